@@ -23,6 +23,7 @@ from intermodal.planner.demand import (
     Demand,
     answer_cap,
     answer_least,
+    answer_wanted,
     held_tokens,
     tier_of,
 )
@@ -177,4 +178,5 @@ def priced(
         max_pictures=group.first.host.max_images, memory=numbers.memory,
         limits=case.book(group).limits, held=needs.held,
         tier=min(needs.tier, own_tier), own_tier=own_tier, floor=floor,
+        cut=rates.room > 0 and case.job == "generate" and numbers.cap < min(answer_wanted(case, rates), rates.most_out),
     )  # fmt: skip

@@ -65,6 +65,7 @@ class Priced(Struct, gc=False):
     ``tokens`` and ``answer`` are the high estimate of what goes in and the room kept for the answer.
     ``context_known`` is False where the endpoint does not say how much it holds. ``own_tier`` is the
     answering endpoint's strength, ``tier`` the weakest link's; ``floor`` what the former is held against.
+    ``cut``: the room for what it thinks was made smaller to meet a limit, so the high ends are of that answer.
     """
 
     cost: float
@@ -82,6 +83,7 @@ class Priced(Struct, gc=False):
     held: Held
     tier: int
     own_tier: int
+    cut: bool
     floor: int
 
 
@@ -321,14 +323,20 @@ def unknown_price(priced: Priced, case: Case) -> str:
 def max_cost(priced: Priced, case: Case) -> str:
     if priced.cost_high <= case.policy.max_cost or priced.cost_high == float("inf"):
         return ""
-    return f"would cost up to ${plain_money(priced.cost_high)}, and the limit is ${case.policy.max_cost:g} (--max-cost)"
+    high = f"${plain_money(priced.cost_high)}{_cut(priced)}"
+    return f"would cost up to {high}, and the limit is ${case.policy.max_cost:g} (--max-cost)"
 
 
 def deadline(priced: Priced, case: Case) -> str:
     limit = case.policy.deadline
     if limit is None or priced.seconds_high <= limit:
         return ""
-    return f"would take up to {priced.seconds_high:.3g} s, and the deadline is {limit:g} s"
+    return f"would take up to {priced.seconds_high:.3g} s{_cut(priced)}, and the deadline is {limit:g} s"
+
+
+def _cut(priced: Priced) -> str:
+    """Of which answer a high end is, where it is not of the one that would be planned without limits."""
+    return f" with no more than {priced.answer:,.0f} tokens of thought and answer" if priced.cut else ""
 
 
 def floor(priced: Priced, case: Case) -> str:

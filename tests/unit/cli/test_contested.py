@@ -50,3 +50,14 @@ def test_a_search_whose_price_is_not_known_is_not_chosen_for_its_tokens_but_by_n
     assert "-search-" not in cli(*asked, "--json").document["plan"]["chosen"]["steps"][-1]["endpoint"]
     named = cli(*asked, "--model", "openai:gpt-4o-mini-search-preview")
     assert "no price of the web search that each call makes is known" in " ".join(named.out.split())
+
+
+@pytest.mark.parametrize(("option", "limit"), [("--max-cost", "0.0001"), ("--deadline", "5")])
+def test_a_refused_thinker_says_of_which_shortened_answer_its_high_end_is(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, option: str, limit: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    asked = ("explain", "Hello", "--model", "openai:o3", "--host", "openai")
+    said = " ".join(cli(*asked, option, limit).err.split())
+    assert "tokens of thought and answer, and the" in said
+    assert "tokens of thought and answer, and the" not in cli(*asked, option, "100000").out
