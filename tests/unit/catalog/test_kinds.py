@@ -113,6 +113,12 @@ def test_a_closed_model_claims_no_figures_that_its_vendor_does_not_publish() -> 
             assert row.parameters is None and not row.objective and not row.trained_on, row.id
 
 
+@pytest.mark.parametrize("id", ["mistral/mistral-nemo", "mistral/open-mistral-nemo"])
+def test_a_size_that_is_published_and_not_in_the_name_is_known(id: str) -> None:
+    row = shipped().rows[id]
+    assert row.parameters == 12e9 and row.model().compute_floor.known and row.source
+
+
 def test_every_kind_of_the_documentation_is_one_that_can_be_derived() -> None:
     from pathlib import Path
 
