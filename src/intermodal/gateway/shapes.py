@@ -9,6 +9,7 @@ request is planned by itself. Everything else that a plan depends on is part of 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 from weakref import ref
@@ -131,12 +132,14 @@ def _shape(inputs: Inputs) -> bytes | None:
     return blake2b(shape, digest_size=16).digest()
 
 
+@lru_cache(1_024)  # each is asked for three times: of the shape, of its largest text and of its smallest
 def estimates(chars: int, size: int, scripts: Scripts, vocabularies: tuple[str, ...]) -> list[int]:
     """Typical and most tokens of a text in each of these vocabularies, as plans estimate them."""
     found = (text_tokens(chars, size, scripts, name) for name in vocabularies if scripts)
     return [round(tokens) for each in found for tokens in (each.mid, each.high)]
 
 
+@lru_cache(2_048)
 def top(size: int) -> int:
     """The largest size of the same shape.
 
@@ -151,6 +154,7 @@ def _step(size: int) -> int:
     return 1 << max(0, (size - 1).bit_length() - _BITS)
 
 
+@lru_cache(2_048)
 def _bottom(size: int) -> int:
     return max(0, top(size) - _step(size) + 1) if size else 0
 

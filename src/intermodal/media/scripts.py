@@ -11,6 +11,7 @@ names or catchwords has none of these, and is undecided.
 from __future__ import annotations
 
 import re
+import sys
 from bisect import bisect_right
 from collections import Counter, defaultdict
 
@@ -46,6 +47,7 @@ _STARTS: tuple[tuple[int, str], ...] = (
     (0x1FB00, "other"), (0x20000, "han"), (0x32000, "other"), (0xE0020, "emoji"), (0xE0080, "other"),
 )  # fmt: skip
 _FIRST = [start for start, _ in _STARTS]
+_CODES = f"utf-32-{sys.byteorder[0]}e"  # four bytes a letter, as this machine reads them
 _ASCII = (
     "english", "latin", "undecided", "accents", "accents further", "code", "capitals", "figures", "digits", "signs",
     "blanks", "base64", "hex",
@@ -180,8 +182,19 @@ def _add(text: str, found: dict[str, float]) -> None:
         found["latin"] += as_other * letters
         found["undecided"] += (1 - as_english - as_other - as_code) * letters
     if not text.isascii():
-        for letter, count in Counter("".join(_OTHERS.findall(text))).items():
-            found[script_of(letter)] += count
+        _add_others("".join(_OTHERS.findall(text)), found)
+
+
+def _add_others(letters: str, found: dict[str, float]) -> None:
+    """Count letters that are neither ASCII nor Latin. In order of their codes, as a search for each would be a call."""
+    counts = Counter(memoryview(letters.encode(_CODES, "surrogatepass")).cast("I"))
+    place, script, end = -1, "", 0
+    for code in sorted(counts):
+        while code >= end:
+            place += 1
+            script = _STARTS[place][1]
+            end = _FIRST[place + 1] if place + 1 < len(_FIRST) else sys.maxunicode + 1
+        found[script] += counts[code]
 
 
 def _is_opaque(run: str) -> bool:
