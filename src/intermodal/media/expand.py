@@ -30,6 +30,7 @@ from intermodal.offload import HEAVY, is_long, offload
 from intermodal.request import Request
 
 _AT_ONCE = 8
+_TURN = 50  # files after which others have their turn
 _TIFF = (b"II*\0", b"MM\0*")
 NO_WORDS = "(no text)"  # of a file that holds pictures or attachments only
 
@@ -47,23 +48,26 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
         return request
     made: dict[int, tuple[Part, ...]] = {}
     failed: dict[int, Exception] = {}
-    limiter = anyio.CapacityLimiter(_AT_ONCE)
+    left = enumerate(files)
 
-    async def take(index: int, part: MediaPart) -> None:
-        try:
-            async with limiter:
+    async def take() -> None:
+        """One after the other; a task for each would cost more than looking at a picture does."""
+        for number, (index, part) in left:
+            try:
                 loaded = await fetcher.load(part.source)
                 found = await _leaves(part, loaded, worker, request.policy.pages)
                 found = found or await _taken_apart(part, loaded, worker)
                 if found is not None:
                     made[index] = found
-        except Exception as error:
-            failed[index] = error
-            group.cancel_scope.cancel()
+            except Exception as error:
+                failed[index] = error
+                group.cancel_scope.cancel()
+            if number % _TURN == 0:  # small pictures make nobody wait, and are many
+                await anyio.sleep(0)
 
     async with anyio.create_task_group() as group:
-        for index, part in files:
-            group.start_soon(take, index, part)
+        for _ in range(min(_AT_ONCE, len(files))):
+            group.start_soon(take)
     if failed:
         raise failed[min(failed)]
     return await offload(is_long(request.messages), _replaced, request, made) if made else request
