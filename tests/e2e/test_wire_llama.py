@@ -84,7 +84,8 @@ def chat(*parts: WirePart, stream: bool = True, schema: dict[str, object] | None
 async def ask(transport: Transport, base_url: str, call: ChatCall, *, key: str = KEY) -> list[WireEvent]:
     """Raises the classified error of a reply that is not 2xx. The server ends a connection after each stream."""
     encoded = openai_chat.encode_request(call, HOST)
-    async with transport.post(Server(base_url, key), encoded, timeouts=Timeouts(first_byte=300), fresh=True) as response:
+    waits = Timeouts(first_byte=300)
+    async with transport.post(Server(base_url, key), encoded, timeouts=waits, fresh=True) as response:
         if response.status != 200:
             raise status.classify(response.status, response.headers, await response.read(), "real:m", secrets=(key,))
         decoder = openai_chat.Decoder("real:m", headers=response.headers)

@@ -63,7 +63,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
                 failed[index] = error
                 group.cancel_scope.cancel()
             if number % _TURN == 0:  # small pictures make nobody wait, and are many
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
     async with anyio.create_task_group() as group:
         for _ in range(min(_AT_ONCE, len(files))):
