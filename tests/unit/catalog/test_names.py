@@ -97,7 +97,8 @@ def test_a_name_with_a_host_is_never_taken_for_another_hosts(
 def test_an_estimate_names_its_endpoint_and_who_says_its_price_as_of_when(cli: Cli, id: str) -> None:
     document = cli("estimate", "--model", id, "--out-tokens", "1000", "--json").document
     (row,) = [row for row in snapshot().rows if row.endpoint == id]
-    assert document["endpoint"] == id and document["usd"]["mid"] * 1000 == row.price_out
+    tokens = document["tokens"]["mid"]  # the answer, and what is thought before it
+    assert document["endpoint"] == id and document["usd"]["mid"] == pytest.approx(tokens * (row.price_out or 0.0) / 1e6)
     assert document["price_source"]["name"] and document["price_source"]["checked"] >= "2026-08-18"
 
 
@@ -160,8 +161,10 @@ def test_what_nobody_says_is_counted_with_a_wide_range_and_refused_only_where_so
 
 def test_a_price_that_depends_on_the_hour_is_a_range_from_the_cheapest_to_the_dearest(cli: Cli) -> None:
     words = ("estimate", "--model", "deepseek:deepseek/deepseek-flash", "--out-tokens", "1000", "--json")
-    usd = cli(*words).document["usd"]
-    assert usd["high"] == 2 * usd["low"] == 2 * usd["mid"]
+    document = cli(*words).document
+    a_token = {level: document["usd"][level] / document["tokens"][level] for level in ("low", "mid", "high")}
+    assert a_token["high"] == pytest.approx(2 * a_token["low"])
+    assert a_token["mid"] == pytest.approx(a_token["low"])
 
 
 def test_sources_that_disagree_are_said_with_what_each_makes_of_it(cli: Cli) -> None:
