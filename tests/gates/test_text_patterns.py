@@ -37,6 +37,7 @@ ROOMS = (
     "json_schema",
     "media",
     "planner",
+    "questions",
     "runtimes",
     "telemetry",
     "wire",
