@@ -362,6 +362,13 @@ def _check_picture(output: ImageOutput) -> None:
         raise UsageError(f"{output.steps} steps cannot be asked for", todo="ask for 1 to 1000")
 
 
+def checked_region(word: object) -> str:
+    """The code of a region. Raises UsageError for what is none."""
+    if not (isinstance(word, str) and re.fullmatch(REGION, word)):
+        raise UsageError(f"{word!r} is no region", where="--region", todo=f"write {REGION_WORDS}")
+    return word
+
+
 def _values(cls: Any, given: dict[str, Any]) -> Any:
     """A noun from keyword values, each checked against its type; one value stands for a tuple of one."""
     for name in _SEVERAL & given.keys():
@@ -377,8 +384,7 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
             todo = f"give {least:g} to {most:g}" if most < math.inf else f"give {least:g} or more"
             raise UsageError(f"{name}={value!r} is out of range", todo=todo)
     for region in given.get("regions", ()):
-        if not (isinstance(region, str) and re.fullmatch(REGION, region)):
-            raise UsageError(f"{region!r} is no region", where="--region", todo=f"write {REGION_WORDS}")
+        checked_region(region)
     if isinstance(given.get("language"), str):
         given["language"] = languages.checked(given["language"])
     try:

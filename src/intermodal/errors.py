@@ -62,11 +62,16 @@ class IntermodalError(Exception):
         todo: what the user can do about it; "" when there is nothing.
         step: id of the plan step that failed, "" outside a run.
         reasons: a sentence each where there are several, shown one a line below the error.
+
+    ``stale``: a connection kept from an earlier request ended without a word. That says nothing about this request or
+    who got it: a host ends such a connection when it has been idle for too long, or after each reply (llama.cpp after
+    each stream), and the end crossed with the request.
     """
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
+    stale = False
 
     def __init__(
         self, what: str, *, where: str = "", todo: str = "", step: str = "", reasons: tuple[str, ...] = ()
@@ -212,15 +217,12 @@ CROSSING = 1.0  # seconds; what a host ended before it saw a request is told wit
 class Unreachable(CallError):
     """Nobody answered.
 
-    ``hung_up``: it had the request, and closed the connection without a word. ``stale``: so it did with a connection
-    kept from an earlier request, which says nothing about this one: a host ends such a connection when it has been idle
-    for too long, or after each reply (llama.cpp after each stream), and the end crossed with the request.
+    ``hung_up``: it had the request, and closed the connection without a word; where that is not ``stale``.
     """
 
     code = "unreachable"
     retryable = True
     hung_up = False
-    stale = False
 
     def closed(self, *, kept: bool, seconds: float) -> None:
         """Mark as closed without a word, so long after the request; ``kept``: on an earlier request's connection."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import TypedDict, TypeVar, Unpack, cast
 
 from intermodal.advising import words
 from intermodal.advising.question import MONTHS, PROMPT, Owned, Question, Shows, with_defaults
+from intermodal.asking import checked_region
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Machine
@@ -16,8 +16,6 @@ from intermodal.request import (
     ASPECTS,
     LICENCES,
     OBJECTIVES,
-    REGION,
-    REGION_WORDS,
     RETENTIONS,
     TIERS,
     Aspect,
@@ -128,7 +126,7 @@ def make_question(
         language=options.get("language", ""),
         hosts=tuple(_some(options.get("hosts", ()))),
         licence=_one_of(options.get("licence", "commercial"), LICENCES, "--licence"),
-        regions=tuple(map(_region, _some(options.get("regions", ())))),
+        regions=tuple(map(checked_region, _some(options.get("regions", ())))),
         retention=_one_of(options.get("retention", "any"), RETENTIONS, "--retention"),
         waits=options.get("waits"),
         local=options.get("local", False),
@@ -198,12 +196,6 @@ def _some(given: str | Iterable[str]) -> list[str]:
 
 def _is_listed(given: object) -> bool:
     return isinstance(given, Iterable)
-
-
-def _region(word: str) -> str:
-    if not re.fullmatch(REGION, word):
-        raise UsageError(f"{word!r} is no region", where="--region", todo=f"write {REGION_WORDS}")
-    return word
 
 
 def _tier(word: Tier | None) -> Tier | None:

@@ -48,11 +48,12 @@ def with_rules(endpoint: Endpoint) -> Endpoint:
     model = endpoint.model
     text, drawn = _today(model.id)
     changes: dict[str, str] = {}
-    likely = vocabulary_of(model.id) or ("" if endpoint.host.zone == "internet" else OPEN_WEIGHTS)
-    if not model.vocabulary and likely:
-        changes["vocabulary"] = likely
-    if not text and not endpoint.host.counts_text and changes.get("vocabulary", model.vocabulary) in EXACT:
-        text = changes.get("vocabulary", model.vocabulary)
+    unknown = "" if endpoint.host.zone == "internet" else OPEN_WEIGHTS
+    vocabulary = model.vocabulary or vocabulary_of(model.id) or unknown
+    if vocabulary != model.vocabulary:
+        changes["vocabulary"] = vocabulary
+    if not text and not endpoint.host.counts_text and vocabulary in EXACT:
+        text = vocabulary
     if text and not model.tokenizer:
         changes["tokenizer"] = text
     if drawn and not model.drawn and "image" in model.output:

@@ -185,8 +185,7 @@ def _of_all(value: tuple[str, ...], rows: Sequence[Row], header: Header) -> list
 
 def _contested(found: Settled, own: ModelRow | None, rows: Sequence[Row], header: Header) -> list[Figure]:
     """Capabilities that rows contradict each other about, besides those that the catalog's own row settles."""
-    own_input = own is not None and bool(own.input)
-    said = [doubts.words(each) for each in found.doubts if not (own_input and each.about.endswith(" input"))]
+    said = [doubts.words(each) for each in hosted.unsettled(found.doubts, own)]
     if not said:
         return []
     by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in rows if row.input))

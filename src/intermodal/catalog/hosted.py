@@ -9,15 +9,13 @@ from models.dev is taken for *unknown*: it also writes 0 for subscriptions and f
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import NamedTuple, cast
 
 import msgspec
 
-from intermodal.catalog import doubts, prices
+from intermodal.catalog import doubts, patterns, prices
 from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
 from intermodal.catalog.nouns import (
@@ -33,6 +31,7 @@ from intermodal.catalog.nouns import (
     Task,
     Tooling,
 )
+from intermodal.catalog.patterns import Patterns
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.snapshot import Header, Row, Snapshot
 from intermodal.catalog.thinking import thinking_of, with_thinking
@@ -52,17 +51,15 @@ class Line(Value, forbid_unknown_fields=True):
 
 
 @cache
-def lines() -> tuple[tuple[re.Pattern[str], Line], ...]:
-    text = (Path(__file__).parent / "data" / "lines.toml").read_text("utf-8")
-    found = msgspec.convert(tomllib.loads(text)["lines"], tuple[Line, ...])
-    return tuple((re.compile(line.match), line) for line in found)
+def lines() -> Patterns[Line]:
+    return patterns.read("lines", Line)
 
 
 def tier_of(model: str) -> tuple[Tier, str]:
     """A tier for a model nobody measured, and why: the vendor's line, else its size."""
-    for pattern, line in lines():
-        if pattern.search(model):
-            return line.tier, line.why
+    line = patterns.first(lines(), model)
+    if line is not None:
+        return line.tier, line.why
     found = _ACTIVE.search(model)
     return tier_by_size(size_in_name(model), float(found[1]) * 1e9 if found else None)
 
@@ -78,16 +75,14 @@ class Licence(Value, forbid_unknown_fields=True):
 
 
 @cache
-def licences() -> tuple[tuple[re.Pattern[str], Licence], ...]:
-    text = (Path(__file__).parent / "data" / "licences.toml").read_text("utf-8")
-    found = msgspec.convert(tomllib.loads(text)["licences"], tuple[Licence, ...])
-    return tuple((re.compile(row.match), row) for row in found)
+def licences() -> Patterns[Licence]:
+    return patterns.read("licences", Licence)
 
 
 @lru_cache(8_192)
 def licence_of(model: str) -> Licence | None:
     """What the licence of open weights is, by their family; None where no row knows."""
-    return next((row for pattern, row in licences() if pattern.search(model)), None)
+    return patterns.first(licences(), model)
 
 
 def licensed(model: Model) -> Model:
@@ -109,17 +104,15 @@ class Fee(Value, forbid_unknown_fields=True):
 
 
 @cache
-def fees() -> tuple[tuple[re.Pattern[str], Fee], ...]:
-    text = (Path(__file__).parent / "data" / "fees.toml").read_text("utf-8")
-    found = msgspec.convert(tomllib.loads(text)["fees"], tuple[Fee, ...])
-    return tuple((re.compile(row.match), row) for row in found)
+def fees() -> Patterns[Fee]:
+    return patterns.read("fees", Fee)
 
 
 def _with_fee(row: Row, vector: Vector) -> Vector:
     """The prices of a row, of which it is said where each call is charged for more and they have no price of that."""
     if "requests_kcount" in vector.units:
         return vector
-    found = next((fee for pattern, fee in fees() if pattern.search(row.id) or pattern.search(row.name)), None)
+    found = patterns.first(fees(), row.id, row.name)
     return vector if found is None else msgspec.structs.replace(vector, unsaid=found.charges_for)
 
 
@@ -145,8 +138,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
     if own is None:
         tier, why = tier_of(row.id)
         evidence = Evidence(level="proxy", source=why)
-        family = licence_of(row.id)
-        return Model(
+        found = Model(
             id=row.id,
             name=row.title or row.id,
             tasks=seen.tasks,
@@ -157,10 +149,9 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
             max_output=_most(row, seen.output),
             strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in seen.tasks),
             thinking=thinking_of(row.id, "reasoning" in row.can),
-            licence=family.licence if family is not None else "",
-            permits=family.permits if family is not None else "",
             evidence=said_by(header, row.facts_by or "models.dev"),
         )
+        return licensed(found)
     filled = msgspec.structs.replace(
         own,
         tasks=own.tasks or seen.tasks,
@@ -363,8 +354,13 @@ def tooling_of(row: Row, header: Header) -> Tooling:
 
 def doubts_of(row: Row, own: ModelRow | None) -> tuple[Doubt, ...]:
     """What a row claims and others contradict, besides what the catalog's own row of the model settles."""
+    return unsettled(row.doubts, own)
+
+
+def unsettled(found: Iterable[Doubt], own: ModelRow | None) -> tuple[Doubt, ...]:
+    """Doubts without those that the catalog's own row of the model settles."""
     settled = own is not None and bool(own.input)
-    return tuple(each for each in row.doubts if not (settled and each.about.endswith(" input")))
+    return tuple(each for each in found if not (settled and each.about.endswith(" input")))
 
 
 _REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_documents": "document"}

@@ -6,14 +6,13 @@ it (``store/figures.py``: ``reasoning_tokens``).
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import cache, lru_cache
-from pathlib import Path
 
 import msgspec
 
 from intermodal.catalog.nouns import EFFORTS, Effort, Evidence, Model, Thinking, Unasked
+from intermodal.catalog.patterns import DATA, Patterns, compiled
 from intermodal.content import Value
 
 _Tokens = tuple[float, float, float]
@@ -42,14 +41,14 @@ class ThinkingFile(Value, forbid_unknown_fields=True):
 
 @cache
 def thinking_file() -> ThinkingFile:
-    text = (Path(__file__).parent / "data" / "thinking.toml").read_text("utf-8")
+    text = (DATA / "thinking.toml").read_text("utf-8")
     return msgspec.convert(tomllib.loads(text), ThinkingFile)
 
 
 @cache
-def _rows() -> tuple[tuple[re.Pattern[str], Thinking | None], ...]:
+def _rows() -> Patterns[Thinking | None]:
     file = thinking_file()
-    return tuple((re.compile(row.match), _of(row, file) if row.thinks else None) for row in file.models)
+    return tuple((pattern, _of(row, file) if row.thinks else None) for pattern, row in compiled(file.models))
 
 
 def _of(row: ThinkingRow, file: ThinkingFile) -> Thinking:

@@ -136,15 +136,13 @@ def thought(endpoint: Endpoint, statistics: Statistics, asked: Asked) -> tuple[Q
     its model, or what was seen here, with the room of either."""
     thinking, told = endpoint.model.thinking, reached(asked, endpoint.host)
     seen = statistics.get(endpoint.id, thinking_figure("reasoning_tokens", learned_at(told)))
-    if thinking is None and seen is None:
-        most = float(told.budget)
-        return (between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()), most
     if thinking is None:
-        assert seen is not None
-        return seen, max(float(told.budget), _ROOMIER * seen.high)
-    taken = assumed(thinking, told)
-    if not taken.high:
-        return Quantity(), 0.0
+        most = float(told.budget)
+        taken = between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()
+    else:
+        taken = assumed(thinking, told)
+        if not taken.high:
+            return taken, 0.0
     if seen is not None:
         return seen, max(taken.high, _ROOMIER * seen.high)
     return taken, taken.high
@@ -157,10 +155,9 @@ def assumed(thinking: Thinking, told: Asked = UNASKED) -> Quantity:
         return Quantity()
     effort = effort_at(thinking, told)
     if effort == "unsaid":
-        words = "it can think, and nobody says whether it does unasked"
-    else:
-        words = f"{effort} effort{'' if told != UNASKED else ', which is its default'}"
-    return between(low, mid, high, f"{thinking.basis} for {words}" if effort != "unsaid" else words)
+        return between(low, mid, high, "it can think, and nobody says whether it does unasked")
+    default = "" if told != UNASKED else ", which is its default"
+    return between(low, mid, high, f"{thinking.basis} for {effort} effort{default}")
 
 
 _ROOMIER = 2.0  # times what eight of ten runs thought for

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+from intermodal.catalog.vocabularies import LIKE, OPEN_WEIGHTS
 from intermodal.content import Scripts
 from intermodal.costing.text_factors import FACTORS
 from intermodal.plans.facts import PartFacts
@@ -17,8 +18,7 @@ CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts w
 DENSE_BYTES_PER_CHAR = 1.3
 # Tokens that a text has beside what its scripts make: pieces that join or part at its ends, and rounding.
 ENDS: tuple[float, float] = (-1.0, 2.0)
-LIKE = "like "  # begins the name of a vocabulary that is only assumed to be one of the table's
-ASSUMED = 1.1  # times the high end and under the low end, where it is
+ASSUMED = 1.1  # times the high end and under the low end, where a vocabulary is only assumed to be one of the table's
 
 # Speech: 150 words a minute is 2.5 words a second of talk, pauses taken off; 11 s of a slow speech gave 2.4.
 SPEECH: tuple[float, float, float] = (0.4, 2.7, 4.5)  # tokens per second
@@ -94,14 +94,12 @@ def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: st
 
 def _by_script(scripts: Scripts, vocabulary: str) -> Quantity:
     name = vocabulary.removeprefix(LIKE)
-    factors = FACTORS.get(name)
-    wider, basis = 1.0, f"by script, {name}'s factors"
-    if name != vocabulary:
-        wider, basis = ASSUMED, f"by script, {name}'s factors assumed"
-    if factors is None:
-        factors, wider = FACTORS[""], 1.0
-    if factors in (FACTORS[""], FACTORS["open"]):
+    assumed = name != vocabulary and name in FACTORS
+    factors, wider = FACTORS.get(name, FACTORS[""]), ASSUMED if assumed else 1.0
+    if name not in FACTORS or name in ("", OPEN_WEIGHTS):
         basis = "by script, its vocabulary is not known"
+    else:
+        basis = f"by script, {name}'s factors{' assumed' if assumed else ''}"
     low = mid = high = 0.0
     for script, units in scripts:
         least, typical, most = factors.get(script, factors["other"])

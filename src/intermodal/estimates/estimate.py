@@ -12,7 +12,7 @@ from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.nouns import Evidence
 from intermodal.catalog.sheets import sheet_of
 from intermodal.catalog.thinking import thinking_of
-from intermodal.content import KINDS, Kind, Value
+from intermodal.content import KINDS, Value
 from intermodal.costing.bill import Priced, bill, cacheable
 from intermodal.costing.parts import Count, Counted, Piece, count
 from intermodal.costing.rates import assumed
@@ -69,8 +69,8 @@ def estimate(
     Raises:
         UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
     """
-    doubted: dict[Kind, Doubt] = {kind: doubt for kind in KINDS for doubt in doubts.of_kind(subject.doubts, (kind,))}
-    takes = None if subject.takes is None else (*subject.takes, *doubted)
+    doubted: dict[str, Doubt] = {kind: doubt for kind in KINDS for doubt in doubts.of_kind(subject.doubts, (kind,))}
+    takes = None if subject.takes is None else (*subject.takes, *filter(doubted.__contains__, KINDS))
     found = _doubted(count(pieces, rules, takes=takes, model=subject.id), doubted)
     found = _held(_thinking(found, subject), subject)
     if not found.rejected and cached > cacheable(found.parts):
@@ -107,11 +107,11 @@ def _conflicts(subject: Subject, found: Count, usd: Quantity, cached: int) -> tu
     )
 
 
-def _doubted(found: Count, doubted: Mapping[Kind, Doubt]) -> Count:
+def _doubted(found: Count, doubted: Mapping[str, Doubt]) -> Count:
     """The count, of which it is said where sources contradict each other about what the model takes."""
     parts = []
     for part in found.parts:
-        doubt = next((doubt for kind, doubt in doubted.items() if kind == part.piece.kind), None)
+        doubt = doubted.get(part.piece.kind)
         if doubt is not None and not part.refused:
             tokens = msgspec.structs.replace(part.tokens, basis=f"{doubts.words(doubt)}; {part.tokens.basis}")
             part = msgspec.structs.replace(part, tokens=tokens)

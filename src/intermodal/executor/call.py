@@ -208,8 +208,7 @@ class Caller:
                     raise
                 retract()
                 await standing.wait_to_resend(self, error, job, decision)
-                stale = isinstance(error, errors.Unreachable) and error.stale
-                job = msgspec.structs.replace(job, fresh=stale)
+                job = msgspec.structs.replace(job, fresh=error.stale)
                 failed = error.with_traceback(None)  # a frame that holds its own error would stay
             except BaseException:
                 self._give_up(attempt)

@@ -56,7 +56,7 @@ def reason_of(error: errors.IntermodalError) -> str:
             return words
     if not isinstance(error, errors.CallError):
         return "failed"
-    if isinstance(error, errors.Unreachable) and error.stale:
+    if error.stale:
         return "closed a connection that had been kept open"
     if isinstance(error, errors.Unreachable) or not error.status:
         return "gave no answer after the request was sent" if error.sent else "could not be reached"
@@ -100,9 +100,8 @@ def decide(
         return Decision(kind="stop", reason=f"{reason}; no time is left")
     if paid >= MAX_PAID:
         return Decision(kind="stop", reason=f"{reason}; {paid} attempts may have been paid already")
-    stale = isinstance(error, errors.Unreachable) and error.stale
-    if attempt <= _resends(error, retry, billing) and (not stale or pay_twice):
-        delay = 0.0 if stale else _delay(error, attempt, jitter)
+    if attempt <= _resends(error, retry, billing) and (pay_twice or not error.stale):
+        delay = 0.0 if error.stale else _delay(error, attempt, jitter)
         if delay is not None and (remaining is None or delay < remaining):
             return Decision(kind="resend", delay=delay, reason=reason)
     if retry == "never":

@@ -144,6 +144,4 @@ def decided(
 
 def welcome(error: errors.IntermodalError) -> bool:
     """Whether a resend costs the host nothing: it said itself when to come back, or has not read the request."""
-    if isinstance(error, errors.Unreachable):
-        return error.stale
-    return isinstance(error, errors.RateLimited) and error.retry_after is not None
+    return error.stale or (isinstance(error, errors.RateLimited) and error.retry_after is not None)

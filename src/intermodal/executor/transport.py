@@ -256,12 +256,18 @@ class _Request:
         if phase == "connecting":
             reason, todo = why(error)
             return errors.Unreachable(what + reason, where=self.where, todo=todo, sent=False)
-        after = " without an answer" if phase == "waiting" and what != UNREADABLE else ""
-        found = errors.Unreachable(what + after, where=self.where, sent=phase == "waiting")
-        if found.sent and what == FAILURES["ReadError"][1]:
-            since = self.first_byte_deadline - self.timeouts.first_byte
-            found.closed(kept=self.kept, seconds=anyio.current_time() - since)
-        return found
+        waited = anyio.current_time() - (self.first_byte_deadline - self.timeouts.first_byte)
+        return unanswered(what, self.where, sent=phase == "waiting", kept=self.kept, seconds=waited)
+
+
+def unanswered(what: str, where: str, *, sent: bool, kept: bool, seconds: float) -> errors.Unreachable:
+    """The error for a connection that ended before any of a reply came, so long after the request. ``sent``: all of
+    that may have arrived; ``kept``: the connection had served another."""
+    after = " without an answer" if sent and what != UNREADABLE else ""
+    found = errors.Unreachable(what + after, where=where, sent=sent)
+    if sent and what == FAILURES["ReadError"][1]:
+        found.closed(kept=kept, seconds=seconds)
+    return found
 
 
 _MISNAMED, _EXPIRED = (62, 64), 10  # of OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH, _CERT_HAS_EXPIRED

@@ -298,9 +298,9 @@ class UpstreamCall:
 
 def reached(error: errors.IntermodalError) -> bool:
     """Whether an error says anything about the endpoint: it was asked, or could not be."""
-    if isinstance(error, errors.Unreachable) and error.stale:
+    if error.stale or not isinstance(error, errors.CallError):
         return False
-    return isinstance(error, errors.CallError) and (error.sent or isinstance(error, errors.Unreachable))
+    return error.sent or isinstance(error, errors.Unreachable)
 
 
 def trips(error: errors.IntermodalError) -> bool:

@@ -45,14 +45,16 @@ def weighed(
         return work
     text = text_of(call.messages)
     counted = count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
-    size = len(text.encode("utf-8", "replace"))
-    made_of = together(scripts(part.text) for part in parts if isinstance(part, WireText)) if counted is None else ()
-    rough = text_tokens(len(text), size, made_of, endpoint.model.vocabulary) if counted is None else None
+    tokens = float(counted or 0)
+    if counted is None:
+        size = len(text.encode("utf-8", "replace"))
+        made_of = together(scripts(part.text) for part in parts if isinstance(part, WireText))
+        tokens = text_tokens(len(text), size, made_of, endpoint.model.vocabulary).mid
     book = rules(endpoint, catalog)
     return msgspec.structs.replace(
         work,
-        text_tokens=float(counted or 0) if rough is None else rough.mid,
-        text_exact=rough is None,
+        text_tokens=tokens,
+        text_exact=counted is not None,
         image_tokens=sum(image_tokens(book.image, each.width, each.height, each.detail).mid for each in pictures),
         audio_tokens=heard(sounds, book),
         messages=len(call.messages),

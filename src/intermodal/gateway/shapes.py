@@ -133,10 +133,10 @@ def _shape(inputs: Inputs) -> bytes | None:
 
 
 @lru_cache(1_024)  # each is asked for three times: of the shape, of its largest text and of its smallest
-def estimates(chars: int, size: int, scripts: Scripts, vocabularies: tuple[str, ...]) -> list[int]:
+def estimates(chars: int, size: int, scripts: Scripts, vocabularies: tuple[str, ...]) -> tuple[int, ...]:
     """Typical and most tokens of a text in each of these vocabularies, as plans estimate them."""
     found = (text_tokens(chars, size, scripts, name) for name in vocabularies if scripts)
-    return [round(tokens) for each in found for tokens in (each.mid, each.high)]
+    return tuple(round(tokens) for each in found for tokens in (each.mid, each.high))
 
 
 @lru_cache(2_048)

@@ -62,6 +62,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
             except Exception as error:
                 failed[index] = error
                 group.cancel_scope.cancel()
+                return
             if number % _TURN == 0:  # small pictures make nobody wait, and are many
                 await anyio.lowlevel.checkpoint()
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import sys
-from bisect import bisect_right
 from collections import Counter, defaultdict
 
 from intermodal.content import Scripts
@@ -104,15 +103,6 @@ class _Words(Latest[str, _Word]):
 
 
 _word = _Words("words by what they are made of", REMEMBERED).__getitem__
-
-
-def script_of(letter: str) -> str:
-    """The script of a letter that is neither ASCII nor Latin.
-
-    >>> [script_of(letter) for letter in "жλ字かक"]
-    ['cyrillic', 'greek', 'han', 'kana', 'devanagari']
-    """
-    return _STARTS[bisect_right(_FIRST, ord(letter)) - 1][1]
 
 
 def scripts(text: str) -> Scripts:

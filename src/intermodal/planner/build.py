@@ -17,7 +17,7 @@ from intermodal.content import Kind
 from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, quantity
 from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
-from intermodal.costing.rates import HERE, thought
+from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN, Vocabulary
 from intermodal.planner.answering import aloud, answer, asked_again, last_call, middle_call, repair_call
@@ -41,7 +41,6 @@ from intermodal.planner.verdict import name_of
 from intermodal.planner.way import TASK_OF, Conversions, Params
 from intermodal.planner.words import counted_by, strength, summary, tools_counted
 from intermodal.plans.plan import Candidate, Taken
-from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import SPEED, Call, Check, Estimate
 from intermodal.quantity import Quantity, between
 from intermodal.request import SpeechOutput, TranscriptOutput
@@ -221,8 +220,7 @@ class Builder:
         case, endpoint = self.case, route.endpoint
         if case.job != "generate" or not route.rates.thought[HIGH]:
             return Quantity()
-        statistics = case.statistics if endpoint.id in case.informed else Statistics()
-        found, _ = thought(endpoint, statistics, case.effort)
+        found, _ = case.thought(endpoint, case.effort)
         most = out[HIGH]
         low, mid, high = (float(round(min(value, most))) for value in (found.low, found.mid, found.high))
         return between(low, mid, high, found.basis)
@@ -338,7 +336,7 @@ class Builder:
         case, request = self.case, self.case.request
         if not request.tools:
             return ()
-        tokens = case.tools(case.tool_rule(route.group), self.case.vocabulary(route.group.first.model))
+        tokens = case.tools(case.tool_rule(route.group), case.vocabulary(route.group.first.model))
         source = case.index.sheet(route.group, case.as_of).sources.get("tools", "")
         return (tools_counted(len(request.tools), tokens, source, route.endpoint.tools),)
 

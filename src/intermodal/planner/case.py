@@ -18,14 +18,14 @@ from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, T
 from intermodal.costing.answers import Length, kind_of_request, typical
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.native import Book
-from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates
+from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates, thought
 from intermodal.costing.schemas import schema_tokens
 from intermodal.costing.tokens import Vocabulary, part_tokens
 from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
 from intermodal.planner.bundles import Bundle, bundled
 from intermodal.planner.index import ENCODER as _ENCODER
-from intermodal.planner.index import Group, Index, Job, canonical, index
+from intermodal.planner.index import NO_STATISTICS, Group, Index, Job, canonical, index
 from intermodal.planner.labels import covers, is_private, same_name
 from intermodal.planner.pages import asked_pages
 from intermodal.planner.voice import Voice
@@ -157,6 +157,10 @@ class Case(Struct):
         if found is None:
             found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of, self.effort)
         return found
+
+    def thought(self, endpoint: Endpoint, asked: Asked) -> tuple[Quantity, float]:
+        """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for."""
+        return thought(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, asked)
 
     def book(self, group: Group) -> Book:
         """The rules by which a class counts what it takes as it is."""

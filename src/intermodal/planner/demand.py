@@ -170,9 +170,14 @@ def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
 
 def answer_words(case: Case) -> float:
     """Room for the words of an answer when the context leaves it: the limit that is stated, else the length."""
-    stated, length = case.request.sampling.max_tokens, case.request.answer_tokens
-    usual = DEFAULT_ANSWER[case.output] if length is None else length
-    return float(usual if stated is None else stated)
+    stated = case.request.sampling.max_tokens
+    return float(answer_length(case) if stated is None else stated)
+
+
+def answer_length(case: Case) -> int:
+    """Tokens of words that an answer is to have room for: those that are stated, else what is usual of its kind."""
+    length = case.request.answer_tokens
+    return DEFAULT_ANSWER[case.output] if length is None else length
 
 
 def answer_wanted(case: Case, rates: Rates) -> float:
@@ -186,8 +191,7 @@ def answer_least(case: Case, rates: Rates) -> float:
     then the usual words; where nobody has room for that, the least of either."""
     if case.tight:
         return SMALLEST_ANSWER[case.output] + rates.thought[LOW]
-    length = case.request.answer_tokens
-    return (DEFAULT_ANSWER[case.output] if length is None else length) + rates.thought[MID]
+    return answer_length(case) + rates.thought[MID]
 
 
 def answer_cap(case: Case, rates: Rates, tokens_high: float) -> float:

@@ -191,7 +191,7 @@ class Index:
         if found is None:
             if len(self._rates) > 50_000:
                 self._rates.clear()
-            found = self._rates[key] = rates(endpoint, _NO_STATISTICS, as_of, asked)
+            found = self._rates[key] = rates(endpoint, NO_STATISTICS, as_of, asked)
         return found
 
     def sheet(self, group: Group, as_of: str) -> Sheet:
@@ -246,7 +246,7 @@ class Index:
         return found
 
 
-_NO_STATISTICS = Statistics()
+NO_STATISTICS = Statistics()
 
 
 def index(catalog: Catalog) -> Index:

@@ -7,7 +7,7 @@ import math
 from intermodal.catalog import doubts
 from intermodal.costing.levels import HIGH, MID
 from intermodal.planner.case import Case
-from intermodal.planner.demand import DEFAULT_ANSWER
+from intermodal.planner.demand import answer_length
 from intermodal.planner.routes import Route
 from intermodal.plans.numbers import plain_seconds
 from intermodal.plans.plan import Candidate
@@ -25,8 +25,8 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
         unsaid = chosen.endpoint.price_on(case.as_of).unsaid
         why = f", as no price of {unsaid} is known" if unsaid else ""
         found.append(f"the price of {chosen.endpoint.id} is not known{why}{ends}")
-    stated, length = case.request.sampling.max_tokens, case.request.answer_tokens
-    wanted = min(DEFAULT_ANSWER[case.output] if length is None else length, chosen.rates.most_out)
+    stated = case.request.sampling.max_tokens
+    wanted = min(answer_length(case), chosen.rates.most_out)
     if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
         asked = "" if stated is None else f", not the {stated:,} that were allowed"
         found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{asked}: {_bound(case, chosen)}")

@@ -19,7 +19,7 @@ from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import LEVELS, ZEROS, Level, Levels, levels, plus
 from intermodal.costing.native import heard
 from intermodal.costing.price import as_heard, hearing_price, reading_price, token_price
-from intermodal.costing.rates import Rates, thought
+from intermodal.costing.rates import Rates
 from intermodal.costing.speed import (
     demux_seconds,
     extract_seconds,
@@ -45,7 +45,6 @@ from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.way import TASK_OF, Params, Picture, Piece
 from intermodal.plans.facts import Outcome, PageFacts, PartFacts
-from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between, exact, total
 
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
@@ -207,7 +206,7 @@ def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
     many = look.count or (each_one, each_one, each_one)
     image = corrected(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(eye.id, "describe_tokens")
-    thinks, room = thought(eye, case.statistics if eye.id in case.informed else Statistics(), UNASKED)
+    thinks, room = case.thought(eye, UNASKED)
     out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))
     most = DESCRIPTION_MOST + int(room)
     out = (min(out[0], most), min(out[1], most), float(most))

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.vocabularies import vocabulary_of
+from intermodal.catalog.vocabularies import LIKE, vocabulary_of
 from intermodal.costing.text_factors import FACTORS
-from intermodal.costing.tokens import LIKE, text_tokens
+from intermodal.costing.tokens import text_tokens
 from intermodal.media.scripts import NAMES, scripts
 from intermodal.quantity import Quantity
 

@@ -8,13 +8,14 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import httpx
+import pytest
 from tests.unit.gateway import contract
 from tests.unit.gateway.taskless import without_tasks
 
@@ -174,6 +175,14 @@ def config(path: Path, *hosts: tuple[str, str, str], more: str = "") -> Path:
             text += f"[[hosts.{name}.models]]\n" + line.replace("; ", "\n") + "\n"
     path.write_text(text)
     return path
+
+
+@contextmanager
+def house_before(patch: pytest.MonkeyPatch, folder: Path, *hosts: tuple[str, str, str]) -> Iterator[House]:
+    """A gateway before hosts, as ``config`` takes them."""
+    patch.setenv("INTERMODAL_CONFIG", str(config(folder / "intermodal.toml", *hosts)))
+    with House() as served:
+        yield served
 
 
 def priced(host: str, url: str, price: float, *, model: str = "cloud/strong", protocol: str = "openai") -> str:

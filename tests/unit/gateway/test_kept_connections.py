@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.house import STRONG, House, house_before
 
 import intermodal
 from intermodal import errors
@@ -86,9 +86,7 @@ def test_every_question_of_a_client_is_answered(host: Crossing) -> None:
 
 @pytest.fixture
 def house(host: Crossing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, STRONG))
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as served:
+    with house_before(monkeypatch, tmp_path, ("cloud", host.base_url, STRONG)) as served:
         yield served
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House, config
+from tests.unit.gateway.house import House, house_before
 
 from intermodal.testing import FakeHost
 
@@ -16,9 +16,7 @@ BRUSH = 'id = "cloud/brush"; tasks = ["text-to-image"]; input = ["text"]; pictur
 
 @pytest.fixture
 def drawing(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, BRUSH))
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as served:
+    with house_before(monkeypatch, tmp_path, ("cloud", host.base_url, BRUSH)) as served:
         yield served
 
 

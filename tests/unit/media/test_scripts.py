@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intermodal.content import together
-from intermodal.media.scripts import NAMES, script_of, scripts
+from intermodal.media.scripts import NAMES, scripts
 
 _COUNTS = {"arabic": "ا", "armenian": "ա", "bengali": "ক", "cyrillic": "ж", "devanagari": "क", "emoji": "😀",
            "ethiopic": "ሀ", "georgian": "ა", "greek": "λ", "han": "字", "hangul": "한", "hebrew": "א", "kana": "か",
@@ -17,13 +17,16 @@ _COUNTS = {"arabic": "ا", "armenian": "ա", "bengali": "ক", "cyrillic": "ж",
 
 
 def test_every_character_of_unicode_has_one_script() -> None:
-    assert {script_of(chr(code)) for code in range(0x80, sys.maxunicode + 1)} <= set(NAMES)
+    beyond_latin = [chr(code) for code in range(0x370, sys.maxunicode + 1) if not 0x1E00 <= code < 0x1F00]
+    made = scripts("".join(beyond_latin))
+    assert {name for name, _ in made} <= set(NAMES)
+    assert sum(units for _, units in made) == len(beyond_latin)
+    assert {name for name, _ in scripts("".join(map(chr, range(0x80, 0x370))))} <= set(NAMES)
 
 
 def test_letters_belong_to_the_script_that_unicode_names() -> None:
-    assert {name: script_of(letter) for name, letter in _COUNTS.items()} == {name: name for name in _COUNTS}
-    for letter in _COUNTS.values():
-        assert dict(scripts(letter * 7)) == {script_of(letter): 7}, unicodedata.name(letter)
+    for name, letter in _COUNTS.items():
+        assert dict(scripts(letter * 7)) == {name: 7}, unicodedata.name(letter)
 
 
 @given(st.text(max_size=400))

@@ -37,7 +37,7 @@ from intermodal.wire.turns import turn
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
-LONG = 64 << 10  # bytes of one that is not searched from its beginning with each piece
+_LONG = 64 << 10  # bytes of one that is not searched from its beginning with each piece
 MAX_ERROR = 1 << 20  # bytes of a reply that is an error
 _LOOK = 120  # characters between two looks for an answer that repeats itself
 BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
@@ -356,12 +356,9 @@ class Live(Exchange):
             if self._size > MAX_REPLY:
                 self._fail(self._cut(f"sent more than {MAX_REPLY >> 20} MiB"))
             return
-        if len(self._rest) > LONG:
-            data = self._long_event(data)
-            if not data:
-                return
-        elif self._rest:
-            data = self._rest + data
+        data = self._with_rest(data)
+        if not data:
+            return
         if b"\r" in data:  # one at the very end may be half of a line's end
             half = data[-1:] if data.endswith(b"\r") else b""
             data = data.removesuffix(half).replace(b"\r\n", b"\n").replace(b"\r", b"\n") + half
@@ -381,11 +378,14 @@ class Live(Exchange):
         if not self.over:
             self._pass(through, end)
 
-    def _long_event(self, data: bytes, ends: tuple[bytes, ...] = (b"\n\n", b"\r"), what: str = "an event") -> bytes:
-        """Return an event that was long before this came, and what follows it; nothing while it may have no end yet.
+    def _with_rest(self, data: bytes, ends: tuple[bytes, ...] = (b"\n\n", b"\r"), what: str = "an event") -> bytes:
+        """Return what came, behind what had no end before.
 
-        What came before is neither copied nor searched again.
+        Of a long event nothing is returned while it may have no end yet; what came before is neither copied nor
+        searched again.
         """
+        if len(self._rest) <= _LONG:
+            return self._rest + data
         self._long += data if self._long else self._rest + data
         came = self._long[-len(data) - 1 :]
         if not any(end in came for end in ends):

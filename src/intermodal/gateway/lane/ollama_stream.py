@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from intermodal.gateway.lane.anew import LiveAnew
-from intermodal.gateway.lane.exchange import BLANK, LONG, MAX_EVENT, End
+from intermodal.gateway.lane.exchange import BLANK, MAX_EVENT, End
 from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.wire._json import dumps
 
@@ -44,12 +44,9 @@ class LiveLines(LiveAnew):
         self._renaming = (b"", b"")  # a host's name of its model as it writes it, and the client's
 
     def _take(self, data: bytes) -> None:
-        if len(self._rest) > LONG:
-            data = self._long_event(data, (b"\n",), "a line")
-            if not data:
-                return
-        elif self._rest:
-            data = self._rest + data
+        data = self._with_rest(data, (b"\n",), "a line")
+        if not data:
+            return
         cut = data.rfind(b"\n") + 1
         self._rest = data[cut:]
         if len(self._rest) > MAX_EVENT:

@@ -27,6 +27,7 @@ from intermodal.executor.transport import (
     certificates,
     plain_address,
     request_headers,
+    unanswered,
     why,
 )
 from intermodal.executor.unpacking import Unpacker, Unreadable, unpacker
@@ -416,12 +417,8 @@ class Pipe(asyncio.Protocol):
     def _broken(self, what: str) -> errors.CallError:
         if self._answering:
             return errors.StreamCut(f"{what} in the middle of its answer", where=self._where, todo="ask again")
-        after = " without an answer" if self.sent and what != UNREADABLE else ""
-        found = errors.Unreachable(what + after, where=self._where, sent=self.sent)
-        if self.sent and what == FAILURES["ReadError"][1]:
-            since = self.deadline - self._timeouts.first_byte
-            found.closed(kept=self._kept, seconds=monotonic() - since)
-        return found
+        waited = monotonic() - (self.deadline - self._timeouts.first_byte)
+        return unanswered(what, self._where, sent=self.sent, kept=self._kept, seconds=waited)
 
     # ---- the parser's side
 
