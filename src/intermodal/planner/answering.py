@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from intermodal.catalog.effort import reached
 from intermodal.catalog.nouns import Endpoint
@@ -25,32 +26,39 @@ from intermodal.planner.pieces import at_each
 from intermodal.planner.speech import speaks
 
 
-def answer(case: Case, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> Levels:
-    """Output tokens under a cap, what is thought before them included. Reservations use the cap, ranking the mid."""
-    job = case.job
-    if job in ("embed", "speak"):
-        return ZEROS
-    if job == "draw":
+class Answer(NamedTuple):
+    """What comes out of a call. ``tokens``: at all levels; reservations use the high one, ranking the middle. ``paid``:
+    those that money is planned with, the average of such answers where the middle is not.
+
+    The price of many answers is that of their average, and a few long ones are most of it; how long one takes is
+    better told by the middle.
+    """
+
+    tokens: Levels
+    paid: float
+
+
+def answer(case: Case, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> Answer:
+    """Output tokens under a cap, what is thought before them included."""
+    if case.job != "generate":
+        made = _no_answer(case, endpoint, sound)
+        return Answer(made, made[MID])
+    low, mid, mean = length(case, endpoint, rates)
+    mid = min(mid, cap)
+    return Answer((min(low, cap), mid, cap), max(mid, min(mean, cap)))
+
+
+def _no_answer(case: Case, endpoint: Endpoint, sound: Levels) -> Levels:
+    """Output tokens of a call that answers nothing in words of its own."""
+    if case.job == "draw":
         return drawn(endpoint, case.request)
-    if job == "score":
+    if case.job == "score":
         return ZEROS if endpoint.model.output == ("embedding",) else (2.0, 2.0, 2.0)
-    if job == "transcribe":
+    if case.job == "transcribe":
         return levels(
             speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
         )
-    low, mid, _ = length(case, endpoint, rates)
-    return (min(low, cap), min(mid, cap), cap)
-
-
-def paid(case: Case, endpoint: Endpoint, rates: Rates, out: Levels) -> float:
-    """Output tokens that money is planned with: the average of such answers where ``out`` has the middle one.
-
-    The price of many answers is that of their average, and a few long ones are most of it; how long one takes is
-    better told by the middle. ``out`` may be of answers that are said aloud too, or of what is no answer at all.
-    """
-    if case.job != "generate":
-        return out[MID]
-    return max(out[MID], min(length(case, endpoint, rates).mean, out[HIGH]))
+    return ZEROS
 
 
 def length(case: Case, endpoint: Endpoint, rates: Rates) -> Length:
@@ -73,21 +81,22 @@ def reports_thought(case: Case, endpoint: Endpoint) -> bool:
     return case.statistics.get(endpoint.id, name) is not None
 
 
-def usual_answer(case: Case, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> Levels:
+def usual_answer(case: Case, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> Answer:
     """Output tokens as ranking counts them: a limit of the endpoint or of the request makes an answer cheaper, and a
     context that is nearly full does not, for it only cuts the answer off."""
     return answer(case, endpoint, rates, max(cap, min(answer_wanted(case, rates), rates.most_out)), sound)
 
 
-def middle_call(case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels) -> tuple[float, float]:
+def middle_call(case: Case, rates: Rates, needs: Demand, made: Answer) -> tuple[float, float]:
     """USD and seconds of the call that answers as both are expected: of the average answer, and of the middle one."""
-    money, seconds = last_call(case, rates, MID, needs, out[MID])
-    average = paid(case, endpoint, rates, out)
-    return (money if average == out[MID] else last_call(case, rates, MID, needs, average)[0]), seconds
+    return last_call(case, rates, MID, needs, made.tokens[MID], made.paid)
 
 
-def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float) -> tuple[float, float]:
-    """USD and seconds of the call that answers, without loading and without a repair."""
+def last_call(
+    case: Case, rates: Rates, level: Level, needs: Demand, out: float, paid: float | None = None
+) -> tuple[float, float]:
+    """USD and seconds of the call that answers, without loading and without a repair. ``paid``: tokens of an answer in
+    words that are priced where these are not ``out``, which is waited for."""
     if case.job == "transcribe":
         sound = needs.sound[level]
         if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
@@ -106,8 +115,9 @@ def last_call(case: Case, rates: Rates, level: Level, needs: Demand, out: float)
             needs.calls * token_price(rates, text, needs.image[level], needs.audio[level], once),
             needs.calls * generate_seconds(rates, level, needs.total[level] + needs.beside, once),
         )
+    priced = out if paid is None else paid
     return (
-        token_price(rates, needs.text[level], needs.image[level], needs.audio[level], out),
+        token_price(rates, needs.text[level], needs.image[level], needs.audio[level], priced),
         generate_seconds(rates, level, needs.total[level], out),
     )
 

@@ -14,13 +14,13 @@ import msgspec
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, quantity
+from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
 from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN, Vocabulary
-from intermodal.planner.answering import aloud, answer, asked_again, last_call, middle_call, repair_call
+from intermodal.planner.answering import Answer, aloud, answer, asked_again, last_call, middle_call, repair_call
 from intermodal.planner.aspects import kept
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
@@ -245,8 +245,8 @@ class Builder:
         """Output tokens, cost and seconds of the last call, worked out once per route."""
         found = self._numbers.get(route)
         if found is None:
-            out = answer(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
-            cost, seconds = _levels_of(self.case, route, out)
+            made = answer(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
+            out, (cost, seconds) = made.tokens, _levels_of(self.case, route, made)
             retry_cost, retry_seconds = self._retry(route, out)
             cost, seconds = plus(cost, (0.0, 0.0, retry_cost)), plus(seconds, (0.0, 0.0, retry_seconds))
             if speaks(route.endpoint):
@@ -301,7 +301,7 @@ class Builder:
         case = self.case
         if case.job == "transcribe":
             return (check_of_transcript(case, last, route.endpoint, self._others),)
-        out = answer(case, route.endpoint, route.rates, route.numbers.cap, ZEROS)
+        out = answer(case, route.endpoint, route.rates, route.numbers.cap, ZEROS).tokens
         shared = bool(route.demand.again) and case.policy.evidence == "retry"
         evident = (check_of_evidence(last, *self._retry(route, out), shared=shared),) if route.demand.evident else ()
         if not route.demand.again:
@@ -359,13 +359,12 @@ class Builder:
         return tuple(sorted(counted, key=lambda each: each.part))
 
 
-def _levels_of(case: Case, route: Route, out: Levels) -> tuple[Levels, Levels]:
+def _levels_of(case: Case, route: Route, made: Answer) -> tuple[Levels, Levels]:
     """Cost and seconds of the last call at all levels, the repair in the high ones."""
-    pairs = [last_call(case, route.rates, level, route.demand, out[level]) for level in LEVELS]
-    pairs[MID] = middle_call(case, route.endpoint, route.rates, route.demand, out)
-    more_cost, more_seconds = repair_call(case, route.rates, route.demand, out[HIGH])
-    cost = (pairs[0][0], pairs[1][0], pairs[2][0] + more_cost)
-    return cost, (pairs[0][1], pairs[1][1], pairs[2][1] + more_seconds)
+    low, high = (last_call(case, route.rates, level, route.demand, made.tokens[level]) for level in (LOW, HIGH))
+    mid = middle_call(case, route.rates, route.demand, made)
+    more_cost, more_seconds = repair_call(case, route.rates, route.demand, made.tokens[HIGH])
+    return (low[0], mid[0], high[0] + more_cost), (low[1], mid[1], high[1] + more_seconds)
 
 
 def _plain_chars(tokens: Levels) -> Levels:

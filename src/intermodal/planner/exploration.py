@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 
-from intermodal.costing.levels import LOW, MID, ZEROS, Levels
-from intermodal.planner.answering import last_call, middle_call, usual_answer
+from intermodal.costing.levels import LOW, MID, ZEROS
+from intermodal.planner.answering import Answer, last_call, middle_call, usual_answer
 from intermodal.planner.case import Case
 from intermodal.planner.pin import answers_a_call
 from intermodal.planner.routes import Route
@@ -40,7 +40,7 @@ def note_of(endpoint: str) -> str:
 def lowest(case: Case, route: Route, chosen: Route) -> float:
     """The objective's number of a route whose seconds are the fewest that they may be."""
     needs = route.demand
-    _, seconds = last_call(case, route.rates, LOW, needs, _answer(case, route)[LOW])
+    _, seconds = last_call(case, route.rates, LOW, needs, _answer(case, route).tokens[LOW])
     seconds += needs.before[LOW]
     if case.policy.objective == "fastest":
         return seconds
@@ -54,10 +54,10 @@ def _cost(case: Case, route: Route, chosen: Route) -> float:
     """
     words = (ZEROS, ZEROS) == (route.demand.image, route.demand.audio) == (chosen.demand.image, chosen.demand.audio)
     needs = chosen.demand if words else route.demand
-    return middle_call(case, chosen.endpoint, route.rates, needs, _answer(case, chosen))[0] + route.demand.cost[MID]
+    return middle_call(case, route.rates, needs, _answer(case, chosen))[0] + route.demand.cost[MID]
 
 
-def _answer(case: Case, route: Route) -> Levels:
+def _answer(case: Case, route: Route) -> Answer:
     return usual_answer(case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
 
 

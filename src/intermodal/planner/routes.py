@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.catalog.untimed import PLACEHOLDER
-from intermodal.costing.levels import HIGH, LOW, MID, Levels
+from intermodal.costing.levels import HIGH, LOW, MID
 from intermodal.costing.rates import HERE, Rates
-from intermodal.planner.answering import aloud, answer, last_call, middle_call, paid, repair_call, usual_answer
+from intermodal.planner.answering import Answer, aloud, answer, last_call, middle_call, repair_call, usual_answer
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
 from intermodal.planner.demand import (
@@ -115,8 +115,9 @@ def price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Dem
 
 def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: Demand, cap: float) -> Numbers:
     """Numbers of a route whose answer has so many tokens at most."""
-    out = answer(case, endpoint, rates, cap, needs.sound)
-    cost, seconds = middle_call(case, endpoint, rates, needs, out)
+    made = answer(case, endpoint, rates, cap, needs.sound)
+    out = made.tokens
+    cost, seconds = middle_call(case, rates, needs, made)
     cost_high, seconds_high = last_call(case, rates, HIGH, needs, out[HIGH])
     if needs.again:
         more_cost, more_seconds = repair_call(case, rates, needs, out[HIGH])
@@ -136,31 +137,31 @@ def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: De
     return Numbers(
         cost + needs.cost[MID], cost_high + needs.cost[HIGH],
         needs.before[MID] + seconds, needs.before[HIGH] + seconds_high, memory, cap,
-        *_missing(case, endpoint, rates, needs, out, cap),
+        *_missing(case, endpoint, rates, needs, made, cap),
         endpoint.host.zone not in HERE and rates.basis_of(figure_of(case.job)) == PLACEHOLDER,
     )  # fmt: skip
 
 
 def _missing(
-    case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels, cap: float
+    case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, made: Answer, cap: float
 ) -> tuple[float, float]:
     """USD and seconds of the part of a usual answer for which there is no room."""
-    if case.job != "generate" or paid(case, endpoint, rates, out) < cap:
+    if case.job != "generate" or made.paid < cap:
         return 0.0, 0.0
     usual = usual_answer(case, endpoint, rates, cap, needs.sound)
-    if paid(case, endpoint, rates, usual) <= cap:
+    if usual.paid <= cap:
         return 0.0, 0.0
     found: list[float] = []
-    for whole, cut in zip(_middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, out),
+    for whole, cut in zip(_middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, made),
                           strict=True):  # fmt: skip
         found.append(whole - cut if cut < math.inf else 0.0)
     return found[0], found[1]
 
 
-def _middle(case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, out: Levels) -> tuple[float, float]:
+def _middle(case: Case, endpoint: Endpoint, rates: Rates, needs: Demand, made: Answer) -> tuple[float, float]:
     """USD and seconds of an answer, and of saying it aloud."""
-    cost, seconds = middle_call(case, endpoint, rates, needs, out)
-    more_cost, more_seconds = aloud(case, endpoint, rates, out)
+    cost, seconds = middle_call(case, rates, needs, made)
+    more_cost, more_seconds = aloud(case, endpoint, rates, made.tokens)
     return cost + more_cost[MID], seconds + more_seconds[MID]
 
 
