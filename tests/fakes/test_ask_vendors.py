@@ -97,7 +97,7 @@ def test_a_filter_that_stops_the_answer_is_a_refusal(name: Name, cli: Cli) -> No
 def test_ollama_is_told_how_much_context_is_wanted_and_to_cut_nothing(cli: Cli) -> None:
     with FakeVendor("ollama", "Four.") as vendor:
         connect(vendor)
-        assert cli("ask", "word " * 3000, "-m", "seer-70b", "-q", "--max-tokens", "50").code == 0
+        assert cli("ask", "word " * 5000, "-m", "seer-70b", "-q", "--max-tokens", "50").code == 0
     (attempt,) = vendor.attempts
     assert attempt.json["options"] == {"num_ctx": 8192, "num_predict": 50}
     assert attempt.json["truncate"] is False
