@@ -96,8 +96,9 @@ class Histories(RuleBasedStateMachine):
         made = worker.till.reserve(worker.key, parts)
         if made is None:
             lacking = [(purse, need) for purse, need in parts if purse.free < need or not purse.ready]
-            grants = worker.books.take(worker.id, [purse.want(need, need) for purse, need in lacking], self.now)
-            worker.till.granted(lacking, grants, self.now)
+            drawn = [(purse, need, purse.want(need, need)) for purse, need in lacking]
+            grants = worker.books.take(worker.id, [want for _, _, want in drawn], self.now)
+            worker.till.granted(drawn, grants, self.now)
             made = worker.till.reserve(worker.key, parts)
         if made is not None:
             worker.open.append((made, usd, tokens, tab.usd[0].start))
@@ -291,9 +292,10 @@ def test_C1_what_is_drawn_under_a_higher_limit_is_not_set_aside_under_a_lower_on
     history.admit(number=1, usd=0, tokens=90)
     worker, claim = history.workers[0], Claim(cost=0.0, tokens=30)
     parts = worker.till.parts(worker.till.tab(KEY, history.now), claim, history.now)
-    grants = worker.books.take(worker.id, [purse.want(need, need) for purse, need in parts], history.now)
+    drawn = [(purse, need, purse.want(need, need)) for purse, need in parts]
+    grants = worker.books.take(worker.id, [want for _, _, want in drawn], history.now)
     history.change(look={0, 1, 2}, usd=USD, tokens=100)  # while the draw is on its way
-    worker.till.granted(parts, grants, history.now)
+    worker.till.granted(drawn, grants, history.now)
     history.admit(number=0, usd=0, tokens=30)
     history.admitted_never_exceeds_the_budget()
     history.tick(number=0, lost=False)  # what was drawn goes back

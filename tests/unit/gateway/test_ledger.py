@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from intermodal.gateway.ledger.books import Grant, Line, Want
+from intermodal.gateway.ledger.journal import Journal
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, Rate, Refusal, VirtualKey, nano
 from intermodal.gateway.ledger.periods import span
 from intermodal.gateway.ledger.purse import Purse
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.ledger.till import Reservation, Till
 
 pytestmark = pytest.mark.anyio
 
@@ -423,3 +424,37 @@ async def test_what_goes_back_from_here_is_waited_for_by_an_attempt_that_needs_i
     ledger._till.tick(clock())
     assert await ledger.extend(running, 0.9)
     await ledger.close()
+
+
+def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path: Path, clock: Clock) -> None:
+    """The second asks after more was spent, and the first answers with what the books knew before."""
+    books = SqliteBooks(tmp_path / FILE)
+    entered = books.enter()
+    till = Till(Journal(entered.journal), {})
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
+    parts = till.parts(till.tab(key, clock.now), Claim(cost=0.5, tokens=1), clock.now)
+
+    def asked() -> list[tuple[Purse, int, Want]]:
+        return [(purse, need, purse.want(need, need)) for purse, need in parts]
+
+    def answered(drawn: list[tuple[Purse, int, Want]]) -> tuple[Grant, ...]:
+        return books.take(entered.id, [want for _, _, want in drawn], clock.now)
+
+    def spent() -> int:
+        return max(purse.spent_by_all for purse, _ in parts if purse.unit == "usd")
+
+    first = asked()
+    till.granted(first, answered(first), clock.now)
+    made = till.reserve(key, parts)
+    assert made is not None
+    before = asked()
+    known = answered(before)
+    till.settle(made, 0.5, 1)
+    lines = till.tick(clock.now)
+    after = asked()
+    till.granted(before, known, clock.now)
+    assert spent() == NANO // 2
+    till.written(lines, books.write(entered.id, [line for _, line in lines], clock.now))
+    till.granted(after, answered(after), clock.now)
+    assert spent() == NANO // 2
+    books.close()

@@ -22,7 +22,8 @@ from intermodal.gateway.ledger.nouns import Account, VirtualKey
 class Want(Value, frozen=True):
     """``need`` of an account's period for requests that wait, and ``wish`` more where there is plenty.
 
-    ``slot``: where this worker's journal will say what it has reserved and spent of it; -1 for nowhere.
+    ``slot``: where this worker's journal will say what it has reserved and spent of it; -1 for nowhere. ``told``: what
+    this worker spent of it, as the books know it by the time they answer.
     """
 
     account: Account
@@ -30,6 +31,7 @@ class Want(Value, frozen=True):
     need: int
     wish: int = 0
     slot: int = -1
+    told: int = 0
 
 
 class Grant(Value, frozen=True):

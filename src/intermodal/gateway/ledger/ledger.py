@@ -276,14 +276,14 @@ class Ledger:
 
     async def _take(self, asked: Sequence[tuple[Purse, int, int]]) -> None:
         """Draw for each purse what is needed of it, by requests of which the largest takes so much."""
-        wants = [purse.want(need, most) for purse, need, most in asked]
-        drawn = [(purse, need) for purse, need, _ in asked]
-        for purse, _ in drawn:
+        drawn = [(purse, need, purse.want(need, most)) for purse, need, most in asked]
+        wants = [want for _, _, want in drawn]
+        for purse, _, _ in drawn:
             purse.drawing += 1
         try:
             grants = await self._off(lambda: self._books.take(self._worker, wants, self._clock()))
         finally:
-            for purse, _ in drawn:
+            for purse, _, _ in drawn:
                 purse.drawing -= 1
         self._till.granted(drawn, grants, self._clock())
 

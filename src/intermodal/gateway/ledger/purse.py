@@ -25,7 +25,7 @@ class Purse:
     """``free`` below 0: not drawn from yet, or more was charged than had been set aside."""
 
     __slots__ = (
-        "_asked_as", "_base", "_by_all", "_in_that", "_journal", "_numbers", "_older", "_written", "account", "drawing",
+        "_base", "_by_all", "_in_that", "_journal", "_numbers", "_older", "_written", "account", "drawing",
         "drawn", "dry", "dry_until", "free", "held", "left", "pace", "quiet_since", "ready", "returned", "returning",
         "risk", "slot", "spent", "start", "told", "touched", "unit", "unknown", "until", "used", "warm",
     )  # fmt: skip
@@ -45,7 +45,6 @@ class Purse:
         self.left = 0  # in the books, as last heard
         self.told = 0  # what lies idle here, as the books know it
         self._by_all = 0  # spent by all workers, as the books said it
-        self._asked_as = account  # when it was drawn last
         self._older = 0  # of what is held: set aside under another limit
         self._in_that = self._written = 0  # what of it was spent here; what of that they were told by now
         self.used = 0  # since the last tick
@@ -111,23 +110,30 @@ class Purse:
 
     def want(self, need: int, one: int) -> Want:
         """What to draw so that ``need`` is free, for requests of which the largest takes ``one``."""
-        self._in_that, self._asked_as = self._written, self.account
         short = need - (self.free if self.ready else 0)
         wish = max(int(AHEAD * self.pace), (FIRST - 1) * one if not self.pace else 0)
-        return Want(account=self.account, start=self.start, need=max(short, 0), wish=wish, slot=self.slot)
+        return Want(
+            account=self.account,
+            start=self.start,
+            need=max(short, 0),
+            wish=wish,
+            slot=self.slot,
+            told=self._written,
+        )
 
-    def granted(self, grant: Grant, need: int, now: float) -> None:
+    def granted(self, want: Want, grant: Grant, need: int, now: float) -> None:
+        """Take what the books gave for ``want``: others may have been asked for since, after more was spent."""
         if not self.ready:
             self.ready = True
             self.free = 0 if self._limited else PLENTY
-        if self.account == self._asked_as:
+        if self.account == want.account:
             self.free += grant.amount
         else:  # it was drawn under another limit, and may be too much
             self._give_back(grant.amount)
         self.drawn += grant.amount
         self.told += grant.amount
         self.left = grant.left
-        self._by_all = grant.spent
+        self._by_all, self._in_that = grant.spent, want.told
         if self.free < need:
             self.dry, self.dry_until = self.free + grant.left + grant.idle + self.returning, now + DRY_SECONDS
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from intermodal.gateway.ledger.books import Grant, Line
+from intermodal.gateway.ledger.books import Grant, Line, Want
 from intermodal.gateway.ledger.nouns import PERIODS, Account, Claim, Period, Rate, VirtualKey, nano
 from intermodal.gateway.ledger.periods import span
 from intermodal.gateway.ledger.purse import Purse
@@ -254,9 +254,9 @@ class Till:
         purse.warm = True
         self._warm.append(purse)
 
-    def granted(self, drawn: Iterable[tuple[Purse, int]], grants: Iterable[Grant], now: float) -> None:
-        for (purse, need), grant in zip(drawn, grants, strict=True):
-            purse.granted(grant, need, now)
+    def granted(self, drawn: Iterable[tuple[Purse, int, Want]], grants: Iterable[Grant], now: float) -> None:
+        for (purse, need, want), grant in zip(drawn, grants, strict=True):
+            purse.granted(want, grant, need, now)
             if not purse.warm:
                 self._warmed(purse)
 
