@@ -185,7 +185,8 @@ class FieldEvidence(Value):
         field: the value's place in the answer, a JSON Pointer (RFC 6901): "/items/0/price".
         status: "found"; "unverified": it was looked for and stands in none of the sources, so it is computed or made
             up; "unchecked": whether it stands there says nothing (true, false, nothing at all, a word of the schema's
-            own list), or the model saw more than text.
+            own list), or the model saw more than text. A code of a list of codes (EUR, DE) is "unverified" where the
+            text has another code of that list.
         file, page, line: where it was found first; 0 where there are no pages, or where there is a time instead.
         at: seconds into a recording or a video, -1 elsewhere.
         text: that line, 200 characters at most.

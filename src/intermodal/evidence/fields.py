@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from intermodal.events import FieldEvidence
-from intermodal.evidence.text import ReadText
+from intermodal.evidence.text import CODE, ReadText
 from intermodal.json_schema.choices import Choices
 from intermodal.json_schema.pointer import pointer, steps
 from intermodal.media.invisible import visible
@@ -50,7 +50,7 @@ def evidence_of(data: Any, schema: Mapping[str, Any], sources: Sources) -> tuple
         place = _place(value, read) if looked_for else None
         if place is not None:
             found.append(_evidence(path, *place))
-        elif not looked_for or not sources.whole or choices.has(path, value):
+        elif not looked_for or not sources.whole or _free_choice(value, path, choices, read):
             found.append(FieldEvidence(field=pointer(path), status="unchecked"))
         else:
             found.append(FieldEvidence(field=pointer(path), status="unverified"))
@@ -86,6 +86,17 @@ def _place(value: Any, read: list[tuple[Source, ReadText]]) -> tuple[Source, int
         if line is not None:
             return source, line
     return None
+
+
+def _free_choice(value: Any, path: Path, choices: Choices, read: list[tuple[Source, ReadText]]) -> bool:
+    """Whether it is a word of the schema's own list, which need not stand in a text. Codes are names and no judgement
+    of the text: where another code of the list stands there, this one was not chosen but mistaken."""
+    if not choices.has(path, value):
+        return False
+    listed = choices.at(path)
+    if not all(isinstance(each, str) and CODE.fullmatch(each) for each in listed if each is not None):
+        return True
+    return not any(each in text.codes for each in listed if each is not None for _, text in read)
 
 
 def _evidence(path: Path, source: Source, line: int) -> FieldEvidence:

@@ -14,6 +14,8 @@ from intermodal.media.invisible import visible
 _CURRENCIES = {"€": " eur ", "$": " usd ", "£": " gbp ", "¥": " jpy ", "₹": " inr "}
 _SIGNS = re.compile("[€$£¥₹]")
 _CODES = frozenset(code.strip() for code in _CURRENCIES.values()) | {"chf", "cny", "nok", "sek", "dkk", "pln", "czk"}
+CODE = re.compile(r"\b[A-Z]{2,4}\b")  # EUR, DE, KG
+_ONE_CURRENCY = {"€": "EUR", "£": "GBP", "₹": "INR"}  # "$" and "¥" are signs of several
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)")  # 14 216 and 14'216.50
 _GAP = re.compile(r"[ '’]")
@@ -26,6 +28,7 @@ class ReadText:
     """Its words and numbers one after the other, what its numbers are worth, and its days. Places are lines, from 1."""
 
     def __init__(self, text: str) -> None:
+        self.codes = _codes(text)
         text = _plain(text)
         self._text = text
         self._breaks = [place for place, letter in enumerate(text) if letter == "\n"]
@@ -82,6 +85,16 @@ class ReadText:
 
     def _line(self, at: int) -> int:
         return bisect_right(self._breaks, at - 1) + 1
+
+
+def _codes(text: str) -> frozenset[str]:
+    """Codes of two to four capitals, and the currencies whose sign is theirs alone.
+
+    >>> sorted(_codes("Total due 12 GBP (5 €), paid in us dollars"))
+    ['EUR', 'GBP']
+    """
+    named = (code for sign, code in _ONE_CURRENCY.items() if sign in text)
+    return frozenset((*CODE.findall(visible(text)), *named))
 
 
 def _plain(text: str) -> str:

@@ -24,10 +24,18 @@ class Choices:
         >>> Choices({"properties": {"paid": {"enum": ["card", "cash"]}}}).has(("paid",), "card")
         True
         """
+        return any(value == each and type(value) is type(each) for each in self.at(path))
+
+    def at(self, path: tuple[str | int, ...]) -> tuple[Any, ...]:
+        """The values that the schema lists for the place that ``path`` names.
+
+        >>> Choices({"properties": {"paid": {"enum": ["card", "cash"]}}}).at(("paid",))
+        ('card', 'cash')
+        """
         at = list(self._opened(self._root))
         for step in path:
             at = [schema for each in at for part in _under(each, step) for schema in self._opened(part)]
-        return any(value == each and type(value) is type(each) for schema in at for each in _listed(schema))
+        return tuple(each for schema in at for each in _listed(schema))
 
     def _opened(self, schema: Any) -> Iterator[Mapping[str, Any]]:
         """A schema, and those that it is made of."""

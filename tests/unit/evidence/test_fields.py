@@ -54,6 +54,28 @@ def test_a_choice_and_a_yes_need_not_stand_in_the_text_to_be_right() -> None:
     assert status(True) == "unchecked"
 
 
+@pytest.mark.parametrize(
+    ("text", "answer", "listed", "found"),
+    [
+        ("Total due EUR 1,380.50", "USD", ["EUR", "GBP", "USD"], "unverified"),
+        ("Total due 1.380,50 €", "USD", ["EUR", "GBP", "USD"], "unverified"),
+        ("Total due EUR 1,380.50", "EUR", ["EUR", "GBP", "USD"], "found"),
+        ("Total due 1,380.50", "USD", ["EUR", "GBP", "USD"], "unchecked"),
+        ("Total due $ 12.00", "CAD", ["USD", "CAD", None], "unchecked"),
+        ("Invoiced in Bonn", "DE", ["DE", "IN"], "unchecked"),
+        ("I have a question: it crashes", "BUG", ["BUG", "QUESTION"], "unchecked"),
+        ("a cash payment", "card", ["card", "cash"], "unchecked"),
+    ],
+)
+def test_a_code_is_unverified_where_the_text_has_another_of_its_list(
+    text: str, answer: str, listed: list[str | None], found: str
+) -> None:
+    """Codes name things; words of a list may be a judgement, which no text has to spell out."""
+    schema = {"properties": {"field": {"enum": listed}}}
+    (each,) = evidence_of({"field": answer}, schema, Sources((Source("a.txt", text),)))
+    assert each.status == found
+
+
 def test_a_model_that_saw_more_than_text_may_know_more() -> None:
     assert status(1284.5, whole=False) == "unchecked" and status(1380.5, whole=False) == "found"
 
