@@ -6,6 +6,7 @@ What is not used is kept beside the figure, and where it says something else tha
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -46,7 +47,8 @@ class Offer(Value):
     """A model at a host of the snapshot.
 
     Attributes:
-        prices: by unit, USD, for a small request on the snapshot's day. stated: what models.dev has instead.
+        prices: by unit, USD, for a small request on the snapshot's day, at its dearest hour where they depend on it.
+        cheapest: those of its cheapest hour, {} where they do not. stated: what models.dev has instead.
         dates: from when the prices hold that genai-prices has dated, and what a request must say for others.
     """
 
@@ -55,6 +57,7 @@ class Offer(Value):
     context: int | None
     max_output: int | None
     prices: dict[str, float]
+    cheapest: dict[str, float]
     source: str
     checked: str
     stated: dict[str, float]
@@ -224,21 +227,33 @@ def offer(row: Row, header: Header) -> Offer:
     dated = row.dated_prices
     now = prices.at(dated, header.made) if dated else None
     used = now or (stated if hosted.prices_of(row, header) is not None else None)
-    about = "genai-prices" if now is not None else "models.dev"
+    about = (row.prices_by or "genai-prices") if now is not None else "models.dev"
     evidence = hosted.said_by(header, about)
     return Offer(
         host=row.host,
         served_as=row.name,
         context=row.context or row.window,
         max_output=row.max_output,
-        prices={} if used is None else {unit: prices.base(rate) for unit, rate in used.units.items()},
+        prices={} if used is None else _small(used),
+        cheapest=_cheapest(dated, header.made),
         source=evidence.source if used is not None else "",
         checked=evidence.checked if used is not None else "",
-        stated={} if stated is None else {unit: prices.base(rate) for unit, rate in stated.units.items()},
+        stated={} if stated is None else _small(stated),
         dates=tuple(_when(vector) for vector in dated),
         status=row.status,
         steps=prices.steps_of(used) if used is not None else (),
     )
+
+
+def _small(vector: prices.Vector) -> dict[str, float]:
+    """The prices of a small request, by unit."""
+    return {unit: prices.base(rate) for unit, rate in vector.units.items()}
+
+
+def _cheapest(dated: tuple[prices.Vector, ...], day: str) -> dict[str, float]:
+    """The prices of the cheapest hour of a day; {} where all hours have the same."""
+    held = list(map(_small, prices.held_on(dated, day)))
+    return min(held, key=lambda each: sum(each.values())) if len(held) > 1 else {}
 
 
 def _when(vector: prices.Vector) -> str:
@@ -251,11 +266,13 @@ def _when(vector: prices.Vector) -> str:
 
 
 def disagreements(offer: Offer) -> dict[str, tuple[float, float]]:
-    """Units that genai-prices and models.dev price differently at this host: what is used, and what the other has."""
+    """Units that another source and models.dev price differently at this host, at whatever hour: what is used, and
+    what models.dev has."""
     if not offer.dates:
         return {}
+    used = [prices for prices in (offer.prices, offer.cheapest) if prices]
     return {
         unit: (offer.prices[unit], usd)
         for unit, usd in offer.stated.items()
-        if unit in offer.prices and abs(offer.prices[unit] - usd) > 1e-9
+        if unit in offer.prices and all(abs(prices.get(unit, math.inf) - usd) > 1e-9 for prices in used)
     }

@@ -33,6 +33,7 @@ from intermodal.catalog.nouns import (
 )
 from intermodal.catalog.patterns import Patterns
 from intermodal.catalog.prices import Vector
+from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Header, Row, Snapshot
 from intermodal.catalog.thinking import thinking_of, with_thinking
 from intermodal.content import Kind, Value
@@ -108,8 +109,17 @@ def fees() -> Patterns[Fee]:
     return patterns.read("fees", Fee)
 
 
-def _with_fee(row: Row, vector: Vector) -> Vector:
-    """The prices of a row, of which it is said where each call is charged for more and they have no price of that."""
+@cache
+def _least_seconds() -> Mapping[str, float]:
+    return {row.id: row.least_seconds for row in shipped().hosts if row.least_seconds}
+
+
+def _as_billed(row: Row, vector: Vector) -> Vector:
+    """The prices of a row with what its host bills at least, and what each call is charged for where they have no
+    price of that."""
+    least = _least_seconds().get(row.host, 0.0)
+    if least:
+        vector = msgspec.structs.replace(vector, least_seconds=least)
     if "requests_kcount" in vector.units:
         return vector
     found = patterns.first(fees(), row.id, row.name)
@@ -199,7 +209,7 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     stated = row.stated_prices
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(FREE_TIER)):
         return None
-    return Prices(price_of(_with_fee(row, stated), said_by(header, "models.dev"), makes))
+    return Prices(price_of(_as_billed(row, stated), said_by(header, "models.dev"), makes))
 
 
 SILENT: tuple[_Makes, ...] = (("embedding",), ("scores",))  # what comes out of these is no token
@@ -209,7 +219,7 @@ _OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 def vectors_of(row: Row) -> tuple[Vector, ...]:
     """All prices of a row, dated where somebody dates them; () where nobody knows any."""
     stated = row.stated_prices
-    return tuple(_with_fee(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ()))
+    return tuple(_as_billed(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ()))
 
 
 def tariff(endpoint: Endpoint, models: Snapshot) -> tuple[Vector, ...]:
@@ -260,6 +270,7 @@ def _flat(vector: Vector, tokens: int, evidence: Evidence, makes: bool, since: s
         second=round(hours / 3600, 12) if hours is not None and into is None else None,
         page=None if pages is None else pages / 1000,
         request=0.0 if requests is None else requests / 1000,
+        least_seconds=vector.least_seconds,
         unsaid=vector.unsaid,
         effective_from=since or vector.since,
         evidence=evidence,

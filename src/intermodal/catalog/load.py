@@ -256,6 +256,9 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     listed = hosted.prices_of(known, models.header) if known is not None and not served.says_price else None
     if listed is not None:
         price, later = listed.now, listed.later
+    if row.least_seconds is not None:
+        price = msgspec.structs.replace(price, least_seconds=row.least_seconds)
+        later = tuple(msgspec.structs.replace(each, least_seconds=row.least_seconds) for each in later)
     speed = speed_of(model, host.zone)
     for timed in (row.speed, served.speed):
         speed = timed.speed(speed) if timed is not None else speed

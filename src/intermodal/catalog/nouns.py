@@ -111,8 +111,9 @@ class Price(Value):
     same as pictures; plans price them so, and what differs is not sent), ``output_audio_mtok`` per million
     tokens of speech that a model makes and ``output_image_mtok`` of pictures (None: same as text), ``input_mchar`` per
     million characters to be spoken, ``second`` per second of audio, ``page`` per page, ``picture`` per picture that is
-    made (it settles alone), ``request`` per call. ``unsaid``: what each call is charged for besides, at a price that is
-    not known, so that no call's is known; "" for nothing.
+    made (it settles alone), ``request`` per call. ``least_seconds``: of sound that is billed by the second, what a
+    request costs at least. ``unsaid``: what each call is charged for besides, at a price that is not known, so that no
+    call's is known; "" for nothing.
 
     ``above``: the prices of requests of more input tokens than so many, fewest first. All tokens of such a request cost
     them, which is how hosts bill.
@@ -130,6 +131,7 @@ class Price(Value):
     page: float | None = None
     picture: float | None = None
     request: float = 0.0
+    least_seconds: float = 0.0
     unsaid: str = ""
     effective_from: str = ""
     evidence: Evidence = Evidence(level="declared")

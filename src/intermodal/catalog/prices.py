@@ -68,6 +68,7 @@ UNITS: Mapping[str, Unit] = {
     "web_searches_kcount": _unit("web_searches", 1000.0, "searches web"),
     "storage_searches_kcount": _unit("storage_searches", 1000.0, "searches storage"),
 }
+OF_LENGTH = frozenset({"audio_hours", "input_audio_hours"})  # sound that goes in, by its length
 COUNTS: Mapping[str, str] = {unit.counts: name for name, unit in UNITS.items()}
 
 
@@ -79,6 +80,7 @@ class Vector(Value):
         since: ISO date; "" holds from the beginning.
         hours: minutes of the UTC day from and to which it holds; () all day.
         when: what the request must say for it to hold, () for the standard price.
+        least_seconds: sound that is billed by its length costs at least so many seconds a request.
         unsaid: what each call is charged for besides, at a price that is not known; "" for nothing.
     """
 
@@ -86,6 +88,7 @@ class Vector(Value):
     since: str = ""
     hours: tuple[int, ...] = ()
     when: dict[str, str] = msgspec.field(default_factory=dict)
+    least_seconds: float = 0.0
     unsaid: str = ""
 
 
@@ -170,7 +173,7 @@ def steps_of(vector: Vector) -> tuple[int, ...]:
 
 
 def bill(vector: Vector | None, usage: Mapping[str, float]) -> Bill:
-    """What a usage costs: counts by the names in ``Unit.counts``, a part's count included in the whole's.
+    """What one request costs: counts by the names in ``Unit.counts``, a part's count included in the whole's.
 
     Raises ValueError for a count that is negative, unknown, or smaller than its parts.
     """
@@ -185,6 +188,8 @@ def bill(vector: Vector | None, usage: Mapping[str, float]) -> Bill:
     for name, left in _leaves(usage).items():
         if left:
             unit = _billed_as(COUNTS[name], priced)
+            if vector is not None and unit in OF_LENGTH:
+                left = max(left, vector.least_seconds)
             usd = None if unit is None else rate_at(priced[unit], total) * left / UNITS[unit].per
             lines.append(Line(counts=name, count=left, unit=unit or "", usd=usd))
     if "requests_kcount" in priced and "requests" not in usage:

@@ -293,6 +293,7 @@ class HostRow(Value, forbid_unknown_fields=True):
         trains: it trains models on what it is sent.
         retention_days: days after which it has deleted what it is sent; 0 where it keeps nothing.
         conditions_source: where the last three were read.
+        least_seconds: seconds of sound that a request costs at least, where sound is billed by its length.
         conditions_checked: day on which that was opened.
         speed: how fast it is, where its models do not say.
         models: what it serves.
@@ -322,6 +323,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] | None = None
     conditions_source: str = ""
     conditions_checked: str = ""
+    least_seconds: Annotated[float, Meta(ge=0, le=3_600)] | None = None
     speed: SpeedRow | None = None
     models: tuple[ServedRow, ...] = ()
     discovery: Signs | None = None

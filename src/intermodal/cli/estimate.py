@@ -160,6 +160,7 @@ def _levels(quantity: Quantity, *, whole: bool) -> dict[str, Any]:
 
 def _echo(made: Estimate, vocabulary: str) -> None:
     from intermodal.cli.table import echo_table
+    from intermodal.costing.bill import PLAINLY
     from intermodal.plans import numbers
 
     click.echo(f"{made.model}  by the rules of {made.date}\n")
@@ -176,6 +177,8 @@ def _echo(made: Estimate, vocabulary: str) -> None:
     at = f"  at {made.endpoint}" if made.endpoint else ""
     if made.said_by is not None:
         click.echo(f"money   {numbers.money(made.usd)}{at}, {made.said_by.cited}")
+        if made.usd.basis != PLAINLY:
+            click.echo(f"        {made.usd.basis}")
     else:
         click.echo(f"money   unknown{at}  {made.usd.basis}")
     for each in made.conflicts:

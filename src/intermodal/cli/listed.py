@@ -190,7 +190,8 @@ def price_words(price: Price) -> str:
     from intermodal.cli.table import money
 
     if price.second:
-        return f"{money(price.second * 3600)} an hour"
+        least = f", {price.least_seconds:g} s at least" if price.least_seconds else ""
+        return f"{money(price.second * 3600)} an hour{least}"
     if price.input_mchar and price.input_mtok is None:
         return f"{money(price.input_mchar)} a million characters"
     if price.page and price.input_mtok is None:

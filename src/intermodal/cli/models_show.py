@@ -229,6 +229,8 @@ def _say_offers(offers: Sequence[Offer]) -> None:
     for offer in ordered[:MOST_OFFERS]:
         name = f"{offer.host}{f' ({offer.status})' if offer.status else ''}"
         rows.append((name, offer.served_as, count(offer.context), _prices(offer), _source(offer.source, offer.checked)))
+        if offer.cheapest:
+            rows.append(("", "", "", f"at its cheapest hour {_listed(offer.cheapest)}", ""))
         for unit, (_, stated) in disagreements(offer).items():
             rows.append(("", "", "", f"but models.dev: {_unit(unit, stated)}", ""))
         for above in offer.steps:
@@ -249,8 +251,13 @@ def _prices(offer: Offer) -> str:
         free = not any(offer.stated.values())
         said = "0" if free else ", ".join(_unit(unit, usd) for unit, usd in sorted(offer.stated.items()) if usd)
         return f"unknown (models.dev writes {said})" if offer.stated else "unknown"
-    order = sorted(offer.prices, key=lambda unit: (unit not in _FIRST, unit))
-    return ", ".join(_unit(unit, offer.prices[unit]) for unit in order if "search" not in unit)
+    listed = _listed(offer.prices)
+    return f"{listed}, at its dearest hour" if offer.cheapest else listed
+
+
+def _listed(prices: dict[str, float]) -> str:
+    order = sorted(prices, key=lambda unit: (unit not in _FIRST, unit))
+    return ", ".join(_unit(unit, prices[unit]) for unit in order if "search" not in unit)
 
 
 _FIRST = ("input_mtok", "output_mtok")

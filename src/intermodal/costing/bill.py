@@ -1,23 +1,34 @@
 """Money of counted parts. First what is used, by the names prices have; then times a price.
 
 ``usage`` is one level (low, mid, high) of everything that would be billed, a part's count included in the whole's:
-``input_image_tokens`` are among ``input_tokens``. ``priced`` is a price row's answer to it. A count that is not zero
-and has no price makes the bill unknown, never nothing.
+``input_image_tokens`` are among ``input_tokens``. What it counts of a part is what the price is for: sound by its
+length or by its tokens, words by their letters. ``priced`` is a price row's answer to it. A count that is not zero and
+has no price makes the bill unknown, never nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from intermodal.catalog.nouns import Price
-from intermodal.costing.levels import LEVELS, Level, levels
+from intermodal.catalog.prices import OF_LENGTH
+from intermodal.costing.levels import LEVELS, MID, Level, levels
 from intermodal.costing.parts import Counted, PieceKind
 from intermodal.quantity import Quantity, exact, unknown
 
 DIGITS = 10  # decimals of a dollar: beyond them a float's own error
 Usage = Mapping[str, float]
-Priced = Callable[[Usage], float | str]  # USD, or what has no price
+
+
+class Priced(NamedTuple):
+    """A price. ``usd``: of a usage, or what of it has no price. ``units``: those of ``catalog.prices`` that it has.
+    ``least_seconds``: of sound that is billed by its length."""
+
+    usd: Callable[[Usage], float | str]
+    units: Collection[str]
+    least_seconds: float = 0.0
+
 
 _COUNTS: dict[PieceKind, tuple[str, ...]] = {  # every count a kind is part of, the narrowest last
     "text": ("input_tokens",),
@@ -32,22 +43,43 @@ _COUNTS: dict[PieceKind, tuple[str, ...]] = {  # every count a kind is part of, 
 }
 
 
-def usage(parts: tuple[Counted, ...], level: Level, *, cached: int = 0) -> dict[str, float]:
-    """What would be billed at one level, ``cached`` tokens read from the provider's cache, of text before pictures."""
+def usage(
+    parts: tuple[Counted, ...], level: Level, units: Collection[str] = (), *, cached: int = 0
+) -> dict[str, float]:
+    """What would be billed at one level where these units have prices, ``cached`` tokens read from the provider's
+    cache, of text before pictures."""
     found: dict[str, float] = {}
     for part in parts:
-        piece, tokens = part.piece, levels(part.tokens)[level]
-        for name in _COUNTS[piece.kind]:
+        unit = _instead_of_tokens(part, units)
+        if unit:
+            found[unit] = found.get(unit, 0.0) + _AMOUNTS[unit](part)
+            continue
+        tokens = levels(part.tokens)[level]
+        for name in _COUNTS[part.piece.kind]:
             found[name] = found.get(name, 0.0) + tokens
-        if piece.kind == "audio" and part.tokens.high == 0:
-            found["audio_seconds"] = found.get("audio_seconds", 0.0) + piece.seconds
-        if piece.kind == "document" and part.tokens.high == 0:
-            found["input_document_pages"] = found.get("input_document_pages", 0.0) + piece.pages
     if cached:
         of_text = min(float(cached), sum(levels(part.tokens)[level] for part in parts if _is_text(part)))
         of_pictures = min(cached - of_text, found.get("input_image_tokens", 0.0))
         found["cache_read_tokens"], found["cache_image_read_tokens"] = of_text + of_pictures, of_pictures
     return {name: count for name, count in found.items() if count}
+
+
+_AMOUNTS: dict[str, Callable[[Counted], float]] = {
+    "audio_seconds": lambda part: part.piece.seconds,
+    "input_document_pages": lambda part: float(part.piece.pages),
+    "input_characters": lambda part: float(part.piece.chars or 0) if part.piece.kind == "text" else 0.0,
+}
+
+
+def _instead_of_tokens(part: Counted, units: Collection[str]) -> str:
+    """By what a part is billed that is not billed by its tokens, "" where it is."""
+    kind, none = part.piece.kind, part.tokens.known and part.tokens.high == 0
+    if kind == "audio" and (none or ("input_audio_mtok" not in units and not OF_LENGTH.isdisjoint(units))):
+        return "audio_seconds"
+    if kind == "document" and none:
+        return "input_document_pages"
+    spoken = "input_mchars" in units and "input_mtok" not in units  # what is said costs, and how long it takes does not
+    return "input_characters" if spoken and kind in ("text", "framing", "speech") else ""
 
 
 def _is_text(part: Counted) -> bool:
@@ -61,19 +93,40 @@ def cacheable(parts: tuple[Counted, ...]) -> float:
 
 def bill(parts: tuple[Counted, ...], priced: Priced, *, cached: int = 0) -> Quantity:
     """USD of a call of these parts; unknown when something in it has no price, or a count is not known itself."""
+    worded = any(part.piece.chars for part in parts)
     for part in parts:
-        if not part.tokens.known:
-            return unknown(f"tokens of {part.piece.name or part.piece.kind} are not known")
+        name, instead = part.piece.name or part.piece.kind, _instead_of_tokens(part, priced.units)
+        if not part.tokens.known and not instead:
+            return unknown(f"tokens of {name} are not known")
+        if part.piece.kind == "speech" and instead and not worded:
+            return unknown(f"{name} is billed by its characters, and its words are not given")
     found: list[float] = []
     for level in LEVELS:
-        usd = priced(usage(parts, level, cached=cached))
+        usd = priced.usd(usage(parts, level, priced.units, cached=cached))
         if isinstance(usd, str):
             return unknown(f"no price of {usd} is known")
         found.append(round(usd, DIGITS))
     low, mid, high = found
+    basis = _basis(usage(parts, MID, priced.units, cached=cached), priced)
     if low == high:
-        return exact(low, "tokens times price")
-    return Quantity(low=low, mid=mid, high=high, certainty="estimated", basis="tokens times price")
+        return exact(low, basis)
+    return Quantity(low=low, mid=mid, high=high, certainty="estimated", basis=basis)
+
+
+PLAINLY = "tokens times price"
+_SAID = {"audio_seconds": "seconds of sound", "input_document_pages": "pages", "input_characters": "characters"}
+
+
+def _basis(used: Usage, priced: Priced) -> str:
+    """What is multiplied by its price."""
+    by = [words for count, words in _SAID.items() if used.get(count)]
+    if any(count.endswith("_tokens") for count in used) or not by:
+        by.append("tokens")
+    said = f"{' and '.join(by)} times price"
+    seconds = used.get("audio_seconds", 0.0)
+    if 0 < seconds < priced.least_seconds:
+        return f"{said}; {seconds:g} s of sound are billed as {priced.least_seconds:g} s, the least of a request"
+    return said
 
 
 class _Rate(NamedTuple):
@@ -90,10 +143,16 @@ def priced_by(price: Price, *, batch: bool = False) -> Priced:
 
     Pictures, films and sound that have no price of their own are billed as text.
     """
+    stated = {
+        "input_mtok": price.input_mtok, "input_audio_mtok": price.input_audio_mtok, "audio_hours": price.second,
+        "input_mchars": price.input_mchar,
+    }  # fmt: skip
 
     def answer(used: Usage) -> float | str:
         rates = _rates(price.of_request(used.get("input_tokens", 0.0)))
         left = dict(used)
+        if left.get("audio_seconds"):
+            left["audio_seconds"] = max(left["audio_seconds"], price.least_seconds)
         for name, count in used.items():
             if rates[name].part_of:
                 left[rates[name].part_of] -= count
@@ -107,7 +166,7 @@ def priced_by(price: Price, *, batch: bool = False) -> Priced:
             usd += count * (rate.usd or 0.0) / rate.per
         return usd
 
-    return answer
+    return Priced(answer, {unit for unit, usd in stated.items() if usd is not None}, price.least_seconds)
 
 
 def _rates(price: Price) -> dict[str, _Rate]:
@@ -126,6 +185,7 @@ def _rates(price: Price) -> dict[str, _Rate]:
         "output_audio_tokens": _Rate(speech, million, "speech that it makes", "output_tokens"),
         "audio_seconds": _Rate(price.second, 1.0, "a second of sound"),
         "input_document_pages": _Rate(price.page, 1.0, "a page"),
+        "input_characters": _Rate(price.input_mchar, million, "a character"),
     }
 
 

@@ -33,8 +33,8 @@ def as_heard(rates: Rates, tokens: Levels) -> Levels:
 
 
 def hearing_price(rates: Rates, seconds: float) -> float:
-    """USD of a transcription billed by seconds of audio."""
-    return rates.request + (seconds * rates.second if seconds and rates.second else 0.0)
+    """USD of a transcription billed by seconds of audio, and by so many at least."""
+    return rates.request + (max(seconds, rates.least) * rates.second if seconds and rates.second else 0.0)
 
 
 def reading_price(rates: Rates, pages: float) -> float:

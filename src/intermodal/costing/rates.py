@@ -53,7 +53,8 @@ def usual(figure: str, zone: Zone) -> Quantity:
 class Rates(Struct, frozen=True, gc=False):
     """Attributes:
     text, image, audio, out: USD per token. speech: USD per token of speech made. character: USD per character
-    spoken. second: USD per second of audio. page: USD per page or picture. drawn: USD per token of a picture made.
+    spoken. second: USD per second of audio, of ``least`` seconds at least. page: USD per page or picture. drawn: USD
+    per token of a picture made.
     picture: USD per picture made.
     request: USD per call. All infinite where unknown.
     overhead, load: seconds. read_in, write_out: seconds per input and output token.
@@ -77,6 +78,7 @@ class Rates(Struct, frozen=True, gc=False):
     drawn: float
     picture: float
     request: float
+    least: float
     overhead: Levels
     load: Levels
     read_in: Levels
@@ -175,7 +177,7 @@ def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str,
     thinks, room = thought(endpoint, statistics, asked)
     return Rates(
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
-        drawn=drawn, picture=picture, request=request,
+        drawn=drawn, picture=picture, request=request, least=price.least_seconds,
         overhead=_of(overhead), load=_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
         hear=_of(hear), see=_of(see), spell=_spelling(endpoint, decode), leaf=_of(leaf),
         draw=_of(draw),
@@ -297,6 +299,7 @@ def ideal(many: list[Rates]) -> Rates:
         drawn=min(one.drawn for one in many),
         picture=min(one.picture for one in many),
         request=min(one.request for one in many),
+        least=min(one.least for one in many),
         overhead=_least([one.overhead for one in many]),
         load=_least([one.load for one in many]),
         read_in=_least([one.read_in for one in many]),
@@ -326,7 +329,7 @@ def dimensions(one: Rates) -> tuple[float, ...]:
     return (
         dear.text, dear.image, dear.audio, dear.out, -first,
         one.text, one.image, one.audio, one.out, one.speech, one.character, one.second, one.page,
-        one.drawn, one.picture, one.request,
+        one.drawn, one.picture, one.request, one.least,
         *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
         *one.hear[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.draw[1:],
         *one.memory[1:], -one.context, -one.most_out, *one.thought[1:], one.room,

@@ -81,7 +81,7 @@ def answer(vector: Vector) -> Priced:
         found = prices.bill(vector, used)
         return found.usd if found.usd is not None else found.unpriced[0].replace("_", " ")
 
-    return billed
+    return Priced(billed, vector.units, vector.least_seconds)
 
 
 def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> Subject:

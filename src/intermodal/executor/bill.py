@@ -66,7 +66,7 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
             units.setdefault(name, 0.0)
     if price.request:
         units["requests_kcount"] = price.request * 1000
-    return Vector(units=units, unsaid=price.unsaid)
+    return Vector(units=units, least_seconds=price.least_seconds, unsaid=price.unsaid)
 
 
 def _with_steps(price: Price, work: Work) -> dict[str, prices.Rate]:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import HIGH, MID, ZEROS, levels, plus
+from intermodal.costing.levels import HIGH, MID, levels
 from intermodal.costing.price import hearing_price, reading_price, token_price
 from intermodal.costing.sound import sound_tokens
 from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
@@ -53,9 +53,10 @@ class Floors(Struct, frozen=True):
 
 
 class _Work(Struct):
-    """All there is to convert, for comparing converters: seconds of audio, megapixels, pictures, and their sizes."""
+    """All there is to convert, for comparing converters: seconds of each recording, megapixels, pictures, and their
+    sizes."""
 
-    seconds: float
+    lengths: list[float]
     megapixels: float
     pictures: int
     shapes: dict[tuple[int, int], int]
@@ -101,12 +102,13 @@ def _reason(case: Case, group: Group, job: Job, floors: Floors) -> rules.Reason 
 
 
 def _work(case: Case) -> _Work:
-    seconds, megapixels, pictures = ZEROS, 0.0, 0
+    lengths: list[float] = []
+    megapixels, pictures = 0.0, 0
     shapes: dict[tuple[int, int], int] = {}
     for bundle in case.bundles:
         for part in bundle.parts:
             if bundle.kind == "audio" or (bundle.kind == "video" and part.channels):
-                seconds = plus(seconds, levels(part.seconds))
+                lengths.append(levels(part.seconds)[MID])
             if bundle.kind == "video":
                 expected = expected_scenes(part.seconds.mid, part.cuts)[MID]
                 frames = max(1, round(min(expected, most_frames(part.seconds.mid))))
@@ -124,17 +126,18 @@ def _work(case: Case) -> _Work:
         pictures += scans
         if seen:
             shapes[1240, 1755] = shapes.get((1240, 1755), 0) + seen
-    return _Work(seconds[MID], megapixels, pictures, shapes)
+    return _Work(lengths, megapixels, pictures, shapes)
 
 
 def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> _Scored:
     rates = case.rates(endpoint)
     load = 0.0 if endpoint.id in case.loaded else rates.load[MID]
     if job == "transcribe":
-        money = hearing_price(rates, work.seconds)
+        seconds = sum(work.lengths)
+        money = sum(hearing_price(rates, each) for each in work.lengths)
         if money == math.inf and rates.audio < math.inf:
-            money = sound_tokens(case.book_of(endpoint).audio, work.seconds).mid * rates.audio
-        time = hear_seconds(rates, MID, work.seconds)
+            money = sound_tokens(case.book_of(endpoint).audio, seconds).mid * rates.audio
+        time = hear_seconds(rates, MID, seconds)
     elif job == "describe":
         rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
         seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())

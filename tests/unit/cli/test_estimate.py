@@ -58,6 +58,38 @@ def test_what_a_model_thinks_unasked_comes_on_top_of_the_stated_answer(cli: Cli)
     assert len(asked(cli, "--model", "o3", "--image", "512x512")["parts"]) == 1  # nothing is said of an answer
 
 
+@pytest.mark.parametrize(
+    ("words", "usd"),
+    [
+        (["groq:whisper-large-v3-turbo", "--audio", "2s"], 10 * 0.04 / 3600),  # bills 10 s at least
+        (["groq:whisper-large-v3-turbo", "--audio", "10s"], 10 * 0.04 / 3600),
+        (["groq:whisper-large-v3-turbo", "--audio", "30s"], 30 * 0.04 / 3600),
+        (["whisper-1", "--audio", "2s"], 2 * 0.36 / 3600),
+        (["mistral:voxtral-small-latest", "--audio", "60s", "--out-tokens", "100"], 60 * 0.24 / 3600 + 100 * 0.4e-6),
+        (["gemini-3.1-flash-image", "--out-image", "512x512"], 747 * 60e-6),
+        (["gemini-3.1-flash-image", "--out-image", "1024x1024"], 1_120 * 60e-6),
+        (["gemini-3.1-flash-image", "--out-image", "4096x4096"], 2_520 * 60e-6),
+    ],
+)
+def test_sound_costs_its_length_and_what_is_drawn_its_size(cli: Cli, words: list[str], usd: float) -> None:
+    assert asked(cli, "--model", *words, "--date", "2026-11-28")["usd"]["mid"] == pytest.approx(usd, rel=1e-4)
+
+
+def test_what_a_host_bills_at_least_is_said(cli: Cli) -> None:
+    said = [cli("estimate", "--model", "groq:whisper-large-v3", "--audio", length).out for length in ("2s", "11s")]
+    assert ["are billed as 10 s" in each for each in said] == [True, False]
+    assert "an hour, 10 s at least" in cli("models", "show", "groq:whisper-large-v3").out
+
+
+def test_a_voice_that_is_billed_by_characters_costs_those_of_its_words(cli: Cli, tmp_path: Path) -> None:
+    words = tmp_path / "said.txt"
+    words.write_text("x" * 1000, "utf-8")
+    for more in ([], ["--out-audio", "1m"]):
+        found = asked(cli, "--model", "tts-1", "--text", str(words), *more, "--date", "2026-11-28")
+        assert found["usd"]["mid"] == pytest.approx(1000 * 15e-6)
+    assert asked(cli, "--model", "tts-1", "--out-audio", "1m")["usd"]["mid"] is None  # nobody knows what is said
+
+
 def test_the_document_has_the_documented_shape(cli: Cli) -> None:
     found = asked(cli, "--model", "gpt-4o", "--image", "1024x1024:high", "--out-tokens", "10", "--date", "2026-11-25")
     assert set(found) == SHAPE

@@ -113,6 +113,15 @@ def test_show_has_every_figure_with_its_source_and_day(cli: Cli) -> None:
     assert all(offer["source"] and offer["checked"] for offer in priced)
 
 
+def test_a_price_that_depends_on_the_hour_is_shown_at_both_and_by_whom(cli: Cli) -> None:
+    shown = cli("models", "show", "deepseek:deepseek-chat", "--json").document["model"]
+    own = next(offer for offer in shown["offers"] if offer["host"] == "deepseek")
+    assert own["prices"]["input_mtok"] > own["cheapest"]["input_mtok"] > 0
+    assert own["source"].startswith("model-prices") and not own["disagreements"]
+    said = cli("models", "show", "deepseek:deepseek-chat").out
+    assert "at its dearest hour" in said and "at its cheapest hour" in said
+
+
 def test_show_says_what_is_unverified_and_what_was_opened(cli: Cli) -> None:
     assert "unverified" in cli("models", "show", "mistral-embed").out
     assert "unverified" not in cli("models", "show", "gpt-4o").out

@@ -137,7 +137,7 @@ def counted(kind: Any, tokens: int, **more: Any) -> Counted:
 
 
 def drawn_at(usd_mtok: float) -> Priced:
-    return lambda used: used["output_image_tokens"] * usd_mtok / 1e6
+    return Priced(lambda used: used["output_image_tokens"] * usd_mtok / 1e6, ("output_image_mtok",))
 
 
 @pytest.mark.parametrize(
