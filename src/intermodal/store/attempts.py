@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal.events import AttemptState, Usage
 from intermodal.store.process import dead, identity
 from intermodal.store.rows import Attempt, Made, Outcome, Range, Reservation, Work
+from intermodal.store.slices import Pause, nothing, sliced
 
 if TYPE_CHECKING:
     import sqlite3
@@ -147,18 +148,20 @@ def newest(database: Database, limit: int) -> tuple[Attempt, ...]:
     return _select(database, "SELECT * FROM attempts ORDER BY rowid DESC LIMIT ?", limit)
 
 
-def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[Attempt, ...]:
+def recent(database: Database, most: int, *, upto: int | None = None, pause: Pause = nothing) -> tuple[Attempt, ...]:
     """The newest ``most`` ended rows of every endpoint, in the order they ended; those numbered ``upto`` at most."""
     with database.reading() as connection:
-        if connection is None:
-            return ()
-        found: list[Attempt] = []
-        for endpoint in endpoints(connection):
+        names = endpoints(connection) if connection is not None else []
+    found: list[Attempt] = []
+    for endpoint in names:
+        with database.reading() as connection:
+            if connection is None:
+                break
             rows = connection.execute(
                 "SELECT * FROM attempts WHERE endpoint = ? AND sequence <= ? ORDER BY sequence DESC LIMIT ?",
                 (endpoint, LAST if upto is None else upto, most),
-            )
-            found += map(_attempt, rows)
+            ).fetchall()
+        found += map(_attempt, sliced(rows, pause))
     return tuple(sorted(found, key=lambda row: row.sequence))
 
 

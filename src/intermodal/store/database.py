@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +24,7 @@ from intermodal.store.process import identity
 from intermodal.store.pruning import Keep, Pruned
 from intermodal.store.rows import Attempt, Bench, Conversation, Drift, Made, Outcome, Reservation, RunRow, Summary
 from intermodal.store.slate import Slate
+from intermodal.store.slices import Pause, nothing
 from intermodal.store.together import Together
 
 T = TypeVar("T")
@@ -46,7 +49,9 @@ class Store:
         self._reader = Database(path)  # reading waits for no write of ours, which may wait for another process's
         self._recovered = False
         self._learned = False
-        self._together = Together(self._database, self._once)
+        self._together = Together(self._database, self._once, self._learn_beside)
+        self._learning = threading.Lock()  # one at a time: of two that began at once the later would be lost
+        self._ended = False  # something did that the figures are to be worked out of
         self.bench: Bench = ""  # what what ends now was made for: see ``rows.Outcome``
         self._learn_at = 0.0  # on the monotonic clock
         self._began: dict[str, load.Moment | None] = {}  # of rows that are open: how busy the machine was
@@ -91,17 +96,38 @@ class Store:
         if outcome.busy is None and began is not None:
             outcome = msgspec.structs.replace(outcome, busy=load.others(began, load.moment()))
         attempts.move(self._database, attempt, state, outcome)
-        epochs.learn(self._database)
+        self._learn()
 
     def transformed(self, made: Made) -> None:
         """Write down a transform that was done."""
         attempts.add_made(self._database, made)
-        epochs.learn(self._database)
+        self._learn()
 
     def learn(self) -> Statistics:
         """Look at what was run now, not after a few more rows: who measured on purpose wants it in the next plan."""
-        epochs.learn(self._database, at_once=True)
+        self._work_out(at_once=True)
         return self.statistics()
+
+    def _learn(self) -> None:
+        """Look whether enough happened: now, or where this is part of a commit, once that is made."""
+        if self._together.writes:
+            self._ended = True
+        else:
+            self._work_out()
+
+    def _learn_beside(self, pause: Pause) -> None:
+        """What was promised to be looked at. A store that cannot be used now is looked at when more has ended."""
+        if self._ended:
+            self._ended = False
+            with suppress(StoreError):
+                self._work_out(pause)
+
+    def _work_out(self, pause: Pause = nothing, *, at_once: bool = False) -> None:
+        with self._learning:
+            began = time.thread_time()
+            epochs.learn(self._database, at_once=at_once, pause=pause)
+            took = time.thread_time() - began
+            self._learn_at = time.monotonic() + max(LEARN_SECONDS, took / LEARN_SHARE)
 
     def recover(self) -> int:
         """Close what dead processes left: attempts as estimated, at their upper bound, and runs; returns how many."""
@@ -124,12 +150,8 @@ class Store:
     def passed(self, rows: Sequence[Passed]) -> None:
         """Write down calls that ended."""
         passed.add(self._database, rows)
-        began = time.monotonic()
-        if began < self._learn_at:
-            return
-        epochs.learn(self._database)
-        ended = time.monotonic()
-        self._learn_at = ended + max(LEARN_SECONDS, (ended - began) / LEARN_SHARE)
+        if time.monotonic() >= self._learn_at:
+            self._learn()
 
     @property
     def _slates(self) -> Path:

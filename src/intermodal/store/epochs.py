@@ -19,6 +19,7 @@ from intermodal.content import Value
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
 from intermodal.store import attempts, figures
+from intermodal.store.slices import Pause, nothing
 
 if TYPE_CHECKING:
     from intermodal.store.connection import Database
@@ -53,17 +54,24 @@ def oldest(database: Database) -> Epoch:
     return _read(database, "SELECT * FROM epochs WHERE number > 0 ORDER BY number LIMIT 1")
 
 
-def learn(database: Database, *, at_once: bool = False) -> None:
-    """Work the figures out again where enough (``at_once``: anything) happened; begin an epoch where they changed."""
+def learn(database: Database, *, at_once: bool = False, pause: Pause = nothing) -> None:
+    """Work the figures out again where enough (``at_once``: anything) happened; begin an epoch where they changed.
+
+    In slices, with a ``pause`` after each, in which the store may be written to. No lock is held while they are worked
+    out, and what is written in the end need not be on disk before anything else happens: it is made of what is.
+    """
     ended, made = attempts.count_ended(database), attempts.count_made(database)
     last = newest(database)
     if ended + made - last.looked < (1 if at_once else due(last.looked)):
         return
-    found = figures.statistics(
-        last.number + 1, attempts.recent(database, figures.READ), attempts.recent_made(database, figures.WINDOW)
+    rows, transforms = (
+        attempts.recent(database, figures.READ, pause=pause),
+        attempts.recent_made(database, figures.WINDOW),
     )
+    pause()
+    found = figures.statistics(last.number + 1, rows, transforms, pause)
     begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made
-    with database.writing() as connection:
+    with database.writing(later=True) as connection:
         if moved(last.statistics, found):
             row = (found.epoch, ended, made, looked, msgspec.json.encode(found), attempts.now())
             connection.execute(begin, row)

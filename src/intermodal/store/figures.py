@@ -53,6 +53,7 @@ from intermodal.store import lengths, reconcile
 from intermodal.store.fit import Fitted, Prior, Seen, deviation, fitted, percentile, reach, residual, rounded
 from intermodal.store.priors import media_priors, prior, priors, writes
 from intermodal.store.rows import Attempt, Made
+from intermodal.store.slices import Pause, nothing, sliced
 
 ENOUGH = 3
 WINDOW = 120  # rows
@@ -90,8 +91,11 @@ __all__ = [
 ]
 
 
-def statistics(epoch: int, rows: Iterable[Attempt], made: Iterable[Made] = ()) -> Statistics:
-    """Figures of every endpoint, and of the media worker as ``media``. Rows in the order they ended."""
+def statistics(epoch: int, rows: Iterable[Attempt], made: Iterable[Made] = (), pause: Pause = nothing) -> Statistics:
+    """Figures of every endpoint, and of the media worker as ``media``. Rows in the order they ended.
+
+    A ``pause`` after every slice of the work: of a full window it takes 50 to 100 ms an endpoint.
+    """
     every = list(rows)
     failed = {(row.reservation.run, row.reservation.step) for row in every if row.outcome and row.outcome.error}
     by_endpoint: dict[str, list[Attempt]] = {}
@@ -100,16 +104,16 @@ def statistics(epoch: int, rows: Iterable[Attempt], made: Iterable[Made] = ()) -
             by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
     found: dict[str, Quantity] = {}
     windows = {endpoint: by_endpoint[endpoint][-WINDOW:] for endpoint in sorted(by_endpoint)}
-    known = {endpoint: _figures(endpoint, rows) for endpoint, rows in windows.items()}
+    known = {endpoint: _figures(endpoint, rows, pause=pause) for endpoint, rows in windows.items()}
     for endpoint, rows in windows.items():
         figures, other = known[endpoint], _best_known(endpoint, windows)
         if other is not None:
             theirs = _shared(known[other], rows[-1].reservation.zone, windows[other][-1].reservation.zone)
-            figures = _figures(endpoint, rows, theirs)
+            figures = _figures(endpoint, rows, theirs, pause)
             figures = _together(figures, theirs, _same(figures, theirs, rows, len(windows[other])))
         for figure, quantity in figures.items():
             found[f"{endpoint}|{figure}"] = quantity
-    for figure, quantity in _media([row for row in made if row.amount > 0 and row.seconds > 0]).items():
+    for figure, quantity in _media([row for row in made if row.amount > 0 and row.seconds > 0], pause).items():
         found[f"media|{figure}"] = quantity
     return Statistics(epoch=epoch, rows=found)
 
@@ -184,22 +188,26 @@ def _deviation(quantity: Quantity) -> float:
 
 
 def _figures(
-    endpoint: str, rows: Sequence[Attempt], theirs: Mapping[str, Quantity] = MappingProxyType({})
-) -> dict[str, Quantity]:
+    endpoint: str, rows: Sequence[Attempt], theirs: Mapping[str, Quantity] = MappingProxyType({}),
+    pause: Pause = nothing,
+) -> dict[str, Quantity]:  # fmt: skip
     """``theirs``: what is known of the same model elsewhere, in the place of what is usual."""
     timed = quiet([row for row in rows if _load(row) is None])
     if len(timed) < ENOUGH:
         timed = quiet(rows)
-    found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone, theirs))
+    found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone, theirs), pause)
     loads = [(load, _weight(age)) for age, row in _aged(quiet(rows)) if (load := _load(row)) is not None]
     _add(found, "load", loads)
     for name, figure in _COUNTED.items():
         values = [(value, _weight(age)) for age, row in _aged(rows) if (value := figure(row)) is not None]
         _add(found, name, values, _RULES.get(name))
-    found.update(_counting(rows, theirs))
+        pause()
+    found.update(_counting(rows, theirs, pause))
     answers = [answer for age, row in _aged(rows) if (answer := _answered(row, _weight(age))) is not None]
+    pause()
     if len(answers) >= ENOUGH:
-        found.update(lengths.learned(answers))
+        found.update(lengths.learned(answers, pause))
+        pause()
     found.update(_thought(endpoint, rows))
     return found
 
@@ -225,10 +233,10 @@ def _weight(age: int) -> float:
 # ---- seconds ------------------------------------------------------------------------------------
 
 
-def _speeds(rows: Sequence[Attempt], before: dict[str, Prior]) -> dict[str, Quantity]:
-    seen = [one for age, row in _aged(rows) for one in observations(row, _weight(age))]
+def _speeds(rows: Sequence[Attempt], before: dict[str, Prior], pause: Pause) -> dict[str, Quantity]:
+    seen = [one for age, row in sliced(_aged(rows), pause) for one in observations(row, _weight(age))]
     found: dict[str, Quantity] = {}
-    for figure, result in _fitted(seen, before).items():
+    for figure, result in _fitted(seen, before, pause).items():
         found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
     return found
 
@@ -278,7 +286,7 @@ def passed_over(row: Attempt) -> bool:
     return promised is None or outcome.seconds <= promised
 
 
-def _media(rows: Sequence[Made]) -> dict[str, Quantity]:
+def _media(rows: Sequence[Made], pause: Pause) -> dict[str, Quantity]:
     seen: list[Seen] = []
     for op, figure in TRANSFORMS.items():
         of_op = [row for row in rows if row.op == op][-WINDOW:]
@@ -289,12 +297,12 @@ def _media(rows: Sequence[Made]) -> dict[str, Quantity]:
             Seen((("worker", 1.0), (figure, row.amount)), row.seconds, _weight(len(usual) - 1 - index))
             for index, row in enumerate(usual)
         ]
-    return {figure: _quantity(result) for figure, result in _fitted(seen, media_priors()).items()}
+    return {figure: _quantity(result) for figure, result in _fitted(seen, media_priors(), pause).items()}
 
 
-def _fitted(seen: Sequence[Seen], before: Mapping[str, Prior]) -> dict[str, Fitted]:
+def _fitted(seen: Sequence[Seen], before: Mapping[str, Prior], pause: Pause) -> dict[str, Fitted]:
     """What was seen often enough to say something; of few observations nothing was, and nothing is worked out."""
-    results = fitted(seen, before) if len(seen) >= ENOUGH else {}
+    results = fitted(seen, before, pause) if len(seen) >= ENOUGH else {}
     return {figure: result for figure, result in results.items() if result.times >= ENOUGH}
 
 
@@ -305,11 +313,11 @@ def _quantity(result: Fitted, *, per_second: bool = False) -> Quantity:
     return rounded(low, mid, high, f"{result.times} runs here")
 
 
-def _counting(rows: Sequence[Attempt], theirs: Mapping[str, Quantity]) -> dict[str, Quantity]:
+def _counting(rows: Sequence[Attempt], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
     """How the server counts what goes in, beside our rules."""
-    seen = reconcile.seen([(row, _weight(age)) for age, row in _aged(rows)])
+    seen = reconcile.seen([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
     before = {name: prior(theirs[name]) if name in theirs else usual for name, usual in reconcile.PRIORS.items()}
-    return {figure: _quantity(result) for figure, result in _fitted(seen, before).items()}
+    return {figure: _quantity(result) for figure, result in _fitted(seen, before, pause).items()}
 
 
 # ---- counts -------------------------------------------------------------------------------------

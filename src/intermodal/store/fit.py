@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from intermodal.quantity import Quantity, between
+from intermodal.store.slices import Pause, nothing
 
 _STEPS = 40
 _HUBER = 1.345  # residuals beyond so many standard deviations lose weight: 95 % efficient where nothing is odd
@@ -50,8 +51,8 @@ class Fitted(NamedTuple):
     times: int
 
 
-def fitted(observations: Sequence[Seen], priors: Mapping[str, Prior]) -> dict[str, Fitted]:
-    """Coefficients of every name that occurs in an observation. Each needs a prior.
+def fitted(observations: Sequence[Seen], priors: Mapping[str, Prior], pause: Pause = nothing) -> dict[str, Fitted]:
+    """Coefficients of every name that occurs in an observation. Each needs a prior. A ``pause`` follows every step.
 
     >>> line = [Seen((("fixed", 1.0), ("each", size)), 0.5 + 0.01 * size) for size in (10.0, 50.0, 200.0, 800.0)]
     >>> found = fitted(line, {"fixed": Prior(0.1, 1.5), "each": Prior(0.1, 1.5)})
@@ -65,10 +66,15 @@ def fitted(observations: Sequence[Seen], priors: Mapping[str, Prior]) -> dict[st
         step = _step(observations, priors, names, logs, scale)
         for name, change in zip(names, step, strict=True):
             logs[name] += max(-1.0, min(1.0, change))
+        pause()
         scale = max(_LEAST_SPREAD, _scale([residual(seen, logs) for seen in observations]))
         if all(abs(change) < 1e-7 for change in step):
             break
-    return {name: _coefficient(name, observations, logs) for name in names}
+    found: dict[str, Fitted] = {}
+    for name in names:
+        found[name] = _coefficient(name, observations, logs)
+        pause()
+    return found
 
 
 def residual(seen: Seen, logs: Mapping[str, float]) -> float:

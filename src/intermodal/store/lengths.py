@@ -26,6 +26,7 @@ from typing import NamedTuple
 from intermodal.costing.answers import LENGTH, MEAN, TYPICAL, Kind, base_of, spread, typical
 from intermodal.quantity import Quantity
 from intermodal.store.fit import rounded
+from intermodal.store.slices import Pause, nothing
 
 ENOUGH = 20.0  # answers of a kind, were it the only one, that count as much as what is usual
 LEVELS = 3.0
@@ -50,8 +51,10 @@ class _Class(NamedTuple):
     credibility: float
 
 
-def learned(answers: Sequence[Answer]) -> dict[str, Quantity]:
+def learned(answers: Sequence[Answer], pause: Pause = nothing) -> dict[str, Quantity]:
     """Figures of statistics by name: the length of answers of each kind, of those that were not seen too.
+
+    A ``pause`` after every few thousand steps.
 
     >>> few, many = (learned([Answer("fact", 110.0)] * times)["output_tokens_fact"] for times in (2, 200))
     >>> few.mid, many.mid
@@ -61,10 +64,13 @@ def learned(answers: Sequence[Answer]) -> dict[str, Quantity]:
     logs = [each._replace(tokens=math.log(each.tokens / typical(each.kind).mid)) for each in answers]
     longer = _estimates([each for each in logs if not each.cut], kinds)
     for _ in range(_ROUNDS):
+        pause()
         longer = _estimates([_whole(each, longer) for each in logs], kinds)
+    pause()
     logs = [_whole(each, longer) for each in logs]
     means = [each._replace(tokens=_tokens(each) / typical(each.kind).mean - 1.0) for each in logs]
     dearer = _estimates(means, kinds)
+    pause()
     found: dict[str, Quantity] = {}
     for kind in kinds:
         seen = sum(kind in (each.kind, base_of(each.kind)) for each in answers)

@@ -393,9 +393,9 @@ def test_a_store_in_which_all_failed_is_not_read_through_for_every_plan(
     read: list[int] = []
     work_out = figures.statistics
 
-    def counted(epoch: int, rows: Sequence[Attempt], made: Sequence[Made]) -> Statistics:
+    def counted(epoch: int, rows: Sequence[Attempt], *rest: Any) -> Statistics:
         read.append(len(rows))
-        return work_out(epoch, rows, made)
+        return work_out(epoch, rows, *rest)
 
     monkeypatch.setattr(figures, "statistics", counted)
     for _ in range(25):
