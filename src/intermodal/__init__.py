@@ -58,6 +58,8 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
+    from intermodal.estimates.estimate import Estimate
+    from intermodal.estimates.monthly import MonthlyCost
     from intermodal.events import Event, FieldEvidence, Replanned, Result, fold
     from intermodal.plans.analyze import explain_analyze
     from intermodal.plans.explain import explain
@@ -94,6 +96,7 @@ _HOME = {
         ),
         "errors",
     ),
+    "Estimate": "estimates.estimate", "MonthlyCost": "estimates.monthly",
     "Event": "events", "FieldEvidence": "events", "Replanned": "events", "Result": "events", "fold": "events",
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
     "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",
@@ -103,17 +106,17 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Advice", "Answer", "AsyncClient", "Audio", "BudgetExceeded", "BytesSource", "CallError", "Client", "ConfigError",
-    "ContentRefused", "ContextExceeded", "CredentialsRefused", "Document", "DoesNotFit", "EmbeddingOutput", "Endpoint",
-    "Event",
-    "FieldEvidence", "File", "Image", "ImageOutput", "InputBroken", "InputEmpty", "InputEncrypted", "InputError",
-    "InputMissing",
-    "InputTooLarge", "InputUnsupported", "Inputs", "IntermodalError", "JsonOutput", "Message", "NoContentFound",
+    "Advice", "Answer", "AsyncClient", "Audio", "BudgetExceeded", "BytesSource", "CallError", "Client",
+    "ConfigError", "ContentRefused", "ContextExceeded", "CredentialsRefused", "Document", "DoesNotFit",
+    "EmbeddingOutput", "Endpoint", "Estimate", "Event", "FieldEvidence", "File", "Image", "ImageOutput",
+    "InputBroken", "InputEmpty", "InputEncrypted", "InputError", "InputMissing", "InputTooLarge",
+    "InputUnsupported", "Inputs", "IntermodalError", "JsonOutput", "Message", "MonthlyCost", "NoContentFound",
     "NoRoute", "NotInstalled", "OutputInvalid", "OutputUnchecked", "Overloaded", "PathSource", "Plan", "PlanStale",
     "Policy", "RateLimited", "Replanned", "Request", "RequestTooLarge", "Result", "RuntimeCrashed", "Sampling",
     "SavedPlan", "SchemaInvalid", "ScoresOutput", "SpeechOutput", "StoreError", "StreamCut", "Text", "TextOutput",
-    "TranscriptOutput", "UnknownModel", "Unreachable", "UnsupportedModality", "UrlBlocked", "UrlSource", "UsageError",
-    "WeightsError", "advise", "ask", "explain", "explain_analyze", "fold", "make_request", "__version__",
+    "TranscriptOutput", "UnknownModel", "Unreachable", "UnsupportedModality", "UrlBlocked", "UrlSource",
+    "UsageError", "WeightsError", "advise", "ask", "explain", "explain_analyze", "fold", "make_request",
+    "__version__",
 ]  # fmt: skip
 
 

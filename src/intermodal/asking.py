@@ -8,10 +8,11 @@ import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -195,6 +196,22 @@ def asked(
     return make_request(prompt, *files, schema=schema, **said)
 
 
+def known_hosts(
+    names: tuple[str, ...], config: Config, env: Mapping[str, str] = os.environ, *, where: str = "--host"
+) -> tuple[str, ...]:
+    """The names, if each is a host that may be consented to. Raises UsageError."""
+    from intermodal.catalog.load import find_host, unknown_host
+    from intermodal.config import snapshot_file
+
+    mine = {row.id for row in config.hosts}
+    snapshot = snapshot_file(env)
+    for name in names:
+        if name not in mine and find_host(name, snapshot) is None:
+            what, todo = unknown_host(name, mine, snapshot)
+            raise UsageError(what, where=where, todo=todo)
+    return names
+
+
 @with_options(Options)
 def make_request(
     prompt: str,
@@ -225,9 +242,9 @@ def make_request(
         raise UsageError(what, todo='write make_request("question", file, …)')
     unknown = sorted(set(options) - _POLICY - _SAMPLING)
     if unknown:
-        raise UsageError(
-            f"no option named {', '.join(unknown)}", todo=f"options are {', '.join(sorted(_POLICY | _SAMPLING))}"
-        )
+        near = get_close_matches(unknown[0], _POLICY | _SAMPLING, 1, 0.6)
+        todo = f"did you mean {near[0]}?" if near else f"options are {', '.join(sorted(_POLICY | _SAMPLING))}"
+        raise UsageError(f"no option named {', '.join(unknown)}", todo=todo)
     parts: list[Part] = [Text(text=prompt)] if prompt.strip() else []
     parts += [as_part(file) for file in files]
     if not parts:
@@ -390,7 +407,35 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
     try:
         return msgspec.convert(given, cls)
     except msgspec.ValidationError as error:
-        raise UsageError(f"wrong value: {error}", todo="see the fields of Policy and Sampling") from None
+        raise _misfit(given, str(error)) from None
+
+
+def _misfit(given: Mapping[str, Any], said: str) -> UsageError:
+    """Of a value that its option does not take: which option, and what it takes."""
+    expected, _, place = said.partition(" - at ")
+    found = re.search(r"\.(\w+)", place)
+    if found is None or found[1] not in given:
+        return UsageError(f"wrong value: {said}", todo="see help(intermodal.make_request)")
+    name = found[1]
+    words = _words_of(get_type_hints(Options)[name])
+    values = given[name] if isinstance(given[name], list | tuple) else (given[name],)
+    wrong = next((value for value in values if words and value not in words), given[name])
+    near = get_close_matches(str(wrong), words, 1, 0.6)
+    todo = (
+        f"did you mean {near[0]}?"
+        if near
+        else f"give {', '.join(words)}"
+        if words
+        else expected.lower().replace("null", "None")
+    )
+    return UsageError(f"{name}={wrong!r} is not a value of this option", todo=todo)
+
+
+def _words_of(hint: Any) -> tuple[str, ...]:
+    """The words that a type takes, "" for none: of a Literal, alone or inside others."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(dict.fromkeys(word for each in get_args(hint) for word in _words_of(each)))
 
 
 def as_part(file: FileLike) -> Part:

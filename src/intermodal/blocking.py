@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from intermodal._sync import Bridge
 from intermodal.asking import AskOptions, FileLike, Schema, with_options
 from intermodal.client import Answer, AsyncClient, Prepared
+from intermodal.estimates.workload_keys import WorkloadKeys
 
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Endpoint
     from intermodal.config import Config
     from intermodal.content import Kind
     from intermodal.estimates.estimate import Estimate
+    from intermodal.estimates.monthly import MonthlyCost
     from intermodal.events import Event, Result
     from intermodal.plans.facts import QuestionFacts
     from intermodal.plans.plan import Plan, SavedPlan
@@ -153,6 +156,13 @@ class Client:
         """Tokens and USD of one call of a model; see :meth:`AsyncClient.estimate`."""
         asked = partial(self.asynchronous.estimate, prompt, *files, model=model, out_tokens=out_tokens)
         return self._bridge.run(partial(asked, day=day, batch=batch, cached=cached))
+
+    @with_options(WorkloadKeys)
+    def cost(
+        self, workload: str | PathLike[str] | Mapping[str, Any] | None = None, **keys: Unpack[WorkloadKeys]
+    ) -> MonthlyCost:
+        """What a workload costs a month, for several plans side by side; see :meth:`AsyncClient.cost`."""
+        return self._bridge.run(partial(self.asynchronous.cost, workload, **keys))
 
     def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
         """The endpoints that plans choose from; see :meth:`AsyncClient.models`."""

@@ -10,6 +10,7 @@ Planning is pure; everything that touches the world happens before it (``_inputs
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -28,12 +29,12 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.config import cache_dir, snapshot_file
 from intermodal.content import Kind
 from intermodal.errors import UsageError
+from intermodal.estimates.workload_keys import WorkloadKeys
 from intermodal.events import Event, Finished, Result, TextDelta, fold
 from intermodal.executor.upstream import Upstreams
 from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
-from intermodal.planner import frontier, why_not
-from intermodal.planner import plan as make_plan
+from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
 from intermodal.plans.facts import Facts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
@@ -42,6 +43,7 @@ from intermodal.resources import Resources
 
 if TYPE_CHECKING:
     from intermodal.estimates.estimate import Estimate
+    from intermodal.estimates.monthly import MonthlyCost
     from intermodal.executor.call import Tried
     from intermodal.executor.ledger import Allowance
     from intermodal.executor.world import World
@@ -58,11 +60,6 @@ class Prepared:
 
     inputs: Inputs
     opened: Opened
-
-
-def plan_from(inputs: Inputs) -> Plan:
-    """The plan for these inputs: pure, so a saved ``Inputs`` gives the same plan on any machine. Raises NoRoute."""
-    return make_plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
 
 
 async def _words(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
@@ -333,6 +330,8 @@ class AsyncClient(Resources):
             UnknownModel: nothing is called ``name``, or several models are.
         """
         with python_words():
+            if not isinstance(name, str):
+                raise UsageError(f"name={name!r} is not a name", todo='write models("gpt-4o")')
             await self.known.look()
             found = resolve(self._catalog((), (name,)), name) if name else self.catalog.endpoints
         return tuple(endpoint for endpoint in found if endpoint.ready or not ready)
@@ -359,6 +358,27 @@ class AsyncClient(Resources):
         wanted = Wanted(model, out_tokens, day, batch, cached)
         with python_words():
             return await estimate_of(prompt, files, wanted, self.config, self.env)
+
+    @with_options(WorkloadKeys)
+    async def cost(
+        self, workload: str | os.PathLike[str] | Mapping[str, Any] | None = None, **keys: Unpack[WorkloadKeys]
+    ) -> MonthlyCost:
+        """What a workload costs a month, for several plans side by side. Spends nothing, contacts no model.
+
+        Args:
+            workload: a file of YAML, TOML or JSON as ``intermodal cost`` takes it, or such a document as a mapping.
+            keys: keys of the document (``requests``, ``prompt``, ``parts``, ``plans``, …); they go before those of
+                ``workload``, and make one by themselves. Files in ``parts`` are then named from the working directory.
+
+        Raises:
+            UsageError: a key that no workload has, or a wrong value for one. InputError: a file cannot be taken.
+            UnknownModel: nothing is called as a plan's model. A plan that cannot be made is in the result, refused.
+        """
+        from intermodal.estimates.document import workload_of
+        from intermodal.estimates.month import monthly_cost
+
+        with python_words():
+            return await monthly_cost(workload_of(workload, keys, self.config, self.env), self)
 
     def world(self, prepared: Prepared) -> World:
         """What calls are made with, for those who make them without a plan: a probe."""

@@ -14,7 +14,7 @@ from intermodal.errors import IntermodalError
 
 # An option of the command line -> the keyword, where it is not the same word.
 _KEYWORDS: Mapping[str, str] = {
-    "format": "output", "host": "hosts", "in": "takes", "life": "life_months", "out": "makes",
+    "date": "day", "format": "output", "host": "hosts", "in": "takes", "life": "life_months", "out": "makes",
     "save-derived": "result.derived",
 }  # fmt: skip
 _SEVERAL = frozenset({"host"})

@@ -133,6 +133,10 @@ def every_verb_takes_a_question() -> None:
             assert_type(event, intermodal.Event)
         estimate = client.estimate("What is said?", "call.wav", model="gpt-4o", out_tokens=100)
         assert_type(estimate.usd.mid, float)
+        bill = client.cost(requests={"per_day": 10}, prompt="Hi", plans=[{"name": "here", "local": True}])
+        assert_type(bill, intermodal.MonthlyCost)
+        assert_type(bill.plans[0].total.mid, float)
+        assert_type(client.cost(Path("calls.yaml")), intermodal.MonthlyCost)
         for endpoint in client.models("gpt-4o", ready=True):
             assert_type(endpoint, intermodal.Endpoint)
             assert_type(endpoint.id, str)
@@ -146,6 +150,7 @@ async def every_verb_takes_a_question_async() -> None:
         assert_type(await client.run("What is said?", "call.wav", plan=plan), intermodal.Result)
         async for event in client.stream("What is said?", plan=plan):
             assert_type(event, intermodal.Event)
+        assert_type(await client.cost({"requests": {"per_day": 10}}), intermodal.MonthlyCost)
         assert_type(await client.models(), tuple[intermodal.Endpoint, ...])
 
 

@@ -48,8 +48,12 @@ def test_an_unknown_option_is_named_with_the_known_ones() -> None:
 
 
 def test_a_wrong_value_is_refused_where_it_is_given() -> None:
-    with pytest.raises(UsageError, match="wrong value.*objective"):
+    with pytest.raises(UsageError, match="objective='luck' is not a value.*give default, cheapest"):
         asking.make_request("Hi", objective="luck")
+    with pytest.raises(UsageError, match="keep='tonee' is not a value of this option; did you mean tone"):
+        asking.make_request("Hi", keep=("words", "tonee"))
+    with pytest.raises(UsageError, match="did you mean temperature"):
+        asking.make_request("Hi", temprature=1)
 
 
 @pytest.mark.parametrize(

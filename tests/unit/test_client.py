@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -16,6 +17,8 @@ import intermodal
 from intermodal import errors
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.config import load_config
+from intermodal.estimates import workload_keys
+from intermodal.estimates.workload import SCHEMA
 from intermodal.events import Actual, Usage
 from intermodal.testing import FakeHost
 
@@ -124,6 +127,8 @@ def test_models_are_listed_and_found_by_name(client: intermodal.Client) -> None:
     assert (found.model.id, found.price.output_mtok) == ("acme/talker-70b", 2.0)
     with pytest.raises(intermodal.UnknownModel, match="no model named talker-71x"):
         client.models("talker-71x")
+    with pytest.raises(intermodal.UsageError, match="^name=3 is not a name"):
+        client.models(3)  # type: ignore[arg-type]
 
 
 def test_a_call_is_estimated_by_its_models_rules_and_nobody_is_asked(
@@ -140,9 +145,68 @@ def test_a_call_is_estimated_by_its_models_rules_and_nobody_is_asked(
     assert 0.008 <= own.usd.low < 0.0081, "a row of one's own has its own price"
     with pytest.raises(intermodal.UsageError, match="nothing to count"):
         client.estimate("", model="gpt-4o")
-    with pytest.raises(intermodal.UsageError, match="date: 'soon' is not a day"):
+    with pytest.raises(intermodal.UsageError, match="^day: 'soon' is not a day"):
         client.estimate("Hi", model="gpt-4o", day="soon")
+    for wrong in ({"model": 3}, {"out_tokens": "7"}, {"out_tokens": -1}, {"cached": -1}, {"day": 3}):
+        with pytest.raises(intermodal.UsageError, match=f"^{next(iter(wrong))}"):
+            client.estimate("Hi", **{"model": "gpt-4o", **wrong})  # type: ignore[arg-type]
     assert host.attempts == []
+
+
+WORKLOAD: dict[str, Any] = {
+    "name": "letters", "requests": {"per_month": 1000}, "prompt": "Who wrote <b>this</b>?",
+    "parts": ({"letters": 4000},), "output": {"tokens": 100},
+    "policy": {"model": "acme/talker-70b"}, "plans": [{"name": "box & all"}, {"name": "too dear", "max_cost": 1e-9}],
+}  # fmt: skip
+
+
+def test_a_months_bill_is_a_value_that_shows_itself_and_nobody_is_asked(
+    client: intermodal.Client, host: FakeHost, tmp_path: Path
+) -> None:
+    bill = client.cost(**WORKLOAD)
+    assert isinstance(bill, intermodal.MonthlyCost) and bill.requests == 1000
+    paid, refused = bill.plans
+    assert paid.usd["output"].mid == pytest.approx(1000 * 100 * 2e-6) and paid.total.mid > 0.2
+    assert not paid.refused and refused.refused and refused.reasons
+    assert str(bill).startswith("letters: 1,000 requests a month")
+    shown = bill._repr_html_()
+    assert shown.startswith("<svg") and "box &amp; all" in shown and "box & all" not in shown
+    (tmp_path / "letters.json").write_text(json.dumps({"workload": 1, **WORKLOAD}))
+    assert client.cost(tmp_path / "letters.json") == client.cost({"workload": 1, **WORKLOAD}) == bill
+    twice = client.cost(str(tmp_path / "letters.json"), requests={"per_month": 2000})
+    assert twice.plans[0].total.mid == pytest.approx(2 * paid.total.mid)
+    assert host.attempts == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"promt": "Hi"}, "workload: no key 'promt' is known here; did you mean 'prompt'?"),
+        ({"plans": [{"name": "a", "host": "gogle"}]}, "did you mean google"),
+        ({"parts": [{"audio": "3 minutes"}]}, "is no length of time; write it as 10s or 1m30s"),
+        ({"requests": {"per_month": float("nan")}}, "workload: nan is no number to reckon with"),
+        ({"workload": 7}, "the first argument is int, neither a file nor a mapping"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_a_slip_in_a_workload_is_one_sentence(client: intermodal.Client, keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(intermodal.UsageError) as refused:
+        client.cost(keys.pop("workload", None), **{**WORKLOAD, **keys})
+    assert said in str(refused.value)
+
+
+def test_the_keys_of_a_workload_are_those_of_its_schema() -> None:
+    """What a type checker takes is what the document may have."""
+    schema = json.loads(SCHEMA.read_text())
+    assert set(get_type_hints(workload_keys.WorkloadKeys)) == set(schema["properties"]) - {"workload"}
+    for keys, part in (
+        (workload_keys.Requests, schema["properties"]["requests"]),
+        (workload_keys.PartKeys, schema["$defs"]["part"]),
+        (workload_keys.OutputKeys, schema["properties"]["output"]),
+        (workload_keys.PolicyKeys, schema["$defs"]["policy"]),
+        (workload_keys.PlanKeys, schema["$defs"]["plan"]),
+    ):
+        assert set(get_type_hints(keys)) == set(part["properties"]), keys.__name__
 
 
 def test_every_error_is_at_the_top_level() -> None:

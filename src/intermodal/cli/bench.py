@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import chosen_hosts, money
+from intermodal.asking import known_hosts
+from intermodal.cli.options import money
 
 if TYPE_CHECKING:
     from intermodal._sync import Bridge
@@ -99,7 +100,7 @@ def _settings(given: dict[str, Any], client: Any) -> Any:
             raise InputBroken("is not text in UTF-8", where=given["prompt"], todo="name a text file") from None
         if not prompt.strip():
             raise InputEmpty("holds no text", where=given["prompt"], todo="name a text file that does")
-    common = {"hosts": chosen_hosts(given["hosts"], client.config)}
+    common = {"hosts": known_hosts(given["hosts"], client.config)}
     return Settings(
         names=tuple(dict.fromkeys(given["names"])), prompt=prompt, files=given["media"],
         concurrency=given["concurrency"], requests=given["requests"] or 0, tokens=given["tokens"],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from intermodal.estimates.monthly import MonthlyCost, PlanBill
     from intermodal.quantity import Quantity
-    from intermodal.reports.monthly import Month, PlanBill
 
 EPILOG = """\b
 Examples
@@ -34,22 +34,29 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     """
     import os
 
-    from intermodal.blocking import Client
+    import anyio
+
     from intermodal.cli.targets import Target, check_targets
-    from intermodal.cli.workload import read
+    from intermodal.client import AsyncClient
     from intermodal.config import load_config
     from intermodal.errors import UsageError
-    from intermodal.reports.workloads import month
+    from intermodal.estimates.document import read
+    from intermodal.estimates.month import monthly_cost
+    from intermodal.estimates.month_tables import text
 
-    found = read(Path(workload), load_config(os.environ))
+    found = read(Path(workload), load_config(os.environ), os.environ)
     if svg_file == "-" and as_json:
         raise UsageError("--svg - and --json both write to standard output", todo="give --svg a file")
     if html_file == "-":
         raise UsageError("a page is not written to standard output", where="--html", todo="name a file")
     inputs = [workload, *(part.file for part in found.parts if part.file)]
     check_targets([Target("--svg", svg_file, "svg"), Target("--html", html_file, "html")], inputs)
-    with Client() as client:
-        made = month(found, client)
+
+    async def billed() -> MonthlyCost:
+        async with AsyncClient() as client:
+            return await monthly_cost(found, client)
+
+    made = anyio.run(billed)
     _write(made, svg_file, html_file, quiet=as_json)
     if as_json:
         from intermodal.cli.document import print_document
@@ -59,11 +66,11 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
         click.echo(text(made))
 
 
-def _write(made: Month, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
+def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
     from intermodal.cli.pictures import write_picture
 
     if svg_file:
-        from intermodal.reports.month_picture import svg
+        from intermodal.estimates.month_picture import svg
 
         write_picture(svg_file, svg(made), quiet=quiet)
     if html_file:
@@ -72,34 +79,10 @@ def _write(made: Month, svg_file: str | None, html_file: str | None, *, quiet: b
         write_picture(html_file, page(made), quiet=quiet)
 
 
-# ---- as text ---------------------------------------------------------------------------------------
-
-
-def text(made: Month) -> str:
-    """Bills by kind of part, then by step, then what each plan takes and loses."""
-    from intermodal.reports import month_tables as tables
-
-    lines = [tables.headline(made), ""]
-    lines += _aligned(*tables.by_modality(made))
-    steps = tables.by_step(made)
-    if steps[1]:
-        lines += ["", "by step", *_aligned(*steps)]
-    lines += ["", "what it takes", *_aligned(*tables.taken(made))]
-    lines += ["", *tables.sentences(made)]
-    return "\n".join(lines).rstrip()
-
-
-def _aligned(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
-    ]
-
-
 # ---- as JSON ---------------------------------------------------------------------------------------
 
 
-def document(made: Month) -> dict[str, Any]:
+def document(made: MonthlyCost) -> dict[str, Any]:
     """Amounts are ``{low, mid, high}``, null where they are not known."""
     return {
         "workload": made.name,

@@ -74,8 +74,8 @@ def estimate(**given: Any) -> None:
 
 def _imagined(given: Mapping[str, Any]) -> tuple[Piece, ...]:
     """The parts that options describe, what goes in before what comes out."""
-    from intermodal.cli import imagined as as_piece
     from intermodal.costing.parts import Piece
+    from intermodal.estimates import part_words as as_piece
 
     pieces = [
         *map(as_piece.image, given["images"]), *map(as_piece.audio, given["sounds"]),

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import chosen_hosts, listed, money, seconds
+from intermodal.asking import known_hosts
+from intermodal.cli.options import listed, money, seconds
 
 if TYPE_CHECKING:
     from intermodal._sync import Bridge
@@ -133,7 +134,7 @@ def _evaluation(client: AsyncClient, data: Any, given: dict[str, Any]) -> Evalua
     from intermodal.reports.journal import Journal
 
     config = client.config
-    common: dict[str, Any] = {"hosts": chosen_hosts(given["hosts"], config), "model": given["model"]}
+    common: dict[str, Any] = {"hosts": known_hosts(given["hosts"], config), "model": given["model"]}
     asking.usual(common, config)
     if given["local"]:
         common["farthest"] = "machine"

@@ -59,9 +59,9 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
 
 
 def _check(names: tuple[str, ...], config: Config) -> None:
-    from intermodal.cli.options import chosen_hosts
+    from intermodal.asking import known_hosts
 
-    chosen_hosts(names, config, where="--consent")
+    known_hosts(names, config, where="--consent")
 
 
 def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:

@@ -193,7 +193,7 @@ def build_request(
         "keep": _aspects(_flat(given["keep"])),
         "language": _language(given["language"]),
         "pages": _pages(_flat(given["pages"])),
-        "hosts": chosen_hosts(given["hosts"], config),
+        "hosts": asking.known_hosts(given["hosts"], config),
     }
     if given["local"]:
         options["farthest"] = "machine"
@@ -383,19 +383,3 @@ def _pages(words: tuple[str, ...]) -> tuple[int, ...]:
             )
         pages.update(range(low, high + 1))
     return tuple(sorted(pages))
-
-
-def chosen_hosts(names: tuple[str, ...], config: Config, *, where: str = "--host") -> tuple[str, ...]:
-    """The names, if each is a host that may be consented to. Raises UsageError."""
-    import os
-
-    from intermodal.catalog.load import find_host, unknown_host
-    from intermodal.config import snapshot_file
-
-    mine = {row.id for row in config.hosts}
-    snapshot = snapshot_file(os.environ)
-    for name in names:
-        if name not in mine and find_host(name, snapshot) is None:
-            what, todo = unknown_host(name, mine, snapshot)
-            raise UsageError(what, where=where, todo=todo)
-    return names

@@ -34,12 +34,11 @@ async def estimate_of(
 ) -> Estimate:
     """Tokens and money of one call with these words and files."""
     out_tokens = wanted.out_tokens
+    _check(wanted)
     if not isinstance(prompt, str):
         raise UsageError(f"the first argument is {type(prompt).__name__}, not a question", todo='write "" for none')
     if not prompt.strip() and not files:
         raise UsageError("nothing to count", todo="give a prompt, a file, or both")
-    if out_tokens is not None and out_tokens < 0:
-        raise UsageError(f"out_tokens={out_tokens} is no length of an answer", todo="give 0 or more")
     when = checked_day(wanted.day)
     subject = subject_of(wanted.model, config, env)
     rules = rules_of(subject, families(), when)
@@ -56,6 +55,15 @@ async def estimate_of(
     if out_tokens is not None:
         pieces.append(Piece(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
     return estimate(subject, rules, tuple(pieces), date=when, batch=wanted.batch, cached=wanted.cached)
+
+
+def _check(wanted: Wanted) -> None:
+    for name, said in (("model", wanted.model), ("day", wanted.day)):
+        if not isinstance(said, str):
+            raise UsageError(f"{name}={said!r} is not text", todo='write model="gpt-4o", day="2026-11-25"')
+    for name, count in (("out_tokens", wanted.out_tokens or 0), ("cached", wanted.cached)):
+        if not isinstance(count, int) or count < 0:
+            raise UsageError(f"{name}={count!r} is not a number of tokens", todo="give 0 or more")
 
 
 def checked_day(text: str) -> str:

@@ -29,7 +29,7 @@ from intermodal.planner.words import headline, policy_line, told_needs
 from intermodal.plans import numbers
 from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.machine import Machine
-from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
+from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected
 from intermodal.plans.rejections import folded
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.verdict import joined
@@ -70,6 +70,11 @@ def plan(
     case = make_case(request, facts, catalog, machine, statistics, as_of)
     _check_hosts(case)
     return describe(decide(case))
+
+
+def plan_from(inputs: Inputs) -> Plan:
+    """The plan for these inputs: pure, so a saved ``Inputs`` gives the same plan on any machine. Raises as ``plan``."""
+    return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
 
 
 def decide(case: Case) -> Decision:

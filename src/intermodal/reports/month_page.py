@@ -5,15 +5,15 @@ from __future__ import annotations
 from html import escape
 
 from intermodal._version import __version__
+from intermodal.estimates import month_tables as tables
+from intermodal.estimates.month_picture import svg
+from intermodal.estimates.month_tables import Table
+from intermodal.estimates.monthly import MonthlyCost
 from intermodal.plans.svg import clean
-from intermodal.reports import month_tables as tables
 from intermodal.reports.html import document, table
-from intermodal.reports.month_picture import svg
-from intermodal.reports.month_tables import Table
-from intermodal.reports.monthly import Month
 
 
-def page(made: Month) -> str:
+def page(made: MonthlyCost) -> str:
     """The whole page."""
     said = "".join(f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(made, notes=True))
     body = (

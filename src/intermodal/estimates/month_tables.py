@@ -4,20 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from intermodal.estimates.monthly import MonthlyCost, PlanBill
 from intermodal.plans.numbers import plain_seconds
 from intermodal.quantity import Quantity, total
-from intermodal.reports.monthly import Month, PlanBill
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 MOST_STEPS = 12  # of a plan that are told one by one
 NO_PLAN = "no plan"
 
 
-def headline(made: Month) -> str:
+def text(made: MonthlyCost) -> str:
+    """Bills by kind of part, then by step, then what each plan takes and loses."""
+    lines = [headline(made), "", *_aligned(*by_modality(made))]
+    steps = by_step(made)
+    if steps[1]:
+        lines += ["", "by step", *_aligned(*steps)]
+    lines += ["", "what it takes", *_aligned(*taken(made))]
+    lines += ["", *sentences(made)]
+    return "\n".join(lines).rstrip()
+
+
+def _aligned(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
+    ]
+
+
+def headline(made: MonthlyCost) -> str:
     return f"{made.name}: {_whole(made.requests)} requests a month, prices of {made.day}, USD a month"
 
 
-def by_modality(made: Month) -> Table:
+def by_modality(made: MonthlyCost) -> Table:
     """Plan by kind of part."""
     columns = made.modalities
     rows = []
@@ -29,7 +47,7 @@ def by_modality(made: Month) -> Table:
     return ("plan", *columns, "total"), rows
 
 
-def by_step(made: Month) -> Table:
+def by_step(made: MonthlyCost) -> Table:
     """Every step of every plan; many alike as one."""
     rows: list[tuple[str, ...]] = []
     for plan in made.plans:
@@ -41,7 +59,7 @@ def by_step(made: Month) -> Table:
     return ("plan", "step", "endpoint", "USD", "tokens in", "tokens out", "hours here"), rows
 
 
-def taken(made: Month) -> Table:
+def taken(made: MonthlyCost) -> Table:
     """Who answers, and what that takes."""
     rows: list[tuple[str, ...]] = [
         (
@@ -55,7 +73,7 @@ def taken(made: Month) -> Table:
     return head, rows
 
 
-def sentences(made: Month, *, notes: bool = False) -> Iterator[str]:
+def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
     """What needs saying in words: the way of each plan and what is lost on it, plans there are none of, what is
     assumed. ``notes``: those of the plans as well."""
     for plan in made.plans:

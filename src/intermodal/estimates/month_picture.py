@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+from intermodal.estimates.month_tables import dollars, headline, plain_dollars, whole_dollars
+from intermodal.estimates.monthly import MonthlyCost, PlanBill
 from intermodal.plans import svg as drawing
 from intermodal.plans.svg import Colour, number
-from intermodal.reports.month_tables import dollars, headline, plain_dollars, whole_dollars
-from intermodal.reports.monthly import Month, PlanBill
 
 NAME, AXIS, TAIL = 210.0, 520.0, 190.0  # widths: plans, money, totals
 MARGIN, ROW, BAR, HEAD = 20.0, 52.0, 20.0, 98.0
@@ -27,13 +27,13 @@ COLOURS: dict[str, Colour] = {
 }
 
 
-def svg(made: Month, name: str = "im-month") -> str:
+def svg(made: MonthlyCost, name: str = "im-month") -> str:
     """``name``: of the picture, letters, digits and hyphens; its classes begin with it."""
     return _Chart(made, name).whole()
 
 
 class _Chart:
-    def __init__(self, made: Month, name: str) -> None:
+    def __init__(self, made: MonthlyCost, name: str) -> None:
         self._made = made
         self._left = MARGIN + NAME
         self._bottom = HEAD + ROW * len(made.plans)
@@ -124,7 +124,7 @@ def _hint(plan: PlanBill) -> str:
     return f"{plan.name}: {whole_dollars(plan.total)} a month; {parts or 'nothing to pay'}"
 
 
-def _axis(made: Month) -> tuple[float, float]:
+def _axis(made: MonthlyCost) -> tuple[float, float]:
     """Where the axis ends, and its step: every middle fits, ranges as far as they leave bars to be seen."""
     known = [plan.total for plan in made.plans if not plan.refused and plan.total.known]
     middle, high = max((each.mid for each in known), default=0.0), max((each.high for each in known), default=0.0)

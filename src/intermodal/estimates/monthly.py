@@ -9,6 +9,7 @@ its high end, is *output*.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
 
 from msgspec import field
 
@@ -68,7 +69,7 @@ class PlanBill(Value):
     reasons: tuple[str, ...] = ()
 
 
-class Month(Value):
+class MonthlyCost(Value):
     """Every plan of a workload, side by side. ``requests``: a month. ``day``: whose prices. ``assumed``: in words."""
 
     name: str
@@ -76,6 +77,22 @@ class Month(Value):
     day: str
     plans: tuple[PlanBill, ...]
     assumed: tuple[str, ...] = ()
+
+    def svg(self, name: str = "im-month") -> str:
+        """The bills as a picture: a bar a plan, stacked by kind of part. ``name``: its classes begin with it."""
+        from intermodal.estimates.month_picture import svg
+
+        return svg(self, name)
+
+    def __str__(self) -> str:
+        """What ``intermodal cost`` prints."""
+        from intermodal.estimates.month_tables import text
+
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows a month: the picture, and the tables as text, escaped, below it."""
+        return f"{self.svg()}<details><summary>as text</summary><pre>{escape(str(self))}</pre></details>"
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from intermodal.content import BytesSource, File, Image, Text
 from intermodal.content import Part as ContentPart
+from intermodal.estimates.workload import Part
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.quantity import Quantity, between, exact, unknown
-from intermodal.reports.workload import Part
 
 _A4 = (595.0, 842.0)  # points
 _DENSE = 0.2  # how far a density that was said may be off

@@ -14,8 +14,7 @@ from typing import Any
 from intermodal.content import Value
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
-from intermodal.reports import located
-from intermodal.reports.located import Located
+from intermodal.estimates.located import Located
 from intermodal.request import Output, Policy, TextOutput
 
 SCHEMA = Path(__file__).parent / "data" / "workload.schema.json"
@@ -70,14 +69,13 @@ class Workload(Value):
     max_tokens: int | None = None
 
 
-def checked(name: str, text: str) -> Located:
+def checked(found: Located) -> Located:
     """The document, as its schema wants it.
 
     Raises UsageError with file, line and the nearest name for what is not.
     """
-    found = located.read(name, text)
     if not isinstance(found.value, dict):
-        raise UsageError("is not a workload", where=name, todo="begin it with: workload: 1")
+        raise UsageError("is not a workload", where=found.name, todo="begin it with: workload: 1")
     version = found.value.get("workload")
     if isinstance(version, int) and not isinstance(version, bool) and version > 1:
         raise UsageError(

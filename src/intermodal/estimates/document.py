@@ -1,21 +1,23 @@
-"""A workload's document as a value: parts in the grammar of imagined parts, plans as policies."""
+"""A workload's document, of a file or of a program, as a value: parts in their own grammar, plans as policies."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
-from intermodal.cli import imagined
-from intermodal.cli.options import chosen_hosts
+from intermodal.asking import known_hosts
 from intermodal.config import Config
 from intermodal.costing.parts import Piece
 from intermodal.errors import IntermodalError, UsageError
-from intermodal.reports.located import MOST_BYTES, Located
-from intermodal.reports.workload import DAYS, KINDS, LETTERS_PER_PAGE, NO_LIMIT, Part, PlanWanted, Workload, checked
+from intermodal.estimates import located, part_words
+from intermodal.estimates.located import MOST_BYTES, Located, given
+from intermodal.estimates.workload import DAYS, KINDS, LETTERS_PER_PAGE, NO_LIMIT, Part, PlanWanted, Workload, checked
 from intermodal.request import (
     EmbeddingOutput,
     JsonOutput,
@@ -33,7 +35,7 @@ _FITS: Mapping[str, tuple[str, ...]] = {
     "count": ("image", "audio", "video", "pdf", "letters"),
 }  # fmt: skip
 _GRAMMAR: Mapping[str, Callable[[str], Piece]] = {
-    "image": imagined.image, "audio": imagined.audio, "video": imagined.video, "pdf": imagined.pdf,
+    "image": part_words.image, "audio": part_words.audio, "video": part_words.video, "pdf": part_words.pdf,
 }  # fmt: skip
 _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
     "text": lambda said: TextOutput(),
@@ -45,8 +47,43 @@ _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
 }
 
 
-def read(path: Path, config: Config) -> Workload:
+def read(path: Path, config: Config, env: Mapping[str, str]) -> Workload:
     """Raises UsageError with file and line for what is wrong with the document."""
+    return _workload(checked(_located(path)), path.parent, path.stem, Names(config, env))
+
+
+def workload_of(
+    document: str | PathLike[str] | Mapping[str, Any] | None, keys: Mapping[str, Any], config: Config,
+    env: Mapping[str, str],
+) -> Workload:  # fmt: skip
+    """A document as a program has it: a file's name or a mapping, whose keys ``keys`` go before; or these alone.
+
+    Raises UsageError for what is wrong with it.
+    """
+    if isinstance(document, str | PathLike):
+        path = Path(document)
+        found, folder, name = _located(path), path.parent, path.stem
+    elif document is None or isinstance(document, Mapping):
+        found, folder, name = given("workload", {"workload": 1, **(document or {})}), Path(), "workload"
+    else:
+        what = f"the first argument is {type(document).__name__}, neither a file nor a mapping"
+        raise UsageError(what, todo='write cost("calls.yaml"), or cost(requests={"per_day": 100}, plans=[…])')
+    if keys and isinstance(found.value, dict):
+        own = given("workload", keys).value
+        lines = {path: line for path, line in found.lines.items() if not path or path[0] not in own}
+        found = replace(found, value={**found.value, **own}, lines=lines)
+        folder = Path() if "parts" in own else folder
+    return _workload(checked(found), folder, name, Names(config, env))
+
+
+class Names(NamedTuple):
+    """Where names of hosts are looked up."""
+
+    config: Config
+    env: Mapping[str, str]
+
+
+def _located(path: Path) -> Located:
     name = str(path)
     try:
         with path.open("rb") as file:
@@ -59,13 +96,13 @@ def read(path: Path, config: Config) -> Workload:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a path"
         raise UsageError(f"cannot be read ({reason.lower()})", where=name, todo="name a workload file") from None
-    return workload(checked(name, text), path, config)
+    return located.read(name, text)
 
 
-def workload(found: Located, path: Path, config: Config) -> Workload:
+def _workload(found: Located, folder: Path, name: str, names: Names) -> Workload:
     """The value of a document that its schema takes."""
     said: dict[str, Any] = found.value
-    parts = tuple(_part(found, place, each, path.parent) for place, each in enumerate(said.get("parts", ())))
+    parts = tuple(_part(found, place, each, folder) for place, each in enumerate(said.get("parts", ())))
     _not_too_many(found, parts)
     if not parts and not said.get("prompt", "").strip():
         raise UsageError("nothing is asked", where=found.where(()), todo="give a prompt, parts, or both")
@@ -73,9 +110,9 @@ def workload(found: Located, path: Path, config: Config) -> Workload:
     if output.get("kind") == "scores" and "labels" not in output:
         raise UsageError("scores need labels", where=found.where(("output",)), todo="labels: [invoice, letter]")
     return Workload(
-        name=said.get("name") or path.stem,
+        name=said.get("name") or name,
         requests=_requests(found, said["requests"]),
-        plans=_plans(found, said, config),
+        plans=_plans(found, said, names),
         day=_day(found, said.get("as_of", "")),
         prompt=said.get("prompt", ""),
         system=said.get("system", ""),
@@ -145,7 +182,7 @@ def _imagined(kind: str, said: Any) -> Piece:
     return _GRAMMAR[kind](said)
 
 
-def _plans(found: Located, said: Mapping[str, Any], config: Config) -> tuple[PlanWanted, ...]:
+def _plans(found: Located, said: Mapping[str, Any], names: Names) -> tuple[PlanWanted, ...]:
     plans: list[PlanWanted] = []
     for place, own in enumerate(said["plans"]):
         if own["name"] in (plan.name for plan in plans):
@@ -155,17 +192,17 @@ def _plans(found: Located, said: Mapping[str, Any], config: Config) -> tuple[Pla
             )  # fmt: skip
         merged = {**said.get("policy", {}), **own}
         where = found.where(("plans", place, "host" if "host" in own else "hosts"))
-        policy = _policy(merged, config, where)
+        policy = _policy(merged, names, where)
         discounts = {"batch": merged.get("batch", False), "cached": merged.get("cached", 0)}
         plans.append(PlanWanted(name=own["name"], policy=policy, **discounts))
     return tuple(plans)
 
 
-def _policy(said: Mapping[str, Any], config: Config, where: str) -> Policy:
+def _policy(said: Mapping[str, Any], names: Names, where: str) -> Policy:
     """A plan's keys as a policy. A host that is named, alone or before a model, may be priced: nothing is sent."""
     model = said.get("model", "")
     named = tuple(host for host in (said.get("host", ""), *said.get("hosts", ())) if host)
-    hosts = (*chosen_hosts(named, config, where=where), *_before(model, config))
+    hosts = (*known_hosts(named, *names, where=where), *_before(model, names))
     plain = {key: said[key] for key in _SAME if key in said}
     return msgspec.convert(
         {
@@ -177,11 +214,11 @@ def _policy(said: Mapping[str, Any], config: Config, where: str) -> Policy:
     )  # fmt: skip
 
 
-def _before(model: str, config: Config) -> tuple[str, ...]:
+def _before(model: str, names: Names) -> tuple[str, ...]:
     """The host that stands before a model (``host:vendor/model``), where it is one that wants consent."""
     host, colon, _ = model.partition(":")
     try:
-        return chosen_hosts((host,), config) if colon and "/" not in host else ()
+        return known_hosts((host,), *names) if colon and "/" not in host else ()
     except UsageError:
         return ()
 

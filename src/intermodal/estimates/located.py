@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import date, time
+from os import PathLike
 from typing import Any
 
 from intermodal.content import Value
@@ -53,17 +54,27 @@ def read(name: str, text: str) -> Located:
     return Located(name=name, value=_plainly(found, found.value, ()), lines=found.lines)
 
 
+def given(name: str, value: Any) -> Located:
+    """The same of values that a program made: tuples are lists, paths are words, and there are no lines.
+
+    Raises UsageError for a number that is none.
+    """
+    return Located(name=name, value=_plainly(Located(name=name, value=value, lines={}), value, ()), lines={})
+
+
 def _plainly(found: Located, value: Any, path: Path) -> Any:
     """Days of TOML as words, as the other formats have them; no number that is none.
 
     Raises UsageError for infinity and its like.
     """
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _plainly(found, each, (*path, key)) for key, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plainly(found, each, (*path, place)) for place, each in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{value} is no number to reckon with", where=found.where(path))
+    if isinstance(value, PathLike):
+        return str(value)
     return value.isoformat() if isinstance(value, date | time) else value
 
 

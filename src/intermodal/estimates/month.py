@@ -3,51 +3,78 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from intermodal.blocking import Client
 from intermodal.catalog.load import tariffs
 from intermodal.catalog.nouns import Catalog
-from intermodal.client import plan_from
 from intermodal.config import snapshot_file
 from intermodal.content import File, Kind, PathSource, Text
 from intermodal.content import Part as ContentPart
 from intermodal.costing.rates import rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
-from intermodal.plans.facts import Facts, PartFacts
+from intermodal.estimates.discounts import Discounts
+from intermodal.estimates.monthly import Biller, MonthlyCost, PlanBill
+from intermodal.estimates.part_facts import imagined
+from intermodal.estimates.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanWanted, Workload
+from intermodal.offload import offload
+from intermodal.planner import plan_from
+from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
-from intermodal.reports.discounts import Discounts
-from intermodal.reports.imagine import imagined
-from intermodal.reports.monthly import Biller, Month, PlanBill
-from intermodal.reports.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanWanted, Workload
 from intermodal.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
-def month(workload: Workload, client: Client) -> Month:
+class Prepared(Protocol):
+    """What the planner reads."""
+
+    @property
+    def inputs(self) -> Inputs: ...
+
+
+class Preparing(Protocol):
+    """A client, as far as a bill needs one: it opens files and gathers what the planner reads."""
+
+    env: Mapping[str, str]
+
+    async def prepare(self, request: Request) -> Prepared: ...
+
+    async def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None: ...
+
+
+async def monthly_cost(workload: Workload, client: Preparing) -> MonthlyCost:
     """Plan and bill every plan of a workload. Contacts nobody and spends nothing.
 
     Raises InputError for a file that cannot be taken, UnknownModel for a model nobody knows.
     """
     day = workload.day or datetime.now(UTC).date().isoformat()
-    base = replace(_inputs(workload, client), as_of=day)
-    return Month(
-        name=workload.name, requests=workload.requests, day=day, assumed=tuple(_assumed(workload)),
-        plans=tuple(_bill(workload, wanted, base, client) for wanted in workload.plans),
-    )  # fmt: skip
+    base = replace(await _inputs(workload, client), as_of=day)
+    bills: list[PlanBill] = []
+    for wanted in workload.plans:
+        known = await _known(wanted, client)
+        bills.append(await offload(True, _bill, workload, wanted, replace(base, catalog=known), client.env))
+    return MonthlyCost(
+        name=workload.name, requests=workload.requests, day=day, assumed=tuple(_assumed(workload)), plans=tuple(bills)
+    )
 
 
-def _inputs(workload: Workload, client: Client) -> Inputs:
+async def _known(wanted: PlanWanted, client: Preparing) -> Catalog:
+    """The catalog with the models and hosts that a plan names; no media are opened for it."""
+    words = (Message(role="user", parts=(Text(text=wanted.name),)),)
+    asked = Request(messages=words, policy=Policy(model=wanted.policy.model, hosts=wanted.policy.hosts))
+    return (await client.prepare(asked)).inputs.catalog
+
+
+async def _inputs(workload: Workload, client: Preparing) -> Inputs:
     """What the planner reads, but for the policy. Real files come before imagined parts."""
     text = (Text(text=workload.prompt),) if workload.prompt else ()
     files = tuple(File(source=PathSource(path=part.file)) for part in workload.parts if part.file)
     system = (Message(role="system", parts=(Text(text=workload.system),)),) if workload.system else ()
     asked = Message(role="user", parts=(*text, *files) or (Text(text=""),))
-    opened = client.prepare(Request(messages=(*system, asked), output=workload.output)).inputs
+    opened = (await client.prepare(Request(messages=(*system, asked), output=workload.output))).inputs
     *before, last = opened.request.messages
     parts, facts = list(last.parts), list(opened.facts.parts)
     if not text and not files:
@@ -59,7 +86,7 @@ def _inputs(workload: Workload, client: Client) -> Inputs:
     request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=workload.max_tokens),
                       answer_tokens=workload.tokens or None)  # fmt: skip
     kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
-    told = client.told(workload.prompt, kinds)  # imagined media are asked about as real ones are
+    told = await client.told(workload.prompt, kinds)  # imagined media are asked about as real ones are
     return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), asked=())
 
 
@@ -74,13 +101,10 @@ def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, Par
             yield imagined(part, index, name if number == 1 else f"{name} ({number})")
 
 
-def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, client: Client) -> PlanBill:
+def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, env: Mapping[str, str]) -> PlanBill:
     policy = wanted.policy
-    # A request of words alone: for its catalog no media are opened.
-    words = (Message(role="user", parts=(Text(text=wanted.name),)),)
-    asked = Request(messages=words, policy=Policy(model=policy.model, hosts=policy.hosts))
-    priced = Discounts(tariffs(snapshot_file(client.asynchronous.env)), base.as_of, wanted.batch, wanted.cached)
-    catalog = priced.catalog(_priceable(client.prepare(asked).inputs.catalog, policy))
+    priced = Discounts(tariffs(snapshot_file(env)), base.as_of, wanted.batch, wanted.cached)
+    catalog = priced.catalog(_priceable(base.catalog, policy))
     inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
     try:
         made = _planned(inputs)
@@ -134,4 +158,4 @@ def _assumed(workload: Workload) -> Iterator[str]:
         yield "tokens of an answer are the planner's range (output: tokens)"
 
 
-__all__ = ["month"]
+__all__ = ["monthly_cost"]

@@ -1,0 +1,90 @@
+"""The keys of a workload's document as types, for programs that write one: what its schema says, for type checkers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from intermodal.request import Aspect, Objective, Tier
+
+
+class Requests(TypedDict, total=False):
+    """How often: ``per_day``, on ``days`` a month (365 / 12 without), or ``per_month``."""
+
+    per_day: float
+    per_month: float
+    days: float
+
+
+class PartKeys(TypedDict, total=False):
+    """One of ``image`` ("1024x1024:high"), ``audio`` ("1m30s"), ``video`` ("10s@1:640x360"), ``pdf`` ("10p"),
+    ``letters`` (of a text file) and ``file`` (a real one), and what is known of it."""
+
+    image: str
+    audio: str
+    video: str
+    pdf: str
+    letters: int
+    file: str | os.PathLike[str]
+    name: str
+    count: int
+    text_density: float
+    letters_per_page: int
+    scanned: bool
+    silent: bool
+
+
+class OutputKeys(TypedDict, total=False):
+    """What comes out, and how long an answer is."""
+
+    kind: Literal["text", "json", "transcript", "speech", "embedding", "scores"]
+    tokens: int
+    max_tokens: int
+    schema: Mapping[str, Any]
+    labels: Sequence[str]
+
+
+class PolicyKeys(TypedDict, total=False):
+    """What a plan has to respect, as in ``Policy``. ``max_cost``: no limit without. ``local``: nothing leaves here."""
+
+    objective: Objective
+    at_least: Tier
+    model: str
+    host: str
+    hosts: Sequence[str]
+    local: bool
+    keep: Sequence[Aspect]
+    private: Sequence[str]
+    release: Sequence[str]
+    max_cost: float
+    deadline: float
+    time_value: float
+    language: str
+    batch: bool
+    cached: int
+
+
+class PlanKeys(PolicyKeys, total=False):
+    """A plan to be billed: its name, and what it does not share with the others."""
+
+    name: str
+
+
+class WorkloadKeys(TypedDict, total=False):
+    """What ``client.cost`` takes: the keys of a workload's document (docs/cost.md).
+
+    Attributes:
+        name: for tables and picture. as_of: the day of the prices, as "2026-11-25"; today without.
+        policy: what holds for every plan that does not say otherwise.
+    """
+
+    name: str
+    as_of: str
+    requests: Requests
+    prompt: str
+    system: str
+    parts: Sequence[PartKeys]
+    output: OutputKeys
+    policy: PolicyKeys
+    plans: Sequence[PlanKeys]
