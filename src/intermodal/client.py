@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
@@ -23,20 +22,19 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal.answer import Answer
 from intermodal.asking import AskOptions, FileLike, Schema, with_options
-from intermodal.catalog.load import tariffs, with_named
+from intermodal.catalog.load import with_named
 from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
-from intermodal.config import cache_dir, snapshot_file
+from intermodal.config import snapshot_file
 from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.estimates.workload_keys import WorkloadKeys
 from intermodal.events import Event, Finished, Result, TextDelta, fold
-from intermodal.executor.upstream import Upstreams
 from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
-from intermodal.plans.facts import Facts, QuestionFacts
+from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 from intermodal.resources import Resources
@@ -67,12 +65,6 @@ async def _words(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
         async for event in happening:
             if isinstance(event, TextDelta):
                 yield event.text
-
-
-def _again(inputs: Inputs, upstreams: Upstreams, request: Request, facts: Facts) -> Plan:
-    """The plan for the rest of a run: what is left of budget and time, what is done, what endpoints do not take."""
-    facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
-    return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog))
 
 
 class AsyncClient(Resources):
@@ -383,30 +375,6 @@ class AsyncClient(Resources):
     def world(self, prepared: Prepared) -> World:
         """What calls are made with, for those who make them without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
-
-    def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> World:
-        from intermodal.executor.transport import Timeouts, Transport
-        from intermodal.executor.world import World
-        from intermodal.keys import find_key
-        from intermodal.servers.runtimes import LocalRuntimes
-        from intermodal.store.derived import DerivedCache
-
-        if self._runtimes is None:
-            self._runtimes = LocalRuntimes(self.weights, self.env)
-        if self._transport is None:
-            self._transport = Transport()
-        return World(
-            catalog=inputs.catalog, media=self.media, runtimes=self._runtimes, store=self.store,
-            derived=DerivedCache(cache_dir(self.env) / "derived"),
-            transport=self._transport, upstreams=self._upstreams,
-            find_key=lambda host: find_key(host, self.env),
-            count=self.vocabularies.count,
-            tariff=tariffs(snapshot_file(self.env)),
-            pay_twice=inputs.request.policy.pay_twice,
-            timeouts=Timeouts().as_said(self.config.timeouts),
-            live=live,
-            plan_again=None if exact else partial(_again, inputs, self._upstreams),
-        )  # fmt: skip
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from msgspec.structs import replace
+
 from intermodal import asking
+from intermodal.catalog.load import tariffs
 from intermodal.catalog.nouns import Catalog
-from intermodal.config import Config, cache_dir, data_dir, load_config
+from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
 from intermodal.executor.upstream import Upstreams
+from intermodal.planner import plan_from
+from intermodal.plans.facts import Facts
+from intermodal.plans.plan import Inputs, Plan
 from intermodal.questions.reader import Reader
+from intermodal.request import Request
 
 if TYPE_CHECKING:
+    from intermodal.executor.world import World
     from intermodal.media.decode import MediaWorker
     from intermodal.runtimes.vocabulary import Vocabularies
     from intermodal.store.database import Store
@@ -27,6 +35,12 @@ if TYPE_CHECKING:
     from intermodal.weights.store import WeightsStore
 
 _TELLING = 3.0  # seconds that a collector gets to take what waits at the end
+
+
+def _again(inputs: Inputs, upstreams: Upstreams, request: Request, facts: Facts) -> Plan:
+    """The plan for the rest of a run: what is left of budget and time, what is done, what endpoints do not take."""
+    facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
+    return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog))
 
 
 class Resources:
@@ -92,6 +106,30 @@ class Resources:
         settings = self.config.telemetry
         switch = {name: said for name, said in self.env.items() if name == DISABLED}
         return started(settings, self.env) if wanted(settings, switch) else None
+
+    def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> World:
+        from intermodal.executor.transport import Timeouts, Transport
+        from intermodal.executor.world import World
+        from intermodal.keys import find_key
+        from intermodal.servers.runtimes import LocalRuntimes
+        from intermodal.store.derived import DerivedCache
+
+        if self._runtimes is None:
+            self._runtimes = LocalRuntimes(self.weights, self.env)
+        if self._transport is None:
+            self._transport = Transport()
+        return World(
+            catalog=inputs.catalog, media=self.media, runtimes=self._runtimes, store=self.store,
+            derived=DerivedCache(cache_dir(self.env) / "derived"),
+            transport=self._transport, upstreams=self._upstreams,
+            find_key=lambda host: find_key(host, self.env),
+            count=self.vocabularies.count,
+            tariff=tariffs(snapshot_file(self.env)),
+            pay_twice=inputs.request.policy.pay_twice,
+            timeouts=Timeouts().as_said(self.config.timeouts),
+            live=live,
+            plan_again=None if exact else partial(_again, inputs, self._upstreams),
+        )  # fmt: skip
 
     async def aclose(self) -> None:
         """End every child process and connection."""
