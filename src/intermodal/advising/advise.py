@@ -18,21 +18,20 @@ from intermodal.catalog import doubts
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute
-from intermodal.planner import plan
+from intermodal.planner import choice
 from intermodal.planner.floors import DEFAULT_FLOOR
 from intermodal.planner.words import would_keep
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.rejections import folded
-from intermodal.plans.statistics import Statistics
+from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import exact, unknown
 from intermodal.request import TIERS, Request
 
 OTHERS, REASONS = 2, 3
-_NOTHING = Statistics()
 
 
 class Planning(Struct):
@@ -65,7 +64,7 @@ class Planning(Struct):
 
     def unlimited(self, catalog: Catalog, request: Request) -> Plan:
         """The planner's choice, however often it is asked for: what one machine cannot do, several do."""
-        return plan(request, self.facts, catalog, self.machine, self.known, self.as_of)
+        return choice(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
     def _overworked(self, made: Plan) -> frozenset[str]:
         """What of a route works here and cannot do so as often as is asked for, one request after the other."""
@@ -88,7 +87,7 @@ def _without_time(endpoint: Endpoint) -> Endpoint:
 NO_TIME = "has no time for so many requests (--requests)"
 
 
-def advise(question: Question, offers: Offers, as_of: str, known: Statistics = _NOTHING) -> Advice:
+def advise(question: Question, offers: Offers, as_of: str, known: Statistics = NO_STATISTICS) -> Advice:
     """Advice for a question, and for each thing that comes out besides the answer.
 
     Args:

@@ -31,7 +31,7 @@ from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import UsageError
 from intermodal.planner.conditions import refused
-from intermodal.planner.index import index
+from intermodal.planner.index import band, index
 from intermodal.quantity import Quantity, between
 from intermodal.request import Policy
 
@@ -72,10 +72,8 @@ class Offers(Value):
 
     def without(self, models: frozenset[str], as_of: str) -> Catalog:
         """The catalog without some models."""
-        every = self.catalog if self.whole is None else self.whole
-        names = {model.partition("@")[0] for model in models}  # "@eu" is where a model is, and no other model
-        left = tuple(each for each in every.endpoints if each.model.id.partition("@")[0] not in names)
-        return undominated(msgspec.structs.replace(every, endpoints=left), as_of)
+        names = frozenset(model.partition("@")[0] for model in models)  # "@eu" is where a model is, and no other model
+        return undominated(self.catalog if self.whole is None else self.whole, as_of, without=names)
 
 
 def offers(
@@ -165,11 +163,16 @@ def believed(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     return tuple(e for e in endpoints if not e.price.input_mtok or e.price.input_mtok >= least.get(e.model.id, 0.0))
 
 
-def undominated(catalog: Catalog, as_of: str) -> Catalog:
-    """The catalog without endpoints that the planner would never price: those that enough others of their class beat in
-    every price and speed. It changes no plan, and asking several times over fewer is quicker."""
-    known = index(catalog)
-    kept = {each.id for group in known.groups for each in known.band(group, as_of, UNASKED)}
+def undominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozenset()) -> Catalog:
+    """The catalog without some models, and without endpoints that the planner would never price: those that enough
+    others of their class beat in every price and speed. It changes no plan, and asking several times over fewer is
+    quicker."""
+    known, kept = index(catalog), set[str]()
+    for group in known.groups:
+        left = [each for each in group.members if each.model.id.partition("@")[0] not in without]
+        whole = len(left) == len(group.members)
+        some = known.band(group, as_of, UNASKED) if whole else band(left, as_of, UNASKED)
+        kept.update(each.id for each in some)
     return msgspec.structs.replace(catalog, endpoints=tuple(e for e in catalog.endpoints if e.id in kept))
 
 

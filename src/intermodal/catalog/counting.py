@@ -33,6 +33,7 @@ _VENDOR_BEFORE = re.compile(r"^(?:[a-z]+\.)?(?:anthropic|cohere|deepseek|google|
 _VERSION_AFTER = re.compile(r"(?<=-\d{8})-v\d+(?:[-:]\d+)?$")
 # How names say a day: -2024-11-20, -preview-09-2025, -preview-05-20, and Vertex AI's -v2@20241022.
 _DAY = re.compile(r"-\d{4}-\d{2}-\d{2}(?=-|$)|-\d{2}-\d{4}(?=-|$)|(?<=-preview)-\d{2}-\d{2}(?=-|$)")
+_DOTS = re.compile(r"[._]+")
 _AT_DAY = re.compile(r"(?:-v\d+)?@(?=\d{8}$|default$|latest$)")
 
 
@@ -130,7 +131,7 @@ def bare(name: str) -> str:
     elif colon:  # host:model
         return bare(tail)
     last = _AT_DAY.sub("-", last).removesuffix("-default")
-    return re.sub(r"[._]+", "-", _VENDOR_BEFORE.sub("", _VERSION_AFTER.sub("", last)))
+    return _DOTS.sub("-", _VENDOR_BEFORE.sub("", _VERSION_AFTER.sub("", last)))
 
 
 def host_said(name: str) -> str:

@@ -56,6 +56,7 @@ def lines() -> Patterns[Line]:
     return patterns.read("lines", Line)
 
 
+@lru_cache(8_192)
 def tier_of(model: str) -> tuple[Tier, str]:
     """A tier for a model nobody measured, and why: the vendor's line, else its size."""
     line = patterns.first(lines(), model)

@@ -7,6 +7,7 @@ row is unverified, and is said to be so wherever it is shown.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from intermodal.catalog.nouns import Adaptation, Data, Evidence, Made, Model, Objective, Permits, Strength, Task
@@ -128,6 +129,7 @@ def contradiction(
     return ""
 
 
+@lru_cache(8_192)
 def size_in_name(name: str) -> float | None:
     """Parameters as a model's name states them ("qwen3-8b"), None when it does not. Of several (a mixture
     of experts: "30b-a3b") the first is the total."""

@@ -321,7 +321,7 @@ class Tooling(Value):
     evidence: Evidence = Evidence(level="declared")
 
 
-class Endpoint(Value):
+class Endpoint(Value, dict=True):  # so that what follows from it alone is worked out once, in whatever catalogs it is
     """A model at a host. ``id`` is ``host:vendor/model``.
 
     Attributes:

@@ -38,4 +38,8 @@ def compiled(rows: Iterable[R]) -> Patterns[R]:
 
 def first(patterns: Patterns[T], *names: str) -> T | None:
     """The first row that matches any of these names; None where none does."""
-    return next((row for pattern, row in patterns if any(map(pattern.search, names))), None)
+    for pattern, row in patterns:
+        for name in names:
+            if pattern.search(name):
+                return row
+    return None

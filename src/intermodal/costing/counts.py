@@ -48,6 +48,8 @@ class Counts(Struct, frozen=True, gc=False):
 
 def counts(endpoint: str, statistics: Statistics) -> Counts | None:
     """None where nothing was learned of this endpoint's counting."""
+    if not statistics.rows:
+        return None
     found = [statistics.get(endpoint, figure) for figure in (*FACTORS, *FRAMING)]
     return Counts(*found) if any(each is not None for each in found) else None
 

@@ -8,16 +8,17 @@ on this machine there is nothing to pay.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog.effort import UNASKED, Asked, effort_at, reached, tokens_at
-from intermodal.catalog.nouns import Endpoint, Price, Thinking
+from intermodal.catalog.nouns import Endpoint, Price, Speed, Thinking
 from intermodal.catalog.untimed import PLACEHOLDER
 from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import ZEROS, Levels
-from intermodal.plans.statistics import Statistics
+from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
 
@@ -124,6 +125,21 @@ def rates(endpoint: Endpoint, statistics: Statistics, as_of: str, asked: Asked =
     )
 
 
+_KEY, _DAYS_AND_EFFORTS = "_rates", 10
+
+
+def known_rates(endpoint: Endpoint, as_of: str, asked: Asked) -> Rates:
+    """Rates as the catalog knows them. They follow from the endpoint, the day and the effort alone, so they are kept
+    on the endpoint: a catalog that was made of another one asks for the same."""
+    kept: dict[tuple[str, Asked], Rates] = vars(endpoint).setdefault(_KEY, {})
+    found = kept.get((as_of, asked))
+    if found is None:
+        if len(kept) >= _DAYS_AND_EFFORTS:
+            kept.clear()
+        found = kept[as_of, asked] = rates(endpoint, NO_STATISTICS, as_of, asked)
+    return found
+
+
 def thinking_figure(name: str, effort: str) -> str:
     """The name of a figure that was learned of answers at an effort; plain where none was asked for.
 
@@ -150,6 +166,7 @@ def thought(endpoint: Endpoint, statistics: Statistics, asked: Asked) -> tuple[Q
     return taken, taken.high
 
 
+@lru_cache(1_024)
 def assumed(thinking: Thinking, told: Asked = UNASKED) -> Quantity:
     """Tokens that a model thinks for before an answer when so much is asked for; nothing where it does not think."""
     low, mid, high = tokens_at(thinking, told)
@@ -172,7 +189,7 @@ def learned_at(told: Asked) -> str:
 
 def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, asked: Asked) -> Rates:
     text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, price, as_of)
-    speeds = [_speed(endpoint, figure, statistics) for figure in TIMED]
+    speeds = _speeds(endpoint, statistics)
     overhead, load, prompt, decode, hear, see, leaf, draw = speeds
     thinks, room = thought(endpoint, statistics, asked)
     return Rates(
@@ -209,22 +226,32 @@ def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
     )  # fmt: skip
 
 
-def _speed(endpoint: Endpoint, figure: str, statistics: Statistics) -> Quantity:
-    seen = statistics.get(endpoint.id, figure)
-    if seen is not None:
-        return seen
-    stated: Quantity = getattr(endpoint.speed, figure)
+def _speeds(endpoint: Endpoint, statistics: Statistics) -> tuple[Quantity, ...]:
+    """The speeds of ``TIMED``, in their order."""
+    stated = _stated_speeds(endpoint.speed, endpoint.host.zone)
+    if not statistics.rows:
+        return stated
+    seen = (statistics.get(endpoint.id, figure) for figure in TIMED)
+    return tuple(known if ours is None else ours for ours, known in zip(seen, stated, strict=True))
+
+
+@lru_cache(1_024)
+def _stated_speeds(speed: Speed, zone: Zone) -> tuple[Quantity, ...]:
+    return tuple(_stated(speed, figure, zone) for figure in TIMED)
+
+
+def _stated(speed: Speed, figure: str, zone: Zone) -> Quantity:
+    stated: Quantity = getattr(speed, figure)
     if figure == "load" or stated.mid > 0:
         return stated
-    if figure == "overhead" and _says_anything(endpoint):
+    if figure == "overhead" and _says_anything(speed):
         return stated
-    if figure == "page" and endpoint.speed.megapixel.mid > 0:
+    if figure == "page" and speed.megapixel.mid > 0:
         return stated  # 0: pages are then timed by their pixels
-    return usual(figure, endpoint.host.zone)
+    return usual(figure, zone)
 
 
-def _says_anything(endpoint: Endpoint) -> bool:
-    speed = endpoint.speed
+def _says_anything(speed: Speed) -> bool:
     return any(q.mid > 0 for q in (speed.prompt, speed.decode, speed.realtime_factor, speed.megapixel, speed.page))
 
 
@@ -287,19 +314,21 @@ def media_rates(statistics: Statistics) -> MediaRates:
 
 def ideal(many: list[Rates]) -> Rates:
     """The best of each figure over many endpoints: no member can do better, so what it fails all fail."""
+    if len(many) == 1:
+        return replace(many[0], counts=None, steps=(), timed_by=())
     return Rates(
-        text=min(one.text for one in many),
-        image=min(one.image for one in many),
-        audio=min(one.audio for one in many),
-        out=min(one.out for one in many),
-        speech=min(one.speech for one in many),
-        character=min(one.character for one in many),
-        second=min(one.second for one in many),
-        page=min(one.page for one in many),
-        drawn=min(one.drawn for one in many),
-        picture=min(one.picture for one in many),
-        request=min(one.request for one in many),
-        least=min(one.least for one in many),
+        text=min([one.text for one in many]),
+        image=min([one.image for one in many]),
+        audio=min([one.audio for one in many]),
+        out=min([one.out for one in many]),
+        speech=min([one.speech for one in many]),
+        character=min([one.character for one in many]),
+        second=min([one.second for one in many]),
+        page=min([one.page for one in many]),
+        drawn=min([one.drawn for one in many]),
+        picture=min([one.picture for one in many]),
+        request=min([one.request for one in many]),
+        least=min([one.least for one in many]),
         overhead=_least([one.overhead for one in many]),
         load=_least([one.load for one in many]),
         read_in=_least([one.read_in for one in many]),
@@ -309,16 +338,16 @@ def ideal(many: list[Rates]) -> Rates:
         spell=_least([one.spell for one in many]),
         leaf=_least([one.leaf for one in many]),
         draw=_least([one.draw for one in many]),
-        context=max(one.context for one in many),
-        most_out=max(one.most_out for one in many),
+        context=max([one.context for one in many]),
+        most_out=max([one.most_out for one in many]),
         thought=_least([one.thought for one in many]),
-        room=min(one.room for one in many),
+        room=min([one.room for one in many]),
         memory=_least([one.memory for one in many]),
     )
 
 
 def _least(many: list[Levels]) -> Levels:
-    return (min(one[0] for one in many), min(one[1] for one in many), min(one[2] for one in many))
+    return (min([one[0] for one in many]), min([one[1] for one in many]), min([one[2] for one in many]))
 
 
 def dimensions(one: Rates) -> tuple[float, ...]:

@@ -24,8 +24,8 @@ refusals.py      who was refused for what          remedies.py  what to do about
 names.py         the grammar of model names        aspects.py   what is needed, kept and lost
 """
 
-from intermodal.planner.choose import plan, plan_from
+from intermodal.planner.choose import choice, plan, plan_from
 from intermodal.planner.frontier import frontier
 from intermodal.planner.why import why_not
 
-__all__ = ["frontier", "plan", "plan_from", "why_not"]
+__all__ = ["choice", "frontier", "plan", "plan_from", "why_not"]

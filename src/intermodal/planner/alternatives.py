@@ -7,7 +7,7 @@ import msgspec
 from intermodal.errors import NoRoute
 from intermodal.planner.build import Builder
 from intermodal.planner.case import make_case
-from intermodal.planner.choose import decide, describe, plan_id
+from intermodal.planner.choose import decide, describe, identified
 from intermodal.planner.converters import Floors
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
@@ -45,9 +45,8 @@ def plan_of(inputs: Inputs, candidate: Candidate) -> Plan:
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
-    made = describe(decide(case))
-    made = msgspec.structs.replace(made, chosen=candidate, fallbacks=(), outranked=())
-    return msgspec.structs.replace(made, id=plan_id(made))
+    made = msgspec.structs.replace(describe(decide(case)), chosen=candidate, fallbacks=(), outranked=())
+    return identified(case, made)
 
 
 __all__ = ["NoRoute", "alternatives", "plan_of"]

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from intermodal.costing.levels import MID
 from intermodal.costing.native import Book
-from intermodal.costing.rates import Rates
+from intermodal.costing.rates import Rates, known_rates
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
 from intermodal.planner.score import UNKNOWN
@@ -62,9 +62,8 @@ def known_coefficients(case: Case, row: Row, weighed: Weights, group: Group | No
         if group is None:
             some = row.ideals
         else:
-            some = [
-                case.index.rates(e, case.as_of, case.effort) for e in case.index.band(group, case.as_of, case.effort)
-            ]
+            members = case.index.band(group, case.as_of, case.effort)
+            some = [known_rates(each, case.as_of, case.effort) for each in members]
         found = row.coefficients[key] = [coefficients(case, each, weighed) for each in some]
     return found
 

@@ -18,21 +18,21 @@ from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, T
 from intermodal.costing.answers import Length, kind_of_request, typical
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
 from intermodal.costing.native import Book
-from intermodal.costing.rates import HERE, MediaRates, Rates, media_rates, rates, thought
+from intermodal.costing.rates import HERE, MediaRates, Rates, known_rates, media_rates, rates, thought
 from intermodal.costing.schemas import schema_tokens
 from intermodal.costing.tokens import Vocabulary, part_tokens
 from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
 from intermodal.planner.bundles import Bundle, bundled
 from intermodal.planner.index import ENCODER as _ENCODER
-from intermodal.planner.index import NO_STATISTICS, Group, Index, Job, canonical, index
+from intermodal.planner.index import Group, Index, Job, canonical, index
 from intermodal.planner.labels import covers, is_private, same_name
 from intermodal.planner.pages import asked_pages
 from intermodal.planner.voice import Voice
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
-from intermodal.plans.statistics import Statistics
+from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.quantity import Quantity
 from intermodal.questions.words import by_words, words_of
 from intermodal.request import (
@@ -152,7 +152,7 @@ class Case(Struct):
     def rates(self, endpoint: Endpoint) -> Rates:
         """Rates of an endpoint, what its earlier runs took included."""
         if endpoint.id not in self.informed:
-            return self.index.rates(endpoint, self.as_of, self.effort)
+            return known_rates(endpoint, self.as_of, self.effort)
         found = self.rates_cache.get(endpoint.id)
         if found is None:
             found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of, self.effort)

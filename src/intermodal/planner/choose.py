@@ -68,6 +68,18 @@ def plan(
         UsageError: a label or a page that fits no part, a transcript of no recording or of several.
     """
     case = make_case(request, facts, catalog, machine, statistics, as_of)
+    return identified(case, _described(case))
+
+
+def choice(
+    request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
+) -> Plan:
+    """The same without the plan's id and the digest of its inputs. Over a large catalog those take longer than the
+    choice; who asks many times and keeps no plan needs neither."""
+    return _described(make_case(request, facts, catalog, machine, statistics, as_of))
+
+
+def _described(case: Case) -> Plan:
     _check_hosts(case)
     return describe(decide(case))
 
@@ -245,7 +257,7 @@ def _who(row: Rejected) -> str:
 
 
 def describe(decision: Decision) -> Plan:
-    """The decision as a plan: candidates with steps, the lists, the sentences."""
+    """The decision as a plan: candidates with steps, the lists, the sentences. It has no id yet (``identified``)."""
     case, chosen, found = decision.case, decision.chosen, decision.settled.found
     builder = Builder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
     head = builder.candidate(chosen)
@@ -258,7 +270,7 @@ def describe(decision: Decision) -> Plan:
         *([note_of(decision.explored.endpoint.id)] if decision.explored is not None else ()),
     ]
     verdict = verdict_of(case, chosen, found, decision.settled.floors.answer)
-    made = Plan(
+    return Plan(
         id="",
         headline=headline(case, chosen.assignment, chosen.endpoint, verdict),
         policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
@@ -268,7 +280,6 @@ def describe(decision: Decision) -> Plan:
         outranked=outranked(case, chosen, decision.fallbacks, found.routes, builder),
         rejected=rejected([*decision.left.refused, *found.refused, *decision.settled.passed_over]),
         notes=tuple(dict.fromkeys(said)),
-        inputs=digest(case),
         catalog=case.index.catalog.version,
         statistics=case.statistics.epoch,
         as_of=case.as_of,
@@ -276,6 +287,11 @@ def describe(decision: Decision) -> Plan:
         needs=told_needs(case),
         verdict=verdict,
     )
+
+
+def identified(case: Case, made: Plan) -> Plan:
+    """The plan with the digest of what it was made of, and its own id."""
+    made = msgspec.structs.replace(made, inputs=digest(case))
     return msgspec.structs.replace(made, id=plan_id(made))
 
 
@@ -423,4 +439,4 @@ def rejected(refused: list[Refused]) -> tuple[Rejected, ...]:
     )
 
 
-__all__ = ["Candidate", "Decision", "decide", "describe", "plan"]
+__all__ = ["Candidate", "Decision", "choice", "decide", "describe", "identified", "plan"]

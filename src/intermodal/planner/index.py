@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from functools import cached_property
+from operator import le
 from typing import Literal
 
 import msgspec
@@ -23,7 +24,7 @@ from intermodal.catalog.effort import Asked
 from intermodal.catalog.nouns import Catalog, Endpoint, Task
 from intermodal.catalog.sheets import sheet_of
 from intermodal.costing.native import Book, book_of
-from intermodal.costing.rates import HERE, Rates, dimensions, ideal, rates
+from intermodal.costing.rates import HERE, Rates, dimensions, ideal, known_rates
 from intermodal.costing.siblings import informed
 from intermodal.errors import UsageError
 from intermodal.latest import Latest
@@ -115,7 +116,6 @@ class Index:
         self.groups = _groups(catalog)
         self.group_of: dict[str, Group] = {e.id: group for group in self.groups for e in group.members}
         self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
-        self._rates: dict[tuple[str, str, Asked], Rates] = {}
         self._bands: dict[tuple[int, str, Asked], tuple[Endpoint, ...]] = {}
         self._ideals: dict[tuple[int, str, Asked], Rates] = {}
         self._of_day: dict[str, list[Book]] = {}
@@ -184,16 +184,6 @@ class Index:
             found.setdefault(endpoint.model.id, []).append(endpoint)
         return {name: served for name, served in found.items() if name and len(served) > 1}
 
-    def rates(self, endpoint: Endpoint, as_of: str, asked: Asked) -> Rates:
-        """Rates as the catalog knows them; only the date and the effort matter, so they are kept."""
-        key = (endpoint.id, as_of, asked)
-        found = self._rates.get(key)
-        if found is None:
-            if len(self._rates) > 50_000:
-                self._rates.clear()
-            found = self._rates[key] = rates(endpoint, NO_STATISTICS, as_of, asked)
-        return found
-
     def sheet(self, group: Group, as_of: str) -> Sheet:
         """How a class counts on a day, with its sources; without rules before the first of its family."""
         found = group.sheets.get(as_of)
@@ -233,7 +223,7 @@ class Index:
             if len(self._bands) > 20_000:
                 self._bands.clear()
                 self._ideals.clear()
-            found = self._bands[key] = _band(group.members, [self.rates(e, as_of, asked) for e in group.members])
+            found = self._bands[key] = band(group.members, as_of, asked)
         return found
 
     def ideal(self, group: Group, as_of: str, asked: Asked) -> Rates:
@@ -241,12 +231,8 @@ class Index:
         key = (group.number, as_of, asked)
         found = self._ideals.get(key)
         if found is None:
-            members = [self.rates(e, as_of, asked) for e in self.band(group, as_of, asked)]
-            found = self._ideals[key] = ideal(members)
+            found = self._ideals[key] = ideal([known_rates(e, as_of, asked) for e in self.band(group, as_of, asked)])
         return found
-
-
-NO_STATISTICS = Statistics()
 
 
 def index(catalog: Catalog) -> Index:
@@ -328,21 +314,21 @@ def tier_name(place: int) -> Tier:
     return TIERS[place]
 
 
-def _band(members: list[Endpoint], figures: list[Rates]) -> tuple[Endpoint, ...]:
-    """Those that fewer than ``BAND`` others dominate. Ties in everything go to the smaller id."""
+def band(members: list[Endpoint], as_of: str, asked: Asked) -> tuple[Endpoint, ...]:
+    """Those that fewer than ``BAND`` others dominate, by id. Ties in everything go to the smaller id."""
     if len(members) <= BAND:
         return tuple(members)
-    points = [dimensions(one) for one in figures]
+    points = [dimensions(known_rates(each, as_of, asked)) for each in members]
     # Only what differs can decide; most endpoints share most figures.
     varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
-    slim = [tuple(point[place] for place in varying) for point in points]
+    slim = [tuple([point[place] for place in varying]) for point in points]
     order = sorted(range(len(members)), key=lambda place: (_sum(slim[place]), slim[place], members[place].id))
     kept: list[int] = []
     for place in order:
         point = slim[place]
         beaten = 0
         for other in kept:
-            if all(a <= b for a, b in zip(slim[other], point, strict=True)):
+            if all(map(le, slim[other], point)):
                 beaten += 1
                 if beaten >= BAND:
                     break
@@ -353,4 +339,4 @@ def _band(members: list[Endpoint], figures: list[Rates]) -> tuple[Endpoint, ...]
 
 def _sum(point: tuple[float, ...]) -> float:
     """A monotone order in which no point is dominated by a later one; unknown prices last."""
-    return math.fsum(value if value < math.inf else 1e18 for value in point)
+    return math.fsum([value if value < math.inf else 1e18 for value in point])

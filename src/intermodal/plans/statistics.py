@@ -19,3 +19,6 @@ class Statistics(Value):
 
     def get(self, endpoint: str, figure: str) -> Quantity | None:
         return self.rows.get(f"{endpoint}|{figure}")
+
+
+NO_STATISTICS = Statistics()  # of a machine that ran nothing yet

@@ -1,0 +1,61 @@
+"""Many endpoints, and many catalogs made of one: nothing is worked out twice, and nothing else comes out."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from tests.plans import catalogs
+from tests.unit.planner.requests import cases, inputs_of
+from tests.unit.planner.test_properties import planned, quick
+
+from intermodal.advising.offers import undominated
+from intermodal.catalog.effort import UNASKED, Asked
+from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.costing import rates as costing
+from intermodal.costing.rates import Rates
+from intermodal.planner import choice
+from intermodal.planner.index import index
+from intermodal.plans.statistics import Statistics
+
+DAY = "2026-11-29"
+
+
+def without(catalog: Catalog, models: frozenset[str]) -> Catalog:
+    return msgspec.structs.replace(catalog, endpoints=tuple(e for e in catalog.endpoints if e.model.id not in models))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_worth_pricing_without_some_models_is_so_in_a_catalog_that_never_had_them(seed: int) -> None:
+    catalog = catalogs.many(400, seed=seed, hosts=4)
+    worth = undominated(catalog, DAY)
+    best = frozenset(endpoint.model.id for endpoint in worth.endpoints[::3])
+    left = undominated(catalog, DAY, without=best)
+    assert left == undominated(without(catalog, best), DAY)
+    assert {each.id for each in left.endpoints} - {each.id for each in worth.endpoints}, "others take their places"
+
+
+def test_an_endpoint_is_priced_once_for_all_catalogs_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    priced: list[str] = []
+
+    def noted(endpoint: Endpoint, statistics: Statistics, as_of: str, asked: Asked = UNASKED) -> Rates:
+        priced.append(endpoint.id)
+        return real(endpoint, statistics, as_of, asked)
+
+    real = costing.rates
+    monkeypatch.setattr(costing, "rates", noted)
+    catalog = catalogs.many(200, hosts=2)
+    for some in (catalog, without(catalog, frozenset({catalog.endpoints[0].model.id}))):
+        for group in index(some).groups:
+            index(some).ideal(group, DAY, UNASKED)
+    assert priced and len(priced) == len(set(priced))
+
+
+@quick
+@given(cases())
+def test_a_choice_is_the_plan_without_its_id_and_the_digest_of_its_inputs(case: dict[str, object]) -> None:
+    inputs = inputs_of(case)
+    made = planned(inputs)
+    if made is not None:
+        chosen = choice(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+        assert chosen == msgspec.structs.replace(made, id="", inputs="")
