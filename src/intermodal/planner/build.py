@@ -15,7 +15,6 @@ import msgspec
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
-from intermodal.costing.memory import peak
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
@@ -283,14 +282,14 @@ class Builder:
             more_cost, more_seconds = aloud(case, route.endpoint, route.rates, out)
             loading = at_each(partial(load, case, case.voice))
             cost, seconds, own = plus(cost, more_cost), plus(seconds, more_seconds), plus(own, loading)
-            memory = (memory[0], memory[1], memory[2] + voice_memory(case, case.voice))
+            memory = plus(memory, voice_memory(case, case.voice))
         return Estimate(
             input_tokens=tokens_in,
             output_tokens=quantity(plus(out, assignment.made), "sum", 0),
             cost=quantity(plus(cost, assignment.cost), basis, 8),
             seconds=quantity(plus(assignment.before, plus(seconds, own)), "schedule over cores and network", 3),
             load_seconds=quantity(plus(assignment.load, own), "cold start", 3),
-            memory=quantity(peak(case.loaded_memory, memory), "peak of what is loaded together", 0),
+            memory=quantity(memory, "of what is loaded for it", 0),
         )
 
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:

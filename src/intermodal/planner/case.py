@@ -106,7 +106,6 @@ class Case(Struct):
     informed: frozenset[str]
     special: dict[int, set[str]]
     loaded: frozenset[str]
-    loaded_memory: Levels
     languages: frozenset[str]
     schema_chars: int
     evident: bool
@@ -232,10 +231,6 @@ def make_case(
         texts = []
     known = index(catalog)
     loaded = frozenset(machine.loaded)
-    memory = ZEROS
-    for endpoint_id in machine.loaded:
-        if endpoint_id in catalog.by_id:
-            memory = plus(memory, levels(catalog.by_id[endpoint_id].memory))
     measured = frozenset(key.partition("|")[0] for key in statistics.rows)
     statistics = known.informed(statistics)
     aware = frozenset(key.partition("|")[0] for key in statistics.rows)
@@ -254,7 +249,7 @@ def make_case(
         question=question, asked=asked, asked_pages=asked_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
         measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
-        loaded=loaded, loaded_memory=memory,
+        loaded=loaded,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),
         closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),

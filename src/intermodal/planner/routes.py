@@ -129,7 +129,7 @@ def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: De
         seconds, seconds_high = seconds + more_seconds_[MID], seconds_high + more_seconds_[HIGH]
         if case.voice is not None and case.job == "generate" and not speaks(endpoint):
             seconds, seconds_high = seconds + load(case, case.voice, MID), seconds_high + load(case, case.voice, HIGH)
-            memory += voice_memory(case, case.voice)
+            memory += voice_memory(case, case.voice)[HIGH]
     if not remote and endpoint.id not in case.loaded and endpoint.id not in needs.cold:
         memory += rates.memory[HIGH]
         seconds += rates.load[MID]

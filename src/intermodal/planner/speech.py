@@ -8,7 +8,7 @@ that of its sound, not of what is said, so the floor does not hold for it.
 from __future__ import annotations
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.costing.levels import HIGH, MID, Level, Levels
+from intermodal.costing.levels import MID, ZEROS, Level, Levels
 from intermodal.costing.rates import HERE
 from intermodal.planner.case import Case
 from intermodal.planner.survivors import Only, Survivors, members
@@ -48,10 +48,10 @@ def load(case: Case, voice: Voice, level: Level) -> float:
     return 0.0 if voice.endpoint.id in case.loaded else voice.rates.load[level]
 
 
-def memory(case: Case, voice: Voice) -> float:
-    """Bytes it needs beside what is loaded, high."""
+def memory(case: Case, voice: Voice) -> Levels:
+    """Bytes it needs beside what is loaded."""
     here = voice.endpoint.host.zone in HERE and voice.endpoint.id not in case.loaded
-    return voice.rates.memory[HIGH] if here else 0.0
+    return voice.rates.memory if here else ZEROS
 
 
 def _order(case: Case, money: float, time: float, tier: int) -> tuple[float, ...]:

@@ -62,7 +62,7 @@ def rejected(row: Rejected) -> str:
 
 
 def total(candidate: Candidate) -> str:
-    """What the whole route takes: "$0, 16 s (6.1..124), 1.6 s of it loading, memory 6.7 GiB"."""
+    """What the whole route takes: "$0, 16 s (6.1..124), 1.6 s of it loading, memory 5.1 GiB (4.6..6.7)"."""
     estimate = candidate.total
     words = [numbers.money(estimate.cost), numbers.seconds(estimate.seconds)]
     if estimate.load_seconds.high:

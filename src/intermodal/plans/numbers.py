@@ -63,8 +63,12 @@ def money(quantity: Quantity) -> str:
 
 
 def memory(quantity: Quantity) -> str:
-    """Bytes at their high estimate, in GiB."""
-    return f"{quantity.high / 2**30:.1f} GiB" if quantity.known else "unknown"
+    """Bytes with their range, in GiB.
+
+    >>> memory(Quantity(low=9e8, mid=1.2e9, high=1.7e9, certainty="estimated")), memory(Quantity())
+    ('1.1 GiB (0.8..1.6)', '0.0 GiB')
+    """
+    return _ranged(quantity, lambda value: f"{value / 2**30:.1f}", " GiB")
 
 
 def plain_seconds(value: float) -> str:

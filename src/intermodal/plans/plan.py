@@ -61,7 +61,7 @@ class Candidate(Value):
         steps: in an order in which they can run; the last ends it: it answers, or speaks the answer made before.
         endpoint: of the step that answers.
         total: cost and tokens summed; seconds scheduled over the machine's resources, loading included; memory
-            the peak, with what is loaded already.
+            of what has to be loaded for it on this machine, all of it together, beside what is there already.
         score: what the objective minimises, in its unit.
         tier: the weakest link.
         keeps, loses: aspects, with inferred needs that are lost in ``warnings``.
