@@ -57,6 +57,7 @@ trains = false
 retention_days = 0
 conditions_source = "https://example.com/privacy"
 conditions_checked = "2026-11-28"
+least_seconds = 10
 timeouts = {connect = 5}
 source = "https://example.com"
 checked = "2026-11-25"

@@ -27,6 +27,6 @@ def priced_on(endpoint: Endpoint, vectors: tuple[Vector, ...], day: str, *, batc
         return endpoint
     vector = vector_on(vectors, day, batch=batch)
     evidence = endpoint.price.evidence
-    makes = endpoint.model.output not in hosted.SILENT
-    price = Price(evidence=evidence) if vector is None else hosted.price_of(vector, evidence, makes)
+    makes, hears = endpoint.model.output not in hosted.SILENT, "audio" in endpoint.model.input
+    price = Price(evidence=evidence) if vector is None else hosted.price_of(vector, evidence, makes, hears=hears)
     return replace(endpoint, price=price, later=())

@@ -206,11 +206,18 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in vectors_of(row)):
         return None  # a price of text, or of minutes in the place of tokens: what an hour of sound costs nobody says
     if dated:
-        return _dated(dated, said_by(header, row.prices_by or "genai-prices"), header.made, makes)
+        return _dated(row, dated, header, makes)
     stated = row.stated_prices
     if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(FREE_TIER)):
         return None
-    return Prices(price_of(_as_billed(row, stated), said_by(header, "models.dev"), makes))
+    hears = _hears(row)
+    return Prices(price_of(_as_billed(row, stated), said_by(header, "models.dev"), makes, hears=hears))
+
+
+def _hears(row: Row) -> bool:
+    """Sound goes into it, as the catalog's own row of the model says, or the snapshot."""
+    own = shipped().rows.get(row.id)
+    return "audio" in ((own.input if own is not None else ()) or row.input)
 
 
 SILENT: tuple[_Makes, ...] = (("embedding",), ("scores",))  # what comes out of these is no token
@@ -230,26 +237,34 @@ def tariff(endpoint: Endpoint, models: Snapshot) -> tuple[Vector, ...]:
     return vectors_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
 
 
-def _dated(dated: tuple[Vector, ...], evidence: Evidence, made: str, makes: bool) -> Prices | None:
+def _dated(row: Row, dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | None:
+    evidence, made, hears = said_by(header, row.prices_by or "genai-prices"), header.made, _hears(row)
     days = sorted({vector.since for vector in dated if not vector.when})
     now = prices.at(dated, made)
     later = [(day, prices.at(dated, day)) for day in days if day > made]
     if now is None:
         return None
     return Prices(
-        price_of(now, evidence, makes),
-        tuple(price_of(vector, evidence, makes, day) for day, vector in later if vector is not None),
+        price_of(now, evidence, makes, hears=hears),
+        tuple(price_of(vector, evidence, makes, day, hears=hears) for day, vector in later if vector is not None),
     )
 
 
-def price_of(vector: Vector, evidence: Evidence, makes: bool, since: str = "") -> Price:
+def price_of(vector: Vector, evidence: Evidence, makes: bool, since: str = "", *, hears: bool = False) -> Price:
     """A vector as the price that plans use: that of a small request, with those of larger ones.
 
     ``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is an
-    unknown one.
+    unknown one. ``hears``: sound goes in, which no host sells at the price of text without saying so.
     """
-    above = tuple((most, _flat(vector, most + 1, evidence, makes, since)) for most in prices.steps_of(vector))
-    return msgspec.structs.replace(_flat(vector, 0, evidence, makes, since), above=above)
+    base, *dearer = (_flat(vector, tokens, evidence, makes, since) for tokens in _sizes(vector))
+    if hears and base.input_audio_mtok is None and base.second is None and any((base.input_mtok, base.output_mtok)):
+        base, *dearer = (msgspec.structs.replace(each, unpriced=("audio",)) for each in (base, *dearer))
+    return msgspec.structs.replace(base, above=tuple(zip(prices.steps_of(vector), dearer, strict=True)))
+
+
+def _sizes(vector: Vector) -> tuple[int, ...]:
+    """Numbers of input tokens with a price each: of a small request, and of one just above every step."""
+    return (0, *(most + 1 for most in prices.steps_of(vector)))
 
 
 def _flat(vector: Vector, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
@@ -268,7 +283,7 @@ def _flat(vector: Vector, tokens: int, evidence: Evidence, makes: bool, since: s
         output_audio_mtok=units.get("output_audio_mtok"),
         output_image_mtok=units.get("output_image_mtok"),
         input_mchar=characters,
-        second=round(hours / 3600, 12) if hours is not None and into is None else None,
+        second=round(hours / 3600, 12) if hours is not None and "input_audio_mtok" not in units else None,
         page=None if pages is None else pages / 1000,
         request=0.0 if requests is None else requests / 1000,
         least_seconds=vector.least_seconds,
@@ -298,8 +313,8 @@ DRIVEN: Mapping[Protocol, tuple[Task, ...]] = {
 }
 _HEARD = ("automatic-speech-recognition",)
 _ONE_THING: tuple[_Makes, ...] = (("text",), ("embedding",), ("audio",), ("image",))
-# Kinds that go into a chat, and into one vector. Sound goes in only where it has a price of its own; a video only where
-# it has none, as plans price its tokens like those of pictures.
+# Kinds that go into a chat, and into one vector. A video goes in only where it has no price of its own, as plans price
+# its tokens like those of pictures.
 _CARRIED: Mapping[Protocol, tuple[Kind, ...]] = {
     "openai": ("text", "image", "audio"),
     "openai-responses": ("text", "image", "audio"),
@@ -342,9 +357,8 @@ def carried(model: Model, price: Price, protocol: Protocol = "openai", more: tup
         taken = _EMBEDDED.get(protocol, ("text",))
         return tuple(kind for kind in model.input if kind in taken and (kind != "video" or _like_pictures(price)))
     taken = sayable(protocol, more if "image" not in model.output else ())
-    heard = price.input_audio_mtok is not None and model.output != ("image",)
-    priced = {"audio": heard, "video": _like_pictures(price)}
-    return tuple(kind for kind in model.input if kind in taken and priced.get(kind, True))
+    able = {"audio": model.output != ("image",), "video": _like_pictures(price)}
+    return tuple(kind for kind in model.input if kind in taken and able.get(kind, True))
 
 
 def _like_pictures(price: Price) -> bool:

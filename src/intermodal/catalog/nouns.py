@@ -107,10 +107,12 @@ class Price(Value):
     """USD per unit, from a date on. None means unknown, 0 means free.
 
     Units: ``input_mtok`` / ``output_mtok`` per million text tokens, ``input_image_mtok`` and
-    ``input_audio_mtok`` per million tokens of that modality (None: same as text), ``input_video_mtok`` of videos (None:
+    ``input_audio_mtok`` per million tokens of that modality (None: same as text, unless it is in ``unpriced``, the
+    kinds that go in at a price that nobody states), ``input_video_mtok`` of videos (None:
     same as pictures; plans price them so, and what differs is not sent), ``output_audio_mtok`` per million
     tokens of speech that a model makes and ``output_image_mtok`` of pictures (None: same as text), ``input_mchar`` per
-    million characters to be spoken, ``second`` per second of audio, ``page`` per page, ``picture`` per picture that is
+    million characters to be spoken, ``second`` per second of audio (beside a price of
+    tokens, of sound that has none of those), ``page`` per page, ``picture`` per picture that is
     made (it settles alone), ``request`` per call. ``least_seconds``: of sound that is billed by the second, what a
     request costs at least. ``unsaid``: what each call is charged for besides, at a price that is not known, so that no
     call's is known; "" for nothing.
@@ -132,6 +134,7 @@ class Price(Value):
     picture: float | None = None
     request: float = 0.0
     least_seconds: float = 0.0
+    unpriced: tuple[Kind, ...] = ()
     unsaid: str = ""
     effective_from: str = ""
     evidence: Evidence = Evidence(level="declared")

@@ -189,9 +189,10 @@ def price_words(price: Price) -> str:
     """What it costs, in the unit it is sold by."""
     from intermodal.cli.table import money
 
-    if price.second:
-        least = f", {price.least_seconds:g} s at least" if price.least_seconds else ""
-        return f"{money(price.second * 3600)} an hour{least}"
+    least = f", {price.least_seconds:g} s at least" if price.least_seconds else ""
+    length = f"{money(price.second * 3600)} an hour{least}" if price.second else ""
+    if price.second and price.input_mtok is None:
+        return length
     if price.input_mchar and price.input_mtok is None:
         return f"{money(price.input_mchar)} a million characters"
     if price.page and price.input_mtok is None:
@@ -201,7 +202,8 @@ def price_words(price: Price) -> str:
     if not any((price.input_mtok, price.output_mtok, price.request, price.page)):
         return "free"
     tokens = f"{money(price.input_mtok)} in, {money(price.output_mtok)} out a Mtok"
-    return f"{tokens}, and {price.unsaid}" if price.unsaid else tokens
+    more = (f"{length} of sound" if length else "", "an unknown price of sound" if price.unpriced else "", price.unsaid)
+    return ", and ".join((tokens, *filter(None, more)))
 
 
 def document(each: Listed, catalog: Catalog) -> dict[str, Any]:

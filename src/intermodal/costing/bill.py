@@ -171,7 +171,8 @@ def priced_by(price: Price, *, batch: bool = False) -> Priced:
 
 def _rates(price: Price) -> dict[str, _Rate]:
     text, out, million = price.input_mtok, price.output_mtok, 1e6
-    image, audio = _or(price.input_image_mtok, text), _or(price.input_audio_mtok, text)
+    image = _or(price.input_image_mtok, text)
+    audio = None if "audio" in price.unpriced else _or(price.input_audio_mtok, text)
     speech = _or(price.output_audio_mtok, out)
     return {
         "input_tokens": _Rate(text, million, "text"),

@@ -10,9 +10,9 @@ from intermodal.costing.rates import Rates
 from intermodal.costing.tokens import CHARS_OF_TOKEN, CHARS_PER_SECOND, SPEECH_TOKENS
 
 
-def token_price(rates: Rates, text: float, image: float, audio: float, out: float) -> float:
-    """USD of a call billed by tokens, each modality at its own rate, which may be another for much that goes in.
-    Infinite: the price is not known."""
+def token_price(rates: Rates, text: float, image: float, audio: float, out: float, seconds: float = 0.0) -> float:
+    """USD of a call billed by tokens, each modality at its own rate, which may be another for much that goes in; sound
+    by its ``seconds`` where its host sells it so. Infinite: the price is not known."""
     if rates.steps:
         rates = rates.of_request(text + image + audio)
     cost = rates.request
@@ -24,7 +24,7 @@ def token_price(rates: Rates, text: float, image: float, audio: float, out: floa
         cost += audio * rates.audio
     if out and rates.out:
         cost += out * rates.out
-    return cost
+    return cost + max(seconds, rates.least) * rates.length if seconds and rates.length else cost
 
 
 def as_heard(rates: Rates, tokens: Levels) -> Levels:

@@ -98,6 +98,11 @@ class Rates(Struct, frozen=True, gc=False):
     room: float = 0.0
     timed_by: tuple[str, ...] = ()
 
+    @property
+    def length(self) -> float:
+        """USD per second of sound in a chat, 0 where it is billed by its tokens."""
+        return self.second if self.audio == 0 and self.second < math.inf else 0.0
+
     def basis_of(self, figure: str) -> str:
         """Where a speed is from; "" where nobody kept it."""
         return self.timed_by[TIMED.index(figure)] if self.timed_by else ""
@@ -216,6 +221,10 @@ def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
     text = per(price.input_mtok, 1e6)
     image = text if price.input_image_mtok is None else price.input_image_mtok / 1e6
     audio = text if price.input_audio_mtok is None else price.input_audio_mtok / 1e6
+    if "audio" in price.unpriced:
+        audio = nothing
+    elif price.second is not None and price.input_audio_mtok is None and price.input_mtok is not None:
+        audio = 0.0  # billed by its length instead
     out = per(price.output_mtok, 1e6)
     speech = out if price.output_audio_mtok is None else price.output_audio_mtok / 1e6
     drawn = out if price.output_image_mtok is None else price.output_image_mtok / 1e6

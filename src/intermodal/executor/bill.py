@@ -79,18 +79,21 @@ def _with_steps(price: Price, work: Work) -> dict[str, prices.Rate]:
 
 
 def _units(price: Price, work: Work) -> dict[str, float]:
-    if work.audio_seconds and price.second is not None:
+    by_length = price.second is not None and price.input_audio_mtok is None
+    if work.audio_seconds and price.second is not None and price.input_mtok is None:
         return {"audio_hours": price.second * 3600}
     if (work.pages or work.megapixels) and price.page is not None:
         return {"input_document_kpages": price.page * 1000}
     if work.characters and price.input_mchar is not None:
         return {"input_mchars": price.input_mchar}
     text, out = price.input_mtok, price.output_mtok
+    as_text = None if by_length or "audio" in price.unpriced else text
     stated = {
         "input_mtok": text,
         "output_mtok": out,
         "input_image_mtok": price.input_image_mtok,
-        "input_audio_mtok": text if price.input_audio_mtok is None else price.input_audio_mtok,
+        "input_audio_mtok": as_text if price.input_audio_mtok is None else price.input_audio_mtok,
+        "audio_hours": price.second * 3600 if by_length and price.second is not None else None,
         "output_audio_mtok": out if price.output_audio_mtok is None else price.output_audio_mtok,
         "output_image_mtok": price.output_image_mtok,
     }
@@ -105,7 +108,7 @@ def _readings(vector: Vector, usage: Usage, work: Work, *, silent: bool) -> Iter
     units = vector.units
     seconds = usage.seconds or work.audio_seconds
     if "input_mtok" not in units:
-        if seconds and {"audio_hours", "input_audio_hours"} & units.keys():
+        if seconds and not prices.OF_LENGTH.isdisjoint(units):
             yield {"input_audio_seconds": seconds}
             return
         if (work.pages or work.megapixels) and "input_document_kpages" in units:
@@ -119,6 +122,12 @@ def _readings(vector: Vector, usage: Usage, work: Work, *, silent: bool) -> Iter
         yield None
         return
     given = usage.input_tokens or 0
+    if seconds and not prices.OF_LENGTH.isdisjoint(units) and "input_audio_mtok" not in units:
+        # Sound is billed by its length. Where its tokens are not told apart they count as text, the dearest reading.
+        told = _told(usage.input_by_modality, given)
+        given -= told.pop("audio", 0)
+        yield {**_given(usage, given, told), **made, "input_audio_seconds": seconds}
+        return
     told = _told(usage.input_by_modality, given)
     rest = given - sum(told.values()) - _said(usage.input_by_modality, "text")
     sent = [kind for kind, amount in (("audio", work.audio_seconds), ("image", work.megapixels)) if amount]

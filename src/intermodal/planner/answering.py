@@ -112,12 +112,12 @@ def last_call(
         once = out / needs.calls
         text = needs.text[level] + needs.beside
         return (
-            needs.calls * token_price(rates, text, needs.image[level], needs.audio[level], once),
+            needs.calls * token_price(rates, text, needs.image[level], needs.audio[level], once, needs.sound[level]),
             needs.calls * generate_seconds(rates, level, needs.total[level] + needs.beside, once),
         )
     priced = out if paid is None else paid
     return (
-        token_price(rates, needs.text[level], needs.image[level], needs.audio[level], priced),
+        token_price(rates, needs.text[level], needs.image[level], needs.audio[level], priced, needs.sound[level]),
         generate_seconds(rates, level, needs.total[level], out),
     )
 
@@ -144,6 +144,6 @@ def repair_call(case: Case, rates: Rates, needs: Demand, out: float) -> tuple[fl
 def asked_again(rates: Rates, needs: Demand, more: float, out: float) -> tuple[float, float]:
     """USD and seconds of asking once more with ``more`` tokens, at the high level."""
     return (
-        token_price(rates, needs.text[HIGH] + more, needs.image[HIGH], needs.audio[HIGH], out),
+        token_price(rates, needs.text[HIGH] + more, needs.image[HIGH], needs.audio[HIGH], out, needs.sound[HIGH]),
         generate_seconds(rates, HIGH, needs.total[HIGH] + more, out),
     )

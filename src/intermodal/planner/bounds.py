@@ -20,7 +20,8 @@ from intermodal.planner.score import UNKNOWN
 from intermodal.planner.survivors import Row
 from intermodal.planner.way import Loss, Way, natives
 
-Coefficients = tuple[float, float, float, float]  # score of a call, and per token of text, of pictures, of sound
+# Score of a call, and per token of text, of pictures, of sound, and per second of sound that is billed by its length.
+Coefficients = tuple[float, float, float, float, float]
 Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
 Weights = tuple[float, float, float]  # of a USD, a second, a USD of penalty
 Branch = tuple[float, float, float, float, Way]  # an option and whose it is
@@ -29,19 +30,19 @@ QUICK: Weights = (0.0, 1.0, 0.0)
 
 
 def coefficients(case: Case, rates: Rates, weighed: Weights) -> Coefficients:
-    """Score of a call before any input, and of each token of text, of pictures and of sound."""
+    """Score of a call before any input, of each token of text, of pictures and of sound, and of a second of sound."""
     money, time, _ = weighed
     if case.job == "draw":
-        return (0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
+        return (0.0, 0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
     read = rates.read_in[MID] * time
     out, paid = (_tokens(case, rates, words) for words in (case.ranked_answer, case.paid_answer))
     cost = rates.request + (paid * rates.out if paid else 0.0)
     base = dear(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time
     text, image, audio = (dear(price) * money + read for price in (rates.text, rates.image, rates.audio))
-    counts = rates.counts
+    counts, length = rates.counts, rates.length * money
     if counts is None:
-        return (base, text, image, audio)
-    return (base, text * counts.middle("text"), image * counts.middle("image"), audio * counts.middle("audio"))
+        return (base, text, image, audio, length)
+    return (base, text * counts.middle("text"), image * counts.middle("image"), audio * counts.middle("audio"), length)
 
 
 def _tokens(case: Case, rates: Rates, words: float) -> float:
@@ -73,8 +74,8 @@ def least_coefficients(case: Case, row: Row, weighed: Weights) -> list[Coefficie
     key = (weighed, case.ranked_answer, case.paid_answer, case.stated, None)
     found = row.coefficients.get(key)
     if found is None:
-        base, text, image, audio = zip(*known_coefficients(case, row, weighed), strict=True)
-        found = row.coefficients[key] = [(min(base), min(text), min(image), min(audio))]
+        base, text, image, audio, length = zip(*known_coefficients(case, row, weighed), strict=True)
+        found = row.coefficients[key] = [(min(base), min(text), min(image), min(audio), min(length))]
     return found
 
 
@@ -158,13 +159,15 @@ class Fan(Struct, eq=False):
         Conversions over a network overlap, so none of two takes the time of both: without ``waits`` they take none,
         with it each takes its own. What is best is mostly one of the two.
         """
-        _, text, image, audio = prices
+        _, text, image, audio, length = prices
         shape = self.shape(book, weighed, waits)
         found = list(shape.ways)
         for place, options in zip(shape.places, shape.branches, strict=True):
             least = math.inf
             for fixed, words, pixels, sound, way in options:
                 added = fixed + words * text + pixels * image + sound * audio
+                if length:
+                    added += way.sound[MID] * length
                 if added < least:
                     least, found[place] = added, way
         return tuple(found)
@@ -207,7 +210,7 @@ class Hull(Struct, eq=False):
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
         branches = shape.branches
         found: list[float] = []
-        for score, text, image, audio in every:
+        for score, text, image, audio, _ in every:  # without what seconds cost it is a bound, too
             score += fixed_ + words_ * text + pixels_ * image + sound_ * audio
             for options in branches:
                 if score >= enough:

@@ -33,7 +33,7 @@ class Lane(Struct, eq=False):
     assignments: list[Assignment]
     demands: dict[Assignment, Demand]
     text: float
-    lines: list[tuple[float, float, float, float]]
+    lines: list[tuple[float, float, float, float, float]]
     shortest: Assignment | None = None
 
     def demand(self, assignment: Assignment) -> Demand:
@@ -51,10 +51,11 @@ class Lane(Struct, eq=False):
         if not self.lines:
             weighed = weights(self.case)
             self.lines = [_line(each, weighed) for each in self.assignments]
-        base, text, image, audio = prices
+        base, text, image, audio, length = prices
         base += self.text * text
         return [
-            base + fixed + words * text + pixels * image + sound * audio for fixed, words, pixels, sound in self.lines
+            base + fixed + words * text + pixels * image + sound * audio + seconds * length
+            for fixed, words, pixels, sound, seconds in self.lines
         ]
 
 
@@ -72,10 +73,10 @@ def fill(lane: Lane, lanes: Lanes) -> list[Assignment]:
     return lane.assignments
 
 
-def _line(each: Assignment, weighed: Weights) -> tuple[float, float, float, float]:
+def _line(each: Assignment, weighed: Weights) -> tuple[float, float, float, float, float]:
     money, time, loss = weighed
     fixed = dear(each.cost[MID]) * money + each.before[MID] * time + each.penalty * loss
-    return fixed, each.text[MID], each.image[MID], each.audio[MID]
+    return fixed, each.text[MID], each.image[MID], each.audio[MID], each.sound[MID]
 
 
 def _fanned(usable: list[list[Way]]) -> Fan:

@@ -23,6 +23,8 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
         limit = case.policy.max_cost
         ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
         unsaid = chosen.endpoint.price_on(case.as_of).unsaid
+        if chosen.demand.audio[HIGH] and "audio" in chosen.endpoint.price_on(case.as_of).unpriced:
+            unsaid = unsaid or "sound there"
         why = f", as no price of {unsaid} is known" if unsaid else ""
         found.append(f"the price of {chosen.endpoint.id} is not known{why}{ends}")
     stated = case.request.sampling.max_tokens

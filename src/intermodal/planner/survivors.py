@@ -46,7 +46,7 @@ class Row(Struct, eq=False):
     tool_rule: str
     groups: list[Group]
     ideals: list[Rates]
-    coefficients: dict[object, list[tuple[float, float, float, float]]]
+    coefficients: dict[object, list[tuple[float, float, float, float, float]]]
 
 
 class Survivors(Struct):

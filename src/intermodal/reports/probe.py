@@ -132,10 +132,12 @@ def planned(endpoint: Endpoint, only: Sequence[About] = ()) -> Planned:
     asks: tuple[About, ...] = tuple(about for about in wanted if _sayable(_wide(endpoint), calls[about]))
     price = endpoint.price
     cost: float | None = None
-    if price.input_mtok is not None and price.output_mtok is not None and not price.unsaid:
+    unpriced = bool(price.unsaid) or ("audio" in asks and "audio" in price.unpriced)
+    if price.input_mtok is not None and price.output_mtok is not None and not unpriced:
         rates = (price.input_mtok, price.input_image_mtok or 0.0, price.input_audio_mtok or 0.0)
         tokens = sum(_WEIGHS[about] + _WEIGHS["text"] for about in asks)
         cost = tokens * max(rates) / 1e6 + len(asks) * (ANSWER * price.output_mtok / 1e6 + price.request)
+        cost += max(samples.SECONDS, price.least_seconds) * (price.second or 0.0) if "audio" in asks else 0.0
     unsaid: tuple[About, ...] = tuple(about for about in wanted if about not in asks)
     return Planned(
         endpoint=endpoint.id, host=endpoint.host.id, zone=endpoint.host.zone, asks=asks,

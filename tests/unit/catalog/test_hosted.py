@@ -128,11 +128,31 @@ def test_a_price_announced_for_later_waits_for_its_day() -> None:
     ]  # fmt: skip
 
 
-def test_sound_is_sent_only_where_it_has_a_price_of_its_own() -> None:
-    for host in ("openrouter", "cortecs", "openai", "groq"):
-        for endpoint in catalog(consent=(host,)).endpoints:
-            if "audio" in endpoint.input and "text" in endpoint.input and endpoint.host.id == host:
-                assert endpoint.price.input_audio_mtok is not None, endpoint.id
+def test_sound_goes_where_it_is_heard_and_a_price_that_nobody_states_stays_unknown() -> None:
+    hosts = ("openrouter", "cortecs", "openai", "mistral")
+    heard = [each for each in catalog(consent=hosts).endpoints if each.host.id in hosts and "text" in each.input]
+    unstated = 0
+    for endpoint in heard:
+        price = endpoint.price
+        if "audio" in endpoint.input:
+            stated = price.input_audio_mtok is not None or price.second is not None
+            assert stated or price.unpriced == ("audio",) or price.input_mtok in (None, 0.0), endpoint.id
+            unstated += not stated
+    assert unstated
+    (voxtral,) = (each for each in heard if each.id == "openrouter:mistral/voxtral-small-24b-2507")
+    assert "audio" in voxtral.input and voxtral.price.unpriced == ("audio",)
+
+
+def test_an_hour_of_sound_beside_a_price_of_text_is_a_price_of_sound() -> None:
+    chat = {"tasks": ("text-generation", "audio-text-to-text"), "input": ("text", "audio"), "output": ("text",)}
+    text = {"input_mtok": 0.1, "output_mtok": 0.4}
+    hours, silent, tokens = (
+        hosted.prices_of(row(prices=(Vector(units={**text, **more}),), **chat), HEADER)
+        for more in ({"audio_hours": 0.36}, {}, {"input_audio_mtok": 3.0, "audio_hours": 0.36})
+    )
+    assert hours is not None and (hours.now.second, hours.now.unpriced) == (0.0001, ())
+    assert silent is not None and (silent.now.second, silent.now.unpriced) == (None, ("audio",))
+    assert tokens is not None and (tokens.now.second, tokens.now.unpriced) == (None, ())
 
 
 def test_an_ear_whose_sound_has_no_price_has_none_at_all() -> None:

@@ -6,18 +6,67 @@ import pytest
 from msgspec.structs import replace
 from tests.plans import catalogs
 
-from intermodal.catalog.nouns import Catalog
-from intermodal.content import Audio, BytesSource
+from intermodal.catalog.nouns import Catalog, Price
+from intermodal.content import Audio, BytesSource, Text
 from intermodal.executor.bill import bill
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.plan import Plan
 from intermodal.plans.statistics import Statistics
+from intermodal.plans.step import Call
 from intermodal.quantity import exact
 from intermodal.request import Message, Policy, Request, TranscriptOutput
 from intermodal.store.rows import Work
 from intermodal.wire.call import Usage
 
 DAY = "2026-11-24"
+
+
+TOKENS = Price(input_mtok=1.0, output_mtok=0.0)
+
+
+def heard(price: Price, seconds: float = 63.0, max_cost: float = 1.0) -> Plan:
+    """A plan to ask a named model that hears about a recording, at this price, beside an ear on this machine."""
+    hears = next(each for each in catalogs.acme() if each.id == "acme:acme/sonata")
+    part, facts = recording(seconds)
+    said = (Message(role="user", parts=(Text(text="Who calls?"), part)),)
+    request = Request(messages=said, policy=Policy(model="acme/sonata", max_cost=max_cost))
+    prompt = PartFacts(index=0, name="prompt", kind="text", chars=10, size=10)
+    facts = Facts(parts=(prompt, replace(facts.parts[0], index=1)))
+    made = Catalog(endpoints=(replace(hears, price=price), catalogs.ear()), consent=("acme",))
+    return plan(request, facts, made, catalogs.LAPTOP, Statistics(), DAY)
+
+
+@pytest.mark.parametrize("seconds", [2.0, 63.0, 600.0])
+def test_sound_of_a_chat_that_is_sold_by_the_second_costs_its_seconds_beside_the_text(seconds: float) -> None:
+    by_second, free = (
+        heard(replace(TOKENS, second=usd, least_seconds=10.0), seconds).chosen.total.cost for usd in (0.001, 0.0)
+    )
+    assert by_second.mid - free.mid == pytest.approx(max(seconds, 10.0) * 0.001)
+    assert by_second.high - free.high == pytest.approx(max(seconds, 10.0) * 0.001)
+
+
+def test_what_a_chat_with_sound_by_the_second_cost_is_settled_like_that() -> None:
+    hears = next(each for each in catalogs.acme() if each.id == "acme:acme/sonata")
+    endpoint = replace(hears, price=replace(TOKENS, second=0.001))
+    work, apart = Work(audio_seconds=60.0), (("text", 100), ("audio", 750))
+    assert bill(endpoint, Usage(input_tokens=100, output_tokens=9, seconds=60.0), work) == pytest.approx(0.06 + 100e-6)
+    told = Usage(input_tokens=850, output_tokens=9, input_by_modality=apart)
+    assert bill(endpoint, told, work) == pytest.approx(0.06 + 100e-6)
+    unstated = replace(hears, price=replace(TOKENS, unpriced=("audio",)))
+    assert bill(unstated, told, work) is None
+
+
+def test_an_unknown_price_of_sound_is_said_and_is_no_reason_to_say_it_cannot_be_heard() -> None:
+    unstated = replace(TOKENS, unpriced=("audio",))
+    bridged = heard(unstated)
+    assert [step.op for step in bridged.chosen.steps if isinstance(step, Call)] == ["transcribe", "generate"]
+    said = " ".join(bridged.notes)
+    assert "price is not known" in said and "as it is" in said
+    alone = heard(TOKENS)
+    assert [step.op for step in alone.chosen.steps if isinstance(step, Call)] == [
+        "generate"
+    ]  # as text, where a row says so
 
 
 def recording(seconds: float) -> tuple[Audio, Facts]:
