@@ -4,6 +4,7 @@
     python benchmarks/regret.py --quick         every sixth request, into a journal of its own; writes no result
     python benchmarks/regret.py --only text,video --most 5 --turns 3 --name NAME
                                                 some kinds of requests, into a journal and a result of their own
+    python benchmarks/regret.py --each 4        four requests of every kind at most
     python benchmarks/regret.py --fresh         forget the journal first
     python benchmarks/regret.py --report        only report
 
@@ -297,7 +298,7 @@ def run_all(asked: list[Asked], journal: Journal, size: Size) -> None:
         for number, half in enumerate(halves):
             with client(journal.folder / f"half-{number}", config) as (user, derived):
                 run_half(user, derived, half, journal, size)
-                learned.append(user.asynchronous.store.statistics())
+                learned.append(user.asynchronous.store.learn())  # of all that was run, not up to the last ten
         for number, half in enumerate(halves):
             with client(journal.folder / f"half-{number}", config) as (user, derived):
                 choose_after(user, derived, half, learned[1 - number], journal, size.turns)
@@ -422,12 +423,25 @@ def _share(value: float) -> str:
     return "failed" if math.isinf(value) else f"{100 * value:.0f} %"
 
 
+def spread(asked: list[Asked], most: int) -> list[Asked]:
+    """So many of every kind at most, evenly spaced."""
+    kinds: dict[str, list[Asked]] = {}
+    for each in asked:
+        kinds.setdefault(each.kind, []).append(each)
+    return [
+        some[place * len(some) // min(most, len(some))]
+        for some in kinds.values()
+        for place in range(min(most, len(some)))
+    ]
+
+
 def main() -> None:
     given = argparse.ArgumentParser(description="Plan regret over a written set of requests.")
     given.add_argument("--quick", action="store_true", help="every sixth request, in a journal of its own")
     given.add_argument("--fresh", action="store_true", help="forget the journal first")
     given.add_argument("--report", action="store_true", help="only report what the journal has")
     given.add_argument("--only", default="", help="kinds of requests, with commas between them")
+    given.add_argument("--each", type=int, default=0, help="requests of every kind at most, spread over them")
     given.add_argument("--most", type=int, default=MOST, help="routes of a request")
     given.add_argument("--turns", type=int, default=TURNS, help="runs of a route")
     given.add_argument("--name", default="regret", help="of the journal and the result")
@@ -439,6 +453,7 @@ def main() -> None:
     asked = requests()
     asked = [each for place, each in enumerate(asked) if place // 2 % 6 == 0] if options.quick else asked
     asked = [each for each in asked if not options.only or each.kind in options.only.split(",")]
+    asked = spread(asked, options.each) if options.each else asked
     size = Size(options.most, options.turns)
     if not options.report:
         run_all(asked, journal, size)

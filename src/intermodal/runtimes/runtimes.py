@@ -19,7 +19,7 @@ from intermodal.content import ReadLine, Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
 from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
-from intermodal.runtimes.machine import cores
+from intermodal.runtimes.machine import cores, waiting
 from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
 from intermodal.runtimes.reading import in_order, without_crumbs
 
@@ -42,14 +42,12 @@ class Child(Value):
     context: bool = False
 
 
-# OpenMP threads that wait for work by spinning eat the cores the others need: on a busy 2-core machine a
-# token took a second instead of 10 ms. e5 gains nothing from spinning; llama.cpp loses half its decoding
-# speed without any, so it may spin for a moment.
+# How threads wait for each other is the machine's to say (``machine.waiting``); e5 gains nothing from spinning.
 _CHILDREN: Final[dict[str, Child]] = {
-    "llama": Child(module="intermodal.runtimes.embedded.llama", env={"GOMP_SPINCOUNT": "2000"}, context=True),
+    "llama": Child(module="intermodal.runtimes.embedded.llama", context=True),
     "whisper": Child(module="intermodal.runtimes.embedded.whisper"),
     "ocr": Child(module="intermodal.runtimes.embedded.ocr"),
-    "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE"}),
+    "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
     "piper": Child(),
 }
 _PROGRAMS: Final[dict[str, type[Piper]]] = {"piper": Piper}
@@ -69,7 +67,7 @@ _INHERIT: Final = (
 
 def child(module: str, protocol: str, name: str) -> Worker:
     """A process that runs a module of ours with the library of a protocol; it starts with its first call."""
-    env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **_CHILDREN[protocol].env}
+    env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **waiting(), **_CHILDREN[protocol].env}
     return Worker(module, env=env, name=name, inherit=_INHERIT)
 
 

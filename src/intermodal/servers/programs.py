@@ -15,7 +15,7 @@ from importlib.util import find_spec
 import msgspec
 
 from intermodal.content import Value
-from intermodal.runtimes.machine import cores, snapshot
+from intermodal.runtimes.machine import cores, snapshot, waiting
 from intermodal.servers.need import cache_space
 from intermodal.servers.records import Wanted
 
@@ -73,7 +73,7 @@ def _llama_server(wanted: Wanted, port: int, key: str) -> Start:
     )  # fmt: skip
     return Start(
         command=command,
-        env={"LLAMA_API_KEY": key, "LLAMA_ARG_CACHE_RAM": "0", "LLAMA_ARG_OFFLINE": "1", "GOMP_SPINCOUNT": "2000"},
+        env={"LLAMA_API_KEY": key, "LLAMA_ARG_CACHE_RAM": "0", "LLAMA_ARG_OFFLINE": "1", **waiting()},
     )
 
 
@@ -83,7 +83,7 @@ def _package(wanted: Wanted, port: int, key: str) -> Start:
         "context": wanted.context, "slots": wanted.slots, "embeds": wanted.embeds, "threads": cores(),
     }  # fmt: skip
     command = (wanted.path, "-P", "-m", "intermodal.servers.llama", msgspec.json.encode(given).decode())
-    return Start(command=command, env={"LLAMA_API_KEY": key, "GOMP_SPINCOUNT": "2000"})
+    return Start(command=command, env={"LLAMA_API_KEY": key, **waiting()})
 
 
 def _vllm(wanted: Wanted, port: int, key: str) -> Start:

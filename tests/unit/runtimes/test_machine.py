@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from intermodal.runtimes import machine
+from intermodal.runtimes.embedded import _child
+from intermodal.runtimes.runtimes import child
+from intermodal.servers import programs
+from intermodal.servers.records import Wanted
 
 
 def test_two_snapshots_of_an_idle_moment_are_equal_in_what_does_not_move() -> None:
@@ -38,6 +42,25 @@ def test_memory_is_cut_to_the_limit_of_the_container(tmp_path: Path, monkeypatch
     found = machine.snapshot()
     assert found.memory == 1 << 30
     assert found.free == 768 << 20  # 1024 - (900 - 700) MiB, rounded down to 256
+
+
+@pytest.mark.parametrize(("load", "spins"), [(0.1, True), (3.9, True), (4.1, False), (40.0, False)])
+@pytest.mark.parametrize("protocol", ["llama", "whisper", "ocr"])
+def test_threads_of_models_wait_by_spinning_only_where_processors_are_free(
+    monkeypatch: pytest.MonkeyPatch, protocol: str, load: float, spins: bool
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 16)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    env = child("os", protocol, "m")._env
+    monkeypatch.setattr(os, "environ", env)
+    assert _child.spins() == spins and (int(env["GOMP_SPINCOUNT"]) > 0) == spins
+    wanted = Wanted(name="m", said="m", program="xllamacpp", path="python", model="m.gguf")
+    assert programs.PROGRAMS["xllamacpp"].start(wanted, 1, "key").env["GOMP_SPINCOUNT"] == env["GOMP_SPINCOUNT"]
+
+
+def test_a_system_that_keeps_no_load_average_counts_as_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "getloadavg", raising=False)
+    assert int(machine.waiting()["GOMP_SPINCOUNT"]) > 0
 
 
 def test_a_machine_without_cgroups_has_no_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,5 +48,10 @@ def threads() -> int:
     return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
+def spins() -> bool:
+    """Whether threads that wait for each other may spin: what the parent made of the machine's load."""
+    return os.environ.get("GOMP_SPINCOUNT") != "0"
+
+
 def _short(error: ImportError) -> str:
     return str(error).splitlines()[0].split(": ")[0][:120] if str(error) else type(error).__name__

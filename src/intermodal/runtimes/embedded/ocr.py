@@ -8,7 +8,7 @@ from typing import Any
 
 from intermodal._process import serve
 from intermodal.errors import InputBroken, NotInstalled
-from intermodal.runtimes.embedded._child import library, loading, threads
+from intermodal.runtimes.embedded._child import library, loading, spins, threads
 
 MAX_RATIO = 4
 MIN_SIDE = 6  # pixels; no letter is smaller
@@ -19,6 +19,8 @@ def load(path: str, name: str) -> None:
     """Load the three networks (once). RapidOCR loads lazily, so a picture with one word is read to wake all."""
     global _engine
     if _engine is None:
+        if not spins():
+            _let_threads_sleep(library("onnxruntime"))
         rapidocr = library("rapidocr")
         logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
         parameters = {
@@ -28,6 +30,21 @@ def load(path: str, name: str) -> None:
             **_bundled(Path(str(rapidocr.__file__)).parent / "models"),
         }
         _engine = loading(name, lambda: _woken(rapidocr.RapidOCR(params=parameters)))
+
+
+def _let_threads_sleep(onnxruntime: Any) -> None:
+    """Have every session's threads sleep until there is work; RapidOCR has no setting for it and makes its own.
+
+    Under a load of 9 on 2 cores a screenshot took 1.4 s of the processors instead of 1.9, and 3.3 s instead of 4.5.
+    """
+    plain = onnxruntime.SessionOptions
+
+    def sleeping() -> Any:
+        options = plain()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+    onnxruntime.SessionOptions = sleeping
 
 
 def _bundled(folder: Path) -> dict[str, str]:
