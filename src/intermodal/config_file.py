@@ -92,7 +92,8 @@ class Serve(Value, forbid_unknown_fields=True):
         max_text: MiB of those that are no media; 8 hold two million tokens of English.
         max_media: pictures, recordings, films and documents of one request.
         drain: seconds that answers on their way get to end when it is stopped.
-        max_tokens: of an answer whose request states no limit; fewer where context, money or time do not allow them.
+        max_tokens: of words in an answer whose request states no limit, what is thought comes on top; fewer where
+            context, money or time do not allow them.
         streaming: "live" shows words as they come, "buffered" once all of an answer is there; unless a policy says it.
         aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
         rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.

@@ -106,9 +106,15 @@ Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOu
 
 
 class Sampling(Value):
-    """How the answer is drawn. None leaves the endpoint's own default."""
+    """How the answer is drawn. None leaves the endpoint's own default.
+
+    ``max_tokens`` is the most that comes, what a model thinks before it included. With ``room_for_thought`` it is the
+    most of the words alone, and a plan puts what the model may think on top: a limit that nobody asked for shall not
+    end an answer before its first word.
+    """
 
     max_tokens: int | None = None
+    room_for_thought: bool = False
     temperature: float | None = None
     top_p: float | None = None
     stop: tuple[str, ...] = ()

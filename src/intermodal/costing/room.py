@@ -32,7 +32,7 @@ def output_limit(step: Call, request: Request) -> int | None:
     planned = dict(step.params).get("max_tokens", "")
     if planned:
         return int(planned)
-    if request.sampling.max_tokens is not None:
+    if request.sampling.max_tokens is not None and not request.sampling.room_for_thought:
         return request.sampling.max_tokens
     high = step.estimate.output_tokens
     return int(high.high) if high.known and high.high >= 1 else None

@@ -166,10 +166,12 @@ def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> Refused:
 
 
 def limited(call: ChatCall, config: Config) -> ChatCall:
-    """The call with a limit of its answer: clients that state none mean a whole one, which takes no one knows what."""
+    """The call with a limit of the words of its answer: clients that state none mean a whole one, which takes no one
+    knows what. What a model thinks has room on top."""
     if call.sampling.max_tokens is not None:
         return call
-    return replace(call, sampling=replace(call.sampling, max_tokens=config.serve.max_tokens))
+    sampling = replace(call.sampling, max_tokens=config.serve.max_tokens, room_for_thought=True)
+    return replace(call, sampling=sampling)
 
 
 def _usage_wanted(options: msgspec.Raw | None) -> bool:

@@ -42,6 +42,7 @@ from intermodal.request import (
     Output,
     Policy,
     Request,
+    Sampling,
     ScoresOutput,
     SpeechOutput,
     TranscriptOutput,
@@ -255,12 +256,18 @@ def make_case(
         closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),
         typical_answer=usual, answer_kind=kind, ranked_answer=usual.mid if job == "generate" else 0.0,
         paid_answer=usual.mean if job == "generate" else 0.0,
-        stated=math.inf if request.sampling.max_tokens is None else float(request.sampling.max_tokens),
+        stated=_stated(request.sampling),
         effort=asked_of(request.settings),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,
     )  # fmt: skip
+
+
+def _stated(sampling: Sampling) -> float:
+    """Tokens that an answer may have with what is thought before it, infinite where only its words have a limit."""
+    limit = None if sampling.room_for_thought else sampling.max_tokens
+    return math.inf if limit is None else float(limit)
 
 
 _NO_ANSWER: dict[str, str] = {

@@ -203,9 +203,10 @@ def answer_cap(case: Case, rates: Rates, tokens_high: float) -> float:
     if case.job != "generate":
         return 0.0
     wanted = min(answer_wanted(case, rates), rates.most_out)
-    if case.request.sampling.max_tokens is not None and not case.tight:
-        return wanted
     room = rates.context - tokens_high
+    if case.request.sampling.max_tokens is not None and not case.tight:
+        # Room for thought is ours, and gives way; the words that are allowed do not.
+        return wanted if room >= wanted else min(wanted, max(answer_words(case), float(math.floor(max(room, 0.0)))))
     if room >= wanted:
         return wanted
     smallest = min(wanted, SMALLEST_ANSWER[case.output] + rates.thought[LOW])

@@ -36,11 +36,11 @@ def thinker(unasked: Unasked = "medium", *, protocol: Protocol = "openai", alway
 
 
 def planned(
-    *endpoints: Endpoint, settings: Settings | None = None, most: int | None = None, **more: Any
-) -> Plan:  # fmt: skip
+    *endpoints: Endpoint, settings: Settings | None = None, most: int | None = None, apart: bool = False, **more: Any
+) -> Plan:
     inputs = runner.inputs_of({"catalog": "embedded", "ask": ASK, **more})
     request = msgspec.structs.replace(
-        inputs.request, settings=settings or Settings(), sampling=Sampling(max_tokens=most)
+        inputs.request, settings=settings or Settings(), sampling=Sampling(max_tokens=most, room_for_thought=apart)
     )
     catalog = msgspec.structs.replace(
         inputs.catalog, endpoints=(*inputs.catalog.endpoints, *endpoints), consent=("acme",), version="v"
@@ -109,6 +109,29 @@ def test_a_limit_of_the_users_is_kept_and_said_to_be_too_low() -> None:
     assert any("the limit of 256 counts them: it may end without a word" in note for note in plan.notes)
     roomy = planned(thinker(), most=6000, policy=dear())
     assert limit(roomy) == 6000 and not any("without a word" in note for note in roomy.notes)
+
+
+@pytest.mark.parametrize("effort", EFFORTS)
+@pytest.mark.parametrize("max_cost", [0.05, 0.09, 10.0])
+def test_a_limit_of_the_words_alone_leaves_room_for_thought_within_the_budget(effort: Effort, max_cost: float) -> None:
+    model = thinker()
+    assert model.model.thinking is not None
+    policy = dear(max_cost=max_cost, model="acme/muser")
+    plan = planned(model, settings=told(effort), most=4096, apart=True, policy=policy)
+    assert plan.chosen.total.cost.high <= max_cost
+    _, usual, most = model.model.thinking.tokens(effort)
+    if max_cost == 10.0:
+        assert limit(plan) == min(4096 + most, 100_000)
+    else:
+        assert DEFAULT_ANSWER["text"] + usual <= limit(plan) <= 4096 + most, "room gives way to money"
+    assert answer(plan).estimate.output_tokens.high == limit(plan), "what is sent is what is reserved"
+
+
+def test_room_for_thought_gives_way_to_a_context_and_the_words_do_not() -> None:
+    model = msgspec.structs.replace(thinker(), context=8192)
+    plan = planned(model, most=4096, apart=True, policy=dear(model="acme/muser"))
+    assert 4096 < limit(plan) < 8192
+    assert limit(planned(model, most=4096, policy=dear(model="acme/muser"))) == 4096
 
 
 def test_who_does_not_think_unasked_gets_the_limit_of_everybody() -> None:
