@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from intermodal.events import FieldEvidence
-from intermodal.evidence.text import CODE, ReadText
+from intermodal.evidence.text import CODE, ReadText, codes_in
 from intermodal.json_schema.choices import Choices
 from intermodal.json_schema.pointer import pointer, steps
 from intermodal.media.invisible import visible
@@ -94,9 +94,21 @@ def _free_choice(value: Any, path: Path, choices: Choices, read: list[tuple[Sour
     if not choices.has(path, value):
         return False
     listed = choices.at(path)
-    if not all(isinstance(each, str) and CODE.fullmatch(each) for each in listed if each is not None):
-        return True
-    return not any(each in text.codes for each in listed if each is not None for _, text in read)
+    return not are_codes(listed) or not any(each in text.codes for each in listed for _, text in read)
+
+
+def are_codes(listed: Iterable[Any]) -> bool:
+    """Whether a list of the schema's has nothing but codes, and perhaps null.
+
+    >>> are_codes(["EUR", "USD", None]), are_codes(["BUG", "QUESTION"])
+    (True, False)
+    """
+    return all(each is None or (isinstance(each, str) and CODE.fullmatch(each)) for each in listed)
+
+
+def codes_of(sources: Sources) -> frozenset[str]:
+    """The codes that stand in any of the texts."""
+    return frozenset(code for source in sources.texts for code in codes_in(source.text))
 
 
 def _evidence(path: Path, source: Source, line: int) -> FieldEvidence:

@@ -28,7 +28,7 @@ class ReadText:
     """Its words and numbers one after the other, what its numbers are worth, and its days. Places are lines, from 1."""
 
     def __init__(self, text: str) -> None:
-        self.codes = _codes(text)
+        self.codes = codes_in(text)
         text = _plain(text)
         self._text = text
         self._breaks = [place for place, letter in enumerate(text) if letter == "\n"]
@@ -87,10 +87,10 @@ class ReadText:
         return bisect_right(self._breaks, at - 1) + 1
 
 
-def _codes(text: str) -> frozenset[str]:
+def codes_in(text: str) -> frozenset[str]:
     """Codes of two to four capitals, and the currencies whose sign is theirs alone.
 
-    >>> sorted(_codes("Total due 12 GBP (5 €), paid in us dollars"))
+    >>> sorted(codes_in("Total due 12 GBP (5 €), paid in us dollars"))
     ['EUR', 'GBP']
     """
     named = (code for sign, code in _ONE_CURRENCY.items() if sign in text)

@@ -12,7 +12,7 @@ from intermodal import errors
 from intermodal.content import Text, Transcript, Value
 from intermodal.events import Actual, Checked, FieldEvidence, Note, Retrying
 from intermodal.evidence import Source, Sources, evidence_of
-from intermodal.evidence.fields import value_at
+from intermodal.evidence.fields import are_codes, codes_of, value_at
 from intermodal.evidence.text import number_in
 from intermodal.executor import answer
 from intermodal.executor.bounded import bounded
@@ -116,9 +116,12 @@ async def evident(
 
 
 async def _looked(found: Answered, schema: JsonOutput, sources: Sources) -> Answered:
-    long = sum(len(source.text) for source in sources.texts) + len(found.done.made.text) > LONG
-    evidence = await offload(long, evidence_of, found.data, schema.schema, sources)
+    evidence = await offload(_long(found, sources), evidence_of, found.data, schema.schema, sources)
     return msgspec.structs.replace(found, evidence=evidence)
+
+
+def _long(found: Answered, sources: Sources) -> bool:
+    return sum(len(source.text) for source in sources.texts) + len(found.done.made.text) > LONG
 
 
 def unverified_said(data: Any, fields: Sequence[str], again: str = "") -> str:
@@ -158,7 +161,7 @@ async def _again(
     if left is not None and left * (1 - _REST) < first.seconds:
         return found, None, ", and there was no time to ask again"
     assert job.chat is not None
-    part = _part(schema, found)
+    part = _part(schema, found, await offload(_long(found, sources), codes_of, sources))
     call = _asking_for(job.chat, schema if part is None else part.output, asked)
     reason = f"{job.endpoint.id} gave values that stand in none of the files"
     await course.shop.emit(Retrying(step=job.step.id, reason=reason))
@@ -187,11 +190,12 @@ class _Part(NamedTuple):
     numbers: frozenset[str]
 
 
-def _part(schema: JsonOutput, found: Answered) -> _Part | None:
+def _part(schema: JsonOutput, found: Answered, codes: frozenset[str]) -> _Part | None:
     """A schema of those fields alone that have values which stand nowhere; None where it cannot be taken apart.
 
     A number is asked for in the letters of the text: JSON has no commas between thousands, and a small model that wants
-    to write "5,860.19" where a number must stand ends it after the five.
+    to write "5,860.19" where a number must stand ends it after the five. Of a list of codes those are left that the
+    text has (``codes``).
     """
     properties = schema.schema.get("properties")
     names = list(dict.fromkeys(steps(field)[0] for field in found.unverified if field))
@@ -199,7 +203,7 @@ def _part(schema: JsonOutput, found: Answered) -> _Part | None:
         return None
     if any(name not in properties for name in names):
         return None
-    fields = {name: properties[name] for name in names}
+    fields = {name: _among(properties[name], codes) for name in names}
     numbers = {name for name, each in fields.items() if isinstance(each, dict) and each.get("type") in _NUMBERS}
     for name in numbers:
         said = fields[name].get("description", "")
@@ -209,6 +213,15 @@ def _part(schema: JsonOutput, found: Answered) -> _Part | None:
     }
     output = JsonOutput(schema={**kept, "properties": fields, "required": names}, name=schema.name)
     return _Part(output, frozenset(numbers))
+
+
+def _among(field: Any, codes: frozenset[str]) -> Any:
+    """A field of a list of codes, with those alone that stand in the text; any other as it is."""
+    listed = field.get("enum") if isinstance(field, dict) else None
+    if not isinstance(listed, list) or not are_codes(listed):
+        return field
+    left = [each for each in listed if each in codes]
+    return {**field, "enum": left} if left else field
 
 
 _PLAIN = {"properties", "required", "type", "$defs", "definitions", "title", "description", "additionalProperties"}

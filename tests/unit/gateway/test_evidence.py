@@ -37,7 +37,7 @@ FORM = {"type": "json_schema", "json_schema": {"name": "invoice", "schema": SCHE
 
 def ask(house: House, content: Any = None, **more: Any) -> Any:
     said = content if content is not None else [{"type": "text", "text": "Read it."}, FILE]
-    return house.chat(said, response_format=FORM, **more)
+    return house.chat(said, **{"response_format": FORM, **more})
 
 
 def test_a_value_has_its_place_beside_the_usage(house: House, host: FakeHost) -> None:
@@ -61,6 +61,16 @@ def test_a_value_that_stands_nowhere_is_in_a_header_and_a_note(house: House, hos
     assert any("total (1284.5) stands in none of the files" in note for note in about["notes"])
     streamed = sse(ask(house, stream=True, stream_options={"include_usage": True}).text)
     assert streamed.events[-1]["usage"]["intermodal"]["evidence"] == about["evidence"]
+
+
+def test_a_code_is_asked_for_again_among_those_that_the_file_has(house: House, host: FakeHost) -> None:
+    currency = {"enum": ["EUR", "GBP", "USD"], "description": "the currency"}
+    schema = {"type": "object", "properties": {"currency": currency}, "required": ["currency"]}
+    host.answer = '{"currency": "USD"}'
+    ask(house, response_format={"type": "json_schema", "json_schema": {"name": "invoice", "schema": schema}})
+    first, second = (each.json["response_format"]["json_schema"]["schema"] for each in host.attempts)
+    listed = [each["properties"]["currency"]["enum"] for each in (first, second)]
+    assert listed == [["EUR", "GBP", "USD"], ["EUR"]]
 
 
 @pytest.mark.parametrize("wish", ["mark", "off"])
