@@ -61,7 +61,8 @@ def _check(wanted: Wanted) -> None:
     for name, said in (("model", wanted.model), ("day", wanted.day)):
         if not isinstance(said, str):
             raise UsageError(f"{name}={said!r} is not text", todo='write model="gpt-4o", day="2026-11-25"')
-    for name, count in (("out_tokens", wanted.out_tokens or 0), ("cached", wanted.cached)):
+    counts: tuple[tuple[str, object], ...] = (("out_tokens", wanted.out_tokens or 0), ("cached", wanted.cached))
+    for name, count in counts:
         if not isinstance(count, int) or count < 0:
             raise UsageError(f"{name}={count!r} is not a number of tokens", todo="give 0 or more")
 
