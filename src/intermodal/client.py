@@ -274,7 +274,7 @@ class AsyncClient(Resources):
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
         made = self._known_now.catalog(hosts, self.config, self.known.servers, self.weights.present())
-        made = with_named(made, named, env=self.env, own_snapshot=snapshot_file(self.env))
+        made = with_named(made, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
         made = self._upstreams.corrected(self.known.corrected(made))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
             self._last_catalog = made

@@ -81,6 +81,13 @@ def price(row: Row) -> float:
 
 _NEAR = 3
 _LISTED = 3
+_MOST = 6
+_SHORTEST = 3  # letters that the start of a name must have to mean it
+_BY_FAR = 2  # times as many hosts
+
+
+class SeveralModels(UnknownModel):
+    """A name that could be any of several models."""
 
 
 def at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Row | None:
@@ -103,6 +110,56 @@ def at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Row | N
     if not found:
         raise UnknownModel(f"{host} has no model named {word}", todo=_near_models(there, models, host, word))
     return min(found, key=lambda each: _called(each).id != f"{host}:{_called(each).model}")
+
+
+def model_named(catalog: Catalog, models: Snapshot, name: str) -> str:
+    """The id of the one model that a name means: of plans, of the catalog's own rows, or of the snapshot. Of several
+    whose last word it is, the one that the catalog describes, else the one that most hosts mean by far.
+
+    Raises:
+        UnknownModel: nobody knows it, or several are called so; the message has their names, or the nearest.
+    """
+    one = at_host(catalog, models, name)
+    if one is not None:
+        return one.id if isinstance(one, Row) else one.model.id
+    word, own = name.strip().lower(), shipped().models
+    ids = list(dict.fromkeys((*(each.model.id for each in catalog.endpoints), *own, *models.by_model)))
+    exact = [id for id in ids if id.lower() == word]
+    if exact:
+        return exact[0]
+    last = [id for id in ids if id.lower().rpartition("/")[2] == word]
+    served = {row.id for row in models.rows if row.name.lower() == word}
+    served |= {each.model.id for each in catalog.endpoints if each.served_as.lower() == word}
+    for found in (last, sorted(served)):
+        if found:
+            return _meant(name, found, models)
+    begins = [id for id in ids if len(word) >= _SHORTEST and id.lower().rpartition("/")[2].startswith(word)]
+    if begins:
+        _check_listed(name, begins)
+        return begins[0]
+    words = {id.lower().rpartition("/")[2]: id for id in reversed(ids)}
+    near = [words[match] for match in get_close_matches(word.rpartition("/")[2], words, _NEAR, 0.6)]
+    todo = f"did you mean {' or '.join(near)}?" if near else "see intermodal models --all"
+    raise UnknownModel(f"there is no model named {name}", todo=todo)
+
+
+def _meant(name: str, found: list[str], models: Snapshot) -> str:
+    """The one of several models that is meant by their common name. Raises UnknownModel where none stands out."""
+    described = [id for id in found if id in shipped().models]
+    if len(found) == 1 or len(described) == 1:
+        return (described or found)[0]
+    hosts = {id: len({row.host for row in models.by_model.get(id, ())}) for id in found}
+    first, second, *_ = sorted(found, key=lambda id: -hosts[id])
+    if hosts[first] < _BY_FAR * hosts[second]:
+        _check_listed(name, found)
+    return first
+
+
+def _check_listed(name: str, found: list[str]) -> None:
+    """Raise UnknownModel where a name could be any of several models."""
+    if len(found) > 1:
+        listed = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
+        raise SeveralModels(f"{name} could be any of {len(found)} models", todo=f"say which: {listed}")
 
 
 def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[str]) -> None:

@@ -116,11 +116,17 @@ def load_catalog(
 
 
 def with_named(
-    catalog: Catalog, names: tuple[str, ...], *, env: Mapping[str, str] | None = None, own_snapshot: Path | None = None
+    catalog: Catalog,
+    names: tuple[str, ...],
+    *,
+    hosts: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+    own_snapshot: Path | None = None,
 ) -> Catalog:
     """The catalog with what else somebody asks for by name: looked up in the whole snapshot where nothing nearer is
     called so. It needs consent as anything does; and where nothing is called so, the nearest names come in, so that
-    they can be offered."""
+    they can be offered. ``hosts``: whose models are meant, so that it can be said of one why it cannot be called there.
+    """
     models = snapshot(own_snapshot)
     found = found_by_name(models, names, catalog.by_id, known_hosts())
     more: dict[str, Endpoint] = {}
@@ -131,7 +137,8 @@ def with_named(
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
             more.setdefault(endpoint.id, with_rules(endpoint))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
-    uncallable = tuple(each for name in names for each in _uncallable(models, name, {*catalog.by_id, *more}))
+    asked = (*names, *(f"{host}:{name}" for host in hosts for name in names if name))
+    uncallable = tuple(each for name in asked for each in _uncallable(models, name, {*catalog.by_id, *more}))
     if uncallable:
         catalog = msgspec.structs.replace(catalog, uncallable=uncallable)
     if not new:

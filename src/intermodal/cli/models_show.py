@@ -130,10 +130,11 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     """The one model a name stands for. Raises UnknownModel with near names, or with those it could be."""
     from intermodal.catalog.capabilities import over_all
     from intermodal.catalog.figures import figures, offer
+    from intermodal.catalog.find import model_named
     from intermodal.catalog.hosted import model_of
     from intermodal.catalog.shipped import shipped
 
-    model = _model_named(name, catalog, snapshot)
+    model = model_named(catalog, snapshot, name)
     endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)
     rows = snapshot.by_model.get(model, [])
     own = shipped().rows.get(model) or shipped().rows.get(f"{model}-instruct")  # many hosts leave that word out
@@ -145,42 +146,6 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
         made = shipped().models[model]
     offers = tuple(offer(row, snapshot.header) for row in rows)
     return Known(made, figures(made, own, rows, snapshot.header), endpoints, offers)
-
-
-def _model_named(name: str, catalog: Catalog, snapshot: Snapshot) -> str:
-    from difflib import get_close_matches
-
-    from intermodal.catalog.find import at_host
-    from intermodal.catalog.shipped import shipped
-    from intermodal.catalog.snapshot import Row
-    from intermodal.errors import UnknownModel
-
-    one = at_host(catalog, snapshot, name)
-    if one is not None:
-        return one.id if isinstance(one, Row) else one.model.id
-    word = name.strip().lower()
-    ids = dict.fromkeys(
-        [endpoint.model.id for endpoint in catalog.endpoints] + list(shipped().models) + list(snapshot.by_model)
-    )
-    lower = {id.lower(): id for id in ids}
-    if word in lower:
-        return lower[word]
-    served = {row.id for row in snapshot.rows if row.name.lower() == word}
-    served |= {e.model.id for e in catalog.endpoints if e.served_as.lower() == word}
-    for found in (
-        [id for id in ids if id.lower().rpartition("/")[2] == word],
-        sorted(served),
-        [id for id in ids if len(word) > 2 and id.lower().rpartition("/")[2].startswith(word)],
-    ):
-        if len(found) == 1 or (found and found[0] in shipped().models and found[0].lower().endswith(f"/{word}")):
-            return found[0]
-        if found:
-            listed = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
-            raise UnknownModel(f"{name} could be any of {len(found)} models", todo=f"say which: {listed}")
-    last = {id.lower().rpartition("/")[2]: id for id in reversed(list(ids))}
-    near = [last[match] for match in get_close_matches(word.rpartition("/")[2], last, 3, 0.6)]
-    todo = f"did you mean {' or '.join(near)}?" if near else "see intermodal models --all"
-    raise UnknownModel(f"there is no model named {name}", todo=todo)
 
 
 # ---- saying ------------------------------------------------------------------------------------------

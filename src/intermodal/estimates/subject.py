@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from intermodal.catalog import hosted, prices
 from intermodal.catalog.counting import Families, bare, host_said
 from intermodal.catalog.doubts import Doubt
-from intermodal.catalog.find import at_host
+from intermodal.catalog.find import SeveralModels, at_host, model_named
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.names import known, resolve, split
 from intermodal.catalog.nouns import Catalog, Endpoint, Evidence, Model, Price
@@ -101,8 +101,13 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
         raise UnknownModel(error.what, where="--model", todo=error.todo) from None
     if one is not None:
         return of_row(one, models) if isinstance(one, Row) else of_endpoint(one, models)
-    there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
-    there += [of_row(row, models) for row in _rows(models, families, name)]
+    try:
+        there = _of_model(catalog, models, model_named(catalog, models, name))
+    except SeveralModels as error:
+        raise UnknownModel(error.what, where="--model", todo=error.todo) from None
+    except UnknownModel:
+        there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
+        there += [of_row(row, models) for row in _rows(models, families, name)]
     if there:
         return min(there, key=lambda each: each._preference)
     family = families.of(name)
@@ -118,6 +123,16 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
     except UnknownModel as error:
         raise UnknownModel(error.what, where="--model", todo=_todo(error, models, families, name)) from None
     return min(found, key=lambda each: each._preference)
+
+
+def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[Subject]:
+    """A model wherever it is served, or as the catalog describes it where it is nowhere."""
+    found = [of_endpoint(endpoint, models) for endpoint in catalog.endpoints if endpoint.model.id == id]
+    found += [of_row(row, models) for row in models.by_model.get(id, ())]
+    own = shipped().rows.get(id)
+    if found or own is None:
+        return found
+    return [Subject(id=own.id, model=own.model(), takes=own.input or None)]
 
 
 def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Catalog
-from intermodal.errors import NoRoute
+from intermodal.errors import NoRoute, UnknownModel
 from intermodal.planner import rules
 from intermodal.planner.again import may_follow
 from intermodal.planner.aspects import MUST_KEEP
@@ -132,6 +132,10 @@ def _check_hosts(case: Case) -> None:
         error = NoRoute(f"cannot be used: {why}", where=f"host {name}", todo=f"{todo}, or name another host, or none")
         error.rule = "not_ready"
         raise error
+    meant = {f"{name}:{case.policy.model}".lower() for name in case.policy.hosts}
+    withdrawn = [each for each in case.index.catalog.uncallable if each.name in meant]
+    if withdrawn and not any(id.partition(":")[0] in case.policy.hosts for id in case.named or ()):
+        raise UnknownModel(f"{withdrawn[0].id} cannot be called: {withdrawn[0].why}", todo=withdrawn[0].todo)
 
 
 def _too_long_an_answer(case: Case, settled: Settled) -> bool:

@@ -113,6 +113,36 @@ def test_show_has_every_figure_with_its_source_and_day(cli: Cli) -> None:
     assert all(offer["source"] and offer["checked"] for offer in priced)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("gpt-5-nano", "openai/gpt-5-nano"),  # a host has eu/ and us/ of that name
+        ("gemma-3-27b-it", "google/gemma-3-27b-it"),
+        ("nvidia/nemotron-3-super-120b-a12b", "nvidia/nemotron-3-super-120b-a12b"),
+        ("gpt-4-turbo:batch", "openai/gpt-4-turbo:batch"),
+        ("claude-opus", ""),
+        ("gpt-oss", ""),
+        ("no-such-model", ""),
+    ],
+)
+def test_a_name_means_the_same_model_in_every_verb(cli: Cli, name: str, meant: str) -> None:
+    shown = cli("models", "show", name, "--json")
+    estimated = cli("estimate", "--model", name, "--out-tokens", "10", "--json")
+    assert (shown.code, estimated.code) == ((0, 0) if meant else (2, 2))
+    if meant:
+        assert shown.document["model"]["id"] == estimated.document["model"] == meant
+    else:
+        assert shown.err.partition("intermodal: ")[2][:40] == estimated.err.partition("--model: ")[2][:40]
+
+
+def test_a_model_that_its_named_host_has_withdrawn_is_not_looked_for_elsewhere(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    said = cli("explain", "--host", "openai", "-m", "gpt-3.5-turbo", "Who wrote Hamlet?").err
+    assert "its host has withdrawn it" in said and "--host openai" in said and "llmgateway" not in said
+
+
 def test_a_price_that_depends_on_the_hour_is_shown_at_both_and_by_whom(cli: Cli) -> None:
     shown = cli("models", "show", "deepseek:deepseek-chat", "--json").document["model"]
     own = next(offer for offer in shown["offers"] if offer["host"] == "deepseek")
