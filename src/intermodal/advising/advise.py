@@ -55,7 +55,7 @@ class Planning(Struct):
         made = self.unlimited(catalog, request)
         while self.question.by_bill and request.policy.farthest == "internet" and (busy := self._overworked(made)):
             every = tuple(_without_time(each) if each.id in busy else each for each in catalog.endpoints)
-            catalog = msgspec.structs.replace(catalog, endpoints=every)
+            catalog = catalog.among(every)
             try:
                 made = self.unlimited(catalog, request)
             except NoRoute:
@@ -163,7 +163,7 @@ def _chosen(planning: Planning, catalog: Catalog) -> Plan:
         return planning.plan(every, request)
     found: list[Plan] = []
     there = tuple(each for each in every.endpoints if question.hardware.stated or each.host is not OWN)
-    for some in (msgspec.structs.replace(every, endpoints=there), narrowed(catalog, None, job, "hosted")):
+    for some in (every.among(there), narrowed(catalog, None, job, "hosted")):
         with suppress(NoRoute):
             found.append(planning.plan(some, request))
     if not found:

@@ -173,7 +173,7 @@ def undominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozense
         whole = len(left) == len(group.members)
         some = known.band(group, as_of, UNASKED) if whole else band(left, as_of, UNASKED)
         kept.update(each.id for each in some)
-    return msgspec.structs.replace(catalog, endpoints=tuple(e for e in catalog.endpoints if e.id in kept))
+    return catalog.among(tuple(each for each in catalog.endpoints if each.id in kept))
 
 
 def _dated(models: Snapshot) -> str:

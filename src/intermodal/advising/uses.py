@@ -140,7 +140,7 @@ def narrowed(catalog: Catalog, use: Use | None, job: Job, place: Literal["hosted
     What converts (an ear, a reader, an eye, a voice) stays where it is: a host's model may well be given a text that
     was read here, but not the other way round.
     """
-    return msgspec.structs.replace(catalog, endpoints=tuple(_narrowed(catalog.endpoints, use, job, place)))
+    return catalog.among(tuple(_narrowed(catalog.endpoints, use, job, place)))
 
 
 def _narrowed(endpoints: Iterable[Endpoint], use: Use | None, job: Job, place: str) -> Iterable[Endpoint]:

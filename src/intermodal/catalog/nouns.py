@@ -449,6 +449,12 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
         """The families, by name."""
         return Families(rows=self.families)
 
+    def among(self, endpoints: tuple[Endpoint, ...]) -> Catalog:
+        """The catalog with these endpoints, most of which it has already: what was worked out of those still holds."""
+        made = replace(self, endpoints=endpoints)
+        vars(made).update(counting=self.counting, made_of=self)
+        return made
+
     @cached_property
     def vocabularies(self) -> tuple[str, ...]:
         """By which factors texts of its models are estimated, "" among them where one's is not known."""

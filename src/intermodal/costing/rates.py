@@ -130,7 +130,7 @@ def rates(endpoint: Endpoint, statistics: Statistics, as_of: str, asked: Asked =
     )
 
 
-_KEY, _DAYS_AND_EFFORTS = "_rates", 10
+_KEY, DAYS_AND_EFFORTS = "_rates", 10
 
 
 def known_rates(endpoint: Endpoint, as_of: str, asked: Asked) -> Rates:
@@ -139,7 +139,7 @@ def known_rates(endpoint: Endpoint, as_of: str, asked: Asked) -> Rates:
     kept: dict[tuple[str, Asked], Rates] = vars(endpoint).setdefault(_KEY, {})
     found = kept.get((as_of, asked))
     if found is None:
-        if len(kept) >= _DAYS_AND_EFFORTS:
+        if len(kept) >= DAYS_AND_EFFORTS:
             kept.clear()
         found = kept[as_of, asked] = rates(endpoint, NO_STATISTICS, as_of, asked)
     return found

@@ -24,7 +24,7 @@ from intermodal.catalog.effort import Asked
 from intermodal.catalog.nouns import Catalog, Endpoint, Task
 from intermodal.catalog.sheets import sheet_of
 from intermodal.costing.native import Book, book_of
-from intermodal.costing.rates import HERE, Rates, dimensions, ideal, known_rates
+from intermodal.costing.rates import DAYS_AND_EFFORTS, HERE, Rates, dimensions, ideal, known_rates
 from intermodal.costing.siblings import informed
 from intermodal.errors import UsageError
 from intermodal.latest import Latest
@@ -37,7 +37,7 @@ SHAPES = 256  # of requests, of which it is remembered what the rules of endpoin
 LISTED = 4  # ids a rejection names
 READS = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
 BAND = 4  # the chosen one and three fallbacks
-_KEY = "_planner_index"
+_KEY, _LIKENESS = "_planner_index", "_planner_likeness"
 _WRITES: tuple[Task, ...] = ("text-generation", "image-text-to-text", "audio-text-to-text")
 _EVIDENCE = {"proxy": 1.0, "benchmark": 2.0, "measured": 3.0}  # of a tier; what only a row declares is less
 LAST_DAY = "9999-12-31"  # where no day is asked about, the newest rules hold
@@ -76,6 +76,7 @@ class Group(Struct, eq=False):
         tiers: strength by task, as a place in ``TIERS``. strongest: the best of them.
         lane: what classes share to which the same ways are open.
         books, sheets: rules of counting, by day; the latter with their sources.
+        bands, ideals: members worth pricing and the best of each of their figures, by day and effort.
         ids: the first few, for a rejection to name.
     """
 
@@ -91,6 +92,8 @@ class Group(Struct, eq=False):
     lane: tuple[frozenset[str], bool, bool]
     books: dict[str, Book]
     sheets: dict[str, Sheet]
+    bands: dict[tuple[str, Asked], tuple[Endpoint, ...]]
+    ideals: dict[tuple[str, Asked], Rates]
     ids: tuple[str, ...] = ()
 
     @property
@@ -107,19 +110,30 @@ class Group(Struct, eq=False):
         general = self.tiers.get("text-generation", self.strongest)
         return self.tiers.get(task, general)
 
+    def take_over(self, other: Group | None) -> None:
+        """Take what was worked out of a class of another catalog with the same rules of counting, where it has the same
+        members."""
+        if other is not None and other.first is self.first and other.members == self.members:
+            self.books, self.sheets, self.bands, self.ideals = other.books, other.sheets, other.bands, other.ideals
+
 
 class Index:
-    """Groups of one catalog, their undominated members, and small caches that belong to it."""
+    """Groups of one catalog, their undominated members, and small caches that belong to it.
 
-    def __init__(self, catalog: Catalog) -> None:
+    ``before``: of the catalog that this one was made of. Most classes of such a catalog are the same.
+    """
+
+    def __init__(self, catalog: Catalog, before: Index | None = None) -> None:
         self.catalog = catalog
-        self.groups = _groups(catalog)
+        self.families: dict[str, int] = {} if before is None else before.families
+        self.groups = _groups(catalog, self.families)
+        if before is not None:
+            for group in self.groups:
+                group.take_over(before.group_of.get(group.first.id))
         self.group_of: dict[str, Group] = {e.id: group for group in self.groups for e in group.members}
         self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
-        self._bands: dict[tuple[int, str, Asked], tuple[Endpoint, ...]] = {}
-        self._ideals: dict[tuple[int, str, Asked], Rates] = {}
         self._of_day: dict[str, list[Book]] = {}
-        self._alike: dict[tuple[object, ...], Book] = {}
+        self._alike: dict[tuple[object, ...], Book] = {} if before is None else before._alike
         self._away: dict[str, float] = {}
         self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
@@ -172,6 +186,8 @@ class Index:
 
     def informed(self, statistics: Statistics) -> Statistics:
         """Statistics with what is known of a model elsewhere; those of the last epoch that was asked for are kept."""
+        if not statistics.rows:
+            return statistics
         if self._informed is None or self._informed[0] is not statistics:
             self._informed = (statistics, informed(statistics, self._models))
         return self._informed[1]
@@ -217,21 +233,21 @@ class Index:
 
     def band(self, group: Group, as_of: str, asked: Asked) -> tuple[Endpoint, ...]:
         """Members worth pricing, by id."""
-        key = (group.number, as_of, asked)
-        found = self._bands.get(key)
+        found = group.bands.get((as_of, asked))
         if found is None:
-            if len(self._bands) > 20_000:
-                self._bands.clear()
-                self._ideals.clear()
-            found = self._bands[key] = band(group.members, as_of, asked)
+            if len(group.bands) >= DAYS_AND_EFFORTS:
+                group.bands.clear()
+                group.ideals.clear()
+            found = group.bands[as_of, asked] = band(group.members, as_of, asked)
         return found
 
     def ideal(self, group: Group, as_of: str, asked: Asked) -> Rates:
         """The best of each figure over the group, as the catalog knows them."""
-        key = (group.number, as_of, asked)
-        found = self._ideals.get(key)
+        found = group.ideals.get((as_of, asked))
         if found is None:
-            found = self._ideals[key] = ideal([known_rates(e, as_of, asked) for e in self.band(group, as_of, asked)])
+            found = group.ideals[as_of, asked] = ideal(
+                [known_rates(e, as_of, asked) for e in self.band(group, as_of, asked)]
+            )
         return found
 
 
@@ -240,7 +256,9 @@ def index(catalog: Catalog) -> Index:
     kept: dict[str, object] = vars(catalog)  # the struct has dict=True for this: as cached_property does
     found = kept.get(_KEY)
     if not isinstance(found, Index):
-        found = kept[_KEY] = Index(catalog)
+        made_of = kept.pop("made_of", None)
+        before = vars(made_of).get(_KEY) if isinstance(made_of, Catalog) else None
+        found = kept[_KEY] = Index(catalog, before if isinstance(before, Index) else None)
     return found
 
 
@@ -254,10 +272,10 @@ def allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
     return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
 
 
-def _groups(catalog: Catalog) -> list[Group]:
+def _groups(catalog: Catalog, families: dict[str, int]) -> list[Group]:
+    """``families``: of the rules of counting by model, as far as they were looked up."""
     consented = frozenset(catalog.consent)
     found: dict[tuple[object, ...], Group] = {}
-    families: dict[str, int] = {}
     for endpoint in catalog.endpoints:
         host, model = endpoint.host, endpoint.model
         if model.id not in families:
@@ -266,15 +284,7 @@ def _groups(catalog: Catalog) -> list[Group]:
         # Of who takes text alone only what tools add is counted by a family's rules.
         family = families[model.id] if len(endpoint.input) > 1 or endpoint.tools.takes else 0
         own = host.id if needs_consent(endpoint) and host.id not in consented else ""
-        key = (
-            own, host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
-            tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.tells_schema,
-            host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, family,
-            host.protocol,
-            bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
-            (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
-            endpoint.doubts, of_endpoint(endpoint),
-        )  # fmt: skip
+        key = (own, family, _likeness(endpoint))
         group = found.get(key)
         if group is None:
             found[key] = _group(len(found), endpoint, own)
@@ -286,6 +296,23 @@ def _groups(catalog: Catalog) -> list[Group]:
         hosts = {e.host.id for e in group.members}
         group.host = next(iter(hosts)) if len(hosts) == 1 else ""
     return list(found.values())
+
+
+def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
+    """What a rule reads of an endpoint itself; kept on it, as many catalogs may have it."""
+    kept: dict[str, object] = vars(endpoint)
+    found = kept.get(_LIKENESS)
+    if not isinstance(found, tuple):
+        host, model = endpoint.host, endpoint.model
+        found = kept[_LIKENESS] = (
+            host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
+            tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.tells_schema,
+            host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, host.protocol,
+            bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
+            (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
+            endpoint.doubts, of_endpoint(endpoint),
+        )  # fmt: skip
+    return found
 
 
 def _group(number: int, endpoint: Endpoint, host: str) -> Group:
@@ -300,7 +327,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < READS
     return Group(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
-        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read), books={}, sheets={},
+        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read), books={}, sheets={}, bands={}, ideals={},
     )  # fmt: skip
 
 

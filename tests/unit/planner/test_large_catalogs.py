@@ -15,7 +15,9 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing import rates as costing
 from intermodal.costing.rates import Rates
 from intermodal.planner import choice
+from intermodal.planner import index as planner_index
 from intermodal.planner.index import index
+from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
 
 DAY = "2026-11-29"
@@ -59,3 +61,34 @@ def test_a_choice_is_the_plan_without_its_id_and_the_digest_of_its_inputs(case: 
     if made is not None:
         chosen = choice(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
         assert chosen == msgspec.structs.replace(made, id="", inputs="")
+
+
+@quick
+@given(cases())
+def test_a_catalog_made_of_another_gives_the_plan_of_one_that_was_made_anew(case: dict[str, object]) -> None:
+    inputs = inputs_of(case)
+    planned(inputs)  # the classes of the whole catalog are worked out
+    for name in (inputs.catalog.endpoints[0].id, inputs.catalog.endpoints[-1].id):
+        left = tuple(each for each in inputs.catalog.endpoints if each.id != name)
+        made = msgspec.structs.replace(inputs, catalog=inputs.catalog.among(left))
+        anew = msgspec.json.decode(msgspec.json.encode(made), type=Inputs)
+        assert msgspec.json.encode(planned(made)) == msgspec.json.encode(planned(anew))
+
+
+def test_classes_that_stay_as_they_were_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = catalogs.many(200, hosts=2)
+    for group in index(catalog).groups:
+        index(catalog).band(group, DAY, UNASKED)
+    gone = max(index(catalog).groups, key=lambda group: len(group.members)).members[0]
+    anew: list[int] = []
+
+    def noted(members: list[Endpoint], as_of: str, asked: Asked) -> tuple[Endpoint, ...]:
+        anew.append(len(members))
+        return real(members, as_of, asked)
+
+    real = planner_index.band
+    monkeypatch.setattr(planner_index, "band", noted)
+    made = catalog.among(tuple(each for each in catalog.endpoints if each is not gone))
+    for group in index(made).groups:
+        index(made).band(group, DAY, UNASKED)
+    assert len(anew) == 1, "of the one class that lost a member"
