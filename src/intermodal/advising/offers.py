@@ -6,18 +6,17 @@ pulled; what intermodal does not run itself is imagined on a server of one's own
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from statistics import median
 
 import msgspec
 
 from intermodal.advising.question import Hardware
 from intermodal.catalog import hosted
 from intermodal.catalog.capabilities import over_all
+from intermodal.catalog.cheapest import JUDGES, least_believed
 from intermodal.catalog.effort import UNASKED
 from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host
 from intermodal.catalog.model_rows import ModelRow
@@ -36,10 +35,8 @@ from intermodal.quantity import Quantity, between
 from intermodal.request import Policy
 
 OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
-DOUBTED = 10  # times less than the median is no bargain
 SERVED = 3  # hosts from which on an open model is taken for one that people run
 ANY = Policy()
-_JUDGES = re.compile(r"guard|moderation|safety")  # they say whether a text is allowed, and answer nothing
 _EMBEDDED = ("llama", "whisper", "ocr", "e5", "piper")
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 # The embedded rows of llama.cpp have a resident size whose high end is a fifth above the middle.
@@ -103,7 +100,7 @@ def offers(
         own_snapshot=own_snapshot,
     )
     ready = tuple(map(_ready, (each for each in every.endpoints if _may_be(each, wanted))))
-    ready = tuple(each for each in ready if not _JUDGES.search(each.model.id))
+    ready = tuple(each for each in ready if not JUDGES.search(each.model.id))
     paid = tuple(each for each in ready if not each.rationed)
     kept = believed(paid)
     here = tuple(own_servers(hardware, models))
@@ -155,11 +152,8 @@ def _ready(endpoint: Endpoint) -> Endpoint:
 def believed(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Without those that ask less than a tenth of what other hosts ask for the same model: one of the two figures is a
     slip, and the cheapest of thousands is where slips gather."""
-    asked: dict[str, list[float]] = {}
-    for each in endpoints:
-        if each.price.input_mtok and each.host.zone not in HERE:
-            asked.setdefault(each.model.id, []).append(each.price.input_mtok)
-    least = {name: median(some) / DOUBTED for name, some in asked.items() if len(some) >= SERVED}
+    asked = ((e.model.id, e.price.input_mtok) for e in endpoints if e.price.input_mtok and e.host.zone not in HERE)
+    least = least_believed(asked)
     return tuple(e for e in endpoints if not e.price.input_mtok or e.price.input_mtok >= least.get(e.model.id, 0.0))
 
 
@@ -214,7 +208,7 @@ def _open_models(models: Snapshot) -> tuple[Model, ...]:
         if each.id not in found:
             settled = over_all(models.by_model[each.id])
             model = hosted.model_of(settled, shipped().rows.get(each.id), models.header)
-            if model.parameters and not _JUDGES.search(model.id):
+            if model.parameters and not JUDGES.search(model.id):
                 found[each.id] = model
     return tuple(
         msgspec.structs.replace(model, output=("text",))

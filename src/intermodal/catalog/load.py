@@ -30,7 +30,7 @@ from intermodal.catalog.nouns import (
     Tooling,
     Uncallable,
 )  # fmt: skip
-from intermodal.catalog.offered import found_by_name, host_row, matching, offered, undrivable
+from intermodal.catalog.offered import cheapest, found_by_name, host_row, matching, offered, undrivable
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.rows import HTTP, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
@@ -106,12 +106,17 @@ def load_catalog(
         if row.id in allowed and _is_as_published(row, models, own):
             for endpoint in offered(models, row, frozenset(served.called for served in row.models)):
                 add(endpoint, missing)
+    beyond = tuple(
+        _counting(with_rules(_as_measured(endpoint, measured or {})))
+        for _, endpoint in cheapest(models, known_hosts(), {*allowed, *own})
+    )
     return Catalog(
         endpoints=tuple(endpoints.values()),
         consent=tuple(sorted(allowed)),
         version=models.version,
         elsewhere=_elsewhere(models, allowed, own),
-        families=families_of(endpoints.values()),
+        families=families_of((*endpoints.values(), *beyond)),
+        beyond=beyond,
     )
 
 
@@ -149,7 +154,9 @@ def with_named(
         for place in catalog.elsewhere
     )
     every = (*catalog.endpoints, *new)
-    return msgspec.structs.replace(catalog, endpoints=every, elsewhere=elsewhere, families=families_of(every))
+    return msgspec.structs.replace(
+        catalog, endpoints=every, elsewhere=elsewhere, families=families_of((*every, *catalog.beyond))
+    )
 
 
 def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncallable]:
@@ -205,7 +212,7 @@ def with_found(
             endpoints.setdefault(endpoint.id, _counting(with_rules(endpoint)))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(
-        catalog, endpoints=every, consent=tuple(sorted(allowed)), families=families_of(every)
+        catalog, endpoints=every, consent=tuple(sorted(allowed)), families=families_of((*every, *catalog.beyond))
     )
 
 

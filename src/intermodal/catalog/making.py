@@ -16,9 +16,10 @@ from typing import NamedTuple
 import msgspec
 
 from intermodal.catalog.capabilities import settle
+from intermodal.catalog.cheapest import cheapest
 from intermodal.catalog.hosted import counts, prices_of
 from intermodal.catalog.nouns import Protocol
-from intermodal.catalog.offered import protocol_of
+from intermodal.catalog.offered import host_rows, protocol_of
 from intermodal.catalog.prices import Rate, Vector, at, base, held_on
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shaping import shape
@@ -71,7 +72,8 @@ def make(sources: Sources, hosts: Iterable[HostRow], *, made: str, origins: tupl
     models, prices = sources.models, sources.prices
     spelt, hosts = spellings(), tuple(hosts)
     ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
-    protocols: dict[str, Protocol] = {host.id: host.protocol for host in hosts if host.base_url}
+    rows_of_hosts = {host.id: host for host in hosts if host.base_url}
+    protocols: dict[str, Protocol] = {name: host.protocol for name, host in rows_of_hosts.items()}
     rows = _newer(_rows(models, prices, ours, spelt), sources, spelt, made)
     ids = _Ids(rows, ours, spelt)
     header = Header(intermodal_snapshot=FORMAT, made=made, size=0, origins=origins)
@@ -95,6 +97,7 @@ def make(sources: Sources, hosts: Iterable[HostRow], *, made: str, origins: tupl
         lines += mine
         size += length
     header = msgspec.structs.replace(header, size=size, first=header_first, places=tuple(places))
+    header = msgspec.structs.replace(header, cheapest=cheapest(rest, header, host_rows(header) | rows_of_hosts))
     data = b"".join([_ENCODER.encode(header), b"\n", *lines])
     priced = sum(bytes(row.prices) != b"[]" for row in rows)
     return Made(data=data, rows=len(rows), priced=priced, unknown_units=prices.unknown_units)

@@ -434,7 +434,9 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
     ``version`` is the date of the snapshot. Consent is a fact of the config, not of a key in the
     environment. Hosts of zone ``process`` or ``machine`` need none. ``elsewhere``: hosts of the snapshot
     without consent, counted and not listed; none of their endpoints can be in a plan. ``families``: how the models
-    among them count, each rule from its day on. ``uncallable``: endpoints that somebody named and nobody can call.
+    among them count, each rule from its day on. ``beyond``: of hosts without consent the cheapest endpoints that take
+    media; none can be in a plan, and a verdict may name one. ``uncallable``: endpoints that somebody named and nobody
+    can call.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -443,6 +445,13 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
     elsewhere: tuple[Elsewhere, ...] = ()
     families: tuple[FamilyRow, ...] = ()
     uncallable: tuple[Uncallable, ...] = ()
+    beyond: tuple[Endpoint, ...] = ()
+
+    @cached_property
+    def whole(self) -> Catalog:
+        """With what is beyond among the endpoints."""
+        every = tuple({endpoint.id: endpoint for endpoint in (*self.beyond, *self.endpoints)}.values())
+        return replace(self, endpoints=every, beyond=()) if self.beyond else self
 
     @cached_property
     def counting(self) -> Families:

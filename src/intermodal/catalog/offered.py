@@ -6,7 +6,7 @@ forced JSON schema only where the data says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -18,7 +18,7 @@ from intermodal.catalog.names import Called, pick, split
 from intermodal.catalog.nouns import Endpoint, Host, Made, Price, Protocol
 from intermodal.catalog.rows import HostRow, zone_of
 from intermodal.catalog.shipped import shipped
-from intermodal.catalog.snapshot import Place, Row, Snapshot
+from intermodal.catalog.snapshot import Header, Place, Row, Snapshot
 from intermodal.catalog.untimed import speed_of
 
 # Client libraries that models.dev names for a host that speaks a protocol of ours at its base URL.
@@ -48,6 +48,25 @@ def _row_of(place: Place, made: str) -> HostRow | None:
         id=place.id, name=place.name, base_url=url, key_env=place.keys[0] if place.keys else "", zone="internet",
         protocol=protocol, forced_json=True, quirks=(_UNSURE,), source=f"models.dev, as of the snapshot of {made}",
     )  # fmt: skip
+
+
+def host_rows(header: Header) -> dict[str, HostRow]:
+    """Rows of the hosts of a snapshot that can be spoken to without a row of their own."""
+    rows = (_row_of(place, header.made) for place in header.places)
+    return {row.id: row for row in rows if row is not None}
+
+
+def cheapest(models: Snapshot, rows: Sequence[HostRow], known: Container[str]) -> Iterator[tuple[HostRow, Endpoint]]:
+    """Endpoints of the cheapest models that take media, at hosts that are not ``known``. ``rows``: shipped ones."""
+    own = {row.id: row for row in rows}
+    by_host: dict[str, set[str]] = {}
+    for host, name in models.header.cheapest:
+        by_host.setdefault(host, set()).add(name)
+    for host, names in by_host.items():
+        row = own.get(host) or host_row(models, host)
+        if row is not None and host not in known and row.protocol in hosted.DRIVEN:
+            some = (each for each in models.of_host(host) if each.name in names)
+            yield from ((row, endpoint) for endpoint in _endpoints(models, row, some))
 
 
 def protocol_of(place: Place) -> Protocol:

@@ -69,12 +69,14 @@ class Header(Value):
         size: bytes after this line.
         first: the size and number of the lines that come first: the models that shipped host rows name. They are
             needed at every start, and are not among the lines of their hosts.
+        cheapest: hosts and their names of the cheapest models that take media (``cheapest.py``), not among the first.
     """
 
     intermodal_snapshot: int
     made: str
     size: int
     first: tuple[int, int] = (0, 0)
+    cheapest: tuple[tuple[str, str], ...] = ()
     origins: tuple[Origin, ...] = ()
     places: tuple[Place, ...] = ()
 

@@ -11,9 +11,10 @@ from intermodal.planner import rules
 from intermodal.planner.aspects import MUST_KEEP, figured_pages, lost, medium_of, pages_with_figures
 from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.bundles import Bundle
-from intermodal.planner.case import Case
+from intermodal.planner.case import Case, make_case
 from intermodal.planner.converters import TASKS
-from intermodal.planner.demand import demand
+from intermodal.planner.demand import demand, tier_of
+from intermodal.planner.floors import DEFAULT_FLOOR
 from intermodal.planner.footage import text_loses
 from intermodal.planner.index import Group, Job, tier_name
 from intermodal.planner.routes import Route, price, priced
@@ -27,7 +28,7 @@ from intermodal.request import ASPECTS, Aspect
 
 _AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}  # how media become text without an eye
 _NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
-_NEAREST = 4  # endpoints of each class that might keep more
+Rank = tuple[float, bool, float, str]
 
 
 def verdict_of(case: Case, chosen: Route, found: Found, floor: int) -> Verdict:
@@ -161,9 +162,11 @@ def _usd(cost: float) -> Quantity:
 
 
 def _keeping(case: Case, chosen: Route, found: Found, floor: int) -> Other | None:
-    """The nearest route that would keep what is needed: the later a rule speaks against it, the nearer; then the
-    cheapest. Hosts without consent and weights that are not here are looked at, too."""
-    best: tuple[tuple[float, float, str], Other] | None = None
+    """The nearest route that would keep what is needed: the later a rule speaks against it, the nearer; then one as
+    strong as is wanted, then the cheapest. Hosts without consent and weights that are not here are looked at, too."""
+    best: tuple[Rank, Other] | None = None
+    if case.index.catalog.beyond and case.named is None:
+        case = make_case(case.request, case.facts, case.index.catalog.whole, case.machine, case.statistics, case.as_of)
     for group in case.index.groups:
         ways = _keeping_ways(case, group, chosen, found)
         if ways is None:
@@ -209,12 +212,10 @@ def _keeping_ways(case: Case, group: Group, chosen: Route, found: Found) -> tupl
     return tuple(picked)
 
 
-def _priced(
-    case: Case, group: Group, assignment: Assignment, floor: int
-) -> Iterator[tuple[tuple[float, float, str], Other]]:
+def _priced(case: Case, group: Group, assignment: Assignment, floor: int) -> Iterator[tuple[Rank, Other]]:
     """Endpoints of a class with what this would cost there, and what keeps it out."""
     needs = demand(case, group, assignment)
-    for endpoint in members(case, group, case.job, None)[:_NEAREST] or group.members[:_NEAREST]:
+    for endpoint in members(case, group, case.job, None) or group.members:
         rates = case.rates(endpoint)
         numbers = price(case, endpoint, group.remote, rates, needs)
         reason = rules.of_endpoint(group, case.job, case) or _of_ways(case, group, assignment)
@@ -223,7 +224,8 @@ def _priced(
         kept_out = Other(
             endpoint=endpoint.id, summary=summary(case, assignment), cost=_usd(numbers.cost), kept_out=words
         )
-        yield (-rules.order(rule) if rule else -math.inf, numbers.cost, endpoint.id), kept_out
+        weak = tier_of(case, group, needs) < DEFAULT_FLOOR
+        yield (-rules.order(rule) if rule else -math.inf, weak, numbers.cost, endpoint.id), kept_out
 
 
 def _of_ways(case: Case, group: Group, assignment: Assignment) -> rules.Reason | None:

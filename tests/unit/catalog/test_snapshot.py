@@ -8,8 +8,12 @@ import msgspec
 import pytest
 
 from intermodal.catalog import load
+from intermodal.catalog.cheapest import cheapest
 from intermodal.catalog.find import Wanted, find, kind
 from intermodal.catalog.kinds import KINDS
+from intermodal.catalog.offered import host_rows
+from intermodal.catalog.rows import HostRow
+from intermodal.catalog.shipped import known_hosts
 from intermodal.catalog.snapshot import FORMAT, SHIPPED, Header, Place, Row, Snapshot
 from intermodal.errors import ConfigError
 
@@ -139,3 +143,25 @@ def test_a_filter_leaves_what_fits_and_nothing_else() -> None:
             and row.host == "openrouter" and row.price_in is not None and row.price_in <= 0.5
         )  # fmt: skip
         assert (row in found) == fits
+
+
+def test_the_cheapest_models_that_take_media_are_named_in_the_shipped_header() -> None:
+    """They are chosen when a snapshot is made: its rows and the rules of today choose the same."""
+    shipped = Snapshot()
+    hosts = {row.id: row for row in known_hosts() if row.base_url}
+    named = {(row.id, served.called) for row in hosts.values() for served in row.models}
+    rest = [row for row in shipped.rows if (row.host, row.name) not in named]
+    assert shipped.header.cheapest == cheapest(rest, shipped.header, host_rows(shipped.header) | hosts)
+    known = load.load_catalog(installed={}, weights=frozenset())
+    assert {"image", "audio"} <= {kind for endpoint in known.beyond for kind in endpoint.input}
+    assert not {endpoint.id for endpoint in known.beyond} & {endpoint.id for endpoint in known.endpoints}
+
+
+def test_what_asks_a_tenth_of_what_others_ask_for_the_same_model_is_not_the_cheapest() -> None:
+    said = [Row(host=name, name="eye", id="acme/eye-70b", tasks=("image-text-to-text",), input=("text", "image"),
+                output=("text",), context=8192, price_in=usd, price_out=usd,
+                stated=msgspec.Raw(b'{"units":{"input_mtok":%g,"output_mtok":%g}}' % (usd, usd)))
+            for name, usd in (("a", 1.0), ("b", 0.9), ("c", 1.1), ("slip", 0.01))]  # fmt: skip
+    hosts = {row.host: HostRow(id=row.host, base_url=f"https://{row.host}.example/v1") for row in said}
+    header = Header(intermodal_snapshot=FORMAT, made="2027-01-01", size=0)
+    assert cheapest(said, header, hosts) == (("b", "eye"),)

@@ -163,6 +163,22 @@ def test_what_would_keep_it_is_named_with_its_price_and_what_keeps_it_out() -> N
     assert f"acme:acme/vista would keep it (${other.cost.mid:.3g}), but no consent for host acme" in made.headline
 
 
+def test_it_is_the_cheapest_of_all_that_is_published_and_no_plan_can_have_it() -> None:
+    """A catalog lists few models of hosts that nobody consented to; of the others it has the cheapest beside."""
+    inputs = runner.inputs_of({"catalog": "acme", "ask": "What colour is the car?", "part": [PHOTO]})
+    seer = next(endpoint for endpoint in inputs.catalog.endpoints if endpoint.id == "acme:acme/vista")
+    price = msgspec.structs.replace(seer.price, input_mtok=seer.price.input_mtok / 9, output_mtok=0.0)  # type: ignore[operator]
+    host = msgspec.structs.replace(seer.host, id="afar")
+    cheap = msgspec.structs.replace(seer, id="afar:acme/vista", host=host, price=price)
+    catalog = msgspec.structs.replace(inputs.catalog, beyond=(cheap,))
+    made = invariants.plan_of(msgspec.structs.replace(inputs, catalog=catalog))
+    dear = invariants.plan_of(inputs).verdict.keeps
+    other = made.verdict.keeps
+    assert other is not None and other.endpoint == "afar:acme/vista" and "no consent for host afar" in other.kept_out
+    assert dear is not None and other.cost.mid < dear.cost.mid / 8
+    assert made.chosen == invariants.plan_of(inputs).chosen and made.rejected == invariants.plan_of(inputs).rejected
+
+
 def test_a_limit_that_keeps_it_out_is_said() -> None:
     made = planned("acme", "What colour is the car?", PHOTO, policy={"max_cost": 0.0001, "max_cost_stated": True})
     assert made.verdict.value == "not_enough" and made.verdict.keeps is not None
