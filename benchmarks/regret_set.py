@@ -235,6 +235,8 @@ def _video() -> Iterator[Asked]:
     yield _ask("video: both", "video", "Does what is said agree with what is shown?", talk, language="en")
     film = ("film.mp4", (MEDIA / "bigbuckbunny.mp4").read_bytes())
     yield _ask("video: a scene", "video", "Describe the picture: what colours?", film)
+    yield _ask("video: a scene's animals", "video", "Describe the picture: which animals?", film)
+    yield _ask("video: a scene's place", "video", "Describe the picture: where is it?", film)
 
 
 def _several() -> Iterator[Asked]:

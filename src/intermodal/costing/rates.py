@@ -59,7 +59,7 @@ class Rates(Struct, frozen=True, gc=False):
     picture: USD per picture made.
     request: USD per call. All infinite where unknown.
     overhead, load: seconds. read_in, write_out: seconds per input and output token.
-    hear: seconds per second of audio. see: seconds per megapixel. spell: seconds per token a
+    hear: seconds per second of audio; hear_film: of a film's. see: seconds per megapixel. spell: seconds per token a
     reader reads, 0 where nobody says. leaf: seconds per page. draw: seconds per picture made.
     context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
     counts: how its server counts what goes in, None where it was not seen to.
@@ -85,6 +85,7 @@ class Rates(Struct, frozen=True, gc=False):
     read_in: Levels
     write_out: Levels
     hear: Levels
+    hear_film: Levels
     see: Levels
     spell: Levels
     leaf: Levels
@@ -115,6 +116,8 @@ class Rates(Struct, frozen=True, gc=False):
         return found
 
 
+# Seconds a second of a film's sound, where they were learned: over music some ears take many times as long.
+FILM = "film_factor"
 TIMED = ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
 
 
@@ -201,7 +204,8 @@ def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str,
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
         drawn=drawn, picture=picture, request=request, least=price.least_seconds,
         overhead=_of(overhead), load=_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
-        hear=_of(hear), see=_of(see), spell=_spelling(endpoint, decode), leaf=_of(leaf),
+        hear=_of(hear), hear_film=_of(statistics.get(endpoint.id, FILM) or hear),
+        see=_of(see), spell=_spelling(endpoint, decode), leaf=_of(leaf),
         draw=_of(draw),
         context=float(endpoint.context or endpoint.model.context or UNKNOWN_CONTEXT),
         most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
@@ -343,6 +347,7 @@ def ideal(many: list[Rates]) -> Rates:
         read_in=_least([one.read_in for one in many]),
         write_out=_least([one.write_out for one in many]),
         hear=_least([one.hear for one in many]),
+        hear_film=_least([one.hear_film for one in many]),
         see=_least([one.see for one in many]),
         spell=_least([one.spell for one in many]),
         leaf=_least([one.leaf for one in many]),
@@ -369,6 +374,6 @@ def dimensions(one: Rates) -> tuple[float, ...]:
         one.text, one.image, one.audio, one.out, one.speech, one.character, one.second, one.page,
         one.drawn, one.picture, one.request, one.least,
         *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
-        *one.hear[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.draw[1:],
+        *one.hear[1:], *one.hear_film[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.draw[1:],
         *one.memory[1:], -one.context, -one.most_out, *one.thought[1:], one.room,
     )  # fmt: skip

@@ -12,8 +12,9 @@ def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: f
     return rates.overhead[level] + tokens_in * rates.read_in[level] + tokens_out * rates.write_out[level]
 
 
-def hear_seconds(rates: Rates, level: Level, seconds: float) -> float:
-    return rates.overhead[level] + seconds * rates.hear[level]
+def hear_seconds(rates: Rates, level: Level, seconds: float, film: float = 0.0) -> float:
+    """Hearing so many seconds of recordings, and of the sound of a ``film``."""
+    return rates.overhead[level] + seconds * rates.hear[level] + film * rates.hear_film[level]
 
 
 def speak_seconds(rates: Rates, level: Level, chars: float) -> float:

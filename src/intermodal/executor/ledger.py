@@ -18,7 +18,7 @@ from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.measured import range_of
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
-from intermodal.store.rows import Outcome, Reservation, Work
+from intermodal.store.rows import FILM_SOUND, Outcome, Reservation, Work
 
 if TYPE_CHECKING:
     from intermodal.store.database import Store
@@ -136,12 +136,17 @@ def reservation(
     effort that is ``asked``."""
     estimate = step.estimate
     high = estimate.cost.high if estimate.cost.known else 0.0
+    # A recording is heard as it came: what another step made for an ear is the sound of a film.
+    made = any(name.startswith("step:") for name in step.inputs)
+    kind = FILM_SOUND if step.op == "transcribe" and made else ""
+    if step.op == "generate":
+        kind = thinking_figure(answer, learned_at(reached(asked, endpoint.host)))
     return Reservation(
         run=run, step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
         input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),
         cost=_mid(estimate.cost), seconds=_mid(estimate.seconds), load_seconds=_mid(estimate.load_seconds),
         cost_high=high if math.isfinite(high) else 0.0, work=work,
-        output=thinking_figure(answer, learned_at(reached(asked, endpoint.host))) if step.op == "generate" else "",
+        output=kind,
         input_range=range_of(estimate.input_tokens), output_range=range_of(estimate.output_tokens),
         seconds_range=range_of(estimate.seconds),
     )  # fmt: skip

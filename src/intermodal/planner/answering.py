@@ -99,10 +99,12 @@ def last_call(
     words that are priced where these are not ``out``, which is waited for."""
     if case.job == "transcribe":
         sound = needs.sound[level]
+        of_film = any(bundle.kind == "video" for bundle in case.bundles)
+        time = hear_seconds(rates, level, *((0.0, sound) if of_film else (sound, 0.0)))
         if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
             heard = as_heard(rates, needs.audio)[level]
-            return token_price(rates, 0.0, 0.0, heard, out), hear_seconds(rates, level, sound)
-        return hearing_price(rates, sound), hear_seconds(rates, level, sound)
+            return token_price(rates, 0.0, 0.0, heard, out), time
+        return hearing_price(rates, sound), time
     if case.job == "speak":
         chars = needs.text[level] * CHARS_OF_TOKEN
         return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)

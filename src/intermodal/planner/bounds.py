@@ -194,7 +194,7 @@ class Hull(Struct, eq=False):
         score = self.bounds([coefficients(self.case, rates, weighed)], weighed)[0]
         if self.sound:
             heard = min(max(self.sound, rates.least) * rates.second, self.sound * 6.0 * rates.audio)
-            score += dear(heard) * weighed[0] + self.sound * rates.hear[MID] * weighed[1]
+            score += dear(heard) * weighed[0] + self.sound * min(rates.hear[MID], rates.hear_film[MID]) * weighed[1]
         return score
 
     def bounds(

@@ -53,10 +53,11 @@ class Floors(Struct, frozen=True):
 
 
 class _Work(Struct):
-    """All there is to convert, for comparing converters: seconds of each recording, megapixels, pictures, and their
-    sizes."""
+    """All there is to convert, for comparing converters: seconds of each recording, those of films among them,
+    megapixels, pictures, and their sizes."""
 
     lengths: list[float]
+    film: float
     megapixels: float
     pictures: int
     shapes: dict[tuple[int, int], int]
@@ -103,12 +104,13 @@ def _reason(case: Case, group: Group, job: Job, floors: Floors) -> rules.Reason 
 
 def _work(case: Case) -> _Work:
     lengths: list[float] = []
-    megapixels, pictures = 0.0, 0
+    film, megapixels, pictures = 0.0, 0.0, 0
     shapes: dict[tuple[int, int], int] = {}
     for bundle in case.bundles:
         for part in bundle.parts:
             if bundle.kind == "audio" or (bundle.kind == "video" and part.channels):
                 lengths.append(levels(part.seconds)[MID])
+                film += lengths[-1] if bundle.kind == "video" else 0.0
             if bundle.kind == "video":
                 expected = expected_scenes(part.seconds.mid, part.cuts)[MID]
                 frames = max(1, round(min(expected, most_frames(part.seconds.mid))))
@@ -126,7 +128,7 @@ def _work(case: Case) -> _Work:
         pictures += scans
         if seen:
             shapes[1240, 1755] = shapes.get((1240, 1755), 0) + seen
-    return _Work(lengths, megapixels, pictures, shapes)
+    return _Work(lengths, film, megapixels, pictures, shapes)
 
 
 def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> _Scored:
@@ -137,7 +139,7 @@ def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> 
         money = sum(hearing_price(rates, each) for each in work.lengths)
         if money == math.inf and rates.audio < math.inf:
             money = sound_tokens(case.book_of(endpoint).audio, seconds).mid * rates.audio
-        time = hear_seconds(rates, MID, seconds)
+        time = hear_seconds(rates, MID, seconds - work.film, work.film)
     elif job == "describe":
         rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
         seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())

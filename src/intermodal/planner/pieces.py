@@ -99,10 +99,14 @@ def hear(case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1)
         Piece(
             op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s", tokens=tokens, cost=cost, of=of,
             params=(("language", language),) if language else (),
-            seconds=at_each(lambda level: hear_seconds(rates, level, length[level])),
+            seconds=at_each(lambda level: _hear_seconds(rates, level, part, length[level])),
         ),
         part,
     )  # fmt: skip
+
+
+def _hear_seconds(rates: Rates, level: Level, part: PartFacts, seconds: float) -> float:
+    return hear_seconds(rates, level, *((0.0, seconds) if part.kind == "video" else (seconds, 0.0)))
 
 
 def read(case: Case, part: PartFacts, reader: Endpoint, rates: Rates) -> Piece:

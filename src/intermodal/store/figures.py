@@ -19,6 +19,7 @@ size of the work is in the model instead of in the key. Low and high hold 80 % o
 overhead                  seconds before anything happens
 prompt, decode            input and output tokens a second
 realtime_factor           seconds a second of sound
+film_factor               the same of films, on the average: over music some ears take many times as long
 megapixel                 seconds a megapixel looked at
 load                      seconds until a cold runtime is there
 output_tokens_<kind>      tokens of an answer that are seen, by kinds of costing/answers.py: see ``lengths.py``
@@ -43,7 +44,7 @@ from types import MappingProxyType
 from intermodal.catalog.effort import Asked, tokens_at
 from intermodal.catalog.nouns import EFFORTS, Speed
 from intermodal.catalog.thinking import thinking_of
-from intermodal.costing.rates import HERE, thinking_figure
+from intermodal.costing.rates import FILM, HERE, thinking_figure
 from intermodal.costing.siblings import SPEEDS
 from intermodal.costing.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
@@ -52,7 +53,7 @@ from intermodal.request import Zone
 from intermodal.store import lengths, reconcile
 from intermodal.store.fit import Fitted, Prior, Seen, deviation, fitted, percentile, reach, residual, rounded
 from intermodal.store.priors import media_priors, prior, priors, writes
-from intermodal.store.rows import Attempt, Made
+from intermodal.store.rows import FILM_SOUND, Attempt, Made
 from intermodal.store.slices import Pause, nothing, sliced
 
 ENOUGH = 3
@@ -139,7 +140,9 @@ def _best_known(endpoint: str, windows: Mapping[str, Sequence[Attempt]]) -> str 
 def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
     """Of another endpoint's figures those that say something of this one: a model's own, and speeds of a like place."""
     alike = here == there or {here, there} <= set(HERE)
-    return {name: quantity for name, quantity in figures.items() if alike or name not in Speed.__struct_fields__}
+    return {
+        name: quantity for name, quantity in figures.items() if alike or name not in (*Speed.__struct_fields__, FILM)
+    }
 
 
 def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Set[str]) -> dict[str, Quantity]:
@@ -196,6 +199,7 @@ def _figures(
     if len(timed) < ENOUGH:
         timed = quiet(rows)
     found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone, theirs), pause)
+    _add_films(found, timed)
     loads = [(load, _weight(age)) for age, row in _aged(quiet(rows)) if (load := _load(row)) is not None]
     _add(found, "load", loads)
     for name, figure in _COUNTED.items():
@@ -248,7 +252,7 @@ def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
         return []
     usage, work = outcome.usage, expected.work
     if expected.op == "transcribe" and work.audio_seconds:
-        if passed_over(row):
+        if passed_over(row) or (expected.output == FILM_SOUND and not usage.output_tokens):
             return []
         return [Seen((("overhead", 1.0), ("realtime_factor", work.audio_seconds)), outcome.seconds, weight)]
     if expected.op == "read" and work.megapixels:
@@ -318,6 +322,24 @@ def _counting(rows: Sequence[Attempt], theirs: Mapping[str, Quantity], pause: Pa
     seen = reconcile.seen([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
     before = {name: prior(theirs[name]) if name in theirs else usual for name, usual in reconcile.PRIORS.items()}
     return {figure: _quantity(result) for figure, result in _fitted(seen, before, pause).items()}
+
+
+def _add_films(found: dict[str, Quantity], rows: Sequence[Attempt]) -> None:
+    """Seconds a second of films' sound, with and without words: the middle of the figure is their average.
+
+    Nobody knows before whether a film speaks, and an ear that takes its usual time over most films and twenty times it
+    over the others is one to be sorry for, although the middle film is an ordinary one.
+    """
+    films = [(age, row) for age, row in _aged(rows) if row.reservation.output == FILM_SOUND]
+    values = [
+        (row.outcome.seconds / row.reservation.work.audio_seconds, _weight(age))
+        for age, row in films
+        if row.outcome and row.outcome.seconds > 0 and row.reservation.work.audio_seconds
+    ]
+    if len(values) >= ENOUGH:
+        usual = spread(values, f"{len(values)} runs here")
+        mean = sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
+        found[FILM] = rounded(min(usual.low, mean), mean, max(usual.high, mean), usual.basis)
 
 
 # ---- counts -------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from intermodal.request import Message, Policy, Zone
 Bench = Literal["", "alone", "crowded"]
 
 
+FILM_SOUND = "film"  # in the place of the kind of answer (``Reservation.output``) where an ear is given a film's sound
+
+
 class Work(Value, frozen=True):
     """How much an attempt was given to do: what its time is measured against.
 
@@ -56,7 +59,8 @@ class Reservation(Value, frozen=True):
         input_tokens, output_tokens, cost, seconds, load_seconds: mid estimates; None when unknown.
         cost_high: USD set aside; what an unsettled attempt is taken to have cost.
         work: what it is given to do.
-        output: kind of answer asked for ("json", or as ``costing/answers.py`` names it), "" for a conversion.
+        output: kind of answer asked for ("json", or as ``costing/answers.py`` names it), "" for a conversion,
+            ``FILM_SOUND`` for that of a film's sound.
         input_range, output_range, seconds_range: of the estimates; None when unknown.
     """
 
