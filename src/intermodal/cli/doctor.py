@@ -123,14 +123,18 @@ def _header() -> Header:
 
 
 def about_snapshot(header: Header, today: date) -> Finding:
-    """How old the published data about hosted models is on a day: the snapshot and each of its sources."""
-    from intermodal.cli.models_refresh import ages
+    """How old the published data about hosted models is on a day: the snapshot and each of its sources. It is old where
+    one of them is."""
+    from intermodal.cli.models_refresh import ages, days_old
 
     days = (today - date.fromisoformat(header.made)).days
     what = f"of {header.made}, {days} days old; {'; '.join(ages(header, today.isoformat()))}"
-    old = days > OLD
-    todo = "to take newer data: intermodal models refresh" if old else ""
-    return Finding(area="models", name="snapshot", state="old" if old else "ok", what=what, todo=todo)
+    late = [each.about for each in header.origins if (days_old(each, today) or 0) > OLD]
+    if days <= OLD and not late:
+        return Finding(area="models", name="snapshot", state="ok", what=what)
+    whose = f"data of {' and '.join(late)} is more than {OLD} days old; " if late else ""
+    todo = f"{whose}to take newer data, where there is any: intermodal models refresh"
+    return Finding(area="models", name="snapshot", state="old", what=what, todo=todo)
 
 
 def _about_folders(env: Mapping[str, str]) -> Iterator[Finding]:

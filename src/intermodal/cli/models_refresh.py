@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.catalog.snapshot import Header
+    from datetime import date
+
+    from intermodal.catalog.snapshot import Header, Origin
 
 EPILOG = """\b
 Examples
@@ -60,10 +62,17 @@ def ages(header: Header, today: str) -> list[str]:
     found = []
     for each in header.origins:
         package = each.about if each.about == each.name else f"{each.about} in {each.name}"
-        days = (date.fromisoformat(today) - date.fromisoformat(each.taken)).days if each.taken else None
+        days = days_old(each, date.fromisoformat(today))
         age = f"of {each.taken}, {days} days old" if days is not None else "does not say of which day it is"
         found.append(f"{package} {each.version}: {age}")
     return found
+
+
+def days_old(origin: Origin, today: date) -> int | None:
+    """How old the data of a source is on a day; None where it does not say of which day it is."""
+    from datetime import date
+
+    return (today - date.fromisoformat(origin.taken)).days if origin.taken else None
 
 
 def _check(pinned: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
 """Tokens that tools add to a prompt: their definitions as the vendor writes them, and a system prompt of its own.
 
 Best is what the server itself makes of them (``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or
-by its words and signs, and what templates make of it is a range: 36 tools of a chat program in three vocabularies
+by the factors of its script, and what templates make of it is a range: 36 tools of a chat program in three vocabularies
 (SmolLM2's, cl100k, o200k) took 0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3
 as XML or as JSON that is indented.
 
@@ -91,8 +91,8 @@ def _as_templates_do(facts: ToolFacts, vocabulary: Vocabulary) -> Quantity:
         found = exact(float(counted))
     written = corrected(levels(found), between(*OF_JSON, "as templates write them"))
     low, mid, high = (float(round(one + once)) for one, once in zip(written, AROUND, strict=True))
-    how = "words and signs" if counted is None else "its vocabulary"
-    return between(low, mid, high, f"their definitions as JSON, by {how}; templates write them in several ways")
+    how = found.basis if counted is None else "counted with its vocabulary"
+    return between(low, mid, high, f"their definitions as JSON, {how}; templates write them in several ways")
 
 
 def _signature(tool: Tool) -> float:

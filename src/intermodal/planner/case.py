@@ -72,6 +72,7 @@ class Case(Struct):
         typical_answer: tokens of an answer where nothing was learned.
         ranked_answer: tokens of the answer whose seconds ranking counts, before what a model thinks and any limits.
             paid_answer: those whose price it counts.
+        pages_in: by whose factors text of pages is estimated: the vocabulary of the named model, "" for any.
         stated: tokens that the request allows an answer to have, infinite where it does not say.
         effort: what it says of how hard a model is to think.
         labels: tokens of the labels to score, each as a sentence.
@@ -117,6 +118,7 @@ class Case(Struct):
     ranked_answer: float
     paid_answer: float
     stated: float
+    pages_in: str
     effort: Asked
     vocabularies: frozenset[str]
     text_cache: dict[Vocabulary, Levels]
@@ -256,12 +258,18 @@ def make_case(
         closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),
         typical_answer=usual, answer_kind=kind, ranked_answer=usual.mid if job == "generate" else 0.0,
         paid_answer=usual.mean if job == "generate" else 0.0,
-        stated=_stated(request.sampling),
+        stated=_stated(request.sampling), pages_in=_shared_vocabulary(catalog, named),
         effort=asked_of(request.settings),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,
     )  # fmt: skip
+
+
+def _shared_vocabulary(catalog: Catalog, named: frozenset[str] | None) -> str:
+    """The vocabulary of the endpoints that were named; "" where none are, or theirs differ."""
+    found = {catalog.by_id[id].model.vocabulary for id in named or ()}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _stated(sampling: Sampling) -> float:

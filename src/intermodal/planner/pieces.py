@@ -245,12 +245,17 @@ def extract(case: Case, part: PartFacts, pages: tuple[PageFacts, ...]) -> Piece:
     return settled(
         Piece(
             op="extract", title=pages_title(numbers(pages)), pages=numbers(pages),
-            tokens=total([text_tokens(page.chars, 0, page.scripts) for page in pages]),
+            tokens=total([layer_tokens(case, page) for page in pages]),
             params=(("pages", listed(numbers(pages))),),
             seconds=at_each(lambda level: extract_seconds(case.rates_of_media, level, len(pages))),
         ),
         part,
     )  # fmt: skip
+
+
+def layer_tokens(case: Case, page: PageFacts) -> Quantity:
+    """Tokens of a page's text layer."""
+    return text_tokens(page.chars, 0, page.scripts, case.pages_in)
 
 
 def render(case: Case, part: PartFacts, pages: tuple[PageFacts, ...], *, shown: bool) -> Piece:

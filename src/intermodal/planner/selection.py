@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from intermodal.costing.levels import HIGH
 from intermodal.costing.native import Book
-from intermodal.costing.tokens import BLOCK, text_tokens
+from intermodal.costing.tokens import BLOCK
 from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case, question_words
 from intermodal.planner.demand import DEFAULT_ANSWER
 from intermodal.planner.pages import is_scanned, scores, select
-from intermodal.planner.pieces import scanned_tokens
+from intermodal.planner.pieces import layer_tokens, scanned_tokens
 from intermodal.planner.way import Conversions, Kept, Way
 from intermodal.planner.ways import ways
 from intermodal.plans.facts import PageFacts
@@ -124,5 +124,5 @@ def _same_way(case: Case, bundle: Bundle, way: Way, conversions: Conversions, ke
 def _size(case: Case, page: PageFacts) -> float:
     """High estimate of a page's tokens, its label included."""
     if not is_scanned(page):
-        return BLOCK[HIGH] + text_tokens(page.chars, 0, page.scripts).high
+        return BLOCK[HIGH] + layer_tokens(case, page).high
     return BLOCK[HIGH] + scanned_tokens(case, page, None).high

@@ -242,7 +242,7 @@ def test_refresh_says_how_old_each_source_is(cli: Cli, packages: Path) -> None:
     assert "litellm 1.0.0: does not say of which day it is" in said
 
 
-@pytest.mark.parametrize(("day", "state"), [("2026-11-28", "ok"), ("2027-01-27", "ok"), ("2027-01-28", "old")])
+@pytest.mark.parametrize(("day", "state"), [("2026-11-28", "ok"), ("2026-12-31", "ok"), ("2027-01-01", "old")])
 def test_doctor_says_how_old_the_published_data_is_and_warns_past_sixty_days(day: str, state: str) -> None:
     header = Header(
         intermodal_snapshot=1, made="2026-11-28", size=0,
@@ -251,6 +251,18 @@ def test_doctor_says_how_old_the_published_data_is_and_warns_past_sixty_days(day
     found = about_snapshot(header, date.fromisoformat(day))
     assert found.state == state and ("models refresh" in found.todo) == (state == "old")
     assert "of 2026-11-28" in found.what and "q in p 1: of 2026-11-01, " in found.what
+
+
+def test_doctor_warns_of_one_old_source_of_a_new_snapshot_by_its_name() -> None:
+    old, new, silent = (
+        Origin(name=name, version="1", licence="MIT", about=name, taken=taken)
+        for name, taken in (("old", "2026-08-18"), ("new", "2026-10-26"), ("silent", ""))
+    )
+    header = Header(intermodal_snapshot=1, made="2026-11-28", size=0, origins=(old, new, silent))
+    found = about_snapshot(header, date(2026, 11, 29))
+    assert found.state == "old" and "data of old is more than 60 days old" in found.todo
+    header = Header(intermodal_snapshot=1, made="2026-11-28", size=0, origins=(new, silent))
+    assert about_snapshot(header, date(2026, 11, 29)).state == "ok"
 
 
 def test_doctor_has_the_snapshot_that_plans_use(cli: Cli) -> None:

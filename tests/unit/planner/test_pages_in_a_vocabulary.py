@@ -1,0 +1,38 @@
+"""Text of pages is estimated by the vocabulary of the model that is named, where one is."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from tests.plans import catalogs
+
+from intermodal.catalog.nouns import Catalog
+from intermodal.content import BytesSource, Document, Text
+from intermodal.costing.tokens import text_tokens
+from intermodal.planner import plan
+from intermodal.plans.facts import Facts, PageFacts, PartFacts
+from intermodal.plans.statistics import Statistics
+from intermodal.request import Message, Policy, Request
+
+SCRIPTS = (("chinese", 900), ("english", 200))
+
+
+def test_pages_are_estimated_by_the_factors_of_the_named_model() -> None:
+    pages = tuple(
+        PageFacts(number=number, width=595, height=842, chars=1100, scripts=SCRIPTS) for number in range(1, 4)
+    )
+    report = PartFacts(index=1, name="report.pdf", kind="document", pages=pages)
+    facts = Facts(parts=(PartFacts(index=0, name="prompt", kind="text", chars=20, size=20), report))
+    said = (Text(text="What was the revenue?"), Document(source=BytesSource(data=b"%PDF")))
+    endpoint = next(each for each in catalogs.acme() if each.id == "acme:acme/sonata")
+    endpoint = replace(endpoint, model=replace(endpoint.model, vocabulary="deepseek3"))
+    made = Catalog(endpoints=(endpoint,), consent=("acme",))
+
+    def given(model: str) -> float:
+        policy = Policy(model=model, max_cost=1.0)
+        request = Request(messages=(Message(role="user", parts=said),), policy=policy)
+        found = plan(request, facts, made, catalogs.LAPTOP, Statistics(), "2026-11-24").chosen
+        return found.answering.estimate.input_tokens.mid
+
+    own, any_vocabulary = text_tokens(1100, 0, SCRIPTS, "deepseek3").mid, text_tokens(1100, 0, SCRIPTS).mid
+    assert own != any_vocabulary
+    assert given("") - given("acme/sonata") == 3 * (any_vocabulary - own)
