@@ -32,8 +32,9 @@ def bill(
         made: pictures that came back.
 
     What runs on this machine and has no price is free. A price per second, page, character or picture settles alone
-    where there is one for this kind of work and none for tokens; otherwise tokens do. Where the usage does not tell
-    modalities apart, the dearest reading of it counts, so that no budget is overdrawn unseen.
+    where there is one for this kind of work, but that seconds of sound in a chat are billed beside its tokens;
+    otherwise tokens do. Where the usage does not tell modalities apart, the dearest reading of it counts, so that no
+    budget is overdrawn unseen.
     """
     price = endpoint.price_on(moment.partition("T")[0])
     if made and price.picture is not None and not price.unsaid:
@@ -60,7 +61,7 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
     price = endpoint.price_on(day)
     if price.effective_from and day and price.effective_from > day:
         price = Price()
-    units = _with_steps(price, work)
+    units = _with_steps(price, work, chats={"text", "audio"}.issubset(endpoint.input))
     if endpoint.host.zone in _HERE and price.input_mtok is None and price.output_mtok is None:
         for name in ("input_mtok", "output_mtok", "input_audio_mtok", "output_audio_mtok"):
             units.setdefault(name, 0.0)
@@ -69,18 +70,19 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
     return Vector(units=units, least_seconds=price.least_seconds, unsaid=price.unsaid)
 
 
-def _with_steps(price: Price, work: Work) -> dict[str, prices.Rate]:
+def _with_steps(price: Price, work: Work, *, chats: bool) -> dict[str, prices.Rate]:
     """Units of a row's price, with those of larger requests as their steps."""
-    base = _units(price, work)
-    steps = [(most, _units(dearer, work)) for most, dearer in price.above]
+    base = _units(price, work, chats)
+    steps = [(most, _units(dearer, work, chats)) for most, dearer in price.above]
     if not steps:
         return {**base}
     return {unit: ((0, usd), *((most, dearer.get(unit, usd)) for most, dearer in steps)) for unit, usd in base.items()}
 
 
-def _units(price: Price, work: Work) -> dict[str, float]:
+def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
+    """``chats``: sound goes in beside text, whose tokens are billed beside its seconds; an ear's are not."""
     by_length = price.second is not None and price.input_audio_mtok is None
-    if work.audio_seconds and price.second is not None and price.input_mtok is None:
+    if work.audio_seconds and price.second is not None and not (chats and price.input_mtok is not None):
         return {"audio_hours": price.second * 3600}
     if (work.pages or work.megapixels) and price.page is not None:
         return {"input_document_kpages": price.page * 1000}
