@@ -70,10 +70,13 @@ def medium_of(part: PartFacts) -> Medium:
 
 
 def needed(
-    part: PartFacts, asked: QuestionFacts, *, shows: bool = False, compared: bool = False
-) -> dict[Aspect, float]:
+    part: PartFacts, asked: QuestionFacts, keep: Collection[Aspect] = (), *, shows: bool = False,
+    compared: bool = False,
+) -> dict[Aspect, float]:  # fmt: skip
     """What this part is probably needed for, and the price of losing it.
 
+    ``keep``: what somebody stated. Where a part has that, what its medium suggests is no more than a suggestion: of a
+    photo of which the words are to be kept, the words are wanted.
     ``shows``: what it shows is asked for, whatever the words of the question. ``compared``: it is one of several
     pictures, so a question about what they show may be about all of them together.
     """
@@ -84,7 +87,8 @@ def needed(
         question.add("appearance")
     needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
     needs |= _unsure(told, there, needs)
-    open_ = not (asked.by and told.needed) or bool(told.unsure)  # what nobody told follows from the medium
+    # What nobody told follows from the medium.
+    open_ = not set(keep) & set(there) and (not (asked.by and told.needed) or bool(told.unsure))
     looks = any(needs.get(aspect) == MUST_KEEP for aspect in FOR_AN_EYE)
     for aspect in _suggested(part):
         # A question that is not about looks is about what is written, where anything is: without it nothing is left.

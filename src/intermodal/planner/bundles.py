@@ -69,7 +69,7 @@ def bundled(
         alone = bool(policy.private or part.outcomes)  # its name, or what was made of it, sets it apart
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
-            needs = needed(part, asked, shows=labelled and _shows(part), compared=compared)
+            needs = needed(part, asked, policy.keep, shows=labelled and _shows(part), compared=compared)
             private = is_private(policy, part)
             size = _size_class(part) if coarse and part.kind != "video" else shape
             key: Shape = (

@@ -152,6 +152,24 @@ def test_an_embedding_of_the_words_in_a_photo_is_not_enough_either() -> None:
     assert "appearance of photo.jpg is needed and lost" in made.headline
 
 
+@pytest.mark.parametrize(
+    ("ask", "keep", "verdict"),
+    [
+        ("Help me.", (), "broader_needed"),  # a photo is about what it shows, unless somebody says otherwise
+        ("Help me.", ("words",), "enough_with_loss"),
+        ("What colour is the car?", ("words",), "broader_needed"),  # the question says otherwise
+        ("Help me.", ("tone",), "broader_needed"),  # of the call: nothing was said of the photo
+    ],
+)
+def test_who_states_what_to_keep_of_a_photo_needs_no_more_than_that(
+    ask: str, keep: tuple[str, ...], verdict: str
+) -> None:
+    made = planned(
+        "omni", ask, PHOTO, *([CALL] if "tone" in keep else []), consent=("omni",), policy={"keep": list(keep)}
+    )
+    assert made.verdict.value == verdict, made.headline
+
+
 # ---- what would keep it --------------------------------------------------------------------------------
 
 
