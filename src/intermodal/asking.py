@@ -20,13 +20,13 @@ from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
 from intermodal.config_file import USUAL
 from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
-from intermodal.errors import ConfigError, InputError, PlanStale, UsageError
+from intermodal.errors import ConfigError, InputError, NoRoute, PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.offload import TOOLS, offload
 from intermodal.planner.case import question_of
 from intermodal.planner.index import needs_consent
 from intermodal.plans.facts import QuestionFacts
-from intermodal.plans.plan import Inputs, SavedPlan
+from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.plans.step import Call
 from intermodal.request import (
     HOTTEST,
@@ -172,6 +172,7 @@ def usual(options: Any, config: Config) -> None:
 
 def asked(
     config: Config,
+    env: Mapping[str, str],
     prompt: str | Request,
     files: tuple[FileLike, ...],
     schema: Schema | None,
@@ -181,7 +182,7 @@ def asked(
     the config says; or a request that was made before, which says everything by itself.
 
     Raises:
-        UsageError: the first argument is neither, or options come with a request.
+        UsageError: the first argument is neither, options come with a request, or a host is named that nobody knows.
     """
     if isinstance(prompt, Request):
         if files or options or schema is not None:
@@ -193,7 +194,9 @@ def asked(
         raise UsageError(what, todo='write ("question", file, …), or pass what make_request returns')
     said = dict(options)
     usual(said, config)
-    return make_request(prompt, *files, schema=schema, **said)
+    request = make_request(prompt, *files, schema=schema, **said)
+    known_hosts(request.policy.hosts, config, env)
+    return request
 
 
 def known_hosts(
@@ -551,6 +554,20 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
                     where=step.endpoint,
                     todo=f"run: intermodal hosts add {endpoint.host.id}",
                 )
+
+
+def check_callable(plan: Plan, catalog: Catalog) -> None:
+    """Raise NoRoute where a plan was made without what it takes to call an endpoint of it: a key."""
+    for step in plan.chosen.steps:
+        endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
+        if endpoint is not None and not endpoint.ready:
+            raise NoRoute(f"cannot be called: {endpoint.missing}", where=endpoint.id, todo=endpoint.todo)
+
+
+def named_hosts(policy: Policy) -> tuple[str, ...]:
+    """Hosts that a request names, alone or before a model."""
+    host, colon, _ = policy.model.partition(":")
+    return (*policy.hosts, *((host,) if colon else ()))
 
 
 def is_turn(output: Output) -> bool:

@@ -118,8 +118,11 @@ class Client:
     def execute(self, prepared: Prepared, plan: Plan, *, exact: bool = False) -> Iterator[Event]:
         return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan, exact=exact))
 
-    def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
-        return self._bridge.run(partial(self.asynchronous.prepare, also=also, counting=counting), request)
+    def prepare(
+        self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False, planning: bool = False
+    ) -> Prepared:
+        prepare = partial(self.asynchronous.prepare, also=also, counting=counting, planning=planning)
+        return self._bridge.run(prepare, request)
 
     def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None:
         """What a question needs of media of these kinds, for who plans without a request of its own."""

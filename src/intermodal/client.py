@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal.answer import Answer
 from intermodal.asking import AskOptions, FileLike, Schema, with_options
-from intermodal.catalog.load import with_named
+from intermodal.catalog.load import plannable, with_named
 from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.config import snapshot_file
@@ -93,8 +93,8 @@ class AsyncClient(Resources):
             NoRoute: nothing reachable satisfies request and policy; ``reasons`` say why.
         """
         with python_words():
-            request = asking.asked(self.config, prompt, files, schema, options)
-            return plan_from((await self.prepare(request)).inputs)
+            request = asking.asked(self.config, self.env, prompt, files, schema, options)
+            return plan_from((await self.prepare(request, planning=True)).inputs)
 
     @with_options(AskOptions)
     async def explain(
@@ -133,6 +133,8 @@ class AsyncClient(Resources):
         with python_words():
             prepared = await self.prepare(request, counting=True)
             made = plan or plan_from(prepared.inputs)
+            if plan is not None:
+                asking.check_callable(plan, prepared.inputs.catalog)
             async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
                 async for event in events:
                     yield event
@@ -145,7 +147,7 @@ class AsyncClient(Resources):
             (plan,), files = files, ()
         if not isinstance(plan, Plan | None):
             raise UsageError(f"the plan is {type(plan).__name__}", todo="pass what client.plan returns")
-        return asking.asked(self.config, prompt, files, schema, options), plan
+        return asking.asked(self.config, self.env, prompt, files, schema, options), plan
 
     @with_options(AskOptions)
     def stream_text(
@@ -221,8 +223,11 @@ class AsyncClient(Resources):
 
     # ---- what leads to a plan -------------------------------------------------------------------
 
-    async def prepare(self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False) -> Prepared:
-        """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked."""
+    async def prepare(
+        self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False, planning: bool = False
+    ) -> Prepared:
+        """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked;
+        ``planning``: only a plan is made, for which hosts that are named need no key."""
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
 
@@ -239,6 +244,8 @@ class AsyncClient(Resources):
         if counting:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
+        if planning:
+            catalog = plannable(catalog, asking.named_hosts(request.policy))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         inputs = Inputs(
             request=request,
@@ -304,7 +311,7 @@ class AsyncClient(Resources):
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
         with python_words():
-            request = asking.asked(self.config, prompt, files, schema, options)
+            request = asking.asked(self.config, self.env, prompt, files, schema, options)
             prepared = await self.prepare(request, counting=True)
             plan = plan_from(prepared.inputs)
             result = fold([event async for event in self.execute(prepared, plan)])

@@ -233,7 +233,7 @@ def test_help_of_advise_shows_its_options() -> None:
     assert inspect.signature(intermodal.advise).parameters["requests"].annotation == str | float
 
 
-OPTION = re.compile(r"(?<!pull )(?<![\w-])--[a-z]")
+OPTION = re.compile(r"(?<!pull )(?<!add opnai )(?<![\w-])--[a-z]")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ OPTION = re.compile(r"(?<!pull )(?<![\w-])--[a-z]")
         ({"private": "call.wav"}, "private: no part is named call.wav"),
         ({"pages": 2}, "pages: nothing here has pages"),
         ({"keep": "tone", "farthest": "process", "at_least": "frontier"}, "at_least"),
-        ({"hosts": "openai"}, "intermodal hosts add openai"),
+        ({"hosts": "opnai"}, "did you mean openai"),
     ],
 )
 def test_errors_speak_of_keywords_and_not_of_a_command_line(
@@ -258,6 +258,16 @@ def test_errors_speak_of_keywords_and_not_of_a_command_line(
         assert said in str(error)
         for words in (str(error), error.what, error.where, error.todo, *error.reasons, *map(str, error.args)):
             assert not OPTION.search(words), words
+
+
+def test_a_plan_needs_no_key_and_a_run_does(client: intermodal.Client) -> None:
+    plan = client.plan("How many?", hosts="openai", model="openai:openai/gpt-4o")
+    assert plan.chosen.endpoint == "openai:openai/gpt-4o" and plan.chosen.total.cost.mid > 0
+    assert "cannot run yet: no key in OPENAI_API_KEY (intermodal hosts add openai)" in plan.notes
+    asked: dict[str, Any] = {"hosts": "openai", "model": "openai:openai/gpt-4o"}
+    for call in (lambda: client.run("How many?", plan=plan, **asked), lambda: client.ask("How many?", **asked)):
+        with pytest.raises(intermodal.NoRoute, match="no key in OPENAI_API_KEY; intermodal hosts add openai"):
+            call()
 
 
 @pytest.mark.parametrize(

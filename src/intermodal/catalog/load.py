@@ -7,7 +7,7 @@ allowed only its own row's models are listed; what else the snapshot has of it i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -157,6 +157,16 @@ def with_named(
     return msgspec.structs.replace(
         catalog, endpoints=every, elsewhere=elsewhere, families=families_of((*every, *catalog.beyond))
     )
+
+
+def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
+    """The catalog in which endpoints of these hosts count as ready: a plan and a price need no key. What is missing
+    before one can be called stays said."""
+    endpoints = tuple(
+        msgspec.structs.replace(each, ready=True) if each.host.id in hosts and not each.ready else each
+        for each in catalog.endpoints
+    )
+    return msgspec.structs.replace(catalog, endpoints=endpoints) if endpoints != catalog.endpoints else catalog
 
 
 def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncallable]:

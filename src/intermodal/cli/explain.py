@@ -129,7 +129,7 @@ def _inputs(given: dict[str, Any]) -> Inputs:
         )
     with Client() as client:
         request = build_request(given, client.asynchronous.config)
-        inputs = client.prepare(request, also=(given["why_not_name"],)).inputs
+        inputs = client.prepare(request, also=(given["why_not_name"],), planning=True).inputs
     if file is not None:
         write_json(file, inputs)
         click.echo(f"saved {file}; plan from it with: intermodal explain --inputs {file}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from intermodal.catalog.load import tariffs
+from intermodal.catalog.load import plannable, tariffs
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import snapshot_file
 from intermodal.content import File, Kind, PathSource, Text
@@ -104,7 +104,7 @@ def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, Par
 def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, env: Mapping[str, str]) -> PlanBill:
     policy = wanted.policy
     priced = Discounts(tariffs(snapshot_file(env)), base.as_of, wanted.batch, wanted.cached)
-    catalog = priced.catalog(_priceable(base.catalog, policy))
+    catalog = priced.catalog(plannable(base.catalog, policy.hosts))
     inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
     try:
         made = _planned(inputs)
@@ -134,15 +134,6 @@ def _planned(inputs: Inputs) -> Plan:
         except NoRoute:
             pass
         raise
-
-
-def _priceable(catalog: Catalog, policy: Policy) -> Catalog:
-    """Endpoints of hosts that are named count as ready: a price needs no key."""
-    endpoints = tuple(
-        replace(each, ready=True, missing="", todo="") if each.host.id in policy.hosts and not each.ready else each
-        for each in catalog.endpoints
-    )
-    return replace(catalog, endpoints=endpoints)
 
 
 def _assumed(workload: Workload) -> Iterator[str]:

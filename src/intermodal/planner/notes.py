@@ -46,6 +46,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
     found += _contested(case, chosen)
     found += _unlicensed(case, chosen)
+    found += _not_yet(case, candidate)
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     if case.policy.pages:
@@ -146,6 +147,12 @@ def _contested(case: Case, chosen: Route) -> list[str]:
         f"sources differ on {chosen.endpoint.id}: {doubts.words(doubt)}"
         for doubt in doubts.of_kind(chosen.endpoint.doubts, given)
     ]
+
+
+def _not_yet(case: Case, candidate: Candidate) -> list[str]:
+    """What a plan that was made without a key takes before it can be run."""
+    called = (case.index.catalog.by_id[step.endpoint] for step in candidate.steps if isinstance(step, Call))
+    return list(dict.fromkeys(f"cannot run yet: {each.missing} ({each.todo})" for each in called if each.missing))
 
 
 def _unverified(case: Case, candidate: Candidate) -> list[str]:

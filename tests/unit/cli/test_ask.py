@@ -99,11 +99,8 @@ def test_all_and_why_not_answer_about_other_routes(cli: Cli, fake: FakeHost) -> 
     assert cli("explain", "q", "--why-not", "no-such-model").code == 2
 
 
-@pytest.mark.parametrize("verb", ["ask", "explain"])
-def test_a_host_that_was_named_and_cannot_be_used_is_an_error_and_nobody_else_answers(
-    cli: Cli, fake: FakeHost, verb: str
-) -> None:
-    done = cli(verb, "How many?", "--host", "openai")
+def test_a_host_that_was_named_and_cannot_be_used_is_an_error_and_nobody_else_answers(cli: Cli, fake: FakeHost) -> None:
+    done = cli("ask", "How many?", "--host", "openai")
     assert done.code == 4, done.out
     assert "host openai: cannot be used: no key in OPENAI_API_KEY; " in done.err
     assert "intermodal hosts add openai" in done.err
@@ -112,6 +109,14 @@ def test_a_host_that_was_named_and_cannot_be_used_is_an_error_and_nobody_else_an
     answered = cli("ask", "How many?", "--host", "openai", "--host", "box")
     assert answered.code == 4, "one that works makes up for none that does not"
     assert cli("ask", "-q", "How many?", "--host", "box").out == "Four words of answer.\n"
+
+
+def test_a_plan_for_a_host_without_a_key_is_made_and_says_what_is_missing(cli: Cli, tmp_path: Path) -> None:
+    saved = str(tmp_path / "plan.json")
+    done = cli("explain", "How many?", "--host", "openai", "-m", "openai:openai/gpt-4o", "--save", saved)
+    assert done.code == 0 and "Generate  openai:openai/gpt-4o" in done.out, done.err
+    assert "note: cannot run yet: no key in OPENAI_API_KEY (intermodal hosts add openai)" in done.out
+    assert cli("ask", "--plan", saved).code == 4, "a run needs it"
 
 
 def test_a_deadline_shortens_the_answer_that_nobody_asked_to_be_long(cli: Cli, fake: FakeHost) -> None:
