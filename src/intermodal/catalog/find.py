@@ -134,9 +134,10 @@ def model_named(catalog: Catalog, models: Snapshot, name: str) -> str:
         if found:
             return _meant(name, found, models)
     begins = [id for id in ids if len(word) >= _SHORTEST and id.lower().rpartition("/")[2].startswith(word)]
-    if begins:
-        _check_listed(name, begins)
-        return begins[0]
+    plain = [id for id in begins if ":" not in id] or begins  # not its free or batch variant
+    if plain:
+        _check_listed(name, plain)
+        return plain[0]
     words = {id.lower().rpartition("/")[2]: id for id in reversed(ids)}
     near = [words[match] for match in get_close_matches(word.rpartition("/")[2], words, _NEAR, 0.6)]
     todo = f"did you mean {' or '.join(near)}?" if near else "see intermodal models --all"

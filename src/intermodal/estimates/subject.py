@@ -103,9 +103,9 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
         return of_row(one, models) if isinstance(one, Row) else of_endpoint(one, models)
     try:
         there = _of_model(catalog, models, model_named(catalog, models, name))
-    except SeveralModels as error:
-        raise UnknownModel(error.what, where="--model", todo=error.todo) from None
-    except UnknownModel:
+    except UnknownModel as error:
+        if isinstance(error, SeveralModels) and bare(name) not in families.names:  # a family's own name has its rules
+            raise UnknownModel(error.what, where="--model", todo=error.todo) from None
         there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
         there += [of_row(row, models) for row in _rows(models, families, name)]
     if there:
