@@ -296,7 +296,7 @@ def _flat(vector: Vector, tokens: int, evidence: Evidence, makes: bool, since: s
 # ---- what a host of the snapshot offers ----------------------------------------------------------
 
 
-# Names of models that hold a session, research on their own, or move a mouse: not one question and one answer.
+# Names of models that hold a session, research on their own, or move a mouse.
 _SESSIONS = re.compile(r"realtime|[-/]live(-|$)|deep-research|computer-use|-customtools")
 
 
@@ -325,9 +325,14 @@ _CARRIED: Mapping[Protocol, tuple[Kind, ...]] = {
 _EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "audio", "video", "document")}
 
 
+def holds_session(row: Row) -> bool:
+    """By its name it holds a session, of speech or of work: not one question and one answer."""
+    return _SESSIONS.search(row.name) is not None
+
+
 def drivable(row: Row, protocol: Protocol = "openai") -> bool:
     """It does something that intermodal can ask a host of this protocol for, as far as the snapshot tells."""
-    return row.status != "deprecated" and not _SESSIONS.search(row.name) and bool(asked_for(shape(row), protocol))
+    return row.status != "deprecated" and not holds_session(row) and bool(asked_for(shape(row), protocol))
 
 
 def asked_for(seen: Shape, protocol: Protocol = "openai") -> tuple[Task, ...]:

@@ -17,7 +17,7 @@ import msgspec
 from intermodal.catalog import hosted
 from intermodal.catalog.families import families_of, with_rules
 from intermodal.catalog.found import FoundServer, as_reported, beside, reported_rows
-from intermodal.catalog.names import split
+from intermodal.catalog.names import known, split
 from intermodal.catalog.nouns import (
     FREE,
     Catalog,
@@ -142,7 +142,8 @@ def with_named(
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
             more.setdefault(endpoint.id, with_rules(endpoint))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
-    asked = (*names, *(f"{host}:{name}" for host in hosts for name in names if name))
+    unknown = (name for name in names if name.strip() and not known(catalog, name))
+    asked = (*unknown, *(f"{host}:{name}" for host in hosts for name in names if name))
     uncallable = tuple(each for name in asked for each in _uncallable(models, name, {*catalog.by_id, *more}))
     if uncallable:
         catalog = msgspec.structs.replace(catalog, uncallable=uncallable)
@@ -170,9 +171,12 @@ def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
 
 
 def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncallable]:
-    """The endpoint of the snapshot that a name with a host means, where no plan can have it."""
+    """The endpoints of the snapshot that a name means, where no plan can have one."""
     host, _ = split(name, models.places)
-    for row in matching(models, name) if host else ():
+    rows = matching(models, name)
+    if not host and any(row.endpoint in there for row in rows):
+        return
+    for row in rows:
         why = why_uncallable(row, models) if row.endpoint not in there else None
         if why is not None:
             yield Uncallable(name.strip().lower(), row.endpoint, *why)
@@ -186,11 +190,16 @@ def why_uncallable(row: Row, models: Snapshot) -> tuple[str, str] | None:
         return why, f"if it has an OpenAI-compatible address: intermodal hosts add {row.host} --base-url URL"
     if hosted.drivable(row, host.protocol):
         return None
-    if not row.tasks:
+    if hosted.holds_session(row):
+        why = "it holds a session (realtime speech, research, a computer), and is not asked one question"
         return (
-            "no source says what goes in and what comes out",
-            f"write a row of your own: intermodal hosts add {row.host}",
+            why,
+            "name one that is: intermodal models; for speech in and out: intermodal models --in audio --out audio",
         )
+    if not row.tasks:
+        whose = " there, though it is known of the model" if row.id in shipped().rows else ""
+        why = f"no source says what goes in and what comes out{whose}"
+        return why, f"write a row of your own: intermodal hosts add {row.host}"
     why = "its host has withdrawn it" if row.status == "deprecated" else "not over the protocol of its host"
     return why, f"others of its host: intermodal models --host {row.host}"
 

@@ -97,6 +97,8 @@ def test_all_and_why_not_answer_about_other_routes(cli: Cli, fake: FakeHost) -> 
     assert "no consent for host openai" in why.out
     assert cli("explain", "q", "--why-not", "gpt-4o-mini", "--host", "openai", "--json").document["reason"]
     assert cli("explain", "q", "--why-not", "no-such-model").code == 2
+    realtime = cli("explain", "q", "--output", "speech", "--why-not", "gpt-realtime")
+    assert realtime.code == 2 and "openai:openai/gpt-realtime cannot be called: it holds a session" in realtime.err
 
 
 def test_a_host_that_was_named_and_cannot_be_used_is_an_error_and_nobody_else_answers(cli: Cli, fake: FakeHost) -> None:
