@@ -35,12 +35,12 @@ _ASKS = ("?", "？", "؟")
 
 
 class Example(Struct, frozen=True):
-    """A question and what it needs of some media, with its vector as numbers of one byte, and the length of that."""
+    """A question and what it needs of some media, with its vector, whose numbers are whole, and the length of that."""
 
     text: str
     media: frozenset[str]
     needs: frozenset[str]
-    vector: Sequence[int]
+    vector: Sequence[float]
     length: float
 
 
@@ -113,6 +113,9 @@ def _voters(medium: Medium, cosines: list[float], examples: Examples) -> list[tu
     """The nearest examples of a medium, each text once. Of a picture that nobody looked at, those of either sort."""
     media = {"photo", "page"} if medium == "image" else {medium}
     there = [(cosine, row) for cosine, row in zip(cosines, examples.rows, strict=True) if row.media & media]
+    if len(there) > NEAREST:  # so that few are put in order with their texts
+        least = sorted([cosine for cosine, _ in there])[-NEAREST]
+        there = [pair for pair in there if pair[0] >= least]
     there.sort(key=lambda pair: (-pair[0], pair[1].text))
     return there[:NEAREST]
 
