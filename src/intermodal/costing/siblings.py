@@ -5,11 +5,15 @@ the better one for ever. How long a model's answers are is the model's own, wher
 the place, so speeds go only to places of the same kind, and not where the catalog states one of that place. The middle
 of a range is what was seen elsewhere; its ends stay as far apart as they are where nothing is known, as limits are held
 by them.
+
+A server of this machine that was never asked is taken to be as fast as the others here whose models are of its size.
+What is assumed of servers here is true of an ordinary, idle machine: on a slow or busy one every server that was
+measured loses to one that was not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.catalog.untimed import is_guess
@@ -22,13 +26,15 @@ from intermodal.quantity import Quantity, between
 SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
 _OWN = ("reasoning_tokens", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
         "reading_factor", *FACTORS, *FRAMING)  # fmt: skip
+_SIZES = 2.0  # times; models that are farther apart are of another speed
 _WIDER = 1.5  # how much farther the ends of a model's own figure are where it was not seen
 
 
 def informed(statistics: Statistics, models: Mapping[str, Iterable[Endpoint]]) -> Statistics:
     """Statistics with figures that an endpoint has none of, from endpoints of the same model.
 
-    ``models``: endpoints by the model's id. Where several were measured, the middle one counts.
+    ``models``: endpoints by the model's id. Where several were measured, the middle one counts. Speeds of a server of
+    this machine that even they say nothing of are those of the others here.
     """
     measured: dict[str, dict[str, Quantity]] = {}
     for key, quantity in statistics.rows.items():
@@ -43,6 +49,9 @@ def informed(statistics: Statistics, models: Mapping[str, Iterable[Endpoint]]) -
             for figure, quantity in _figures(endpoint, known, measured).items():
                 if figure not in have:
                     found[f"{endpoint.id}|{figure}"] = quantity
+    here = [each for some in models.values() for each in some if each.host.zone in HERE]
+    for endpoint, figure, quantity in _as_others_here(sorted(here, key=lambda each: each.id), measured):
+        found.setdefault(f"{endpoint.id}|{figure}", quantity)
     return Statistics(epoch=statistics.epoch, rows={**statistics.rows, **found}) if found else statistics
 
 
@@ -57,6 +66,31 @@ def _figures(
             if own or (near and figure in SPEEDS and _is_guessed(endpoint, figure)):
                 seen.setdefault(figure, []).append((quantity, other.id))
     return {figure: _wider(endpoint, figure, *_middle(values)) for figure, values in sorted(seen.items())}
+
+
+def _as_others_here(
+    here: list[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
+) -> Iterator[tuple[Endpoint, str, Quantity]]:
+    """Speeds of servers of this machine that were not measured and of which the catalog states nothing."""
+    known = [each for each in here if each.id in measured]
+    for endpoint in here if known else ():
+        for figure in SPEEDS:
+            if figure in measured.get(endpoint.id, {}) or not _is_guessed(endpoint, figure):
+                continue
+            seen = [
+                (measured[other.id][figure], other.id)
+                for other in known
+                if figure in measured[other.id] and other.host.zone == endpoint.host.zone
+                and _is_guessed(other, figure) and _alike(other, endpoint)
+            ]  # fmt: skip
+            if seen:
+                yield endpoint, figure, _wider(endpoint, figure, *_middle(seen))
+
+
+def _alike(one: Endpoint, other: Endpoint) -> bool:
+    """Whether their models do the same and are of a size, as far as is known; speeds go by that."""
+    sizes = one.model.parameters or 0.0, other.model.parameters or 0.0
+    return max(sizes) <= _SIZES * min(sizes) and bool(set(one.model.tasks) & set(other.model.tasks))
 
 
 def _place(endpoint: Endpoint) -> str:

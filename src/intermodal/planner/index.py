@@ -194,11 +194,14 @@ class Index:
 
     @cached_property
     def _models(self) -> dict[str, list[Endpoint]]:
-        """Endpoints by their model, of models that more than one serves."""
+        """Endpoints by their model, of models that more than one serves, or this machine."""
         found: dict[str, list[Endpoint]] = {}
         for endpoint in self.catalog.endpoints:
             found.setdefault(endpoint.model.id, []).append(endpoint)
-        return {name: served for name, served in found.items() if name and len(served) > 1}
+        return {
+            name: served for name, served in found.items()
+            if name and (len(served) > 1 or served[0].host.zone in HERE)
+        }  # fmt: skip
 
     def sheet(self, group: Group, as_of: str) -> Sheet:
         """How a class counts on a day, with its sources; without rules before the first of its family."""

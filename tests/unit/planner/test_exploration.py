@@ -138,6 +138,44 @@ def test_what_was_measured_is_not_touched_and_the_middle_of_several_counts() -> 
     assert informed(before, {"acme/strong": some[:3]}) is before
 
 
+# ---- this machine -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("zone", ["machine", "process"])
+def test_a_server_of_a_slow_machine_is_not_chosen_for_having_never_been_asked(zone: Zone) -> None:
+    steady, other = endpoint("steady", "a/one", price=0.0, zone=zone), endpoint("other", "a/two", price=0.0, zone=zone)
+    slow = measured(steady.id, overhead=0.02, decode=12.0)
+    rows = slow.rows | {f"{steady.id}|prompt": between(30.0, 70.0, 180.0, SEEN)}
+    learned = Statistics(epoch=1, rows=rows)
+    made = planned(learned, steady, other, explore=False)
+    for each in (made.chosen, made.fallbacks[0]):
+        assert each.total.seconds.mid > 3, "as fast as the machine turned out to be"
+    before = planned(Statistics(), steady, other, explore=False)
+    assert before.chosen.total.seconds.mid < made.chosen.total.seconds.mid / 2
+
+
+@pytest.mark.parametrize(
+    ("there", "model"),
+    [
+        ({"zone": "network"}, {}),
+        ({}, {"parameters": 8e9}),
+        ({}, {"tasks": ("image-to-text",)}),
+        ({"speed": Speed(decode=between(100.0, 200.0, 300.0, "stated"))}, {}),
+    ],
+)
+def test_a_machine_says_nothing_of_other_places_other_models_and_what_is_stated(
+    there: dict[str, Any], model: dict[str, Any]
+) -> None:
+    from intermodal.costing.siblings import informed
+
+    known, other = endpoint("known", "a/one", zone="machine"), endpoint("new", "a/two", **{"zone": "machine", **there})
+    other = msgspec.structs.replace(other, model=msgspec.structs.replace(other.model, **model))
+    alike = endpoint("alike", "a/three", zone="machine")
+    found = informed(measured(known.id), {each.model.id: [each] for each in (known, other, alike)})
+    assert found.get(other.id, "decode") is None
+    assert found.get(alike.id, "decode") == between(5.0, 90.0, 180.0, f"as {known.id}, {SEEN}")
+
+
 # ---- what is tried out ---------------------------------------------------------------------------
 
 KNOWN = endpoint("known", "acme/known", price=1.0)
