@@ -74,7 +74,7 @@ def make(sources: Sources, hosts: Iterable[HostRow], *, made: str, origins: tupl
     ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
     rows_of_hosts = {host.id: host for host in hosts if host.base_url}
     protocols: dict[str, Protocol] = {name: host.protocol for name, host in rows_of_hosts.items()}
-    rows = _newer(_rows(models, prices, ours, spelt), sources, spelt, made)
+    rows = _with_versions(_newer(_rows(models, prices, ours, spelt), sources, spelt, made), made)
     ids = _Ids(rows, ours, spelt)
     header = Header(intermodal_snapshot=FORMAT, made=made, size=0, origins=origins)
     rows = _told_apart([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
@@ -349,6 +349,40 @@ def _differs(now: Vector, vectors: tuple[Vector, ...], made: str) -> bool:
 
 
 _ROUNDED = 0.005  # sources round prices of an hour to those of a second
+
+
+def _with_versions(rows: list[Row], made: str) -> list[Row]:
+    """The rows, of which a name without a date has the units of sound that all its dated versions at its host price
+    alike: it stands for one of them."""
+    versions: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        plain = _DATE.sub("", row.name)
+        if plain != row.name:
+            versions.setdefault((row.host, plain), []).append(row)
+    return [_with_sound(row, versions.get((row.host, row.name), []), made) for row in rows]
+
+
+def _with_sound(row: Row, versions: list[Row], made: str) -> Row:
+    now = at(row.dated_prices, made)
+    said = [vector for each in versions if (vector := at(each.dated_prices, made)) is not None]
+    if now is None or not said or any(_differs(vector, row.dated_prices, made) for vector in said):
+        return row
+    alike = {
+        unit: rate
+        for unit, rate in said[0].units.items()
+        if unit in _OF_SOUND and unit not in now.units and all(each.units.get(unit) == rate for each in said)
+    }
+    if not alike:
+        return row
+    filled = (
+        vector if vector.when else msgspec.structs.replace(vector, units={**alike, **vector.units})
+        for vector in row.dated_prices
+    )
+    return msgspec.structs.replace(row, prices=_raw(tuple(filled)))
+
+
+_DATE = re.compile(r"-20\d\d-\d\d-\d\d$")
+_OF_SOUND = ("input_audio_mtok", "output_audio_mtok")
 
 # ---- one id for one model ------------------------------------------------------------------------
 

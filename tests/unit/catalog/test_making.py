@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,23 @@ def test_a_price_that_depends_on_the_hour_is_its_dearest_for_a_plan_and_each_at_
     }  # fmt: skip
     batch = at(vectors, "2026-11-25", processing="batch")
     assert batch is not None and batch.units["input_mtok"] == 0.25
+
+
+@pytest.mark.parametrize(("text", "sound", "meant"), [(1e-6, 4e-5, 40.0), (1e-6, 5e-5, None), (2e-6, 4e-5, None)])
+def test_a_name_without_a_date_has_the_price_of_sound_that_all_its_dated_versions_have(
+    tmp_path: Path, text: float, sound: float, meant: float | None
+) -> None:
+    base = {"litellm_provider": "openai", "mode": "chat", "output_cost_per_token": 2e-6}
+    table = {
+        "hears": {**base, "input_cost_per_token": 1e-6},
+        "hears-2026-01-01": {**base, "input_cost_per_token": 1e-6, "input_cost_per_audio_token": 4e-5},
+        "hears-2026-02-01": {**base, "input_cost_per_token": text, "input_cost_per_audio_token": sound},
+    }
+    more = {**NOTHING_NEWER, "litellm": json.dumps(table).encode()}
+    models = models_db(tmp_path / "db.sqlite").read_bytes()
+    making.write(snapshot_of(fetched(models, more=more), HOSTS, made="2026-11-25"), tmp_path / "models.jsonl")
+    (vector,) = Snapshot(tmp_path / "models.jsonl").by_endpoint["openai:openai/hears"].dated_prices
+    assert vector.units.get("input_audio_mtok") == meant and base(vector.units["input_mtok"]) == 1.0
 
 
 def test_what_the_table_does_not_say_stays_unknown_and_what_is_retired_or_no_model_stays_out(joined: Snapshot) -> None:

@@ -66,6 +66,8 @@ def test_what_a_model_thinks_unasked_comes_on_top_of_the_stated_answer(cli: Cli)
         (["groq:whisper-large-v3-turbo", "--audio", "30s"], 30 * 0.04 / 3600),
         (["whisper-1", "--audio", "2s"], 2 * 0.36 / 3600),
         (["mistral:voxtral-small-latest", "--audio", "60s", "--out-tokens", "100"], 60 * 0.24 / 3600 + 100 * 0.4e-6),
+        (["gpt-4o-audio-preview", "--audio", "10s"], 100 * 40e-6),
+        (["gpt-4o-audio-preview", "--out-audio", "10s"], 200 * 80e-6),
         (["gemini-3.1-flash-image", "--out-image", "512x512"], 747 * 60e-6),
         (["gemini-3.1-flash-image", "--out-image", "1024x1024"], 1_120 * 60e-6),
         (["gemini-3.1-flash-image", "--out-image", "4096x4096"], 2_520 * 60e-6),
