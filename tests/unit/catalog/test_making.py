@@ -193,11 +193,11 @@ def test_a_price_that_depends_on_the_hour_is_its_dearest_for_a_plan_and_each_at_
 def test_a_name_without_a_date_has_the_price_of_sound_that_all_its_dated_versions_have(
     tmp_path: Path, text: float, sound: float, meant: float | None
 ) -> None:
-    base = {"litellm_provider": "openai", "mode": "chat", "output_cost_per_token": 2e-6}
+    chat = {"litellm_provider": "openai", "mode": "chat", "output_cost_per_token": 2e-6}
     table = {
-        "hears": {**base, "input_cost_per_token": 1e-6},
-        "hears-2026-01-01": {**base, "input_cost_per_token": 1e-6, "input_cost_per_audio_token": 4e-5},
-        "hears-2026-02-01": {**base, "input_cost_per_token": text, "input_cost_per_audio_token": sound},
+        "hears": {**chat, "input_cost_per_token": 1e-6},
+        "hears-2026-01-01": {**chat, "input_cost_per_token": 1e-6, "input_cost_per_audio_token": 4e-5},
+        "hears-2026-02-01": {**chat, "input_cost_per_token": text, "input_cost_per_audio_token": sound},
     }
     more = {**NOTHING_NEWER, "litellm": json.dumps(table).encode()}
     models = models_db(tmp_path / "db.sqlite").read_bytes()
