@@ -125,10 +125,10 @@ def _header() -> Header:
 def about_snapshot(header: Header, today: date) -> Finding:
     """How old the published data about hosted models is on a day: the snapshot and each of its sources. It is old where
     one of them is."""
-    from intermodal.cli.models_refresh import ages, days_old
+    from intermodal.cli.models_refresh import aged, ages, days_old
 
     days = (today - date.fromisoformat(header.made)).days
-    what = f"of {header.made}, {days} days old; {'; '.join(ages(header, today.isoformat()))}"
+    what = f"of {header.made}, {aged(days)}; {'; '.join(ages(header, today.isoformat()))}"
     late = [each.about for each in header.origins if (days_old(each, today) or 0) > OLD]
     if days <= OLD and not late:
         return Finding(area="models", name="snapshot", state="ok", what=what)

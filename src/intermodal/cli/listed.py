@@ -41,6 +41,7 @@ class Listed(NamedTuple):
     todo: str
     endpoint: Endpoint | None = None
     row: Row | None = None
+    uncallable: bool = False  # by any plan, whatever its user allows
 
     @property
     def ready(self) -> bool:
@@ -90,7 +91,7 @@ def of_row(row: Row, snapshot: Snapshot) -> Listed:
         id=row.endpoint, model=row.id, name=row.title or row.id, kind=kind(row), tasks=row.tasks, input=row.input,
         also=(), output=row.output, host=row.host, zone="internet", served_as=row.name,
         context=row.context or row.window, price_in=row.price_in, price_out=row.price_out, missing=missing, todo=todo,
-        row=row,
+        row=row, uncallable=why is not None,
     )  # fmt: skip
 
 

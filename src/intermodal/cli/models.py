@@ -229,7 +229,7 @@ def _called(name: str, listed: list[Listed], whole: list[Listed]) -> list[Listed
     from intermodal.errors import UsageError
 
     word = name.lower()
-    exactly = any(is_named(each, word, True) for each in listed)
+    exactly = any(is_named(each, word, True) and not each.uncallable for each in listed)
     if exactly or any(is_named(each, word, False) for each in whole):
         return [each for each in listed if is_named(each, word, exactly)]
     models: dict[str, str] = {}

@@ -55,6 +55,14 @@ def refresh(**given: Any) -> None:  # fmt: skip
         click.echo(words, err=True)
 
 
+def aged(days: int) -> str:
+    """
+    >>> aged(1), aged(103)
+    ('1 day old', '103 days old')
+    """
+    return f"{days} day{'' if days == 1 else 's'} old"
+
+
 def ages(header: Header, today: str) -> list[str]:
     """Of each source its package and how old its data is on a day, where it says of which day that is."""
     from datetime import date
@@ -63,7 +71,7 @@ def ages(header: Header, today: str) -> list[str]:
     for each in header.origins:
         package = each.about if each.about == each.name else f"{each.about} in {each.name}"
         days = days_old(each, date.fromisoformat(today))
-        age = f"of {each.taken}, {days} days old" if days is not None else "does not say of which day it is"
+        age = f"of {each.taken}, {aged(days)}" if days is not None else "does not say of which day it is"
         found.append(f"{package} {each.version}: {age}")
     return found
 

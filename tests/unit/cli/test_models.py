@@ -366,3 +366,10 @@ def test_a_runtime_or_a_format_is_explained_and_not_searched_for(cli: Cli, name:
     assert said in done.out
     assert "intermodal " in done.out, "and what to do with it here"
     assert cli("models", "show", name, "--json").document["term"]["what"] in done.out
+
+
+def test_a_short_name_lists_what_begins_so_where_what_is_called_so_can_be_asked_by_nobody(cli: Cli) -> None:
+    """One host calls a model "whisper" and speaks a protocol of its own; whoever types that word means the family."""
+    done = cli("models", "whisper", "--json")
+    found = {row["id"] for row in done.document["endpoints"]}
+    assert {"embedded:openai/whisper-base", "groq:openai/whisper-large-v3-turbo"} <= found, done.out[:500]
