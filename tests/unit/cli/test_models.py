@@ -371,5 +371,5 @@ def test_a_runtime_or_a_format_is_explained_and_not_searched_for(cli: Cli, name:
 def test_a_short_name_lists_what_begins_so_where_what_is_called_so_can_be_asked_by_nobody(cli: Cli) -> None:
     """One host calls a model "whisper" and speaks a protocol of its own; whoever types that word means the family."""
     done = cli("models", "whisper", "--json")
-    found = {row["id"] for row in done.document["endpoints"]}
+    found = {row["id"] for row in done.document["models"]}
     assert {"embedded:openai/whisper-base", "groq:openai/whisper-large-v3-turbo"} <= found, done.out[:500]

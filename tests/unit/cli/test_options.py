@@ -170,7 +170,7 @@ def test_a_prompt_that_is_not_text_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         (("q", "--release", "audio"), "as audio:text"),
         (("q", "--release", ":text"), "as audio:text"),
         (("q", "--release", "audio:words"), "as audio:text"),
-        (("q", "--keep", "wrds"), "aspects are words"),
+        (("q", "--keep", "wrds"), "did you mean words"),
         (("q", "--pages", "0"), "pages count from 1"),
         (("q", "--pages", "3-1"), "the smaller first"),
         (("q", "--pages", "a"), "write 1-3,7"),
