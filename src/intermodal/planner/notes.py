@@ -9,7 +9,7 @@ from intermodal.costing.levels import HIGH, MID
 from intermodal.planner.case import Case
 from intermodal.planner.demand import answer_length
 from intermodal.planner.routes import Route
-from intermodal.plans.numbers import plain_seconds
+from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import joined
@@ -107,7 +107,7 @@ def _bound(case: Case, chosen: Route) -> str:
     deadline = case.policy.deadline
     if deadline is not None and chosen.numbers.seconds_high > 0.9 * deadline:
         return f"more might take longer than {deadline:g} s"
-    return f"more might cost over ${case.policy.max_cost:g}"
+    return f"more might cost over ${plain_money(case.policy.max_cost)}"
 
 
 def _untold(case: Case, candidate: Candidate) -> list[str]:

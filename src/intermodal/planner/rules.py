@@ -317,14 +317,14 @@ def unknown_price(priced: Priced, case: Case) -> str:
     """An unknown fails a limit the user set; under the default limit it sorts last and is said."""
     if priced.cost_high < float("inf") or case.policy.takes_unknown_prices:
         return ""
-    return f"its price is not known, and the limit is ${case.policy.max_cost:g}"
+    return f"its price is not known, and the limit is ${plain_money(case.policy.max_cost)}"
 
 
 def max_cost(priced: Priced, case: Case) -> str:
     if priced.cost_high <= case.policy.max_cost or priced.cost_high == float("inf"):
         return ""
     high = f"${plain_money(priced.cost_high)}{_cut(priced)}"
-    return f"would cost up to {high}, and the limit is ${case.policy.max_cost:g} (--max-cost)"
+    return f"would cost up to {high}, and the limit is ${plain_money(case.policy.max_cost)} (--max-cost)"
 
 
 def deadline(priced: Priced, case: Case) -> str:
@@ -401,10 +401,10 @@ _ROUTE = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "route
 Reason = tuple[str, str]  # rule, words
 
 
-def of_endpoint(group: Group, job: Job, case: Case) -> Reason | None:
-    """Why this class cannot do this job, None when it can."""
+def of_endpoint(group: Group, job: Job, case: Case, *, consented: bool = False) -> Reason | None:
+    """Why this class cannot do this job, None when it can. ``consented``: as if there were consent for its host."""
     for name, check in _ENDPOINT:
-        reason = check(group, job, case)
+        reason = "" if consented and name == "consent" else check(group, job, case)
         if reason:
             return name, reason
     return None

@@ -28,7 +28,7 @@ from intermodal.request import ASPECTS, Aspect
 
 _AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}  # how media become text without an eye
 _NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
-Rank = tuple[float, bool, float, str]
+Rank = tuple[float, bool, bool, float, str]
 
 
 def verdict_of(case: Case, chosen: Route, found: Found, floor: int) -> Verdict:
@@ -162,8 +162,9 @@ def _usd(cost: float) -> Quantity:
 
 
 def _keeping(case: Case, chosen: Route, found: Found, floor: int) -> Other | None:
-    """The nearest route that would keep what is needed: the later a rule speaks against it, the nearer; then one as
-    strong as is wanted, then the cheapest. Hosts without consent and weights that are not here are looked at, too."""
+    """The nearest route that would keep what is needed: the later a rule speaks against it, the nearer; then one that
+    consent alone would open, one as strong as is wanted, and the cheapest. Hosts without consent and weights that are
+    not here are looked at, too."""
     best: tuple[Rank, Other] | None = None
     if case.index.catalog.beyond and case.named is None:
         case = make_case(case.request, case.facts, case.index.catalog.whole, case.machine, case.statistics, case.as_of)
@@ -218,14 +219,16 @@ def _priced(case: Case, group: Group, assignment: Assignment, floor: int) -> Ite
     for endpoint in members(case, group, case.job, None) or group.members:
         rates = case.rates(endpoint)
         numbers = price(case, endpoint, group.remote, rates, needs)
-        reason = rules.of_endpoint(group, case.job, case) or _of_ways(case, group, assignment)
-        reason = reason or rules.of_route(priced(case, endpoint, group, rates, needs, numbers, floor), case)
-        rule, words = reason or ("", "")
+        first = rules.of_endpoint(group, case.job, case)
+        more = rules.of_endpoint(group, case.job, case, consented=True) or _of_ways(case, group, assignment)
+        more = more or rules.of_route(priced(case, endpoint, group, rates, needs, numbers, floor), case)
+        rule, _ = first or more or ("", "")
+        _, words = more or first or ("", "")  # where consent alone would not do, what else keeps it out
         kept_out = Other(
             endpoint=endpoint.id, summary=summary(case, assignment), cost=_usd(numbers.cost), kept_out=words
         )
         weak = tier_of(case, group, needs) < DEFAULT_FLOOR
-        yield (-rules.order(rule) if rule else -math.inf, weak, numbers.cost, endpoint.id), kept_out
+        yield (-rules.order(rule) if rule else -math.inf, more is not None, weak, numbers.cost, endpoint.id), kept_out
 
 
 def _of_ways(case: Case, group: Group, assignment: Assignment) -> rules.Reason | None:

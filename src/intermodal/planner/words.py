@@ -383,7 +383,9 @@ def policy_line(case: Case, default_floor: str) -> str:
     floor = f"{policy.at_least} stated" if policy.at_least is not None else default_floor
     words = [f"time_value ${policy.time_value:g}/s"] if policy.objective == "default" else []
     words.append(f"floor {floor}")
-    words.append(f"max cost ${policy.max_cost:g}" if policy.max_cost < math.inf else "no limit on cost")
+    words.append(
+        f"max cost ${numbers.plain_money(policy.max_cost)}" if policy.max_cost < math.inf else "no limit on cost"
+    )
     if policy.deadline is not None:
         words.append(f"deadline {policy.deadline:g} s")
     if policy.farthest != "internet":

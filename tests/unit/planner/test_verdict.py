@@ -197,6 +197,14 @@ def test_it_is_the_cheapest_of_all_that_is_published_and_no_plan_can_have_it() -
     assert made.chosen == invariants.plan_of(inputs).chosen and made.rejected == invariants.plan_of(inputs).rejected
 
 
+def test_consent_is_not_advised_where_it_would_not_do() -> None:
+    far = planned("acme", "What colour is the car?", PHOTO, consent=(), policy={"farthest": "machine"})
+    assert far.verdict.keeps is not None and far.verdict.keeps.endpoint == "acme:acme/vista"
+    assert "nothing may leave this machine" in far.verdict.keeps.kept_out and "no consent" not in far.headline
+    kept = planned("acme", "What colour is the car?", PHOTO, consent=(), policy={"private": ["image"]})
+    assert kept.verdict.keeps is not None and "may not leave this machine" in kept.verdict.keeps.kept_out
+
+
 def test_a_limit_that_keeps_it_out_is_said() -> None:
     made = planned("acme", "What colour is the car?", PHOTO, policy={"max_cost": 0.0001, "max_cost_stated": True})
     assert made.verdict.value == "not_enough" and made.verdict.keeps is not None
