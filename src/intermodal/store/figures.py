@@ -328,7 +328,8 @@ def _add_films(found: dict[str, Quantity], rows: Sequence[Attempt]) -> None:
     """Seconds a second of films' sound, with and without words: the middle of the figure is their average.
 
     Nobody knows before whether a film speaks, and an ear that takes its usual time over most films and twenty times it
-    over the others is one to be sorry for, although the middle film is an ordinary one.
+    over the others is one to be sorry for, although the middle film is an ordinary one. The range is what was seen:
+    that of a bell curve through films of two kinds would hold limits to what no film took.
     """
     films = [(age, row) for age, row in _aged(rows) if row.reservation.output == FILM_SOUND]
     values = [
@@ -337,9 +338,9 @@ def _add_films(found: dict[str, Quantity], rows: Sequence[Attempt]) -> None:
         if row.outcome and row.outcome.seconds > 0 and row.reservation.work.audio_seconds
     ]
     if len(values) >= ENOUGH:
-        usual = spread(values, f"{len(values)} runs here")
         mean = sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
-        found[FILM] = rounded(min(usual.low, mean), mean, max(usual.high, mean), usual.basis)
+        least, most = min(values)[0], max(values)[0]
+        found[FILM] = rounded(least, min(max(mean, least), most), most, f"{len(values)} runs here")
 
 
 # ---- counts -------------------------------------------------------------------------------------
