@@ -103,7 +103,7 @@ def test_doctor_says_what_to_do_about_everything_that_is_not_well(cli: Cli) -> N
     found = findings(cli("doctor", "--json"))
     assert {"config", "machine", "runtime", "weights", "store", "able"} <= {area for area, _ in found}
     for row in found.values():
-        assert row["state"] in ("ok", "missing", "unused", "too big", "unreachable", "broken")
+        assert row["state"] in ("ok", "missing", "unused", "too big", "unreachable", "broken", "old")
         assert row["state"] == "ok" or row["todo"], row
     text = cli("doctor").out
     assert all(line.strip() for line in text.splitlines())
