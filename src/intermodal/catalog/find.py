@@ -140,7 +140,7 @@ def model_named(catalog: Catalog, models: Snapshot, name: str) -> str:
         return plain[0]
     words = {id.lower().rpartition("/")[2]: id for id in reversed(ids)}
     near = [words[match] for match in get_close_matches(word.rpartition("/")[2], words, _NEAR, 0.6)]
-    todo = f"did you mean {' or '.join(near)}?" if near else "see intermodal models --all"
+    todo = f"did you mean {' or '.join(near)}?" if near else "see intermodal models"
     raise UnknownModel(f"there is no model named {name}", todo=todo)
 
 

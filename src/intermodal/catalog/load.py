@@ -192,10 +192,7 @@ def why_uncallable(row: Row, models: Snapshot) -> tuple[str, str] | None:
         return None
     if hosted.holds_session(row):
         why = "it holds a session (realtime speech, research, a computer), and is not asked one question"
-        return (
-            why,
-            "name one that is: intermodal models; for speech in and out: intermodal models --in audio --out audio",
-        )
+        return why, "name one that is: see intermodal models"
     if not row.tasks:
         whose = " there, though it is known of the model" if row.id in shipped().rows else ""
         why = f"no source says what goes in and what comes out{whose}"
