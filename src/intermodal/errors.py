@@ -94,7 +94,10 @@ class UsageError(IntermodalError):
 
 
 class UnknownModel(UsageError):
+    """No such model or endpoint. ``several``: the name could be any of several."""
+
     code = "unknown_model"
+    several = False
 
 
 class SchemaInvalid(UsageError):

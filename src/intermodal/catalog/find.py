@@ -86,10 +86,6 @@ _SHORTEST = 3  # letters that the start of a name must have to mean it
 _BY_FAR = 2  # times as many hosts
 
 
-class SeveralModels(UnknownModel):
-    """A name that could be any of several models."""
-
-
 def at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Row | None:
     """The one endpoint that ``host:vendor/model`` means, of plans or of the snapshot; None where the name says no
     host. It is never another host's.
@@ -160,7 +156,9 @@ def _check_listed(name: str, found: list[str]) -> None:
     """Raise UnknownModel where a name could be any of several models."""
     if len(found) > 1:
         listed = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
-        raise SeveralModels(f"{name} could be any of {len(found)} models", todo=f"say which: {listed}")
+        error = UnknownModel(f"{name} could be any of {len(found)} models", todo=f"say which: {listed}")
+        error.several = True
+        raise error
 
 
 def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from intermodal.catalog import hosted, prices
 from intermodal.catalog.counting import Families, bare, host_said
 from intermodal.catalog.doubts import Doubt
-from intermodal.catalog.find import SeveralModels, at_host, model_named
+from intermodal.catalog.find import at_host, model_named
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.names import known, resolve, split
 from intermodal.catalog.nouns import Catalog, Endpoint, Evidence, Model, Price
@@ -104,7 +104,7 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
     try:
         there = _of_model(catalog, models, model_named(catalog, models, name))
     except UnknownModel as error:
-        if isinstance(error, SeveralModels) and bare(name) not in families.names:  # a family's own name has its rules
+        if error.several and bare(name) not in families.names:  # a family's own name has its rules
             raise UnknownModel(error.what, where="--model", todo=error.todo) from None
         there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
         there += [of_row(row, models) for row in _rows(models, families, name)]
