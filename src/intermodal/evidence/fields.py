@@ -91,9 +91,9 @@ def _place(value: Any, read: list[tuple[Source, ReadText]]) -> tuple[Source, int
 def _free_choice(value: Any, path: Path, choices: Choices, read: list[tuple[Source, ReadText]]) -> bool:
     """Whether it is a word of the schema's own list, which need not stand in a text. Codes are names and no judgement
     of the text: where another code of the list stands there, this one was not chosen but mistaken."""
-    if not choices.has(path, value):
-        return False
     listed = choices.at(path)
+    if not any(value == each and type(value) is type(each) for each in listed):
+        return False
     return not are_codes(listed) or not any(each in text.codes for each in listed for _, text in read)
 
 

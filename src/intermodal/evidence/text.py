@@ -7,6 +7,7 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cached_property
 
 from intermodal.evidence.dates import days_in, days_of
 from intermodal.media.invisible import visible
@@ -28,7 +29,7 @@ class ReadText:
     """Its words and numbers one after the other, what its numbers are worth, and its days. Places are lines, from 1."""
 
     def __init__(self, text: str) -> None:
-        self.codes = codes_in(text)
+        self._read = text
         text = _plain(text)
         self._text = text
         self._breaks = [place for place, letter in enumerate(text) if letter == "\n"]
@@ -37,6 +38,11 @@ class ReadText:
         self._ends = frozenset((*self._starts[1:], len(self._squeezed)))
         self._numbers = self._worth()
         self._days = days_in(text)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Looked for when first asked for, as few schemas have lists of codes."""
+        return codes_in(self._read)
 
     def _worth(self) -> dict[Decimal, int]:
         found: dict[Decimal, int] = {}

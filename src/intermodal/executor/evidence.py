@@ -161,7 +161,9 @@ async def _again(
     if left is not None and left * (1 - _REST) < first.seconds:
         return found, None, ", and there was no time to ask again"
     assert job.chat is not None
-    part = _part(schema, found, await offload(_long(found, sources), codes_of, sources))
+    part = _part(schema, found)
+    if part is not None and part.codes:
+        part = _among(part, await offload(_long(found, sources), codes_of, sources))
     call = _asking_for(job.chat, schema if part is None else part.output, asked)
     reason = f"{job.endpoint.id} gave values that stand in none of the files"
     await course.shop.emit(Retrying(step=job.step.id, reason=reason))
@@ -184,18 +186,19 @@ async def _again(
 
 
 class _Part(NamedTuple):
-    """A schema of some fields alone. ``numbers``: those that are asked for as they stand in the text."""
+    """A schema of some fields alone. ``numbers``: those that are asked for as they stand in the text; ``codes``: those
+    that are lists of codes."""
 
     output: JsonOutput
     numbers: frozenset[str]
+    codes: frozenset[str]
 
 
-def _part(schema: JsonOutput, found: Answered, codes: frozenset[str]) -> _Part | None:
+def _part(schema: JsonOutput, found: Answered) -> _Part | None:
     """A schema of those fields alone that have values which stand nowhere; None where it cannot be taken apart.
 
     A number is asked for in the letters of the text: JSON has no commas between thousands, and a small model that wants
-    to write "5,860.19" where a number must stand ends it after the five. Of a list of codes those are left that the
-    text has (``codes``).
+    to write "5,860.19" where a number must stand ends it after the five.
     """
     properties = schema.schema.get("properties")
     names = list(dict.fromkeys(steps(field)[0] for field in found.unverified if field))
@@ -203,7 +206,7 @@ def _part(schema: JsonOutput, found: Answered, codes: frozenset[str]) -> _Part |
         return None
     if any(name not in properties for name in names):
         return None
-    fields = {name: _among(properties[name], codes) for name in names}
+    fields = {name: properties[name] for name in names}
     numbers = {name for name, each in fields.items() if isinstance(each, dict) and each.get("type") in _NUMBERS}
     for name in numbers:
         said = fields[name].get("description", "")
@@ -212,16 +215,22 @@ def _part(schema: JsonOutput, found: Answered, codes: frozenset[str]) -> _Part |
         name: schema.schema[name] for name in ("type", "$defs", "definitions") if name in schema.schema
     }
     output = JsonOutput(schema={**kept, "properties": fields, "required": names}, name=schema.name)
-    return _Part(output, frozenset(numbers))
+    return _Part(output, frozenset(numbers), frozenset(name for name in names if _lists_codes(fields[name])))
 
 
-def _among(field: Any, codes: frozenset[str]) -> Any:
-    """A field of a list of codes, with those alone that stand in the text; any other as it is."""
+def _lists_codes(field: Any) -> bool:
     listed = field.get("enum") if isinstance(field, dict) else None
-    if not isinstance(listed, list) or not are_codes(listed):
-        return field
-    left = [each for each in listed if each in codes]
-    return {**field, "enum": left} if left else field
+    return isinstance(listed, list) and are_codes(listed)
+
+
+def _among(part: _Part, there: frozenset[str]) -> _Part:
+    """The part, of whose lists of codes those are left that stand in the text; all of a list where none does."""
+    fields = dict(part.output.schema["properties"])
+    for name in part.codes:
+        listed = fields[name]["enum"]
+        fields[name] = {**fields[name], "enum": [each for each in listed if each in there] or listed}
+    output = msgspec.structs.replace(part.output, schema={**part.output.schema, "properties": fields})
+    return part._replace(output=output)
 
 
 _PLAIN = {"properties", "required", "type", "$defs", "definitions", "title", "description", "additionalProperties"}

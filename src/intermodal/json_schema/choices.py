@@ -18,14 +18,6 @@ class Choices:
         self._root = schema
         self._left = _STEPS
 
-    def has(self, path: tuple[str | int, ...], value: Any) -> bool:
-        """Whether the schema lists this value for the place that ``path`` names.
-
-        >>> Choices({"properties": {"paid": {"enum": ["card", "cash"]}}}).has(("paid",), "card")
-        True
-        """
-        return any(value == each and type(value) is type(each) for each in self.at(path))
-
     def at(self, path: tuple[str | int, ...]) -> tuple[Any, ...]:
         """The values that the schema lists for the place that ``path`` names.
 
