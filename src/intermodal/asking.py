@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
@@ -245,8 +245,7 @@ def make_request(
         raise UsageError(what, todo='write make_request("question", file, …)')
     unknown = sorted(set(options) - _POLICY - _SAMPLING)
     if unknown:
-        near = get_close_matches(unknown[0], _POLICY | _SAMPLING, 1, 0.6)
-        todo = f"did you mean {near[0]}?" if near else f"options are {', '.join(sorted(_POLICY | _SAMPLING))}"
+        todo = nearest(unknown[0], _POLICY | _SAMPLING, f"options are {', '.join(sorted(_POLICY | _SAMPLING))}")
         raise UsageError(f"no option named {', '.join(unknown)}", todo=todo)
     parts: list[Part] = [Text(text=prompt)] if prompt.strip() else []
     parts += [as_part(file) for file in files]
@@ -382,6 +381,16 @@ def _check_picture(output: ImageOutput) -> None:
         raise UsageError(f"{output.steps} steps cannot be asked for", todo="ask for 1 to 1000")
 
 
+def nearest(word: str, known: Collection[str], otherwise: str) -> str:
+    """What to do about a word that is not known: take the nearest that is, ``otherwise`` where none is near.
+
+    >>> nearest("tonee", ("words", "tone"), "aspects are words, tone"), nearest("x", ("tone",), "give tone")
+    ('did you mean tone?', 'give tone')
+    """
+    near = get_close_matches(word, known, 1, 0.6)
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
 def checked_region(word: object) -> str:
     """The code of a region. Raises UsageError for what is none."""
     if not (isinstance(word, str) and re.fullmatch(REGION, word)):
@@ -423,14 +432,8 @@ def _misfit(given: Mapping[str, Any], said: str) -> UsageError:
     words = _words_of(get_type_hints(Options)[name])
     values = given[name] if isinstance(given[name], list | tuple) else (given[name],)
     wrong = next((value for value in values if words and value not in words), given[name])
-    near = get_close_matches(str(wrong), words, 1, 0.6)
-    todo = (
-        f"did you mean {near[0]}?"
-        if near
-        else f"give {', '.join(words)}"
-        if words
-        else expected.lower().replace("null", "None")
-    )
+    takes = f"give {', '.join(words)}" if words else expected.lower().replace("null", "None")
+    todo = nearest(str(wrong), words, takes)
     return UsageError(f"{name}={wrong!r} is not a value of this option", todo=todo)
 
 

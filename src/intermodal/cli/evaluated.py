@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from intermodal.plans.table import aligned
 
 if TYPE_CHECKING:
     from intermodal.reports.tally import Report, RouteReport
@@ -29,14 +30,6 @@ def _routes(report: Report) -> str:
         for row in report.routes
     ]  # fmt: skip
     return "\n".join([*who, "", *aligned(head, rows)])
-
-
-def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table, columns aligned."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
-    ]
 
 
 def interval(low: float, high: float) -> str:

@@ -60,7 +60,9 @@ def aged(days: int) -> str:
     >>> aged(1), aged(103)
     ('1 day old', '103 days old')
     """
-    return f"{days} day{'' if days == 1 else 's'} old"
+    from intermodal.media.converted import counted
+
+    return f"{counted(days, 'day')} old"
 
 
 def ages(header: Header, today: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -356,10 +355,11 @@ def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _aspects(words: tuple[str, ...]) -> tuple[str, ...]:
+    from intermodal.asking import nearest
+
     for word in words:
         if word not in ASPECTS:
-            near = get_close_matches(word, ASPECTS, 1, 0.6)
-            todo = f"did you mean {near[0]}?" if near else f"aspects are {', '.join(ASPECTS)}"
+            todo = nearest(word, ASPECTS, f"aspects are {', '.join(ASPECTS)}")
             raise UsageError(f"no aspect named {word!r}", where="--keep", todo=todo)
     return words
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from intermodal.plans.numbers import held, size
+from intermodal.plans.table import aligned
 
 if TYPE_CHECKING:
     from intermodal.quantity import Quantity
@@ -15,10 +16,8 @@ if TYPE_CHECKING:
 
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their heads, columns aligned; the last column may be as long as it likes."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    for row in (head, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        click.echo("  ".join(cells).rstrip())
+    for line in aligned(head, rows):
+        click.echo(line)
 
 
 def memory(need: Quantity) -> str:

@@ -37,6 +37,7 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
     of long ago are kept as sums by day: `intermodal serve` sees to that, and --prune does it now.
     """
     from intermodal.client import AsyncClient
+    from intermodal.media.converted import counted
 
     client = AsyncClient()
     store, gone = client.store, None
@@ -58,8 +59,8 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
         return
     if gone is not None:
         click.echo(
-            f"deleted {_many(gone.attempts, 'attempt')} and {_many(gone.runs, 'run')} that are in the sums now,"
-            f" {_many(gone.transforms, 'conversion')}\n",
+            f"deleted {counted(gone.attempts, 'attempt')} and {counted(gone.runs, 'run')} that are in the sums now,"
+            f" {counted(gone.transforms, 'conversion')}\n",
             err=True,
         )
     if not summary.attempts:
@@ -95,6 +96,7 @@ def _prune(client: AsyncClient) -> Pruned:
 
 def _show(summary: Summary) -> None:
     from intermodal.cli.table import count, echo_table, money
+    from intermodal.media.converted import counted
 
     echo_table(
         ("endpoint", "attempts", "failed", "tokens in", "tokens out", "cost", "seconds"),
@@ -105,12 +107,13 @@ def _show(summary: Summary) -> None:
         ],
     )  # fmt: skip
     click.echo(
-        f"\n{_many(summary.runs, 'run')}{_apart(summary)}, {_many(summary.attempts, 'attempt')} ({summary.open} open), "
-        f"{money(summary.cost)} in all; "
-        f"plans use statistics of epoch {summary.epoch}"
+        f"\n{counted(summary.runs, 'run')}{_apart(summary)}, {counted(summary.attempts, 'attempt')} "
+        f"({summary.open} open), {money(summary.cost)} in all; plans use statistics of epoch {summary.epoch}"
     )
     if summary.added_up:
-        click.echo(f"{_many(summary.added_up, 'attempt')} of long ago are in these sums and no longer kept one by one")
+        click.echo(
+            f"{counted(summary.added_up, 'attempt')} of long ago are in these sums and no longer kept one by one"
+        )
     if summary.beside:
         click.echo("\nestimate -> what came back")
         titles = ("endpoint", "runs", "tokens in", "tokens out", "cost", "plans correct what goes in by")
@@ -151,10 +154,6 @@ def _graded(grade: Grade) -> tuple[str, ...]:
         count(grade.count), f"{grade.median:.2f}", f"{grade.p90:.2f}",
         "-" if grade.inside is None else f"{100 * grade.inside:.0f} %",
     )  # fmt: skip
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
 def _show_attempts(attempts: tuple[Attempt, ...]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from intermodal.estimates.monthly import MonthlyCost, PlanBill
 from intermodal.plans.numbers import plain_seconds
+from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity, total
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
@@ -15,20 +16,13 @@ NO_PLAN = "no plan"
 
 def text(made: MonthlyCost) -> str:
     """Bills by kind of part, then by step, then what each plan takes and loses."""
-    lines = [headline(made), "", *_aligned(*by_modality(made))]
+    lines = [headline(made), "", *aligned(*by_modality(made))]
     steps = by_step(made)
     if steps[1]:
-        lines += ["", "by step", *_aligned(*steps)]
-    lines += ["", "what it takes", *_aligned(*taken(made))]
+        lines += ["", "by step", *aligned(*steps)]
+    lines += ["", "what it takes", *aligned(*taken(made))]
     lines += ["", *sentences(made)]
     return "\n".join(lines).rstrip()
-
-
-def _aligned(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *rows)
-    ]
 
 
 def headline(made: MonthlyCost) -> str:
