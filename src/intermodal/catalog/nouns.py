@@ -140,6 +140,18 @@ class Price(Value):
     evidence: Evidence = Evidence(level="declared")
     above: tuple[tuple[int, Price], ...] = ()
 
+    @property
+    def of_audio(self) -> float | None:
+        """Per million tokens of sound that goes in: its own price, else that of text; None where nobody states it."""
+        if "audio" in self.unpriced:
+            return None
+        return self.input_mtok if self.input_audio_mtok is None else self.input_audio_mtok
+
+    @property
+    def by_length(self) -> bool:
+        """Whether sound is billed by its length, in the place of its tokens."""
+        return self.second is not None and self.input_audio_mtok is None
+
     def of_request(self, tokens: float) -> Price:
         """The price of a request of so many input tokens."""
         found = self
@@ -450,8 +462,7 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
     @cached_property
     def whole(self) -> Catalog:
         """With what is beyond among the endpoints."""
-        every = tuple({endpoint.id: endpoint for endpoint in (*self.beyond, *self.endpoints)}.values())
-        return replace(self, endpoints=every, beyond=()) if self.beyond else self
+        return self.among(tuple({each.id: each for each in (*self.beyond, *self.endpoints)}.values()))
 
     @cached_property
     def counting(self) -> Families:

@@ -172,13 +172,12 @@ def priced_by(price: Price, *, batch: bool = False) -> Priced:
 def _rates(price: Price) -> dict[str, _Rate]:
     text, out, million = price.input_mtok, price.output_mtok, 1e6
     image = _or(price.input_image_mtok, text)
-    audio = None if "audio" in price.unpriced else _or(price.input_audio_mtok, text)
     speech = _or(price.output_audio_mtok, out)
     return {
         "input_tokens": _Rate(text, million, "text"),
         "input_image_tokens": _Rate(image, million, "pictures", "input_tokens"),
         "input_video_tokens": _Rate(image, million, "video", "input_tokens"),
-        "input_audio_tokens": _Rate(audio, million, "sound", "input_tokens"),
+        "input_audio_tokens": _Rate(price.of_audio, million, "sound", "input_tokens"),
         "cache_read_tokens": _Rate(None, million, "cached text", "input_tokens"),
         "cache_image_read_tokens": _Rate(None, million, "cached pictures"),
         "output_tokens": _Rate(out, million, "output"),

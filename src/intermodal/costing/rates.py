@@ -224,11 +224,7 @@ def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
 
     text = per(price.input_mtok, 1e6)
     image = text if price.input_image_mtok is None else price.input_image_mtok / 1e6
-    audio = text if price.input_audio_mtok is None else price.input_audio_mtok / 1e6
-    if "audio" in price.unpriced:
-        audio = nothing
-    elif price.second is not None and price.input_audio_mtok is None and price.input_mtok is not None:
-        audio = 0.0  # billed by its length instead
+    audio = 0.0 if price.by_length and price.of_audio is not None else per(price.of_audio, 1e6)
     out = per(price.output_mtok, 1e6)
     speech = out if price.output_audio_mtok is None else price.output_audio_mtok / 1e6
     drawn = out if price.output_image_mtok is None else price.output_image_mtok / 1e6

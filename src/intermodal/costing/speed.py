@@ -13,8 +13,8 @@ def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: f
 
 
 def hear_seconds(rates: Rates, level: Level, seconds: float, film: float = 0.0) -> float:
-    """Hearing so many seconds of recordings, and of the sound of a ``film``."""
-    return rates.overhead[level] + seconds * rates.hear[level] + film * rates.hear_film[level]
+    """Hearing so many seconds of sound, ``film`` of them of films."""
+    return rates.overhead[level] + (seconds - film) * rates.hear[level] + film * rates.hear_film[level]
 
 
 def speak_seconds(rates: Rates, level: Level, chars: float) -> float:

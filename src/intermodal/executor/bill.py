@@ -81,7 +81,6 @@ def _with_steps(price: Price, work: Work, *, chats: bool) -> dict[str, prices.Ra
 
 def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
     """``chats``: sound goes in beside text, whose tokens are billed beside its seconds; an ear's are not."""
-    by_length = price.second is not None and price.input_audio_mtok is None
     if work.audio_seconds and price.second is not None and not (chats and price.input_mtok is not None):
         return {"audio_hours": price.second * 3600}
     if (work.pages or work.megapixels) and price.page is not None:
@@ -89,13 +88,12 @@ def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
     if work.characters and price.input_mchar is not None:
         return {"input_mchars": price.input_mchar}
     text, out = price.input_mtok, price.output_mtok
-    as_text = None if by_length or "audio" in price.unpriced else text
     stated = {
         "input_mtok": text,
         "output_mtok": out,
         "input_image_mtok": price.input_image_mtok,
-        "input_audio_mtok": as_text if price.input_audio_mtok is None else price.input_audio_mtok,
-        "audio_hours": price.second * 3600 if by_length and price.second is not None else None,
+        "input_audio_mtok": None if price.by_length else price.of_audio,
+        "audio_hours": price.second * 3600 if price.by_length and price.second is not None else None,
         "output_audio_mtok": out if price.output_audio_mtok is None else price.output_audio_mtok,
         "output_image_mtok": price.output_image_mtok,
     }

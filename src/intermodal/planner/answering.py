@@ -100,7 +100,7 @@ def last_call(
     if case.job == "transcribe":
         sound = needs.sound[level]
         of_film = any(bundle.kind == "video" for bundle in case.bundles)
-        time = hear_seconds(rates, level, *((0.0, sound) if of_film else (sound, 0.0)))
+        time = hear_seconds(rates, level, sound, sound if of_film else 0.0)
         if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
             heard = as_heard(rates, needs.audio)[level]
             return token_price(rates, 0.0, 0.0, heard, out), time

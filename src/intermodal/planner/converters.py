@@ -139,7 +139,7 @@ def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> 
         money = sum(hearing_price(rates, each) for each in work.lengths)
         if money == math.inf and rates.audio < math.inf:
             money = sound_tokens(case.book_of(endpoint).audio, seconds).mid * rates.audio
-        time = hear_seconds(rates, MID, seconds - work.film, work.film)
+        time = hear_seconds(rates, MID, seconds, work.film)
     elif job == "describe":
         rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
         seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())

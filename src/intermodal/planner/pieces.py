@@ -87,6 +87,7 @@ def hear(case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1)
     """Speech to text."""
     tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
     length, made = levels(part.seconds), levels(tokens)
+    film = length if part.kind == "video" else ZEROS
     if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
         sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
         cost = at_each(lambda level: token_price(rates, 0.0, 0.0, sound[level], made[level]))
@@ -99,14 +100,10 @@ def hear(case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1)
         Piece(
             op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s", tokens=tokens, cost=cost, of=of,
             params=(("language", language),) if language else (),
-            seconds=at_each(lambda level: _hear_seconds(rates, level, part, length[level])),
+            seconds=at_each(lambda level: hear_seconds(rates, level, length[level], film[level])),
         ),
         part,
     )  # fmt: skip
-
-
-def _hear_seconds(rates: Rates, level: Level, part: PartFacts, seconds: float) -> float:
-    return hear_seconds(rates, level, *((0.0, seconds) if part.kind == "video" else (seconds, 0.0)))
 
 
 def read(case: Case, part: PartFacts, reader: Endpoint, rates: Rates) -> Piece:

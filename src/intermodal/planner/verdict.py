@@ -216,18 +216,16 @@ def _keeping_ways(case: Case, group: Group, chosen: Route, found: Found) -> tupl
 def _priced(case: Case, group: Group, assignment: Assignment, floor: int) -> Iterator[tuple[Rank, Other]]:
     """Endpoints of a class with what this would cost there, and what keeps it out."""
     needs = demand(case, group, assignment)
+    weak, way = tier_of(case, group, needs) < DEFAULT_FLOOR, summary(case, assignment)
+    first = rules.of_endpoint(group, case.job, case)
+    others = rules.of_endpoint(group, case.job, case, consented=True) or _of_ways(case, group, assignment)
     for endpoint in members(case, group, case.job, None) or group.members:
         rates = case.rates(endpoint)
         numbers = price(case, endpoint, group.remote, rates, needs)
-        first = rules.of_endpoint(group, case.job, case)
-        more = rules.of_endpoint(group, case.job, case, consented=True) or _of_ways(case, group, assignment)
-        more = more or rules.of_route(priced(case, endpoint, group, rates, needs, numbers, floor), case)
+        more = others or rules.of_route(priced(case, endpoint, group, rates, needs, numbers, floor), case)
         rule, _ = first or more or ("", "")
         _, words = more or first or ("", "")  # where consent alone would not do, what else keeps it out
-        kept_out = Other(
-            endpoint=endpoint.id, summary=summary(case, assignment), cost=_usd(numbers.cost), kept_out=words
-        )
-        weak = tier_of(case, group, needs) < DEFAULT_FLOOR
+        kept_out = Other(endpoint=endpoint.id, summary=way, cost=_usd(numbers.cost), kept_out=words)
         yield (-rules.order(rule) if rule else -math.inf, more is not None, weak, numbers.cost, endpoint.id), kept_out
 
 
