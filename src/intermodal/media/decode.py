@@ -10,7 +10,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal._process import Limits, Reply, Worker
-from intermodal.media.converted import Converted
+from intermodal.media.office.converted import Converted
 from intermodal.media.probed import Frame, Pcm, Picture, Probed
 
 __all__ = ["Frame", "MediaWorker", "Pcm", "Picture", "Probed"]

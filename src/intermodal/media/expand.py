@@ -12,7 +12,9 @@ import msgspec
 
 from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, Part, Text, Video
 from intermodal.errors import InputBroken, InputError, InputTooLarge, UsageError
-from intermodal.media.converted import (
+from intermodal.media.decode import MediaWorker
+from intermodal.media.fetch import Fetcher, Loaded
+from intermodal.media.office.converted import (
     CONVERTED,
     MAX_ATTACHED,
     MAX_ATTACHMENTS,
@@ -22,8 +24,6 @@ from intermodal.media.converted import (
     Held,
     counted,
 )
-from intermodal.media.decode import MediaWorker
-from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.sniff import NOT_UTF_8, sniff
 from intermodal.media.steps import MAX_FRAMES_IN_PLAN
 from intermodal.offload import HEAVY, is_long, offload

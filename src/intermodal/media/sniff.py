@@ -9,7 +9,7 @@ import shlex  # not where it is used: the worker recognises files when it can op
 from intermodal.content import Kind
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
 from intermodal.media import boxes
-from intermodal.media.converted import DOCX, EML, EXTRA_TODO, HTML, MSG, PPTX, XLSX
+from intermodal.media.office.converted import DOCX, EML, EXTRA_TODO, HTML, MSG, PPTX, XLSX
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, PDF, DOCX, "

@@ -15,7 +15,7 @@ import msgspec
 from intermodal import _process
 from intermodal.errors import InputUnsupported, NotInstalled
 from intermodal.media import fence
-from intermodal.media.converted import CONVERTED, DOCX, EML, EXTRA_TODO, HTML, MSG, PLAIN, PPTX, XLSX
+from intermodal.media.office.converted import CONVERTED, DOCX, EML, EXTRA_TODO, HTML, MSG, PLAIN, PPTX, XLSX
 from intermodal.media.probed import Probed
 from intermodal.media.sniff import sniff
 from intermodal.media.steps import PCM_BYTES_PER_SECOND, SCANNED_BELOW
@@ -24,7 +24,7 @@ _CONVERTING = 1 << 30  # bytes of address space a converter may use: element tre
 
 
 def _decoder(name: str) -> Any:
-    """``image``, ``audio``, ``video``, … imported when first needed and with files allowed for that moment."""
+    """``image``, ``audio``, ``office.word``, … imported when first needed and with files allowed for that moment."""
     with fence.importing():
         return importlib.import_module(f"intermodal.media.{name}")
 
@@ -77,13 +77,13 @@ def picture(data: bytes, name: str, max_side: int | None) -> dict[str, Any]:
 
 # Media type -> converter, and what has to be installed for it.
 _CONVERTERS = {
-    DOCX: ("word", ("mammoth", "markdownify", "bs4", "defusedxml", "charset_normalizer")),
-    PPTX: ("slides", ("pptx", "defusedxml", "charset_normalizer")),
-    XLSX: ("sheets", ("openpyxl", "defusedxml", "charset_normalizer")),
-    HTML: ("web", ("markdownify", "bs4", "charset_normalizer")),
-    EML: ("mail", ("markdownify", "bs4", "charset_normalizer")),
-    MSG: ("outlook", ("oxmsg", "markdownify", "bs4", "charset_normalizer")),
-    PLAIN: ("lettering", ("charset_normalizer",)),
+    DOCX: ("office.word", ("mammoth", "markdownify", "bs4", "defusedxml", "charset_normalizer")),
+    PPTX: ("office.slides", ("pptx", "defusedxml", "charset_normalizer")),
+    XLSX: ("office.sheets", ("openpyxl", "defusedxml", "charset_normalizer")),
+    HTML: ("office.web", ("markdownify", "bs4", "charset_normalizer")),
+    EML: ("office.mail", ("markdownify", "bs4", "charset_normalizer")),
+    MSG: ("office.outlook", ("oxmsg", "markdownify", "bs4", "charset_normalizer")),
+    PLAIN: ("office.lettering", ("charset_normalizer",)),
 }
 
 

@@ -17,9 +17,9 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
-from intermodal.media.converted import MAX_CELLS, MAX_CHARS, Converted, counted
-from intermodal.media.gallery import Gallery, Probe
-from intermodal.media.package import Package, chart_table, drawn_words, table, words
+from intermodal.media.office.converted import MAX_CELLS, MAX_CHARS, Converted, counted
+from intermodal.media.office.gallery import Gallery, Probe
+from intermodal.media.office.package import Package, chart_table, drawn_words, table, words
 
 _BIG = 1_000  # rows from which a table's size is said
 Row = list[str]

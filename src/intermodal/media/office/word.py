@@ -17,10 +17,10 @@ import mammoth
 import mammoth.images
 
 from intermodal.errors import InputBroken, InputEmpty
-from intermodal.media.converted import Converted, counted
-from intermodal.media.gallery import Gallery, Probe
-from intermodal.media.package import Package, Relation, chart_table, drawn_words, words
-from intermodal.media.web import markdown
+from intermodal.media.office.converted import Converted, counted
+from intermodal.media.office.gallery import Gallery, Probe
+from intermodal.media.office.package import Package, Relation, chart_table, drawn_words, words
+from intermodal.media.office.web import markdown
 
 _MAIN = "word/document.xml"
 _OPTIONS: dict[str, Any] = {"style_map": "comment-reference => sup", "include_embedded_style_map": False}

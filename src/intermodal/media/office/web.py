@@ -18,9 +18,9 @@ from bs4 import BeautifulSoup, Comment, Declaration, Doctype, ProcessingInstruct
 from markdownify import MarkdownConverter
 
 from intermodal.errors import InputEmpty
-from intermodal.media.converted import MAX_CHARS, Converted, counted
-from intermodal.media.gallery import Gallery, Probe
-from intermodal.media.lettering import decoded
+from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.gallery import Gallery, Probe
+from intermodal.media.office.lettering import decoded
 
 _DROPPED = ("script", "style", "template", "iframe", "object", "embed", "applet", "link", "meta", "base", "svg")
 _FORM: dict[str, Any] = {

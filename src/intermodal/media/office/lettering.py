@@ -11,7 +11,7 @@ import re
 import charset_normalizer
 
 from intermodal.errors import InputBroken
-from intermodal.media.converted import Converted
+from intermodal.media.office.converted import Converted
 
 _MARKS = (  # UTF-32's before UTF-16's, which begins alike
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from intermodal.errors import InputError
-from intermodal.media.converted import MAX_PICTURES, MIN_PICTURE_SIDE, Held, counted
+from intermodal.media.office.converted import MAX_PICTURES, MIN_PICTURE_SIDE, Held, counted
 from intermodal.media.probed import Probed
 
 Probe = Callable[[bytes], Probed]

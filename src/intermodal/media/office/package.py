@@ -18,8 +18,8 @@ import defusedxml.ElementTree
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputEncrypted, InputTooLarge
-from intermodal.media import lettering  # noqa: F401 - names in a ZIP, and markup, may need any codec
-from intermodal.media.converted import MAX_MEMBERS, MAX_PACKED, MAX_RATIO, RATIO_FROM, counted
+from intermodal.media.office import lettering  # noqa: F401 - names in a ZIP, and markup, may need any codec
+from intermodal.media.office.converted import MAX_MEMBERS, MAX_PACKED, MAX_RATIO, RATIO_FROM, counted
 
 _PROLOG = 65_536  # bytes in which the first element must come
 _TODO = "check that the file is complete and opens elsewhere"

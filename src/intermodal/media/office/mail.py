@@ -13,10 +13,10 @@ from email.message import EmailMessage
 from typing import Any
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
-from intermodal.media.converted import MAX_ATTACHED, MAX_ATTACHMENTS, MAX_CHARS, Converted, Held, counted
-from intermodal.media.gallery import Gallery, Probe
-from intermodal.media.lettering import decoded
-from intermodal.media.web import markdown
+from intermodal.media.office.converted import MAX_ATTACHED, MAX_ATTACHMENTS, MAX_CHARS, Converted, Held, counted
+from intermodal.media.office.gallery import Gallery, Probe
+from intermodal.media.office.lettering import decoded
+from intermodal.media.office.web import markdown
 
 HEADERS = ("From", "To", "Cc", "Reply-To", "Date", "Subject")
 _LOCKED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")
