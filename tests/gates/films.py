@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageDraw
 
@@ -151,6 +151,82 @@ def remuxed(source: Path, container: str, *, seconds: float = 0.0, streams: tupl
                     copy.stream = made[packet.stream.index]
                     writer.mux(copy)
     return out.getvalue()
+
+
+class Captions(NamedTuple):
+    """A track of subtitles: (from, until, words) of each line, in seconds, as its codec writes them."""
+
+    lines: Sequence[tuple[float, float, str]]
+    codec: str = "subrip"
+    language: str = "eng"
+    title: str = ""
+    flags: int = 0
+
+    def body(self, number: int, words: str) -> bytes:
+        if self.codec == "mov_text":
+            return struct.pack(">H", len(words.encode())) + words.encode()
+        return (f"{number},0,Default,,0,0,0,,{words}" if self.codec == "ass" else words).encode()
+
+
+def with_tracks(
+    source: bytes,
+    container: str,
+    *captions: Captions,
+    sounds: Sequence[tuple[str, bytes]] = (),
+    cover: bytes = b"",
+    chapters: bool = False,
+    data: bool = False,
+    form: str = "",
+) -> bytes:
+    """The packets of a film with tracks beside them: subtitles, further (language, recording) of the codec of its own
+    sound, a cover picture, titles of chapters, a track of data."""
+    import av
+    import av.stream
+
+    out = io.BytesIO()
+    readers = [av.open(io.BytesIO(source), format=form or None), *(av.open(io.BytesIO(each)) for _, each in sounds)]
+    with av.open(out, "w", format=container) as writer:
+        packets: list[tuple[float, Any]] = []
+        for place, reader in enumerate(readers):
+            copies = {}
+            for stream in reader.streams if not place else reader.streams.audio:
+                made = copies[stream.index] = writer.add_stream_from_template(stream)
+                if place:
+                    made.metadata["language"] = sounds[place - 1][0]
+            for packet in reader.demux([stream for stream in reader.streams if stream.index in copies]):
+                if packet.dts is not None:
+                    packets.append((float(packet.dts * packet.time_base), (packet, copies[packet.stream.index])))
+        for track in captions:
+            made = writer.add_mux_stream(track.codec)
+            made.time_base, made.disposition = Fraction(1, 1000), av.stream.Disposition(track.flags)
+            made.metadata.update({"language": track.language} | ({"title": track.title} if track.title else {}))
+            for number, (begins, ends, words) in enumerate(track.lines):
+                packets.append((begins, (_line(track.body(number, words), begins, ends), made)))
+        if data:
+            made = writer.add_data_stream("bin_data")
+            packets.append((0.1, (_line(b"\1\2\3", 0.1, 0.2), made)))
+        if cover:
+            writer.add_attachment("cover.jpg", "image/jpeg", cover)
+            writer.add_attachment("letters.ttf", "font/ttf", bytes(64))
+        if chapters:
+            named = [("Start", 0), ("End", 500)]
+            writer.set_chapters(
+                [{"id": number, "start": at, "end": at + 500, "time_base": Fraction(1, 1000),
+                  "metadata": {"title": title}} for number, (title, at) in enumerate(named)]
+            )  # fmt: skip
+        for _, (packet, made) in sorted(packets, key=lambda pair: pair[0]):
+            packet.stream = made
+            writer.mux(packet)
+    return out.getvalue()
+
+
+def _line(body: bytes, begins: float, ends: float) -> Any:
+    import av
+
+    packet = av.Packet(body)
+    packet.pts = packet.dts = round(begins * 1000)
+    packet.duration, packet.time_base = round((ends - begins) * 1000), Fraction(1, 1000)
+    return packet
 
 
 def repeated(count: int, *, fps: int, container: str = "mp4") -> bytes:

@@ -14,7 +14,9 @@ from typing import Any
 import av
 import av.error
 import av.stream
-import av.subtitles.stream  # PyAV imports it on the first container
+import av.subtitles.codeccontext  # the three of subtitles PyAV imports when it first meets one
+import av.subtitles.stream
+import av.subtitles.subtitle
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputUnsupported

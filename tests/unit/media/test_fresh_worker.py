@@ -189,3 +189,37 @@ def test_decoding_imports_nothing_once_files_cannot_be_opened(form: str, media: 
     )  # fmt: skip
     ran = subprocess.run([sys.executable, "-c", LATE, form], input=data, capture_output=True, check=True)
     assert ran.stdout.decode().split() == []
+
+
+LINES = ((0.2, 0.9, "Good morning."), (1.0, 1.8, "What does it cost?"))
+TRACKS: dict[str, tuple[str, dict[str, Any], tuple[films.Captions, ...]]] = {
+    "mp4-mov_text": ("mp4", {}, (films.Captions(LINES, "mov_text"),)),
+    "mov-mov_text": ("mov", {}, (films.Captions(LINES, "mov_text"), films.Captions(LINES, "mov_text", "ger"))),
+    "mkv-subrip": ("matroska", {}, (films.Captions(LINES),)),
+    "mkv-ass": ("matroska", {}, (films.Captions(LINES, "ass"),)),
+    "mkv-webvtt": ("matroska", {}, (films.Captions(LINES, "webvtt"),)),
+    "webm-webvtt": ("webm", {}, (films.Captions(LINES, "webvtt"),)),
+    "mkv-attachments": ("matroska", {"cover": b"\xff\xd8\xff"}, (films.Captions(LINES),)),
+    "mkv-chapters": ("matroska", {"chapters": True}, ()),
+    "mp4-chapters": ("mp4", {"chapters": True}, (films.Captions(LINES, "mov_text"),)),
+    "mp4-data": ("mp4", {"data": True}, ()),
+}  # fmt: skip
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", [*TRACKS, "mkv-sounds"])
+async def test_a_film_with_each_kind_of_track_is_the_first_a_worker_sees(form: str, media: Path) -> None:
+    container, beside, captions = TRACKS.get(form, ("matroska", {}, ()))
+    plain = films.film(
+        films.held((films.slide("One"), 1), (films.slide("Two", paper="yellow"), 1)),
+        container="webm" if container == "webm" else "mp4", sound=media / "jfk.wav",
+    )  # fmt: skip
+    if form == "mkv-sounds":
+        beside = {"sounds": (("ger", plain), ("fre", plain))}
+    data = films.with_tracks(plain, container, *captions, **beside)
+    async with MediaWorker() as worker:
+        found = await worker.probe(data, name=form)
+    assert (found.kind, found.width, found.channels) == ("video", films.SIZE[0], 1)
+    async with MediaWorker() as worker:
+        assert (await worker.pcm(data, name=form)).seconds == pytest.approx(11, abs=0.2)
+        assert len(await worker.frames(data, spread="scenes", most=4, name=form)) == 2
