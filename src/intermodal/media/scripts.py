@@ -10,6 +10,7 @@ names or catchwords has none of these, and is undecided.
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
 from collections import Counter, defaultdict
@@ -47,6 +48,7 @@ _STARTS: tuple[tuple[int, str], ...] = (
 )  # fmt: skip
 _FIRST = [start for start, _ in _STARTS]
 _CODES = f"utf-32-{sys.byteorder[0]}e"  # four bytes a letter, as this machine reads them
+codecs.lookup(_CODES)  # Python finds a codec at its first use, and a sealed worker can open no file
 _ASCII = (
     "english", "latin", "undecided", "accents", "accents further", "code", "capitals", "figures", "digits", "signs",
     "blanks", "base64", "hex",

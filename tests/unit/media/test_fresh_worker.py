@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from reportlab.pdfgen.canvas import Canvas
 from tests.gates import corpus, films
 
 from intermodal.media.decode import MediaWorker
@@ -140,6 +141,17 @@ async def test_mp3_cut_in_mid_frame_is_decoded(media: Path) -> None:
     async with MediaWorker() as worker:
         data = (media / "jfk.mp3").read_bytes()
         assert (await worker.pcm(data[1333:], name="cut.mp3")).seconds == pytest.approx(11, abs=0.3)
+
+
+@pytest.mark.anyio
+async def test_a_pdf_with_a_letter_beyond_ascii_is_the_first_a_worker_sees() -> None:
+    out = io.BytesIO()
+    canvas = Canvas(out, invariant=True)
+    canvas.drawString(60, 700, "\N{BULLET} the first of the points")
+    canvas.save()
+    async with MediaWorker() as worker:
+        [page] = (await worker.probe(out.getvalue(), name="list.pdf")).pages
+    assert dict(page.scripts)["typography"] == 1
 
 
 @pytest.mark.anyio
