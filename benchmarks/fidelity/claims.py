@@ -1,0 +1,73 @@
+"""What EXPLAIN claims of media, held against what arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import report
+
+from fidelity.checks import SHORT, Arrived, share
+from fidelity.ours import Row
+from fidelity.samples import Sample
+
+INTACT = 0.8  # share of a file's words that must arrive where words are said to be kept
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim about a file that can be tested: what is said, and whether it is so."""
+
+    name: str
+    aspect: str
+    true: bool
+
+
+def flagged(row: Row) -> bool:
+    """Whether plan or answer says that not all words arrive as they are."""
+    return bool(SHORT.search(row.told))
+
+
+def arrived(sample: Sample, row: Row) -> float:
+    """The share of the file's words that arrived."""
+    return share(sample.truth, row.text)
+
+
+def claims(sample: Sample, row: Row) -> list[Claim]:
+    """The testable ones of what the plan says to keep.
+
+    Words are kept where four of five arrive, or where anybody says that they may not; times where one stands in the
+    prompt; layout, figures and speakers where the checks of them hold, if there are any.
+    """
+    if row.error:
+        return []
+    found = []
+    if "words" in row.keeps and sample.truth:
+        found.append(Claim(sample.name, "words", arrived(sample, row) >= INTACT or flagged(row)))
+    for aspect in ("timing", "layout", "speakers"):
+        if aspect in row.keeps:
+            held = [check.holds(Arrived(row.text, row.told)) for check in sample.checks if check.aspect == aspect]
+            if held:
+                found.append(Claim(sample.name, aspect, 2 * sum(held) >= len(held)))
+    return found
+
+
+def claims_table(picked: Sequence[Sample], rows: Mapping[str, Row]) -> str:
+    """How many claims are true, and how many of the files that do not arrive whole are said not to."""
+    every = [claim for sample in picked for claim in claims(sample, rows[sample.name])]
+    lines = []
+    for aspect in dict.fromkeys(claim.aspect for claim in every):
+        some = [claim for claim in every if claim.aspect == aspect]
+        lines.append((aspect, str(len(some)), str(sum(claim.true for claim in some))))
+    told = [
+        (arrived(sample, rows[sample.name]), flagged(rows[sample.name]))
+        for sample in picked
+        if sample.truth and not rows[sample.name].error
+    ]
+    short = [said for part, said in told if part < INTACT]
+    whole = [said for part, said in told if part >= INTACT]
+    flags = (
+        f"Of {len(short)} files of which less than {INTACT:.0%} of the words arrive, {sum(short)} are flagged; "
+        f"of {len(whole)} others {sum(whole)} are."
+    )
+    return "\n\n".join(["## Claims", report.table(("EXPLAIN keeps", "claims", "true"), lines), flags])

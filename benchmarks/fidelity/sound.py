@@ -1,0 +1,172 @@
+"""Recordings: speech, two speakers on two channels, faint and noisy speech, times, and sound without a word."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy
+
+from fidelity import speech
+from fidelity.checks import apart, at, has, heard, order, read_or_told, share_of, silent
+from fidelity.samples import Chance, Made, recipe
+
+ASKED = "What is said?"
+
+
+@recipe("audio", "speech", "wav")
+def _speech(chance: Chance) -> Made:
+    lines = speech.sentences(chance, 4)
+    return Made(
+        lambda: speech.wav(speech.said(lines)[0]),
+        [heard(" ".join(lines), 0.15), order(*_parts(lines))],
+        " ".join(lines),
+        ASKED,
+    )
+
+
+def _parts(lines: list[str]) -> list[str]:
+    """Of each sentence who did it: three words that no other sentence begins with."""
+    return [" ".join(line.split()[:3]) for line in lines]
+
+
+@recipe("audio", "speech as MP3", "mp3")
+def _mp3(chance: Chance) -> Made:
+    lines = speech.sentences(chance, 4)
+    return Made(
+        lambda: speech.coded(speech.said(lines)[0], "mp3", "libmp3lame"),
+        [heard(" ".join(lines), 0.15)],
+        " ".join(lines),
+        ASKED,
+    )
+
+
+@recipe("audio", "voice message", "ogg")
+def _opus(chance: Chance) -> Made:
+    lines = speech.sentences(chance, 3)
+    return Made(
+        lambda: speech.coded(speech.said(lines)[0], "ogg", "libopus"),
+        [heard(" ".join(lines), 0.15)],
+        " ".join(lines),
+        ASKED,
+    )
+
+
+def _two(chance: Chance, *, overlap: bool) -> Made:
+    """Two people in turn, each on a channel; with overlap both at once."""
+    lines = speech.sentences(chance, 6)
+    mine, others = lines[::2], lines[1::2]
+
+    def make() -> bytes:
+        left, right, time = speech.quiet(0), speech.quiet(0), 0
+        for one, other in zip(mine, others, strict=True):
+            first, second = speech.spoken(one), speech.higher(speech.spoken(other))
+            start = time if overlap else time + len(first) + 6_000
+            left = numpy.concatenate((left, numpy.zeros(time - len(left)), first))
+            right = numpy.concatenate((right, numpy.zeros(start - len(right)), second))
+            time = max(len(left), len(right)) + 8_000
+        return speech.wav(left, right)
+
+    checks = [
+        *has(*_parts(lines)[:2]), read_or_told(" ".join(lines)), apart(_parts(mine)[0], _parts(others)[0]),
+        apart(_parts(mine)[2], _parts(others)[2]),
+    ]  # fmt: skip
+    return Made(make, checks, " ".join(lines), "Who says what?")
+
+
+@recipe("audio", "two channels", "wav")
+def _call(chance: Chance) -> Made:
+    return _two(chance, overlap=False)
+
+
+@recipe("audio", "two channels at once", "wav")
+def _at_once(chance: Chance) -> Made:
+    return _two(chance, overlap=True)
+
+
+@recipe("audio", "faint", "wav")
+def _faint(chance: Chance) -> Made:
+    """Speech that is hardly more than the last bits of its samples."""
+    lines = speech.sentences(chance, 4)
+    return Made(
+        lambda: speech.wav(speech.said(lines)[0] * 0.002),
+        [heard(" ".join(lines), 0.2), read_or_told(" ".join(lines))],
+        " ".join(lines),
+        ASKED,
+    )
+
+
+@recipe("audio", "noisy", "wav")
+def _noisy(chance: Chance) -> Made:
+    lines = speech.sentences(chance, 4)
+
+    def make() -> bytes:
+        sound = speech.said(lines)[0]
+        return speech.wav(sound * 0.5 + speech.hiss(len(sound) / speech.RATE, 0.012, 5)[: len(sound)])
+
+    return Made(make, [heard(" ".join(lines), 0.25)], " ".join(lines), ASKED)
+
+
+@recipe("audio", "music under speech", "wav")
+def _over_music(chance: Chance) -> Made:
+    lines, seed = speech.sentences(chance, 4), chance.number(1, 99)
+
+    def make() -> bytes:
+        sound = speech.said(lines)[0]
+        return speech.wav(sound * 0.7 + speech.tune(len(sound) / speech.RATE + 1, 0.05, seed)[: len(sound)])
+
+    return Made(make, [heard(" ".join(lines), 0.2)], " ".join(lines), ASKED)
+
+
+@recipe("audio", "times kept", "wav")
+def _times(chance: Chance) -> Made:
+    """Sentences with long pauses between them; when each is said is asked for."""
+    lines = speech.sentences(chance, 4)
+    starts = (2.0, 12.0, 26.0, 37.0)
+
+    def make() -> bytes:
+        return speech.wav(speech.placed(lines, starts, 45.0))
+
+    checks = [at(part, start, 1.6) for part, start in zip(_parts(lines), starts, strict=True)]
+    return Made(make, [*checks, share_of(" ".join(lines), 0.85)], " ".join(lines), "When is it said?", ("timing",))
+
+
+@recipe("audio", "long", "mp3")
+def _long(chance: Chance) -> Made:
+    lines = speech.sentences(chance, 30)
+    text = " ".join(lines)
+    return Made(
+        lambda: speech.coded(speech.said(lines, 0.4)[0], "mp3", "libmp3lame"),
+        [heard(text, 0.15), order(*_parts(lines)[:5])], text, ASKED,
+    )  # fmt: skip
+
+
+@recipe("audio", "header promises too much", "wav")
+def _cut(chance: Chance) -> Made:
+    """A recording that ended before its header was set right: two gigabytes are promised."""
+    lines = speech.sentences(chance, 3)
+
+    def make() -> bytes:
+        data = bytearray(speech.wav(speech.said(lines)[0]))
+        data[4:8] = struct.pack("<I", 0x7FFFFFF0)
+        data[40:44] = struct.pack("<I", 0x7FFFFF00)
+        return bytes(data)
+
+    return Made(make, [heard(" ".join(lines), 0.15)], " ".join(lines), ASKED)
+
+
+@recipe("audio", "silence", "wav")
+def _silence(chance: Chance) -> Made:
+    seconds = chance.number(8, 20)
+    return Made(lambda: speech.wav(speech.quiet(seconds)), [silent()], "", ASKED)
+
+
+@recipe("audio", "hiss", "wav")
+def _hiss(chance: Chance) -> Made:
+    seed = chance.number(1, 99)
+    return Made(lambda: speech.wav(speech.hiss(15, 0.05, seed)), [silent()], "", ASKED)
+
+
+@recipe("audio", "music", "wav")
+def _music(chance: Chance) -> Made:
+    seed = chance.number(1, 99)
+    return Made(lambda: speech.wav(speech.tune(20, 0.3, seed)), [silent()], "", ASKED)
