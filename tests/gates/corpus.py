@@ -128,6 +128,19 @@ def pdf_with_content(content: bytes, *, filters: bytes = b"", page: bytes = b"")
     return pdf([CATALOGUE, b"<</Type/Pages/Kids[3 0 R]/Count 1>>", body, stream])
 
 
+def pdf_with_words(stroke: bytes, count: int, *, in_form: bool = False) -> bytes:
+    """A page with a sentence and ``count`` strokes, each with four numbers of its own; in a form drawn on it."""
+    font = b"/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>%s>>"
+    strokes = b"".join(stroke % (at % 99, at * 7 % 97, at * 31 % 99, at * 13 % 89) for at in range(count))
+    words = b" S BT/F 9 Tf(words beside many strokes)Tj ET"
+    if not in_form:
+        return pdf_with_content(strokes + words, page=font % b"")
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Contents 4 0 R%s>>" % (font % b"/XObject<</X 5 0 R>>")
+    form = b"<</Type/XObject/Subtype/Form/BBox[0 0 99 99]/Length %d>>stream\n%s\nendstream" % (len(strokes), strokes)
+    drawn = b"<</Length %d>>stream\n/X Do%s\nendstream" % (len(words) + 5, words)
+    return pdf([CATALOGUE, b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page, drawn, form])
+
+
 def pdf_double_deflated(size: int) -> bytes:
     """Page content of ``size`` blanks, deflated twice: 50 MB become a few hundred bytes."""
     machine, blanks, made = zlib.compressobj(9), b" " * (1 << 20), []

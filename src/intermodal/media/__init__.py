@@ -10,6 +10,7 @@ decode.py    the parent's side of the worker: ``MediaWorker``
 worker.py    the fenced child; in it decode: image.py, animation.py, document.py, audio.py, video.py (what a film is),
              moments.py (its frames), still.py (one of them); container.py alone opens a file with FFmpeg
 office/      what is taken apart into Markdown: documents, pages, mails (in the worker too)
+pdf/         what a PDF says: layout, Markdown, what lies over its pages
 scenes.py    which moments of something that moves are worth a picture            pure
 steps.py     constants the planner may read
 """

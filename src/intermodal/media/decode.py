@@ -62,9 +62,18 @@ class MediaWorker:
     async def page_text(
         self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]:
-        """The text layer of the given pages (1-based), in that order."""
-        arguments = {"data": data, "pages": list(pages)}
+        """The words of the given pages (1-based) as Markdown, in that order.
+
+        A file that brings the layout to its end is read once more without it.
+        """
+        arguments: dict[str, Any] = {"data": data, "pages": list(pages)}
         seconds = 30 + 0.5 * len(pages)
+        try:
+            return tuple(await self._call("page_text", arguments, name=name, seconds=seconds, progress=progress))
+        except errors.InputError:
+            if self._worker.alive:  # it answered
+                raise
+        arguments["plain"] = True
         return tuple(await self._call("page_text", arguments, name=name, seconds=seconds, progress=progress))
 
     async def page_pictures(

@@ -21,6 +21,7 @@ import pypdfium2.raw as raw
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media import fence, letters
 from intermodal.media.invisible import visible
+from intermodal.media.pdf.annotations import Over, attached, over, told
 from intermodal.media.probed import Probed
 from intermodal.media.scripts import scripts
 from intermodal.media.steps import (
@@ -52,6 +53,8 @@ _LOGO = 0.02  # share of the page under pictures, below which they are a logo be
 _NO_TEXT = 2  # bytes: the end of a text of no characters
 _TODO = "check that the file is complete and opens elsewhere"
 
+_KEPT = 0.85  # share of a page's letters that laying it out has to keep
+_NO_LETTER = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W_]{2,40}")
 _HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a line
 
@@ -64,7 +67,10 @@ def probe(data: bytes, media_type: str) -> Probed:
     """
     with fence.room(3 * len(data) + (160 << 20)), _opened(data) as document:
         count = len(document)
-        return Probed(pages=tuple(_page_facts(document, number) for number in range(1, count + 1)))
+        return Probed(
+            pages=tuple(_page_facts(document, number) for number in range(1, count + 1)),
+            notes=attached(document),
+        )
 
 
 def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> Probed:
@@ -103,16 +109,52 @@ def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> 
     return msgspec.structs.replace(probed, pages=pages)
 
 
-def text(data: bytes, pages: list[int], report: Report) -> list[str]:
-    """The text layer of each page, in the order asked."""
-    found = []
-    with fence.room(3 * len(data) + (256 << 20)), _opened(data) as document:
-        for done, number in enumerate(_existing(document, pages)):
-            with _page(document, number) as page:
-                found.append(_text(page))
-            if done % 20 == 19:
-                report((done + 1) / len(pages), "")
+def text(data: bytes, pages: list[int], report: Report, *, plain: bool = False) -> list[str]:
+    """The words of each page, in the order asked, as Markdown, with the links, values and remarks that lie over it.
+
+    Where the layout (``media/pdf/layout.py``) is not installed, cannot read a page or loses words of it, and where
+    ``plain``, the words come as the file draws them.
+    """
+    from intermodal.media.pdf import layout  # the worker has imported it, with files allowed
+
+    laid_out = not plain and layout.installed()
+    found: list[str] = []
+    with fence.room(3 * len(data) + (512 << 20)), _opened(data) as document:
+        numbers = _existing(document, pages)
+        form = _form(document)
+        for start in range(0, len(numbers), layout.AT_ONCE):
+            words: list[str] = []
+            above: list[Over | None] = []
+            light: list[int] = []
+            for number in numbers[start : start + layout.AT_ONCE]:
+                with _page(document, number) as page:
+                    words.append(_text(page))
+                    above.append(over(page, form))
+                    if laid_out and words[-1].strip() and layout.is_light(page):
+                        light.append(number)
+            laid = layout.pages(data, light) if light else {}
+            for place, number in enumerate(numbers[start : start + layout.AT_ONCE]):
+                settled = _settled(words[place], visible(laid.get(number, "")))
+                lies = above[place]
+                found.append(settled if lies is None else told(settled, lies))
+            report(len(found) / len(numbers), "")
     return found
+
+
+def _settled(plain: str, laid: str) -> str:
+    """The page as it was laid out, unless words of it got lost on the way."""
+    return laid if len(_NO_LETTER.sub("", laid)) >= _KEPT * len(_NO_LETTER.sub("", plain)) else plain
+
+
+def _form(document: pypdfium2.PdfDocument) -> Any:
+    """The raw handle of the document's form, None where it has none. To be asked before a page is loaded."""
+    if document.get_formtype() == raw.FORMTYPE_NONE:
+        return None
+    try:
+        document.init_forms()
+    except pypdfium2.PdfiumError:
+        return None
+    return None if document.formenv is None else document.formenv.raw
 
 
 def pictures(data: bytes, pages: list[int], dpi: float, encode: Encode[T], report: Report) -> list[T]:

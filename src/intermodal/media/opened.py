@@ -198,6 +198,7 @@ async def _probed(index: int, part: MediaPart, loaded: Loaded, worker: MediaWork
     told = {name: getattr(seen, name) for name in seen.__struct_fields__}
     if not seen.kind:  # what the first bytes say holds
         del told["kind"], told["media_type"]
+    told["notes"] = (*common.notes, *seen.notes)
     return msgspec.structs.replace(common, **told)
 
 

@@ -12,7 +12,8 @@ from intermodal.quantity import Quantity
 class Probed(Value):
     """The fields of ``PartFacts`` that need decoding. Those of other kinds keep their defaults.
 
-    ``kind`` and ``media_type`` are set where looking inside tells more than the first bytes did, else "".
+    ``kind`` and ``media_type`` are set where looking inside tells more than the first bytes did, else "". ``notes`` say
+    what is not taken along.
     """
 
     kind: Kind | Literal[""] = ""
@@ -28,6 +29,7 @@ class Probed(Value):
     fps: float = 0.0
     cuts: tuple[float, ...] = ()
     pages: tuple[PageFacts, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Picture(Value):

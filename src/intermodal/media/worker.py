@@ -20,6 +20,7 @@ from intermodal.media.probed import Probed
 from intermodal.media.sniff import sniff
 from intermodal.media.steps import PCM_BYTES_PER_SECOND, SCANNED_BELOW
 
+_NOT_LAID_OUT = f"tables, columns and headings of its text stay as the file draws them ({EXTRA_TODO} lays them out)"
 _CONVERTING = 1 << 30  # bytes of address space a converter may use: element trees are many times their markup
 
 
@@ -40,8 +41,15 @@ def probe(data: bytes, name: str) -> dict[str, Any]:
         probed = _decoder(kind).probe(data, media_type)
     if kind == "document" and any(page.chars < SCANNED_BELOW and not page.layer_only for page in probed.pages):
         probed = _decoder("document").sampled(data, probed, _decoder("image").text_density)
+    if kind == "document" and any(page.chars for page in probed.pages) and not _installed("liteparse"):
+        probed = msgspec.structs.replace(probed, notes=(*probed.notes, _NOT_LAID_OUT))
     found: dict[str, Any] = msgspec.to_builtins(probed)
     return found
+
+
+def _installed(package: str) -> bool:
+    with fence.importing():
+        return importlib.util.find_spec(package) is not None
 
 
 def pcm(data: bytes, name: str) -> dict[str, Any]:
@@ -59,8 +67,9 @@ def frames(data: bytes, name: str, spread: str, most: int, max_side: int | None)
     return made
 
 
-def page_text(data: bytes, pages: list[int]) -> list[str]:
-    found: list[str] = _decoder("document").text(data, pages, _process.report)
+def page_text(data: bytes, pages: list[int], plain: bool = False) -> list[str]:
+    _decoder("pdf.layout")
+    found: list[str] = _decoder("document").text(data, pages, _process.report, plain=plain)
     return found
 
 
@@ -90,9 +99,7 @@ _CONVERTERS = {
 def convert(data: bytes, name: str, media_type: str) -> dict[str, Any]:
     """A document, a page or a mail taken apart, as ``Converted`` in builtins."""
     module, needed = _CONVERTERS[media_type]
-    with fence.importing():
-        missing = any(importlib.util.find_spec(package) is None for package in needed)
-    if missing:
+    if not all(map(_installed, needed)):
         raise NotInstalled("what converts it is not installed", where=name, todo=f"run: {EXTRA_TODO}")
     converter, image = _decoder(module), _decoder("image")
 

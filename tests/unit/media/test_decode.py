@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,8 @@ async def test_pages_of_a_report_are_known_by_size_words_and_figures(worker: Med
     assert [page.number for page in pages] == list(range(1, len(pages) + 1))
     texts = await worker.page_text(data, tuple(page.number for page in pages))
     for page, text in zip(pages, texts, strict=True):
-        assert page.chars == len(text)
+        bare = "".join(re.sub(r"[#|]|---", "", text).split())  # marks of headings and tables come on top
+        assert len(bare) <= page.chars <= len(text)
         assert set(page.words) <= set(text.lower().split()) | set(
             "".join(c if c.isalnum() else " " for c in text.lower()).split()
         )

@@ -1,0 +1,8 @@
+"""What a PDF says, in reading order. All of it runs inside the media worker.
+
+``media/document.py`` opens the file and asks these:
+
+layout.py       LiteParse: blocks of a page (headings, paragraphs, lists, tables), where the extra is installed
+markdown.py     blocks and lines -> Markdown                                      pure
+annotations.py  links, form values, remarks, attached files
+"""

@@ -1,0 +1,229 @@
+"""What lies over the pages of a PDF: links, values of a form, remarks; and what is attached to it, by name.
+
+Nothing is followed, run or opened: addresses, names and words are read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as raw
+from msgspec import Struct
+
+MAX_NOTES = 500  # of a page that are looked at
+MAX_CHARS = 4_000  # of one value or remark
+MAX_ATTACHED = 20  # files that are named
+_BEFORE = 200.0  # points to the left of a link, in which its line is looked at
+_HIDDEN = 1 << 1 | 1 << 5  # hidden, or not shown on the screen (ISO 32000-1, 12.5.3)
+_REMARKS = {
+    raw.FPDF_ANNOT_TEXT, raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_HIGHLIGHT, raw.FPDF_ANNOT_UNDERLINE,
+    raw.FPDF_ANNOT_STRIKEOUT, raw.FPDF_ANNOT_SQUIGGLY, raw.FPDF_ANNOT_STAMP, raw.FPDF_ANNOT_CARET,
+    raw.FPDF_ANNOT_INK, raw.FPDF_ANNOT_SQUARE, raw.FPDF_ANNOT_CIRCLE, raw.FPDF_ANNOT_LINE, raw.FPDF_ANNOT_POLYGON,
+}  # fmt: skip
+_MARKS = {raw.FPDF_ANNOT_HIGHLIGHT, raw.FPDF_ANNOT_UNDERLINE, raw.FPDF_ANNOT_STRIKEOUT, raw.FPDF_ANNOT_SQUIGGLY}
+_STRUCK = {raw.FPDF_ANNOT_STRIKEOUT: "struck out "}
+_BOXES = {raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON}
+_VALUES = {raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX}
+
+
+class Link(Struct, frozen=True):
+    """``words`` that lead to ``address``; ``before``: what stands in front of them in their line."""
+
+    words: str
+    address: str
+    before: str = ""
+
+
+class Over(Struct):
+    """What lies over one page. ``fields`` and ``remarks`` are lines as they are told."""
+
+    links: list[Link]
+    fields: list[str]
+    remarks: list[str]
+
+
+def over(page: pypdfium2.PdfPage, form: Any) -> Over | None:
+    """What lies over a page, None where nothing does. ``form``: raw handle of the document's form, if any."""
+    count = min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_NOTES)
+    if count <= 0:
+        return None
+    found = Over([], [], [])
+    textpage = page.get_textpage()
+    try:
+        for index in range(count):
+            note = raw.FPDFPage_GetAnnot(page.raw, index)
+            if not note:
+                continue
+            try:
+                if not raw.FPDFAnnot_GetFlags(note) & _HIDDEN:
+                    _add(found, note, textpage, form)
+            finally:
+                raw.FPDFPage_CloseAnnot(note)
+    finally:
+        textpage.close()
+    return found
+
+
+def told(text: str, found: Over) -> str:
+    """The text of a page with what lies over it: addresses at their words, values and remarks after it."""
+    parts = [linked(text, found.links)]
+    if found.fields:
+        parts.append("Form fields:\n" + "\n".join(f"- {field}" for field in found.fields))
+    if found.remarks:
+        parts.append("Remarks on this page:\n" + "\n".join(f"- {remark}" for remark in found.remarks))
+    return "\n\n".join(part for part in parts if part.strip())
+
+
+def linked(text: str, links: Iterable[Link]) -> str:
+    """``text`` with the address of each link at its words, as Markdown has it; at the end where they are not found.
+
+    >>> linked("Read the terms. No terms here.", [Link("terms", "https://a.example", "Read the")])
+    'Read the [terms](https://a.example). No terms here.'
+    """
+    rest: list[str] = []
+    for link in links:
+        if link.address in text or link.address.removeprefix("mailto:") in link.words:
+            continue
+        spot = _spot(text, link)
+        if spot is None:
+            rest.append(f"- {link.words}: {link.address}" if link.words else f"- {link.address}")
+        else:
+            start, end = spot
+            text = f"{text[:start]}[{text[start:end]}]({link.address}){text[end:]}"
+    listed = "\n".join(dict.fromkeys(rest))
+    return f"{text}\n\nLinks:\n{listed}" if listed else text
+
+
+def _spot(text: str, link: Link) -> tuple[int, int] | None:
+    """Where the words of a link stand: after what stands before them in their line, or where they stand once."""
+    words = link.words.split()
+    if not words:
+        return None
+    pattern = r"\s+".join(map(re.escape, words))
+    before = link.before.split()[-4:]
+    for count in range(len(before), -1, -1):
+        ahead = r"\s+".join(map(re.escape, before[len(before) - count :]))
+        found = list(re.finditer(rf"{ahead}\s*({pattern})" if ahead else f"({pattern})", text))
+        if len(found) == 1:
+            return found[0].span(1)
+    return None
+
+
+def attached(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
+    """A note about attached files: counted and named, not opened."""
+    count = raw.FPDFDoc_GetAttachmentCount(document.raw)
+    if count <= 0:
+        return ()
+    names = []
+    for index in range(min(count, MAX_ATTACHED)):
+        file = raw.FPDFDoc_GetAttachment(document.raw, index)
+        name = _string(partial(raw.FPDFAttachment_GetName, file)) if file else ""
+        names.append(_line(name)[:80] or "without a name")
+    more = f" and {count - len(names):,} more" if count > len(names) else ""
+    what = "1 attached file is" if count == 1 else f"{count:,} attached files are"
+    return (f"{what} not opened: {', '.join(names)}{more}",)
+
+
+def _add(found: Over, note: Any, textpage: Any, form: Any) -> None:
+    kind = raw.FPDFAnnot_GetSubtype(note)
+    if kind == raw.FPDF_ANNOT_LINK:
+        link = _link(note, textpage)
+        if link is not None:
+            found.links.append(link)
+    elif kind == raw.FPDF_ANNOT_WIDGET and form is not None:
+        field = _field(note, textpage, form)
+        if field:
+            found.fields.append(field)
+    elif kind in _REMARKS:
+        said = _named(note, b"Contents")
+        if said:
+            marked = _words(textpage, _rect(note)) if kind in _MARKS else ""
+            author = _named(note, b"T")
+            by = f" ({author})" if author else ""
+            found.remarks.append(f'{_STRUCK.get(kind, "")}"{marked}"{by}: {said}' if marked else f"{said}{by}")
+        elif kind in _STRUCK:
+            marked = _words(textpage, _rect(note))
+            if marked:
+                found.remarks.append(f'struck out "{marked}"')
+
+
+def _link(note: Any, textpage: Any) -> Link | None:
+    link = raw.FPDFAnnot_GetLink(note)
+    action = raw.FPDFLink_GetAction(link) if link else None
+    if not action:
+        return None
+    size = raw.FPDFAction_GetURIPath(textpage.page.pdf.raw, action, None, 0)
+    if size <= 1:
+        return None
+    space = ctypes.create_string_buffer(min(size, MAX_CHARS))
+    raw.FPDFAction_GetURIPath(textpage.page.pdf.raw, action, space, len(space))
+    address = "".join(space.value.decode("utf-8", "replace").split())
+    box = _rect(note)
+    if not address or box is None:
+        return None
+    left, bottom, _, top = box
+    return Link(_words(textpage, box), address, _words(textpage, (left - _BEFORE, bottom, left, top)))
+
+
+def _field(note: Any, textpage: Any, form: Any) -> str:
+    """A field with its value: by what it is called for people, else by the words before it, else by its own name."""
+    kind = raw.FPDFAnnot_GetFormFieldType(form, note)
+    if kind in _BOXES:
+        checked = bool(raw.FPDFAnnot_IsChecked(form, note))
+        if kind == raw.FPDF_FORMFIELD_RADIOBUTTON and not checked:
+            return ""
+        value = "[x]" if checked else "[ ]"
+        if kind == raw.FPDF_FORMFIELD_RADIOBUTTON:
+            value = _of_form(raw.FPDFAnnot_GetFormFieldExportValue, form, note) or value
+    elif kind in _VALUES:
+        value = _of_form(raw.FPDFAnnot_GetFormFieldValue, form, note)
+    else:
+        return ""
+    name = _of_form(raw.FPDFAnnot_GetFormFieldAlternateName, form, note)
+    box = _rect(note)
+    if not name and box is not None:
+        left, bottom, _, top = box
+        name = _words(textpage, (left - _BEFORE, bottom, left, top)).strip(" :")
+    name = name or _of_form(raw.FPDFAnnot_GetFormFieldName, form, note) or "field"
+    return f"{name}: {value or '(empty)'}"
+
+
+def _of_form(ask: Any, form: Any, note: Any) -> str:
+    return _line(_string(partial(ask, form, note)))
+
+
+def _named(note: Any, key: bytes) -> str:
+    return _line(_string(partial(raw.FPDFAnnot_GetStringValue, note, key)))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _string(ask: Callable[[Any, int], int]) -> str:
+    """A string of pdfium's: asked for its size in bytes, then for itself, in UTF-16."""
+    size = ask(None, 0)
+    if not 2 < size <= 1 << 20:
+        return ""
+    space = ctypes.create_string_buffer(size)
+    ask(ctypes.cast(space, ctypes.POINTER(raw.FPDF_WCHAR)), size)
+    return space.raw[: size - 2].decode("utf-16-le", "replace")[:MAX_CHARS]
+
+
+def _rect(note: Any) -> tuple[float, float, float, float] | None:
+    box = raw.FS_RECTF()
+    if not raw.FPDFAnnot_GetRect(note, ctypes.byref(box)):
+        return None
+    return min(box.left, box.right), min(box.bottom, box.top), max(box.left, box.right), max(box.bottom, box.top)
+
+
+def _words(textpage: Any, box: tuple[float, float, float, float] | None) -> str:
+    if box is None:
+        return ""
+    left, bottom, right, top = box
+    return _line(textpage.get_text_bounded(left, bottom, right, top).replace("\x02", "-"))[:200]

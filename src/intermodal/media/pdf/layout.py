@@ -1,0 +1,112 @@
+"""LiteParse: what stands where on a page, and in which order it is read.
+
+It opens no file and no socket: text recognition and pictures are off, and the library it loads on its first page is
+loaded before the user's bytes are. It runs on a PDFium of its own. What it cannot read, ``media/document.py`` reads
+without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pypdfium2.raw as raw
+
+from intermodal.media import fence
+from intermodal.media.pdf.markdown import Block, Line, page
+
+try:  # the worker imports this module with files allowed
+    from liteparse import LiteParse
+except ImportError:
+    LiteParse = None
+
+AT_ONCE = 64  # pages in memory at a time: text, boxes and all of a page take about half a megabyte
+_EMPTY = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>"
+)
+_MOST_STROKES = 20_000  # of a page that is laid out, its words among them
+_DEEPEST = 4  # forms in forms
+_loaded: list[bool] = []
+
+
+def installed() -> bool:
+    """Whether LiteParse is there. The first time it loads its PDFium, with a page of ours."""
+    if LiteParse is not None and not _loaded:
+        with fence.importing():
+            _parser([1]).parse(_EMPTY)
+        _loaded.append(True)
+    return LiteParse is not None
+
+
+def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:
+    """The given pages (1-based), at most ``AT_ONCE``, as Markdown. Those that cannot be laid out are missing."""
+    with fence.importing():  # its event loop wants descriptors; nothing of the user's is read meanwhile
+        parser = _parser(numbers)
+    try:
+        made = parser.parse(data).pages
+    except Exception:  # its own errors, whatever their names
+        return {}
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # a panic of the library is no Exception
+            raise
+        return {}
+    return {found.page_num: _written(found) for found in made}
+
+
+def is_light(page: Any) -> bool:
+    """Whether a page of pdfium's has so few strokes that laying it out ends: its time grows with their square.
+
+    20,000 took 1.0 s, 40,000 3.9 s. What is drawn in forms is counted too, four of them deep.
+    """
+    left, things = _MOST_STROKES, [(page.raw, 0)]
+    while things:
+        holder, depth = things.pop()
+        inside = raw.FPDFFormObj_CountObjects(holder) if depth else raw.FPDFPage_CountObjects(holder)
+        left -= max(0, inside)
+        if left < 0 or depth > _DEEPEST:
+            return False
+        for index in range(max(0, inside)):
+            thing = raw.FPDFFormObj_GetObject(holder, index) if depth else raw.FPDFPage_GetObject(holder, index)
+            kind = raw.FPDFPageObj_GetType(thing)
+            if kind == raw.FPDF_PAGEOBJ_PATH:
+                left -= max(0, raw.FPDFPath_CountSegments(thing))
+            elif kind == raw.FPDF_PAGEOBJ_FORM:
+                things.append((thing, depth + 1))
+    return left >= 0
+
+
+def _parser(numbers: Sequence[int]) -> Any:
+    return LiteParse(
+        ocr_enabled=False,
+        output_format="json",
+        image_mode="off",
+        quiet=True,
+        num_workers=1,
+        max_pages=max(numbers),
+        target_pages=",".join(map(str, numbers)),
+        continue_on_page_error=True,
+        keep_headers_footers=True,
+        preserve_very_small_text=True,
+        extract_links=False,
+        extract_blocks=True,
+    )
+
+
+def _written(found: Any) -> str:
+    lines = [Line(item.text, (item.x, item.y, item.x + item.width, item.y + item.height)) for item in found.text_items]
+    return page([_block(block) for block in found.blocks or ()], lines)
+
+
+def _block(block: Any) -> Block:
+    box = block.bbox
+    rows = [*([block.header] if block.header else ()), *(block.rows or ())]
+    return Block(
+        kind=block.kind,
+        text=block.text or "",
+        level=block.level or 0,
+        marker=(block.marker or "").strip(),
+        lines=tuple(block.lines or ()),
+        rows=tuple(tuple(cell.text for cell in row) for row in rows),
+        box=None if box is None else (box.x, box.y, box.x + box.width, box.y + box.height),
+    )

@@ -1,0 +1,218 @@
+"""Blocks of a page as Markdown. Pure functions.
+
+LiteParse tells what a block is and in which order blocks are read; which of a block's line breaks were meant is told
+here, by the room that a line leaves: where the next word would have fitted, somebody ended the line on purpose.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from msgspec import Struct, structs
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in points from the upper left corner
+
+_MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")
+_LABEL = re.compile(r"[^\W\d_][\w .'/-]{0,30}:\s")
+_ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!|~<>-])")
+_SPACED = 1.7  # leading to height of letters, from which on lines are no lines of one paragraph
+_MANY = 300  # blocks of a page, beyond which boxes are taken as they are
+_SAME_EDGE = 3.0  # points by which left edges of one column differ
+
+
+class Line(Struct, frozen=True):
+    """Words that stand side by side."""
+
+    text: str
+    box: Box
+
+
+class Block(Struct, frozen=True):
+    """A block as the layout found it.
+
+    Attributes:
+        kind: heading, paragraph, list_item, code, table, grid_fallback; others carry no words.
+        level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as it stands on the page.
+        lines: of code and of what could not be told, as they stand. rows: cells of a table, its head first.
+    """
+
+    kind: str
+    text: str = ""
+    level: int = 0
+    marker: str = ""
+    lines: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    box: Box | None = None
+
+
+def page(blocks: Sequence[Block], lines: Iterable[Line]) -> str:
+    """The blocks of one page, in their order. ``lines`` are all lines of the page."""
+    found = sorted(lines, key=lambda line: _middle(line.box))
+    middles = [_middle(line.box) for line in found]
+    parts: list[tuple[str, str]] = []
+    for block in blocks:
+        written = _block(_whole(block, blocks, found, middles), found, middles)
+        if written.strip():
+            parts.append((block.kind, written))
+    text = ""
+    for place, (kind, written) in enumerate(parts):
+        tight = place and kind == parts[place - 1][0] == "list_item"
+        text += ("" if not place else "\n" if tight else "\n\n") + written
+    return text
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a Markdown table, the first as its head; short rows are filled up.
+
+    >>> print(table([["a", "b"], ["1|2"]]))
+    | a | b |
+    |---|---|
+    | 1\\|2 |  |
+    """
+    width = max((len(row) for row in rows), default=0)
+    if not width:
+        return ""
+    written = ["| " + " | ".join(_cell(row[at] if at < len(row) else "") for at in range(width)) + " |" for row in rows]
+    written.insert(1, "|" + "---|" * width)
+    return "\n".join(written)
+
+
+def _cell(text: str) -> str:
+    return " ".join(_plain(text).split()).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """Words as they stand on the page: the layout escapes what Markdown might take for its own."""
+    return _ESCAPED.sub(r"\1", text)
+
+
+def _block(block: Block, lines: list[Line], middles: list[float]) -> str:
+    if block.kind == "table":
+        rows = [row for row in block.rows if any(cell.strip() for cell in row)]
+        if max((len(row) for row in rows), default=0) < 2:
+            return "\n".join(_plain(cell) for row in rows for cell in row)
+        return table(rows)
+    if block.kind == "code":
+        inside = _inside(block.box, lines, middles)
+        return "```\n" + "\n".join(indented(block.lines, inside)) + "\n```" if block.lines else ""
+    if block.kind == "grid_fallback":
+        return "\n".join(block.lines)
+    text = _plain(block.text)
+    if block.kind == "list_item":
+        marker = block.marker if any(sign.isalnum() for sign in block.marker) else "-"
+        return f"{'  ' * block.level}{marker} {text}"
+    if block.kind not in ("heading", "paragraph"):
+        return ""
+    inside = _inside(block.box, lines, middles)
+    edge = _right_edge(inside, lines)
+    parts = broken(text, inside, edge)
+    several = len(parts) > 1 and any(_MARKER.match(part) or _LABEL.match(part) for part in parts)
+    if block.kind == "heading" and not several:
+        return f"{'#' * min(6, max(1, block.level))} {' '.join(parts)}"
+    return "\n".join(parts)
+
+
+def _whole(block: Block, blocks: Sequence[Block], lines: list[Line], middles: list[float]) -> Block:
+    """The block with room for all its words: the box of lines that were joined is now and then that of the first."""
+    if block.box is None or block.kind not in ("heading", "paragraph") or len(blocks) > _MANY:
+        return block
+    if sum(len(line.text) for line in _inside(block.box, lines, middles)) >= 0.8 * len(block.text):
+        return block
+    left, top, right, bottom = block.box
+    below = [
+        other.box[1]
+        for other in blocks
+        if other.box is not None and other.box[1] > bottom - 1 and other.box[0] < right and other.box[2] > left
+    ]
+    return structs.replace(block, box=(left, top, right, min(below, default=math.inf)))
+
+
+def _inside(box: Box | None, lines: list[Line], middles: list[float]) -> list[Line]:
+    """The lines within a block, runs that stand side by side put together."""
+    if box is None:
+        return []
+    left, top, right, bottom = box
+    found: list[Line] = []
+    for line in lines[bisect_left(middles, top) :]:
+        middle = _middle(line.box)
+        if middle > bottom:
+            break
+        if not left - 1 <= (line.box[0] + line.box[2]) / 2 <= right + 1:
+            continue
+        if found and abs(_middle(found[-1].box) - middle) < (line.box[3] - line.box[1]) / 2:
+            first, second = sorted((found[-1], line), key=lambda each: each.box[0])
+            found[-1] = Line(f"{first.text} {second.text}", _around(first.box, second.box))
+        else:
+            found.append(line)
+    return found
+
+
+def _around(one: Box, other: Box) -> Box:
+    return (min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]))
+
+
+def _middle(box: Box) -> float:
+    return (box[1] + box[3]) / 2
+
+
+def _right_edge(inside: list[Line], lines: list[Line]) -> float:
+    """Where the column ends: the farthest right that a line goes which starts where these do."""
+    if not inside:
+        return 0.0
+    start = min(line.box[0] for line in inside)
+    widest = max(line.box[2] for line in inside)
+    return max((line.box[2] for line in lines if abs(line.box[0] - start) <= _SAME_EDGE), default=widest)
+
+
+def broken(text: str, lines: Sequence[Line], edge: float) -> list[str]:
+    """``text`` of a block, apart where its lines were ended on purpose. ``edge`` is where its column ends.
+
+    A line ends on purpose where the next word had room beside it; where both it and the next are a label with a value,
+    or several begin with the mark of a list; or where more room is between them than between lines of a paragraph.
+    """
+    listed = sum(bool(_MARKER.match(line.text)) for line in lines) > 1
+    parts: list[str] = []
+    start = 0
+    for line, following in pairwise(lines):
+        if not _meant(line, following, edge, listed=listed):
+            continue
+        words = following.text.split()
+        begins = re.compile(r"\s+".join(map(re.escape, words[:4])))
+        found = begins.search(text, start + 1) if words else None
+        if found is not None and text[found.start() - 1].isspace():
+            parts.append(text[start : found.start()].strip())
+            start = found.start()
+    return [*parts, text[start:].strip()]
+
+
+def _meant(line: Line, following: Line, edge: float, *, listed: bool) -> bool:
+    if listed and _MARKER.match(following.text):
+        return True
+    if _LABEL.match(line.text) and _LABEL.match(following.text):
+        return True
+    height = max(1.0, line.box[3] - line.box[1])
+    apart = following.box[1] - line.box[1] > _SPACED * height
+    if apart and line.text.rstrip()[-1:] in (".", ":", "!", "?"):
+        return True
+    words = following.text.split()
+    letter = (following.box[2] - following.box[0]) / max(1, len(following.text))
+    return bool(words) and edge - line.box[2] > 1.15 * letter * (len(words[0]) + 1) + 2
+
+
+def indented(code: Sequence[str], lines: Sequence[Line]) -> list[str]:
+    """Lines of code with the room before them, which the layout leaves out; as they are where they do not fit."""
+    if len(code) != len(lines) or not lines:
+        return list(code)
+    start = min(line.box[0] for line in lines)
+    widths = sorted((line.box[2] - line.box[0]) / max(1, len(line.text)) for line in lines)
+    letter = widths[len(widths) // 2]
+    if letter <= 0:
+        return list(code)
+    return [
+        " " * min(80, round((line.box[0] - start) / letter)) + words.lstrip()
+        for words, line in zip(code, lines, strict=True)
+    ]

@@ -1,0 +1,177 @@
+"""The words of a PDF as a model gets them: tables, columns, headings, lists, links, values of forms."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.gates import corpus
+from tests.unit.gateway.house import House, config
+from tests.unit.media import papers
+from tests.unit.media.papers import INVOICE
+
+from intermodal.media import document
+from intermodal.media.decode import MediaWorker
+from intermodal.media.pdf import annotations, layout, markdown
+from intermodal.media.pdf.markdown import Line
+from intermodal.testing import FakeHost
+
+
+def words_of(data: bytes, *, plain: bool = False) -> str:
+    return document.text(data, [1], lambda done, said: None, plain=plain)[0]
+
+
+def in_order(text: str, *marks: str) -> bool:
+    places = [text.find(mark) for mark in marks]
+    return places == sorted(places) and min(places) >= 0
+
+
+def row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+@pytest.mark.parametrize("style", [papers.GRID, papers.RIGHT], ids=["ruled", "unruled"])
+def test_a_table_keeps_its_cells_an_empty_one_too(style: papers.TableStyle) -> None:
+    text = words_of(papers.invoice(style))
+    assert [line for line in text.splitlines() if line.startswith("| ")] == [row(cells) for cells in INVOICE]
+    assert in_order(text, "# Invoice 4711", papers.prose(1)[:30], "| Item", "| Sum", "Thank you")
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_turned_page_is_turned_back_before_it_is_read(degrees: int) -> None:
+    text = words_of(papers.turned(degrees))
+    assert [line for line in text.splitlines() if line.startswith("| ")] == [row(cells) for cells in INVOICE]
+    assert in_order(text, "First line", "| Item", "| Sum", "Second line")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_columns_are_read_one_after_the_other_under_their_headline(count: int) -> None:
+    text = words_of(papers.columns(count, "Flood closes the harbour bridge"))
+    marks = [f"{end}{at}{part}" for at in range(count) for part in range(3) for end in ("Mark", "End")]
+    assert in_order(text, "# Flood closes the harbour bridge", *marks)
+
+
+def test_lists_and_headings_are_marked() -> None:
+    lines = words_of(papers.lists()).splitlines()
+    assert {"- Bring the river", "- Bring the mountain", "- Bring the account"} <= set(lines)
+    assert {"1. Turn the delivery", "2. Turn the harbour", "3. Turn the window"} <= set(lines)
+    assert [re.sub("^#+ ", "", line) for line in lines if line.startswith("#")] == ["Packing", "Steps"]
+
+
+def test_code_keeps_its_indentation() -> None:
+    assert "def twice(x):\n    if x:\n        return x * 2\n    return None" in words_of(papers.code())
+
+
+def test_words_apart_at_the_end_of_a_line_are_joined() -> None:
+    text = words_of(papers.hyphenated())
+    assert "infrastructure" in text and "environmental" in text and "well-known" in text
+
+
+def test_a_link_stands_at_its_words_and_one_without_words_after_the_text() -> None:
+    text = words_of(papers.linked())
+    assert "Our terms are long." in text
+    assert "Read the [terms](https://example.com/terms) before you sign." in text
+    assert text.endswith("Links:\n- https://example.com/logo")
+
+
+def test_values_of_a_form_stand_by_what_people_call_them() -> None:
+    text = words_of(papers.form())
+    fields = "- Full name: Ada Byron\n- City: London\n- Newsletter: [x]\n- Parking: [ ]"
+    assert f"Form fields:\n{fields}" in text
+    assert "Remarks on this page:\n- Ask for the second name" in text
+
+
+def test_without_the_layout_no_word_link_or_value_is_lost() -> None:
+    for data in (papers.invoice(), papers.form(), papers.linked(), papers.columns(2)):
+        assert set(re.findall(r"\w+", words_of(data))) == set(re.findall(r"\w+", words_of(data, plain=True)))
+
+
+def test_words_that_the_layout_loses_are_taken_from_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "pages", lambda data, numbers: {1: "Invoice"})
+    assert "Thank you for the order." in words_of(papers.invoice())
+
+
+def test_pages_of_very_many_strokes_are_read_without_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(layout, "pages", lambda data, numbers: asked.extend(numbers) or {})
+    words = b" BT/F 9 Tf(hello)Tj ET"
+    font = b"/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
+    strokes = b" ".join(b"0 %d m 9 %d l" % (at % 99, at % 99) for at in range(15_000)) + b" S"
+    assert words_of(corpus.pdf_with_content(strokes + words, page=font)) == "hello"
+    assert asked == []
+    words_of(corpus.pdf_with_content(strokes[:100] + b" S" + words, page=font))
+    assert asked == [1]
+
+
+def test_attached_files_are_named_in_a_note(tmp_path: Path) -> None:
+    data = corpus.pdf_with_actions("http://127.0.0.1:9/", "/etc/passwd")
+    (note,) = document.probe(data, "application/pdf").notes
+    assert note.startswith("1 attached file is not opened: ")
+    assert document.probe(papers.invoice(), "application/pdf").notes == ()
+
+
+@pytest.mark.anyio
+async def test_a_sealed_worker_reads_a_table_first_of_all() -> None:
+    async with MediaWorker() as worker:
+        (text,) = await worker.page_text(papers.invoice(), (1,), name="invoice.pdf")
+    assert row(INVOICE[1]) in text
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    with FakeHost(answer="21.00") as fake:
+        yield fake
+
+
+def test_a_model_gets_the_table_and_is_told_of_attached_files(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = 'id = "desk/plain"; input = ["text"]; context = 32000; tier = "medium"'
+    path = config(tmp_path / "intermodal.toml", ("desk", host.base_url, model))
+    path.write_text(path.read_text().replace('zone = "internet"', 'zone = "machine"'))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    data = f"data:application/pdf;base64,{b64encode(papers.invoice()).decode()}"
+    content = [
+        {"type": "text", "text": "What do the hooks cost together?"},
+        {"type": "file", "file": {"filename": "invoice.pdf", "file_data": data}},
+    ]
+    with House() as house:
+        assert house.chat(content, model="desk/plain").status_code == 200
+    assert "| Steel hook, large | 12 | 1.75 | 21.00 |" in host.attempts[0].text
+
+
+# ---- pure ------------------------------------------------------------------------------------------
+
+
+def lines(*texts: str, right: float = 500.0) -> list[Line]:
+    """Lines of a paragraph 12 points apart, each as long as its words are."""
+    ends = [min(right, 50 + 5.0 * len(text)) for text in texts]
+    return [Line(text, (50, 12.0 * at, ends[at], 12.0 * at + 10)) for at, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "edge", "parts"),
+    [
+        (("Total: 42 euros", "Date: 3 May"), 125, 2),  # labels
+        (("12 Bridge Street", "Rotterdam"), 500, 2),  # there was room
+        (("a line that goes on to the very edge", "and on"), 235, 1),
+        (("1. one", "2. two", "3. three"), 85, 3),
+        (("1. one thing leads to", "another"), 155, 1),
+    ],
+)  # fmt: skip
+def test_a_line_break_that_was_meant_is_kept(texts: tuple[str, ...], edge: float, parts: int) -> None:
+    assert len(markdown.broken(" ".join(texts), lines(*texts), edge)) == parts
+
+
+def test_an_address_that_is_written_out_is_not_said_again() -> None:
+    link = annotations.Link("https://a.example/x", "https://a.example/x")
+    assert annotations.linked("See https://a.example/x now", [link]) == "See https://a.example/x now"
+    mail = annotations.Link("a@b.example", "mailto:a@b.example")
+    assert annotations.linked("Write to a@b.example", [mail]) == "Write to a@b.example"
+
+
+def test_cells_that_hold_a_bar_or_several_lines_stay_one_cell() -> None:
+    assert markdown.table([["a", "b"], ["x|y", "one\ntwo"]]).splitlines()[2] == "| x\\|y | one two |"
