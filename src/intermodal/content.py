@@ -160,11 +160,22 @@ class Transcript(Value):
 
 
 class ReadLine(Value):
-    """One line of text read from a picture. ``box`` is x0, y0, x1, y1 in pixels of the original."""
+    """One line of text read from a picture.
+
+    Attributes:
+        text: its words; may be empty where ``unread``.
+        confidence: mean of its letters, 0..1.
+        box: x0, y0, x1, y1 around it, in pixels of the original.
+        corners: of the line itself, which may be slanted: where reading begins (x0, y0), where it ends (x1, y1), and
+            the two corners below, from the end back. () where the reader tells no more than the box.
+        unread: letters of it are of a script that the reader does not know, and missing from ``text``.
+    """
 
     text: str
     confidence: float
     box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    corners: tuple[float, ...] = ()
+    unread: bool = False
 
 
 def together(texts: Iterable[Scripts]) -> Scripts:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 from tests.unit.runtimes.bench import OCR, runtimes
 
 from intermodal.errors import InputBroken
@@ -15,6 +16,7 @@ from intermodal.runtimes.reading import as_text
 from intermodal.runtimes.runtimes import Runtimes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+DRAWN = Path(__file__).parents[1] / "media"
 INVOICE = [
     "Invoice INV-20417 - Acme Rail Ltd",
     "Date: 14 March 2026",
@@ -46,8 +48,6 @@ async def test_the_invoice_is_read_line_by_line(eye: Runtimes, media: Path) -> N
 
 
 async def test_a_photograph_without_text_gives_no_lines(eye: Runtimes, media: Path) -> None:
-    from PIL import Image
-
     data = io.BytesIO()
     Image.open(media / "photo-coffee.jpg").save(data, "PNG")
     assert (await eye.read(OCR, data.getvalue())).lines == ()
@@ -57,8 +57,6 @@ async def test_a_photograph_without_text_gives_no_lines(eye: Runtimes, media: Pa
 async def test_a_blank_picture_of_any_shape_gives_no_lines_and_takes_no_minute(
     eye: Runtimes, size: tuple[int, int]
 ) -> None:
-    from PIL import Image
-
     data = io.BytesIO()
     Image.new("RGB", size, "white").save(data, "PNG")
     seen = await eye.read(OCR, data.getvalue())
@@ -67,8 +65,6 @@ async def test_a_blank_picture_of_any_shape_gives_no_lines_and_takes_no_minute(
 
 
 async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(eye: Runtimes, media: Path) -> None:
-    from PIL import Image
-
     strip = Image.open(media / "screenshot-invoice.png").crop((0, 300, 900, 345))
     data = io.BytesIO()
     strip.save(data, "PNG")
@@ -95,3 +91,63 @@ async def test_a_scanned_page_is_read_nearly_whole(eye: Runtimes, media: Path) -
     hit = sum(1 for word in text if any(word in other for other in expected))
     assert len(text) > 30
     assert hit / len(text) > 0.9
+
+
+# ---- pictures drawn here: what they say is known ----------------------------------------------------
+
+LINES = (
+    "The harbour was quiet when the ferry left at seven.",
+    "Three boats stayed behind, waiting for the tide.",
+    "Nobody on the pier had heard of the new timetable.",
+    "A clerk counted forty crates and signed the list.",
+)
+
+
+def png(picture: Image.Image) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return data.getvalue()
+
+
+def drawn(
+    rows: Iterable[tuple[tuple[float, float], str]], size: tuple[int, int], *, letters: int = 28, degrees: float = 0
+) -> bytes:
+    """Print on white, turned counter-clockwise about its middle."""
+    picture = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(picture)
+    for place, text in rows:
+        pen.text(place, text, fill="black", font=ImageFont.load_default(letters))
+    return png(picture.rotate(degrees, expand=True, fillcolor="white", resample=Image.Resampling.BICUBIC))
+
+
+def unspaced(text: str) -> str:
+    """Its letters and the breaks between its rows and cells: blanks between words are the network's guess."""
+    return text.replace(" ", "")
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270, 4])
+async def test_a_page_that_lies_askew_is_read_whole_and_in_order(eye: Runtimes, degrees: float) -> None:
+    page = drawn((((60, 60 + 44 * row), text) for row, text in enumerate(LINES)), (860, 300), degrees=degrees)
+    seen = await eye.read(OCR, page)
+    assert unspaced(as_text(seen.lines)) == unspaced("\n".join(LINES))
+    width, height = Image.open(io.BytesIO(page)).size
+    assert all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in (each.box for each in seen.lines))
+
+
+async def test_a_tilted_table_keeps_its_rows(eye: Runtimes) -> None:
+    rows = (("Item", "Qty", "Amount"), ("Copper wire", "12", "54.00"), ("Door frame", "3", "264.00"))
+    cells = [((50 + 260 * at, 50 + 60 * row), cell) for row, cells in enumerate(rows) for at, cell in enumerate(cells)]
+    seen = await eye.read(OCR, drawn(cells, (760, 260), degrees=-3))
+    assert unspaced(as_text(seen.lines)) == unspaced("\n".join("\t".join(row) for row in rows))
+
+
+async def test_every_message_of_a_tall_screenshot_is_read_once(eye: Runtimes) -> None:
+    messages = [f"Message {number:02d} with code {1000 + 37 * number}" for number in range(40)]
+    tall = drawn((((40, 40 + 110 * row), text) for row, text in enumerate(messages)), (600, 4440))
+    assert unspaced(as_text((await eye.read(OCR, tall)).lines)) == unspaced("\n".join(messages))
+
+
+async def test_lines_in_letters_that_the_reader_lacks_are_told(eye: Runtimes) -> None:
+    seen = await eye.read(OCR, (DRAWN / "invoice-in-two-scripts.png").read_bytes())
+    assert [each.unread for each in seen.lines] == [False, True, True]
+    assert seen.lines[0].text == "Invoice 4471"

@@ -16,6 +16,7 @@ from intermodal.content import Audio, Document, File, Image, Part, PathSource, V
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
 from intermodal.request import Request
+from intermodal.runtimes.reading import as_text
 from intermodal.wire.subtitles import subtitles
 
 MAX_JSON = 1 << 30  # bytes; a saved plan carries the bytes that came through standard input
@@ -134,8 +135,7 @@ def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[st
 
 def _contents(item: Derived) -> list[tuple[str, bytes]]:
     """Suffix and bytes of each file a derived item becomes."""
-    lines = "\n".join(line.text for line in item.lines)
-    text = item.text or (item.transcript.text if item.transcript is not None else lines)
+    text = item.text or (item.transcript.text if item.transcript is not None else as_text(item.lines))
     files = [("txt", text.encode("utf-8", "replace") + b"\n")]
     if item.transcript is not None:
         files.append(("srt", subtitles(item.transcript, "srt").encode("utf-8", "replace")))

@@ -12,6 +12,7 @@ from intermodal.executor.job import Made
 from intermodal.executor.pieces import How, Pixels, Product, Words
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
+from intermodal.runtimes.reading import as_text
 from intermodal.store.derived import Kept, Origin, key_of
 
 CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is made again in milliseconds
@@ -45,7 +46,7 @@ def from_lines(
     step: Call, facts: PartFacts, places: tuple[Place, ...], lines: tuple[tuple[ReadLine, ...], ...]
 ) -> Product:
     """What an eye read, one block a picture."""
-    texts = ["\n".join(line.text for line in of_page) for of_page in lines]
+    texts = [as_text(of_page) for of_page in lines]
     pieces = _blocks(facts, "Text read", "on screen", places, [text or NOTHING_READ for text in texts])
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from intermodal._process import Reply, Worker
-from intermodal.content import ReadLine, Segment, Transcript, Value
+from intermodal.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
 from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
 from intermodal.runtimes.machine import cores, waiting
 from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
-from intermodal.runtimes.reading import in_order, without_crumbs
+from intermodal.runtimes.reading import in_order, read_line, without_crumbs
 
 if TYPE_CHECKING:
     import anyio
@@ -116,10 +116,11 @@ class Runtimes:
         )
 
     async def read(self, endpoint: Endpoint, png: bytes) -> Seen:
-        """Lines of text in a picture, in reading order (``reading.in_rows`` says how)."""
+        """Lines of text in a picture, in reading order (``reading.py`` says which, and makes text of them)."""
         reply, load_seconds = await self._work(endpoint, "read", {"png": png})
         lines = tuple(
-            ReadLine(text=text, confidence=confidence, box=tuple(box)) for text, confidence, box in reply.value["lines"]
+            read_line(text, confidence, corners, unread=unread)
+            for text, confidence, corners, unread in reply.value["lines"]
         )
         return Seen(
             lines=in_order(without_crumbs(lines)),

@@ -1,18 +1,96 @@
-"""Reading order: rows from top to bottom, from left to right within a row."""
+"""Reading order and structure: what lines with places become, however the page lies and in whatever order they came."""
 
 from __future__ import annotations
 
 import itertools
+import math
+import random
+
+import pytest
 
 from intermodal.content import ReadLine
-from intermodal.runtimes.reading import as_text, in_order
+from intermodal.runtimes.reading import as_text, in_order, read_line, slant
 
 
-def line(text: str, x: float, y: float, *, height: float = 20) -> ReadLine:
-    return ReadLine(text=text, confidence=1.0, box=(x, y, x + 80, y + height))
+def line(text: str, x: float, y: float, *, height: float = 20, width: float = 80) -> ReadLine:
+    return ReadLine(text=text, confidence=1.0, box=(x, y, x + width, y + height))
+
+
+def printed(text: str, x: float, y: float, *, letter: float = 10, height: float = 20, degrees: float = 0) -> ReadLine:
+    """A line of equally wide letters on a page that is turned by so many degrees about its corner."""
+    turn = math.radians(degrees)
+    end = x + letter * len(text)
+    corners = [
+        (px * math.cos(turn) - py * math.sin(turn), px * math.sin(turn) + py * math.cos(turn))
+        for px, py in ((x, y), (end, y), (end, y + height), (x, y + height))
+    ]
+    return read_line(text, 1.0, corners)
 
 
 TABLE = (line("Item", 0, 0), line("Price", 200, 4), line("Tea", 0, 40), line("3.50", 200, 36), line("Total", 0, 80))
+
+PROSE = (
+    "The harbour was quiet when the ferry left.",
+    "Three boats stayed and waited for the tide.",
+    "Nobody on the pier had heard of the change.",
+    "A clerk counted forty crates, and signed it.",
+    "Rain began before the last one was on board.",
+)
+BESIDE = (
+    "The council met on Monday about the bridge,",
+    "which had been closed since the spring flood.",
+    "Engineers found cracks in two of its pillars.",
+    "Repairs would cost nine million, they wrote.",
+    "Shopkeepers asked for a footbridge meanwhile.",
+)
+RECEIPT = (("Apples", "3.48"), ("Rye bread", "2.95"), ("Coffee beans", "8.49"), ("TOTAL EUR", "14.92"))
+CODE = ("def most(values):", "    if not values:", "        return None", "    return max(values)")
+
+
+def receipt(degrees: float = 0) -> tuple[ReadLine, ...]:
+    return tuple(
+        printed(text, x, 30 + 36 * row, degrees=degrees)
+        for row, pair in enumerate(RECEIPT)
+        for text, x in zip(pair, (30, 420 - 10 * len(pair[1])), strict=True)
+    )
+
+
+def columns(degrees: float = 0) -> tuple[ReadLine, ...]:
+    heading = printed("THE HARBOUR GAZETTE AND ADVERTISER, 12 MARCH", 40, 0, letter=22, height=40, degrees=degrees)
+    texts = ((text, 40, row) for row, text in enumerate(PROSE))
+    beside = ((text, 540, row) for row, text in enumerate(BESIDE))
+    return heading, *(printed(text, x, 80 + 30 * row, degrees=degrees) for text, x, row in (*texts, *beside))
+
+
+def code(degrees: float = 0) -> tuple[ReadLine, ...]:
+    return tuple(
+        printed(text.strip(), 50 + 10 * (len(text) - len(text.strip())), 32 * row, degrees=degrees)
+        for row, text in enumerate(CODE)
+    )
+
+
+PAGES = {
+    "receipt": (receipt, "\n".join("\t".join(pair) for pair in RECEIPT)),
+    "columns": (columns, "\n".join(("THE HARBOUR GAZETTE AND ADVERTISER, 12 MARCH", *PROSE, *BESIDE))),
+    "code": (code, "\n".join(CODE)),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("degrees", [0, 2, -3, 5, 90, 93, 180, 176, 270, 268])
+def test_a_page_reads_the_same_however_it_is_turned(name: str, degrees: float) -> None:
+    page, text = PAGES[name]
+    assert as_text(page(degrees)) == text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_any_order_of_the_lines_gives_the_same_text(name: str) -> None:
+    page, text = PAGES[name]
+    lines = list(page(-2.5))
+    for seed in range(40):
+        random.Random(seed).shuffle(lines)
+        assert as_text(tuple(lines)) == text
+        assert as_text(in_order(tuple(lines))) == text
 
 
 def test_a_table_is_read_by_rows_whatever_order_it_was_found_in() -> None:
@@ -23,6 +101,23 @@ def test_a_table_is_read_by_rows_whatever_order_it_was_found_in() -> None:
 def test_rows_become_lines_and_gaps_become_tabs() -> None:
     assert as_text(TABLE) == "Item\tPrice\nTea\t3.50\nTotal"
     assert as_text(()) == ""
+
+
+def test_pieces_of_a_line_a_blank_apart_are_one_line() -> None:
+    assert as_text((line("Mill Lane 8,", 0, 0), line("Dorton", 88, 1))) == "Mill Lane 8, Dorton"
+
+
+def test_long_cells_of_a_table_stay_beside_each_other() -> None:
+    rows = (
+        ("Name of the insured person", "Ingrid Solheim"),
+        ("Number of the policy", "KV-2290-118, second copy"),
+        ("Address", "Fjordveien 12, 5003 Bergen"),
+        ("Amount that is claimed now", "12,400.00 NOK"),
+    )
+    lines = tuple(
+        printed(text, x, 40 * row) for row, pair in enumerate(rows) for text, x in zip(pair, (0, 400), strict=True)
+    )
+    assert as_text(lines) == "\n".join("\t".join(row) for row in rows)
 
 
 def test_a_large_heading_does_not_swallow_the_lines_below_it() -> None:
@@ -36,3 +131,22 @@ def test_small_print_beside_large_print_is_the_same_row() -> None:
 
 def test_closely_set_lines_stay_apart() -> None:
     assert as_text((line("one", 0, 0), line("two", 0, 18), line("three", 0, 36))) == "one\ntwo\nthree"
+
+
+def test_a_line_that_runs_up_the_margin_does_not_make_one_row_of_the_page() -> None:
+    margin = read_line("KEEP FOR YOUR RECORDS", 0.9, [(0, 300), (0, 0), (20, 0), (20, 300)])
+    lines = tuple(printed(text, 60, 40 * row) for row, text in enumerate(PROSE))
+    written = as_text((margin, *lines)).splitlines()
+    assert [text for text in written if text in PROSE] == list(PROSE)
+
+
+def test_the_slant_is_that_of_most_of_what_is_read() -> None:
+    page = receipt(3)
+    assert slant((*page, printed("X", 0, 900, degrees=40))) == pytest.approx(math.radians(3))
+    assert slant(()) == 0.0
+
+
+def test_lines_without_places_keep_the_order_of_their_reader() -> None:
+    lines = (ReadLine(text="b", confidence=1.0), ReadLine(text="", confidence=1.0), ReadLine(text="a", confidence=1.0))
+    assert as_text(lines) == "b\na"
+    assert in_order(lines) == lines
