@@ -184,7 +184,10 @@ def with_tracks(
     import av.stream
 
     out = io.BytesIO()
-    readers = [av.open(io.BytesIO(source), format=form or None), *(av.open(io.BytesIO(each)) for _, each in sounds)]
+    readers: list[Any] = [
+        av.open(io.BytesIO(source), format=form or None),
+        *(av.open(io.BytesIO(each)) for _, each in sounds),
+    ]
     with av.open(out, "w", format=container) as writer:
         packets: list[tuple[float, Any]] = []
         for place, reader in enumerate(readers):

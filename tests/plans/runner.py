@@ -36,7 +36,7 @@ from intermodal.content import BytesSource, File, Image, Part, Text, ToolCall, T
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.explain import explain, explain_all
-from intermodal.plans.facts import Facts, Outcome, PageFacts, PartFacts, ToolFacts
+from intermodal.plans.facts import Facts, Outcome, PageFacts, PartFacts, SubtitleFacts, ToolFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
@@ -223,6 +223,7 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         language=given.get("language", ""), frames=given.get("frames", 1), fps=given.get("fps", 0.0),
         channels=given.get("channels", 0), cuts=tuple(given.get("cuts", ())),
         outcomes=tuple(msgspec.convert(each, Outcome) for each in given.get("outcomes", ())),
+        subtitles=msgspec.convert(given.get("subtitles", ()), tuple[SubtitleFacts, ...]),
     )  # fmt: skip
     return (Image(source=source, detail=given["detail"]) if "detail" in given else File(source=source)), found
 

@@ -10,7 +10,10 @@ from intermodal.quantity import Quantity
 
 LABEL = 12  # columns of "break-even"
 PLACE = 9  # of "  hosted "
-_DONE = {"extract": "text of its pages", "render": "pages as pictures", "frames": "frames", "demux": "its sound"}
+_DONE = {
+    "extract": "text of its pages", "render": "pages as pictures", "frames": "frames", "demux": "its sound",
+    "subtitles": "its subtitles",
+}  # fmt: skip
 LOCAL = "local"
 UNPAID = "no host to pay"
 PLACES = {"here": LOCAL, "hosted": "hosted"}

@@ -141,7 +141,7 @@ def in_order(pieces: tuple[Piece, ...], name: str = "", marks: Marks = _KNOWN) -
     if not any(map(timeline.timed, pieces)):
         return [_block(piece, marks) if isinstance(piece, Words) else piece for piece in sorted(pieces, key=_page)]
     seen = tuple(
-        Words(text=data(piece.text, marks), label=piece.label, how=piece.how, at=piece.at)
+        Words(text=data(piece.text, marks), label=piece.label, how=piece.how, at=piece.at, apart=piece.apart)
         if isinstance(piece, Words)
         else piece
         for piece in pieces

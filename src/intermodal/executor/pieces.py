@@ -8,8 +8,8 @@ from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
 from intermodal.wire.call import Detail
 
-# What a text of a moving picture is: words heard, words on the screen, or what is to be seen.
-How = Literal["", "said", "on screen", "seen"]
+# What a text of a moving picture is: words heard, those of its subtitles or on the screen, or what is to be seen.
+How = Literal["", "said", "subtitle", "on screen", "seen"]
 
 
 class Words(Value, frozen=True, tag_field="piece", tag="words"):
@@ -17,7 +17,7 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
 
     ``page`` orders the pages of a document that took different ways; 0 where there are none.
     ``how`` is set for text of a video or an animation, which is put together in the order of time: ``at`` is
-    in seconds, -1 where there is no moment to name.
+    in seconds, -1 where there is no moment to name. ``apart``: it keeps its own time, and is no part of a longer line.
     """
 
     text: str
@@ -25,6 +25,7 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
     page: int = 0
     how: How = ""
     at: float = -1.0
+    apart: bool = False
 
 
 class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):

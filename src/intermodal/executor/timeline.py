@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from intermodal.executor.pieces import How, Piece, Pixels, Words
 
 _SPOKEN = 20.0  # seconds of speech in one line, where nothing else happens
-_ORDER: tuple[How, ...] = ("said", "on screen", "seen")  # of what has the same time; then pictures
-NOTHING: dict[How, str] = {"said": "(no speech)", "on screen": "(no text)", "seen": "(nothing)"}
+_SPEECH: tuple[How, ...] = ("said", "subtitle")
+_ORDER: tuple[How, ...] = (*_SPEECH, "on screen", "seen")  # of what has the same time; then pictures
+NOTHING: dict[How, str] = {
+    "said": "(no speech)", "subtitle": "(no subtitles)", "on screen": "(no text)", "seen": "(nothing)",
+}  # fmt: skip
 
 
 def timed(piece: Piece) -> bool:
@@ -57,8 +60,8 @@ def text_of(pieces: Sequence[Piece]) -> str:
 
 
 def _heading(moving: Sequence[Words | Pixels]) -> str:
-    said = any(isinstance(piece, Words) and piece.how == "said" for piece in moving)
-    seen = any(isinstance(piece, Pixels) or piece.how != "said" for piece in moving)
+    said = any(isinstance(piece, Words) and piece.how in _SPEECH for piece in moving)
+    seen = any(isinstance(piece, Pixels) or piece.how not in _SPEECH for piece in moving)
     return "What is said and seen in" if said and seen else "What is said in" if said else "What is seen in"
 
 
@@ -89,16 +92,21 @@ def _settled(moving: Sequence[Words | Pixels]) -> list[Words | Pixels]:
         before = found[-1] if found else None
         if _goes_on(before, piece):
             assert isinstance(before, Words)
-            found[-1] = Words(text=f"{before.text} {piece.text.strip()}", how=piece.how, at=before.at)
+            found[-1] = Words(text=f"{before.text} {_joined(piece)}", how=piece.how, at=before.at)
         else:
-            found.append(Words(text=piece.text.strip(), how=piece.how, at=piece.at))
+            found.append(Words(text=_joined(piece), how=piece.how, at=piece.at))
     return found
 
 
 def _goes_on(before: Words | Pixels | None, piece: Words) -> bool:
-    return (
-        isinstance(before, Words) and before.how == piece.how == "said" and piece.at - before.at < _SPOKEN
-    )  # fmt: skip
+    if not isinstance(before, Words) or piece.apart or piece.how not in _SPEECH:
+        return False
+    return before.how == piece.how and piece.at - before.at < _SPOKEN
+
+
+def _joined(piece: Words) -> str:
+    """Its text; what is spoken in one line, as the rows of a subtitle are no lines of a text."""
+    return " ".join(piece.text.split()) if piece.how in _SPEECH else piece.text.strip()
 
 
 def _when(piece: Words | Pixels) -> tuple[float, int]:

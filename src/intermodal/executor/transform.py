@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from intermodal.events import Derived
 from intermodal.executor.assemble import label
 from intermodal.executor.pieces import Pixels, Product, Sound, Words
+from intermodal.executor.timeline import NOTHING
 from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Transform, TransformOp
@@ -80,6 +81,18 @@ async def _demux(step: Transform, opened: OpenedLike, media: Media, progress: Pr
     return Product(part=step.part, pieces=(Sound(seconds=pcm.seconds, pcm=pcm.samples, name=facts.name),))
 
 
+async def _subtitles(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
+    """What a film's subtitles say, each line at its time: exact, and heard by nobody."""
+    facts: PartFacts = opened.facts.parts[step.part]
+    params = dict(step.params)
+    lines = await media.subtitles(opened.data(step.part), int(params["track"]), name=facts.name)
+    what, apart = label("Subtitles", facts.name), params.get("times") == "each"
+    pieces = tuple(Words(text=line.text, label=what, how="subtitle", at=line.at, apart=apart) for line in lines)
+    derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n".join(line.text for line in lines))
+    nothing = (Words(text=NOTHING["subtitle"], label=what, how="subtitle"),)
+    return Product(part=step.part, pieces=pieces or nothing, derived=(derived,))
+
+
 async def _resize(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
     facts: PartFacts = opened.facts.parts[step.part]
     params = dict(step.params)
@@ -100,6 +113,7 @@ _OPS: Mapping[TransformOp, Callable[[Transform, OpenedLike, Media, Progress], Aw
     "select": _select,
     "frames": _frames,
     "demux": _demux,
+    "subtitles": _subtitles,
     "resize": _resize,
 }
 

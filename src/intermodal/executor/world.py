@@ -65,6 +65,7 @@ class Media(Protocol):
     """The part of ``media.decode.MediaWorker`` that a run uses."""
 
     async def pcm(self, data: bytes, *, name: str = "", progress: Progress | None = None) -> PcmLike: ...
+    async def subtitles(self, data: bytes, track: int, *, name: str = "") -> tuple[SubtitleLineLike, ...]: ...
     async def page_text(
         self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]: ...
@@ -84,6 +85,15 @@ class Media(Protocol):
     ) -> tuple[FrameLike, ...]:
         """At most ``most`` frames in the order of time: ``spread`` is "scenes" or a rate ("0.5 fps")."""
         ...
+
+
+class SubtitleLineLike(Protocol):
+    """What ``media.decode.SubtitleLine`` has."""
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def text(self) -> str: ...
 
 
 class ServedLike(Protocol):

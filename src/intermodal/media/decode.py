@@ -11,7 +11,7 @@ import msgspec
 from intermodal import errors
 from intermodal._process import Limits, Reply, Worker
 from intermodal.media.office.converted import Converted
-from intermodal.media.probed import Frame, Pcm, Picture, Probed
+from intermodal.media.probed import Frame, Pcm, Picture, Probed, SubtitleLine
 
 __all__ = ["Frame", "MediaWorker", "Pcm", "Picture", "Probed"]
 
@@ -23,6 +23,7 @@ _INHERIT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTU
 _ENV = {"MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _PROBE_SECONDS = 30.0
 _FRAMES_SECONDS = 600.0
+_SUBTITLES_SECONDS = 60.0
 
 
 class MediaWorker:
@@ -108,6 +109,12 @@ class MediaWorker:
         arguments = {"data": data, "name": name, "spread": spread, "most": most, "max_side": max_side}
         made = await self._call("frames", arguments, name=name, seconds=_FRAMES_SECONDS, progress=progress)
         return msgspec.convert(made, tuple[Frame, ...])
+
+    async def subtitles(self, data: bytes, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
+        """The lines of a film's track of subtitles, in the order of time."""
+        arguments = {"data": data, "name": name, "track": track}
+        found = await self._call("subtitles", arguments, name=name, seconds=_SUBTITLES_SECONDS)
+        return msgspec.convert(found, tuple[SubtitleLine, ...])
 
     async def convert(self, data: bytes, media_type: str, *, name: str = "") -> Converted:
         """A document, a page or a mail, taken apart. Raises NotInstalled without the extra ``documents``."""

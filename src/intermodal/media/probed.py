@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from intermodal.content import Kind, Value
-from intermodal.plans.facts import PageFacts
+from intermodal.plans.facts import PageFacts, SubtitleFacts
 from intermodal.quantity import Quantity
 
 
 class Probed(Value):
     """The fields of ``PartFacts`` that need decoding. Those of other kinds keep their defaults.
 
-    ``kind`` and ``media_type`` are set where looking inside tells more than the first bytes did, else "". ``notes`` say
-    what is not taken along.
+    ``kind`` and ``media_type`` are set where looking inside tells more than the first bytes did, else "". ``notes`` are
+    about what was not as it should be, or is left alone.
     """
 
     kind: Kind | Literal[""] = ""
@@ -29,6 +29,7 @@ class Probed(Value):
     fps: float = 0.0
     cuts: tuple[float, ...] = ()
     pages: tuple[PageFacts, ...] = ()
+    subtitles: tuple[SubtitleFacts, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -50,6 +51,14 @@ class Frame(Picture):
     at: float = 0.0
     until: float = 0.0
     number: int = 0
+
+
+class SubtitleLine(Value):
+    """What is to be read from ``at`` to ``until``, in seconds; rows of it apart by line ends."""
+
+    at: float
+    until: float
+    text: str
 
 
 class Pcm(Value):

@@ -41,6 +41,8 @@ MAX_FRAMES_IN_PLAN: Final = 100  # that one step makes, whatever it was asked fo
 MAX_FRAME_SIDE: Final = 2_048  # pixels, whatever was asked for
 MAX_VIDEO_FRAMES: Final = 1_500_000  # of a video that is taken at all: 6 h at 60 a second are 1.3 million
 MAX_CUTS: Final = 1_000
+MAX_SUBTITLE_LINES: Final = 20_000  # of a track: 6 h at one in a second
+MAX_SUBTITLE_CHARS: Final = 4_000_000  # of all tracks of a film
 
 # Bytes.
 MAX_FILE_BYTES: Final = 512 << 20

@@ -18,7 +18,7 @@ import msgspec
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
-from intermodal.media import audio, container, fence, film_header, scenes, still
+from intermodal.media import audio, container, fence, film_header, scenes, still, subtitles
 from intermodal.media.container import TODO, Opened
 from intermodal.media.probed import Probed
 from intermodal.media.steps import (
@@ -104,6 +104,7 @@ def _probe(film: Film, density: Density) -> Probed:
     width, height = still.shown_size(first, film.shape)
     densities = [density(still.grey(picture, SAMPLE_SIDE)) for picture in shown]
     most = max(densities, key=lambda found: found.mid)
+    written = subtitles.probe(film.opened)
     return Probed(
         width=width,
         height=height,
@@ -112,6 +113,8 @@ def _probe(film: Film, density: Density) -> Probed:
         seconds=film.seconds,
         sample_rate=rate,
         channels=channels,
+        subtitles=written.tracks,
+        notes=written.notes,
         cuts=_cuts(film, {at: still.small(picture) for at, picture in found.items()})[:MAX_CUTS],
         text_density=between(
             max(found.low for found in densities),

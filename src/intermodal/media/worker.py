@@ -67,6 +67,11 @@ def frames(data: bytes, name: str, spread: str, most: int, max_side: int | None)
     return made
 
 
+def subtitles(data: bytes, name: str, track: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = _decoder("subtitles").lines(data, sniff(data, name)[1], track)
+    return found
+
+
 def page_text(data: bytes, pages: list[int], plain: bool = False) -> list[str]:
     _decoder("pdf.layout")
     found: list[str] = _decoder("document").text(data, pages, _process.report, plain=plain)
@@ -128,6 +133,7 @@ def main() -> None:
             "page_pictures": page_pictures,
             "picture": picture,
             "frames": frames,
+            "subtitles": subtitles,
             "convert": convert,
             "ready": ready,
         },

@@ -41,9 +41,11 @@ KEEPS: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # way -> kind -> what it k
 STEP_KEEPS: dict[str, tuple[Aspect, ...]] = {  # the share of one step, where several stand for a part
     "transcribe": ("words", "timing"), "read": ("words",), "describe": ("appearance", "figures"),
     "extract": ("words",), "frames": ("appearance", "layout", "figures"), "demux": ("words", "speakers", "tone"),
+    "subtitles": ("words", "timing"),
 }  # fmt: skip
 STEP_LOSES: dict[str, tuple[Aspect, ...]] = {  # and which of the losses are its own
-    "transcribe": ("speakers", "tone"), "read": ("layout", "appearance", "figures", "motion"),
+    "transcribe": ("speakers", "tone"), "subtitles": ("speakers", "tone"),
+    "read": ("layout", "appearance", "figures", "motion"),
     "describe": ("words", "layout", "motion"), "extract": ("layout", "appearance", "figures"), "frames": ("motion",),
 }  # fmt: skip
 ONLY_SEEN: dict[Kind, tuple[str, ...]] = {  # ways in which nothing but the last endpoint's eye takes in the words
@@ -150,6 +152,11 @@ def figured_pages(part: PartFacts) -> tuple[int, ...]:
 def wants_eye(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool:
     """Something is needed that only a look can tell."""
     return any(aspect in FOR_AN_EYE for aspect in (*stated, *needs))
+
+
+def is_timed(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:
+    """What is said is to keep the time of each line."""
+    return "timing" in stated or "timing" in needs
 
 
 def _suggested(part: PartFacts) -> tuple[Aspect, ...]:

@@ -29,6 +29,7 @@ Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and referen
 _WARM: frozenset[str] = frozenset()
 _TRANSFORMS: dict[str, TransformOp] = {
     "extract": "extract", "render": "render", "frames": "frames", "demux": "demux", "resize": "resize",
+    "subtitles": "subtitles",
 }  # fmt: skip
 _CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "describe": "describe"}
 

@@ -1,6 +1,6 @@
 """The ways of what moves: a video taken apart into its sound and its pictures, each its own way; an animation's frames.
 
-    sound     heard by an ear | taken as it is | there is none | given up where nothing can hear it
+    sound     its subtitles | heard by an ear | taken as it is | there is none | given up where nothing can hear it
     pictures  shown as frames | read | described | read and described | given up where nothing can see them
 
 How many frames, of which size and by which rule (scenes, or so many a second) are parameters of the plan. What is
@@ -8,6 +8,8 @@ said and what is shown keep their times, so that one can be held against the oth
 """
 
 from __future__ import annotations
+
+import re
 
 from msgspec import Struct
 
@@ -24,16 +26,19 @@ from intermodal.media.steps import (
     most_frames,
 )
 from intermodal.planner import pieces
-from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, SPARSE, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, SPARSE, is_timed, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
-from intermodal.plans.facts import PartFacts
+from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.quantity import Quantity
 from intermodal.request import ASPECTS, Aspect
 
-_HEARD: tuple[Aspect, ...] = ("words", "timing")
-_LISTENED: tuple[Aspect, ...] = ("words", "timing", "speakers", "tone")
+_TOLD: dict[str, tuple[Aspect, ...]] = {  # of what is said
+    "subtitled": ("words", "timing"),
+    "heard": ("words", "timing"),
+    "listened": ("words", "timing", "speakers", "tone"),
+}
 _SEEN: dict[str, tuple[Aspect, ...]] = {
     "shown": ("appearance", "layout", "figures"),
     "read": (),
@@ -64,13 +69,14 @@ class Track(Struct, frozen=True):
     name: str
     endpoints: tuple[Endpoint, ...] = ()
     spread: Spread | None = None
+    written: SubtitleFacts | None = None
 
 
 def video_ways(case: Case, bundle: Bundle, conversions: Conversions) -> list[Way]:
     """Whole, and every pair of tracks."""
     part = bundle.parts[0]
     found = [make_way(case, bundle, "native", frozenset(("video",)), lambda place: _whole(bundle.parts[place]))]
-    for sound in _sounds(part, conversions):
+    for sound in _sounds(case, part, conversions):
         for sight in _sights(case, bundle, conversions):
             if sound.name in ("silent", "deaf") and sight.name == "blind":
                 continue
@@ -95,15 +101,66 @@ def _whole(part: PartFacts) -> Passage:
     return Passage(film=part)
 
 
-def _sounds(part: PartFacts, conversions: Conversions) -> list[Track]:
+def _sounds(case: Case, part: PartFacts, conversions: Conversions) -> list[Track]:
+    written = chosen_subtitles(part, case.policy.language)
+    found = [Track("subtitled", written=written)] if written is not None else []
     if not part.channels:
-        return [Track("silent")]
+        return found or [Track("silent")]
     ears = conversions.get("transcribe", [])
-    found = [Track("heard", (ear,)) for ear in ears]
+    found += [Track("heard", (ear,)) for ear in ears]
     found.append(Track("listened"))
-    if not ears:
+    if not ears and written is None:
         found.append(Track("deaf"))
     return found
+
+
+# ---- subtitles ----------------------------------------------------------------------------------
+
+_A_MINUTE, _SHARE, _REACHES = 2.0, 0.05, 0.5  # lines a minute, share of the time, and how far in, of a full track
+_PARTLY = re.compile(r"\b(forced|signs?|songs?|karaoke|commentary)\b", re.IGNORECASE)
+
+
+def partial(part: PartFacts, track: SubtitleFacts) -> str:
+    """Why a track does not have all that is said, "" where it seems to."""
+    seconds = part.seconds.mid
+    if track.forced or _PARTLY.search(track.title):
+        return "are only for what is foreign, written or beside it"
+    if track.lines < _A_MINUTE * seconds / 60 or track.shown < _SHARE * seconds:
+        return f"have {track.lines:,} line{'s' if track.lines != 1 else ''} in {seconds:,.0f} s"
+    if track.last < _REACHES * seconds:
+        return f"end after {track.last:,.0f} of {seconds:,.0f} s"
+    return ""
+
+
+def chosen_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
+    """The track that stands for what is said: whole, in the language of the policy or else of the sound, shown by
+    default, without descriptions of sounds; the first of several alike. None where none is whole."""
+    whole = [track for track in part.subtitles if not partial(part, track)]
+
+    def order(track: SubtitleFacts) -> tuple[bool, ...]:
+        stated = bool(language) and track.language == language
+        return (not stated, not track.spoken, not track.default, track.described)
+
+    return min(whole, key=order, default=None)
+
+
+def subtitle_notes(part: PartFacts, language: str, *, taken: bool) -> list[str]:
+    """What a plan says of a film's subtitles: that its words come from them, or why they do not."""
+    chosen = chosen_subtitles(part, language)
+    found: list[str] = []
+    if taken and chosen is not None:
+        others = sorted({track.language or "?" for track in part.subtitles if track is not chosen})
+        more = f"; there are others ({', '.join(others)})" if others else ""
+        said = chosen.language or "language not stated"
+        found.append(f"what is said in {part.name} is taken from its subtitles ({said}), and not heard{more}")
+    elif chosen is None:
+        for track in part.subtitles:
+            said = track.language or "language not stated"
+            found.append(f"the subtitles ({said}) of {part.name} {partial(part, track)}: not taken for what is said")
+    return found
+
+
+# ---- pictures -----------------------------------------------------------------------------------
 
 
 def _sights(case: Case, bundle: Bundle, conversions: Conversions) -> list[Track]:
@@ -129,7 +186,7 @@ def _sights(case: Case, bundle: Bundle, conversions: Conversions) -> list[Track]
 
 def _watch(case: Case, bundle: Bundle, sound: Track, sight: Track) -> Way:
     hands: set[str] = set()
-    if sound.name == "heard" or sight.name in ("read", "described", "both"):
+    if sound.name in ("heard", "subtitled") or sight.name in ("read", "described", "both"):
         hands.add("text")
     if sound.name == "listened":
         hands.add("audio")
@@ -137,7 +194,7 @@ def _watch(case: Case, bundle: Bundle, sound: Track, sight: Track) -> Way:
         hands.add("image")
     made = make_way(
         case, bundle, "watch", frozenset(hands),
-        lambda place: _passage(case, bundle.parts[place], sound, sight),
+        lambda place: _passage(case, bundle.parts[place], sound, sight, timed=is_timed(case.policy.keep, bundle.needs)),
         aspects=_aspects(bundle.parts[0], sound, sight),
     )  # fmt: skip
     if sight.spread is not None:
@@ -161,7 +218,7 @@ def _aspects(part: PartFacts, sound: Track, sight: Track) -> tuple[tuple[Aspect,
     if sound.name == "silent":
         there -= {"speakers", "tone", "alignment"}
     else:
-        kept.update(_HEARD if sound.name == "heard" else _LISTENED if sound.name == "listened" else ())
+        kept.update(_TOLD.get(sound.name, ()))
     written = not part.text_density.known or part.text_density.mid > SPARSE
     if sight.name in _READS and sound.name != "deaf":
         kept.add("words")
@@ -181,11 +238,13 @@ def text_loses(part: PartFacts) -> tuple[Aspect, ...]:
     return _aspects(part, Track("heard" if part.channels else "silent"), Track("read"))[1]
 
 
-def _passage(case: Case, part: PartFacts, sound: Track, sight: Track) -> Passage:
+def _passage(case: Case, part: PartFacts, sound: Track, sight: Track, *, timed: bool) -> Passage:
     """Sound before pictures, as the blocks of text are put together by time anyway."""
     made: list[Piece] = []
     heard = Quantity()
-    if sound.name == "heard":
+    if sound.written is not None:
+        made.append(pieces.subtitles(case, part, sound.written, timed=timed))
+    elif sound.name == "heard":
         made.append(pieces.demux(case, part, shown=False))
         made.append(pieces.hear(case, part, sound.endpoints[0], case.rates(sound.endpoints[0]), of=0))
     elif sound.name == "listened":

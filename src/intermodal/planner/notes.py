@@ -8,6 +8,7 @@ from intermodal.catalog import doubts
 from intermodal.costing.levels import HIGH, MID
 from intermodal.planner.case import Case
 from intermodal.planner.demand import answer_length
+from intermodal.planner.footage import subtitle_notes
 from intermodal.planner.routes import Route
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate
@@ -49,6 +50,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _not_yet(case, candidate)
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
+    found += _subtitles(case, chosen)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
         whole = [part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)]
@@ -56,6 +58,16 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
             found.append(f"without pages to choose from, taken whole: {joined(whole)}")
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
+    return found
+
+
+def _subtitles(case: Case, chosen: Route) -> list[str]:
+    found: list[str] = []
+    for bundle, way in zip(case.bundles, chosen.assignment.ways, strict=True):
+        for part, passage in zip(bundle.parts, way.passages, strict=True):
+            taken = any(piece.op == "subtitles" for piece in passage.pieces)
+            if part.subtitles and way.name == "watch":
+                found += subtitle_notes(part, case.policy.language, taken=taken)
     return found
 
 

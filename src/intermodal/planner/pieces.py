@@ -44,9 +44,11 @@ from intermodal.media.steps import DEFAULT_DPI, MAX_OCR_SIDE, frame_size, page_s
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.way import TASK_OF, Params, Picture, Piece
-from intermodal.plans.facts import Outcome, PageFacts, PartFacts
+from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.quantity import Quantity, between, exact, total
 
+LINE_OF_SPEECH = 20.0  # seconds of speech in one line of a prompt, where nothing else happens
+CHARS_OF_MARK = 18  # characters before a line: its time, and what it is
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
 
@@ -314,6 +316,26 @@ def demux(case: Case, part: PartFacts, *, shown: bool) -> Piece:
         ),
         part,
     )  # fmt: skip
+
+
+def subtitles(case: Case, part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Piece:
+    """The words of a track of subtitles, which is read and not heard."""
+    marks = track.lines if timed else min(track.lines, track.shown / LINE_OF_SPEECH)
+    count = f"{track.lines:,} line{'s' if track.lines != 1 else ''}"
+    return settled(
+        Piece(
+            op="subtitles", title=f"{track.language or 'language not stated'}, {count}",
+            tokens=text_tokens(track.chars, 0, track.scripts) + text_tokens(round(marks * CHARS_OF_MARK)),
+            params=(("track", str(track.track)), *_times(timed)),
+            seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, 0.0)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def _times(timed: bool) -> Params:
+    """Of a step that makes words of speech: each line keeps its own time."""
+    return (("times", "each"),) if timed else ()
 
 
 def task_of(job: str) -> Task:

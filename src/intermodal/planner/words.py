@@ -52,7 +52,7 @@ _WAYS: dict[str, str] = {
 }
 _TRACKS: dict[str, str] = {
     "transcribe": "transcript", "demux": "its sound", "read": "text on the screen", "describe": "what is seen",
-    "frames": "frames",
+    "frames": "frames", "subtitles": "its subtitles",
 }  # fmt: skip
 _GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document", "video": "a video"}
 _GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents", "video": "videos"}
@@ -258,7 +258,7 @@ def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
 def _conversions(way: Way, passage: Passage) -> int:
     """How often content becomes text: once a part, but for parts that are heard and seen, or read and described."""
     if way.name in ("watch", "both"):
-        return sum(piece.endpoint is not None for piece in passage.pieces)
+        return sum(piece.endpoint is not None or piece.op == "subtitles" for piece in passage.pieces)
     return any(piece.endpoint is not None or piece.op == "extract" for piece in passage.pieces)
 
 
@@ -293,7 +293,10 @@ def _seen(case: Case, assignment: Assignment) -> str:
 
 def _watched(passage: Passage) -> str:
     """What reaches the model of a video that was taken apart."""
-    names = {"transcribe": "its transcript", "demux": "its sound", "read": "the text on the screen"}
+    names = {
+        "transcribe": "its transcript", "demux": "its sound", "subtitles": "its subtitles",
+        "read": "the text on the screen",
+    }  # fmt: skip
     return joined(
         [names.get(p.op, "frames" if p.op == "frames" else "descriptions") for p in passage.pieces if p.shown]
     )

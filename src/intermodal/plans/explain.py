@@ -181,7 +181,7 @@ def _what(step: Step, candidate: Candidate) -> str:
     made = step.estimate.output_tokens
     if isinstance(step, Call):
         return f"{step.endpoint}  {step.title} -> {numbers.tokens(made)}"
-    if isinstance(step, Transform) and step.op == "extract":
+    if isinstance(step, Transform) and step.op in ("extract", "subtitles"):
         return f"{step.title} -> {numbers.tokens(_tokens_of_text(step))}"
     if isinstance(step, Transform) and step.op in _TAKEN_AS:
         kinds = _TAKEN_AS[step.op]

@@ -42,6 +42,32 @@ class PageFacts(Value):
     layer_only: bool = False
 
 
+class SubtitleFacts(Value):
+    """A track of subtitles that are text.
+
+    Attributes:
+        track: its number in the container.
+        language: ISO 639-1 (three letters where that has none) as the file says, "" where it does not.
+        title: what its maker calls it.
+        forced: it has only what a viewer who understands the speech needs. default: players show it unasked.
+        described: sounds are described too. spoken: in the language that the sound is said to be in.
+        lines, chars, scripts: of its text. shown: seconds that something is to be read. last: when the last line ends.
+    """
+
+    track: int
+    language: str = ""
+    title: str = ""
+    forced: bool = False
+    default: bool = False
+    described: bool = False
+    spoken: bool = False
+    lines: int = 0
+    chars: int = 0
+    scripts: Scripts = ()
+    shown: float = 0.0
+    last: float = 0.0
+
+
 class Outcome(Value):
     """What a conversion of this part really made, known when a plan is made again while it runs.
 
@@ -82,6 +108,7 @@ class PartFacts(Value, gc=False):
         letters: letters and signs on an image, counted by their edges.
         seconds: length of audio, of video, of an animation that says so.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
+        subtitles: of a video, its tracks of words.
         pages: of a document. page: which page of a file of pictures this one is (TIFF), else 0.
         chars: characters of a text part. scripts: what it is made of (``media/scripts.py``); () where nobody looked.
         tokens: exact counts of a text part by tokenizer name.
@@ -89,7 +116,8 @@ class PartFacts(Value, gc=False):
         outcomes: conversions that are done, when a plan is made again while it runs; empty before.
         origins: names and kinds of the files this was taken out of, and the name it shares with an earlier part; a
             privacy label on any of them holds for this part.
-        notes: what was left out when it was taken out of its file, each a phrase after its name and a colon.
+        notes: what was left out when it was taken out of its file, and what in it is not as it should be, each a phrase
+            after its name and a colon.
     """
 
     index: int
@@ -117,6 +145,7 @@ class PartFacts(Value, gc=False):
     origins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     page: int = 0
+    subtitles: tuple[SubtitleFacts, ...] = ()
 
 
 class ToolFacts(Value):

@@ -23,6 +23,7 @@ PROMPT, ANSWER = "prompt", "answer"
 _KINDS: dict[str, Kind] = {
     "transcribe": "audio",
     "demux": "video",
+    "subtitles": "video",
     "frames": "video",
     "extract": "document",
     "render": "document",

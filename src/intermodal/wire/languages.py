@@ -27,12 +27,27 @@ for _row in _ROWS.replace("\n", " ").split(";"):
     CODES[_name] = "jv" if _code == "jw" else _code
 
 
+# Three letters as containers of media write them, where ISO 639-1 has two. Source: the same code tables (ISO 639-2, the
+# bibliographic and the terminological codes).
+_THREE = """
+afr af; alb sq; sqi sq; amh am; ara ar; arm hy; hye hy; aze az; baq eu; eus eu; bel be; ben bn; bos bs; bul bg; bur my;
+mya my; cat ca; chi zh; zho zh; cze cs; ces cs; dan da; dut nl; nld nl; eng en; est et; fin fi; fre fr; fra fr; geo ka;
+kat ka; ger de; deu de; glg gl; gre el; ell el; guj gu; hau ha; heb he; hin hi; hrv hr; hun hu; ice is; isl is; ind id;
+ita it; jav jv; jpn ja; kan kn; kaz kk; khm km; kor ko; lao lo; lat la; lav lv; lit lt; mac mk; mkd mk; may ms; msa ms;
+mal ml; mar mr; mlt mt; mon mn; nep ne; nno nn; nob no; nor no; pan pa; per fa; fas fa; pol pl; por pt; pus ps; rum ro;
+ron ro; rus ru; sin si; slo sk; slk sk; slv sl; som so; spa es; srp sr; swa sw; swe sv; tam ta; tel te; tgl tl; tha th;
+tur tr; ukr uk; urd ur; uzb uz; vie vi; wel cy; cym cy; xho xh; yid yi; yor yo; zul zu
+"""
+_OF_THREE = dict(pair.split() for pair in _THREE.replace("\n", " ").split(";"))
+
+
 def code_of(language: str) -> str:
-    """The code for a name or a code ("English", "en", "en-US" -> "en"); "" for what is neither."""
+    """The code for a name or a code ("English", "en", "en-US", "eng" -> "en"); "" for what is neither."""
     word = language.strip().lower()
     if word in CODES:
         return CODES[word]
     base = word.replace("_", "-").partition("-")[0]
+    base = _OF_THREE.get(base, base)
     return base if 2 <= len(base) <= 3 and base.isascii() and base.isalpha() else ""
 
 

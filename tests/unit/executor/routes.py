@@ -22,7 +22,7 @@ from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.run import run
 from intermodal.executor.transport import Transport
 from intermodal.executor.world import World
-from intermodal.media.probed import Pcm, Picture
+from intermodal.media.probed import Pcm, Picture, SubtitleLine
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Estimate, Step, Transform
@@ -67,12 +67,17 @@ class FakeMedia:
         self.asked: list[str] = []
         self.page = "text of page {}"
         self.moments: tuple[float, ...] = (0.0, 4.0, 8.0)
+        self.captions: tuple[SubtitleLine, ...] = ()
         self.wait: Callable[[], Any] | None = None
 
     async def pcm(self, data: bytes, *, name: str = "", progress: Any = None) -> Pcm:
         self.asked.append("pcm")
         await self._busy(progress)
         return Pcm(samples=b"\0\0" * 16, seconds=11.0)
+
+    async def subtitles(self, data: bytes, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
+        self.asked.append(f"subtitles {track}")
+        return self.captions
 
     async def page_text(
         self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Any = None
@@ -292,6 +297,13 @@ def cut(part: int = 1, *params: tuple[str, str]) -> Transform:
 
 def demux(part: int = 1) -> Transform:
     return Transform(id=f"demux{part}", op="demux", inputs=(f"part:{part}",), part=part, title="sound")
+
+
+def captions(*params: tuple[str, str], part: int = 1) -> Transform:
+    return Transform(
+        id=f"captions{part}", op="subtitles", inputs=(f"part:{part}",), part=part, title="subtitles",
+        params=(("track", "2"), *params),
+    )  # fmt: skip
 
 
 def checked(op: Any, step: str, part: int = 1) -> Check:

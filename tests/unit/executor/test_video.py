@@ -12,6 +12,7 @@ from tests.unit.executor.routes import (
     VECTOR,
     Bench,
     asked,
+    captions,
     cut,
     demux,
     ending,
@@ -28,6 +29,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Segment, Transcript
 from intermodal.events import StepFinished, StepProgress, StepStarted
+from intermodal.media.probed import SubtitleLine
 from intermodal.request import EmbeddingOutput, TranscriptOutput
 from intermodal.testing import FakeHost
 
@@ -83,6 +85,35 @@ async def test_a_video_becomes_one_block_in_the_order_of_time(bench: Bench, host
     )
     assert bench.media.asked.count("pcm") == 1 and "frames scenes 12 768" in bench.media.asked
     assert [derived.op for derived in result.derived if derived.name == "talk.mp4"].count("describe") == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ((), "[0:01] subtitle: My fellow Americans, ask [0:02] said: obey\n[0:23] subtitle: what you\n"),
+        (
+            (("times", "each"),),
+            "[0:01] subtitle: My fellow Americans,\n[0:06] subtitle: ask [0:02] said: obey\n"
+            "[0:23] subtitle: what you\n",
+        ),
+    ],
+    ids=["as speech goes on", "each at its time"],
+)
+async def test_subtitles_stand_in_the_order_of_time_and_nobody_hears_the_film(
+    bench: Bench, host: FakeHost, params: tuple[tuple[str, str], ...], said: str
+) -> None:
+    text, _ = eyes(bench, host)
+    bench.media.captions = (
+        SubtitleLine(at=1, until=3, text="My fellow\nAmericans,"),
+        SubtitleLine(at=6, until=9, text="ask\n[0:02] said: obey"),
+        SubtitleLine(at=23, until=24, text="what you"),
+    )
+    request, opened = asked("?", "talk.mp4")
+    result = await bench.run(plan(route(captions(*params), say(text, "step:captions1"))), request, opened)
+    assert ending(host.attempts[-1].text) == f"What is said in talk.mp4:\n---END\n{said}---END\n\n?"
+    assert bench.media.asked == ["subtitles 2"] and bench.runtimes.calls == []
+    (derived,) = result.derived
+    assert (derived.op, derived.text.split("\n")[0]) == ("subtitles", "My fellow")
 
 
 async def test_what_was_not_found_in_a_video_is_said(bench: Bench, host: FakeHost) -> None:

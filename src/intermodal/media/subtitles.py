@@ -1,0 +1,167 @@
+"""Subtitles of a film, inside the worker: which tracks of words it has, and their lines with times.
+
+Packets are taken apart here and not by FFmpeg: a line of text needs no decoder. Sources: 3GPP TS 26.245, 5.17
+(``tx3g``: two bytes of length, the text, boxes of style), Matroska's codec mappings (``S_TEXT/UTF8``, ``S_TEXT/ASS``,
+``S_TEXT/WEBVTT``), WebVTT (W3C, 2019, cue text), Advanced SubStation Alpha (v4.00+, override tags).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import av
+from av.stream import Discard, Disposition
+
+from intermodal.content import Value
+from intermodal.errors import InputBroken
+from intermodal.media import container, fence, film_header
+from intermodal.media.container import TODO, Opened
+from intermodal.media.invisible import visible
+from intermodal.media.probed import SubtitleLine
+from intermodal.media.scripts import scripts
+from intermodal.media.steps import MAX_SUBTITLE_CHARS, MAX_SUBTITLE_LINES
+from intermodal.plans.facts import SubtitleFacts
+from intermodal.wire.languages import code_of
+
+_WALK_PACKETS = 400_000
+_LONGEST = 4_096  # bytes of one packet that are looked at: no line anybody can read is longer
+_LASTS = 4.0  # seconds a line without an end is taken to be shown
+_ROLLING = 0.1  # seconds between captions of which one goes on in the next
+_TAGS = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{1,15}>")
+_OVERRIDES = re.compile(r"\{[^{}]{0,1000}\}")
+_DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]{1,100})?\s+([^<>]{1,100})>")
+
+
+def _of_mp4(body: bytes) -> str:
+    text = body[2 : 2 + int.from_bytes(body[:2], "big")]
+    return text.decode("utf-16" if text[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8", "replace")
+
+
+def _of_subrip(body: bytes) -> str:
+    return _OVERRIDES.sub("", _TAGS.sub("", body.decode("utf-8", "replace")))
+
+
+def _of_webvtt(body: bytes) -> str:
+    said = _VOICE.sub(r"\1: ", body.decode("utf-8", "replace"))
+    return html.unescape(_TAGS.sub("", said))
+
+
+def _of_ass(body: bytes) -> str:
+    text = body.decode("utf-8", "replace").split(",", 8)[-1]  # ReadOrder, Layer, Style, Name, margins, Effect, Text
+    if _DRAWING.search(text):
+        return ""
+    return _OVERRIDES.sub("", text).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
+
+
+# The names of FFmpeg's decoders, each with what takes its packets apart.
+_FORMS: dict[str, Callable[[bytes], str]] = {
+    "mov_text": _of_mp4, "srt": _of_subrip, "subrip": _of_subrip, "text": _of_subrip, "webvtt": _of_webvtt,
+    "ssa": _of_ass, "ass": _of_ass,
+}  # fmt: skip
+
+
+class Found(Value):
+    """What the subtitles of a film are: tracks of words, and notes about those that are none."""
+
+    tracks: tuple[SubtitleFacts, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def probe(opened: Opened) -> Found:
+    """Its tracks of words, by one walk over their packets; tracks without a line are left out."""
+    streams = list(opened.container.streams.subtitles)
+    readable = [stream for stream in streams if _form(stream) is not None]
+    lines = _read(opened.container, readable)
+    heard = _language(opened.sound) if opened.sound is not None else ""
+    tracks = tuple(_facts(stream, lines[stream.index], heard) for stream in readable if lines[stream.index])
+    pictures = [_language(stream) or "of no stated language" for stream in streams if stream not in readable]
+    notes = (f"its subtitles ({', '.join(pictures)}) are pictures or of another kind that is not read",)
+    return Found(tracks=tracks, notes=notes if pictures else ())
+
+
+def lines(data: bytes, media_type: str, track: int) -> list[dict[str, Any]]:
+    """The lines of a track in builtins, in the order of time. Raises InputBroken where there is no such track."""
+    film_header.check_film(data, media_type)
+    with fence.room(2 * len(data) + (256 << 20)), container.opened(data, media_type, what="video") as found:
+        stream = next((each for each in found.container.streams.subtitles if each.index == track), None)
+        if stream is None or _form(stream) is None:
+            raise InputBroken(f"has no subtitles in its track {track}", todo=TODO)
+        said = _read(found.container, [stream])[track]
+    return [{"at": line.at, "until": line.until, "text": line.text} for line in said]
+
+
+def _form(stream: Any) -> Callable[[bytes], str] | None:
+    return None if stream.codec_context is None else _FORMS.get(stream.codec_context.name)
+
+
+def _language(stream: Any) -> str:
+    code = code_of(stream.metadata.get("language", ""))
+    return "" if code == "und" else code
+
+
+def _facts(stream: Any, said: Sequence[SubtitleLine], heard: str) -> SubtitleFacts:
+    text = "\n".join(line.text for line in said)
+    language, kind = _language(stream), stream.disposition
+    return SubtitleFacts(
+        track=stream.index,
+        language=language,
+        title=" ".join(visible(stream.metadata.get("title", "")).split())[:80],
+        forced=bool(kind & Disposition.forced),
+        default=bool(kind & Disposition.default),
+        described=bool(kind & (Disposition.hearing_impaired | Disposition.captions)),
+        spoken=bool(language) and language == heard,
+        lines=len(said),
+        chars=len(text),
+        scripts=scripts(text),
+        shown=round(sum(line.until - line.at for line in said), 3),
+        last=round(max(line.until for line in said), 3),
+    )
+
+
+def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
+    """The lines of these tracks by their numbers, each in the order of time."""
+    made: dict[int, list[SubtitleLine]] = {stream.index: [] for stream in streams}
+    if not streams:
+        return made
+    for stream in box.streams:
+        stream.discard = Discard.default if stream.index in made else Discard.all
+    beginning = (box.start_time or 0) / av.time_base
+    left = MAX_SUBTITLE_CHARS
+    for seen, packet in enumerate(container.packets(box, list(streams))):
+        if packet.pts is None or packet.size > _LONGEST:
+            continue
+        into, form = made[packet.stream.index], _form(packet.stream)
+        text = _clean(form(bytes(packet))) if form is not None else ""
+        if text and len(into) < MAX_SUBTITLE_LINES:
+            tick = float(packet.time_base)
+            at = max(0.0, packet.pts * tick - beginning)
+            into.append(SubtitleLine(at=at, until=at + ((packet.duration or 0) * tick or _LASTS), text=text))
+            left -= len(text)
+        if left < 0 or seen >= _WALK_PACKETS:
+            break
+    return {index: _apart(sorted(said, key=lambda line: line.at)) for index, said in made.items()}
+
+
+def _clean(text: str) -> str:
+    return "\n".join(filter(None, (" ".join(visible(line).split()) for line in text.splitlines())))
+
+
+def _apart(said: Sequence[SubtitleLine]) -> list[SubtitleLine]:
+    """Lines that each say something new: captions that roll show the last line again above the next."""
+    kept: list[SubtitleLine] = []
+    shown: list[str] = []
+    until = -1.0
+    for line in said:
+        rows = line.text.split("\n")
+        new = rows
+        if shown and line.at <= until + _ROLLING:
+            same = next((count for count in range(len(rows), 0, -1) if rows[:count] == shown[-count:]), 0)
+            new = rows[same:] if same < len(rows) or line.at < until else rows
+        if new:
+            kept.append(SubtitleLine(at=line.at, until=line.until, text="\n".join(new)))
+        shown, until = rows, max(until, line.until)
+    return kept
