@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, get_
 
 import msgspec
 
+from intermodal import languages
 from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
 from intermodal.config_file import USUAL
@@ -54,7 +55,6 @@ from intermodal.request import (
     Tier,
     Zone,
 )
-from intermodal.wire import languages
 
 if TYPE_CHECKING:
     from intermodal.config import Config

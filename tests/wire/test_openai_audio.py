@@ -11,8 +11,8 @@ import pytest
 from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.content import Segment, Transcript
+from intermodal.languages import CODES, code_of
 from intermodal.wire.call import NotExpressible, TranscriptionCall, Usage
-from intermodal.wire.languages import CODES, code_of
 from intermodal.wire.openai_audio import decode_reply, encode_request
 
 HOST = Host(id="h")
@@ -133,6 +133,8 @@ def test_half_a_reply_is_a_cut() -> None:
         ("French", "fr"),
         ("en", "en"),
         ("en-US", "en"),
+        ("eng", "en"),
+        ("ger", "de"),
         ("haitian creole", "ht"),
         ("javanese", "jv"),
         ("", ""),

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from intermodal.errors import SchemaInvalid, UsageError
+from intermodal.languages import checked, whispers
 from intermodal.schema import check
-from intermodal.wire.languages import checked, whispers
 from intermodal.wire.schemas import MAX_ITEMS, MAX_LENGTH, bounded, references, rooted
 
 TREE = {

@@ -27,10 +27,10 @@ from intermodal.executor.waiting import with_signs
 from intermodal.executor.weighed import heard, rules
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import Progress
+from intermodal.languages import checked
 from intermodal.offload import MANY, offload
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.wire.languages import checked
 
 if TYPE_CHECKING:
     import anyio

@@ -17,6 +17,7 @@ from av.stream import Discard, Disposition
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken
+from intermodal.languages import code_of
 from intermodal.media import container, fence, film_header
 from intermodal.media.container import TODO, Opened
 from intermodal.media.invisible import visible
@@ -24,7 +25,6 @@ from intermodal.media.probed import SubtitleLine
 from intermodal.media.scripts import scripts
 from intermodal.media.steps import MAX_SUBTITLE_CHARS, MAX_SUBTITLE_LINES
 from intermodal.plans.facts import SubtitleFacts
-from intermodal.wire.languages import code_of
 
 _WALK_PACKETS = 400_000
 _LONGEST = 4_096  # bytes of one packet that are looked at: no line anybody can read is longer

@@ -13,11 +13,11 @@ from typing import Any
 from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.content import Segment, Transcript
+from intermodal.languages import code_of
 from intermodal.wire import status
 from intermodal.wire._json import whole
 from intermodal.wire.call import Encoded, NotExpressible, Transcription, TranscriptionCall, Usage
 from intermodal.wire.halves import loads_whole
-from intermodal.wire.languages import code_of
 from intermodal.wire.openai_reply import read_usage
 
 WIRE = "OpenAI transcription"

@@ -12,9 +12,9 @@ import math
 from typing import Any
 
 from intermodal._process import report, serve
+from intermodal.languages import iso, whispers
 from intermodal.runtimes.embedded._child import library, loading, threads
 from intermodal.runtimes.embedded._speech import RATE, without_music
-from intermodal.wire.languages import iso, whispers
 
 BEAM = 5
 TEMPERATURES = [0.0, 0.4, 0.8]
