@@ -21,7 +21,7 @@ from intermodal import schema as schemas
 from intermodal.catalog.nouns import Catalog
 from intermodal.config_file import USUAL
 from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
-from intermodal.errors import ConfigError, InputError, NoRoute, PlanStale, UsageError
+from intermodal.errors import ConfigError, InputError, IntermodalError, NoRoute, PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.offload import TOOLS, offload
 from intermodal.planner.case import question_of
@@ -279,7 +279,7 @@ async def opened(
     import anyio
 
     told: list[QuestionFacts | None] = []
-    failed: list[InputError] = []
+    failed: list[IntermodalError] = []
     found: list[Opened] = []
 
     async def ask() -> None:
@@ -289,7 +289,7 @@ async def opened(
         group.start_soon(ask)
         try:
             found.append(await open_request(request, worker, fetcher=fetcher))
-        except InputError as error:
+        except IntermodalError as error:  # a group would hide which
             failed.append(error)
             group.cancel_scope.cancel()
     if failed:

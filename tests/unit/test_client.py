@@ -20,6 +20,7 @@ from intermodal.config import load_config
 from intermodal.estimates import workload_keys
 from intermodal.estimates.workload import SCHEMA
 from intermodal.events import Actual, Usage
+from intermodal.media.decode import MediaWorker
 from intermodal.testing import FakeHost
 
 ANSWER = "Four words <b>of</b> answer."
@@ -51,6 +52,17 @@ async def test_words_stream_in_one_loop_of_async_code(client: intermodal.Client)
     words = [word async for word in client.asynchronous.stream_text("How many?", model="talker-70b")]
     assert "".join(words) == ANSWER
     await client.asynchronous.aclose()
+
+
+def test_a_media_worker_that_dies_beside_a_question_is_told_as_such(
+    client: intermodal.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def probe(self: MediaWorker, data: bytes, *, name: str = "") -> None:
+        raise errors.RuntimeCrashed("the media worker ended", where=name)
+
+    monkeypatch.setattr(MediaWorker, "probe", probe)
+    with pytest.raises(errors.RuntimeCrashed, match="worker ended"):
+        client.plan("What is on it?", ("a.wav", b"RIFF\0\0\0\0WAVEfmt "), model="talker-70b")
 
 
 def test_every_verb_takes_a_question_with_files_and_options(client: intermodal.Client, host: FakeHost) -> None:
