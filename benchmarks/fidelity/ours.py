@@ -29,7 +29,8 @@ class Row(msgspec.Struct):
         text: what arrived of it. error: why nothing did. seconds: of the processor, children included.
         claims: what steps say to keep and to lose, as EXPLAIN has it; those of the plan that ran.
         planned: words of the plan that are shown before anything runs. found: notes and checks of the answer.
-        verdict: of the plan.
+        verdict: of the plan. lines: of pictures that were read: words, confidence, whether letters of them are unread.
+        certainty: of transcripts, as the ear tells it.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Row(msgspec.Struct):
     planned: str = ""
     found: str = ""
     verdict: str = ""
+    lines: list[tuple[str, float, bool]] = []
+    certainty: list[float] = []
 
     @property
     def told(self) -> str:
@@ -87,6 +90,8 @@ def asked(client: intermodal.Client, host: FakeHost, sample: Sample, data: bytes
         made.seconds = processor() - before
         made.text = _of_file(host.attempts[-1].texts, sample.prompt)
         made.found = "\n".join([*result.notes, *(each.said for each in result.checks if each.problem)])
+        made.lines = [(line.text, line.confidence, line.unread) for each in result.derived for line in each.lines]
+        made.certainty = [each.transcript.certainty for each in result.derived if each.transcript is not None]
     except Exception as error:  # a program that fails in a way it should not is wrong about this file
         made.seconds = processor() - before
         made.error = f"{type(error).__name__}: {error}"

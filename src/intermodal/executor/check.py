@@ -18,6 +18,7 @@ from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call, Transform
 from intermodal.quantity import Quantity
+from intermodal.runtimes.reading import DOUBTED
 
 _LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
 _LINES = 6  # the same line so often in a row is a stuck writer
@@ -33,6 +34,8 @@ _UNSURE = 0.4  # below it, any ear was guessing
 _SPARSE = 0.8
 _SPARSE_FROM = 10.0  # seconds of one segment; in shorter ones a pause is nothing
 _WORD_LETTERS = 6
+_SPOILT = 0.15  # share of lines that are doubted, from which on it is said
+_MOST = 0.5  # share of lines that are not, from which on most of the words arrive
 _LEGIBLE = 0.7  # mean confidence of the characters an eye read, below which they are guesses
 _TEXT = 0.04  # share of a picture's area that is text, from which on there must be words to read
 _LETTERS = re.compile(r"[^\W_]")
@@ -176,7 +179,7 @@ def sparse(transcript: Transcript) -> tuple[int, float]:
 
 
 def _reading(made: Subject) -> Finding:
-    lines = [line for of_picture in made.product.lines for line in of_picture if line.text.strip()]
+    lines = [line for of_picture in made.product.lines for line in of_picture if line.text.strip() or line.unread]
     name = made.facts.name
     if not lines:
         promised = _promised(made)
@@ -184,10 +187,38 @@ def _reading(made: Subject) -> Finding:
             return Finding()
         return Finding(problem="empty", said=f"no text was found in {name}, where {promised:.0%} looks like text")
     characters = sum(len(line.text) for line in lines)
-    mean = sum(line.confidence * len(line.text) for line in lines) / characters
-    if mean < _LEGIBLE:
+    mean = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
+    if mean < _LEGIBLE and not any(line.unread for line in lines):
         return Finding(problem="confidence", said=f"the text read from {name} is a guess (confidence {mean:.0%})")
-    return Finding()
+    return _legible(lines, name)
+
+
+def _legible(lines: list[ReadLine], name: str) -> Finding:
+    """What is wrong where the reader knows that words are missing, or doubts more than a few lines. A page's mean tells
+    little: it stays high where single lines are spoilt."""
+    unread = sum(line.unread for line in lines)
+    doubted = sum(line.confidence < DOUBTED and not line.unread for line in lines)
+    every = f"{len(lines):,} lines" if len(lines) != 1 else "the only line"
+    said = []
+    if unread:
+        said.append(
+            f"{unread:,} of {every} read from {name} {_have(unread)} letters of a script that cannot be read here"
+        )
+    if unread + doubted >= _SPOILT * len(lines) and doubted:
+        said.append(f"{doubted:,} of {every} read from {name} {_are(doubted)} doubted")
+    if not said:
+        return Finding()
+    kept = 1 - (unread + doubted) / len(lines)
+    amount = "most" if kept >= _MOST else "few"
+    return Finding(problem="confidence", said=f"{' and '.join(said)}: {amount} of its words arrive as they are")
+
+
+def _have(count: int) -> str:
+    return "has" if count == 1 else "have"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _promised(made: Subject) -> float:

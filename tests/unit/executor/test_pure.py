@@ -144,6 +144,32 @@ def test_a_recording_of_which_little_was_heard_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
+    ("doubted", "unread", "said"),
+    [
+        (0, 0, ""),
+        (1, 0, ""),  # of ten lines: nine of ten words arrive
+        (2, 0, "2 of 10 lines read from page.png are doubted: most of its words arrive as they are"),
+        (0, 1, "1 of 10 lines read from page.png has letters of a script that cannot be read here: most of its words"),
+        (0, 9, "9 of 10 lines read from page.png have letters of a script that cannot be read here: few of its words"),
+        (4, 3, "that cannot be read here and 4 of 10 lines read from page.png are doubted: few of its words"),
+    ],
+)
+def test_lines_that_are_doubted_or_unread_are_said_though_the_mean_of_the_page_is_high(
+    doubted: int, unread: int, said: str
+) -> None:
+    sure = 10 - doubted - unread
+    lines = (
+        *(ReadLine(text="a line of print", confidence=0.99) for _ in range(sure)),
+        *(ReadLine(text="a 1ine 0f prlnt", confidence=0.8) for _ in range(doubted)),
+        *(ReadLine(text="", confidence=0.97, unread=True) for _ in range(unread)),
+    )
+    facts = PartFacts(index=0, name="page.png", kind="image")
+    product = Product(part=0, pieces=(Words(text="print", label="t"),), lines=(lines,))
+    finding = check.inspect("reading", check.Subject(step=look(1), product=product, facts=facts))
+    assert said in finding.said and bool(finding.problem) == bool(said)
+
+
+@pytest.mark.parametrize(
     ("text", "stuck"),
     [
         ("So: " + "it is a cat. " * 8, True),
