@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from itertools import groupby, pairwise
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.content import Transcript, Value
+from intermodal.content import ReadLine, Transcript, Value
 from intermodal.executor.assemble import empty
 from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.plans.facts import PartFacts
