@@ -58,7 +58,7 @@ def _heard(product: Product, name: str) -> list[str]:
 
 
 def _read(product: Product, name: str) -> list[str]:
-    read = [any(line.text.strip() for line in lines) for lines in product.lines]
+    read = [any(line.text.strip() or line.unread for line in lines) for lines in product.lines]
     if not any(read):
         return [f"no text found in {name}"]
     pages = [piece.page for piece in product.pieces if isinstance(piece, Words)]

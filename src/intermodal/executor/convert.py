@@ -47,10 +47,20 @@ def from_lines(
 ) -> Product:
     """What an eye read, one block a picture."""
     texts = [as_text(of_page) for of_page in lines]
-    pieces = _blocks(facts, "Text read", "on screen", places, [text or NOTHING_READ for text in texts])
+    told = [_told(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
+    pieces = _blocks(facts, "Text read", "on screen", places, told)
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
     return Product(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
+
+
+def _told(text: str, lines: tuple[ReadLine, ...]) -> str:
+    """What was read, and what was not, so that a model does not take what is missing for what is not there."""
+    unread = sum(line.unread for line in lines)
+    if not unread:
+        return text or NOTHING_READ
+    said = f"({unread} of {len(lines)} lines {'is' if unread == 1 else 'are'} in a script that could not be read)"
+    return f"{text}\n{said}" if text else said
 
 
 def from_texts(step: Call, facts: PartFacts, places: tuple[Place, ...], texts: tuple[str, ...]) -> Product:

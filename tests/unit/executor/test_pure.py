@@ -278,3 +278,19 @@ def test_a_longer_prompt_raises_the_reservation_and_a_shorter_one_never_lowers_i
     assert fitting(step, endpoint, "w " * 110, 20, world).estimate.cost.high == pytest.approx(0.11)
     with pytest.raises(errors.ContextExceeded, match="260 tokens.*20.*300"):
         fitting(step, endpoint, "w " * 260, 20, world)
+
+
+def test_a_model_is_told_which_lines_it_does_not_get() -> None:
+    lines = (
+        ReadLine(text="Total 5.00", confidence=0.99),
+        ReadLine(text="4471", confidence=0.95, unread=True),
+        ReadLine(text="", confidence=0.0, unread=True),
+    )
+    facts = PartFacts(index=0, name="bill.png", kind="image")
+    made = convert.from_lines(look(1), facts, (convert.Place(),), (lines,))
+    (words,) = made.pieces
+    assert isinstance(words, Words)
+    assert words.text == "Total 5.00\n4471\n(2 of 3 lines are in a script that could not be read)"
+    assert made.derived[0].text == "Total 5.00\n4471"
+    only = convert.from_lines(look(1), facts, (convert.Place(),), (lines[2:],))
+    assert check.remarks("read", only, "bill.png") == (), "what was seen and not read is no picture without text"
