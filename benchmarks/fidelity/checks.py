@@ -19,7 +19,7 @@ _SAME = str.maketrans(
 )  # fmt: skip
 _MARKS = re.compile(r"\\(?=[\W_])|\*\*|__|`")
 _WORD = re.compile(r"[^\W_]+(?:[.,:/'-][^\W_]+)*")
-_CLOCK = re.compile(r"(?<![\d:])(?:(\d+):)?(\d{1,3}):(\d\d)(?:[.,](\d{1,3}))?(?![\d:])")
+CLOCK = re.compile(r"(?<![\d:])(?:(\d+):)?(\d{1,3}):(\d\d)(?:[.,](\d{1,3}))?(?![\d:])")
 _FRAME = re.compile(r"^[^\n]*:\n(?=---\w+$)|^---\w+$", re.MULTILINE)  # which file it is of, where it begins and ends
 _NOTHING = re.compile(r"\((?:no (?:speech|text|words)[^)]*|nothing[^)]*)\)")
 
@@ -151,7 +151,7 @@ SHORT = re.compile(
     r"(?:most|few|none|some) of (?:its|the|their) words|words \((?:most|few|none)\)|keeps (?:most|few)|loses words|"
     r"guess|doubt|legible|cannot be read|not be read|unread|hardly|incomplete|may be (?:missing|wrong)|are missing|"
     r"no text (?:was |layer |)found|no speech|garbled|unmapped|invisible|not (?:all|every) |"
-    r"of \d[\d,]* (?:lines|words|pages|scenes|letters)|\bscripts?\b|left out|repeats itself|in another language",
+    r"of \d[\d,]* (?:lines|words|pages|scenes|letters)|\bscripts?\b|pages? (?:is |are )?left out|repeats itself|in another language",
     re.IGNORECASE,
 )
 
@@ -201,7 +201,7 @@ def spoken(text: str) -> str:
     """What was said or shown, without frames, times and the names of speakers and tracks before it."""
     lines = []
     for line in _FRAME.sub("", _NOTHING.sub(" ", text.casefold())).splitlines():
-        lines.append(re.sub(r"^[\W\d]*(?:[a-z][\w .-]{0,30}:)?", "", _CLOCK.sub(" ", line)))
+        lines.append(re.sub(r"^[\W\d]*(?:[a-z][\w .-]{0,30}:)?", "", CLOCK.sub(" ", line)))
     return "\n".join(lines)
 
 
@@ -220,7 +220,7 @@ def _at(check: Check, arrived: Arrived) -> bool:
         ):
             continue
         before = [*lines[max(0, number - 3) : number], _until(line, check.of[0])]
-        times = [_seconds(found) for each in before for found in _CLOCK.finditer(each)]
+        times = [_seconds(found) for each in before for found in CLOCK.finditer(each)]
         return bool(times) and abs(times[-1] - check.number) <= check.more
     return False
 
@@ -245,7 +245,7 @@ def _speaker(text: str, prompt: str) -> str:
     wanted = tight(text)
     label = ""
     for line in prompt.splitlines():
-        shown = _CLOCK.sub("", line)
+        shown = CLOCK.sub("", line)
         match = re.match(r"[\W\d]*([A-Za-z][\w .-]{0,30}):", shown) or re.match(
             r"\W*\[?([A-Za-z][\w .-]{0,30})\]", shown
         )

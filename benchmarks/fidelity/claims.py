@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import report
 
-from fidelity.checks import SHORT, Arrived, share
+from fidelity.checks import CLOCK, SHORT, Arrived, share
 from fidelity.ours import Row
 from fidelity.samples import Sample
 
@@ -37,15 +37,17 @@ def claims(sample: Sample, row: Row) -> list[Claim]:
     """The testable ones of what the plan says to keep.
 
     Words are kept where four of five arrive, or where anybody says that they may not; times where one stands in the
-    prompt; layout, figures and speakers where the checks of them hold, if there are any.
+    prompt, and where they are stated at the right words; layout and speakers where half of the checks of them hold.
     """
     if row.error:
         return []
     found = []
     if "words" in row.keeps and sample.truth:
         found.append(Claim(sample.name, "words", arrived(sample, row) >= INTACT or flagged(row)))
+    if "timing" in row.keeps and "timing" not in sample.keep and sample.truth:
+        found.append(Claim(sample.name, "timing", CLOCK.search(row.text) is not None))
     for aspect in ("timing", "layout", "speakers"):
-        if aspect in row.keeps:
+        if aspect in row.keeps and (aspect != "timing" or aspect in sample.keep):
             held = [check.holds(Arrived(row.text, row.told)) for check in sample.checks if check.aspect == aspect]
             if held:
                 found.append(Claim(sample.name, aspect, 2 * sum(held) >= len(held)))
