@@ -151,7 +151,8 @@ SHORT = re.compile(
     r"(?:most|few|none|some) of (?:its|the|their) words|words \((?:most|few|none)\)|keeps (?:most|few)|loses words|"
     r"guess|doubt|legible|cannot be read|not be read|unread|hardly|incomplete|may be (?:missing|wrong)|are missing|"
     r"no text (?:was |layer |)found|no speech|garbled|unmapped|invisible|not (?:all|every) |"
-    r"of \d[\d,]* (?:lines|words|pages|scenes|letters)|\bscripts?\b|pages? (?:is |are )?left out|repeats itself|in another language",
+    r"of \d[\d,]* (?:lines|words|pages|scenes|letters)|\bscripts?\b|pages? (?:is |are )?left out|repeats itself|"
+    r"in another language",
     re.IGNORECASE,
 )
 
