@@ -35,7 +35,7 @@ from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unheld, unread, untold
 from intermodal.incoming import request_of
 from intermodal.json_schema import BudgetExhausted
-from intermodal.offload import LONG, is_long, offload
+from intermodal.offload import LONG, MANY, is_long, offload
 from intermodal.plans.plan import Plan
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import (
@@ -217,9 +217,10 @@ async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect,
                 await gateway.remember(job.request, said, event, asked.owner)
                 more = ended(said, event)
             events += run.feed(event)
-    status, body = dialect.encode(events, job.call.model, **job.writes)
+    long = len(events) > MANY or any(len(getattr(event, "text", "")) > LONG for event in events)
+    status, body = await offload(long, dialect.encode, events, job.call.model, **job.writes)
     head = told.headers_of(job.plan, route=more.pop("route", ""), ignored=job.ignored, now=said.now)
-    reply.whole(status, body, {"content-type": "application/json", **head, **more})
+    await reply.send(status, body, {"content-type": "application/json", **head, **more})
 
 
 def ended(said: told.Told, event: Finished) -> dict[str, str]:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+PIECE = 256 << 10  # bytes of a large answer that are written at once
 _said: tuple[int, dict[int, str]] = (0, {})
 
 
@@ -87,6 +88,24 @@ class Reply:
         length = {"content-length": str(len(body))} if status != HTTPStatus.NO_CONTENT else {}
         head = self._head(status, {**(headers or {}), **length})
         self._line.write(head if self._headless or not body else head + body, last=True)
+
+    async def send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """The answer at once, a large one a piece at a time: one write copies all that the socket does not take, which
+        are 25 ms of 20 MiB in which nobody else is served. Raises ConnectionResetError where the reader left."""
+        if len(body) <= PIECE or self._headless:
+            self.whole(status, body, headers)
+            return
+        self.status = status
+        if self.kept is not None:
+            self.kept.append(body)
+        self._line.write(self._head(status, {**(headers or {}), "content-length": str(len(body))}))
+        every = memoryview(body)
+        for at in range(0, len(body), PIECE):
+            await self._line.writable()
+            piece = bytes(every[at : at + PIECE])
+            self.sent += len(piece)
+            self.ended = self.sent == len(body)
+            self._line.write(piece, last=self.ended)
 
     def ready(self, lines: str, kind: str, body: bytes) -> None:
         """A good answer at once, most of whose head was made before."""

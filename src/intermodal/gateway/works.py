@@ -107,7 +107,7 @@ async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, "intermodal": made.about}
     many = len(made.vectors) > 1
     body = await offload(many, wire.write_embeddings, made.vectors, wanted.call.model, wanted.encoding, usage)
-    reply.whole(200, body, {**JSON, **made.head})
+    await reply.send(200, body, {**JSON, **made.head})
 
 
 async def embed(gateway: Gateway, asked: Asked, reply: Reply) -> None:
@@ -118,7 +118,7 @@ async def embed(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     made = await _embedded(gateway, asked, fields, wanted, known)
     many = len(made.vectors) > 1
     body = await offload(many, write_embed, made.vectors, wanted.call.model, made.tokens, made.about)
-    reply.whole(200, body, {**JSON, **made.head})
+    await reply.send(200, body, {**JSON, **made.head})
 
 
 class Embedded(NamedTuple):
@@ -199,7 +199,7 @@ async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     if made.finished.speech is None:
         raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
     spoken = made.finished.speech
-    reply.whole(200, spoken.data, {"content-type": spoken.media_type, **made.head})
+    await reply.send(200, spoken.data, {"content-type": spoken.media_type, **made.head})
 
 
 async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
@@ -216,7 +216,7 @@ async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     given, out = made.tokens
     usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
     files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
-    reply.whole(200, wire.write_pictures(files, int(time.time()), usage), {**JSON, **made.head})
+    await reply.send(200, wire.write_pictures(files, int(time.time()), usage), {**JSON, **made.head})
 
 
 async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
@@ -240,7 +240,7 @@ async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     transcript = made.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
     kind, body = wire.write_transcript(transcript, wanted, usage)
-    reply.whole(200, body, {"content-type": kind, **made.head})
+    await reply.send(200, body, {"content-type": kind, **made.head})
 
 
 def _check(form: Form) -> None:
