@@ -98,6 +98,52 @@ async def test_faint_speech_over_a_telephone_is_not_taken_for_music(ears: Runtim
     assert words(heard.transcript.text).count("country") == 2
 
 
+def at_level(samples: bytes, decibels: float) -> bytes:
+    """The same with its peak so many decibels below the most there can be."""
+    import numpy as np
+
+    sound = np.frombuffer(samples, "<i2").astype(np.float64)
+    return np.round(sound / np.abs(sound).max() * 32767 * 10 ** (decibels / 20)).astype("<i2").tobytes()
+
+
+async def test_speech_at_a_two_thousandth_of_full_scale_is_heard(ears: Runtimes, media: Path) -> None:
+    heard = await ears.transcribe(BASE, at_level(pcm(media / "jfk.wav"), -66), language="en")
+    said = words(heard.transcript.text)
+    assert said.count("country") == 2 and said.count("ask") >= 2
+
+
+@pytest.mark.parametrize("decibels", [-3, -50, -66])
+async def test_nobody_speaks_in_music_however_loud_or_faint(ears: Runtimes, media: Path, decibels: float) -> None:
+    heard = await ears.transcribe(BASE, at_level(pcm(media / "music.m4a"), decibels))
+    assert heard.transcript.segments == ()
+
+
+@pytest.mark.parametrize("decibels", [-10, -50, -80])
+@pytest.mark.parametrize("kind", ["white", "brown"])
+async def test_nobody_speaks_in_hiss_and_rumble(ears: Runtimes, kind: str, decibels: float) -> None:
+    import numpy as np
+
+    noise = np.random.default_rng(3).normal(size=8 * 16_000)
+    if kind == "brown":
+        noise = np.cumsum(noise)
+        noise -= np.convolve(noise, np.ones(800) / 800, "same")
+    samples = np.clip(noise / np.abs(noise).max() * 32767, -32768, 32767).astype("<i2").tobytes()
+    heard = await ears.transcribe(BASE, at_level(samples, decibels))
+    assert heard.transcript.segments == ()
+
+
+async def test_a_stretch_of_speech_ends_where_it_ends_and_not_in_the_silence_behind_it(
+    ears: Runtimes, media: Path
+) -> None:
+    """Kennedy stops 0.6 s before the recording does; then nobody speaks for 12 s."""
+    speech, silence = pcm(media / "jfk.wav"), bytes(12 * 16_000 * 2)
+    heard = await ears.transcribe(BASE, speech + silence + speech, language="en")
+    first = [segment for segment in heard.transcript.segments if segment.start < 11]
+    again = [segment for segment in heard.transcript.segments if segment.start >= 11]
+    assert 9.5 < first[-1].end < 11.0
+    assert 22.5 < again[0].start < 24.5
+
+
 async def test_french_is_recognised_as_french(ears: Runtimes, media: Path) -> None:
     heard = await ears.transcribe(BASE, pcm(media / "french.flac"))
     assert heard.transcript.language == "fr"

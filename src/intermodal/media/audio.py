@@ -27,8 +27,7 @@ _SLACK = 4_096  # bytes a WAVE header may promise too many
 
 def probe(data: bytes, media_type: str) -> Probed:
     """Length, rate and channels, from the header and a walk over the packets, which are not decoded."""
-    if media_type == "audio/wav":
-        _check_wave(data)
+    notes = _wave_notes(data) if media_type == "audio/wav" else ()
     cut.check(data, media_type)
     with fence.room(2 * len(data) + (160 << 20)), _opened(data, media_type) as (box, stream):
         rate, channels = _check_stream(stream)
@@ -37,7 +36,7 @@ def probe(data: bytes, media_type: str) -> Probed:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
-    return Probed(seconds=seconds, sample_rate=rate, channels=channels)
+    return Probed(seconds=seconds, sample_rate=rate, channels=channels, notes=notes)
 
 
 def pcm(data: bytes, media_type: str, report: Report) -> bytearray:
@@ -122,15 +121,15 @@ def _implausible(rate: int) -> InputBroken:
     return InputBroken(f"claims a sample rate of {rate:,} Hz, which is not plausible", todo=_TODO)
 
 
-def _check_wave(data: bytes) -> None:
-    """A WAVE file says how many bytes of sound it has; fewer there means it was cut."""
+def _wave_notes(data: bytes) -> tuple[str, ...]:
+    """A note where a WAVE file says that it has more sound than is there: it was cut, and what is there is taken."""
     wave = boxes.wave_header(data)
     if wave.held == 0 or (wave.claimed is not None and wave.claimed == 0):
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
-    if wave.claimed is not None and wave.claimed > wave.held + _SLACK:
-        raise InputBroken(
-            f"is truncated: its header promises {wave.claimed:,} bytes of sound and {wave.held:,} are there", todo=_TODO
-        )
+    second = wave.frame_bytes * wave.rate
+    if wave.claimed is None or wave.claimed <= wave.held + _SLACK or not second:
+        return ()
+    return (f"its header promises {wave.claimed / second:,.1f} s of sound and {wave.held / second:,.1f} s are there",)
 
 
 def _length(box: Any, stream: Any, media_type: str, data: bytes) -> Quantity:
