@@ -169,6 +169,19 @@ def test_lines_that_are_doubted_or_unread_are_said_though_the_mean_of_the_page_i
     assert said in finding.said and bool(finding.problem) == bool(said)
 
 
+@pytest.mark.parametrize(("letters", "density", "missing"), [(60, 0.1, False), (400, 0.1, True), (400, 0.01, False)])
+def test_far_more_letters_seen_than_read_are_said(letters: float, density: float, missing: bool) -> None:
+    facts = PartFacts(
+        index=0, name="page.png", kind="image", text_density=between(0, density, 1, "sampled"),
+        letters=between(letters, letters * 1.5, letters * 3, "edges"),
+    )  # fmt: skip
+    lines = tuple(ReadLine(text="ten letters of print", confidence=0.99) for _ in range(3))
+    product = Product(part=0, pieces=(Words(text="print", label="t"),), lines=(lines,))
+    finding = check.inspect("reading", check.Subject(step=look(1), product=product, facts=facts))
+    said = "60 letters were read from page.png where 400 and more are seen: some of its words may be missing"
+    assert finding.said == (said if missing else "")
+
+
 @pytest.mark.parametrize(
     ("text", "stuck"),
     [
