@@ -96,7 +96,7 @@ def _page(lines: Iterable[ReadLine]) -> list[list[_Row]]:
     """Blocks of rows, as they are read. What runs up or down the page beside its lines comes last."""
     level = _level(lines)
     blocks = [_rows(block) for block in _blocks([each for each in level if not each.turned])]
-    aside = [(each,) for each in level if each.turned]
+    aside: list[_Row] = [(each,) for each in level if each.turned]
     return [*blocks, aside] if aside else blocks
 
 
