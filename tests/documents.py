@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
+import zipfile
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,58 @@ def mail(
         kind, _, subtype = media_type.partition("/")
         made.add_attachment(data, maintype=kind, subtype=subtype, filename=name)
     return made.as_bytes()
+
+
+def packed(members: dict[str, bytes | str]) -> bytes:
+    """A ZIP of members in the order given; one called ``mimetype`` is stored, as OpenDocument and books want it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data, zipfile.ZIP_STORED if name == "mimetype" else None)
+    return out.getvalue()
+
+
+OPEN_DOCUMENT = (
+    '<?xml version="1.0" encoding="UTF-8"?><office:document-content'
+    ' xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"'
+    ' xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"'
+    ' xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"'
+    ' xmlns:xlink="http://www.w3.org/1999/xlink" office:version="1.3"><office:body>{}</office:body>'
+    "</office:document-content>"
+)
+
+
+def open_document(body: str, kind: str = "text") -> bytes:
+    """An OpenDocument file of ``kind`` whose body is this markup."""
+    content = OPEN_DOCUMENT.format(f"<office:{kind}>{body}</office:{kind}>")
+    return packed({"mimetype": f"application/vnd.oasis.opendocument.{kind}", "content.xml": content})
+
+
+def book(*pictures: bytes, members: dict[str, bytes | str] | None = None) -> bytes:
+    """An EPUB of two chapters, whose reading order is not that of their names."""
+    items = "".join(f'<item id="p{at}" href="img/{at}.png" media-type="image/png"/>' for at in range(len(pictures)))
+    shown = "".join(f'<img src="../img/{at}.png" alt="plate"/>' for at in range(len(pictures)))
+    head = '<html xmlns="http://www.w3.org/1999/xhtml"><head><title>Whole book</title></head><body>'
+    return packed({
+        "mimetype": "application/epub+zip",
+        "META-INF/container.xml": '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+        '<rootfile full-path="OEBPS/book.opf"/></rootfiles></container>',
+        "OEBPS/book.opf": '<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+        "<metadata><dc:title>Tides</dc:title><dc:creator>Ann Oakley</dc:creator></metadata><manifest>"
+        '<item id="a" href="text/a.xhtml" media-type="application/xhtml+xml"/>'
+        f'<item id="b" href="text/b%201.xhtml" media-type="application/xhtml+xml"/>{items}</manifest>'
+        '<spine><itemref idref="b"/><itemref idref="a"/></spine></package>',
+        "OEBPS/text/a.xhtml": f"<!DOCTYPE html>{head}<h1>Second</h1><p>The ferry left at noon.</p>{shown}</body>",
+        "OEBPS/text/b 1.xhtml": f"{head}<h1>First</h1><p>It was a cold morning.</p></body></html>",
+        **{f"OEBPS/img/{at}.png": data for at, data in enumerate(pictures)},
+        **(members or {}),
+    })  # fmt: skip
+
+
+def notebook(*cells: dict[str, Any]) -> bytes:
+    """A Jupyter notebook of these cells."""
+    made = {"cells": list(cells), "metadata": {"language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
+    return json.dumps(made).encode()
 
 
 def outlook(subject: str, body: str, files: dict[str, bytes]) -> bytes:

@@ -60,9 +60,11 @@ DECODERS = {
     "bs4": {"media/"},
     "defusedxml": {"media/"},
     "mammoth": {"media/"},
+    "olefile": {"media/"},
     "openpyxl": {"media/"},
     "oxmsg": {"media/"},
     "pptx": {"media/"},
+    "python_calamine": {"media/"},
     "cv2": set(),
     "wave": {"media/", "testing/"},
 }

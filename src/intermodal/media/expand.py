@@ -21,6 +21,7 @@ from intermodal.media.office.converted import (
     MAX_DEPTH,
     MAX_PICTURES,
     PLAIN,
+    ZIP,
     Held,
     counted,
 )
@@ -184,7 +185,8 @@ class _Taking:
             try:
                 parts += await self._attached(f"{name}, {each.name}", each, origins, depth)
             except InputError as error:
-                notes.append(f"attachment {each.name} left out: it {error.what}")
+                what = "file" if media_type == ZIP else "attachment"
+                notes.append(f"{what} {each.name} left out: it {error.what}")
         return [Text(text=found.text or NO_WORDS, name=name, origins=origins, notes=tuple(notes)), *parts]
 
     async def _attached(self, name: str, held: Held, origins: tuple[str, ...], depth: int) -> list[Part]:

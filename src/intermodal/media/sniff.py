@@ -10,11 +10,30 @@ from collections.abc import Iterator
 from intermodal.content import Kind
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
 from intermodal.media import boxes
-from intermodal.media.office.converted import DOCX, EML, EXTRA_TODO, HTML, MSG, PPTX, XLSX
+from intermodal.media.office.converted import (
+    DOC,
+    DOCX,
+    EML,
+    EPUB,
+    EXTRA_TODO,
+    HTML,
+    IPYNB,
+    MSG,
+    ODG,
+    ODP,
+    ODS,
+    ODT,
+    PPT,
+    PPTX,
+    RTF,
+    XLS,
+    XLSX,
+    ZIP,
+)
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, PDF, DOCX, "
-    "PPTX, XLSX, HTML or mail"
+    "PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, notebooks, mail or ZIP"
 )
 _SOUND_TODO = "convert it to WAV, MP3, FLAC, M4A or Ogg"
 _PICTURE_TODO = "convert it to PNG or JPEG"
@@ -26,8 +45,10 @@ _MEDIA_ENDINGS = frozenset((
     "png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif",
     "wav", "mp3", "flac", "m4a", "aac", "ogg", "oga", "opus",
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx", "msg",
+    "odt", "ods", "odp", "odg", "doc", "xls", "ppt", "epub", "zip",
 ))  # fmt: skip
 _TEXT_ENDINGS = frozenset(("txt", "text", "log", "tex", "ini", "py", "js", "php"))  # taken as their source
+_NOTEBOOK_ENDING = "ipynb"
 _PAGE_ENDINGS = frozenset(("html", "htm", "xhtml"))
 _TEXT_TYPES = {
     "md": "text/markdown", "csv": "text/csv", "tsv": "text/tab-separated-values", "json": "application/json",
@@ -63,8 +84,8 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (40, b" EMF", "a Windows metafile", _PICTURE_TODO),
     (0, b"%!PS", "PostScript", _OFFICE_TODO),
     (0, b"\xc5\xd0\xd3\xc6", "PostScript", _OFFICE_TODO),
-    (0, b"{\\rtf", "rich text (RTF)", _OFFICE_TODO),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document", "save it as DOCX, PPTX, XLSX or PDF"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a file of an old program", "save it as DOCX, PPTX, XLSX or PDF"),
+    (0, b"PK\x07\x08", "a piece of an archive (ZIP)", "join its pieces and unpack it first"),
     (0, b"#!AMR", "AMR sound", _SOUND_TODO),
     (0, b"MThd", "MIDI, which is notes and not sound", _SOUND_TODO),
     (0, b"caff", "CAF sound", _SOUND_TODO),
@@ -80,16 +101,22 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"GGUF", "model weights (GGUF)", "pass it to --model, not as input"),
     (0, b"\x7fELF", "a program", _TAKEN),
 )
-# Office files by a folder in their ZIP container (ECMA-376-2), old and encrypted ones by a stream in their compound
-# file (MS-CFB), whose names are UTF-16.
+# Office files by a folder in their ZIP container (ECMA-376-2); OpenDocument and books by the member that comes first
+# and is not compressed (ODF 1.3 part 2, 3.3; EPUB 3.3, 4.2.6.4).
 _OFFICE = ((b"word/", DOCX), (b"ppt/", PPTX), (b"xl/", XLSX))
+_NAMED_FIRST = b"mimetypeapplication/"
+_MIMETYPES = (
+    (b"vnd.oasis.opendocument.text", ODT), (b"vnd.oasis.opendocument.spreadsheet", ODS),
+    (b"vnd.oasis.opendocument.presentation", ODP), (b"vnd.oasis.opendocument.graphics", ODG), (b"epub+zip", EPUB),
+)  # fmt: skip
+# Files of older Office in a compound file (MS-CFB): by the class of its root, else by a stream, whose name is UTF-16.
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_MAIL_STREAM = "__properties_version1.0".encode("utf-16-le")
+_CLASSES = {
+    0x00020906: DOC, 0x00020900: DOC, 0x00020810: XLS, 0x00020820: XLS, 0x64818D10: PPT, 0x00020D0B: MSG,
+}  # fmt: skip
+_STREAMS = (("__properties_version1.0", MSG), ("PowerPoint Document", PPT), ("WordDocument", DOC), ("Workbook", XLS),
+            ("Book\0", XLS))  # fmt: skip
 _LOCKED_STREAM = "EncryptedPackage".encode("utf-16-le")
-_ZIPPED = (
-    (b"application/epub+zip", "an e-book (EPUB)", _OFFICE_TODO),
-    (b"opendocument", "an OpenDocument file", _OFFICE_TODO),
-)
 _HEAD = 65_536  # bytes in which the tracks of a film are told
 _CUT_WITHIN = 8_192  # the largest Layer III frame has 1,441 bytes
 _SOUND_BRANDS = frozenset((b"M4A ", b"M4B ", b"M4P "))
@@ -247,17 +274,41 @@ def _adts_frame(data: bytes, at: int) -> int:
 
 
 def _office(data: bytes, name: str) -> tuple[Kind, str] | None:
-    """Word, slides, sheets; Outlook's mails. What is in them is for the converter to find out."""
+    """Word, slides, sheets, of Office old and new and of OpenDocument; books; Outlook's mails; archives.
+
+    What is in them is for the converter to find out.
+    """
     if data.startswith(_COMPOUND):
         if _LOCKED_STREAM in data:
             raise InputEncrypted("is locked by a password", where=name, todo="save an unlocked copy")
-        return ("document", MSG) if _MAIL_STREAM in data else None
-    if not data.startswith(b"PK\x03\x04"):
+        found = _of_compound(data)
+        return ("document", found) if found else None
+    if data.startswith(b"{\\rtf"):
+        return "document", RTF
+    if not data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return None
+    if data[30:].startswith(_NAMED_FIRST):
+        kind = data[30 + len(_NAMED_FIRST) : 128]
+        return next((("document", media_type) for mark, media_type in _MIMETYPES if kind.startswith(mark)), None) or (
+            "document", ZIP)  # fmt: skip
     head = data[:4096] + data[-_HEAD:]
-    if b"[Content_Types].xml" not in head:
-        return None
-    return next((("document", media_type) for folder, media_type in _OFFICE if folder in head), None)
+    if b"[Content_Types].xml" in head:
+        found = next((media_type for folder, media_type in _OFFICE if folder in head), "")
+        if found:
+            return "document", found
+    if b"Index/Document.iwa" in head or b".iwa" in data[-_HEAD:]:
+        raise InputUnsupported(
+            "is a document of Pages, Numbers or Keynote, which is not taken", where=name, todo="export it as PDF"
+        )
+    return "document", EPUB if b"META-INF/container.xml" in head and b".opf" in head else ZIP
+
+
+def _of_compound(data: bytes) -> str:
+    """By the class that the root of the file names (MS-CFB 2.6.1), else by a stream that only one kind has."""
+    sector = 1 << min(20, int.from_bytes(data[30:32], "little"))
+    root = (int.from_bytes(data[48:52], "little") + 1) * sector
+    found = _CLASSES.get(int.from_bytes(data[root + 80 : root + 84], "little"), "")
+    return found or next((kind for stream, kind in _STREAMS if stream.encode("utf-16-le") in data), "")
 
 
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
@@ -274,6 +325,8 @@ def _page_or_mail(data: bytes, name: str) -> tuple[Kind, str] | None:
         return None
     if ending in _PAGE_ENDINGS:
         return "text", HTML
+    if ending in (_NOTEBOOK_ENDING, "") and head.lstrip().startswith(b"{") and b'"nbformat"' in data:
+        return "document", IPYNB
     named = ending in _TEXT_TYPES or ending in _MEDIA_ENDINGS or ending in _TEXT_ENDINGS
     if ending == "eml" or (not named and _begins_as_mail(head)):
         return "document", EML
@@ -291,12 +344,6 @@ def _begins_as_mail(head: bytes) -> bool:
 
 
 def _refuse_known(data: bytes, name: str) -> None:
-    if data.startswith(b"PK\x03\x04"):
-        head = data[:4096] + data[-_HEAD:]
-        for mark, what, todo in _ZIPPED:
-            if mark in head:
-                raise InputUnsupported(f"is {what}, which is not taken yet", where=name, todo=todo)
-        raise InputUnsupported("is an archive (ZIP), which is not taken", where=name, todo="unpack it first")
     for at, magic, what, todo in _NOT_TAKEN:
         if data.startswith(magic, at):
             if what.startswith("video"):

@@ -15,7 +15,28 @@ import msgspec
 from intermodal import _process
 from intermodal.errors import InputUnsupported, NotInstalled
 from intermodal.media import fence
-from intermodal.media.office.converted import CONVERTED, DOCX, EML, EXTRA_TODO, HTML, MSG, PLAIN, PPTX, XLSX
+from intermodal.media.office.converted import (
+    CONVERTED,
+    DOC,
+    DOCX,
+    EML,
+    EPUB,
+    EXTRA_TODO,
+    HTML,
+    IPYNB,
+    MSG,
+    ODG,
+    ODP,
+    ODS,
+    ODT,
+    PLAIN,
+    PPT,
+    PPTX,
+    RTF,
+    XLS,
+    XLSX,
+    ZIP,
+)
 from intermodal.media.probed import Probed
 from intermodal.media.sniff import sniff
 from intermodal.media.steps import PCM_BYTES_PER_SECOND, SCANNED_BELOW
@@ -90,13 +111,23 @@ def picture(data: bytes, name: str, max_side: int | None) -> dict[str, Any]:
 
 
 # Media type -> converter, and what has to be installed for it.
+_PAGES = ("markdownify", "bs4", "charset_normalizer")
+_PACKED = ("defusedxml", "charset_normalizer")
 _CONVERTERS = {
-    DOCX: ("office.word", ("mammoth", "markdownify", "bs4", "defusedxml", "charset_normalizer")),
-    PPTX: ("office.slides", ("pptx", "defusedxml", "charset_normalizer")),
-    XLSX: ("office.sheets", ("openpyxl", "defusedxml", "charset_normalizer")),
-    HTML: ("office.web", ("markdownify", "bs4", "charset_normalizer")),
-    EML: ("office.mail", ("markdownify", "bs4", "charset_normalizer")),
-    MSG: ("office.outlook", ("oxmsg", "markdownify", "bs4", "charset_normalizer")),
+    DOCX: ("office.word", ("mammoth", *_PAGES, *_PACKED)),
+    PPTX: ("office.slides", ("pptx", *_PACKED)),
+    XLSX: ("office.sheets", ("openpyxl", *_PACKED)),
+    HTML: ("office.web", _PAGES),
+    EML: ("office.mail", _PAGES),
+    MSG: ("office.outlook", ("oxmsg", *_PAGES)),
+    **dict.fromkeys((ODT, ODS, ODP, ODG), ("office.open_document", (*_PAGES, *_PACKED))),
+    EPUB: ("office.book", (*_PAGES, *_PACKED)),
+    RTF: ("office.rich_text", _PAGES),
+    DOC: ("office.word97", ("olefile", *_PAGES)),
+    XLS: ("office.sheets97", ("python_calamine", *_PACKED)),
+    PPT: ("office.slides97", ("olefile",)),
+    ZIP: ("office.archive", (*_PAGES, *_PACKED)),
+    IPYNB: ("office.notebook", _PAGES),
     PLAIN: ("office.lettering", ("charset_normalizer",)),
 }
 
@@ -114,7 +145,7 @@ def convert(data: bytes, name: str, media_type: str) -> dict[str, Any]:
 
     with fence.room(_CONVERTING + 4 * len(data)):
         made = converter.convert(data, name, sized)
-    found: dict[str, Any] = msgspec.to_builtins(made, builtin_types=(bytes,))
+    found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
     return found
 
 

@@ -29,7 +29,7 @@ from intermodal.wire.call import (
 from intermodal.wire.fields import settings_of
 from intermodal.wire.held import unbase64
 from intermodal.wire.openai_chat_served import sse, told_about
-from intermodal.wire.reading import DOCUMENTS, flag, listed, only, reading, role_of, shown, text
+from intermodal.wire.reading import DOCUMENTS, READ_HERE, flag, listed, only, reading, role_of, shown, text
 from intermodal.wire.served import answered
 from intermodal.wire.turns import ENDED, TurnMaker, arguments_told, merged, turn
 
@@ -199,7 +199,7 @@ def _read_media(kind: Any, source: Any, title: str) -> WirePart:
     if source["media_type"] not in DOCUMENTS:
         kind = shown(source["media_type"])
         what = f"a document of type {kind} is not read here"
-        raise ValueError(f"{what}: send a PDF, DOCX, PPTX or XLSX, or its text as a source of type text")
+        raise ValueError(f"{what}: send a {READ_HERE}, or its text as a source of type text")
     return WireDocument(data=data, name=title)
 
 

@@ -168,11 +168,17 @@ def image_at(url: str, detail: Any = "auto") -> WirePart:
 
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN = "application/vnd.oasis.opendocument."
 # What a document may be declared as. The bytes decide; clients that know no type say octet-stream.
 DOCUMENTS = frozenset({
     "application/pdf", "application/octet-stream", f"{_OFFICE}wordprocessingml.document",
     f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
+    f"{_OPEN}text", f"{_OPEN}spreadsheet", f"{_OPEN}presentation", f"{_OPEN}graphics",
+    "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint", "application/vnd.ms-outlook",
+    "application/rtf", "text/rtf", "application/epub+zip", "application/zip", "application/x-zip-compressed",
+    "application/x-ipynb+json", "message/rfc822", "text/html",
 })  # fmt: skip
+READ_HERE = "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, notebook, mail or ZIP"
 
 
 def document_of(file_data: Any, name: Any, kept: Any = None) -> WireDocument:
@@ -257,5 +263,5 @@ def no_file(kept: Any) -> ValueError:
     """What to say of a file that is no document, or is only named."""
     if kept:
         return ValueError("file_id names a file that is kept elsewhere, and none is kept here: send it as file_data")
-    what = "file_data is no PDF, DOCX, PPTX or XLSX in a data URI (data:application/pdf;base64,…)"
+    what = f"file_data is no {READ_HERE} in a data URI (data:application/pdf;base64,…)"
     return ValueError(f"{what}: send other files as text")

@@ -8,13 +8,16 @@ import pytest
 from tests import documents
 from tests.unit.gateway.house import House
 
+from intermodal.media.office.converted import CONVERTED
 from intermodal.testing import FakeHost
+from intermodal.wire.reading import DOCUMENTS
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 FILES = {
     "report.docx": (documents.word, f"{_OFFICE}wordprocessingml.document", "The crane is called Brunhilde."),
     "tides.pptx": (documents.slides, f"{_OFFICE}presentationml.presentation", "High water at noon"),
     "sales.xlsx": (documents.workbook, f"{_OFFICE}spreadsheetml.sheet", documents.SALES[1][0]),
+    "book.epub": (documents.book, "application/epub+zip", "The ferry left at noon."),
 }
 
 
@@ -48,11 +51,15 @@ def test_an_office_document_is_read_and_its_words_are_sent(
 
 
 def test_a_file_of_another_type_is_refused_with_what_is_read(house: House, host: FakeHost) -> None:
-    uri = "data:application/zip;base64," + base64.b64encode(b"PK\3\4").decode()
-    file = {"type": "file", "file": {"filename": "a.zip", "file_data": uri}}
+    uri = "data:application/x-tar;base64," + base64.b64encode(b"tar").decode()
+    file = {"type": "file", "file": {"filename": "a.tar", "file_data": uri}}
     found = house.post(
         "/v1/chat/completions", {"model": "cloud/strong", "messages": [{"role": "user", "content": [file]}]}
     )
     assert found.status_code == 400
-    assert "PDF, DOCX, PPTX or XLSX" in found.text
+    assert "PDF, DOCX, PPTX, XLSX, ODT" in found.text
     assert host.attempts == []
+
+
+def test_every_document_that_ask_takes_may_be_sent_by_its_type() -> None:
+    assert CONVERTED.keys() <= DOCUMENTS

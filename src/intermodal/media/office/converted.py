@@ -12,6 +12,17 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 HTML: Final = "text/html"
 EML: Final = "message/rfc822"
 MSG: Final = "application/vnd.ms-outlook"
+ODT: Final = "application/vnd.oasis.opendocument.text"
+ODS: Final = "application/vnd.oasis.opendocument.spreadsheet"
+ODP: Final = "application/vnd.oasis.opendocument.presentation"
+ODG: Final = "application/vnd.oasis.opendocument.graphics"
+EPUB: Final = "application/epub+zip"
+RTF: Final = "application/rtf"
+DOC: Final = "application/msword"
+XLS: Final = "application/vnd.ms-excel"
+PPT: Final = "application/vnd.ms-powerpoint"
+ZIP: Final = "application/zip"
+IPYNB: Final = "application/x-ipynb+json"
 PLAIN: Final = "text/plain"
 
 EXTRA_TODO: Final = "pip install 'intermodal[documents]'"
@@ -25,6 +36,17 @@ CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
     HTML: ("document", "text"),
     EML: ("document", "text"),
     MSG: ("document",),
+    ODT: ("document",),
+    ODS: ("document",),
+    ODP: ("document",),
+    ODG: ("document",),
+    EPUB: ("document",),
+    RTF: ("document", "text"),
+    DOC: ("document",),
+    XLS: ("document",),
+    PPT: ("document",),
+    ZIP: ("document",),
+    IPYNB: ("document", "text"),
 }
 
 # Limits of what is taken out of one file.
@@ -36,9 +58,9 @@ MAX_CHARS: Final = 8_000_000  # of the text of one file: about 2 million tokens,
 MAX_CELLS: Final = 1_000_000
 MAX_PICTURES: Final = 50
 MIN_PICTURE_SIDE: Final = 32  # pixels: bullets, rules and counting pixels are smaller
-MAX_ATTACHMENTS: Final = 50  # of a mail, those of the mails in it included
+MAX_ATTACHMENTS: Final = 50  # of a mail or an archive, those of the ones in it included
 MAX_ATTACHED: Final = 128 << 20  # bytes of all of them
-MAX_DEPTH: Final = 3  # a mail in a mail in a mail
+MAX_DEPTH: Final = 3  # a mail in a mail in an archive
 
 
 class Held(Value):
@@ -54,7 +76,7 @@ class Converted(Value):
     Attributes:
         text: Markdown; where a picture stood there is ``[picture 1]``, counted from 1 as in ``pictures``.
         pictures: in the order of the text, each once.
-        attachments: files of a mail, in order.
+        attachments: files of a mail or an archive, in order.
         notes: what was left out or needs saying, each a phrase that can follow "report.docx: ".
     """
 
@@ -62,6 +84,20 @@ class Converted(Value):
     pictures: tuple[Held, ...] = ()
     attachments: tuple[Held, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def without_halves(self) -> Converted:
+        """The same with halves of characters joined, or replaced where one is alone: UTF-8 has no word for them."""
+        files = tuple(Held(data=file.data, name=_whole(file.name)) for file in self.attachments)
+        notes = tuple(map(_whole, self.notes))
+        return Converted(text=_whole(self.text), pictures=self.pictures, attachments=files, notes=notes)
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def counted(number: int, thing: str, many: str = "") -> str:

@@ -37,9 +37,12 @@ class Relation(Value):
 
 
 class Package:
-    """A checked container. Raises InputBroken, InputEncrypted or InputTooLarge when made of something else."""
+    """A checked container. Raises InputBroken, InputEncrypted or InputTooLarge when made of something else.
 
-    def __init__(self, data: bytes) -> None:
+    Without ``markup`` its members are not looked at: an archive may hold anything, a book pages with a document type.
+    """
+
+    def __init__(self, data: bytes, *, markup: bool = True) -> None:
         try:
             self._zip = zipfile.ZipFile(BytesIO(data))
         except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
@@ -62,7 +65,9 @@ class Package:
                     todo="a file like that is made to exhaust its reader; pass another copy",
                 )
         self.names = frozenset(member.filename for member in members)
-        for member in members:
+        self._sizes = {member.filename: member.file_size for member in members}
+        self.files = tuple(dict.fromkeys(member.filename for member in members if not member.is_dir()))
+        for member in members if markup else ():
             _check_markup(self._head(member), member.filename)
 
     def _head(self, member: zipfile.ZipInfo) -> bytes:
@@ -80,6 +85,10 @@ class Package:
             return self._zip.read(name)
         except Exception:
             raise InputBroken("is damaged: a part of it cannot be unpacked", todo=_TODO) from None
+
+    def size(self, name: str) -> int:
+        """Bytes of a member, unpacked; 0 when there is none."""
+        return self._sizes.get(name, 0)
 
     def xml(self, name: str) -> Any | None:
         """A member as an element tree, None when it is not there or no markup."""

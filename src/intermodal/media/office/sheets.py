@@ -1,14 +1,15 @@
 """XLSX as Markdown tables, inside the worker: a heading per sheet, values as they were last calculated.
 
-Included and marked: hidden sheets, comments, the numbers of charts. A formula whose value was never saved is shown as
-the formula. Nothing is calculated, no link to another workbook is followed, macros are never looked at.
+Included and marked: hidden sheets, rows and columns, merged areas, comments, the numbers of charts. A formula whose
+value was never saved is shown as the formula. Nothing is calculated, no link to another workbook is followed, macros
+are never looked at.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time
 from io import BytesIO
 from itertools import repeat
 from typing import Any
@@ -19,9 +20,14 @@ from openpyxl.utils.exceptions import InvalidFileException
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
 from intermodal.media.office.converted import MAX_CELLS, MAX_CHARS, Converted, counted
 from intermodal.media.office.gallery import Gallery, Probe
-from intermodal.media.office.package import Package, chart_table, drawn_words, table, words
+from intermodal.media.office.grid import Grid, place_of, shown
+from intermodal.media.office.package import Package, chart_table, drawn_words, words
 
-_BIG = 1_000  # rows from which a table's size is said
+_MAX_COLUMNS = 16_384  # of a sheet of Excel
+_COLUMN, _ROW = re.compile(rb"<(?:\w{1,20}:)?col ([^>]{1,500})"), re.compile(rb"<(?:\w{1,20}:)?row ([^>]{1,500})")
+_MERGED = re.compile(rb'<(?:\w{1,20}:)?mergeCell ref="([A-Z]{1,3})([0-9]{1,7}):([A-Z]{1,3})([0-9]{1,7})"')
+_ATTRIBUTE = re.compile(rb'(\w{1,20})="([^"]{0,50})"')
+_TRUE = (b"1", b"true")
 Row = list[str]
 
 
@@ -31,6 +37,7 @@ class _Count:
     def __init__(self) -> None:
         self.cells = 0
         self.unsaved = 0
+        self.hidden = 0
 
 
 def convert(data: bytes, name: str, probe: Probe) -> Converted:
@@ -53,9 +60,8 @@ def convert(data: bytes, name: str, probe: Probe) -> Converted:
         raise InputEmpty("holds no cells and no pictures", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass one sheet as CSV")
-    hidden = sum(sheet.sheet_state != "visible" for sheet in values.worksheets)
-    if hidden:
-        notes.append(f"{counted(hidden, 'hidden sheet')} included")
+    if count.hidden:
+        notes.append(f"{counted(count.hidden, 'hidden sheet')} included")
     if count.unsaved:
         notes.append(f"{counted(count.unsaved, 'formula')} without a saved value shown as written")
     return Converted(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
@@ -72,12 +78,29 @@ def _member(sheet: Any) -> str:
 def _sheet(
     sheet: Any, formulas: Any | None, package: Package, gallery: Gallery, count: _Count, notes: list[str]
 ) -> str:
-    rows = _trimmed(_rows(sheet, formulas, count))
-    hidden = " (hidden)" if sheet.sheet_state != "visible" else ""
-    if len(rows) > _BIG:
-        notes.append(f"sheet {sheet.title} has {len(rows):,} rows of {max(map(len, rows)):,} columns")
-    blocks = [f"## Sheet: {sheet.title}{hidden}", table(rows), *_around(package, _member(sheet), gallery)]
-    return "\n\n".join(block for block in blocks if block)
+    grid = Grid(sheet.title, sheet.sheet_state != "visible")
+    markup = package.read(_member(sheet))
+    unseen = _hidden(markup, grid)
+    for place, row in enumerate(_rows(sheet, formulas, count)):
+        grid.add(row, hidden=place in unseen, room=MAX_CELLS - count.cells)
+    count.cells += grid.cells
+    count.hidden += grid.hidden
+    notes += grid.notes()
+    return "\n\n".join(block for block in (grid.text(), *_around(package, _member(sheet), gallery)) if block)
+
+
+def _hidden(markup: bytes, grid: Grid) -> set[int]:
+    """Places of hidden rows; hidden columns and merged areas are put into the grid (ECMA-376-1, 18.3.1)."""
+    for column in _COLUMN.findall(markup) if b"hidden=" in markup else ():
+        about = dict(_ATTRIBUTE.findall(column))
+        if about.get(b"hidden") in _TRUE:
+            first, last = int(about.get(b"min", 1)), int(about.get(b"max", 1))
+            grid.hidden_columns |= set(range(first - 1, min(last, _MAX_COLUMNS)))
+    for area in _MERGED.findall(markup)[:MAX_CELLS]:
+        grid.merged.append((int(area[1]) - 1, place_of(area[0].decode()),
+                            int(area[3]) - 1, place_of(area[2].decode())))  # fmt: skip
+    rows = (dict(_ATTRIBUTE.findall(row)) for row in (_ROW.findall(markup) if b"hidden=" in markup else ()))
+    return {int(about[b"r"]) - 1 for about in rows if about.get(b"hidden") in _TRUE and about.get(b"r", b"").isdigit()}
 
 
 def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
@@ -92,37 +115,8 @@ def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
             if value is None and place < len(written) and isinstance(written[place].value, str):
                 value = written[place].value
                 count.unsaved += 1
-            row.append(_shown(value, cell.number_format if value is not None else ""))
-        count.cells += sum(map(bool, row))
-        if count.cells > MAX_CELLS:
-            raise InputTooLarge(f"has more than {MAX_CELLS:,} cells", todo="pass the part you need as CSV")
+            row.append(shown(value, cell.number_format if value is not None else ""))
         yield row
-
-
-def _trimmed(rows: Iterator[Row]) -> list[Row]:
-    """Without blank rows, and without columns that are blank throughout."""
-    kept = [row for row in rows if any(row)]
-    used = sorted({place for row in kept for place, text in enumerate(row) if text})
-    return [[row[place] if place < len(row) else "" for place in used] for row in kept]
-
-
-def _shown(value: Any, form: str | None) -> str:
-    """A value as people read it: dates without an empty time, shares as percent where the sheet shows them so."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%S" if value.time() != time.min else "%Y-%m-%d")
-        case date():
-            return value.isoformat()
-        case int() | float():
-            percent = form is not None and form.rstrip('"; ').endswith("%")
-            number = value * 100 if percent else value
-            plain = f"{number:.15g}" if isinstance(number, float) else str(number)
-            return f"{plain}%" if percent else plain
-    return " ".join(str(value).split())
 
 
 def _around(package: Package, member: str, gallery: Gallery) -> Iterator[str]:

@@ -55,8 +55,13 @@ def convert(data: bytes, name: str, probe: Probe) -> Converted:
     return Converted(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 
-def markdown(source: str, gallery: Gallery, inside: Found | None = None) -> tuple[str, list[str]]:
-    """The page as Markdown and what was left out of it. ``inside`` finds a picture by its ``cid:`` or own name."""
+def markdown(
+    source: str, gallery: Gallery, inside: Found | None = None, *, titled: bool = True
+) -> tuple[str, list[str]]:
+    """The page as Markdown and what was left out of it.
+
+    ``inside`` finds a picture by its ``cid:`` or own name; ``titled`` puts the page's title before it.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a page that looks like a path, or like XML
         soup = BeautifulSoup(source, "html.parser")
@@ -75,7 +80,7 @@ def markdown(source: str, gallery: Gallery, inside: Found | None = None) -> tupl
         text = root.get_text("\n")
         notes.append("its elements are nested too deeply to keep their form")
     text = _BLANKS.sub("\n\n", "\n".join(line.rstrip() for line in text.splitlines())).strip()
-    if title and title not in text[:500]:
+    if titled and title and title not in text[:500]:
         text = f"# {title}\n\n{text}".strip()
     if len(text) > MAX_CHARS:
         text = text[:MAX_CHARS]

@@ -1,0 +1,132 @@
+"""Jupyter notebooks (nbformat 4 and 3), inside the worker: cell by cell, what was written, run and shown.
+
+Words of Markdown cells, code between fences, the outputs' text; pictures of outputs are pictures, never base64 in the
+text. An output that comes in several forms is taken in one: Markdown, plain text, or its HTML as words.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import Any
+
+from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
+from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.gallery import Gallery, Probe
+from intermodal.media.office.lettering import decoded
+from intermodal.media.office.web import markdown
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_PICTURES = ("image/png", "image/jpeg", "png", "jpeg")
+_FENCE = re.compile(r"`{3,}")
+_MAX_OUTPUT = 200_000  # characters of one output
+_DATA_URI = re.compile(r"data:[\w.+-]{1,60}/[\w.+-]{1,60};base64,[A-Za-z0-9+/=\s]{40,}")
+
+
+def convert(data: bytes, name: str, probe: Probe) -> Converted:
+    try:
+        book = json.loads(decoded(data)[0])
+        cells = book.get("cells")
+        if cells is None:  # nbformat 3
+            cells = [cell for sheet in book["worksheets"] for cell in sheet["cells"]]
+        language = str((book.get("metadata", {}).get("language_info") or {}).get("name") or "python")
+        reader = _Reader(probe, re.sub(r"[^\w+#.-]", "", language)[:20])
+        blocks = [block for cell in cells for block in reader.cell(cell)]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputBroken(
+            "cannot be read as a notebook", todo="open it and save it again, or pass it as text"
+        ) from None
+    text = "\n\n".join(block for block in blocks if block.strip())
+    if not text:
+        raise InputEmpty("is a notebook without cells", where=name, todo="check what wrote this file")
+    if len(text) > MAX_CHARS:
+        raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="clear its outputs")
+    return Converted(text=text, pictures=reader.gallery.pictures, notes=(*reader.notes(), *reader.gallery.notes()))
+
+
+class _Reader:
+    def __init__(self, probe: Probe, language: str) -> None:
+        self.gallery = Gallery(probe)
+        self._language = language
+        self._cut = 0
+
+    def notes(self) -> list[str]:
+        return [f"{counted(self._cut, 'output')} cut at {_MAX_OUTPUT:,} characters"] if self._cut else []
+
+    def cell(self, cell: dict[str, Any]) -> list[str]:
+        said = _joined(cell.get("source", cell.get("input", "")))
+        kind = cell.get("cell_type")
+        if kind == "markdown":
+            return [self._words(said, cell.get("attachments") or {})]
+        if kind == "heading":
+            return [f"{'#' * min(6, int(cell.get('level') or 1))} {said}"]
+        if kind != "code":
+            return [said]
+        count = cell.get("execution_count", cell.get("prompt_number"))
+        blocks = [_fenced(said, self._language)] if said.strip() else []
+        shown = [each for output in cell.get("outputs") or () for each in self._output(output)]
+        if shown:
+            head = f"Output [{count}]:" if isinstance(count, int) else "Output:"
+            blocks += [head, *shown]
+        return blocks
+
+    def _words(self, said: str, attached: dict[str, Any]) -> str:
+        """Markdown; pictures pasted into the cell stand where they stood."""
+
+        def placed(found: re.Match[str]) -> str:
+            forms = attached.get(found[2]) or {}
+            return self._picture(forms, found[1]) if isinstance(forms, dict) else ""
+
+        said = re.sub(r"!\[([^\]]{0,200})\]\(attachment:([^)\s]{1,200})[^)]{0,200}\)", placed, said)
+        return _DATA_URI.sub("[data left out]", said)
+
+    def _output(self, output: dict[str, Any]) -> list[str]:
+        kind = output.get("output_type")
+        if kind == "stream":
+            return [self._text(_joined(output.get("text", "")))]
+        if kind in ("error", "pyerr"):
+            trace = "\n".join(map(str, output.get("traceback") or ()))
+            said = f"{output.get('ename', 'Error')}: {output.get('evalue', '')}"
+            return [self._text(trace if str(output.get("evalue", "")) in _COLOURS.sub("", trace) and trace else said)]
+        forms = output.get("data", output)
+        picture = self._picture(forms, "")
+        if picture:
+            return [picture]
+        for form in ("text/markdown", "text/latex", "latex"):
+            if forms.get(form):
+                return [_DATA_URI.sub("[data left out]", _joined(forms[form]))[:_MAX_OUTPUT]]
+        plain = _joined(forms.get("text/plain", forms.get("text", "")))
+        page = _joined(forms.get("text/html", forms.get("html", "")))
+        if page and ("<table" in page or not plain or plain.startswith("<IPython")):
+            made, _ = markdown(page, self.gallery)
+            if made:
+                return [made[:_MAX_OUTPUT]]
+        return [self._text(plain)] if plain else []
+
+    def _picture(self, forms: dict[str, Any], alt: str) -> str:
+        for form in _PICTURES:
+            if forms.get(form):
+                try:
+                    return self.gallery.mark(base64.b64decode("".join(_joined(forms[form]).split())), alt)
+                except (binascii.Error, ValueError):
+                    return ""
+        return ""
+
+    def _text(self, said: str) -> str:
+        said = _DATA_URI.sub("[data left out]", _COLOURS.sub("", said)).rstrip()
+        if len(said) > _MAX_OUTPUT:
+            self._cut += 1
+            said = said[:_MAX_OUTPUT]
+        return _fenced(said, "") if said else ""
+
+
+def _joined(lines: Any) -> str:
+    return "".join(map(str, lines)) if isinstance(lines, list) else str(lines or "")
+
+
+def _fenced(said: str, language: str) -> str:
+    """Between fences longer than any in it (CommonMark 0.31, 4.5)."""
+    fence = "`" * max(3, *(len(found) + 1 for found in _FENCE.findall(said)), 3)
+    return f"{fence}{language}\n{said.rstrip()}\n{fence}"
