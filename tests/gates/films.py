@@ -21,7 +21,7 @@ QUICK = {
     "libx264": _FAST, "libx265": {**_FAST, "x265-params": "log-level=none"}, "libvpx": _REALTIME,
     "libvpx-vp9": _REALTIME, "libsvtav1": {"preset": "12"},
 }  # fmt: skip
-CODECS = {"mp4": "libx264", "mov": "libx264", "matroska": "libx264", "webm": "libvpx"}
+CODECS = {"mp4": "libx264", "mov": "libx264", "matroska": "libx264", "webm": "libvpx", "avi": "mpeg4"}
 
 
 def film(
@@ -264,6 +264,9 @@ def claiming_size(container: str, width: int, height: int) -> bytes:
         data[end - 8 : end] = struct.pack(">II", width << 16, height << 16)
         entry = data.index(b"stsd") + 12 + 32
         data[entry : entry + 4] = struct.pack(">HH", width, height)
+    elif container == "avi":
+        main, track = data.index(b"avih") + 8 + 32, data.index(b"strf") + 8 + 4
+        data[main : main + 8] = data[track : track + 8] = struct.pack("<II", width, height)
     else:
         at = data.index(b"\xb0\x82" + struct.pack(">H", SIZE[0]))
         data[at : at + 4] = b"\xb0\x82" + struct.pack(">H", width)
@@ -304,7 +307,7 @@ def referring(data: bytes, kind: bytes) -> bytes:
 def small_ones(media: Path) -> dict[str, bytes]:
     """A little film per container, for damaging."""
     pages = held((slide("One"), 0.6), (slide("Two", paper="yellow"), 0.6))
-    names = {"mp4": "a.mp4", "mov": "a.mov", "matroska": "a.mkv", "webm": "a.webm"}
+    names = {"mp4": "a.mp4", "mov": "a.mov", "matroska": "a.mkv", "webm": "a.webm", "avi": "a.avi"}
     made = {name: film(pages, container=container, sound=media / "jfk.wav") for container, name in names.items()}
     made["live.webm"] = film(pages, container="webm", muxing={"live": "1"})
     made["parts.mp4"] = film(pages, muxing={"movflags": "frag_keyframe+empty_moov"})

@@ -38,6 +38,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "the same in Matroska": (lambda: films.repeated(36_000, fps=1, container="matroska"), "lasts more than 6 h"),
     "MP4 claiming 16384 x 16384": (lambda: films.claiming_size("mp4", 16_384, 16_384), "more than 40 million"),
     "MOV claiming 65535 x 65535": (lambda: films.claiming_size("mov", 65_535, 65_535), "more than 40 million"),
+    "AVI claiming 16384 x 16384": (lambda: films.claiming_size("avi", 16_384, 16_384), "more than 40 million"),
+    "AVI of 10 h": (lambda: films.repeated(36_000, fps=1, container="avi"), "lasts more than 6 h"),
     "MKV claiming 16384 x 16384": (lambda: films.claiming_size("matroska", 16_384, 16_384), "more than 40 million"),
     "WebM claiming 16384 x 16384": (lambda: films.claiming_size("webm", 16_384, 16_384), "more than 40 million"),
 }  # fmt: skip

@@ -30,14 +30,16 @@ DEMUXERS = {
     "audio/ogg": "ogg",
     "audio/webm": "matroska",
     "audio/x-matroska": "matroska",
+    "audio/x-msvideo": "avi",
     "video/mp4": "mp4",
     "video/quicktime": "mp4",
     "video/webm": "matroska",
     "video/x-matroska": "matroska",
+    "video/x-msvideo": "avi",
 }
 # Codecs of films by their names in FFmpeg; its other two hundred decoders are out of reach of a film.
 PICTURE_CODECS = frozenset((
-    "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "h263",
+    "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mjpeg", "prores", "h263", "msmpeg4",
 ))  # fmt: skip
 SOUND_CODECS = frozenset((
     "aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3",
@@ -62,7 +64,7 @@ class Opened(Value):
 def opened(data: bytes, media_type: str, *, what: str) -> Iterator[Opened]:
     """``what`` is the word for it in errors: "sound" or "video"."""
     if media_type not in DEMUXERS:
-        raise InputUnsupported("is not a recording", todo="pass WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM or MKV")
+        raise InputUnsupported("is not a recording", todo="pass WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV or AVI")
     demuxer = DEMUXERS[media_type]
     options = {"protocol_whitelist": "pipe", "format_whitelist": demuxer, "max_streams": "64"}
     if is_film(media_type):
@@ -80,7 +82,7 @@ def opened(data: bytes, media_type: str, *, what: str) -> Iterator[Opened]:
 
 def is_film(media_type: str) -> bool:
     """Whether the container can hold moving pictures beside its sound."""
-    return DEMUXERS.get(media_type) in ("mp4", "matroska")
+    return DEMUXERS.get(media_type) in ("mp4", "matroska", "avi")
 
 
 def _refuse(url: str, flags: int, options: object) -> object:

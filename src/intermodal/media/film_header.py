@@ -4,7 +4,7 @@ Pure Python over bytes, bounded. Refused here, for the price of a few kilobytes:
 file that is cut short, and one whose media lies in another file.
 
 Sources: ISO base media (ISO/IEC 14496-12, 4.2 boxes, 8.3.2 tkhd, 8.5.2 stsd, 8.7.2 dref), QuickTime File Format
-Specification (Apple, 2001), Matroska (RFC 9559, 5.1), EBML (RFC 8794, 4 to 6).
+Specification (Apple, 2001), Matroska (RFC 9559, 5.1), EBML (RFC 8794, 4 to 6), AVI RIFF File Reference (Microsoft).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def check_film(data: bytes, media_type: str) -> None:
     """Raises the InputError that fits; otherwise the header is one that may be decoded."""
     if media_type in ("video/webm", "video/x-matroska", "audio/webm", "audio/x-matroska"):
         _check_matroska(data)
+    elif media_type in ("video/x-msvideo", "audio/x-msvideo"):
+        _check_avi(data)
     else:
         _check_mp4(data)
 
@@ -107,6 +109,43 @@ def _u16(data: bytes, at: int) -> int:
 
 def _u32(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "big")
+
+
+# ---- AVI -----------------------------------------------------------------------------------------
+
+
+def _check_avi(data: bytes) -> None:
+    """The sizes that the main header and the format of each track claim. What follows is FFmpeg's to find."""
+    headers = next(_lists(data, 12, len(data), b"hdrl"), None)
+    if headers is None:
+        raise InputBroken("is cut short before its tracks begin", todo=_CUT_TODO)
+    for kind, start, end in _chunks(data, *headers):
+        if kind == b"avih" and end - start >= 40:
+            _check_size(_little(data, start + 32), _little(data, start + 36))
+    for track in _lists(data, *headers, b"strl"):
+        for kind, start, end in _chunks(data, *track):
+            if kind == b"strf" and end - start >= 40:  # a height below 0 is one from the top down
+                _check_size(_little(data, start + 4), abs(_little(data, start + 8, signed=True)))
+
+
+def _lists(data: bytes, at: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+    for kind, start, stop in _chunks(data, at, end):
+        if kind == b"LIST" and data[start : start + 4] == name:
+            yield start + 4, stop
+
+
+def _chunks(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start, end) of what each chunk of a RIFF file holds, between ``at`` and ``end``."""
+    for _ in range(_MAX_ELEMENTS):
+        if at + 8 > min(end, len(data)):
+            return
+        stop = at + 8 + _little(data, at + 4)
+        yield data[at : at + 4], at + 8, min(stop, end)
+        at = stop + stop % 2
+
+
+def _little(data: bytes, at: int, *, signed: bool = False) -> int:
+    return int.from_bytes(data[at : at + 4], "little", signed=signed)
 
 
 # ---- Matroska and WebM ---------------------------------------------------------------------------

@@ -104,6 +104,7 @@ async def test_heic_is_decoded_by_a_worker_that_did_nothing_else() -> None:
 FILMS = {
     "h264": ("mp4", "libx264"), "hevc": ("mp4", "libx265"), "mpeg4": ("mov", "mpeg4"), "vp8": ("webm", "libvpx"),
     "vp9": ("webm", "libvpx-vp9"), "av1": ("matroska", "libsvtav1"), "mjpeg": ("mov", "mjpeg"),
+    "avi": ("avi", "mpeg4"), "avi-mjpeg": ("avi", "mjpeg"),
 }  # fmt: skip
 
 
