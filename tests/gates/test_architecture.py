@@ -65,6 +65,7 @@ DECODERS = {
     "oxmsg": {"media/"},
     "pptx": {"media/"},
     "python_calamine": {"media/"},
+    "resvg_py": {"media/"},
     "cv2": set(),
     "wave": {"media/", "testing/"},
 }

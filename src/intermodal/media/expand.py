@@ -21,6 +21,7 @@ from intermodal.media.office.converted import (
     MAX_DEPTH,
     MAX_PICTURES,
     PLAIN,
+    SVG,
     ZIP,
     Held,
     counted,
@@ -138,7 +139,7 @@ async def _taken_apart(part: MediaPart, loaded: Loaded, worker: MediaWorker) -> 
         return (Text(text=found.text, name=loaded.name, origins=within, notes=found.notes),)
     if media_type not in CONVERTED:
         return None
-    if not isinstance(part, File | Document):
+    if not isinstance(part, File | Document) and not (media_type == SVG and isinstance(part, Image)):
         said = {Image: "a picture", Audio: "sound", Video: "video"}[type(part)]
         raise InputBroken(
             f"was given as {said} but holds a document", where=loaded.name, todo="pass it as a file or a document"

@@ -20,6 +20,7 @@ from PIL import (
     ImageChops,
     ImageColor,
     ImageFile,
+    ImageFilter,
     ImagePalette,
     JpegImagePlugin,
     MpoImagePlugin,
@@ -74,6 +75,9 @@ _TURNS = {
 
 _BLOCK = 16
 _AREA = _BLOCK * _BLOCK
+# Transparent pictures: levels from which ink is light, the share of it that may vanish, how wide a stroke is at most.
+_LIGHT, _FEW, _STROKE = 208, 0.02, 9
+_DARK_PAPER = "#202020"
 _BROKEN_TODO = "check that the file is complete and opens elsewhere"
 
 
@@ -99,7 +103,7 @@ def probe(data: bytes, media_type: str) -> Probed:
 
 
 def picture(data: bytes, media_type: str, max_side: int | None) -> dict[str, Any]:
-    """The first frame as an RGB or grey PNG: upright, without metadata, alpha laid on white."""
+    """The first frame as an RGB or grey PNG: upright, without metadata, alpha laid on paper that shows its ink."""
     header = checked_header(data, media_type)
     with fence.room(room(header, data)):
         image = opened(data, media_type)
@@ -229,7 +233,7 @@ def _broken(error: Exception) -> InputBroken:
 
 
 def flat(image: Image.Image) -> Image.Image:
-    """RGB or L: palettes resolved, 16-bit grey scaled, CMYK converted, transparency on white."""
+    """RGB or L: palettes resolved, 16-bit grey scaled, CMYK converted, transparency on paper."""
     if image.mode in ("RGB", "L"):
         if "transparency" not in image.info:
             return image
@@ -248,10 +252,35 @@ def flat(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
     if image.mode in ("RGBA", "LA", "RGBa", "La"):
         image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        return white
+        paper = Image.new("RGB", image.size, _paper(image))
+        paper.paste(image, mask=image.getchannel("A"))
+        return paper
     return image.convert("RGB")
+
+
+def _paper(image: Image.Image) -> str:
+    """The colour under a transparent picture on which none of its ink is lost: white, unless its ink is.
+
+    Where next to nothing but light ink is there, all of it would vanish. So would light strokes beside other ink, which
+    lie on nothing themselves; what lies on an area of ink (letters on a sign, a chart's own paper) is no loss.
+    """
+    sample = image.copy()
+    sample.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE), Image.Resampling.BOX)
+    alpha = sample.getchannel("A")
+    inked = alpha.point(lambda level: 255 if level > 64 else 0)
+    ink = inked.histogram()[255]
+    if not ink or ink == sample.width * sample.height:
+        return "white"
+    grey = sample.convert("RGB").convert("L")
+    light = ImageChops.multiply(inked, grey.point(lambda level: 255 if level >= _LIGHT else 0))
+    if ink - light.histogram()[255] < _FEW * ink:
+        return _DARK_PAPER
+    areas = inked.filter(ImageFilter.MinFilter(_STROKE)).filter(ImageFilter.MaxFilter(_STROKE))
+    strokes = ImageChops.subtract(light, areas).histogram()[255]
+    if strokes < _FEW * ink:
+        return "white"
+    dark = ImageChops.multiply(inked, grey.point(lambda level: 255 if level <= 255 - _LIGHT else 0))
+    return _DARK_PAPER if 4 * ImageChops.subtract(dark, areas).histogram()[255] < strokes else "grey"
 
 
 def text_density(image: Image.Image) -> Quantity:

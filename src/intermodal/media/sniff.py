@@ -26,14 +26,15 @@ from intermodal.media.office.converted import (
     PPT,
     PPTX,
     RTF,
+    SVG,
     XLS,
     XLSX,
     ZIP,
 )
 
 _TAKEN = (
-    "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, PDF, DOCX, "
-    "PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, notebooks, mail or ZIP"
+    "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, SVG, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, AVI, "
+    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, notebooks, mail or ZIP"
 )
 _SOUND_TODO = "convert it to WAV, MP3, FLAC, M4A or Ogg"
 _PICTURE_TODO = "convert it to PNG or JPEG"
@@ -151,6 +152,8 @@ def sniff(data: bytes, name: str) -> tuple[Kind, str]:
     if b"%PDF-" in data[:1024]:  # readers accept rubbish before the header (ISO 32000-1, annex H, note 13)
         return "document", "application/pdf"
     _refuse_known(data, name)
+    if _is_svg(data):
+        return "image", SVG
     if _cut_mp3(data):
         return "audio", "audio/mpeg"
     written = _page_or_mail(data, name)
@@ -168,7 +171,7 @@ def _riff(data: bytes, name: str) -> tuple[Kind, str] | None:
     if form == b"WEBP":
         return "image", "image/webp"
     if form == b"AVI ":
-        raise _not_taken("video (AVI)", name)
+        return "video", "video/x-msvideo"
     if form in (b"AIFF", b"AIFC"):
         raise InputUnsupported("is AIFF sound, which is not taken", where=name, todo=_SOUND_TODO)
     return None
@@ -351,9 +354,12 @@ def _refuse_known(data: bytes, name: str) -> None:
             raise InputUnsupported(f"is {what}, which is not taken", where=name, todo=todo)
     if data[:1] == b"G" and len(data) > 376 and data[188] == data[376] == 0x47:
         raise _not_taken("video (MPEG transport stream)", name)
+
+
+def _is_svg(data: bytes) -> bool:
+    """Markup whose first element is ``svg``."""
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in head):
-        raise InputUnsupported("is an SVG drawing, which is not taken yet", where=name, todo="export it as PNG")
+    return head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in head)
 
 
 def _not_taken(what: str, name: str) -> InputUnsupported:

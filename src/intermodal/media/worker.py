@@ -33,6 +33,7 @@ from intermodal.media.office.converted import (
     PPT,
     PPTX,
     RTF,
+    SVG,
     XLS,
     XLSX,
     ZIP,
@@ -128,6 +129,7 @@ _CONVERTERS = {
     PPT: ("office.slides97", ("olefile",)),
     ZIP: ("office.archive", (*_PAGES, *_PACKED)),
     IPYNB: ("office.notebook", _PAGES),
+    SVG: ("office.drawing", ("resvg_py", "defusedxml")),
     PLAIN: ("office.lettering", ("charset_normalizer",)),
 }
 

@@ -23,6 +23,7 @@ XLS: Final = "application/vnd.ms-excel"
 PPT: Final = "application/vnd.ms-powerpoint"
 ZIP: Final = "application/zip"
 IPYNB: Final = "application/x-ipynb+json"
+SVG: Final = "image/svg+xml"
 PLAIN: Final = "text/plain"
 
 EXTRA_TODO: Final = "pip install 'intermodal[documents]'"
@@ -47,6 +48,7 @@ CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
     PPT: ("document",),
     ZIP: ("document",),
     IPYNB: ("document", "text"),
+    SVG: ("image",),
 }
 
 # Limits of what is taken out of one file.
