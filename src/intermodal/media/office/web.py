@@ -21,6 +21,7 @@ from intermodal.errors import InputEmpty
 from intermodal.media.office.converted import MAX_CHARS, Converted, counted
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.lettering import decoded
+from intermodal.media.office.page_frame import without_frame
 
 _DROPPED = ("script", "style", "template", "iframe", "object", "embed", "applet", "link", "meta", "base", "svg")
 _FORM: dict[str, Any] = {
@@ -33,6 +34,7 @@ _FORM: dict[str, Any] = {
 }
 _HIDING = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![\d.])|opacity\s*:\s*0(?![\d.])")
 _BLANKS = re.compile(r"\n{3,}")
+_PIECES = "menus, banners and side columns"
 _SAFE_LINKS = ("http://", "https://", "mailto:", "tel:", "ftp://")
 
 Found = Callable[[str], bytes | None]
@@ -49,24 +51,28 @@ class _Markdown(MarkdownConverter):
 
 def convert(data: bytes, name: str, probe: Probe) -> Converted:
     gallery = Gallery(probe)
-    text, notes = markdown(decoded(data, markup=True)[0], gallery)
+    text, notes = markdown(decoded(data, markup=True)[0], gallery, framed=False)
     if not text and not gallery.pictures:
         raise InputEmpty("holds no text and no pictures", where=name, todo="save the page from a browser as PDF")
     return Converted(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
 
 
 def markdown(
-    source: str, gallery: Gallery, inside: Found | None = None, *, titled: bool = True
+    source: str, gallery: Gallery, inside: Found | None = None, *, titled: bool = True, framed: bool = True
 ) -> tuple[str, list[str]]:
     """The page as Markdown and what was left out of it.
 
-    ``inside`` finds a picture by its ``cid:`` or own name; ``titled`` puts the page's title before it.
+    ``inside`` finds a picture by its ``cid:`` or own name; ``titled`` puts the page's title before it; without
+    ``framed``, menus, banners and the like go (``page_frame.py``).
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a page that looks like a path, or like XML
         soup = BeautifulSoup(source, "html.parser")
     title = " ".join(soup.title.get_text().split()) if soup.title is not None else ""
+    pieces = 0 if framed else without_frame(soup.body or soup)  # while its links are links
     notes = _cleaned(soup)
+    if pieces:
+        notes.append(f"{counted(pieces, 'menu, banner or side column', _PIECES)} left out")
     marks = {}
     for place, picture in enumerate(soup.find_all("img")):
         picture["data-place"] = str(place)

@@ -1,0 +1,52 @@
+"""Pages of the web: what a reader came for arrives, what stands around it does not."""
+
+from __future__ import annotations
+
+import pytest
+from tests.pages import COOKIES, NAV, PAGES, PROSE
+
+from intermodal.media.office.gallery import Gallery
+from intermodal.media.office.web import convert, markdown
+from intermodal.media.probed import Probed
+
+
+def _probe(data: bytes) -> Probed:
+    return Probed(width=100, height=100)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_arrives_without_what_stands_around_it(name: str) -> None:
+    page = PAGES[name]
+    found = convert(page.html.encode(), "page.html", _probe)
+    assert [words for words in page.wanted if words not in found.text] == []
+    assert [words for words in page.around if words in found.text] == []
+    assert any("left out" in note for note in found.notes) is bool(page.around)
+
+
+def test_a_page_that_is_nothing_but_links_stays_whole() -> None:
+    links = "".join(f'<li><a href="https://a.example/{n}">Chapter {n}</a></li>' for n in range(40))
+    found = convert(f"<html><body><nav><ul>{links}</ul></nav></body></html>".encode(), "toc.html", _probe)
+    assert "[Chapter 39](https://a.example/39)" in found.text and not found.notes
+
+
+@pytest.mark.parametrize("tag", ["header", "footer", "aside"])
+def test_what_an_article_says_of_itself_stays(tag: str) -> None:
+    own = f'<{tag}><p>By <a href="https://a.example/ann">Ann Oakley</a></p></{tag}>'
+    page = f"<html><body>{NAV}{COOKIES}<article>{own}<p>{'</p><p>'.join(PROSE)}</p></article></body></html>"
+    found = convert(page.encode(), "page.html", _probe)
+    assert "[Ann Oakley](https://a.example/ann)" in found.text and "814 partners" not in found.text
+
+
+def test_a_foot_that_is_content_stays() -> None:
+    page = f"<html><body><h1>Invoice</h1><p>{PROSE[0]}</p><footer>IBAN DE02 1203 0000</footer></body></html>"
+    assert "IBAN DE02 1203 0000" in convert(page.encode(), "invoice.html", _probe).text
+
+
+def test_pages_that_other_readers_made_are_kept_whole() -> None:
+    text, notes = markdown(PAGES["article"].html, Gallery(_probe))
+    assert "Jobs and careers" in text and notes == []
+
+
+def test_a_thousand_elements_in_one_another_are_no_matter() -> None:
+    page = "<html><body>" + '<div class="menu"><a>x</a>' * 1_000 + f"<p>{PROSE[0]}</p>"
+    assert PROSE[0] in convert(page.encode(), "deep.html", _probe).text
