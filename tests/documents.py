@@ -54,6 +54,14 @@ def word(*pictures: bytes, table: bool = True, comment: str = "", header: str = 
     return _saved(made.save)
 
 
+def lists(*lines: tuple[str, str]) -> bytes:
+    """A document of paragraphs: (style, words)."""
+    made = docx.Document()
+    for style, words in lines:
+        made.add_paragraph(words, style=style)
+    return _saved(made.save)
+
+
 def slides(*pictures: bytes, notes: str = "", hidden: bool = False, chart: bool = False) -> bytes:
     """Two slides: a list with a table, and the pictures."""
     deck = pptx.Presentation()
@@ -103,6 +111,20 @@ def workbook(*pictures: bytes, secret: bool = False, comment: str = "", rows: in
         other = book.create_sheet("Margins")
         other.append(["margin", 0.5])
         other.sheet_state = "hidden"
+    return _saved(book.save)
+
+
+def hiding_workbook() -> bytes:
+    """``SALES`` with a hidden row, a hidden column and cells that are shown as one."""
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    sheet.title = "Sales"
+    for values in SALES:
+        sheet.append(values)
+    sheet["A7"] = "merged head"
+    sheet.merge_cells("A7:C7")
+    sheet.row_dimensions[3].hidden = True
+    sheet.column_dimensions["B"].hidden = True
     return _saved(book.save)
 
 

@@ -85,6 +85,14 @@ async def test_a_word_document_becomes_its_text_and_its_pictures_in_order_each_o
     assert text.notes == ("1 picture smaller than 32 px left out",)
 
 
+async def test_lists_that_are_nested_by_their_style_stay_nested(worker: MediaWorker) -> None:
+    lines = (("Bullet", "ships"), ("Bullet 2", "ferries"), ("Bullet 3", "to Husum"), ("Bullet", "cranes"),
+             ("Number", "call"), ("Number 2", "by radio"), ("Number", "wait"))  # fmt: skip
+    text = await text_of(worker, "lists.docx", documents.lists(*((f"List {style}", said) for style, said in lines)))
+    found = [line for line in text.text.splitlines() if line.strip()]
+    assert found == ["- ships", "  - ferries", "    - to Husum", "- cranes", "1. call", "   1. by radio", "2. wait"]
+
+
 async def test_slides_keep_their_order_and_their_notes_and_say_that_they_are_hidden(worker: MediaWorker) -> None:
     parts = await taken(worker, "deck.pptx", documents.slides(SIGN, notes="say hello", hidden=True, chart=True))
     text = parts[0]
@@ -112,6 +120,14 @@ async def test_a_workbook_keeps_values_as_people_see_them(worker: MediaWorker) -
         "1 formula without a saved value shown as written",
     }
     assert len(pictures(parts)) == 1
+
+
+async def test_a_workbook_says_what_is_hidden_and_what_is_merged(worker: MediaWorker) -> None:
+    text = await text_of(worker, "book.xlsx", documents.hiding_workbook())
+    assert "| Q2 | North | 342 |" in text.text and "merged head" in text.text
+    for line in ("Hidden rows: 3 (Q2)", "Hidden columns: B (Region)", "Merged cells: A7:C7 (merged head)"):
+        assert line in text.text.splitlines()
+    assert text.notes == ("sheet Sales: 1 hidden row included", "sheet Sales: 1 hidden column included")
 
 
 async def test_a_page_becomes_what_a_reader_sees(worker: MediaWorker) -> None:

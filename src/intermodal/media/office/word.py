@@ -23,7 +23,16 @@ from intermodal.media.office.package import Package, Relation, chart_table, draw
 from intermodal.media.office.web import markdown
 
 _MAIN = "word/document.xml"
-_OPTIONS: dict[str, Any] = {"style_map": "comment-reference => sup", "include_embedded_style_map": False}
+# Lists in lists that are told by their style alone: Word's own "List Bullet 2" to "List Number 5".
+_NESTED = [
+    f"p[style-name='List {kind} {level}'] => {'ul|ol > li > ' * (level - 1)}{tag} > li:fresh"
+    for kind, tag in (("Bullet", "ul"), ("Number", "ol"))
+    for level in range(2, 6)
+]
+_OPTIONS: dict[str, Any] = {
+    "style_map": "\n".join(["comment-reference => sup", *_NESTED]),
+    "include_embedded_style_map": False,
+}
 _LEFT_OUT = (  # (what marks it in the body, what it is)
     (re.compile(rb"<w:del[ >]"), "deletion of tracked changes", "deletions of tracked changes"),
     (re.compile(rb"<m:oMath[ >]"), "equation", "equations"),
