@@ -112,7 +112,7 @@ class Resources:
         from intermodal.executor.world import World
         from intermodal.keys import find_key
         from intermodal.servers.runtimes import LocalRuntimes
-        from intermodal.store.derived import DerivedCache
+        from intermodal.store.derived import FOLDER, DerivedCache
 
         if self._runtimes is None:
             self._runtimes = LocalRuntimes(self.weights, self.env)
@@ -120,7 +120,7 @@ class Resources:
             self._transport = Transport()
         return World(
             catalog=inputs.catalog, media=self.media, runtimes=self._runtimes, store=self.store,
-            derived=DerivedCache(cache_dir(self.env) / "derived"),
+            derived=DerivedCache(cache_dir(self.env) / FOLDER),
             transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,

@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "keys": ("keys", "Make, list and revoke the gateway's keys: budgets, rates, what may be asked for."),
     "eval": ("eval", "Run labelled files over every route, side by side, and measure how strong each is."),
     "bench": ("bench", "Measure endpoints on your own request, side by side: first word, speed, load, money."),
+    "cache": ("cache", "What was transcribed, read and seen, and is kept: list it, show it, remove it."),
     "usage": ("usage", "What was run: attempts, tokens, money, seconds, and how good the estimates were."),
     "completion": ("completion", "Print the shell completion script for bash, zsh or fish."),
 }

@@ -174,12 +174,14 @@ def kept(step: Call, facts: PartFacts, value: Kept) -> Product | None:
     return None
 
 
-def to_keep(product: Product) -> Kept:
-    """What the cache keeps of a product."""
+def to_keep(product: Product, maker: str = "") -> Kept:
+    """What the cache keeps of a product, and of what and by whom it was made."""
+    made = next(iter(product.derived), None)
+    name, op = (made.name, made.op) if made is not None else ("", "")
     if product.transcript is not None:
-        return Kept(transcript=product.transcript)
+        return Kept(transcript=product.transcript, name=name, op=op, maker=maker)
     words = [piece for piece in product.pieces if isinstance(piece, Words)]
     pages = tuple(piece.page for piece in words)
     times = tuple(piece.at for piece in words) if any(piece.at >= 0 for piece in words) else ()
     texts = () if product.lines else tuple("" if empty(piece) else piece.text for piece in words)
-    return Kept(pages=pages, lines=product.lines, texts=texts, times=times)
+    return Kept(pages=pages, lines=product.lines, texts=texts, times=times, name=name, op=op, maker=maker)

@@ -188,7 +188,7 @@ class Course:
             product, actual = await self._heard_or_read(step, endpoint)
         shop.products[step.id] = product
         if not product.looped:
-            await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product)))
+            await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product, step.endpoint)))
         await self._made(step, product, actual)
         return product
 

@@ -84,7 +84,9 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
             _refuse_refusal(done, endpoint, step)
             found[number] = done
             if not done.made.looped:
-                await written(lambda: shop.world.derived.put(key, Kept(texts=(done.made.text.strip(),))))
+                name = shop.opened.facts.parts[step.part].name
+                seen = Kept(texts=(done.made.text.strip(),), name=name, op=step.op, maker=step.endpoint)
+                await written(lambda: shop.world.derived.put(key, seen))
         shop.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))
 
     at_once = 1 if endpoint.host.zone in NEAR else AT_ONCE

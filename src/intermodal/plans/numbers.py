@@ -17,11 +17,13 @@ def count(quantity: Quantity) -> str:
 
 
 def size(amount: float) -> str:
-    """Bytes on a disk or on their way, as those who sell and send them count: 98 MB, 1.6 GB.
+    """Bytes on a disk or on their way, as those who sell and send them count: 12 kB, 98 MB, 1.6 GB.
 
-    >>> size(98e6), size(1.6e9)
-    ('98 MB', '1.6 GB')
+    >>> size(412), size(98e6), size(1.6e9)
+    ('1 kB', '98 MB', '1.6 GB')
     """
+    if amount < 500_000:
+        return f"{max(1, round(amount / 1e3)) if amount else 0} kB"
     return f"{amount / 1e9:.1f} GB" if amount >= 1e9 else f"{amount / 1e6:.0f} MB"
 
 

@@ -17,6 +17,7 @@ import msgspec
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.store import whole
 
+FOLDER = "derived"  # in the cache folder
 CAPACITY = 1 << 30  # bytes
 _VERSION = 3  # of keys and values: raise it when a conversion changes what it makes
 
@@ -31,7 +32,8 @@ class Origin(Value, frozen=True):
 class Kept(Value, frozen=True):
     """A cached product: what an ear heard, what an eye read (lines of each picture), or what one saw (a text each).
 
-    ``pages`` has each picture's page or 0; ``times`` its second in a video, () for pictures of anything else.
+    ``pages`` has each picture's page or 0; ``times`` its second in a video, () for pictures of anything else. For
+    people who look, what it was made of: ``name`` of the part, ``op`` of the step, ``maker`` (an endpoint).
     """
 
     transcript: Transcript | None = None
@@ -39,6 +41,25 @@ class Kept(Value, frozen=True):
     lines: tuple[tuple[ReadLine, ...], ...] = ()
     texts: tuple[str, ...] = ()
     times: tuple[float, ...] = ()
+    name: str = ""
+    op: str = ""
+    maker: str = ""
+
+    @property
+    def text(self) -> str:
+        """All words of it, pictures apart by a form feed."""
+        if self.transcript is not None:
+            return self.transcript.text
+        read = tuple("\n".join(line.text for line in lines) for lines in self.lines)
+        return "\n\f\n".join(read or self.texts)
+
+
+class Entry(Value, frozen=True):
+    """A value as it lies there: bytes on disk, and when it was last used, in seconds since 1970."""
+
+    key: str
+    size: int
+    used: float
 
 
 def key_of(origins: tuple[Origin, ...], op: str, params: tuple[tuple[str, str], ...], maker: str) -> str:
@@ -63,12 +84,10 @@ class DerivedCache:
         self.capacity = capacity
 
     def get(self, key: str) -> Kept | None:
-        path = self._path(key)
-        try:
-            value = msgspec.json.decode(path.read_bytes(), type=Kept)
-            os.utime(path)  # its turn to leave comes later
-        except (OSError, msgspec.DecodeError):
-            return None
+        value = self.look(key)
+        if value is not None:
+            with suppress(OSError):
+                os.utime(self._path(key))  # its turn to leave comes later
         return value
 
     def put(self, key: str, value: Kept) -> None:
@@ -79,6 +98,25 @@ class DerivedCache:
         with suppress(OSError):
             whole.replace(self._path(key), body)
             self._evict()
+
+    def entries(self) -> list[Entry]:
+        """What is there, the last used first."""
+        found = [Entry(key=path.stem, size=size, used=used) for used, size, path in self._files()]
+        return sorted(found, key=lambda entry: (-entry.used, entry.key))
+
+    def look(self, key: str) -> Kept | None:
+        """A value, as ``get``, but without a use: who looks at it does not keep it."""
+        try:
+            return msgspec.json.decode(self._path(key).read_bytes(), type=Kept)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def remove(self, key: str) -> bool:
+        """Forget one value; returns whether it was there."""
+        path = self._path(key)
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        return there
 
     def clear(self) -> int:
         """Forget everything; returns how many values there were."""

@@ -1,0 +1,188 @@
+"""``intermodal cache``: what conversions made and is kept, so that the same file is not converted twice."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intermodal.errors import UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from intermodal.store.derived import DerivedCache, Entry, Kept
+
+EPILOG = """\b
+Examples
+  intermodal cache ls
+  intermodal cache ls --json
+  intermodal cache show 3f9a2c
+  intermodal cache rm 3f9a2c
+  intermodal cache rm --all
+"""
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+_SHOWN = 12  # letters of a key: more than enough to tell thousands apart
+_LEAST = 4  # letters by which a value may be named
+_KINDS = {"transcribe": "transcript", "read": "text read", "describe": "what is seen"}
+
+
+@click.group(epilog=EPILOG, invoke_without_command=True)
+@_JSON
+@click.pass_context
+def cache(context: click.Context, as_json: bool) -> None:
+    """What was transcribed, read and seen of your files, and is kept on this machine.
+
+    A value is found again by the bytes of the file and by what made it, so that the same question twice
+    converts nothing twice. The least recently used leave beyond 1 GiB. Without a verb they are listed.
+    """
+    if context.invoked_subcommand is None:
+        _list(as_json)
+
+
+def _keys(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    held = _cache()
+    found = [entry for entry in held.entries() if entry.key.startswith(begun)][:50]
+    return [CompletionItem(entry.key[:_SHOWN], help=_named(held.look(entry.key))) for entry in found]
+
+
+@cache.command("ls", epilog=EPILOG)
+@_JSON
+def list_values(as_json: bool) -> None:
+    """List what is kept: what it is, of which file, how large, when it was last used; the latest first."""
+    _list(as_json)
+
+
+@cache.command(epilog=EPILOG)
+@click.argument("key", shell_complete=_keys)
+@_JSON
+def show(key: str, as_json: bool) -> None:
+    """Print the text of a value, named by its key or the first letters of it."""
+    held = _cache()
+    entry = _find(held, key, "show")
+    kept = held.look(entry.key)
+    if kept is None:
+        raise UsageError("cannot be read", where=entry.key[:_SHOWN], todo=f"intermodal cache rm {entry.key[:_SHOWN]}")
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("cached", {**_told(entry, kept), "text": kept.text, "transcript": kept.transcript})
+    else:
+        click.echo(kept.text)
+
+
+@cache.command(epilog=EPILOG)
+@click.argument("keys", nargs=-1, shell_complete=_keys)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@_JSON
+def rm(keys: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Remove values, named by their keys or the first letters of them; what is needed again is made again."""
+    if everything == bool(keys):
+        raise UsageError("takes keys, or --all", where="cache rm", todo="intermodal cache ls lists the keys")
+    held = _cache()
+    if everything:
+        found = held.entries()
+        held.clear()
+    else:
+        found = list({entry.key: entry for entry in (_find(held, key, "rm") for key in keys)}.values())
+        for entry in found:
+            held.remove(entry.key)
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("cache_removed", {"keys": [entry.key for entry in found], "bytes": _sum(found)})
+    else:
+        click.echo(f"removed {_counted(found)}")
+
+
+def _list(as_json: bool) -> None:
+    held = _cache()
+    found = [(entry, held.look(entry.key)) for entry in held.entries()]
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        values = [_told(entry, kept) for entry, kept in found]
+        print_document("cache", {"folder": str(held.root), "capacity": held.capacity, "values": values})
+        return
+    if not found:
+        click.echo("nothing is kept yet (what a file was transcribed or read to is, once it was)", err=True)
+        return
+    from intermodal.cli.table import echo_table, size
+
+    now = time.time()
+    echo_table(
+        ("key", "what", "of", "size", "last used", "made by"),
+        [(entry.key[:_SHOWN], _kind(kept), (kept.name if kept else "") or "-", size(entry.size),
+          _ago(now - entry.used), (kept.maker if kept else "") or "-") for entry, kept in found],
+    )  # fmt: skip
+    click.echo(f"{_counted([entry for entry, _ in found])} in {held.root}", err=True)
+
+
+def _cache() -> DerivedCache:
+    from intermodal.config import cache_dir
+    from intermodal.store.derived import FOLDER, DerivedCache
+
+    return DerivedCache(cache_dir(os.environ) / FOLDER)
+
+
+def _find(held: DerivedCache, begun: str, verb: str) -> Entry:
+    begun = begun.strip().lower()
+    found = [entry for entry in held.entries() if entry.key.startswith(begun)] if len(begun) >= _LEAST else []
+    if len(found) == 1:
+        return found[0]
+    todo = "intermodal cache ls lists the keys"
+    if found:
+        raise UsageError(f"{begun} begins {len(found)} keys", where=f"cache {verb}", todo="give more of its letters")
+    short = f"{begun!r} is too short: at least {_LEAST} letters of a key are needed"
+    raise UsageError(
+        f"no value has the key {begun}" if len(begun) >= _LEAST else short, where=f"cache {verb}", todo=todo
+    )
+
+
+def _told(entry: Entry, kept: Kept | None) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    used = datetime.fromtimestamp(entry.used, UTC).isoformat(timespec="seconds")
+    about = (kept.op, kept.name, kept.maker) if kept is not None else ("", "", "")
+    return {
+        "key": entry.key,
+        "op": about[0] or None,
+        "name": about[1] or None,
+        "maker": about[2] or None,
+        "bytes": entry.size,
+        "used": used,
+        "readable": kept is not None,
+    }
+
+
+def _kind(kept: Kept | None) -> str:
+    if kept is None:
+        return "unreadable"
+    told = "transcribe" if kept.transcript is not None else "read" if kept.lines else "describe"
+    return _KINDS.get(kept.op or told, kept.op)
+
+
+def _named(kept: Kept | None) -> str:
+    return f"{_kind(kept)} of {kept.name}" if kept is not None and kept.name else _kind(kept)
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return "just now"
+
+
+def _sum(entries: list[Entry]) -> int:
+    return sum(entry.size for entry in entries)
+
+
+def _counted(entries: list[Entry]) -> str:
+    from intermodal.cli.table import size
+
+    many = f"{len(entries):,} value{'' if len(entries) == 1 else 's'}"
+    return f"{many}, {size(_sum(entries))}" if entries else many
