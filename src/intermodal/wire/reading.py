@@ -176,7 +176,7 @@ DOCUMENTS = frozenset({
     f"{_OPEN}text", f"{_OPEN}spreadsheet", f"{_OPEN}presentation", f"{_OPEN}graphics",
     "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint", "application/vnd.ms-outlook",
     "application/rtf", "text/rtf", "application/epub+zip", "application/zip", "application/x-zip-compressed",
-    "application/x-ipynb+json", "message/rfc822", "text/html",
+    "application/x-ipynb+json", "message/rfc822", "text/html", "image/svg+xml",
 })  # fmt: skip
 READ_HERE = "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, notebook, mail or ZIP"
 
