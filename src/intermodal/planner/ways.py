@@ -19,7 +19,7 @@ from intermodal.costing.rates import HERE
 from intermodal.media.steps import SAFE_SIDE
 from intermodal.planner import pieces
 from intermodal.planner.again import may_follow
-from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, SPARSE, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, SPARSE, is_timed, kept, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.documents import document_ways
@@ -79,9 +79,12 @@ def _picture(bundle: Bundle, place: int) -> Picture:
 
 def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
     rates = case.rates(ear)
+    timed = is_timed(case.policy.keep, bundle.needs)
+    keeps = tuple(aspect for aspect in kept("transcribe", "audio") if timed or aspect != "timing")
     return make_way(
         case, bundle, "transcribe", TEXT,
         lambda place: Passage(pieces=(pieces.hear(case, bundle.parts[place], ear, rates),), blocks=1),
+        aspects=(keeps, tuple(aspect for aspect in HAS["audio"] if aspect not in keeps)),
     )  # fmt: skip
 
 
