@@ -1,6 +1,6 @@
 # Needs Python 3.11+ and make, nothing else. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clients test test-vllm lint types check bench bench-gateway gates bless clean weights
+.PHONY: help setup demo clients test test-vllm lint types check bench bench-gateway bench-fidelity gates bless clean weights
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -9,6 +9,7 @@ VLLM := .venv-vllm
 CLIENTS := tests/unit/gateway/clients/node
 INSTALLED := $(VENV)/.installed
 PEERS ?= $(HOME)/.cache/intermodal-peers
+FIDELITY_PEERS ?= $(HOME)/.cache/intermodal-fidelity/peers
 DEFAULT_WEIGHTS := smollm2-135m-instruct whisper-base whisper-tiny.en piper-en-us-joe-medium
 # The first of these that is 3.11 or newer; say `make PYTHON=/path/to/python` to choose.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -73,6 +74,13 @@ bench: setup ## measure; writes benchmarks/results/
 bench-gateway: setup ## the gateway beside nginx, LiteLLM, Portkey, TensorZero (opt-in; 1 GB, 25 minutes, a quiet machine)
 	@$(BIN)/python benchmarks/gateway/install.py $(PEERS)
 	@$(BIN)/python benchmarks/gateway/measure.py --peers $(PEERS)
+
+# Libraries that read files, in an environment of their own; say `make FIDELITY_PEERS=/path bench-fidelity` to choose it.
+bench-fidelity: setup ## what reaches a model of 196 files of known contents, beside other libraries (opt-in; 1 GB, 20 minutes)
+	@[ -e "$(FIDELITY_PEERS)/.installed" ] || { "$(PYTHON)" -m venv "$(FIDELITY_PEERS)" \
+		&& $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["fidelity-peers"], sep="\n")' > "$(FIDELITY_PEERS)/requirements.txt" \
+		&& "$(FIDELITY_PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check -r "$(FIDELITY_PEERS)/requirements.txt" && touch "$(FIDELITY_PEERS)/.installed"; }
+	@FIDELITY_PEERS="$(FIDELITY_PEERS)" $(BIN)/python benchmarks/fidelity/run.py --peers --write
 
 gates: setup ## the reliability gates in full; writes out/gates.txt
 	@mkdir -p out

@@ -54,6 +54,11 @@ def claims(sample: Sample, row: Row) -> list[Claim]:
     return found
 
 
+def false_claims(picked: Sequence[Sample], rows: Mapping[str, Row]) -> list[Claim]:
+    """Claims of the plans that the prompts do not bear out."""
+    return [claim for sample in picked for claim in claims(sample, rows[sample.name]) if not claim.true]
+
+
 def claims_table(picked: Sequence[Sample], rows: Mapping[str, Row]) -> str:
     """How many claims are true, and how many of the files that do not arrive whole are said not to."""
     every = [claim for sample in picked for claim in claims(sample, rows[sample.name])]

@@ -9,7 +9,9 @@ one half ("fit") may be looked at and tuned on, of the other ("report") nothing 
 Results are kept in ``out/fidelity``, ours by file and by all source of this package, those of peers by file: what is
 unchanged is not run again, and its seconds are those of the time when it was. ``--peers`` runs the
 others, from ``~/.cache/intermodal-fidelity/peers`` or ``FIDELITY_PEERS``, an environment made of the dependency group
-``fidelity-peers``. ``--list`` prints the failing checks of the fit half, ``--write`` writes results/fidelity.md.
+``fidelity-peers`` (``make bench-fidelity`` makes it). ``--list`` prints the failing checks of the fit half, ``--write``
+writes results/fidelity.md. Ends with an error where a plan claims to keep what does not arrive. What was right before is
+that of the last release without this benchmark (``before.json``).
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ import msgspec  # noqa: E402
 import report  # noqa: E402
 
 from fidelity.checks import Arrived, share  # noqa: E402
-from fidelity.claims import claims_table  # noqa: E402
+from fidelity.claims import claims_table, false_claims  # noqa: E402
 from fidelity.ours import Row, asked, served  # noqa: E402
 from fidelity.samples import Sample, samples  # noqa: E402
 
@@ -60,10 +62,14 @@ def main() -> None:
     peers = run_peers(picked, datas, allowed=options.peers)
     if options.list:
         print(failures([each for each in picked if each.half == "fit"], ours))
-    print(body(picked, ours, peers))
+    before = json.loads((HERE / "before.json").read_text())
     if options.write:
-        before = HERE / "before.json"
-        report.write("fidelity", "What arrives of files", body(picked, ours, peers, json.loads(before.read_text())))
+        report.write("fidelity", "What arrives of files", body(picked, ours, peers, before))
+    else:
+        print(body(picked, ours, peers, before))
+    if false := false_claims(picked, ours):
+        shown = [f"{each.aspect} of {each.name}" for each in false if each.name.startswith("fit-")]
+        sys.exit(f"{len(false)} claims of plans are false; of the fit half: {', '.join(shown) or 'none'}")
 
 
 def _options() -> argparse.Namespace:

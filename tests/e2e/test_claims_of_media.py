@@ -1,0 +1,48 @@
+"""What EXPLAIN says to keep of a file arrives at the model, or the plan or the answer says that it may not.
+
+A few of the files of ``benchmarks/fidelity``, whose run holds all of them to this.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import intermodal
+from intermodal.testing import FakeHost
+
+BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")
+sys.path.insert(0, BENCHMARKS)
+from fidelity.claims import arrived, claims, flagged  # noqa: E402
+from fidelity.ours import asked, served  # noqa: E402
+from fidelity.samples import Sample, samples  # noqa: E402
+
+sys.path.remove(BENCHMARKS)
+
+pytestmark = pytest.mark.e2e
+WHOLE = ("letter", "table ruled", "print")
+SPOILT = ("cyrillic", "subtitles")
+FILES = {each.kind: each for each in samples() if each.half == "fit"}
+
+
+@pytest.fixture(scope="module")
+def reading() -> Iterator[tuple[intermodal.Client, FakeHost]]:
+    with served() as (client, host):
+        yield client, host
+
+
+@pytest.mark.parametrize("kind", [*WHOLE, *SPOILT])
+def test_what_is_said_to_be_kept_arrives_or_is_said_not_to(
+    kind: str, reading: tuple[intermodal.Client, FakeHost]
+) -> None:
+    sample: Sample = FILES[kind]
+    row = asked(*reading, sample, sample.make())
+    assert not row.error
+    made = claims(sample, row)
+    assert any(claim.aspect == "words" for claim in made), "nothing was claimed, and nothing tested"
+    assert [claim for claim in made if not claim.true] == []
+    if kind in WHOLE:
+        assert arrived(sample, row) > 0.95 and not flagged(row), row.told
