@@ -10,8 +10,8 @@ Results are kept in ``out/fidelity``, ours by file and by all source of this pac
 unchanged is not run again, and its seconds are those of the time when it was. ``--peers`` runs the
 others, from ``~/.cache/intermodal-fidelity/peers`` or ``FIDELITY_PEERS``, an environment made of the dependency group
 ``fidelity-peers`` (``make bench-fidelity`` makes it). ``--list`` prints the failing checks of the fit half, ``--write``
-writes results/fidelity.md. Ends with an error where a plan claims to keep what does not arrive. ``before.json`` has what
-was right, and the seconds, before readers were changed for it: at 05af4acb, videos at f3db7cf2, which opens more of them.
+writes results/fidelity.md. Ends with an error where a plan claims to keep what does not arrive. ``before.json`` has
+what was right, and the seconds, before readers were changed for it: at 05af4acb, videos at f3db7cf2.
 """
 
 from __future__ import annotations
