@@ -21,6 +21,7 @@ import pypdfium2.raw as raw
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media import fence, letters
 from intermodal.media.invisible import visible
+from intermodal.media.pdf import layer
 from intermodal.media.pdf.annotations import Over, attached, over, told
 from intermodal.media.probed import Probed
 from intermodal.media.scripts import scripts
@@ -31,10 +32,9 @@ from intermodal.media.steps import (
     MAX_PIXELS,
     MAX_WORDS_OF_PAGE,
     POINTS_PER_INCH,
-    SCANNED_BELOW,
     page_size,
 )
-from intermodal.plans.facts import PageFacts
+from intermodal.plans.facts import SCANNED_BELOW, PageFacts
 from intermodal.quantity import Quantity
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ _SAMPLE_SECONDS = 5.0  # for all sampled pages: probing has to end though a page
 _BACKGROUND = 0.9  # share of the page from which a drawn path is its background
 _STRAIGHT = 6  # segments of a path up to which it is a line, a rectangle or the like, and no letter
 _FEW = 12  # such paths, up to which they are frames and rules and not letters of a plotter
+_UNDER_LAYER = 0.5  # share of the page under pictures, from which on an invisible layer belongs to them
 _LOGO = 0.02  # share of the page under pictures, below which they are a logo beside the text
 _NO_TEXT = 2  # bytes: the end of a text of no characters
 _TODO = "check that the file is complete and opens elsewhere"
@@ -74,39 +75,45 @@ def probe(data: bytes, media_type: str) -> Probed:
 
 
 def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> Probed:
-    """``probed`` with the text density of its first ``MAX_PAGES_SAMPLED`` scanned pages, measured by ``density``.
+    """``probed`` with what is seen on the first ``MAX_PAGES_SAMPLED`` pages that are no plain text.
 
-    Pages are drawn as small as pictures are sampled, so that one measure serves both. A page of very many pixels,
-    or one that cannot be drawn, stays unknown: sampling refuses nothing.
+    Of scanned pages the text density, measured by ``density``, and the letters; of those with an invisible layer also
+    whether it fits what is seen. Pages are drawn as small as pictures are sampled, so that one measure serves both. A
+    page of very many pixels, or one that cannot be drawn, stays unknown: sampling refuses nothing.
     """
-    scans = [page for page in probed.pages if page.chars < SCANNED_BELOW and not page.layer_only][:MAX_PAGES_SAMPLED]
-    found: dict[int, tuple[Quantity, Quantity]] = {}
+    some = [page for page in probed.pages if page.scanned or page.hidden][:MAX_PAGES_SAMPLED]
+    found: dict[int, PageFacts] = {}
     until = time.monotonic() + _SAMPLE_SECONDS
     with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
-        for scan in scans:
+        for facts in some:
             if time.monotonic() > until:
                 break
-            with _page(document, scan.number) as page:
-                if _pixels_inside(page) > MAX_PIXELS:
-                    continue
-                scale: Any = letters.SIDE / max(scan.width, scan.height)
-                try:
-                    bitmap = page.render(scale=scale, may_draw_forms=False, grayscale=True)
-                except pypdfium2.PdfiumError:
-                    continue
-                try:
-                    drawn = bitmap.to_pil()
-                    looks = density(drawn)
-                    found[scan.number] = (looks, letters.counted(drawn, written=looks.mid > 0))
-                finally:
-                    bitmap.close()
-    pages = tuple(
-        msgspec.structs.replace(page, text_density=found[page.number][0], letters=found[page.number][1])
-        if page.number in found
-        else page
-        for page in probed.pages
-    )
-    return msgspec.structs.replace(probed, pages=pages)
+            with _page(document, facts.number) as page:
+                drawn = _small(page, facts) if _pixels_inside(page) <= MAX_PIXELS else None
+                if drawn is not None:
+                    found[facts.number] = _seen(facts, drawn, density, _text(page) if facts.hidden else "")
+    return msgspec.structs.replace(probed, pages=tuple(found.get(page.number, page) for page in probed.pages))
+
+
+def _small(page: pypdfium2.PdfPage, facts: PageFacts) -> Any:
+    """A page in grey, as small as pictures are sampled; None where it cannot be drawn."""
+    scale: Any = letters.SIDE / max(facts.width, facts.height)
+    try:
+        bitmap = page.render(scale=scale, may_draw_forms=False, grayscale=True)
+    except pypdfium2.PdfiumError:
+        return None
+    try:
+        return bitmap.to_pil().copy()
+    finally:
+        bitmap.close()
+
+
+def _seen(facts: PageFacts, drawn: Any, density: Callable[[Any], Quantity], words: str) -> PageFacts:
+    """Facts of a page that was drawn. ``words``: of its invisible layer."""
+    looks = density(drawn)
+    counted = letters.counted(drawn, written=looks.mid > 0)
+    doubt = facts.doubt or (layer.MISREAD if words and not layer.fits(words, counted.mid) else "")
+    return msgspec.structs.replace(facts, text_density=looks, letters=counted, doubt=doubt)
 
 
 def text(data: bytes, pages: list[int], report: Report, *, plain: bool = False) -> list[str]:
@@ -227,26 +234,38 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             chars = textpage.count_chars()
             textpage.close()
             return PageFacts(number=number, width=width, height=height, chars=chars)
-        words = _text(page)
+        textpage = page.get_textpage()
+        try:
+            words = _words(textpage)
+            doubt = layer.doubt(words, textpage)
+        finally:
+            textpage.close()
+        figures = _figure_share(page, width, height)
         return PageFacts(
             number=number,
             width=width,
             height=height,
             chars=len(words),
             scripts=scripts(words),
-            figure_share=round(_figure_share(page, width, height), 3),
-            words=_distinct(words),
+            figure_share=round(figures, 3),
+            words=() if doubt else _distinct(words),
             layer_only=len(words) < SCANNED_BELOW and _has_only_its_layer(page, width, height, empty=not words.strip()),
+            hidden=not doubt and figures >= _UNDER_LAYER and len(words) >= SCANNED_BELOW and layer.is_invisible(page),
+            doubt=doubt,
         )
 
 
 def _text(page: pypdfium2.PdfPage) -> str:
-    """The text layer: plain line ends, hyphenated words joined, invisible characters left out."""
     textpage = page.get_textpage()
     try:
-        words = textpage.get_text_range()
+        return _words(textpage)
     finally:
         textpage.close()
+
+
+def _words(textpage: pypdfium2.PdfTextPage) -> str:
+    """The text layer: plain line ends, hyphenated words joined, invisible characters left out."""
+    words = textpage.get_text_range()
     return visible(_HYPHEN.sub("", words.replace("\r\n", "\n")))
 
 

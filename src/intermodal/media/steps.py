@@ -14,7 +14,6 @@ MAX_PAGES: Final = 2_000  # of a document that is taken at all
 MAX_PAGES_IN_PLAN: Final = 100  # that one plan renders and reads
 MAX_WORDS_OF_PAGE: Final = 400  # distinct words kept for lexical page selection
 MAX_PAGES_WITH_WORDS: Final = 500
-SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
 MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is looked at
 
 # Pictures.

@@ -40,7 +40,8 @@ from intermodal.media.office.converted import (
 )
 from intermodal.media.probed import Probed
 from intermodal.media.sniff import sniff
-from intermodal.media.steps import PCM_BYTES_PER_SECOND, SCANNED_BELOW
+from intermodal.media.steps import PCM_BYTES_PER_SECOND
+from intermodal.plans.facts import PageFacts
 
 _NOT_LAID_OUT = f"tables, columns and headings of its text stay as the file draws them ({EXTRA_TODO} lays them out)"
 _CONVERTING = 1 << 30  # bytes of address space a converter may use: element trees are many times their markup
@@ -61,12 +62,19 @@ def probe(data: bytes, name: str) -> dict[str, Any]:
         probed = _decoder("video").probe(data, media_type, _decoder("image").text_density)
     else:
         probed = _decoder(kind).probe(data, media_type)
-    if kind == "document" and any(page.chars < SCANNED_BELOW and not page.layer_only for page in probed.pages):
+    if kind == "document" and any(page.scanned or page.hidden for page in probed.pages):
         probed = _decoder("document").sampled(data, probed, _decoder("image").text_density)
-    if kind == "document" and any(page.chars for page in probed.pages) and not _installed("liteparse"):
-        probed = msgspec.structs.replace(probed, notes=(*probed.notes, _NOT_LAID_OUT))
+    if kind == "document":
+        probed = msgspec.structs.replace(probed, notes=(*probed.notes, *_of_layers(probed.pages)))
     found: dict[str, Any] = msgspec.to_builtins(probed)
     return found
+
+
+def _of_layers(pages: tuple[PageFacts, ...]) -> list[str]:
+    """What needs saying of text layers before they are taken."""
+    notes: list[str] = [*_decoder("pdf.layer").layer_notes(pages)]
+    written = any(page.chars and not page.scanned for page in pages)
+    return notes if not written or _installed("liteparse") else [*notes, _NOT_LAID_OUT]
 
 
 def _installed(package: str) -> bool:

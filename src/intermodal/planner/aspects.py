@@ -11,7 +11,6 @@ import math
 from collections.abc import Collection, Mapping
 
 from intermodal.content import Kind
-from intermodal.planner.pages import is_scanned
 from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
 
@@ -134,7 +133,9 @@ def _unseen(part: PartFacts) -> bool:
 
 def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
     """Pages beside whose words something is drawn or pictured; scans are not among them."""
-    return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not is_scanned(page))
+    return tuple(
+        page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not (page.scanned or page.hidden)
+    )
 
 
 def figured_pages(part: PartFacts) -> tuple[int, ...]:
@@ -145,7 +146,7 @@ def figured_pages(part: PartFacts) -> tuple[int, ...]:
     return tuple(
         page.number
         for page in part.pages
-        if page.figure_share >= FIGURE_SHARE and page.chars < FIGURE_CHARS and not is_scanned(page)
+        if page.figure_share >= FIGURE_SHARE and page.chars < FIGURE_CHARS and not (page.scanned or page.hidden)
     )
 
 

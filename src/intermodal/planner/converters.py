@@ -20,7 +20,6 @@ from intermodal.planner import rules
 from intermodal.planner.case import Case, is_here
 from intermodal.planner.documents import to_be_seen
 from intermodal.planner.index import Group, Job
-from intermodal.planner.pages import is_scanned
 from intermodal.planner.pieces import read_megapixels
 from intermodal.planner.survivors import Only, Refused, Survivors, members
 from intermodal.planner.way import Conversions
@@ -122,7 +121,7 @@ def _work(case: Case) -> _Work:
                 megapixels += read_megapixels(part.width, part.height)
                 pictures += 1
                 shapes[part.width, part.height] = shapes.get((part.width, part.height), 0) + 1
-        scans = sum(is_scanned(page) for pages in bundle.pages for page in pages)
+        scans = sum(page.scanned for pages in bundle.pages for page in pages)
         seen = sum(to_be_seen(page) for pages in bundle.pages for page in pages)
         megapixels += 2.2 * scans
         pictures += scans

@@ -11,7 +11,7 @@ from intermodal.planner import pieces
 from intermodal.planner.aspects import FIGURE_PAGE, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
-from intermodal.planner.pages import is_scanned, numbers
+from intermodal.planner.pages import numbers
 from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Piece, Way, make_way
 from intermodal.plans.facts import PageFacts, PartFacts
 
@@ -19,7 +19,7 @@ from intermodal.plans.facts import PageFacts, PartFacts
 def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pages: Kept) -> list[Way]:
     """Every way; ``kept_pages`` are those a selection kept."""
     pages = [kept_pages.get(part.index, wanted) for part, wanted in zip(bundle.parts, bundle.pages, strict=True)]
-    scanned = sum(is_scanned(page) for some in pages for page in some)
+    scanned = sum(page.scanned for some in pages for page in some)
     seen = sum(to_be_seen(page) for some in pages for page in some)
     every = sum(len(some) for some in pages)
     wanted = sum(len(some) for some in bundle.pages)
@@ -54,7 +54,7 @@ def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pag
 
 def to_be_seen(page: PageFacts) -> bool:
     """A picture of this page says more than its text."""
-    return is_scanned(page) or page.figure_share >= FIGURE_PAGE
+    return page.scanned or page.figure_share >= FIGURE_PAGE
 
 
 def _passage(
@@ -66,8 +66,8 @@ def _passage(
         return Passage(
             pieces=(pieces.render(case, part, pages, shown=True),), pictures=tuple(map(pieces.page_pixels, pages))
         )
-    texts = tuple(page for page in pages if not is_scanned(page))
-    scans = tuple(page for page in pages if is_scanned(page))
+    texts = tuple(page for page in pages if not page.scanned)
+    scans = tuple(page for page in pages if page.scanned)
     found: list[Piece] = [pieces.extract(case, part, texts)] if texts else []
     blocks = len(texts)
     if name == "mixed":

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from intermodal.media.steps import SCANNED_BELOW
 from intermodal.plans.facts import PageFacts
 
 _PAGE_ASKED = re.compile(r"\bpages?\s+(\d{1,5})(?:\s*(?:-|to|and|,)\s*(\d{1,5}))?", re.IGNORECASE)
@@ -17,14 +16,6 @@ _COMMON_WORDS = (
     "report file"
 )
 _COMMON = frozenset(_COMMON_WORDS.split())
-
-
-def is_scanned(page: PageFacts) -> bool:
-    """The page has no text layer worth the name, and something else on it that may hold words: it is seen or read.
-
-    A page number or a stamp on a scan is no text layer; five letters on a page with nothing else are all there is.
-    """
-    return page.chars < SCANNED_BELOW and not page.layer_only
 
 
 def numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case, question_words
 from intermodal.planner.demand import DEFAULT_ANSWER
-from intermodal.planner.pages import is_scanned, scores, select
+from intermodal.planner.pages import scores, select
 from intermodal.planner.pieces import layer_tokens, scanned_tokens
 from intermodal.planner.way import Conversions, Kept, Way
 from intermodal.planner.ways import ways
@@ -123,6 +123,6 @@ def _same_way(case: Case, bundle: Bundle, way: Way, conversions: Conversions, ke
 
 def _size(case: Case, page: PageFacts) -> float:
     """High estimate of a page's tokens, its label included."""
-    if not is_scanned(page):
+    if not page.scanned:
         return BLOCK[HIGH] + layer_tokens(case, page).high
     return BLOCK[HIGH] + scanned_tokens(case, page, None).high

@@ -18,7 +18,6 @@ from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.drawing import wishes
 from intermodal.planner.index import JOBS, LISTED, Group, Job, tier_name
-from intermodal.planner.pages import is_scanned
 from intermodal.request import ScoresOutput
 
 
@@ -111,7 +110,7 @@ def jobs_needed(case: Case) -> tuple[Job, ...]:
     if case.job != "transcribe" and any(map(_heard, case.bundles)):
         found.append("transcribe")
     if any(
-        bundle.kind in ("image", "video") or any(is_scanned(page) for pages in bundle.pages for page in pages)
+        bundle.kind in ("image", "video") or any(page.scanned for pages in bundle.pages for page in pages)
         for bundle in case.bundles
     ):
         found.append("read")

@@ -3,7 +3,7 @@ which medium (``questions/``). Read by the planner."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import field
 
@@ -11,6 +11,7 @@ from intermodal.content import Kind, Scripts, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
+SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
 Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
 
@@ -26,6 +27,8 @@ class PageFacts(Value):
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
         letters: letters and signs on a scanned page, counted by their edges.
+        hidden: its text lies invisibly over a picture, as an earlier reading left it.
+        doubt: why its text layer is not what is seen on the page, "" where it may be.
         layer_only: somebody looked, and nothing on it but its text layer can hold words: no picture worth the name, no
             letters drawn as curves, no text without characters. Then its layer is its text, however short.
     """
@@ -39,7 +42,17 @@ class PageFacts(Value):
     words: tuple[str, ...] = ()
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
     letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
+    hidden: bool = False
+    doubt: str = ""
     layer_only: bool = False
+
+    @property
+    def scanned(self) -> bool:
+        """It has no text layer worth the name, and something on it that may hold words: it has to be seen or read.
+
+        A page number or a stamp on a scan is no text layer; five letters on a page with nothing else are all there is.
+        """
+        return bool(self.doubt) or (self.chars < SCANNED_BELOW and not self.layer_only)
 
 
 class SubtitleFacts(Value):

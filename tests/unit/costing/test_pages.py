@@ -10,8 +10,6 @@ from intermodal.catalog.load import load_catalog
 from intermodal.costing.rates import MEDIA, Rates, rates
 from intermodal.costing.speed import extract_seconds, leaf_seconds, render_seconds, see_seconds
 from intermodal.costing.tokens import READ_PER_PAGE, page_tokens
-from intermodal.media.steps import SCANNED_BELOW
-from intermodal.planner import pages
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import between, exact, unknown
 
@@ -55,10 +53,6 @@ def test_more_writing_is_never_fewer_tokens() -> None:
     found = [page_tokens(2.2, density=exact(share / 50)) for share in range(51)]
     for fewer, many in pairwise(found):
         assert fewer.low <= many.low and fewer.mid <= many.mid and fewer.high <= many.high
-
-
-def test_what_is_sampled_is_what_the_planner_calls_scanned() -> None:
-    assert pages.SCANNED_BELOW == SCANNED_BELOW
 
 
 # ---- seconds ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from tests.plans import catalogs
 from intermodal.catalog.names import resolve
 from intermodal.errors import UnknownModel
 from intermodal.planner.aspects import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, needed
-from intermodal.planner.pages import asked_pages, is_scanned, scores, select
+from intermodal.planner.pages import asked_pages, scores, select
 from intermodal.planner.rules import RULES
 from intermodal.plans.facts import MediumNeeds, Need, PageFacts, PartFacts, QuestionFacts
 from intermodal.quantity import exact
@@ -90,7 +90,7 @@ def test_selection_fills_the_budget_and_keeps_reading_order() -> None:
 
 
 def test_a_page_number_is_no_text_layer() -> None:
-    assert is_scanned(page(1, chars=3)) and not is_scanned(page(1, chars=300))
+    assert page(1, chars=3).scanned and not page(1, chars=300).scanned
 
 
 # ---- aspects ----------------------------------------------------------------------------------

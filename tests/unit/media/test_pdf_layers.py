@@ -1,0 +1,148 @@
+"""Text layers that are not what is seen on their pages: found when a file is opened, said, and read instead."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+import reportlab
+from PIL import Image, ImageDraw
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+from tests.gates import corpus
+from tests.unit.media import papers
+
+from intermodal.media import document, image
+from intermodal.media.pdf import layer
+from intermodal.planner.aspects import needed
+from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
+
+SEEN = [
+    "The rent is 1,250 euros a month and due on the third",
+    "The deposit is 3,750 euros, held by the bank",
+    "The landlord keeps the heating in good repair",
+]
+LANGUAGES = {
+    "German": "Der Mieter verpflichtet sich, die Miete jeweils bis zum dritten Werktag eines Monats zu zahlen.",
+    "Polish": "Najemca zobowiązuje się do zapłaty czynszu do piątego dnia każdego miesiąca, a kaucja wraca do niego.",
+    "Finnish": "Vuokralainen sitoutuu maksamaan vuokran ennen kuukauden viidettä päivää, vakuus palautetaan.",
+    "Turkish": "Kiracı, kirayı her ayın beşinci gününe kadar ödemeyi taahhüt eder; depozito iade edilecektir.",
+    "Russian": "Арендатор обязуется вносить плату до пятого числа каждого месяца, залог возвращается.",
+    "Chinese": "承租人应在每月五日之前支付租金,押金将在交还钥匙后两个月内退还。" * 3,
+    "code": "def parse(self, data): for i in range(len(data)): self._items.append(Node(i, data[i])) return self._items",
+    "figures": "1,250.00 3,750.00 14.2 % 2026-05-03 +49 30 1234567 DE02 1203 0000 0000 2020 51 " * 3,
+}
+
+
+def probed(data: bytes) -> PageFacts:
+    return document.sampled(data, document.probe(data, "application/pdf"), image.text_density).pages[0]
+
+
+def written(shift: int) -> bytes:
+    """A page whose font claims that each letter is the one ``shift`` places on."""
+    pdfmetrics.registerFont(TTFont("Vera", Path(reportlab.__file__).parent / "fonts" / "Vera.ttf"))
+    out = io.BytesIO()
+    canvas = Canvas(out, pageCompression=0)
+    canvas.setFont("Vera", 12)
+    for at, line in enumerate(SEEN):
+        canvas.drawString(60, 760 - 16 * at, line)
+    canvas.save()
+
+    def moved(match: re.Match[bytes]) -> bytes:
+        letter = int(match[2], 16)
+        if chr(letter).isalpha():
+            letter = ((letter | 32) - 97 + shift) % 26 + 97
+        return match[1] + b"%04X>" % letter
+
+    return re.sub(rb"(<[0-9A-F]{2}> <)([0-9A-F]{4})>", moved, out.getvalue())
+
+
+def unmapped() -> bytes:
+    """A page in a font that says of no code which letter it is."""
+    codes = "".join(f"{ord(letter) + 200:04X}" for letter in "".join(SEEN)).encode()
+    font = (
+        b"/Resources<</Font<</F<</Type/Font/Subtype/Type0/BaseFont/X/Encoding/Identity-H/DescendantFonts["
+        b"<</Type/Font/Subtype/CIDFontType2/BaseFont/X"
+        b"/CIDSystemInfo<</Registry(Adobe)/Ordering(Identity)/Supplement 0>>"
+        b"/FontDescriptor<</Type/FontDescriptor/FontName/X/Flags 4>>>>]>>>>>>"
+    )
+    return corpus.pdf_with_content(b"BT/F 9 Tf<" + codes + b">Tj ET", page=font)
+
+
+def overlaid(*lines: str) -> bytes:
+    """A picture of ``SEEN`` with ``lines`` lying on it invisibly."""
+
+    scan = Image.new("RGB", (1240, 1754), "white")
+    for at, line in enumerate(SEEN):
+        ImageDraw.Draw(scan).text((100, 100 + 60 * at), line, fill="black", font_size=36)
+
+    def draw(canvas: Canvas) -> None:
+        canvas.drawImage(ImageReader(scan), 0, 0, 595, 842)
+        over = canvas.beginText(40, 780)
+        over.setTextRenderMode(3)
+        for line in lines:
+            over.textLine(line)
+        canvas.drawText(over)
+
+    return papers.drawn(draw)
+
+
+def test_a_page_of_words_is_taken_at_its_words() -> None:
+    for data in (written(0), papers.invoice(), papers.columns(2), papers.code(), papers.form()):
+        page = probed(data)
+        assert not (page.doubt or page.scanned or page.hidden)
+
+
+@pytest.mark.parametrize("shift", [3, 7, 13, 20])
+def test_letters_that_make_no_words_are_no_text(shift: int) -> None:
+    page = probed(written(shift))
+    assert page.doubt == layer.NO_WORDS and page.scanned
+    assert page.letters.known and page.words == (), "it is sampled like a scan"
+
+
+def test_codes_without_letters_are_no_text() -> None:
+    assert probed(unmapped()).doubt == layer.NO_MAP
+
+
+def test_an_invisible_layer_is_taken_where_it_fits_the_picture() -> None:
+    page = probed(overlaid(*SEEN))
+    assert page.hidden and not page.scanned
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Tlne rcnt 1s l,Z5O curos a rn0nth ancl clue 0n tbe th1rd", "Tbe dep0sit 1s 3,75O eur0s, he1d by tbe b4nk"),
+        ("Some words",),
+        (*SEEN, *SEEN, *SEEN),
+    ],
+    ids=["misread", "too few", "too many"],
+)
+def test_an_invisible_layer_is_not_taken_where_it_does_not(lines: tuple[str, ...]) -> None:
+    page = probed(overlaid(*lines))
+    assert page.scanned and (page.doubt == layer.MISREAD or page.chars < 16)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_of_any_language_and_code_are_words(language: str) -> None:
+    assert layer.has_words(LANGUAGES[language])
+
+
+def test_what_is_not_taken_is_said_with_its_reason() -> None:
+    pages = [PageFacts(number=at, width=9, height=9, chars=99, doubt=layer.NO_WORDS) for at in range(1, 8)]
+    pages.append(PageFacts(number=8, width=9, height=9, chars=99, hidden=True))
+    assert layer.layer_notes(pages) == (
+        "the text layer of pages 1, 2, 3, 4, 5 and 2 more is not taken: its letters make no words",
+        "the words of page 8 are what an earlier reading of their pictures left",
+    )
+
+
+def test_a_scan_under_its_own_words_has_no_figures_to_lose() -> None:
+    page = probed(overlaid(*SEEN))
+    part = PartFacts(index=0, name="rent.pdf", kind="document", pages=(page,))
+    assert page.figure_share > 0.9
+    assert "figures" not in needed(part, QuestionFacts())
