@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import ReadLine, Transcript, Value
@@ -45,10 +46,14 @@ def places_of(pictures: tuple[Pixels, ...]) -> tuple[Place, ...]:
 def from_lines(
     step: Call, facts: PartFacts, places: tuple[Place, ...], lines: tuple[tuple[ReadLine, ...], ...]
 ) -> Product:
-    """What an eye read, one block a picture."""
+    """What an eye read, one block a picture. Of pictures on pages of text, what the text lacks."""
+    cut_out = "figures" in dict(step.params)
+    if cut_out:
+        both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
+        places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
     texts = [as_text(of_page) for of_page in lines]
     told = [_told(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
-    pieces = _blocks(facts, "Text read", "on screen", places, told)
+    pieces = _blocks(facts, "Text in a picture read" if cut_out else "Text read", "on screen", places, told)
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
     return Product(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
@@ -61,6 +66,16 @@ def _told(text: str, lines: tuple[ReadLine, ...]) -> str:
         return text or NOTHING_READ
     said = f"({unread} of {len(lines)} lines {'is' if unread == 1 else 'are'} in a script that could not be read)"
     return f"{text}\n{said}" if text else said
+
+
+def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
+    """Whether a picture on a page says something that the page's text does not: a tenth of its words at least."""
+    known = next((set(page.words) for page in facts.pages if page.number == number), set())
+    read = [word for line in lines for word in _WORD.findall(line.text.lower())]
+    return any(line.unread for line in lines) or sum(word not in known for word in read) > 0.1 * len(read)
+
+
+_WORD = re.compile(r"[^\W_]{2,40}")  # as pages keep theirs
 
 
 def from_texts(step: Call, facts: PartFacts, places: tuple[Place, ...], texts: tuple[str, ...]) -> Product:

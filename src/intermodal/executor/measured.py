@@ -13,6 +13,8 @@ def letters(pictures: tuple[Pixels, ...], facts: PartFacts) -> float:
     """Letters counted when the part was probed, of these pictures of it; 0 where any of them was not."""
     pages = {page.number: page.letters for page in facts.pages}
     found = 0.0
+    if any(picture.cut_out for picture in pictures):
+        return sum(page.figure_letters.mid for page in facts.pages if page.number in {each.page for each in pictures})
     for picture in pictures:
         counted = pages.get(picture.page) if picture.page else facts.letters if facts.kind == "image" else None
         if counted is None or not counted.known:

@@ -31,6 +31,7 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
 class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):
     """A picture, encoded. ``detail`` is the sender's wish.
 
+    ``cut_out``: it is a part of its page, not all of it.
     One of a video or an animation is at ``at`` seconds, and on the screen until ``until``; -1 for any other.
     """
 
@@ -42,6 +43,7 @@ class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):
     detail: Detail = "auto"
     at: float = -1.0
     until: float = -1.0
+    cut_out: bool = False
 
 
 class Sound(Value, frozen=True, tag_field="piece", tag="sound"):

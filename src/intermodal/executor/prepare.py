@@ -142,7 +142,8 @@ def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = (), p
     return Work(
         audio_seconds=round(sum(sound.seconds for sound in sounds), 3),
         megapixels=round(sum(picture.width * picture.height for picture in pictures) / 1e6, 4),
-        pages=sum(picture.page > 0 for picture in pictures) + sum(paper.pages for paper in papers),
+        pages=sum(picture.page > 0 and not picture.cut_out for picture in pictures)
+        + sum(paper.pages for paper in papers),
         pictures=len(pictures),
     )
 

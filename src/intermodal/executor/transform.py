@@ -43,12 +43,24 @@ async def _extract(step: Transform, opened: OpenedLike, media: Media, progress: 
 async def _render(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
     facts: PartFacts = opened.facts.parts[step.part]
     pages = pages_of(step.params, facts)
-    dpi = int(float(dict(step.params).get("dpi", DEFAULT_DPI)))
-    pictures = await media.page_pictures(opened.data(step.part), pages, dpi, name=facts.name, progress=progress)
+    params = dict(step.params)
+    dpi = int(float(params.get("dpi", DEFAULT_DPI)))
+    data, name = opened.data(step.part), facts.name
+    cut_out = "figures" in params
+    if cut_out:
+        boxes = [(page.number, box) for page in facts.pages if page.number in pages for box in page.figures]
+        pages = tuple(page for page, _ in boxes)
+        crops = tuple(box for _, box in boxes)
+        pictures = await media.page_pictures(data, pages, dpi, name=name, progress=progress, crops=crops)
+    else:
+        pictures = await media.page_pictures(data, pages, dpi, name=name, progress=progress)
     pieces = tuple(
-        Pixels(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height, page=page)
+        Pixels(
+            data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height, page=page,
+            cut_out=cut_out,
+        )
         for page, picture in zip(pages, pictures, strict=True)
-    )
+    )  # fmt: skip
     return Product(part=step.part, pieces=pieces)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.prices import Vector
     from intermodal.content import ReadLine, Transcript
     from intermodal.executor.transport import Timeouts, Transport
-    from intermodal.plans.facts import Facts
+    from intermodal.plans.facts import Box, Facts
     from intermodal.plans.plan import Plan
     from intermodal.request import Request
     from intermodal.store.database import Store
@@ -70,7 +70,14 @@ class Media(Protocol):
         self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]: ...
     async def page_pictures(
-        self, data: bytes, pages: tuple[int, ...], dpi: int, *, name: str = "", progress: Progress | None = None
+        self,
+        data: bytes,
+        pages: tuple[int, ...],
+        dpi: int,
+        *,
+        name: str = "",
+        progress: Progress | None = None,
+        crops: tuple[Box, ...] = (),
     ) -> tuple[PictureLike, ...]: ...
     async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> PictureLike: ...
     async def frames(

@@ -12,6 +12,7 @@ from intermodal import errors
 from intermodal._process import Limits, Reply, Worker
 from intermodal.media.office.converted import Converted
 from intermodal.media.probed import Frame, Pcm, Picture, Probed, SubtitleLine
+from intermodal.plans.facts import Box
 
 __all__ = ["Frame", "MediaWorker", "Pcm", "Picture", "Probed"]
 
@@ -78,10 +79,20 @@ class MediaWorker:
         return tuple(await self._call("page_text", arguments, name=name, seconds=seconds, progress=progress))
 
     async def page_pictures(
-        self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = "", progress: Progress | None = None
+        self,
+        data: bytes,
+        pages: tuple[int, ...],
+        dpi: float,
+        *,
+        name: str = "",
+        progress: Progress | None = None,
+        crops: tuple[Box, ...] = (),
     ) -> tuple[Picture, ...]:
-        """The given pages (1-based) as pictures. A page too large for ``dpi`` is made at less."""
-        arguments = {"data": data, "pages": list(pages), "dpi": dpi}
+        """The given pages (1-based) as pictures. A page too large for ``dpi`` is made at less.
+
+        With ``crops``, one for each page: what lies in that box of it (left, top, right, bottom, in points as shown).
+        """
+        arguments = {"data": data, "pages": list(pages), "dpi": dpi, "crops": list(crops)}
         seconds = 30 + 10.0 * len(pages)
         made = await self._call("page_pictures", arguments, name=name, seconds=seconds, progress=progress)
         return msgspec.convert(made, tuple[Picture, ...])

@@ -6,11 +6,10 @@ without them, and the process may open nothing anyway.
 
 from __future__ import annotations
 
-import ctypes
 import encodings.utf_16_le  # noqa: F401 - pdfium's strings; a codec is imported on its first use
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -21,7 +20,7 @@ import pypdfium2.raw as raw
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media import fence, letters
 from intermodal.media.invisible import visible
-from intermodal.media.pdf import layer
+from intermodal.media.pdf import figures, layer
 from intermodal.media.pdf.annotations import Over, attached, over, told
 from intermodal.media.probed import Probed
 from intermodal.media.scripts import scripts
@@ -34,24 +33,20 @@ from intermodal.media.steps import (
     POINTS_PER_INCH,
     page_size,
 )
-from intermodal.plans.facts import SCANNED_BELOW, PageFacts
-from intermodal.quantity import Quantity
+from intermodal.plans.facts import SCANNED_BELOW, Box, PageFacts
+from intermodal.quantity import Quantity, total
 
 T = TypeVar("T")
 Encode = Callable[[Any], T]
 Report = Callable[[float | None, str], None]
 
 _ENCRYPTED, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (fpdfview.h)
-_GRID = 32  # cells a side on which the area under figures is counted
-_MAX_OBJECTS = 20_000  # of a page that are looked at for figures
-_THIN = 3.0  # points: rules and borders are no figures
 _SAMPLE_SECONDS = 5.0  # for all sampled pages: probing has to end though a page is slow to draw
-_BACKGROUND = 0.9  # share of the page from which a drawn path is its background
-_STRAIGHT = 6  # segments of a path up to which it is a line, a rectangle or the like, and no letter
-_FEW = 12  # such paths, up to which they are frames and rules and not letters of a plotter
 _UNDER_LAYER = 0.5  # share of the page under pictures, from which on an invisible layer belongs to them
-_LOGO = 0.02  # share of the page under pictures, below which they are a logo beside the text
-_NO_TEXT = 2  # bytes: the end of a text of no characters
+_CLOSEST = 4.0  # pixels a point at which a small picture on a page is looked at
+_WRITTEN_ON = 0.01  # share of a picture that looks like writing, below which nothing is written on it
+_OVERCOUNTED = 1.6  # letters counted for one of the layer that lies on a picture, at most
+_WORTH_READING = 12.0  # letters: a word or two, or three figures on an axis
 _TODO = "check that the file is complete and opens elsewhere"
 
 _KEPT = 0.85  # share of a page's letters that laying it out has to keep
@@ -75,32 +70,49 @@ def probe(data: bytes, media_type: str) -> Probed:
 
 
 def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> Probed:
-    """``probed`` with what is seen on the first ``MAX_PAGES_SAMPLED`` pages that are no plain text.
+    """``probed`` with what is seen on pages that are no plain text, ``MAX_PAGES_SAMPLED`` of each kind at most.
 
     Of scanned pages the text density, measured by ``density``, and the letters; of those with an invisible layer also
-    whether it fits what is seen. Pages are drawn as small as pictures are sampled, so that one measure serves both. A
-    page of very many pixels, or one that cannot be drawn, stays unknown: sampling refuses nothing.
+    whether it fits what is seen; of the others which pictures hold words that the layer lacks. Pages are drawn as small
+    as pictures are sampled, so that one measure serves both. A page of very many pixels, or one that cannot be drawn,
+    stays unknown: sampling refuses nothing.
     """
-    some = [page for page in probed.pages if page.scanned or page.hidden][:MAX_PAGES_SAMPLED]
-    found: dict[int, PageFacts] = {}
+    once = figures.once([(page.number, page.figures) for page in probed.pages if page.figures])
+    pages = {
+        page.number: msgspec.structs.replace(page, figures=once[page.number]) if page.figures else page
+        for page in probed.pages
+    }
+    some = [page for page in pages.values() if page.scanned or page.hidden][:MAX_PAGES_SAMPLED]
+    some += [page for page in pages.values() if page.figures][:MAX_PAGES_SAMPLED]
+    looked_at: set[int] = set()
     until = time.monotonic() + _SAMPLE_SECONDS
     with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
         for facts in some:
             if time.monotonic() > until:
                 break
             with _page(document, facts.number) as page:
-                drawn = _small(page, facts) if _pixels_inside(page) <= MAX_PIXELS else None
-                if drawn is not None:
-                    found[facts.number] = _seen(facts, drawn, density, _text(page) if facts.hidden else "")
-    return msgspec.structs.replace(probed, pages=tuple(found.get(page.number, page) for page in probed.pages))
+                if figures.pixels_inside(page) > MAX_PIXELS:
+                    continue
+                found = _pictured(page, facts, density) if facts.figures else _seen(page, facts, density)
+                if found is not None:
+                    pages[facts.number] = found
+                    looked_at.add(facts.number)
+    return msgspec.structs.replace(
+        probed,
+        pages=tuple(
+            page if not page.figures or page.number in looked_at else msgspec.structs.replace(page, figures=())
+            for page in pages.values()
+        ),
+    )
 
 
-def _small(page: pypdfium2.PdfPage, facts: PageFacts) -> Any:
-    """A page in grey, as small as pictures are sampled; None where it cannot be drawn."""
-    scale: Any = letters.SIDE / max(facts.width, facts.height)
+def _drawn(page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)) -> Any:
+    """A page in grey; None where it cannot be drawn. ``crop``: points cut off left, below, right and above."""
+    factor: Any = scale  # the binding's defaults make checkers think that whole numbers are meant
+    cut: Any = crop
     try:
-        bitmap = page.render(scale=scale, may_draw_forms=False, grayscale=True)
-    except pypdfium2.PdfiumError:
+        bitmap = page.render(scale=factor, crop=cut, may_draw_forms=False, grayscale=True)
+    except (pypdfium2.PdfiumError, ValueError):
         return None
     try:
         return bitmap.to_pil().copy()
@@ -108,12 +120,44 @@ def _small(page: pypdfium2.PdfPage, facts: PageFacts) -> Any:
         bitmap.close()
 
 
-def _seen(facts: PageFacts, drawn: Any, density: Callable[[Any], Quantity], words: str) -> PageFacts:
-    """Facts of a page that was drawn. ``words``: of its invisible layer."""
+def _seen(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts | None:
+    """Facts of a page that has to be seen or read, or that has an invisible layer."""
+    drawn = _drawn(page, letters.SIDE / max(facts.width, facts.height))
+    if drawn is None:
+        return None
     looks = density(drawn)
     counted = letters.counted(drawn, written=looks.mid > 0)
-    doubt = facts.doubt or (layer.MISREAD if words and not layer.fits(words, counted.mid) else "")
+    fits = not facts.hidden or layer.fits(_text(page), counted.mid)
+    doubt = facts.doubt or ("" if fits else layer.MISREAD)
     return msgspec.structs.replace(facts, text_density=looks, letters=counted, doubt=doubt)
+
+
+def _pictured(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts:
+    """Facts of a page of text whose pictures were looked at: those stay that hold more letters than lie on them."""
+    kept: list[figures.Spot] = []
+    seen: list[Quantity] = []
+    textpage = page.get_textpage()
+    try:
+        for spot in figures.spots(page, facts.width, facts.height):
+            left, top, right, bottom = spot.box
+            scale = min(_CLOSEST, letters.SIDE / max(right - left, bottom - top))
+            drawn = (
+                _drawn(page, scale, (left, facts.height - bottom, facts.width - right, top))
+                if spot.box in facts.figures
+                else None
+            )
+            looks = None if drawn is None else density(drawn)
+            if looks is None or looks.mid < _WRITTEN_ON:
+                continue
+            counted = letters.counted(drawn)
+            there = len("".join(textpage.get_text_bounded(*spot.own).split()))
+            if counted.mid - _OVERCOUNTED * there >= _WORTH_READING:
+                kept.append(spot)
+                seen.append(counted)
+    finally:
+        textpage.close()
+    counted = total(seen) if seen else facts.figure_letters
+    return msgspec.structs.replace(facts, figures=tuple(spot.box for spot in kept), figure_letters=counted)
 
 
 def text(data: bytes, pages: list[int], report: Report, *, plain: bool = False) -> list[str]:
@@ -164,15 +208,23 @@ def _form(document: pypdfium2.PdfDocument) -> Any:
     return None if document.formenv is None else document.formenv.raw
 
 
-def pictures(data: bytes, pages: list[int], dpi: float, encode: Encode[T], report: Report) -> list[T]:
-    """Each page, rendered at ``dpi`` or at less where it would have too many pixels, and encoded by ``encode``."""
+def pictures(
+    data: bytes, pages: list[int], dpi: float, encode: Encode[T], report: Report, crops: Sequence[Box] = ()
+) -> list[T]:
+    """Each page, rendered at ``dpi`` or at less where it would have too many pixels, and encoded by ``encode``.
+
+    With ``crops``, one for each page, only what lies in that box: left, top, right, bottom, in points as shown.
+    """
     made = []
     with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
         for done, number in enumerate(_existing(document, pages)):
             with _page(document, number) as page:
-                _, _, used = page_size(*_size(page), dpi)
-                scale: Any = used / POINTS_PER_INCH  # a float; the binding's default makes checkers think otherwise
-                bitmap = page.render(scale=scale, may_draw_forms=False, rev_byteorder=True)
+                width, height = _size(page)
+                left, top, right, bottom = crops[done] if crops else (0.0, 0.0, width, height)
+                _, _, used = page_size(right - left, bottom - top, dpi)
+                scale: Any = used / POINTS_PER_INCH  # floats; the binding's defaults make checkers think otherwise
+                cut: Any = (left, height - bottom, width - right, top)
+                bitmap = page.render(scale=scale, crop=cut, may_draw_forms=False, rev_byteorder=True)
                 try:
                     made.append(encode(bitmap.to_pil()))
                 finally:
@@ -240,18 +292,22 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             doubt = layer.doubt(words, textpage)
         finally:
             textpage.close()
-        figures = _figure_share(page, width, height)
+        drawn = figures.share(page, width, height)
+        hidden = not doubt and drawn >= _UNDER_LAYER and len(words) >= SCANNED_BELOW and layer.is_invisible(page)
+        plain = len(words) >= SCANNED_BELOW and not (doubt or hidden)
         return PageFacts(
             number=number,
             width=width,
             height=height,
             chars=len(words),
             scripts=scripts(words),
-            figure_share=round(figures, 3),
+            figure_share=round(drawn, 3),
             words=() if doubt else _distinct(words),
-            layer_only=len(words) < SCANNED_BELOW and _has_only_its_layer(page, width, height, empty=not words.strip()),
-            hidden=not doubt and figures >= _UNDER_LAYER and len(words) >= SCANNED_BELOW and layer.is_invisible(page),
+            layer_only=len(words) < SCANNED_BELOW
+            and figures.has_only_its_layer(page, width, height, empty=not words.strip()),
+            hidden=hidden,
             doubt=doubt,
+            figures=tuple(spot.box for spot in figures.spots(page, width, height)) if plain else (),
         )
 
 
@@ -276,119 +332,3 @@ def _distinct(words: str) -> tuple[str, ...]:
         if len(found) >= MAX_WORDS_OF_PAGE:
             break
     return tuple(found)
-
-
-def _has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, empty: bool) -> bool:
-    """Whether nothing on a page of few characters can hold words beside its text layer.
-
-    Words may be in pictures (one as small as a logo counts where there is no text at all), in curves, which is how
-    letters are drawn as outlines, in text whose characters nobody can tell, and in what is laid over the page. A few
-    straight paths are a frame or a rule.
-    """
-    count = raw.FPDFPage_CountObjects(page.raw)
-    if count > _MAX_OBJECTS or _has_notes(page):
-        return False
-    rows, straight = [0] * _GRID, 0
-    textpage = page.get_textpage()
-    try:
-        for index in range(count):
-            thing = raw.FPDFPage_GetObject(page.raw, index)
-            kind = raw.FPDFPageObj_GetType(thing)
-            if kind == raw.FPDF_PAGEOBJ_IMAGE:
-                box = _bounds(thing)
-                if box is None or empty:
-                    return False
-                _mark(rows, (box[0] / width, box[1] / height, box[2] / width, box[3] / height))
-            elif kind == raw.FPDF_PAGEOBJ_PATH:
-                straight += 1
-                if raw.FPDFPath_CountSegments(thing) > _STRAIGHT or straight > _FEW:
-                    return False
-            elif kind == raw.FPDF_PAGEOBJ_TEXT:
-                if raw.FPDFTextObj_GetText(thing, textpage.raw, None, 0) <= _NO_TEXT:
-                    return False
-            elif kind != raw.FPDF_PAGEOBJ_SHADING:
-                return False
-    finally:
-        textpage.close()
-    return sum(row.bit_count() for row in rows) < _LOGO * _GRID * _GRID
-
-
-def _has_notes(page: pypdfium2.PdfPage) -> bool:
-    """Whether stamps, filled fields or remarks lie over the page; links show nothing of their own."""
-    for index in range(raw.FPDFPage_GetAnnotCount(page.raw)):
-        note = raw.FPDFPage_GetAnnot(page.raw, index)
-        if not note:
-            return True
-        try:
-            if raw.FPDFAnnot_GetSubtype(note) not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP):
-                return True
-        finally:
-            raw.FPDFPage_CloseAnnot(note)
-    return False
-
-
-def _figure_share(page: pypdfium2.PdfPage, width: float, height: float) -> float:
-    """Share of the page under raster images, shadings and drawn paths, counted on a grid of 32 x 32 cells.
-
-    Thin paths are rules and borders, paths as large as the page its background: neither is a figure.
-    """
-    rows = [0] * _GRID
-    seen = 0
-    for thing, kind in _objects(page.raw):
-        seen += 1
-        if seen > _MAX_OBJECTS:
-            break
-        box = _bounds(thing)
-        if box is None:
-            continue
-        left, bottom, right, top = box
-        if kind == raw.FPDF_PAGEOBJ_PATH and (
-            min(right - left, top - bottom) < _THIN or (right - left) * (top - bottom) > _BACKGROUND * width * height
-        ):
-            continue
-        _mark(rows, (left / width, bottom / height, right / width, top / height))
-    return sum(row.bit_count() for row in rows) / (_GRID * _GRID)
-
-
-def _objects(page: Any) -> Iterator[tuple[Any, int]]:
-    """Images, shadings and paths of a page. A form counts as a figure by its own bounds when it holds one of these."""
-    for index in range(raw.FPDFPage_CountObjects(page)):
-        thing = raw.FPDFPage_GetObject(page, index)
-        kind = raw.FPDFPageObj_GetType(thing)
-        if kind == raw.FPDF_PAGEOBJ_FORM:
-            inner = min(raw.FPDFFormObj_CountObjects(thing), 200)
-            kinds = {raw.FPDFPageObj_GetType(raw.FPDFFormObj_GetObject(thing, i)) for i in range(max(0, inner))}
-            if kinds - {raw.FPDF_PAGEOBJ_TEXT}:
-                yield thing, raw.FPDF_PAGEOBJ_PATH if raw.FPDF_PAGEOBJ_IMAGE not in kinds else raw.FPDF_PAGEOBJ_IMAGE
-        elif kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING, raw.FPDF_PAGEOBJ_PATH):
-            yield thing, kind
-
-
-def _pixels_inside(page: pypdfium2.PdfPage) -> int:
-    """Pixels of the raster images that lie directly on the page: what drawing it, however small, has to decode."""
-    pixels = 0
-    for index in range(min(raw.FPDFPage_CountObjects(page.raw), _MAX_OBJECTS)):
-        thing = raw.FPDFPage_GetObject(page.raw, index)
-        width, height = ctypes.c_uint(), ctypes.c_uint()
-        if raw.FPDFPageObj_GetType(thing) == raw.FPDF_PAGEOBJ_IMAGE and raw.FPDFImageObj_GetImagePixelSize(
-            thing, ctypes.byref(width), ctypes.byref(height)
-        ):
-            pixels += width.value * height.value
-    return pixels
-
-
-def _bounds(thing: Any) -> tuple[float, float, float, float] | None:
-    numbers = [ctypes.c_float() for _ in range(4)]
-    if not raw.FPDFPageObj_GetBounds(thing, *(ctypes.byref(number) for number in numbers)):
-        return None
-    left, bottom, right, top = (number.value for number in numbers)
-    return left, bottom, right, top
-
-
-def _mark(rows: list[int], box: tuple[float, float, float, float]) -> None:
-    """Set the cells whose middle lies under ``box`` (shares of width and height)."""
-    left, bottom, right, top = (min(1.0, max(0.0, value)) * _GRID for value in box)
-    first, last = int(left + 0.5), int(right + 0.5)
-    bits = (1 << max(0, last - first)) - 1 << first
-    for row in range(int(bottom + 0.5), min(_GRID, int(top + 0.5))):
-        rows[row] |= bits

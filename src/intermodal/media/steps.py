@@ -6,6 +6,7 @@ from typing import Final
 
 # Rendering of document pages.
 DEFAULT_DPI: Final = 150
+FIGURE_DPI: Final = 200  # of a picture on a page that is read by itself: what stands in it is small
 MIN_DPI: Final = 36  # below this no text of ordinary size is legible: a page is then shown small, not left out
 MAX_DPI: Final = 300
 POINTS_PER_INCH: Final = 72

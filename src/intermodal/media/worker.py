@@ -41,7 +41,7 @@ from intermodal.media.office.converted import (
 from intermodal.media.probed import Probed
 from intermodal.media.sniff import sniff
 from intermodal.media.steps import PCM_BYTES_PER_SECOND
-from intermodal.plans.facts import PageFacts
+from intermodal.plans.facts import Box, PageFacts
 
 _NOT_LAID_OUT = f"tables, columns and headings of its text stay as the file draws them ({EXTRA_TODO} lays them out)"
 _CONVERTING = 1 << 30  # bytes of address space a converter may use: element trees are many times their markup
@@ -62,7 +62,7 @@ def probe(data: bytes, name: str) -> dict[str, Any]:
         probed = _decoder("video").probe(data, media_type, _decoder("image").text_density)
     else:
         probed = _decoder(kind).probe(data, media_type)
-    if kind == "document" and any(page.scanned or page.hidden for page in probed.pages):
+    if kind == "document" and any(page.scanned or page.hidden or page.figures for page in probed.pages):
         probed = _decoder("document").sampled(data, probed, _decoder("image").text_density)
     if kind == "document":
         probed = msgspec.structs.replace(probed, notes=(*probed.notes, *_of_layers(probed.pages)))
@@ -108,9 +108,9 @@ def page_text(data: bytes, pages: list[int], plain: bool = False) -> list[str]:
     return found
 
 
-def page_pictures(data: bytes, pages: list[int], dpi: float) -> list[dict[str, Any]]:
+def page_pictures(data: bytes, pages: list[int], dpi: float, crops: list[Box]) -> list[dict[str, Any]]:
     image, document = _decoder("image"), _decoder("document")
-    made: list[dict[str, Any]] = document.pictures(data, pages, dpi, image.encoded, _process.report)
+    made: list[dict[str, Any]] = document.pictures(data, pages, dpi, image.encoded, _process.report, crops)
     return made
 
 

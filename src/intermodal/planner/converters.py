@@ -20,7 +20,7 @@ from intermodal.planner import rules
 from intermodal.planner.case import Case, is_here
 from intermodal.planner.documents import to_be_seen
 from intermodal.planner.index import Group, Job
-from intermodal.planner.pieces import read_megapixels
+from intermodal.planner.pieces import figure_pixels, read_megapixels
 from intermodal.planner.survivors import Only, Refused, Survivors, members
 from intermodal.planner.way import Conversions
 from intermodal.request import TIERS
@@ -123,8 +123,9 @@ def _work(case: Case) -> _Work:
                 shapes[part.width, part.height] = shapes.get((part.width, part.height), 0) + 1
         scans = sum(page.scanned for pages in bundle.pages for page in pages)
         seen = sum(to_be_seen(page) for pages in bundle.pages for page in pages)
-        megapixels += 2.2 * scans
-        pictures += scans
+        cut_out = [shape for pages in bundle.pages for page in pages for shape in figure_pixels(page)]
+        megapixels += 2.2 * scans + sum(read_megapixels(*shape) for shape in cut_out)
+        pictures += scans + len(cut_out)
         if seen:
             shapes[1240, 1755] = shapes.get((1240, 1755), 0) + seen
     return _Work(lengths, film, megapixels, pictures, shapes)

@@ -1,6 +1,7 @@
 """The ways of a document: whole, its text, pictures of its pages, or both; what pictures show can be put in words.
 
-Pages whose words do not carry the content (scans, figures) are seen, read or described, or said to be lost.
+Pages whose words do not carry the content (scans, figures) are seen, read or described, or said to be lost. Pictures on
+pages of text are read by themselves where they hold words that the text layer lacks.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from intermodal.catalog.nouns import Endpoint
 from intermodal.media.steps import MAX_PAGES_IN_PLAN
 from intermodal.planner import pieces
-from intermodal.planner.aspects import FIGURE_PAGE, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FIGURE_PAGE, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.pages import numbers
@@ -23,6 +24,7 @@ def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pag
     seen = sum(to_be_seen(page) for some in pages for page in some)
     every = sum(len(some) for some in pages)
     wanted = sum(len(some) for some in bundle.pages)
+    figures = sum(bool(page.figures) and not page.scanned for some in pages for page in some)
     readers = conversions.get("read", [])
 
     def way(name: str, hands: frozenset[str], *converters: Endpoint | None) -> Way:
@@ -36,10 +38,11 @@ def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pag
     found: list[Way] = []
     if bundle.whole and not kept_pages:
         found.append(way("native", frozenset(("document",))))
+    if 0 < scanned + figures <= MAX_PAGES_IN_PLAN:
+        found += [way("extract", TEXT, reader) for reader in readers]
     if not scanned:
         found.append(way("extract", TEXT))
-    elif scanned <= MAX_PAGES_IN_PLAN:
-        found += [way("extract", TEXT, reader) for reader in readers]
+        found[-1].penalty += DETAIL_PENALTY if figures else 0.0
     if every <= MAX_PAGES_IN_PLAN:
         found.append(way("render", IMAGE))
     if 0 < seen < every and seen <= MAX_PAGES_IN_PLAN:
@@ -54,7 +57,7 @@ def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pag
 
 def to_be_seen(page: PageFacts) -> bool:
     """A picture of this page says more than its text."""
-    return page.scanned or page.figure_share >= FIGURE_PAGE
+    return page.scanned or bool(page.figures) or page.figure_share >= FIGURE_PAGE
 
 
 def _passage(
@@ -78,6 +81,11 @@ def _passage(
         found.append(pieces.render(case, part, scans, shown=False))
         found.append(pieces.read_pages(case, part, scans, reader, case.rates(reader), len(found) - 1))
         blocks += len(scans)
+    pictured = tuple(page for page in texts if page.figures)
+    if name == "extract" and pictured and reader is not None:
+        found.append(pieces.render_figures(case, part, pictured))
+        found.append(pieces.read_figures(case, part, pictured, reader, len(found) - 1))
+        blocks += sum(len(page.figures) for page in pictured)
     if eye is not None:
         seen = tuple(page for page in pages if to_be_seen(page))
         if seen:

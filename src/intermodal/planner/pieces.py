@@ -40,7 +40,7 @@ from intermodal.costing.tokens import (
     text_tokens,
     written_tokens,
 )
-from intermodal.media.steps import DEFAULT_DPI, MAX_OCR_SIDE, frame_size, page_size
+from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, MAX_OCR_SIDE, frame_size, page_size
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.way import TASK_OF, Params, Picture, Piece
@@ -144,6 +144,44 @@ def read_pages(
         ),
         part,
     )  # fmt: skip
+
+
+def render_figures(case: Case, part: PartFacts, pages: tuple[PageFacts, ...]) -> Piece:
+    """Pictures on pages of text that hold words, each cut out of its page for a reader."""
+    shapes = [shape for page in pages for shape in figure_pixels(page)]
+    megapixels = sum(width * height for width, height in shapes) / 1e6
+    return settled(
+        Piece(
+            op="render", title=f"{len(shapes)} picture{'s' * (len(shapes) > 1)} on {pages_title(numbers(pages))} at {FIGURE_DPI} dpi",
+            pages=numbers(pages), shown=False, count=len(shapes), tokens=exact(0.0),
+            params=(("pages", listed(numbers(pages))), ("figures", "cut out"), ("dpi", str(FIGURE_DPI))),
+            seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def read_figures(case: Case, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, of: int) -> Piece:
+    """The words in pictures on pages of text that were just cut out."""
+    rates = case.rates(reader)
+    sizes = [read_megapixels(*shape) for page in pages for shape in figure_pixels(page)]
+    price = reading_price(rates, len(sizes))
+    factor = case.statistics.get(reader.id, "reading_factor")
+    tokens = total([written_tokens(page.figure_letters, factor) for page in pages if page.figure_letters.known])
+    each = [tokens_at / len(sizes) for tokens_at in levels(tokens)]
+    return settled(
+        Piece(
+            op="read", endpoint=reader, title=f"pictures on {pages_title(numbers(pages))}", pages=numbers(pages), of=of,
+            tokens=tokens, cost=(price, price, price), count=len(sizes), params=(("figures", "cut out"),),
+            seconds=at_each(lambda level: sum(see_seconds(rates, level, size, each[level]) for size in sizes)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def figure_pixels(page: PageFacts) -> list[tuple[int, int]]:
+    """Pictures of a page as they are cut out of it."""
+    return [page_size(right - left, bottom - top, FIGURE_DPI)[:2] for left, top, right, bottom in page.figures]
 
 
 def scanned_tokens(case: Case, page: PageFacts, reader: Endpoint | None) -> Quantity:

@@ -110,7 +110,8 @@ def jobs_needed(case: Case) -> tuple[Job, ...]:
     if case.job != "transcribe" and any(map(_heard, case.bundles)):
         found.append("transcribe")
     if any(
-        bundle.kind in ("image", "video") or any(page.scanned for pages in bundle.pages for page in pages)
+        bundle.kind in ("image", "video")
+        or any(page.scanned or page.figures for pages in bundle.pages for page in pages)
         for bundle in case.bundles
     ):
         found.append("read")

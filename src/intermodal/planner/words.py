@@ -317,10 +317,23 @@ def warnings(case: Case, assignment: Assignment) -> tuple[str, ...]:
             found.append(f"loses {aspect} of {bundle.title}: {_why(case, aspect, bundle)}")
         if way.left_out:
             found += _left_out(bundle, way)
+        found += _unread_figures(bundle, way)
         for part in bundle.parts:
             if part.kind == "image" and part.frames > 1 and way.name != "frames":
                 found.append(f"takes only the first of {part.frames:,} frames of {part.name}")
     return tuple(found)
+
+
+def _unread_figures(bundle: Bundle, way: Way) -> list[str]:
+    """Pages whose text goes in without the words in their pictures."""
+    found: list[str] = []
+    for part, passage in zip(bundle.parts, way.passages, strict=True):
+        taken = {page for piece in passage.pieces if piece.op == "extract" for page in piece.pages}
+        looked_at = {page for piece in passage.pieces if piece.op != "extract" for page in piece.pages}
+        left = tuple(page.number for page in part.pages if page.figures and page.number in taken - looked_at)
+        if left:
+            found.append(f"pictures on {pages_title(left)} of {part.name} hold words that are not read")
+    return found
 
 
 def told_needs(case: Case) -> tuple[PartNeeds, ...]:

@@ -11,6 +11,7 @@ from intermodal.content import Kind, Scripts, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
+Box = tuple[float, float, float, float]
 SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
 Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
@@ -29,6 +30,9 @@ class PageFacts(Value):
         letters: letters and signs on a scanned page, counted by their edges.
         hidden: its text lies invisibly over a picture, as an earlier reading left it.
         doubt: why its text layer is not what is seen on the page, "" where it may be.
+        figures: where on a page of text pictures hold words that its layer lacks: left, top, right, bottom of each, in
+            points as the page is shown. Before they are looked at, where they may.
+        figure_letters: letters and signs seen in them.
         layer_only: somebody looked, and nothing on it but its text layer can hold words: no picture worth the name, no
             letters drawn as curves, no text without characters. Then its layer is its text, however short.
     """
@@ -44,6 +48,8 @@ class PageFacts(Value):
     letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
     hidden: bool = False
     doubt: str = ""
+    figures: tuple[Box, ...] = ()
+    figure_letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
     layer_only: bool = False
 
     @property
