@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -234,8 +234,15 @@ def _density(density: float | None) -> Quantity:
     return between(density * 0.8, density, density * 1.2, "sampled")
 
 
+def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = map(float, box)
+    return left, top, right, bottom
+
+
 def _page(number: int, page: Mapping[str, Any]) -> PageFacts:
     return PageFacts(
         number=number, width=595, height=842, chars=page.get("chars", 0), figure_share=page.get("figures", 0.0),
-        words=tuple(sorted(set(page.get("words", "").split()))),
+        words=tuple(sorted(set(page.get("words", "").split()))), doubt=page.get("doubt", ""),
+        figures=tuple(map(_box, page.get("pictures", ()))),
+        figure_letters=exact(float(page["picture_letters"])) if "picture_letters" in page else unknown("not sampled"),
     )  # fmt: skip

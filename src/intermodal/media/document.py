@@ -138,7 +138,7 @@ def _pictured(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any]
     seen: list[Quantity] = []
     textpage = page.get_textpage()
     try:
-        for spot in figures.spots(page, facts.width, facts.height):
+        for spot in figures.spots(page, figures.things(page), facts.width, facts.height):
             left, top, right, bottom = spot.box
             scale = min(_CLOSEST, letters.SIDE / max(right - left, bottom - top))
             drawn = (
@@ -146,8 +146,7 @@ def _pictured(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any]
                 if spot.box in facts.figures
                 else None
             )
-            looks = None if drawn is None else density(drawn)
-            if looks is None or looks.mid < _WRITTEN_ON:
+            if drawn is None or density(drawn).mid < _WRITTEN_ON:
                 continue
             counted = letters.counted(drawn)
             there = len("".join(textpage.get_text_bounded(*spot.own).split()))
@@ -292,9 +291,11 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             doubt = layer.doubt(words, textpage)
         finally:
             textpage.close()
-        drawn = figures.share(page, width, height)
-        hidden = not doubt and drawn >= _UNDER_LAYER and len(words) >= SCANNED_BELOW and layer.is_invisible(page)
-        plain = len(words) >= SCANNED_BELOW and not (doubt or hidden)
+        things = figures.things(page)
+        drawn = figures.share(things, width, height)
+        short = len(words) < SCANNED_BELOW
+        hidden = drawn >= _UNDER_LAYER and not (short or doubt) and layer.is_invisible(page)
+        plain = not (short or doubt or hidden)
         return PageFacts(
             number=number,
             width=width,
@@ -303,11 +304,10 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             scripts=scripts(words),
             figure_share=round(drawn, 3),
             words=() if doubt else _distinct(words),
-            layer_only=len(words) < SCANNED_BELOW
-            and figures.has_only_its_layer(page, width, height, empty=not words.strip()),
+            layer_only=short and figures.has_only_its_layer(page, width, height, empty=not words.strip()),
             hidden=hidden,
             doubt=doubt,
-            figures=tuple(spot.box for spot in figures.spots(page, width, height)) if plain else (),
+            figures=tuple(spot.box for spot in figures.spots(page, things, width, height)) if plain else (),
         )
 
 

@@ -152,7 +152,7 @@ def render_figures(case: Case, part: PartFacts, pages: tuple[PageFacts, ...]) ->
     megapixels = sum(width * height for width, height in shapes) / 1e6
     return settled(
         Piece(
-            op="render", title=f"{len(shapes)} picture{'s' * (len(shapes) > 1)} on {pages_title(numbers(pages))} at {FIGURE_DPI} dpi",
+            op="render", title=f"pictures on {pages_title(numbers(pages))} at {FIGURE_DPI} dpi",
             pages=numbers(pages), shown=False, count=len(shapes), tokens=exact(0.0),
             params=(("pages", listed(numbers(pages))), ("figures", "cut out"), ("dpi", str(FIGURE_DPI))),
             seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),

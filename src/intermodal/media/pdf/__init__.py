@@ -4,6 +4,7 @@
 
 layout.py       LiteParse: blocks of a page (headings, paragraphs, lists, tables), where the extra is installed
 markdown.py     blocks and lines -> Markdown                                      pure
+figures.py       what else is on a page: pictures, drawings, and which may hold words
 layer.py        whether the letters of a page are the words seen on it
 annotations.py  links, form values, remarks, attached files
 """

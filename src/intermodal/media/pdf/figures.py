@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import pypdfium2
 import pypdfium2.raw as raw
@@ -24,6 +25,7 @@ _LEAST = 36.0  # points: a picture less wide or high than that holds no words to
 _MOST = 6  # pictures of a page that are looked at, the largest
 _TYPE = 72.0  # points: no line of drawn letters is higher
 _CURVES = 200  # segments of low curved paths, from which on they may be letters
+_PAPER = 12.0  # points around drawn letters that are looked at with them
 _REPEATED = 3  # pages that show a picture at the same place: then it belongs to the paper
 
 
@@ -35,25 +37,42 @@ class Spot(Struct, frozen=True):
     own: Box
 
 
-def spots(page: pypdfium2.PdfPage, width: float, height: float) -> list[Spot]:
+class Thing(NamedTuple):
+    """Something drawn on a page: pdfium's handle of it, its kind, its box."""
+
+    handle: Any
+    kind: int
+    box: Box
+
+
+def things(page: pypdfium2.PdfPage) -> list[Thing]:
+    """What is drawn on a page beside its text, as far as it is looked at."""
+    found: list[Thing] = []
+    for handle, kind in islice(_objects(page.raw), _MAX_OBJECTS):
+        box = _bounds(handle)
+        if box is not None:
+            found.append(Thing(handle, kind, box))
+    return found
+
+
+def spots(page: pypdfium2.PdfPage, drawn: Sequence[Thing], width: float, height: float) -> list[Spot]:
     """Where on a page of text words may be in pictures, the largest first: pictures that are no logo, and curves that
     are as low as lines of type. ``width`` and ``height``: of the page as it is shown, in points."""
     found: list[Box] = []
     curved: list[Box] = []
     segments = 0
-    for seen, (thing, kind) in enumerate(_objects(page.raw)):
-        box = _bounds(thing) if seen < _MAX_OBJECTS else None
-        if box is None:
-            continue
+    for handle, kind, box in drawn:
         if kind == raw.FPDF_PAGEOBJ_IMAGE:
             found.append(box)
         elif kind == raw.FPDF_PAGEOBJ_PATH and box[3] - box[1] <= _TYPE:
-            count = raw.FPDFPath_CountSegments(thing)
+            count = raw.FPDFPath_CountSegments(handle)
             if count > _STRAIGHT:
                 segments += count
                 curved.append(box)
-    left, bottom, right, top = page.get_bbox()
-    apart = _apart([(max(l, left), max(b, bottom), min(r, right), min(t, top)) for l, b, r, t in found])
+    if not found and segments < _CURVES:
+        return []
+    sheet = page.get_bbox()
+    apart = _apart([_within(box, sheet) for box in found])
     large = [
         box
         for box in apart
@@ -61,7 +80,9 @@ def spots(page: pypdfium2.PdfPage, width: float, height: float) -> list[Spot]:
         and (box[2] - box[0]) * (box[3] - box[1]) >= _LOGO * width * height
     ]
     if segments >= _CURVES:
-        large = _apart([_around(curved), *large])
+        around = _around(curved)
+        padded = (around[0] - _PAPER, around[1] - _PAPER, around[2] + _PAPER, around[3] + _PAPER)
+        large = _apart([_within(padded, sheet), *large])
     large.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
     return [Spot(_shown(page, box, width, height), box) for box in large[:_MOST]]
 
@@ -92,6 +113,10 @@ def _apart(boxes: Sequence[Box]) -> list[Box]:
             box = _around([box, *over])
         found.append(box)
     return found
+
+
+def _within(box: Box, sheet: Box) -> Box:
+    return max(box[0], sheet[0]), max(box[1], sheet[1]), min(box[2], sheet[2]), min(box[3], sheet[3])
 
 
 def _overlap(one: Box, other: Box) -> bool:
@@ -167,21 +192,13 @@ def _has_notes(page: pypdfium2.PdfPage) -> bool:
     return False
 
 
-def share(page: pypdfium2.PdfPage, width: float, height: float) -> float:
-    """Share of the page under raster images, shadings and drawn paths, counted on a grid of 32 x 32 cells.
+def share(drawn: Sequence[Thing], width: float, height: float) -> float:
+    """Share of a page under raster images, shadings and drawn paths, counted on a grid of 32 x 32 cells.
 
     Thin paths are rules and borders, paths as large as the page its background: neither is a figure.
     """
     rows = [0] * _GRID
-    seen = 0
-    for thing, kind in _objects(page.raw):
-        seen += 1
-        if seen > _MAX_OBJECTS:
-            break
-        box = _bounds(thing)
-        if box is None:
-            continue
-        left, bottom, right, top = box
+    for _, kind, (left, bottom, right, top) in drawn:
         if kind == raw.FPDF_PAGEOBJ_PATH and (
             min(right - left, top - bottom) < _THIN or (right - left) * (top - bottom) > _BACKGROUND * width * height
         ):

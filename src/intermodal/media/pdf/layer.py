@@ -21,7 +21,7 @@ MISREAD = "it lies invisibly over a picture and does not fit what is seen there"
 
 _ASKED = 50  # characters of a page that are asked for
 _UNMAPPED = 0.2  # share of them without a letter
-_LOOKED_AT = 2_000  # characters of a page whose pairs of letters are counted
+_LOOKED_AT = 1_200  # characters of a page whose pairs of letters are counted
 _FEWEST_PAIRS = 60
 _FEWEST_CHARS = 40
 _ODD = re.compile(r"[\x00-\x08\x0b-\x1f\ufffd\ue000-\uf8ff]")
@@ -98,9 +98,8 @@ def has_words(words: str) -> bool:
 
 def _frequent(words: str) -> float | None:
     """Share of frequent pairs among the pairs of Latin letters, None where there are too few to tell."""
-    letters = unicodedata.normalize("NFKD", words[:_LOOKED_AT].lower())
-    runs = re.findall("[a-z]{2,}", "".join(sign for sign in letters if not unicodedata.combining(sign)))
-    pairs = [run[at : at + 2] for run in runs for at in range(len(run) - 1)]
+    letters = unicodedata.normalize("NFKD", words[:_LOOKED_AT].lower()).encode("ascii", "ignore").decode()
+    pairs = [run[at : at + 2] for run in re.findall("[a-z]{2,}", letters) for at in range(len(run) - 1)]
     return sum(pair in _PAIRS for pair in pairs) / len(pairs) if len(pairs) >= _FEWEST_PAIRS else None
 
 
