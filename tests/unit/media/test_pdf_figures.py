@@ -138,7 +138,8 @@ async def test_a_picture_is_cut_out_of_its_page() -> None:
 def test_a_picture_whose_words_the_text_has_is_not_said_twice() -> None:
     page = PageFacts(number=2, width=595, height=842, chars=99, words=("revenue", "by", "product", "alpha", "beta"))
     part = PartFacts(index=0, name="report.pdf", kind="document", pages=(PageFacts(number=1, width=9, height=9), page))
-    step = Call(id="r", op="read", task="image-to-text", endpoint="ocr", params=(("figures", "cut out"),))
+    cut_out = (("figures", "cut out"),)
+    step = Call(id="r", op="read", task="image-to-text", endpoint="ocr", inputs=("step:d",), params=cut_out)
     known = (ReadLine(text="Revenue by product", confidence=0.9, box=(0, 0, 90, 10)),)
     new = (ReadLine(text="Alpha 120 Beta 310", confidence=0.9, box=(0, 0, 90, 10)),)
     made = from_lines(step, part, (Place(page=2), Place(page=2)), (known, new))
