@@ -170,6 +170,19 @@ def _about_runtimes() -> Iterator[Finding]:
     for name, todo in installed().items():
         state: State = "missing" if todo else "ok"
         yield Finding(area="runtime", name=name, state=state, what=does.get(name, name), todo=todo)
+    yield _about_scripts()
+
+
+def _about_scripts() -> Finding:
+    """Which scripts can be read in pictures beside Latin, Chinese and Japanese: those Tesseract has a language of."""
+    from intermodal.runtimes.embedded import tesseract
+
+    known = tesseract.languages() if tesseract.program() else {}
+    if not known:
+        what = "pictures in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
+        return Finding(area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.TODO)
+    what = ", ".join(f"{script} ({code})" for script, code in known.items())
+    return Finding(area="runtime", name="tesseract", state="ok", what=f"pictures in {what} (Tesseract)")
 
 
 def _about_weights(machine: Machine) -> Iterator[Finding]:

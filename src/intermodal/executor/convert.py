@@ -189,6 +189,11 @@ def kept(step: Call, facts: PartFacts, value: Kept) -> Product | None:
     return None
 
 
+def lasting(product: Product) -> bool:
+    """Whether the same would come of it tomorrow: not of what was stopped, nor of lines that wait for a reader."""
+    return not product.looped and not any(line.unread for lines in product.lines for line in lines)
+
+
 def to_keep(product: Product, maker: str = "") -> Kept:
     """What the cache keeps of a product, and of what and by whom it was made."""
     made = next(iter(product.derived), None)

@@ -187,7 +187,7 @@ class Course:
         else:
             product, actual = await self._heard_or_read(step, endpoint)
         shop.products[step.id] = product
-        if not product.looped:
+        if convert.lasting(product):
             await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product, step.endpoint)))
         await self._made(step, product, actual)
         return product

@@ -17,6 +17,7 @@ import msgspec
 from intermodal._process import Reply, Worker
 from intermodal.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
+from intermodal.runtimes.embedded import tesseract
 from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
 from intermodal.runtimes.machine import cores, waiting
@@ -61,7 +62,7 @@ _OFFLINE: Final = {
 # What a child may see of our environment: how to find Python and its libraries, no keys.
 _INHERIT: Final = (
     "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV",
-    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", tesseract.PLACE, tesseract.DATA,
 )  # fmt: skip
 
 

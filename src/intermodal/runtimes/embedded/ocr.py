@@ -7,11 +7,13 @@ import logging
 import math
 import re
 import statistics
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from intermodal._process import serve
 from intermodal.errors import InputBroken, NotInstalled
+from intermodal.runtimes.embedded import tesseract
 from intermodal.runtimes.embedded._child import library, loading, spins, threads
 from intermodal.runtimes.tiles import Corners, joined, tiles
 
@@ -24,12 +26,16 @@ CROP_HEIGHT = 64  # pixels: a line is read at 48
 TURNED = 1.5  # height over width from which on a box holds a line that runs up or down
 SAMPLE = 6  # lines, the longest, by which is told which turn of a page reads best
 LEGIBLE = 0.9  # mean confidence of these below which the page may be upside down
-BETTER = 0.1  # by which the other way round must read better
+BETTER = 0.1  # by which the other way round must read better ...
+READABLE = 0.7  # ... and what it must reach: letters that the reader lacks are as illegible either way
 LINE_SHAPE = 3.0  # width over height from which on a box is a line of several letters
 SURE = 0.65  # of boxes being lines, below which one that could not be read may be anything
 SPARSE = 0.8  # letters per height of line: print has 1.1 and more, scripts the reader has few letters of up to 1.0
 LOWEST = 0.5  # confidence of a line that is reported
+MARKS = 0.15  # heights of a line around it that another reader gets: Arabic lines were empty without
+AGREED = 0.85  # confidence from which on figures that were read in a line must be in another's reading of it
 _engine: Any = None
+_scripts: dict[str, str] = {}  # that Tesseract reads here, once it was asked
 
 
 def load(path: str, name: str) -> None:
@@ -104,13 +110,45 @@ def read(path: str, name: str, png: bytes) -> dict[str, Any]:
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
         return {"lines": []}
+    found = [(line, said) for line in _read_turned(picture, _found(picture)) if (said := _said(line)) is not None]
+    others = _elsewhere(picture, [line for line, (_, unread) in found if unread])
     lines = []
-    for line in _read_turned(picture, _found(picture)):
-        if (said := _said(line)) is not None:
-            text, unread = said
-            corners = [[min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))] for x, y in line.corners]
+    for line, (text, unread) in found:
+        other = others.get(line.corners)
+        corners = [[min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))] for x, y in line.corners]
+        if other is not None and other.confidence >= tesseract.SURE:
+            agreed = line.score < AGREED or not _figures(line.text) - _figures(other.text)
+            lines.append([other.text, other.confidence if agreed else min(other.confidence, LOWEST), corners, False])
+        else:
             lines.append([text, line.score, corners, unread])
     return {"lines": lines}
+
+
+def _figures(text: str) -> Counter[int]:
+    """How often each figure stands in it, whichever script's figures they are."""
+    return Counter(int(letter) for letter in text if letter.isdecimal())
+
+
+def _widened(corners: Corners) -> Corners:
+    """With room for marks above and below letters, for which the boxes of Latin print have none."""
+    width, height = _sides(corners)
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
+    along = MARKS * height / max(width, 1.0)
+    ax, ay, bx, by = (x1 - x0) * along, (y1 - y0) * along, (x3 - x0) * MARKS, (y3 - y0) * MARKS
+    first, second = (x0 - ax - bx, y0 - ay - by), (x1 + ax - bx, y1 + ay - by)
+    return first, second, (x2 + ax + bx, y2 + ay + by), (x3 - ax + bx, y3 - ay + by)
+
+
+def _elsewhere(picture: Any, lines: list[_Line]) -> dict[Corners, tesseract.Read]:
+    """Lines in other scripts as Tesseract reads them, where it is installed with a language of one."""
+    global _scripts
+    if not lines or not tesseract.program():
+        return {}
+    _scripts = _scripts or tesseract.languages()
+    if not _scripts:
+        return {}
+    read, _ = tesseract.read([_cut(picture, _widened(line.corners)) for line in lines], _scripts, threads())
+    return {line.corners: each for line, each in zip(lines, read, strict=True)}
 
 
 # ---- where lines are -------------------------------------------------------------------------------
@@ -206,7 +244,7 @@ def _best(picture: Any, sample: list[_Box], quarters: tuple[int, int]) -> tuple[
     if _legibility(first) >= LEGIBLE:
         return quarters[0], first
     second = _recognised(picture, [_turned(box, quarters[1]) for box in sample])
-    if _legibility(second) > _legibility(first) + BETTER:
+    if _legibility(second) > max(_legibility(first) + BETTER, READABLE):
         return quarters[1], second
     return quarters[0], first
 

@@ -1,0 +1,145 @@
+"""Tesseract, a separate program that reads lines in scripts which the embedded reader has no letters for.
+
+It is run as the user installed it (Apache-2.0), found at ``INTERMODAL_TESSERACT`` or on the PATH, and fetches nothing.
+It gets single lines, level and cut out, in one run: PP-OCR finds lines of any script, and where they are is told by it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import statistics
+import struct
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
+DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own: the folder with its languages
+TODO: Final = "install tesseract-ocr and its languages (Debian: apt install tesseract-ocr-rus, -ell, -ara, -hin)"
+SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
+_MARGIN = 12  # pixels of paper around a line
+_SAMPLE = 3  # lines by which is told which language reads best
+_SECONDS = 120.0  # of one run
+_LISTED = 20.0  # of asking for its languages
+# Its languages by the script they are written in, without Latin, Han and Kana, which the embedded reader has. Of one
+# script those with most speakers first: one of each is tried. Codes: https://github.com/tesseract-ocr/tessdata
+SCRIPTS: Final[dict[str, tuple[str, ...]]] = {
+    "Cyrillic": ("rus", "ukr", "bul", "srp", "bel", "kaz", "mkd", "mon", "kir", "tgk", "tat", "uzb_cyrl"),
+    "Greek": ("ell", "grc"),
+    "Arabic": ("ara", "fas", "urd", "pus", "uig", "snd", "kur_ara"),
+    "Devanagari": ("hin", "mar", "nep", "san"),
+    "Hebrew": ("heb", "yid"),
+    "Thai": ("tha",),
+    "Hangul": ("kor",),
+    "Bengali": ("ben", "asm"),
+    "Tamil": ("tam",),
+    "Telugu": ("tel",),
+    "Kannada": ("kan",),
+    "Malayalam": ("mal",),
+    "Gujarati": ("guj",),
+    "Gurmukhi": ("pan",),
+    "Sinhala": ("sin",),
+    "Georgian": ("kat",),
+    "Armenian": ("hye",),
+    "Ethiopic": ("amh", "tir"),
+    "Khmer": ("khm",),
+    "Lao": ("lao",),
+    "Burmese": ("mya",),
+}
+
+
+def program() -> str:
+    """Where Tesseract is, "" when it is not here. Looked for, never run."""
+    named = os.environ.get(PLACE, "")
+    return (named and shutil.which(named)) or shutil.which("tesseract") or ""
+
+
+def languages() -> dict[str, str]:
+    """Script -> the language of it that is installed and tried. Empty where Tesseract is not or does not answer."""
+    try:
+        said = _run([program(), "--list-langs"], b"", _LISTED)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    there = set(said.decode("utf-8", "replace").split())
+    found = {script: next((code for code in codes if code in there), "") for script, codes in SCRIPTS.items()}
+    return {script: code for script, code in found.items() if code}
+
+
+class Read(NamedTuple):
+    text: str
+    confidence: float  # mean of its words, by their letters, 0..1
+
+
+def read(lines: Sequence[Any], known: dict[str, str], threads: int) -> tuple[list[Read], str]:
+    """What each line says, in the installed language that reads a sample of them best, and its code.
+
+    ``lines`` are pictures of one line each (arrays, blue first), ``known`` as of ``languages``. Where nothing can be
+    read, lines are empty and the code is "".
+    """
+    nothing = [Read("", 0.0)] * len(lines)
+    sample = sorted(lines, key=lambda line: -line.shape[1])[:_SAMPLE]
+    best, code = 0.0, ""
+    for each in known.values():
+        sure = statistics.fmean(line.confidence for line in _said(sample, each, threads))
+        if sure > best:
+            best, code = sure, each
+    return (_said(lines, code, threads), code) if best >= SURE else (nothing, "")
+
+
+def _said(lines: Sequence[Any], code: str, threads: int) -> list[Read]:
+    """All lines in one run: a page of a TIFF each. Empty ones where Tesseract fails."""
+    arguments = [program(), "stdin", "stdout", "-l", code, "--psm", "7", "tsv"]
+    try:
+        table = _run(arguments, _pages(lines), _SECONDS, OMP_THREAD_LIMIT=str(threads)).decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):
+        return [Read("", 0.0)] * len(lines)
+    words: list[list[tuple[str, float]]] = [[] for _ in lines]
+    for row in csv.DictReader(io.StringIO(table), delimiter="\t", quoting=csv.QUOTE_NONE):
+        with suppress(TypeError, ValueError, KeyError, IndexError):
+            if row["level"] == "5" and (word := row["text"].strip()):
+                words[int(row["page_num"]) - 1].append((word, float(row["conf"]) / 100))
+    return [_line(of_line) for of_line in words]
+
+
+def _line(words: list[tuple[str, float]]) -> Read:
+    letters = sum(len(word) for word, _ in words)
+    if not letters:
+        return Read("", 0.0)
+    text = " ".join(word for word, _ in words).replace("\u00b5", "\u03bc")  # its Greek has the sign for micro
+    return Read(text, sum(len(word) * sure for word, sure in words) / letters)
+
+
+def _pages(lines: Sequence[Any]) -> bytes:
+    """The lines as pages of a grey TIFF without compression (TIFF 6.0, section 4), with paper around each.
+
+    It is the one format of several pictures that Tesseract takes from its standard input.
+    """
+    place = 8
+    made = [struct.pack("<2sHI", b"II", 42, place)]
+    for number, line in enumerate(lines, 1):
+        grey = line.mean(axis=2)
+        paper = statistics.median((*grey[0].tolist(), *grey[-1].tolist()))
+        height, width = grey.shape[0] + 2 * _MARGIN, grey.shape[1] + 2 * _MARGIN
+        page = bytearray([int(paper)]) * (width * height)
+        for row, letters in enumerate(grey.astype("uint8"), _MARGIN):
+            page[row * width + _MARGIN : (row + 1) * width - _MARGIN] = letters.tobytes()
+        tags = ((256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, place + 2 + 8 * 12 + 4), (278, height),
+                (279, len(page)))  # fmt: skip
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        place += 2 + len(entries) + 4 + len(page)
+        following = place if number < len(lines) else 0
+        made.append(struct.pack("<H", len(tags)) + entries + struct.pack("<I", following) + bytes(page))
+    return b"".join(made)
+
+
+def _run(arguments: list[str], given: bytes, seconds: float, **env: str) -> bytes:
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", DATA) if name in os.environ}
+    done = subprocess.run(
+        arguments, input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=True,
+        env={**kept, **env},
+    )  # fmt: skip
+    return done.stdout
