@@ -60,7 +60,7 @@ def _film(
         if text is not None:
             text.codec_context.subtitle_header = _STYLES
         packets = _picture_packets(video, stills)
-        if audio is not None:
+        if audio is not None and sound is not None:
             places = numpy.arange(0, len(sound) - 1, speech.RATE / rate)
             samples = (numpy.clip(numpy.interp(places, numpy.arange(len(sound)), sound), -1, 1) * 32_767).astype("<i2")
             packets += speech.audio_packets(audio, samples, rate)

@@ -147,7 +147,7 @@ def _deck(chance: Chance) -> Made:
 
         made = pptx.Presentation()
         for place, (title, points) in enumerate(slides):
-            slide = made.slides.add_slide(made.slide_layouts[1])
+            slide: Any = made.slides.add_slide(made.slide_layouts[1])
             slide.shapes.title.text = title
             slide.placeholders[1].text = "\n".join(points)
             if place == 1:
@@ -199,7 +199,7 @@ def _workbook(chance: Chance) -> Made:
         import openpyxl
 
         book = openpyxl.Workbook()
-        sheet = book.active
+        sheet: Any = book.active
         sheet.title = "Stock"
         for cells in [HEAD, *rows, ("Total", "", total)]:
             sheet.append(cells)

@@ -82,6 +82,7 @@ def asked(client: intermodal.Client, host: FakeHost, sample: Sample, data: bytes
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     made = Row(name=sample.name)
+    request: Any = None
     before, heard = processor(), len(host.attempts)
     try:
         options = cast(Any, {"model": MODEL, "max_tokens": 8, "keep": sample.keep})

@@ -38,7 +38,7 @@ mal ml; mar mr; mlt mt; mon mn; nep ne; nno nn; nob no; nor no; pan pa; per fa; 
 ron ro; rus ru; sin si; slo sk; slk sk; slv sl; som so; spa es; srp sr; swa sw; swe sv; tam ta; tel te; tgl tl; tha th;
 tur tr; ukr uk; urd ur; uzb uz; vie vi; wel cy; cym cy; xho xh; yid yi; yor yo; zul zu
 """
-_OF_THREE = dict(pair.split() for pair in _THREE.replace("\n", " ").split(";"))
+_OF_THREE = {pair.split()[0]: pair.split()[1] for pair in _THREE.replace("\n", " ").split(";")}
 
 
 def code_of(language: str) -> str:

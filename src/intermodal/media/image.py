@@ -258,6 +258,11 @@ def flat(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _between(least: int, most: int) -> list[int]:
+    """A table that turns these levels of grey white, and all others black."""
+    return [255 if least <= level <= most else 0 for level in range(256)]
+
+
 def _paper(image: Image.Image) -> str:
     """The colour under a transparent picture on which none of its ink is lost: white, unless its ink is.
 
@@ -267,19 +272,19 @@ def _paper(image: Image.Image) -> str:
     sample = image.copy()
     sample.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE), Image.Resampling.BOX)
     alpha = sample.getchannel("A")
-    inked = alpha.point(lambda level: 255 if level > 64 else 0)
+    inked = alpha.point(_between(65, 255))
     ink = inked.histogram()[255]
     if not ink or ink == sample.width * sample.height:
         return "white"
     grey = sample.convert("RGB").convert("L")
-    light = ImageChops.multiply(inked, grey.point(lambda level: 255 if level >= _LIGHT else 0))
+    light = ImageChops.multiply(inked, grey.point(_between(_LIGHT, 255)))
     if ink - light.histogram()[255] < _FEW * ink:
         return _DARK_PAPER
     areas = inked.filter(ImageFilter.MinFilter(_STROKE)).filter(ImageFilter.MaxFilter(_STROKE))
     strokes = ImageChops.subtract(light, areas).histogram()[255]
     if strokes < _FEW * ink:
         return "white"
-    dark = ImageChops.multiply(inked, grey.point(lambda level: 255 if level <= 255 - _LIGHT else 0))
+    dark = ImageChops.multiply(inked, grey.point(_between(0, 255 - _LIGHT)))
     return _DARK_PAPER if 4 * ImageChops.subtract(dark, areas).histogram()[255] < strokes else "grey"
 
 

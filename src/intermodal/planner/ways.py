@@ -26,6 +26,7 @@ from intermodal.planner.documents import document_ways
 from intermodal.planner.footage import animation_way, video_ways
 from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way
 from intermodal.plans.facts import PartFacts
+from intermodal.request import Aspect
 
 BOTH_OF = 2  # readers, and eyes, up to which a picture is both read and described
 
@@ -80,11 +81,12 @@ def _picture(bundle: Bundle, place: int) -> Picture:
 def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
     rates = case.rates(ear)
     timed = is_timed(case.policy.keep, bundle.needs)
-    keeps = tuple(aspect for aspect in kept("transcribe", "audio") if timed or aspect != "timing")
+    keeps: tuple[Aspect, ...] = tuple(aspect for aspect in kept("transcribe", "audio") if timed or aspect != "timing")
+    loses: tuple[Aspect, ...] = tuple(aspect for aspect in HAS["audio"] if aspect not in keeps)
     return make_way(
         case, bundle, "transcribe", TEXT,
         lambda place: Passage(pieces=(pieces.hear(case, bundle.parts[place], ear, rates),), blocks=1),
-        aspects=(keeps, tuple(aspect for aspect in HAS["audio"] if aspect not in keeps)),
+        aspects=(keeps, loses),
     )  # fmt: skip
 
 

@@ -15,10 +15,16 @@ import pypdfium2.raw as raw
 from intermodal.media import fence
 from intermodal.media.pdf.markdown import Block, Line, page
 
-try:  # the worker imports this module with files allowed
-    from liteparse import LiteParse
-except ImportError:
-    LiteParse = None
+
+def _found() -> Any:
+    try:  # the worker imports this module with files allowed
+        from liteparse import LiteParse
+    except ImportError:
+        return None
+    return LiteParse
+
+
+LiteParse = _found()
 
 AT_ONCE = 64  # pages in memory at a time: text, boxes and all of a page take about half a megabyte
 _EMPTY = (
