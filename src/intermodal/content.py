@@ -130,11 +130,15 @@ MediaPart = File | Image | Audio | Video | Document
 
 
 class Segment(Value):
-    """A stretch of speech. Times in seconds from the start of the recording."""
+    """A stretch of speech. Times in seconds from the start of the recording.
+
+    ``speaker`` is who says it ("speaker 1"), where speakers are told apart, else "".
+    """
 
     start: float
     end: float
     text: str
+    speaker: str = ""
 
 
 class Transcript(Value):
@@ -156,7 +160,16 @@ class Transcript(Value):
 
     @property
     def text(self) -> str:
-        return " ".join(segment.text.strip() for segment in self.segments).strip()
+        """The words; where speakers are told apart, a line for each of their turns with who it is."""
+        turns: list[list[str]] = []
+        speaker = ""
+        for segment in self.segments:
+            if not turns or segment.speaker != speaker:
+                turns.append([])
+                speaker = segment.speaker
+            turns[-1] += [f"{speaker}:"] if speaker and not turns[-1] else []
+            turns[-1].append(" ".join(segment.text.split()) if speaker else segment.text.strip())
+        return "\n".join(" ".join(turn).strip() for turn in turns).strip()
 
 
 class ReadLine(Value):

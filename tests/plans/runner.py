@@ -221,7 +221,8 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         text_density=_density(density), seconds=exact(float(given.get("seconds", 0))),
         pages=tuple(_page(number, page) for number, page in enumerate(given.get("pages", []), 1)),
         language=given.get("language", ""), frames=given.get("frames", 1), fps=given.get("fps", 0.0),
-        channels=given.get("channels", 0), cuts=tuple(given.get("cuts", ())),
+        channels=given.get("channels", 0), separate_channels=given.get("separate_channels", False),
+        cuts=tuple(given.get("cuts", ())),
         outcomes=tuple(msgspec.convert(each, Outcome) for each in given.get("outcomes", ())),
         subtitles=msgspec.convert(given.get("subtitles", ()), tuple[SubtitleFacts, ...]),
     )  # fmt: skip

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from intermodal.content import Opaque, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
 from intermodal.executor import timeline
 from intermodal.executor.boundary import boundary_of
@@ -141,9 +143,7 @@ def in_order(pieces: tuple[Piece, ...], name: str = "", marks: Marks = _KNOWN) -
     if not any(map(timeline.timed, pieces)):
         return [_block(piece, marks) if isinstance(piece, Words) else piece for piece in sorted(pieces, key=_page)]
     seen = tuple(
-        Words(text=data(piece.text, marks), label=piece.label, how=piece.how, at=piece.at, apart=piece.apart)
-        if isinstance(piece, Words)
-        else piece
+        msgspec.structs.replace(piece, text=data(piece.text, marks)) if isinstance(piece, Words) else piece
         for piece in pieces
     )
     still, heading, moving = timeline.in_time(seen)

@@ -23,11 +23,15 @@ def from_transcript(step: Call, facts: PartFacts, transcript: Transcript) -> Pro
     """What an ear made. Silence is said, so that a model does not take a missing block for a missing file."""
     what = label("Transcript", facts.name)
     words: tuple[Words, ...] = (Words(text=transcript.text or NOTHING_HEARD, label=what, how=_how(facts, "said")),)
-    if facts.kind == "video" and transcript.text:
+    timed = dict(step.params).get("times") == "each"
+    if (facts.kind == "video" or timed) and transcript.text:
         words = tuple(
-            Words(text=segment.text.strip(), label=what, how="said", at=segment.start)
+            Words(
+                text=segment.text.strip(), label=what, how="said", at=segment.start, apart=timed,
+                speaker=segment.speaker,
+            )
             for segment in transcript.segments
-        )
+        )  # fmt: skip
     derived = Derived(step=step.id, name=facts.name, op=step.op, text=transcript.text, transcript=transcript)
     return Product(part=facts.index, pieces=words, derived=(derived,), transcript=transcript)
 
@@ -133,7 +137,8 @@ def keys_of(
     return keys
 
 
-_MEANINGLESS = ("format", "language")  # parameters that change no words, and one that ``_maker`` names already
+# Parameters that change no words, and one that ``maker_of`` names already.
+_MEANINGLESS = ("format", "language", "times")
 
 
 def _origin(part: PartFacts) -> Origin:

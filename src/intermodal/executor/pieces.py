@@ -18,6 +18,7 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
     ``page`` orders the pages of a document that took different ways; 0 where there are none.
     ``how`` is set for text of a video or an animation, which is put together in the order of time: ``at`` is
     in seconds, -1 where there is no moment to name. ``apart``: it keeps its own time, and is no part of a longer line.
+    ``speaker`` is who says it, where that is known.
     """
 
     text: str
@@ -26,6 +27,7 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
     how: How = ""
     at: float = -1.0
     apart: bool = False
+    speaker: str = ""
 
 
 class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):
@@ -47,13 +49,17 @@ class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):
 
 
 class Sound(Value, frozen=True, tag_field="piece", tag="sound"):
-    """A recording: ``pcm`` is signed 16-bit, 16 kHz, mono; ``data`` a file of ``media_type``. One of them is there."""
+    """A recording: ``pcm`` is signed 16-bit, 16 kHz, mono; ``data`` a file of ``media_type``. One of them is there.
+
+    ``beside`` is the second channel as ``pcm`` is the first, where they are heard apart.
+    """
 
     seconds: float
     pcm: bytes = b""
     data: bytes = b""
     media_type: str = ""
     name: str = ""
+    beside: bytes = b""
 
 
 class Film(Value, frozen=True, tag_field="piece", tag="film"):

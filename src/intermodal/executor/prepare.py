@@ -47,6 +47,8 @@ class Preparer:
             if kind == "step":  # the sound of a video, taken out of it
                 found = next(piece for piece in products[name].pieces if isinstance(piece, Sound))
                 return found if near else carried(found)
+            if near and dict(step.params).get("channels") == "apart":
+                return await self._channels(int(name), progress)
             if near:
                 return await self._decoded(int(name), progress)
             return await self._file(int(name), endpoint, ENDINGS, progress)
@@ -100,6 +102,12 @@ class Preparer:
             pcm = await self._media.pcm(self._opened.data(index), name=name, progress=progress)
             self._pcm[index] = Sound(seconds=pcm.seconds, pcm=pcm.samples, name=name)
         return self._pcm[index]
+
+    async def _channels(self, index: int, progress: Progress | None = None) -> Sound:
+        """Both channels of a recording, each for itself."""
+        name, data = self._facts(index).name, self._opened.data(index)
+        first, second = [await self._media.pcm(data, name=name, progress=progress, channel=each) for each in (0, 1)]
+        return Sound(seconds=first.seconds, pcm=first.samples, beside=second.samples, name=name)
 
     async def _file(
         self, index: int, endpoint: Endpoint, taken: Mapping[str, str], progress: Progress | None = None

@@ -92,16 +92,17 @@ def _settled(moving: Sequence[Words | Pixels]) -> list[Words | Pixels]:
         before = found[-1] if found else None
         if _goes_on(before, piece):
             assert isinstance(before, Words)
-            found[-1] = Words(text=f"{before.text} {_joined(piece)}", how=piece.how, at=before.at)
+            text = f"{before.text} {_joined(piece)}"
+            found[-1] = Words(text=text, how=piece.how, at=before.at, speaker=before.speaker)
         else:
-            found.append(Words(text=_joined(piece), how=piece.how, at=piece.at))
+            found.append(Words(text=_joined(piece), how=piece.how, at=piece.at, speaker=piece.speaker))
     return found
 
 
 def _goes_on(before: Words | Pixels | None, piece: Words) -> bool:
     if not isinstance(before, Words) or piece.apart or piece.how not in _SPEECH:
         return False
-    return before.how == piece.how and piece.at - before.at < _SPOKEN
+    return (before.how, before.speaker) == (piece.how, piece.speaker) and piece.at - before.at < _SPOKEN
 
 
 def _joined(piece: Words) -> str:
@@ -120,4 +121,6 @@ def _real(piece: Words) -> bool:
 def _line(words: Words) -> str:
     when = f"[{clock(words.at)}] " if words.at >= 0 else ""
     first, *more = [line for line in words.text.splitlines() if line.strip()]
-    return "\n".join([f"{when}{words.how}: {first.strip()}", *(f"    {line.strip()}" for line in more)])
+    return "\n".join(
+        [f"{when}{words.speaker or words.how}: {first.strip()}", *(f"    {line.strip()}" for line in more)]
+    )

@@ -64,7 +64,9 @@ class PcmLike(Protocol):
 class Media(Protocol):
     """The part of ``media.decode.MediaWorker`` that a run uses."""
 
-    async def pcm(self, data: bytes, *, name: str = "", progress: Progress | None = None) -> PcmLike: ...
+    async def pcm(
+        self, data: bytes, *, name: str = "", progress: Progress | None = None, channel: int | None = None
+    ) -> PcmLike: ...
     async def subtitles(self, data: bytes, track: int, *, name: str = "") -> tuple[SubtitleLineLike, ...]: ...
     async def page_text(
         self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None

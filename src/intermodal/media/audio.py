@@ -8,9 +8,10 @@ from typing import Any
 
 import av
 import av.audio.resampler
+import av.error
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
-from intermodal.media import boxes, container, cut, fence, film_header
+from intermodal.media import boxes, channels, container, cut, fence, film_header
 from intermodal.media.probed import Probed
 from intermodal.media.steps import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
 from intermodal.quantity import Quantity, between, exact
@@ -30,23 +31,37 @@ def probe(data: bytes, media_type: str) -> Probed:
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
     cut.check(data, media_type)
     with fence.room(2 * len(data) + (160 << 20)), _opened(data, media_type) as (box, stream):
-        rate, channels = _check_stream(stream)
+        rate, count = _check_stream(stream)
         seconds = _length(box, stream, media_type, data)
+        apart = count == 2 and 0 < seconds.for_limit() <= MAX_SECONDS and _differ(box, stream)
     if seconds.for_limit() > MAX_SECONDS:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
-    return Probed(seconds=seconds, sample_rate=rate, channels=channels, notes=notes)
+    return Probed(seconds=seconds, sample_rate=rate, channels=count, separate_channels=apart, notes=notes)
 
 
-def pcm(data: bytes, media_type: str, report: Report) -> bytearray:
-    """Signed 16-bit little endian at 16 kHz, mono. Seconds and decoded bytes are counted while decoding."""
+def _differ(box: Any, stream: Any) -> bool:
+    """Whether each of two channels has its own voice. What cannot be gone back in, or decoded, is heard as one."""
+    try:
+        box.seek(0)
+        return channels.differ(box, stream)
+    except (av.error.FFmpegError, InputBroken):
+        return False
+
+
+def pcm(data: bytes, media_type: str, report: Report, channel: int | None = None) -> bytearray:
+    """Signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1).
+
+    Seconds and decoded bytes are counted while decoding.
+    """
     expected = probe(data, media_type).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
     made = bytearray()
     room = 3 * len(data) + 3 * int(limit * PCM_BYTES_PER_SECOND) + (192 << 20)
     with fence.room(room), _opened(data, media_type) as (box, stream):
-        resampler = av.AudioResampler(format="s16", layout="mono", rate=PCM_RATE)
+        layout, plane = ("mono", 0) if channel is None else ("stereo", channel)
+        resampler = av.AudioResampler(format="s16p", layout=layout, rate=PCM_RATE)
         if container.is_film(media_type):
             lead = min(_lead(box, stream), _MOST_LEAD)
             made, limit = bytearray(round(lead * PCM_RATE) * 2), limit + lead
@@ -57,7 +72,7 @@ def pcm(data: bytes, media_type: str, report: Report) -> bytearray:
             if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
                 raise _implausible(frame.sample_rate)
             for piece in resampler.resample(frame):
-                made += memoryview(piece.planes[0])[: 2 * piece.samples]
+                made += memoryview(piece.planes[plane])[: 2 * piece.samples]
             if len(made) > limit * PCM_BYTES_PER_SECOND or decoded > _MAX_DECODED:
                 raise InputTooLarge("holds more sound than its header says", todo="convert it to WAV and try again")
             seconds = len(made) / PCM_BYTES_PER_SECOND
@@ -65,7 +80,7 @@ def pcm(data: bytes, media_type: str, report: Report) -> bytearray:
                 told = seconds
                 report(min(1.0, seconds / expected.mid), "")
         for piece in resampler.resample(None):
-            made += memoryview(piece.planes[0])[: 2 * piece.samples]
+            made += memoryview(piece.planes[plane])[: 2 * piece.samples]
     if len(made) == silent:
         raise InputBroken("holds no sound that can be decoded", todo=_TODO)
     return made

@@ -56,9 +56,11 @@ class MediaWorker:
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
         return msgspec.convert(found, Probed)
 
-    async def pcm(self, data: bytes, *, name: str = "", progress: Progress | None = None) -> Pcm:
-        """A recording, or the sound of a film, as 16 kHz mono PCM."""
-        arguments = {"data": data, "name": name}
+    async def pcm(
+        self, data: bytes, *, name: str = "", progress: Progress | None = None, channel: int | None = None
+    ) -> Pcm:
+        """A recording, or the sound of a film, as 16 kHz mono PCM; ``channel`` is one of two (0 or 1), or all mixed."""
+        arguments = {"data": data, "name": name, "channel": channel}
         return msgspec.convert(await self._call("pcm", arguments, name=name, seconds=600, progress=progress), Pcm)
 
     async def page_text(

@@ -26,6 +26,7 @@ class Probed(Value):
     seconds: Quantity = Quantity()
     sample_rate: int = 0
     channels: int = 0
+    separate_channels: bool = False
     fps: float = 0.0
     cuts: tuple[float, ...] = ()
     pages: tuple[PageFacts, ...] = ()

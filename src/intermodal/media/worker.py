@@ -82,9 +82,9 @@ def _installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
 
 
-def pcm(data: bytes, name: str) -> dict[str, Any]:
+def pcm(data: bytes, name: str, channel: int | None = None) -> dict[str, Any]:
     audio = _decoder("audio")
-    samples = audio.pcm(data, sniff(data, name)[1], _process.report)
+    samples = audio.pcm(data, sniff(data, name)[1], _process.report, channel)
     return {"samples": samples, "seconds": len(samples) / PCM_BYTES_PER_SECOND}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
+from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
 from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
@@ -155,6 +156,25 @@ def wants_eye(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool
     return any(aspect in FOR_AN_EYE for aspect in (*stated, *needs))
 
 
+KeptAndLost = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
+
+
+def heard_by_ear(part: PartFacts, ears: Collection[Endpoint], *, timed: bool) -> KeptAndLost:
+    """What a transcript of a recording keeps, and what it loses. Times go along where they are asked for; speakers
+    where each has a channel, and an ear of this machine hears the channels apart."""
+    keeps: set[Aspect] = {"words"}
+    if timed:
+        keeps.add("timing")
+    if all(hears_apart(part, ear) for ear in ears):
+        keeps.add("speakers")
+    return tuple(a for a in HAS["audio"] if a in keeps), tuple(a for a in HAS["audio"] if a not in keeps)
+
+
+def hears_apart(part: PartFacts, ear: Endpoint) -> bool:
+    """Two channels with a voice each are heard one after the other; a host elsewhere gets the file as it is."""
+    return part.kind == "audio" and part.separate_channels and ear.host.zone == "process"
+
+
 def is_timed(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:
     """What is said is to keep the time of each line."""
     return "timing" in stated or "timing" in needs
@@ -201,6 +221,8 @@ def lost(way: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, 
         gone = (*gone, "motion")  # it is the first frame that goes
     if compared and part.kind == "image" and way in IN_WORDS:
         gone = (*gone, "comparison")
+    if part.kind == "audio" and part.separate_channels:
+        gone = tuple(aspect for aspect in gone if aspect != "speakers")
     if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
         return tuple(aspect for aspect in gone if aspect != "figures")
     return gone

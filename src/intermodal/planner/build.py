@@ -20,7 +20,7 @@ from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN, Vocabulary
 from intermodal.planner.answering import Answer, aloud, answer, asked_again, last_call, middle_call, repair_call
-from intermodal.planner.aspects import kept
+from intermodal.planner.aspects import heard_by_ear, hears_apart
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
 from intermodal.planner.checks import check_of_evidence, check_of_transcript
@@ -42,7 +42,7 @@ from intermodal.planner.words import counted_by, strength, summary, tools_counte
 from intermodal.plans.plan import Candidate, Taken
 from intermodal.plans.step import SPEED, Call, Check, Estimate
 from intermodal.quantity import Quantity, between
-from intermodal.request import SpeechOutput, TranscriptOutput
+from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 
 TITLES: dict[str, str] = {
     "text": "answer", "json": "JSON answer", "embedding": "embedding", "transcript": "transcript", "speech": "answer",
@@ -138,13 +138,17 @@ class Builder:
             title = "the text"
         if op == "draw":
             title = title_of(params)
+        keeps: tuple[Aspect, ...] = ()
+        loses: tuple[Aspect, ...] = ()
         if op == "transcribe":
-            title = f"{case.bundles[0].title} {case.bundles[0].parts[0].seconds.mid:.3g} s"
+            part = case.bundles[0].parts[0]
+            keeps, loses = heard_by_ear(part, (endpoint,), timed=True)
+            title = f"{case.bundles[0].title} {part.seconds.mid:.3g} s"
+            title += ", its two channels apart" if hears_apart(part, endpoint) else ""
         step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength(endpoint, judged, route.own_tier),
-            keeps=kept("transcribe", "audio") if op == "transcribe" else (),
-            loses=("speakers", "tone") if op == "transcribe" else (),
+            keeps=keeps, loses=loses,
             estimate=self._last_estimate(route),
         )  # fmt: skip
         asked = asked_for(step, endpoint, case.request)
@@ -158,7 +162,11 @@ class Builder:
             # Who hears again what was told the wrong language is told none.
             outcomes = case.bundles[0].parts[0].outcomes
             language = "" if any(done.problem == "language" for done in outcomes) else case.policy.language
-            return (("format", wanted), *((("language", language),) if language else ()))
+            apart = hears_apart(case.bundles[0].parts[0], route.endpoint)
+            return (
+                ("format", wanted), *((("language", language),) if language else ()),
+                *((("channels", "apart"),) if apart else ()),
+            )  # fmt: skip
         if case.job in ("embed", "score"):
             return ()
         if case.job == "draw":

@@ -127,7 +127,8 @@ def _shape(part: PartFacts, detail: str) -> Shape:
             part.letters.certainty,
         )
     if part.kind == "audio":
-        return ("audio", done, part.seconds.low, part.seconds.mid, part.seconds.high, part.seconds.certainty)
+        length = part.seconds
+        return ("audio", done, length.low, length.mid, length.high, length.certainty, part.separate_channels)
     return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
 
 

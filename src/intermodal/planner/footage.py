@@ -246,7 +246,8 @@ def _passage(case: Case, part: PartFacts, sound: Track, sight: Track, *, timed: 
         made.append(pieces.subtitles(case, part, sound.written, timed=timed))
     elif sound.name == "heard":
         made.append(pieces.demux(case, part, shown=False))
-        made.append(pieces.hear(case, part, sound.endpoints[0], case.rates(sound.endpoints[0]), of=0))
+        ear = sound.endpoints[0]
+        made.append(pieces.hear(case, part, ear, case.rates(ear), of=0, timed=timed))
     elif sound.name == "listened":
         made.append(pieces.demux(case, part, shown=True))
         heard = part.seconds

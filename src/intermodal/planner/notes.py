@@ -51,6 +51,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     found += _subtitles(case, chosen)
+    found += _channels(case, candidate)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
         whole = [part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)]
@@ -59,6 +60,13 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found
+
+
+def _channels(case: Case, candidate: Candidate) -> list[str]:
+    parts = {part.index: part for part in case.facts.parts}
+    heard = [step for step in candidate.steps if isinstance(step, Call) and ("channels", "apart") in step.params]
+    names = [parts[step.part].name if step.part >= 0 else case.bundles[0].title for step in heard]
+    return [f"speakers of {name} are told apart by its two channels, not within one" for name in names]
 
 
 def _subtitles(case: Case, chosen: Route) -> list[str]:

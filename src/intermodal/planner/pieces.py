@@ -41,6 +41,7 @@ from intermodal.costing.tokens import (
     written_tokens,
 )
 from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, MAX_OCR_SIDE, frame_size, page_size
+from intermodal.planner.aspects import hears_apart
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.way import TASK_OF, Params, Picture, Piece
@@ -48,6 +49,9 @@ from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.quantity import Quantity, between, exact, total
 
 LINE_OF_SPEECH = 20.0  # seconds of speech in one line of a prompt, where nothing else happens
+SEGMENT = 6.0  # seconds of speech that an ear writes as one stretch
+# Times what one channel takes: what is said is said on one of them, and silence is passed over; both may be full.
+TWO_CHANNELS: Levels = (1.0, 1.3, 2.0)
 CHARS_OF_MARK = 18  # characters before a line: its time, and what it is
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
@@ -85,8 +89,10 @@ def settled(piece: Piece, part: PartFacts) -> Piece:
 # ---- calls ------------------------------------------------------------------------------------
 
 
-def hear(case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1) -> Piece:
-    """Speech to text."""
+def hear(
+    case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
+) -> Piece:  # fmt: skip
+    """Speech to text. ``timed``: each stretch of it keeps its time."""
     tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
     length, made = levels(part.seconds), levels(tokens)
     film = length if part.kind == "video" else ZEROS
@@ -98,11 +104,19 @@ def hear(case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1)
     # An ear that follows one which was told the wrong language is told none.
     wrong = any(done.problem == "language" for done in part.outcomes)
     language = "" if wrong else case.policy.language
+    apart = hears_apart(part, ear)
+    twice = TWO_CHANNELS if apart else (1.0, 1.0, 1.0)
+    if timed:
+        tokens = tokens + text_tokens(round(length[1] / SEGMENT * CHARS_OF_MARK))
     return settled(
         Piece(
-            op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s", tokens=tokens, cost=cost, of=of,
-            params=(("language", language),) if language else (),
-            seconds=at_each(lambda level: hear_seconds(rates, level, length[level], film[level])),
+            op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s{', its two channels apart' if apart else ''}",
+            tokens=tokens, cost=cost, of=of,
+            params=(
+                *((("language", language),) if language else ()), *_times(timed),
+                *((("channels", "apart"),) if apart else ()),
+            ),
+            seconds=at_each(lambda level: hear_seconds(rates, level, length[level] * twice[level], film[level])),
         ),
         part,
     )  # fmt: skip

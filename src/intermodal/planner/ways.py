@@ -19,14 +19,14 @@ from intermodal.costing.rates import HERE
 from intermodal.media.steps import SAFE_SIDE
 from intermodal.planner import pieces
 from intermodal.planner.again import may_follow
-from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, SPARSE, is_timed, kept, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, SPARSE, heard_by_ear, is_timed, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.documents import document_ways
 from intermodal.planner.footage import animation_way, video_ways
 from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way
 from intermodal.plans.facts import PartFacts
-from intermodal.request import Aspect
+from intermodal.request import ASPECTS
 
 BOTH_OF = 2  # readers, and eyes, up to which a picture is both read and described
 
@@ -81,12 +81,14 @@ def _picture(bundle: Bundle, place: int) -> Picture:
 def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
     rates = case.rates(ear)
     timed = is_timed(case.policy.keep, bundle.needs)
-    keeps: tuple[Aspect, ...] = tuple(aspect for aspect in kept("transcribe", "audio") if timed or aspect != "timing")
-    loses: tuple[Aspect, ...] = tuple(aspect for aspect in HAS["audio"] if aspect not in keeps)
+    each = [heard_by_ear(part, (ear,), timed=timed) for part in bundle.parts]
+    lost = {aspect for _, gone in each for aspect in gone}
+    kept = {aspect for there, _ in each for aspect in there} - lost
+    aspects = tuple(a for a in ASPECTS if a in kept), tuple(a for a in ASPECTS if a in lost)
     return make_way(
         case, bundle, "transcribe", TEXT,
-        lambda place: Passage(pieces=(pieces.hear(case, bundle.parts[place], ear, rates),), blocks=1),
-        aspects=(keeps, loses),
+        lambda place: Passage(pieces=(pieces.hear(case, bundle.parts[place], ear, rates, timed=timed),), blocks=1),
+        aspects=aspects,
     )  # fmt: skip
 
 

@@ -127,6 +127,7 @@ class PartFacts(Value, gc=False):
         letters: letters and signs on an image, counted by their edges.
         seconds: length of audio, of video, of an animation that says so.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
+        separate_channels: each of the two channels of a recording has a voice of its own.
         subtitles: of a video, its tracks of words.
         pages: of a document. page: which page of a file of pictures this one is (TIFF), else 0.
         chars: characters of a text part. scripts: what it is made of (``media/scripts.py``); () where nobody looked.
@@ -153,6 +154,7 @@ class PartFacts(Value, gc=False):
     seconds: Quantity = Quantity()
     sample_rate: int = 0
     channels: int = 0
+    separate_channels: bool = False
     pages: tuple[PageFacts, ...] = ()
     chars: int = 0
     scripts: Scripts = ()

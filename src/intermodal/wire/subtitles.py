@@ -11,7 +11,8 @@ def subtitles(transcript: Transcript, form: str) -> str:
     blocks = [] if form == "srt" else ["WEBVTT\n"]
     for number, segment in enumerate(transcript.segments, start=1):
         times = f"{_clock(segment.start, comma)} --> {_clock(max(segment.start, segment.end), comma)}"
-        text = " ".join(segment.text.split()).replace("-->", "→")
+        named = f"{segment.speaker}: {segment.text}" if segment.speaker else segment.text
+        text = " ".join(named.split()).replace("-->", "→")
         if form == "vtt":
             text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         blocks.append(f"{number}\n{times}\n{text}\n" if form == "srt" else f"{times}\n{text}\n")

@@ -70,10 +70,10 @@ class FakeMedia:
         self.captions: tuple[SubtitleLine, ...] = ()
         self.wait: Callable[[], Any] | None = None
 
-    async def pcm(self, data: bytes, *, name: str = "", progress: Any = None) -> Pcm:
-        self.asked.append("pcm")
+    async def pcm(self, data: bytes, *, name: str = "", progress: Any = None, channel: int | None = None) -> Pcm:
+        self.asked.append("pcm" if channel is None else f"pcm {channel}")
         await self._busy(progress)
-        return Pcm(samples=b"\0\0" * 16, seconds=11.0)
+        return Pcm(samples=b"\0\0" * 16 if channel is None else b"%d" % channel, seconds=11.0)
 
     async def subtitles(self, data: bytes, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
         self.asked.append(f"subtitles {track}")
@@ -128,6 +128,7 @@ class FakeRuntimes:
         self.most_running = 0
         self.transcript = transcript
         self.heard: Transcript | None = None
+        self.channels: dict[bytes, Transcript] = {}  # what is heard of each channel
         self.lines: dict[str, str] = {}
         self.confidence = 0.9
         self.vectors: dict[str, tuple[float, ...]] = {}
@@ -156,6 +157,8 @@ class FakeRuntimes:
         await self._work(f"transcribe {endpoint.id}")
         if progress is not None:
             progress(0.5, "")
+        if self.channels:
+            return Heard(transcript=self.channels[pcm], seconds=1.0)
         if self.heard is not None:
             return Heard(transcript=self.heard, seconds=1.0)
         segments = (Segment(start=0, end=11, text=f" {self.transcript}"),) if self.transcript else ()

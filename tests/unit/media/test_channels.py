@@ -1,0 +1,83 @@
+"""Whether two channels carry different voices: told when a recording is probed, from the waves."""
+
+from __future__ import annotations
+
+import io
+import wave
+from array import array
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from tests.unit.runtimes.bench import pcm
+
+from intermodal.media.decode import MediaWorker
+
+pytestmark = pytest.mark.anyio
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
+    async with MediaWorker() as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+def voices(media: Path) -> tuple[array[int], array[int]]:
+    """Two people, 10 s each."""
+    return tuple(array("h", pcm(media / name)[: 2 * 10 * RATE]) for name in ("jfk.wav", "two_cities_25s.flac"))  # type: ignore[return-value]
+
+
+def stereo(left: Sequence[int], right: Sequence[int]) -> bytes:
+    """A WAV file of two channels, the shorter one silent at its end."""
+    length = max(len(left), len(right))
+    mixed = array("h", bytes(4 * length))
+    mixed[0 : 2 * len(left) : 2], mixed[1 : 2 * len(right) : 2] = array("h", left), array("h", right)
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(mixed.tobytes())
+    return out.getvalue()
+
+
+def silence(seconds: float) -> array[int]:
+    return array("h", bytes(2 * int(seconds * RATE)))
+
+
+async def test_people_who_take_turns_and_people_who_talk_at_once_are_on_channels_of_their_own(
+    worker: MediaWorker, voices: tuple[array[int], array[int]]
+) -> None:
+    one, other = voices
+    assert (await worker.probe(stereo(one, silence(10) + other))).separate_channels, "in turns"
+    assert (await worker.probe(stereo(one, other))).separate_channels, "at once"
+    leaked = array("h", (int(a + 0.1 * b) for a, b in zip(one + silence(10), silence(10) + other, strict=True)))
+    assert (await worker.probe(stereo(leaked, silence(10) + other))).separate_channels, "with a little of each other"
+
+
+async def test_one_scene_on_two_channels_is_heard_as_one(
+    worker: MediaWorker, voices: tuple[array[int], array[int]]
+) -> None:
+    one, other = voices
+    both = array("h", (a // 2 + b // 2 for a, b in zip(one, other, strict=True)))
+    late = silence(0.004) + both[: -int(0.004 * RATE)]
+    quiet = array("h", (sample // 4 for sample in both))
+    for name, left, right in (
+        ("the same twice", both, both),
+        ("fainter on one side", both, quiet),
+        ("two microphones in one room", both, late),
+        ("turned over", both, array("h", (-sample for sample in both))),
+        ("one side silent", both, silence(10)),
+        ("nothing on either", silence(10), silence(10)),
+    ):
+        assert not (await worker.probe(stereo(left, right))).separate_channels, name
+
+
+async def test_one_channel_is_decoded_for_itself(worker: MediaWorker, voices: tuple[array[int], array[int]]) -> None:
+    one, other = voices
+    data = stereo(one, other)
+    assert (await worker.pcm(data, channel=0)).samples == one.tobytes()
+    assert (await worker.pcm(data, channel=1)).samples == other.tobytes()
+    assert (await worker.pcm(data)).samples not in (one.tobytes(), other.tobytes())
