@@ -51,7 +51,7 @@ from intermodal.quantity import Quantity, between, exact, total
 LINE_OF_SPEECH = 20.0  # seconds of speech in one line of a prompt, where nothing else happens
 SEGMENT = 6.0  # seconds of speech that an ear writes as one stretch
 # Times what one channel takes: what is said is said on one of them, and silence is passed over; both may be full.
-TWO_CHANNELS: Levels = (1.0, 1.3, 2.0)
+TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
 CHARS_OF_MARK = 18  # characters before a line: its time, and what it is
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
