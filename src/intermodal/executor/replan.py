@@ -24,9 +24,10 @@ from intermodal.executor.together import NEAR
 from intermodal.executor.workshop import Conversion, Workshop
 from intermodal.executor.world import World
 from intermodal.plans.facts import Facts, Outcome
-from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.plan import Candidate, PartNeeds, Plan
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.request import TIERS, ZONES, Policy, Request
+from intermodal.plans.verdict import joined
+from intermodal.request import TIERS, ZONES, Aspect, Policy, Request
 
 MOST = 3  # times a run is planned again
 _FOR_SIZE = 2  # of these, where nothing is wrong but the size
@@ -93,6 +94,7 @@ class Replanner:
         self._times += 1
         began = self._world.clock()
         routes: tuple[Candidate, ...] = ()
+        lost: tuple[Aspect, ...] = ()
         plan: Plan | None = None
         facts = self._with_outcomes(shop)
         try:
@@ -101,6 +103,10 @@ class Replanner:
                 routes = tuple(route for route in (plan.chosen, *plan.fallbacks) if self._may(route, shop))
                 if surprise.blocked or surprise.answers:
                     routes = tuple(route for route in routes if _differs(route, current))
+                if not surprise.blocked:  # then the run can go on as it is
+                    poorer = [given_up(route, current, plan.needs, request.policy) for route in routes]
+                    lost = next(filter(None, poorer), lost)
+                    routes = tuple(route for route, gone in zip(routes, poorer, strict=True) if not gone)
                 if routes:
                     break
         except NoRoute:
@@ -108,7 +114,8 @@ class Replanner:
             return ()
         now = self._world.clock()
         if plan is None or not routes:
-            await self._go_on(surprise, "another way would change who answers")
+            why = f"another way would lose {joined(lost)}" if lost else "another way would change who answers"
+            await self._go_on(surprise, why)
             return ()
         first = routes[0]
         await self._emit(
@@ -199,6 +206,17 @@ class Replanner:
             return False
         calls = [step for step in route.steps if isinstance(step, Call) and step.id not in shop.products]
         return all(allowed(call.endpoint, self._request.policy, self._world.catalog) for call in calls)
+
+
+def given_up(
+    route: Candidate, before: Candidate, needs: Iterable[PartNeeds], policy: Policy
+) -> tuple[Aspect, ...]:  # fmt: skip
+    """What a new route loses that the one before kept, and that is wanted: words always, and what the question needs,
+    or may need, or somebody stated. A transcript that is doubted is more than none."""
+    wanted: set[Aspect] = {"words", *policy.keep}
+    for each in needs:
+        wanted |= {need.aspect for need in (*each.needed, *each.unsure)}
+    return tuple(aspect for aspect in before.keeps if aspect in wanted and aspect not in route.keeps)
 
 
 def _differs(route: Candidate, before: Candidate) -> bool:

@@ -14,6 +14,7 @@ from tests.unit.executor.routes import (
     asked,
     checked,
     cut,
+    demux,
     hear,
     local,
     look,
@@ -105,6 +106,23 @@ async def test_text_longer_than_planned_makes_a_new_plan_that_keeps_what_is_done
     assert bench.runtimes.calls == [f"transcribe {EAR.id}"], "nothing is heard twice"
     assert "notes.txt" not in host.attempts[0].text and WORDS in host.attempts[0].text
     assert [found.problem for found in result.checks] == ["size"]
+
+
+async def test_a_new_plan_never_gives_up_words_that_the_first_one_kept(bench: Bench, host: FakeHost) -> None:
+    """A film whose transcript is doubted, where nobody hears better, is asked about with that transcript."""
+    (model,) = models(bench, host)
+    bench.runtimes.heard = heard("hm hm what", certainty=0.3)
+    bench.runtimes.lines = {f"frame at {at}": "SOLD" for at in (0, 4, 8)}
+    request, opened = asked("What is said?", "talk.mp4")
+    seen = (cut(), look(1, "step:frames1"))
+    steps = (demux(), hear(1, source="step:demux1"), checked("transcript", "hear1r"), *seen)
+    first = rename(route(*steps, say(model, "step:hear1r", "step:look1")), keeps=("words", "timing"))
+    deaf = rename(route(*seen, say(model, "step:look1")), id="deaf", keeps=("timing",), loses=("words",))
+    Planner(bench, plan(deaf))
+    result = await bench.run(plan(first), request, opened)
+    assert result.replans == () and "hm hm what" in host.attempts[-1].text
+    (note,) = [note for note in result.notes if "guess" in note]
+    assert note.endswith("another way would lose words, so the run goes on as it is")
 
 
 PROBLEMS: dict[str, tuple[Transcript, str]] = {
