@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from intermodal.content import Value
+from intermodal.errors import IntermodalError
 from intermodal.store.rows import Beside, Drift
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def doctor(as_json: bool) -> None:
         about_snapshot(_header(), datetime.now(UTC).date()),
         *_about_folders(client.env),
         _about_machine(machine),
+        _about_sandbox(),
         *_about_runtimes(),
         *_about_weights(machine),
         *about_servers(),
@@ -153,6 +155,43 @@ def _about_machine(machine: Machine) -> Finding:
     gpus = ", ".join(f"{gpu.name} {held(gpu.memory)}" for gpu in machine.gpus) or "no GPU"
     what = f"{machine.cores} cores, {held(machine.memory)} memory, {held(machine.free)} free, {gpus}"
     return Finding(area="machine", name="", state="ok", what=what)
+
+
+_HELD = {
+    "reading": "read files other than Python's own", "writing": "write files", "network": "reach the network",
+    "programs": "start programs", "processes": "start processes",
+}  # fmt: skip
+
+
+def _about_sandbox() -> Finding:
+    """What holds the process that decodes media, as that process found by trying."""
+    import anyio
+
+    from intermodal.media.decode import MediaWorker
+
+    async def tried() -> dict[str, bool]:
+        async with MediaWorker() as worker:
+            return await worker.fences()
+
+    try:
+        found = anyio.run(tried)
+    except IntermodalError as error:
+        return Finding(area="media", name="sandbox", state="broken", what=str(error), todo="please report it")
+    return about_sandbox(found)
+
+
+def about_sandbox(found: Mapping[str, bool]) -> Finding:
+    """What stands of ``fence.TRIED``, and what this system has no means for."""
+    while_decoding = "opens no file and no socket" if found["opening"] else "may open files"
+    memory = "in bounded memory" if found["memory"] else "in memory that this system does not bound"
+    stands = [words for name, words in _HELD.items() if found[name]]
+    open_ = [words for name, words in _HELD.items() if not found[name]]
+    what = f"media are decoded in a process of its own, which {while_decoding}, {memory}"
+    if stands:
+        what += f"; even taken over by a file it cannot: {', '.join(stands)}"
+    if open_:
+        what += f"; taken over by a file it could: {', '.join(open_)}"
+    return Finding(area="media", name="sandbox", state="ok" if found["opening"] else "broken", what=what)
 
 
 def _about_runtimes() -> Iterator[Finding]:

@@ -51,6 +51,10 @@ class MediaWorker:
         """Start the child ahead of its first job."""
         await self._call("ready", {}, name="", seconds=_PROBE_SECONDS)
 
+    async def fences(self) -> dict[str, bool]:
+        """What holds the child on this machine, by trying: the words of ``fence.TRIED``, and whether each stands."""
+        return msgspec.convert(await self._call("fences", {}, name="", seconds=_PROBE_SECONDS), dict[str, bool])
+
     async def probe(self, data: bytes, *, name: str = "") -> Probed:
         """Facts of a picture, a recording, a film or a document. Refuses what is over a limit or cannot be decoded."""
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)

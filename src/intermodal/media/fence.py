@@ -7,19 +7,26 @@ socket fails in the kernel; importing a library lifts that for the moment of the
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from intermodal._process import Gauge
+from intermodal.media import sandbox
 
+# What can be tried: opening anything while decoding; more memory than is allowed; and, of a process that was taken
+# over, reading other files, writing any, reaching the network, starting programs or other processes.
+TRIED = ("opening", "memory", "reading", "writing", "network", "programs", "processes")
 _gauge: Gauge | None = None
 
 
 def begin() -> None:
-    """Open what the fences themselves read, before they stand."""
+    """Open what the fences themselves read; then those stand that nobody can lift."""
     global _gauge
     _gauge = Gauge()
+    sandbox.confine()
 
 
 @contextmanager
@@ -40,6 +47,49 @@ def seal() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def tried() -> dict[str, bool]:
+    """Whether each of ``TRIED`` stands, found by trying to get through."""
+    import resource
+
+    found = {"opening": not _opens("/", os.O_RDONLY), "memory": False}
+    if sys.platform == "linux":  # elsewhere the limit is taken and not kept
+        found["memory"] = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    with importing():  # the soft limit is lifted, as code can that took the process over
+        import socket
+
+        found["reading"] = not _opens("/", os.O_RDONLY)
+        temporary = getattr(os, "O_TMPFILE", None)
+        found["writing"] = temporary is not None and not _opens("/tmp", temporary | os.O_RDWR)
+        found["network"] = _refused(lambda: socket.socket().close())
+        found["programs"] = _refused(lambda: os.execv("/", ["/"]))
+        found["processes"] = _refused(_forked)
+    return {name: found[name] for name in TRIED}
+
+
+def _opens(path: str, flags: int) -> bool:
+    try:
+        os.close(os.open(path, flags))
+    except OSError:
+        return False
+    return True
+
+
+def _refused(attempt: Callable[[], object]) -> bool:
+    """Whether the kernel refuses a call itself, and not only this use of it."""
+    try:
+        attempt()
+    except OSError as error:
+        return error.errno == errno.EPERM
+    return False
+
+
+def _forked() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 @contextmanager

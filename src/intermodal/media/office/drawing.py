@@ -21,6 +21,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputError
+from intermodal.media import image as pictures
 from intermodal.media.office.converted import Converted, Held, counted
 from intermodal.media.office.gallery import Probe
 
@@ -60,7 +61,7 @@ def convert(data: bytes, name: str, probe: Probe) -> Converted:
         width, height = _side(root)
         source = defusedxml.ElementTree.tostring(root, encoding="unicode")
         drawn = resvg_py.svg_to_bytes(svg_string=source, skip_system_fonts=True, width=width, height=height)
-        image = Image.open(io.BytesIO(drawn), formats=("PNG",)).convert("RGBA")
+        image = pictures.opened(drawn, "image/png").convert("RGBA")
     except BaseException as error:  # a panic of the library is no Exception
         if isinstance(error, MemoryError | KeyboardInterrupt | SystemExit):
             raise

@@ -1,0 +1,169 @@
+"""What the kernel holds a media worker to for its whole life, on Linux: Landlock for files, seccomp for calls.
+
+The fences of ``fence.py`` stop libraries from opening things behind Python's back; a decoder that was taken over could
+lift them. These it cannot: no file but those that Python and its libraries are loaded from can be read, none written,
+no socket made, no program started, no other process touched. Where a kernel lacks one of the two, the other
+stands; elsewhere than on Linux there is neither. No package is needed: the calls are made by ``ctypes``.
+
+Sources: https://docs.kernel.org/userspace-api/landlock.html and seccomp_filter.html, linux/landlock.h, linux/audit.h,
+linux/filter.h, arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Final
+
+_NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER_MODE = 38, 22, 2
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
+_ABI_VERSION, _PATH_BENEATH = 1, 1
+_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
+_OF_FILES = _EXECUTE | _READ_FILE  # rights that a rule for a file, and not a folder, may give
+_READ = _EXECUTE | _READ_FILE | _READ_DIR  # a library is mapped for execution, which Landlock has no right for
+# Rights over files by version of the interface: 13 in the first, then REFER, TRUNCATE, -, IOCTL_DEV.
+_RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+_TCP, _SCOPES = 0b11, 0b11  # bind and connect, from version 4; abstract sockets and signals, from version 6
+
+# Libraries, and what some of them read when they are imported: ``mimetypes.knownfiles``, the time zone, the processor.
+_SYSTEM = (
+    "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/nix/store", "/etc/ld.so.cache", "/dev/urandom",
+    "/dev/null", "/usr/share/zoneinfo", "/etc/localtime", "/proc/cpuinfo", "/sys/devices/system/cpu",
+    "/etc/mime.types", "/etc/httpd/mime.types", "/etc/httpd/conf/mime.types", "/etc/apache/mime.types",
+    "/etc/apache2/mime.types", "/usr/local/etc/httpd/conf/mime.types", "/usr/local/etc/mime.types",
+)  # fmt: skip
+
+# (x86-64, AArch64) numbers of the calls that are refused; -1 where an architecture has none. A pair of sockets leads
+# nowhere but back, and runtimes of Rust make one.
+_REFUSED: Final[dict[str, tuple[int, int]]] = {
+    "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
+    "accept": (43, 202), "accept4": (288, 242), "execve": (59, 221), "execveat": (322, 281), "fork": (57, -1),
+    "vfork": (58, -1), "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "kill": (62, 129), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424),
+    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "setns": (308, 268),
+    "unshare": (272, 97), "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425), "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
+    "open_by_handle_at": (304, 265), "init_module": (175, 105), "finit_module": (313, 273), "kexec_load": (246, 104),
+}  # fmt: skip
+_CLONE: Final = (56, 220)
+_CLONE3: Final = 435
+_CLONE_THREAD = 0x00010000
+_MACHINES: Final = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}  # audit architecture, column
+_X32 = 0x40000000  # calls of the other 64-bit interface of x86 begin here
+_EPERM, _ENOSYS = 1, 38
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+
+_held: tuple[str, ...] = ()
+
+
+def confine() -> None:
+    """Hold this process to it, for good. Called while it has one thread: what was started before is not held."""
+    global _held
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0):
+        return
+    # Landlock first: its calls are allowed by no list of ours, and its rules open files.
+    _held = tuple(name for name, hold in (("landlock", _restrict_files), ("seccomp", _filter_calls)) if hold(library))
+
+
+def held() -> tuple[str, ...]:
+    """The mechanisms that stand: "landlock", "seccomp"."""
+    return _held
+
+
+# ---- Landlock ------------------------------------------------------------------------------------
+
+
+def _restrict_files(library: ctypes.CDLL) -> bool:
+    """Reading below Python's own folders and the system's libraries; nothing else, and no writing anywhere."""
+    version = library.syscall(_CREATE_RULESET, None, 0, _ABI_VERSION)
+    if version < 1:
+        return False
+    rights = _RIGHTS[min(version, max(_RIGHTS))]
+    attributes = struct.pack("=QQQ", rights, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0)
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    rules = library.syscall(_CREATE_RULESET, attributes, size, 0)
+    if rules < 0:
+        return False
+    try:
+        for path in _readable():
+            with suppress(OSError):
+                place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+                try:
+                    allowed = _READ if os.path.isdir(path) else _OF_FILES
+                    library.syscall(_ADD_RULE, rules, _PATH_BENEATH, struct.pack("=Qi", allowed, place), 0)
+                finally:
+                    os.close(place)
+        return bool(library.syscall(_RESTRICT_SELF, rules, 0) == 0)
+    finally:
+        os.close(rules)
+
+
+def _readable() -> Iterable[str]:
+    """What imports and the loader read: folders of modules and of libraries."""
+    library = sysconfig.get_config_var("LIBDIR")
+    paths = (*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, library, *_SYSTEM)
+    return dict.fromkeys(os.path.realpath(path) for path in paths if path)
+
+
+# ---- seccomp -------------------------------------------------------------------------------------
+
+
+def _filter_calls(library: ctypes.CDLL) -> bool:
+    """A filter of classic BPF over the number of each call. What it refuses fails with EPERM; the process lives."""
+    machine = _MACHINES.get(platform.machine())
+    if machine is None:
+        return False
+    steps = b"".join(_program(*machine))
+    body = ctypes.create_string_buffer(steps, len(steps))
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+    program = Program(len(steps) // 8, ctypes.cast(body, ctypes.c_void_p))
+    return bool(library.prctl(_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0) == 0)
+
+
+def _program(audit: int, column: int) -> Iterator[bytes]:
+    """The steps. ``seccomp_data`` has the number of the call at 0, the architecture at 4, arguments from 16 on."""
+    refused = [numbers[column] for numbers in _REFUSED.values() if numbers[column] >= 0]
+    yield _load(4)
+    yield _jump_equal(audit, 1, 0)
+    yield _answer(_ERRNO | _EPERM)  # calls of another architecture
+    yield _load(0)
+    yield _step(0x35, _X32, 0, 1)  # at or above: the other interface of x86
+    yield _answer(_ERRNO | _EPERM)
+    for number in refused:
+        yield _jump_equal(number, 0, 1)
+        yield _answer(_ERRNO | _EPERM)
+    yield _jump_equal(_CLONE3, 0, 1)  # its flags lie in memory, where no filter looks: libraries fall back to clone
+    yield _answer(_ERRNO | _ENOSYS)
+    yield _jump_equal(_CLONE[column], 0, 3)
+    yield _load(16)
+    yield _step(0x45, _CLONE_THREAD, 1, 0)  # a thread, and no process
+    yield _answer(_ERRNO | _EPERM)
+    yield _answer(_ALLOW)
+
+
+def _step(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, yes, no, value)
+
+
+def _load(at: int) -> bytes:
+    return _step(0x20, at)
+
+
+def _jump_equal(value: int, yes: int, no: int) -> bytes:
+    return _step(0x15, value, yes, no)
+
+
+def _answer(value: int) -> bytes:
+    return _step(0x06, value)
