@@ -28,6 +28,7 @@ NETWORK = {
         "executor/transport.py",  # knows a failed name lookup by its class
         "gateway/service_manager.py",  # tells systemd on this machine that the process is alive, where it asked
         "gateway/workers/",  # listens for several processes; a line between them and their parent
+        "media/fence.py",  # finds out that the worker can make none
         "media/fetch.py",  # resolves the names of users' URLs itself, and dials what it checked
         "servers/supervisor.py",  # takes a free port on loopback for a server of its own
         "store/process.py",  # asks for this machine's name
