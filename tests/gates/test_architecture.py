@@ -142,7 +142,7 @@ def test_d4_only_fetch_opens_what_a_user_names() -> None:
     of_bytes = ("av.open", "Image.open", "PIL.Image.open", "self._zip.open", "image.open")
     opened = []
     for path in sorted((PACKAGE / "media").rglob("*.py")):
-        if path.name == "fetch.py":
+        if path.name in ("fetch.py", "fence.py", "sandbox.py"):  # the last two try, or allow, places of their own
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call):
