@@ -288,7 +288,7 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
         textpage = page.get_textpage()
         try:
             words = _words(textpage)
-            doubt = layer.doubt(words, textpage)
+            doubt = layer.doubt(textpage)
         finally:
             textpage.close()
         things = figures.things(page)

@@ -36,13 +36,13 @@ INVOICE = [
     ["Paper", "", "4.00", "4.00"],
     ["Sum", "15", "", "62.50"],
 ]
-_NOUNS = "river mountain account delivery harbour window copper signal lantern garden bridge quarry meadow"
-_WORDS = _NOUNS.split()
+_SPELLED = "river mountain account delivery harbour window copper signal lantern garden bridge quarry meadow"
+NOUNS = _SPELLED.split()
 
 
 def prose(seed: int, count: int = 60) -> str:
     """So many words, the same for the same seed, in sentences of nine."""
-    words = [_WORDS[(seed * 7 + at * at + 3 * at) % len(_WORDS)] for at in range(count)]
+    words = [NOUNS[(seed * 7 + at * at + 3 * at) % len(NOUNS)] for at in range(count)]
     return " ".join(
         (word.capitalize() if at % 9 == 0 else word) + ("." if at % 9 == 8 or at == count - 1 else "")
         for at, word in enumerate(words)
@@ -125,8 +125,8 @@ def turned(degrees: int) -> bytes:
 
 def lists() -> bytes:
     """Two headings, two lists."""
-    points = [text(f"Bring the {word}") for word in _WORDS[:3]]
-    steps = [text(f"Turn the {word}") for word in _WORDS[3:6]]
+    points = [text(f"Bring the {word}") for word in NOUNS[:3]]
+    steps = [text(f"Turn the {word}") for word in NOUNS[3:6]]
     return built(
         [text("Packing", "Heading1"), ListFlowable(points, bulletType="bullet"), text("Steps", "Heading2"),
          ListFlowable(steps, bulletType="1", bulletFormat="%s."), text(prose(4))]

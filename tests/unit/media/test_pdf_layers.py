@@ -108,6 +108,11 @@ def test_codes_without_letters_are_no_text() -> None:
     assert probed(unmapped()).doubt == layer.NO_MAP
 
 
+def test_letters_that_are_control_characters_are_no_text() -> None:
+    controls = re.sub(rb"(<[0-9A-F]{2}> <)00[4-7]([0-9A-F]>)", rb"\g<1>000\2", written(0))
+    assert probed(controls).doubt == layer.NO_MAP
+
+
 def test_an_invisible_layer_is_taken_where_it_fits_the_picture() -> None:
     page = probed(overlaid(*SEEN))
     assert page.hidden and not page.scanned

@@ -15,8 +15,8 @@ from tests.unit.media.papers import INVOICE
 
 from intermodal.media import document
 from intermodal.media.decode import MediaWorker
-from intermodal.media.pdf import annotations, layout, markdown
-from intermodal.media.pdf.markdown import Line
+from intermodal.media.pdf import annotations, grid, layout, markdown
+from intermodal.media.pdf.boxes import Block, Line
 from intermodal.testing import FakeHost
 
 
@@ -52,6 +52,12 @@ def test_columns_are_read_one_after_the_other_under_their_headline(count: int) -
     text = words_of(papers.columns(count, "Flood closes the harbour bridge"))
     marks = [f"{end}{at}{part}" for at in range(count) for part in range(3) for end in ("Mark", "End")]
     assert in_order(text, "# Flood closes the harbour bridge", *marks)
+
+
+def test_a_table_of_short_cells_without_head_or_rules_is_no_columns() -> None:
+    rows = [[f"EAY-{20_364 + 77 * at}", papers.NOUNS[at % 13], f"{at + 2},899.88"] for at in range(30)]
+    text = words_of(papers.built([papers.Table(rows, colWidths=[120, 120, 120])]))
+    assert [line for line in text.splitlines() if line.startswith("| ")] == [row(cells) for cells in rows]
 
 
 def test_lists_and_headings_are_marked() -> None:
@@ -141,6 +147,17 @@ def test_a_model_gets_the_table_and_is_told_of_attached_files(
     with House() as house:
         assert house.chat(content, model="desk/plain").status_code == 200
     assert "| Steel hook, large | 12 | 1.75 | 21.00 |" in host.attempts[0].text
+
+
+def test_a_block_that_only_meets_a_table_keeps_its_words() -> None:
+    cells = [Line(word, (50.0 + 200 * (at % 2), 20.0 * (at // 2), 90.0 + 200 * (at % 2), 20.0 * (at // 2) + 10))
+             for at, word in enumerate(["Lamp", "3", "Hook", "12", "Paper", "40"])]  # fmt: skip
+    left = Block(kind="paragraph", text="Lamp Hook Paper", box=(50, 0, 90, 50))
+    right = Block(kind="paragraph", text="3 12 40", box=(250, 0, 290, 50))
+    (found,) = grid.with_tables([left, right], cells)
+    assert found.rows == (("Lamp", "3"), ("Hook", "12"), ("Paper", "40"))
+    longer = Block(kind="paragraph", text="3 12 40 and what follows", box=(250, 0, 290, 200))
+    assert grid.with_tables([left, longer], cells) == [left, longer]
 
 
 # ---- pure ------------------------------------------------------------------------------------------

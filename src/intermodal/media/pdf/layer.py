@@ -24,7 +24,7 @@ _UNMAPPED = 0.2  # share of them without a letter
 _LOOKED_AT = 1_200  # characters of a page whose pairs of letters are counted
 _FEWEST_PAIRS = 60
 _FEWEST_CHARS = 40
-_ODD = re.compile(r"[\x00-\x08\x0b-\x1f\ufffd\ue000-\uf8ff]")
+_ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd\ue000-\uf8ff]")
 _SIGNS = re.compile(r"[^\w\s.,;:!?()'\"/%&+*=€$£§°\u2010-\u2026·•|_-]")
 _MOST_SIGNS = 0.25  # share of a page's characters; source code has up to 0.15
 _MIXED = re.compile(r"(?=\w*[^\W\d_]\d)(?=\w*\d[^\W\d_])\w+|\w*[a-z]\d+[a-z]\w*")
@@ -68,8 +68,9 @@ def _listed(numbers: list[int]) -> str:
     return f"page{'s' * (len(numbers) > 1)} {shown}{more}"
 
 
-def doubt(words: str, textpage: Any) -> str:
-    """Why the words of a layer are none, "" where they may be. ``textpage``: pdfium's, of the same page."""
+def doubt(textpage: Any) -> str:
+    """Why the words of a layer are none, "" where they may be. ``textpage``: pdfium's, with its control characters."""
+    words = textpage.get_text_range()
     written = len("".join(words.split()))
     if written < _FEWEST_CHARS:
         return ""

@@ -13,7 +13,8 @@ from typing import Any
 import pypdfium2.raw as raw
 
 from intermodal.media import fence
-from intermodal.media.pdf.markdown import Block, Line, page
+from intermodal.media.pdf.boxes import Block, Line
+from intermodal.media.pdf.markdown import page
 
 
 def _found() -> Any:

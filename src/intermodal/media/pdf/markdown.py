@@ -12,9 +12,10 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from msgspec import Struct, structs
+from msgspec import structs
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom, in points from the upper left corner
+from intermodal.media.pdf.boxes import Block, Box, Line, around, middle
+from intermodal.media.pdf.grid import with_tables
 
 _MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")
 _LABEL = re.compile(r"[^\W\d_][\w .'/-]{0,30}:\s")
@@ -24,35 +25,11 @@ _MANY = 300  # blocks of a page, beyond which boxes are taken as they are
 _SAME_EDGE = 3.0  # points by which left edges of one column differ
 
 
-class Line(Struct, frozen=True):
-    """Words that stand side by side."""
-
-    text: str
-    box: Box
-
-
-class Block(Struct, frozen=True):
-    """A block as the layout found it.
-
-    Attributes:
-        kind: heading, paragraph, list_item, code, table, grid_fallback; others carry no words.
-        level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as it stands on the page.
-        lines: of code and of what could not be told, as they stand. rows: cells of a table, its head first.
-    """
-
-    kind: str
-    text: str = ""
-    level: int = 0
-    marker: str = ""
-    lines: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    box: Box | None = None
-
-
 def page(blocks: Sequence[Block], lines: Iterable[Line]) -> str:
     """The blocks of one page, in their order. ``lines`` are all lines of the page."""
-    found = sorted(lines, key=lambda line: _middle(line.box))
-    middles = [_middle(line.box) for line in found]
+    found = sorted(lines, key=lambda line: middle(line.box))
+    middles = [middle(line.box) for line in found]
+    blocks = with_tables(blocks, found)
     parts: list[tuple[str, str]] = []
     for block in blocks:
         written = _block(_whole(block, blocks, found, middles), found, middles)
@@ -138,25 +115,17 @@ def _inside(box: Box | None, lines: list[Line], middles: list[float]) -> list[Li
     left, top, right, bottom = box
     found: list[Line] = []
     for line in lines[bisect_left(middles, top) :]:
-        middle = _middle(line.box)
-        if middle > bottom:
+        at = middle(line.box)
+        if at > bottom:
             break
         if not left - 1 <= (line.box[0] + line.box[2]) / 2 <= right + 1:
             continue
-        if found and abs(_middle(found[-1].box) - middle) < (line.box[3] - line.box[1]) / 2:
+        if found and abs(middle(found[-1].box) - at) < (line.box[3] - line.box[1]) / 2:
             first, second = sorted((found[-1], line), key=lambda each: each.box[0])
-            found[-1] = Line(f"{first.text} {second.text}", _around(first.box, second.box))
+            found[-1] = Line(f"{first.text} {second.text}", around([first.box, second.box]))
         else:
             found.append(line)
     return found
-
-
-def _around(one: Box, other: Box) -> Box:
-    return (min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]))
-
-
-def _middle(box: Box) -> float:
-    return (box[1] + box[3]) / 2
 
 
 def _right_edge(inside: list[Line], lines: list[Line]) -> float:

@@ -1,0 +1,47 @@
+"""What a layout is made of: lines and blocks with boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, in points from the upper left corner
+
+
+class Line(Struct, frozen=True):
+    """Words that stand side by side."""
+
+    text: str
+    box: Box
+
+
+class Block(Struct, frozen=True):
+    """A block as the layout found it.
+
+    Attributes:
+        kind: heading, paragraph, list_item, code, table, grid_fallback; others carry no words.
+        level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as it stands on the page.
+        lines: of code and of what could not be told, as they stand. rows: cells of a table, its head first.
+    """
+
+    kind: str
+    text: str = ""
+    level: int = 0
+    marker: str = ""
+    lines: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    box: Box | None = None
+
+
+def around(boxes: Sequence[Box]) -> Box:
+    """The box that holds all of these."""
+    return (
+        min(box[0] for box in boxes), min(box[1] for box in boxes),
+        max(box[2] for box in boxes), max(box[3] for box in boxes),
+    )  # fmt: skip
+
+
+def middle(box: Box) -> float:
+    """Half way down a box."""
+    return (box[1] + box[3]) / 2
