@@ -22,7 +22,10 @@ MAX_PIXELS: Final = 40_000_000
 SAMPLE_SIDE: Final = 640  # pixels of the longer side at which text density is sampled
 MAX_FRAMES: Final = 5_000
 SAFE_SIDE: Final = 2_000  # pixels: no vendor is known to refuse a picture whose longer side is no more, however many
-MAX_OCR_SIDE: Final = 2_600  # longer sides are shrunk before reading: A4 at 220 dpi
+READ_WHOLE: Final = 2_000  # pixels of the longer side up to which a picture is read as it is; larger ones shrunk first,
+READ_LEAST: Final = 736  # where that leaves the shorter side so many, and in tiles where print is then too small
+TILE_SIDE: Final = 1_600  # pixels of such a tile ...
+TILE_OVERLAP: Final = 200  # ... of which so many are its neighbour's too: more than a line of print is high
 
 # Sound, as embedded ears take it.
 PCM_RATE: Final = 16_000  # Hz, mono, signed 16-bit little endian
@@ -49,6 +52,34 @@ MAX_FILE_BYTES: Final = 512 << 20
 MAX_URL_BYTES: Final = 64 << 20
 MAX_URL_SECONDS: Final = 30.0
 MAX_REDIRECTS: Final = 5
+
+
+def read_megapixels(width: int, height: int) -> tuple[float, float, float]:
+    """Megapixels in which the embedded reader looks for lines: low, mid, high. High is with small print.
+
+    >>> read_megapixels(1240, 1755)
+    (2.1762, 2.1762, 2.1762)
+    >>> read_megapixels(3000, 4000)
+    (3.0, 3.0, 18.36)
+    >>> read_megapixels(1000, 12000)
+    (14.4, 14.4, 14.4)
+    """
+    whole = width * height / 1e6
+    shrink = READ_WHOLE / max(width, height, 1)
+    if shrink >= 1:
+        return (whole, whole, whole)
+    tiled = _tiled(width) * _tiled(height) / 1e6
+    if min(width, height) * shrink < READ_LEAST:
+        return (tiled, tiled, tiled)
+    once = whole * shrink * shrink
+    return (once, once, once + tiled)
+
+
+def _tiled(length: int) -> int:
+    """Pixels of a side in all tiles together."""
+    if length <= TILE_SIDE:
+        return length
+    return -(-(length - TILE_OVERLAP) // (TILE_SIDE - TILE_OVERLAP)) * TILE_SIDE
 
 
 def page_size(width: float, height: float, dpi: float) -> tuple[int, int, float]:

@@ -15,12 +15,12 @@ from intermodal.costing.price import hearing_price, reading_price, token_price
 from intermodal.costing.sound import sound_tokens
 from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
 from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION
-from intermodal.media.steps import FRAME_SIDE, READ_SIDE, expected_scenes, frame_size, most_frames
+from intermodal.media.steps import FRAME_SIDE, READ_SIDE, expected_scenes, frame_size, most_frames, read_megapixels
 from intermodal.planner import rules
 from intermodal.planner.case import Case, is_here
 from intermodal.planner.documents import to_be_seen
 from intermodal.planner.index import Group, Job
-from intermodal.planner.pieces import figure_pixels, read_megapixels
+from intermodal.planner.pieces import figure_pixels
 from intermodal.planner.survivors import Only, Refused, Survivors, members
 from intermodal.planner.way import Conversions
 from intermodal.request import TIERS
@@ -114,17 +114,17 @@ def _work(case: Case) -> _Work:
                 expected = expected_scenes(part.seconds.mid, part.cuts)[MID]
                 frames = max(1, round(min(expected, most_frames(part.seconds.mid))))
                 shape = frame_size(part.width, part.height, FRAME_SIDE)
-                megapixels += read_megapixels(*frame_size(part.width, part.height, READ_SIDE)) * frames
+                megapixels += read_megapixels(*frame_size(part.width, part.height, READ_SIDE))[MID] * frames
                 pictures += frames
                 shapes[shape] = shapes.get(shape, 0) + frames
             if bundle.kind == "image":
-                megapixels += read_megapixels(part.width, part.height)
+                megapixels += read_megapixels(part.width, part.height)[MID]
                 pictures += 1
                 shapes[part.width, part.height] = shapes.get((part.width, part.height), 0) + 1
         scans = sum(page.scanned for pages in bundle.pages for page in pages)
         seen = sum(to_be_seen(page) for pages in bundle.pages for page in pages)
         cut_out = [shape for pages in bundle.pages for page in pages for shape in figure_pixels(page)]
-        megapixels += 2.2 * scans + sum(read_megapixels(*shape) for shape in cut_out)
+        megapixels += 2.2 * scans + sum(read_megapixels(*shape)[MID] for shape in cut_out)
         pictures += scans + len(cut_out)
         if seen:
             shapes[1240, 1755] = shapes.get((1240, 1755), 0) + seen

@@ -16,7 +16,7 @@ from intermodal.catalog.effort import UNASKED
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.counts import corrected
 from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import LEVELS, ZEROS, Level, Levels, levels, plus
+from intermodal.costing.levels import LEVELS, MID, ZEROS, Level, Levels, levels, plus
 from intermodal.costing.native import heard
 from intermodal.costing.price import as_heard, hearing_price, reading_price, token_price
 from intermodal.costing.rates import Rates
@@ -40,7 +40,7 @@ from intermodal.costing.tokens import (
     text_tokens,
     written_tokens,
 )
-from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, MAX_OCR_SIDE, frame_size, page_size
+from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, frame_size, page_size, read_megapixels
 from intermodal.planner.aspects import hears_apart
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
@@ -129,13 +129,13 @@ def read(case: Case, part: PartFacts, reader: Endpoint, rates: Rates) -> Piece:
     if part.letters.known:
         tokens = written_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"))
     else:
-        tokens = read_tokens(megapixels, part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
+        tokens = read_tokens(megapixels[MID], part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
     made = levels(tokens)
     return settled(
         Piece(
             op="read", endpoint=reader, title=f"{part.width}x{part.height}", cost=(price, price, price), count=1,
             tokens=tokens,
-            seconds=at_each(lambda level: see_seconds(rates, level, megapixels, made[level])),
+            seconds=at_each(lambda level: see_seconds(rates, level, megapixels[level], made[level])),
         ),
         part,
     )  # fmt: skip
@@ -145,7 +145,8 @@ def read_pages(
     case: Case, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, rates: Rates, of: int
 ) -> Piece:
     """The text of scanned pages, from pictures just rendered."""
-    megapixels = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
+    sizes = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
+    megapixels = at_each(lambda level: sum(size[level] for size in sizes))
     price = reading_price(rates, len(pages))
     tokens = total([scanned_tokens(case, page, reader) for page in pages])
     made = levels(tokens)
@@ -154,7 +155,7 @@ def read_pages(
             op="read", endpoint=reader, title=pages_title(numbers(pages)), pages=numbers(pages), of=of,
             tokens=tokens,
             cost=(price, price, price), count=len(pages),
-            seconds=at_each(lambda level: leaf_seconds(rates, level, len(pages), sum(megapixels), made[level])),
+            seconds=at_each(lambda level: leaf_seconds(rates, level, len(pages), megapixels[level], made[level])),
         ),
         part,
     )  # fmt: skip
@@ -187,7 +188,7 @@ def read_figures(case: Case, part: PartFacts, pages: tuple[PageFacts, ...], read
         Piece(
             op="read", endpoint=reader, title=f"pictures on {pages_title(numbers(pages))}", pages=numbers(pages), of=of,
             tokens=tokens, cost=(price, price, price), count=len(sizes), params=(("figures", "cut out"),),
-            seconds=at_each(lambda level: sum(see_seconds(rates, level, size, each[level]) for size in sizes)),
+            seconds=at_each(lambda level: sum(see_seconds(rates, level, size[level], each[level]) for size in sizes)),
         ),
         part,
     )  # fmt: skip
@@ -212,14 +213,14 @@ def read_frames(case: Case, part: PartFacts, reader: Endpoint, frames: Piece, sh
     count = frame_count(frames)
     megapixels = read_megapixels(*shape[:2])
     seen = case.statistics.get(reader.id, "tokens_per_megapixel")
-    each = read_tokens(megapixels, part.text_density, seen)
+    each = read_tokens(megapixels[MID], part.text_density, seen)
     written = levels(each)
     cost = at_each(lambda level: reading_price(rates, count[level]))
     return settled(
         Piece(
             op="read", endpoint=reader, title=frames.title, tokens=_of_frames(each, count), cost=cost, of=of,
             count=frames.count,
-            seconds=at_each(lambda level: count[level] * see_seconds(rates, level, megapixels, written[level])),
+            seconds=at_each(lambda level: count[level] * see_seconds(rates, level, megapixels[level], written[level])),
         ),
         part,
     )  # fmt: skip
@@ -407,13 +408,7 @@ def page_pixels(page: PageFacts) -> Picture:
 def page_megapixels(page: PageFacts) -> float:
     """Megapixels of a page as it is rendered for a reader."""
     width, height, _ = page_pixels(page)
-    return read_megapixels(width, height)
-
-
-def read_megapixels(width: int, height: int) -> float:
-    """Megapixels a reader gets: long sides are shrunk first."""
-    shrink = min(1.0, MAX_OCR_SIDE / max(width, height, 1))
-    return width * shrink * height * shrink / 1e6
+    return read_megapixels(width, height)[MID]
 
 
 def pages_title(pages: tuple[int, ...]) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final
+
+from intermodal.media.steps import TILE_OVERLAP, TILE_SIDE
 
 Point = tuple[float, float]
 Corners = tuple[Point, Point, Point, Point]
 Tile = tuple[int, int, int, int]
 
-SIDE: Final = 1_600  # pixels of a tile's side
-OVERLAP: Final = 200  # of two neighbours: more than a line of print is high
 _SAME = 0.3  # share of the smaller box that two boxes of one line have in common ...
 _BESIDE = 0.8  # ... or, where they only touch end to end, share of the lower one's height
 
 
-def tiles(width: int, height: int, side: int = SIDE, overlap: int = OVERLAP) -> tuple[Tile, ...]:
+def tiles(width: int, height: int, side: int = TILE_SIDE, overlap: int = TILE_OVERLAP) -> tuple[Tile, ...]:
     """Cover a picture with tiles of about ``side`` pixels, each ``overlap`` into the next: x0, y0, x1, y1.
 
     >>> tiles(1000, 3000)

@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from intermodal.runtimes.tiles import OVERLAP, SIDE, Corners, joined, tiles
+from intermodal.media.steps import READ_WHOLE, TILE_OVERLAP, TILE_SIDE, read_megapixels
+from intermodal.runtimes.tiles import Corners, joined, tiles
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> Corners:
@@ -18,12 +19,12 @@ def test_tiles_cover_the_picture_and_overlap(size: tuple[int, int]) -> None:
     width, height = size
     found = tiles(width, height)
     assert all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in found)
-    assert all(x1 - x0 <= SIDE and y1 - y0 <= SIDE for x0, y0, x1, y1 in found)
+    assert all(x1 - x0 <= TILE_SIDE and y1 - y0 <= TILE_SIDE for x0, y0, x1, y1 in found)
     for axis, length in ((0, width), (1, height)):
         stretches = sorted({(tile[axis], tile[axis + 2]) for tile in found})
         assert stretches[0][0] == 0
         assert stretches[-1][1] == length
-        assert all(end - begin >= OVERLAP for (_, end), (begin, _) in itertools.pairwise(stretches))
+        assert all(end - begin >= TILE_OVERLAP for (_, end), (begin, _) in itertools.pairwise(stretches))
 
 
 def test_a_line_that_two_tiles_saw_is_one() -> None:
@@ -49,3 +50,12 @@ def test_a_line_cut_across_is_put_together_and_its_neighbours_are_left_alone() -
 def test_lines_of_one_tile_are_never_put_together() -> None:
     lines = [box(0, 0, 100, 30), box(0, 20, 100, 50)]
     assert sorted(joined([lines])) == sorted(lines)
+
+
+@pytest.mark.parametrize("size", [(1000, 12000), (2480, 3508), (6000, 500), (2001, 1900), (8000, 5000)])
+def test_the_megapixels_that_are_priced_are_those_that_are_looked_at(size: tuple[int, int]) -> None:
+    seen = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in tiles(*size)) / 1e6
+    low, mid, high = read_megapixels(*size)
+    shrunk = size[0] * size[1] * (READ_WHOLE / max(size)) ** 2 / 1e6
+    assert low == mid
+    assert high == pytest.approx(seen if low == high else seen + shrunk)

@@ -13,14 +13,13 @@ from typing import Any, NamedTuple
 
 from intermodal._process import serve
 from intermodal.errors import InputBroken, NotInstalled
+from intermodal.media.steps import READ_LEAST, READ_WHOLE
 from intermodal.runtimes.embedded import tesseract
 from intermodal.runtimes.embedded._child import library, loading, spins, threads
 from intermodal.runtimes.tiles import Corners, joined, tiles
 
 MAX_RATIO = 4
 MIN_SIDE = 6  # pixels; no letter is smaller
-LEAST_SIDE = 736  # pixels of the shorter side at which lines are looked for: smaller pictures are enlarged
-WHOLE_SIDE = 2_000  # and of the longer: larger ones are first looked at shrunk, where the shorter side allows it
 SMALL_PRINT = 16.0  # pixels of a line's height in the shrunk picture below which it is looked at again in tiles
 CROP_HEIGHT = 64  # pixels: a line is read at 48
 TURNED = 1.5  # height over width from which on a box holds a line that runs up or down
@@ -164,10 +163,10 @@ class _Box(NamedTuple):
 def _found(picture: Any) -> list[_Box]:
     """Boxes of lines. A large picture is looked at shrunk, in tiles where its print is small or it is long and thin."""
     height, width = picture.shape[:2]
-    shrink = WHOLE_SIDE / max(height, width)
+    shrink = READ_WHOLE / max(height, width)
     if shrink >= 1:
         return _detected(picture)
-    if min(height, width) * shrink >= LEAST_SIDE:
+    if min(height, width) * shrink >= READ_LEAST:
         cv2 = library("cv2")
         small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         boxes = _detected(small)
@@ -183,7 +182,7 @@ def _found(picture: Any) -> list[_Box]:
 
 def _detected(picture: Any) -> list[_Box]:
     height, width = picture.shape[:2]
-    enlarge = max(1.0, LEAST_SIDE / min(*_squared(height, width)))
+    enlarge = max(1.0, READ_LEAST / min(*_squared(height, width)))
     cv2 = library("cv2")
     squarer = _squarer(picture)
     shown = squarer if enlarge == 1 else cv2.resize(squarer, None, fx=enlarge, fy=enlarge)
