@@ -24,7 +24,7 @@ sys.path.remove(BENCHMARKS)
 
 pytestmark = pytest.mark.e2e
 WHOLE = ("letter", "table ruled", "print")
-SPOILT = ("cyrillic", "subtitles")
+SPOILT = ("shifted letters", "cyrillic", "subtitles")
 FILES = {each.kind: each for each in samples() if each.half == "fit"}
 
 

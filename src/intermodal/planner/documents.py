@@ -9,12 +9,16 @@ from __future__ import annotations
 from intermodal.catalog.nouns import Endpoint
 from intermodal.media.steps import MAX_PAGES_IN_PLAN
 from intermodal.planner import pieces
-from intermodal.planner.aspects import DETAIL_PENALTY, FIGURE_PAGE, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FIGURE_PAGE, HAS, lost, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.pages import numbers
 from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Piece, Way, make_way
 from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.request import Aspect
+
+Aspects = tuple[Aspect, ...]
+WORDS_IN_FIGURES = 0.2  # share of letters that are in pictures, from which on without them the words are not kept
 
 
 def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pages: Kept) -> list[Way]:
@@ -27,12 +31,14 @@ def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pag
     figures = sum(bool(page.figures) and not page.scanned for some in pages for page in some)
     readers = conversions.get("read", [])
 
-    def way(name: str, hands: frozenset[str], *converters: Endpoint | None) -> Way:
+    def way(
+        name: str, hands: frozenset[str], *converters: Endpoint | None, aspects: tuple[Aspects, Aspects] | None = None
+    ) -> Way:  # fmt: skip
         reader, eye = (*converters, None, None)[:2]
         return make_way(
             case, bundle, name, hands,
             lambda place: _passage(case, bundle.parts[place], name, reader, eye, pages[place]),
-            same=lambda place: numbers(pages[place]),
+            same=lambda place: numbers(pages[place]), aspects=aspects,
         )  # fmt: skip
 
     found: list[Way] = []
@@ -41,7 +47,7 @@ def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pag
     if 0 < scanned + figures <= MAX_PAGES_IN_PLAN:
         found += [way("extract", TEXT, reader) for reader in readers]
     if not scanned:
-        found.append(way("extract", TEXT))
+        found.append(way("extract", TEXT, aspects=_wordless(bundle) if _left_in_figures(pages) else None))
         found[-1].penalty += DETAIL_PENALTY if figures else 0.0
     if every <= MAX_PAGES_IN_PLAN:
         found.append(way("render", IMAGE))
@@ -53,6 +59,19 @@ def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pag
     for each in found:
         each.left_out = wanted - every
     return found
+
+
+def _left_in_figures(pages: list[tuple[PageFacts, ...]]) -> bool:
+    """So many letters are in pictures that text layers without them have not the words of the pages."""
+    every = [page for some in pages for page in some]
+    pictured = sum(page.figure_letters.mid for page in every if page.figures and page.figure_letters.known)
+    return pictured > WORDS_IN_FIGURES * (pictured + sum(page.chars for page in every))
+
+
+def _wordless(bundle: Bundle) -> tuple[Aspects, Aspects]:
+    """What an extraction keeps and loses that leaves words in pictures."""
+    gone = {"words", *(aspect for part in bundle.parts for aspect in lost("extract", part))}
+    return (), tuple(aspect for aspect in HAS["document"] if aspect in gone)
 
 
 def to_be_seen(page: PageFacts) -> bool:
