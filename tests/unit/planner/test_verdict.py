@@ -88,7 +88,7 @@ def test_what_is_lost_and_not_needed_is_named_in_the_first_line() -> None:
     made = planned("embedded", "What does the caller say about the price?", CALL)
     assert made.verdict.value == "enough_with_loss" and made.verdict.parts[0].needs == ("words",)
     assert "a language model is enough" in made.headline
-    assert "speakers and tone of call.wav are lost, which the question does not seem to need" in made.headline
+    assert "speakers, tone and timing of call.wav are lost, which the question does not seem to need" in made.headline
 
 
 @pytest.mark.parametrize("catalog", ["embedded", "acme"])
