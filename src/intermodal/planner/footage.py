@@ -18,6 +18,7 @@ from intermodal.costing.levels import LEVELS, MID, Levels
 from intermodal.media.steps import (
     FRAME_SIDE,
     FRAMES_DENSE,
+    FRAMES_MOST,
     FRAMES_THRIFTY,
     READ_SIDE,
     THRIFTY_SIDE,
@@ -26,7 +27,7 @@ from intermodal.media.steps import (
     most_frames,
 )
 from intermodal.planner import pieces
-from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, SPARSE, is_timed, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, MUST_KEEP, SPARSE, is_timed, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
@@ -165,7 +166,7 @@ def subtitle_notes(part: PartFacts, language: str, *, taken: bool) -> list[str]:
 
 def _sights(case: Case, bundle: Bundle, conversions: Conversions) -> list[Track]:
     part = bundle.parts[0]
-    most = most_frames(part.seconds.mid)
+    most = fullest(part)
     wide, small = Spread("scenes", most, FRAME_SIDE), Spread("scenes", FRAMES_THRIFTY, THRIFTY_SIDE)
     sharp = Spread("scenes", most, READ_SIDE)
     found = [Track("shown", (), wide), Track("shown", (), small)]
@@ -199,7 +200,32 @@ def _watch(case: Case, bundle: Bundle, sound: Track, sight: Track) -> Way:
     )  # fmt: skip
     if sight.spread is not None:
         made.penalty += _missed(bundle.parts[0], sight.spread)
+        made.lost += _leaves_out_scenes(case, bundle, sight.name, sight.spread)
     return made
+
+
+def fullest(part: PartFacts) -> int:
+    """The most frames that are planned of a film by scene: one a cut at least where something is written in it."""
+    usual = most_frames(part.seconds.mid)
+    written = part.text_density.known and part.text_density.mid > SPARSE
+    return min(FRAMES_MOST, max(usual, 1 + len(part.cuts))) if written else usual
+
+
+def _leaves_out_scenes(case: Case, bundle: Bundle, sight: str, spread: Spread) -> bool:
+    """Whether scenes that the question cannot do without are given up for money or time: those that are known; under
+    ``best`` any that more frames might show."""
+    part = bundle.parts[0]
+    seen: set[Aspect] = {*_SEEN[sight], *(("words",) if sight in _READS else ())}
+    if spread.rule != "scenes" or not any(bundle.needs.get(aspect) == MUST_KEEP for aspect in seen):
+        return False
+    scenes = fullest(part) if case.policy.objective == "best" else min(fullest(part), 1 + len(part.cuts))
+    return spread.most < scenes
+
+
+def scene_notes(part: PartFacts, most: int) -> list[str]:
+    """What a plan says where it takes fewer frames of a film than scenes are known."""
+    scenes = 1 + len(part.cuts)
+    return [f"at most {most} of about {scenes} scenes of {part.name} are looked at"] if most < scenes else []
 
 
 def _missed(part: PartFacts, spread: Spread) -> float:

@@ -8,7 +8,7 @@ from intermodal.catalog import doubts
 from intermodal.costing.levels import HIGH, MID
 from intermodal.planner.case import Case
 from intermodal.planner.demand import answer_length
-from intermodal.planner.footage import subtitle_notes
+from intermodal.planner.footage import scene_notes, subtitle_notes
 from intermodal.planner.routes import Route
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate
@@ -50,7 +50,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _not_yet(case, candidate)
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
-    found += _subtitles(case, chosen)
+    found += _films(case, chosen)
     found += _channels(case, candidate)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
@@ -69,11 +69,14 @@ def _channels(case: Case, candidate: Candidate) -> list[str]:
     return [f"speakers of {name} are told apart by its two channels, not within one" for name in names]
 
 
-def _subtitles(case: Case, chosen: Route) -> list[str]:
+def _films(case: Case, chosen: Route) -> list[str]:
     found: list[str] = []
     for bundle, way in zip(case.bundles, chosen.assignment.ways, strict=True):
         for part, passage in zip(bundle.parts, way.passages, strict=True):
             taken = any(piece.op == "subtitles" for piece in passage.pieces)
+            for piece in passage.pieces:
+                if piece.op == "frames" and way.name == "watch" and dict(piece.params).get("frames") == "scenes":
+                    found += scene_notes(part, int(dict(piece.params)["most"]))
             if part.subtitles and way.name == "watch":
                 found += subtitle_notes(part, case.policy.language, taken=taken)
     return found
