@@ -23,8 +23,8 @@ from fidelity.samples import Sample, samples  # noqa: E402
 sys.path.remove(BENCHMARKS)
 
 pytestmark = pytest.mark.e2e
-WHOLE = ("letter", "table ruled", "print")
-SPOILT = ("shifted letters", "cyrillic", "subtitles")
+WHOLE = ("letter", "print")
+SPOILT = ("shifted letters", "cyrillic", "times kept", "two channels", "subtitles")
 FILES = {each.kind: each for each in samples() if each.half == "fit"}
 
 
