@@ -259,4 +259,4 @@ def _check(form: Form) -> None:
 
 def _is_film(data: bytes) -> bool:
     """By its first bytes: what may hold pictures too goes as what it turns out to be."""
-    return data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3"
+    return data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3" or data[8:12] == b"AVI "

@@ -171,16 +171,18 @@ def _write(image: Image.Image, root: Any) -> int:
     scale = min(image.width / wide, image.height / high)
     begin: Matrix = (scale, 0, 0, scale, image.width / 2 - scale * (left + wide / 2),
                      image.height / 2 - scale * (top + high / 2))  # fmt: skip
-    draw, unwritten = ImageDraw.Draw(image), 0
+    draw, unwritten, fonts = ImageDraw.Draw(image), 0, dict[float, Any]()
     for number, label in enumerate(_labels(root, begin, {}, 0)):
         if number >= _MAX_LABELS:
             break
         if not _WRITTEN.fullmatch(label.text):
             unwritten += 1
             continue
-        font = ImageFont.load_default(min(500.0, max(4.0, label.size)))
+        size = round(min(500.0, max(4.0, label.size)), 1)
+        if size not in fonts:
+            fonts[size] = ImageFont.load_default(size)
         anchor = {"middle": "ms", "end": "rs"}.get(label.anchor, "ls")
-        draw.text((label.x, label.y), label.text, fill=_colour(label.fill), font=font, anchor=anchor)
+        draw.text((label.x, label.y), label.text, fill=_colour(label.fill), font=fonts[size], anchor=anchor)
     return unwritten
 
 

@@ -51,7 +51,9 @@ class Package:
         if any(member.flag_bits & 1 for member in members):
             raise InputEncrypted("is locked by a password", todo="save an unlocked copy")
         if len(members) > MAX_MEMBERS:
-            raise InputTooLarge(f"holds {counted(len(members), 'file')}, more than {MAX_MEMBERS:,}")
+            raise InputTooLarge(
+                f"holds {counted(len(members), 'file')}, more than {MAX_MEMBERS:,}", todo="pass those you need"
+            )
         size = sum(member.file_size for member in members)
         if size > MAX_PACKED:
             raise InputTooLarge(

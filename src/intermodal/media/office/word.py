@@ -12,6 +12,7 @@ import warnings
 import xml.dom.expatbuilder  # noqa: F401 - what minidom imports on its first parse
 from io import BytesIO
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import mammoth
 import mammoth.images
@@ -59,7 +60,7 @@ def convert(data: bytes, name: str, probe: Probe) -> Converted:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             made = mammoth.convert_to_html(BytesIO(data), convert_image=placed, **_OPTIONS)
-    except (KeyError, AttributeError, ValueError, TypeError, IndexError, OSError):
+    except (ExpatError, KeyError, AttributeError, ValueError, TypeError, IndexError, OSError):
         raise InputBroken("cannot be read as a Word document", todo="open it and save it again as DOCX") from None
     text, notes = markdown(made.value, gallery, lambda source: _inside(source, kept))
     relations = package.relations(main)
