@@ -78,9 +78,9 @@ def slides(*pictures: bytes, notes: str = "", hidden: bool = False, chart: bool 
     for place, each in enumerate(pictures):
         second.shapes.add_picture(io.BytesIO(each), SlideInches(1), SlideInches(2 + place), SlideInches(1))
     if chart:
-        data = CategoryChartData()
+        data = CategoryChartData()  # type: ignore[no-untyped-call]
         data.categories = ["2024", "2025"]
-        data.add_series("Ships", (410, 377))
+        data.add_series("Ships", (410, 377))  # type: ignore[no-untyped-call]
         box = (SlideInches(1), SlideInches(2), SlideInches(4), SlideInches(3))
         second.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, *box, data)
     if hidden:

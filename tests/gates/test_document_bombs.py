@@ -9,6 +9,7 @@ import random
 import struct
 import zipfile
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -127,7 +128,7 @@ async def test_d7_a_document_bomb_is_refused_or_read_within_bounds(worker: Media
 
 
 ORIGINALS: dict[str, Callable[[], bytes]] = {
-    name: (lambda name=name: written(name))  # type: ignore[misc]
+    name: partial(written, name)
     for name in ("report.odt", "report.rtf", "report.doc", "rules.doc", "sales.ods", "sales.xls", "tides.odp",
                  "tides.ppt")
 } | {
