@@ -22,24 +22,53 @@ NOTHING_SAID = 0.5
 PERHAPS_NOTHING, UNLIKELY = 0.4, -0.8  # together they say no more than a guess
 ORDINARY = 0.1  # root mean square of the loud frames of speech at an ordinary level, of 1.0
 FAINT = 0.01  # below it, a recording is scaled
+_FULL = 32_768.0
 _FRAME = 480  # samples: 30 ms
+_QUIET = 10  # frames that have to be quiet where a recording is cut
+LONGEST = 5 * 60 * RATE  # samples that are heard at a time
+_ROOM = 30 * RATE  # of their end, in which the cut may be
 _LOOK = 30 * RATE  # what one look of Whisper takes in
 
 
-def audible(samples: Any) -> Any:
-    """``samples`` scaled to the level of ordinary speech where they are fainter; as they are where nothing is in them.
+def gain(samples: Any) -> float:
+    """What scales signed 16-bit ``samples`` to -1..1, and to the level of ordinary speech where they are fainter.
 
     The level is that of the loudest twentieth of the frames, by their root mean square, so that a click does not pass
     for it. Silero and Whisper were trained on recordings of ordinary level: speech at -60 dB is none to them.
     """
     numpy = library("numpy")
+    heights = levels(samples)
+    level = float(numpy.percentile(heights, 95)) if len(heights) else 0.0
+    return ORDINARY / level / _FULL if 0.0 < level < FAINT else 1.0 / _FULL
+
+
+def levels(samples: Any) -> Any:
+    """The root mean square of each frame of 30 ms of signed 16-bit ``samples``, of 1.0; a minute is converted at a
+    time."""
+    numpy = library("numpy")
     frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    if not len(frames):
-        return samples
-    level = float(numpy.percentile(numpy.sqrt((frames.astype(numpy.float64) ** 2).mean(axis=1)), 95))
-    if not 0.0 < level < FAINT:
-        return samples
-    return numpy.clip(samples * numpy.float32(ORDINARY / level), -1.0, 1.0)
+    made = numpy.empty(len(frames), numpy.float32)
+    for start in range(0, len(frames), 2_000):
+        some = frames[start : start + 2_000].astype(numpy.float32) / _FULL
+        made[start : start + 2_000] = numpy.sqrt(numpy.einsum("ij,ij->i", some, some) / _FRAME)
+    return made
+
+
+def stretches(samples: Any) -> list[tuple[int, int]]:
+    """(first sample, last sample) of pieces of at most five minutes, cut where it is quietest.
+
+    What is heard at a time takes 20 bytes a sample; so memory is bounded by the piece and not by the recording.
+    """
+    if len(samples) <= LONGEST:
+        return [(0, len(samples))]
+    heights, found, start = levels(samples), [], 0
+    while len(samples) - start > LONGEST:
+        first, last = (start + LONGEST - _ROOM) // _FRAME, (start + LONGEST) // _FRAME
+        quiet = heights[first:last].reshape(-1, _QUIET).max(axis=1)
+        end = (first + int(quiet.argmin()) * _QUIET + _QUIET // 2) * _FRAME
+        found.append((start, end))
+        start = end
+    return [*found, (start, len(samples))]
 
 
 def without_music(samples: Any, model: Any, language: str) -> Any:

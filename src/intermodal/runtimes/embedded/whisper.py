@@ -13,10 +13,12 @@ import logging
 import math
 from typing import Any
 
+from msgspec import Struct, field
+
 from intermodal._process import report, serve
 from intermodal.languages import iso, whispers
 from intermodal.runtimes.embedded._child import library, loading, threads
-from intermodal.runtimes.embedded._speech import NOTHING_SAID, RATE, audible, without_music
+from intermodal.runtimes.embedded._speech import NOTHING_SAID, RATE, gain, stretches, without_music
 
 BEAM = 5
 TEMPERATURES = [0.0, 0.4, 0.8]
@@ -42,16 +44,44 @@ def transcribe(path: str, name: str, pcm: bytes, language: str) -> dict[str, Any
     load(path, name)
     numpy = library("numpy")
     model = _models[path]
-    samples = numpy.frombuffer(pcm[: len(pcm) // 2 * 2], dtype="<i2").astype(numpy.float32) / 32768.0
+    samples = numpy.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
     total = len(samples) / RATE
-    empty: dict[str, Any] = {"language": "", "confidence": 0.0, "seconds": total, "segments": []}
-    speech = without_music(audible(samples), model, language) if len(samples) else None
-    if speech is None:
-        return empty
+    found = _Heard()
+    scale = numpy.float32(gain(samples))
+    for start, end in stretches(samples):
+        piece = numpy.clip(samples[start:end].astype(numpy.float32) * scale, -1.0, 1.0)
+        speech = without_music(piece, model, language or found.language) if len(piece) else None
+        if speech is not None:
+            _hear(model, speech, language, found, offset=start / RATE, total=total)
+    if not found.segments:
+        return {"language": "", "confidence": 0.0, "seconds": total, "segments": []}
+    # A monolingual ear does not recognise its language, it presumes it: nothing was measured.
+    measured = model.model.is_multilingual or language
+    return {
+        "language": iso(found.language),
+        "confidence": found.confidence if measured else 0.0,
+        "seconds": total,
+        "certainty": math.exp(found.likely / found.tokens) if found.tokens else 0.0,
+        "segments": found.segments,
+    }
+
+
+class _Heard(Struct):
+    """What was heard so far; the language is that of the first words."""
+
+    segments: list[list[Any]] = field(default_factory=list)
+    language: str = ""
+    confidence: float = 0.0
+    tokens: int = 0
+    likely: float = 0.0
+
+
+def _hear(model: Any, speech: Any, language: str, found: _Heard, *, offset: float, total: float) -> None:
+    """Add the words of a stretch that begins ``offset`` seconds into the recording."""
     library("ctranslate2").set_random_seed(0)  # the same recording gives the same words
     said, info = model.transcribe(
         speech,
-        language=language or None,
+        language=language or found.language or None,
         beam_size=BEAM,
         temperature=TEMPERATURES,
         vad_filter=True,
@@ -59,26 +89,16 @@ def transcribe(path: str, name: str, pcm: bytes, language: str) -> dict[str, Any
         word_timestamps=True,
         no_speech_threshold=NOTHING_SAID,
     )
-    segments = []
-    tokens, likely = 0, 0.0
     for segment in said:
         text = segment.text.strip()
-        tokens += len(segment.tokens)
-        likely += segment.avg_logprob * len(segment.tokens)
-        report(float(min(1.0, segment.end / total)), text)
+        found.tokens += len(segment.tokens)
+        found.likely += segment.avg_logprob * len(segment.tokens)
+        begins, ends = float(offset + segment.start), float(min(offset + segment.end, total))
+        report(min(1.0, ends / total), text)
         if text:
-            segments.append([float(segment.start), float(min(segment.end, total)), text])
-    if not segments:
-        return empty
-    # A monolingual ear does not recognise its language, it presumes it: nothing was measured.
-    measured = model.model.is_multilingual or language
-    return {
-        "language": iso(info.language),
-        "confidence": float(info.language_probability) if measured else 0.0,
-        "seconds": total,
-        "certainty": math.exp(likely / tokens) if tokens else 0.0,
-        "segments": segments,
-    }
+            found.segments.append([begins, ends, text])
+    if found.segments and not found.language:
+        found.language, found.confidence = info.language, float(info.language_probability)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""What the ear makes of a recording before it looks for voices: its level, and pieces of bounded length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from intermodal.runtimes.embedded import _speech
+
+RATE = _speech.RATE
+
+
+def tone(seconds: float, height: float) -> np.ndarray:
+    return (np.sin(np.arange(int(seconds * RATE)) * 0.3) * height * 32_767).astype("<i2")
+
+
+def test_a_long_recording_is_cut_where_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_speech, "LONGEST", 10 * RATE)
+    monkeypatch.setattr(_speech, "_ROOM", 3 * RATE)
+    loud, pause = tone(8, 0.3), tone(1, 0.0)
+    samples = np.concatenate([loud, pause] * 3)  # pauses at 8, 17 and 26 s
+    pieces = _speech.stretches(samples)
+    assert [piece[0] for piece in pieces[1:]] == [piece[1] for piece in pieces[:-1]], "nothing between, nothing twice"
+    assert (pieces[0][0], pieces[-1][1]) == (0, len(samples))
+    assert all(end - start <= _speech.LONGEST for start, end in pieces)
+    assert [8 < end / RATE < 9 or 17 < end / RATE < 18 for _, end in pieces[:2]] == [True, True]
+
+
+def test_a_short_recording_is_one_piece() -> None:
+    assert _speech.stretches(tone(3, 0.1)) == [(0, 3 * RATE)]
+    assert _speech.stretches(tone(0, 0.1)) == [(0, 0)]
+
+
+def test_faint_sound_is_scaled_and_ordinary_sound_and_silence_are_not() -> None:
+    ordinary = _speech.gain(tone(2, 0.2))
+    assert ordinary == 1 / 32_768 == _speech.gain(tone(2, 0.0)) == _speech.gain(tone(0, 0.0))
+    faint = tone(2, 0.0005)
+    scaled = faint.astype(np.float64) * _speech.gain(faint)
+    assert np.sqrt((scaled**2).mean()) == pytest.approx(_speech.ORDINARY, rel=0.05)
+    clicked = tone(2, 0.0005)
+    clicked[RATE] = 30_000
+    assert _speech.gain(clicked) == pytest.approx(_speech.gain(faint), rel=0.05), "a click is not the level"
