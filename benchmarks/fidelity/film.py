@@ -49,7 +49,7 @@ def _film(
         "avi": ("mpeg4", "libmp3lame", ""),
     }
     picture_codec, sound_codec, text_codec = codecs[form]
-    with av.open(out, "w", format=form) as container:
+    with av.open(out, "w", format=form, options=speech.EXACT) as container:
         video: Any = container.add_stream(picture_codec, rate=FPS)
         video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
         rate = 24_000

@@ -22,6 +22,7 @@ import numpy
 from fidelity.samples import Chance
 
 RATE = 22_050  # of the voice
+EXACT = {"fflags": "+bitexact"}  # of containers: no numbers drawn by chance, no dates
 FOLDER = Path(__file__).parent.parent.parent / "out" / "fidelity" / "speech"
 VOICE = "piper-en-us-joe-medium/en_US-joe-medium.onnx"
 Sound = Any  # numpy array of floats between -1 and 1, at RATE
@@ -166,7 +167,7 @@ def coded(sound: Sound, form: str, codec: str, rate: int = 24_000) -> bytes:
     places = numpy.arange(0, len(sound) - 1, RATE / rate)
     samples = (numpy.clip(numpy.interp(places, numpy.arange(len(sound)), sound), -1, 1) * 32_767).astype("<i2")
     out = io.BytesIO()
-    with av.open(out, "w", format=form) as container:
+    with av.open(out, "w", format=form, options=EXACT) as container:
         stream: Any = container.add_stream(codec, rate=rate)
         stream.layout = "mono"
         for packet in audio_packets(stream, samples, rate):
