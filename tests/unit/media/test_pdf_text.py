@@ -149,6 +149,27 @@ def test_a_model_gets_the_table_and_is_told_of_attached_files(
     assert "| Steel hook, large | 12 | 1.75 | 21.00 |" in host.attempts[0].text
 
 
+def test_a_table_has_the_columns_that_its_lines_have() -> None:
+    words = [
+        Line("Novak", (50, 0, 90, 10)), Line("The insurance company counted", (150, 0, 300, 10)),
+        Line("7.59", (330, 0, 350, 10)), Line("salt sacks.", (150, 12, 200, 22)),
+        Line("Okafor", (50, 30, 90, 40)), Line("Our customer", (150, 30, 210, 40)), Line("4.43", (330, 30, 350, 40)),
+    ]  # fmt: skip
+    seen = Block(
+        kind="table",
+        rows=(("Novak", "The insurance company counted 7.59 salt sacks."), ("Okafor", "Our customer 4.43")),
+        bands=((0, 22), (30, 40)), box=(50, 0, 350, 40),
+    )  # fmt: skip
+    finer = grid.with_columns(seen, words)
+    assert finer.rows == (
+        ("Novak", "The insurance company counted salt sacks.", "7.59"),
+        ("Okafor", "Our customer", "4.43"),
+    )
+    assert grid.with_columns(finer, words) == finer
+    across = [*words, Line("a note that goes across all columns", (50, 24, 350, 29))]
+    assert grid.with_columns(seen, across) == seen
+
+
 def test_a_block_that_only_meets_a_table_keeps_its_words() -> None:
     cells = [Line(word, (50.0 + 200 * (at % 2), 20.0 * (at // 2), 90.0 + 200 * (at % 2), 20.0 * (at // 2) + 10))
              for at, word in enumerate(["Lamp", "3", "Hook", "12", "Paper", "40"])]  # fmt: skip
@@ -181,6 +202,12 @@ def lines(*texts: str, right: float = 500.0) -> list[Line]:
 )  # fmt: skip
 def test_a_line_break_that_was_meant_is_kept(texts: tuple[str, ...], edge: float, parts: int) -> None:
     assert len(markdown.broken(" ".join(texts), lines(*texts), edge)) == parts
+
+
+def test_a_whole_sentence_is_no_heading() -> None:
+    sentence = "The customs officer inspected 806 oak boards at the northern gate."
+    blocks = [Block(kind="heading", text=text, level=1) for text in ("Section 2.", sentence)]
+    assert markdown.page(blocks, []) == f"# Section 2.\n\n{sentence}"
 
 
 def test_an_address_that_is_written_out_is_not_said_again() -> None:

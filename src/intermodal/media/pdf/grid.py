@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from intermodal.media.pdf.boxes import Block, Line, around, middle
 
@@ -51,6 +51,41 @@ def with_tables(blocks: Sequence[Block], lines: Sequence[Line]) -> list[Block]:
     return found
 
 
+def with_columns(block: Block, lines: Sequence[Line]) -> Block:
+    """A table with the columns that its lines have, where the layout saw fewer. ``lines``: of the page.
+
+    A column of prose whose lines are of different lengths hides the gap to the next one in some rows; over all rows,
+    nothing stands in it.
+    """
+    if block.box is None or not block.bands or len(block.bands) != len(block.rows) or len(lines) > _MOST_LINES:
+        return block
+    left, top, right, bottom = block.box
+    inside = [line for line in lines if top <= middle(line.box) <= bottom and left - 1 <= line.box[0] <= right + 1]
+    spans = _spans(inside, _APART)
+    if len(spans) <= max(map(len, block.rows)):
+        return block
+    cells = [[""] * len(spans) for _ in block.bands]
+    for line in sorted(inside, key=lambda line: (round(middle(line.box)), line.box[0])):
+        at = next(place for place, span in enumerate(spans) if span[0] <= line.box[0] <= span[1])
+        row = next((n for n, band in enumerate(block.bands) if band[0] - 1 <= middle(line.box) <= band[1] + 1), None)
+        if row is None:
+            return block
+        cells[row][at] = f"{cells[row][at]} {line.text}".strip()
+    filled = [sum(bool(row[at]) for row in cells) for at in range(len(spans))]
+    return structs.replace(block, rows=tuple(map(tuple, cells))) if min(filled) * 2 >= len(cells) else block
+
+
+def _spans(lines: Sequence[Line], apart: float) -> list[tuple[float, float]]:
+    """Where columns begin and end: what no line crosses is between them, ``apart`` times a line's height at least."""
+    spans: list[tuple[float, float]] = []
+    for left, top, right, bottom in sorted(line.box for line in lines):
+        if spans and left < spans[-1][1] + apart * (bottom - top):
+            spans[-1] = (spans[-1][0], max(spans[-1][1], right))
+        else:
+            spans.append((left, right))
+    return spans
+
+
 def _meets(block: Block, stretch: _Stretch) -> bool:
     return block.box is not None and block.box[1] < stretch.bottom - 1 and block.box[3] > stretch.top + 1
 
@@ -85,12 +120,7 @@ def _stretches(lines: Sequence[Line]) -> list[_Stretch]:
 
 def _cells(stretch: _Stretch) -> tuple[tuple[str, ...], ...]:
     """The rows by columns, () where they are no table."""
-    spans: list[tuple[float, float]] = []
-    for left, _, right, _ in sorted(line.box for row in stretch.rows for line in row):
-        if spans and left < spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(spans[-1][1], right))
-        else:
-            spans.append((left, right))
+    spans = _spans([line for row in stretch.rows for line in row], 0.0)
     if len(spans) < 2:
         return ()
     made: list[tuple[str, ...]] = []

@@ -108,6 +108,7 @@ def _written(found: Any) -> str:
 def _block(block: Any) -> Block:
     box = block.bbox
     rows = [*([block.header] if block.header else ()), *(block.rows or ())]
+    bands = [_band([cell.bbox for cell in row if cell.bbox is not None]) for row in rows]
     return Block(
         kind=block.kind,
         text=block.text or "",
@@ -115,5 +116,11 @@ def _block(block: Any) -> Block:
         marker=(block.marker or "").strip(),
         lines=tuple(block.lines or ()),
         rows=tuple(tuple(cell.text for cell in row) for row in rows),
+        bands=tuple(band for band in bands if band is not None) if all(bands) else (),
         box=None if box is None else (box.x, box.y, box.x + box.width, box.y + box.height),
     )
+
+
+def _band(boxes: list[Any]) -> tuple[float, float] | None:
+    """Where a row of cells begins and ends, from top to bottom."""
+    return (min(box.y for box in boxes), max(box.y + box.height for box in boxes)) if boxes else None

@@ -15,13 +15,14 @@ from itertools import pairwise
 from msgspec import structs
 
 from intermodal.media.pdf.boxes import Block, Box, Line, around, middle
-from intermodal.media.pdf.grid import with_tables
+from intermodal.media.pdf.grid import with_columns, with_tables
 
 _MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")
 _LABEL = re.compile(r"[^\W\d_][\w .'/-]{0,30}:\s")
 _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!|~<>-])")
 _SPACED = 1.7  # leading to height of letters, from which on lines are no lines of one paragraph
 _MANY = 300  # blocks of a page, beyond which boxes are taken as they are
+_SENTENCE = 7  # words with a full stop after them, from which on they are no heading
 _SAME_EDGE = 3.0  # points by which left edges of one column differ
 
 
@@ -69,6 +70,7 @@ def _plain(text: str) -> str:
 
 def _block(block: Block, lines: list[Line], middles: list[float]) -> str:
     if block.kind == "table":
+        block = with_columns(block, lines)
         rows = [row for row in block.rows if any(cell.strip() for cell in row)]
         if max((len(row) for row in rows), default=0) < 2:
             return "\n".join(_plain(cell) for row in rows for cell in row)
@@ -88,7 +90,8 @@ def _block(block: Block, lines: list[Line], middles: list[float]) -> str:
     edge = _right_edge(inside, lines)
     parts = broken(text, inside, edge)
     several = len(parts) > 1 and any(_MARKER.match(part) or _LABEL.match(part) for part in parts)
-    if block.kind == "heading" and not several:
+    sentence = text.endswith(".") and len(text.split()) >= _SENTENCE
+    if block.kind == "heading" and not (several or sentence):
         return f"{'#' * min(6, max(1, block.level))} {' '.join(parts)}"
     return "\n".join(parts)
 
