@@ -26,7 +26,7 @@ from intermodal.planner.documents import document_ways
 from intermodal.planner.footage import animation_way, video_ways
 from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way
 from intermodal.plans.facts import PartFacts
-from intermodal.request import ASPECTS
+from intermodal.request import ASPECTS, Aspect
 
 BOTH_OF = 2  # readers, and eyes, up to which a picture is both read and described
 
@@ -84,11 +84,12 @@ def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
     each = [heard_by_ear(part, (ear,), timed=timed) for part in bundle.parts]
     lost = {aspect for _, gone in each for aspect in gone}
     kept = {aspect for there, _ in each for aspect in there} - lost
-    aspects = tuple(a for a in ASPECTS if a in kept), tuple(a for a in ASPECTS if a in lost)
+    keeps: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in kept)
+    loses: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in lost)
     return make_way(
         case, bundle, "transcribe", TEXT,
         lambda place: Passage(pieces=(pieces.hear(case, bundle.parts[place], ear, rates, timed=timed),), blocks=1),
-        aspects=aspects,
+        aspects=(keeps, loses),
     )  # fmt: skip
 
 
