@@ -21,7 +21,7 @@ from intermodal.config import cache_dir
 MEDIA = Path(__file__).parent / "media"
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
-EVERYTHING = ("What is the invoice number?", "jfk.wav", "screenshot-invoice.png", "report.pdf")
+EVERYTHING = ("What is the invoice number?", "jfk.wav", "report.pdf", "screenshot-invoice.png")
 SCENES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Speech, a picture and a PDF in one question. First only the plan: it contacts no model and spends nothing.",

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageStat, JpegImagePlugin
 
-from intermodal.media.scenes import GRID
+from intermodal.media.scenes import GRID, PART
 
 _LOADED = (JpegImagePlugin, ImageStat)  # before files can no longer be opened
 Image.preinit()  # the plugins Pillow registers when it first saves
@@ -61,6 +61,15 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     levels = ImageChops.difference(one, other).histogram()
     total = sum(count * (place % 256) ** 2 for place, count in enumerate(levels) if count)
     return float((total / max(1, sum(levels))) ** 0.5)
+
+
+_SQUARES = [min(255, level * level // 16) for level in range(256)] * 3
+
+
+def difference_of_part(one: Image.Image, other: Image.Image) -> float:
+    """Root mean square over the points of that part which differs most, in its strongest colour, 0..64."""
+    squares = ImageChops.difference(one, other).point(_SQUARES).reduce(PART)
+    return float((16 * max(most for _, most in squares.getextrema())) ** 0.5)
 
 
 def is_blank(image: Image.Image) -> bool:

@@ -303,7 +303,7 @@ def _letter_of_code(rows: Sequence[_Row]) -> float:
     if statistics.median(abs(width - letter) for width in widths) > _EVEN * letter:
         return 0.0
     indents = {round((each.left - min(other.left for other in lines)) / letter) for each in lines}
-    return letter if len(indents) > 1 else 0.0
+    return letter if max(indents) > 1 else 0.0  # a line that begins one letter further right is just set so
 
 
 def _spaced(row: _Row, margin: float, letter: float) -> str:

@@ -37,6 +37,29 @@ def test_a_line_that_appears_on_a_still_slide_is_a_scene_and_the_same_change_in_
     assert len(chosen(lively)) == 1
 
 
+def scenes_by_parts(parts: list[float]) -> int:
+    """How many scenes there are of samples whose whole differs by 2 wherever a part differs."""
+    times = [number * 0.2 for number in range(len(parts))]
+
+    def part(one: int, other: int) -> float:
+        return abs(parts[one] - parts[other])
+
+    def whole(one: int, other: int) -> float:
+        return 2.0 if part(one, other) else 0.0
+
+    return len(scenes.choose(times, len(times) * 0.2, whole, lambda place: False, 12, part=part))
+
+
+def test_a_number_that_is_another_on_a_still_slide_is_a_scene() -> None:
+    assert scenes_by_parts([0.0] * 20 + [20.0] * 20 + [45.0] * 20) == 3
+
+
+def test_a_face_that_talks_in_a_corner_and_a_cursor_that_blinks_are_no_scenes() -> None:
+    chance = random.Random(7)
+    assert scenes_by_parts([chance.uniform(0, 60) for _ in range(60)]) <= 2
+    assert scenes_by_parts([0.0, 4.0] * 30) == 1
+
+
 def test_a_fade_shows_both_its_ends_and_nothing_between() -> None:
     fade = [10.0] * 20 + [10 + 10 * step for step in range(1, 8)] + [90.0] * 20
     assert [value for value, _ in chosen(fade)] == [10, 90]

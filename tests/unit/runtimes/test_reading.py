@@ -93,6 +93,17 @@ def test_any_order_of_the_lines_gives_the_same_text(name: str) -> None:
         assert as_text(in_order(tuple(lines))) == text
 
 
+def test_lines_that_are_set_one_letter_further_right_are_not_indented() -> None:
+    texts = (
+        "Invoice INV-20417 - Acme Rail Ltd",
+        "Date: 14 March 2026",
+        "Container MSKU 482913-7",
+        "Total due EUR 1,380.50",
+    )
+    lines = tuple(printed(text, 50 + 10 * (row > 0), 32 * row) for row, text in enumerate(texts))
+    assert as_text(lines) == "\n".join(texts)
+
+
 def test_a_table_is_read_by_rows_whatever_order_it_was_found_in() -> None:
     for shuffled in itertools.permutations(TABLE):
         assert [found.text for found in in_order(shuffled)] == ["Item", "Price", "Tea", "3.50", "Total"]
