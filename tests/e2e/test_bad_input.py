@@ -17,7 +17,7 @@ def _make(case: str, folder: Path, media: Path) -> tuple[list[str], int, list[st
     """Arguments, exit code, and words the sentence must hold."""
     import io
     import wave
-    
+
     path = folder / f"{case}.bin"
     match case:
         case "missing":

@@ -294,9 +294,9 @@ class MediaRates(Struct, frozen=True, gc=False):
     demux_second: Levels
 
 
-# On one core. Laying out a page of text 1.5 to 5 ms, and 35 ms more for a worker's first (0.3 to 1.7 ms for pdfium's text
-# as it comes); 4.4 ms (96 dpi) to 24 ms (150 dpi) a page of pixels; FFmpeg 0.4 s
-# for 132 frames of 720p, 0.04 s for 5.3 s of sound, measured on 2 cores.
+# On one core. Laying out a page of text 1.5 to 5 ms, and 35 ms more for a worker's first (0.3 to 1.7 ms for pdfium's
+# text as it comes); 4.4 ms (96 dpi) to 24 ms (150 dpi) a page of pixels; FFmpeg 0.4 s for 132 frames of 720p, 0.04 s
+# for 5.3 s of sound, measured on 2 cores.
 MEDIA = MediaRates(
     worker=(0.0, 0.001, 0.05),  # probing has started it, and loaded its libraries, before anything is planned
     extract_page=(0.0005, 0.006, 0.04),

@@ -476,6 +476,8 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes, *, last: bool = False) -> None:
         if self._transport is None or self._transport.is_closing():
             return
+        if self._room is not None:
+            self._unread += len(data)  # it cannot have read what only comes now
         if last:
             self._serving.outbox.write(self._transport, data)
         else:

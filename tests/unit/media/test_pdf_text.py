@@ -54,6 +54,17 @@ def test_columns_are_read_one_after_the_other_under_their_headline(count: int) -
     assert in_order(text, "# Flood closes the harbour bridge", *marks)
 
 
+@pytest.mark.parametrize(
+    "entries", [("Invoice INV-20417", "Total due EUR 1,380.50"), ("Mill Lane 8", "4021 Dorton", "Kent")]
+)
+def test_short_lines_are_entries_and_stay_lines(entries: tuple[str, ...]) -> None:
+    def draw(canvas: papers.Canvas) -> None:
+        for place, entry in enumerate(entries):
+            canvas.drawString(72, 770 - 16 * place, entry)
+
+    assert words_of(papers.drawn(draw)).split("\n") == list(entries)
+
+
 def test_a_table_of_short_cells_without_head_or_rules_is_no_columns() -> None:
     rows = [[f"EAY-{20_364 + 77 * at}", papers.NOUNS[at % 13], f"{at + 2},899.88"] for at in range(30)]
     text = words_of(papers.built([papers.Table(rows, colWidths=[120, 120, 120])]))

@@ -23,6 +23,7 @@ _ESCAPED = re.compile(r"\\([\\`*_{}\[\]()#+.!|~<>-])")
 _SPACED = 1.7  # leading to height of letters, from which on lines are no lines of one paragraph
 _MANY = 300  # blocks of a page, beyond which boxes are taken as they are
 _SENTENCE = 7  # words with a full stop after them, from which on they are no heading
+_SHORT = 36  # letters, below which a column's lines are entries (an address, an invoice) and no prose
 _SAME_EDGE = 3.0  # points by which left edges of one column differ
 
 
@@ -87,8 +88,7 @@ def _block(block: Block, lines: list[Line], middles: list[float]) -> str:
     if block.kind not in ("heading", "paragraph"):
         return ""
     inside = _inside(block.box, lines, middles)
-    edge = _right_edge(inside, lines)
-    parts = broken(text, inside, edge)
+    parts = broken(text, inside, _right_edge(inside, lines))
     several = len(parts) > 1 and any(_MARKER.match(part) or _LABEL.match(part) for part in parts)
     sentence = text.endswith(".") and len(text.split()) >= _SENTENCE
     if block.kind == "heading" and not (several or sentence):
@@ -132,12 +132,15 @@ def _inside(box: Box | None, lines: list[Line], middles: list[float]) -> list[Li
 
 
 def _right_edge(inside: list[Line], lines: list[Line]) -> float:
-    """Where the column ends: the farthest right that a line goes which starts where these do."""
+    """Where the column ends: the farthest right that a line goes which starts where these do; no end where all of
+    them are short, so that two lines of an address are not taken for one that was broken."""
     if not inside:
         return 0.0
     start = min(line.box[0] for line in inside)
-    widest = max(line.box[2] for line in inside)
-    return max((line.box[2] for line in lines if abs(line.box[0] - start) <= _SAME_EDGE), default=widest)
+    column = [line for line in lines if abs(line.box[0] - start) <= _SAME_EDGE] or inside
+    if max(len(line.text) for line in (*column, *inside)) < _SHORT:
+        return math.inf
+    return max(line.box[2] for line in column)
 
 
 def broken(text: str, lines: Sequence[Line], edge: float) -> list[str]:
