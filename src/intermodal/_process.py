@@ -426,11 +426,14 @@ def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge) -> list[A
     return ["ok", value, time.perf_counter() - started, gauge.peak()]
 
 
-def serve(handlers: Mapping[str, Handler], *, before: Callable[[], None] | None = None) -> None:
+def serve(
+    handlers: Mapping[str, Handler], *, before: Callable[[], None] | None = None, gauge: Gauge | None = None
+) -> None:
     """The child's main loop: answer calls until standard input closes.
 
     Standard input is read on its own thread, so that a closed pipe ends even a busy child.
-    ``before`` runs once, when everything the loop itself needs is open.
+    ``before`` runs once, when everything the loop itself needs is open. ``gauge``: one that is open already, where
+    files can no longer be opened.
     """
     global _reply_fd
     import queue
@@ -441,7 +444,7 @@ def serve(handlers: Mapping[str, Handler], *, before: Callable[[], None] | None 
     _reply_fd = os.dup(1)
     os.dup2(2, 1)
     limits = msgspec.json.decode(os.environ.pop("INTERMODAL_WORKER_LIMITS", "{}"), type=Limits)
-    gauge = Gauge()
+    gauge = gauge or Gauge()
     _apply(limits)
     calls: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
 

@@ -22,11 +22,12 @@ TRIED = ("opening", "memory", "reading", "writing", "network", "programs", "proc
 _gauge: Gauge | None = None
 
 
-def begin() -> None:
-    """Open what the fences themselves read; then those stand that nobody can lift."""
+def begin() -> Gauge:
+    """Open what the fences themselves read, and return it; then those stand that nobody can lift."""
     global _gauge
     _gauge = Gauge()
     sandbox.confine()
+    return _gauge
 
 
 @contextmanager

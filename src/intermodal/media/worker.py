@@ -170,7 +170,7 @@ def ready() -> bool:
 
 
 def main() -> None:
-    fence.begin()
+    gauge = fence.begin()
     _process.serve(
         {
             "probe": probe,
@@ -185,6 +185,7 @@ def main() -> None:
             "fences": fences,
         },
         before=fence.seal,
+        gauge=gauge,
     )
 
 

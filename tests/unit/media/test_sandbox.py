@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from intermodal.cli.doctor import about_sandbox
 from intermodal.media import fence, sandbox
@@ -108,3 +110,19 @@ def test_doctor_says_what_stands_and_what_does_not() -> None:
     assert macos.state == "ok" and "in memory that this system does not bound" in macos.what
     assert "taken over by a file it could: read files" in macos.what and "cannot" not in macos.what
     assert about_sandbox(dict.fromkeys(fence.TRIED, False)).state == "broken"
+
+
+@linux
+@pytest.mark.anyio
+async def test_the_memory_of_a_job_is_its_own_and_not_that_of_the_one_before() -> None:
+    """The worker reads what it takes from a file of the system that it could not open any more."""
+    large = Image.new("RGB", (5_000, 5_000), "white")
+    out = io.BytesIO()
+    large.save(out, "PNG")
+    small = io.BytesIO()
+    Image.new("RGB", (8, 8), "white").save(small, "PNG")
+    async with MediaWorker() as worker:
+        await worker.picture(out.getvalue())
+        most = worker.last.peak_memory
+        await worker.picture(small.getvalue())
+        assert worker.last.peak_memory < most - (50 << 20)

@@ -27,7 +27,7 @@ _FEWEST_CHARS = 40
 _ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd\ue000-\uf8ff]")
 _SIGNS = re.compile(r"[^\w\s.,;:!?()'\"/%&+*=€$£§°\u2010-\u2026·•|_-]")
 _MOST_SIGNS = 0.25  # share of a page's characters; source code has up to 0.15
-_MIXED = re.compile(r"(?=\w*[^\W\d_]\d)(?=\w*\d[^\W\d_])\w+|\w*[a-z]\d+[a-z]\w*")
+_INTO_FIGURE, _INTO_LETTER = re.compile(r"[^\W\d_]\d"), re.compile(r"\d[^\W\d_]")
 _MOST_MIXED = 0.05  # share of words with figures among their letters, of a reading that went well
 _FIT = (0.5, 1.7)  # letters of the layer to those counted on the picture, within which they are the same
 
@@ -108,7 +108,7 @@ def fits(words: str, seen: float) -> bool:
     """Whether an invisible layer may be what a picture shows: as many letters as were counted there, and words."""
     written = len("".join(words.split()))
     parts = words.split()
-    mixed = sum(bool(_MIXED.search(part)) for part in parts)
+    mixed = sum(bool(_INTO_FIGURE.search(part) and _INTO_LETTER.search(part)) for part in parts)
     return has_words(words) and mixed <= _MOST_MIXED * len(parts) and _FIT[0] <= written / max(1.0, seen) <= _FIT[1]
 
 
