@@ -36,6 +36,7 @@ sys.path[:] = [each for each in sys.path if each != str(HERE)]  # its modules ar
 import msgspec  # noqa: E402
 import report  # noqa: E402
 
+from fidelity import speech  # noqa: E402
 from fidelity.checks import Arrived, share  # noqa: E402
 from fidelity.claims import claims_table, false_claims  # noqa: E402
 from fidelity.ours import Row, asked, served  # noqa: E402
@@ -57,6 +58,8 @@ def main() -> None:
     options = _options()
     picked = [each for each in samples() if options.only in (None, each.group) and options.half in (None, each.half)]
     picked = [each for each in picked if options.kind in each.kind]
+    if any(each.group in ("audio", "video") for each in picked):
+        speech.speak_all()
     datas = _made(picked)
     ours = run_ours(picked, datas)
     peers = run_peers(picked, datas, allowed=options.peers)

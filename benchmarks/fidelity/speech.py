@@ -26,7 +26,7 @@ EXACT = {"fflags": "+bitexact"}  # of containers: no numbers drawn by chance, no
 FOLDER = Path(__file__).parent.parent.parent / "out" / "fidelity" / "speech"
 VOICE = "piper-en-us-joe-medium/en_US-joe-medium.onnx"
 Sound = Any  # numpy array of floats between -1 and 1, at RATE
-_wanted: dict[str, None] = {}
+_wanted: dict[str, list[str]] = {}  # a text, and those that are spoken together with it
 
 _WHO = (
     "The station master", "A night driver", "The warehouse manager", "Our largest customer", "The crane operator",
@@ -53,17 +53,23 @@ def sentences(chance: Chance, count: int) -> list[str]:
 
 
 def wanted(texts: Iterable[str]) -> list[str]:
-    """The texts, which will be spoken together with all others that are wanted."""
+    """The texts, which will be spoken together: the voice takes seconds to load."""
     found = list(texts)
-    _wanted.update(dict.fromkeys(found))
+    _wanted.update(dict.fromkeys(found, found))
     return found
+
+
+def speak_all() -> None:
+    """Have everything that is wanted spoken at once."""
+    if missing := [each for each in _wanted if not _path(each).exists()]:
+        _speak(missing)
 
 
 def spoken(text: str) -> Sound:
     """The text as the voice says it."""
     path = _path(text)
     if not path.exists():
-        _speak([each for each in (*_wanted, text) if not _path(each).exists()])
+        _speak([each for each in (*_wanted.get(text, ()), text) if not _path(each).exists()])
     with wave.open(str(path)) as file:
         return numpy.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float) / 32_768
 
