@@ -69,7 +69,8 @@ _SQUARES = [min(255, level * level // 16) for level in range(256)] * 3
 def difference_of_part(one: Image.Image, other: Image.Image) -> float:
     """Root mean square over the points of that part which differs most, in its strongest colour, 0..64."""
     squares = ImageChops.difference(one, other).point(_SQUARES).reduce(PART)
-    return float((16 * max(most for _, most in squares.getextrema())) ** 0.5)
+    extremes: Any = squares.getextrema()  # a pair for each of three bands
+    return float((16 * max(most for _, most in extremes)) ** 0.5)
 
 
 def is_blank(image: Image.Image) -> bool:
