@@ -29,7 +29,7 @@ def test_no_value_that_the_document_does_not_hold_goes_unmarked(tmp_path: Path) 
             path = tmp_path / paper.name
             path.write_bytes(paper.data)
             result = client.run(
-                asking.make_request(QUESTIONS[paper.kind], str(path), schema=paper.schema, max_tokens=120)
+                asking.make_request(QUESTIONS[paper.kind], str(path), schema=paper.schema, max_tokens=300)
             )
             text = "\n".join(paper.lines)
             status = {each.field.removeprefix("/"): each for each in result.evidence}
