@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -62,6 +62,17 @@ class Reply(Value):
 
 
 # ---- the parent's side -------------------------------------------------------------------------
+
+
+async def started(command: Sequence[str], **options: Any) -> Any:
+    """A process, as ``anyio.open_process`` starts it, to the end of its start though the caller is cancelled.
+
+    A start that is given up half way leaves pipes open, and a process that nobody knows.
+    """
+    import anyio
+
+    with anyio.CancelScope(shield=True):
+        return await anyio.open_process(command, **options)
 
 
 class Worker:
@@ -167,7 +178,7 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         kept = os.environ if self._inherit is None else {k: os.environ[k] for k in self._inherit if k in os.environ}
         env = {**kept, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode()}
-        self._process = await anyio.open_process(
+        self._process = await started(
             # -P: the folder the user happens to be in must not be able to replace a module of the child.
             [sys.executable, "-P", "-m", self.module],
             stdin=-1,

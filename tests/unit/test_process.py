@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
+import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -121,6 +123,24 @@ async def test_cancelling_a_call_ends_the_child_within_a_second(worker: Worker) 
         await worker.call("sleep", {"seconds": 30})
     assert await _gone(pid)
     assert time.monotonic() - started < 1.2
+
+
+def test_a_call_that_is_given_up_while_its_child_starts_leaves_none_of_it_behind() -> None:
+    """A loop that ends right after has nobody left who would tidy up."""
+
+    async def given_up(after: float) -> None:
+        async with Worker("intermodal.media.worker") as worker:
+            with anyio.move_on_after(after):
+                await worker.call("ready", {})
+
+    left: list[object] = []
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        patch.setattr(sys, "unraisablehook", left.append)
+        for step in range(30):
+            anyio.run(given_up, step * 0.0005)
+            gc.collect()
+    assert not left
 
 
 async def test_closing_leaves_no_process_behind(worker: Worker) -> None:

