@@ -27,13 +27,18 @@ _SLACK = 4_096  # bytes a WAVE header may promise too many
 
 
 def probe(data: bytes, media_type: str) -> Probed:
-    """Length, rate and channels, from the header and a walk over the packets, which are not decoded."""
+    """Length, rate and channels, from the header and a walk over the packets; two channels are listened to."""
+    return _probed(data, media_type, compared=True)
+
+
+def _probed(data: bytes, media_type: str, *, compared: bool) -> Probed:
+    """``compared``: whether each of two channels has a voice is told too, for which minutes of them are decoded."""
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
     cut.check(data, media_type)
     with fence.room(2 * len(data) + (160 << 20)), _opened(data, media_type) as (box, stream):
         rate, count = _check_stream(stream)
         seconds = _length(box, stream, media_type, data)
-        apart = count == 2 and 0 < seconds.for_limit() <= MAX_SECONDS and _differ(box, stream)
+        apart = compared and count == 2 and 0 < seconds.for_limit() <= MAX_SECONDS and _differ(box, stream)
     if seconds.for_limit() > MAX_SECONDS:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
@@ -55,7 +60,7 @@ def pcm(data: bytes, media_type: str, report: Report, channel: int | None = None
 
     Seconds and decoded bytes are counted while decoding.
     """
-    expected = probe(data, media_type).seconds
+    expected = _probed(data, media_type, compared=False).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
     made = bytearray()
     room = 3 * len(data) + 3 * int(limit * PCM_BYTES_PER_SECOND) + (192 << 20)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.unit.runtimes.bench import pcm
 
+from intermodal.media import audio, channels
 from intermodal.media.decode import MediaWorker
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,19 @@ async def test_people_who_take_turns_and_people_who_talk_at_once_are_on_channels
     assert (await worker.probe(stereo(one, other))).separate_channels, "at once"
     leaked = array("h", (int(a + 0.1 * b) for a, b in zip(one + silence(10), silence(10) + other, strict=True)))
     assert (await worker.probe(stereo(leaked, silence(10) + other))).separate_channels, "with a little of each other"
+
+
+def test_channels_are_compared_when_a_recording_is_probed_and_not_again_for_its_sound(
+    voices: tuple[array[int], array[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[object] = []
+    monkeypatch.setattr(channels, "differ", lambda box, stream: bool(compared.append(stream)))
+    data = stereo(*voices)
+    audio.probe(data, "audio/wav")
+    assert len(compared) == 1
+    for channel in (None, 0, 1):
+        audio.pcm(data, "audio/wav", lambda done, said: None, channel)
+    assert len(compared) == 1
 
 
 async def test_one_scene_on_two_channels_is_heard_as_one(
