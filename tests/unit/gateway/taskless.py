@@ -15,7 +15,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.serving import Gateway
 
-TRIES = 5  # something may be learned in between, after which shapes are planned again
+PATIENCE = 60.0  # seconds; whatever is learned in between has shapes planned again
 
 _in_a_task = Connection._in_a_task
 _gone: WeakKeyDictionary[Gateway, list[str]] = WeakKeyDictionary()
@@ -48,12 +48,9 @@ def _prepared(self: Connection, asked: Asked, reply: Reply) -> None:
     async def prepared() -> None:
         passage = None
         try:
-            for _ in range(TRIES):
-                if not await _known(gateway, asked):
-                    break
+            until = monotonic() + PATIENCE
+            while passage is None and monotonic() < until and await _known(gateway, asked):
                 passage = gateway.pass_on(asked, reply, self._passed)
-                if passage is not None:
-                    break
         except asyncio.CancelledError:
             self._answered(asked, reply)
             raise
