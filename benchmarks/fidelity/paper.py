@@ -386,21 +386,28 @@ def _garbled(chance: Chance) -> Made:
     )
 
 
+def _in_font_of_its_own(name: str, lines: list[str]) -> Callable[[Any], None]:
+    """Draws lines in a font whose codes are no letters, so that its map alone tells which they are."""
+
+    def draw(canvas: Any) -> None:
+        from reportlab.pdfbase import pdfmetrics
+        from reportlab.pdfbase.ttfonts import TTFont
+
+        pdfmetrics.registerFont(TTFont(name, drawn.font_file("plain"), asciiReadable=False))
+        canvas.setFont(name, 11)
+        _lines(canvas, lines)
+
+    return draw
+
+
 @recipe("pdf", "unmapped font", "pdf")
 def _unmapped(chance: Chance) -> Made:
     """Letters whose codes mean nothing, as the font's map to Unicode was left out."""
     lines = chance.sentences(14)
 
     def make() -> bytes:
-        from reportlab.pdfbase import pdfmetrics
-        from reportlab.pdfbase.ttfonts import TTFont
-
-        def draw(canvas: Any) -> None:
-            pdfmetrics.registerFont(TTFont("Unmapped", drawn.font_file("plain"), asciiReadable=False))
-            canvas.setFont("Unmapped", 11)
-            _lines(canvas, lines)
-
-        return re.sub(rb"/ToUnicode \d+ 0 R", lambda found: b" " * len(found[0]), _canvas(draw))
+        page = _canvas(_in_font_of_its_own("Unmapped", lines))
+        return re.sub(rb"/ToUnicode \d+ 0 R", lambda found: b" " * len(found[0]), page)
 
     return Made(make, [*has(lines[0], lines[7], lines[13]), share_of(_words(lines), 0.9)], _words(lines))
 
@@ -411,15 +418,7 @@ def _shifted(chance: Chance) -> Made:
     lines = chance.sentences(14)
 
     def make() -> bytes:
-        from reportlab.pdfbase import pdfmetrics
-        from reportlab.pdfbase.ttfonts import TTFont
-
-        def draw(canvas: Any) -> None:
-            pdfmetrics.registerFont(TTFont("Shifted", drawn.font_file("plain"), asciiReadable=False))
-            canvas.setFont("Shifted", 11)
-            _lines(canvas, lines)
-
-        return _shift_map(_canvas(draw, pageCompression=0))
+        return _shift_map(_canvas(_in_font_of_its_own("Shifted", lines), pageCompression=0))
 
     return Made(make, [*has(lines[0], lines[7], lines[13]), share_of(_words(lines), 0.9)], _words(lines))
 

@@ -29,26 +29,20 @@ def _parts(lines: list[str]) -> list[str]:
     return [" ".join(line.split()[:3]) for line in lines]
 
 
+def _coded(chance: Chance, count: int, form: str, codec: str) -> Made:
+    said = speech.sentences(chance, count)
+    words = " ".join(said)
+    return Made(lambda: speech.coded(speech.said(said)[0], form, codec), [heard(words, 0.15)], words, ASKED)
+
+
 @recipe("audio", "speech as MP3", "mp3")
 def _mp3(chance: Chance) -> Made:
-    lines = speech.sentences(chance, 4)
-    return Made(
-        lambda: speech.coded(speech.said(lines)[0], "mp3", "libmp3lame"),
-        [heard(" ".join(lines), 0.15)],
-        " ".join(lines),
-        ASKED,
-    )
+    return _coded(chance, 4, "mp3", "libmp3lame")
 
 
 @recipe("audio", "voice message", "ogg")
 def _opus(chance: Chance) -> Made:
-    lines = speech.sentences(chance, 3)
-    return Made(
-        lambda: speech.coded(speech.said(lines)[0], "ogg", "libopus"),
-        [heard(" ".join(lines), 0.15)],
-        " ".join(lines),
-        ASKED,
-    )
+    return _coded(chance, 3, "ogg", "libopus")
 
 
 def _two(chance: Chance, *, overlap: bool) -> Made:

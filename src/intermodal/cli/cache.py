@@ -183,6 +183,7 @@ def _sum(entries: list[Entry]) -> int:
 
 def _counted(entries: list[Entry]) -> str:
     from intermodal.cli.table import size
+    from intermodal.plans.numbers import counted
 
-    many = f"{len(entries):,} value{'' if len(entries) == 1 else 's'}"
+    many = counted(len(entries), "value")
     return f"{many}, {size(_sum(entries))}" if entries else many

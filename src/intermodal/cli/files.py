@@ -16,7 +16,6 @@ from intermodal.content import Audio, Document, File, Image, Part, PathSource, V
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
 from intermodal.request import Request
-from intermodal.runtimes.reading import as_text
 from intermodal.wire.subtitles import subtitles
 
 MAX_JSON = 1 << 30  # bytes; a saved plan carries the bytes that came through standard input
@@ -135,6 +134,8 @@ def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[st
 
 def _contents(item: Derived) -> list[tuple[str, bytes]]:
     """Suffix and bytes of each file a derived item becomes."""
+    from intermodal.runtimes.reading import as_text
+
     text = item.text or (item.transcript.text if item.transcript is not None else as_text(item.lines))
     files = [("txt", text.encode("utf-8", "replace") + b"\n")]
     if item.transcript is not None:

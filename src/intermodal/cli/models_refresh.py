@@ -60,7 +60,7 @@ def aged(days: int) -> str:
     >>> aged(1), aged(103)
     ('1 day old', '103 days old')
     """
-    from intermodal.media.office.converted import counted
+    from intermodal.plans.numbers import counted
 
     return f"{counted(days, 'day')} old"
 

@@ -37,7 +37,7 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
     of long ago are kept as sums by day: `intermodal serve` sees to that, and --prune does it now.
     """
     from intermodal.client import AsyncClient
-    from intermodal.media.office.converted import counted
+    from intermodal.plans.numbers import counted
 
     client = AsyncClient()
     store, gone = client.store, None
@@ -96,7 +96,7 @@ def _prune(client: AsyncClient) -> Pruned:
 
 def _show(summary: Summary) -> None:
     from intermodal.cli.table import count, echo_table, money
-    from intermodal.media.office.converted import counted
+    from intermodal.plans.numbers import counted
 
     echo_table(
         ("endpoint", "attempts", "failed", "tokens in", "tokens out", "cost", "seconds"),

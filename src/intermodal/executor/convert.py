@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import ReadLine, Transcript, Value
@@ -11,6 +10,7 @@ from intermodal.events import Derived
 from intermodal.executor.assemble import NOTHING_HEARD, NOTHING_READ, NOTHING_SEEN, empty, label
 from intermodal.executor.job import Made
 from intermodal.executor.pieces import How, Pixels, Product, Words
+from intermodal.media.steps import WORD_OF_PAGE
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.runtimes.reading import as_text
@@ -75,11 +75,8 @@ def _told(text: str, lines: tuple[ReadLine, ...]) -> str:
 def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
     """Whether a picture on a page says something that the page's text does not: a tenth of its words at least."""
     known = next((set(page.words) for page in facts.pages if page.number == number), set())
-    read = [word for line in lines for word in _WORD.findall(line.text.lower())]
+    read = [word for line in lines for word in WORD_OF_PAGE.findall(line.text.lower())]
     return any(line.unread for line in lines) or sum(word not in known for word in read) > 0.1 * len(read)
-
-
-_WORD = re.compile(r"[^\W_]{2,40}")  # as pages keep theirs
 
 
 def from_texts(step: Call, facts: PartFacts, places: tuple[Place, ...], texts: tuple[str, ...]) -> Product:

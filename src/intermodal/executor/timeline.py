@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from intermodal.executor.pieces import How, Piece, Pixels, Words
+from intermodal.media.steps import LINE_OF_SPEECH
 
-_SPOKEN = 20.0  # seconds of speech in one line, where nothing else happens
 _SPEECH: tuple[How, ...] = ("said", "subtitle")
 _ORDER: tuple[How, ...] = (*_SPEECH, "on screen", "seen")  # of what has the same time; then pictures
 NOTHING: dict[How, str] = {
@@ -102,7 +102,7 @@ def _settled(moving: Sequence[Words | Pixels]) -> list[Words | Pixels]:
 def _goes_on(before: Words | Pixels | None, piece: Words) -> bool:
     if not isinstance(before, Words) or piece.apart or piece.how not in _SPEECH:
         return False
-    return (before.how, before.speaker) == (piece.how, piece.speaker) and piece.at - before.at < _SPOKEN
+    return (before.how, before.speaker) == (piece.how, piece.speaker) and piece.at - before.at < LINE_OF_SPEECH
 
 
 def _joined(piece: Words) -> str:

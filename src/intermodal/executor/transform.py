@@ -9,7 +9,7 @@ from intermodal.executor.assemble import label
 from intermodal.executor.pieces import Pixels, Product, Sound, Words
 from intermodal.executor.timeline import NOTHING
 from intermodal.executor.world import Media, OpenedLike, Progress
-from intermodal.plans.facts import PartFacts
+from intermodal.plans.facts import Box, PartFacts
 from intermodal.plans.step import Transform, TransformOp
 from intermodal.wire.call import Detail
 
@@ -45,15 +45,14 @@ async def _render(step: Transform, opened: OpenedLike, media: Media, progress: P
     pages = pages_of(step.params, facts)
     params = dict(step.params)
     dpi = int(float(params.get("dpi", DEFAULT_DPI)))
-    data, name = opened.data(step.part), facts.name
     cut_out = "figures" in params
+    crops: tuple[Box, ...] = ()
     if cut_out:
         boxes = [(page.number, box) for page in facts.pages if page.number in pages for box in page.figures]
-        pages = tuple(page for page, _ in boxes)
-        crops = tuple(box for _, box in boxes)
-        pictures = await media.page_pictures(data, pages, dpi, name=name, progress=progress, crops=crops)
-    else:
-        pictures = await media.page_pictures(data, pages, dpi, name=name, progress=progress)
+        pages, crops = tuple(page for page, _ in boxes), tuple(box for _, box in boxes)
+    pictures = await media.page_pictures(
+        opened.data(step.part), pages, dpi, name=facts.name, progress=progress, crops=crops
+    )
     pieces = tuple(
         Pixels(
             data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height, page=page,

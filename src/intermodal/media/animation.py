@@ -88,14 +88,8 @@ def _chosen(
             report(0.7 * min(1.0, told), "looking for scenes")
     end = at
 
-    def differ(one: int, other: int) -> float:
-        return still.difference(looks[one], looks[other])
-
-    def part(one: int, other: int) -> float:
-        return still.difference_of_part(looks[one], looks[other])
-
     if rate is None:
-        found = scenes.choose(begins, end, differ, lambda place: still.is_blank(looks[place]), most, part=part)
+        found = still.scenes_of(looks, begins, end, most)
         return {one.index: Wanted(moment=one.at, at=round(one.at, 3), until=round(one.until, 3)) for one in found}
     count = max(1, min(most, round(min(rate * end, most))))
     taken: dict[int, Wanted] = {}

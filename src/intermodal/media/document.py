@@ -31,6 +31,7 @@ from intermodal.media.steps import (
     MAX_PIXELS,
     MAX_WORDS_OF_PAGE,
     POINTS_PER_INCH,
+    WORD_OF_PAGE,
     page_size,
 )
 from intermodal.plans.facts import SCANNED_BELOW, Box, PageFacts
@@ -51,7 +52,6 @@ _TODO = "check that the file is complete and opens elsewhere"
 
 _KEPT = 0.85  # share of a page's letters that laying it out has to keep
 _NO_LETTER = re.compile(r"[\W_]+")
-_WORD = re.compile(r"[^\W_]{2,40}")
 _HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a line
 
 
@@ -82,7 +82,7 @@ def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> 
         page.number: msgspec.structs.replace(page, figures=once[page.number]) if page.figures else page
         for page in probed.pages
     }
-    some = [page for page in pages.values() if page.scanned or page.hidden][:MAX_PAGES_SAMPLED]
+    some = [page for page in pages.values() if page.pictured][:MAX_PAGES_SAMPLED]
     some += [page for page in pages.values() if page.figures][:MAX_PAGES_SAMPLED]
     looked_at: set[int] = set()
     until = time.monotonic() + _SAMPLE_SECONDS
@@ -327,7 +327,7 @@ def _words(textpage: pypdfium2.PdfTextPage) -> str:
 
 def _distinct(words: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for match in _WORD.finditer(words.lower()):
+    for match in WORD_OF_PAGE.finditer(words.lower()):
         found[match.group()] = None
         if len(found) >= MAX_WORDS_OF_PAGE:
             break

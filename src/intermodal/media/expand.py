@@ -24,11 +24,11 @@ from intermodal.media.office.converted import (
     SVG,
     ZIP,
     Held,
-    counted,
 )
 from intermodal.media.sniff import NOT_UTF_8, sniff
 from intermodal.media.steps import MAX_FRAMES_IN_PLAN
 from intermodal.offload import HEAVY, is_long, offload
+from intermodal.plans.numbers import counted
 from intermodal.request import Request
 
 _AT_ONCE = 8

@@ -80,13 +80,7 @@ def _by_scene(film: Film, most: int, report: Report) -> list[Wanted]:
             told = time / seconds
             report(min(0.8, 0.8 * told), "looking for scenes")
 
-    def differ(one: int, other: int) -> float:
-        return still.difference(looks[one], looks[other])
-
-    def part(one: int, other: int) -> float:
-        return still.difference_of_part(looks[one], looks[other])
-
-    found = scenes.choose(times, seconds, differ, lambda place: still.is_blank(looks[place]), most, part=part)
+    found = still.scenes_of(looks, times, seconds, most)
     return [Wanted(moment=times[one.index], at=round(one.at, 3), until=round(one.until, 3)) for one in found]
 
 

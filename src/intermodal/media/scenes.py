@@ -6,8 +6,8 @@ It is measured: compression noise 0 to 1, one more line on a slide 5 to 14, anot
 
 The mean square rather than the mean, so that a line that appears weighs more than noise everywhere. What changes in one
 place only, a number or a name on a slide, is lost in the whole; so the largest difference of one of 48 parts of the
-picture counts too where all of it stands still otherwise: measured 20 to 26 for a short line that is another one, 4 for
-a cursor that blinks, and nothing where a face talks in a corner, which moves as much all the time.
+picture counts too where all of it stands still otherwise: measured 20 to 26 for a short line that is another one. A
+face that talks in a corner moves as much all the time, and is no cut.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 # Rendering of document pages.
@@ -13,6 +14,7 @@ POINTS_PER_INCH: Final = 72
 MAX_PAGE_PIXELS: Final = 16_000_000  # of one rendered page; A4 at 300 dpi is 8.7 million
 MAX_PAGES: Final = 2_000  # of a document that is taken at all
 MAX_PAGES_IN_PLAN: Final = 100  # that one plan renders and reads
+WORD_OF_PAGE: Final = re.compile(r"[^\W_]{2,40}")  # in lower case
 MAX_WORDS_OF_PAGE: Final = 400  # distinct words kept for lexical page selection
 MAX_PAGES_WITH_WORDS: Final = 500
 MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is looked at
@@ -28,6 +30,7 @@ TILE_SIDE: Final = 1_600  # pixels of such a tile ...
 TILE_OVERLAP: Final = 200  # ... of which so many are its neighbour's too: more than a line of print is high
 
 # Sound, as embedded ears take it.
+LINE_OF_SPEECH: Final = 20.0  # seconds of speech in one line of a prompt, where nothing else happens
 PCM_RATE: Final = 16_000  # Hz, mono, signed 16-bit little endian
 PCM_BYTES_PER_SECOND: Final = 2 * PCM_RATE
 MAX_SECONDS: Final = 6 * 3600

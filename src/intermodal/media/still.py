@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image, ImageChops, ImageStat, JpegImagePlugin
 
-from intermodal.media.scenes import GRID, PART
+from intermodal.media.scenes import GRID, PART, Scene, choose
 
 _LOADED = (JpegImagePlugin, ImageStat)  # before files can no longer be opened
 Image.preinit()  # the plugins Pillow registers when it first saves
@@ -71,6 +72,18 @@ def difference_of_part(one: Image.Image, other: Image.Image) -> float:
     squares = ImageChops.difference(one, other).point(_SQUARES).reduce(PART)
     extremes: Any = squares.getextrema()  # a pair for each of three bands
     return float((16 * max(most for _, most in extremes)) ** 0.5)
+
+
+def scenes_of(looks: Sequence[Image.Image], times: Sequence[float], end: float, most: int) -> list[Scene]:
+    """The scenes (``scenes.choose``) of pictures as ``small`` makes them, at ``times`` of what ends at ``end``."""
+    return choose(
+        times,
+        end,
+        lambda one, other: difference(looks[one], looks[other]),
+        lambda place: is_blank(looks[place]),
+        most,
+        part=lambda one, other: difference_of_part(looks[one], looks[other]),
+    )
 
 
 def is_blank(image: Image.Image) -> bool:

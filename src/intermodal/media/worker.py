@@ -62,7 +62,7 @@ def probe(data: bytes, name: str) -> dict[str, Any]:
         probed = _decoder("video").probe(data, media_type, _decoder("image").text_density)
     else:
         probed = _decoder(kind).probe(data, media_type)
-    if kind == "document" and any(page.scanned or page.hidden or page.figures for page in probed.pages):
+    if kind == "document" and any(page.pictured or page.figures for page in probed.pages):
         probed = _decoder("document").sampled(data, probed, _decoder("image").text_density)
     if kind == "document":
         probed = msgspec.structs.replace(probed, notes=(*probed.notes, *_of_layers(probed.pages)))

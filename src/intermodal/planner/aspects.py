@@ -134,9 +134,7 @@ def _unseen(part: PartFacts) -> bool:
 
 def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
     """Pages beside whose words something is drawn or pictured; scans are not among them."""
-    return tuple(
-        page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not (page.scanned or page.hidden)
-    )
+    return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not page.pictured)
 
 
 def figured_pages(part: PartFacts) -> tuple[int, ...]:
@@ -147,7 +145,7 @@ def figured_pages(part: PartFacts) -> tuple[int, ...]:
     return tuple(
         page.number
         for page in part.pages
-        if page.figure_share >= FIGURE_SHARE and page.chars < FIGURE_CHARS and not (page.scanned or page.hidden)
+        if page.figure_share >= FIGURE_SHARE and page.chars < FIGURE_CHARS and not page.pictured
     )
 
 
@@ -159,13 +157,13 @@ def wants_eye(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool
 KeptAndLost = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
 
 
-def heard_by_ear(part: PartFacts, ears: Collection[Endpoint], *, timed: bool) -> KeptAndLost:
+def heard_by_ear(part: PartFacts, ear: Endpoint, *, timed: bool) -> KeptAndLost:
     """What a transcript of a recording keeps, and what it loses. Times go along where they are asked for; speakers
-    where each has a channel, and an ear of this machine hears the channels apart."""
+    where each has a channel, and the ear hears the channels apart."""
     keeps: set[Aspect] = {"words"}
     if timed:
         keeps.add("timing")
-    if all(hears_apart(part, ear) for ear in ears):
+    if hears_apart(part, ear):
         keeps.add("speakers")
     return tuple(a for a in HAS["audio"] if a in keeps), tuple(a for a in HAS["audio"] if a not in keeps)
 

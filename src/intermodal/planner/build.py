@@ -142,7 +142,7 @@ class Builder:
         loses: tuple[Aspect, ...] = ()
         if op == "transcribe":
             part = case.bundles[0].parts[0]
-            keeps, loses = heard_by_ear(part, (endpoint,), timed=True)
+            keeps, loses = heard_by_ear(part, endpoint, timed=True)
             title = f"{case.bundles[0].title} {part.seconds.mid:.3g} s"
             title += ", its two channels apart" if hears_apart(part, endpoint) else ""
         step = Call(

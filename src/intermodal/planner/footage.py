@@ -32,6 +32,7 @@ from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
 from intermodal.plans.facts import PartFacts, SubtitleFacts
+from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity
 from intermodal.request import ASPECTS, Aspect
 
@@ -127,7 +128,7 @@ def partial(part: PartFacts, track: SubtitleFacts) -> str:
     if track.forced or _PARTLY.search(track.title):
         return "are only for what is foreign, written or beside it"
     if track.lines < _A_MINUTE * seconds / 60 or track.shown < _SHARE * seconds:
-        return f"have {track.lines:,} line{'s' if track.lines != 1 else ''} in {seconds:,.0f} s"
+        return f"have {counted(track.lines, 'line')} in {seconds:,.0f} s"
     if track.last < _REACHES * seconds:
         return f"end after {track.last:,.0f} of {seconds:,.0f} s"
     return ""

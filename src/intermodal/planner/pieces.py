@@ -40,15 +40,15 @@ from intermodal.costing.tokens import (
     text_tokens,
     written_tokens,
 )
-from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, frame_size, page_size, read_megapixels
+from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, LINE_OF_SPEECH, frame_size, page_size, read_megapixels
 from intermodal.planner.aspects import hears_apart
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.way import TASK_OF, Params, Picture, Piece
 from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
+from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity, between, exact, total
 
-LINE_OF_SPEECH = 20.0  # seconds of speech in one line of a prompt, where nothing else happens
 SEGMENT = 6.0  # seconds of speech that an ear writes as one stretch
 # Times what one channel takes: what is said is said on one of them, and silence is passed over; both may be full.
 TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
@@ -374,10 +374,9 @@ def demux(case: Case, part: PartFacts, *, shown: bool) -> Piece:
 def subtitles(case: Case, part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Piece:
     """The words of a track of subtitles, which is read and not heard."""
     marks = track.lines if timed else min(track.lines, track.shown / LINE_OF_SPEECH)
-    count = f"{track.lines:,} line{'s' if track.lines != 1 else ''}"
     return settled(
         Piece(
-            op="subtitles", title=f"{track.language or 'language not stated'}, {count}",
+            op="subtitles", title=f"{track.language or 'language not stated'}, {counted(track.lines, 'line')}",
             tokens=text_tokens(track.chars, 0, track.scripts) + text_tokens(round(marks * CHARS_OF_MARK)),
             params=(("track", str(track.track)), *_times(timed)),
             seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, 0.0)),

@@ -14,6 +14,7 @@ from intermodal.planner.case import Case
 from intermodal.planner.routes import Route
 from intermodal.planner.way import Passage, Piece, Way
 from intermodal.plans.facts import PartFacts
+from intermodal.plans.numbers import counted
 from intermodal.plans.plan import Send
 from intermodal.plans.step import Call
 from intermodal.quantity import total
@@ -35,7 +36,7 @@ def sends_of(case: Case, route: Route, said: Said) -> tuple[Send, ...]:
     if route.endpoint.host.zone not in HERE:
         found += _texts(case, case.texts, route.endpoint)
         if case.request.tools:
-            found.append(_send(_counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
+            found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
             if way.name == "native":
                 sound = case.job == "transcribe" and bundle.kind == "video"
@@ -113,9 +114,9 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "video":
         return (f"{seconds} video" if count == 1 else f"{count} videos, {seconds} in all"), "video"
     if bundle.kind == "image":
-        return f"{_counted(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
-    pages = _counted(sum(len(passage.leaves) for _, passage in pairs), "page")
-    return f"{_counted(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
+        return f"{counted(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
+    pages = counted(sum(len(passage.leaves) for _, passage in pairs), "page")
+    return f"{counted(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
 
 
 def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
@@ -127,7 +128,7 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     count = sum(piece.count for piece in _pieces_of(name, pairs))
     if not count:
         return "", "image"
-    return (_counted(count, "page picture") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
+    return (counted(count, "page picture") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
 
 
 def _pieces_of(name: str, pairs: Pairs) -> list[Piece]:
@@ -141,7 +142,7 @@ def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
     exact = all(p.reads[0] == p.reads[2] for _, passage in pairs for p in passage.pieces if p.op == "frames")
-    return f"{'' if exact else 'up to '}{_counted(count, 'frame')}"
+    return f"{'' if exact else 'up to '}{counted(count, 'frame')}"
 
 
 def _sizes(parts: list[PartFacts]) -> str:
@@ -165,19 +166,15 @@ def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "document":
         count = sum(len(passage.pictures) for _, passage in pairs)
-        return (_counted(count, "page picture") if count else ""), "image"
+        return (counted(count, "page picture") if count else ""), "image"
     if any(piece.op == "resize" for _, passage in pairs for piece in passage.pieces):
         sizes = sorted({picture[:2] for _, passage in pairs for picture in passage.pictures})
         ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
-        return f"{_counted(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
+        return f"{counted(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
     if bundle.kind == "image" and not any(piece.op == "frames" for _, passage in pairs for piece in passage.pieces):
         return _as_it_is(bundle, pairs)
     count = sum(p.count for _, passage in pairs for p in passage.pieces if p.op == "frames" and p.shown)
     return (_frames(count, bundle, pairs) if count else ""), "image"
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'s' if count != 1 else ''}"
 
 
 def _send(what: str, kind: Kind, origin: str, endpoint: Endpoint) -> Send:

@@ -60,6 +60,11 @@ class PageFacts(Value):
         """
         return bool(self.doubt) or (self.chars < SCANNED_BELOW and not self.layer_only)
 
+    @property
+    def pictured(self) -> bool:
+        """What is to be read on it is a picture, whether or not an earlier reading left its words with it."""
+        return self.scanned or self.hidden
+
 
 class SubtitleFacts(Value):
     """A track of subtitles that are text.

@@ -16,6 +16,15 @@ def count(quantity: Quantity) -> str:
     return _ranged(quantity, lambda value: f"{value:,.0f}", "")
 
 
+def counted(number: int, thing: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "picture"), counted(1200, "picture"), counted(2, "box", "boxes")
+    ('1 picture', '1,200 pictures', '2 boxes')
+    """
+    return f"{number:,} {thing if number == 1 else many or thing + 's'}"
+
+
 def size(amount: float) -> str:
     """Bytes on a disk or on their way, as those who sell and send them count: 12 kB, 98 MB, 1.6 GB.
 

@@ -50,7 +50,9 @@ class Kept(Value, frozen=True):
         """All words of it, pictures apart by a form feed."""
         if self.transcript is not None:
             return self.transcript.text
-        read = tuple("\n".join(line.text for line in lines) for lines in self.lines)
+        from intermodal.runtimes.reading import as_text
+
+        read = tuple(map(as_text, self.lines))
         return "\n\f\n".join(read or self.texts)
 
 

@@ -86,7 +86,7 @@ class FakeMedia:
         return tuple(self.page.format(page) for page in pages)
 
     async def page_pictures(
-        self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = "", progress: Any = None
+        self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = "", progress: Any = None, crops: Any = ()
     ) -> tuple[Picture, ...]:
         self.asked.append("page_pictures")
         return tuple(Picture(data=b"page %d" % page, width=1000, height=1000) for page in pages)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.gates import corpus
-from tests.unit.gateway.house import House, config
 from tests.unit.media import papers
+from tests.unit.media.asked import asked_about
 from tests.unit.media.papers import INVOICE
 
 from intermodal.media import document
@@ -146,17 +145,8 @@ def host() -> Iterator[FakeHost]:
 def test_a_model_gets_the_table_and_is_told_of_attached_files(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = 'id = "desk/plain"; input = ["text"]; context = 32000; tier = "medium"'
-    path = config(tmp_path / "intermodal.toml", ("desk", host.base_url, model))
-    path.write_text(path.read_text().replace('zone = "internet"', 'zone = "machine"'))
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    data = f"data:application/pdf;base64,{b64encode(papers.invoice()).decode()}"
-    content = [
-        {"type": "text", "text": "What do the hooks cost together?"},
-        {"type": "file", "file": {"filename": "invoice.pdf", "file_data": data}},
-    ]
-    with House() as house:
-        assert house.chat(content, model="desk/plain").status_code == 200
+    answer = asked_about("What do the hooks cost together?", papers.invoice(), host, tmp_path, monkeypatch)
+    assert answer.status_code == 200, answer.text
     assert "| Steel hook, large | 12 | 1.75 | 21.00 |" in host.attempts[0].text
 
 

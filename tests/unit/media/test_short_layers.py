@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
-from tests.unit.gateway.house import House, config
+from tests.unit.media.asked import asked_about
 
 from intermodal.media import document
 from intermodal.plans.facts import PageFacts
@@ -129,19 +129,7 @@ def host() -> Iterator[FakeHost]:
 def test_a_pdf_of_five_letters_reaches_a_model_as_its_text(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = 'id = "desk/plain"; input = ["text"]; context = 32000; tier = "medium"'
-    path = config(tmp_path / "intermodal.toml", ("desk", host.base_url, row))
-    path.write_text(path.read_text().replace('zone = "internet"', 'zone = "machine"'))
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    from base64 import b64encode
-
-    data = f"data:application/pdf;base64,{b64encode(drawn(hello)).decode()}"
-    content = [
-        {"type": "text", "text": "What does it say?"},
-        {"type": "file", "file": {"filename": "hello.pdf", "file_data": data}},
-    ]
-    with House() as house:
-        answer = house.chat(content, model="desk/plain")
+    answer = asked_about("What does it say?", drawn(hello), host, tmp_path, monkeypatch)
     assert answer.status_code == 200, answer.text
     assert answer.json()["choices"][0]["message"]["content"] == "a greeting"
     assert len(host.attempts) == 1 and "Hello" in host.attempts[0].text

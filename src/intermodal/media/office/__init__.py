@@ -7,8 +7,13 @@ pages are drawn and read (``media/document.py``).
 converted.py  what a reader makes, and its limits              imported by everybody, needs nothing
 package.py    a bounded ZIP container, its relations and XML
 gallery.py    the pictures of one file: each once, bounded
-word.py, slides.py, sheets.py   DOCX, PPTX, XLSX
-web.py        HTML, and the HTML that other readers made
-mail.py, outlook.py   EML, MSG: words and attached files
+nested.py     lists in lists                                       grid.py     one sheet as a table
+fields.py     links of DOC and RTF                                 compound.py  what DOC, XLS and PPT lie in
+word.py, slides.py, sheets.py         DOCX, PPTX, XLSX
+word97.py, slides97.py, sheets97.py   DOC, PPT, XLS
+open_document.py, rich_text.py, book.py, notebook.py   ODT and its like, RTF, EPUB, Jupyter
+web.py        HTML, and the HTML that other readers made; page_frame.py tells menus and banners
+drawing.py    SVG
+mail.py, outlook.py, archive.py       EML, MSG, ZIP: words and the files in it
 lettering.py  text that is not UTF-8
 """

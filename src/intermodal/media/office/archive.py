@@ -9,10 +9,11 @@ from __future__ import annotations
 import posixpath
 
 from intermodal.errors import InputEmpty
-from intermodal.media.office.converted import MAX_ATTACHED, MAX_ATTACHMENTS, Converted, Held, counted
+from intermodal.media.office.converted import MAX_ATTACHED, MAX_ATTACHMENTS, Converted, Held
 from intermodal.media.office.gallery import Probe
 from intermodal.media.office.mail import one_line
 from intermodal.media.office.package import Package
+from intermodal.plans.numbers import counted
 
 _BESIDE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave behind
 

@@ -13,11 +13,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted
-from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CHARS, Converted
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.lettering import decoded
-from intermodal.media.office.package import Package
+from intermodal.media.office.package import Package, local
 from intermodal.media.office.web import markdown
+from intermodal.plans.numbers import counted
 
 _TODO = "check that the file is complete and opens elsewhere"
 _CHAPTERS = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
@@ -56,7 +57,7 @@ def convert(data: bytes, name: str, probe: Probe) -> Converted:
 def _check_protection(package: Package) -> None:
     """Refuse a book whose pages are encrypted; mangled fonts alone are no matter."""
     root = package.xml("META-INF/encryption.xml")
-    ways = [str(each.get("Algorithm", "")) for each in root.iter() if _local(each) == "EncryptionMethod"] if (
+    ways = [str(each.get("Algorithm", "")) for each in root.iter() if local(each) == "EncryptionMethod"] if (
         root is not None) else []  # fmt: skip
     if any(way not in _MANGLED_FONTS for way in ways):
         raise InputEncrypted("is under copy protection", todo="pass a copy without it")
@@ -66,13 +67,13 @@ def _package_document(package: Package) -> str:
     """The member that lists what the book is made of."""
     root = package.xml("META-INF/container.xml")
     for each in root.iter() if root is not None else ():
-        if _local(each) == "rootfile" and each.get("full-path"):
+        if local(each) == "rootfile" and each.get("full-path"):
             return str(each.get("full-path"))
     raise InputBroken("cannot be read as a book: META-INF/container.xml is missing", todo=_TODO)
 
 
 def _title(root: Any) -> str:
-    said = [(_local(each), " ".join((each.text or "").split())) for each in root.iter()]
+    said = [(local(each), " ".join((each.text or "").split())) for each in root.iter()]
     title = next((words for tag, words in said if tag == "title" and words), "")
     authors = [words for tag, words in said if tag == "creator" and words]
     by = f"by {', '.join(dict.fromkeys(authors))}" if authors else ""
@@ -81,10 +82,10 @@ def _title(root: Any) -> str:
 
 def _chapters(root: Any, folder: str) -> Iterator[str]:
     """Members in reading order (the spine), each once."""
-    listed = {str(each.get("id")): each for each in root.iter() if _local(each) == "item"}
+    listed = {str(each.get("id")): each for each in root.iter() if local(each) == "item"}
     taken: dict[str, None] = {}
     for each in root.iter():
-        item = listed.get(str(each.get("idref"))) if _local(each) == "itemref" else None
+        item = listed.get(str(each.get("idref"))) if local(each) == "itemref" else None
         if item is not None and item.get("media-type") in _CHAPTERS:
             taken[_joined(folder, str(item.get("href") or ""))] = None
     return iter(taken)
@@ -96,7 +97,3 @@ def _joined(folder: str, href: str) -> str:
 
 def _inside(package: Package, chapter: str, source: str) -> bytes | None:
     return package.read(_joined(posixpath.dirname(chapter), source)) or None
-
-
-def _local(element: Any) -> str:
-    return str(element.tag).rpartition("}")[2]

@@ -100,12 +100,3 @@ def _whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
-
-
-def counted(number: int, thing: str, many: str = "") -> str:
-    """A number with its noun.
-
-    >>> counted(1, "picture"), counted(1200, "picture"), counted(2, "box", "boxes")
-    ('1 picture', '1,200 pictures', '2 boxes')
-    """
-    return f"{number:,} {thing if number == 1 else many or thing + 's'}"

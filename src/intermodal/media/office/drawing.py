@@ -22,8 +22,10 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputError
 from intermodal.media import image as pictures
-from intermodal.media.office.converted import Converted, Held, counted
+from intermodal.media.office.converted import Converted, Held
 from intermodal.media.office.gallery import Probe
+from intermodal.media.office.package import local
+from intermodal.plans.numbers import counted
 
 _SVG, _HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _LEAST, _MOST = 800, 2_000  # pixels of the longer side; a drawing has no pixels of its own
@@ -83,7 +85,7 @@ def _root(data: bytes) -> Any:
         root = defusedxml.ElementTree.fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
     except Exception:  # of markup and of what the parser forbids
         raise InputBroken("cannot be read as an SVG drawing", todo=_TODO) from None
-    if _local(root) != "svg":
+    if local(root) != "svg":
         raise InputBroken("cannot be read as an SVG drawing: it begins with something else", todo=_TODO)
     return root
 
@@ -94,12 +96,12 @@ def _cleaned(root: Any, probe: Probe) -> int:
     for parent in list(root.iter()):
         for child in list(parent):
             link = str(child.get(_HREF) or child.get("href") or "").strip()
-            if _local(child) in _REMOVED:
+            if local(child) in _REMOVED:
                 parent.remove(child)
-            elif _local(child) in ("image", "feImage") and not _is_taken(link, probe):
+            elif local(child) in ("image", "feImage") and not _is_taken(link, probe):
                 parent.remove(child)
                 left += 1
-            elif link and not link.startswith(("#", "data:")) and _local(child) != "a":
+            elif link and not link.startswith(("#", "data:")) and local(child) != "a":
                 parent.remove(child)
     return left
 
@@ -119,7 +121,7 @@ def _words(root: Any) -> Iterator[str]:
     """Every text, title and description, a line each, blank and repeated ones left out."""
     found: dict[str, None] = {}
     for element in root.iter():
-        if _local(element) in ("text", "title", "desc"):
+        if local(element) in ("text", "title", "desc"):
             lines = [" ".join(part.split()) for part in _lines(element)]
             found |= dict.fromkeys(line for line in lines if line)
     return iter(found)
@@ -187,13 +189,13 @@ def _write(image: Image.Image, root: Any) -> int:
 
 
 def _labels(element: Any, matrix: Matrix, style: dict[str, str], depth: int) -> Iterator[_Label]:
-    if _local(element) in _UNSEEN or depth > _MAX_DEPTH:
+    if local(element) in _UNSEEN or depth > _MAX_DEPTH:
         return
     style = {**style, **_style(element)}
     if style.get("display") == "none" or style.get("visibility") == "hidden":
         return
     matrix = _times(matrix, _transform(str(element.get("transform") or "")))
-    if _local(element) == "text":
+    if local(element) == "text":
         yield from _lines_of(element, matrix, style)
         return
     for child in element:
@@ -276,7 +278,3 @@ def _times(one: Matrix, two: Matrix) -> Matrix:
     a, b, c, d, e, f = one
     g, h, i, j, k, m = two
     return (a * g + c * h, b * g + d * h, a * i + c * j, b * i + d * j, a * k + c * m + e, b * k + d * m + f)
-
-
-def _local(element: Any) -> str:
-    return str(element.tag).rpartition("}")[2]

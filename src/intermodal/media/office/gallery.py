@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from intermodal.errors import InputError
-from intermodal.media.office.converted import MAX_PICTURES, MIN_PICTURE_SIDE, Held, counted
+from intermodal.media.office.converted import MAX_PICTURES, MIN_PICTURE_SIDE, Held
 from intermodal.media.probed import Probed
+from intermodal.plans.numbers import counted
 
 Probe = Callable[[bytes], Probed]
 

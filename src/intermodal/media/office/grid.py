@@ -6,8 +6,9 @@ from datetime import date, datetime, time
 from typing import Any
 
 from intermodal.errors import InputTooLarge
-from intermodal.media.office.converted import MAX_CELLS, counted
+from intermodal.media.office.converted import MAX_CELLS
 from intermodal.media.office.package import table
+from intermodal.plans.numbers import counted
 
 _BIG = 1_000  # rows from which a table's size is said
 _NAMED = 20  # hidden rows, hidden columns and merged areas that are named; more are counted

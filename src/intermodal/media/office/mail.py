@@ -13,10 +13,11 @@ from email.message import EmailMessage
 from typing import Any
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
-from intermodal.media.office.converted import MAX_ATTACHED, MAX_ATTACHMENTS, MAX_CHARS, Converted, Held, counted
+from intermodal.media.office.converted import MAX_ATTACHED, MAX_ATTACHMENTS, MAX_CHARS, Converted, Held
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.lettering import decoded
 from intermodal.media.office.web import markdown
+from intermodal.plans.numbers import counted
 
 HEADERS = ("From", "To", "Cc", "Reply-To", "Date", "Subject")
 _LOCKED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/encrypted")

@@ -13,10 +13,11 @@ import re
 from typing import Any
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
-from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CHARS, Converted
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.lettering import decoded
 from intermodal.media.office.web import markdown
+from intermodal.plans.numbers import counted
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PICTURES = ("image/png", "image/jpeg", "png", "jpeg")

@@ -13,11 +13,12 @@ from html import escape
 from typing import Any
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
-from intermodal.media.office.converted import MAX_CELLS, MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CELLS, MAX_CHARS, Converted
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.grid import Grid, letters
 from intermodal.media.office.package import Package
 from intermodal.media.office.web import markdown
+from intermodal.plans.numbers import counted
 
 _NS = "urn:oasis:names:tc:opendocument:xmlns:"
 _TEXT, _TABLE, _OFFICE = f"{{{_NS}text:1.0}}", f"{{{_NS}table:1.0}}", f"{{{_NS}office:1.0}}"

@@ -11,10 +11,11 @@ import oxmsg
 from oxmsg.domain.constants import PID_HTML
 
 from intermodal.errors import InputBroken
-from intermodal.media.office.converted import Converted, Held, counted
+from intermodal.media.office.converted import Converted, Held
 from intermodal.media.office.gallery import Probe
 from intermodal.media.office.lettering import decoded
 from intermodal.media.office.mail import HEADERS, Leaves, one_line, plain_name, put_together
+from intermodal.plans.numbers import counted
 
 _RTF_BODY = "__substg1.0_10090102"  # PidTagRtfCompressed, binary (MS-OXPROPS 2.941)
 

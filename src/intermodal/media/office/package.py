@@ -19,7 +19,8 @@ import defusedxml.ElementTree
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputEncrypted, InputTooLarge
 from intermodal.media.office import lettering  # noqa: F401 - names in a ZIP, and markup, may need any codec
-from intermodal.media.office.converted import MAX_MEMBERS, MAX_PACKED, MAX_RATIO, RATIO_FROM, counted
+from intermodal.media.office.converted import MAX_MEMBERS, MAX_PACKED, MAX_RATIO, RATIO_FROM
+from intermodal.plans.numbers import counted
 
 _PROLOG = 65_536  # bytes in which the first element must come
 _TODO = "check that the file is complete and opens elsewhere"
@@ -147,13 +148,14 @@ def parsed(body: bytes) -> Any | None:
 def words(root: Any | None, paragraph: str, text: str) -> Iterator[str]:
     """The paragraphs below ``root``, by the local names of the two elements, blank ones left out."""
     for element in root.iter() if root is not None else ():
-        if _local(element) == paragraph:
-            line = "".join(each.text or "" for each in element.iter() if _local(each) == text).strip()
+        if local(element) == paragraph:
+            line = "".join(each.text or "" for each in element.iter() if local(each) == text).strip()
             if line:
                 yield line
 
 
-def _local(element: Any) -> str:
+def local(element: Any) -> str:
+    """The name of an element without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 

@@ -15,10 +15,12 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import InputEmpty, InputTooLarge
 from intermodal.media.office import lettering  # noqa: F401 - words may be in any code page
-from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CHARS, Converted
+from intermodal.media.office.fields import address_in, as_html, marked
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.nested import Item, listed
 from intermodal.media.office.web import markdown
+from intermodal.plans.numbers import counted
 
 _TOKEN = re.compile(
     r"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\([^a-zA-Z])|([{}])|[\r\n]+|([^\\{}\r\n]+)", re.DOTALL
@@ -44,7 +46,6 @@ _SIGNS = {"~": "\u00a0", "_": "‑", "-": "", "|": "", ":": ""}
 _CODE_PAGES = {0: 1252, 2: 1252, 77: 10000, 128: 932, 129: 949, 130: 1361, 134: 936, 136: 950, 161: 1253, 162: 1254,
                163: 1258, 177: 1255, 178: 1256, 186: 1257, 204: 1251, 222: 874, 238: 1250, 255: 850}  # fmt: skip
 _HEADING = re.compile(r"^\s*heading (\d)", re.IGNORECASE)
-_HYPERLINK = re.compile(r'HYPERLINK\s+(?:\\l\s+)?"([^"]{1,2000})"')
 
 
 def convert(data: bytes, name: str, probe: Probe) -> Converted:
@@ -212,10 +213,9 @@ class _Reader:
         if destination == "pict":
             self._picture(said)
         elif destination == "fldinst":
-            found = _HYPERLINK.search(said)
-            self._link = found[1] if found else ""
+            self._link = address_in(said)
         elif destination == "fldrslt":
-            self._put(f"\x01{self._link}\x02{said}\x03" if self._link and line else said)
+            self._put(marked(self._link, said) if self._link and line else said)
             self._link = ""
         elif destination in ("listtext", "pntext"):
             self._paragraph.bullet = line
@@ -313,7 +313,7 @@ class _Reader:
     def _taken(self) -> str:
         said = "".join(self._words[""])
         self._words[""] = []
-        return _marked(said)
+        return _html(said)
 
     def _end_paragraph(self) -> None:
         if self._group.into:
@@ -387,7 +387,7 @@ class _Reader:
     def page(self) -> str:
         before = [escape(line) for line in self._around if line.startswith("Page header")]
         after = [escape(line) for line in self._around if line.startswith("Page footer")]
-        notes = [_marked(f"[{place}] {note}") for place, note in enumerate(self._notes, 1)]
+        notes = [_html(f"[{place}] {note}") for place, note in enumerate(self._notes, 1)]
         lines = [*(f"<p>{line}</p>" for line in before), *self._blocks, *(f"<p>{note}</p>" for note in notes),
                  *(f"<p>{line}</p>" for line in after)]  # fmt: skip
         return f"<html><body>{''.join(lines)}</body></html>"
@@ -397,11 +397,9 @@ class _Reader:
         return self._pictures[int(place)] if place != source and place.isdecimal() else None
 
 
-def _marked(said: str) -> str:
-    """Words as HTML; links and pictures were set between controls, which no text has."""
-    made = escape(said).replace("\n", "<br>")
-    made = re.sub("\x01([^\x01-\x03]*)\x02([^\x01\x02]*)\x03", r'<a href="\1">\2</a>', made)
-    return re.sub("\x04(\\d{1,9})\x05", r'<img src="inside:\1">', made)
+def _html(said: str) -> str:
+    """Words as HTML, with pictures where they were set between two controls, which no text has."""
+    return re.sub("\x04(\\d{1,9})\x05", r'<img src="inside:\1">', as_html(said))
 
 
 def _changed(group: _Group, **changes: object) -> _Group:

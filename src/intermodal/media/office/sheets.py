@@ -18,10 +18,11 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
-from intermodal.media.office.converted import MAX_CELLS, MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CELLS, MAX_CHARS, Converted
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.grid import Grid, place_of, shown
-from intermodal.media.office.package import Package, chart_table, drawn_words, words
+from intermodal.media.office.package import Package, chart_table, drawn_words, local, words
+from intermodal.plans.numbers import counted
 
 _MAX_COLUMNS = 16_384  # of a sheet of Excel
 _COLUMN, _ROW = re.compile(rb"<(?:\w{1,20}:)?col ([^>]{1,500})"), re.compile(rb"<(?:\w{1,20}:)?row ([^>]{1,500})")
@@ -141,9 +142,9 @@ def _around(package: Package, member: str, gallery: Gallery) -> Iterator[str]:
 def _comments(package: Package, member: str) -> Iterator[tuple[str, str]]:
     root = package.xml(member)
     for element in root.iter() if root is not None else ():
-        local = str(element.tag).rpartition("}")[2]
-        if local == "comment":
+        kind = local(element)
+        if kind == "comment":
             said = " ".join(each.text for each in element.iter() if str(each.tag).endswith("}t") and each.text)
             yield str(element.get("ref") or ""), " ".join(said.split())
-        elif local == "threadedComment":
+        elif kind == "threadedComment":
             yield str(element.get("ref") or ""), " ".join(words(element, "threadedComment", "text"))

@@ -13,9 +13,10 @@ from typing import Any
 import python_calamine
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
-from intermodal.media.office.converted import MAX_CELLS, MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CELLS, MAX_CHARS, Converted
 from intermodal.media.office.gallery import Probe
 from intermodal.media.office.grid import Grid, shown
+from intermodal.plans.numbers import counted
 
 _VISIBLE = python_calamine.SheetVisibleEnum.Visible
 

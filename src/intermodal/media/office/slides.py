@@ -16,9 +16,10 @@ from pptx.enum.shapes import MSO_SHAPE_TYPE
 from pptx.exc import PythonPptxError
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
-from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CHARS, Converted
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.package import Package, chart_table, drawn_words, parsed, table, words
+from intermodal.plans.numbers import counted
 
 _PLAYED = (".mp4", ".m4v", ".mov", ".avi", ".wmv", ".mp3", ".m4a", ".wav", ".wma")
 _GRAPHIC = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}dm"

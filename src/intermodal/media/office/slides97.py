@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.media.office.compound import Compound
-from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CHARS, Converted
 from intermodal.media.office.gallery import Gallery, Probe
+from intermodal.plans.numbers import counted
 
 _TODO = "open it and save it again as PPTX"
 # Types of records (MS-PPT 2.13.24).

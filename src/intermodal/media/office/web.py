@@ -18,10 +18,11 @@ from bs4 import BeautifulSoup, Comment, Declaration, Doctype, ProcessingInstruct
 from markdownify import MarkdownConverter
 
 from intermodal.errors import InputEmpty
-from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CHARS, Converted
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.lettering import decoded
 from intermodal.media.office.page_frame import without_frame
+from intermodal.plans.numbers import counted
 
 _DROPPED = ("script", "style", "template", "iframe", "object", "embed", "applet", "link", "meta", "base", "svg")
 _FORM: dict[str, Any] = {

@@ -18,10 +18,11 @@ import mammoth
 import mammoth.images
 
 from intermodal.errors import InputBroken, InputEmpty
-from intermodal.media.office.converted import Converted, counted
+from intermodal.media.office.converted import Converted
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.package import Package, Relation, chart_table, drawn_words, words
 from intermodal.media.office.web import markdown
+from intermodal.plans.numbers import counted
 
 _MAIN = "word/document.xml"
 # Lists in lists that are told by their style alone: Word's own "List Bullet 2" to "List Number 5".

@@ -11,16 +11,17 @@ import re
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from html import escape
 from typing import Final
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge, InputUnsupported
 from intermodal.media.office.compound import Compound
-from intermodal.media.office.converted import MAX_CHARS, Converted, counted
+from intermodal.media.office.converted import MAX_CHARS, Converted
+from intermodal.media.office.fields import address_in, as_html, marked
 from intermodal.media.office.gallery import Gallery, Probe
 from intermodal.media.office.nested import Item, listed
 from intermodal.media.office.web import markdown
+from intermodal.plans.numbers import counted
 
 _WORD_97: Final = 0x00C1  # nFib of Word 97, the first to write this format (MS-DOC 2.5.2)
 _TODO = "open it and save it again as DOCX"
@@ -33,7 +34,6 @@ _IN_TABLE, _ROW_ENDS, _LEVEL, _LIST, _OUTLINE = 0x2416, 0x2417, 0x260A, 0x460B, 
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}  # bytes of a property's value, by the top three bits of its number
 _MAX_PIECES = 1_000_000
 _FIELD = re.compile("\x13([^\x13\x14\x15]*)(?:\x14([^\x13\x14\x15]*))?\x15")
-_HYPERLINK = re.compile(r'HYPERLINK\s+(?:\\l\s+)?"([^"]{1,2000})"')
 _SIGNS = {0x1E: "‑", 0x1F: "", 0x0B: "\n", 0x0C: "\n", 0x0E: "\n", 0x00: "", 0x01: "", 0x08: "", 0x03: "", 0x04: ""}
 
 
@@ -276,11 +276,11 @@ class _Writer:
 
 
 def _fields(text: str) -> str:
-    """Without the codes of fields; those of links stay, between two controls that no text has."""
+    """Without the codes of fields; words of links are marked with their addresses."""
 
     def shown(found: re.Match[str]) -> str:
-        link, said = _HYPERLINK.search(found[1]), found[2] or ""
-        return f"\x10{link[1]}\x11{said}\x12" if link and said.strip() else said
+        address, said = address_in(found[1]), found[2] or ""
+        return marked(address, said) if address and said.strip() else said
 
     for _ in range(20):  # fields in fields, from the inside
         text, changed = _FIELD.subn(shown, text)
@@ -290,9 +290,7 @@ def _fields(text: str) -> str:
 
 
 def _html(text: str) -> str:
-    made = escape(text.translate(_SIGNS)).replace("\n", "<br>")
-    made = re.sub("\x10([^\x10-\x12]*)\x11([^\x10\x11]*)\x12", r'<a href="\1">\2</a>', made)
-    return re.sub("[\x00-\x08\x0e-\x1f]", "", made)
+    return re.sub("[\x00-\x08\x0e-\x1f]", "", as_html(text.translate(_SIGNS)))
 
 
 def _beside(kind: str, text: str) -> Iterator[str]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom, in points from the upper left corner
+from intermodal.plans.facts import Box
 
 
 class Line(Struct, frozen=True):
-    """Words that stand side by side."""
+    """Words that stand side by side. Boxes here are left, top, right, bottom, in points from the upper left corner."""
 
     text: str
     box: Box

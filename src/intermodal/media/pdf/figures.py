@@ -11,6 +11,7 @@ import pypdfium2
 import pypdfium2.raw as raw
 from msgspec import Struct
 
+from intermodal.media.pdf.boxes import around
 from intermodal.plans.facts import Box
 
 _GRID = 32  # cells a side on which the area under figures is counted
@@ -80,8 +81,8 @@ def spots(page: pypdfium2.PdfPage, drawn: Sequence[Thing], width: float, height:
         and (box[2] - box[0]) * (box[3] - box[1]) >= _LOGO * width * height
     ]
     if segments >= _CURVES:
-        around = _around(curved)
-        padded = (around[0] - _PAPER, around[1] - _PAPER, around[2] + _PAPER, around[3] + _PAPER)
+        hull = around(curved)
+        padded = (hull[0] - _PAPER, hull[1] - _PAPER, hull[2] + _PAPER, hull[3] + _PAPER)
         large = _apart([_within(padded, sheet), *large])
     large.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
     return [Spot(_shown(page, box, width, height), box) for box in large[:_MOST]]
@@ -110,7 +111,7 @@ def _apart(boxes: Sequence[Box]) -> list[Box]:
             if not over:
                 break
             found = [other for other in found if other not in over]
-            box = _around([box, *over])
+            box = around([box, *over])
         found.append(box)
     return found
 
@@ -121,13 +122,6 @@ def _within(box: Box, sheet: Box) -> Box:
 
 def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _around(boxes: Sequence[Box]) -> Box:
-    return (
-        min(box[0] for box in boxes), min(box[1] for box in boxes),
-        max(box[2] for box in boxes), max(box[3] for box in boxes),
-    )  # fmt: skip
 
 
 def _shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
@@ -234,7 +228,7 @@ def pixels_inside(page: pypdfium2.PdfPage) -> int:
     return pixels
 
 
-def _bounds(thing: Any) -> tuple[float, float, float, float] | None:
+def _bounds(thing: Any) -> Box | None:
     numbers = [ctypes.c_float() for _ in range(4)]
     if not raw.FPDFPageObj_GetBounds(thing, *(ctypes.byref(number) for number in numbers)):
         return None
@@ -242,7 +236,7 @@ def _bounds(thing: Any) -> tuple[float, float, float, float] | None:
     return left, bottom, right, top
 
 
-def _mark(rows: list[int], box: tuple[float, float, float, float]) -> None:
+def _mark(rows: list[int], box: Box) -> None:
     """Set the cells whose middle lies under ``box`` (shares of width and height)."""
     left, bottom, right, top = (min(1.0, max(0.0, value)) * _GRID for value in box)
     first, last = int(left + 0.5), int(right + 0.5)

@@ -8,6 +8,7 @@ without it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import pypdfium2.raw as raw
@@ -34,16 +35,16 @@ _EMPTY = (
 )
 _MOST_STROKES = 20_000  # of a page that is laid out, its words among them
 _DEEPEST = 4  # forms in forms
-_loaded: list[bool] = []
 
 
+@cache
 def installed() -> bool:
-    """Whether LiteParse is there. The first time it loads its PDFium, with a page of ours."""
-    if LiteParse is not None and not _loaded:
-        with fence.importing():
-            _parser([1]).parse(_EMPTY)
-        _loaded.append(True)
-    return LiteParse is not None
+    """Whether LiteParse is there. It loads its PDFium when this is first asked, with a page of ours."""
+    if LiteParse is None:
+        return False
+    with fence.importing():
+        _parser([1]).parse(_EMPTY)
+    return True
 
 
 def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:

@@ -14,8 +14,9 @@ from itertools import pairwise
 
 from msgspec import structs
 
-from intermodal.media.pdf.boxes import Block, Box, Line, around, middle
+from intermodal.media.pdf.boxes import Block, Line, around, middle
 from intermodal.media.pdf.grid import with_columns, with_tables
+from intermodal.plans.facts import Box
 
 _MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")
 _LABEL = re.compile(r"[^\W\d_][\w .'/-]{0,30}:\s")
