@@ -87,24 +87,26 @@ def uses(question: Question) -> tuple[Use, ...]:
     if seen and heard:
         found.append(Use("omni", _EVERYTHING, ("layout", "tone")))
     if question.makes == "speech":
-        found.append(Use("omni", _EVERYTHING, speaks=True))
+        found.append(Use("omni", _EVERYTHING, ("tone",) if heard else (), speaks=True))
     return tuple(found)
 
 
 def use_of(candidate: Candidate, makes: Makes) -> UseName:
-    """What a finished route uses its answering model as."""
+    """What a finished route uses its answering model as. One that speaks, and is told what was said without hearing it,
+    is a language model with a voice."""
     last, answering = candidate.last, candidate.answering
     ends: dict[str, UseName] = {"transcribe": "recognition", "embed": "embedding", "draw": "drawing"}
     if last.op in ends:
         return ends[last.op]
     if last.op == "speak" and answering is last:
         return "synthesis"
-    senses = _senses(candidate)
-    if len(senses) > 1 or (makes == "speech" and last.op == "generate"):
+    senses, made = _senses(candidate), conversions(candidate)
+    speaks = makes == "speech" and last.op == "generate" and ("hearing" in senses or "transcribe" not in made)
+    if len(senses) > 1 or speaks:
         return "omni"
     if senses:
         return "vision" if "sight" in senses else "hearing"
-    return "cascade" if conversions(candidate) else "llm"
+    return "cascade" if made else "llm"
 
 
 def conversions(candidate: Candidate) -> list[str]:

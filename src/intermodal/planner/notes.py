@@ -27,7 +27,9 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
         if chosen.demand.audio[HIGH] and "audio" in chosen.endpoint.price_on(case.as_of).unpriced:
             unsaid = unsaid or "sound there"
         why = f", as no price of {unsaid} is known" if unsaid else ""
-        found.append(f"the price of {chosen.endpoint.id} is not known{why}{ends}")
+        found.append(
+            f"the price of {joined(_without_price(candidate) or [chosen.endpoint.id])} is not known{why}{ends}"
+        )
     stated = case.request.sampling.max_tokens
     wanted = min(answer_length(case), chosen.rates.most_out)
     if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
@@ -103,6 +105,12 @@ def _pictures_perhaps_too_long(case: Case, chosen: Route) -> list[str]:
         f"pictures may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; how many "
         f"{chosen.endpoint.id} counts is not known, so it may refuse"
     ]
+
+
+def _without_price(candidate: Candidate) -> list[str]:
+    """Whom a route calls at a price that nobody knows."""
+    calls = (step for step in candidate.steps if isinstance(step, Call) and not step.estimate.cost.known)
+    return list(dict.fromkeys(step.endpoint for step in calls))
 
 
 def _perhaps_without_a_word(case: Case, chosen: Route, candidate: Candidate) -> list[str]:

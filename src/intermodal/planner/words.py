@@ -160,7 +160,7 @@ def _alone(case: Case, assignment: Assignment, answering: Endpoint, verdict: Ver
         return f"a language model alone is not enough, {_beyond(verdict)}; {eyes} sees it and puts it in words"
     if verdict.value == "unknown":
         return f"{_open(verdict)}; {how}, which loses {lost(verdict)}"
-    return f"a language model is enough, {how}{_given_up(verdict)}{_no_matter(answering, turned)}"
+    return f"a language model is enough, {how}{_given_up(case, verdict)}{_no_matter(answering, turned)}"
 
 
 def _beside(case: Case, seen: str, verdict: Verdict) -> str:
@@ -174,7 +174,7 @@ def _beside(case: Case, seen: str, verdict: Verdict) -> str:
         return f"{_open(verdict)}; {seen}, which {f'loses {gone}' if gone else 'keeps everything'}"
     other = verdict.language_model
     without = lost_as_text(verdict)
-    gone = f", though text would lose {without}, which the question does not seem to need" if without else ""
+    gone = f", though text would lose {without}, which {_unasked(case)}" if without else ""
     if other is None or other.kept_out:
         why = f", but {other.kept_out}" if other is not None else ""
         return f"a language model would be enough{gone}{why}; {seen}"
@@ -209,10 +209,15 @@ def _beyond(verdict: Verdict) -> str:
     return f"text would lose {needed_beyond_text(verdict)}"
 
 
-def _given_up(verdict: Verdict) -> str:
+def _given_up(case: Case, verdict: Verdict) -> str:
     """What is lost that nobody seems to need."""
     gone = lost(verdict)
-    return f"; {gone} {_are(gone)} lost, which the question does not seem to need" if gone else ""
+    return f"; {gone} {_are(gone)} lost, which {_unasked(case)}" if gone else ""
+
+
+def _unasked(case: Case) -> str:
+    """By whose word a loss does no harm."""
+    return "neither --keep nor the question asks for" if case.policy.keep else "the question does not seem to need"
 
 
 def _are(said: str) -> str:

@@ -19,6 +19,12 @@ def test_what_the_question_does_not_need_is_no_reason_for_the_decision() -> None
     assert "does not seem to need" in made.headline and "otherwise" not in made.reason
 
 
+def test_what_is_to_be_kept_and_what_a_picture_shows_do_not_contradict_each_other() -> None:
+    made = advice("image", shows="scene", keep=("words",), among=(*endpoints(), CHEAP))
+    assert made.verdict.value == "enough_with_loss" and "neither --keep nor the question asks for" in made.headline
+    assert "does not seem to need" not in made.headline, "nobody asked a question"
+
+
 def test_waiting_is_not_named_where_money_alone_ranks() -> None:
     made = advice("image", shows="text", prompt="What is the total?", requests="500/day", among=(*endpoints(), CHEAP))
     assert made.by.startswith("money") and made.verdict.language_model is not None

@@ -152,6 +152,17 @@ def test_speech_is_spoken_by_a_voice_or_by_a_model_that_speaks() -> None:
     assert advice("text", "speech", verbatim=True).use == "synthesis"
 
 
+def test_a_model_that_hears_and_speaks_is_given_the_sound() -> None:
+    dear = msgspec.structs.replace(catalogs.voices()[-1].price, input_audio_mtok=400.0)  # a transcript is cheaper
+    some = (
+        msgspec.structs.replace(each, price=dear) if each.id == "acme:acme/talker" else each for each in endpoints()
+    )
+    made = advice("audio", "speech", among=some)
+    whole = offer(made, "omni", "hosted")
+    assert whole.endpoint == "acme:acme/talker" and [step.op for step in whole.steps] == ["generate"]
+    assert "transcribe" in [step.op for step in offer(made, "cascade", "hosted").steps]
+
+
 @pytest.mark.parametrize("objective", ["default", "cheapest", "fastest", "best"])
 def test_the_offer_that_decides_is_among_the_kinds(objective: Any) -> None:
     for takes, makes in (("text,image,audio", "speech"), ("audio", "transcript"), ("pdf", "json")):

@@ -37,6 +37,20 @@ def heard(price: Price, seconds: float = 63.0, max_cost: float = 1.0) -> Plan:
     return plan(request, facts, made, catalogs.LAPTOP, Statistics(), DAY)
 
 
+def test_whose_price_is_not_known_is_named_and_nobody_else() -> None:
+    writes, ear = catalogs.acme()[1], catalogs.ear()
+    hosted = replace(ear, id="acme:acme/hark", host=catalogs.ACME, price=Price(), memory=exact(0))
+    part, facts = recording(63.0)
+    said = (Message(role="user", parts=(Text(text="Who calls?"), part)),)
+    prompt = PartFacts(index=0, name="prompt", kind="text", chars=10, size=10)
+    facts = Facts(parts=(prompt, replace(facts.parts[0], index=1)))
+    made = Catalog(endpoints=(writes, hosted), consent=("acme",))
+    planned = plan(Request(messages=said, policy=Policy()), facts, made, catalogs.LAPTOP, Statistics(), DAY)
+    assert not planned.chosen.total.cost.known and planned.chosen.endpoint == "acme:acme/vista-mini"
+    assert [note for note in planned.notes if note.startswith("the price of acme:acme/hark is not known")]
+    assert not any("price of acme:acme/vista-mini" in note for note in planned.notes)
+
+
 @pytest.mark.parametrize("seconds", [2.0, 63.0, 600.0])
 def test_sound_of_a_chat_that_is_sold_by_the_second_costs_its_seconds_beside_the_text(seconds: float) -> None:
     by_second, free = (
