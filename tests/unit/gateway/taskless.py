@@ -9,13 +9,14 @@ from weakref import WeakKeyDictionary
 from intermodal.gateway.connection import Connection
 from intermodal.gateway.doors import door_of
 from intermodal.gateway.lane.passage import Over, Passage
+from intermodal.gateway.lane.way import Way
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.serving import Gateway
 
-PATIENCE = 60.0  # seconds; whatever is learned in between has shapes planned again
+TRIES = 50  # what is learned in between has shapes planned again
 
 _in_a_task = Connection._in_a_task
 _gone: WeakKeyDictionary[Gateway, list[str]] = WeakKeyDictionary()
@@ -48,9 +49,14 @@ def _prepared(self: Connection, asked: Asked, reply: Reply) -> None:
     async def prepared() -> None:
         passage = None
         try:
-            until = monotonic() + PATIENCE
-            while passage is None and monotonic() < until and await _known(gateway, asked):
+            for _ in range(TRIES):
+                way = await _known(gateway, asked)
+                if way is None:
+                    break
                 passage = gateway.pass_on(asked, reply, self._passed)
+                if passage is not None or not gateway.client.upstreams.free(way.endpoint.id, monotonic()):
+                    break
+                await asyncio.sleep(0.005)  # for what is being learned or opened
         except asyncio.CancelledError:
             self._answered(asked, reply)
             raise
@@ -64,25 +70,25 @@ def _prepared(self: Connection, asked: Asked, reply: Reply) -> None:
     self.task = self._loop.create_task(prepared())
 
 
-async def _known(gateway: Gateway, asked: Asked) -> bool:
-    """Whether it may go without a task, now that what it needs is at hand."""
+async def _known(gateway: Gateway, asked: Asked) -> Way | None:
+    """How it may go without a task, now that what it needs is at hand; None where it may not."""
     dialect, lane = door_of(asked.head).passes, gateway.lane
     if dialect is None or gateway.telemetry is not None:
-        return False
+        return None
     ready = await lane.ready(asked, dialect)
     while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
         await asyncio.sleep(0.005)
         await gateway.client.looked()
     way = None if ready is None else ready.way or await lane.learned(ready, asked)
     if way is None:
-        return False
+        return None
     open_one = lane.pipes.take(way.target, monotonic())
     lane.pipes.free(open_one or await lane.pipes.connect(way.target, "test"))
     lane.pipes.reused -= open_one is not None
     if gateway.ledger is not None:
         given = await gateway.ledger.admit(asked.key, way.claim)
         if not isinstance(given, Reservation):
-            return False
+            return None
         Ledger.release(gateway.ledger, given)
     asked.since = monotonic()
-    return True
+    return way
