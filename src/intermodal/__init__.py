@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         InputError,
         InputMissing,
         InputTooLarge,
+        InputUnreadable,
         InputUnsupported,
         IntermodalError,
         NoContentFound,
@@ -88,9 +89,9 @@ _HOME = {
         (
             "BudgetExceeded", "CallError", "ConfigError", "ContentRefused", "ContextExceeded",
             "CredentialsRefused", "DoesNotFit", "InputBroken", "InputEmpty", "InputEncrypted",
-            "InputError", "InputMissing", "InputTooLarge", "InputUnsupported", "IntermodalError",
-            "NoContentFound", "NoRoute", "NotInstalled", "OutputInvalid", "OutputUnchecked",
-            "Overloaded", "PlanStale", "RateLimited", "RequestTooLarge", "RuntimeCrashed",
+            "InputError", "InputMissing", "InputTooLarge", "InputUnreadable", "InputUnsupported",
+            "IntermodalError", "NoContentFound", "NoRoute", "NotInstalled", "OutputInvalid",
+            "OutputUnchecked", "Overloaded", "PlanStale", "RateLimited", "RequestTooLarge", "RuntimeCrashed",
             "SchemaInvalid", "StoreError", "StreamCut", "UnknownModel", "Unreachable",
             "UnsupportedModality", "UrlBlocked", "UsageError", "WeightsError",
         ),
@@ -106,16 +107,16 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "Advice", "Answer", "AsyncClient", "Audio", "BudgetExceeded", "BytesSource", "CallError", "Client",
-    "ConfigError", "ContentRefused", "ContextExceeded", "CredentialsRefused", "Document", "DoesNotFit",
-    "EmbeddingOutput", "Endpoint", "Estimate", "Event", "FieldEvidence", "File", "Image", "ImageOutput",
-    "InputBroken", "InputEmpty", "InputEncrypted", "InputError", "InputMissing", "InputTooLarge",
-    "InputUnsupported", "Inputs", "IntermodalError", "JsonOutput", "Message", "MonthlyCost", "NoContentFound",
-    "NoRoute", "NotInstalled", "OutputInvalid", "OutputUnchecked", "Overloaded", "PathSource", "Plan", "PlanStale",
-    "Policy", "RateLimited", "Replanned", "Request", "RequestTooLarge", "Result", "RuntimeCrashed", "Sampling",
-    "SavedPlan", "SchemaInvalid", "ScoresOutput", "SpeechOutput", "StoreError", "StreamCut", "Text", "TextOutput",
-    "TranscriptOutput", "UnknownModel", "Unreachable", "UnsupportedModality", "UrlBlocked", "UrlSource",
-    "UsageError", "WeightsError", "advise", "ask", "explain", "explain_analyze", "fold", "make_request",
+    "Advice", "Answer", "AsyncClient", "Audio", "BudgetExceeded", "BytesSource", "CallError", "Client", "ConfigError",
+    "ContentRefused", "ContextExceeded", "CredentialsRefused", "Document", "DoesNotFit", "EmbeddingOutput", "Endpoint",
+    "Estimate", "Event", "FieldEvidence", "File", "Image", "ImageOutput", "InputBroken", "InputEmpty", "InputEncrypted",
+    "InputError", "InputMissing", "InputTooLarge", "InputUnreadable", "InputUnsupported", "Inputs", "IntermodalError",
+    "JsonOutput", "Message", "MonthlyCost", "NoContentFound", "NoRoute", "NotInstalled", "OutputInvalid",
+    "OutputUnchecked", "Overloaded", "PathSource", "Plan", "PlanStale", "Policy", "RateLimited", "Replanned", "Request",
+    "RequestTooLarge", "Result", "RuntimeCrashed", "Sampling", "SavedPlan", "SchemaInvalid", "ScoresOutput",
+    "SpeechOutput", "StoreError", "StreamCut", "Text", "TextOutput", "TranscriptOutput", "UnknownModel", "Unreachable",
+    "UnsupportedModality", "UrlBlocked", "UrlSource", "UsageError", "WeightsError", "advise", "ask", "explain",
+    "explain_analyze", "fold", "make_request",
     "__version__",
 ]  # fmt: skip
 

@@ -12,6 +12,7 @@
     │   ├── InputBroken            truncated or undecodable
     │   ├── InputEncrypted         locked by a password
     │   ├── InputUnsupported       a kind that is not taken (yet)
+    │   ├── InputUnreadable        its words are in a script that nothing here reads
     │   ├── InputTooLarge          over a limit on pixels, pages, seconds, bytes
     │   └── UrlBlocked             a URL that must not be fetched
     ├── NoRoute                    no plan satisfies request and policy         exit 4
@@ -143,6 +144,12 @@ class InputEncrypted(InputError):
 
 class InputUnsupported(InputError):
     code = "input_unsupported"
+
+
+class InputUnreadable(InputError):
+    """Most words of the files of a question are in a script that nothing here reads, so no model was asked."""
+
+    code = "input_unreadable"
 
 
 class InputTooLarge(InputError):

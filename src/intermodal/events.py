@@ -253,6 +253,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     ``said`` the answer as parts, where it was not words alone (calls of tools, blocks that go back as they came);
     ``evidence`` says where the values of a JSON answer stand; ``looped``: the answer repeats itself, and may have been
     stopped for that;
+    ``unread``: files of which words are missing, as they are in a script that nothing here reads;
     ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
     where an answer was stopped because it repeated itself.
     """
@@ -262,6 +263,7 @@ class Finished(Value, tag_field="event", tag="finished"):
     data: Any = None
     evidence: tuple[FieldEvidence, ...] = ()
     looped: bool = False
+    unread: tuple[str, ...] = ()
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
@@ -303,6 +305,8 @@ class Result(Value):
         evidence: where each of its values stands in what was read; () where no file came with the request, or nobody
             looked (``Policy.evidence``).
         looped: the answer repeats itself, and may have been stopped for that.
+        unread: names of files of which words are missing in what the answer is made of, as they are in a script that
+            nothing here reads.
         endpoint: who answered.
         actuals: one per step, in the order they finished.
         derived: every conversion's product, in that order.
@@ -319,6 +323,7 @@ class Result(Value):
     data: Any = None
     evidence: tuple[FieldEvidence, ...] = ()
     looped: bool = False
+    unread: tuple[str, ...] = ()
     transcript: Transcript | None = None
     embedding: tuple[float, ...] = ()
     speech: Speech | None = None
@@ -397,6 +402,7 @@ def fold(events: Iterable[Event]) -> Result:
         data=finished.data,
         evidence=finished.evidence,
         looped=finished.looped,
+        unread=finished.unread,
         transcript=finished.transcript,
         embedding=finished.embedding,
         speech=finished.speech,

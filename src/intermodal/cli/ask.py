@@ -33,7 +33,7 @@ Examples
 """
 
 
-UNVERIFIED, CUT, REPEATS = 10, 11, 12  # exit codes of an answer with which something is wrong
+UNVERIFIED, CUT, REPEATS, UNREAD = 10, 11, 12, 13  # exit codes of an answer with which something is wrong
 
 
 @click.command(epilog=EPILOG)
@@ -72,7 +72,7 @@ UNVERIFIED, CUT, REPEATS = 10, 11, 12  # exit codes of an answer with which some
 def ask(**given: Any) -> int:
     """Ask PROMPT of FILES (paths, URLs, or - for standard input). Kinds are read from the bytes, not the names.
 
-    The answer goes to standard output, everything else to standard error. Exit codes 10 to 12 say that there is an
+    The answer goes to standard output, everything else to standard error. Exit codes 10 to 13 say that there is an
     answer, and something wrong with it: docs/exit-codes.md.
     """  # fmt: skip
     from intermodal.blocking import Client
@@ -128,7 +128,9 @@ def exit_code(result: Result) -> int:
         return UNVERIFIED
     if result.looped:
         return REPEATS
-    return CUT if result.finish_reason == "length" else 0
+    if result.finish_reason == "length":
+        return CUT
+    return UNREAD if result.unread else 0
 
 
 def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:

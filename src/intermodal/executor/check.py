@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby, pairwise
 
 from intermodal.catalog.nouns import Endpoint
@@ -18,7 +18,7 @@ from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call, Transform
 from intermodal.quantity import Quantity
-from intermodal.runtimes.reading import DOUBTED
+from intermodal.runtimes.reading import DOUBTED, SPOILT, worded
 
 _LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
 _LINES = 6  # the same line so often in a row is a stuck writer
@@ -34,7 +34,6 @@ _UNSURE = 0.4  # below it, any ear was guessing
 _SPARSE = 0.8
 _SPARSE_FROM = 10.0  # seconds of one segment; in shorter ones a pause is nothing
 _WORD_LETTERS = 6
-_SPOILT = 0.15  # share of lines that are doubted, from which on it is said
 _MOST = 0.5  # share of lines that are not, from which on most of the words arrive
 # Letters read over the fewest that were counted by their edges, below which words are missing. 26 pages and pictures
 # of known words, small print, tables and charts among them, have 0.9 times as many and more.
@@ -67,11 +66,13 @@ def _read(product: Product, name: str) -> list[str]:
     if not any(read):
         return [f"no text found in {name}"]
     pages = [piece.page for piece in product.pieces if isinstance(piece, Words)]
+    every = [line for lines in product.lines for line in lines]
+    missing = _legible(every, name) if any(line.unread for line in every) else None
+    said = [missing.said] if missing is not None else []
     if len(pages) != len(read):
-        return []
-    return [
-        f"no text found on page {page} of {name}" for page, found in zip(pages, read, strict=True) if not found and page
-    ]
+        return said
+    pairs = zip(pages, read, strict=True)
+    return said + [f"no text found on page {page} of {name}" for page, found in pairs if not found and page]
 
 
 def _extracted(product: Product, name: str) -> list[str]:
@@ -198,7 +199,7 @@ def _reading(made: Subject) -> Finding:
     return _legible(lines, name) or _seen(made, characters) or Finding()
 
 
-def _legible(lines: list[ReadLine], name: str) -> Finding | None:
+def _legible(lines: Sequence[ReadLine], name: str) -> Finding | None:
     """What is wrong where the reader knows that words are missing, or doubts more than a few lines. A page's mean tells
     little: it stays high where single lines are spoilt."""
     unread = sum(line.unread for line in lines)
@@ -207,12 +208,15 @@ def _legible(lines: list[ReadLine], name: str) -> Finding | None:
     if unread:
         has = "has" if unread == 1 else "have"
         said.append(f"{_of(unread, len(lines))} read from {name} {has} letters of a script that cannot be read here")
-    if doubted and unread + doubted >= _SPOILT * len(lines):
+    if doubted and unread + doubted >= SPOILT * len(lines):
         said.append(f"{_of(doubted, len(lines))} read from {name} {'is' if doubted == 1 else 'are'} doubted")
     if not said:
         return None
-    amount = "most" if 1 - (unread + doubted) / len(lines) >= _MOST else "few"
-    return Finding(problem="confidence", said=f"{' and '.join(said)}: {amount} of its words arrive as they are")
+    words = worded(lines)
+    spoilt = sum(line.unread or line.confidence < DOUBTED for line in words)
+    amount = "most" if not words or 1 - spoilt / len(words) >= _MOST else "few"
+    problem = "script" if unread else "confidence"
+    return Finding(problem=problem, said=f"{' and '.join(said)}: {amount} of its words arrive as they are")
 
 
 def _of(count: int, lines: int) -> str:

@@ -13,7 +13,7 @@ from intermodal.executor.pieces import How, Pixels, Product, Words
 from intermodal.media.steps import WORD_OF_PAGE
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.runtimes.reading import as_text
+from intermodal.runtimes.reading import Unread, as_text, unread
 from intermodal.store.derived import Kept, Origin, key_of
 
 CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is made again in milliseconds
@@ -57,7 +57,8 @@ def from_lines(
         places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
     texts = [as_text(of_page) for of_page in lines]
     told = [_told(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
-    pieces = _blocks(facts, "Text in a picture read" if cut_out else "Text read", "on screen", places, told)
+    what = "Text in a picture read" if cut_out else "Text read"
+    pieces = _blocks(facts, what, "on screen", places, told, [unread(of_page) for of_page in lines])
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
     return Product(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
@@ -65,10 +66,10 @@ def from_lines(
 
 def _told(text: str, lines: tuple[ReadLine, ...]) -> str:
     """What was read, and what was not, so that a model does not take what is missing for what is not there."""
-    unread = sum(line.unread for line in lines)
-    if not unread:
+    missing = sum(line.unread for line in lines)
+    if not missing:
         return text or NOTHING_READ
-    said = f"({unread} of {len(lines)} lines {'is' if unread == 1 else 'are'} in a script that could not be read)"
+    said = f"({missing} of {len(lines)} lines {'is' if missing == 1 else 'are'} in a script that could not be read)"
     return f"{text}\n{said}" if text else said
 
 
@@ -81,12 +82,15 @@ def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
 
 def from_texts(step: Call, facts: PartFacts, places: tuple[Place, ...], texts: tuple[str, ...]) -> Product:
     """What an eye saw in each picture, in its words."""
-    pieces = _blocks(facts, "What is seen", "seen", places, [text.strip() or NOTHING_SEEN for text in texts])
+    told = [text.strip() or NOTHING_SEEN for text in texts]
+    pieces = _blocks(facts, "What is seen", "seen", places, told, [""] * len(told))
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts))
     return Product(part=facts.index, pieces=pieces, derived=(derived,))
 
 
-def _blocks(facts: PartFacts, what: str, how: How, places: tuple[Place, ...], texts: list[str]) -> tuple[Words, ...]:
+def _blocks(
+    facts: PartFacts, what: str, how: How, places: tuple[Place, ...], texts: list[str], missing: list[Unread]
+) -> tuple[Words, ...]:  # fmt: skip
     single = len(facts.pages) <= 1 and len(places) <= 1
     return tuple(
         Words(
@@ -95,8 +99,9 @@ def _blocks(facts: PartFacts, what: str, how: How, places: tuple[Place, ...], te
             page=place.page,
             how=how if place.at >= 0 else "",
             at=place.at,
+            unread=gone,
         )
-        for place, text in zip(places, texts, strict=True)
+        for place, text, gone in zip(places, texts, missing, strict=True)
     )
 
 

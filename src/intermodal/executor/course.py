@@ -14,8 +14,8 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import check, convert, describing, measured, replan
-from intermodal.executor.assemble import empty
 from intermodal.executor.call import Again, Done, Surprise
+from intermodal.executor.empty import gives_little
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import Ledger, written
 from intermodal.executor.pieces import Piece, Pixels, Product, Sound
@@ -282,8 +282,10 @@ class Course:
             for remark in check.remarks(step.op, product, self.shop.name(product.part))
         ]
         self.shop.unsaid.pop((step.op, product.part), None)
-        if remarks and all(map(empty, product.pieces)):
-            self.shop.unsaid[step.op, product.part] = remarks  # the answer may be just that, and then says it
+        if remarks and all(map(gives_little, product.pieces)):
+            self.shop.unsaid[step.op, product.part] = (
+                remarks  # may be all that is to be said, and then an error says it
+            )
         else:
             for note in remarks:
                 await self.shop.emit(note)

@@ -1,4 +1,4 @@
-"""Were there files, and was anything found in them? Pure."""
+"""Were there files, was anything found in them, and could it be read? Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from intermodal.executor.assemble import empty
 from intermodal.executor.pieces import Piece, Words
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
+from intermodal.runtimes.reading import Unread
 
 SPEECH, TEXT, PICTURE = "speech", "text", "picture that could be described"
 
@@ -47,6 +48,39 @@ def nothing_found(request: Request, stands_for: Mapping[int, tuple[Piece, ...]],
         )
         for part in asked
     )
+
+
+def unreadable(request: Request, stands_for: Mapping[int, tuple[Piece, ...]], facts: Facts) -> tuple[PartFacts, ...]:
+    """Files of the question of whose words most are in a script that was not read, where no other file of the
+    conversation has more to give; else ()."""
+    given = [index for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
+    if any(not stands_for.get(index) or not all(map(gives_little, stands_for[index])) for index in given):
+        return ()
+    first_of_question = sum(len(message.parts) for message in request.messages[:-1])
+    asked = [index for index in given if index >= first_of_question]
+    return tuple(facts.parts[index] for index in asked if not all(map(empty, stands_for[index])))
+
+
+def unread_parts(stands_for: Mapping[int, tuple[Piece, ...]], facts: Facts) -> tuple[str, ...]:
+    """Names of the files of whose words some or most were not read, and that nobody sees besides."""
+    return tuple(
+        facts.parts[index].name
+        for index, pieces in sorted(stands_for.items())
+        if any(_missing(piece) for piece in pieces) and not any(map(_seen, pieces))
+    )
+
+
+def gives_little(piece: Piece) -> bool:
+    """Whether a model would learn next to nothing from it: it is empty, or most of its words were not read."""
+    return empty(piece) or _missing(piece) == "most"
+
+
+def _missing(piece: Piece) -> Unread:
+    return piece.unread if isinstance(piece, Words) else ""
+
+
+def _seen(piece: Piece) -> bool:
+    return not isinstance(piece, Words) or (piece.how == "seen" and not empty(piece))
 
 
 def sentence(nothing: Sequence[Nothing]) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
+from intermodal.runtimes.reading import Unread
 from intermodal.wire.call import Detail
 
 # What a text of a moving picture is: words heard, those of its subtitles or on the screen, or what is to be seen.
@@ -19,6 +20,7 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
     ``how`` is set for text of a video or an animation, which is put together in the order of time: ``at`` is
     in seconds, -1 where there is no moment to name. ``apart``: it keeps its own time, and is no part of a longer line.
     ``speaker`` is who says it, where that is known.
+    ``unread``: how much of the words is missing, as they are in a script that the reader does not know.
     """
 
     text: str
@@ -28,6 +30,7 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
     at: float = -1.0
     apart: bool = False
     speaker: str = ""
+    unread: Unread = ""
 
 
 class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):

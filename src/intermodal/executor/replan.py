@@ -281,7 +281,7 @@ def judged(step: Transform | Call, product: Product, checks: tuple[Check, ...], 
     wrong = next((finding for _, finding in looked if finding.problem not in ("", "size")), check.Finding())
     finished = Conversion(step=step, product=product, tokens=tokens, problem=wrong.problem, said=wrong.said)
     if wrong.problem:
-        remarked = wrong.problem == "empty"  # once is enough
+        remarked = wrong.problem in ("empty", "script")  # once is enough
         surprise = Surprise(step=step.id, reason=wrong.said, remarked=remarked)
         return Judgement(finished=finished, looked=looked, surprise=surprise)
     if size.problem:

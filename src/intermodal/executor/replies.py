@@ -19,7 +19,7 @@ from intermodal.executor.bounded import bounded
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
 from intermodal.executor.course import Course
-from intermodal.executor.empty import Nothing, nothing_found, sentence
+from intermodal.executor.empty import Nothing, nothing_found, sentence, unread_parts, unreadable
 from intermodal.executor.evidence import Answered, evident
 from intermodal.executor.guard import STOPPED
 from intermodal.executor.job import Job
@@ -31,8 +31,11 @@ from intermodal.executor.weighed import weighed
 from intermodal.executor.world import World
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, instruction
 from intermodal.offload import LONG, is_long, offload
+from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
+from intermodal.plans.verdict import joined
 from intermodal.request import JsonOutput
+from intermodal.runtimes.embedded import tesseract
 from intermodal.wire.call import ChatCall, WireMessage
 from intermodal.wire.fields import fitted
 from intermodal.wire.status import SchemaRefused
@@ -49,6 +52,8 @@ async def _generate(course: Course, step: Call) -> Finished:
     messages = await offload(long, assemble.messages, request, stands_for, facts.parts, endpoint.model.marks)
     if nothing := await offload(long, nothing_found, request, stands_for, facts):
         raise _nothing_to_ask_about(course, step, nothing)
+    if unread := await offload(long, unreadable, request, stands_for, facts):
+        raise _unreadable(course, step, unread)
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
     held = schema is not None and reached_by(endpoint.host, await _closable(schema)) != "asked"
@@ -84,7 +89,7 @@ async def _generate(course: Course, step: Call) -> Finished:
     speech = await speaking.native(course, step, done.made)
     return course.finished(
         step, finish_reason=done.made.finish_reason or "stop", data=found.data, evidence=found.evidence,
-        looped=looped, speech=speech, said=done.made.said,
+        looped=looped, speech=speech, said=done.made.said, unread=unread_parts(stands_for, facts),
     )  # fmt: skip
 
 
@@ -181,6 +186,23 @@ def _nothing_to_ask_about(course: Course, step: Call, missing: tuple[Nothing, ..
     )
     seen = all(shop.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
     return Reroute(error, step, "was given nothing of the files") if seen else error
+
+
+def _unreadable(course: Course, step: Call, parts: tuple[PartFacts, ...]) -> Reroute:
+    """Files whose words could not be read for the most part: an answer made of the rest would look like one about them.
+
+    A fallback may look at them instead.
+    """
+    shop = course.shop
+    for part in parts:
+        shop.unsaid.pop(("read", part.index), None)
+    found = [each.said for each in shop.finished.values() if each.problem == "script"]
+    said = "; ".join(found) or f"most words of {joined(part.name for part in parts)} cannot be read here"
+    error = errors.InputUnreadable(
+        f"{said}, so {step.endpoint} was not asked about it",
+        todo=f"{tesseract.TODO}; or add a model that sees pictures: intermodal hosts add", step=step.id,
+    )  # fmt: skip
+    return Reroute(error, step, "was given few of the words")
 
 
 def _is_refusal(done: Done, speaker: Speaker) -> bool:

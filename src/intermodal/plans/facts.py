@@ -99,7 +99,7 @@ class Outcome(Value):
         op, endpoint, params: the step that made it; ``endpoint`` is "" for a transform.
         chars: characters of text it made. tokens: exact counts by tokenizer name. pictures: how many it made.
         language: ISO 639-1 of speech, "" where there is none.
-        problem: "" when it is as it should be; otherwise what a check found ("empty", "looped", "language",
+        problem: "" when it is as it should be; otherwise what a check found ("empty", "looped", "language", "script",
             "confidence"): the same step is then not taken again for this part.
         said: that finding in words.
     """

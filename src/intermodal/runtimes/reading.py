@@ -10,12 +10,15 @@ import math
 import statistics
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from intermodal.content import ReadLine
 
 CRUMB = 0.8  # below this confidence a line of one letter is taken for a blob
 DOUBTED = 0.85  # below this confidence a line is spoilt: 7 of 7 spoilt lines in clean pages were, whatever the others
+SPOILT = 0.15  # share of its lines from which on it is said that a page is read badly
+_MOST = 0.5  # share of its lines with words that are unread, from which on a page is ...
+_OF_ALL = 0.25  # ... unless so few of all its lines are: a table of figures has its headings unread
 _LONG = 2.0  # width over height from which on a line tells the slant of its page
 _GAP = 1.0  # heights of a line between two that stand apart in a row
 _BESIDE = 0.5  # share of the narrower line's width that two lines of one row may overlap
@@ -27,6 +30,9 @@ _LINES = 3  # of a column, at least
 _EVEN = 0.05  # how far the letter widths of lines of code differ from their median, in the median
 _CODE = 3  # lines, at least, by which that is told
 _LETTERS = 6  # of a line, at least
+
+
+Unread = Literal["", "some", "most"]
 
 
 class _Placed(NamedTuple):
@@ -71,6 +77,20 @@ def read_line(text: str, confidence: float, corners: Sequence[Sequence[float]], 
 def without_crumbs(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
     """The lines without single letters the reader doubts: in a photograph of a cat it reads "0" with 0.65."""
     return tuple(line for line in lines if line.unread or len(line.text.strip()) > 1 or line.confidence >= CRUMB)
+
+
+def worded(lines: Iterable[ReadLine]) -> tuple[ReadLine, ...]:
+    """The lines that have words, read or not. Figures are alike in most scripts, and read whatever stands around."""
+    return tuple(line for line in lines if line.unread or any(map(str.isalpha, line.text)))
+
+
+def unread(lines: Sequence[ReadLine]) -> Unread:
+    """How many of the lines with words are in a script that the reader does not know; "" for none, or for very few."""
+    missing = sum(line.unread for line in lines)
+    words = len(worded(lines))
+    if not missing or missing < SPOILT * words:
+        return ""
+    return "most" if missing >= _MOST * words and missing >= _OF_ALL * len(lines) else "some"
 
 
 def in_order(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:

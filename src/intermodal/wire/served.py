@@ -130,10 +130,11 @@ def answered(error: BaseException) -> Answered:
 
 def _code(error: BaseException) -> str:
     """Clients shorten a conversation that is too long, and look for another model, by these words of OpenAI's. That
-    nothing was found in the files is a word of ours: whoever shows errors can tell it from a request that is wrong."""
+    nothing was found in the files, or could be read, is a word of ours: whoever shows errors can tell it from a request
+    that is wrong."""
     if isinstance(error, errors.UnknownModel):
         return "model_not_found"
-    if isinstance(error, errors.NoContentFound):
+    if isinstance(error, errors.NoContentFound | errors.InputUnreadable):
         return error.code
     long = isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)
     long = long or (isinstance(error, errors.NoRoute) and error.rule == "context")

@@ -306,4 +306,5 @@ def test_a_model_is_told_which_lines_it_does_not_get() -> None:
     assert words.text == "Total 5.00\n4471\n(2 of 3 lines are in a script that could not be read)"
     assert made.derived[0].text == "Total 5.00\n4471"
     only = convert.from_lines(look(1), facts, (convert.Place(),), (lines[2:],))
-    assert check.remarks("read", only, "bill.png") == (), "what was seen and not read is no picture without text"
+    (remark,) = check.remarks("read", only, "bill.png")
+    assert remark.startswith("the only line read from bill.png has letters of a script"), "not that none was found"

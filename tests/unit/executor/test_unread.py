@@ -1,0 +1,96 @@
+"""Pictures with words in a script that the reader does not know: no answer is sold as one about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from tests.unit.executor.routes import Bench, asked, checked, look, plan, rename, route, say, using
+
+from intermodal import errors
+from intermodal.cli.ask import UNREAD, exit_code
+from intermodal.content import ReadLine
+from intermodal.events import Finished, Note, TextDelta
+from intermodal.runtimes.nouns import Seen
+from intermodal.runtimes.reading import unread
+from intermodal.testing import FakeHost
+
+pytestmark = pytest.mark.anyio
+
+WORDS = ReadLine(text="Total to be paid", confidence=0.98)
+FIGURES = ReadLine(text="160 360,00", confidence=0.98)
+MISSING = ReadLine(text="c", confidence=0.6, unread=True)
+
+
+def reading(monkeypatch: pytest.MonkeyPatch, bench: Bench, **lines: Sequence[ReadLine]) -> None:
+    """``lines`` by the name of the picture, without its ending."""
+
+    async def read(endpoint: object, png: bytes) -> Seen:
+        name = png.decode().removeprefix("png of ").partition(".")[0]
+        return Seen(lines=tuple(lines[name]), seconds=0.1)
+
+    monkeypatch.setattr(bench.runtimes, "read", read)
+
+
+@pytest.mark.parametrize(
+    ("lines", "how"),
+    [
+        ([WORDS] * 7, ""),
+        ([WORDS] * 9 + [MISSING], ""),  # a logo
+        ([WORDS] * 8 + [MISSING] * 2, "some"),
+        ([WORDS] * 5 + [MISSING] * 5, "most"),
+        ([FIGURES] * 12 + [MISSING] * 10, "most"),  # an invoice: its figures say nothing without their words
+        ([FIGURES] * 60 + [MISSING] * 10, "some"),  # a table of figures without its headings
+        ([], ""),
+    ],
+)
+def test_how_much_is_missing_is_told_by_the_lines_with_words(lines: list[ReadLine], how: str) -> None:
+    assert unread(lines) == how
+
+
+async def test_no_model_is_asked_about_a_picture_of_whose_words_most_are_missing(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model,) = using(bench, host)
+    reading(monkeypatch, bench, invoice=[FIGURES, MISSING, MISSING, FIGURES])
+    request, opened = asked("What is the total?", "invoice.png")
+    course = plan(route(look(1), checked("reading", "look1"), say(model, "step:look1")))
+    with pytest.raises(errors.InputUnreadable) as found:
+        await bench.run(course, request, opened)
+    assert found.value.what.startswith(
+        "2 of 4 lines read from invoice.png have letters of a script that cannot be read"
+    )
+    assert "not asked" in found.value.what and "intermodal hosts add" in found.value.todo
+    assert (found.value.exit_code, host.attempts) == (3, [])
+    assert not [event for event in bench.events if isinstance(event, Note | TextDelta | Finished)], "it is said once"
+
+
+async def test_a_fallback_that_sees_takes_over_where_a_reader_cannot_read(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model, _) = using(bench, host, "fake/model", "fake/eyes")
+    eyes = rename(bench.endpoints[1], input=("text", "image"))
+    bench.endpoints = (model, eyes)
+    reading(monkeypatch, bench, invoice=[MISSING] * 3)
+    request, opened = asked("What is the total?", "invoice.png")
+    result = await bench.run(
+        plan(route(look(1), say(model, "step:look1")), route(say(eyes, "part:1"))), request, opened
+    )
+    assert result.endpoint == eyes.id and (result.unread, exit_code(result)) == ((), 0)
+    assert host.attempts[0].images and any("was given few of the words" in note for note in result.notes)
+
+
+async def test_an_answer_without_some_of_the_words_says_so_and_has_an_exit_code_of_its_own(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model,) = using(bench, host)
+    reading(monkeypatch, bench, letter=[WORDS] * 3 + [MISSING], invoice=[MISSING] * 2, ad=[WORDS])
+    request, opened = asked("What do they say?", "letter.png", "invoice.png", "ad.png")
+    steps = [look(part) for part in (1, 2, 3)]
+    last = say(model, *(f"step:look{part}" for part in (1, 2, 3)))
+    result = await bench.run(plan(route(*steps, last)), request, opened)
+    assert result.text and result.unread == ("letter.png", "invoice.png") and exit_code(result) == UNREAD == 13
+    assert [note.partition(" read from ")[2].partition(" ")[0] for note in result.notes] == [
+        "letter.png",
+        "invoice.png",
+    ]
