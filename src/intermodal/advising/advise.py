@@ -15,6 +15,7 @@ from intermodal.advising.path import against, closeness, path, penalty, why_lost
 from intermodal.advising.question import DAYS, PROMPT, Question, check
 from intermodal.advising.uses import TITLES, Use, UseName, job_of, narrowed, use_of, uses
 from intermodal.catalog import doubts
+from intermodal.catalog.conditions import in_words
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute
@@ -352,21 +353,23 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         lost=route.lost,
         score=route.score,
         sends=bool(route.sends),
-        terms=_terms(endpoint),
+        terms=_terms(planning.question, endpoint),
         contested=_contested(route, endpoint),
         counted=endpoint.host is not OWN or not planning.question.by_bill or planning.question.hardware.stated,
         others=tuple(f"{each.endpoint}: {each.reason}" for each in made.outranked[:OTHERS]),
     )
 
 
-def _terms(endpoint: Endpoint) -> str:
-    """Under which terms the answering model is used."""
+def _terms(question: Question, endpoint: Endpoint) -> str:
+    """Under which terms the answering model is used; by whose word a region or retention that is asked for is met."""
     model, host = endpoint.model, endpoint.host
     known = f"{model.licence} ({PERMITS[model.permits]})" if model.permits else model.licence
     if host.zone in HERE:
         return f"licence: {known or 'nobody states it'}"
     weights = f"; its weights: {known}" if known else ""
-    return f"terms of the service of {host.name or host.id}{weights}"
+    asked = bool(question.regions) or question.retention != "any"
+    stated = f"; by its word it {said}" if asked and (said := in_words(host)) else ""
+    return f"terms of the service of {host.name or host.id}{stated}{weights}"
 
 
 PERMITS = {

@@ -288,7 +288,8 @@ class Host(Value):
         counts_text: by whose ``/tokenize`` it counts text, "" where it does not.
         timeouts: how long a call of it may take.
         regions: where it computes, () where nobody says. trains: it trains on what it is sent, None where nobody says.
-        retention_days: days that it keeps what it is sent, 0 for none, None where nobody says.
+        retention_days: days that it keeps what it is sent, 0 for none, None where nobody says. conditions: where the
+            last three were read.
     """
 
     id: str
@@ -308,6 +309,7 @@ class Host(Value):
     regions: tuple[str, ...] = ()
     trains: bool | None = None
     retention_days: int | None = None
+    conditions: Evidence = Evidence(level="declared")
     evidence: Evidence = Evidence(level="declared")
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from intermodal.catalog import hosted
+from intermodal.catalog.conditions import with_conditions
 from intermodal.catalog.names import Called, pick, split
 from intermodal.catalog.nouns import Endpoint, Host, Made, Price, Protocol
 from intermodal.catalog.rows import HostRow, zone_of
@@ -44,10 +45,11 @@ def _row_of(place: Place, made: str) -> HostRow | None:
         return None
     if zone_of(url) != "internet":
         return None
-    return HostRow(
+    row = HostRow(
         id=place.id, name=place.name, base_url=url, key_env=place.keys[0] if place.keys else "", zone="internet",
         protocol=protocol, forced_json=True, quirks=(_UNSURE,), source=f"models.dev, as of the snapshot of {made}",
     )  # fmt: skip
+    return with_conditions(row)
 
 
 def host_rows(header: Header) -> dict[str, HostRow]:

@@ -359,6 +359,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             regions=self.regions,
             trains=self.trains,
             retention_days=self.retention_days,
+            conditions=Evidence(level="declared", source=self.conditions_source, checked=self.conditions_checked),
             evidence=Evidence(level="declared", source=self.source, checked=self.checked),
         )
 

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from intermodal.catalog.conditions import with_conditions
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import Model
 from intermodal.catalog.rows import HostRow, decode
@@ -56,7 +57,9 @@ def shipped(root: Path = DATA) -> Shipped:
                 raise ConfigError(f"{row.id} has two rows", where=where, todo="keep one")
             rows[row.id] = row
     hosts = tuple(
-        decode(read_toml(path, f"catalog/hosts/{path.name}"), HostRow, where=f"catalog/hosts/{path.name}", place="")
+        with_conditions(
+            decode(read_toml(path, f"catalog/hosts/{path.name}"), HostRow, where=f"catalog/hosts/{path.name}", place="")
+        )
         for path in sorted((root / "hosts").glob("*.toml"))
     )
     return Shipped(hosts=hosts, rows=rows, models={id: with_thinking(row.model()) for id, row in rows.items()})

@@ -141,7 +141,9 @@ def _told(row: HostRow, allowed: bool) -> dict[str, Any]:
     place = "keyring" if row.key == "keyring" else row.key_env
     key = f"{place} ({'set' if there else 'not set'})" if place else "none needed"
     return {"host": row.id, "base_url": row.base_url, "zone": row.host().zone, "key": key, "allowed": allowed,
-            "models": len(row.models)}  # fmt: skip
+            "models": len(row.models), "regions": row.regions, "trains": row.trains,
+            "retention_days": row.retention_days, "conditions_source": row.conditions_source,
+            "conditions_checked": row.conditions_checked}  # fmt: skip
 
 
 # ---- allow a shipped host ---------------------------------------------------------------------------
@@ -178,6 +180,8 @@ def agreed(row: HostRow, yes: bool) -> bool:
     """Whether the user consents. Without a terminal only ``--yes`` is a yes."""
     from urllib.parse import urlsplit
 
+    from intermodal.catalog.conditions import in_words
+
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -188,6 +192,11 @@ def agreed(row: HostRow, yes: bool) -> bool:
     click.echo(f"Plans may then send prompts and files to {row.name or row.id} ({address}).", err=True)
     if not row.checked and row.source.startswith("models.dev"):
         click.echo(f"Its address is that of {row.source}; nobody here has tried it.", err=True)
+    said = in_words(row.host())
+    told = (
+        f"Of what it is sent, by its word: it {said}." if said else "Nobody states where it computes, or what it keeps."
+    )
+    click.echo(told, err=True)
     click.echo("Each plan says what it sends before it sends it; --private and --local keep things here.", err=True)
     return click.confirm(f"Allow {row.id}?", default=False, err=True)
 

@@ -13,9 +13,11 @@ from intermodal.advising.options import AdviseOptions, make_question
 from intermodal.advising.question import Question
 from intermodal.catalog import hosted
 from intermodal.catalog.capabilities import settled
+from intermodal.catalog.conditions import conditions
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.shipped import shipped
 from intermodal.plans.machine import Machine
+from intermodal.request import Retention
 
 DAY = "2026-11-28"
 GIB = 2**30
@@ -127,8 +129,44 @@ def test_a_research_licence_is_left_out_by_default_and_said() -> None:
     assert any("licence commercial" in line and "research only" in line for line in advice(3).sources)
 
 
+@cache
+def kept(region: str, retention: Retention) -> tuple[dict[str, int], Offers]:
+    """How many endpoints each reason leaves out under these bounds, and what is left."""
+    question = asked("text", "text", {"regions": [region] if region else [], "retention": retention})
+    found = offers(question.hardware, DAY, policy=question.policy)
+    return dict(found.refused), found
+
+
 def test_a_region_or_retention_that_nobody_states_is_left_out_and_counted() -> None:
-    question = asked("text", "text", {"regions": ["eu"], "retention": "no-training"})
-    found = dict(offers(question.hardware, DAY, policy=question.policy).refused)
-    assert found["nobody states where its host computes, and eu is asked for (--region)"] > 1000
-    assert any("computes in cn" in reason for reason in found)
+    refused, _ = kept("eu", "no-training")
+    assert refused["nobody states where its host computes, and eu is asked for (--region)"] > 1000
+    assert any("computes in cn" in reason for reason in refused)
+
+
+def hosts_of(found: Offers) -> set[str]:
+    assert found.whole is not None
+    return {each.host.id for each in found.whole.endpoints if each.host.zone == "internet"}
+
+
+def test_hosts_that_state_a_region_are_left_and_all_of_them_state_it() -> None:
+    _, found = kept("eu", "any")
+    assert hosts_of(found) >= {"scaleway", "ovhcloud", "greenpt", "regolo-ai"}
+    assert all(conditions()[host].regions == ("eu",) for host in hosts_of(found))
+    assert 20 < found.endpoints < 200
+
+
+def test_hosts_that_keep_nothing_are_left_and_who_keeps_or_trains_is_counted() -> None:
+    refused, found = kept("", "none")
+    assert hosts_of(found) >= {"cerebras", "fireworks-ai", "perplexity", "scaleway", "ovhcloud"}
+    assert all(conditions()[host].retention_days == 0 for host in hosts_of(found))
+    assert refused["its host trains on what it is sent (--retention any)"] > 0
+    assert refused["its host keeps what it is sent, for up to 30 days (--retention)"] > 0
+    assert refused["nobody states how long its host keeps what it is sent (--retention)"] > 1000
+
+
+def test_a_bound_that_is_asked_for_is_met_by_a_word_that_the_pick_cites() -> None:
+    made = advise(asked("text", "text", {"regions": ["eu"], "requests": "100/day"}), kept("eu", "any")[1], DAY)
+    assert made.place == "hosted"
+    assert "by its word it computes in eu" in made.offer.terms and "read 2026-" in made.offer.terms
+    assert "https://" in made.offer.terms
+    assert "by its word" not in advice(3).offer.terms, "who does not ask is not told"

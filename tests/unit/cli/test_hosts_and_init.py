@@ -38,6 +38,13 @@ def test_on_a_terminal_only_a_yes_is_a_yes(cli: Cli, answer: str, consent: tuple
     assert load_config(os.environ).consent == consent
 
 
+def test_consent_is_asked_for_with_what_the_host_publishes_of_what_it_is_sent(cli: Cli) -> None:
+    said = cli("hosts", "add", "cohere", input="n\n", terminal=True).err
+    assert "keeps it for up to 30 days, trains on it (https://cohere.com/data-usage-policy" in said
+    said = cli("hosts", "add", "openrouter", input="n\n", terminal=True).err
+    assert "Nobody states where it computes, or what it keeps." in said
+
+
 def test_consent_can_be_taken_back(cli: Cli) -> None:
     cli("hosts", "add", "openai", "--yes")
     assert cli("hosts", "remove", "openai").code == 0
