@@ -63,6 +63,9 @@ SPEECH_TOKENS = 20.0  # a second
 # Label and boundary of one block of derived text: 11 to 37 tokens with SmolLM2, o200k_base and cl100k_base, 20 on
 # average (960 blocks); a longer name of a file takes more.
 BLOCK: tuple[float, float, float] = (11.0, 20.0, 56.0)
+# "[0:14] subtitle: " before a line of a film: 7 to 11 tokens with the vocabularies of Llama 3.1, Qwen 3, Gemma 3,
+# Gemini, DeepSeek V3 and SmolLM2; the most is with hours.
+MARK: tuple[float, float, float] = (7.0, 8.5, 12.0)
 MESSAGE: tuple[float, float, float] = (3.0, 5.0, 8.0)  # role and turn markers of a chat template
 TEMPLATE: tuple[float, float, float] = (1.0, 20.0, 40.0)  # start tokens, a template's own system line
 REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a repair call

@@ -10,7 +10,7 @@ from intermodal.events import Derived
 from intermodal.executor.assemble import NOTHING_HEARD, NOTHING_READ, NOTHING_SEEN, empty, label
 from intermodal.executor.job import Made
 from intermodal.executor.pieces import How, Pixels, Product, Words
-from intermodal.media.steps import WORD_OF_PAGE
+from intermodal.media.steps import WORD_OF_PAGE, line_of
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.runtimes.reading import Unread, as_text, unread
@@ -27,8 +27,8 @@ def from_transcript(step: Call, facts: PartFacts, transcript: Transcript) -> Pro
     if (facts.kind == "video" or timed) and transcript.text:
         words = tuple(
             Words(
-                text=segment.text.strip(), label=what, how="said", at=segment.start, apart=timed,
-                speaker=segment.speaker,
+                text=segment.text.strip(), label=what, how="said", at=segment.start,
+                speaker=segment.speaker, line=0.0 if timed else line_of(facts.seconds.mid),
             )
             for segment in transcript.segments
         )  # fmt: skip

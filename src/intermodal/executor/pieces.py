@@ -18,7 +18,9 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
 
     ``page`` orders the pages of a document that took different ways; 0 where there are none.
     ``how`` is set for text of a video or an animation, which is put together in the order of time: ``at`` is
-    in seconds, -1 where there is no moment to name. ``apart``: it keeps its own time, and is no part of a longer line.
+    in seconds, -1 where there is no moment to name, and it is there ``until`` then, -1 where nobody knows.
+    ``line``: seconds after the beginning of a line in which it goes on there, and has no time of its own; 0 where it
+    keeps its own.
     ``speaker`` is who says it, where that is known.
     ``unread``: how much of the words is missing, as they are in a script that the reader does not know.
     """
@@ -28,7 +30,8 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
     page: int = 0
     how: How = ""
     at: float = -1.0
-    apart: bool = False
+    until: float = -1.0
+    line: float = 0.0
     speaker: str = ""
     unread: Unread = ""
 

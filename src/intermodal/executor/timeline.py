@@ -2,18 +2,27 @@
 
 One block: a line for what is said, what is on the screen and what is to be seen, each with its time; pictures
 stand at their time between the lines. Speech goes on in its line until something else happens; words that stay
-on the screen are written once. Lines of media cannot pass for ours: what goes on in a further line is indented.
+on the screen are written once, and subtitles that are drawn into the picture not a second time. Lines of media cannot
+pass for ours: what goes on in a further line is indented.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+import msgspec
 
 from intermodal.executor.pieces import How, Piece, Pixels, Words
-from intermodal.media.steps import LINE_OF_SPEECH
 
 _SPEECH: tuple[How, ...] = ("said", "subtitle")
 _ORDER: tuple[How, ...] = (*_SPEECH, "on screen", "seen")  # of what has the same time; then pictures
+_ROWS_OF_CUE = 4  # rows on the screen that a subtitle is looked for in
+_AROUND = 1.0  # seconds by which a scene and a subtitle in it may miss each other
+_ALIKE = 0.9  # of two texts of which one was read off a picture
+_LEAST_ALIKE = 8  # letters of a text below which it must be the same
 NOTHING: dict[How, str] = {
     "said": "(no speech)", "subtitle": "(no subtitles)", "on screen": "(no text)", "seen": "(nothing)",
 }  # fmt: skip
@@ -79,7 +88,7 @@ def _settled(moving: Sequence[Words | Pixels]) -> list[Words | Pixels]:
     """In the order of time, without what is empty or still the same, with speech that goes on in one piece."""
     found: list[Words | Pixels] = []
     last_on_screen = ""
-    for piece in sorted(moving, key=_when):
+    for piece in sorted(_said_once(moving), key=_when):
         if isinstance(piece, Pixels):
             found.append(piece)
             continue
@@ -99,10 +108,53 @@ def _settled(moving: Sequence[Words | Pixels]) -> list[Words | Pixels]:
     return found
 
 
+def _said_once(moving: Sequence[Words | Pixels]) -> Iterator[Words | Pixels]:
+    """Without rows on the screen that a subtitle of the same time says."""
+    cues = [(piece, _letters(piece.text)) for piece in moving if isinstance(piece, Words) and piece.how == "subtitle"]
+    screens = sorted({piece.at for piece in moving if isinstance(piece, Words) and piece.how == "on screen"})
+    until = dict(pairwise([*screens, math.inf]))
+    for piece in moving:
+        if cues and isinstance(piece, Words) and piece.how == "on screen" and piece.at >= 0:
+            low, high = piece.at - _AROUND, until[piece.at] + _AROUND
+            there = {said for cue, said in cues if said and cue.at <= high and max(cue.at, cue.until) >= low}
+            rows = _without(piece.text.splitlines(), there)
+            piece = msgspec.structs.replace(piece, text="\n".join(rows))
+        yield piece
+
+
+def _without(rows: Sequence[str], cues: set[str]) -> Iterator[str]:
+    """Rows that are none of these subtitles, nor several in a row one of them."""
+    letters = [_letters(row) for row in rows]
+    place = 0
+    while place < len(rows):
+        runs = range(min(_ROWS_OF_CUE, len(rows) - place), 0, -1)
+        same = next((run for run in runs if _one_of("".join(letters[place : place + run]), cues)), 0)
+        if not same:
+            yield rows[place]
+        place += same or 1
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _one_of(text: str, cues: set[str]) -> bool:
+    """Whether a text is one of the cues. Read off a picture it may differ by a letter in ten, but in no figure."""
+    if text in cues or len(text) < _LEAST_ALIKE:
+        return bool(text) and text in cues
+    figures = [*filter(str.isdigit, text)]
+    return any(
+        abs(len(cue) - len(text)) <= (1 - _ALIKE) * len(text)
+        and figures == [*filter(str.isdigit, cue)]
+        and SequenceMatcher(None, cue, text, autojunk=False).ratio() >= _ALIKE
+        for cue in cues
+    )
+
+
 def _goes_on(before: Words | Pixels | None, piece: Words) -> bool:
-    if not isinstance(before, Words) or piece.apart or piece.how not in _SPEECH:
+    if not isinstance(before, Words) or piece.how not in _SPEECH:
         return False
-    return (before.how, before.speaker) == (piece.how, piece.speaker) and piece.at - before.at < LINE_OF_SPEECH
+    return (before.how, before.speaker) == (piece.how, piece.speaker) and piece.at - before.at < piece.line
 
 
 def _joined(piece: Words) -> str:

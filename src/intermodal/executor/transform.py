@@ -9,6 +9,7 @@ from intermodal.executor.assemble import label
 from intermodal.executor.pieces import Pixels, Product, Sound, Words
 from intermodal.executor.timeline import NOTHING
 from intermodal.executor.world import Media, OpenedLike, Progress
+from intermodal.media.steps import line_of
 from intermodal.plans.facts import Box, PartFacts
 from intermodal.plans.step import Transform, TransformOp
 from intermodal.wire.call import Detail
@@ -97,8 +98,11 @@ async def _subtitles(step: Transform, opened: OpenedLike, media: Media, progress
     facts: PartFacts = opened.facts.parts[step.part]
     params = dict(step.params)
     lines = await media.subtitles(opened.data(step.part), int(params["track"]), name=facts.name)
-    what, apart = label("Subtitles", facts.name), params.get("times") == "each"
-    pieces = tuple(Words(text=line.text, label=what, how="subtitle", at=line.at, apart=apart) for line in lines)
+    what = label("Subtitles", facts.name)
+    length = 0.0 if params.get("times") == "each" else line_of(facts.seconds.mid)
+    pieces = tuple(
+        Words(text=line.text, label=what, how="subtitle", at=line.at, until=line.until, line=length) for line in lines
+    )
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n".join(line.text for line in lines))
     nothing = (Words(text=NOTHING["subtitle"], label=what, how="subtitle"),)
     return Product(part=step.part, pieces=pieces or nothing, derived=(derived,))

@@ -29,8 +29,12 @@ READ_LEAST: Final = 736  # where that leaves the shorter side so many, and in ti
 TILE_SIDE: Final = 1_600  # pixels of such a tile ...
 TILE_OVERLAP: Final = 200  # ... of which so many are its neighbour's too: more than a line of print is high
 
+# What is said in a film, in lines of a prompt that each have a time.
+LINES_OF_FILM: Final = 300  # about so many: a time costs as many tokens as six words
+SHORTEST_LINE: Final = 2.0  # seconds after its beginning in which what follows goes on in the same line ...
+LONGEST_LINE: Final = 20.0  # ... and in a film of more than an hour and a half
+
 # Sound, as embedded ears take it.
-LINE_OF_SPEECH: Final = 20.0  # seconds of speech in one line of a prompt, where nothing else happens
 PCM_RATE: Final = 16_000  # Hz, mono, signed 16-bit little endian
 PCM_BYTES_PER_SECOND: Final = 2 * PCM_RATE
 MAX_SECONDS: Final = 6 * 3600
@@ -120,6 +124,15 @@ def most_frames(seconds: float) -> int:
     (12, 18, 32)
     """
     return min(FRAMES_MOST, max(FRAMES_LEAST, FRAMES_LEAST + 2 * round((seconds - 120) / 60)))
+
+
+def line_of(seconds: float) -> float:
+    """Seconds in which what is said goes on in a line of a film of ``seconds``, where nothing else happens.
+
+    >>> line_of(40), line_of(1800), line_of(7200)
+    (2.0, 6.0, 20.0)
+    """
+    return min(LONGEST_LINE, max(SHORTEST_LINE, seconds / LINES_OF_FILM))
 
 
 def expected_scenes(seconds: float, cuts: tuple[float, ...]) -> tuple[float, float, float]:

@@ -178,13 +178,23 @@ def is_timed(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:
     return "timing" in stated or "timing" in needs
 
 
+def wordless(part: PartFacts) -> bool:
+    """Whether no picture of a film that was looked at has anything on it that looks written.
+
+    How much it is tells nothing: a title alone on a slide covers 0.6 % of it, as much as what only looks written in a
+    photograph. To read frames that have no words costs seconds; not to read those that have costs the words.
+    """
+    return part.text_density.known and part.text_density.mid <= 0
+
+
 def _suggested(part: PartFacts) -> tuple[Aspect, ...]:
     if part.kind == "audio":
         return ("words",)
     if part.kind == "video":
-        empty = part.text_density.known and part.text_density.high <= SPARSE
-        spoken: tuple[Aspect, ...] = ("words",) if part.channels else ()
-        return (*spoken, "appearance") if empty else spoken or ("words",)
+        sparse = part.text_density.known and part.text_density.high <= SPARSE
+        silent = not part.channels and not part.subtitles
+        words: tuple[Aspect, ...] = () if silent and wordless(part) else ("words",)
+        return (*words, "appearance") if sparse else words
     if part.kind == "document" and part.pages:
         return ("words", "figures") if pages_with_figures(part) else ("words",)
     if part.kind == "image":

@@ -14,7 +14,7 @@ import re
 from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
-from intermodal.costing.levels import LEVELS, MID, Levels
+from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, times
 from intermodal.media.steps import (
     FRAME_SIDE,
     FRAMES_DENSE,
@@ -27,7 +27,7 @@ from intermodal.media.steps import (
     most_frames,
 )
 from intermodal.planner import pieces
-from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, MUST_KEEP, SPARSE, is_timed, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, MUST_KEEP, is_timed, wants_eye, wordless
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
@@ -180,8 +180,7 @@ def _sights(case: Case, bundle: Bundle, conversions: Conversions) -> list[Track]
     found += [Track("read", (reader,), spread) for reader in readers for spread in (sharp, scant)]
     found += [Track("described", (eye,), wide) for eye in eyes]
     found += [Track("both", (readers[0], eye), sharp) for eye in eyes if readers]
-    textless = part.text_density.known and part.text_density.high <= SPARSE
-    if (textless and not eyes) or not (readers or eyes):
+    if (wordless(part) and not eyes) or not (readers or eyes):
         found.append(Track("blind"))
     return found
 
@@ -208,8 +207,7 @@ def _watch(case: Case, bundle: Bundle, sound: Track, sight: Track) -> Way:
 def fullest(part: PartFacts) -> int:
     """The most frames that are planned of a film by scene: one a cut at least where something is written in it."""
     usual = most_frames(part.seconds.mid)
-    written = part.text_density.known and part.text_density.mid > SPARSE
-    return min(FRAMES_MOST, max(usual, 1 + len(part.cuts))) if written else usual
+    return usual if wordless(part) else min(FRAMES_MOST, max(usual, 1 + len(part.cuts)))
 
 
 def _leaves_out_scenes(case: Case, bundle: Bundle, sight: str, spread: Spread) -> bool:
@@ -243,13 +241,14 @@ def _aspects(part: PartFacts, sound: Track, sight: Track) -> tuple[tuple[Aspect,
     there: set[Aspect] = set(HAS["video"])
     kept: set[Aspect] = set(_SEEN[sight.name])
     if sound.name == "silent":
-        there -= {"speakers", "tone", "alignment"}
+        there -= {"speakers", "alignment"}
     else:
         kept.update(_TOLD.get(sound.name, ()))
-    written = not part.text_density.known or part.text_density.mid > SPARSE
+    if not part.channels:
+        there.discard("tone")
     if sight.name in _READS and sound.name != "deaf":
         kept.add("words")
-    if sight.name not in _READS and written:
+    if sight.name not in _READS and not wordless(part):
         kept.discard("words")
     if sight.name != "blind":
         kept.add("timing")
@@ -269,17 +268,20 @@ def _passage(case: Case, part: PartFacts, sound: Track, sight: Track, *, timed: 
     """Sound before pictures, as the blocks of text are put together by time anyway."""
     made: list[Piece] = []
     heard = Quantity()
+    lines = ZEROS
     if sound.written is not None:
         made.append(pieces.subtitles(case, part, sound.written, timed=timed))
+        lines = pieces.lines_written(part, sound.written, timed=timed)
     elif sound.name == "heard":
         made.append(pieces.demux(case, part, shown=False))
         ear = sound.endpoints[0]
         made.append(pieces.hear(case, part, ear, case.rates(ear), of=0, timed=timed))
+        lines = pieces.lines_heard(part, timed=timed)
     elif sound.name == "listened":
         made.append(pieces.demux(case, part, shown=True))
         heard = part.seconds
     if sight.spread is None:
-        return Passage(pieces=tuple(made), sound=heard, blocks=2)
+        return Passage(pieces=tuple(made), sound=heard, blocks=1, lines=lines)
     count = _count(part, sight.spread)
     title = _title(sight.spread, count)
     frames = pieces.frames(case, part, sight.spread.params(), count, title, shown=sight.name == "shown")
@@ -292,9 +294,10 @@ def _passage(case: Case, part: PartFacts, sound: Track, sight: Track, *, timed: 
     if sight.name in ("described", "both"):
         eye = sight.endpoints[-1]
         made.append(pieces.describe(case, part, eye, pieces.Look(title, (shape,), place, count)))
-    lines = round(count[1]) * (2 if sight.name == "both" else 1)
+    blocks = count if sight.name == "shown" else (0.0, count[MID], count[HIGH])  # frames may have nothing to be read
+    lines = plus(lines, times(blocks, 2 if sight.name == "both" else 1))
     pictures = (shape,) if sight.name == "shown" else ()
-    return Passage(pieces=tuple(made), pictures=pictures, many=count, sound=heard, blocks=2 + lines // 2)
+    return Passage(pieces=tuple(made), pictures=pictures, many=count, sound=heard, blocks=1, lines=lines)
 
 
 def _count(part: PartFacts, spread: Spread) -> Levels:

@@ -40,7 +40,7 @@ from intermodal.costing.tokens import (
     text_tokens,
     written_tokens,
 )
-from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, LINE_OF_SPEECH, frame_size, page_size, read_megapixels
+from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, frame_size, line_of, page_size, read_megapixels
 from intermodal.planner.aspects import hears_apart
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
@@ -49,10 +49,9 @@ from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity, between, exact, total
 
-SEGMENT = 6.0  # seconds of speech that an ear writes as one stretch
+SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # a second: stretches of speech as an ear writes them
 # Times what one channel takes: what is said is said on one of them, and silence is passed over; both may be full.
 TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
-CHARS_OF_MARK = 18  # characters before a line: its time, and what it is
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
 
@@ -92,7 +91,7 @@ def settled(piece: Piece, part: PartFacts) -> Piece:
 def hear(
     case: Case, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
 ) -> Piece:  # fmt: skip
-    """Speech to text. ``timed``: each stretch of it keeps its time."""
+    """Speech to text. ``timed``: each stretch of it keeps its own time."""
     tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
     length, made = levels(part.seconds), levels(tokens)
     film = length if part.kind == "video" else ZEROS
@@ -106,8 +105,6 @@ def hear(
     language = "" if wrong else case.policy.language
     apart = hears_apart(part, ear)
     twice = TWO_CHANNELS if apart else (1.0, 1.0, 1.0)
-    if timed:
-        tokens = tokens + text_tokens(round(length[1] / SEGMENT * CHARS_OF_MARK))
     return settled(
         Piece(
             op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s{', its two channels apart' if apart else ''}",
@@ -373,16 +370,31 @@ def demux(case: Case, part: PartFacts, *, shown: bool) -> Piece:
 
 def subtitles(case: Case, part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Piece:
     """The words of a track of subtitles, which is read and not heard."""
-    marks = track.lines if timed else min(track.lines, track.shown / LINE_OF_SPEECH)
     return settled(
         Piece(
             op="subtitles", title=f"{track.language or 'language not stated'}, {counted(track.lines, 'line')}",
-            tokens=text_tokens(track.chars, 0, track.scripts) + text_tokens(round(marks * CHARS_OF_MARK)),
+            tokens=text_tokens(track.chars, 0, track.scripts),
             params=(("track", str(track.track)), *_times(timed)),
             seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, 0.0)),
         ),
         part,
     )  # fmt: skip
+
+
+def lines_heard(part: PartFacts, *, timed: bool) -> Levels:
+    """How many lines with a time what an ear hears becomes: of a film, and where each stretch keeps its own."""
+    if not timed and part.kind != "video":
+        return ZEROS
+    length = levels(part.seconds)
+    closest = 0.0 if timed else 1 / line_of(length[MID])
+    return at_each(lambda level: length[level] * (min(SEGMENTS[level], closest) if closest else SEGMENTS[level]))
+
+
+def lines_written(part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Levels:
+    """How many lines with a time a track of subtitles becomes."""
+    every = float(track.lines)
+    typical = every if timed else min(every, track.last / line_of(part.seconds.mid))
+    return (typical if timed else typical / 2, typical, every)
 
 
 def _times(timed: bool) -> Params:

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.images import image_refusal, image_tokens
-from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, times
+from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, product, times
 from intermodal.costing.limits import NOTHING, Held, breaks, refusal
 from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
 from intermodal.costing.rates import HERE
-from intermodal.costing.tokens import BLOCK
+from intermodal.costing.tokens import BLOCK, MARK
 from intermodal.media.steps import SAFE_SIDE
 from intermodal.planner.aspects import MUST_KEEP, ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
@@ -73,6 +73,7 @@ class Passage(Struct, frozen=True, gc=False):
 
     ``many`` is how often each of the pictures is expected: once, but for frames, of which one stands for all.
     ``film`` is a video that goes in whole, ``leaves`` the pages of a document that does.
+    ``lines``: how many lines of its text have a time before them.
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -82,6 +83,7 @@ class Passage(Struct, frozen=True, gc=False):
     film: PartFacts | None = None
     leaves: tuple[PageFacts, ...] = ()
     blocks: int = 0
+    lines: Levels = ZEROS
 
 
 class Natives(NamedTuple):
@@ -222,7 +224,7 @@ def _distinct(bundle: Bundle) -> list[PartFacts]:
 def _add_up(way: Way, bundle: Bundle, case: Case) -> None:
     counted: dict[int, int] = {}
     by_id: dict[int, Passage] = {}
-    blocks = 0
+    blocks, lines = 0, ZEROS
     for passage in way.passages:  # equal parts share one passage object, so each is added once, times its number
         counted[id(passage)] = counted.get(id(passage), 0) + 1
         by_id[id(passage)] = passage
@@ -237,11 +239,11 @@ def _add_up(way: Way, bundle: Bundle, case: Case) -> None:
         for picture in passage.pictures:
             way.pictures[picture] = plus(way.pictures.get(picture, ZEROS), times(passage.many, count))
         way.sound = plus(way.sound, times(levels(passage.sound), count))
-        blocks += passage.blocks * count
+        blocks, lines = blocks + passage.blocks * count, plus(lines, times(passage.lines, count))
         if passage.film is not None or passage.leaves or passage.sound.high or not passage.sound.known:
             way.natives.append((passage, count))
     if blocks and case.job not in WORDS_ALONE:
-        way.text = plus(way.text, times(BLOCK, blocks))
+        way.text = plus(way.text, plus(times(BLOCK, blocks), product(MARK, lines)))
     way.converters = tuple(used.values())
     way.counted = bool(way.pictures or way.natives)
     if way.counted:

@@ -88,7 +88,10 @@ def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
     loses: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in lost)
     return make_way(
         case, bundle, "transcribe", TEXT,
-        lambda place: Passage(pieces=(pieces.hear(case, bundle.parts[place], ear, rates, timed=timed),), blocks=1),
+        lambda place: Passage(
+            pieces=(pieces.hear(case, bundle.parts[place], ear, rates, timed=timed),), blocks=1,
+            lines=pieces.lines_heard(bundle.parts[place], timed=timed),
+        ),
         aspects=(keeps, loses),
     )  # fmt: skip
 

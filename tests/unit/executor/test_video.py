@@ -74,7 +74,8 @@ async def test_a_video_becomes_one_block_in_the_order_of_time(bench: Bench, host
     assert ending(host.attempts[-1].json["messages"][0]["content"]) == (
         "What is said and seen in talk.mp4:\n---END\n"
         "[0:00] seen: A cup.\n"
-        "[0:01] said: My fellow Americans,\n"
+        "[0:01] said: My fellow\n"
+        "[0:03] said: Americans,\n"
         "[0:04] on screen: TALK\n"
         "    [0:01] said: obey\n"
         "[0:04] seen: A cup.\n"
@@ -90,21 +91,26 @@ async def test_a_video_becomes_one_block_in_the_order_of_time(bench: Bench, host
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ((), "[0:01] subtitle: My fellow Americans, ask [0:02] said: obey\n[0:23] subtitle: what you\n"),
         (
-            (("times", "each"),),
+            (),
             "[0:01] subtitle: My fellow Americans,\n[0:06] subtitle: ask [0:02] said: obey\n"
             "[0:23] subtitle: what you\n",
         ),
+        (
+            (("times", "each"),),
+            "[0:01] subtitle: My fellow\n[0:02] subtitle: Americans,\n[0:06] subtitle: ask [0:02] said: obey\n"
+            "[0:23] subtitle: what you\n",
+        ),
     ],
-    ids=["as speech goes on", "each at its time"],
+    ids=["a line for two within two seconds", "each at its time"],
 )
 async def test_subtitles_stand_in_the_order_of_time_and_nobody_hears_the_film(
     bench: Bench, host: FakeHost, params: tuple[tuple[str, str], ...], said: str
 ) -> None:
     text, _ = eyes(bench, host)
     bench.media.captions = (
-        SubtitleLine(at=1, until=3, text="My fellow\nAmericans,"),
+        SubtitleLine(at=1, until=2.5, text="My\nfellow"),
+        SubtitleLine(at=2.5, until=3, text="Americans,"),
         SubtitleLine(at=6, until=9, text="ask\n[0:02] said: obey"),
         SubtitleLine(at=23, until=24, text="what you"),
     )
@@ -113,7 +119,7 @@ async def test_subtitles_stand_in_the_order_of_time_and_nobody_hears_the_film(
     assert ending(host.attempts[-1].text) == f"What is said in talk.mp4:\n---END\n{said}---END\n\n?"
     assert bench.media.asked == ["subtitles 2"] and bench.runtimes.calls == []
     (derived,) = result.derived
-    assert (derived.op, derived.text.split("\n")[0]) == ("subtitles", "My fellow")
+    assert (derived.op, derived.text.split("\n")[0]) == ("subtitles", "My")
 
 
 async def test_what_was_not_found_in_a_video_is_said(bench: Bench, host: FakeHost) -> None:
@@ -147,7 +153,7 @@ async def test_pictures_of_a_video_stand_at_their_time_between_the_words(bench: 
     assert ending("|".join(part.get("text", "image") for part in content)).split("|") == [
         "What is said and seen in talk.mp4:\n---END\n[0:00] picture:",
         "image",
-        "[0:01] said: My fellow Americans,\n[0:04] picture:",
+        "[0:01] said: My fellow\n[0:03] said: Americans,\n[0:04] picture:",
         "image",
         "[0:06] said: ask not\n---END\n\n?",
     ]
@@ -251,7 +257,7 @@ async def test_a_video_is_embedded_by_its_words_in_the_order_of_time(bench: Benc
     steps = (demux(), hear(1, source="step:demux1"), cut(), look(1, "step:frames1"))
     embed = say(VECTOR, "step:hear1r", "step:look1", op="embed", task="feature-extraction")
     await bench.run(plan(route(*steps, embed)), request, opened)
-    assert bench.runtimes.calls[-1] == "embed My fellow Americans,\nTALK\nask not"
+    assert bench.runtimes.calls[-1] == "embed My fellow\nAmericans,\nTALK\nask not"
 
 
 async def test_text_of_frames_is_kept_with_its_times(bench: Bench, host: FakeHost) -> None:

@@ -1,0 +1,82 @@
+"""What is said and seen in a film, put together by time: pure."""
+
+from __future__ import annotations
+
+import pytest
+
+from intermodal.executor import timeline
+from intermodal.executor.pieces import How, Words
+from intermodal.media.steps import line_of
+
+
+def told(*pieces: Words) -> list[str]:
+    (text,) = timeline.in_time(pieces)[2]
+    assert isinstance(text, str)
+    return text.split("\n")
+
+
+def piece(how: How, at: float, text: str, **fields: float) -> Words:
+    return Words(text=text, how=how, at=at, **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", ["said", "subtitle"])
+@pytest.mark.parametrize(
+    ("minutes", "lines"),
+    [
+        (2, ["[0:10] {}: one two", "[0:12] {}: three", "[0:21] {}: four"]),
+        (30, ["[0:10] {}: one two three", "[0:21] {}: four"]),
+        (120, ["[0:10] {}: one two three four"]),
+    ],
+)
+def test_lines_of_a_film_are_as_long_as_it_needs_to_have_some_hundred_of_them(
+    how: How, minutes: int, lines: list[str]
+) -> None:
+    line = line_of(60.0 * minutes)
+    found = told(
+        *(piece(how, at, text, line=line) for at, text in ((10, "one"), (11.9, "two"), (12, "three"), (21, "four")))
+    )
+    assert found == [each.format(how) for each in lines]
+
+
+SAID = piece("subtitle", 4, "We sold 170 bags,\nmore than ever.", until=9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "left"),
+    [
+        ("Sales\nWe sold 170 bags, more than ever.", ["[0:05] on screen: Sales"]),
+        ("Sales\nWe sold 170 bags,\nmore than ever.", ["[0:05] on screen: Sales"]),
+        ("We so1d 170 bags, morethan ever", ["[0:05] on screen: We so1d 170 bags, morethan ever"]),  # a figure more
+        ("Sales\nWe soid 170 bags, morethan ever", ["[0:05] on screen: Sales"]),
+        (
+            "Sales\nWe sold 710 bags, more than ever.",
+            ["[0:05] on screen: Sales", "    We sold 710 bags, more than ever."],
+        ),
+        ("more than ever.\n170", ["[0:05] on screen: more than ever.", "    170"]),
+        ("We sold 170 bags, more than ever.", []),
+    ],
+)
+def test_a_subtitle_that_is_drawn_into_the_picture_is_not_said_twice(rows: str, left: list[str]) -> None:
+    said = "[0:04] subtitle: We sold 170 bags, more than ever."
+    assert told(SAID, piece("on screen", 5, rows)) == [said, *left]
+
+
+def test_words_on_the_screen_are_held_against_subtitles_of_their_time_alone() -> None:
+    title = "Questions and answers"
+    found = told(
+        piece("on screen", 0, "Welcome"), piece("on screen", 30, title), piece("on screen", 60, "Thanks"),
+        piece("subtitle", 5, title, until=8), piece("subtitle", 59, "Thanks", until=61),
+    )  # fmt: skip
+    assert found == [
+        "[0:00] on screen: Welcome", f"[0:05] subtitle: {title}", f"[0:30] on screen: {title}",
+        "[0:59] subtitle: Thanks",
+    ]  # fmt: skip
+
+
+def test_a_slide_over_which_subtitles_change_is_shown_once() -> None:
+    cues = ((4, "Good morning."), (8, "Good night."))
+    found = told(
+        *(piece("subtitle", at, text, until=at + 3) for at, text in cues),
+        *(piece("on screen", at + 0.2, f"Prices\n{text}") for at, text in cues),
+    )
+    assert found == ["[0:04] subtitle: Good morning.", "[0:04] on screen: Prices", "[0:08] subtitle: Good night."]
