@@ -7,12 +7,14 @@ Packets are taken apart here and not by FFmpeg: a line of text needs no decoder.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import av
+import av.error
 from av.stream import Discard, Disposition
 
 from intermodal.content import Value
@@ -129,6 +131,8 @@ def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
         return made
     for stream in box.streams:
         stream.discard = Discard.default if stream.index in made else Discard.all
+    with contextlib.suppress(av.error.FFmpegError):  # where nothing can be gone back in, what comes is read
+        box.seek(0)
     beginning = (box.start_time or 0) / av.time_base
     left = MAX_SUBTITLE_CHARS
     for seen, packet in enumerate(container.packets(box, list(streams))):

@@ -87,6 +87,16 @@ async def test_drawings_and_empty_lines_are_no_words(worker: MediaWorker, plain:
     assert [track.lines for track in (await worker.probe(data)).subtitles] == [1]
 
 
+async def test_lines_before_the_pictures_that_probing_looks_at_are_counted_too(
+    worker: MediaWorker, media: Path
+) -> None:
+    said = tuple((float(at), at + 1.0, f"Line {at}.") for at in range(0, 10, 2))
+    film = (media / "talk-over-stills.mp4").read_bytes()  # it has a picture to look at every few seconds
+    for container, codec in (("mp4", "mov_text"), ("matroska", "subrip")):
+        data = films.with_tracks(film, container, films.Captions(said, codec, "eng"))
+        assert [track.lines for track in (await worker.probe(data)).subtitles] == [5], container
+
+
 async def test_a_track_that_is_not_there_is_an_error_that_names_it(worker: MediaWorker, plain: bytes) -> None:
     with pytest.raises(errors.InputBroken, match="has no subtitles in its track 7"):
         await worker.subtitles(plain, 7, name="a.mp4")
