@@ -2,7 +2,8 @@
 
 Both sides are here. The parent's :class:`Worker` starts ``python -m MODULE`` and calls its handlers;
 the child's :func:`serve` runs them. Frames on the pipes are a 4-byte big-endian length and msgpack; a call's
-largest argument follows as it is, so that a film is not copied once more on each side.
+largest argument follows as it is, so that it is not copied once more on each side. Of a file on disk the child gets
+the descriptor, over a pair of sockets of the two, and reads there what it needs (unix(7), SCM_RIGHTS).
 
 A child has its own session, so that Ctrl-C reaches the parent alone; it ends when its standard
 input closes, so that it never outlives the parent; anything a library prints goes to its log.
@@ -19,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,6 +29,7 @@ import msgspec
 from intermodal import errors
 from intermodal.content import Value
 from intermodal.fair_lock import FairLock
+from intermodal.file_bytes import FileBytes
 
 _LENGTH = struct.Struct(">I")
 MAX_FRAME = 1 << 30
@@ -101,6 +104,7 @@ class Worker:
         self._process: Any = None
         self._out: Any = None
         self._log: Any = None
+        self._files: Any = None  # our end of the pair of sockets
         self._lock = FairLock()
 
     @property
@@ -124,7 +128,8 @@ class Worker:
         timeout: float | None = None,  # noqa: ASYNC109 - the child must be killed when it ends, not left
         progress: Callable[[float | None, str], None] | None = None,
     ) -> Reply:
-        """Run ``method(**arguments)`` in the child. ``timeout`` in seconds."""
+        """Run ``method(**arguments)`` in the child, which has its own descriptor of a ``FileBytes``. ``timeout`` in
+        seconds."""
         import anyio
 
         async with self._lock:
@@ -134,10 +139,13 @@ class Worker:
             finished = False
             try:
                 with anyio.fail_after(timeout):
-                    large, rest = _parted(arguments)
-                    frame = msgspec.msgpack.encode([method, rest, large])
+                    files = [name for name, value in arguments.items() if isinstance(value, FileBytes)]
+                    large, rest = _parted({name: arguments[name] for name in arguments if name not in files})
+                    frame = msgspec.msgpack.encode([method, rest, large, files])
                     try:
                         await _send_frame(process, frame)
+                        for name in files:
+                            self._send_descriptor(arguments[name].fileno())
                         if large:
                             await _send_frame(process, arguments[large])
                         while True:
@@ -154,6 +162,8 @@ class Worker:
                         anyio.EndOfStream,
                         anyio.BrokenResourceError,
                         anyio.ClosedResourceError,
+                        BrokenPipeError,  # of the pair of sockets
+                        ConnectionResetError,
                     ):
                         raise await self._post_mortem(process) from None
             except TimeoutError:
@@ -169,6 +179,8 @@ class Worker:
             raise errors.by_code(code)(what, where=where, todo=todo)
 
     async def _start(self) -> None:
+        import socket
+
         import anyio
         import anyio.streams.buffered
 
@@ -176,18 +188,29 @@ class Worker:
         if self._log is not None:
             self._log.close()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        theirs, self._files = socket.socketpair()
         kept = os.environ if self._inherit is None else {k: os.environ[k] for k in self._inherit if k in os.environ}
-        env = {**kept, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode()}
-        self._process = await started(
-            # -P: the folder the user happens to be in must not be able to replace a module of the child.
-            [sys.executable, "-P", "-m", self.module],
-            stdin=-1,
-            stdout=-1,
-            stderr=self._log,
-            env=env,
-            start_new_session=True,
-        )
+        env = {
+            **kept, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode(),
+            "INTERMODAL_WORKER_FILES": str(theirs.fileno()),
+        }  # fmt: skip
+        with theirs:
+            self._process = await started(
+                # -P: the folder the user happens to be in must not be able to replace a module of the child.
+                [sys.executable, "-P", "-m", self.module],
+                stdin=-1,
+                stdout=-1,
+                stderr=self._log,
+                env=env,
+                start_new_session=True,
+                pass_fds=(theirs.fileno(),),
+            )
         self._out = anyio.streams.buffered.BufferedByteReceiveStream(self._process.stdout)
+
+    def _send_descriptor(self, descriptor: int) -> None:
+        import socket
+
+        socket.send_fds(self._files, [b"f"], [descriptor])
 
     async def _post_mortem(self, process: Any) -> errors.IntermodalError:
         """Why the child died, as an error. Its log stays out of the message: it may hold content."""
@@ -219,6 +242,9 @@ class Worker:
         """Kill and reap the child, its log kept: the next call must find no half-dead process."""
         import anyio
 
+        if self._files is not None:
+            self._files.close()
+            self._files = None
         if self._process is None:
             return
         process, self._process, self._out = self._process, None, None
@@ -380,7 +406,16 @@ def _read_large() -> bytes | None:
     return made.getvalue()
 
 
-def _read_call() -> tuple[str, dict[str, Any]]:
+def _read_file(channel: int) -> FileBytes | None:
+    """A file whose descriptor the parent sends; None when the parent is gone."""
+    import socket
+
+    with socket.socket(fileno=os.dup(channel)) as pair:
+        found = socket.recv_fds(pair, 1, 1)[1]
+    return FileBytes(found[0]) if found else None
+
+
+def _read_call(channel: int, receiving: Callable[[], AbstractContextManager[None]]) -> tuple[str, dict[str, Any]]:
     """The next call; ends the process when the parent is gone."""
     head = _read_exactly(4)
     if head is None:
@@ -389,11 +424,14 @@ def _read_call() -> tuple[str, dict[str, Any]]:
     body = _read_exactly(size) if size <= MAX_FRAME else None
     if body is None:
         os._exit(0)
-    method, arguments, large = msgspec.msgpack.decode(body)
+    method, arguments, large, files = msgspec.msgpack.decode(body)
+    for name in files:
+        with receiving():
+            arguments[name] = _read_file(channel)
     if large:
         arguments[large] = _read_large()
-        if arguments[large] is None:
-            os._exit(0)
+    if any(arguments[name] is None for name in (*files, *filter(None, [large]))):
+        os._exit(0)
     return method, arguments
 
 
@@ -438,13 +476,18 @@ def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge) -> list[A
 
 
 def serve(
-    handlers: Mapping[str, Handler], *, before: Callable[[], None] | None = None, gauge: Gauge | None = None
+    handlers: Mapping[str, Handler],
+    *,
+    before: Callable[[], None] | None = None,
+    gauge: Gauge | None = None,
+    receiving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> None:
     """The child's main loop: answer calls until standard input closes.
 
     Standard input is read on its own thread, so that a closed pipe ends even a busy child.
     ``before`` runs once, when everything the loop itself needs is open. ``gauge``: one that is open already, where
-    files can no longer be opened.
+    files can no longer be opened. ``receiving`` is around each receipt of a descriptor, which takes a place among those
+    that the process may have.
     """
     global _reply_fd
     import queue
@@ -455,20 +498,27 @@ def serve(
     _reply_fd = os.dup(1)
     os.dup2(2, 1)
     limits = msgspec.json.decode(os.environ.pop("INTERMODAL_WORKER_LIMITS", "{}"), type=Limits)
+    channel = int(os.environ.pop("INTERMODAL_WORKER_FILES", "-1"))
+    if channel >= 0:
+        os.set_inheritable(channel, False)
     gauge = gauge or Gauge()
     _apply(limits)
     calls: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
 
     def read() -> None:
         while True:
-            calls.put(_read_call())
+            calls.put(_read_call(channel, receiving))
 
     def answer_next() -> None:  # a function, so that nothing of a call outlives it
         method, arguments = calls.get()
         if limits.cpu:
             _allow_cpu(limits.cpu)
         gauge.start()
-        _send(_answer(handlers[method], arguments, gauge))
+        answer = _answer(handlers[method], arguments, gauge)
+        for value in arguments.values():
+            if isinstance(value, FileBytes):
+                value.close()
+        _send(answer)
 
     threading.Thread(target=read, daemon=True).start()
     if before is not None:

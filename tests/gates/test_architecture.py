@@ -25,6 +25,7 @@ NETWORK = {
         "media/_dial.py",
     },
     "socket": {
+        "_process.py",  # hands a child the descriptor of a file, over a pair of sockets that leads nowhere else
         "executor/transport.py",  # knows a failed name lookup by its class
         "gateway/service_manager.py",  # tells systemd on this machine that the process is alive, where it asked
         "gateway/workers/",  # listens for several processes; a line between them and their parent

@@ -20,6 +20,8 @@ from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Product, Soun
 from intermodal.executor.together import NEAR
 from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
+from intermodal.media.steps import MAX_FILE_BYTES
+from intermodal.offload import offload
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
 from intermodal.store.rows import Work
@@ -69,12 +71,12 @@ class Preparer:
         if facts.kind == "video" and endpoint.host.zone not in NEAR:
             return (
                 Film(
-                    data=self._opened.data(index), media_type=facts.media_type, seconds=facts.seconds.mid,
+                    data=await self._whole(index), media_type=facts.media_type, seconds=facts.seconds.mid,
                     width=facts.width, height=facts.height,
                 ),
             )  # fmt: skip
         if facts.kind == "document" and endpoint.host.zone not in NEAR and facts.media_type == PDF:
-            return (Paper(data=self._opened.data(index), name=shown_name(facts.name), pages=len(facts.pages)),)
+            return (Paper(data=await self._whole(index), name=shown_name(facts.name), pages=len(facts.pages)),)
         raise errors.UnsupportedModality(
             f"cannot be sent {facts.name} as it is ({facts.kind})", where=endpoint.id, sent=False
         )
@@ -91,6 +93,11 @@ class Preparer:
             else:
                 found += [piece for piece in products[name].pieces if isinstance(piece, Pixels)]
         return tuple(found)
+
+    async def _whole(self, index: int) -> bytes:
+        """A file as it is, read as it is about to be sent."""
+        data, name = self._opened.data(index), self._facts(index).name
+        return data if isinstance(data, bytes) else await offload(True, data.whole, name)
 
     def _facts(self, index: int) -> PartFacts:
         facts: PartFacts = self._opened.facts.parts[index]
@@ -113,9 +120,9 @@ class Preparer:
         self, index: int, endpoint: Endpoint, taken: Mapping[str, str], progress: Progress | None = None
     ) -> Sound:
         facts = self._facts(index)
-        if endpoint.host.zone not in NEAR and facts.media_type in taken:
+        if endpoint.host.zone not in NEAR and facts.media_type in taken and facts.size <= MAX_FILE_BYTES:
             return Sound(
-                seconds=facts.seconds.mid, data=self._opened.data(index), media_type=facts.media_type, name=facts.name
+                seconds=facts.seconds.mid, data=await self._whole(index), media_type=facts.media_type, name=facts.name
             )
         return carried(await self._decoded(index, progress))
 
@@ -128,7 +135,7 @@ class Preparer:
         detail = part.detail if isinstance(part, Image) else "auto"
         if not as_it_is:
             return msgspec.structs.replace(await self._clean(index, max_side), detail=detail)
-        data = self._opened.data(index)
+        data = await self._whole(index)
         return Pixels(data=data, media_type=facts.media_type, width=facts.width, height=facts.height, detail=detail)
 
     async def _clean(self, index: int, max_side: int | None) -> Pixels:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.prices import Vector
     from intermodal.content import ReadLine, Transcript
     from intermodal.executor.transport import Timeouts, Transport
+    from intermodal.file_bytes import Data
     from intermodal.plans.facts import Box, Facts
     from intermodal.plans.plan import Plan
     from intermodal.request import Request
@@ -65,15 +66,15 @@ class Media(Protocol):
     """The part of ``media.decode.MediaWorker`` that a run uses."""
 
     async def pcm(
-        self, data: bytes, *, name: str = "", progress: Progress | None = None, channel: int | None = None
+        self, data: Data, *, name: str = "", progress: Progress | None = None, channel: int | None = None
     ) -> PcmLike: ...
-    async def subtitles(self, data: bytes, track: int, *, name: str = "") -> tuple[SubtitleLineLike, ...]: ...
+    async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLineLike, ...]: ...
     async def page_text(
-        self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
+        self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]: ...
     async def page_pictures(
         self,
-        data: bytes,
+        data: Data,
         pages: tuple[int, ...],
         dpi: int,
         *,
@@ -81,10 +82,10 @@ class Media(Protocol):
         progress: Progress | None = None,
         crops: tuple[Box, ...] = (),
     ) -> tuple[PictureLike, ...]: ...
-    async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> PictureLike: ...
+    async def picture(self, data: Data, *, max_side: int | None = None, name: str = "") -> PictureLike: ...
     async def frames(
         self,
-        data: bytes,
+        data: Data,
         *,
         spread: str,
         most: int,
@@ -180,7 +181,7 @@ class OpenedLike(Protocol):
 
     @property
     def facts(self) -> Facts: ...
-    def data(self, index: int) -> bytes: ...
+    def data(self, index: int) -> Data: ...
     def text(self, index: int) -> str: ...
 
 

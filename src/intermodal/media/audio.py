@@ -11,6 +11,7 @@ import av.audio.resampler
 import av.error
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
+from intermodal.file_bytes import Data, in_memory
 from intermodal.media import boxes, channels, container, cut, fence, film_header
 from intermodal.media.probed import Probed
 from intermodal.media.steps import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
@@ -26,16 +27,16 @@ _TODO = container.TODO
 _SLACK = 4_096  # bytes a WAVE header may promise too many
 
 
-def probe(data: bytes, media_type: str) -> Probed:
+def probe(data: Data, media_type: str) -> Probed:
     """Length, rate and channels, from the header and a walk over the packets; two channels are listened to."""
     return _probed(data, media_type, compared=True)
 
 
-def _probed(data: bytes, media_type: str, *, compared: bool) -> Probed:
+def _probed(data: Data, media_type: str, *, compared: bool) -> Probed:
     """``compared``: whether each of two channels has a voice is told too, for which minutes of them are decoded."""
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
     cut.check(data, media_type)
-    with fence.room(2 * len(data) + (160 << 20)), _opened(data, media_type) as (box, stream):
+    with fence.room(2 * in_memory(data) + (160 << 20)), _opened(data, media_type) as (box, stream):
         rate, count = _check_stream(stream)
         seconds = _length(box, stream, media_type, data)
         apart = compared and count == 2 and 0 < seconds.for_limit() <= MAX_SECONDS and _differ(box, stream)
@@ -55,7 +56,7 @@ def _differ(box: Any, stream: Any) -> bool:
         return False
 
 
-def pcm(data: bytes, media_type: str, report: Report, channel: int | None = None) -> bytearray:
+def pcm(data: Data, media_type: str, report: Report, channel: int | None = None) -> bytearray:
     """Signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1).
 
     Seconds and decoded bytes are counted while decoding.
@@ -63,7 +64,7 @@ def pcm(data: bytes, media_type: str, report: Report, channel: int | None = None
     expected = _probed(data, media_type, compared=False).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
     made = bytearray()
-    room = 3 * len(data) + 3 * int(limit * PCM_BYTES_PER_SECOND) + (192 << 20)
+    room = 3 * in_memory(data) + 3 * int(limit * PCM_BYTES_PER_SECOND) + (192 << 20)
     with fence.room(room), _opened(data, media_type) as (box, stream):
         layout, plane = ("mono", 0) if channel is None else ("stereo", channel)
         resampler = av.AudioResampler(format="s16p", layout=layout, rate=PCM_RATE)
@@ -92,7 +93,7 @@ def pcm(data: bytes, media_type: str, report: Report, channel: int | None = None
 
 
 @contextmanager
-def _opened(data: bytes, media_type: str) -> Iterator[tuple[Any, Any]]:
+def _opened(data: Data, media_type: str) -> Iterator[tuple[Any, Any]]:
     """The container and its first sound; everything else in it is left alone."""
     if media_type.startswith("video/"):
         film_header.check_film(data, media_type)
@@ -141,7 +142,7 @@ def _implausible(rate: int) -> InputBroken:
     return InputBroken(f"claims a sample rate of {rate:,} Hz, which is not plausible", todo=_TODO)
 
 
-def _wave_notes(data: bytes) -> tuple[str, ...]:
+def _wave_notes(data: Data) -> tuple[str, ...]:
     """A note where a WAVE file says that it has more sound than is there: it was cut, and what is there is taken."""
     wave = boxes.wave_header(data)
     if wave.held == 0 or (wave.claimed is not None and wave.claimed == 0):
@@ -152,7 +153,7 @@ def _wave_notes(data: bytes) -> tuple[str, ...]:
     return (f"its header promises {wave.claimed / second:,.1f} s of sound and {wave.held / second:,.1f} s are there",)
 
 
-def _length(box: Any, stream: Any, media_type: str, data: bytes) -> Quantity:
+def _length(box: Any, stream: Any, media_type: str, data: Data) -> Quantity:
     """Seconds of sound: counted where packets tell, else what the header says.
 
     Packets are walked, not decoded. A header that promises clearly more than the packets hold is a cut file.

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputTooLarge
+from intermodal.file_bytes import Data
 from intermodal.media.steps import MAX_FRAMES
 
 MAX_ANCILLARY_BYTES = 1 << 20  # a colour profile or comment of a PNG, decompressed
@@ -53,15 +54,15 @@ def picture_header(data: bytes, media_type: str) -> Pixels:
     return found
 
 
-def _u16(data: bytes, at: int) -> int:
+def _u16(data: Data, at: int) -> int:
     return _number(data, at, 2, "big")
 
 
-def _u32(data: bytes, at: int) -> int:
+def _u32(data: Data, at: int) -> int:
     return _number(data, at, 4, "big")
 
 
-def _number(data: bytes, at: int, size: int, order: str) -> int:
+def _number(data: Data, at: int, size: int, order: str) -> int:
     if at < 0 or at + size > len(data):
         raise ValueError("short")
     return int.from_bytes(data[at : at + size], "big" if order == "big" else "little")
@@ -245,7 +246,7 @@ class Wave(Value):
     claimed: int | None
 
 
-def wave_header(data: bytes) -> Wave:
+def wave_header(data: Data) -> Wave:
     """Read a RIFF or RF64 WAVE header. Raises ``InputBroken`` without a format or a data chunk."""
     at, rate, channels, frame, large = 12, 0, 0, 0, None
     while at + 8 <= len(data):
@@ -265,7 +266,7 @@ def wave_header(data: bytes) -> Wave:
     raise InputBroken("is cut short before its sound begins", todo="check that the file is complete")
 
 
-def tracks(data: bytes) -> frozenset[str]:
+def tracks(data: Data) -> frozenset[str]:
     """Kinds of tracks ("vide", "soun", "text", …) of an MP4 or MOV file; empty when its index is missing."""
     found = set()
     for movie in named(data, 0, len(data), b"moov"):
@@ -276,7 +277,7 @@ def tracks(data: bytes) -> frozenset[str]:
     return frozenset(found)
 
 
-def named(data: bytes, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
+def named(data: Data, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
     """(start, end) of the body of each ``wanted`` box between ``at`` and ``end``; 4,096 boxes at most."""
     for _ in range(4096):
         if at + 8 > end:

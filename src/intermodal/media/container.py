@@ -6,7 +6,6 @@ reachable. A container may open nothing else, and decoders are on a list.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +19,7 @@ import av.subtitles.subtitle
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputUnsupported
+from intermodal.file_bytes import Data, reader
 
 DEMUXERS = {
     "audio/wav": "wav",
@@ -46,6 +46,7 @@ SOUND_CODECS = frozenset((
     "amrnb", "amrwb", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8",
     "pcm_alaw", "pcm_mulaw",
 ))  # fmt: skip
+_BUFFER = 256 << 10  # bytes read at a time
 MAX_DAMAGED = 50  # packets that cannot be decoded before a file is called broken
 TODO = "check that the file is complete and plays elsewhere"
 # A still picture that goes with the sound (a cover, previews of chapters) is no film.
@@ -61,7 +62,7 @@ class Opened(Value):
 
 
 @contextmanager
-def opened(data: bytes, media_type: str, *, what: str) -> Iterator[Opened]:
+def opened(data: Data, media_type: str, *, what: str) -> Iterator[Opened]:
     """``what`` is the word for it in errors: "sound" or "video"."""
     if media_type not in DEMUXERS:
         raise InputUnsupported("is not a recording", todo="pass WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV or AVI")
@@ -70,7 +71,7 @@ def opened(data: bytes, media_type: str, *, what: str) -> Iterator[Opened]:
     if is_film(media_type):
         options["codec_whitelist"] = ",".join(sorted(PICTURE_CODECS | SOUND_CODECS))
     try:
-        container = av.open(io.BytesIO(data), format=demuxer, options=options, io_open=_refuse)
+        container = av.open(reader(data), format=demuxer, options=options, io_open=_refuse, buffer_size=_BUFFER)
     except (av.error.FFmpegError, ValueError):
         raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
     with container:

@@ -6,6 +6,7 @@ Nothing is said where nothing was promised: an MP3 without a Xing header, an Ogg
 from __future__ import annotations
 
 from intermodal.errors import InputBroken
+from intermodal.file_bytes import Data
 from intermodal.media.container import TODO
 
 _SLACK = 4_096  # bytes an MP3's header may promise too many: encoders differ in whether tags count
@@ -15,7 +16,7 @@ _XING_BYTES = 2  # the flag that says the field is there
 _OGG_HEADER = 27  # bytes before the table of an Ogg page (RFC 3533, section 6)
 
 
-def check(data: bytes, media_type: str) -> None:
+def check(data: Data, media_type: str) -> None:
     """Raises InputBroken when fewer bytes are there than a header says. Other media types than these two pass."""
     promised = {"audio/mpeg": _mp3, "audio/ogg": _ogg}.get(media_type, len)(data)
     if promised > len(data):
@@ -24,7 +25,7 @@ def check(data: bytes, media_type: str) -> None:
         )
 
 
-def _mp3(data: bytes) -> int:
+def _mp3(data: Data) -> int:
     """Bytes of the whole file by its Xing or Info header, less what they may be wrong by; 0 without one.
 
     The header lies in the first frame, behind its side information: flags, then the number of frames and of bytes, each
@@ -46,7 +47,7 @@ def _mp3(data: bytes) -> int:
     return max(0, at + held - _SLACK)
 
 
-def _ogg(data: bytes) -> int:
+def _ogg(data: Data) -> int:
     """Bytes up to the end of the last page that begins in the file."""
     at = data.rfind(b"OggS\0")
     table = at + _OGG_HEADER

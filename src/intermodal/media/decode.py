@@ -10,6 +10,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal._process import Limits, Reply, Worker
+from intermodal.file_bytes import Data, FileBytes
 from intermodal.media.office.converted import Converted
 from intermodal.media.probed import Frame, Pcm, Picture, Probed, SubtitleLine
 from intermodal.plans.facts import Box
@@ -25,6 +26,7 @@ _ENV = {"MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _PROBE_SECONDS = 30.0
 _FRAMES_SECONDS = 600.0
 _SUBTITLES_SECONDS = 60.0
+_SLOWEST_DISK = 50 << 20  # bytes a second: what is on disk may have to be read to its end
 
 
 class MediaWorker:
@@ -55,20 +57,20 @@ class MediaWorker:
         """What holds the child on this machine, by trying: the words of ``fence.TRIED``, and whether each stands."""
         return msgspec.convert(await self._call("fences", {}, name="", seconds=_PROBE_SECONDS), dict[str, bool])
 
-    async def probe(self, data: bytes, *, name: str = "") -> Probed:
+    async def probe(self, data: Data, *, name: str = "") -> Probed:
         """Facts of a picture, a recording, a film or a document. Refuses what is over a limit or cannot be decoded."""
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
         return msgspec.convert(found, Probed)
 
     async def pcm(
-        self, data: bytes, *, name: str = "", progress: Progress | None = None, channel: int | None = None
+        self, data: Data, *, name: str = "", progress: Progress | None = None, channel: int | None = None
     ) -> Pcm:
         """A recording, or the sound of a film, as 16 kHz mono PCM; ``channel`` is one of two (0 or 1), or all mixed."""
         arguments = {"data": data, "name": name, "channel": channel}
         return msgspec.convert(await self._call("pcm", arguments, name=name, seconds=600, progress=progress), Pcm)
 
     async def page_text(
-        self, data: bytes, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
+        self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]:
         """The words of the given pages (1-based) as Markdown, in that order.
 
@@ -86,7 +88,7 @@ class MediaWorker:
 
     async def page_pictures(
         self,
-        data: bytes,
+        data: Data,
         pages: tuple[int, ...],
         dpi: float,
         *,
@@ -103,14 +105,14 @@ class MediaWorker:
         made = await self._call("page_pictures", arguments, name=name, seconds=seconds, progress=progress)
         return msgspec.convert(made, tuple[Picture, ...])
 
-    async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> Picture:
+    async def picture(self, data: Data, *, max_side: int | None = None, name: str = "") -> Picture:
         """The first frame, upright, re-encoded as PNG without metadata; shrunk to ``max_side`` pixels if longer."""
         arguments = {"data": data, "name": name, "max_side": max_side}
         return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), Picture)
 
     async def frames(
         self,
-        data: bytes,
+        data: Data,
         *,
         spread: str,
         most: int,
@@ -127,13 +129,13 @@ class MediaWorker:
         made = await self._call("frames", arguments, name=name, seconds=_FRAMES_SECONDS, progress=progress)
         return msgspec.convert(made, tuple[Frame, ...])
 
-    async def subtitles(self, data: bytes, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
+    async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
         """The lines of a film's track of subtitles, in the order of time."""
         arguments = {"data": data, "name": name, "track": track}
         found = await self._call("subtitles", arguments, name=name, seconds=_SUBTITLES_SECONDS)
         return msgspec.convert(found, tuple[SubtitleLine, ...])
 
-    async def convert(self, data: bytes, media_type: str, *, name: str = "") -> Converted:
+    async def convert(self, data: Data, media_type: str, *, name: str = "") -> Converted:
         """A document, a page or a mail, taken apart. Raises NotInstalled without the extra ``documents``."""
         arguments = {"data": data, "name": name, "media_type": media_type}
         return msgspec.convert(await self._call("convert", arguments, name=name, seconds=120), Converted)
@@ -141,6 +143,9 @@ class MediaWorker:
     async def _call(
         self, method: str, arguments: Mapping[str, Any], *, name: str, seconds: float, progress: Progress | None = None
     ) -> Any:
+        file = data if isinstance(data := arguments.get("data"), FileBytes) else None
+        if file is not None:
+            seconds += len(file) / _SLOWEST_DISK
         try:
             self.last = await self._worker.call(method, arguments, timeout=seconds, progress=progress)
         except errors.RuntimeCrashed as error:
@@ -156,6 +161,9 @@ class MediaWorker:
             if error.where or not name:
                 raise
             raise type(error)(error.what, where=name, todo=error.todo) from None
+        finally:
+            if file is not None:
+                file.check(name)  # above whatever came of it
         return self.last.value
 
     async def close(self) -> None:

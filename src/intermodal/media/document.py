@@ -7,6 +7,7 @@ without them, and the process may open nothing anyway.
 from __future__ import annotations
 
 import encodings.utf_16_le  # noqa: F401 - pdfium's strings; a codec is imported on its first use
+import io
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ import pypdfium2
 import pypdfium2.raw as raw
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
+from intermodal.file_bytes import Data, FileBytes, in_memory
 from intermodal.media import fence, letters
 from intermodal.media.invisible import visible
 from intermodal.media.pdf import figures, layer
@@ -55,13 +57,13 @@ _NO_LETTER = re.compile(r"[\W_]+")
 _HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a line
 
 
-def probe(data: bytes, media_type: str) -> Probed:
+def probe(data: Data, media_type: str) -> Probed:
     """Size, characters, figures and words of every page.
 
     Words and figures are looked for on the first ``MAX_PAGES_WITH_WORDS`` pages, characters on all.
     ``media_type`` is PDF, so far.
     """
-    with fence.room(3 * len(data) + (160 << 20)), _opened(data) as document:
+    with fence.room(3 * in_memory(data) + (160 << 20)), _opened(data) as document:
         count = len(document)
         return Probed(
             pages=tuple(_page_facts(document, number) for number in range(1, count + 1)),
@@ -69,7 +71,7 @@ def probe(data: bytes, media_type: str) -> Probed:
         )
 
 
-def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> Probed:
+def sampled(data: Data, probed: Probed, density: Callable[[Any], Quantity]) -> Probed:
     """``probed`` with what is seen on pages that are no plain text, ``MAX_PAGES_SAMPLED`` of each kind at most.
 
     Of scanned pages the text density, measured by ``density``, and the letters; of those with an invisible layer also
@@ -86,7 +88,7 @@ def sampled(data: bytes, probed: Probed, density: Callable[[Any], Quantity]) -> 
     some += [page for page in pages.values() if page.figures][:MAX_PAGES_SAMPLED]
     looked_at: set[int] = set()
     until = time.monotonic() + _SAMPLE_SECONDS
-    with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
+    with fence.room(3 * in_memory(data) + (768 << 20)), _opened(data) as document:
         for facts in some:
             if time.monotonic() > until:
                 break
@@ -159,7 +161,7 @@ def _pictured(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any]
     return msgspec.structs.replace(facts, figures=tuple(spot.box for spot in kept), figure_letters=counted)
 
 
-def text(data: bytes, pages: list[int], report: Report, *, plain: bool = False) -> list[str]:
+def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -> list[str]:
     """The words of each page, in the order asked, as Markdown, with the links, values and remarks that lie over it.
 
     Where the layout (``media/pdf/layout.py``) is not installed, cannot read a page or loses words of it, and where
@@ -169,7 +171,7 @@ def text(data: bytes, pages: list[int], report: Report, *, plain: bool = False) 
 
     laid_out = not plain and layout.installed()
     found: list[str] = []
-    with fence.room(3 * len(data) + (512 << 20)), _opened(data) as document:
+    with fence.room(3 * in_memory(data) + (512 << 20)), _opened(data) as document:
         numbers = _existing(document, pages)
         form = _form(document)
         for start in range(0, len(numbers), layout.AT_ONCE):
@@ -182,13 +184,31 @@ def text(data: bytes, pages: list[int], report: Report, *, plain: bool = False) 
                     above.append(over(page, form))
                     if laid_out and words[-1].strip() and layout.is_light(page):
                         light.append(number)
-            laid = layout.pages(data, light) if light else {}
+            laid = _laid_out(document, data, light) if light else {}
             for place, number in enumerate(numbers[start : start + layout.AT_ONCE]):
                 settled = _settled(words[place], visible(laid.get(number, "")))
                 lies = above[place]
                 found.append(settled if lies is None else told(settled, lies))
             report(len(found) / len(numbers), "")
     return found
+
+
+def _laid_out(document: pypdfium2.PdfDocument, data: Data, numbers: list[int]) -> dict[int, str]:
+    """The pages by the layout, which takes a file whole: of one on disk, it gets these pages as a file of their own."""
+    from intermodal.media.pdf import layout
+
+    if isinstance(data, bytes):
+        return layout.pages(data, numbers)
+    some, written = pypdfium2.PdfDocument.new(), io.BytesIO()
+    try:
+        some.import_pages(document, [number - 1 for number in numbers])
+        some.save(written)
+    except pypdfium2.PdfiumError:
+        return {}
+    finally:
+        some.close()
+    found = layout.pages(written.getvalue(), range(1, len(numbers) + 1))
+    return {number: found[place] for place, number in enumerate(numbers, 1) if place in found}
 
 
 def _settled(plain: str, laid: str) -> str:
@@ -208,14 +228,14 @@ def _form(document: pypdfium2.PdfDocument) -> Any:
 
 
 def pictures(
-    data: bytes, pages: list[int], dpi: float, encode: Encode[T], report: Report, crops: Sequence[Box] = ()
+    data: Data, pages: list[int], dpi: float, encode: Encode[T], report: Report, crops: Sequence[Box] = ()
 ) -> list[T]:
     """Each page, rendered at ``dpi`` or at less where it would have too many pixels, and encoded by ``encode``.
 
     With ``crops``, one for each page, only what lies in that box: left, top, right, bottom, in points as shown.
     """
     made = []
-    with fence.room(3 * len(data) + (768 << 20)), _opened(data) as document:
+    with fence.room(3 * in_memory(data) + (768 << 20)), _opened(data) as document:
         for done, number in enumerate(_existing(document, pages)):
             with _page(document, number) as page:
                 width, height = _size(page)
@@ -233,9 +253,9 @@ def pictures(
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[pypdfium2.PdfDocument]:
+def _opened(data: Data) -> Iterator[pypdfium2.PdfDocument]:
     try:
-        document = pypdfium2.PdfDocument(data)
+        document = pypdfium2.PdfDocument(data.reader() if isinstance(data, FileBytes) else data)
     except pypdfium2.PdfiumError as error:
         if error.err_code in (_ENCRYPTED, _SECURITY):
             raise InputEncrypted("is locked by a password", todo="save an unlocked copy") from None

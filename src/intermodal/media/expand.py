@@ -12,6 +12,7 @@ import msgspec
 
 from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, Part, Text, Video
 from intermodal.errors import InputBroken, InputError, InputTooLarge, UsageError
+from intermodal.file_bytes import Data, whole
 from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.office.converted import (
@@ -144,11 +145,11 @@ async def _taken_apart(part: MediaPart, loaded: Loaded, worker: MediaWorker) -> 
         raise InputBroken(
             f"was given as {said} but holds a document", where=loaded.name, todo="pass it as a file or a document"
         )
-    whole = Held(data=loaded.data, name=loaded.name)
-    return tuple(await _Taking(worker).file(loaded.name, whole, media_type, within, 1))
+    held = Held(data=whole(loaded.data, loaded.name), name=loaded.name)
+    return tuple(await _Taking(worker).file(loaded.name, held, media_type, within, 1))
 
 
-def _media_type(data: bytes, name: str) -> str:
+def _media_type(data: Data, name: str) -> str:
     """What a file is; PLAIN for text whose encoding has to be told, "" for text that can be read as it is."""
     try:
         kind, media_type = sniff(data, name)

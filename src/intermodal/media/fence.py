@@ -32,7 +32,7 @@ def begin() -> Gauge:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Files may be opened inside: for imports only, never with a user's bytes at hand."""
+    """Files may be opened inside, for imports, and that of a user be received: never while their bytes are read."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -18,8 +18,18 @@ from urllib.parse import unquote_to_bytes, urljoin
 
 from intermodal.content import BytesSource, PathSource, Source, UrlSource, Value
 from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, InputUnsupported, UrlBlocked
+from intermodal.file_bytes import PIECE, Data, FileBytes
 from intermodal.media.address import Address, Target, blocked_address, check_address, is_public, parse_url, printable
-from intermodal.media.steps import MAX_FILE_BYTES, MAX_REDIRECTS, MAX_URL_BYTES, MAX_URL_SECONDS
+from intermodal.media.steps import (
+    LARGE_FILE,
+    MAX_FILE_BYTES,
+    MAX_FILM_BYTES,
+    MAX_LARGE_FILES,
+    MAX_PDF_BYTES,
+    MAX_REDIRECTS,
+    MAX_URL_BYTES,
+    MAX_URL_SECONDS,
+)
 from intermodal.offload import HEAVY
 
 if TYPE_CHECKING:
@@ -32,14 +42,15 @@ _DATA_TYPES = {
     "audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac",
     "audio/mp4": "m4a", "audio/x-m4a": "m4a", "audio/aac": "aac", "audio/ogg": "ogg", "audio/opus": "opus",
 }  # fmt: skip
+_STRETCH = 64 << 20  # bytes of a file whose digest is worked out in one turn of a thread
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 class Loaded(Value):
-    """Bytes that came in. ``name`` is for people; ``digest`` is their SHA-256 in hex."""
+    """What came in: bytes, or a large file where it lies. ``name`` is for people; ``digest`` is its SHA-256 in hex."""
 
     name: str
-    data: bytes
+    data: Data
     digest: str
 
 
@@ -52,7 +63,7 @@ def read_words(path: str) -> str:
     """The words of a text file, for a verb that takes no other kind here. Raises an ``InputError``."""
     from intermodal.media.sniff import read_text
 
-    return read_text(_read_file(path), path)
+    return read_text(_open_file(path), path)
 
 
 class Fetcher:
@@ -82,6 +93,7 @@ class Fetcher:
         self._verify = verify
 
     async def load(self, source: Source) -> Loaded:
+        data: Data
         match source:
             case BytesSource():
                 name, data = source.name or "bytes", source.data
@@ -91,12 +103,12 @@ class Fetcher:
                 import anyio.to_thread
 
                 name = printable(os.path.basename(source.path.rstrip("/"))) or "file"
-                data = await anyio.to_thread.run_sync(_read_file, source.path)
+                data = await anyio.to_thread.run_sync(_open_file, source.path)
             case UrlSource(url=url):
                 name, data = _read_data_url(url) if url[:5].lower() == "data:" else await self._read_url(url)
         if not data:
             raise InputEmpty("is empty", where=name, todo="check that it was written completely")
-        return Loaded(name=name, data=data, digest=await _digest(data))
+        return Loaded(name=name, data=data, digest=await _digest(data, name))
 
     # ---- URLs ----------------------------------------------------------------------------------
 
@@ -212,6 +224,12 @@ class Remembering(Fetcher):
         found = self._loaded.get(key)
         if found is None:
             found = self._loaded[key] = (source, await super().load(source))
+            if sum(isinstance(loaded.data, FileBytes) for loaded in self.loaded) > MAX_LARGE_FILES:
+                raise InputTooLarge(
+                    f"is one of more than {MAX_LARGE_FILES} files of more than {LARGE_FILE >> 20} MiB",
+                    where=found[1].name,
+                    todo="ask about fewer files at once",
+                )
         return found[1]
 
     @property
@@ -311,9 +329,29 @@ def _read_data_url(url: str) -> tuple[str, bytes]:
         raise InputBroken("is not valid base64", where=name, todo="encode it again") from None
 
 
-def _read_file(path: str) -> bytes:
-    """A regular file, whole. Opened first, then looked at through the descriptor: it cannot be swapped between."""
+def _open_file(path: str) -> Data:
+    """A regular file: a large one where it lies, any other whole.
+
+    Opened first, then looked at through the descriptor: it cannot be swapped between.
+    """
     shown = "".join(letter if letter.isprintable() else "?" for letter in path[:300])
+    file = FileBytes(_descriptor(path, shown))
+    try:
+        if len(file) >= LARGE_FILE:
+            _check_size(file, shown)
+            return file
+        with open(file.fileno(), "rb", closefd=False) as all_of_it:  # of some the system says that they are empty
+            data = all_of_it.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        what = f"cannot be read ({error.strerror or 'system error'})"
+        raise InputMissing(what, where=shown, todo="check the disk") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise _too_large(shown, MAX_FILE_BYTES)
+    return data
+
+
+def _descriptor(path: str, shown: str) -> int:
+    """Of a regular file, open for reading."""
     try:
         # O_NONBLOCK: opening a pipe nobody writes to must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -327,34 +365,53 @@ def _read_file(path: str) -> bytes:
         raise InputMissing(
             f"cannot be opened ({error.strerror or 'system error'})", where=shown, todo="check the path"
         ) from None
-    try:
-        found = os.fstat(descriptor)
-        if stat.S_ISDIR(found.st_mode):
-            raise InputMissing("is a folder", where=shown, todo="name the files in it")
-        if not stat.S_ISREG(found.st_mode):
-            raise InputMissing("is not a regular file", where=shown, todo="pipe it in and pass - instead")
-        if found.st_size > MAX_FILE_BYTES:
-            raise _too_large(shown, MAX_FILE_BYTES)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        what = f"cannot be read ({error.strerror or 'system error'})"
-        raise InputMissing(what, where=shown, todo="check the disk") from None
-    finally:
-        os.close(descriptor)
-    if len(data) > MAX_FILE_BYTES:
-        raise _too_large(shown, MAX_FILE_BYTES)
-    return data
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise InputMissing("is a folder", where=shown, todo="name the files in it")
+    raise InputMissing("is not a regular file", where=shown, todo="pipe it in and pass - instead")
+
+
+def _check_size(file: FileBytes, shown: str) -> None:
+    """Raises InputTooLarge: what is decoded as it is read may be larger than what has to be in memory."""
+    if len(file) <= MAX_FILE_BYTES:
+        return
+    from intermodal.media.sniff import PDF, recognised
+
+    kind, media_type = recognised(file, shown) or ("text", "")
+    most = MAX_FILM_BYTES if kind in ("audio", "video") else MAX_PDF_BYTES if media_type == PDF else MAX_FILE_BYTES
+    if len(file) > most:
+        raise _too_large(shown, most)
 
 
 def _too_large(where: str, limit: int) -> InputTooLarge:
     return InputTooLarge(f"is larger than {limit >> 20} MiB", where=where, todo="pass a smaller part of it")
 
 
-async def _digest(data: bytes) -> str:
+async def _digest(data: Data, name: str) -> str:
     """SHA-256; off the event loop when it would hold it up (about 1 ms per MiB)."""
+    if isinstance(data, FileBytes):
+        return await _digest_of_file(data, name)
     if len(data) < 1 << 20:
         return hashlib.sha256(data).hexdigest()
     import anyio.to_thread
 
     return await anyio.to_thread.run_sync(lambda: hashlib.sha256(data).hexdigest())
+
+
+async def _digest_of_file(file: FileBytes, name: str) -> str:
+    """The same of a file, read through once, in stretches after each of which a caller that is cancelled goes on."""
+    import anyio.to_thread
+
+    digest = hashlib.sha256()
+
+    def take(start: int) -> None:
+        for at in range(start, min(start + _STRETCH, len(file)), PIECE):
+            digest.update(file.read(at, PIECE))
+
+    for start in range(0, len(file), _STRETCH):
+        await anyio.to_thread.run_sync(take, start)
+    file.check(name)
+    return digest.hexdigest()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
+from intermodal.file_bytes import Data
 from intermodal.media.boxes import named
 from intermodal.media.steps import MAX_PIXELS
 
@@ -23,7 +24,7 @@ _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _WIDTH, _HEIGHT, _CLUSTER = 0xB0, 0xBA, 0x1F43B675
 
 
-def check_film(data: bytes, media_type: str) -> None:
+def check_film(data: Data, media_type: str) -> None:
     """Raises the InputError that fits; otherwise the header is one that may be decoded."""
     if media_type in ("video/webm", "video/x-matroska", "audio/webm", "audio/x-matroska"):
         _check_matroska(data)
@@ -48,13 +49,13 @@ def _cut(promised: int, there: int) -> InputBroken:
 # ---- MP4 and QuickTime ---------------------------------------------------------------------------
 
 
-def fragmented(data: bytes) -> bool:
+def fragmented(data: Data) -> bool:
     """Whether an MP4 tells its frames piece by piece, so that its header does not know how long it is."""
     movies = named(data, 0, len(data), b"moov")
     return any(True for movie in movies for _ in named(data, *movie, b"mvex"))
 
 
-def _check_mp4(data: bytes) -> None:
+def _check_mp4(data: Data) -> None:
     at = 0
     for _ in range(_MAX_BOXES):
         if at + 8 > len(data):
@@ -78,7 +79,7 @@ def _check_mp4(data: bytes) -> None:
                     _check_sample_sizes(data, media, information)
 
 
-def _check_references(data: bytes, information: tuple[int, int]) -> None:
+def _check_references(data: Data, information: tuple[int, int]) -> None:
     """Media may lie in the file itself only: flag 1 of every entry of its reference table."""
     for reference in named(data, *information, b"dinf"):
         for start, end in named(data, *reference, b"dref"):
@@ -91,7 +92,7 @@ def _check_references(data: bytes, information: tuple[int, int]) -> None:
                 at += max(12, _u32(data, at))
 
 
-def _check_sample_sizes(data: bytes, media: tuple[int, int], information: tuple[int, int]) -> None:
+def _check_sample_sizes(data: Data, media: tuple[int, int], information: tuple[int, int]) -> None:
     handlers = [data[start + 8 : start + 12] for start, _ in named(data, *media, b"hdlr")]
     if b"vide" not in handlers:
         return
@@ -103,18 +104,18 @@ def _check_sample_sizes(data: bytes, media: tuple[int, int], information: tuple[
                 at += max(36, _u32(data, at))
 
 
-def _u16(data: bytes, at: int) -> int:
+def _u16(data: Data, at: int) -> int:
     return int.from_bytes(data[at : at + 2], "big")
 
 
-def _u32(data: bytes, at: int) -> int:
+def _u32(data: Data, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "big")
 
 
 # ---- AVI -----------------------------------------------------------------------------------------
 
 
-def _check_avi(data: bytes) -> None:
+def _check_avi(data: Data) -> None:
     """The sizes that the main header and the format of each track claim. What follows is FFmpeg's to find."""
     headers = next(_lists(data, 12, len(data), b"hdrl"), None)
     if headers is None:
@@ -128,13 +129,13 @@ def _check_avi(data: bytes) -> None:
                 _check_size(_little(data, start + 4), abs(_little(data, start + 8, signed=True)))
 
 
-def _lists(data: bytes, at: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+def _lists(data: Data, at: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
     for kind, start, stop in _chunks(data, at, end):
         if kind == b"LIST" and data[start : start + 4] == name:
             yield start + 4, stop
 
 
-def _chunks(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _chunks(data: Data, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(name, start, end) of what each chunk of a RIFF file holds, between ``at`` and ``end``."""
     for _ in range(_MAX_ELEMENTS):
         if at + 8 > min(end, len(data)):
@@ -144,14 +145,14 @@ def _chunks(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
         at = stop + stop % 2
 
 
-def _little(data: bytes, at: int, *, signed: bool = False) -> int:
+def _little(data: Data, at: int, *, signed: bool = False) -> int:
     return int.from_bytes(data[at : at + 4], "little", signed=signed)
 
 
 # ---- Matroska and WebM ---------------------------------------------------------------------------
 
 
-def _check_matroska(data: bytes) -> None:
+def _check_matroska(data: Data) -> None:
     found = False
     for name, start, end, open_ended in _elements(data, 0, len(data)):
         if name != _SEGMENT:
@@ -168,7 +169,7 @@ def _check_matroska(data: bytes) -> None:
         raise InputBroken("is cut short before its tracks begin", todo=_CUT_TODO)
 
 
-def _check_tracks(data: bytes, start: int, end: int) -> None:
+def _check_tracks(data: Data, start: int, end: int) -> None:
     for name, first, last, _ in _elements(data, start, end):
         if name != _TRACK:
             continue
@@ -183,7 +184,7 @@ def _check_tracks(data: bytes, start: int, end: int) -> None:
             _check_size(sizes.get(_WIDTH, 0), sizes.get(_HEIGHT, 0))
 
 
-def _elements(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, bool]]:
+def _elements(data: Data, at: int, end: int) -> Iterator[tuple[int, int, int, bool]]:
     """(identifier, start, end, of unknown length) of each element between ``at`` and ``end``."""
     for _ in range(_MAX_ELEMENTS):
         if at >= end:

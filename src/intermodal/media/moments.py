@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from intermodal.errors import InputBroken, InputUnsupported
+from intermodal.file_bytes import Data
 from intermodal.media import container, fence, film_header, scenes, still
 from intermodal.media.container import TODO
 from intermodal.media.spread import Report, Wanted, rate_of
@@ -26,7 +27,7 @@ _TOLD = 0.02  # progress is reported in steps of this
 
 
 def frames(
-    data: bytes, media_type: str, spread: str, most: int, max_side: int | None, report: Report
+    data: Data, media_type: str, spread: str, most: int, max_side: int | None, report: Report
 ) -> list[dict[str, Any]]:
     """``Frame`` in builtins: by scene, or so many a second ("0.5 fps"), in order of time."""
     film_header.check_film(data, media_type)

@@ -23,6 +23,7 @@ from intermodal.content import (
     Video,
 )
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
+from intermodal.file_bytes import Data, in_memory, whole
 from intermodal.freeing import free_slowly
 from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
@@ -32,7 +33,7 @@ from intermodal.offload import HEAVY, LONG, is_long, offload
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
 
-MAX_REQUEST_BYTES = 1 << 30  # of all parts together
+MAX_REQUEST_BYTES = 1 << 30  # of all parts that are in memory, together
 _AT_ONCE = 8
 _FILES = (File, Image, Audio, Video, Document)
 _TABLES = ("text/csv", "text/tab-separated-values")
@@ -52,13 +53,13 @@ class Opened:
     ``said``: parts that are words of the request itself, whatever letters are in them, and not a file's.
     """
 
-    def __init__(self, facts: Facts, data: tuple[bytes, ...], said: frozenset[int] = frozenset()) -> None:
+    def __init__(self, facts: Facts, data: tuple[Data, ...], said: frozenset[int] = frozenset()) -> None:
         self.facts = facts
         self._data = data
         self._said = said
 
-    def data(self, index: int) -> bytes:
-        """The original bytes of a part; of text given in the request, its UTF-8."""
+    def data(self, index: int) -> Data:
+        """The original bytes of a part, of a large file where they lie; of text given in the request, its UTF-8."""
         return self._data[index]
 
     def text(self, index: int) -> str:
@@ -66,9 +67,8 @@ class Opened:
         part = self.facts.parts[index]
         if part.kind != "text":
             raise InputUnsupported(f"is {part.kind}, not text", where=part.name)
-        if index in self._said:
-            return self._data[index].decode()
-        return read_text(self._data[index], part.name)
+        data = whole(self._data[index], part.name)
+        return data.decode() if index in self._said else read_text(data, part.name)
 
 
 async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetcher | None = None) -> Opened:
@@ -100,7 +100,7 @@ class _Opening:
     """The parts of a request while they are opened. What walks through all of them may run in a thread."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[PartFacts, bytes] | None] = []
+        self.found: list[tuple[PartFacts, Data] | None] = []
         self.failed: dict[int, Exception] = {}
         self.files: list[tuple[int, MediaPart]] = []
         self._said = set[int]()
@@ -124,7 +124,7 @@ class _Opening:
         if self.failed:
             raise self.failed[min(self.failed)]
         found, self.found = [pair for pair in self.found if pair is not None], []
-        if sum(len(data) for _, data in found) > MAX_REQUEST_BYTES:
+        if sum(in_memory(data) for _, data in found) > MAX_REQUEST_BYTES:
             raise InputTooLarge(
                 f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together",
                 todo="ask about fewer files at once",
@@ -136,7 +136,7 @@ class _Opening:
         return Opened(facts, data, frozenset(self._said))
 
 
-def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, bytes]:
+def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Data]:
     try:
         data = words.encode()
     except UnicodeEncodeError:

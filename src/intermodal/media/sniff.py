@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from intermodal.content import Kind
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
+from intermodal.file_bytes import Data
 from intermodal.media import boxes
 from intermodal.media.office.converted import (
     DOC,
@@ -31,6 +32,7 @@ from intermodal.media.office.converted import (
     XLSX,
     ZIP,
 )
+from intermodal.media.steps import MAX_FILE_BYTES
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, SVG, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, AVI, "
@@ -127,7 +129,10 @@ _BARE_BOXES = frozenset((b"moov", b"mdat", b"wide", b"free", b"skip"))  # a Quic
 _RAW_ENDINGS = frozenset(("dng", "cr2", "nef", "arw", "orf", "pef", "rw2", "srw"))  # TIFFs; page one is a preview
 
 
-def sniff(data: bytes, name: str) -> tuple[Kind, str]:
+PDF = "application/pdf"
+
+
+def sniff(data: Data, name: str) -> tuple[Kind, str]:
     """Kind and media type of ``data``; ``name`` is where it came from.
 
     Raises InputEmpty for nothing, InputUnsupported for kinds that are not taken (yet), InputBroken for a name
@@ -137,6 +142,14 @@ def sniff(data: bytes, name: str) -> tuple[Kind, str]:
     ('document', 'application/pdf')
     >>> sniff("déjà vu".encode(), "note.txt")
     ('text', 'text/plain')
+    """
+    return recognised(data, name) or ("text", _text_type(data, name))
+
+
+def recognised(data: Data, name: str) -> tuple[Kind, str] | None:
+    """Kind and media type by marks of the format, for the price of a few reads; None for what is text, or nothing.
+
+    Raises as ``sniff`` does.
     """
     if not data:
         raise InputEmpty("is empty", where=name, todo="check that it was written completely")
@@ -150,19 +163,16 @@ def sniff(data: bytes, name: str) -> tuple[Kind, str]:
         if found is not None:
             return found
     if b"%PDF-" in data[:1024]:  # readers accept rubbish before the header (ISO 32000-1, annex H, note 13)
-        return "document", "application/pdf"
+        return "document", PDF
     _refuse_known(data, name)
     if _is_svg(data):
         return "image", SVG
     if _cut_mp3(data):
         return "audio", "audio/mpeg"
-    written = _page_or_mail(data, name)
-    if written:
-        return written
-    return "text", _text_type(data, name)
+    return _page_or_mail(data, name)
 
 
-def _riff(data: bytes, name: str) -> tuple[Kind, str] | None:
+def _riff(data: Data, name: str) -> tuple[Kind, str] | None:
     if data[:4] not in (b"RIFF", b"RF64", b"FORM"):
         return None
     form = data[8:12]
@@ -177,7 +187,7 @@ def _riff(data: bytes, name: str) -> tuple[Kind, str] | None:
     return None
 
 
-def _ogg(data: bytes, name: str) -> tuple[Kind, str] | None:
+def _ogg(data: Data, name: str) -> tuple[Kind, str] | None:
     if not data.startswith(b"OggS"):
         return None
     if b"\x80theora" in data[:_HEAD]:
@@ -185,7 +195,7 @@ def _ogg(data: bytes, name: str) -> tuple[Kind, str] | None:
     return "audio", "audio/ogg"
 
 
-def _bitmap(data: bytes, name: str) -> tuple[Kind, str] | None:
+def _bitmap(data: Data, name: str) -> tuple[Kind, str] | None:
     """BMP: a file header whose reserved field is empty, and one of the sizes its second header can have."""
     if data[:2] == b"BM" and data[6:10] == b"\0\0\0\0" and data[14:18] in _BITMAP_HEADERS:
         return "image", "image/bmp"
@@ -195,7 +205,7 @@ def _bitmap(data: bytes, name: str) -> tuple[Kind, str] | None:
 _BITMAP_HEADERS = frozenset(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))
 
 
-def _iso(data: bytes, name: str) -> tuple[Kind, str] | None:
+def _iso(data: Data, name: str) -> tuple[Kind, str] | None:
     """MP4 family: pictures, sound or film, by its brands and its tracks, whatever it is called."""
     if data[4:8] != b"ftyp" and data[4:8] not in _BARE_BOXES:
         return None
@@ -216,7 +226,7 @@ def _iso(data: bytes, name: str) -> tuple[Kind, str] | None:
 _CODEC = re.compile(rb"\x86[\x80-\xff]([VA])_[A-Z]")  # the CodecID of a track entry (RFC 9559, 5.1.4.1.21)
 
 
-def _matroska(data: bytes, name: str) -> tuple[Kind, str] | None:
+def _matroska(data: Data, name: str) -> tuple[Kind, str] | None:
     """WebM and Matroska; by the codecs of its tracks, where they are told early. Otherwise probing tells."""
     if not data.startswith(b"\x1aE\xdf\xa3"):
         return None
@@ -230,7 +240,7 @@ _RATES_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _HERTZ = (44100, 48000, 32000)
 
 
-def _mpeg_sound(data: bytes, name: str) -> tuple[Kind, str] | None:
+def _mpeg_sound(data: Data, name: str) -> tuple[Kind, str] | None:
     """MP3 with and without a tag, and AAC in ADTS frames: recognised by two frames in a row."""
     at = 0
     if data[:3] == b"ID3" and len(data) > 10:
@@ -244,7 +254,7 @@ def _mpeg_sound(data: bytes, name: str) -> tuple[Kind, str] | None:
     return ("audio", "audio/mpeg") if at else None
 
 
-def _cut_mp3(data: bytes) -> bool:
+def _cut_mp3(data: Data) -> bool:
     """Whether it is MP3 that begins in the middle of a frame, as streams and cuts do: two frames in a row, soon."""
     at = -1 if data.startswith(tuple(mark for mark, _ in _MARKS)) else data.find(b"\xff", 0, _CUT_WITHIN)
     while at >= 0:
@@ -255,7 +265,7 @@ def _cut_mp3(data: bytes) -> bool:
     return False
 
 
-def _mp3_frame(data: bytes, at: int) -> int:
+def _mp3_frame(data: Data, at: int) -> int:
     """Bytes of the Layer III frame that starts here, 0 when none does."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return 0
@@ -268,7 +278,7 @@ def _mp3_frame(data: bytes, at: int) -> int:
     return (144000 if version == 3 else 72000) * kilobits // sampling + padding
 
 
-def _adts_frame(data: bytes, at: int) -> int:
+def _adts_frame(data: Data, at: int) -> int:
     """Bytes of the ADTS frame that starts here (ISO/IEC 13818-7, 6.2), 0 when none does."""
     if at + 7 > len(data) or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0 or (data[at + 2] >> 2) & 15 > 12:
         return 0
@@ -276,13 +286,13 @@ def _adts_frame(data: bytes, at: int) -> int:
     return size if size >= 7 else 0
 
 
-def _office(data: bytes, name: str) -> tuple[Kind, str] | None:
+def _office(data: Data, name: str) -> tuple[Kind, str] | None:
     """Word, slides, sheets, of Office old and new and of OpenDocument; books; Outlook's mails; archives.
 
     What is in them is for the converter to find out.
     """
     if data.startswith(_COMPOUND):
-        if _LOCKED_STREAM in data:
+        if _holds(data, _LOCKED_STREAM):
             raise InputEncrypted("is locked by a password", where=name, todo="save an unlocked copy")
         found = _of_compound(data)
         return ("document", found) if found else None
@@ -290,7 +300,7 @@ def _office(data: bytes, name: str) -> tuple[Kind, str] | None:
         return "document", RTF
     if not data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return None
-    if data[30:].startswith(_NAMED_FIRST):
+    if data.startswith(_NAMED_FIRST, 30):
         kind = data[30 + len(_NAMED_FIRST) : 128]
         return next((("document", media_type) for mark, media_type in _MIMETYPES if kind.startswith(mark)), None) or (
             "document", ZIP)  # fmt: skip
@@ -306,12 +316,17 @@ def _office(data: bytes, name: str) -> tuple[Kind, str] | None:
     return "document", EPUB if b"META-INF/container.xml" in head and b".opf" in head else ZIP
 
 
-def _of_compound(data: bytes) -> str:
+def _of_compound(data: Data) -> str:
     """By the class that the root of the file names (MS-CFB 2.6.1), else by a stream that only one kind has."""
     sector = 1 << min(20, int.from_bytes(data[30:32], "little"))
     root = (int.from_bytes(data[48:52], "little") + 1) * sector
     found = _CLASSES.get(int.from_bytes(data[root + 80 : root + 84], "little"), "")
-    return found or next((kind for stream, kind in _STREAMS if stream.encode("utf-16-le") in data), "")
+    return found or next((kind for stream, kind in _STREAMS if _holds(data, stream.encode("utf-16-le"))), "")
+
+
+def _holds(data: Data, wanted: bytes) -> bool:
+    """Whether it is somewhere in a file that could be taken."""
+    return data.find(wanted, 0, MAX_FILE_BYTES) >= 0
 
 
 _PAGE = re.compile(rb"<(?:!doctype\s+html|html)[\s>]", re.IGNORECASE)
@@ -321,14 +336,14 @@ _MAIL_FIELDS = frozenset((
 ))  # fmt: skip
 
 
-def _page_or_mail(data: bytes, name: str) -> tuple[Kind, str] | None:
+def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
     """HTML and mails are words too: a name that says so decides, without a name (of text) their beginning."""
     ending, head = ending_of(name), data[:4096]
     if b"\0" in head and not data.startswith(tuple(mark for mark, _ in _MARKS)):
         return None
     if ending in _PAGE_ENDINGS:
         return "text", HTML
-    if ending in (_NOTEBOOK_ENDING, "") and head.lstrip().startswith(b"{") and b'"nbformat"' in data:
+    if ending in (_NOTEBOOK_ENDING, "") and head.lstrip().startswith(b"{") and _holds(data, b'"nbformat"'):
         return "document", IPYNB
     named = ending in _TEXT_TYPES or ending in _MEDIA_ENDINGS or ending in _TEXT_ENDINGS
     if ending == "eml" or (not named and _begins_as_mail(head)):
@@ -346,7 +361,7 @@ def _begins_as_mail(head: bytes) -> bool:
     return len({found.lower() for found in _FIELD.findall(fields)} & _MAIL_FIELDS) >= 4
 
 
-def _refuse_known(data: bytes, name: str) -> None:
+def _refuse_known(data: Data, name: str) -> None:
     for at, magic, what, todo in _NOT_TAKEN:
         if data.startswith(magic, at):
             if what.startswith("video"):
@@ -356,7 +371,7 @@ def _refuse_known(data: bytes, name: str) -> None:
         raise _not_taken("video (MPEG transport stream)", name)
 
 
-def _is_svg(data: bytes) -> bool:
+def _is_svg(data: Data) -> bool:
     """Markup whose first element is ``svg``."""
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     return head.startswith(b"<svg") or (head.startswith((b"<?xml", b"<!--", b"<!DOCTYPE svg")) and b"<svg" in head)
@@ -382,7 +397,7 @@ _MARKS = (  # the longer marks first: UTF-32's begins like UTF-16's
 )
 
 
-def read_text(data: bytes, name: str) -> str:
+def read_text(data: Data, name: str) -> str:
     """The words of a text file: UTF-8, or UTF-16/32 with its byte order mark.
 
     Raises InputUnsupported when the bytes are no text at all, InputBroken when they are in another encoding.
@@ -390,7 +405,7 @@ def read_text(data: bytes, name: str) -> str:
     return "".join(_words_of(data, name))
 
 
-def _words_of(data: bytes, name: str) -> Iterator[str]:
+def _words_of(data: Data, name: str) -> Iterator[str]:
     """``read_text`` in pieces: to join 60 MiB is one call that holds the interpreter for 50 ms."""
     encoding = next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
     if encoding in ("utf-8", "utf-8-sig") and _has_controls(data):
@@ -408,12 +423,12 @@ def _words_of(data: bytes, name: str) -> Iterator[str]:
         ) from None
 
 
-def _has_controls(data: bytes) -> bool:
+def _has_controls(data: Data) -> bool:
     pieces = (data[at : at + _PIECE] for at in range(0, len(data), _PIECE))
     return any(len(piece.translate(None, _CONTROLS)) != len(piece) for piece in pieces)
 
 
-def _decoded(data: bytes, encoding: str) -> Iterator[str]:
+def _decoded(data: Data, encoding: str) -> Iterator[str]:
     """The pieces of ``data.decode(encoding)``, which would hold the interpreter until all of it is read."""
     decoder = codecs.getincrementaldecoder(encoding)()
     for at in range(0, len(data), _PIECE):
@@ -421,7 +436,7 @@ def _decoded(data: bytes, encoding: str) -> Iterator[str]:
     yield decoder.decode(b"", final=True)
 
 
-def _text_type(data: bytes, name: str) -> str:
+def _text_type(data: Data, name: str) -> str:
     ending = ending_of(name)
     blank = True
     for words in _words_of(data, name):

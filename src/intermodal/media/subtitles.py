@@ -19,6 +19,7 @@ from av.stream import Discard, Disposition
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken
+from intermodal.file_bytes import Data, in_memory
 from intermodal.languages import code_of
 from intermodal.media import container, fence, film_header
 from intermodal.media.container import TODO, Opened
@@ -85,10 +86,10 @@ def probe(opened: Opened) -> Found:
     return Found(tracks=tracks, notes=notes if pictures else ())
 
 
-def lines(data: bytes, media_type: str, track: int) -> list[dict[str, Any]]:
+def lines(data: Data, media_type: str, track: int) -> list[dict[str, Any]]:
     """The lines of a track in builtins, in the order of time. Raises InputBroken where there is no such track."""
     film_header.check_film(data, media_type)
-    with fence.room(2 * len(data) + (256 << 20)), container.opened(data, media_type, what="video") as found:
+    with fence.room(2 * in_memory(data) + (256 << 20)), container.opened(data, media_type, what="video") as found:
         stream = next((each for each in found.container.streams.subtitles if each.index == track), None)
         if stream is None or _form(stream) is None:
             raise InputBroken(f"has no subtitles in its track {track}", todo=TODO)

@@ -18,6 +18,7 @@ import msgspec
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
+from intermodal.file_bytes import Data, in_memory
 from intermodal.media import audio, container, fence, film_header, scenes, still, subtitles
 from intermodal.media.container import TODO, Opened
 from intermodal.media.probed import Probed
@@ -76,7 +77,7 @@ class Film(Value):
 # ---- probing -------------------------------------------------------------------------------------
 
 
-def probe(data: bytes, media_type: str, density: Density) -> Probed:
+def probe(data: Data, media_type: str, density: Density) -> Probed:
     """Size, length, frames, sound and cuts of a film; of a container without moving pictures, its sound."""
     film_header.check_film(data, media_type)
     with fence.room(room(data, MAX_PIXELS)), container.opened(data, media_type, what="video") as found:
@@ -125,7 +126,7 @@ def _probe(film: Film, density: Density) -> Probed:
     )
 
 
-def opened_film(found: Opened, data: bytes, media_type: str) -> Film:
+def opened_film(found: Opened, data: Data, media_type: str) -> Film:
     stream = found.picture
     if stream.codec_context is None or stream.codec_context.name not in container.PICTURE_CODECS:
         name = "one that is not known" if stream.codec_context is None else stream.codec_context.name
@@ -159,7 +160,7 @@ def _check_length(film: Film) -> None:
         raise InputEmpty("holds no video (0 seconds)", todo="check the film")
 
 
-def _measured(film: Film, data: bytes, media_type: str) -> Film:
+def _measured(film: Film, data: Data, media_type: str) -> Film:
     """With its length and the times of its key frames: from the header and the index, else by walking the packets."""
     stream, box = film.stream, film.opened.container
     is_mp4 = container.DEMUXERS[media_type] == "mp4"
@@ -284,9 +285,9 @@ def _cuts(film: Film, looked: dict[int, Any]) -> tuple[float, ...]:
     return scenes.merged(seen, film.bursts)
 
 
-def room(data: bytes, pixels: int) -> int:
-    """The file; and 24 pictures of three bytes a pixel: what a decoder keeps for reference, and what is made of one."""
-    return 2 * len(data) + min(72 * pixels, 1 << 30) + (256 << 20)
+def room(data: Data, pixels: int) -> int:
+    """The file, if in memory; and 24 pictures of three bytes a pixel: what decoders refer to, and make of one."""
+    return 2 * in_memory(data) + min(72 * pixels, 1 << 30) + (256 << 20)
 
 
 def at_keys(film: Film, times: Sequence[float]) -> Iterator[tuple[float, Any]]:

@@ -1,6 +1,7 @@
 """The child that touches hostile bytes: ``python -m intermodal.media.worker``.
 
-Bytes come in by pipe and results go out by pipe; it needs no file and no socket, and may open none.
+Bytes come in by pipe, of a large file its descriptor, and results go out by pipe; it needs no other file and no other
+socket, and may open none.
 Handlers import their library when first called, so that a request with one picture pays for one.
 """
 
@@ -14,6 +15,7 @@ import msgspec
 
 from intermodal import _process
 from intermodal.errors import InputUnsupported, NotInstalled
+from intermodal.file_bytes import Data, whole
 from intermodal.media import fence
 from intermodal.media.office.converted import (
     CONVERTED,
@@ -53,7 +55,7 @@ def _decoder(name: str) -> Any:
         return importlib.import_module(f"intermodal.media.{name}")
 
 
-def probe(data: bytes, name: str) -> dict[str, Any]:
+def probe(data: Data, name: str) -> dict[str, Any]:
     """Facts of one picture, recording, film or document, as ``Probed`` in builtins."""
     kind, media_type = sniff(data, name)
     if kind == "text" or media_type in CONVERTED:
@@ -61,7 +63,7 @@ def probe(data: bytes, name: str) -> dict[str, Any]:
     if kind == "video":
         probed = _decoder("video").probe(data, media_type, _decoder("image").text_density)
     else:
-        probed = _decoder(kind).probe(data, media_type)
+        probed = _decoder(kind).probe(whole(data, name) if kind == "image" else data, media_type)
     if kind == "document" and any(page.pictured or page.figures for page in probed.pages):
         probed = _decoder("document").sampled(data, probed, _decoder("image").text_density)
     if kind == "document":
@@ -82,40 +84,41 @@ def _installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
 
 
-def pcm(data: bytes, name: str, channel: int | None = None) -> dict[str, Any]:
+def pcm(data: Data, name: str, channel: int | None = None) -> dict[str, Any]:
     audio = _decoder("audio")
     samples = audio.pcm(data, sniff(data, name)[1], _process.report, channel)
     return {"samples": samples, "seconds": len(samples) / PCM_BYTES_PER_SECOND}
 
 
-def frames(data: bytes, name: str, spread: str, most: int, max_side: int | None) -> list[dict[str, Any]]:
+def frames(data: Data, name: str, spread: str, most: int, max_side: int | None) -> list[dict[str, Any]]:
     kind, media_type = sniff(data, name)
     if kind not in ("image", "video"):
         raise InputUnsupported("holds nothing that moves", where=name)
     decoder = _decoder("moments" if kind == "video" else "animation")
-    made: list[dict[str, Any]] = decoder.frames(data, media_type, spread, most, max_side, _process.report)
+    held = data if kind == "video" else whole(data, name)
+    made: list[dict[str, Any]] = decoder.frames(held, media_type, spread, most, max_side, _process.report)
     return made
 
 
-def subtitles(data: bytes, name: str, track: int) -> list[dict[str, Any]]:
+def subtitles(data: Data, name: str, track: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = _decoder("subtitles").lines(data, sniff(data, name)[1], track)
     return found
 
 
-def page_text(data: bytes, pages: list[int], plain: bool = False) -> list[str]:
+def page_text(data: Data, pages: list[int], plain: bool = False) -> list[str]:
     _decoder("pdf.layout")
     found: list[str] = _decoder("document").text(data, pages, _process.report, plain=plain)
     return found
 
 
-def page_pictures(data: bytes, pages: list[int], dpi: float, crops: list[Box]) -> list[dict[str, Any]]:
+def page_pictures(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> list[dict[str, Any]]:
     image, document = _decoder("image"), _decoder("document")
     made: list[dict[str, Any]] = document.pictures(data, pages, dpi, image.encoded, _process.report, crops)
     return made
 
 
-def picture(data: bytes, name: str, max_side: int | None) -> dict[str, Any]:
-    made: dict[str, Any] = _decoder("image").picture(data, sniff(data, name)[1], max_side)
+def picture(data: Data, name: str, max_side: int | None) -> dict[str, Any]:
+    made: dict[str, Any] = _decoder("image").picture(whole(data, name), sniff(data, name)[1], max_side)
     return made
 
 
@@ -142,7 +145,7 @@ _CONVERTERS = {
 }
 
 
-def convert(data: bytes, name: str, media_type: str) -> dict[str, Any]:
+def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
     """A document, a page or a mail taken apart, as ``Converted`` in builtins."""
     module, needed = _CONVERTERS[media_type]
     if not all(map(_installed, needed)):
@@ -154,7 +157,7 @@ def convert(data: bytes, name: str, media_type: str) -> dict[str, Any]:
         return found
 
     with fence.room(_CONVERTING + 4 * len(data)):
-        made = converter.convert(data, name, sized)
+        made = converter.convert(whole(data, name), name, sized)
     found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
     return found
 
@@ -186,6 +189,7 @@ def main() -> None:
         },
         before=fence.seal,
         gauge=gauge,
+        receiving=fence.importing,
     )
 
 

@@ -16,7 +16,7 @@ from intermodal.costing.limits import NOTHING, Held, breaks, refusal
 from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import BLOCK, MARK
-from intermodal.media.steps import SAFE_SIDE
+from intermodal.media.steps import MAX_FILE_BYTES, SAFE_SIDE
 from intermodal.planner.aspects import MUST_KEEP, ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import WORDS_ALONE, Case
@@ -309,6 +309,9 @@ def film_tokens(way: Way, book: Book) -> Levels:
 
 def refused(way: Way, book: Book) -> str:
     """Why what goes in as it is would be refused under these rules, "" when it would not."""
+    if way.held.size > MAX_FILE_BYTES:
+        size, most = way.held.size / 1e6, MAX_FILE_BYTES / 1e6
+        return f"{size:,.0f} MB of files, and no more than {most:,.0f} MB are sent as they are"
     limits = book.limits if way.name == "native" else None
     if limits is not None and breaks(limits, way.held):
         return refusal(limits, way.held)
