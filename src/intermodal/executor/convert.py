@@ -27,7 +27,7 @@ def from_transcript(step: Call, facts: PartFacts, transcript: Transcript) -> Pro
     if (facts.kind == "video" or timed) and transcript.text:
         words = tuple(
             Words(
-                text=segment.text.strip(), label=what, how="said", at=segment.start,
+                text=segment.text.strip(), label=what, how="said", at=segment.start, until=segment.end,
                 speaker=segment.speaker, line=0.0 if timed else line_of(facts.seconds.mid),
             )
             for segment in transcript.segments

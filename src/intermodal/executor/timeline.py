@@ -2,8 +2,8 @@
 
 One block: a line for what is said, what is on the screen and what is to be seen, each with its time; pictures
 stand at their time between the lines. Speech goes on in its line until something else happens; words that stay
-on the screen are written once, and subtitles that are drawn into the picture not a second time. Lines of media cannot
-pass for ours: what goes on in a further line is indented.
+on the screen are written once, and what is said is not told again where it is drawn into the picture, too. Lines of
+media cannot pass for ours: what goes on in a further line is indented.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from intermodal.executor.pieces import How, Piece, Pixels, Words
 
 _SPEECH: tuple[How, ...] = ("said", "subtitle")
 _ORDER: tuple[How, ...] = (*_SPEECH, "on screen", "seen")  # of what has the same time; then pictures
-_ROWS_OF_CUE = 4  # rows on the screen that a subtitle is looked for in
+_ROWS_OF_CUE = 4  # rows of a subtitle that is drawn into the picture, at its foot
 _AROUND = 1.0  # seconds by which a scene and a subtitle in it may miss each other
 _ALIKE = 0.9  # of two texts of which one was read off a picture
 _LEAST_ALIKE = 8  # letters of a text below which it must be the same
@@ -109,45 +109,46 @@ def _settled(moving: Sequence[Words | Pixels]) -> list[Words | Pixels]:
 
 
 def _said_once(moving: Sequence[Words | Pixels]) -> Iterator[Words | Pixels]:
-    """Without rows on the screen that a subtitle of the same time says."""
-    cues = [(piece, _letters(piece.text)) for piece in moving if isinstance(piece, Words) and piece.how == "subtitle"]
+    """Without rows at the foot of the screen that say what is said at that time, or what its subtitles say."""
+    told = [(piece, _letters(piece.text)) for piece in moving if isinstance(piece, Words) and piece.how in _SPEECH]
     screens = sorted({piece.at for piece in moving if isinstance(piece, Words) and piece.how == "on screen"})
     until = dict(pairwise([*screens, math.inf]))
     for piece in moving:
-        if cues and isinstance(piece, Words) and piece.how == "on screen" and piece.at >= 0:
+        if told and isinstance(piece, Words) and piece.how == "on screen" and piece.at >= 0:
             low, high = piece.at - _AROUND, until[piece.at] + _AROUND
-            there = {said for cue, said in cues if said and cue.at <= high and max(cue.at, cue.until) >= low}
+            there = {said for cue, said in told if said and cue.at <= high and max(cue.at, cue.until) >= low}
             rows = _without(piece.text.splitlines(), there)
             piece = msgspec.structs.replace(piece, text="\n".join(rows))
         yield piece
 
 
-def _without(rows: Sequence[str], cues: set[str]) -> Iterator[str]:
-    """Rows that are none of these subtitles, nor several in a row one of them."""
+def _without(rows: Sequence[str], told: set[str]) -> Sequence[str]:
+    """Rows without the last of them, as long as these are one of the texts."""
     letters = [_letters(row) for row in rows]
-    place = 0
-    while place < len(rows):
-        runs = range(min(_ROWS_OF_CUE, len(rows) - place), 0, -1)
-        same = next((run for run in runs if _one_of("".join(letters[place : place + run]), cues)), 0)
+    end = len(rows)
+    while end:
+        runs = range(min(_ROWS_OF_CUE, end), 0, -1)
+        same = next((run for run in runs if _one_of("".join(letters[end - run : end]), told)), 0)
         if not same:
-            yield rows[place]
-        place += same or 1
+            break
+        end -= same
+    return rows[:end]
 
 
 def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
-def _one_of(text: str, cues: set[str]) -> bool:
-    """Whether a text is one of the cues. Read off a picture it may differ by a letter in ten, but in no figure."""
-    if text in cues or len(text) < _LEAST_ALIKE:
-        return bool(text) and text in cues
+def _one_of(text: str, told: set[str]) -> bool:
+    """Whether a text is one of those. Read off a picture it may differ by a letter in ten, but in no figure."""
+    if text in told or len(text) < _LEAST_ALIKE:
+        return text in told
     figures = [*filter(str.isdigit, text)]
     return any(
-        abs(len(cue) - len(text)) <= (1 - _ALIKE) * len(text)
-        and figures == [*filter(str.isdigit, cue)]
-        and SequenceMatcher(None, cue, text, autojunk=False).ratio() >= _ALIKE
-        for cue in cues
+        abs(len(each) - len(text)) <= (1 - _ALIKE) * len(text)
+        and figures == [*filter(str.isdigit, each)]
+        and SequenceMatcher(None, each, text, autojunk=False).ratio() >= _ALIKE
+        for each in told
     )
 
 

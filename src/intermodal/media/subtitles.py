@@ -130,6 +130,7 @@ def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
     made: dict[int, list[SubtitleLine]] = {stream.index: [] for stream in streams}
     if not streams:
         return made
+    box.seek(0)  # key frames may have been looked at before
     for stream in box.streams:
         stream.discard = Discard.default if stream.index in made else Discard.all
     with contextlib.suppress(av.error.FFmpegError):  # where nothing can be gone back in, what comes is read

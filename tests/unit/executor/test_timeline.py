@@ -61,6 +61,18 @@ def test_a_subtitle_that_is_drawn_into_the_picture_is_not_said_twice(rows: str, 
     assert told(SAID, piece("on screen", 5, rows)) == [said, *left]
 
 
+def test_a_heading_that_is_read_aloud_stays_on_the_screen() -> None:
+    found = told(piece("said", 4, "Night shift.", until=6), piece("on screen", 4, "Night shift\n6 people"))
+    assert found == ["[0:04] said: Night shift.", "[0:04] on screen: Night shift", "    6 people"]
+
+
+def test_what_is_heard_is_not_told_again_where_it_is_drawn_into_the_picture() -> None:
+    found = told(
+        piece("said", 4.5, "Good morning, everybody.", until=6), piece("on screen", 4, "Hall B\nGood morning everybody")
+    )
+    assert found == ["[0:04] on screen: Hall B", "[0:04] said: Good morning, everybody."]
+
+
 def test_words_on_the_screen_are_held_against_subtitles_of_their_time_alone() -> None:
     title = "Questions and answers"
     found = told(

@@ -54,6 +54,17 @@ async def test_subtitles_are_read_with_their_times_and_without_marks(
     assert [line.at for line in lines] == pytest.approx([0.2, 1.0], abs=0.05)
 
 
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+async def test_lines_before_the_last_key_frame_are_counted(worker: MediaWorker, media: Path, container: str) -> None:
+    """Probing looks at key frames before it looks at the subtitles."""
+    slides = films.held(*((films.slide(each), 1) for each in ("One", "Two", "Three", "Four")))
+    keyed = films.film(slides, sound=media / "jfk.wav", options={"preset": "ultrafast", "g": "10"})
+    said = tuple((at + 0.2, at + 0.9, f"Line {at}.") for at in range(4))
+    codec = "mov_text" if container == "mp4" else "subrip"
+    (track,) = (await worker.probe(films.with_tracks(keyed, container, films.Captions(said, codec)))).subtitles
+    assert (track.lines, track.shown) == (4, pytest.approx(2.8, abs=0.1))
+
+
 async def test_tracks_are_told_apart_by_language_title_and_what_they_are_for(worker: MediaWorker, plain: bytes) -> None:
     data = films.with_tracks(
         plain, "matroska",
