@@ -44,6 +44,7 @@ Encode = Callable[[Any], T]
 Report = Callable[[float | None, str], None]
 
 _ENCRYPTED, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (fpdfview.h)
+_STRETCH = 32 << 20  # bytes of a file that are read before it is opened anew
 _SAMPLE_SECONDS = 5.0  # for all sampled pages: probing has to end though a page is slow to draw
 _UNDER_LAYER = 0.5  # share of the page under pictures, from which on an invisible layer belongs to them
 _CLOSEST = 4.0  # pixels a point at which a small picture on a page is looked at
@@ -63,12 +64,14 @@ def probe(data: Data, media_type: str) -> Probed:
     Words and figures are looked for on the first ``MAX_PAGES_WITH_WORDS`` pages, characters on all.
     ``media_type`` is PDF, so far.
     """
-    with fence.room(3 * in_memory(data) + (160 << 20)), _opened(data) as document:
-        count = len(document)
-        return Probed(
-            pages=tuple(_page_facts(document, number) for number in range(1, count + 1)),
-            notes=attached(document),
+    with fence.room(3 * in_memory(data) + (160 << 20)), _opened(data) as paper:
+        notes = attached(paper.document)
+        pages = tuple(
+            _page_facts(paper.document, number)
+            for numbers in paper.stretches(range(1, paper.count + 1))
+            for number in numbers
         )
+    return Probed(pages=pages, notes=notes)
 
 
 def sampled(data: Data, probed: Probed, density: Callable[[Any], Quantity]) -> Probed:
@@ -88,11 +91,11 @@ def sampled(data: Data, probed: Probed, density: Callable[[Any], Quantity]) -> P
     some += [page for page in pages.values() if page.figures][:MAX_PAGES_SAMPLED]
     looked_at: set[int] = set()
     until = time.monotonic() + _SAMPLE_SECONDS
-    with fence.room(3 * in_memory(data) + (768 << 20)), _opened(data) as document:
-        for facts in some:
+    with fence.room(3 * in_memory(data) + (768 << 20)), _opened(data) as paper:
+        for facts in (each for stretch in paper.stretches(some) for each in stretch):
             if time.monotonic() > until:
                 break
-            with _page(document, facts.number) as page:
+            with _page(paper.document, facts.number) as page:
                 if figures.pixels_inside(page) > MAX_PIXELS:
                     continue
                 found = _pictured(page, facts, density) if facts.figures else _seen(page, facts, density)
@@ -171,25 +174,24 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
 
     laid_out = not plain and layout.installed()
     found: list[str] = []
-    with fence.room(3 * in_memory(data) + (512 << 20)), _opened(data) as document:
-        numbers = _existing(document, pages)
-        form = _form(document)
-        for start in range(0, len(numbers), layout.AT_ONCE):
+    with fence.room(3 * in_memory(data) + (512 << 20)), _opened(data) as paper:
+        for numbers in paper.stretches(_existing(paper, pages), layout.AT_ONCE):
+            form = _form(paper.document)
             words: list[str] = []
             above: list[Over | None] = []
             light: list[int] = []
-            for number in numbers[start : start + layout.AT_ONCE]:
-                with _page(document, number) as page:
+            for number in numbers:
+                with _page(paper.document, number) as page:
                     words.append(_text(page))
                     above.append(over(page, form))
                     if laid_out and words[-1].strip() and layout.is_light(page):
                         light.append(number)
-            laid = _laid_out(document, data, light) if light else {}
-            for place, number in enumerate(numbers[start : start + layout.AT_ONCE]):
+            laid = _laid_out(paper.document, data, light) if light else {}
+            for place, number in enumerate(numbers):
                 settled = _settled(words[place], visible(laid.get(number, "")))
                 lies = above[place]
                 found.append(settled if lies is None else told(settled, lies))
-            report(len(found) / len(numbers), "")
+            report(len(found) / len(pages), "")
     return found
 
 
@@ -235,9 +237,10 @@ def pictures(
     With ``crops``, one for each page, only what lies in that box: left, top, right, bottom, in points as shown.
     """
     made = []
-    with fence.room(3 * in_memory(data) + (768 << 20)), _opened(data) as document:
-        for done, number in enumerate(_existing(document, pages)):
-            with _page(document, number) as page:
+    with fence.room(3 * in_memory(data) + (768 << 20)), _opened(data) as paper:
+        stretches = paper.stretches(list(enumerate(_existing(paper, pages))))
+        for done, number in (each for stretch in stretches for each in stretch):
+            with _page(paper.document, number) as page:
                 width, height = _size(page)
                 left, top, right, bottom = crops[done] if crops else (0.0, 0.0, width, height)
                 _, _, used = page_size(right - left, bottom - top, dpi)
@@ -252,25 +255,54 @@ def pictures(
     return made
 
 
+class _Paper:
+    """A PDF that is open as ``document``: another one from stretch to stretch of its pages.
+
+    PDFium keeps what it has read of a page until its document is closed. So that is done after so many pages as take up
+    ``_STRETCH`` bytes of the file: memory is that of a stretch.
+    """
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self.document = self._loaded()
+        self.count = len(self.document)
+
+    def _loaded(self) -> pypdfium2.PdfDocument:
+        data = self._data
+        try:
+            return pypdfium2.PdfDocument(data.reader() if isinstance(data, FileBytes) else data)
+        except pypdfium2.PdfiumError as error:
+            if error.err_code in (_ENCRYPTED, _SECURITY):
+                raise InputEncrypted("is locked by a password", todo="save an unlocked copy") from None
+            raise InputBroken("cannot be opened as PDF", todo=_TODO) from None
+
+    def stretches(self, pages: Sequence[T], most: int = MAX_PAGES) -> Iterator[Sequence[T]]:
+        """``pages``, or what stands for them, so many at a time, ``most`` of them."""
+        room = max(1, _STRETCH * self.count // len(self._data))
+        left = room
+        for start in range(0, len(pages), min(most, room)):
+            stretch = pages[start : start + min(most, room)]
+            if left < len(stretch):
+                self.document.close()
+                self.document = self._loaded()
+                left = room
+            left -= len(stretch)
+            yield stretch
+
+
 @contextmanager
-def _opened(data: Data) -> Iterator[pypdfium2.PdfDocument]:
+def _opened(data: Data) -> Iterator[_Paper]:
+    paper = _Paper(data)
     try:
-        document = pypdfium2.PdfDocument(data.reader() if isinstance(data, FileBytes) else data)
-    except pypdfium2.PdfiumError as error:
-        if error.err_code in (_ENCRYPTED, _SECURITY):
-            raise InputEncrypted("is locked by a password", todo="save an unlocked copy") from None
-        raise InputBroken("cannot be opened as PDF", todo=_TODO) from None
-    try:
-        count = len(document)
-        if count == 0:
+        if paper.count == 0:
             raise InputEmpty("has no pages", todo="check what wrote this file")
-        if count > MAX_PAGES:
+        if paper.count > MAX_PAGES:
             raise InputTooLarge(
-                f"has {count:,} pages, more than {MAX_PAGES:,}", todo="save the pages you need as a PDF"
+                f"has {paper.count:,} pages, more than {MAX_PAGES:,}", todo="save the pages you need as a PDF"
             )
-        yield document
+        yield paper
     finally:
-        document.close()
+        paper.document.close()
 
 
 @contextmanager
@@ -285,10 +317,10 @@ def _page(document: pypdfium2.PdfDocument, number: int) -> Iterator[pypdfium2.Pd
         page.close()
 
 
-def _existing(document: pypdfium2.PdfDocument, pages: list[int]) -> list[int]:
+def _existing(paper: _Paper, pages: list[int]) -> list[int]:
     for number in pages:
-        if not 1 <= number <= len(document):
-            raise InputBroken(f"has no page {number}", todo=f"its pages are 1 to {len(document)}")
+        if not 1 <= number <= paper.count:
+            raise InputBroken(f"has no page {number}", todo=f"its pages are 1 to {paper.count}")
     return pages
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates import films
+from tests.gates import corpus, films
 
 from intermodal import _process
 from intermodal.content import BytesSource, File, Part, PathSource
@@ -270,3 +270,31 @@ def test_bytes_of_a_file_are_taken_as_bytes_are(tmp_path: Path) -> None:
     assert reader.read(99) == data[-6:]
     reader.seek(3)
     assert (reader.read(4), reader.tell()) == (data[3:7], 7)
+
+
+async def test_a_pdf_is_opened_anew_from_stretch_to_stretch_and_is_the_same(
+    media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PDFium keeps what it has read of each page until its document is closed."""
+    from intermodal.media import document
+
+    data = corpus.pdf_of_text([f"Page {number} of ten." for number in range(1, 11)])
+    pages = list(range(10, 0, -1))
+    documents: list[Any] = []
+
+    def opened_anew(source: object) -> Any:
+        documents.append(load(source))
+        return documents[-1]
+
+    def found() -> list[object]:
+        texts = document.text(data, pages, lambda *told: None)
+        pictures = document.pictures(data, pages, 20, lambda picture: picture.tobytes(), lambda *told: None)
+        return [document.probe(data, "application/pdf"), texts, pictures]
+
+    load = document.pypdfium2.PdfDocument
+    whole = found()
+    monkeypatch.setattr(document.pypdfium2, "PdfDocument", opened_anew)
+    monkeypatch.setattr(document, "_STRETCH", len(data) // 5 + 1)  # two pages
+    assert found() == whole
+    assert len(documents) == 3 * 5
+    assert all(each.raw is None for each in documents)
