@@ -109,6 +109,10 @@ BOMBS: dict[str, Callable[[], bytes]] = {
                                      '<g id="b"><use xlink:href="#a"/></g>').encode(),
     "blur.svg": lambda: SVG.format('<filter id="f"><feGaussianBlur stdDeviation="1e6"/></filter>'
                                    '<rect filter="url(#f)" width="90" height="90"/>').encode(),
+    "tags.srt": lambda: b"0:00:01,0 --> 0:00:02,0\n" + b"<a" * 4 * MB + b"\n" + b"{x" * 4 * MB,
+    "rows.vtt": lambda: b"WEBVTT\n\n" + b"00:01.0 --> 00:02.0\n\n" * 400_000,
+    "times.srt": lambda: b"\n".join(b" " * 4_000 + b"1:1:1,1 -->" for _ in range(4_000)),
+    "columns.ass": lambda: b"[Script Info]\n[Events]\nFormat: " + b"text," * MB + b"\n" + b"Dialogue: ,\n" * 400_000,
     "labels.svg": lambda: SVG.format('<text x="1" y="1">label</text>' * 20_000).encode(),
 }  # fmt: skip
 
@@ -139,6 +143,9 @@ ORIGINALS: dict[str, Callable[[], bytes]] = {
     "a.ipynb": lambda: documents.notebook({"cell_type": "code", "source": "1", "outputs": [
         {"output_type": "stream", "text": "x"}]}),
     "a.svg": lambda: SVG.format('<g transform="translate(1,2)"><text x="1" y="9">words</text></g>').encode(),
+    "a.srt": lambda: b"1\n00:00:01,000 --> 00:00:02,000\n<i>words</i>\n\n2\n00:00:03,000 --> 00:00:04,000\nmore\n",
+    "a.vtt": lambda: b"WEBVTT\n\nNOTE x\n\n00:01.000 --> 00:02.000 align:start\n<v Ann>words &amp; more\n",
+    "a.ass": lambda: b"[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:02.00,Default,Ann,0,0,0,,{\\i1}words\n",
     "a.html": lambda: b"<html><nav><a href='/'>x</a></nav><table><tr><td>1</td></tr></table></html>",
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from itertools import pairwise
 import msgspec
 
 from intermodal.executor.pieces import How, Piece, Pixels, Words
+from intermodal.plans.numbers import clock
 
 _SPEECH: tuple[How, ...] = ("said", "subtitle")
 _ORDER: tuple[How, ...] = (*_SPEECH, "on screen", "seen")  # of what has the same time; then pictures
@@ -31,17 +32,6 @@ NOTHING: dict[How, str] = {
 def timed(piece: Piece) -> bool:
     """Whether a piece is of a moving picture."""
     return (isinstance(piece, Words) and bool(piece.how)) or (isinstance(piece, Pixels) and piece.at >= 0)
-
-
-def clock(seconds: float) -> str:
-    """A moment as people write it.
-
-    >>> clock(3.4), clock(75), clock(3723)
-    ('0:03', '1:15', '1:02:03')
-    """
-    minutes, second = divmod(int(max(0.0, seconds)), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minutes}:{second:02}"
 
 
 def in_time(pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], str, tuple[str | Pixels, ...]]:

@@ -11,7 +11,9 @@ from intermodal.content import Kind
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
 from intermodal.file_bytes import Data
 from intermodal.media import boxes
+from intermodal.media.cues import begins_as_cues
 from intermodal.media.office.converted import (
+    ASS,
     DOC,
     DOCX,
     EML,
@@ -27,7 +29,9 @@ from intermodal.media.office.converted import (
     PPT,
     PPTX,
     RTF,
+    SRT,
     SVG,
+    VTT,
     XLS,
     XLSX,
     ZIP,
@@ -36,7 +40,7 @@ from intermodal.media.steps import MAX_FILE_BYTES
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, SVG, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, AVI, "
-    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, notebooks, mail or ZIP"
+    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, SRT, VTT, ASS, notebooks, mail or ZIP"
 )
 _SOUND_TODO = "convert it to WAV, MP3, FLAC, M4A or Ogg"
 _PICTURE_TODO = "convert it to PNG or JPEG"
@@ -337,7 +341,7 @@ _MAIL_FIELDS = frozenset((
 
 
 def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
-    """HTML and mails are words too: a name that says so decides, without a name (of text) their beginning."""
+    """HTML, mails and subtitles are words too: a name that says so decides, without one (of text) their beginning."""
     ending, head = ending_of(name), data[:4096]
     if b"\0" in head and not data.startswith(tuple(mark for mark, _ in _MARKS)):
         return None
@@ -350,7 +354,18 @@ def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
         return "document", EML
     if not named and _PAGE.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")):
         return "text", HTML
-    return None
+    return _subtitles(data, ending, named)
+
+
+_CUE_ENDINGS = {"srt": SRT, "vtt": VTT, "ass": ASS, "ssa": ASS}
+
+
+def _subtitles(data: Data, ending: str, named: bool) -> tuple[Kind, str] | None:
+    """Files of subtitles: by their name, without one by their beginning. Their converter tells whether cues follow."""
+    if ending in _CUE_ENDINGS:
+        return "text", _CUE_ENDINGS[ending]
+    head = data[:512].decode("utf-8", "ignore")
+    return ("text", SRT) if not named and begins_as_cues(head) else None
 
 
 def _begins_as_mail(head: bytes) -> bool:

@@ -2,14 +2,12 @@
 
 Packets are taken apart here and not by FFmpeg: a line of text needs no decoder. Sources: 3GPP TS 26.245, 5.17
 (``tx3g``: two bytes of length, the text, boxes of style), Matroska's codec mappings (``S_TEXT/UTF8``, ``S_TEXT/ASS``,
-``S_TEXT/WEBVTT``), WebVTT (W3C, 2019, cue text), Advanced SubStation Alpha (v4.00+, override tags).
+``S_TEXT/WEBVTT``).
 """
 
 from __future__ import annotations
 
 import contextlib
-import html
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +19,7 @@ from intermodal.content import Value
 from intermodal.errors import InputBroken
 from intermodal.file_bytes import Data, in_memory
 from intermodal.languages import code_of
-from intermodal.media import container, fence, film_header
+from intermodal.media import container, cues, fence, film_header
 from intermodal.media.container import TODO, Opened
 from intermodal.media.invisible import visible
 from intermodal.media.probed import SubtitleLine
@@ -31,12 +29,6 @@ from intermodal.plans.facts import SubtitleFacts
 
 _WALK_PACKETS = 400_000
 _LONGEST = 4_096  # bytes of one packet that are looked at: no line anybody can read is longer
-_LASTS = 4.0  # seconds a line without an end is taken to be shown
-_ROLLING = 0.1  # seconds between captions of which one goes on in the next
-_TAGS = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{1,15}>")
-_OVERRIDES = re.compile(r"\{[^{}]{0,1000}\}")
-_DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
-_VOICE = re.compile(r"<v(?:\.[^\s<>]{1,100})?\s+([^<>]{1,100})>")
 
 
 def _of_mp4(body: bytes) -> str:
@@ -45,19 +37,17 @@ def _of_mp4(body: bytes) -> str:
 
 
 def _of_subrip(body: bytes) -> str:
-    return _OVERRIDES.sub("", _TAGS.sub("", body.decode("utf-8", "replace")))
+    return cues.of_subrip(body.decode("utf-8", "replace"))
 
 
 def _of_webvtt(body: bytes) -> str:
-    said = _VOICE.sub(r"\1: ", body.decode("utf-8", "replace"))
-    return html.unescape(_TAGS.sub("", said))
+    return cues.of_webvtt(body.decode("utf-8", "replace"))
 
 
 def _of_ass(body: bytes) -> str:
-    text = body.decode("utf-8", "replace").split(",", 8)[-1]  # ReadOrder, Layer, Style, Name, margins, Effect, Text
-    if _DRAWING.search(text):
-        return ""
-    return _OVERRIDES.sub("", text).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
+    """Of ReadOrder, Layer, Style, Name, three margins, Effect and Text the name and the text."""
+    fields = body.decode("utf-8", "replace").split(",", 8)
+    return cues.of_ass(fields[-1], fields[3].strip() if len(fields) == 9 else "")
 
 
 # The names of FFmpeg's decoders, each with what takes its packets apart.
@@ -141,33 +131,12 @@ def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
         if packet.pts is None or packet.size > _LONGEST:
             continue
         into, form = made[packet.stream.index], _form(packet.stream)
-        text = _clean(form(bytes(packet))) if form is not None else ""
+        text = cues.clean(form(bytes(packet))) if form is not None else ""
         if text and len(into) < MAX_SUBTITLE_LINES:
             tick = float(packet.time_base)
             at = max(0.0, packet.pts * tick - beginning)
-            into.append(SubtitleLine(at=at, until=at + ((packet.duration or 0) * tick or _LASTS), text=text))
+            into.append(SubtitleLine(at=at, until=at + ((packet.duration or 0) * tick or cues.LASTS), text=text))
             left -= len(text)
         if left < 0 or seen >= _WALK_PACKETS:
             break
-    return {index: _apart(sorted(said, key=lambda line: line.at)) for index, said in made.items()}
-
-
-def _clean(text: str) -> str:
-    return "\n".join(filter(None, (" ".join(visible(line).split()) for line in text.splitlines())))
-
-
-def _apart(said: Sequence[SubtitleLine]) -> list[SubtitleLine]:
-    """Lines that each say something new: captions that roll show the last line again above the next."""
-    kept: list[SubtitleLine] = []
-    shown: list[str] = []
-    until = -1.0
-    for line in said:
-        rows = line.text.split("\n")
-        new = rows
-        if shown and line.at <= until + _ROLLING:
-            same = next((count for count in range(len(rows), 0, -1) if rows[:count] == shown[-count:]), 0)
-            new = rows[same:] if same < len(rows) or line.at < until else rows
-        if new:
-            kept.append(SubtitleLine(at=line.at, until=line.until, text="\n".join(new)))
-        shown, until = rows, max(until, line.until)
-    return kept
+    return {index: cues.apart(sorted(said, key=lambda line: line.at)) for index, said in made.items()}

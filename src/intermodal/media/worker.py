@@ -18,6 +18,7 @@ from intermodal.errors import InputUnsupported, NotInstalled
 from intermodal.file_bytes import Data, whole
 from intermodal.media import fence
 from intermodal.media.office.converted import (
+    ASS,
     CONVERTED,
     DOC,
     DOCX,
@@ -35,7 +36,9 @@ from intermodal.media.office.converted import (
     PPT,
     PPTX,
     RTF,
+    SRT,
     SVG,
+    VTT,
     XLS,
     XLSX,
     ZIP,
@@ -141,6 +144,7 @@ _CONVERTERS = {
     ZIP: ("office.archive", (*_PAGES, *_PACKED)),
     IPYNB: ("office.notebook", _PAGES),
     SVG: ("office.drawing", ("resvg_py", "defusedxml")),
+    **dict.fromkeys((SRT, VTT, ASS), ("office.captions", ())),
     PLAIN: ("office.lettering", ("charset_normalizer",)),
 }
 

@@ -25,6 +25,17 @@ def counted(number: int, thing: str, many: str = "") -> str:
     return f"{number:,} {thing if number == 1 else many or thing + 's'}"
 
 
+def clock(seconds: float) -> str:
+    """A moment as people write it.
+
+    >>> clock(3.4), clock(75), clock(3723)
+    ('0:03', '1:15', '1:02:03')
+    """
+    minutes, second = divmod(int(max(0.0, seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minutes}:{second:02}"
+
+
 def size(amount: float) -> str:
     """Bytes on a disk or on their way, as those who sell and send them count: 12 kB, 98 MB, 1.6 GB.
 

@@ -24,6 +24,9 @@ PPT: Final = "application/vnd.ms-powerpoint"
 ZIP: Final = "application/zip"
 IPYNB: Final = "application/x-ipynb+json"
 SVG: Final = "image/svg+xml"
+SRT: Final = "application/x-subrip"
+VTT: Final = "text/vtt"
+ASS: Final = "text/x-ssa"
 PLAIN: Final = "text/plain"
 
 EXTRA_TODO: Final = "pip install 'intermodal[documents]'"
@@ -49,6 +52,9 @@ CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
     ZIP: ("document",),
     IPYNB: ("document", "text"),
     SVG: ("image",),
+    SRT: ("text",),
+    VTT: ("text",),
+    ASS: ("text",),
 }
 
 # Limits of what is taken out of one file.
