@@ -214,13 +214,15 @@ def _about_runtimes() -> Iterator[Finding]:
 
 def _about_scripts() -> Finding:
     """Which scripts can be read in pictures beside Latin, Chinese and Japanese: those Tesseract has a language of."""
+    from intermodal.cli.pull import weights_store
     from intermodal.runtimes.embedded import tesseract
+    from intermodal.runtimes.runtimes import pulled
 
-    known = tesseract.languages() if tesseract.program() else {}
+    known = tesseract.languages(pulled(weights_store()))
     if not known:
         what = "pictures in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
-        return Finding(area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.TODO)
-    what = ", ".join(f"{script} ({code})" for script, code in known.items())
+        return Finding(area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.todo())
+    what = ", ".join(f"{script} ({language.code})" for script, language in known.items())
     return Finding(area="runtime", name="tesseract", state="ok", what=f"pictures in {what} (Tesseract)")
 
 

