@@ -297,21 +297,30 @@ def text_density(image: Image.Image) -> Quantity:
     Calibrated on the example pictures: photographs 0 to 0.03, a page with one chart 0.04, pages of
     text 0.09 to 0.15, a screenshot of an invoice 0.16. A rough instrument, hence the wide range.
     """
-    grey = flat(image).convert("L")
-    grey.thumbnail((SAMPLE_SIDE, SAMPLE_SIDE), Image.Resampling.BOX)
-    if min(grey.size) < _BLOCK:
+    written = blocks = 0
+    for grey in letters.stretches(flat(image).convert("L"), SAMPLE_SIDE):
+        some, of = _written_blocks(grey)
+        written, blocks = written + some, blocks + of
+    if not blocks:
         return between(0, 0, 1, "too small to sample")
+    share = written / blocks
+    basis = f"blocks that look written, sampled at {SAMPLE_SIDE} px"
+    return between(round(share * 0.5, 4), round(share, 4), round(min(1.0, share * 2 + 0.02), 4), basis)
+
+
+def _written_blocks(grey: Image.Image) -> tuple[int, int]:
+    """How many blocks look written, of how many."""
     steps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * 29 + [255] * 227)
     columns, rows = grey.width // _BLOCK, grey.height // _BLOCK
+    if not columns * rows:
+        return 0, 0
     written = 0
     shares = steps.reduce(_BLOCK, (0, 0, columns * _BLOCK, rows * _BLOCK)).tobytes()
     for place, changes in enumerate(shares):  # 0..255: how much of the block changes
         if 0.12 * 255 < changes < 0.75 * 255 - 0.5:
             left, top = place % columns * _BLOCK, place // columns * _BLOCK
             written += _has_paper_and_ink(grey.crop((left, top, left + _BLOCK, top + _BLOCK)).histogram())
-    share = written / (columns * rows)
-    basis = f"blocks that look written, sampled at {SAMPLE_SIDE} px"
-    return between(round(share * 0.5, 4), round(share, 4), round(min(1.0, share * 2 + 0.02), 4), basis)
+    return written, columns * rows
 
 
 def _has_paper_and_ink(levels: list[int]) -> bool:

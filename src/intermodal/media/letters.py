@@ -13,11 +13,16 @@ writing count 40 to 80.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from PIL import Image, ImageChops
 
 from intermodal.quantity import Quantity, between
 
 SIDE = 1024  # pixels of the longer side at which letters are counted: below it small print melts
+_LONG = 1.5  # times as long as wide: a stretch of a longer picture
+_STRETCHES = 64
+_ON_ITS_SIDE = 3.0  # times: letters that stand above each other, as figures of a table do, count twice at most
 _STRIPS = 4
 _JUMP = 29  # grey levels from one pixel to the next that are an edge
 _CROSSED = 0.01  # share of a strip's row that jumps where the row crosses writing
@@ -28,16 +33,38 @@ _STRAY = 120.0  # letters: edges of a photograph, or writing too faint to be cou
 
 def counted(grey: Image.Image, *, written: bool = True) -> Quantity:
     """Letters, figures and signs on a grey picture. ``written`` False: nothing on it looks like writing."""
-    small = grey.copy()
-    small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-    found = float(round(_letters(small)))
+    found = float(round(sum(map(_letters, stretches(grey, SIDE)))))
     low, high = round(found * _FEWEST), round(found * _MOST + _STRAY)
     if not written:
         return between(0.0, min(found, _STRAY) / 4, float(high), "edges of what does not look written")
     return between(float(low), found, float(high), f"edges of letters, counted at {SIDE} px")
 
 
+def stretches(picture: Image.Image, side: int) -> Iterator[Image.Image]:
+    """The picture with a longer side of ``side`` pixels; one that is more than twice as long as wide in stretches.
+
+    A screenshot of a whole conversation would be left with a width at which nothing of it looks written.
+    """
+    width, height = picture.size
+    count = min(_STRETCHES, max(1, round(max(width, height) / (_LONG * min(width, height)))))
+    for place in range(count):
+        begin, end = place / count, (place + 1) / count
+        if height >= width:
+            box = (0, round(height * begin), width, round(height * end))
+        else:
+            box = (round(width * begin), 0, round(width * end), height)
+        part = picture.crop(box)
+        part.thumbnail((side, side), Image.Resampling.BOX)
+        yield part
+
+
 def _letters(grey: Image.Image) -> float:
+    """By rows; by columns where they tell of far more, as of writing that lies on its side, where no row is empty."""
+    by_rows, by_columns = _by_rows(grey), _by_rows(grey.transpose(Image.Transpose.ROTATE_90))
+    return by_columns if by_columns > _ON_ITS_SIDE * by_rows else by_rows
+
+
+def _by_rows(grey: Image.Image) -> float:
     width, height = grey.size
     jumps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * _JUMP + [255] * (256 - _JUMP))
     strips = min(_STRIPS, max(1, width // 64))

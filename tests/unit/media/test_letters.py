@@ -6,6 +6,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from intermodal.media import letters
+from intermodal.media.image import text_density
 
 WORDS = "The harbour master counted 482 crates of copper wire in Rotterdam before noon."
 SIGNS = len(WORDS.replace(" ", ""))
@@ -32,6 +33,23 @@ def test_letters_of_every_size_are_counted_within_a_factor_of_1_6(size: int, lin
 def test_two_columns_hold_twice_as_much_as_one() -> None:
     one, two = letters.counted(page(14, 30)).mid, letters.counted(page(14, 30, columns=2)).mid
     assert two == pytest.approx(2 * one, rel=0.25)
+
+
+@pytest.mark.parametrize("turn", [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270])
+def test_writing_on_its_side_has_as_many_letters(turn: Image.Transpose) -> None:
+    upright = page(20, 30)
+    lying = letters.counted(upright.transpose(turn))
+    assert lying.mid == pytest.approx(letters.counted(upright).mid, rel=0.3)
+
+
+@pytest.mark.parametrize("count", [4, 12])
+def test_a_long_screenshot_has_the_letters_of_all_its_screens(count: int) -> None:
+    screen = page(20, 50)
+    long = Image.new("L", (screen.width, screen.height * count), "white")
+    for place in range(count):
+        long.paste(screen, (0, screen.height * place))
+    assert letters.counted(long).mid == pytest.approx(letters.counted(screen).mid * count, rel=0.25)
+    assert text_density(long).mid == pytest.approx(text_density(screen).mid, rel=0.25)
 
 
 def test_an_empty_page_has_no_letters() -> None:
