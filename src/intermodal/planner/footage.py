@@ -10,6 +10,7 @@ said and what is shown keep their times, so that one can be held against the oth
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from msgspec import Struct
 
@@ -105,20 +106,22 @@ def _whole(part: PartFacts) -> Passage:
 
 def _sounds(case: Case, part: PartFacts, conversions: Conversions) -> list[Track]:
     written = chosen_subtitles(part, case.policy.language)
+    beside = foreign_subtitles(part, case.policy.language) if written is None else None
     found = [Track("subtitled", written=written)] if written is not None else []
     if not part.channels:
-        return found or [Track("silent")]
+        return found or [Track("silent", written=beside)]
     ears = conversions.get("transcribe", [])
-    found += [Track("heard", (ear,)) for ear in ears]
-    found.append(Track("listened"))
+    found += [Track("heard", (ear,), written=beside) for ear in ears]
+    found.append(Track("listened", written=beside))
     if not ears and written is None:
-        found.append(Track("deaf"))
+        found.append(Track("deaf", written=beside))
     return found
 
 
 # ---- subtitles ----------------------------------------------------------------------------------
 
 _A_MINUTE, _SHARE, _REACHES = 2.0, 0.05, 0.5  # lines a minute, share of the time, and how far in, of a full track
+_FOREIGN = re.compile(r"\b(forced|signs?|songs?)\b", re.IGNORECASE)
 _PARTLY = re.compile(r"\b(forced|signs?|songs?|karaoke|commentary)\b", re.IGNORECASE)
 
 
@@ -138,19 +141,28 @@ def chosen_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
     """The track that stands for what is said: whole, in the language of the policy or else of the sound, shown by
     default, without descriptions of sounds; the first of several alike. None where none is whole."""
     whole = [track for track in part.subtitles if not partial(part, track)]
-
-    def order(track: SubtitleFacts) -> tuple[bool, ...]:
-        stated = bool(language) and track.language == language
-        return (not stated, not track.spoken, not track.default, track.described)
-
-    return min(whole, key=order, default=None)
+    return min(whole, key=lambda track: _order(track, language), default=None)
 
 
-def subtitle_notes(part: PartFacts, language: str, *, taken: bool) -> list[str]:
-    """What a plan says of a film's subtitles: that its words come from them, or why they do not."""
+def foreign_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
+    """The track with what is foreign or written, to stand beside what is heard: in the language of the policy or of
+    the sound, or shown by default. None where there is none."""
+    found = [track for track in part.subtitles if track.forced or _FOREIGN.search(track.title)]
+    wanted = [track for track in found if not all(_order(track, language)[:3]) or not track.language]
+    return min(wanted, key=lambda track: _order(track, language), default=None)
+
+
+def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
+    stated = bool(language) and track.language == language
+    return (not stated, not track.spoken, not track.default, track.described)
+
+
+def subtitle_notes(part: PartFacts, language: str, taken: Collection[int]) -> list[str]:
+    """What a plan says of a film's subtitles: that its words come from them, or why they do not. ``taken`` are the
+    numbers of the tracks that it takes."""
     chosen = chosen_subtitles(part, language)
     found: list[str] = []
-    if taken and chosen is not None:
+    if chosen is not None and chosen.track in taken:
         others = sorted({track.language or "?" for track in part.subtitles if track is not chosen})
         more = f"; there are others ({', '.join(others)})" if others else ""
         said = chosen.language or "language not stated"
@@ -158,7 +170,8 @@ def subtitle_notes(part: PartFacts, language: str, *, taken: bool) -> list[str]:
     elif chosen is None:
         for track in part.subtitles:
             said = track.language or "language not stated"
-            found.append(f"the subtitles ({said}) of {part.name} {partial(part, track)}: not taken for what is said")
+            so = "they stand beside what is said" if track.track in taken else "not taken for what is said"
+            found.append(f"the subtitles ({said}) of {part.name} {partial(part, track)}: {so}")
     return found
 
 
@@ -187,7 +200,7 @@ def _sights(case: Case, bundle: Bundle, conversions: Conversions) -> list[Track]
 
 def _watch(case: Case, bundle: Bundle, sound: Track, sight: Track) -> Way:
     hands: set[str] = set()
-    if sound.name in ("heard", "subtitled") or sight.name in ("read", "described", "both"):
+    if sound.name == "heard" or sound.written is not None or sight.name in ("read", "described", "both"):
         hands.add("text")
     if sound.name == "listened":
         hands.add("audio")
@@ -272,11 +285,11 @@ def _passage(case: Case, part: PartFacts, sound: Track, sight: Track, *, timed: 
     if sound.written is not None:
         made.append(pieces.subtitles(case, part, sound.written, timed=timed))
         lines = pieces.lines_written(part, sound.written, timed=timed)
-    elif sound.name == "heard":
+    if sound.name == "heard":
         made.append(pieces.demux(case, part, shown=False))
         ear = sound.endpoints[0]
-        made.append(pieces.hear(case, part, ear, case.rates(ear), of=0, timed=timed))
-        lines = pieces.lines_heard(part, timed=timed)
+        made.append(pieces.hear(case, part, ear, case.rates(ear), of=len(made) - 1, timed=timed))
+        lines = plus(lines, pieces.lines_heard(part, timed=timed))
     elif sound.name == "listened":
         made.append(pieces.demux(case, part, shown=True))
         heard = part.seconds

@@ -75,12 +75,12 @@ def _films(case: Case, chosen: Route) -> list[str]:
     found: list[str] = []
     for bundle, way in zip(case.bundles, chosen.assignment.ways, strict=True):
         for part, passage in zip(bundle.parts, way.passages, strict=True):
-            taken = any(piece.op == "subtitles" for piece in passage.pieces)
+            taken = {int(dict(piece.params)["track"]) for piece in passage.pieces if piece.op == "subtitles"}
             for piece in passage.pieces:
                 if piece.op == "frames" and way.name == "watch" and dict(piece.params).get("frames") == "scenes":
                     found += scene_notes(part, int(dict(piece.params)["most"]))
             if part.subtitles and way.name == "watch":
-                found += subtitle_notes(part, case.policy.language, taken=taken)
+                found += subtitle_notes(part, case.policy.language, taken)
     return found
 
 
