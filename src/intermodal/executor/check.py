@@ -86,7 +86,10 @@ def _rendered(product: Product, name: str) -> list[str]:
 
 
 def _filmed(product: Product, name: str) -> list[str]:
-    return [] if product.pieces else [f"no frame of {name} could be drawn"]
+    if not product.pieces:
+        return [f"no frame of {name} could be drawn"]
+    looked = len(product.pieces)
+    return [f"{looked} of {product.scenes} scenes of {name} are looked at"] if looked < product.scenes else []
 
 
 def _described(product: Product, name: str) -> list[str]:

@@ -98,6 +98,7 @@ class Product(Value, frozen=True):
         derived: what is kept for inspection; empty for pictures.
         transcript, lines: what an ear or an eye returned.
         looped: some of it was stopped because it repeated itself.
+        scenes: how many a film was found to have when pictures of them were made, 0 for anything else.
     """
 
     part: int
@@ -106,3 +107,4 @@ class Product(Value, frozen=True):
     transcript: Transcript | None = None
     lines: tuple[tuple[ReadLine, ...], ...] = ()
     looped: bool = False
+    scenes: int = 0

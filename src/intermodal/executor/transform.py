@@ -84,7 +84,7 @@ async def _frames(step: Transform, opened: OpenedLike, media: Media, progress: P
         )
         for frame in sorted(frames, key=lambda frame: (frame.number, frame.at))
     )  # fmt: skip
-    return Product(part=step.part, pieces=pieces)
+    return Product(part=step.part, pieces=pieces, scenes=max((frame.scenes for frame in frames), default=0))
 
 
 async def _demux(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:

@@ -41,7 +41,8 @@ class PictureLike(Protocol):
 class FrameLike(PictureLike, Protocol):
     """What ``media.decode.Frame`` has: a picture of a video, on the screen from ``at`` to ``until`` seconds.
 
-    ``number`` is a page's, where there are pages and no times; else 0.
+    ``number`` is a page's, where there are pages and no times; else 0. ``scenes``: how many the video has, 0 where
+    nobody looked for them.
     """
 
     @property
@@ -51,6 +52,8 @@ class FrameLike(PictureLike, Protocol):
     def at(self) -> float: ...
     @property
     def until(self) -> float: ...
+    @property
+    def scenes(self) -> int: ...
 
 
 class PcmLike(Protocol):

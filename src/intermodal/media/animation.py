@@ -89,7 +89,7 @@ def _chosen(
     end = at
 
     if rate is None:
-        found = still.scenes_of(looks, begins, end, most)
+        found, _ = still.scenes_of(looks, begins, end, most)
         return {one.index: Wanted(moment=one.at, at=round(one.at, 3), until=round(one.until, 3)) for one in found}
     count = max(1, min(most, round(min(rate * end, most))))
     taken: dict[int, Wanted] = {}

@@ -38,10 +38,11 @@ def frames(
         if found.picture is None:
             raise InputUnsupported("has sound alone and no pictures", todo="pass it as a recording")
         film = opened_film(found, data, media_type)
-        wanted = _by_scene(film, most, report) if rate is None else _evenly(film, rate, most)
+        wanted, there = _by_scene(film, most, report) if rate is None else (_evenly(film, rate, most), 0)
         made: list[dict[str, Any]] = []
         for number, (one, picture) in enumerate(_pictures(film, wanted)):
-            made.append({**still.encoded(picture, side, film.shape), "at": one.at, "until": one.until})
+            told = {"at": one.at, "until": one.until, "scenes": there}
+            made.append({**still.encoded(picture, side, film.shape), **told})
             report(min(1.0, 0.8 + 0.2 * (number + 1) / len(wanted)), f"frame {number + 1} of {len(wanted)}")
     if not made:
         raise InputBroken("holds no picture that can be decoded", todo=TODO)
@@ -69,7 +70,8 @@ def _key_before(film: Film, moment: float) -> float:
     return film.keys[max(0, bisect_right(film.keys, moment + 1e-3) - 1)]
 
 
-def _by_scene(film: Film, most: int, report: Report) -> list[Wanted]:
+def _by_scene(film: Film, most: int, report: Report) -> tuple[list[Wanted], int]:
+    """At most so many scenes, and how many there are."""
     seconds = film.seconds.mid
     times: list[float] = []
     looks: list[Any] = []
@@ -81,8 +83,8 @@ def _by_scene(film: Film, most: int, report: Report) -> list[Wanted]:
             told = time / seconds
             report(min(0.8, 0.8 * told), "looking for scenes")
 
-    found = still.scenes_of(looks, times, seconds, most)
-    return [Wanted(moment=times[one.index], at=round(one.at, 3), until=round(one.until, 3)) for one in found]
+    found, there = still.scenes_of(looks, times, seconds, most)
+    return [Wanted(moment=times[one.index], at=round(one.at, 3), until=round(one.until, 3)) for one in found], there
 
 
 def _scan(film: Film) -> Iterator[tuple[float, Any]]:

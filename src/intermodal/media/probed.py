@@ -46,12 +46,14 @@ class Picture(Value):
 class Frame(Picture):
     """A picture of something that moves: what is seen from ``at`` to ``until``, in seconds. JPEG of a film, else PNG.
 
-    ``number`` is that of a page where there are pages and no times (TIFF), else 0.
+    ``number`` is that of a page where there are pages and no times (TIFF), else 0. ``scenes``: how many there are in a
+    film of which this is one, 0 where nobody looked for them.
     """
 
     at: float = 0.0
     until: float = 0.0
     number: int = 0
+    scenes: int = 0
 
 
 class SubtitleLine(Value):

@@ -59,10 +59,17 @@ def choose(
     *,
     part: Difference = _nowhere,
 ) -> list[Scene]:
+    """``every`` scene; of more than ``most`` those that are most different."""
+    return most_different(every(times, end, differ, blank, part=part), differ, most)
+
+
+def every(
+    times: Sequence[float], end: float, differ: Difference, blank: Callable[[int], bool], *, part: Difference = _nowhere
+) -> list[Scene]:
     """The scenes of samples taken at ``times`` (seconds, rising) of something that ends at ``end``, in order.
 
     ``differ`` is of whole samples, ``part`` of that part of them which differs most. Equal neighbours are one; blank
-    ones (black, white) are left out; of more than ``most`` the most different stay.
+    ones (black, white) are left out.
     """
     if not times:
         return []
@@ -76,7 +83,7 @@ def choose(
         until = times[stop] if stop < len(times) else max(end, times[-1])
         found.append(Scene(index=_stillest(steps, start, stop), at=times[start], until=until))
     seen = [scene for scene in found if not blank(scene.index)] or found[:1]
-    return _most_different(_apart(seen, differ, part), differ, most)
+    return _apart(seen, differ, part)
 
 
 def _usual(steps: Sequence[float], place: int) -> float:
@@ -142,8 +149,8 @@ def _are_same(one: int, other: int, differ: Difference, part: Difference) -> boo
     return differ(one, other) <= _SAME and part(one, other) < _PART_LEAST
 
 
-def _most_different(scenes: list[Scene], differ: Difference, most: int) -> list[Scene]:
-    """The first, then again and again the one that is least like all that were taken (Gonzalez, 1985)."""
+def most_different(scenes: list[Scene], differ: Difference, most: int) -> list[Scene]:
+    """At most so many: the first, then again and again the one that is least like all taken (Gonzalez, 1985)."""
     if len(scenes) <= most:
         return scenes
     taken = {0}

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageStat, JpegImagePlugin
 
-from intermodal.media.scenes import GRID, PART, Scene, choose
+from intermodal.media.scenes import GRID, PART, Scene, every, most_different
 
 _LOADED = (JpegImagePlugin, ImageStat)  # before files can no longer be opened
 Image.preinit()  # the plugins Pillow registers when it first saves
@@ -74,16 +74,18 @@ def difference_of_part(one: Image.Image, other: Image.Image) -> float:
     return float((16 * max(most for _, most in extremes)) ** 0.5)
 
 
-def scenes_of(looks: Sequence[Image.Image], times: Sequence[float], end: float, most: int) -> list[Scene]:
-    """The scenes (``scenes.choose``) of pictures as ``small`` makes them, at ``times`` of what ends at ``end``."""
-    return choose(
-        times,
-        end,
-        lambda one, other: difference(looks[one], looks[other]),
-        lambda place: is_blank(looks[place]),
-        most,
+def scenes_of(looks: Sequence[Image.Image], times: Sequence[float], end: float, most: int) -> tuple[list[Scene], int]:
+    """The scenes of pictures as ``small`` makes them, at ``times`` of what ends at ``end``, at most ``most``, and how
+    many there are."""
+
+    def differ(one: int, other: int) -> float:
+        return difference(looks[one], looks[other])
+
+    found = every(
+        times, end, differ, lambda place: is_blank(looks[place]),
         part=lambda one, other: difference_of_part(looks[one], looks[other]),
-    )
+    )  # fmt: skip
+    return most_different(found, differ, most), len(found)
 
 
 def is_blank(image: Image.Image) -> bool:

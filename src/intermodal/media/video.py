@@ -37,6 +37,7 @@ _PROBE_PIXELS = 7_500_000  # of key frames decoded when probing: eight at 720p, 
 _PROBE_FRAMES = 8
 _CHANGED = 12.0  # difference of two key frames in a row that are of different scenes
 _WALK_PACKETS = 400_000
+_WALK_BYTES = 64 << 20  # of a file without an index of all frames: larger ones are read by their cues
 
 
 class Film(Value):
@@ -170,15 +171,17 @@ def _measured(film: Film, data: Data, media_type: str) -> Film:
     if claimed > MAX_SECONDS:
         return msgspec.structs.replace(film, seconds=exact(claimed, "header"))
     if claimed > 0 and not (is_mp4 and film_header.fragmented(data)):
-        keys, bursts = _index(film) if is_mp4 else (_cues(film, claimed), ())
+        keys, bursts = ((), ()) if not is_mp4 else _index(film)
+        if not is_mp4 and len(data) > _WALK_BYTES:
+            keys = _cues(film, claimed)
         if keys:
             _check_last(keys, claimed)
             return msgspec.structs.replace(film, seconds=exact(claimed, "header"), keys=keys, bursts=bursts)
-    seconds, keys = _walked(film)
+    seconds, keys, bursts = _walked(film)
     if claimed > 0 and not is_mp4:
         _check_last((seconds.mid,), claimed)
         seconds = exact(claimed, "header")
-    return msgspec.structs.replace(film, seconds=seconds, keys=keys)
+    return msgspec.structs.replace(film, seconds=seconds, keys=keys, bursts=bursts)
 
 
 def _check_last(times: Sequence[float], claimed: float) -> None:
@@ -195,6 +198,11 @@ def _index(film: Film) -> tuple[tuple[float, ...], tuple[float, ...]]:
     entries = film.stream.index_entries
     first = entries[0].timestamp - (film.stream.start_time or 0) if len(entries) else 0
     told = [(film.time(entry.timestamp - first), entry.size, entry.is_keyframe) for entry in entries]
+    return _keys_and_bursts(told)
+
+
+def _keys_and_bursts(told: Sequence[tuple[float, int, bool]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of frames with their times and bytes, and whether they are key frames."""
     keys = tuple(sorted({time for time, _, key in told if key}))
     if not keys or len(told) > _WALK_PACKETS:
         return keys, ()
@@ -212,27 +220,26 @@ def _cues(film: Film, seconds: float) -> tuple[float, ...]:
     return keys if len(keys) > 1 and keys[-1] >= seconds / 2 else ()
 
 
-def _walked(film: Film) -> tuple[Quantity, tuple[float, ...]]:
-    """Length and key frames by every packet, none of which is decoded."""
+def _walked(film: Film) -> tuple[Quantity, tuple[float, ...], tuple[float, ...]]:
+    """Length, key frames and bursts by every packet, none of which is decoded."""
     box, stream = film.opened.container, film.stream
     container.only(box, stream)
-    keys: set[float] = set()
-    last, seen = 0.0, 0
+    told: list[tuple[float, int, bool]] = []
+    last = 0.0
     for packet in container.packets(box, stream):
         if packet.pts is None:
             continue
-        seen += 1
         time = film.time(packet.pts)
         last = max(last, time + (packet.duration or 0) * film.tick)
-        if packet.is_keyframe:
-            keys.add(time)
-        if seen >= _WALK_PACKETS or last > MAX_SECONDS:
+        told.append((time, packet.size, packet.is_keyframe))
+        if len(told) >= _WALK_PACKETS or last > MAX_SECONDS:
             unseen = max(last, MAX_SECONDS + 1.0)
-            return between(last, last, unseen, "counted, but not to the end"), tuple(sorted(keys))
+            return between(last, last, unseen, "counted, but not to the end"), _keys_and_bursts(told)[0], ()
     rewind(film)
-    if seen and film.fps and not last:
-        last = seen / film.fps
-    return exact(last, "counted packets"), tuple(sorted(keys)) or (0.0,)
+    if told and film.fps and not last:
+        last = len(told) / film.fps
+    keys, bursts = _keys_and_bursts(sorted(told))
+    return exact(last, "counted packets"), keys or (0.0,), bursts
 
 
 def longer() -> InputBroken:

@@ -9,6 +9,7 @@ said and what is shown keep their times, so that one can be held against the oth
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 
@@ -212,15 +213,15 @@ def _watch(case: Case, bundle: Bundle, sound: Track, sight: Track) -> Way:
         aspects=_aspects(bundle.parts[0], sound, sight),
     )  # fmt: skip
     if sight.spread is not None:
-        made.penalty += _missed(bundle.parts[0], sight.spread)
+        made.penalty += _missed(bundle.parts[0], sight)
         made.lost += _leaves_out_scenes(case, bundle, sight.name, sight.spread)
     return made
 
 
 def fullest(part: PartFacts) -> int:
-    """The most frames that are planned of a film by scene: one a cut at least where something is written in it."""
+    """The most frames that are planned of a film by scene: one a scene that is expected, where anything is written."""
     usual = most_frames(part.seconds.mid)
-    return usual if wordless(part) else min(FRAMES_MOST, max(usual, 1 + len(part.cuts)))
+    return usual if wordless(part) else min(FRAMES_MOST, max(usual, _scenes(part)))
 
 
 def _leaves_out_scenes(case: Case, bundle: Bundle, sight: str, spread: Spread) -> bool:
@@ -234,19 +235,28 @@ def _leaves_out_scenes(case: Case, bundle: Bundle, sight: str, spread: Spread) -
     return spread.most < scenes
 
 
+def _scenes(part: PartFacts) -> int:
+    """How many scenes are expected: those that cuts tell of, and those that no header tells."""
+    return math.ceil(expected_scenes(part.seconds.mid, part.cuts)[MID])
+
+
 def scene_notes(part: PartFacts, most: int) -> list[str]:
     """What a plan says where it takes fewer frames of a film than scenes are known."""
     scenes = 1 + len(part.cuts)
     return [f"at most {most} of about {scenes} scenes of {part.name} are looked at"] if most < scenes else []
 
 
-def _missed(part: PartFacts, spread: Spread) -> float:
-    """USD for scenes that are probably left out, and for pictures made small."""
-    small = FACT_PENALTY if spread.side < FRAME_SIDE else 0.0
-    if spread.rule != "scenes":
+def _missed(part: PartFacts, sight: Track) -> float:
+    """USD for scenes that are probably left out, and for pictures made small. Of frames that are read, for scenes that
+    are perhaps left out: more frames are made of more scenes only, so that they cost nothing where there are none."""
+    spread = sight.spread
+    small = FACT_PENALTY if spread is not None and spread.side < FRAME_SIDE else 0.0
+    if spread is None or spread.rule != "scenes":
         return small
-    expected = max(1.0, expected_scenes(part.seconds.mid, part.cuts)[MID])
-    return small + DETAIL_PENALTY * max(0.0, 1.0 - spread.most / expected)
+    _, expected, perhaps = expected_scenes(part.seconds.mid, part.cuts)
+    if sight.name == "read":
+        expected = max(expected, min(perhaps, fullest(part)))
+    return small + DETAIL_PENALTY * max(0.0, 1.0 - spread.most / max(1.0, expected))
 
 
 def _aspects(part: PartFacts, sound: Track, sight: Track) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:

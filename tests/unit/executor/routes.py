@@ -58,6 +58,7 @@ class Still:
     height: int = 50
     media_type: str = "image/png"
     number: int = 0
+    scenes: int = 0
 
 
 class FakeMedia:
@@ -102,7 +103,8 @@ class FakeMedia:
         await self._busy(progress)
         if name.endswith(".tiff"):
             return tuple(Still(data=b"page %d" % page, at=0, until=0, number=page) for page in (1, 2))
-        return tuple(Still(data=b"frame at %d" % at, at=at, until=at + 4) for at in self.moments[:most])
+        there = len(self.moments)
+        return tuple(Still(data=b"frame at %d" % at, at=at, until=at + 4, scenes=there) for at in self.moments[:most])
 
     async def _busy(self, progress: Any) -> None:
         for tenth in range(10):

@@ -122,6 +122,19 @@ async def test_subtitles_stand_in_the_order_of_time_and_nobody_hears_the_film(
     assert (derived.op, derived.text.split("\n")[0]) == ("subtitles", "My")
 
 
+@pytest.mark.parametrize(
+    ("most", "said"), [("2", ("2 of 3 scenes of talk.mp4 are looked at",)), ("3", ())], ids=["fewer", "all"]
+)
+async def test_scenes_that_are_left_out_are_counted(
+    bench: Bench, host: FakeHost, most: str, said: tuple[str, ...]
+) -> None:
+    text, _ = eyes(bench, host)
+    request, opened = asked("?", "talk.mp4")
+    steps = (cut(1, ("frames", "scenes"), ("most", most)), look(1, "step:frames1"))
+    result = await bench.run(plan(route(*steps, say(text, "step:look1"))), request, opened)
+    assert tuple(note for note in result.notes if "scenes" in note) == said
+
+
 async def test_what_was_not_found_in_a_video_is_said(bench: Bench, host: FakeHost) -> None:
     text, _ = eyes(bench, host)
     bench.runtimes.heard = Transcript(seconds=11)

@@ -60,6 +60,14 @@ async def test_each_slide_is_shown_once_also_when_only_a_line_is_new(worker: Med
         assert all(alike(frame, slide) for frame, slide in zip(frames, shown, strict=True)), container
 
 
+async def test_how_many_scenes_there_are_is_told_where_fewer_are_shown(worker: MediaWorker) -> None:
+    slides = [films.slide(f"Slide {number}\n" + "more\n" * number) for number in range(5)]
+    data = films.film(films.held(*[(slide, 2) for slide in slides]))
+    for most, shown in ((12, 5), (2, 2)):
+        frames = await worker.frames(data, spread="scenes", most=most)
+        assert (len(frames), {frame.scenes for frame in frames}) == (shown, {5})
+
+
 async def test_a_fade_gives_its_ends_and_nothing_between(worker: MediaWorker, media: Path) -> None:
     cat, coffee = (
         Image.open(media / f"photo-{name}.jpg").convert("RGB").resize(films.SIZE) for name in ("cat", "coffee")

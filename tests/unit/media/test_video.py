@@ -71,6 +71,19 @@ async def test_cuts_are_known_without_decoding(worker: MediaWorker) -> None:
     assert mid == pytest.approx(3, abs=1)
 
 
+async def test_a_matroska_tells_the_cuts_that_an_mp4_of_the_same_slides_tells(worker: MediaWorker) -> None:
+    """By the bytes of their frames, as slides are alike enough for an encoder to set no key frames between them."""
+    papers = ("white", "#f3ead8", "#dde8f2", "#e6f0dc")
+    words = ("Harbour\nNew cranes\nTwo ferries", "Budget\nRepairs", "Training\nJune\nCertificates", "Questions?")
+    slides = [films.slide(said, paper=paper, size=(640, 360)) for said, paper in zip(words, papers, strict=True)]
+    shown = films.held(*[(slide, 3) for slide in slides])
+    one, other = [
+        (await worker.probe(films.film(shown, container=container, options={"g": "250"}))).cuts
+        for container in ("mp4", "matroska")
+    ]
+    assert len(one) >= 2 and other == pytest.approx(one, abs=0.5)
+
+
 async def test_cuts_are_known_where_key_frames_come_at_a_beat(worker: MediaWorker) -> None:
     """Every encoder pays for a cut in bytes, also one that sets key frames by the clock."""
     words = ("Results\n\nRevenue 4.2 M", "\n\n\nTwo new depots\nOne new line", "Questions?\nask the board")
