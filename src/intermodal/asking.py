@@ -355,7 +355,13 @@ def vocabularies(catalog: Catalog) -> frozenset[str]:
 
 
 def _check_output(output: Output | None) -> None:
-    """Labels must be two at least, and differ; a picture has a size and there is one at least."""
+    """An output is one of the classes; labels are two at least, and differ; a picture has a size and there is one."""
+    if output is not None and not isinstance(output, get_args(Output)):
+        raise UsageError(
+            f"{output!r} is no output",
+            where="output",
+            todo=f"give one of {', '.join(x.__name__ for x in get_args(Output))}",
+        )
     if isinstance(output, ImageOutput):
         _check_picture(output)
     if not isinstance(output, ScoresOutput):

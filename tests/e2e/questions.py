@@ -1,7 +1,8 @@
 """Questions about files with what each needs. None of them is an example.
 
 questions_held_out.txt was written beside the first examples, questions_later.txt in four sets after that; it says what
-each of them measured before its failures were looked at.
+each of them measured before its failures were looked at. questions_outside.txt, by somebody who had not read the
+examples, says what suffices, words or more.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, cast
 
 from msgspec import Struct
 
-from intermodal.plans.facts import Medium, MediumNeeds
+from intermodal.plans.facts import Medium, MediumNeeds, QuestionFacts
+from intermodal.questions.nearest import BEYOND_WORDS
+from intermodal.request import Aspect
 
 HELD_OUT = Path(__file__).with_name("questions_held_out.txt")
 LATER = Path(__file__).with_name("questions_later.txt")
+OUTSIDE = Path(__file__).with_name("questions_outside.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
@@ -67,3 +72,48 @@ def _by_medium(file: str, needs: str) -> Iterator[tuple[Medium, str]]:
     yield _MEDIA[file], needs.replace("comparison", "")
     if file == "pictures":
         yield "pictures", "comparison" if "comparison" in needs else ""
+
+
+# ---- whether words suffice -------------------------------------------------------------------------------
+
+_SHOWN: dict[str, tuple[Medium, ...]] = {  # a chart and a receipt have so many letters that they are pages
+    "photo": ("photo",), "pictures": ("photo", "pictures"), "chart": ("page",), "receipt": ("page",),
+    "receipts": ("page", "pictures"), "screenshot": ("page",), "recording": ("audio",), "film": ("video",),
+    "pdf": ("document",),
+}  # fmt: skip
+_BEYOND: frozenset[Aspect] = BEYOND_WORDS | {"layout"}
+Suffices = Literal["words", "more", "open"]
+
+
+class Asked(Struct, frozen=True):
+    """A question, the sort of file it is asked of, and what suffices for an answer."""
+
+    language: str
+    file: str
+    suffices: Suffices
+    question: str
+
+    def told(self, facts: QuestionFacts) -> Suffices:
+        """What suffices by the needs that were told, as a verdict is made of them."""
+        found = [_suffices(facts.of(medium)) for medium in _SHOWN[self.file]]
+        return "more" if "more" in found else "open" if "open" in found else "words"
+
+
+def _suffices(needs: MediumNeeds) -> Suffices:
+    beyond = {"comparison"} if needs.medium == "pictures" else _BEYOND
+    needed = {need.aspect for need in needs.needed}
+    if needed & beyond:
+        return "more"
+    if beyond & {need.aspect for need in needs.unsure}:
+        return "open"
+    if needed or needs.medium in ("page", "document", "pictures"):
+        return "words"
+    return "more" if needs.medium == "photo" else "open"
+
+
+def asked_outside() -> Iterator[Asked]:
+    """The questions of questions_outside.txt."""
+    for line in OUTSIDE.read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            language, file, suffices, question = (field.strip() for field in line.split("|", 3))
+            yield Asked(language, file, cast("Suffices", suffices), question)

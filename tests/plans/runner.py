@@ -226,6 +226,8 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         outcomes=tuple(msgspec.convert(each, Outcome) for each in given.get("outcomes", ())),
         subtitles=msgspec.convert(given.get("subtitles", ()), tuple[SubtitleFacts, ...]),
     )  # fmt: skip
+    if "letters" in given:
+        found = msgspec.structs.replace(found, letters=exact(float(given["letters"])))
     return (Image(source=source, detail=given["detail"]) if "detail" in given else File(source=source)), found
 
 

@@ -61,14 +61,22 @@ FIGURE_CHARS = 400  # ... when it has fewer characters than this
 WRITTEN = 40.0  # letters seen in a picture from which on it says something; photographs without writing show up to 30
 DENSE = 0.12  # share of a picture's area that is text, from which on the words are what matters
 SPARSE = 0.04  # below it, the rest is
+FULL = 200.0  # letters from which on a picture is a page, however wide its lines are apart: a receipt has over 300
 
 
 def medium_of(part: PartFacts) -> Medium:
     """What a question is about when it is about this part. Of a picture that nobody looked at it is an image; text has
     nothing but words, and is asked about like a document."""
     if part.kind == "image" and part.text_density.known:
-        return "page" if part.text_density.mid >= DENSE else "photo"
+        return "page" if is_page(part) else "photo"
     return "document" if part.kind == "text" else part.kind
+
+
+def is_page(part: PartFacts) -> bool:
+    """A picture that is full of text, by the area or by the letters of it."""
+    return part.text_density.known and (
+        part.text_density.mid >= DENSE or (part.letters.known and part.letters.mid >= FULL)
+    )
 
 
 def needed(
@@ -210,7 +218,7 @@ def _pictured(part: PartFacts) -> tuple[Aspect, ...]:
     density = part.text_density
     if not density.known:
         return ("words", "appearance")
-    if density.mid >= DENSE:
+    if is_page(part):
         return ("words", "layout")
     written = density.high > 0 and (part.letters.mid >= WRITTEN if part.letters.known else density.mid > SPARSE)
     return ("words", "appearance") if written else ("appearance",)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from intermodal.content import Kind
 from intermodal.errors import UsageError
-from intermodal.planner.aspects import DENSE, needed
+from intermodal.planner.aspects import is_page, needed
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.labels import is_private, released
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
@@ -53,8 +53,7 @@ class Bundle(Struct):
 
 def _shows(part: PartFacts) -> bool:
     """Labels held against a picture are about what it shows, unless it is full of text."""
-    dense = part.text_density.known and part.text_density.mid >= DENSE
-    return part.kind in ("image", "video") and not dense
+    return part.kind in ("image", "video") and not is_page(part)
 
 
 def bundled(

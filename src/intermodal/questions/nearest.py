@@ -23,7 +23,8 @@ NEAREST = 9  # examples that vote
 SHARPNESS = 10.0  # of votes, per unit of cosine
 NEEDED = 0.5  # share of the votes from which on an aspect is needed ...
 UNSURE = 0.25  # ... and from which on it may be; of what words never carry, from less on:
-SENSED = 0.15  # to say that words suffice where they do not is worse than to leave it open
+SENSED = 0.15  # to say that words suffice where they do not is worse than to leave it open;
+CLEAR, FAINT = 0.8, 0.2  # but where words have this share, one of less than the other is chance, not doubt
 BEYOND_WORDS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion", "speakers", "tone"))
 NEAR = 0.25  # cosine below which the nearest example says nothing about a question
 LONGEST = 240  # characters of a sentence that are looked at: computing a vector takes as long as the text is
@@ -98,15 +99,14 @@ def _of_medium(medium: Medium, near: list[list[float]], examples: Examples) -> M
                 best[need.aspect] = need
     ordered = [best[aspect] for aspect in ASPECTS if aspect in best]
     sure = NEEDED if not far else math.inf
+    sensed = FAINT if "words" in best and best["words"].score >= CLEAR else SENSED
     return MediumNeeds(
         medium=medium,
         needed=tuple(need for need in ordered if need.score >= sure),
-        unsure=tuple(need for need in ordered if _least(need.aspect) <= need.score < sure),
+        unsure=tuple(
+            need for need in ordered if (sensed if need.aspect in BEYOND_WORDS else UNSURE) <= need.score < sure
+        ),
     )
-
-
-def _least(aspect: Aspect) -> float:
-    return SENSED if aspect in BEYOND_WORDS else UNSURE
 
 
 def _voters(medium: Medium, cosines: list[float], examples: Examples) -> list[tuple[float, Example]]:

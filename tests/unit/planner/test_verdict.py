@@ -91,6 +91,14 @@ def test_what_is_lost_and_not_needed_is_named_in_the_first_line() -> None:
     assert "speakers, tone and timing of call.wav are lost, which the question does not seem to need" in made.headline
 
 
+def test_a_picture_of_many_letters_is_a_page_however_far_apart_its_lines_are() -> None:
+    receipt = {"kind": "image", "name": "receipt.png", "width": 1024, "height": 1536, "density": 0.09, "letters": 340}
+    made = planned("embedded", "Hvad er det her?", receipt)
+    assert made.verdict.value == "enough_with_loss" and made.verdict.parts[0].needs == ("words",)
+    shop = {**receipt, "name": "shop.jpg", "letters": 120}
+    assert "appearance" in planned("embedded", "Hvad er det her?", shop).verdict.parts[0].needs
+
+
 @pytest.mark.parametrize("catalog", ["embedded", "acme"])
 @pytest.mark.parametrize("part", [CALL, UNSEEN, FILM], ids=["recording", "unseen picture", "film"])
 def test_a_question_that_names_nothing_makes_the_verdict_unknown_and_never_enough(

@@ -47,6 +47,21 @@ def test_where_examples_disagree_it_is_left_open() -> None:
     assert list(unsure) == ["words"]
 
 
+@pytest.mark.parametrize(
+    ("others", "open_"),
+    [({"tone": 84}, []), ({"tone": 87}, ["tone"]), ({"tone": 86, "speakers": 86}, ["speakers", "tone"])],
+    ids=["a sixth beside clear words", "a fifth beside clear words", "a sixth beside words that are not clear"],
+)
+def test_a_sense_of_few_votes_is_no_doubt_where_words_are_clear(others: dict[str, int], open_: list[str]) -> None:
+    rows = [example("What does he say?", "audio", "words", 100, 0, 0)]
+    rows += [
+        example(f"Is it {aspect}?", "audio", aspect, cosine, round((10_000 - cosine**2) ** 0.5), 0)
+        for aspect, cosine in others.items()
+    ]
+    found = told([(1.0, 0.0, 0.0)], msgspec.structs.replace(EXAMPLES, rows=tuple(rows)))
+    assert needs(found, "audio")[0].keys() == {"words"} and list(needs(found, "audio")[1]) == open_
+
+
 def test_a_question_that_is_near_to_nothing_is_never_sure() -> None:
     sure, unsure = needs(told([(1.0, 0.0, 0.0)], EXAMPLES), "video")
     assert not sure
