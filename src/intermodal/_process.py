@@ -127,9 +127,10 @@ class Worker:
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - the child must be killed when it ends, not left
         progress: Callable[[float | None, str], None] | None = None,
+        take: Callable[[Any], None] | None = None,
     ) -> Reply:
         """Run ``method(**arguments)`` in the child, which has its own descriptor of a ``FileBytes``. ``timeout`` in
-        seconds."""
+        seconds. ``take`` gets each value that the handler gives ahead of what it returns."""
         import anyio
 
         async with self._lock:
@@ -154,6 +155,10 @@ class Worker:
                             if kind == "progress":
                                 if progress is not None:
                                     progress(rest[0], rest[1])
+                                continue
+                            if kind == "given":
+                                if take is not None:
+                                    take(rest[0])
                                 continue
                             finished = True
                             break
@@ -286,6 +291,11 @@ _reply_fd = -1
 def report(fraction: float | None, note: str = "") -> None:
     """Called by a handler in the child: say how far it is (0..1, or None)."""
     _send(["progress", fraction, note])
+
+
+def give(value: Any) -> None:
+    """Called by a handler in the child: hand over a part of what it makes, so that no process holds all of it twice."""
+    _send(["given", value])
 
 
 def _send(message: list[Any]) -> None:

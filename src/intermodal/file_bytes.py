@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, BinaryIO, SupportsIndex, overload
+import tempfile
+from typing import TYPE_CHECKING, BinaryIO, Self, SupportsIndex, overload
 
 from intermodal.errors import InputBroken
 
@@ -142,6 +143,37 @@ class FileBytes:
 
 
 Data = bytes | FileBytes  # what a file holds: in memory, or where it lies
+
+
+class Spool:
+    """Bytes that come in pieces: in memory, and where they are more than ``most`` in a file without a name.
+
+    The system deletes such a file with its last descriptor, whatever ends the process.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._file = tempfile.SpooledTemporaryFile(most)  # noqa: SIM115 - closed at the end of ``with``
+        self._most = most
+        self.size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Raises OSError where the disk has no room."""
+        self.size += len(piece)
+        self._file.write(piece)
+
+    def made(self) -> Data:
+        """All that was added; it stays when the spool is closed."""
+        if self.size > self._most:
+            self._file.flush()
+            return FileBytes(os.dup(self._file.fileno()))
+        self._file.seek(0)
+        return self._file.read()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
 
 def whole(data: Data, name: str) -> bytes:

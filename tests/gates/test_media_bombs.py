@@ -229,11 +229,11 @@ def test_d9_seconds_and_bytes_are_counted_while_decoding(media: Path, monkeypatc
     data = (media / "two_cities_25s.flac").read_bytes()
     monkeypatch.setattr(audio, "_probed", lambda data, media_type, compared: Probed(seconds=exact(1.0, "fooled")))
     with pytest.raises(errors.InputTooLarge, match="more sound than its header says"):
-        audio.pcm(data, "audio/flac", lambda fraction, note: None)
+        list(audio.pcm(data, "audio/flac", lambda fraction, note: None))
     monkeypatch.setattr(audio, "probe", lambda data, media_type: Probed(seconds=exact(25.0, "header")))
     monkeypatch.setattr(audio, "_MAX_DECODED", 100_000)
     with pytest.raises(errors.InputTooLarge):
-        audio.pcm(data, "audio/flac", lambda fraction, note: None)
+        list(audio.pcm(data, "audio/flac", lambda fraction, note: None))
 
 
 PLAYLISTS = [

@@ -90,7 +90,8 @@ async def test_d8_a_film_that_is_longer_than_its_header_says_is_refused(worker: 
 def test_d8_work_is_counted_while_decoding(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "_SCAN_PIXELS_SPARSE", 10_000_000)
     with pytest.raises(errors.InputBroken, match="more film than its header says"):
-        moments.frames((media / "bigbuckbunny.mp4").read_bytes(), "video/mp4", "scenes", 3, 64, lambda done, note: None)
+        data = (media / "bigbuckbunny.mp4").read_bytes()
+        list(moments.frames(data, "video/mp4", "scenes", 3, 64, lambda done, note: None))
 
 
 # ---- nothing else is opened ----------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Literal
 
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
+from intermodal.file_bytes import Data
 from intermodal.runtimes.reading import Unread
 from intermodal.wire.call import Detail
 
@@ -61,11 +62,11 @@ class Sound(Value, frozen=True, tag_field="piece", tag="sound"):
     """
 
     seconds: float
-    pcm: bytes = b""
+    pcm: Data = b""
     data: bytes = b""
     media_type: str = ""
     name: str = ""
-    beside: bytes = b""
+    beside: Data = b""
 
 
 class Film(Value, frozen=True, tag_field="piece", tag="film"):

@@ -20,6 +20,7 @@ from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Product, Soun
 from intermodal.executor.together import NEAR
 from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
+from intermodal.file_bytes import whole
 from intermodal.media.steps import MAX_FILE_BYTES
 from intermodal.offload import offload
 from intermodal.plans.facts import PartFacts
@@ -149,7 +150,7 @@ def carried(sound: Sound) -> Sound:
     """A recording as a file that every wire carries."""
     if sound.data:
         return sound
-    return Sound(seconds=sound.seconds, data=wav(sound.pcm), media_type="audio/wav", name=sound.name)
+    return Sound(seconds=sound.seconds, data=wav(whole(sound.pcm, sound.name)), media_type="audio/wav", name=sound.name)
 
 
 def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = (), papers: tuple[Paper, ...] = ()) -> Work:

@@ -21,7 +21,7 @@ _PAGED = "image/tiff"
 
 def frames(
     data: bytes, media_type: str, spread: str, most: int, max_side: int | None, report: Report
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """``Frame`` in builtins, PNG, in order."""
     header = image.checked_header(data, media_type)
     most = min(max(1, most), MAX_FRAMES_IN_PLAN)
@@ -39,21 +39,16 @@ def frames(
             chosen = {place: Wanted(moment=0, at=0, until=0) for place in pages}
         else:
             chosen = _chosen(data, media_type, header, rate, most, report)
-        made: list[dict[str, Any]] = []
+        made = 0
         for number, shown in _walk(data, media_type, max(chosen, default=0)):
             wanted = chosen.get(number)
             if wanted is None:
                 continue
-            made.append(
-                {
-                    **_fitted(shown, side),
-                    "at": wanted.at,
-                    "until": wanted.until,
-                    "number": len(made) + 1 if paged else 0,
-                }
-            )
-            report(min(1.0, 0.7 + 0.3 * len(made) / len(chosen)), f"frame {len(made)} of {len(chosen)}")
-    return made
+            made += 1
+            yield {
+                **_fitted(shown, side), "at": wanted.at, "until": wanted.until, "number": made if paged else 0,
+            }  # fmt: skip
+            report(min(1.0, 0.7 + 0.3 * made / len(chosen)), f"frame {made} of {len(chosen)}")
 
 
 def _fitted(shown: Image.Image, side: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import av.audio.resampler
 import av.error
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
-from intermodal.file_bytes import Data, in_memory
+from intermodal.file_bytes import PIECE, Data, in_memory
 from intermodal.media import boxes, channels, container, cut, fence, film_header
 from intermodal.media.probed import Probed
 from intermodal.media.steps import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
@@ -56,40 +56,41 @@ def _differ(box: Any, stream: Any) -> bool:
         return False
 
 
-def pcm(data: Data, media_type: str, report: Report, channel: int | None = None) -> bytearray:
-    """Signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1).
+def pcm(data: Data, media_type: str, report: Report, channel: int | None = None) -> Iterator[bytearray]:
+    """Signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1). In pieces of a megabyte.
 
     Seconds and decoded bytes are counted while decoding.
     """
     expected = _probed(data, media_type, compared=False).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
-    made = bytearray()
-    room = 3 * in_memory(data) + 3 * int(limit * PCM_BYTES_PER_SECOND) + (192 << 20)
-    with fence.room(room), _opened(data, media_type) as (box, stream):
+    with fence.room(3 * in_memory(data) + (192 << 20)), _opened(data, media_type) as (box, stream):
         layout, plane = ("mono", 0) if channel is None else ("stereo", channel)
         resampler = av.AudioResampler(format="s16p", layout=layout, rate=PCM_RATE)
-        if container.is_film(media_type):
-            lead = min(_lead(box, stream), _MOST_LEAD)
-            made, limit = bytearray(round(lead * PCM_RATE) * 2), limit + lead
-        silent = len(made)
-        decoded, told = 0, 0.0
+        lead = min(_lead(box, stream), _MOST_LEAD) if container.is_film(media_type) else 0.0
+        made = bytearray(round(lead * PCM_RATE) * 2)
+        most, silent = (limit + lead) * PCM_BYTES_PER_SECOND, len(made)
+        decoded, given, told = 0, 0, 0.0
         for frame in container.frames(box, stream, "sound"):
             decoded += frame.samples * frame.format.bytes * len(frame.layout.channels)
             if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
                 raise _implausible(frame.sample_rate)
             for piece in resampler.resample(frame):
                 made += memoryview(piece.planes[plane])[: 2 * piece.samples]
-            if len(made) > limit * PCM_BYTES_PER_SECOND or decoded > _MAX_DECODED:
+            if given + len(made) > most or decoded > _MAX_DECODED:
                 raise InputTooLarge("holds more sound than its header says", todo="convert it to WAV and try again")
-            seconds = len(made) / PCM_BYTES_PER_SECOND
+            seconds = (given + len(made)) / PCM_BYTES_PER_SECOND
             if seconds - told >= 30:
                 told = seconds
                 report(min(1.0, seconds / expected.mid), "")
+            if len(made) >= PIECE:
+                given += len(made)
+                yield made
+                made = bytearray()
         for piece in resampler.resample(None):
             made += memoryview(piece.planes[plane])[: 2 * piece.samples]
-    if len(made) == silent:
+    if given + len(made) == silent:
         raise InputBroken("holds no sound that can be decoded", todo=_TODO)
-    return made
+    yield made
 
 
 @contextmanager

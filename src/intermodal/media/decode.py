@@ -10,9 +10,10 @@ import msgspec
 
 from intermodal import errors
 from intermodal._process import Limits, Reply, Worker
-from intermodal.file_bytes import Data, FileBytes
+from intermodal.file_bytes import Data, FileBytes, Spool
 from intermodal.media.office.converted import Converted
 from intermodal.media.probed import Frame, Pcm, Picture, Probed, SubtitleLine
+from intermodal.media.steps import LARGE_FILE, PCM_BYTES_PER_SECOND
 from intermodal.plans.facts import Box
 
 __all__ = ["Frame", "MediaWorker", "Pcm", "Picture", "Probed"]
@@ -67,7 +68,18 @@ class MediaWorker:
     ) -> Pcm:
         """A recording, or the sound of a film, as 16 kHz mono PCM; ``channel`` is one of two (0 or 1), or all mixed."""
         arguments = {"data": data, "name": name, "channel": channel}
-        return msgspec.convert(await self._call("pcm", arguments, name=name, seconds=600, progress=progress), Pcm)
+        with Spool(LARGE_FILE) as samples:
+
+            def take(piece: bytes) -> None:
+                try:
+                    samples.add(piece)
+                except OSError as error:
+                    what = f"has more sound than there is room for on the disk ({error.strerror or 'system error'})"
+                    todo = "free some, or set TMPDIR to where there is more"
+                    raise errors.InputTooLarge(what, todo=todo) from None
+
+            await self._call("pcm", arguments, name=name, seconds=600, progress=progress, take=take)
+            return Pcm(samples=samples.made(), seconds=samples.size / PCM_BYTES_PER_SECOND)
 
     async def page_text(
         self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
@@ -102,7 +114,8 @@ class MediaWorker:
         """
         arguments = {"data": data, "pages": list(pages), "dpi": dpi, "crops": list(crops)}
         seconds = 30 + 10.0 * len(pages)
-        made = await self._call("page_pictures", arguments, name=name, seconds=seconds, progress=progress)
+        made: list[Any] = []
+        await self._call("page_pictures", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
         return msgspec.convert(made, tuple[Picture, ...])
 
     async def picture(self, data: Data, *, max_side: int | None = None, name: str = "") -> Picture:
@@ -126,7 +139,9 @@ class MediaWorker:
         ``media/steps.py``, never higher.
         """
         arguments = {"data": data, "name": name, "spread": spread, "most": most, "max_side": max_side}
-        made = await self._call("frames", arguments, name=name, seconds=_FRAMES_SECONDS, progress=progress)
+        made: list[Any] = []
+        seconds = _FRAMES_SECONDS
+        await self._call("frames", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
         return msgspec.convert(made, tuple[Frame, ...])
 
     async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
@@ -141,13 +156,20 @@ class MediaWorker:
         return msgspec.convert(await self._call("convert", arguments, name=name, seconds=120), Converted)
 
     async def _call(
-        self, method: str, arguments: Mapping[str, Any], *, name: str, seconds: float, progress: Progress | None = None
+        self,
+        method: str,
+        arguments: Mapping[str, Any],
+        *,
+        name: str,
+        seconds: float,
+        progress: Progress | None = None,
+        take: Callable[[Any], None] | None = None,
     ) -> Any:
         file = data if isinstance(data := arguments.get("data"), FileBytes) else None
         if file is not None:
             seconds += len(file) / _SLOWEST_DISK
         try:
-            self.last = await self._worker.call(method, arguments, timeout=seconds, progress=progress)
+            self.last = await self._worker.call(method, arguments, timeout=seconds, progress=progress, take=take)
         except errors.RuntimeCrashed as error:
             if self._worker.alive:  # it answered, and says that the fault is ours
                 raise errors.RuntimeCrashed(error.what, where=name, todo=error.todo, sent=False) from None

@@ -231,12 +231,11 @@ def _form(document: pypdfium2.PdfDocument) -> Any:
 
 def pictures(
     data: Data, pages: list[int], dpi: float, encode: Encode[T], report: Report, crops: Sequence[Box] = ()
-) -> list[T]:
+) -> Iterator[T]:
     """Each page, rendered at ``dpi`` or at less where it would have too many pixels, and encoded by ``encode``.
 
     With ``crops``, one for each page, only what lies in that box: left, top, right, bottom, in points as shown.
     """
-    made = []
     with fence.room(3 * in_memory(data) + (768 << 20)), _opened(data) as paper:
         stretches = paper.stretches(list(enumerate(_existing(paper, pages))))
         for done, number in (each for stretch in stretches for each in stretch):
@@ -248,11 +247,10 @@ def pictures(
                 cut: Any = (left, height - bottom, width - right, top)
                 bitmap = page.render(scale=scale, crop=cut, may_draw_forms=False, rev_byteorder=True)
                 try:
-                    made.append(encode(bitmap.to_pil()))
+                    yield encode(bitmap.to_pil())
                 finally:
                     bitmap.close()
             report((done + 1) / len(pages), "")
-    return made
 
 
 class _Paper:

@@ -28,7 +28,7 @@ _TOLD = 0.02  # progress is reported in steps of this
 
 def frames(
     data: Data, media_type: str, spread: str, most: int, max_side: int | None, report: Report
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """``Frame`` in builtins: by scene, or so many a second ("0.5 fps"), in order of time."""
     film_header.check_film(data, media_type)
     most = min(max(1, most), MAX_FRAMES_IN_PLAN)
@@ -39,14 +39,13 @@ def frames(
             raise InputUnsupported("has sound alone and no pictures", todo="pass it as a recording")
         film = opened_film(found, data, media_type)
         wanted, there = _by_scene(film, most, report) if rate is None else (_evenly(film, rate, most), 0)
-        made: list[dict[str, Any]] = []
-        for number, (one, picture) in enumerate(_pictures(film, wanted)):
-            told = {"at": one.at, "until": one.until, "scenes": there}
-            made.append({**still.encoded(picture, side, film.shape), **told})
-            report(min(1.0, 0.8 + 0.2 * (number + 1) / len(wanted)), f"frame {number + 1} of {len(wanted)}")
+        made = 0
+        for one, picture in _pictures(film, wanted):
+            made += 1
+            yield {**still.encoded(picture, side, film.shape), "at": one.at, "until": one.until, "scenes": there}
+            report(min(1.0, 0.8 + 0.2 * made / len(wanted)), f"frame {made} of {len(wanted)}")
     if not made:
         raise InputBroken("holds no picture that can be decoded", todo=TODO)
-    return made
 
 
 def _evenly(film: Film, rate: float, most: int) -> list[Wanted]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from intermodal.content import Kind, Value
+from intermodal.file_bytes import Data
 from intermodal.plans.facts import PageFacts, SubtitleFacts
 from intermodal.quantity import Quantity
 
@@ -67,5 +68,5 @@ class SubtitleLine(Value):
 class Pcm(Value):
     """Sound as embedded ears take it: signed 16-bit little endian, 16 kHz, mono. ``seconds`` long."""
 
-    samples: bytes
+    samples: Data
     seconds: float

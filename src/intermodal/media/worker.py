@@ -45,7 +45,6 @@ from intermodal.media.office.converted import (
 )
 from intermodal.media.probed import Probed
 from intermodal.media.sniff import sniff
-from intermodal.media.steps import PCM_BYTES_PER_SECOND
 from intermodal.plans.facts import Box, PageFacts
 
 _NOT_LAID_OUT = f"tables, columns and headings of its text stay as the file draws them ({EXTRA_TODO} lays them out)"
@@ -87,20 +86,21 @@ def _installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
 
 
-def pcm(data: Data, name: str, channel: int | None = None) -> dict[str, Any]:
-    audio = _decoder("audio")
-    samples = audio.pcm(data, sniff(data, name)[1], _process.report, channel)
-    return {"samples": samples, "seconds": len(samples) / PCM_BYTES_PER_SECOND}
+def pcm(data: Data, name: str, channel: int | None = None) -> None:
+    """Give sound in pieces."""
+    for piece in _decoder("audio").pcm(data, sniff(data, name)[1], _process.report, channel):
+        _process.give(piece)
 
 
-def frames(data: Data, name: str, spread: str, most: int, max_side: int | None) -> list[dict[str, Any]]:
+def frames(data: Data, name: str, spread: str, most: int, max_side: int | None) -> None:
+    """Give ``Frame`` in builtins, one after the other."""
     kind, media_type = sniff(data, name)
     if kind not in ("image", "video"):
         raise InputUnsupported("holds nothing that moves", where=name)
     decoder = _decoder("moments" if kind == "video" else "animation")
     held = data if kind == "video" else whole(data, name)
-    made: list[dict[str, Any]] = decoder.frames(held, media_type, spread, most, max_side, _process.report)
-    return made
+    for frame in decoder.frames(held, media_type, spread, most, max_side, _process.report):
+        _process.give(frame)
 
 
 def subtitles(data: Data, name: str, track: int) -> list[dict[str, Any]]:
@@ -114,10 +114,11 @@ def page_text(data: Data, pages: list[int], plain: bool = False) -> list[str]:
     return found
 
 
-def page_pictures(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> list[dict[str, Any]]:
+def page_pictures(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> None:
+    """Give ``Picture`` in builtins, one after the other."""
     image, document = _decoder("image"), _decoder("document")
-    made: list[dict[str, Any]] = document.pictures(data, pages, dpi, image.encoded, _process.report, crops)
-    return made
+    for picture in document.pictures(data, pages, dpi, image.encoded, _process.report, crops):
+        _process.give(picture)
 
 
 def picture(data: Data, name: str, max_side: int | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import msgspec
 from intermodal._process import Reply, Worker
 from intermodal.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
+from intermodal.file_bytes import Data
 from intermodal.runtimes.embedded import tesseract
 from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
@@ -101,7 +102,7 @@ class Runtimes:
         )
 
     async def transcribe(
-        self, endpoint: Endpoint, pcm: bytes, *, language: str = "", progress: Progress | None = None
+        self, endpoint: Endpoint, pcm: Data, *, language: str = "", progress: Progress | None = None
     ) -> Heard:
         """Words of signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to recognise it.
 

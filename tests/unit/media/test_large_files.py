@@ -7,6 +7,7 @@ import io
 import os
 import struct
 import sys
+import tempfile
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,8 +19,8 @@ from tests.gates import corpus, films
 from intermodal import _process
 from intermodal.content import BytesSource, File, Part, PathSource
 from intermodal.errors import InputBroken, InputTooLarge
-from intermodal.file_bytes import Data, FileBytes
-from intermodal.media import fetch
+from intermodal.file_bytes import Data, FileBytes, Spool
+from intermodal.media import decode, fetch
 from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Remembering
 from intermodal.media.opened import Opened, open_request
@@ -288,7 +289,7 @@ async def test_a_pdf_is_opened_anew_from_stretch_to_stretch_and_is_the_same(
 
     def found() -> list[object]:
         texts = document.text(data, pages, lambda *told: None)
-        pictures = document.pictures(data, pages, 20, lambda picture: picture.tobytes(), lambda *told: None)
+        pictures = list(document.pictures(data, pages, 20, lambda picture: picture.tobytes(), lambda *told: None))
         return [document.probe(data, "application/pdf"), texts, pictures]
 
     load = document.pypdfium2.PdfDocument
@@ -298,3 +299,41 @@ async def test_a_pdf_is_opened_anew_from_stretch_to_stretch_and_is_the_same(
     assert found() == whole
     assert len(documents) == 3 * 5
     assert all(each.raw is None for each in documents)
+
+
+async def test_long_sound_comes_in_pieces_into_a_file_without_a_name(
+    worker: MediaWorker, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour is 115 MB: neither the worker nor who asks for it has it in memory."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    data = (media / "two_cities_25s.flac").read_bytes()
+    held = await worker.pcm(data)
+    monkeypatch.setattr(decode, "LARGE_FILE", 100_000)
+    spooled = await worker.pcm(data)
+    assert isinstance(spooled.samples, FileBytes)
+    assert (spooled.samples.whole("it"), spooled.seconds) == (held.samples, held.seconds)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_sound_that_the_disk_has_no_room_for_is_said_to_be(
+    worker: MediaWorker, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Spool, piece: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Spool, "add", full)
+    with pytest.raises(InputTooLarge, match="no room|No space left on device") as caught:
+        await worker.pcm((media / "jfk.wav").read_bytes(), name="jfk.wav")
+    assert caught.value.where == "jfk.wav"
+    monkeypatch.undo()
+    assert (await worker.pcm((media / "jfk.wav").read_bytes())).seconds == 11.0
+
+
+async def test_what_a_worker_makes_comes_one_by_one_and_never_as_one_reply(worker: MediaWorker, media: Path) -> None:
+    film, paper = (media / "bigbuckbunny.mp4").read_bytes(), (media / "report.pdf").read_bytes()
+    assert await worker.frames(film, spread="scenes", most=3)
+    assert worker.last.value is None
+    assert await worker.page_pictures(paper, (1,), 50)
+    assert worker.last.value is None
+    assert (await worker.pcm((media / "jfk.wav").read_bytes())).samples
+    assert worker.last.value is None

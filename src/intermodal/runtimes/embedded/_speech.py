@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from intermodal.file_bytes import Data
 from intermodal.runtimes.embedded._child import library
 
 RATE = 16_000
@@ -28,6 +29,20 @@ _QUIET = 10  # frames that have to be quiet where a recording is cut
 LONGEST = 5 * 60 * RATE  # samples that are heard at a time
 _ROOM = 30 * RATE  # of their end, in which the cut may be
 _LOOK = 30 * RATE  # what one look of Whisper takes in
+
+
+class Samples:
+    """Signed 16-bit little-endian PCM, taken by slices: arrays of numpy, made of what is read for each."""
+
+    def __init__(self, pcm: Data) -> None:
+        self._pcm = pcm
+
+    def __len__(self) -> int:
+        return len(self._pcm) // 2
+
+    def __getitem__(self, place: slice) -> Any:
+        start, stop, _ = place.indices(len(self))
+        return library("numpy").frombuffer(self._pcm[2 * start : 2 * stop], dtype="<i2")
 
 
 def gain(samples: Any) -> float:
@@ -46,10 +61,10 @@ def levels(samples: Any) -> Any:
     """The root mean square of each frame of 30 ms of signed 16-bit ``samples``, of 1.0; a minute is converted at a
     time."""
     numpy = library("numpy")
-    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
-    made = numpy.empty(len(frames), numpy.float32)
-    for start in range(0, len(frames), 2_000):
-        some = frames[start : start + 2_000].astype(numpy.float32) / _FULL
+    made = numpy.empty(len(samples) // _FRAME, numpy.float32)
+    for start in range(0, len(made), 2_000):
+        frames = samples[start * _FRAME : min(start + 2_000, len(made)) * _FRAME].reshape(-1, _FRAME)
+        some = frames.astype(numpy.float32) / _FULL
         made[start : start + 2_000] = numpy.sqrt(numpy.einsum("ij,ij->i", some, some) / _FRAME)
     return made
 

@@ -16,9 +16,10 @@ from typing import Any
 from msgspec import Struct, field
 
 from intermodal._process import report, serve
+from intermodal.file_bytes import Data
 from intermodal.languages import iso, whispers
 from intermodal.runtimes.embedded._child import library, loading, threads
-from intermodal.runtimes.embedded._speech import NOTHING_SAID, RATE, gain, stretches, without_music
+from intermodal.runtimes.embedded._speech import NOTHING_SAID, RATE, Samples, gain, stretches, without_music
 
 BEAM = 5
 TEMPERATURES = [0.0, 0.4, 0.8]
@@ -38,13 +39,13 @@ def load(path: str, name: str) -> None:
         )
 
 
-def transcribe(path: str, name: str, pcm: bytes, language: str) -> dict[str, Any]:
+def transcribe(path: str, name: str, pcm: Data, language: str) -> dict[str, Any]:
     """Words of signed 16-bit little-endian 16 kHz mono samples. ``language`` "" recognises it."""
     language = whispers(language)
     load(path, name)
     numpy = library("numpy")
     model = _models[path]
-    samples = numpy.frombuffer(pcm, dtype="<i2", count=len(pcm) // 2)
+    samples = Samples(pcm)
     total = len(samples) / RATE
     found = _Heard()
     scale = numpy.float32(gain(samples))
