@@ -67,7 +67,7 @@ def test_channels_are_compared_when_a_recording_is_probed_and_not_again_for_its_
     audio.probe(data, "audio/wav")
     assert len(compared) == 1
     for channel in (None, 0, 1):
-        audio.pcm(data, "audio/wav", lambda done, said: None, channel)
+        assert list(audio.pcm(data, "audio/wav", lambda done, said: None, channel))
     assert len(compared) == 1
 
 
