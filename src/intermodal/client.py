@@ -34,7 +34,7 @@ from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
-from intermodal.plans.facts import QuestionFacts
+from intermodal.plans.facts import QuestionFacts, is_pictured
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.request import Request
 from intermodal.resources import Resources
@@ -228,6 +228,8 @@ class AsyncClient(Resources):
     ) -> Prepared:
         """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked;
         ``planning``: only a plan is made, for which hosts that are named need no key."""
+        import anyio.to_thread
+
         from intermodal.media.expand import expand
         from intermodal.media.fetch import Remembering
 
@@ -241,6 +243,8 @@ class AsyncClient(Resources):
         long = is_long(request.messages)
         request = await offload(long, asking.guarded, request, self.config.private)
         opened, told = await asking.opened(request, self.media, fetcher, self._questions)
+        if any(map(is_pictured, opened.facts.parts)):
+            opened = await anyio.to_thread.run_sync(self._with_scripts, opened)
         if counting:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))

@@ -5,6 +5,7 @@ Planning reads some of it (weights, vocabularies, the store); running uses the r
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from functools import cached_property, partial
@@ -29,6 +30,7 @@ from intermodal.request import Request
 if TYPE_CHECKING:
     from intermodal.executor.world import World
     from intermodal.media.decode import MediaWorker
+    from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
     from intermodal.store.database import Store
     from intermodal.telemetry.signals import Signals
@@ -111,6 +113,7 @@ class Resources:
         from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
+        from intermodal.runtimes.scripts import readers
         from intermodal.servers.runtimes import LocalRuntimes
         from intermodal.store.derived import FOLDER, DerivedCache
 
@@ -127,9 +130,25 @@ class Resources:
             tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
             timeouts=Timeouts().as_said(self.config.timeouts),
-            live=live,
+            live=live, readers=readers(self.weights),
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
+
+    def _with_scripts(self, opened: Opened) -> Opened:
+        """``opened`` with what is known of scripts: pictures of which an earlier reading lacked most words, and what
+        can be read here, where there are words in a script that not every reader knows."""
+        from intermodal.runtimes.scripts import read_here, readers
+        from intermodal.store.derived import FOLDER, DerivedCache
+        from intermodal.store.unread import recalled
+
+        facts = recalled(opened.facts, DerivedCache(cache_dir(self.env) / FOLDER), readers(self.weights))
+        if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
+            facts = replace(facts, scripts=read_here(self.weights))
+        if facts is opened.facts:
+            return opened
+        made = copy.copy(opened)
+        made.facts = facts
+        return made
 
     async def aclose(self) -> None:
         """End every child process and connection."""

@@ -36,7 +36,7 @@ from intermodal.content import BytesSource, File, Image, Part, Text, ToolCall, T
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.explain import explain, explain_all
-from intermodal.plans.facts import Facts, Outcome, PageFacts, PartFacts, SubtitleFacts, ToolFacts
+from intermodal.plans.facts import Facts, Outcome, PageFacts, PartFacts, ScriptFacts, SubtitleFacts, ToolFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
@@ -162,7 +162,9 @@ def inputs_of(case: Mapping[str, Any]) -> Inputs:
     return Inputs(
         request=request,
         facts=Facts(
-            parts=tuple(facts), tools=msgspec.convert(case["tool_facts"], ToolFacts) if "tool_facts" in case else None
+            parts=tuple(facts),
+            tools=msgspec.convert(case["tool_facts"], ToolFacts) if "tool_facts" in case else None,
+            scripts=msgspec.convert(case["scripts"], ScriptFacts) if "scripts" in case else None,
         ),
         catalog=catalogs.catalog(case.get("catalog", "embedded"), tuple(case.get("consent", ()))),
         machine=Machine(
@@ -222,7 +224,7 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         pages=tuple(_page(number, page) for number, page in enumerate(given.get("pages", []), 1)),
         language=given.get("language", ""), frames=given.get("frames", 1), fps=given.get("fps", 0.0),
         channels=given.get("channels", 0), separate_channels=given.get("separate_channels", False),
-        cuts=tuple(given.get("cuts", ())),
+        cuts=tuple(given.get("cuts", ())), script=given.get("script", ""),
         outcomes=tuple(msgspec.convert(each, Outcome) for each in given.get("outcomes", ())),
         subtitles=msgspec.convert(given.get("subtitles", ()), tuple[SubtitleFacts, ...]),
     )  # fmt: skip
@@ -246,6 +248,6 @@ def _page(number: int, page: Mapping[str, Any]) -> PageFacts:
     return PageFacts(
         number=number, width=595, height=842, chars=page.get("chars", 0), figure_share=page.get("figures", 0.0),
         words=tuple(sorted(set(page.get("words", "").split()))), doubt=page.get("doubt", ""),
-        figures=tuple(map(_box, page.get("pictures", ()))),
+        figures=tuple(map(_box, page.get("pictures", ()))), script=page.get("script", ""),
         figure_letters=exact(float(page["picture_letters"])) if "picture_letters" in page else unknown("not sampled"),
     )  # fmt: skip

@@ -216,7 +216,7 @@ def _about_scripts() -> Finding:
     """Which scripts can be read in pictures beside Latin, Chinese and Japanese: those Tesseract has a language of."""
     from intermodal.cli.pull import weights_store
     from intermodal.runtimes.embedded import tesseract
-    from intermodal.runtimes.runtimes import pulled
+    from intermodal.runtimes.scripts import pulled
 
     known = tesseract.languages(pulled(weights_store()))
     if not known:

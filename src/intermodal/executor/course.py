@@ -18,7 +18,7 @@ from intermodal.executor.call import Again, Done, Surprise
 from intermodal.executor.empty import gives_little
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import Ledger, written
-from intermodal.executor.pieces import Piece, Pixels, Product, Sound
+from intermodal.executor.pieces import Piece, Pixels, Product, Sound, Words
 from intermodal.executor.prepare import carried, work_of
 from intermodal.executor.speaker import Speaker
 from intermodal.executor.together import NEAR, side_by_side
@@ -31,6 +31,7 @@ from intermodal.languages import checked
 from intermodal.offload import MANY, offload
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
+from intermodal.store.unread import remember
 
 if TYPE_CHECKING:
     import anyio
@@ -189,8 +190,17 @@ class Course:
         shop.products[step.id] = product
         if convert.lasting(product):
             await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product, step.endpoint)))
+        elif product.lines:
+            await written(lambda: self._keep_unread(step, product))
         await self._made(step, product, actual)
         return product
+
+    def _keep_unread(self, step: Call, product: Product) -> None:
+        """Have the next plan know of what most words could not be read: not what was read, which waits for a reader."""
+        facts, world = self.shop.opened.facts.parts[product.part], self.shop.world
+        for piece in product.pieces:
+            if isinstance(piece, Words) and piece.unread == "most" and piece.at < 0:
+                remember(world.derived, facts, piece.page, world.readers, by=step.endpoint)
 
     async def _heard_or_read(self, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
         shop = self.shop

@@ -172,7 +172,7 @@ class LocalRuntimes(Protocol):
     async def transcribe(
         self, endpoint: Endpoint, pcm: Data, *, language: str = "", progress: Progress | None = None
     ) -> HeardLike: ...
-    async def read(self, endpoint: Endpoint, png: bytes) -> SeenLike: ...
+    async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "") -> SeenLike: ...
     async def embed(self, endpoint: Endpoint, text: str) -> EmbeddedLike: ...
     async def speak(
         self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
@@ -217,6 +217,7 @@ class World:
         upstreams: what earlier calls found out about those that are called.
         timeouts: of every attempt; None for the usual ones.
         live: somebody reads the answer while it is made; nobody does: a short one is asked for whole.
+        readers: what reads pictures here (``runtimes/scripts.py``): what could not be read may be when it changes.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
 
@@ -235,6 +236,7 @@ class World:
     upstreams: Upstreams = field(default_factory=Upstreams)
     timeouts: Timeouts | None = None
     live: bool = True
+    readers: str = ""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] | None = None
     jitter: Callable[[], float] = field(default=random.random)

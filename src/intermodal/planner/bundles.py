@@ -72,7 +72,8 @@ def bundled(
             private = is_private(policy, part)
             size = _size_class(part) if coarse and part.kind != "video" else shape
             key: Shape = (
-                part.kind, private, private and part.name, tuple(needs), bool(part.outcomes) and part.index, size,
+                part.kind, part.script, private, private and part.name, tuple(needs),
+                bool(part.outcomes) and part.index, size,
             )  # fmt: skip
             bundle = fine.get(key)
             if bundle is None:
@@ -124,6 +125,7 @@ def _shape(part: PartFacts, detail: str) -> Shape:
             density.certainty,
             part.letters.mid,
             part.letters.certainty,
+            part.script,
         )
     if part.kind == "audio":
         length = part.seconds

@@ -13,7 +13,8 @@ from intermodal.planner.aspects import DETAIL_PENALTY, FIGURE_PAGE, HAS, lost, w
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.pages import numbers
-from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Piece, Way, make_way
+from intermodal.planner.scripts import is_beyond
+from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Piece, Way, make_way, wordless
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.request import Aspect
 
@@ -35,11 +36,12 @@ def document_ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pag
         name: str, hands: frozenset[str], *converters: Endpoint | None, aspects: tuple[Aspects, Aspects] | None = None
     ) -> Way:  # fmt: skip
         reader, eye = (*converters, None, None)[:2]
-        return make_way(
+        made = make_way(
             case, bundle, name, hands,
             lambda place: _passage(case, bundle.parts[place], name, reader, eye, pages[place]),
             same=lambda place: numbers(pages[place]), aspects=aspects,
         )  # fmt: skip
+        return wordless(made, bundle) if reader is not None and is_beyond(case, bundle, reader) else made
 
     found: list[Way] = []
     if bundle.whole and not kept_pages:

@@ -44,6 +44,7 @@ from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, frame_size, line_of,
 from intermodal.planner.aspects import hears_apart
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
+from intermodal.planner.scripts import read_as
 from intermodal.planner.way import TASK_OF, Params, Picture, Piece
 from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
@@ -128,14 +129,21 @@ def read(case: Case, part: PartFacts, reader: Endpoint, rates: Rates) -> Piece:
     else:
         tokens = read_tokens(megapixels[MID], part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
     made = levels(tokens)
+    by, params = _told(case, part, reader)
     return settled(
         Piece(
-            op="read", endpoint=reader, title=f"{part.width}x{part.height}", cost=(price, price, price), count=1,
-            tokens=tokens,
+            op="read", endpoint=reader, title=f"{part.width}x{part.height}{by}", cost=(price, price, price), count=1,
+            tokens=tokens, params=params,
             seconds=at_each(lambda level: see_seconds(rates, level, megapixels[level], made[level])),
         ),
         part,
     )  # fmt: skip
+
+
+def _told(case: Case, part: PartFacts, reader: Endpoint, pages: tuple[PageFacts, ...] = ()) -> tuple[str, Params]:
+    """What a reader is told of the script, and how EXPLAIN says it."""
+    script, who = read_as(case, part, reader, pages)
+    return (f" ({who})", (("script", script),)) if script else ("", ())
 
 
 def read_pages(
@@ -147,10 +155,11 @@ def read_pages(
     price = reading_price(rates, len(pages))
     tokens = total([scanned_tokens(case, page, reader) for page in pages])
     made = levels(tokens)
+    by, params = _told(case, part, reader, pages)
     return settled(
         Piece(
-            op="read", endpoint=reader, title=pages_title(numbers(pages)), pages=numbers(pages), of=of,
-            tokens=tokens,
+            op="read", endpoint=reader, title=f"{pages_title(numbers(pages))}{by}", pages=numbers(pages), of=of,
+            tokens=tokens, params=params,
             cost=(price, price, price), count=len(pages),
             seconds=at_each(lambda level: leaf_seconds(rates, level, len(pages), megapixels[level], made[level])),
         ),

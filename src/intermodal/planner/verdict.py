@@ -18,6 +18,7 @@ from intermodal.planner.floors import DEFAULT_FLOOR
 from intermodal.planner.footage import text_loses
 from intermodal.planner.index import Group, Job, tier_name
 from intermodal.planner.routes import Route, price, priced
+from intermodal.planner.scripts import unreadable
 from intermodal.planner.search import Found
 from intermodal.planner.survivors import members
 from intermodal.planner.way import TEXT, Way, unread
@@ -61,6 +62,8 @@ def judged(case: Case, assignment: Assignment) -> tuple[Judged, ...]:
 
 def _judged(case: Case, bundle: Bundle, way: Way) -> Judged:
     as_text = _as_text(bundle)
+    if way.hands - TEXT and any(unreadable(case, part) for part in bundle.parts):
+        as_text |= {"words"}  # of who could read them elsewhere this route makes no use
     stated = set(case.policy.keep) & {*way.keeps, *way.loses, *as_text}
     priced: set[Aspect] = {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
     needs = stated | priced

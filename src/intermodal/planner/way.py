@@ -201,8 +201,12 @@ def make_way(
 
 def unread(way: Way, bundle: Bundle) -> Way:
     """The way as it is in front of an eye too weak to read: what is written only in pictures is lost."""
-    pictured = way.pictures and way.name in ONLY_SEEN.get(bundle.kind, ())
-    if not pictured or "words" not in way.keeps:
+    return wordless(way, bundle) if way.pictures and way.name in ONLY_SEEN.get(bundle.kind, ()) else way
+
+
+def wordless(way: Way, bundle: Bundle) -> Way:
+    """The way as it is where the words are lost on it."""
+    if "words" not in way.keeps:
         return way
     price = bundle.needs.get("words")
     return replace(

@@ -24,7 +24,8 @@ from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.documents import document_ways
 from intermodal.planner.footage import animation_way, video_ways
-from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way
+from intermodal.planner.scripts import is_beyond
+from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way, wordless
 from intermodal.plans.facts import PartFacts
 from intermodal.request import ASPECTS, Aspect
 
@@ -101,10 +102,11 @@ def _seen(case: Case, bundle: Bundle, conversions: Conversions) -> list[Way]:
     readers, eyes = conversions.get("read", []), conversions.get("describe", [])
 
     def way(name: str, reader: Endpoint | None, eye: Endpoint | None) -> Way:
-        return make_way(
+        made = make_way(
             case, bundle, name, TEXT,
             lambda place: _put_in_words(case, bundle.parts[place], _picture(bundle, place), reader, eye),
         )  # fmt: skip
+        return wordless(made, bundle) if reader is not None and is_beyond(case, bundle, reader) else made
 
     found = [way("read", reader, None) for reader in readers]
     if case.named is not None and any(case.index.group_of[name].cannot_read for name in case.named):

@@ -6,6 +6,7 @@ import math
 
 from intermodal.catalog.nouns import Endpoint, Task, Tooling
 from intermodal.content import Kind
+from intermodal.planner import scripts
 from intermodal.planner.aspects import SPARSE, figured_pages, medium_of, pages_with_figures
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.bundles import Bundle
@@ -154,7 +155,7 @@ def _alone(case: Case, assignment: Assignment, answering: Endpoint, verdict: Ver
     out = "speech" if case.output == "speech" else "text"
     how = f"{joined(names)} {verb} text first" if names else f"text goes in and {out} comes out"
     if verdict.value == "not_enough":
-        return f"a language model is not enough, {how}{_falls_short(verdict)}"
+        return f"a language model is not enough, {how}{_falls_short(verdict, _unreadable(case, verdict))}"
     if verdict.value == "broader_needed":
         eyes = joined(_describers(assignment))
         return f"a language model alone is not enough, {_beyond(verdict)}; {eyes} sees it and puts it in words"
@@ -205,6 +206,13 @@ def _open(verdict: Verdict) -> str:
     return f"whether a language model is enough is not known: {why}"
 
 
+def _unreadable(case: Case, verdict: Verdict) -> str:
+    """Why words are lost that are there, and what would read them."""
+    lost_words = any("words" in part.loses and "words" in part.needs for part in verdict.parts)
+    why = scripts.said(case, case.facts.parts) if lost_words else ""
+    return f" ({why})" if why else ""
+
+
 def _beyond(verdict: Verdict) -> str:
     return f"text would lose {needed_beyond_text(verdict)}"
 
@@ -226,12 +234,12 @@ def _are(said: str) -> str:
     return "are" if many else "is"
 
 
-def _falls_short(verdict: Verdict) -> str:
-    """What is needed and lost, and what would keep it."""
+def _falls_short(verdict: Verdict, why: str = "") -> str:
+    """What is needed and lost, why, and what would keep it."""
     gone = needed_and_lost(verdict)
     if verdict.value != "not_enough":
         return ""
-    return f"; {gone} {_are(gone)} needed and lost{would_keep(verdict)}"
+    return f"; {gone} {_are(gone)} needed and lost{why}{would_keep(verdict)}"
 
 
 def would_keep(verdict: Verdict) -> str:
@@ -361,7 +369,9 @@ def told_needs(case: Case) -> tuple[PartNeeds, ...]:
 
 
 def _why(case: Case, aspect: Aspect, bundle: Bundle) -> str:
-    """Why an aspect of these parts seems to be needed."""
+    """Why an aspect of these parts seems to be needed; of words that are there, why they are lost."""
+    if aspect == "words" and (why := scripts.said(case, bundle.parts)):
+        return why
     asked = case.asked.of(medium_of(bundle.parts[0]))
     together = case.asked.of("pictures")
     if any(need.aspect == aspect for need in (*asked.needed, *together.needed)):

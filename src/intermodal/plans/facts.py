@@ -12,6 +12,7 @@ from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 Box = tuple[float, float, float, float]
+ANOTHER: Final = "another"  # a script that was not told: an earlier reading met letters that the reader lacks
 SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
 Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
@@ -33,6 +34,7 @@ class PageFacts(Value):
         figures: where on a page of text pictures hold words that its layer lacks: left, top, right, bottom of each, in
             points as the page is shown. Before they are looked at, where they may.
         figure_letters: letters and signs seen in them.
+        script: of a scanned page, as of a picture (``PartFacts.script``).
         layer_only: somebody looked, and nothing on it but its text layer can hold words: no picture worth the name, no
             letters drawn as curves, no text without characters. Then its layer is its text, however short.
     """
@@ -51,6 +53,7 @@ class PageFacts(Value):
     figures: tuple[Box, ...] = ()
     figure_letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
     layer_only: bool = False
+    script: str = ""
 
     @property
     def scanned(self) -> bool:
@@ -130,6 +133,9 @@ class PartFacts(Value, gc=False):
             is not among them.
         text_density: share of an image's area that looks like text, 0..1; of a video the most of its sampled frames.
         letters: letters and signs on an image, counted by their edges.
+        script: that most words of an image are written in, where that is none of those that the embedded reader knows
+            itself ("Cyrillic", as ``tesseract.SCRIPTS`` has them), or ``ANOTHER``; "" for those, and where nobody can
+            tell.
         seconds: length of audio, of video, of an animation that says so.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
         separate_channels: each of the two channels of a recording has a voice of its own.
@@ -156,6 +162,7 @@ class PartFacts(Value, gc=False):
     frames: int = 1
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
     letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
+    script: str = ""
     seconds: Quantity = Quantity()
     sample_rate: int = 0
     channels: int = 0
@@ -172,6 +179,11 @@ class PartFacts(Value, gc=False):
     notes: tuple[str, ...] = ()
     page: int = 0
     subtitles: tuple[SubtitleFacts, ...] = ()
+
+
+def is_pictured(part: PartFacts) -> bool:
+    """Whether it is a picture, or a document with pages that are: their words have to be read or seen."""
+    return part.kind == "image" or any(page.scanned for page in part.pages)
 
 
 class ToolFacts(Value):
@@ -251,11 +263,23 @@ class QuestionFacts(Value):
         return next((each for each in self.media if each.medium == medium), MediumNeeds(medium=medium))
 
 
+class ScriptFacts(Value):
+    """Scripts that are read in pictures here, beside those that the embedded reader knows itself.
+
+    ``read``: by script, who does ("Tesseract rus"). ``todo``: by script, or ``ANOTHER``, what to do so that it is.
+    """
+
+    read: dict[str, str] = field(default_factory=dict)
+    todo: dict[str, str] = field(default_factory=dict)
+
+
 class Facts(Value):
     """Facts of every part, in the order of ``Request.parts()``; of the tools and of the schema, where there are
-    any; and of the question, where there are media and a sentence model told what it needs of them."""
+    any; of the question, where there are media and a sentence model told what it needs of them; and of what can be
+    read here, where words are in a script that not every reader knows."""
 
     parts: tuple[PartFacts, ...] = ()
     tools: ToolFacts | None = None
     question: QuestionFacts | None = None
     schema: SchemaFacts | None = None
+    scripts: ScriptFacts | None = None

@@ -24,6 +24,7 @@ from intermodal.runtimes.installed import missing
 from intermodal.runtimes.machine import cores, waiting
 from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
 from intermodal.runtimes.reading import in_order, read_line, without_crumbs
+from intermodal.runtimes.scripts import pulled
 
 if TYPE_CHECKING:
     import anyio
@@ -73,12 +74,6 @@ def child(module: str, protocol: str, name: str) -> Worker:
     return Worker(module, env=env, name=name, inherit=_INHERIT)
 
 
-def pulled(weights: WeightsStore) -> dict[str, str]:
-    """Languages of Tesseract among the weights that are here: code -> folder."""
-    names = sorted(weights.present(tesseract.WEIGHTS))
-    return {name.removeprefix(tesseract.WEIGHTS): str(weights.path(name)) for name in names}
-
-
 class Runtimes:
     """Every embedded runtime of one client. Cancelling a call kills its child; the next call starts another.
 
@@ -123,9 +118,13 @@ class Runtimes:
             transcript=transcript, seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory
         )
 
-    async def read(self, endpoint: Endpoint, png: bytes) -> Seen:
-        """Lines of text in a picture, in reading order (``reading.py`` says which, and makes text of them)."""
-        reply, load_seconds = await self._work(endpoint, "read", {"png": png, "languages": pulled(self._weights)})
+    async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "") -> Seen:
+        """Lines of text in a picture, in reading order (``reading.py`` says which, and makes text of them).
+
+        ``script``: what they are written in, where that is known and not the reader's own.
+        """
+        given = {"png": png, "languages": pulled(self._weights), "script": script}
+        reply, load_seconds = await self._work(endpoint, "read", given)
         lines = tuple(
             read_line(text, confidence, corners, unread=unread)
             for text, confidence, corners, unread in reply.value["lines"]

@@ -11,8 +11,11 @@ from intermodal import errors
 from intermodal.cli.ask import UNREAD, exit_code
 from intermodal.content import ReadLine
 from intermodal.events import Finished, Note, TextDelta
+from intermodal.plans.facts import ANOTHER
 from intermodal.runtimes.nouns import Seen
 from intermodal.runtimes.reading import unread
+from intermodal.store.derived import DerivedCache
+from intermodal.store.unread import recalled
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
@@ -94,3 +97,34 @@ async def test_an_answer_without_some_of_the_words_says_so_and_has_an_exit_code_
         "letter.png",
         "invoice.png",
     ]
+
+
+async def test_the_next_plan_knows_what_could_not_be_read_until_more_can_be(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model,) = using(bench, host)
+    reading(monkeypatch, bench, invoice=[MISSING] * 3, letter=[WORDS] * 3)
+    bench.options["readers"] = "tesseract ell"
+    request, opened = asked("What is the total?", "invoice.png", "letter.png")
+    course = plan(route(look(1), look(2), say(model, "step:look1", "step:look2")))
+    assert (await bench.run(course, request, opened)).unread == ("invoice.png",)
+    cache = DerivedCache(bench.folder / "derived")
+    assert [part.script for part in recalled(opened.facts, cache, "tesseract ell").parts] == ["", ANOTHER, ""]
+    assert recalled(opened.facts, cache, "tesseract ell rus") == opened.facts
+
+
+async def test_a_reader_is_told_the_script_that_the_plan_knows(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    async def read(endpoint: object, png: bytes, *, script: str = "") -> Seen:
+        told.append(script)
+        return Seen(lines=(WORDS,), seconds=0.1)
+
+    monkeypatch.setattr(bench.runtimes, "read", read)
+    (model,) = using(bench, host)
+    request, opened = asked("What is the total?", "invoice.png", "letter.png")
+    first = rename(look(1), params=(("script", "Cyrillic"),))
+    await bench.run(plan(route(first, look(2), say(model, "step:look1", "step:look2"))), request, opened)
+    assert sorted(told) == ["", "Cyrillic"]

@@ -11,8 +11,9 @@ async def drive(job: Job, world: World, line: Line) -> Made:
     lines = []
     load_seconds = 0.0
     peak = 0
+    told = {name: value for name, value in job.step.params if name == "script"}
     for number, picture in enumerate(job.pictures):
-        seen = await world.runtimes.read(job.endpoint, picture.data)
+        seen = await world.runtimes.read(job.endpoint, picture.data, **told)
         lines.append(seen.lines)
         load_seconds += seen.load_seconds
         peak = max(peak, seen.peak_memory)

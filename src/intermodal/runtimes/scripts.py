@@ -1,0 +1,30 @@
+"""Which scripts can be read in pictures here, beside those that the embedded reader knows itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intermodal.plans.facts import ANOTHER, ScriptFacts
+from intermodal.runtimes.embedded import tesseract
+
+if TYPE_CHECKING:
+    from intermodal.weights.store import WeightsStore
+
+
+def pulled(weights: WeightsStore) -> dict[str, str]:
+    """Languages of Tesseract among the weights that are here: code -> folder."""
+    names = sorted(weights.present(tesseract.WEIGHTS))
+    return {name.removeprefix(tesseract.WEIGHTS): str(weights.path(name)) for name in names}
+
+
+def readers(weights: WeightsStore) -> str:
+    """What reads pictures here, in a word that changes when more can be read. Looked for, never run."""
+    return " ".join((tesseract.program(), *pulled(weights)))
+
+
+def read_here(weights: WeightsStore) -> ScriptFacts:
+    """Scripts that are read here, and what to do so that more are. Asks Tesseract for its languages."""
+    known = tesseract.languages(pulled(weights))
+    read = {script: f"Tesseract {language.code}" for script, language in known.items()}
+    todo = {script: tesseract.todo(codes[0]) for script, codes in tesseract.SCRIPTS.items() if script not in read}
+    return ScriptFacts(read=read, todo=todo | {ANOTHER: tesseract.todo()})

@@ -1,0 +1,38 @@
+"""Which scripts can be read here, as planning is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from intermodal.plans.facts import ANOTHER
+from intermodal.runtimes import scripts
+from intermodal.runtimes.embedded import tesseract
+from intermodal.weights.store import WeightsStore
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WeightsStore:
+    """A store with Greek, beside a Tesseract that has no language itself."""
+    store = WeightsStore(tmp_path)
+    monkeypatch.setattr(store, "present", lambda begun="": frozenset({"tesseract-ell"}))
+    monkeypatch.setattr(store, "path", lambda name: tmp_path / name)
+    monkeypatch.setattr(tesseract, "program", lambda: "/bin/tesseract")
+    monkeypatch.setattr(tesseract, "_run", lambda *_, **__: b"eng\nosd\n")
+    return store
+
+
+def test_a_pulled_language_is_read_and_what_would_read_the_others_is_said(weights: WeightsStore) -> None:
+    found = scripts.read_here(weights)
+    assert found.read == {"Greek": "Tesseract ell"}
+    assert found.todo["Cyrillic"] == "to read it: intermodal pull tesseract-rus"
+    assert "Greek" not in found.todo and found.todo[ANOTHER].startswith("to read it: intermodal pull tesseract-rus, ")
+
+
+def test_what_reads_here_is_another_word_when_more_can_be_read(
+    weights: WeightsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = scripts.readers(weights)
+    monkeypatch.setattr(weights, "present", lambda begun="": frozenset({"tesseract-ell", "tesseract-rus"}))
+    assert scripts.readers(weights) != before == scripts.readers(WeightsStore(weights.root)) + " ell"
