@@ -23,7 +23,8 @@ _ORDER: tuple[How, ...] = (*_SPEECH, "on screen", "seen")  # of what has the sam
 _ROWS_OF_CUE = 4  # rows of a subtitle that is drawn into the picture, at its foot
 _AROUND = 1.0  # seconds by which a scene and a subtitle in it may miss each other
 _ALIKE = 0.9  # of two texts of which one was read off a picture
-_LEAST_ALIKE = 8  # letters of a text below which it must be the same
+_LEAST_ALIKE, _MOST_ALIKE = 8, 300  # letters of a text, below and above which it must be the same
+_MOST_TOLD = 50  # texts at one time, above which one must be the same: comparing takes a tenth of a millisecond
 NOTHING: dict[How, str] = {
     "said": "(no speech)", "subtitle": "(no subtitles)", "on screen": "(no text)", "seen": "(nothing)",
 }  # fmt: skip
@@ -131,15 +132,16 @@ def _letters(text: str) -> str:
 
 def _one_of(text: str, told: set[str]) -> bool:
     """Whether a text is one of those. Read off a picture it may differ by a letter in ten, but in no figure."""
-    if text in told or len(text) < _LEAST_ALIKE:
+    if text in told or not _LEAST_ALIKE <= len(text) <= _MOST_ALIKE or len(told) > _MOST_TOLD:
         return text in told
     figures = [*filter(str.isdigit, text)]
-    return any(
-        abs(len(each) - len(text)) <= (1 - _ALIKE) * len(text)
-        and figures == [*filter(str.isdigit, each)]
-        and SequenceMatcher(None, each, text, autojunk=False).ratio() >= _ALIKE
-        for each in told
-    )
+    same = SequenceMatcher(None, "", text, autojunk=False)
+    for each in told:
+        if abs(len(each) - len(text)) <= (1 - _ALIKE) * len(text) and figures == [*filter(str.isdigit, each)]:
+            same.set_seq1(each)
+            if same.quick_ratio() >= _ALIKE and same.ratio() >= _ALIKE:
+                return True
+    return False
 
 
 def _goes_on(before: Words | Pixels | None, piece: Words) -> bool:

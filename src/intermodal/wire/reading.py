@@ -177,8 +177,9 @@ DOCUMENTS = frozenset({
     "application/msword", "application/vnd.ms-excel", "application/vnd.ms-powerpoint", "application/vnd.ms-outlook",
     "application/rtf", "text/rtf", "application/epub+zip", "application/zip", "application/x-zip-compressed",
     "application/x-ipynb+json", "message/rfc822", "text/html", "image/svg+xml",
+    "application/x-subrip", "text/vtt", "text/x-ssa",
 })  # fmt: skip
-READ_HERE = "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, notebook, mail or ZIP"
+READ_HERE = "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, subtitles, notebook, mail or ZIP"
 
 
 def document_of(file_data: Any, name: Any, kept: Any = None) -> WireDocument:
