@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from msgspec import inspect
@@ -67,12 +68,18 @@ def in_toml(sentence: str) -> str:
 
 def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]]:
     """What is wanted at ``key``, in words where its type has some, and the words that may stand there."""
-    kinds: list[Any] = [inspect.type_info(cls)]
+    kinds: list[Any] = [_type_info(cls)]
     for step in key:
         kinds = [found for kind in _bare(kinds) for found in _below(kind, step)]
     words = [kind.extra[_WANTED] for kind in _parted(kinds) if isinstance(kind, inspect.Metadata) and kind.extra]
     allowed = [value for kind in _bare(kinds) if isinstance(kind, inspect.LiteralType) for value in kind.values]
     return words[0] if words else "", [str(value) for value in allowed]
+
+
+@cache
+def _type_info(cls: type[Any]) -> inspect.Type:
+    """Of one of our few classes of rows, which takes milliseconds to work out."""
+    return inspect.type_info(cls)
 
 
 def _parted(kinds: list[Any]) -> list[Any]:
