@@ -40,7 +40,7 @@ from intermodal.costing.tokens import (
     text_tokens,
     written_tokens,
 )
-from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, frame_size, line_of, page_size, read_megapixels
+from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, FRAMES_MOST, frame_size, line_of, page_size, read_megapixels
 from intermodal.planner.aspects import hears_apart
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
@@ -395,15 +395,22 @@ def lines_heard(part: PartFacts, *, timed: bool) -> Levels:
     if not timed and part.kind != "video":
         return ZEROS
     length = levels(part.seconds)
-    closest = 0.0 if timed else 1 / line_of(length[MID])
-    return at_each(lambda level: length[level] * (min(SEGMENTS[level], closest) if closest else SEGMENTS[level]))
+    every = at_each(lambda level: length[level] * SEGMENTS[level])
+    return every if timed else _in_lines(every, length[MID], part)
 
 
 def lines_written(part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Levels:
     """How many lines with a time a track of subtitles becomes."""
     every = float(track.lines)
-    typical = every if timed else min(every, track.last / line_of(part.seconds.mid))
-    return (typical if timed else typical / 2, typical, every)
+    return (every, every, every) if timed else _in_lines((every / 2, every, every), track.last, part)
+
+
+def _in_lines(every: Levels, seconds: float, part: PartFacts) -> Levels:
+    """Of so many stretches within ``seconds``, each with its time: how many times are left where one goes on in the
+    line of another. A picture between them begins a new line."""
+    low, mid, high = every
+    lines = seconds / line_of(part.seconds.mid)
+    return (min(low, lines / 2), min(mid, lines), min(high, lines + 1 + FRAMES_MOST))
 
 
 def _times(timed: bool) -> Params:

@@ -7,6 +7,9 @@ import pytest
 from intermodal.executor import timeline
 from intermodal.executor.pieces import How, Words
 from intermodal.media.steps import line_of
+from intermodal.planner.pieces import lines_written
+from intermodal.plans.facts import PartFacts, SubtitleFacts
+from intermodal.quantity import exact
 
 
 def told(*pieces: Words) -> list[str]:
@@ -36,6 +39,21 @@ def test_lines_of_a_film_are_as_long_as_it_needs_to_have_some_hundred_of_them(
         *(piece(how, at, text, line=line) for at, text in ((10, "one"), (11.9, "two"), (12, "three"), (21, "four")))
     )
     assert found == [each.format(how) for each in lines]
+
+
+@pytest.mark.parametrize("minutes", [1, 8, 45, 90])
+@pytest.mark.parametrize("every", [1.5, 4.0, 11.0])
+@pytest.mark.parametrize("slides", [0, 30])
+def test_as_many_times_are_planned_as_stand_in_the_prompt(minutes: int, every: float, slides: int) -> None:
+    seconds = 60.0 * minutes
+    moments = [every * number for number in range(int(seconds / every))]
+    track = SubtitleFacts(track=1, lines=len(moments), chars=9 * len(moments), shown=seconds / 2, last=seconds)
+    part = PartFacts(index=0, name="a.mkv", kind="video", seconds=exact(seconds))
+    low, typical, high = lines_written(part, track, timed=False)
+    shown = [piece("on screen", seconds / slides * number, f"slide {number}") for number in range(slides)]
+    lines = told(*(piece("subtitle", at, f"word {at}", line=line_of(seconds)) for at in moments), *shown)
+    written = sum("subtitle:" in line for line in lines)
+    assert low <= written <= high and typical / 1.7 <= written <= typical * 1.7
 
 
 SAID = piece("subtitle", 4, "We sold 170 bags,\nmore than ever.", until=9)
