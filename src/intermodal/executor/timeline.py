@@ -101,7 +101,12 @@ def _settled(moving: Sequence[Words | Pixels]) -> list[Words | Pixels]:
 
 def _said_once(moving: Sequence[Words | Pixels]) -> Iterator[Words | Pixels]:
     """Without rows at the foot of the screen that say what is said at that time, or what its subtitles say."""
-    told = [(piece, _letters(piece.text)) for piece in moving if isinstance(piece, Words) and piece.how in _SPEECH]
+    told = [
+        (piece, _letters(text))
+        for piece in moving
+        if isinstance(piece, Words) and piece.how in _SPEECH
+        for text in (piece.text, piece.text.partition(": ")[2])  # with and without who says it
+    ]
     screens = sorted({piece.at for piece in moving if isinstance(piece, Words) and piece.how == "on screen"})
     until = dict(pairwise([*screens, math.inf]))
     for piece in moving:

@@ -91,6 +91,11 @@ def test_what_is_heard_is_not_told_again_where_it_is_drawn_into_the_picture() ->
     assert found == ["[0:04] on screen: Hall B", "[0:04] said: Good morning, everybody."]
 
 
+def test_a_subtitle_that_names_its_speaker_is_known_again_where_the_picture_does_not() -> None:
+    found = told(piece("subtitle", 4, "Ann: Good morning, all.", until=6), piece("on screen", 4, "Good morning, all."))
+    assert found == ["[0:04] subtitle: Ann: Good morning, all."]
+
+
 def test_words_on_the_screen_are_held_against_subtitles_of_their_time_alone() -> None:
     title = "Questions and answers"
     found = told(
