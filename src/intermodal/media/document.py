@@ -20,7 +20,7 @@ import pypdfium2.raw as raw
 
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
 from intermodal.file_bytes import Data, FileBytes, in_memory
-from intermodal.media import fence, letters
+from intermodal.media import fence, letters, strokes
 from intermodal.media.invisible import visible
 from intermodal.media.pdf import figures, layer
 from intermodal.media.pdf.annotations import Over, attached, over, told
@@ -134,7 +134,9 @@ def _seen(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Qu
     counted = letters.counted(drawn, written=looks.mid > 0)
     fits = not facts.hidden or layer.fits(_text(page), counted.mid)
     doubt = facts.doubt or ("" if fits else layer.MISREAD)
-    return msgspec.structs.replace(facts, text_density=looks, letters=counted, doubt=doubt)
+    found = msgspec.structs.replace(facts, text_density=looks, letters=counted, doubt=doubt)
+    script = strokes.script_of(drawn, looks, counted) if found.scanned else ""
+    return msgspec.structs.replace(found, script=script)
 
 
 def _pictured(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts:

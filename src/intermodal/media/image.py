@@ -31,7 +31,7 @@ from PIL import (
 )
 
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported, NotInstalled
-from intermodal.media import boxes, fence, letters
+from intermodal.media import boxes, fence, letters, strokes
 from intermodal.media.probed import Probed
 from intermodal.media.steps import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
 from intermodal.quantity import Quantity, between, exact
@@ -92,12 +92,15 @@ def probe(data: bytes, media_type: str) -> Probed:
         if _orientation(image) in (5, 6, 7, 8):  # the four that lie on a side
             width, height = height, width
         density = text_density(image)
+        grey = flat(image).convert("L")
+        counted = letters.counted(grey, written=density.mid > 0)
         return Probed(
             width=width,
             height=height,
             frames=header.frames,
             text_density=density,
-            letters=letters.counted(flat(image).convert("L"), written=density.mid > 0),
+            letters=counted,
+            script=strokes.script_of(turned_upright(grey, _orientation(image)), density, counted),
             seconds=exact(round(header.seconds, 3), "header") if header.seconds else Quantity(),
         )
 
@@ -116,11 +119,16 @@ def picture(data: bytes, media_type: str, max_side: int | None) -> dict[str, Any
         return encoded(image)
 
 
+def turned_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """A picture as its EXIF orientation says it is to be seen; itself where it lies so."""
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
 def upright(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(_orientation(image))
-    if turn is None:
+    turned = turned_upright(image, _orientation(image))
+    if turned is image:
         return image
-    turned = image.transpose(turn)
     turned.info = {key: value for key, value in image.info.items() if key == "transparency"}
     return turned
 

@@ -24,6 +24,7 @@ class Probed(Value):
     frames: int = 1
     text_density: Quantity = Quantity(certainty="unknown", basis="not sampled")
     letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
+    script: str = ""
     seconds: Quantity = Quantity()
     sample_rate: int = 0
     channels: int = 0

@@ -25,8 +25,8 @@ def unreadable(case: Case, part: PartFacts) -> tuple[str, ...]:
     """Scripts in which most of a part's words are, and that the readers of this machine do not know."""
     if not part.pages:
         return (part.script,) if _unknown(case, part.script) else ()
-    letters = {page.number: page.letters.mid if page.pictured else float(page.chars) for page in part.pages}
-    missing = [page for page in part.pages if page.pictured and _unknown(case, page.script)]
+    letters = {page.number: page.letters.mid if page.scanned else float(page.chars) for page in part.pages}
+    missing = [page for page in part.pages if page.scanned and _unknown(case, page.script)]
     if not missing or sum(letters[page.number] for page in missing) < MOST * sum(letters.values()):
         return ()
     return tuple(dict.fromkeys(page.script for page in missing))
