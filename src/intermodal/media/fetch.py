@@ -218,13 +218,16 @@ class Remembering(Fetcher):
         super().__init__(**options)
         # With its source, which is not collected then: another object never gets the identity of one that is known.
         self._loaded: dict[Hashable, tuple[Source, Loaded]] = {}
+        self._large = 0  # files that are held open
 
     async def load(self, source: Source) -> Loaded:
         key = _identity(source)
         found = self._loaded.get(key)
         if found is None:
             found = self._loaded[key] = (source, await super().load(source))
-            if sum(isinstance(loaded.data, FileBytes) for loaded in self.loaded) > MAX_LARGE_FILES:
+            if isinstance(found[1].data, FileBytes):
+                self._large += 1
+            if self._large > MAX_LARGE_FILES:
                 raise InputTooLarge(
                     f"is one of more than {MAX_LARGE_FILES} files of more than {LARGE_FILE >> 20} MiB",
                     where=found[1].name,
