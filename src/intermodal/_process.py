@@ -502,7 +502,7 @@ def serve(
     global _reply_fd
     import queue
     import signal
-    import traceback  # noqa: F401 - while files can still be opened
+    import traceback  # while files can still be opened
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _reply_fd = os.dup(1)
@@ -516,8 +516,13 @@ def serve(
     calls: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
 
     def read() -> None:
-        while True:
-            calls.put(_read_call(channel, receiving))
+        try:
+            while True:
+                calls.put(_read_call(channel, receiving))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+            os._exit(1)  # who can be asked nothing more is not waited for
 
     def answer_next() -> None:  # a function, so that nothing of a call outlives it
         method, arguments = calls.get()
@@ -530,8 +535,8 @@ def serve(
                 value.close()
         _send(answer)
 
-    threading.Thread(target=read, daemon=True).start()
     if before is not None:
-        before()
+        before()  # ahead of any call: taking one may lift for a moment what was put up here
+    threading.Thread(target=read, daemon=True).start()
     while True:
         answer_next()

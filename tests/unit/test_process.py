@@ -15,6 +15,7 @@ import pytest
 
 from intermodal import errors
 from intermodal._process import Limits, Worker
+from intermodal.file_bytes import FileBytes
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +75,30 @@ async def test_a_call_returns_the_handlers_value_and_what_it_took(worker: Worker
     reply = await worker.call("add", {"a": 40, "b": 2})
     assert reply.value == 42
     assert reply.peak_memory > 1 << 20
+
+
+async def test_a_childs_fences_stand_before_it_takes_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taking a file lifts one for a moment: what is put up meanwhile would fall with it, or keep the file out."""
+    (tmp_path / "fenced_child.py").write_text(
+        "import threading\nfrom intermodal._process import serve\nrunning = []\n"
+        "serve({'found': lambda: running}, before=lambda: running.append(threading.active_count()))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    async with Worker("fenced_child") as fenced:
+        assert (await fenced.call("found", {})).value == [1]
+
+
+async def test_a_child_that_cannot_take_a_file_ends_and_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "full_child.py").write_text(
+        "import resource\nfrom intermodal._process import serve\n"
+        "serve({'size': lambda file: len(file)}, before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0)))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    async with Worker("full_child") as full:
+        with pytest.raises(errors.RuntimeCrashed):
+            await full.call("size", {"file": FileBytes(os.open(__file__, os.O_RDONLY))})
 
 
 async def test_what_libraries_print_never_corrupts_a_reply(worker: Worker) -> None:

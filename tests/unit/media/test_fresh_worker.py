@@ -170,7 +170,7 @@ LATE = """
 import sys
 from intermodal import _process
 from intermodal.media import worker
-_process.report = lambda *a: None
+_process.report = _process.give = lambda *a: None
 seen, late, real = set(), set(), worker._decoder
 def decoder(name):
     late.update(set(sys.modules) - seen if seen else ())  # of the handler that ran before

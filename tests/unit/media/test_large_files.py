@@ -337,3 +337,9 @@ async def test_what_a_worker_makes_comes_one_by_one_and_never_as_one_reply(worke
     assert worker.last.value is None
     assert (await worker.pcm((media / "jfk.wav").read_bytes())).samples
     assert worker.last.value is None
+
+
+async def test_a_worker_whose_first_job_is_a_large_file_is_sealed_as_any_other(media: Path) -> None:
+    async with MediaWorker() as fresh:
+        await fresh.pcm(on_disk(media / "jfk.wav"))
+        assert (await fresh.fences())["opening"]
