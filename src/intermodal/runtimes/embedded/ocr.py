@@ -131,13 +131,14 @@ def read(
 def _reads_more(other: tesseract.Read, line: _Line, *, unread: bool) -> bool:
     """Whether Tesseract's reading of a line is taken.
 
-    Of a line that was read here it is taken where it is of the other script, and this one is no Latin name that is
-    sure: on a Russian page "Дата" came out as "Iara", and of an Arabic line its number alone was read.
+    Of a line that was read here it is taken where it has words of the other script, and this one is no Latin name that
+    is sure: on a Russian page "Дата" came out as "Iara", and of an Arabic line its number alone was read.
     """
     if other.confidence < tesseract.SURE:
         return False
     named = line.score >= NAMED and any(map(str.isalpha, line.text))
-    return unread or (tesseract.is_foreign(other.text) and not named)
+    words = tesseract.is_foreign(other.text) or tesseract.FOREIGN_WORD.search(other.text)
+    return unread or (bool(words) and not named)
 
 
 def _figures(text: str) -> Counter[int]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import statistics
 import struct
@@ -27,6 +28,7 @@ PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the progr
 DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own: the folder with its languages
 WEIGHTS: Final = "tesseract-"  # how names of its languages begin among the weights
 SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
+FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin ones: "Насос Grundfos"
 _MARGIN = 12  # pixels of paper around a line
 _SAMPLE = 3  # lines by which is told which language reads best
 _SECONDS = 120.0  # of one run
