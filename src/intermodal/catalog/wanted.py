@@ -5,7 +5,7 @@ never said again: errors are logged, and shown to others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -27,6 +27,11 @@ _TOML: Mapping[str, str] = {
 def place_of(path: str) -> tuple[str | int, ...]:
     """The steps of msgspec's path to a value, as far as it knows them: of a table with free names it says none."""
     return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path.partition("[...]")[0]))
+
+
+_type_info: Callable[[Any], inspect.Type] = cache(
+    inspect.type_info
+)  # of the few classes of rows; it takes milliseconds
 
 
 def is_for_secrets(name: str) -> bool:
@@ -74,12 +79,6 @@ def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]
     words = [kind.extra[_WANTED] for kind in _parted(kinds) if isinstance(kind, inspect.Metadata) and kind.extra]
     allowed = [value for kind in _bare(kinds) if isinstance(kind, inspect.LiteralType) for value in kind.values]
     return words[0] if words else "", [str(value) for value in allowed]
-
-
-@cache
-def _type_info(cls: type[Any]) -> inspect.Type:
-    """Of one of our few classes of rows, which takes milliseconds to work out."""
-    return inspect.type_info(cls)
 
 
 def _parted(kinds: list[Any]) -> list[Any]:
