@@ -110,7 +110,7 @@ def test_without_it_nothing_is_read_and_nothing_breaks(monkeypatch: pytest.Monke
     ("own", "score", "other", "confidence", "taken"),
     [
         ("Iara: 14", 0.88, "Дата: 14", 0.9, True),
-        ("Hacoc Grundfos CR 32-4", 0.95, "Насос Grundfos CR 32-4", 0.9, True),
+        ("Hacoc Grundfos CR 32-4", 0.986, "Насос Grundfos CR 32-4", 0.95, True),
         ("Grundfos", 0.99, "Сгипбоѕ", 0.7, False),  # a Latin name
         ("5520", 0.99, "فاتورة البيع رقم 5520", 0.9, True),  # its words were overlooked
         ("5520", 0.99, "5520", 0.9, False),

@@ -32,7 +32,8 @@ SURE = 0.65  # of boxes being lines, below which one that could not be read may 
 SPARSE = 0.8  # letters per height of line: print has 1.1 and more, scripts the reader has few letters of up to 1.0
 LOWEST = 0.5  # confidence of a line that is reported
 MARKS = 0.15  # heights of a line around it that another reader gets: Arabic lines were empty without
-NAMED = 0.97  # confidence from which on a line in Latin letters is left as it is among lines in another script
+NAMED = 0.97  # confidence from which on a line in Latin letters is left as it is among lines in another script ...
+NAME = 0.9  # ... unless the other reading is as sure: with English beside it, Latin names are Latin in it, too
 FOREIGN = 0.5  # share of unread and doubted lines from which on a page may be in another script
 AGREED = 0.85  # confidence from which on figures that were read in a line must be in another's reading of it
 _engine: Any = None
@@ -136,7 +137,7 @@ def _reads_more(other: tesseract.Read, line: _Line, *, unread: bool) -> bool:
     """
     if other.confidence < tesseract.SURE:
         return False
-    named = line.score >= NAMED and any(map(str.isalpha, line.text))
+    named = line.score >= NAMED and other.confidence < NAME and any(map(str.isalpha, line.text))
     words = tesseract.is_foreign(other.text) or tesseract.FOREIGN_WORD.search(other.text)
     return unread or (bool(words) and not named)
 
