@@ -115,7 +115,10 @@ def read(
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
         return {"lines": []}
-    found = [(line, said) for line in _read_turned(picture, _found(picture)) if (said := _said(line)) is not None]
+    every = _read_turned(picture, _found(picture))
+    found = [(line, said) for line in every if (said := _said(line)) is not None]
+    if script:  # short words of it come out as nothing at all, like what is no word
+        found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
     others = _elsewhere(picture, found, languages or {}, script)
     lines = []
     for line, (text, unread) in found:
@@ -124,7 +127,7 @@ def read(
         if other is not None and _reads_more(other, line, unread=unread):
             agreed = line.score < AGREED or not _figures(line.text) - _figures(other.text)
             lines.append([other.text, other.confidence if agreed else min(other.confidence, LOWEST), corners, False])
-        else:
+        elif text or unread:
             lines.append([text, line.score, corners, unread])
     return {"lines": lines}
 
