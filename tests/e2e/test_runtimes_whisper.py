@@ -144,6 +144,17 @@ async def test_a_stretch_of_speech_ends_where_it_ends_and_not_in_the_silence_beh
     assert 22.5 < again[0].start < 24.5
 
 
+async def test_no_stretch_of_speech_goes_over_a_silence(ears: Runtimes, media: Path) -> None:
+    """Kennedy pauses for 20 s within his sentence: what another voice says meanwhile comes between."""
+    speech, silence = pcm(media / "jfk.wav"), bytes(20 * 16_000 * 2)
+    pause = int(2.6 * 16_000) * 2
+    heard = await ears.transcribe(BASE, speech[:pause] + silence + speech[pause:], language="en")
+    assert words(heard.transcript.text) == JFK
+    before = [segment for segment in heard.transcript.segments if segment.start < 12]
+    assert words(" ".join(segment.text for segment in before)) == JFK[:5]
+    assert before[-1].end < 3.0
+
+
 async def test_french_is_recognised_as_french(ears: Runtimes, media: Path) -> None:
     heard = await ears.transcribe(BASE, pcm(media / "french.flac"))
     assert heard.transcript.language == "fr"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -40,3 +42,22 @@ def test_faint_sound_is_scaled_and_ordinary_sound_and_silence_are_not() -> None:
     clicked = tone(2, 0.0005)
     clicked[RATE] = 30_000
     assert _speech.gain(clicked) == pytest.approx(_speech.gain(faint), rel=0.05), "a click is not the level"
+
+
+class Word(NamedTuple):
+    start: float
+    end: float
+
+
+@pytest.mark.parametrize(
+    ("spoken", "apart"),
+    [
+        pytest.param([(0, 3), (22, 25)], [2, 1], id="silence"),
+        pytest.param([(0, 25)], [3], id="a voice of which nothing was heard"),
+        pytest.param([(0, 3), (8, 14), (22, 25)], [3], id="a voice of which nothing was heard, between silences"),
+        pytest.param([(0, 3.4), (21.6, 25)], [2, 1], id="silence, and its edges"),
+    ],
+)
+def test_words_are_apart_where_nobody_spoke_between_them(spoken: list[tuple[float, float]], apart: list[int]) -> None:
+    words = [Word(0.2, 1.0), Word(1.8, 2.8), Word(22.3, 23.0)]
+    assert [len(each) for each in _speech.between_pauses(words, spoken)] == apart

@@ -11,7 +11,9 @@ doubts too, passes by the second witness.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from intermodal.file_bytes import Data
 from intermodal.runtimes.embedded._child import library
@@ -28,6 +30,8 @@ _FRAME = 480  # samples: 30 ms
 _QUIET = 10  # frames that have to be quiet where a recording is cut
 LONGEST = 5 * 60 * RATE  # samples that are heard at a time
 _ROOM = 30 * RATE  # of their end, in which the cut may be
+PAUSE = 1.0  # seconds without a voice: what the filter takes out is 2 s less 0.4 s on each side, and times are rough
+UNHEARD = 2.0  # seconds of a voice without a word: more than a breath and what times of words are wrong by
 _LOOK = 30 * RATE  # what one look of Whisper takes in
 
 
@@ -86,24 +90,48 @@ def stretches(samples: Any) -> list[tuple[int, int]]:
     return [*found, (start, len(samples))]
 
 
-def without_music(samples: Any, model: Any, language: str) -> Any:
-    """``samples`` with what is no speech set to zero, their length kept; None when nobody speaks at all.
+class Speech(NamedTuple):
+    """``samples`` with what is no speech set to zero, their length kept; ``spoken``: where speech is, in seconds."""
+
+    samples: Any
+    spoken: Sequence[tuple[float, float]]
+
+
+def without_music(samples: Any, model: Any, language: str) -> Speech | None:
+    """The speech in ``samples``; None when nobody speaks at all.
 
     ``samples`` are float32 in -1..1 at 16 kHz; ``model`` is faster-whisper's.
     """
     stretches = _stretches(samples)
-    if not stretches:
-        return None
     silenced = [
         (start, end) for start, end, sure in stretches if sure < SURE and not _said(samples[start:end], model, language)
     ]
-    if len(silenced) == len(stretches):
+    spoken = [(start / RATE, end / RATE) for start, end, _ in stretches if (start, end) not in silenced]
+    if not spoken:
         return None
     if silenced:
         samples = samples.copy()
         for start, end in silenced:
             samples[start:end] = 0.0
-    return samples
+    return Speech(samples, spoken)
+
+
+def between_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]]) -> list[list[Any]]:
+    """The words of a segment, apart where the voice pauses.
+
+    Whisper hears a recording without its silence, so that one segment may go over a minute of it. What the other
+    channel says meanwhile would come after all of that segment. Speech between two words of which none was heard keeps
+    them together: how few words such a segment has is what tells that some are missing.
+
+    ``words`` have a ``start`` and an ``end`` in seconds; ``spoken`` is where speech is, in the same seconds.
+    """
+    apart = [[words[0]]]
+    for before, word in pairwise(words):
+        heard = sum(max(0.0, min(end, word.start) - max(start, before.end)) for start, end in spoken)
+        if word.start - before.end - heard >= PAUSE and heard < UNHEARD:
+            apart.append([])
+        apart[-1].append(word)
+    return apart
 
 
 def _stretches(samples: Any) -> list[tuple[int, int, float]]:

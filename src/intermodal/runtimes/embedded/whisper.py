@@ -19,7 +19,16 @@ from intermodal._process import report, serve
 from intermodal.file_bytes import Data
 from intermodal.languages import iso, whispers
 from intermodal.runtimes.embedded._child import library, loading, threads
-from intermodal.runtimes.embedded._speech import NOTHING_SAID, RATE, Samples, gain, stretches, without_music
+from intermodal.runtimes.embedded._speech import (
+    NOTHING_SAID,
+    RATE,
+    Samples,
+    Speech,
+    between_pauses,
+    gain,
+    stretches,
+    without_music,
+)
 
 BEAM = 5
 TEMPERATURES = [0.0, 0.4, 0.8]
@@ -77,11 +86,11 @@ class _Heard(Struct):
     likely: float = 0.0
 
 
-def _hear(model: Any, speech: Any, language: str, found: _Heard, *, offset: float, total: float) -> None:
+def _hear(model: Any, speech: Speech, language: str, found: _Heard, *, offset: float, total: float) -> None:
     """Add the words of a stretch that begins ``offset`` seconds into the recording."""
     library("ctranslate2").set_random_seed(0)  # the same recording gives the same words
     said, info = model.transcribe(
-        speech,
+        speech.samples,
         language=language or found.language or None,
         beam_size=BEAM,
         temperature=TEMPERATURES,
@@ -91,15 +100,22 @@ def _hear(model: Any, speech: Any, language: str, found: _Heard, *, offset: floa
         no_speech_threshold=NOTHING_SAID,
     )
     for segment in said:
-        text = segment.text.strip()
         found.tokens += len(segment.tokens)
         found.likely += segment.avg_logprob * len(segment.tokens)
-        begins, ends = float(offset + segment.start), float(min(offset + segment.end, total))
-        report(min(1.0, ends / total), text)
-        if text:
-            found.segments.append([begins, ends, text])
+        report(min(1.0, float(offset + segment.end) / total), segment.text.strip())
+        for start, end, text in _phrases(segment, speech):
+            if text:
+                found.segments.append([float(offset + start), float(min(offset + end, total)), text])
     if found.segments and not found.language:
         found.language, found.confidence = info.language, float(info.language_probability)
+
+
+def _phrases(segment: Any, speech: Speech) -> list[tuple[float, float, str]]:
+    """(start, end, words) of a segment of Whisper's, in more than one where the voice pauses in it."""
+    apart = between_pauses(segment.words, speech.spoken) if segment.words else []
+    if len(apart) < 2:
+        return [(segment.start, segment.end, segment.text.strip())]
+    return [(words[0].start, words[-1].end, "".join(each.word for each in words).strip()) for words in apart]
 
 
 if __name__ == "__main__":
