@@ -30,6 +30,8 @@ _LINES = 3  # of a column, at least
 _EVEN = 0.05  # how far the letter widths of lines of code differ from their median, in the median
 _CODE = 3  # lines, at least, by which that is told
 _LETTERS = 6  # of a line, at least
+_TOUCHING = 0.25  # heights of a cell by which it may reach over the next column: boxes are wider than their letters
+_FILLED_ROWS = 2  # rows without an empty cell, by which the columns of a table are told
 
 
 Unread = Literal["", "some", "most"]
@@ -302,12 +304,92 @@ def _written(block: Sequence[_Row]) -> list[str]:
     if letter:
         margin = min(row[0].left for row in rows)
         return [_spaced(row, margin, letter) for row in rows]
-    return [row[0].text + "".join(map(_beside, row, row[1:])) for row in rows]
+    return [text for table in _tables([_cells(row) for row in rows]) for text in _tabbed(*table)]
 
 
-def _beside(before: _Placed, each: _Placed) -> str:
-    apart = each.left - before.right >= _GAP * min(before.height, each.height)
-    return ("\t" if apart else " ") + each.text
+# ---- tables --------------------------------------------------------------------------------------
+
+
+class _Cell(NamedTuple):
+    """Pieces of a row that are no further than a blank apart."""
+
+    left: float
+    right: float
+    height: float
+    text: str
+
+
+class _Column(NamedTuple):
+    """The cells of some rows that stand one below the other: from where to where, and of which rows."""
+
+    left: float
+    right: float
+    rows: frozenset[int]
+
+
+def _cells(row: _Row) -> list[_Cell]:
+    cells: list[_Cell] = []
+    before = row[0]
+    for each in row:
+        if cells and each.left - before.right < _GAP * min(before.height, each.height):
+            last = cells[-1]
+            cells[-1] = _Cell(last.left, each.right, max(last.height, each.height), f"{last.text} {each.text}")
+        else:
+            cells.append(_Cell(each.left, each.right, each.height, each.text))
+        before = each
+    return cells
+
+
+def _tables(rows: Iterable[list[_Cell]]) -> list[tuple[list[list[_Cell]], list[_Column]]]:
+    """Rows that can be rows of one table, and its columns: no row has two cells in one column."""
+    found: list[tuple[list[list[_Cell]], list[_Column]]] = [([], [])]
+    for row in rows:
+        table, columns = found[-1]
+        wider = _with_row(columns, row, len(table))
+        if wider is None:
+            found.append(([row], _with_row([], row, 0) or []))
+        else:
+            table.append(row)
+            columns[:] = wider
+    return found
+
+
+def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> list[_Column] | None:
+    """The columns with one row more; None where two of its cells, or two of another row, would be in one column."""
+    made = list(columns)
+    for cell in row:
+        over, rows = [], frozenset((place,))
+        left, right = cell.left, cell.right
+        for column in made:
+            if min(column.right, cell.right) - max(column.left, cell.left) <= _TOUCHING * cell.height:
+                continue
+            if rows & column.rows:
+                return None
+            over.append(column)
+            rows |= column.rows
+            left, right = min(left, column.left), max(right, column.right)
+        made = [*(column for column in made if column not in over), _Column(left, right, rows)]
+    return sorted(made)
+
+
+def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[str]:
+    """A line per row, a tab between cells, and one more for each cell that is empty before another.
+
+    Where the columns are sure only: two rows fill them all. A cell alone in its row may be a heading or the rest of the
+    line above, and is written as it is.
+    """
+    full = sum(len(row) == len(columns) for row in table) >= _FILLED_ROWS
+    written = []
+    for place, row in enumerate(table):
+        texts = [cell.text for cell in row]
+        if full and 1 < len(row) < len(columns):
+            cells = iter(texts)
+            texts = [next(cells) if place in column.rows else "" for column in columns]
+        written.append("\t".join(texts).rstrip("\t"))
+    return written
+
+
+# ---- code ----------------------------------------------------------------------------------------
 
 
 def _letter_of_code(rows: Sequence[_Row]) -> float:

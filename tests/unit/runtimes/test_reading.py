@@ -114,6 +114,37 @@ def test_rows_become_lines_and_gaps_become_tabs() -> None:
     assert as_text(()) == ""
 
 
+FEES = (
+    ("Service", "Unit", "Minimum", "Fee EUR"),
+    ("Storage", "pallet / week", "1,200.00", "3.85"),
+    ("Handling in", "pallet", "", "6.40"),
+    ("Weighing", "", "", "12.00"),
+    ("Fumigation", "container", "", ""),
+    ("Outside working hours",),
+    ("", "container", "365.00", "182.50"),
+)
+
+
+@pytest.mark.parametrize("degrees", [0, 2, -3])
+def test_a_cell_stands_in_its_column_where_those_before_it_are_empty(degrees: float) -> None:
+    """Where handling has no minimum, its fee is no minimum."""
+    rows = ("Fees are due within 21 days of the invoice, net of value added tax.",), *FEES, ("Page 2",)
+    lines = [
+        printed(text, 240 * column, 60 * row, degrees=degrees)
+        for row, cells in enumerate(rows)
+        for column, text in enumerate(cells)
+        if text
+    ]
+    assert as_text(tuple(lines)).splitlines() == ["\t".join(row).rstrip("\t") for row in rows]
+
+
+def test_cells_that_are_no_table_get_no_empty_cells() -> None:
+    """A form, and a letter's head: no two rows fill the same columns."""
+    places = (("Name", 0, 0), ("Solheim", 100, 0), ("Date", 400, 40), ("4 May", 520, 40), ("Total", 0, 80),
+              ("12.00", 520, 80))  # fmt: skip
+    assert as_text(tuple(printed(text, x, y) for text, x, y in places)) == "Name\tSolheim\nDate\t4 May\nTotal\t12.00"
+
+
 def test_pieces_of_a_line_a_blank_apart_are_one_line() -> None:
     assert as_text((line("Mill Lane 8,", 0, 0), line("Dorton", 88, 1))) == "Mill Lane 8, Dorton"
 
