@@ -93,6 +93,8 @@ def asked(client: intermodal.Client, host: FakeHost, sample: Sample, data: bytes
         made.found = "\n".join([*result.notes, *(each.said for each in result.checks if each.problem)])
         made.lines = [(line.text, line.confidence, line.unread) for each in result.derived for line in each.lines]
         made.certainty = [each.transcript.certainty for each in result.derived if each.transcript is not None]
+    except intermodal.InputUnreadable as error:  # nothing arrives, and that is said
+        made.seconds, made.found = processor() - before, str(error)
     except Exception as error:  # a program that fails in a way it should not is wrong about this file
         made.seconds = processor() - before
         made.error = f"{type(error).__name__}: {error}"
