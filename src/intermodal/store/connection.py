@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 2.0
+CACHED = 512 << 10  # bytes of pages that a connection keeps; what it does not is in the cache of the system
 _HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
 
 # Attempts: the state machine of store/attempts.py. `sequence` numbers rows in the order they ended, so that the first n
@@ -235,7 +236,10 @@ class Database:
         connection = sqlite3.connect(self.path, timeout=self._busy, isolation_level=None, check_same_thread=False)
         try:
             connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON"):
+            for pragma in (
+                "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON",
+                f"cache_size=-{CACHED >> 10}",
+            ):  # fmt: skip
                 connection.execute(f"PRAGMA {pragma}")
             self._migrate(connection)
         except BaseException:
