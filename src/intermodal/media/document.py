@@ -330,6 +330,7 @@ def _size(page: pypdfium2.PdfPage) -> tuple[float, float]:
 
 
 def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
+    form = _form(document)
     with _page(document, number) as page:
         width, height = _size(page)
         if number > MAX_PAGES_WITH_WORDS:
@@ -343,6 +344,8 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             doubt = layer.doubt(textpage)
         finally:
             textpage.close()
+        lies = over(page, form, placed=False)
+        above = told("", lies) if lies is not None else ""
         things = figures.things(page)
         drawn = figures.share(things, width, height)
         short = len(words) < SCANNED_BELOW
@@ -353,9 +356,10 @@ def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
             width=width,
             height=height,
             chars=len(words),
-            scripts=scripts(words),
+            over=len(above),
+            scripts=scripts(words + above),
             figure_share=round(drawn, 3),
-            words=() if doubt else _distinct(words),
+            words=() if doubt else _distinct(f"{words}\n{above}"),
             layer_only=short and figures.has_only_its_layer(page, width, height, empty=not words.strip()),
             hidden=hidden,
             doubt=doubt,

@@ -312,8 +312,8 @@ def extract(case: Case, part: PartFacts, pages: tuple[PageFacts, ...]) -> Piece:
 
 
 def layer_tokens(case: Case, page: PageFacts) -> Quantity:
-    """Tokens of a page's text layer."""
-    return text_tokens(page.chars, 0, page.scripts, case.pages_in)
+    """Tokens of a page's text layer, and of what lies over it."""
+    return text_tokens(page.chars + page.over, 0, page.scripts, case.pages_in)
 
 
 def render(case: Case, part: PartFacts, pages: tuple[PageFacts, ...], *, shown: bool) -> Piece:

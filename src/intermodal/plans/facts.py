@@ -24,6 +24,7 @@ class PageFacts(Value):
         number: 1-based.
         width, height: in points (1/72 inch).
         chars: characters in the text layer; 0 on a scanned page.
+        over: characters of links, values of a form and remarks that lie over it and come with its text layer.
         scripts: what it is made of (``media/scripts.py``); () where nobody looked.
         figure_share: share of the page's area under raster images or drawn paths, 0..1.
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
@@ -43,6 +44,7 @@ class PageFacts(Value):
     width: float
     height: float
     chars: int = 0
+    over: int = 0
     scripts: Scripts = ()
     figure_share: float = 0.0
     words: tuple[str, ...] = ()

@@ -100,6 +100,16 @@ def test_values_of_a_form_stand_by_what_people_call_them() -> None:
     assert "Remarks on this page:\n- Ask for the second name" in text
 
 
+def test_what_lies_over_a_page_is_counted_and_found_before_it_is_extracted() -> None:
+    """A form that is filled in has most of its words there, and a plan asks for the pages that hold a question's."""
+    page = document.probe(papers.form(), "application/pdf").pages[0]
+    told = words_of(papers.form(), plain=True)
+    assert page.over > len("Full name: Ada Byron") + len("City: London")
+    assert page.chars + page.over == pytest.approx(len(told), abs=4)
+    assert {"registration", "byron", "london"} <= set(page.words)
+    assert document.probe(papers.columns(2), "application/pdf").pages[0].over == 0
+
+
 def test_without_the_layout_no_word_link_or_value_is_lost() -> None:
     for data in (papers.invoice(), papers.form(), papers.linked(), papers.columns(2)):
         assert set(re.findall(r"\w+", words_of(data))) == set(re.findall(r"\w+", words_of(data, plain=True)))

@@ -47,8 +47,11 @@ class Over(Struct):
     remarks: list[str]
 
 
-def over(page: pypdfium2.PdfPage, form: Any) -> Over | None:
-    """What lies over a page, None where nothing does. ``form``: raw handle of the document's form, if any."""
+def over(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> Over | None:
+    """What lies over a page, None where nothing does. ``form``: raw handle of the document's form, if any.
+
+    Where links are not ``placed``, their words are not looked up, which takes 0.2 ms each.
+    """
     count = min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_NOTES)
     if count <= 0:
         return None
@@ -61,7 +64,7 @@ def over(page: pypdfium2.PdfPage, form: Any) -> Over | None:
                 continue
             try:
                 if not raw.FPDFAnnot_GetFlags(note) & _HIDDEN:
-                    _add(found, note, textpage, form)
+                    _add(found, note, textpage, form, placed=placed)
             finally:
                 raw.FPDFPage_CloseAnnot(note)
     finally:
@@ -129,10 +132,10 @@ def attached(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
     return (f"{what} not opened: {', '.join(names)}{more}",)
 
 
-def _add(found: Over, note: Any, textpage: Any, form: Any) -> None:
+def _add(found: Over, note: Any, textpage: Any, form: Any, *, placed: bool) -> None:
     kind = raw.FPDFAnnot_GetSubtype(note)
     if kind == raw.FPDF_ANNOT_LINK:
-        link = _link(note, textpage)
+        link = _link(note, textpage, placed=placed)
         if link is not None:
             found.links.append(link)
     elif kind == raw.FPDF_ANNOT_WIDGET and form is not None:
@@ -152,7 +155,7 @@ def _add(found: Over, note: Any, textpage: Any, form: Any) -> None:
                 found.remarks.append(f'struck out "{marked}"')
 
 
-def _link(note: Any, textpage: Any) -> Link | None:
+def _link(note: Any, textpage: Any, *, placed: bool) -> Link | None:
     link = raw.FPDFAnnot_GetLink(note)
     action = raw.FPDFLink_GetAction(link) if link else None
     if not action:
@@ -166,6 +169,8 @@ def _link(note: Any, textpage: Any) -> Link | None:
     box = _rect(note)
     if not address or box is None:
         return None
+    if not placed:
+        return Link("", address)
     left, bottom, _, top = box
     return Link(_words(textpage, box), address, _words(textpage, (left - _BEFORE, bottom, left, top)))
 
