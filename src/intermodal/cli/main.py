@@ -51,7 +51,8 @@ Exit codes
   4  no route is allowed      9  the store cannot be used
                             130  interrupted
   and of an answer that came, with something wrong with it:
-  10  a value stands in none of the files     11  cut at the limit     12  it repeats itself
+  10  a value stands in none of the files    12  it repeats itself
+  11  cut at the limit                       13  words of a file are missing
 
 \b
 Examples

