@@ -18,6 +18,7 @@ CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts w
 DENSE_BYTES_PER_CHAR = 1.3
 # Tokens that a text has beside what its scripts make: pieces that join or part at its ends, and rounding.
 ENDS: tuple[float, float] = (-1.0, 2.0)
+_OTHERWISE = {"Burmese": "myanmar"}  # names of scripts for readers of pictures -> as FACTORS has them
 ASSUMED = 1.1  # times the high end and under the low end, where a vocabulary is only assumed to be one of the table's
 
 # Speech: 150 words a minute is 2.5 words a second of talk, pauses taken off; 11 s of a slow speech gave 2.4.
@@ -163,11 +164,18 @@ def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quanti
     return between(typical * PAGE_SPREAD[0], typical, most, "by the text seen on the page").scaled(megapixels)
 
 
-def written_tokens(letters: Quantity, factor: Quantity | None = None) -> Quantity:
+def written_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
     """Tokens of what is written on a picture, from its letters counted from afar (``media/letters.py``).
 
-    ``factor``: tokens per letter that this reader's earlier runs gave, a quarter without.
+    Args:
+        factor: times a quarter of a token per letter, that this reader's earlier runs gave; of Latin and Chinese.
+        script: that the words are in where it is none of these (``PartFacts.script``): vocabularies cut a letter of it
+            into up to three tokens.
     """
+    of_script = FACTORS[""].get(_OTHERWISE.get(script, script.lower()))
+    if of_script is not None:
+        basis = f"{script} letters seen"
+        return letters.times(between(*of_script, basis), basis=basis)
     if factor is None:
         return letters.scaled(0.25, basis="a quarter of the letters seen")
     found = letters.scaled(0.25)

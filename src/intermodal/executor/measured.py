@@ -10,7 +10,13 @@ from intermodal.store.rows import Made, Range
 
 
 def letters(pictures: tuple[Pixels, ...], facts: PartFacts) -> float:
-    """Letters counted when the part was probed, of these pictures of it; 0 where any of them was not."""
+    """Letters counted when the part was probed, of these pictures of it.
+
+    0 where any of them was not, and where they are in a script of which a letter takes other numbers of tokens: from
+    both nothing is learned for others.
+    """
+    if facts.script or any(page.script for page in facts.pages if page.number in {each.page for each in pictures}):
+        return 0.0
     pages = {page.number: page.letters for page in facts.pages}
     found = 0.0
     if any(picture.cut_out for picture in pictures):

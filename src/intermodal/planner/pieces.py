@@ -125,7 +125,7 @@ def read(case: Case, part: PartFacts, reader: Endpoint, rates: Rates) -> Piece:
     megapixels = read_megapixels(part.width, part.height)
     price = reading_price(rates, 1)
     if part.letters.known:
-        tokens = written_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"))
+        tokens = written_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
     else:
         tokens = read_tokens(megapixels[MID], part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
     made = levels(tokens)
@@ -209,7 +209,7 @@ def scanned_tokens(case: Case, page: PageFacts, reader: Endpoint | None) -> Quan
     """Tokens on one scanned page: by its letters where they were counted, else by its size and how full it looks."""
     of = (lambda figure: None) if reader is None else partial(case.statistics.get, reader.id)
     if page.letters.known:
-        return written_tokens(page.letters, of("reading_factor"))
+        return written_tokens(page.letters, of("reading_factor"), page.script)
     return page_tokens(page_megapixels(page), of("tokens_per_megapixel"), page.text_density)
 
 

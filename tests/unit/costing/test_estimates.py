@@ -25,11 +25,13 @@ from intermodal.costing.tokens import (
     read_tokens,
     speech_tokens,
     text_tokens,
+    written_tokens,
 )
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import between, exact, unknown
+from intermodal.runtimes.embedded.tesseract import SCRIPTS
 
 AS_OF = "2026-11-24"
 NONE = Statistics()
@@ -70,6 +72,15 @@ def test_a_count_of_the_right_vocabulary_is_exact_and_another_is_a_range() -> No
 
 def test_scripts_of_many_bytes_have_more_tokens_a_character() -> None:
     assert text_tokens(300, 900).mid > 2 * text_tokens(300, 300).mid
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_letters_of_a_picture_in_another_script_take_the_tokens_of_that_script(script: str) -> None:
+    """A Latin letter takes a quarter of a token, and what runs on Latin pictures gave says nothing of others."""
+    letters, learned = between(240.0, 400.0, 800.0, "counted"), between(0.5, 0.6, 0.7, "12 runs")
+    found = written_tokens(letters, learned, script)
+    assert found == written_tokens(letters, None, script)
+    assert found.mid > written_tokens(letters).mid and found.high > written_tokens(letters).high
 
 
 def test_what_earlier_runs_gave_replaces_the_rule_of_thumb() -> None:

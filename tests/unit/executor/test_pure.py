@@ -12,7 +12,7 @@ from tests.unit.executor.routes import Bench, hear, look, pages
 from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Endpoint, Host, Model, Price
 from intermodal.content import ReadLine, Segment, Transcript
-from intermodal.executor import answer, check, convert
+from intermodal.executor import answer, check, convert, measured
 from intermodal.executor.bill import bill
 from intermodal.executor.context import fitting
 from intermodal.executor.pieces import Pixels, Product, Words
@@ -180,6 +180,15 @@ def test_far_more_letters_seen_than_read_are_said(letters: float, density: float
     finding = check.inspect("reading", check.Subject(step=look(1), product=product, facts=facts))
     said = "60 letters were read from page.png where 400 and more are seen: some of its words may be missing"
     assert finding.said == (said if missing else "")
+
+
+@pytest.mark.parametrize(("script", "learned_from"), [("", 300.0), ("Cyrillic", 0.0)])
+def test_how_many_tokens_a_letter_takes_is_learned_from_pictures_in_latin_letters(
+    script: str, learned_from: float
+) -> None:
+    facts = PartFacts(index=0, name="page.png", kind="image", letters=between(200, 300, 500, "edges"), script=script)
+    picture = Pixels(data=b"", media_type="image/png", width=100, height=100)
+    assert measured.letters((picture,), facts) == learned_from
 
 
 @pytest.mark.parametrize(
