@@ -105,10 +105,8 @@ def _too_deep() -> Refused:
 
 def _unreadable(body: bytes) -> Refused:
     """Why a body cannot be read."""
-    try:
-        str(body, "utf-8")
-    except UnicodeDecodeError as error:
-        return Refused(f"the body has {no_utf8(error)}", status=400)
+    if told := no_utf8(body):
+        return Refused(f"the body has {told}", status=400)
     if len(body) <= LARGE and deeper_than(DEPTH, body):  # a parser stops there, too
         return _too_deep()
     half = half_alone(body) if len(body) <= LARGE else ""  # nobody waits while more is looked through
@@ -129,10 +127,9 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
     if "intermodal" in fields:
         try:
             by_body = msgspec.json.decode(fields["intermodal"], type=dict[str, Any])
-        except UnicodeDecodeError as error:
-            raise Refused(f"the field intermodal has {no_utf8(error)}", status=400) from None
-        except msgspec.DecodeError:
-            raise Refused("the field intermodal is no object", status=400) from None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            told = no_utf8(fields["intermodal"])
+            raise Refused(f"the field intermodal {f'has {told}' if told else 'is no object'}", status=400) from None
     return tuple(_wishes(said) for said in (by_header, by_body) if said)
 
 

@@ -112,15 +112,18 @@ def loads(data: bytes | str) -> Any:
     """Parsed JSON. Raises ValueError for anything that is not."""
     try:
         return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(no_utf8(data) or str(error)) from None
+
+
+def no_utf8(data: bytes | str) -> str:
+    """What is wrong with bytes that are no text, and what to do; "" for text."""
+    try:
+        if not isinstance(data, str):
+            str(data, "utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(no_utf8(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
-
-
-def no_utf8(error: UnicodeDecodeError) -> str:
-    """What is wrong with bytes that are no text, and what to do."""
-    return f"text that is not UTF-8 (byte 0x{error.object[error.start]:02x}); send it in UTF-8"
+        return f"text that is not UTF-8 (byte 0x{error.object[error.start]:02x}); send it in UTF-8"
+    return ""
 
 
 MOST = 10**12  # tokens: what nobody ever counted is a host's mistake, and would not fit into a row as money
