@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 def load(path, name):
     pass
 
-def read(path, name, png):
+def read(path, name, png, **told):
     with (HERE / "begun").open("a") as begun:
         begun.write(f"{os.getpid()} {int.from_bytes(png[16:20], 'big')}\\n")
     while not (HERE / "go on").exists():
