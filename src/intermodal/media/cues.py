@@ -23,8 +23,9 @@ _OVERRIDES = re.compile(r"\{[^{}]{0,1000}\}")
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
 _VOICE = re.compile(r"<v(?:\.[^\s<>]{1,100})?\s+([^<>]{1,100})>")
 _CLOCK = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
-_TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
-_BEGINS = re.compile(rf"\s*(?:\d{{1,6}}\s+)?{_CLOCK}\s*-->\s*{_CLOCK}")
+_SPAN = rf"{_CLOCK}\s{{0,9}}-->\s{{0,9}}{_CLOCK}"
+_TIMES = re.compile(rf"{_SPAN}(?:\s.*)?")
+_BEGINS = re.compile(rf"(?:\d{{1,6}}\s{{1,9}})?{_SPAN}")
 _ASS_TIME = re.compile(r"(\d{1,3}):(\d{1,2}):(\d{1,2})[.:](\d{1,3})")
 _COLUMNS = ("layer", "start", "end", "style", "name", "marginl", "marginr", "marginv", "effect", "text")
 
@@ -128,7 +129,7 @@ def _of_times(text: str, *, webvtt: bool) -> Iterator[SubtitleLine]:
     rows: list[str] = []
     for row in (*text.splitlines(), "0:00.0 --> 0:00.0"):
         row = row[:_LONGEST]
-        found = _TIMES.fullmatch(row) if "-->" in row else None
+        found = _TIMES.fullmatch(row.strip()) if "-->" in row else None
         if found is None:
             rows.append(row)
             continue

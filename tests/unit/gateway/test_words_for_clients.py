@@ -27,7 +27,8 @@ REACH = ("asking.py", "incoming.py", "request.py", "catalog", "costing", "execut
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 # Started by whoever runs the server, before there is a client, or run as a program.
 STARTING = frozenset({
-    "defaults", "force-reinstall", "list-langs", "psm", "forget", "list", "output", "policy", "port", "save", "workers",
+    "defaults", "force-reinstall", "list-langs", "psm", "tessdata-dir", "forget", "list", "output", "policy", "port",
+    "save", "workers",
 })  # fmt: skip
 
 
