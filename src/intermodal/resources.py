@@ -113,7 +113,6 @@ class Resources:
         from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
-        from intermodal.runtimes.scripts import readers
         from intermodal.servers.runtimes import LocalRuntimes
         from intermodal.store.derived import FOLDER, DerivedCache
 
@@ -130,18 +129,23 @@ class Resources:
             tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
             timeouts=Timeouts().as_said(self.config.timeouts),
-            live=live, readers=readers(self.weights),
+            live=live, readers=self._readers,
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
+
+    def _readers(self) -> str:
+        from intermodal.runtimes.scripts import readers
+
+        return readers(self.weights)
 
     def _with_scripts(self, opened: Opened) -> Opened:
         """``opened`` with what is known of scripts: pictures of which an earlier reading lacked most words, and what
         can be read here, where there are words in a script that not every reader knows."""
-        from intermodal.runtimes.scripts import read_here, readers
+        from intermodal.runtimes.scripts import read_here
         from intermodal.store.derived import FOLDER, DerivedCache
         from intermodal.store.unread import recalled
 
-        facts = recalled(opened.facts, DerivedCache(cache_dir(self.env) / FOLDER), readers(self.weights))
+        facts = recalled(opened.facts, DerivedCache(cache_dir(self.env) / FOLDER), self._readers())
         if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
             facts = replace(facts, scripts=read_here(self.weights))
         if facts is opened.facts:

@@ -200,7 +200,7 @@ class Course:
         facts, world = self.shop.opened.facts.parts[product.part], self.shop.world
         for piece in product.pieces:
             if isinstance(piece, Words) and piece.unread == "most" and piece.at < 0:
-                remember(world.derived, facts, piece.page, world.readers, by=step.endpoint)
+                remember(world.derived, facts, piece.page, world.readers(), by=step.endpoint)
 
     async def _heard_or_read(self, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
         shop = self.shop

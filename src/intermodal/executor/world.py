@@ -217,7 +217,7 @@ class World:
         upstreams: what earlier calls found out about those that are called.
         timeouts: of every attempt; None for the usual ones.
         live: somebody reads the answer while it is made; nobody does: a short one is asked for whole.
-        readers: what reads pictures here (``runtimes/scripts.py``): what could not be read may be when it changes.
+        readers: tells what reads pictures here (``runtimes/scripts.py``): what was not read may be once that changes.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
 
@@ -236,7 +236,7 @@ class World:
     upstreams: Upstreams = field(default_factory=Upstreams)
     timeouts: Timeouts | None = None
     live: bool = True
-    readers: str = ""
+    readers: Callable[[], str] = str
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] | None = None
     jitter: Callable[[], float] = field(default=random.random)

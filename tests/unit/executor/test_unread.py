@@ -104,7 +104,7 @@ async def test_the_next_plan_knows_what_could_not_be_read_until_more_can_be(
 ) -> None:
     (model,) = using(bench, host)
     reading(monkeypatch, bench, invoice=[MISSING] * 3, letter=[WORDS] * 3)
-    bench.options["readers"] = "tesseract ell"
+    bench.options["readers"] = lambda: "tesseract ell"
     request, opened = asked("What is the total?", "invoice.png", "letter.png")
     course = plan(route(look(1), look(2), say(model, "step:look1", "step:look2")))
     assert (await bench.run(course, request, opened)).unread == ("invoice.png",)
