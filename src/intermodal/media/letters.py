@@ -14,6 +14,7 @@ writing count 40 to 80.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from PIL import Image, ImageChops
 
@@ -29,6 +30,15 @@ _CROSSED = 0.01  # share of a strip's row that jumps where the row crosses writi
 _JUMPS_PER_LETTER = 2.6  # in a row that crosses it
 _FEWEST, _MOST = 0.6, 1.7  # times the count: what 9 of 10 pages kept to
 _STRAY = 120.0  # letters: edges of a photograph, or writing too faint to be counted
+
+
+class Line(NamedTuple):
+    """Rows of pixels that cross writing, between two columns: ``crossed`` is how much of each jumps, 0..255."""
+
+    left: int
+    right: int
+    top: int
+    crossed: bytes
 
 
 def counted(grey: Image.Image, *, written: bool = True) -> Quantity:
@@ -65,25 +75,25 @@ def _letters(grey: Image.Image) -> float:
 
 
 def _by_rows(grey: Image.Image) -> float:
-    width, height = grey.size
-    jumps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * _JUMP + [255] * (256 - _JUMP))
-    strips = min(_STRIPS, max(1, width // 64))
+    """Jumps over height, line by line, in letters."""
     found = 0.0
-    for strip in range(strips):
-        left, right = width * strip // strips, width * (strip + 1) // strips
-        profile = jumps.crop((left, 0, right, height)).resize((1, height), Image.Resampling.BOX).tobytes()
-        found += _in_strip(profile, right - left)
+    for line in lines(grey, _STRIPS, 64):
+        found += sum(line.crossed) / 255 * (line.right - line.left) / len(line.crossed)
     return found / _JUMPS_PER_LETTER
 
 
-def _in_strip(profile: bytes, width: int) -> float:
-    """Jumps over height, line by line. ``profile``: of each row, how much of it jumps, 0..255."""
-    found = jumps = 0.0
-    height = 0
-    for share in (*profile, 0):
-        if share > _CROSSED * 255:
-            height, jumps = height + 1, jumps + share / 255 * width
-        elif height:
-            found += jumps / height
-            height, jumps = 0, 0.0
-    return found
+def lines(grey: Image.Image, strips: int, narrowest: int) -> Iterator[Line]:
+    """Lines of writing, strip by strip. ``strips``: into which it is cut at most, of ``narrowest`` pixels each."""
+    width, height = grey.size
+    jumps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * _JUMP + [255] * (256 - _JUMP))
+    strips = min(strips, max(1, width // narrowest))
+    for strip in range(strips):
+        left, right = width * strip // strips, width * (strip + 1) // strips
+        profile = jumps.crop((left, 0, right, height)).resize((1, height), Image.Resampling.BOX).tobytes()
+        start = -1
+        for row, share in enumerate((*profile, 0)):
+            if share > _CROSSED * 255:
+                start = row if start < 0 else start
+            elif start >= 0:
+                yield Line(left, right, start, profile[start:row])
+                start = -1

@@ -24,12 +24,10 @@ from typing import NamedTuple
 import msgspec
 from PIL import Image, ImageChops
 
+from intermodal.media import letters
 from intermodal.quantity import Quantity
 
-SIDE = 1024  # pixels of the longer side at which lines are looked for
 _STRIPS = 5  # that a picture is cut into from left to right, so that columns and slants do not run together
-_JUMP = 29  # grey levels from one pixel to the next that are an edge
-_CROSSED = 2  # of 255: share of a strip's row that jumps where the row crosses writing
 _CORE = 0.45  # of the most jumps of a line's rows: from here on a row crosses small letters
 _ABOVE, _SMALL, _BELOW = 14, 14, 10  # pixels of a line: above its small letters, of them, and below
 _HIGH = _ABOVE + _SMALL + _BELOW
@@ -85,12 +83,12 @@ def _load() -> Model:
 _shipped = _load()  # a sealed worker can open no file
 
 
-def script_of(grey: Image.Image, density: Quantity, letters: Quantity) -> str:
+def script_of(grey: Image.Image, density: Quantity, seen: Quantity) -> str:
     """The script of a grey picture's words, as ``PartFacts.script`` has it; "" where it is read anyway, or not sure.
 
-    ``density`` and ``letters``: how much of it looks like writing, as measured before.
+    ``density`` and ``seen`` (letters): how much of it looks like writing, as measured before.
     """
-    written = density.known and density.mid >= _WRITTEN and letters.known and letters.mid >= _LETTERS
+    written = density.known and density.mid >= _WRITTEN and seen.known and seen.mid >= _LETTERS
     found = patterns(grey) if written else None
     return "" if found is None else sure(likelihoods(shares(found), _shipped)).capitalize()
 
@@ -177,27 +175,14 @@ def _cut(grey: Image.Image) -> list[Image.Image]:
 
 def _lines(grey: Image.Image) -> list[_Line]:
     small = grey.copy()
-    small.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    small.thumbnail((letters.SIDE, letters.SIDE), Image.Resampling.BOX)
     scale = grey.width / small.width
-    jumps = ImageChops.difference(small, ImageChops.offset(small, 1, 0)).point([0] * _JUMP + [255] * (256 - _JUMP))
-    width, height = small.size
-    strips = min(_STRIPS, max(1, width // 96))
-    found: list[_Line] = []
-    for strip in range(strips):
-        left, right = width * strip // strips, width * (strip + 1) // strips
-        profile = jumps.crop((left, 0, right, height)).resize((1, height), Image.Resampling.BOX).tobytes()
-        start = -1
-        for row, share in enumerate((*profile, 0)):
-            if share > _CROSSED:
-                start = row if start < 0 else start
-            elif start >= 0:
-                found += _line(profile[start:row], start, left, right, scale)
-                start = -1
-    return found
+    return [line for found in letters.lines(small, _STRIPS, 96) for line in _line(found, scale)]
 
 
-def _line(rows: bytes, top: int, left: int, right: int, scale: float) -> list[_Line]:
-    """The line of writing in rows that are crossed, if it is one."""
+def _line(found: letters.Line, scale: float) -> list[_Line]:
+    """Where the small letters of a line are, if it is one."""
+    left, right, top, rows = found
     most = max(rows)
     if not 5 <= len(rows) <= 120 or most < 10:
         return []
