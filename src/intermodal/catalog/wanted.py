@@ -29,9 +29,8 @@ def place_of(path: str) -> tuple[str | int, ...]:
     return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path.partition("[...]")[0]))
 
 
-_type_info: Callable[[Any], inspect.Type] = cache(
-    inspect.type_info
-)  # of the few classes of rows; it takes milliseconds
+# Of the few classes of rows: to work one out takes milliseconds.
+_type_info: Callable[[Any], inspect.Type] = cache(inspect.type_info)
 
 
 def is_for_secrets(name: str) -> bool:

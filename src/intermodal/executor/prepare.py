@@ -21,14 +21,13 @@ from intermodal.executor.together import NEAR
 from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.file_bytes import whole
-from intermodal.media.steps import MAX_FILE_BYTES
+from intermodal.media.steps import MAX_FILE_BYTES, PDF
 from intermodal.offload import offload
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
 from intermodal.store.rows import Work
 from intermodal.wire.openai_audio import ENDINGS
 
-PDF = "application/pdf"
 _RATE = 16_000  # Hz, of the media worker's PCM
 
 

@@ -29,6 +29,7 @@ from intermodal.media.steps import (
     MAX_REDIRECTS,
     MAX_URL_BYTES,
     MAX_URL_SECONDS,
+    PDF,
 )
 from intermodal.offload import HEAVY
 
@@ -381,7 +382,7 @@ def _check_size(file: FileBytes, shown: str) -> None:
     """Raises InputTooLarge: what is decoded as it is read may be larger than what has to be in memory."""
     if len(file) <= MAX_FILE_BYTES:
         return
-    from intermodal.media.sniff import PDF, recognised
+    from intermodal.media.sniff import recognised
 
     kind, media_type = recognised(file, shown) or ("text", "")
     most = MAX_FILM_BYTES if kind in ("audio", "video") else MAX_PDF_BYTES if media_type == PDF else MAX_FILE_BYTES

@@ -36,7 +36,7 @@ from intermodal.media.office.converted import (
     XLSX,
     ZIP,
 )
-from intermodal.media.steps import MAX_FILE_BYTES
+from intermodal.media.steps import MAX_FILE_BYTES, PDF
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, SVG, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, AVI, "
@@ -131,9 +131,6 @@ _PICTURE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1
 _AVIF_BRANDS = (b"avif", b"avis")
 _BARE_BOXES = frozenset((b"moov", b"mdat", b"wide", b"free", b"skip"))  # a QuickTime film of before 2001 begins so
 _RAW_ENDINGS = frozenset(("dng", "cr2", "nef", "arw", "orf", "pef", "rw2", "srw"))  # TIFFs; page one is a preview
-
-
-PDF = "application/pdf"
 
 
 def sniff(data: Data, name: str) -> tuple[Kind, str]:

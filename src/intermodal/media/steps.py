@@ -56,9 +56,8 @@ MAX_SUBTITLE_CHARS: Final = 4_000_000  # of all tracks of a film
 
 # Bytes.
 MAX_FILE_BYTES: Final = 512 << 20  # of what is taken whole into memory, and of what is sent as it is
-MAX_FILM_BYTES: Final = (
-    64 << 30
-)  # of films and recordings on disk, which are read as they are decoded: 6 h of 24 Mbit/s
+MAX_FILM_BYTES: Final = 64 << 30  # of films and recordings on disk, read as they are decoded: 6 h of 24 Mbit/s
+PDF: Final = "application/pdf"
 MAX_PDF_BYTES: Final = 4 << 30  # of PDFs on disk, which are read by the page
 LARGE_FILE: Final = 16 << 20  # from which on a file on disk is not taken into memory
 MAX_LARGE_FILES: Final = 64  # of those in a request: each takes a descriptor as long as the request does

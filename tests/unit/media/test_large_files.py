@@ -56,6 +56,12 @@ async def opened(worker: MediaWorker, path: Path) -> Opened:
     return await open_request(asked(File(source=PathSource(path=str(path)))), worker)
 
 
+async def opened_copy(worker: MediaWorker, source: Path, path: Path) -> tuple[Opened, Path]:
+    """A copy that may be changed, opened."""
+    path.write_bytes(source.read_bytes())
+    return await opened(worker, path), path
+
+
 def padded(film: bytes, path: Path) -> Path:
     """A film with a box of nothing behind it, as editors leave them."""
     with path.open("wb") as file:
@@ -158,8 +164,7 @@ async def test_a_large_text_is_read_to_its_last_word(worker: MediaWorker, tmp_pa
 async def test_a_file_that_is_written_to_after_it_was_opened_is_refused(
     worker: MediaWorker, media: Path, tmp_path: Path
 ) -> None:
-    (path := tmp_path / "call.wav").write_bytes((media / "jfk.wav").read_bytes())
-    found = await opened(worker, path)
+    found, path = await opened_copy(worker, media / "jfk.wav", tmp_path / "call.wav")
     with path.open("ab") as file:
         file.write(bytes(100_000))
     with pytest.raises(InputBroken, match="was written to while it was read") as caught:
@@ -172,8 +177,7 @@ async def test_a_file_that_is_written_to_after_it_was_opened_is_refused(
 async def test_a_file_that_is_cut_while_it_is_read_is_said_to_be_changed_and_not_damaged(
     worker: MediaWorker, media: Path, tmp_path: Path
 ) -> None:
-    (path := tmp_path / "film.mp4").write_bytes((media / "bigbuckbunny.mp4").read_bytes())
-    found = await opened(worker, path)
+    found, path = await opened_copy(worker, media / "bigbuckbunny.mp4", tmp_path / "film.mp4")
     os.truncate(path, 300_000)
     with pytest.raises(InputBroken, match="was written to while it was read"):
         await worker.frames(found.data(0), spread="scenes", most=2, name="film.mp4")
@@ -183,8 +187,7 @@ async def test_a_file_that_is_cut_while_it_is_read_is_said_to_be_changed_and_not
 async def test_a_file_that_another_takes_the_name_of_stays_the_one_that_was_opened(
     worker: MediaWorker, media: Path, tmp_path: Path
 ) -> None:
-    (path := tmp_path / "call.wav").write_bytes((media / "jfk.wav").read_bytes())
-    found = await opened(worker, path)
+    found, path = await opened_copy(worker, media / "jfk.wav", tmp_path / "call.wav")
     (other := tmp_path / "other").write_text("something else")
     other.replace(path)
     assert await worker.pcm(found.data(0)) == await worker.pcm((media / "jfk.wav").read_bytes())
