@@ -293,9 +293,8 @@ class Course:
         ]
         self.shop.unsaid.pop((step.op, product.part), None)
         if remarks and all(map(gives_little, product.pieces)):
-            self.shop.unsaid[step.op, product.part] = (
-                remarks  # may be all that is to be said, and then an error says it
-            )
+            # They may be all that is to be said, and then an error says it.
+            self.shop.unsaid[step.op, product.part] = remarks
         else:
             for note in remarks:
                 await self.shop.emit(note)
