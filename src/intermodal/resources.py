@@ -129,7 +129,7 @@ class Resources:
             tariff=tariffs(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice,
             timeouts=Timeouts().as_said(self.config.timeouts),
-            live=live, readers=self._readers,
+            live=live, readers=self._readers, sums=self.weights.sums,
             plan_again=None if exact else partial(_again, inputs, self._upstreams),
         )  # fmt: skip
 
@@ -141,6 +141,8 @@ class Resources:
     def _with_scripts(self, opened: Opened) -> Opened:
         """``opened`` with what is known of scripts: pictures of which an earlier reading lacked most words, and what
         can be read here, where there are words in a script that not every reader knows."""
+        if not any(part.kind in ("image", "document") for part in opened.facts.parts):
+            return opened
         from intermodal.runtimes.scripts import read_here
         from intermodal.store.derived import FOLDER, DerivedCache
         from intermodal.store.unread import recalled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.content import ReadLine, Transcript, Value
@@ -14,6 +15,7 @@ from intermodal.media.steps import WORD_OF_PAGE, line_of
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.runtimes.reading import Unread, as_text, unread
+from intermodal.runtimes.versions import version
 from intermodal.store.derived import Kept, Origin, key_of
 
 CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is made again in milliseconds
@@ -119,13 +121,48 @@ def from_made(step: Call, facts: PartFacts, pictures: tuple[Pixels, ...], made: 
 # ---- the cache ------------------------------------------------------------------------------------
 
 
-def keys_of(
-    steps: tuple[Step, ...], facts: Facts, catalog: Catalog, language: str, question: str = ""
-) -> dict[str, str]:
+def _no_sum(name: str) -> str:
+    return ""
+
+
+class Makers(Value, frozen=True):
+    """Who converts in a run, and what they are told.
+
+    Attributes:
+        language: what ears are told the speech is in. question: what eyes are told to look for.
+        readers: what reads pictures here (``runtimes/scripts.py``). sums: the checksum of weights by their name.
+    """
+
+    catalog: Catalog
+    language: str = ""
+    question: str = ""
+    readers: str = ""
+    sums: Callable[[str], str] = _no_sum
+
+    def of(self, step: Transform | Call) -> str:
+        """Who makes what this step does, in which version, and what it is told besides."""
+        if isinstance(step, Transform):
+            return "media"
+        endpoint = self.catalog.by_id.get(step.endpoint)
+        weights = endpoint.weights if endpoint is not None else ""
+        parts = [step.endpoint, weights, self.sums(weights) if weights else ""]
+        if endpoint is not None:
+            parts.append(version(endpoint.host.protocol))
+        if step.op == "transcribe":
+            parts.append(language_of(step, self.language))
+        elif step.op == "read":
+            parts.append(self.readers)
+        elif step.op == "describe":
+            asked = self.question if told_question(step) else ""
+            parts += [version("describe"), hashlib.sha256(asked.encode()).hexdigest()]
+        return " ".join(parts)
+
+
+def keys_of(steps: tuple[Step, ...], facts: Facts, makers: Makers) -> dict[str, str]:
     """The cache key of every conversion, from the bytes it starts with through all it went through.
 
-    ``question`` is a part of what was described for it, and of nothing else. How an answer is printed is no part of
-    it, nor is a selection of pages: the steps behind it name the pages they take.
+    A question is a part of what was described for it, and of nothing else. How an answer is printed is no part of it,
+    nor is a selection of pages: the steps behind it name the pages they take.
     """
     keys: dict[str, str] = {}
     origins: dict[str, Origin] = {f"part:{part.index}": _origin(part) for part in facts.parts}
@@ -134,29 +171,18 @@ def keys_of(
             continue
         given = tuple(origins[reference] for reference in step.inputs)
         params = tuple(pair for pair in step.params if pair[0] not in _MEANINGLESS)
-        keys[step.id] = key_of(given, step.op, params, maker_of(step, catalog, language, question))
+        keys[step.id] = key_of(given, step.op, params, makers.of(step))
         origins[f"step:{step.id}"] = given[0] if step.op == "select" else Origin(digest=keys[step.id])
     return keys
 
 
-# Parameters that change no words, and one that ``maker_of`` names already.
+# Parameters that change no words, and one that ``Makers`` names already.
 _MEANINGLESS = ("format", "language", "times")
 
 
 def _origin(part: PartFacts) -> Origin:
     shape = (part.width, part.height, part.frames, part.seconds.mid, part.sample_rate, part.channels, len(part.pages))
-    return Origin(digest=part.digest, shape=tuple(map(float, shape)))
-
-
-def maker_of(step: Transform | Call, catalog: Catalog, language: str = "", question: str = "") -> str:
-    """Who makes it, and what it is told besides."""
-    if isinstance(step, Transform):
-        return "media"
-    endpoint = catalog.by_id.get(step.endpoint)
-    weights = endpoint.weights if endpoint is not None else ""
-    asked = question if told_question(step) else ""
-    told = {"transcribe": language_of(step, language), "describe": hashlib.sha256(asked.encode()).hexdigest()}
-    return " ".join((step.endpoint, weights, told.get(step.op, "")))
+    return Origin(digest=part.digest, shape=tuple(map(float, shape)), opener=version(part.kind))
 
 
 def told_question(step: Transform | Call) -> bool:
@@ -164,13 +190,13 @@ def told_question(step: Transform | Call) -> bool:
     return "question" in dict(step.params)
 
 
-def key_of_picture(step: Call, picture: Pixels, catalog: Catalog, question: str) -> str:
+def key_of_picture(step: Call, picture: Pixels, makers: Makers) -> str:
     """The cache key of what is seen in one picture, wherever it is from."""
     origin = Origin(
         digest=hashlib.sha256(picture.data).hexdigest(), shape=(float(picture.width), float(picture.height))
     )
     params = tuple(pair for pair in step.params if pair[0] not in _MEANINGLESS)
-    return key_of((origin,), step.op, params, maker_of(step, catalog, question=question))
+    return key_of((origin,), step.op, params, makers.of(step))
 
 
 def language_of(step: Call, language: str) -> str:

@@ -56,9 +56,8 @@ class Course:
     @cached_property
     def _keys(self) -> Mapping[str, str]:
         """Where what each step makes is kept."""
-        facts, catalog, request = self.shop.opened.facts, self.shop.world.catalog, self.shop.request
-        question = describing.question_of(request)
-        return convert.keys_of(self._candidate.steps, facts, catalog, request.policy.language, question)
+        makers = describing.makers(self.shop.world, self.shop.request)
+        return convert.keys_of(self._candidate.steps, self.shop.opened.facts, makers)
 
     def step(self, reference: str) -> Step | None:
         """The step that a reference names ("step:<id>")."""

@@ -45,6 +45,14 @@ def question_of(request: Request) -> str:
     ).strip()
 
 
+def makers(world: World, request: Request) -> convert.Makers:
+    """Who converts for this request, and what they are told."""
+    return convert.Makers(
+        catalog=world.catalog, language=request.policy.language, question=question_of(request),
+        readers=world.readers(), sums=world.sums,
+    )  # fmt: skip
+
+
 def wording(question: str) -> str:
     """What an eye is asked: the question, so that it looks for the right things, and then for one sentence.
 
@@ -63,6 +71,7 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
     if not pictures:
         return Product(part=step.part), Actual(step=step.id, seconds=0.0)
     share = _share(step, len(pictures))
+    told = makers(shop.world, shop.request)
     found: dict[int, Done | str] = {}
     begun = False
 
@@ -75,7 +84,7 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
 
     async def see(number: int) -> None:
         picture = pictures[number]
-        key = convert.key_of_picture(step, picture, shop.world.catalog, question)
+        key = convert.key_of_picture(step, picture, told)
         known = await written(lambda: shop.world.derived.get(key))
         if known is not None and len(known.texts) == 1:
             found[number] = known.texts[0]

@@ -218,6 +218,7 @@ class World:
         timeouts: of every attempt; None for the usual ones.
         live: somebody reads the answer while it is made; nobody does: a short one is asked for whole.
         readers: tells what reads pictures here (``runtimes/scripts.py``): what was not read may be once that changes.
+        sums: the checksum of weights that are here by their name, "" of others.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
 
@@ -237,6 +238,7 @@ class World:
     timeouts: Timeouts | None = None
     live: bool = True
     readers: Callable[[], str] = str
+    sums: Callable[[str], str] = lambda name: ""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] | None = None
     jitter: Callable[[], float] = field(default=random.random)

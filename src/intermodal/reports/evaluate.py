@@ -307,9 +307,10 @@ class Evaluation:
 
 def _keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
     """What each conversion is kept under, shortened."""
-    from intermodal.executor.convert import keys_of
+    from intermodal.executor.convert import Makers, keys_of
 
-    found = keys_of(candidate.steps, inputs.facts, inputs.catalog, inputs.request.policy.language)
+    makers = Makers(catalog=inputs.catalog, language=inputs.request.policy.language)
+    found = keys_of(candidate.steps, inputs.facts, makers)
     return {step: key[:16] for step, key in found.items()}
 
 

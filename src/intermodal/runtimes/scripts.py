@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from intermodal.plans.facts import ANOTHER, ScriptFacts
 from intermodal.runtimes.embedded import tesseract
+from intermodal.runtimes.versions import version
 
 if TYPE_CHECKING:
     from intermodal.weights.store import WeightsStore
@@ -18,8 +20,14 @@ def pulled(weights: WeightsStore) -> dict[str, str]:
 
 
 def readers(weights: WeightsStore) -> str:
-    """What reads pictures here, in a word that changes when more can be read. Looked for, never run."""
-    return " ".join((tesseract.program(), *pulled(weights)))
+    """What reads pictures here, in words that change when more can be read, or otherwise. Looked for, never run."""
+    program = tesseract.program()
+    try:
+        state = os.stat(program)
+        updated = f"{state.st_size} {state.st_mtime_ns}"
+    except OSError:
+        updated = ""
+    return " ".join((version("ocr"), program, updated, *pulled(weights)))
 
 
 def read_here(weights: WeightsStore) -> ScriptFacts:

@@ -1,8 +1,9 @@
 """What conversions made, kept by content: the same recording is transcribed once.
 
-A key is SHA-256, all 256 bits, over the digest of the original bytes, its shape, and every step and
-parameter on the way. Values are files of the user alone. A value that cannot be read is a miss, one
-that cannot be written is forgotten: this is a cache, nothing depends on it.
+A key is SHA-256, all 256 bits, over the digest of the original bytes, its shape, every step and parameter on the way,
+and the version of whatever made something of them (``runtimes/versions.py``): what older code made is not found. Values
+are files of the user alone. A value that cannot be read is a miss, one that cannot be written is forgotten: this is a
+cache, nothing depends on it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from intermodal.store import whole
 
 FOLDER = "derived"  # in the cache folder
 CAPACITY = 1 << 30  # bytes
-_VERSION = 3  # of keys and values: raise it when a conversion changes what it makes
+_VERSION = 4  # of keys and values: how they are written. What they say has versions in ``runtimes/versions.py``
 
 
 class Origin(Value, frozen=True):
-    """What a step was given: an original part (``digest`` of its bytes, ``shape`` as probed), or another step's key."""
+    """What a step was given: an original part (``digest`` of its bytes, ``shape`` as probed, the version of what opens
+    it), or another step's key."""
 
     digest: str
     shape: tuple[float, ...] = ()
+    opener: str = ""
 
 
 class Kept(Value, frozen=True):
@@ -65,12 +68,12 @@ class Entry(Value, frozen=True):
 
 
 def key_of(origins: tuple[Origin, ...], op: str, params: tuple[tuple[str, str], ...], maker: str) -> str:
-    """The key of what ``op`` makes. ``maker`` names who makes it: endpoint, weights, language asked for."""
+    """The key of what ``op`` makes. ``maker`` names who makes it: endpoint, weights, versions, language asked for."""
     import hashlib
 
     parts = [
         _VERSION,
-        [[origin.digest, list(origin.shape)] for origin in origins],
+        [[origin.digest, list(origin.shape), origin.opener] for origin in origins],
         op,
         [list(p) for p in params],
         maker,

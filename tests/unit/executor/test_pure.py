@@ -7,7 +7,7 @@ import wave
 
 import msgspec
 import pytest
-from tests.unit.executor.routes import Bench, hear, look, pages
+from tests.unit.executor.routes import EAR, EYE, Bench, hear, look, pages
 
 from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Endpoint, Host, Model, Price
@@ -258,9 +258,8 @@ def test_work_is_what_speed_is_measured_against() -> None:
 
 
 def keys(steps: tuple[Step, ...], *facts: PartFacts, language: str = "") -> dict[str, str]:
-    return convert.keys_of(
-        steps, Facts(parts=(PartFacts(index=0, name="prompt", kind="text"), *facts)), Catalog(), language
-    )
+    parts = (PartFacts(index=0, name="prompt", kind="text"), *facts)
+    return convert.keys_of(steps, Facts(parts=parts), convert.Makers(catalog=Catalog(), language=language))
 
 
 def test_the_same_pages_have_one_key_whatever_question_chose_them() -> None:
@@ -280,6 +279,22 @@ def test_a_transcript_depends_on_the_language_the_ear_was_told() -> None:
     assert keys((step,), sound)[step.id] != keys((step,), sound, language="fr")[step.id]
     told = msgspec.structs.replace(step, params=(("format", "srt"), ("language", "fr")))
     assert keys((told,), sound)[step.id] == keys((step,), sound, language="fr")[step.id]
+
+
+def test_what_is_heard_and_read_depends_on_the_weights_and_readers_that_are_here() -> None:
+    ear = msgspec.structs.replace(EAR, weights="whisper-base")
+    makers = convert.Makers(catalog=Catalog(endpoints=(ear, EYE)), readers="ocr 1", sums=lambda name: f"sum of {name}")
+    sound, picture = (PartFacts(index=1, name="a", kind=kind, digest="d") for kind in ("audio", "image"))
+
+    def key(step: Step, part: PartFacts, makers: convert.Makers) -> str:
+        facts = Facts(parts=(PartFacts(index=0, name="prompt", kind="text"), part))
+        return convert.keys_of((step,), facts, makers)[step.id]
+
+    heard, read = key(hear(1), sound, makers), key(look(1), picture, makers)
+    other = msgspec.structs.replace(makers, sums=lambda name: "another")
+    assert key(hear(1), sound, other) != heard and key(look(1), picture, other) == read
+    other = msgspec.structs.replace(makers, readers="ocr 1 tesseract rus")
+    assert key(hear(1), sound, other) == heard and key(look(1), picture, other) != read
 
 
 # ---- the last look before sending -------------------------------------------------------------

@@ -28,6 +28,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import guard, replies
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
+from intermodal.runtimes.versions import CONVERTERS
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +95,20 @@ async def test_a_recording_is_transcribed_once(bench: Bench, host: FakeHost) -> 
     assert first.derived == second.derived
     assert [actual.cached for actual in second.actuals] == [True, False]
     assert len(bench.store.attempts()) == 3, "nothing was attempted, so there is no row"
+
+
+@pytest.mark.parametrize("changed", ["whisper", "audio"])
+async def test_what_an_older_converter_made_is_made_again(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?", "call.wav")
+    course = plan(route(hear(1), say(model, "step:hear1r")))
+    await bench.run(course, request, opened)
+    was = CONVERTERS[changed]
+    monkeypatch.setitem(CONVERTERS, changed, was._replace(number=was.number + 1))
+    await bench.run(course, request, opened)
+    assert bench.runtimes.calls == [f"transcribe {EAR.id}"] * 2
 
 
 async def test_pages_are_not_drawn_again_for_text_that_is_known(bench: Bench, host: FakeHost) -> None:

@@ -256,9 +256,11 @@ async def test_a_row_whose_pin_changed_is_fetched_anew(tmp_path: Path, hub: Fake
     await store(tmp_path, hub).pull("m")
     newer = DATA[::-1]
     hub.files = {"/owner/repo/resolve/main/model.bin": newer}
+    was = store(tmp_path, hub).sums("m")
     weights = store(tmp_path, hub, row(HUB, data=newer))
-    assert weights.path("m") is None
+    assert weights.path("m") is None and weights.sums("m") == ""
     assert (await weights.pull("m")).read_bytes() == newer
+    assert "" != weights.sums("m") != was != ""
 
 
 async def test_an_unpinned_row_is_not_trusted_unasked(tmp_path: Path, hub: FakeHub) -> None:
