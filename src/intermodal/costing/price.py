@@ -32,9 +32,9 @@ def as_heard(rates: Rates, tokens: Levels) -> Levels:
     return tokens if rates.counts is None else corrected(tokens, rates.counts.audio)
 
 
-def hearing_price(rates: Rates, seconds: float) -> float:
-    """USD of a transcription billed by seconds of audio, and by so many at least."""
-    return rates.request + (max(seconds, rates.least) * rates.second if seconds and rates.second else 0.0)
+def hearing_price(rates: Rates, seconds: float, channels: int = 1) -> float:
+    """USD of a transcription billed by seconds of audio, and by so many at least; of a call for each channel."""
+    return channels * (rates.request + (max(seconds, rates.least) * rates.second if seconds and rates.second else 0.0))
 
 
 def reading_price(rates: Rates, pages: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intermodal.costing.levels import Level
+from intermodal.costing.levels import Level, Levels
 from intermodal.costing.rates import MediaRates, Rates
 from intermodal.costing.tokens import CHARS_PER_SECOND
 
@@ -12,9 +12,14 @@ def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: f
     return rates.overhead[level] + tokens_in * rates.read_in[level] + tokens_out * rates.write_out[level]
 
 
-def hear_seconds(rates: Rates, level: Level, seconds: float, film: float = 0.0) -> float:
-    """Hearing so many seconds of sound, ``film`` of them of films."""
-    return rates.overhead[level] + (seconds - film) * rates.hear[level] + film * rates.hear_film[level]
+# Times what one channel takes: what is said is said on one of them, and silence is passed over; both may be full.
+TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
+
+
+def hear_seconds(rates: Rates, level: Level, seconds: float, film: float = 0.0, channels: int = 1) -> float:
+    """Hearing so many seconds of sound, ``film`` of them of films; each of two ``channels`` by itself."""
+    sound = (seconds - film) * (TWO_CHANNELS[level] if channels > 1 else 1.0)
+    return rates.overhead[level] + sound * rates.hear[level] + film * rates.hear_film[level]
 
 
 def speak_seconds(rates: Rates, level: Level, chars: float) -> float:

@@ -16,6 +16,7 @@ from intermodal.events import Actual, Checked, Finished, Note, StepFinished, Ste
 from intermodal.executor import check, convert, describing, measured, replan
 from intermodal.executor.call import Again, Done, Surprise
 from intermodal.executor.empty import gives_little
+from intermodal.executor.hearing import in_calls
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import Ledger, written
 from intermodal.executor.pieces import Piece, Pixels, Product, Sound, Words
@@ -207,13 +208,13 @@ class Course:
         sounds: tuple[Sound, ...] = ()
         language = checked(convert.language_of(step, shop.request.policy.language))  # before anything is decoded
         if step.op == "transcribe":
-            sounds = (await shop.prepare.sound(step, shop.products, endpoint, self.progress(step)),)
+            sounds = await shop.prepare.sounds(step, shop.products, endpoint, self.progress(step))
         else:
             pictures = await shop.prepare.pictures(step, shop.products, endpoint)
         facts = shop.opened.facts.parts[self.part_of(step)]
         letters = measured.letters(pictures, facts)
-        tokens = heard(sounds, rules(endpoint, shop.world.catalog)) if sounds else 0.0
-        work = msgspec.structs.replace(work_of(pictures, sounds), letters=letters, audio_tokens=tokens)
+        tokens = heard(sounds[:1], rules(endpoint, shop.world.catalog)) if sounds else 0.0
+        work = msgspec.structs.replace(work_of(pictures, sounds[:1]), letters=letters, audio_tokens=tokens)
         job = Job(
             step=step,
             endpoint=endpoint,
@@ -222,9 +223,21 @@ class Course:
             language=language,
             work=work,
         )
-        done = await self.do(job)
+        done = await (self.do(job) if len(sounds) < 2 else self._of_channels(job, sounds))
         product = convert.from_made(step, facts, pictures, done.made)
         return product, done.actual
+
+    async def _of_channels(self, job: Job, sounds: tuple[Sound, ...]) -> Done:
+        """Channels heard in a call each, the first of which begins the step."""
+        begun = False
+
+        async def begin() -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                await self._begin(job.step)
+
+        return await in_calls(job, sounds, lambda each: self.call(each, begin))
 
     async def do(self, job: Job, speaker: Speaker | None = None) -> Done:
         """Make a step's call: near endpoints one at a time, far ones side by side."""

@@ -10,19 +10,18 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Text
-from intermodal.events import Actual, StepProgress, StepStarted, Usage
+from intermodal.events import Actual, StepProgress, StepStarted
 from intermodal.executor import convert
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import refuse_what_it_cannot_take
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import written
 from intermodal.executor.pieces import Pixels, Product
-from intermodal.executor.together import NEAR, side_by_side
+from intermodal.executor.together import NEAR, as_one, share_of, side_by_side
 from intermodal.executor.weighed import weighed
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
-from intermodal.quantity import Quantity
 from intermodal.request import Request, Sampling
 from intermodal.store.derived import Kept
 from intermodal.wire.call import ChatCall, WireImage, WireMessage, WireText
@@ -70,7 +69,7 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
     pictures = await shop.prepare.pictures(step, shop.products, endpoint)
     if not pictures:
         return Product(part=step.part), Actual(step=step.id, seconds=0.0)
-    share = _share(step, len(pictures))
+    share = share_of(step, len(pictures))
     told = makers(shop.world, shop.request)
     found: dict[int, Done | str] = {}
     begun = False
@@ -105,7 +104,7 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
     facts = shop.opened.facts.parts[step.part]
     product = convert.from_texts(step, facts, convert.places_of(pictures), texts)
     product = msgspec.structs.replace(product, looped=any(done.made.looped for done in dones))
-    return product, _together(step, dones)
+    return product, as_one(step, [done.actual for done in dones])
 
 
 def _job(step: Call, endpoint: Endpoint, picture: Pixels, question: str, world: World) -> Job:
@@ -131,14 +130,6 @@ def _job(step: Call, endpoint: Endpoint, picture: Pixels, question: str, world: 
     )
 
 
-def _share(step: Call, count: int) -> Call:
-    """The step of one of ``count`` calls, with its share of what all of them may take."""
-    estimate = step.estimate
-    names = ("input_tokens", "output_tokens", "cost", "seconds")
-    parts: dict[str, Quantity] = {name: getattr(estimate, name).scaled(1 / count) for name in names}
-    return msgspec.structs.replace(step, estimate=msgspec.structs.replace(estimate, **parts))
-
-
 def _refuse_refusal(done: Done, endpoint: Endpoint, step: Call) -> None:
     """A refusal is passed on with its reason; nobody else is asked instead."""
     if done.made.finish_reason == "content_filter" and not done.made.text.strip():
@@ -151,31 +142,3 @@ def _refuse_refusal(done: Done, endpoint: Endpoint, step: Call) -> None:
 
 def _text(found: Done | str) -> str:
     return found if isinstance(found, str) else found.made.text.strip()
-
-
-_COUNTS = Usage.__struct_fields__
-
-
-def _together(step: Call, dones: list[Done]) -> Actual:
-    """One step, several calls."""
-    if not dones:
-        return Actual(step=step.id, seconds=0.0, cached=True)
-    actuals = [done.actual for done in dones]
-    costs = [actual.cost for actual in actuals if actual.cost is not None]
-    began = min(actual.began for actual in actuals)
-    loading = sum(actual.load_seconds for actual in actuals)
-    wall = max(actual.began + actual.load_seconds + actual.seconds for actual in actuals) - began - loading
-    return Actual(
-        step=step.id,
-        seconds=max(0.0, min(wall, sum(actual.seconds for actual in actuals))),  # side by side takes less than the sum
-        load_seconds=loading,
-        usage=Usage(**{name: _sum([getattr(actual.usage, name) for actual in actuals]) for name in _COUNTS}),
-        cost=sum(costs) if len(costs) == len(actuals) else None,
-        peak_memory=max((actual.peak_memory or 0 for actual in actuals), default=0) or None,
-        began=began,
-    )
-
-
-def _sum(counts: list[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None

@@ -21,6 +21,7 @@ from intermodal.executor.together import NEAR
 from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.file_bytes import whole
+from intermodal.media.sound import mp3
 from intermodal.media.steps import MAX_FILE_BYTES, PDF
 from intermodal.offload import offload
 from intermodal.plans.facts import PartFacts
@@ -40,17 +41,28 @@ class Preparer:
         self._parts = parts
         self._pcm: dict[int, Sound] = {}
 
-    async def sound(
+    async def sounds(
         self, step: Call, products: Mapping[str, Product], endpoint: Endpoint, progress: Progress | None = None
+    ) -> tuple[Sound, ...]:
+        """A recording for an ear: PCM for one of ours, else a file its wire carries; of channels that are heard apart
+        one with both for ours, and a file of each for any other."""
+        if dict(step.params).get("channels") != "apart":
+            return (await self._sound(step, products, endpoint, progress),)
+        both = await self._channels(int(step.inputs[0].partition(":")[2]), progress)
+        if endpoint.host.zone == "process":
+            return (both,)
+        pack = carried if endpoint.host.zone in NEAR else _packed
+        apart = (msgspec.structs.replace(both, pcm=pcm, beside=b"") for pcm in (both.pcm, both.beside))
+        return tuple([await offload(True, pack, each) for each in apart])
+
+    async def _sound(
+        self, step: Call, products: Mapping[str, Product], endpoint: Endpoint, progress: Progress | None
     ) -> Sound:
-        """A recording for an ear: PCM for one of ours, else a file its wire carries."""
         near = endpoint.host.zone == "process"
         for kind, _, name in (reference.partition(":") for reference in step.inputs):
             if kind == "step":  # the sound of a video, taken out of it
                 found = next(piece for piece in products[name].pieces if isinstance(piece, Sound))
                 return found if near else carried(found)
-            if near and dict(step.params).get("channels") == "apart":
-                return await self._channels(int(name), progress)
             if near:
                 return await self._decoded(int(name), progress)
             return await self._file(int(name), endpoint, ENDINGS, progress)
@@ -150,6 +162,12 @@ def carried(sound: Sound) -> Sound:
     if sound.data:
         return sound
     return Sound(seconds=sound.seconds, data=wav(whole(sound.pcm, sound.name)), media_type="audio/wav", name=sound.name)
+
+
+def _packed(sound: Sound) -> Sound:
+    """A voice for a host elsewhere: hosts take files up to a size, and a call of twenty minutes is 38 MB of samples."""
+    data = mp3(whole(sound.pcm, sound.name), _RATE)
+    return Sound(seconds=sound.seconds, data=data, media_type="audio/mpeg", name=sound.name)
 
 
 def work_of(pictures: tuple[Pixels, ...] = (), sounds: tuple[Sound, ...] = (), papers: tuple[Paper, ...] = ()) -> Work:

@@ -1,10 +1,15 @@
-"""Doing several things of a run at once: what one failure means for the others."""
+"""Doing several things of a run at once: what one failure means for the others, and what they took together."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
+from intermodal.events import Actual, Usage
 from intermodal.executor.call import Again, Reroute
+from intermodal.plans.step import Call
+from intermodal.quantity import Quantity
 
 ALL = 1_000
 NEAR = ("process", "machine")  # zones whose models share this machine's cores
@@ -39,3 +44,38 @@ async def side_by_side(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: i
             group.start_soon(one, job)
     if failed:
         raise failed[0]
+
+
+def share_of(step: Call, count: int) -> Call:
+    """The step of one of ``count`` calls, with its share of what all of them may take."""
+    estimate = step.estimate
+    names = ("input_tokens", "output_tokens", "cost", "seconds")
+    parts: dict[str, Quantity] = {name: getattr(estimate, name).scaled(1 / count) for name in names}
+    return msgspec.structs.replace(step, estimate=msgspec.structs.replace(estimate, **parts))
+
+
+_COUNTS = Usage.__struct_fields__
+
+
+def as_one(step: Call, actuals: Sequence[Actual]) -> Actual:
+    """What several calls of one step took. Without any, all was there."""
+    if not actuals:
+        return Actual(step=step.id, seconds=0.0, cached=True)
+    costs = [actual.cost for actual in actuals if actual.cost is not None]
+    began = min(actual.began for actual in actuals)
+    loading = sum(actual.load_seconds for actual in actuals)
+    wall = max(actual.began + actual.load_seconds + actual.seconds for actual in actuals) - began - loading
+    return Actual(
+        step=step.id,
+        seconds=max(0.0, min(wall, sum(actual.seconds for actual in actuals))),  # side by side takes less than the sum
+        load_seconds=loading,
+        usage=Usage(**{name: _sum([getattr(actual.usage, name) for actual in actuals]) for name in _COUNTS}),
+        cost=sum(costs) if len(costs) == len(actuals) else None,
+        peak_memory=max((actual.peak_memory or 0 for actual in actuals), default=0) or None,
+        began=began,
+    )
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -18,6 +18,7 @@ from intermodal.costing.tokens import (
     SPEECH_TOKENS,
     speech_tokens,
 )
+from intermodal.planner.aspects import heard_channels
 from intermodal.planner.assignment import as_quantity
 from intermodal.planner.case import Case
 from intermodal.planner.demand import Demand, answer_wanted
@@ -100,11 +101,12 @@ def last_call(
     if case.job == "transcribe":
         sound = needs.sound[level]
         of_film = any(bundle.kind == "video" for bundle in case.bundles)
-        time = hear_seconds(rates, level, sound, sound if of_film else 0.0)
+        channels = heard_channels(case.bundles[0].parts[0])
+        time = hear_seconds(rates, level, sound, sound if of_film else 0.0, channels)
         if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
             heard = as_heard(rates, needs.audio)[level]
-            return token_price(rates, 0.0, 0.0, heard, out), time
-        return hearing_price(rates, sound), time
+            return channels * token_price(rates, 0.0, 0.0, heard, out / channels), time
+        return hearing_price(rates, sound, channels), time
     if case.job == "speak":
         chars = needs.text[level] * CHARS_OF_TOKEN
         return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)

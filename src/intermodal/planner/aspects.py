@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 
-from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
 from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
@@ -165,20 +164,20 @@ def wants_eye(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool
 KeptAndLost = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
 
 
-def heard_by_ear(part: PartFacts, ear: Endpoint, *, timed: bool) -> KeptAndLost:
+def heard_by_ear(part: PartFacts, *, timed: bool) -> KeptAndLost:
     """What a transcript of a recording keeps, and what it loses. Times go along where they are asked for; speakers
-    where each has a channel, and the ear hears the channels apart."""
+    where each has a channel: those are heard apart."""
     keeps: set[Aspect] = {"words"}
     if timed:
         keeps.add("timing")
-    if hears_apart(part, ear):
+    if heard_channels(part) > 1:
         keeps.add("speakers")
     return tuple(a for a in HAS["audio"] if a in keeps), tuple(a for a in HAS["audio"] if a not in keeps)
 
 
-def hears_apart(part: PartFacts, ear: Endpoint) -> bool:
-    """Two channels with a voice each are heard one after the other; a host elsewhere gets the file as it is."""
-    return part.kind == "audio" and part.separate_channels and ear.host.zone == "process"
+def heard_channels(part: PartFacts) -> int:
+    """How many channels of a recording are heard, each in a call of its own: both of two with a voice each."""
+    return 2 if part.kind == "audio" and part.separate_channels else 1
 
 
 def is_timed(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:

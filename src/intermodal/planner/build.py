@@ -20,7 +20,7 @@ from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
 from intermodal.costing.tokens import CHARS_OF_TOKEN, Vocabulary
 from intermodal.planner.answering import Answer, aloud, answer, asked_again, last_call, middle_call, repair_call
-from intermodal.planner.aspects import heard_by_ear, hears_apart
+from intermodal.planner.aspects import heard_by_ear, heard_channels
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.case import Case
 from intermodal.planner.checks import check_of_evidence, check_of_transcript
@@ -142,9 +142,9 @@ class Builder:
         loses: tuple[Aspect, ...] = ()
         if op == "transcribe":
             part = case.bundles[0].parts[0]
-            keeps, loses = heard_by_ear(part, endpoint, timed=True)
+            keeps, loses = heard_by_ear(part, timed=True)
             title = f"{case.bundles[0].title} {part.seconds.mid:.3g} s"
-            title += ", its two channels apart" if hears_apart(part, endpoint) else ""
+            title += ", its two channels apart" if heard_channels(part) > 1 else ""
         step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength(endpoint, judged, route.own_tier),
@@ -162,7 +162,7 @@ class Builder:
             # Who hears again what was told the wrong language is told none.
             outcomes = case.bundles[0].parts[0].outcomes
             language = "" if any(done.problem == "language" for done in outcomes) else case.policy.language
-            apart = hears_apart(case.bundles[0].parts[0], route.endpoint)
+            apart = heard_channels(case.bundles[0].parts[0]) > 1
             return (
                 ("format", wanted), *((("language", language),) if language else ()),
                 *((("channels", "apart"),) if apart else ()),

@@ -17,6 +17,7 @@ from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
 from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION
 from intermodal.media.steps import FRAME_SIDE, READ_SIDE, expected_scenes, frame_size, most_frames, read_megapixels
 from intermodal.planner import rules
+from intermodal.planner.aspects import heard_channels
 from intermodal.planner.case import Case, is_here
 from intermodal.planner.documents import to_be_seen
 from intermodal.planner.index import Group, Job
@@ -108,7 +109,7 @@ def _work(case: Case) -> _Work:
     for bundle in case.bundles:
         for part in bundle.parts:
             if bundle.kind == "audio" or (bundle.kind == "video" and part.channels):
-                lengths.append(levels(part.seconds)[MID])
+                lengths += [levels(part.seconds)[MID]] * heard_channels(part)
                 film += lengths[-1] if bundle.kind == "video" else 0.0
             if bundle.kind == "video":
                 expected = expected_scenes(part.seconds.mid, part.cuts)[MID]

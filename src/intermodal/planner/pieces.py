@@ -41,7 +41,7 @@ from intermodal.costing.tokens import (
     written_tokens,
 )
 from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, FRAMES_MOST, frame_size, line_of, page_size, read_megapixels
-from intermodal.planner.aspects import hears_apart
+from intermodal.planner.aspects import heard_channels
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.scripts import read_as
@@ -51,8 +51,6 @@ from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity, between, exact, total
 
 SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # a second: stretches of speech as an ear writes them
-# Times what one channel takes: what is said is said on one of them, and silence is passed over; both may be full.
-TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
 
@@ -96,16 +94,16 @@ def hear(
     tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
     length, made = levels(part.seconds), levels(tokens)
     film = length if part.kind == "video" else ZEROS
+    channels = heard_channels(part)
     if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
         sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
-        cost = at_each(lambda level: token_price(rates, 0.0, 0.0, sound[level], made[level]))
+        cost = at_each(lambda level: channels * token_price(rates, 0.0, 0.0, sound[level], made[level] / channels))
     else:
-        cost = at_each(lambda level: hearing_price(rates, length[level]))
+        cost = at_each(lambda level: hearing_price(rates, length[level], channels))
     # An ear that follows one which was told the wrong language is told none.
     wrong = any(done.problem == "language" for done in part.outcomes)
     language = "" if wrong else case.policy.language
-    apart = hears_apart(part, ear)
-    twice = TWO_CHANNELS if apart else (1.0, 1.0, 1.0)
+    apart = channels > 1
     return settled(
         Piece(
             op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s{', its two channels apart' if apart else ''}",
@@ -114,7 +112,7 @@ def hear(
                 *((("language", language),) if language else ()), *_times(timed),
                 *((("channels", "apart"),) if apart else ()),
             ),
-            seconds=at_each(lambda level: hear_seconds(rates, level, length[level] * twice[level], film[level])),
+            seconds=at_each(lambda level: hear_seconds(rates, level, length[level], film[level], channels)),
         ),
         part,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Kind
 from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import part_tokens
+from intermodal.planner.aspects import heard_channels
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.routes import Route
@@ -39,8 +40,8 @@ def sends_of(case: Case, route: Route, said: Said) -> tuple[Send, ...]:
             found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
             if way.name == "native":
-                sound = case.job == "transcribe" and bundle.kind == "video"
-                found += _each(bundle, way, route.endpoint, _sound if sound else _as_it_is, said)
+                heard = _sound if bundle.kind == "video" else _heard
+                found += _each(bundle, way, route.endpoint, heard if case.job == "transcribe" else _as_it_is, said)
                 continue
             found += _each(bundle, way, route.endpoint, _derived, said)
             if "audio" in way.hands:
@@ -121,7 +122,9 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """What a converter elsewhere gets: recordings, pictures, pictures of pages or frames."""
-    if bundle.kind in ("audio", "image") and not any(piece.op == "frames" for piece in pairs[0][1].pieces):
+    if bundle.kind == "audio":
+        return _heard(bundle, pairs)
+    if bundle.kind == "image" and not any(piece.op == "frames" for piece in pairs[0][1].pieces):
         return _as_it_is(bundle, pairs)
     if any(piece.op == "transcribe" for piece in _pieces_of(name, pairs)):
         return _sound(bundle, pairs)
@@ -129,6 +132,12 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if not count:
         return "", "image"
     return (counted(count, "page picture") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
+
+
+def _heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """Recordings for an ear; of one whose channels are heard apart, each of them."""
+    what, kind = _as_it_is(bundle, pairs)
+    return (f"{what} of each channel" if heard_channels(bundle.parts[0]) > 1 else what), kind
 
 
 def _pieces_of(name: str, pairs: Pairs) -> list[Piece]:

@@ -82,7 +82,7 @@ def _picture(bundle: Bundle, place: int) -> Picture:
 def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
     rates = case.rates(ear)
     timed = is_timed(case.policy.keep, bundle.needs)
-    each = [heard_by_ear(part, ear, timed=timed) for part in bundle.parts]
+    each = [heard_by_ear(part, timed=timed) for part in bundle.parts]
     lost = {aspect for _, gone in each for aspect in gone}
     kept = {aspect for there, _ in each for aspect in there} - lost
     keeps: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in kept)

@@ -44,12 +44,12 @@ STEP = Call(id="1", op="transcribe", task="automatic-speech-recognition", endpoi
 
 async def test_a_recording_is_read_when_it_is_sent(media: Path) -> None:
     path = media / "two_cities_25s.flac"
-    sound = await preparer(path, path.stat().st_size).sound(STEP, {}, EAR)
+    (sound,) = await preparer(path, path.stat().st_size).sounds(STEP, {}, EAR)
     assert (sound.data, sound.media_type) == (path.read_bytes(), "audio/flac")
 
 
 async def test_one_that_is_too_large_for_memory_is_sent_as_what_was_decoded(media: Path) -> None:
-    sound = await preparer(media / "two_cities_25s.flac", (512 << 20) + 1).sound(STEP, {}, EAR)
+    (sound,) = await preparer(media / "two_cities_25s.flac", (512 << 20) + 1).sounds(STEP, {}, EAR)
     assert (sound.data[-8:], sound.media_type) == (b"\1\0" * 4, "audio/wav")
 
 
@@ -58,4 +58,4 @@ async def test_one_that_was_written_to_meanwhile_is_not_sent(media: Path, tmp_pa
     prepared = preparer(path, 1_000)
     path.write_bytes(b"another")
     with pytest.raises(InputBroken, match="was written to while it was read"):
-        await prepared.sound(STEP, {}, EAR)
+        await prepared.sounds(STEP, {}, EAR)

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import av
 import msgspec
+import numpy
 import pytest
-from tests.unit.executor.routes import Bench, asked, ending, hear, plan, route, say
+from tests.unit.executor.routes import Bench, Pcm, asked, ending, hear, kinds, plan, route, say
 
+from intermodal.catalog.nouns import Price
 from intermodal.content import Segment, Transcript
-from intermodal.executor.drivers.whisper import together
-from intermodal.plans.step import Call
+from intermodal.executor.hearing import of_channels
+from intermodal.plans.step import Call, Estimate
+from intermodal.quantity import exact
+from intermodal.request import Zone
 from intermodal.testing import FakeHost
+from intermodal.testing.arrived import Attempt
 
 pytestmark = pytest.mark.anyio
+PAID = Estimate(cost=exact(0.02, "a price list"))
 LEFT = Transcript(
     language="en", certainty=0.9, seconds=11,
     segments=(Segment(start=0, end=2, text=" Hello."), Segment(start=2, end=3, text="Who is it?"),
@@ -46,6 +54,39 @@ async def test_speakers_of_two_channels_take_turns_in_the_prompt(bench: Bench, h
     )
 
 
+@pytest.mark.parametrize(("zone", "form"), [("internet", "mp3"), ("machine", "wav")])
+async def test_a_host_hears_each_of_two_channels_in_a_call_of_its_own(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch, zone: Zone, form: str
+) -> None:
+    tone = (numpy.sin(numpy.arange(16_000) * 0.2) * 9_000).astype("<i2")
+    loud: dict[int | None, bytes] = {0: tone.tobytes(), 1: bytes(32_000)}
+
+    async def pcm(data: bytes, *, name: str = "", progress: object = None, channel: int | None = None) -> Pcm:
+        return Pcm(samples=loud[channel], seconds=1.0)
+
+    def says(attempt: Attempt) -> str:
+        (recording,) = attempt.audios
+        with av.open(io.BytesIO(recording), format=form) as container:
+            level = max(float(abs(frame.to_ndarray().astype(float)).max()) for frame in container.decode(audio=0))
+        return "on the left" if level > 0.05 else "on the right"
+
+    monkeypatch.setattr(bench.media, "pcm", pcm)
+    host.transcript = says
+    ear = msgspec.structs.replace(host.endpoint("fake/ear", zone=zone), price=Price(second=0.01))
+    text = host.endpoint("fake/text")
+    bench.endpoints = (ear, text)
+    request, opened = asked("?", "call.wav")
+    step = msgspec.structs.replace(hear(1, ear, PAID), params=(("channels", "apart"),))
+    result = await bench.run(plan(route(step, say(text, f"step:{step.id}"))), request, opened)
+    assert "speaker 1: on the left\nspeaker 2: on the right" in ending(host.attempts[-1].text)
+    heard = [row for row in bench.store.attempts() if row.reservation.op == "transcribe"]
+    assert [row.reservation.cost_high for row in heard] == [0.01, 0.01], "each sets half of the plan's price aside"
+    paid = 0.01 if zone == "internet" else 0.0
+    assert [row.outcome.cost for row in heard if row.outcome] == [pytest.approx(paid)] * 2
+    (actual,) = [actual for actual in result.actuals if actual.step == step.id]
+    assert actual.cost == pytest.approx(2 * paid) and kinds(bench.events).count("StepStarted") == 2
+
+
 async def test_times_stand_before_each_stretch_where_they_are_kept(bench: Bench, host: FakeHost) -> None:
     text = host.endpoint("fake/text")
     bench.endpoints = (text,)
@@ -63,8 +104,8 @@ async def test_times_stand_before_each_stretch_where_they_are_kept(bench: Bench,
 
 
 def test_what_two_channels_said_is_as_sure_as_the_weaker_of_them() -> None:
-    both = together(LEFT, RIGHT)
+    both = of_channels(LEFT, RIGHT)
     assert [each.speaker for each in both.segments] == ["speaker 1", "speaker 1", "speaker 2", "speaker 1"]
     assert (both.certainty, both.seconds, both.language) == (0.6, 11, "en")
-    assert together(LEFT, Transcript(seconds=11)).certainty == 0.9, "a channel on which nobody speaks is none"
-    assert together(Transcript(), Transcript()).text == ""
+    assert of_channels(LEFT, Transcript(seconds=11)).certainty == 0.9, "a channel on which nobody speaks is none"
+    assert of_channels(Transcript(), Transcript()).text == ""

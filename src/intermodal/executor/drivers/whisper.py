@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from intermodal.content import Segment, Transcript
+from intermodal.executor.hearing import of_channels
 from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.world import Progress, World
-
-SPEAKERS = ("speaker 1", "speaker 2")  # the left channel, the right one
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:
@@ -20,26 +18,7 @@ async def drive(job: Job, world: World, line: Line) -> Made:
         heard.append(made.transcript)
         load, memory = load + made.load_seconds, max(memory, made.peak_memory)
     line.loaded(load)
-    return Made(transcript=heard[0] if len(heard) == 1 else together(heard[0], heard[1]), peak_memory=memory)
-
-
-def together(left: Transcript, right: Transcript) -> Transcript:
-    """What was heard on two channels, in the order of time, each stretch with who says it."""
-    both = (left, right)
-    segments = [
-        Segment(start=each.start, end=each.end, text=each.text, speaker=speaker)
-        for transcript, speaker in zip(both, SPEAKERS, strict=True)
-        for each in transcript.segments
-    ]
-    more = max(both, key=lambda transcript: len(transcript.text))
-    spoken = [transcript for transcript in both if transcript.text]
-    return Transcript(
-        language=more.language,
-        confidence=more.confidence,
-        certainty=min((transcript.certainty for transcript in spoken), default=0.0),
-        seconds=max(left.seconds, right.seconds),
-        segments=tuple(sorted(segments, key=lambda segment: segment.start)),
-    )
+    return Made(transcript=heard[0] if len(heard) == 1 else of_channels(heard[0], heard[1]), peak_memory=memory)
 
 
 def _share(progress: Progress, place: int, count: int) -> Progress:

@@ -1,0 +1,52 @@
+"""A recording of which each channel is heard by itself: its calls, and what they heard put together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from msgspec.structs import replace
+
+from intermodal.content import Segment, Transcript
+from intermodal.executor.call import Done
+from intermodal.executor.job import Job, Made
+from intermodal.executor.pieces import Sound
+from intermodal.executor.together import NEAR, as_one, share_of, side_by_side
+
+SPEAKERS = ("speaker 1", "speaker 2")  # the left channel, the right one
+
+
+def of_channels(left: Transcript, right: Transcript) -> Transcript:
+    """What was heard on two channels, in the order of time, each stretch with who says it."""
+    both = (left, right)
+    segments = [
+        Segment(start=each.start, end=each.end, text=each.text, speaker=speaker)
+        for transcript, speaker in zip(both, SPEAKERS, strict=True)
+        for each in transcript.segments
+    ]
+    more = max(both, key=lambda transcript: len(transcript.text))
+    spoken = [transcript for transcript in both if transcript.text]
+    return Transcript(
+        language=more.language,
+        confidence=more.confidence,
+        certainty=min((transcript.certainty for transcript in spoken), default=0.0),
+        seconds=max(left.seconds, right.seconds),
+        segments=tuple(sorted(segments, key=lambda segment: segment.start)),
+    )
+
+
+async def in_calls(job: Job, sounds: tuple[Sound, ...], call: Callable[[Job], Awaitable[Done]]) -> Done:
+    """Both channels heard by an endpoint that takes one recording a call; to a host elsewhere side by side."""
+    found: dict[int, Done] = {}
+    share = replace(job, step=share_of(job.step, len(sounds)))
+
+    async def hear(place: int) -> None:
+        found[place] = await call(replace(share, sound=sounds[place]))
+
+    at_once = 1 if job.endpoint.host.zone in NEAR else len(sounds)
+    await side_by_side([partial(hear, place) for place in range(len(sounds))], at_once)
+    dones = [found[place] for place in range(len(sounds))]
+    left, right = (done.made.transcript or Transcript() for done in dones)
+    return Done(
+        made=Made(transcript=of_channels(left, right)), actual=as_one(job.step, [done.actual for done in dones])
+    )
