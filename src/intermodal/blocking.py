@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from intermodal.events import Event, Result
     from intermodal.plans.facts import QuestionFacts
     from intermodal.plans.plan import Plan, SavedPlan
+    from intermodal.prompts.blocking import BlockingPrompt
     from intermodal.request import Request
 
 T = TypeVar("T")
@@ -166,6 +167,12 @@ class Client:
     ) -> MonthlyCost:
         """What a workload costs a month, for several plans side by side; see :meth:`AsyncClient.cost`."""
         return self._bridge.run(partial(self.asynchronous.cost, workload, **keys))
+
+    def prompt(self, path: str | PathLike[str], **options: Any) -> BlockingPrompt:
+        """A prompt file, ready to be explained and run; see :meth:`AsyncClient.prompt`."""
+        from intermodal.prompts.blocking import BlockingPrompt
+
+        return BlockingPrompt(self.asynchronous.prompt(path, **options), self._bridge)
 
     def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
         """The endpoints that plans choose from; see :meth:`AsyncClient.models`."""

@@ -36,6 +36,7 @@ from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
 from intermodal.plans.facts import QuestionFacts, is_pictured
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
+from intermodal.prompts.verb import PromptVerb
 from intermodal.request import Request
 from intermodal.resources import Resources
 
@@ -67,7 +68,7 @@ async def _words(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
                 yield event.text
 
 
-class AsyncClient(Resources):
+class AsyncClient(PromptVerb, Resources):
     """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
 
     Args:

@@ -4,6 +4,7 @@
     ├── UsageError                 the call itself is wrong                     exit 2
     │   ├── UnknownModel           no such model or endpoint in the catalog
     │   ├── SchemaInvalid          the answer schema is not usable
+    │   ├── PromptError            a prompt file, or what it is given, cannot be used
     │   └── ConfigError            intermodal.toml cannot be used
     ├── InputError                 a file, URL or text cannot be taken          exit 3
     │   ├── InputMissing           nothing there, or not readable
@@ -103,6 +104,13 @@ class UnknownModel(UsageError):
 
 class SchemaInvalid(UsageError):
     code = "schema_invalid"
+
+
+class PromptError(UsageError):
+    """A prompt file cannot be used as it stands, or its arguments are not those that it declares. ``where`` is file and
+    line."""
+
+    code = "prompt"
 
 
 class ConfigError(UsageError):

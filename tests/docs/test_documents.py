@@ -85,19 +85,23 @@ def test_help_is_shown_as_it_is(item: Shown, tmp_path: Path, bless: bool) -> Non
         assert item.output == said
 
 
+def put_examples(folder: Path, media: Path) -> None:
+    """What a reader of the documents has at hand: the example media, and beside them the prompt files."""
+    for file in (*media.iterdir(), *(ROOT / "examples" / "prompts").iterdir()):
+        shutil.copy(file, folder)
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("item", RUN, ids=name)
 def test_shell_examples_run(item: Shown, tmp_path: Path, media: Path) -> None:
-    for file in media.iterdir():
-        shutil.copy(file, tmp_path)
+    put_examples(tmp_path, media)
     done = call(item.command, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.e2e
 def test_python_examples_run(tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for file in media.iterdir():
-        shutil.copy(file, tmp_path)
+    put_examples(tmp_path, media)
     script = "\n".join(PYTHON.findall((ROOT / "docs" / "python.md").read_text()))
     (tmp_path / "example.py").write_text(script)
     done = subprocess.run(

@@ -27,6 +27,8 @@ Examples
   intermodal ask "What does the caller want?" call.wav --analyze --svg run.svg
   intermodal ask "Compare" a.pdf https://example.org/b.pdf --max-cost 0.01
   cat notes.txt | intermodal ask "Summarise" -
+  intermodal ask @question.txt call.wav
+  intermodal ask --prompt invoice.prompt --arg photo=@invoice.png
   intermodal ask "And the second one?" --continue
   intermodal ask "What does the caller want?" call.wav --to answer.wav
   intermodal ask --labels "invoice,letter,photo of a cat" scan.png
@@ -40,6 +42,20 @@ UNVERIFIED, CUT, REPEATS, UNREAD = 10, 11, 12, 13  # exit codes of an answer wit
 @request_options
 @click.option(
     "--analyze", is_flag=True, help="EXPLAIN ANALYZE after the answer: estimate beside actual, in numbers and in time."
+)
+@click.option(
+    "--prompt",
+    "prompt_file",
+    default=None,
+    metavar="FILE",
+    help="Ask what this prompt file asks (docs/prompts.md); FILE#NAME for one of several.",
+)
+@click.option(
+    "--arg",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument of the prompt file, or NAME=@FILE; repeatable.",
 )
 @click.option(
     "--plan",
@@ -88,7 +104,7 @@ def ask(**given: Any) -> int:
     if given["svg_file"] == "-":
         raise UsageError("standard output is for the answer", where="--svg -", todo="name a file")
     targets = _targets(given)
-    check_targets(targets, [*asked_files(given), *filter(None, (given["plan_file"],))])
+    check_targets(targets, [*asked_files(given), *filter(None, (given["plan_file"], given["prompt_file"]))])
     quiet = given["quiet"] or given["as_json"]
     events: list[Event] = []
     with Client(remember=True) as client:
@@ -139,6 +155,12 @@ def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
     from intermodal.errors import UsageError
 
     config = client.asynchronous.config
+    if given["prompt_file"]:
+        from intermodal.cli.prompted import planned
+
+        return planned(client, given)
+    if given["arguments"]:
+        raise UsageError("--arg is for a prompt file", where="--arg", todo="name one: --prompt FILE")
     if given["go_on"]:
         last = client.asynchronous.store.last_conversation()
         if last is None:
@@ -154,7 +176,7 @@ def _approved(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
     """A saved plan, its media opened and compared. It is run as it is, so no other option of the request fits."""
     from intermodal.errors import UsageError
 
-    if given["prompt"] or given["files"] or given["go_on"]:
+    if given["prompt"] or given["files"] or given["go_on"] or given["prompt_file"]:
         raise UsageError("an approved plan has its own prompt and files", where="--plan", todo="leave the others out")
     own = ("plan_file", "to", "as_json", "quiet", "analyze", "save_derived", "svg_file", "go_on", "prompt", "files")
     for option in stated(but=own):

@@ -185,12 +185,25 @@ def build_request(
 
     output = output_of(given)
     prompt, files = _asked(given["prompt"] or "", list(given["files"]), output)
+    options = policy_options(given, config)
+    asking.usual(options, config)
+    made = asking.make_request(
+        prompt, *map(source_of, files), output=output, system=given["system"], history=history, **options
+    )
+    return msgspec.structs.replace(made, previous_endpoint=previous) if previous else made
+
+
+def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """What the options say of the policy and of sampling, by the names of ``make_request``; what was not said in them
+    is not there, but for what is empty. Raises UsageError."""
+    from intermodal import asking
+
     options: dict[str, Any] = {
         "objective": given["objective"],
         "model": given["model"],
         "private": _labels(given["private"], given["files"]),
         "release": _releases(given["release"]),
-        "keep": _aspects(_flat(given["keep"])),
+        "keep": keep_aspects(given["keep"]),
         "language": _language(given["language"]),
         "pages": _pages(_flat(given["pages"])),
         "hosts": asking.known_hosts(given["hosts"], config),
@@ -215,11 +228,7 @@ def build_request(
             options[name] = given[name]
     if given["regions"]:
         options["regions"] = _flat(given["regions"])
-    asking.usual(options, config)
-    made = asking.make_request(
-        prompt, *map(source_of, files), output=output, system=given["system"], history=history, **options
-    )
-    return msgspec.structs.replace(made, previous_endpoint=previous) if previous else made
+    return options
 
 
 # ---- prompt and files ------------------------------------------------------------------------------
@@ -238,6 +247,8 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
                 todo=f'say what you want to know first: intermodal ask "What is this about?" {prompt}',
             )
         return "", [prompt]
+    if prompt.startswith("@"):
+        prompt = _prompt_of_file(prompt)
     if prompt == "-":
         try:
             prompt = piped().decode("utf-8").strip()
@@ -248,6 +259,24 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
         if not prompt:
             raise UsageError("standard input held no prompt", where="-", todo="pipe the question in")
     return prompt, files
+
+
+def _prompt_of_file(word: str) -> str:
+    """The text of ``@prompt.txt``; ``@`` before what is no file is a letter, where it cannot be meant as one."""
+    from intermodal.media.fetch import read_words
+    from intermodal.prompts.formats import format_of
+
+    path = word[1:]
+    if not _is_there(path):
+        if not path or any(letter.isspace() for letter in path):
+            return word
+        raise UsageError("there is no such file", where=path, todo='write "@FILE" with a text file, or the question')
+    if format_of(Path(path)) is not None:
+        raise UsageError("is a prompt file", where=path, todo=f"write: intermodal ask --prompt {shlex.quote(path)}")
+    text = read_words(path).strip()
+    if not text:
+        raise UsageError("holds no prompt", where=path, todo="write the question into it")
+    return text
 
 
 def _check_order(prompt: str, files: list[str]) -> None:
@@ -352,6 +381,11 @@ def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
                 todo="write what is private and what made of it may leave, as audio:text or call.wav:text",
             )
     return tuple(dict.fromkeys(pairs))
+
+
+def keep_aspects(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """What ``--keep`` says, each aspect once. Raises UsageError for what is none."""
+    return _aspects(_flat(lists))
 
 
 def _aspects(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,261 @@
+"""``intermodal prompt``: prompt files, from a list of them to a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from intermodal.cli.options import listed, money, seconds
+from intermodal.request import ASPECTS, OBJECTIVES, TIERS
+
+if TYPE_CHECKING:
+    from intermodal.prompts.file import PromptFile
+    from intermodal.request import Message
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EPILOG = """\b
+Examples
+  intermodal prompt list prompts/
+  intermodal prompt show invoice.prompt
+  intermodal prompt explain invoice.prompt
+  intermodal prompt run invoice.prompt --arg photo=@invoice.png
+  intermodal prompt lint prompts/
+"""
+FAILED = 2  # exit code of ``lint``: that of PromptError
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+@click.group(epilog=EPILOG, invoke_without_command=True)
+@_JSON
+@click.pass_context
+def prompt(context: click.Context, /, as_json: bool) -> None:
+    """Prompt files: dotprompt (.prompt). What goes in and out is in the file, so it is checked, planned and priced
+    before anything is sent. Without a verb: those of this folder.
+    """
+    if context.invoked_subcommand is None:
+        _list(".", as_json)
+
+
+_ARGS = click.option(
+    "--arg", "arguments", multiple=True, metavar="NAME=VALUE", help="An argument, or NAME=@FILE; repeatable."
+)
+_POLICY = [
+    click.option("-m", "--model", default="", metavar="NAME", help="Answer with this model; goes before the file's."),
+    click.option("--objective", type=click.Choice(OBJECTIVES), default="default", help="What to prefer."),
+    click.option("--at-least", type=click.Choice(TIERS), default=None, help="Strength floor; weaker is rejected."),
+    click.option("--max-cost", type=money, default=None, metavar="USD", help="Money limit for a run."),
+    click.option("--deadline", type=seconds, default=None, metavar="SECONDS", help="Time limit for a run."),
+    click.option("--local", is_flag=True, help="Nothing leaves this machine."),
+    click.option("--private", multiple=True, metavar="LIST", help="Kinds or arguments that may not leave it."),
+    click.option("--keep", type=listed, multiple=True, metavar="ASPECTS", help=f"Keep {', '.join(ASPECTS)}."),
+    click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this once."),
+    click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Most tokens to answer."),
+]  # fmt: skip
+
+
+def _of_policy(function: F) -> F:
+    for option in reversed(_POLICY):
+        function = option(function)
+    return function
+
+
+@prompt.command(name="list", epilog=EPILOG)
+@click.argument("folder", type=click.Path(), default=".")
+@_JSON
+def list_(folder: str, as_json: bool) -> None:
+    """List the prompt files of FOLDER: what goes in, what comes out."""
+    _list(folder, as_json)
+
+
+def _list(folder: str, as_json: bool) -> None:
+    from intermodal.cli.document import print_document
+    from intermodal.cli.table import echo_table
+    from intermodal.errors import InputMissing, PromptError
+    from intermodal.prompts import formats
+
+    if not Path(folder).is_dir():
+        raise InputMissing("is no folder", where=folder, todo="name one, or run: intermodal prompt show FILE")
+    rows, documents = [], []
+    for path in formats.files_in(Path(folder)):
+        try:
+            found = formats.prompts_of(path)
+        except PromptError as error:
+            rows.append((str(path), "-", "-", "-", f"{error.what} ({error.where.rpartition(':')[2]})"))
+            documents.append({"file": str(path), "error": {"what": error.what, "where": error.where}})
+            continue
+        for each in found:
+            name = str(path) if len(found) == 1 else f"{path}#{each.name}"
+            takes = ", ".join(argument.name for argument in each.arguments) or "-"
+            media = ", ".join(each.media) or "-"
+            rows.append((name, takes, media, _makes(each), each.description or each.model or "-"))
+            documents.append(_document(each))
+    if as_json:
+        print_document("prompts", {"prompts": documents})
+    elif not rows:
+        click.echo(f"no prompt file in {folder}")
+    else:
+        echo_table(("file", "takes", "media", "makes", "about"), rows)
+
+
+@prompt.command(epilog=EPILOG)
+@click.argument("file")
+@_ARGS
+@_JSON
+def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
+    """Show what FILE takes, makes and wishes; with its arguments, the messages it renders to."""
+    import msgspec
+
+    from intermodal.cli.document import print_document
+    from intermodal.prompts import formats, values
+
+    found = formats.load(file)
+    given = values.of_words(found, arguments)
+    messages: tuple[Message, ...] = ()
+    if given or not any(each.required for each in found.arguments):
+        messages = found.template.messages(values.bound(found, given))
+    if as_json:
+        more = {"messages": msgspec.to_builtins(messages)} if messages else {}
+        print_document("prompt", {**_document(found), **more})
+        return
+    for line in _shown(found):
+        click.echo(line)
+    for message in messages:
+        click.echo(f"\n[{message.role}]")
+        for part in message.parts:
+            click.echo(getattr(part, "text", None) or f"<{type(part).__name__.lower()} {_source(part)}>")
+
+
+@prompt.command(epilog=EPILOG)
+@click.argument("file")
+@_ARGS
+@_of_policy
+@_JSON
+def explain(file: str, arguments: tuple[str, ...], **given: Any) -> None:
+    """Plan FILE before anything is sent: which endpoints are out and why, what a run and a thousand runs cost, whether
+    a language model is enough. Arguments that are not given are imagined at a usual size.
+    """
+    from intermodal.blocking import Client
+    from intermodal.cli.document import print_document
+    from intermodal.prompts.values import of_words
+
+    with Client() as client:
+        asked = client.prompt(file, **_options(given))
+        made = asked.foreseen(of_words(asked.file, arguments))
+    if given["as_json"]:
+        body = {
+            "prompt": _document(made.file), "imagined": made.assumed, "notes": made.notes, "plan": made.plan,
+            "usd": made.cost, "usd_thousand": made.thousand, "verdict": made.plan.verdict.value, "text": str(made),
+        }  # fmt: skip
+        print_document("prompt_plan", body)
+    else:
+        click.echo(str(made))
+
+
+@prompt.command(epilog=EPILOG)
+@click.argument("file")
+@_ARGS
+@_of_policy
+@click.option("--analyze", is_flag=True, help="EXPLAIN ANALYZE after the answer.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the answer, and what is wrong with it.")
+@_JSON
+@click.pass_context
+def run(context: click.Context, /, file: str, **given: Any) -> int:
+    """Run FILE with its arguments: what `intermodal ask --prompt FILE` does."""
+    from intermodal.cli.ask import ask
+
+    code: int = context.invoke(ask, prompt_file=file, **given)
+    return code
+
+
+@prompt.command(epilog=EPILOG)
+@click.argument("places", nargs=-1, required=True, type=click.Path())
+@click.option("--strict", is_flag=True, help="A warning fails, too.")
+@_JSON
+def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
+    """Check prompt files and folders of them; exit code 2 where one has an error. Plans nothing, for CI."""
+    from intermodal.cli.document import print_document
+    from intermodal.prompts.findings import checked
+
+    made = checked(map(Path, places))
+    if as_json:
+        body = {"files": made.files, "prompts": made.prompts, "errors": made.errors, "warnings": made.warnings}
+        print_document("prompt_lint", {**body, "found": made.found})
+    else:
+        for each in made.found:
+            click.echo(str(each))
+        click.echo(f"{made.files} files, {made.prompts} prompts: {made.errors} errors, {made.warnings} warnings")
+    return FAILED if made.errors or (strict and made.warnings) else 0
+
+
+# ---- a prompt file for people and for programs ---------------------------------------------------------
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """Options of the policy that somebody wrote."""
+    from intermodal.cli.options import keep_aspects
+
+    options = {name: given[name] for name in ("model", "at_least", "max_cost", "deadline", "hosts", "max_tokens")}
+    options["objective"] = given["objective"] if given["objective"] != "default" else None
+    options["farthest"] = "machine" if given["local"] else None
+    options["private"] = tuple(word for text in given["private"] for word in listed(text))
+    options["keep"] = keep_aspects(given["keep"])
+    return {name: value for name, value in options.items() if value not in ("", (), None)}
+
+
+def _makes(file: PromptFile) -> str:
+    from intermodal.request import JsonOutput
+
+    if not isinstance(file.output, JsonOutput):
+        return "text"
+    fields = file.output.schema.get("properties")
+    return f"JSON: {', '.join(fields)}" if fields else "JSON"
+
+
+def _shown(file: PromptFile) -> list[str]:
+    lines = [f"{file.name}  {file.path} ({file.format})"]
+    lines += [file.description] if file.description else []
+    for each in file.arguments:
+        told = f"  {each.description}" if each.description else ""
+        default = f"  [default: {each.default}]" if each.default is not None else ""
+        lines.append(f"takes   {each.name}: {each.words}{told}{default}")
+    lines.append(f"makes   {_makes(file)}")
+    lines += [f"model   {file.model}, as a preference"] if file.model else []
+    lines += [f"wishes  {name}: {_word(value)}" for name, value in file.options.items()]
+    lines += [f"tool    {tool.name}  {tool.description}".rstrip() for tool in file.tools]
+    return lines
+
+
+def _word(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _source(part: Any) -> str:
+    source = getattr(part, "source", None)
+    return str(getattr(source, "path", "") or getattr(source, "url", "")[:80] or getattr(source, "name", ""))
+
+
+def _document(file: PromptFile) -> dict[str, Any]:
+    from intermodal.request import JsonOutput
+
+    takes = [
+        {
+            "name": each.name, "kind": each.kind, "many": each.many, "required": each.required,
+            "description": each.description, "default": each.default, "schema": dict(each.schema), "line": each.line,
+        }
+        for each in file.arguments
+    ]  # fmt: skip
+    return {
+        "file": file.path, "name": file.name, "format": file.format, "description": file.description,
+        "takes": takes, "makes": "json" if isinstance(file.output, JsonOutput) else "text",
+        "schema": file.output.schema if isinstance(file.output, JsonOutput) else None,
+        "model": file.model, "wishes": dict(file.options), "tools": [tool.name for tool in file.tools],
+        "findings": [
+            {"level": each.level, "line": each.line, "what": each.what, "todo": each.todo} for each in file.findings
+        ],
+    }  # fmt: skip

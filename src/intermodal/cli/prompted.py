@@ -1,0 +1,53 @@
+"""A prompt file as what ``ask`` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intermodal.cli.options import policy_options
+from intermodal.errors import UsageError
+
+if TYPE_CHECKING:
+    from intermodal.blocking import Client
+    from intermodal.client import Prepared
+    from intermodal.config import Config
+    from intermodal.plans.plan import Plan
+
+# What a prompt file says itself, by the names of ``ask``'s parameters.
+_OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice", "verbatim", "labels", "size", "count",
+                "quality", "negative", "steps", "system")  # fmt: skip
+
+
+def planned(client: Client, given: Mapping[str, Any]) -> tuple[Prepared, Plan]:
+    """The request of a prompt file and its arguments, and the plan for it."""
+    import msgspec
+
+    from intermodal.asking import continued
+    from intermodal.prompts.values import of_words
+
+    for name in _OF_THE_FILE:
+        if given[name]:
+            said = {"prompt": "a question", "files": "files"}.get(name, f"--{name.removesuffix('_file')}")
+            raise UsageError(f"the prompt file says {said} itself", where="--prompt", todo="give --arg NAME=VALUE")
+    prompt = client.prompt(given["prompt_file"], **said_options(given, client.asynchronous.config))
+    last = client.asynchronous.store.last_conversation() if given["go_on"] else None
+    if given["go_on"] and last is None:
+        raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
+    args = of_words(prompt.file, given["arguments"])
+    request = prompt.asked(args, history=last.messages if last else ())
+    if last is not None:
+        request = continued(msgspec.structs.replace(request, previous_endpoint=last.endpoint), last.policy)
+    prepared, plan, notes = prompt.planned(request)
+    if not (given["quiet"] or given["as_json"]):
+        for note in notes:
+            click.echo(f"file: {note}", err=True)
+    return prepared, plan
+
+
+def said_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """Options of the policy that somebody wrote: a prompt file's own wishes hold where nobody did."""
+    empty = ("", (), None, "default")
+    return {name: value for name, value in policy_options(given, config).items() if value not in empty}

@@ -1,0 +1,83 @@
+"""A prompt file and its arguments as a request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from intermodal import asking
+from intermodal.config import Config
+from intermodal.content import KINDS, BytesSource, MediaPart, PathSource
+from intermodal.prompts.file import Argument, PromptFile
+from intermodal.prompts.values import media_of
+from intermodal.request import Message, Request, Tool
+
+
+def request_of(
+    file: PromptFile,
+    values: Mapping[str, Any],
+    options: Mapping[str, Any],
+    config: Config,
+    *,
+    history: Iterable[Message] = (),
+    tools: tuple[Tool, ...] = (),
+) -> Request:
+    """The request of values that ``values.bound`` made. ``options`` of who runs it go before the file's wishes.
+
+    Raises PromptError with file and line.
+    """
+    messages = file.template.messages(values, tuple(history))
+    if not any(message.parts for message in messages):
+        raise file.error("renders to nothing", "template", "write what is to be asked")
+    said: dict[str, Any] = {
+        name: value for name in file.sampling.__struct_fields__
+        if (value := getattr(file.sampling, name)) not in (None, (), False)
+    }  # fmt: skip
+    said |= file.options
+    said |= {name: value for name, value in options.items() if value is not None}
+    if "private" in said:
+        said["private"] = _labels(file, said["private"], values)
+    asking.usual(said, config)
+    made = asking.make_request("prompt", **said)
+    return replace(
+        made, messages=messages, output=file.output, settings=file.settings, tools=_tools(file, tools)
+    )  # fmt: skip
+
+
+def _tools(file: PromptFile, given: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    named = {tool.name: tool for tool in (*file.tools, *given)}
+    for name in file.undefined_tools:
+        if name not in named:
+            todo = "define it under toolDefs, or pass its Tool"
+            raise file.error(f"tool {name!r} has no definition", "tools", todo)
+    return tuple(named.values())
+
+
+def _labels(file: PromptFile, private: Any, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Labels of privacy, with files in place of the arguments that they were given to.
+
+    What stands for an argument that has no name of its own, words in the prompt or a URL, is its whole kind.
+    """
+    parts = media_of(values)
+    made: list[str] = []
+    for label in [private] if isinstance(private, str) else list(private):
+        argument = file.argument(label)
+        if argument is None:
+            made.append(label)
+        elif not argument.is_media:
+            made.append("text")
+        for name, part in parts if argument is not None else ():
+            if name == label:
+                made += _name_of(part, argument)
+    return tuple(dict.fromkeys(made))
+
+
+def _name_of(part: MediaPart, argument: Argument | None) -> tuple[str, ...]:
+    if isinstance(part.source, PathSource):
+        return (os.path.basename(part.source.path),)
+    if isinstance(part.source, BytesSource):
+        return (part.source.name,)
+    return (argument.kind,) if argument is not None and argument.kind in KINDS else KINDS

@@ -1,0 +1,261 @@
+"""A prompt file with a client: planned, explained, run. What is done is what the client does with any request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec.structs import replace
+
+from intermodal.answer import Answer
+from intermodal.catalog.forcing import closable, reached_by
+from intermodal.config import Config
+from intermodal.content import KINDS, Kind
+from intermodal.errors import NoRoute, UnknownModel
+from intermodal.events import Event, fold
+from intermodal.keywords import python_words
+from intermodal.planner import plan_from
+from intermodal.planner.case import question_of
+from intermodal.plans import explain, numbers
+from intermodal.plans.facts import QuestionFacts
+from intermodal.plans.plan import Inputs, Plan
+from intermodal.prompts import formats, imagined, values
+from intermodal.prompts.bound import request_of
+from intermodal.prompts.file import PromptFile
+from intermodal.quantity import Quantity
+from intermodal.request import JsonOutput, Message, Request, Tool
+
+if TYPE_CHECKING:
+    from intermodal.media.opened import Opened
+
+RUNS = 1_000  # of which the price is said beside that of one
+
+
+class Prepared(Protocol):
+    """A request with everything planning needs."""
+
+    @property
+    def inputs(self) -> Inputs: ...
+
+    @property
+    def opened(self) -> Opened: ...
+
+
+class Client(Protocol):
+    """A client, as far as a prompt needs one."""
+
+    config: Config
+    env: Mapping[str, str]
+
+    async def prepare(
+        self, request: Request, *, also: tuple[str, ...] = ..., counting: bool = ..., planning: bool = ...
+    ) -> Any: ...
+
+    async def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None: ...
+
+    def execute(self, prepared: Any, plan: Plan, *, exact: bool = ..., live: bool = ...) -> AsyncGenerator[Event]: ...
+
+
+@dataclass(frozen=True)
+class PromptPlan:
+    """How a prompt would be answered, and what it would cost.
+
+    Attributes:
+        assumed: what was imagined, in sentences; () where every argument was given.
+        notes: what else should be known: of the model that the file asks for, of its schema.
+    """
+
+    file: PromptFile
+    plan: Plan
+    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> Quantity:
+        """USD of a run."""
+        return self.plan.chosen.total.cost
+
+    @property
+    def thousand(self) -> Quantity:
+        """USD of a thousand runs."""
+        return self.cost.scaled(RUNS)
+
+    def __str__(self) -> str:
+        """What ``intermodal prompt explain`` prints."""
+        file = self.file
+        told = f"{file.path} ({file.format})" + (f": {file.description}" if file.description else "")
+        lines = [f"prompt: {told}"]
+        if file.arguments:
+            lines.append(f"takes: {'; '.join(f'{each.name} ({each.words})' for each in file.arguments)}")
+        lines += [f"imagined: {'; '.join(self.assumed)}"] if self.assumed else []
+        lines += [f"file: {note}" for note in self.notes]
+        lines.append(explain.explain(self.plan))
+        lines.append(f"a run {numbers.money(self.cost)}, {RUNS:,} runs {numbers.money(self.thousand)}")
+        return "\n".join(lines)
+
+
+class Prompt:
+    """A prompt file and the client that runs it: what ``client.prompt`` returns.
+
+    ``file`` says what it takes and makes. Options of the policy are given with ``client.prompt``, arguments of the
+    prompt with each call.
+    """
+
+    def __init__(self, client: Client, path: str | os.PathLike[str] | PromptFile, options: Mapping[str, Any]) -> None:
+        self._client = client
+        self._options = dict(options)
+        self.file = path if isinstance(path, PromptFile) else formats.load(path)
+
+    async def request(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Request:
+        """The request of these arguments; media are looked at, nothing is planned.
+
+        Raises:
+            PromptError: an argument is missing, unknown or of another kind than the file says; with file and line.
+            InputError: a file cannot be taken.
+        """
+        return await self.asked(args, history=history, tools=tools)
+
+    async def asked(
+        self, args: Mapping[str, Any], *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = ()
+    ) -> Request:
+        """The same of arguments by name, whatever they are called."""
+        with python_words():
+            bound = values.bound(self.file, args)
+            await values.checked_media(self.file, bound)
+            return request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
+
+    async def plan(self, **args: Any) -> PromptPlan:
+        """Plan for these arguments; what is not given is imagined at a usual size. Spends nothing, contacts no model.
+
+        Raises what ``request`` does, but for what is missing; NoRoute, which names the line.
+        """
+        return await self.foreseen(args)
+
+    async def foreseen(self, args: Mapping[str, Any]) -> PromptPlan:
+        """The same of arguments by name, whatever they are called."""
+        with python_words():
+            made = imagined.imagine(self.file, args)
+            bound = values.bound(self.file, args, missing=made.values)
+            await values.checked_media(self.file, {name: value for name, value in bound.items() if name in args})
+            request = request_of(self.file, bound, self._options, self._client.config)
+            prepared = await self._client.prepare(
+                imagined.marked(request, made), also=self._names(), planning=True
+            )  # fmt: skip
+            inputs = prepared.inputs
+            if made.pieces:
+                inputs = imagined.filled(inputs, request, made)
+                inputs = await self._told(inputs, {**bound, **made.words})
+            self._check_kinds(inputs)
+            _, plan, notes = self._chosen(inputs)
+            return PromptPlan(self.file, plan, tuple(made.assumed), notes)
+
+    async def explain(self, **args: Any) -> str:
+        """The plan as text, with what was imagined and what a run and a thousand runs cost."""
+        return str(await self.plan(**args))
+
+    async def run(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Answer[Any]:
+        """Plan and run. ``value`` of the answer is JSON data where the file has a schema, else the words.
+
+        Raises what ``request`` does, NoRoute, and what a call may end with.
+        """
+        with python_words():
+            prepared, plan, _ = await self.prepared(history=history, tools=tools, **args)
+            async with aclosing(self._client.execute(prepared, plan, live=False)) as events:
+                result = fold([event async for event in events])
+            return Answer(value=self.file.value(result), result=result, plan=plan)
+
+    async def stream(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Event]:
+        """Plan and run; events as they happen."""
+        with python_words():
+            prepared, plan, _ = await self.prepared(history=history, **args)
+            async with aclosing(self._client.execute(prepared, plan)) as events:
+                async for event in events:
+                    yield event
+
+    async def prepared(
+        self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any
+    ) -> tuple[Any, Plan, tuple[str, ...]]:
+        """The request opened, the plan for it, and what is to be said of the file: what ``run`` runs."""
+        request = await self.asked(args, history=history, tools=tools)
+        return await self.planned(request)
+
+    async def planned(self, request: Request) -> tuple[Any, Plan, tuple[str, ...]]:
+        """The same of a request that ``request`` made."""
+        import dataclasses
+
+        prepared = await self._client.prepare(request, also=self._names(), counting=True)
+        self._check_kinds(prepared.inputs)
+        inputs, plan, notes = self._chosen(prepared.inputs)
+        return dataclasses.replace(prepared, inputs=inputs), plan, notes
+
+    # ---- the model of the file, the schema ------------------------------------------------------------
+
+    def _names(self) -> tuple[str, ...]:
+        """How the model that the file asks for may be called here: other readers put who serves it before a slash."""
+        if self._options.get("model") or not self.file.model:
+            return ()
+        return tuple(dict.fromkeys((self.file.model, self.file.model.rpartition("/")[2])))
+
+    def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
+        """The plan with the model of the file; where that cannot be had, the best without, and why.
+
+        Raises NoRoute with the line of the file that it is about.
+        """
+        notes: list[str] = []
+        why = ""
+        for name in self._names():
+            policy = replace(inputs.request.policy, model=name)
+            pinned = replace(inputs, request=replace(inputs.request, policy=policy))
+            try:
+                plan = plan_from(pinned)
+            except UnknownModel as error:
+                why = why or error.what
+            except NoRoute as error:
+                why = error.reasons[0] if error.reasons else error.what
+            else:
+                return pinned, plan, tuple(self._of_schema(inputs, plan))
+        if why:
+            notes.append(f"{self.file.where('model')}: {self.file.model} is not taken: {why}")
+        try:
+            plan = plan_from(inputs)
+        except NoRoute as error:
+            error.where = error.where or self.file.where(_PLACES.get(error.rule, 1))
+            raise
+        return inputs, plan, (*notes, *self._of_schema(inputs, plan))
+
+    def _of_schema(self, inputs: Inputs, plan: Plan) -> list[str]:
+        """What is to be said where no host that could be asked can be held to the schema of the file."""
+        output = inputs.request.output
+        if not isinstance(output, JsonOutput) or dict(plan.chosen.answering.params).get("json") != "prompted":
+            return []
+        named = closable(output.schema)
+        held = [e.id for e in inputs.catalog.endpoints if e.ready and reached_by(e.host, named) != "asked"]
+        who = "the host of this route" if held else "no host that can be reached"
+        what = f"{who} can be held to the schema: it is asked for in words, checked, and repaired once"
+        return [f"{self.file.where('output')}: {what}"]
+
+    def _check_kinds(self, inputs: Inputs) -> None:
+        """Hold files of URLs against the kinds that the file declares; others were before."""
+        from intermodal.content import UrlSource
+
+        kinds = {kind: kind for kind in KINDS}
+        for (_, _, part), facts in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
+            declared = kinds.get(type(part).__name__.lower())  # type: ignore[call-overload]
+            if declared is None or not isinstance(getattr(part, "source", None), UrlSource):
+                continue
+            argument = next((each for each in self.file.arguments if each.kind == declared), None)
+            if argument is not None and not values.fits(argument, facts.kind):
+                raise values.wrong_kind(self.file, argument, facts.name, facts.kind, facts.media_type)
+
+    async def _told(self, inputs: Inputs, words: Mapping[str, Any]) -> Inputs:
+        """What the question needs of imagined media, asked with the words of the file alone."""
+        kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in inputs.facts.parts))
+        messages = self.file.template.messages(words)
+        told = await self._client.told(question_of(Request(messages=messages)), kinds)
+        return replace(inputs, facts=replace(inputs.facts, question=told))
+
+
+_PLACES = {"context": "template", "modality": "input", "keep": "ext", "max_cost": "ext", "model": "model"}

@@ -1,0 +1,349 @@
+"""Google's ``.prompt``: YAML front matter, Picoschema, and a template of Handlebars.
+
+https://google.github.io/dotprompt/reference. What a file says for us alone stands under ``ext: intermodal:``
+(``wishes.py``), so it stays a file that every other reader takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from intermodal import schema as schemas
+from intermodal.content import MediaPart, Part, Role, Text
+from intermodal.errors import PromptError, SchemaInvalid
+from intermodal.estimates.located import Located
+from intermodal.prompts import wishes
+from intermodal.prompts.declared import arguments_of, arguments_used
+from intermodal.prompts.file import Finding, Level, Media, PromptFile
+from intermodal.prompts.handlebars import HandlebarsTemplate, Slot, TemplateError, Uses
+from intermodal.prompts.media import media_part, within
+from intermodal.prompts.picoschema import json_schema
+from intermodal.prompts.source import Parted, parted, text_of
+from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
+
+ROLES: Mapping[str, Role] = {
+    "system": "system", "user": "user", "model": "assistant", "assistant": "assistant", "tool": "tool",
+}  # fmt: skip
+_KEYS = (
+    "config", "description", "ext", "input", "metadata", "model", "name", "output", "toolDefs", "tools", "variant",
+    "version",
+)  # fmt: skip
+_MOST_PARTIALS = 200
+_LOOSE = {"temperature": "temperature", "max_tokens": "maxOutputTokens", "top_p": "topP"}  # LiteLLM's, at the top
+
+
+class Turn(NamedTuple):
+    """A message before it is one of ours: texts, media and sections of a role."""
+
+    role: str
+    pieces: tuple[str | Slot, ...] = ()
+    before: Message | None = None  # of the history
+
+
+@dataclass(frozen=True)
+class DotpromptTemplate:
+    """The body of a file. ``first``: its line in the file."""
+
+    path: Path
+    body: HandlebarsTemplate
+    first: int = 1
+
+    def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+        made = []
+        for turn in self.turns(values, history):
+            if turn.before is not None:
+                made.append(turn.before)
+                continue
+            if turn.role not in ROLES:
+                todo = f"write one of {', '.join(sorted(ROLES))}"
+                raise self._error(TemplateError(f"{turn.role!r} is no role", self.body.line_of(turn.role), todo))
+            parts = tuple(self._parts(turn.pieces))
+            if parts:
+                made.append(Message(role=ROLES[turn.role], parts=parts))
+        return tuple(made)
+
+    def turns(
+        self, values: Mapping[str, Any], history: tuple[Message, ...] = (), context: Mapping[str, Any] | None = None
+    ) -> list[Turn]:
+        """The conversation, as dotprompt's own reader cuts it: what is blank between two marks is nothing."""
+        try:
+            pieces = self.body.render(values, context)
+        except TemplateError as error:
+            raise self._error(error) from None
+        turns, role, found = [], "user", list[str | Slot]()
+        told = False  # the file says where the history goes
+        for piece in pieces:
+            if isinstance(piece, Slot) and piece.kind in ("role", "history"):
+                if found:
+                    turns.append(Turn(role, tuple(found)))
+                    found = []
+                role = piece.value if piece.kind == "role" else "model"
+                if piece.kind == "history":
+                    told = True
+                    turns += [Turn("", (), each) for each in history]
+            elif isinstance(piece, Slot) or piece.strip():
+                found.append(piece)
+        if found:
+            turns.append(Turn(role, tuple(found)))
+        return turns if told else _with_history(turns, history)
+
+    def _parts(self, pieces: tuple[str | Slot, ...]) -> Iterator[Part]:
+        for piece in pieces:
+            if isinstance(piece, str):
+                yield Text(text=piece)
+            elif piece.kind == "media":
+                yield self._medium(piece)
+
+    def _medium(self, slot: Slot) -> MediaPart:
+        if isinstance(slot.value, Media):
+            return slot.value.part
+        literal = type(slot.value) is str  # a value of an argument is of a class of its own
+        try:
+            return media_part(str(slot.value), slot.content_type, self.path.parent if literal else None)
+        except ValueError as error:
+            what, todo = error.args
+            raise self._error(TemplateError(what, self.body.line_of("media"), todo)) from None
+
+    def _error(self, error: TemplateError) -> PromptError:
+        return located(self.path, self.first, error)
+
+
+def located(path: Path, first: int, error: TemplateError) -> PromptError:
+    """The error with file and line. ``first``: the line on which the template begins."""
+    line = first + max(error.line, 1) - 1
+    return PromptError(str(error), where=f"{path}:{line}", todo=error.todo)
+
+
+def _with_history(turns: list[Turn], history: tuple[Message, ...]) -> list[Turn]:
+    """Where the file says nothing, what was said before goes before the last message of the user."""
+    before = [Turn("", (), each) for each in history]
+    if turns and turns[-1].role == "user":
+        return [*turns[:-1], *before, turns[-1]]
+    return [*turns, *before]
+
+
+class Dotprompt:
+    """The format."""
+
+    name = "dotprompt"
+    endings = (".prompt",)
+
+    def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
+        """The prompt of a file. Raises PromptError with file and line."""
+        return (_Reader(path, parted(path, text)).prompt(),)
+
+
+class _Reader:
+    """Reads one file."""
+
+    def __init__(self, path: Path, source: Parted) -> None:
+        self._path = path
+        self._front: Located = source.front
+        self._said: Mapping[str, Any] = source.front.value
+        body = source.body.strip() if source.declared else source.body
+        blank = len(source.body) - len(source.body.lstrip()) if source.declared else 0
+        self._first = source.first + source.body.count("\n", 0, blank)
+        self._body = body
+        self._findings: list[Finding] = []
+
+    def prompt(self) -> PromptFile:
+        body = self._template()
+        uses = self._uses(body)
+        wanted = wishes.read(self._front)
+        given = self._table("input")
+        default = given.get("default") or {}
+        if not isinstance(default, Mapping):
+            raise self.error(("input", "default"), "is no mapping of arguments", "write default: {name: value}")
+        schema = json_schema(given.get("schema"), self._fail(("input", "schema")))
+        lines = {key: self._line((key,)) for key in self._said}
+        common = arguments_used(uses, body, self._first, default, wanted.media)
+        if schema is not None:
+            at = {name: self._line_of_field(name) for name in schema.get("properties", {})}
+            common = arguments_of(schema, uses, default, wanted.media, at)
+        self._check_media(wanted, {each.name for each in common})
+        declared = {each.name for each in common}
+        closed = schema is not None and not schema.get("additionalProperties") and "properties" in schema
+        if closed:
+            self._compare(declared, uses, body)
+        sampling, settings, unread = wishes.sampling(self._config(), self._front)
+        self._findings += unread
+        self._check_keys()
+        tools, undefined = self._tools()
+        return PromptFile(
+            path=str(self._path),
+            name=self._name(),
+            format=Dotprompt.name,
+            template=DotpromptTemplate(self._path, body, self._first),
+            arguments=common,
+            open_ended=not closed,
+            description=str(self._said.get("description") or ""),
+            output=self._output(),
+            model=self._word("model"),
+            sampling=sampling,
+            settings=settings,
+            options=wanted.options,
+            tools=tools,
+            undefined_tools=undefined,
+            findings=tuple(self._findings),
+            lines={**lines, "template": self._first},
+        )
+
+    # ---- template ---------------------------------------------------------------------------------
+
+    def _template(self) -> HandlebarsTemplate:
+        try:
+            return HandlebarsTemplate(self._body, self._partials())
+        except TemplateError as error:
+            raise located(self._path, self._first, error) from None
+
+    def _uses(self, body: HandlebarsTemplate) -> Uses:
+        try:
+            uses = body.uses()
+        except TemplateError as error:
+            raise located(self._path, self._first, error) from None
+        for role in uses.roles:
+            if role not in ROLES:
+                line = self._first + max(body.line_of(role), 1) - 1
+                what, todo = f"{role!r} is no role", f"write one of {', '.join(sorted(ROLES))}"
+                raise PromptError(what, where=f"{self._path}:{line}", todo=todo)
+        return uses
+
+    def _partials(self) -> dict[str, str]:
+        """Partials of the folder by name: ``_NAME.prompt``. Read only where the template takes any."""
+        if "{{>" not in self._body.replace(" ", "").replace("~", "").replace("#", ""):
+            return {}
+        found = {}
+        for place in sorted(self._path.parent.glob("_*.prompt"))[:_MOST_PARTIALS]:
+            if not within(self._path.parent, place):
+                what = "is a link that leads out of the folder of the prompt"
+                raise PromptError(what, where=str(place), todo="put the partial itself there")
+            found[place.name[1:].removesuffix(".prompt")] = text_of(place, what="a partial")
+        return found
+
+    def _compare(self, declared: set[str], uses: Uses, body: HandlebarsTemplate) -> None:
+        """What is taken and not declared, and the other way round. A partial that many share may ask for more."""
+        for name in uses.names:
+            if name not in declared and (name in uses.needed or name in uses.own):
+                near = get_close_matches(name, declared, 1, 0.6)
+                todo = f"did you mean {near[0]}?" if near else "declare it, or take it out"
+                what = f"the template takes {name!r}, which input.schema has not"
+                level: Level = "error" if name in uses.needed else "warning"
+                self._findings.append(Finding(level, self._first + max(body.line_of(name), 1) - 1, what, todo))
+        for name in declared - set(uses.names):
+            what = f"the template does not take {name!r}, which input.schema has"
+            self._findings.append(Finding("warning", self._line_of_field(name), what, "use it, or take it out"))
+
+    # ---- front matter ---------------------------------------------------------------------------------
+
+    def error(self, at: tuple[str | int, ...], what: str, todo: str = "") -> PromptError:
+        return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self._front.where(at), todo=todo)
+
+    def _fail(self, at: tuple[str | int, ...]) -> Any:
+        return lambda place, what, todo: self.error((*at, *place), what, todo)
+
+    def _line(self, at: tuple[str | int, ...]) -> int:
+        place = self._front.where(at).rpartition(":")[2]
+        return int(place) if place.isdecimal() else 1
+
+    def _line_of_field(self, name: str) -> int:
+        for at in (("input", "schema", "properties", name), ("input", "schema", name)):
+            if at in self._front.lines:
+                return self._front.lines[at]
+        told = (at for at in self._front.lines if at[:2] == ("input", "schema") and len(at) == 3)
+        found = next((at for at in told if str(at[2]).partition("(")[0].removesuffix("?") == name), ("input",))
+        return self._line(found)
+
+    def _table(self, key: str) -> Mapping[str, Any]:
+        value = self._said.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            raise self.error((key,), "is no mapping of keys", f"write {key}: with keys under it")
+        return value
+
+    def _word(self, key: str) -> str:
+        value = self._said.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self.error((key,), f"{value!r} is no text", "write a name")
+        return value or ""
+
+    def _name(self) -> str:
+        if named := self._word("name"):
+            return named
+        return self._path.name.removesuffix(".prompt")
+
+    def _config(self) -> Mapping[str, Any]:
+        config = dict(self._table("config"))
+        for loose, ours in _LOOSE.items():
+            if loose in self._said:
+                config.setdefault(ours, self._said[loose])
+                what = f"{loose!r} stands at the top, as LiteLLM has it; dotprompt has it under config"
+                self._findings.append(Finding("warning", self._line((loose,)), what, f"write config: {{{ours}: …}}"))
+        if "{%" in self._body:
+            line = self._first + self._body.count("\n", 0, self._body.index("{%"))
+            what = "{% is of Jinja, which LiteLLM takes in .prompt files; here it is text"
+            self._findings.append(Finding("warning", line, what, "write it in Handlebars: {{#if name}}"))
+        return config
+
+    def _check_keys(self) -> None:
+        for key in self._said:
+            if key in _KEYS or key in _LOOSE or "." in key:
+                continue
+            near = get_close_matches(key, _KEYS, 1, 0.6)
+            todo = f"did you mean {near[0]}?" if near else "put what is yours under metadata"
+            self._findings.append(Finding("warning", self._line((key,)), f"no key {key!r} is known", todo))
+
+    def _check_media(self, wanted: wishes.Wishes, declared: set[str]) -> None:
+        for name in wanted.media:
+            if name not in declared:
+                near = get_close_matches(name, declared, 1, 0.6)
+                todo = f"did you mean {near[0]}?" if near else "name an argument of input.schema"
+                at = ("ext", "intermodal", "media", name)
+                raise self.error(at, "is no argument of this prompt", todo)
+
+    def _output(self) -> Output:
+        output = self._table("output")
+        schema = json_schema(output.get("schema"), self._fail(("output", "schema")))
+        form = output.get("format")
+        if schema is not None and form != "text":
+            try:
+                return schemas.json_output(schema)
+            except SchemaInvalid as error:
+                raise self.error(("output", "schema"), error.what, error.todo) from None
+        if form == "json":
+            what = "format is json, and no schema says of what shape"
+            self._findings.append(Finding("warning", self._line(("output",)), what, "write output: {schema: …}"))
+            return JsonOutput(schema={"type": "object"})
+        if form not in (None, "text"):
+            what = f"format {form!r} is not known here; the answer is text"
+            self._findings.append(Finding("warning", self._line(("output", "format")), what, "write text or json"))
+        return TextOutput()
+
+    def _tools(self) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
+        """Tools with their definitions, and names of those that the program has to define."""
+        made = {}
+        for place, told in enumerate(self._said.get("toolDefs") or ()):
+            at = ("toolDefs", place)
+            if not isinstance(told, Mapping) or not isinstance(told.get("name"), str):
+                raise self.error(at, "is no definition of a tool", "write name, description and inputSchema")
+            schema = json_schema(told.get("inputSchema"), self._fail((*at, "inputSchema")))
+            name = told["name"]
+            tool = Tool(name=name, description=str(told.get("description") or ""))
+            made[name] = tool if schema is None else msgspec.structs.replace(tool, schema=schema)
+        named = self._said.get("tools") or ()
+        if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+            if named:
+                raise self.error(("tools",), "is no list of names", "write tools: [name, …]")
+            named = []
+        return tuple(made.values()), tuple(name for name in named if name not in made)
+
+
+FORMAT = Dotprompt()
+
+__all__ = ["FORMAT", "Dotprompt", "DotpromptTemplate", "Turn", "located"]

@@ -1,0 +1,149 @@
+"""What a prompt file is, whatever its format: values, and the two things that a format does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from intermodal.content import Kind, MediaPart
+from intermodal.errors import PromptError
+from intermodal.events import Result
+from intermodal.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput, Tool
+
+# What an argument is: a kind of media ("file" where the file leaves the kind open), or a type of JSON.
+ArgumentKind = Literal["text", "number", "integer", "boolean", "json", "image", "audio", "video", "document", "file"]
+MEDIA_KINDS: tuple[ArgumentKind, ...] = ("image", "audio", "video", "document", "file")
+Level = Literal["error", "warning"]
+
+
+class Media(str):
+    """The value of a media argument while a template is rendered: its name, which carries its part."""
+
+    part: MediaPart
+
+
+@dataclass(frozen=True)
+class Argument:
+    """What a prompt file takes under a name.
+
+    Attributes:
+        many: a list of them. required: there is no default, and the file does not call it optional.
+        default: None where there is none. schema: JSON Schema of the value. line: where it is declared, from 1.
+    """
+
+    name: str
+    kind: ArgumentKind = "text"
+    required: bool = True
+    many: bool = False
+    description: str = ""
+    default: Any = None
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    line: int = 1
+
+    @property
+    def is_media(self) -> bool:
+        return self.kind in MEDIA_KINDS
+
+    @property
+    def words(self) -> str:
+        """Its type, for people: "image", "list of images", "text, optional"."""
+        word = {"json": "JSON", "document": "document", "file": "file"}.get(self.kind, self.kind)
+        named = f"list of {word}s" if self.many and self.is_media else word
+        return named if self.required else f"{named}, optional"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a prompt file. An ``error`` makes ``lint`` fail."""
+
+    level: Level
+    line: int
+    what: str
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class Example:
+    """Arguments that the file brings along, and what is right for them; ``compare`` as an item of ``eval`` has it."""
+
+    arguments: Mapping[str, Any]
+    line: int = 1
+    checks: tuple[Mapping[str, Any], ...] = ()
+
+
+class Template(Protocol):
+    """What makes messages of values."""
+
+    def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+        """Render. ``values``: plain data, and ``Media`` where media go. Raises PromptError with file and line."""
+        ...
+
+
+@dataclass(frozen=True)
+class PromptFile:
+    """A prompt, as a format read it.
+
+    Attributes:
+        path: of the file. name: how it is called. format: who read it.
+        open_ended: it takes arguments that it does not declare.
+        model: that the file asks for: a preference, since who runs it may have another one.
+        options: of the policy, by the names of ``Policy``.
+        tools: with their definitions. undefined_tools: named, to be defined by whoever runs it.
+        findings: what was found wrong while reading. lines: of "model", "input", "output" and the like.
+    """
+
+    path: str
+    name: str
+    format: str
+    template: Template
+    arguments: tuple[Argument, ...] = ()
+    open_ended: bool = False
+    description: str = ""
+    output: Output = field(default_factory=TextOutput)
+    model: str = ""
+    sampling: Sampling = field(default_factory=Sampling)
+    settings: Settings = field(default_factory=Settings)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[Tool, ...] = ()
+    undefined_tools: tuple[str, ...] = ()
+    examples: tuple[Example, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def argument(self, name: str) -> Argument | None:
+        return next((each for each in self.arguments if each.name == name), None)
+
+    def where(self, place: str | int = 1) -> str:
+        """``file:line`` of a line, or of what is called ``place``."""
+        line = place if isinstance(place, int) else self.lines.get(place, 1)
+        return f"{self.path}:{line}"
+
+    def error(self, what: str, place: str | int = 1, todo: str = "") -> PromptError:
+        return PromptError(what, where=self.where(place), todo=todo)
+
+    @property
+    def media(self) -> tuple[Kind | Literal["file"], ...]:
+        """Kinds of media that go in, each once."""
+        kinds = [each.kind for each in self.arguments if each.is_media]
+        return tuple(dict.fromkeys(kinds))  # type: ignore[arg-type]
+
+    def value(self, result: Result) -> Any:
+        """The answer as the file wants it: JSON data where it has a schema, else the words."""
+        return result.data if isinstance(self.output, JsonOutput) else result.text
+
+
+class PromptFormat(Protocol):
+    """A format of prompt files: what an entry point of the group ``intermodal.prompts`` names.
+
+    Attributes:
+        name: for people. endings: of file names that it reads; the longest that fits decides.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+
+    def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
+        """The prompts of a file; several where a format has functions. Raises PromptError with file and line."""
+        ...

@@ -1,0 +1,92 @@
+"""What is wrong with prompt files before anybody runs them, for an editor and for CI. Plans nothing, opens no media."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from intermodal.content import Value
+from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
+from intermodal.prompts import formats, imagined, values
+from intermodal.prompts.file import Level, PromptFile
+
+
+class Found(Value):
+    """One thing that is wrong with a file. ``line``: from 1, 0 where it is about the file as a whole."""
+
+    file: str
+    line: int
+    level: Level
+    what: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.level}: {self.what}{f'; {self.todo}' if self.todo else ''}"
+
+
+class Checked(Value):
+    """What was looked at, and what was found. ``prompts``: how many were in the files."""
+
+    files: int
+    prompts: int
+    found: tuple[Found, ...] = ()
+
+    @property
+    def errors(self) -> int:
+        return sum(each.level == "error" for each in self.found)
+
+    @property
+    def warnings(self) -> int:
+        return len(self.found) - self.errors
+
+
+def checked(places: Iterable[Path]) -> Checked:
+    """Check files, and all prompt files of folders. Raises InputMissing for a place that is not there."""
+    files = prompts = 0
+    found: list[Found] = []
+    for path in _files(places):
+        files += 1
+        try:
+            some = formats.prompts_of(path)
+        except PromptError as error:
+            found.append(_of_error(path, error))
+            continue
+        prompts += len(some)
+        for each in some:
+            found += _findings(each)
+    return Checked(files=files, prompts=prompts, found=tuple(found))
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir():
+            yield from formats.files_in(place)
+        elif not place.exists():
+            raise InputMissing("is not there", where=str(place), todo="name a prompt file, or a folder of them")
+        else:
+            yield place
+
+
+def _findings(file: PromptFile) -> Iterator[Found]:
+    for each in file.findings:
+        yield Found(file=file.path, line=each.line, level=each.level, what=each.what, todo=each.todo)
+    try:
+        given = imagined.imagine(file, {})
+        file.template.messages(values.bound(file, {}, missing=given.values))
+    except InputError:
+        raise
+    except IntermodalError as error:
+        yield _of_error(Path(file.path), error)
+
+
+def _of_error(path: Path, error: IntermodalError) -> Found:
+    place, _, line = error.where.rpartition(":")
+    known = line.isdecimal()
+    return Found(
+        file=place if known else error.where or str(path),
+        line=int(line) if known else 0,
+        level="error",
+        what=error.what,
+        todo=error.todo,
+    )

@@ -1,0 +1,106 @@
+"""Which format reads a file. Ours are a table; a plugin names its own in the entry points ``intermodal.prompts``."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+from intermodal.errors import InputMissing, PromptError
+from intermodal.prompts.file import PromptFile, PromptFormat
+from intermodal.prompts.source import text_of
+
+GROUP = "intermodal.prompts"
+MOST_FILES = 10_000
+# Ending of a file's name -> the module that has its FORMAT. What reads a format is imported with the first such file.
+_OURS: Mapping[str, str] = {
+    ".prompt": "dotprompt",
+}
+
+
+@cache
+def _ours(module: str) -> PromptFormat:
+    found: PromptFormat = importlib.import_module(f"intermodal.prompts.{module}").FORMAT
+    return found
+
+
+@cache
+def _plugins() -> tuple[PromptFormat, ...]:
+    """Formats that installed packages bring."""
+    from importlib.metadata import entry_points
+
+    return tuple(each.load() for each in entry_points(group=GROUP))
+
+
+def format_of(path: Path) -> PromptFormat | None:
+    """Who reads a file of this name; None where nobody does. A plugin is asked where none of ours does."""
+    name = path.name
+    fitting = [ending for ending in _OURS if name.endswith(ending) and name != ending]
+    if fitting:
+        return _ours(_OURS[max(fitting, key=len)])
+    found = [(len(end), each) for each in _plugins() for end in each.endings if name.endswith(end)]
+    return max(found, key=lambda each: each[0])[1] if found else None
+
+
+def endings() -> tuple[str, ...]:
+    """Of all file names that somebody reads."""
+    return tuple(dict.fromkeys((*_OURS, *(end for each in _plugins() for end in each.endings))))
+
+
+def prompts_of(path: Path) -> tuple[PromptFile, ...]:
+    """Every prompt of a file. Raises PromptError with file and line, InputMissing where there is none."""
+    made = format_of(path)
+    if made is None:
+        raise PromptError("is no prompt file", where=str(path), todo=f"names end with {', '.join(endings())}")
+    return made.read(path, text_of(path))
+
+
+def load(reference: str | os.PathLike[str]) -> PromptFile:
+    """The prompt that a reference names: a file, or ``FILE#NAME`` for a function or a variant of it.
+
+    A variant is a file of its own: ``greet.prompt#formal`` is ``greet.formal.prompt``.
+
+    Raises PromptError with file and line, InputMissing where there is none.
+    """
+    text = os.fspath(reference)
+    name, mark, wanted = text.rpartition("#")
+    if not mark or Path(text).exists():
+        name, wanted = text, ""
+    path = Path(name)
+    if path.is_dir():
+        raise InputMissing("is a folder", where=name, todo=f"name a file of it, or run: intermodal prompt list {name}")
+    if wanted:
+        ending = next((end for end in sorted(endings(), key=len, reverse=True) if name.endswith(end)), "")
+        variant = Path(f"{name.removesuffix(ending)}.{wanted}{ending}")
+        if ending and variant.name == Path(variant.name).name and variant.parent == path.parent and variant.is_file():
+            return prompts_of(variant)[0]
+    found = prompts_of(path)
+    if not wanted and len(found) == 1:
+        return found[0]
+    names = [each.name for each in found]
+    for each in found:
+        if each.name == wanted:
+            return each
+    if not wanted:
+        raise PromptError(f"has {len(found)} prompts", where=name, todo=f"name one: {name}#{names[0]}")
+    near = get_close_matches(wanted, names, 1, 0.6)
+    todo = f"did you mean {name}#{near[0]}?" if near else f"it has {', '.join(names)}"
+    raise PromptError(f"has no prompt {wanted!r}", where=name, todo=todo)
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """Prompt files of a folder and those within, in order; what begins with a dot or an underscore is none."""
+    known = tuple(endings())
+    count = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for name in sorted(names):
+            if name.startswith((".", "_")) or not name.endswith(known):
+                continue
+            count += 1
+            if count > MOST_FILES:
+                raise PromptError(f"holds more than {MOST_FILES:,} prompt files", where=str(folder), todo="name a part")
+            yield Path(place) / name

@@ -1,0 +1,460 @@
+"""A template of Handlebars: what it uses, known before it is rendered, and rendering it within bounds.
+
+Parsed and rendered by ``dotpromptz-handlebars``. What this adds: a value is never taken for a marker, steps and letters
+are counted, partials go round in no circle, and errors name a line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, SupportsIndex
+
+from intermodal.errors import NotInstalled
+from intermodal.prompts.file import Media
+
+MOST_STEPS = 100_000  # pieces of a template that are rendered, loops counted through: a second of the processor
+MOST_LETTERS = 32 << 20
+_TAG = re.compile(r"\{\{\{?~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)[^}]*\}\}")
+_NO_LINE = 0
+
+
+class TemplateError(ValueError):
+    """Why a template cannot be used. ``line`` is the template's own, from 1; 0 where nobody knows."""
+
+    def __init__(self, what: str, line: int = _NO_LINE, todo: str = "") -> None:
+        super().__init__(what)
+        self.line = line
+        self.todo = todo
+
+
+class Slot(NamedTuple):
+    """Where something stands in a text that is no text."""
+
+    kind: Literal["role", "history", "media", "section"]
+    value: Any = None
+    content_type: str = ""
+
+
+@dataclass
+class Uses:
+    """What a template reads: the first word of each path, and how.
+
+    Attributes:
+        names: in the order of the template. needed: those that are put into the text whatever else is given. own: those
+            that the template itself reads, and not a partial alone, which other templates take as well.
+        media: names that go into ``{{media url=…}}``, with the content type that stands beside; "" where none does.
+        lists: names of lists whose items do. roles: that the template opens by name.
+    """
+
+    names: dict[str, None] = field(default_factory=dict)
+    needed: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set)
+    media: dict[str, str] = field(default_factory=dict)
+    lists: set[str] = field(default_factory=set)
+    roles: list[str] = field(default_factory=list)
+    calls: set[str] = field(default_factory=set)
+
+
+class _Budget:
+    def __init__(self) -> None:
+        self.steps, self.letters = MOST_STEPS, MOST_LETTERS
+
+    def step(self, count: int, letters: int) -> None:
+        self.steps -= count
+        self.letters -= letters
+        if self.steps < 0:
+            raise TemplateError(f"takes more than {MOST_STEPS:,} steps to render", todo="loop over fewer values")
+        if self.letters < 0:
+            what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
+            raise TemplateError(what, todo="put a long value into it once")
+
+
+class _Counted(list[Any]):
+    """Pieces of a program that are paid for each time somebody goes through them."""
+
+    budget: _Budget
+    letters = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.budget.step(len(self) + 1, self.letters)
+        return super().__iter__()
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        return super().__getitem__(index)
+
+
+class _Charged(str):
+    """A value whose letters are paid for each time it is put into the text."""
+
+    budget: _Budget
+
+    def __str__(self) -> str:
+        self.budget.step(0, len(self))
+        return str.__str__(self)
+
+
+class _ChargedMedia(Media):
+    budget: _Budget
+
+
+@dataclass(frozen=True)
+class HandlebarsTemplate:
+    """A template that was parsed, with its partials by name. Raises TemplateError."""
+
+    text: str
+    partials: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        programs = {name: parse(text, f"partial {name}: ") for name, text in self.partials.items()}
+        _check_circles(programs)
+        object.__setattr__(self, "_program", parse(self.text))
+        object.__setattr__(self, "_programs", programs)
+
+    def uses(self) -> Uses:
+        """What it reads, partials included."""
+        found = Uses()
+        walk = _Walk(found, self._programs, MOST_STEPS)  # type: ignore[attr-defined]
+        walk.nodes(self._program, _Scope(((),)), sure=True)  # type: ignore[attr-defined]
+        for name in found.names:
+            if name in found.calls:
+                raise TemplateError(f"no helper is called {name!r}", self.line_of(name), todo=_HELPERS_KNOWN)
+        return found
+
+    def line_of(self, word: str) -> int:
+        """The first line with a tag that has the word."""
+        wanted = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
+        for tag in re.finditer(r"\{\{.*?\}\}", self.text, re.DOTALL):
+            if wanted.search(tag[0]):
+                return self.text.count("\n", 0, tag.start()) + 1
+        return _NO_LINE
+
+    def render(self, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> list[str | Slot]:
+        """Texts, and what stands between them. ``data``: what ``@name`` reads.
+
+        Marks for what is no text hold a number that nobody can know before, so no value is taken for one.
+        """
+        from dotpromptz_handlebars._render import render_program
+
+        budget, mark = _Budget(), secrets.token_hex(16)
+        slots: list[Slot] = []
+        try:
+            text = render_program(
+                _counted(self._program, budget),  # type: ignore[attr-defined]
+                _charged(dict(values), budget),
+                data=_charged(dict(data or {}), budget),
+                helpers=_helpers(slots, mark, budget),
+                partials={name: _counted(each, budget) for name, each in self._programs.items()},  # type: ignore[attr-defined]
+                escape_html=False,
+                strict=False,
+            )
+        except TemplateError:
+            raise
+        except RecursionError:
+            raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
+        except ValueError as error:
+            raise self._located(str(error)) from None
+        pieces = re.split(f"{mark}:(\\d+);", text)
+        return [slots[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
+
+    def _located(self, said: str) -> TemplateError:
+        name = re.search(r'Missing helper: "([^"]*)"|partial (\S+) could not', said)
+        if name is None:
+            return TemplateError(said[:1].lower() + said[1:])
+        word = name[1] or name[2]
+        if name[1]:
+            return TemplateError(f"no helper is called {word!r}", self.line_of(word), todo=_HELPERS_KNOWN)
+        todo = f"put it into _{word}.prompt beside this file"
+        return TemplateError(f"there is no partial {word!r}", self.line_of(word), todo=todo)
+
+
+def parse(text: str, of: str = "") -> list[Any]:
+    """The program of a template. Raises TemplateError with its line, and NotInstalled."""
+    try:
+        from dotpromptz_handlebars._render import compile_template
+    except ImportError:
+        todo = "run: pip install 'intermodal[prompts]'"
+        raise NotInstalled("templates of Handlebars need dotpromptz-handlebars", todo=todo) from None
+    try:
+        return list(compile_template(text))
+    except RecursionError:
+        raise TemplateError(f"{of}is nested too deep", todo="use fewer blocks within blocks") from None
+    except (ValueError, IndexError) as error:
+        said = str(error) or "a tag is not complete"
+        raise TemplateError(f"{of}{said}", _NO_LINE if of else _line_of_mistake(text)) from None
+
+
+def _line_of_mistake(text: str) -> int:
+    """The line of the first tag that fits nothing: read off the text, as the parser tells none."""
+    stack: list[tuple[str, int]] = []
+    for tag in _TAG.finditer(re.sub(r"\{\{!--.*?--\}\}", lambda gone: " " * len(gone[0]), text, flags=re.DOTALL)):
+        sign, special, name = tag[1], tag[2], tag[3]
+        line = text.count("\n", 0, tag.start()) + 1
+        if sign in ("#", "^") and (name or special):
+            stack.append(("inline" if special == "*" else name, line))
+        elif sign == "/":
+            if not stack or stack[-1][0] != name:
+                return line
+            stack.pop()
+    last = text.rfind("{{")
+    if last >= 0 and "}}" not in text[last:]:
+        return text.count("\n", 0, last) + 1
+    return stack[-1][1] if stack else _NO_LINE
+
+
+def _check_circles(programs: Mapping[str, list[Any]]) -> None:
+    """Raise TemplateError where a partial leads back to itself."""
+    done: set[str] = set()
+
+    def follow(name: str, way: tuple[str, ...]) -> None:
+        if name in way:
+            around = " -> ".join((*way[way.index(name) :], name))
+            raise TemplateError(f"partials go round in a circle: {around}", todo="end it")
+        if name in done or name not in programs:
+            return
+        for each in _partials_in(programs[name]):
+            follow(each, (*way, name))
+        done.add(name)
+
+    for name in programs:
+        follow(name, ())
+
+
+def _partials_in(nodes: Sequence[Any]) -> Iterator[str]:
+    for node in nodes:
+        if type(node).__name__ in ("Partial", "PartialBlock"):
+            yield node.name
+        for inner in (getattr(node, "body", ()), getattr(node, "inverse", ())):
+            yield from _partials_in(inner)
+
+
+# ---- rendering ---------------------------------------------------------------------------------
+
+
+def _counted(nodes: Sequence[Any], budget: _Budget) -> _Counted:
+    """The same program, each part of which is paid for. Programs are shared between renderings, so it is copied."""
+    import copy
+
+    made = _Counted()
+    made.budget = budget
+    for node in nodes:
+        inner = {name: getattr(node, name, None) for name in ("body", "inverse")}
+        if any(isinstance(each, list) for each in inner.values()):
+            node = copy.copy(node)
+            for name, each in inner.items():
+                if isinstance(each, list):
+                    setattr(node, name, _counted(each, budget))
+        made.letters += len(getattr(node, "value", ""))
+        made.append(node)
+    return made
+
+
+def _charged(value: Any, budget: _Budget) -> Any:
+    if isinstance(value, Media):
+        media = _ChargedMedia(value)
+        media.part = value.part
+        return media
+    if isinstance(value, str):
+        made = _Charged(value)
+        made.budget = budget
+        return made
+    if isinstance(value, Mapping):
+        return {key: _charged(each, budget) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_charged(each, budget) for each in value]
+    return value
+
+
+Helper = Callable[[list[Any], Any], Any]
+_HELPERS = ("history", "ifEquals", "json", "log", "lookup", "media", "role", "section", "unlessEquals")
+_BLOCKS = ("if", "unless", "each", "with")
+_HELPERS_KNOWN = f"helpers are {', '.join(sorted({*_HELPERS, *_BLOCKS} - {'log'}))}"
+
+
+def _helpers(slots: list[Slot], mark: str, budget: _Budget) -> dict[str, Helper]:
+    def put(slot: Slot) -> str:
+        slots.append(slot)
+        return f"{mark}:{len(slots) - 1};"
+
+    def role(words: list[Any], options: Any) -> str:
+        return put(Slot("role", str(words[0]))) if words else ""
+
+    def media(words: list[Any], options: Any) -> str:
+        url = options.hash.get("url")
+        if not url:
+            return ""
+        kind = options.hash.get("contentType")
+        return put(Slot("media", url, str(kind) if kind else ""))
+
+    def as_json(words: list[Any], options: Any) -> str:
+        if not words:
+            return ""
+        wanted = options.hash.get("indent")
+        indent = int(wanted) if str(wanted).isdecimal() and 0 < int(wanted) <= 16 else None
+        separators = (",", ":") if indent is None else None
+        text = json.dumps(words[0], indent=indent, separators=separators, ensure_ascii=False)
+        budget.step(0, len(text))
+        return text
+
+    return {
+        "role": role,
+        "media": media,
+        "json": as_json,
+        "history": lambda words, options: put(Slot("history")),
+        "section": lambda words, options: put(Slot("section", str(words[0]))) if words else "",
+        "ifEquals": lambda words, options: _either(options, len(words) > 1 and _same(words[0], words[1]), words),
+        "unlessEquals": lambda words, options: _either(
+            options, len(words) > 1 and not _same(words[0], words[1]), words
+        ),
+        "lookup": lambda words, options: _looked_up(*words[:2]) if len(words) > 1 else None,
+        "log": lambda words, options: "",  # standard output is for answers
+    }
+
+
+def _either(options: Any, yes: bool, words: list[Any]) -> Any:
+    if len(words) < 2:
+        return ""
+    return options.fn() if yes else options.inverse()
+
+
+def _same(one: Any, other: Any) -> bool:
+    """As JavaScript's ``===`` has it: a truth is no number."""
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _looked_up(place: Any, key: Any) -> Any:
+    if isinstance(place, dict):
+        return place.get(key) if isinstance(key, str) else None
+    if isinstance(place, list) and str(key).isdecimal() and int(key) < len(place):
+        return place[int(key)]
+    return None
+
+
+# ---- what a template uses ------------------------------------------------------------------------
+
+_Path = tuple[str, ...]
+_ITEM = "[]"
+
+
+class _Scope(NamedTuple):
+    """Where paths begin: the values around, the innermost last; None is a value that nobody can name."""
+
+    around: tuple[_Path | None, ...]
+    named: Mapping[str, _Path | None] = {}
+
+    def within(self, path: _Path | None, named: Mapping[str, _Path | None] | None = None) -> _Scope:
+        return _Scope((*self.around, path), {**self.named, **(named or {})})
+
+    def path(self, token: str) -> _Path | None:
+        """The path from the arguments on of what a token reads; None where it reads none of them."""
+        if not token or token[0] in "\"'(@" or token in ("true", "false") or re.fullmatch(r"-?\d+(\.\d+)?", token):
+            return None
+        words = re.findall(r"\[([^\]]*)\]|(\.\.|[^./\[\]]+)", token)
+        parts = [bracket or word for bracket, word in words]
+        around = self.around
+        while parts and parts[0] == "..":
+            around, parts = around[:-1], parts[1:]
+        if not around:
+            return None
+        parts = [part for part in parts if part != "this"]
+        if parts and parts[0] in self.named and ".." not in token:
+            start = self.named[parts[0]]
+            return None if start is None else (*start, *parts[1:])
+        return None if around[-1] is None else (*around[-1], *parts)
+
+
+class _Walk:
+    """Goes through a program once. Nodes are duck-typed: their classes have no public name."""
+
+    def __init__(self, found: Uses, programs: Mapping[str, list[Any]], left: int) -> None:
+        self._found = found
+        self._programs = programs
+        self._left = left
+        self._partials = 0  # that it is within
+
+    def nodes(self, nodes: Sequence[Any], scope: _Scope, *, sure: bool, depth: int = 0) -> None:
+        for node in nodes:
+            self._left -= 1
+            if self._left < 0 or depth > 100:
+                raise TemplateError("is nested too deep", todo="use fewer partials within partials")
+            kind = type(node).__name__
+            if kind == "Mustache":
+                self._call(node.call, scope, sure=sure)
+            elif kind == "Block":
+                self._block(node, scope, sure, depth + 1)
+            elif kind in ("Partial", "PartialBlock"):
+                self._partial(node, scope, sure, depth + 1)
+            elif kind == "InlinePartial":
+                self.nodes(node.body, scope, sure=False, depth=depth + 1)
+
+    def _call(self, call: Mapping[str, Any], scope: _Scope, *, sure: bool) -> None:
+        name, words, named = call["name"], call["args"], call["hash"]
+        if name not in _HELPERS:
+            if words or named:
+                self._found.calls.add(name)
+            self._read(name, scope, sure=sure)
+        if name == "role" and words and words[0][:1] in "\"'":
+            self._found.roles.append(words[0][1:-1])
+        for token in (*words, *(value for key, value in named.items() if (name, key) != ("media", "url"))):
+            self._read(token, scope, sure=sure)
+        if name == "media" and "url" in named:
+            self._media(named, scope, sure=sure)
+
+    def _media(self, named: Mapping[str, str], scope: _Scope, *, sure: bool) -> None:
+        path, said = scope.path(named["url"]), named.get("contentType", "")
+        self._read(named["url"], scope, sure=sure)
+        if path and path[1:] in ((), (_ITEM,)):
+            self._found.media.setdefault(path[0], said[1:-1] if said[:1] in ("'", '"') else "")
+            if path[1:]:
+                self._found.lists.add(path[0])
+
+    def _read(self, token: str, scope: _Scope, *, sure: bool) -> None:
+        if token.startswith("("):
+            for word in re.findall(r"[^\s()]+", token)[1:]:
+                self._read(word.partition("=")[2] or word, scope, sure=False)
+            return
+        path = scope.path(token)
+        if path and path[0] != _ITEM:
+            self._found.names.setdefault(path[0])
+            if sure:
+                self._found.needed.add(path[0])
+            if not self._partials:
+                self._found.own.add(path[0])
+
+    def _block(self, node: Any, scope: _Scope, sure: bool, depth: int) -> None:
+        name, words, params = node.call["name"], node.call["args"], node.call["params"]
+        inner = scope
+        if name in ("each", "with") and words:
+            path = scope.path(words[0])
+            inner_path = None if path is None else (*path, _ITEM) if name == "each" else path
+            named = {params[0]: inner_path} if params else {}
+            named.update(dict.fromkeys(params[1:]))
+            inner = scope.within(inner_path, named)
+            self._read(words[0], scope, sure=False)
+        elif name in (*_BLOCKS, *_HELPERS):
+            for token in (*words, *node.call["hash"].values()):
+                self._read(token, scope, sure=False)
+        else:  # {{#name}} is a section: of a list each item, of a value itself
+            self._read(name, scope, sure=False)
+            path = scope.path(name)
+            self.nodes(node.body, scope, sure=False, depth=depth)  # of a truth, the values around
+            inner = scope.within(None if path is None else (*path, _ITEM))
+        self.nodes(node.body, inner, sure=False, depth=depth)
+        self.nodes(node.inverse, scope, sure=False, depth=depth)
+
+    def _partial(self, node: Any, scope: _Scope, sure: bool, depth: int) -> None:
+        for token in node.hash.values():
+            self._read(token, scope, sure=False)
+        if type(node).__name__ == "PartialBlock":
+            self.nodes(node.body, scope, sure=False, depth=depth)
+        program = self._programs.get(node.name)
+        if program is None:
+            return
+        context = scope.path(node.context_path) if node.context_path else scope.around[-1]
+        named = {key: scope.path(token) for key, token in node.hash.items()}
+        self._partials += 1
+        self.nodes(program, _Scope((context,), named), sure=sure and not node.context_path, depth=depth)
+        self._partials -= 1

@@ -1,0 +1,154 @@
+"""A prompt before there are arguments: each is imagined at a usual size, so that it can be planned and priced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from intermodal.content import BytesSource, Part, Text
+from intermodal.costing.parts import Piece
+from intermodal.estimates.part_facts import imagined as imagined_part
+from intermodal.estimates.workload import Part as Sized
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.plan import Inputs
+from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
+from intermodal.prompts.media import part_of
+from intermodal.request import Message, Request
+
+LETTERS = 2_000  # of a text: a page
+_SENTENCE = "This text stands for an argument that was not given, and is as long as a page of a report. "
+_USUAL: Mapping[ArgumentKind, tuple[Piece, str]] = {
+    "image": (Piece(kind="image", width=1024, height=768), "1024x768"),
+    "file": (Piece(kind="image", width=1024, height=768), "a picture of 1024x768"),
+    "audio": (Piece(kind="audio", seconds=60.0), "60 s"),
+    "video": (Piece(kind="video", seconds=60.0, width=1280, height=720), "60 s of 1280x720"),
+    "document": (Piece(kind="document", pages=5), "a PDF of 5 pages"),
+}
+_PLAIN: Mapping[ArgumentKind, tuple[Any, str]] = {
+    "number": (1.5, "1.5"), "integer": (1, "1"), "boolean": (True, "true"),
+}  # fmt: skip
+
+
+@dataclass
+class Imagined:
+    """Values in place of arguments that were not given.
+
+    Attributes:
+        values: by argument, as the template takes them. words: the same with names in place of long texts: what the
+            question is, without what only fills it. assumed: a sentence each. pieces: of media, by the name of the
+            part that stands for each.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    words: dict[str, Any] = field(default_factory=dict)
+    assumed: list[str] = field(default_factory=list)
+    pieces: dict[str, Piece] = field(default_factory=dict)
+
+
+def imagine(file: PromptFile, given: Mapping[str, Any]) -> Imagined:
+    """What is imagined for the arguments that are neither given nor have a default: of optional ones media alone."""
+    made = Imagined()
+    for argument in file.arguments:
+        if given.get(argument.name) is not None or argument.default is not None:
+            continue
+        if argument.is_media:
+            _media(made, argument)
+            continue
+        if not argument.required:
+            made.assumed.append(f"{argument.name} is left out")
+            continue
+        value, said = _plain(argument)
+        made.values[argument.name] = value
+        made.words[argument.name] = f"<{argument.name}>" if said.endswith("letters") else value
+        made.assumed.append(f"{argument.name} is {said}")
+    return made
+
+
+def _media(made: Imagined, argument: Argument) -> None:
+    piece, said = _USUAL[argument.kind]
+    name = argument.name
+    media = Media(name)
+    media.part = part_of(BytesSource(data=b"", name=name), argument.kind)
+    value: Any = [media] if argument.many else media
+    made.values[name] = made.words[name] = value
+    made.pieces[name] = piece
+    made.assumed.append(f"{name} is {'one, of ' if argument.many else ''}{said}")
+
+
+def _plain(argument: Argument) -> tuple[Any, str]:
+    values = [value for value in argument.schema.get("enum", ()) if value is not None]
+    if values:
+        return values[0], str(values[0])
+    if argument.kind in _PLAIN:
+        return _PLAIN[argument.kind]
+    if argument.kind == "json" and argument.schema:
+        return _sample(argument.schema, 0), "a value of its schema, each text a line"
+    text = (_SENTENCE * (LETTERS // len(_SENTENCE) + 1))[:LETTERS]
+    return text, f"{LETTERS:,} letters"
+
+
+def _sample(schema: Any, depth: int) -> Any:
+    """The smallest value that shows what a schema is like; lists have three items."""
+    if not isinstance(schema, Mapping) or depth > 8:
+        return _SENTENCE
+    if values := schema.get("enum"):
+        return values[0]
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((each for each in kind if each != "null"), None)
+    if kind == "array":
+        return [_sample(schema.get("items"), depth + 1)] * 3
+    if kind == "object":
+        return {name: _sample(each, depth + 1) for name, each in (schema.get("properties") or {}).items()}
+    return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
+
+
+# ---- planning without bytes ------------------------------------------------------------------------------
+
+
+def marked(request: Request, made: Imagined) -> Request:
+    """The request with words in place of imagined media, so that it can be opened like any other."""
+    return _mapped(request, lambda part: Text(text=_mark(part)) if _is_imagined(part, made) else part)
+
+
+def filled(inputs: Inputs, request: Request, made: Imagined) -> Inputs:
+    """What the planner reads, imagined media in their places. ``request``: before it was marked."""
+    marks = {_mark(part): part for _, _, part in request.parts() if _is_imagined(part, made)}
+    facts: list[PartFacts] = []
+    parts: dict[int, Part] = {}
+    seen: dict[str, int] = {}
+    for (index, _, part), found in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
+        whose = marks.get(part.text) if isinstance(part, Text) else None
+        if whose is None:
+            facts.append(found)
+            continue
+        name = whose.source.name  # type: ignore[union-attr]
+        seen[name] = seen.get(name, 0) + 1
+        called = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        _, fact = imagined_part(Sized(name=name, piece=made.pieces[name]), index, called)
+        parts[index] = whose
+        facts.append(fact)
+    numbers = iter(range(len(facts)))
+    whole = _mapped(inputs.request, lambda part: parts.get(next(numbers), part))
+    return replace(inputs, request=whole, facts=Facts(parts=tuple(facts), tools=inputs.facts.tools,
+                   schema=inputs.facts.schema, scripts=inputs.facts.scripts), asked=())  # fmt: skip
+
+
+def _is_imagined(part: Part, made: Imagined) -> bool:
+    source = getattr(part, "source", None)
+    return isinstance(source, BytesSource) and not source.data and source.name in made.pieces
+
+
+def _mark(part: Part) -> str:
+    source = part.source  # type: ignore[union-attr]
+    return f"\x02imagined {source.name}\x03"  # type: ignore[union-attr]
+
+
+def _mapped(request: Request, change: Any) -> Request:
+    messages = tuple(
+        Message(role=message.role, parts=tuple(change(part) for part in message.parts)) for message in request.messages
+    )
+    return replace(request, messages=messages)

@@ -1,0 +1,83 @@
+"""The text of a prompt file: read within a bound, its front matter as data with the lines of the whole file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from intermodal.errors import InputMissing, PromptError, UsageError
+from intermodal.estimates.located import Located, read
+
+MOST_BYTES = 256 << 10  # some steps of a template's parser go through all that follows
+_FENCE = re.compile(r"---[ \t]*")
+
+
+def text_of(path: Path, *, what: str = "a prompt file") -> str:
+    """The text of a prompt file. Raises InputMissing where there is none, PromptError where it cannot be one."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or "not a path").lower()
+        raise InputMissing(f"cannot be read ({reason})", where=str(path), todo=f"name {what}") from None
+    if len(data) > MOST_BYTES:
+        raise PromptError(f"is larger than {MOST_BYTES >> 10} KiB", where=str(path), todo="give the rest as arguments")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise PromptError("is not text in UTF-8", where=f"{path}:{line}", todo="save it as UTF-8") from None
+
+
+class Parted(NamedTuple):
+    """Front matter and what follows. ``declared``: there is front matter. ``first``: line on which the body begins."""
+
+    front: Located
+    body: str
+    declared: bool
+    first: int
+
+
+def parted(path: Path, text: str) -> Parted:
+    """Split a file at its front matter, between two lines of three dashes; comments may stand before.
+
+    Raises PromptError where it does not end, or is no YAML mapping.
+    """
+    lines = text.splitlines(keepends=True)
+    opening = _opening(lines)
+    if opening is None:
+        return Parted(Located(name=str(path), value={}, lines={}), text, declared=False, first=1)
+    closing = next((n for n in range(opening + 1, len(lines)) if _is_fence(lines[n])), None)
+    if closing is None:
+        todo = "close it with a line of three dashes"
+        raise PromptError("the front matter does not end", where=f"{path}:{opening + 1}", todo=todo)
+    yaml = "\n" * (opening + 1) + "".join(lines[opening + 1 : closing])  # so that lines are those of the file
+    return Parted(mapping(path, yaml), "".join(lines[closing + 1 :]), declared=True, first=closing + 2)
+
+
+def mapping(path: Path, text: str) -> Located:
+    """YAML that is a mapping at its top. Raises PromptError with file and line."""
+    try:
+        found = read(f"{path}.yaml", text)
+    except UsageError as error:
+        where = error.where.replace(f"{path}.yaml", str(path), 1)
+        raise PromptError(error.what, where=where, todo=error.todo or "write YAML") from None
+    value = {} if found.value is None else found.value
+    if not isinstance(value, dict):
+        line = found.lines.get((), 1)
+        raise PromptError("is not a mapping of keys", where=f"{path}:{line}", todo="write key: value")
+    return Located(name=str(path), value=value, lines=found.lines)
+
+
+def _opening(lines: list[str]) -> int | None:
+    for number, line in enumerate(lines):
+        if _is_fence(line):
+            return number
+        if line.strip() and not line.startswith("#"):
+            return None
+    return None
+
+
+def _is_fence(line: str) -> bool:
+    return bool(_FENCE.fullmatch(line.rstrip("\r\n")))
