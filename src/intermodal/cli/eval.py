@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,8 +16,11 @@ from intermodal.cli.options import listed, money, seconds
 if TYPE_CHECKING:
     from intermodal._sync import Bridge
     from intermodal.client import AsyncClient
+    from intermodal.config import Config
     from intermodal.reports.evaluate import Evaluation
+    from intermodal.reports.items import Data
     from intermodal.reports.tally import Report
+    from intermodal.request import Request
 
 EPILOG = """\b
 Examples
@@ -30,67 +33,90 @@ Examples
 OVER_BUDGET = 8  # the exit code of BudgetExceeded: it stopped early, and what it has is shown
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def run_options(most_routes: int) -> Callable[[F], F]:
+    """The options of what is run over which routes, and of what is kept; ``most_routes`` where nobody says how many."""
+    options = [
+        click.option(
+            "-m", "--model", default="", metavar="NAME", help="Only routes that answer with this model or endpoint."
+        ),
+        click.option(
+            "--routes",
+            type=listed,
+            multiple=True,
+            metavar="NAMES",
+            help="Only routes that call one of these models or endpoints, to answer or to convert.",
+        ),
+        click.option(
+            "--most-routes",
+            type=click.IntRange(min=1),
+            default=most_routes,
+            show_default=True,
+            metavar="K",
+            help="Routes over all items; those that most items can take come first.",
+        ),
+        click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N", help="The first N items only."),
+        click.option(
+            "--repeat",
+            type=click.IntRange(1, 100),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Run each item over each route N times.",
+        ),
+        click.option(
+            "--max-cost",
+            type=money,
+            default="1.00",
+            show_default=True,
+            metavar="USD",
+            help="Money limit for the whole evaluation, what it spent before included.",
+        ),
+        click.option(
+            "--deadline", type=seconds, default=None, metavar="SECONDS", help="Time limit of each run (30, 90s, 2m)."
+        ),
+        click.option("--local", is_flag=True, help="Nothing leaves this machine."),
+        click.option(
+            "--host",
+            "hosts",
+            multiple=True,
+            metavar="NAME",
+            help="Consent to this host for this evaluation; repeatable.",
+        ),
+        click.option(
+            "--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Most tokens to answer with."
+        ),
+        click.option(
+            "--temperature", type=click.FloatRange(min=0), default=None, metavar="T", help="Sampling temperature."
+        ),
+        click.option("--seed", type=int, default=None, metavar="N", help="Sampling seed."),
+        click.option("--html", "html_file", type=click.Path(dir_okay=False), default=None, metavar="FILE",
+                     help="Write a self-contained HTML report."),
+        click.option(
+            "--journal",
+            "journal_file",
+            type=click.Path(dir_okay=False),
+            default=None,
+            metavar="FILE",
+            help="Where finished runs are kept.  [default: a file of this data's in the data folder]",
+        ),
+        click.option("--fresh", is_flag=True, help="Start again: drop the runs that are kept."),
+        click.option("--no-remember", is_flag=True, help="Do not let plans go by what is measured."),
+    ]  # fmt: skip
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 @click.command(epilog=EPILOG)
 @click.argument("data", required=False, type=click.Path())
-@click.option("-m", "--model", default="", metavar="NAME", help="Only routes that answer with this model or endpoint.")
-@click.option(
-    "--routes",
-    type=listed,
-    multiple=True,
-    metavar="NAMES",
-    help="Only routes that call one of these models or endpoints, to answer or to convert.",
-)
-@click.option(
-    "--most-routes",
-    type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    metavar="K",
-    help="Routes over all items; those that most items can take come first.",
-)
-@click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N", help="The first N items only.")
-@click.option(
-    "--repeat",
-    type=click.IntRange(1, 100),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Run each item over each route N times.",
-)
-@click.option(
-    "--max-cost",
-    type=money,
-    default="1.00",
-    show_default=True,
-    metavar="USD",
-    help="Money limit for the whole evaluation, what it spent before included.",
-)
-@click.option("--deadline", type=seconds, default=None, metavar="SECONDS", help="Time limit of each run (30, 90s, 2m).")
-@click.option("--local", is_flag=True, help="Nothing leaves this machine.")
-@click.option(
-    "--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this evaluation; repeatable."
-)
-@click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Most tokens to answer with.")
-@click.option("--temperature", type=click.FloatRange(min=0), default=None, metavar="T", help="Sampling temperature.")
-@click.option("--seed", type=int, default=None, metavar="N", help="Sampling seed.")
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(dir_okay=False),
-    default=None,
-    metavar="FILE",
-    help="Write a self-contained HTML report.",
-)
-@click.option(
-    "--journal",
-    "journal_file",
-    type=click.Path(dir_okay=False),
-    default=None,
-    metavar="FILE",
-    help="Where finished runs are kept.  [default: a file of this data's in the data folder]",
-)
-@click.option("--fresh", is_flag=True, help="Start again: drop the runs that are kept.")
-@click.option("--no-remember", is_flag=True, help="Do not let plans go by what is measured.")
+@run_options(8)
 @click.option(
     "--forget", is_flag=True, help="Forget what was measured (with DATA: on that data only), and run nothing."
 )
@@ -117,30 +143,25 @@ def eval(**given: Any) -> int | None:
     check_targets(targets, (given["data"], *files_of(data)))
     client, bridge = AsyncClient(), Bridge()
     try:
-        evaluation = _evaluation(client, data, given)
-        report = _run(evaluation, bridge, given)
+        evaluation = evaluation_of(client, data, given)
+        report = run(evaluation, bridge, given)
     finally:
         if bridge.started:
             bridge.run(client.aclose)
         bridge.close()
-    _show(report, given)
+    show(report, given)
     return OVER_BUDGET if report.stopped else None
 
 
-def _evaluation(client: AsyncClient, data: Any, given: dict[str, Any]) -> Evaluation:
-    from intermodal import asking
+def evaluation_of(
+    client: AsyncClient, data: Data, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
+) -> Evaluation:
+    """What is to be run. ``requests``: of items that are asked otherwise than by their own words."""
     from intermodal.config import data_dir
     from intermodal.reports.evaluate import Evaluation, Settings
     from intermodal.reports.journal import Journal
 
-    config = client.config
-    common: dict[str, Any] = {"hosts": known_hosts(given["hosts"], config), "model": given["model"]}
-    asking.usual(common, config)
-    if given["local"]:
-        common["farthest"] = "machine"
-    for name in ("deadline", "max_tokens", "temperature", "seed"):
-        if given[name] is not None:
-            common[name] = given[name]
+    common = common_of(client.config, given)
     settings = Settings(
         only=tuple(name for names in given["routes"] for name in names),
         most_routes=given["most_routes"],
@@ -150,7 +171,21 @@ def _evaluation(client: AsyncClient, data: Any, given: dict[str, Any]) -> Evalua
         common=common,
     )
     where = Path(given["journal_file"]) if given["journal_file"] else _journal_of(data_dir(client.env), data.path)
-    return Evaluation(client=client, data=data, settings=settings, journal=Journal(where))
+    return Evaluation(client=client, data=data, settings=settings, journal=Journal(where), requests=requests or {})
+
+
+def common_of(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of every request, by the names of ``make_request``."""
+    from intermodal import asking
+
+    common: dict[str, Any] = {"hosts": known_hosts(given["hosts"], config), "model": given["model"]}
+    asking.usual(common, config)
+    if given["local"]:
+        common["farthest"] = "machine"
+    for name in ("deadline", "max_tokens", "temperature", "seed"):
+        if given[name] is not None:
+            common[name] = given[name]
+    return common
 
 
 def _journal_of(folder: Path, data: str) -> Path:
@@ -161,7 +196,7 @@ def _journal_of(folder: Path, data: str) -> Path:
 # ---- running ---------------------------------------------------------------------------------------
 
 
-def _run(evaluation: Evaluation, bridge: Bridge, given: dict[str, Any]) -> Report:
+def run(evaluation: Evaluation, bridge: Bridge, given: Mapping[str, Any]) -> Report:
     """Plan, run, keep; an interrupt says what is kept before it goes on as one."""
     from datetime import UTC, datetime
 
@@ -270,7 +305,8 @@ def _forget(given: dict[str, Any]) -> None:
 # ---- showing ---------------------------------------------------------------------------------------
 
 
-def _show(report: Report, given: dict[str, Any]) -> None:
+def show(report: Report, given: Mapping[str, Any]) -> None:
+    """The report: a table or a document on stdout, and a page where one is asked for."""
     from intermodal.cli.evaluated import document, table
 
     if given["html_file"]:

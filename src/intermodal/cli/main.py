@@ -21,7 +21,7 @@ from intermodal._version import __version__
 VERBS: dict[str, tuple[str, str]] = {
     "ask": ("ask", "Ask anything of any files; the answer streams."),
     "explain": ("explain", "Show the plan for a request; spends nothing, contacts no model."),
-    "prompt": ("prompt", "Prompt files: list, show, explain, run and check them before a cent is spent."),
+    "prompt": ("prompt", "Prompt files: list, show, explain, run, test and check them."),
     "advise": ("advise", "What kind of model a task needs, and what it would cost, before anything is there."),
     "estimate": ("estimate", "Count tokens and money of a call before it is made."),
     "cost": ("cost", "A month's bill of a workload, for several plans side by side."),
@@ -54,6 +54,8 @@ Exit codes
   and of an answer that came, with something wrong with it:
   10  a value stands in none of the files    12  it repeats itself
   11  cut at the limit                       13  words of a file are missing
+  and of a prompt file:
+  14  no route passes all of its tests
 
 \b
 Examples

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from intermodal.cli.options import listed, money, seconds
+from intermodal.cli.prompt_test import test
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ Examples
   intermodal prompt explain invoice.prompt
   intermodal prompt run invoice.prompt --arg photo=@invoice.png
   intermodal prompt lint prompts/
+  intermodal prompt test summary.prompt.yml
 """
 FAILED = 2  # exit code of ``lint``: that of PromptError
 
@@ -35,8 +37,8 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 @_JSON
 @click.pass_context
 def prompt(context: click.Context, /, as_json: bool) -> None:
-    """Prompt files: dotprompt (.prompt). What goes in and out is in the file, so it is checked, planned and priced
-    before anything is sent. Without a verb: those of this folder.
+    """Prompt files: dotprompt (.prompt) and GitHub's (.prompt.yml). What goes in and out is in the file, so it is
+    checked, planned and priced before anything is sent. Without a verb: those of this folder.
     """
     if context.invoked_subcommand is None:
         _list(".", as_json)
@@ -259,3 +261,6 @@ def _document(file: PromptFile) -> dict[str, Any]:
             {"level": each.level, "line": each.line, "what": each.what, "todo": each.todo} for each in file.findings
         ],
     }  # fmt: skip
+
+
+prompt.add_command(test)

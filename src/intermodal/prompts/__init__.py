@@ -6,6 +6,7 @@ source.py      the text of a file, with its front matter and the lines of it
 handlebars.py  a template of Handlebars: what it uses, and rendering it within bounds
 picoschema.py  dotprompt's short schemas as JSON Schema
 dotprompt.py   Google's ``.prompt``
+github.py      GitHub's ``.prompt.yml``
 values.py      arguments held against what the file declares
 bound.py       file and arguments as a request
 imagined.py    the same before there are arguments

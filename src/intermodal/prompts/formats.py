@@ -18,6 +18,8 @@ MOST_FILES = 10_000
 # Ending of a file's name -> the module that has its FORMAT. What reads a format is imported with the first such file.
 _OURS: Mapping[str, str] = {
     ".prompt": "dotprompt",
+    ".prompt.yml": "github",
+    ".prompt.yaml": "github",
 }
 
 

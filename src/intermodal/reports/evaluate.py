@@ -26,6 +26,7 @@ from intermodal.plans.step import Call
 from intermodal.reports.items import Data, Item, request_of
 from intermodal.reports.journal import Journal, Trial
 from intermodal.reports.routes import Route, Took, route_of
+from intermodal.request import Request
 
 MOST_ROUTES = 8
 _EVERY = 40  # routes of an item that are looked at before the most common ones are taken
@@ -71,6 +72,7 @@ class Evaluation:
     data: Data
     settings: Settings
     journal: Journal
+    requests: Mapping[str, Request] = field(default_factory=dict)  # by item, where others asked than its own words
     planned: list[Planned] = field(default_factory=list)
     routes: dict[str, Route] = field(default_factory=dict)
     stopped: str = ""  # why it ended early
@@ -99,7 +101,9 @@ class Evaluation:
 
     async def _plan_one(self, item: Item, wanted: frozenset[str]) -> Planned:
         try:
-            request = request_of(item, Path(self.data.path).parent, **self.settings.common)
+            request = self.requests.get(item.id)
+            if request is None:
+                request = request_of(item, Path(self.data.path).parent, **self.settings.common)
             prepared = await self.client.prepare(request)
             found = Planned(item=item, digest=digest_of(prepared), inputs=prepared.inputs)
             candidates = alternatives(prepared.inputs, most=_EVERY)

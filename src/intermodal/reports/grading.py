@@ -61,7 +61,12 @@ def _number(item: Item, answer: Answered) -> Grade:
 
 def _regex(item: Item, answer: Answered) -> Grade:
     text = answer.text[: texts.MAX_ANSWER]
-    right = any(re.search(str(pattern), text, re.IGNORECASE) for pattern in item.accepted)
+    found = [bool(re.search(str(pattern), text, re.IGNORECASE)) for pattern in item.accepted]
+    if item.all:
+        missing = [str(one) for one, there in zip(item.accepted, found, strict=True) if not there]
+        said = "" if not missing else f"does not match {', '.join(missing)}"
+        return Grade(right=not missing, score=sum(found) / len(found), said=said)
+    right = any(found)
     return _yes_or_no(right, f"does not match {_shown(item)}")
 
 

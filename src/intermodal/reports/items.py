@@ -41,7 +41,7 @@ class Item(Value, forbid_unknown_fields=True, kw_only=True):
         prompt, files: what is asked, about what. Files are relative to the JSONL, or http(s) URLs.
         expected: what is right; a list is several that are (``labels``: all that apply; ``json``: itself).
         compare: how an answer is held against it.
-        all: of several texts every one must be there (``contains``).
+        all: of several texts every one must be there (``contains``), of several patterns found (``regex``).
         tolerance: how far a number may be off (``number``, ``json``).
         which: which numbers of an answer count (``number``).
         max_wer: the word error rate up to which a transcript is right (``wer``).

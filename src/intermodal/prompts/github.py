@@ -1,0 +1,249 @@
+"""GitHub's ``.prompt.yml``: messages with ``{{names}}``, test data and what is checked of the answers.
+
+https://docs.github.com/github-models/use-github-models/storing-prompts-in-github-repositories. What counts as right is
+what ``gh models eval`` calls so; evaluators that ask another model are named and not run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from intermodal import schema as schemas
+from intermodal.content import Role, Text
+from intermodal.errors import PromptError, SchemaInvalid
+from intermodal.estimates.located import Located
+from intermodal.estimates.located import Path as Place
+from intermodal.prompts import wishes
+from intermodal.prompts.file import Argument, Example, Finding, PromptFile
+from intermodal.prompts.source import mapping
+from intermodal.request import JsonOutput, Message, Output, TextOutput
+
+ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
+MOST_LETTERS = 32 << 20
+_KEYS = (
+    "name", "description", "model", "modelParameters", "messages", "testData", "evaluators", "responseFormat",
+    "jsonSchema",
+)  # fmt: skip
+_NAME = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
+_STRINGS = ("equals", "contains", "startsWith", "endsWith")
+
+
+class Told(NamedTuple):
+    role: Role
+    content: str
+    line: int
+
+
+@dataclass(frozen=True)
+class GithubTemplate:
+    """Messages in which names stand for values. All are put in at once, so that no value is read for names."""
+
+    path: Path
+    told: tuple[Told, ...]
+
+    def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+        made = []
+        left = MOST_LETTERS
+        for each in self.told:
+            text, used = put(each.content, values, left)
+            left -= used
+            if left < 0:
+                what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
+                raise PromptError(what, where=f"{self.path}:{each.line}", todo="put a long value into it once")
+            made.append(Message(role=each.role, parts=(Text(text=text),)))
+        last = len(made) - 1 if made and made[-1].role == "user" else len(made)
+        return (*made[:last], *history, *made[last:])
+
+
+def put(text: str, values: Mapping[str, Any], most: int) -> tuple[str, int]:
+    """The text with values in place of names, and its letters; where those are more than ``most``, it ends early."""
+    pieces: list[str] = []
+    length = at = 0
+    for found in _NAME.finditer(text):
+        value = _words(values[found[1]]) if found[1] in values else found[0]
+        pieces += (text[at : found.start()], value)
+        length += found.start() - at + len(value)
+        at = found.end()
+        if length > most:
+            break
+    pieces.append(text[at:])
+    return "".join(pieces), length + len(text) - at
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+class Github:
+    """The format."""
+
+    name = "GitHub"
+    endings = (".prompt.yml", ".prompt.yaml")
+
+    def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
+        """The prompt of a file. Raises PromptError with file and line."""
+        return (_Reader(path, mapping(path, text)).prompt(),)
+
+
+class _Reader:
+    def __init__(self, path: Path, front: Located) -> None:
+        self._path = path
+        self._front = front
+        self._said: Mapping[str, Any] = front.value
+        self._findings: list[Finding] = []
+
+    def prompt(self) -> PromptFile:
+        told = self._messages()
+        lines: dict[str, int] = {}
+        for each in told:
+            for found in _NAME.finditer(each.content):
+                lines.setdefault(found[1], each.line)
+        table = self._said.get("modelParameters") or {}
+        if not isinstance(table, Mapping):
+            raise self._error(("modelParameters",), "is no mapping of keys", "write temperature: 0.5")
+        sampling, settings, unread = wishes.sampling(table, self._front, ("modelParameters",))
+        self._findings += unread
+        for key in self._said:
+            if key not in _KEYS:
+                near = get_close_matches(key, _KEYS, 1, 0.6)
+                self._find((key,), f"no key {key!r} is known", f"did you mean {near[0]}?" if near else "take it out")
+        examples = self._examples(lines)
+        return PromptFile(
+            path=str(self._path),
+            name=str(self._said.get("name") or re.sub(r"\.prompt\.ya?ml$", "", self._path.name)),
+            format=Github.name,
+            template=GithubTemplate(self._path, told),
+            arguments=tuple(Argument(name=name, line=line) for name, line in lines.items()),
+            description=str(self._said.get("description") or ""),
+            output=self._output(),
+            model=str(self._said.get("model") or ""),
+            sampling=sampling,
+            settings=settings,
+            examples=examples,
+            findings=tuple(self._findings),
+            lines={
+                **{key: self._line((key,)) for key in self._said}, "template": self._line(("messages",)),
+                "input": self._line(("messages",)), "output": self._line(("jsonSchema",)),
+            },
+        )  # fmt: skip
+
+    def _messages(self) -> tuple[Told, ...]:
+        said = self._said.get("messages")
+        if not isinstance(said, list) or not said:
+            raise self._error(("messages",), "there are none", "write messages: [{role: user, content: …}]")
+        made = []
+        for number, each in enumerate(said):
+            at = ("messages", number)
+            if not isinstance(each, Mapping) or not isinstance(each.get("content"), str):
+                raise self._error(at, "is no message", "write role and content")
+            role = ROLES.get(str(each.get("role")).lower())
+            if role is None:
+                raise self._error((*at, "role"), f"{each.get('role')!r} is no role", f"write {' or '.join(ROLES)}")
+            made.append(Told(role, each["content"], self._line((*at, "content"))))
+        return tuple(made)
+
+    def _output(self) -> Output:
+        form, said = self._said.get("responseFormat"), self._said.get("jsonSchema")
+        if form not in (None, "text", "json_object", "json_schema"):
+            raise self._error(("responseFormat",), f"{form!r} is not known", "write text, json_object or json_schema")
+        if form == "json_schema" and said is None:
+            raise self._error(("responseFormat",), "asks for jsonSchema, which is not there", "write jsonSchema")
+        if form == "json_object":
+            return JsonOutput(schema={"type": "object"})
+        if said is None or form == "text":
+            return TextOutput()
+        if isinstance(said, str):
+            try:
+                said = json.loads(said)
+            except (ValueError, RecursionError) as error:
+                raise self._error(("jsonSchema",), f"is no JSON ({error})", "write a JSON Schema") from None
+        schema = said.get("schema", said) if isinstance(said, Mapping) else None
+        if not isinstance(schema, Mapping):
+            raise self._error(("jsonSchema",), "is no schema", "write {name: …, schema: {…}}")
+        try:
+            return schemas.json_output(schema)
+        except SchemaInvalid as error:
+            raise self._error(("jsonSchema",), error.what, error.todo) from None
+
+    # ---- tests ------------------------------------------------------------------------------------
+
+    def _examples(self, names: Mapping[str, int]) -> tuple[Example, ...]:
+        said = self._said.get("testData") or []
+        if not isinstance(said, list):
+            raise self._error(("testData",), "is no list", "write testData: [{input: …, expected: …}]")
+        made = []
+        for number, each in enumerate(said):
+            at = ("testData", number)
+            if not isinstance(each, Mapping):
+                raise self._error(at, "is no mapping of values", "write input and expected")
+            made.append(
+                Example(
+                    arguments={name: value for name, value in each.items() if name in names},
+                    line=self._line(at),
+                    checks=self._checks(each),
+                )
+            )
+        if made:
+            self._not_run()
+        return tuple(made)
+
+    def _checks(self, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+        """What has to hold of the answer, as items of ``eval`` have it; without an evaluator it is ``expected``."""
+        patterns = []
+        for number, each in enumerate(self._evaluators()):
+            strings = each.get("string")
+            if not isinstance(strings, Mapping):
+                continue
+            kind = next((name for name in _STRINGS if strings.get(name)), None)
+            if kind is None:
+                at = ("evaluators", number, "string")
+                raise self._error(at, "says nothing to look for", f"write {' or '.join(_STRINGS)}")
+            wanted, _ = put(str(strings[kind]), data, MOST_LETTERS)
+            patterns.append(_PATTERNS[kind].format(re.escape(wanted)))
+        if patterns:
+            return ({"compare": "regex", "expected": patterns, "all": True},)
+        if self._evaluators() or data.get("expected") is None:
+            return ()
+        expected = data["expected"]
+        if isinstance(expected, Mapping | list):
+            return ({"compare": "json", "expected": expected},)
+        return ({"compare": "exact", "expected": str(expected)},)
+
+    def _evaluators(self) -> list[Mapping[str, Any]]:
+        said = self._said.get("evaluators") or []
+        if not isinstance(said, list) or not all(isinstance(each, Mapping) for each in said):
+            raise self._error(("evaluators",), "is no list of evaluators", "write evaluators: [{name: …, string: …}]")
+        return said
+
+    def _not_run(self) -> None:
+        for number, each in enumerate(self._evaluators()):
+            if "string" not in each:
+                who = str(each.get("uses") or "llm")
+                what = f"evaluator {each.get('name') or who!r} asks another model ({who}), and is not run"
+                self._find(("evaluators", number), what, "check what can be checked with string")
+
+    # ---- where it stands -----------------------------------------------------------------------------
+
+    def _line(self, at: Place) -> int:
+        line = self._front.where(at).rpartition(":")[2]
+        return int(line) if line.isdecimal() else 1
+
+    def _find(self, at: Place, what: str, todo: str) -> None:
+        self._findings.append(Finding("warning", self._line(at), what, todo))
+
+    def _error(self, at: Place, what: str, todo: str) -> PromptError:
+        return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self._front.where(at), todo=todo)
+
+
+# Capitals matter for ``equals`` alone, as ``gh models eval`` has it.
+_PATTERNS = {
+    "equals": r"\A\s*(?-i:{})\s*\Z", "contains": "{}", "startsWith": r"\A\s*{}", "endsWith": r"{}\s*\Z",
+}  # fmt: skip
+
+FORMAT = Github()

@@ -1,0 +1,171 @@
+"""``intermodal prompt`` and ``ask --prompt``: lists, plans, runs and tests, each with what a shell sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.conftest import Cli, Done
+
+from intermodal import config
+from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.testing import FakeHost
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "prompts"
+MODEL = ("-m", "acme/seer-70b")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeHost]:
+    with FakeHost(answer='{"number": "7", "total": 12.5, "currency": "EUR"}') as made:
+        row = ServedRow(id="acme/seer-70b", served_as="seer", context=8192, input_mtok=1.0, output_mtok=2.0,
+                        input=("text", "image"))  # fmt: skip
+        config.add_host(os.environ, HostRow(id="box", base_url=made.base_url, forced_json=True, models=(row,)))
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(EXAMPLES, tmp_path / "prompts")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "prompts"
+
+
+def test_the_examples_are_listed_and_nothing_is_wrong_with_them(cli: Cli, folder: Path) -> None:
+    listed = cli("prompt", "list", "prompts")
+    assert listed.code == 0
+    assert "prompts/invoice.prompt" in listed.out
+    assert "_brief" not in listed.out, "a partial is no prompt"
+    document = cli("prompt", "list", "prompts", "--json").document
+    by_name = {each["name"]: each for each in document["prompts"]}
+    assert by_name["invoice"]["takes"][0]["kind"] == "image"
+    assert cli("prompt", "lint", "--strict", "prompts").code == 0
+
+
+def test_lint_says_file_and_line_and_fails(cli: Cli, folder: Path) -> None:
+    (folder / "bad.prompt").write_text("hello\n{{#if x}}")
+    (folder / "warned.prompt").write_text("---\nmodle: x\n---\nhello")
+    done = cli("prompt", "lint", "prompts")
+    assert done.code == 2
+    assert "prompts/bad.prompt:2: error: unclosed block" in done.out
+    assert "prompts/warned.prompt:2: warning: no key 'modle' is known; did you mean model?" in done.out
+    found = cli("prompt", "lint", "prompts", "--json").document
+    assert (found["errors"], found["warnings"]) == (1, 1)
+    (folder / "bad.prompt").unlink()
+    assert cli("prompt", "lint", "prompts").code == 0
+    assert cli("prompt", "lint", "--strict", "prompts").code == 2
+    assert cli("prompt", "lint", "nowhere").code == 3
+
+
+def test_a_folder_of_fifty_files_is_linted_without_a_model_or_a_store(
+    cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes it quick is what it does not do; how quick is measured elsewhere."""
+    monkeypatch.setattr("intermodal.store.database.Store.__init__", lambda *_: pytest.fail("opened a store"))
+    monkeypatch.setattr("intermodal.catalog.load.snapshot", lambda *_: pytest.fail("read the snapshot"), raising=False)
+    for number in range(50):
+        shutil.copy(folder / "invoice.prompt", folder / f"invoice{number}.prompt")
+    assert cli("prompt", "lint", "prompts", "--json").document["files"] >= 50
+
+
+def test_show_renders_what_would_be_sent(cli: Cli, folder: Path) -> None:
+    done = cli("prompt", "show", "prompts/compare.prompt", "--arg", "pictures=@a.png", "--arg", "pictures=@b.png")
+    assert done.code == 0
+    assert "<image a.png>" in done.out
+    assert "<image b.png>" in done.out
+    file = cli("prompt", "show", "prompts/invoice.prompt", "--json").document
+    assert file["schema"]["properties"]["total"]["type"] == "number"
+
+
+def test_explain_spends_nothing_and_prices_a_thousand_runs(cli: Cli, folder: Path, fake: FakeHost) -> None:
+    done = cli("prompt", "explain", "prompts/invoice.prompt", *MODEL)
+    assert done.code == 0, done.err
+    assert "imagined: photo is 1024x768" in done.out
+    assert "1,000 runs $" in done.out
+    document = cli("prompt", "explain", "prompts/invoice.prompt", *MODEL, "--json").document
+    assert document["usd_thousand"]["mid"] == pytest.approx(1_000 * document["usd"]["mid"])
+    assert document["verdict"]
+    assert not fake.attempts
+
+
+def test_run_and_ask_do_the_same(cli: Cli, folder: Path, fake: FakeHost, media: Path) -> None:
+    given = ("--arg", f"photo=@{media / 'screenshot-invoice.png'}", *MODEL, "-q", "--evidence", "off")
+    run = cli("prompt", "run", "prompts/invoice.prompt", *given[:-2])
+    asked = cli("ask", "--prompt", "prompts/invoice.prompt", *given)
+    assert json.loads(run.out) == json.loads(asked.out) == {"number": "7", "total": 12.5, "currency": "EUR"}
+    first, second = (attempt.json["messages"] for attempt in (fake.attempts[0], fake.attempts[-1]))
+    assert first == second
+
+
+def test_a_pdf_where_the_file_says_image_ends_with_its_line(
+    cli: Cli, folder: Path, fake: FakeHost, media: Path
+) -> None:
+    done = cli("prompt", "run", "prompts/invoice.prompt", "--arg", f"photo=@{media / 'report.pdf'}", "--json")
+    assert done.code == 2
+    assert done.document["code"] == "prompt"
+    assert done.document["where"] == "prompts/invoice.prompt:5"
+    assert not fake.attempts
+
+
+def test_values_of_the_command_line_have_the_type_of_the_file(cli: Cli, folder: Path) -> None:
+    (folder / "typed.prompt").write_text(
+        "---\ninput:\n  schema: {n: integer, on: boolean, names(array): string, text: string}\n---\n"
+        "{{json n}} {{json on}} {{json names}} {{text}}"
+    )
+    (folder / "words.txt").write_text("{{from}} a file")
+    at = "prompts/typed.prompt"
+    good = {"n": "3", "on": "true", "names": '["a"]', "text": f"@{folder / 'words.txt'}"}
+
+    def shown(**other: str) -> Done:
+        given = ({**good, **other}).items()
+        return cli("prompt", "show", at, *(word for name, value in given for word in ("--arg", f"{name}={value}")))
+
+    assert '3 true ["a"] {{from}} a file' in shown().out
+    for name, value in (("n", "three"), ("on", "maybe"), ("n", "3.5")):
+        done = shown(**{name: value})
+        assert done.code == 2
+        assert "prompts/typed.prompt:3" in done.err
+
+
+def test_a_prompt_file_says_its_question_itself(cli: Cli, folder: Path, fake: FakeHost) -> None:
+    assert cli("ask", "Why?", "--prompt", "prompts/invoice.prompt").code == 2
+    assert cli("ask", "--prompt", "prompts/invoice.prompt", "--schema", "x.json").code == 2
+    assert cli("ask", "Why?", "--arg", "a=b").code == 2
+    said = cli("ask", "@prompts/invoice.prompt").err
+    assert "--prompt prompts/invoice.prompt" in said
+    assert not fake.attempts
+
+
+def test_a_text_file_is_a_prompt(cli: Cli, folder: Path, fake: FakeHost) -> None:
+    (folder / "question.txt").write_text("How many?\n")
+    assert cli("ask", "-q", "@prompts/question.txt", *MODEL).code == 0
+    assert fake.attempts[-1].texts[-1] == "How many?"
+    assert cli("ask", "-q", "@someone said hello", *MODEL).code == 0
+    assert fake.attempts[-1].texts[-1] == "@someone said hello"
+    assert cli("ask", "-q", "@nowhere.txt", *MODEL).code == 2
+
+
+def test_test_data_is_run_checked_and_kept(cli: Cli, folder: Path, fake: FakeHost) -> None:
+    fake.answer = "The shop opens at 9, closes at 18."
+    at = "prompts/opening.prompt.yml"
+    first = cli("prompt", "test", at, *MODEL, "--json", "--journal", "kept.jsonl", "--no-remember")
+    assert first.code == 14, "one of two fails"
+    row = first.document["routes"][0]
+    assert (row["right"], row["items"]) == (1, 2)
+    assert len(fake.attempts) == 2
+    again = cli("prompt", "test", at, *MODEL, "--json", "--journal", "kept.jsonl", "--no-remember")
+    assert (again.code, len(fake.attempts)) == (14, 2), "finished runs are kept"
+    fake.answer = "opens at 9, opens at 10"
+    passed = cli("prompt", "test", at, *MODEL, "--journal", "kept.jsonl", "--fresh", "--no-remember")
+    assert passed.code == 0
+    assert "2 of 2" in passed.out
+
+
+def test_a_file_without_examples_cannot_be_tested(cli: Cli, folder: Path) -> None:
+    done = cli("prompt", "test", "prompts/invoice.prompt")
+    assert done.code == 2
+    assert "has no examples" in done.err
