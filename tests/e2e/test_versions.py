@@ -24,6 +24,7 @@ from intermodal.runtimes.versions import CONVERTERS, version
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 RECORD = Path(__file__).with_name("versions.json")
+CODES = Path(__file__).parents[1] / "media"
 NEAR = 0.3  # seconds, and steps of 32 of grey and of 256 of loudness, by which processors may differ
 
 
@@ -87,13 +88,18 @@ async def page(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
     return looks(made.data)
 
 
+async def codes(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+    found = await worker.codes((CODES / "codes.png").read_bytes())
+    return [[code.kind, code.text] for code in found]
+
+
 async def asked(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
     return [wording("What is it?"), wording(""), MAX_TOKENS]
 
 
 MADE: dict[str, Callable[[Path, Runtimes, MediaWorker], Awaitable[Any]]] = {
     "ocr": read, "whisper": heard, "audio": sound, "video": frames, "image": picture, "document": page,
-    "describe": asked,
+    "describe": asked, "codes": codes,
 }  # fmt: skip
 THEIRS = {"llama"}  # nothing of what it makes is ours
 

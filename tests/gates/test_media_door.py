@@ -42,7 +42,7 @@ def test_d4_each_decoder_is_called_in_one_module() -> None:
 def test_d4_nothing_but_the_worker_loads_a_decoder() -> None:
     """The decoding modules are imported by name inside the fenced child, and by nobody else."""
     names = ("image", "animation", "still", "audio", "video", "moments", "container", "cut", "document",
-             "subtitles", "channels", "office/drawing")  # fmt: skip
+             "subtitles", "channels", "codes", "office/drawing")  # fmt: skip
     decoders = {f"intermodal.media.{name}".replace("/", ".") for name in names}
     inside = {f"media/{name}.py" for name in names}  # which build on each other
     guilty = []

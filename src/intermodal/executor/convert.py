@@ -151,7 +151,7 @@ class Makers(Value, frozen=True):
         if step.op == "transcribe":
             parts.append(language_of(step, self.language))
         elif step.op == "read":
-            parts.append(self.readers)
+            parts += [self.readers, version("codes")]
         elif step.op == "describe":
             asked = self.question if told_question(step) else ""
             parts += [version("describe"), hashlib.sha256(asked.encode()).hexdigest()]

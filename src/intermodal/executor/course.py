@@ -15,6 +15,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import check, convert, describing, measured, replan
 from intermodal.executor.call import Again, Done, Surprise
+from intermodal.executor.codes import codes_on, with_codes
 from intermodal.executor.empty import gives_little
 from intermodal.executor.hearing import in_calls
 from intermodal.executor.job import Job
@@ -224,7 +225,11 @@ class Course:
             work=work,
         )
         done = await (self.do(job) if len(sounds) < 2 else self._of_channels(job, sounds))
-        product = convert.from_made(step, facts, pictures, done.made)
+        made = done.made
+        if made.lines:
+            codes = await codes_on(pictures, shop.world.media, facts.name)
+            made = msgspec.structs.replace(made, lines=tuple(map(with_codes, made.lines, codes)))
+        product = convert.from_made(step, facts, pictures, made)
         return product, done.actual
 
     async def _of_channels(self, job: Job, sounds: tuple[Sound, ...]) -> Done:

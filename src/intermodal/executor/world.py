@@ -85,6 +85,7 @@ class Media(Protocol):
         progress: Progress | None = None,
         crops: tuple[Box, ...] = (),
     ) -> tuple[PictureLike, ...]: ...
+    async def codes(self, data: bytes, *, name: str = "") -> tuple[CodeLike, ...]: ...
     async def picture(self, data: Data, *, max_side: int | None = None, name: str = "") -> PictureLike: ...
     async def frames(
         self,
@@ -98,6 +99,17 @@ class Media(Protocol):
     ) -> tuple[FrameLike, ...]:
         """At most ``most`` frames in the order of time: ``spread`` is "scenes" or a rate ("0.5 fps")."""
         ...
+
+
+class CodeLike(Protocol):
+    """What ``media.decode.Code`` has."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def box(self) -> Box: ...
 
 
 class SubtitleLineLike(Protocol):

@@ -12,7 +12,7 @@ from intermodal import errors
 from intermodal._process import Limits, Reply, Worker
 from intermodal.file_bytes import Data, FileBytes, Spool
 from intermodal.media.office.converted import Converted
-from intermodal.media.probed import Frame, Pcm, Picture, Probed, SubtitleLine
+from intermodal.media.probed import Code, Frame, Pcm, Picture, Probed, SubtitleLine
 from intermodal.media.steps import LARGE_FILE, PCM_BYTES_PER_SECOND
 from intermodal.plans.facts import Box
 
@@ -122,6 +122,11 @@ class MediaWorker:
         """The first frame, upright, re-encoded as PNG without metadata; shrunk to ``max_side`` pixels if longer."""
         arguments = {"data": data, "name": name, "max_side": max_side}
         return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), Picture)
+
+    async def codes(self, data: bytes, *, name: str = "") -> tuple[Code, ...]:
+        """QR codes, bar codes and their like on a picture, with what they say; none without the extra ``embedded``."""
+        found = await self._call("codes", {"data": data, "name": name}, name=name, seconds=60)
+        return msgspec.convert(found, tuple[Code, ...])
 
     async def frames(
         self,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from intermodal.content import Kind, Value
 from intermodal.file_bytes import Data
-from intermodal.plans.facts import PageFacts, SubtitleFacts
+from intermodal.plans.facts import Box, PageFacts, SubtitleFacts
 from intermodal.quantity import Quantity
 
 
@@ -34,6 +34,14 @@ class Probed(Value):
     pages: tuple[PageFacts, ...] = ()
     subtitles: tuple[SubtitleFacts, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+class Code(Value):
+    """A QR code, a bar code or their like: what it says, "" where that cannot be read, and its box in pixels."""
+
+    kind: str
+    text: str = ""
+    box: Box = (0.0, 0.0, 0.0, 0.0)
 
 
 class Picture(Value):

@@ -126,6 +126,16 @@ def picture(data: Data, name: str, max_side: int | None) -> dict[str, Any]:
     return made
 
 
+def codes(data: Data, name: str) -> list[dict[str, Any]]:
+    """QR codes and bar codes on a picture, as ``Code`` in builtins; none where what reads them is not installed."""
+    if not _installed("zxingcpp"):
+        return []
+    with fence.importing():
+        importlib.import_module("zxingcpp")
+    found: list[dict[str, Any]] = msgspec.to_builtins(_decoder("codes").found(whole(data, name), sniff(data, name)[1]))
+    return found
+
+
 # Media type -> converter, and what has to be installed for it.
 _PAGES = ("markdownify", "bs4", "charset_normalizer")
 _PACKED = ("defusedxml", "charset_normalizer")
@@ -186,6 +196,7 @@ def main() -> None:
             "page_text": page_text,
             "page_pictures": page_pictures,
             "picture": picture,
+            "codes": codes,
             "frames": frames,
             "subtitles": subtitles,
             "convert": convert,

@@ -23,7 +23,8 @@ class Converter(NamedTuple):
 
 
 # By the kind of the file that is opened (``media/``), the protocol of the endpoint that hears or reads it
-# (``runtimes/embedded/``), or the step (``describe``: what an eye is asked, ``executor/describing.py``).
+# (``runtimes/embedded/``), or what else takes part (``describe``: what an eye is asked,
+# ``executor/describing.py``; ``codes``: ``media/codes.py``).
 CONVERTERS: Final[dict[str, Converter]] = {
     "audio": Converter(1, ("av",)),
     "video": Converter(1, ("av", "pillow")),
@@ -32,6 +33,7 @@ CONVERTERS: Final[dict[str, Converter]] = {
     "whisper": Converter(1, ("faster-whisper", "ctranslate2")),
     "ocr": Converter(1, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),
     "llama": Converter(1, ("xllamacpp",)),
+    "codes": Converter(1, ("zxing-cpp",)),
     "describe": Converter(1),
 }
 _INSTALLED: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-.*)?\.(?:dist|egg)-info")

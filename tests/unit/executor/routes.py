@@ -22,7 +22,7 @@ from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.run import run
 from intermodal.executor.transport import Transport
 from intermodal.executor.world import World
-from intermodal.media.probed import Pcm, Picture, SubtitleLine
+from intermodal.media.probed import Code, Pcm, Picture, SubtitleLine
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Estimate, Step, Transform
@@ -69,6 +69,7 @@ class FakeMedia:
         self.page = "text of page {}"
         self.moments: tuple[float, ...] = (0.0, 4.0, 8.0)
         self.captions: tuple[SubtitleLine, ...] = ()
+        self.codes_of: dict[bytes, tuple[Code, ...]] = {}
         self.wait: Callable[[], Any] | None = None
 
     async def pcm(self, data: bytes, *, name: str = "", progress: Any = None, channel: int | None = None) -> Pcm:
@@ -91,6 +92,9 @@ class FakeMedia:
     ) -> tuple[Picture, ...]:
         self.asked.append("page_pictures")
         return tuple(Picture(data=b"page %d" % page, width=1000, height=1000) for page in pages)
+
+    async def codes(self, data: bytes, *, name: str = "") -> tuple[Code, ...]:
+        return self.codes_of.get(data, ())
 
     async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> Picture:
         self.asked.append("picture")

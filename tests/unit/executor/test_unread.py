@@ -11,6 +11,7 @@ from intermodal import errors
 from intermodal.cli.ask import UNREAD, exit_code
 from intermodal.content import ReadLine
 from intermodal.events import Finished, Note, TextDelta
+from intermodal.media.probed import Code
 from intermodal.plans.facts import ANOTHER
 from intermodal.runtimes.nouns import Seen
 from intermodal.runtimes.reading import unread
@@ -111,6 +112,26 @@ async def test_the_next_plan_knows_what_could_not_be_read_until_more_can_be(
     cache = DerivedCache(bench.folder / "derived")
     assert [part.script for part in recalled(opened.facts, cache, "tesseract ell").parts] == ["", ANOTHER, ""]
     assert recalled(opened.facts, cache, "tesseract ell rus") == opened.facts
+
+
+async def test_what_codes_say_stands_among_the_lines_and_signs_made_of_their_patterns_do_not(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model,) = using(bench, host)
+    above = ReadLine(text="Scan to pay", confidence=0.98, box=(10, 10, 200, 30))
+    invented = ReadLine(text="\u56de:\u56de", confidence=0.68, box=(20, 60, 90, 90))
+    name = ReadLine(text="ACME", confidence=0.97, box=(60, 100, 120, 120))
+    reading(monkeypatch, bench, invoice=[above, invented, name])
+    bench.media.codes_of[b"png of invoice.png"] = (
+        Code(kind="QR code", text="https://pay.test/417", box=(10, 50, 180, 220)),
+        Code(kind="bar code", box=(10, 300, 180, 350)),
+    )
+    request, opened = asked("Where do I pay?", "invoice.png")
+    result = await bench.run(plan(route(look(1), say(model, "step:look1"))), request, opened)
+    (read,) = result.derived
+    assert "Scan to pay" in read.text and "ACME" in read.text and "\u56de" not in read.text
+    assert "QR code: https://pay.test/417" in read.text and "(bar code that could not be read)" in read.text
+    assert "QR code: https://pay.test/417" in host.attempts[0].text
 
 
 async def test_a_reader_is_told_the_script_that_the_plan_knows(
