@@ -1,4 +1,4 @@
-"""A lock whose turns go round among requesters: one that waits for a hundred jobs delays another by one of them."""
+"""Places whose turns go round among requesters: one that waits for a hundred jobs delays another by one of them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ def new_requester() -> None:
 
 
 class FairLock:
-    """``async with lock:``. Of one requester the first that waits is first; requesters take turns."""
+    """``async with lock:``. Of one requester the first that waits is first; requesters take turns.
 
-    def __init__(self) -> None:
-        self._held = False
+    ``places``: how many may hold it at a time.
+    """
+
+    def __init__(self, places: int = 1) -> None:
+        self._free = places
         self._waiting: OrderedDict[object, deque[Any]] = OrderedDict()
 
     def locked(self) -> bool:
-        return self._held
+        """Whether the next one waits."""
+        return not self._free
 
     async def __aenter__(self) -> None:
         import anyio
 
-        if not self._held:
-            self._held = True
+        if self._free:
+            self._free -= 1
             return
         requester, turn = _requester.get(), anyio.Event()
         self._waiting.setdefault(requester, deque()).append(turn)
@@ -52,7 +56,7 @@ class FairLock:
 
     def _pass_on(self) -> None:
         if not self._waiting:
-            self._held = False
+            self._free += 1
             return
         requester, queue = self._waiting.popitem(last=False)
         turn = queue.popleft()

@@ -22,6 +22,7 @@ from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
 from intermodal.executor.upstream import Upstreams
 from intermodal.planner import plan_from
+from intermodal.plans.cores import DECODERS
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.questions.reader import Reader
@@ -71,8 +72,9 @@ class Resources:
         """What opens and decodes media, in a process of its own that is started when it is first needed."""
         if self._media is None:
             from intermodal.media.decode import MediaWorker
+            from intermodal.runtimes.machine import cores
 
-            self._media = MediaWorker()
+            self._media = MediaWorker(places=min(cores(), DECODERS))
         return self._media
 
     @property

@@ -16,6 +16,7 @@ from intermodal.catalog.nouns import (
     Host,
     Model,
     Price,
+    Protocol,
     Speed,
     Strength,
     Task,
@@ -385,7 +386,21 @@ def painters() -> tuple[Endpoint, ...]:
     )
 
 
+def apart() -> tuple[Endpoint, ...]:
+    """The embedded models with the protocols of their runtimes, which say what each occupies of a machine."""
+    protocols: dict[str, Protocol] = {
+        "automatic-speech-recognition": "whisper", "image-to-text": "ocr", "feature-extraction": "e5",
+    }  # fmt: skip
+    return tuple(
+        msgspec.structs.replace(
+            each, host=msgspec.structs.replace(HERE, protocol=protocols.get(each.model.tasks[0], "llama"))
+        )
+        for each in embedded()
+    )
+
+
 SLICES = {
+    "runtimes": lambda: (*apart(), *desk()),
     "painters": lambda: (*embedded(), *acme(), *painters()),
     "omni": lambda: (*embedded(), *omni()),
     "voices": lambda: (*embedded(), *acme(), *voices()),

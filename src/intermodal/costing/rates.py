@@ -18,12 +18,13 @@ from intermodal.catalog.nouns import Endpoint, Price, Speed, Thinking
 from intermodal.catalog.untimed import PLACEHOLDER
 from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import ZEROS, Levels
+from intermodal.plans.cores import NEAR
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
 
 UNKNOWN_CONTEXT = 4_096  # what a server that does not say is trusted with: the smallest common default
-HERE = ("process", "machine")
+HERE = NEAR
 
 _NOT_MEASURED = "not measured here"
 _ELSEWHERE: dict[str, Quantity] = {  # hosted models as a whole, when nothing is known of this one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,10 @@ from intermodal.executor.hearing import in_calls
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import Ledger, written
 from intermodal.executor.pieces import Piece, Pixels, Product, Sound, Words
-from intermodal.executor.prepare import carried, work_of
+from intermodal.executor.places import Places
+from intermodal.executor.prepare import carried, decoding, work_of
 from intermodal.executor.speaker import Speaker
-from intermodal.executor.together import NEAR, side_by_side
+from intermodal.executor.together import side_by_side
 from intermodal.executor.transform import transform
 from intermodal.executor.waiting import with_signs
 from intermodal.executor.weighed import heard, rules
@@ -31,6 +32,7 @@ from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import Progress
 from intermodal.languages import checked
 from intermodal.offload import MANY, offload
+from intermodal.plans.cores import DECODING, use_of
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.store.unread import remember
@@ -47,6 +49,7 @@ class Course:
     ) -> None:
         self._candidate = candidate
         self.shop = shop
+        shop.places = Places(candidate.cores, candidate.decoders)
         self.ledger = ledger
         self.started = started
         self._replanner = replanner
@@ -96,6 +99,7 @@ class Course:
         needed = await offload(len(last.inputs) > MANY, self._needed, last)
         await self._convert([step for step in needed if step is not last and step.op != "generate"])
         self.stop_if_surprised()
+        await self.shop.world.media.trim()  # the memory is for who answers
         return last
 
     # ---- conversions --------------------------------------------------------------------------
@@ -157,7 +161,7 @@ class Course:
 
     async def _convert_one(self, step: Step) -> None:
         if isinstance(step, Transform):
-            async with self.shop.cores:
+            async with self.shop.places.taken(DECODING):
                 self.stop_if_surprised()
                 await self.shop.emit(StepStarted(step=step.id, title=step.title, op=step.op))
                 began = self.now()
@@ -208,10 +212,11 @@ class Course:
         pictures: tuple[Pixels, ...] = ()
         sounds: tuple[Sound, ...] = ()
         language = checked(convert.language_of(step, shop.request.policy.language))  # before anything is decoded
-        if step.op == "transcribe":
-            sounds = await shop.prepare.sounds(step, shop.products, endpoint, self.progress(step))
-        else:
-            pictures = await shop.prepare.pictures(step, shop.products, endpoint)
+        async with shop.places.taken(decoding(step)):
+            if step.op == "transcribe":
+                sounds = await shop.prepare.sounds(step, shop.products, endpoint, self.progress(step))
+            else:
+                pictures = await shop.prepare.pictures(step, shop.products, endpoint)
         facts = shop.opened.facts.parts[self.part_of(step)]
         letters = measured.letters(pictures, facts)
         tokens = heard(sounds[:1], rules(endpoint, shop.world.catalog)) if sounds else 0.0
@@ -245,7 +250,7 @@ class Course:
         return await in_calls(job, sounds, lambda each: self.call(each, begin))
 
     async def do(self, job: Job, speaker: Speaker | None = None) -> Done:
-        """Make a step's call: near endpoints one at a time, far ones side by side."""
+        """Make a step's call once what it occupies is free: of this machine its cores, elsewhere nothing."""
         async with self._turn(job):
             self.stop_if_surprised()
             return await self._call(job, partial(self._begin, job.step), speaker)
@@ -255,8 +260,9 @@ class Course:
         async with self._turn(job):
             return await self._call(job, begin, None)
 
-    def _turn(self, job: Job) -> anyio.CapacityLimiter | nullcontext[None]:
-        return self.shop.cores if job.endpoint.host.zone in NEAR else nullcontext()
+    def _turn(self, job: Job) -> AbstractAsyncContextManager[None]:
+        places = self.shop.places
+        return places.taken(use_of(job.endpoint, places.cores))
 
     async def _begin(self, step: Call) -> None:
         title = step.title or step.op

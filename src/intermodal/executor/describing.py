@@ -17,10 +17,12 @@ from intermodal.executor.context import refuse_what_it_cannot_take
 from intermodal.executor.job import Job
 from intermodal.executor.ledger import written
 from intermodal.executor.pieces import Pixels, Product
-from intermodal.executor.together import NEAR, as_one, share_of, side_by_side
+from intermodal.executor.prepare import decoding
+from intermodal.executor.together import as_one, share_of, side_by_side
 from intermodal.executor.weighed import weighed
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import World
+from intermodal.plans.cores import NEAR
 from intermodal.plans.step import Call
 from intermodal.request import Request, Sampling
 from intermodal.store.derived import Kept
@@ -66,7 +68,8 @@ def wording(question: str) -> str:
 async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
     """What is seen in each picture of a step. A picture that was described for this question before is not sent."""
     question = question_of(shop.request) if convert.told_question(step) else ""
-    pictures = await shop.prepare.pictures(step, shop.products, endpoint)
+    async with shop.places.taken(decoding(step)):
+        pictures = await shop.prepare.pictures(step, shop.products, endpoint)
     if not pictures:
         return Product(part=step.part), Actual(step=step.id, seconds=0.0)
     share = share_of(step, len(pictures))

@@ -11,7 +11,8 @@ from intermodal.content import Segment, Transcript
 from intermodal.executor.call import Done
 from intermodal.executor.job import Job, Made
 from intermodal.executor.pieces import Sound
-from intermodal.executor.together import NEAR, as_one, share_of, side_by_side
+from intermodal.executor.together import as_one, share_of, side_by_side
+from intermodal.plans.cores import NEAR
 
 SPEAKERS = ("speaker 1", "speaker 2")  # the left channel, the right one
 

@@ -17,13 +17,13 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Part, Text
 from intermodal.executor.assemble import AUDIO_FORMATS, label, shown_name
 from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Product, Sound, Words
-from intermodal.executor.together import NEAR
 from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.file_bytes import whole
 from intermodal.media.sound import mp3
 from intermodal.media.steps import MAX_FILE_BYTES, PDF
 from intermodal.offload import offload
+from intermodal.plans.cores import DECODING, ELSEWHERE, NEAR, Use
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
 from intermodal.store.rows import Work
@@ -155,6 +155,11 @@ class Preparer:
         name = self._facts(index).name
         picture = await self._media.picture(self._opened.data(index), max_side=max_side, name=name)
         return Pixels(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height)
+
+
+def decoding(step: Call) -> Use:
+    """What getting the media of a step ready occupies: a decoder, where they are not made by steps before it."""
+    return DECODING if any(reference.startswith("part:") for reference in step.inputs) else ELSEWHERE
 
 
 def carried(sound: Sound) -> Sound:

@@ -20,9 +20,9 @@ from intermodal.executor import check
 from intermodal.executor.call import Surprise
 from intermodal.executor.ledger import Ledger
 from intermodal.executor.pieces import Pixels, Product, Words
-from intermodal.executor.together import NEAR
 from intermodal.executor.workshop import Conversion, Workshop
 from intermodal.executor.world import World
+from intermodal.plans.cores import NEAR
 from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.plan import Candidate, PartNeeds, Plan
 from intermodal.plans.step import Call, Check, Step, Transform

@@ -12,7 +12,6 @@ from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
 
 ALL = 1_000
-NEAR = ("process", "machine")  # zones whose models share this machine's cores
 
 
 async def side_by_side(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = ALL) -> None:

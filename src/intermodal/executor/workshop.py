@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
@@ -12,13 +11,11 @@ from intermodal.events import Event, Note
 from intermodal.executor.call import Caller
 from intermodal.executor.gone import Gone
 from intermodal.executor.pieces import Product
+from intermodal.executor.places import Places
 from intermodal.executor.prepare import Preparer
 from intermodal.executor.world import OpenedLike, World
 from intermodal.plans.step import Call, Transform
 from intermodal.request import Request
-
-if TYPE_CHECKING:
-    import anyio
 
 
 class Conversion(Value, frozen=True):
@@ -43,8 +40,6 @@ class Workshop:
         emit: Callable[[Event], Awaitable[None]],
         parts: Sequence[Part],
     ) -> None:
-        import anyio
-
         self.request = request
         self.opened = opened
         self.world = world
@@ -57,8 +52,7 @@ class Workshop:
         self.unsaid: dict[tuple[str, int], list[Note]] = {}
         self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
         self.prepare = Preparer(opened, world.media, parts)
-        # Two models on the same cores are slower than one after the other, and need both their memories.
-        self.cores: anyio.CapacityLimiter = anyio.CapacityLimiter(1)
+        self.places = Places(cores=1)  # of the route that is driven
 
     def name(self, part: int) -> str:
         return self.opened.facts.parts[part].name if part >= 0 else ""

@@ -100,6 +100,10 @@ class Media(Protocol):
         """At most ``most`` frames in the order of time: ``spread`` is "scenes" or a rate ("0.5 fps")."""
         ...
 
+    async def trim(self) -> None:
+        """Nothing is left to be converted: end what was started to convert several files at once."""
+        ...
+
 
 class CodeLike(Protocol):
     """What ``media.decode.Code`` has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -10,10 +11,12 @@ import msgspec
 
 from intermodal import errors
 from intermodal._process import Limits, Reply, Worker
+from intermodal.fair_lock import FairLock
 from intermodal.file_bytes import Data, FileBytes, Spool
 from intermodal.media.office.converted import Converted
 from intermodal.media.probed import Code, Frame, Pcm, Picture, Probed, SubtitleLine
 from intermodal.media.steps import LARGE_FILE, PCM_BYTES_PER_SECOND
+from intermodal.plans.cores import START
 from intermodal.plans.facts import Box
 
 __all__ = ["Frame", "MediaWorker", "Pcm", "Picture", "Probed"]
@@ -30,25 +33,52 @@ _SUBTITLES_SECONDS = 60.0
 _SLOWEST_DISK = 50 << 20  # bytes a second: what is on disk may have to be read to its end
 
 
-class MediaWorker:
-    """Decodes media in a fenced child process, one job at a time.
+class _Turn:
+    """A job that waits for a child, and the one that it was given."""
 
-    A job that crashes the child, runs over its time or is cancelled costs that child; the next job gets a
+    def __init__(self, come: Any) -> None:
+        self.come = come
+        self.worker: Worker | None = None
+
+
+class MediaWorker:
+    """Decodes media in fenced child processes, each one job at a time.
+
+    A job that crashes its child, runs over its time or is cancelled costs that child; the next job gets a
     new one. Methods raise the ``InputError`` that fits, with ``name`` as its ``where``.
+
+    Args:
+        limits: fences of each child.
+        places: how many children there may be. The first stays; a further one starts when a job has waited for as
+            long as that takes, and ends by ``trim``, since memory that a decoder has taken it does not give back.
     """
 
-    def __init__(self, *, limits: Limits = LIMITS) -> None:
-        self._worker = Worker("intermodal.media.worker", limits=limits, env=_ENV, name="media worker", inherit=_INHERIT)
+    def __init__(self, *, limits: Limits = LIMITS, places: int = 1) -> None:
+        self._limits = limits
+        self._places = FairLock(places)
+        self._workers = [self._worker()]
+        self._idle = list(self._workers)  # the one used last at the end
+        self._waiting: deque[_Turn] = deque()
         self.last = Reply()
+
+    def _worker(self) -> Worker:
+        module = "intermodal.media.worker"
+        return Worker(module, limits=self._limits, env=_ENV, name="media worker", inherit=_INHERIT)
 
     @property
     def pid(self) -> int | None:
-        return self._worker.pid
+        """The process of the first child, None while there is none."""
+        return self._workers[0].pid
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of all children."""
+        return tuple(pid for worker in self._workers if (pid := worker.pid) is not None)
 
     @property
     def busy(self) -> bool:
-        """It decodes for somebody; each job has a time at which it is ended."""
-        return self._worker.busy
+        """It decodes for somebody, and the next job waits; each job has a time at which it is ended."""
+        return self._places.locked()
 
     async def start(self) -> None:
         """Start the child ahead of its first job."""
@@ -89,14 +119,12 @@ class MediaWorker:
         A file that brings the layout to its end is read once more without it.
         """
         arguments: dict[str, Any] = {"data": data, "pages": list(pages)}
+        plainly = {**arguments, "plain": True}
         seconds = 30 + 0.5 * len(pages)
-        try:
-            return tuple(await self._call("page_text", arguments, name=name, seconds=seconds, progress=progress))
-        except errors.InputError:
-            if self._worker.alive:  # it answered
-                raise
-        arguments["plain"] = True
-        return tuple(await self._call("page_text", arguments, name=name, seconds=seconds, progress=progress))
+        found = await self._call(
+            "page_text", arguments, name=name, seconds=seconds, progress=progress, otherwise=plainly
+        )
+        return tuple(found)
 
     async def page_pictures(
         self,
@@ -169,14 +197,73 @@ class MediaWorker:
         seconds: float,
         progress: Progress | None = None,
         take: Callable[[Any], None] | None = None,
+        otherwise: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Have a child do it, and once more by the arguments of ``otherwise`` where that was its end."""
+        async with self._places:
+            worker = await self._next()
+            try:
+                try:
+                    return await self._ask(worker, method, arguments, name, seconds, progress, take)
+                except errors.InputError:
+                    if worker.alive or otherwise is None:  # it answered
+                        raise
+                return await self._ask(worker, method, otherwise, name, seconds, progress, take)
+            finally:
+                self._give_back(worker)
+
+    async def _next(self) -> Worker:
+        """A child that does nothing: one that runs, or else one that is to be started."""
+        import anyio
+
+        for place in range(len(self._idle) - 1, -1, -1):
+            if self._idle[place].alive:
+                return self._idle.pop(place)
+        if len(self._idle) < len(self._workers):  # one works, and may be through before another has started
+            turn = _Turn(anyio.Event())
+            self._waiting.append(turn)
+            try:
+                with anyio.move_on_after(START):
+                    await turn.come.wait()
+            except BaseException:
+                if turn.worker is not None:  # it was given one as it was cancelled
+                    self._give_back(turn.worker)
+                raise
+            finally:
+                if turn.worker is None:
+                    self._waiting.remove(turn)
+            if turn.worker is not None:
+                return turn.worker
+        if not self._idle:
+            self._workers.append(self._worker())
+            return self._workers[-1]
+        return self._idle.pop()
+
+    def _give_back(self, worker: Worker) -> None:
+        if self._waiting:
+            turn = self._waiting.popleft()
+            turn.worker = worker
+            turn.come.set()
+        else:
+            self._idle.append(worker)
+
+    async def _ask(
+        self,
+        worker: Worker,
+        method: str,
+        arguments: Mapping[str, Any],
+        name: str,
+        seconds: float,
+        progress: Progress | None,
+        take: Callable[[Any], None] | None,
     ) -> Any:
         file = data if isinstance(data := arguments.get("data"), FileBytes) else None
         if file is not None:
             seconds += len(file) / _SLOWEST_DISK
         try:
-            self.last = await self._worker.call(method, arguments, timeout=seconds, progress=progress, take=take)
+            self.last = reply = await worker.call(method, arguments, timeout=seconds, progress=progress, take=take)
         except errors.RuntimeCrashed as error:
-            if self._worker.alive:  # it answered, and says that the fault is ours
+            if worker.alive:  # it answered, and says that the fault is ours
                 raise errors.RuntimeCrashed(error.what, where=name, todo=error.todo, sent=False) from None
             # The child's end is the file's doing: everything else it does was done before without harm.
             raise errors.InputBroken(
@@ -191,10 +278,20 @@ class MediaWorker:
         finally:
             if file is not None:
                 file.check(name)  # above whatever came of it
-        return self.last.value
+        return reply.value
+
+    async def trim(self) -> None:
+        """End the children beyond the first that do nothing, with the memory they hold."""
+        spare = [worker for worker in self._idle if worker is not self._workers[0]]
+        for worker in spare:
+            self._idle.remove(worker)
+            self._workers.remove(worker)
+        for worker in spare:
+            await worker.close()
 
     async def close(self) -> None:
-        await self._worker.close()
+        for worker in self._workers:
+            await worker.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,14 +7,15 @@ import math
 import msgspec
 from msgspec import Struct
 
-from intermodal.costing.levels import ZEROS, Levels, larger, plus, summed
+from intermodal.costing.levels import HIGH, ZEROS, Levels, plus, summed
 from intermodal.costing.limits import NOTHING, Held
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
-from intermodal.costing.schedule import finish
 from intermodal.planner.case import Case
+from intermodal.planner.overlap import until_converted
 from intermodal.planner.pieces import at_each
 from intermodal.planner.way import NO_TIER, Loss, Way, natives
+from intermodal.plans.cores import DECODER, decoders
 from intermodal.quantity import Quantity
 
 LEFT_OUT_PENALTY = 0.01  # USD for not reading every page
@@ -27,7 +28,9 @@ class Assignment(Struct, eq=False, gc=False):
         text, image, audio: tokens of the media for the last call, labels of blocks included. sound: seconds.
         made: tokens that converters write. cost: USD of the conversions.
         before: seconds until all conversions are done, loading included. load: that loading.
-        memory: bytes of the local converters that are not loaded yet, which are ``cold``.
+        memory: bytes of the local converters that are not loaded yet, which are ``cold``. peak: the most that is taken
+            at once before the last call: these, and decoders beside the first, which probing has started.
+        decoders: how many may work at once.
         diverted, lost: as of the ways (``way.py``), added up. missed: inferred needs that are lost, of any weight.
         kept: aspects that no part loses. tier: the weakest converter.
         held: what limits of a request are about.
@@ -43,6 +46,8 @@ class Assignment(Struct, eq=False, gc=False):
     before: Levels
     load: Levels
     memory: Levels
+    peak: Levels
+    decoders: int
     pictures: int
     penalty: float
     diverted: int
@@ -77,11 +82,9 @@ def assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
 
 
 def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
-    transforms, local = summed([way.transforms for way in chosen]), summed([way.local for way in chosen])
-    network = load = memory = ZEROS
+    load = memory = ZEROS
     cold: set[str] = set()
     for way in chosen:
-        network = larger(network, way.network)
         for used in way.converters:
             if way.local != ZEROS and used.host.zone in HERE and used.id not in cold and used.id not in case.loaded:
                 cold.add(used.id)
@@ -89,14 +92,17 @@ def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
                 memory = plus(memory, case.rates(used).memory)
     lost = {aspect for way in chosen for aspect in way.loses}
     left_out = sum(way.left_out for way in chosen)
-    before = at_each(lambda level: finish(transforms[level], local[level] + load[level], network[level], 0.0))
+    most = decoders(case.machine, memory[HIGH])
+    before, decoding = until_converted(case, chosen, frozenset(cold), most)
+    beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER)
     text, image, audio = _tokens(chosen, book)
     held = _held(chosen)
     return Assignment(
         ways=chosen, text=text, image=image, audio=audio,
         sound=summed([way.sound for way in chosen]),
         made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
-        before=before, load=load, memory=memory, pictures=held.pictures, held=held,
+        before=before, load=load, memory=memory, peak=plus(memory, beside), decoders=most,
+        pictures=held.pictures, held=held,
         penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
         diverted=sum(way.diverted for way in chosen), lost=sum(way.lost for way in chosen),
         missed=sum(len(way.missed) for way in chosen) + (1 if left_out else 0),

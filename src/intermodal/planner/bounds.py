@@ -1,7 +1,8 @@
 """Bounds: what a class of endpoints can score at best, and which ways look best to one of them.
 
 The bound is what a member with the best of every figure would score if every bundle went its own best way,
-conversions over a network and loading taken for nothing: no route of the class can score less.
+conversions over a network and loading taken for nothing, those on this machine as if all its cores were busy: no route
+of the class can score less.
 """
 
 from __future__ import annotations
@@ -100,13 +101,15 @@ class Shape(Struct, frozen=True, gc=False):
 class Fan(Struct, eq=False):
     """The open ways of every bundle, for endpoints that take the same kinds in the same place.
 
-    ``waits``: some conversion is done over a network. ``tier``: the strongest the conversions can be. ``least``: the
-    least they lose. ``shapes``: by book of rules (None takes what goes in as it is for nothing) and by weights.
-    ``every``: the fan with the ways that lose more, where the ends of the frontier are asked for.
+    ``waits``: some conversion is done over a network. ``cores``: of the machine. ``tier``: the strongest the
+    conversions can be. ``least``: the least they lose. ``shapes``: by book of rules (None takes what goes in as it is
+    for nothing) and by weights. ``every``: the fan with the ways that lose more, where the ends of the frontier are
+    asked for.
     """
 
     usable: list[list[Way]]
     waits: bool
+    cores: int
     tier: int
     least: Loss
     shapes: dict[tuple[Book | None, Weights, bool], Shape]
@@ -127,7 +130,7 @@ class Fan(Struct, eq=False):
         places: list[int] = []
         branches: list[list[Branch]] = []
         for place, choices in enumerate(self.usable):
-            options = [(*_option(way, weighed, waits), way) for way in choices]
+            options = [(*_option(way, weighed, waits, self.cores), way) for way in choices]
             kept = _kept(options) if len(options) > 1 else options
             ways.append(kept[0][4])
             if len(kept) == 1:
@@ -156,8 +159,8 @@ class Fan(Struct, eq=False):
     def picks(self, book: Book, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[Way, ...]:
         """The best way of each bundle under some weights, for an endpoint with these coefficients.
 
-        Conversions over a network overlap, so none of two takes the time of both: without ``waits`` they take none,
-        with it each takes its own. What is best is mostly one of the two.
+        Conversions overlap, so none of two takes the time of both: without ``waits`` those over a network take none,
+        and those here their share of the cores; with it each takes its own. What is best is mostly one of the two.
         """
         _, text, image, audio, length = prices
         shape = self.shape(book, weighed, waits)
@@ -260,13 +263,16 @@ def dear(price: float) -> float:
     return price if price < math.inf else UNKNOWN
 
 
-def _option(way: Way, weighed: Weights, waits: bool) -> Option:
-    """What one way adds but for what goes in as it is; kept with the way, since several kinds of endpoints share it."""
+def _option(way: Way, weighed: Weights, waits: bool, cores: int) -> Option:
+    """What one way adds but for what goes in as it is; kept with the way, since several kinds of endpoints share it.
+
+    Its share of the machine's time at the least, all cores busy; with ``waits`` its seconds one after another.
+    """
     key = (weighed, waits)
     found = way.options.get(key)
     if found is None:
         money, time, loss = weighed
-        seconds = way.transforms[MID] + way.local[MID] + (way.network[MID] if waits else 0.0)
+        seconds = way.transforms[MID] + way.local[MID] + way.network[MID] if waits else way.work[MID] / cores
         fixed = dear(way.cost[MID]) * money + seconds * time + way.penalty * loss
         found = way.options[key] = (fixed, way.text[MID], 0.0, 0.0)
     return found

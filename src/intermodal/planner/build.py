@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
+from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, larger, plus, quantity
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
@@ -118,6 +118,8 @@ class Builder:
             lost=route.demand.lost,
             diverted=route.demand.diverted,
             verdict=name_of(case, route),
+            cores=case.machine.cores,
+            decoders=route.assignment.decoders,
             checks=(*before.checks, *self._checks(route, last)),
         )
 
@@ -297,7 +299,7 @@ class Builder:
             cost=quantity(plus(cost, assignment.cost), basis, 8),
             seconds=quantity(plus(assignment.before, plus(seconds, own)), "schedule over cores and network", 3),
             load_seconds=quantity(plus(assignment.load, own), "cold start", 3),
-            memory=quantity(memory, "of what is loaded for it", 0),
+            memory=quantity(larger(memory, assignment.peak), "of what is loaded for it", 0),
         )
 
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:

@@ -15,18 +15,19 @@ from intermodal.planner.assignment import Assignment
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.checks import checks_of
+from intermodal.planner.overlap import passages
 from intermodal.planner.pages import listed
 from intermodal.planner.pieces import pages_title
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.way import TASK_OF, Conversions, Params, Passage, Piece, Way
 from intermodal.planner.words import strength, summary, warnings
+from intermodal.plans.cores import use_of
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call, CallOp, Check, Estimate, Step, Transform, TransformOp
 from intermodal.quantity import Quantity
 from intermodal.request import ASPECTS, Aspect
 
 Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
-_WARM: frozenset[str] = frozenset()
 _TRANSFORMS: dict[str, TransformOp] = {
     "extract": "extract", "render": "render", "frames": "frames", "demux": "demux", "resize": "resize",
     "subtitles": "subtitles",
@@ -82,17 +83,12 @@ class Conversion:
         """Steps in part order, and the references that stand for the parts."""
         case = self.case
         by_part: dict[int, Steps] = {}
-        first: set[str] = set()
-        for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-            cold = frozenset(e.id for e in way.converters if e.id in assignment.cold and e.id not in first)
-            for place, (part, passage) in enumerate(zip(bundle.parts, way.passages, strict=True)):
-                if passage.pieces:
-                    by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
-                    if cold and any(piece.endpoint is not None for piece in passage.pieces):
-                        first |= cold
-                        cold = _WARM
-                else:
-                    by_part[part.index] = ((), (f"part:{part.index}",))
+        for bundle, way, place, cold in passages(case, assignment.ways, assignment.cold):
+            part, passage = bundle.parts[place], way.passages[place]
+            if passage.pieces:
+                by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
+            else:
+                by_part[part.index] = ((), (f"part:{part.index}",))
         if case.job != "transcribe":
             for text in case.texts:
                 by_part[text.index] = ((), (f"part:{text.index}",))
@@ -176,6 +172,7 @@ class Conversion:
                 seconds=quantity(piece.seconds, "speed", 3),
                 load_seconds=quantity(rates.load, "cold start", 3) if rates is not None and cold else Quantity(),
                 memory=quantity(rates.memory, "resident when loaded", 0) if rates is not None else Quantity(),
+                cores=use_of(endpoint, self.case.machine.cores).cores,
                 text=quantity(_chars(piece.tokens), "4 characters a token", 0),
             )
         return found

@@ -38,6 +38,7 @@ class Demand(Struct, frozen=True, gc=False):
     model is given text alone, so that the values of its answer can be looked for. ``calls`` is how
     often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
     in its context (the labels that an embedding model is given one by one). ``tools``: what of ``text`` is tools.
+    ``memory`` is what the conversions leave loaded, ``peak`` the most that they take on their way.
     """
 
     text: Levels
@@ -48,6 +49,7 @@ class Demand(Struct, frozen=True, gc=False):
     cost: Levels
     before: Levels
     memory: float
+    peak: float
     pictures: int
     penalty: float
     diverted: int
@@ -114,7 +116,8 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     total = ZEROS if case.job == "transcribe" else plus(plus(text, image), audio)
     return Demand(
         text=text, image=image, audio=audio, sound=assignment.sound, total=total,
-        cost=assignment.cost, before=assignment.before, memory=assignment.memory[HIGH], pictures=assignment.pictures,
+        cost=assignment.cost, before=assignment.before, memory=assignment.memory[HIGH], peak=assignment.peak[HIGH],
+        pictures=assignment.pictures,
         penalty=assignment.penalty, diverted=assignment.diverted, lost=assignment.lost,
         missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,
         held=assignment.held,

@@ -79,11 +79,11 @@ def _line(each: Assignment, weighed: Weights) -> tuple[float, float, float, floa
     return fixed, each.text[MID], each.image[MID], each.audio[MID], each.sound[MID]
 
 
-def _fanned(usable: list[list[Way]]) -> Fan:
+def _fanned(usable: list[list[Way]], cores: int) -> Fan:
     waits = any(way.network[MID] > 0 for choices in usable for way in choices)
     tier = min((max([way.tier for way in choices]) for choices in usable), default=NO_TIER)
     least = [min(way.loss for way in choices) for choices in usable]
-    return Fan(usable, waits, tier, (sum(each[0] for each in least), sum(each[1] for each in least)), {})
+    return Fan(usable, waits, cores, tier, (sum(each[0] for each in least), sum(each[1] for each in least)), {})
 
 
 def _least_lost(choices: list[Way]) -> list[Way]:
@@ -174,7 +174,7 @@ class Lanes:
         """The hull of a row."""
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
-            return Hull(self.case, 0.0, sound, row.book, _fanned([]))
+            return Hull(self.case, 0.0, sound, row.book, _fanned([], self.case.machine.cores))
         return Hull(
             self.case, self._text(row.vocabulary, row.schema_by, row.tool_rule), 0.0, row.book, self._fan(usable)
         )
@@ -186,9 +186,10 @@ class Lanes:
         """
         found = self._fans.get(id(usable))
         if found is None:
-            found = self._fans[id(usable)] = _fanned([_least_lost(choices) for choices in usable])
+            cores = self.case.machine.cores
+            found = self._fans[id(usable)] = _fanned([_least_lost(choices) for choices in usable], cores)
             if self._ends and any(map(_differ_in_loss, usable)):
-                found.every = _fanned(usable)
+                found.every = _fanned(usable, cores)
         return found
 
     def _text(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:

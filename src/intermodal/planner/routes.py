@@ -136,7 +136,7 @@ def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: De
         seconds_high += rates.load[HIGH]
     return Numbers(
         cost + needs.cost[MID], cost_high + needs.cost[HIGH],
-        needs.before[MID] + seconds, needs.before[HIGH] + seconds_high, memory, cap,
+        needs.before[MID] + seconds, needs.before[HIGH] + seconds_high, max(memory, needs.peak), cap,
         *_missing(case, endpoint, rates, needs, made, cap),
         endpoint.host.zone not in HERE and rates.basis_of(figure_of(case.job)) == PLACEHOLDER,
     )  # fmt: skip

@@ -14,12 +14,12 @@ from intermodal.costing.images import image_refusal, image_tokens
 from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, product, times
 from intermodal.costing.limits import NOTHING, Held, breaks, refusal
 from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
-from intermodal.costing.rates import HERE
 from intermodal.costing.tokens import BLOCK, MARK
 from intermodal.media.steps import MAX_FILE_BYTES, SAFE_SIDE
 from intermodal.planner.aspects import MUST_KEEP, ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import WORDS_ALONE, Case
+from intermodal.plans.cores import use_of
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import CallOp, TransformOp
 from intermodal.quantity import Quantity
@@ -108,6 +108,8 @@ class Way(Struct, eq=False, gc=False):
         diverted: parts that the answering endpoint takes as they are and gets as something else, though it was named.
         text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
             of the text that converters with weights write. ``text`` has the labels of its blocks.
+        work: seconds on this machine times the cores that they occupy. by: seconds of each process of this machine.
+            chain: the longest that one part takes, one step after another. steps: how many take part in that.
         pictures, sound: what goes in as it is, sound in seconds.
         counted: something goes in as it is, whose tokens are a matter of who takes it. held: what limits are about.
         odd: some of its pictures may be refused.
@@ -131,6 +133,9 @@ class Way(Struct, eq=False, gc=False):
     transforms: Levels
     local: Levels
     network: Levels
+    work: Levels
+    chain: Levels
+    by: dict[str, Levels]
     pictures: dict[Picture, Levels]
     sound: Levels
     tier: int
@@ -146,6 +151,7 @@ class Way(Struct, eq=False, gc=False):
     held: Held = NOTHING
     left_out: int = 0
     diverted: int = 0
+    steps: int = 0
 
     @property
     def loss(self) -> Loss:
@@ -192,6 +198,7 @@ def make_way(
         penalty=sum(bundle.needs[aspect] for aspect in missed if bundle.needs[aspect] < MUST_KEEP), missed=missed,
         lost=sum(bundle.needs[aspect] == MUST_KEEP for aspect in missed) * len(bundle.parts),
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
+        work=ZEROS, chain=ZEROS, by={},
         pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, natives=[],
         by_book={}, refused={}, weighed={}, options={},
     )  # fmt: skip
@@ -235,8 +242,10 @@ def _add_up(way: Way, bundle: Bundle, case: Case) -> None:
     used: dict[str, Endpoint] = {}
     for key, count in counted.items():
         passage = by_id[key]
+        _add_chain(way, passage)
+        way.steps += count * len(passage.pieces)
         for piece in passage.pieces:
-            _add_piece(way, piece, count)
+            _add_piece(way, piece, count, case.machine.cores)
             if piece.endpoint is not None:
                 used[piece.endpoint.id] = piece.endpoint
                 way.tier = min(way.tier, case.index.group_of[piece.endpoint.id].tier(TASK_OF[piece.op]))
@@ -328,7 +337,14 @@ def refused(way: Way, book: Book) -> str:
     return found
 
 
-def _add_piece(way: Way, piece: Piece, count: int) -> None:
+def _add_chain(way: Way, passage: Passage) -> None:
+    ends: list[Levels] = []
+    for piece in passage.pieces:
+        ends.append(plus(ends[piece.of], piece.seconds) if piece.of >= 0 else piece.seconds)
+        way.chain = larger(way.chain, ends[-1])
+
+
+def _add_piece(way: Way, piece: Piece, count: int, cores: int) -> None:
     tokens, seconds, cost = levels(piece.tokens), piece.seconds, piece.cost
     if tokens != ZEROS:
         tokens = times(tokens, count)
@@ -337,13 +353,16 @@ def _add_piece(way: Way, piece: Piece, count: int) -> None:
             way.made = plus(way.made, tokens)
     if cost != ZEROS:
         way.cost = plus(way.cost, times(cost, count))
-    many = times(seconds, count)
+    many, use = times(seconds, count), use_of(piece.endpoint, cores)
+    if not use.cores:
+        way.network = larger(way.network, seconds)
+        return
+    way.work = plus(way.work, times(many, min(cores, use.cores)))
     if piece.endpoint is None:
         way.transforms = plus(way.transforms, many)
-    elif piece.endpoint.host.zone in HERE:
-        way.local = plus(way.local, many)
     else:
-        way.network = larger(way.network, seconds)
+        way.local = plus(way.local, many)
+        way.by[use.process] = plus(way.by.get(use.process, ZEROS), many)
 
 
 TEXT = frozenset(("text",))

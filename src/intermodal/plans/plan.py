@@ -61,7 +61,8 @@ class Candidate(Value):
         steps: in an order in which they can run; the last ends it: it answers, or speaks the answer made before.
         endpoint: of the step that answers.
         total: cost and tokens summed; seconds scheduled over the machine's resources, loading included; memory
-            of what has to be loaded for it on this machine, all of it together, beside what is there already.
+            of what has to be loaded for it on this machine, all of it together, beside what is there already, or of
+            decoders that work at once, where that is more.
         score: what the objective minimises, in its unit.
         tier: the weakest link.
         keeps, loses: aspects, with inferred needs that are lost in ``warnings``.
@@ -72,6 +73,7 @@ class Candidate(Value):
         checks: what is looked at after the last step, each with the price of its escalation.
         summary: the route in a few words ("transcript + picture as it is").
         verdict: whether a language model is enough, as far as this route shows it.
+        cores: of the machine, which the steps share. decoders: how many transforms may run at once.
     """
 
     id: str
@@ -91,6 +93,8 @@ class Candidate(Value):
     lost: int = 0
     diverted: int = 0
     verdict: VerdictName = "enough"
+    cores: int = 1
+    decoders: int = 1
 
     @property
     def last(self) -> Call:

@@ -30,6 +30,7 @@ class Estimate(Value):
         cost: USD. seconds: wall time without loading. load_seconds: of a cold runtime.
         memory: bytes resident while it runs.
         text: characters of text it makes (for a conversion).
+        cores: how many of this machine's it keeps busy (``plans/cores.py``), 0 for none.
     """
 
     input_tokens: Quantity = Quantity()
@@ -40,6 +41,7 @@ class Estimate(Value):
     memory: Quantity = Quantity()
     text: Quantity = Quantity()
     thought_tokens: Quantity = Quantity()
+    cores: int = 0
 
 
 class Transform(Value, tag_field="step", tag="transform"):

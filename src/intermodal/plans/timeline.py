@@ -1,8 +1,8 @@
 """EXPLAIN ANALYZE in time: what was to happen when, and what did. Values; ``bars`` and ``gantt`` show them.
 
-The plan's side is a schedule by the rules that its seconds were added up with (``costing/schedule.py``): transforms
-first, one after another; then calls on this machine one at a time, their loading included, while those over a network
-run side by side; the step that answers waits for everything.
+The plan's side is a schedule by the rules that its seconds were added up with (``cores.py``): steps of this machine
+share its cores, their loading included, while those over a network run side by side; the step that answers waits for
+everything.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Literal
 
 from intermodal.content import Value
 from intermodal.events import Actual, Checked, Result
-from intermodal.plans import numbers
+from intermodal.plans import cores, numbers
+from intermodal.plans.cores import DECODING, ELSEWHERE, NEAR, Task, Use
 from intermodal.plans.graph import ALIKE, SHOWN, last_call
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Step, Transform
@@ -103,29 +104,28 @@ def timeline(plan: Plan, result: Result) -> Timeline:
 
 def schedule(candidate: Candidate) -> dict[str, Span]:
     """When each step of a route is to run, at the middle of its estimates; checks take no time."""
-    away = {each.host for each in candidate.sends if each.zone not in ("process", "machine")}
+    away = {each.host for each in candidate.sends if each.zone not in NEAR}
     last = last_call(candidate)
     before = [step for step in candidate.steps if not isinstance(step, Check) and step is not last]
-    found: dict[str, Span] = {}
-    transforms = 0.0
+    places = {step.id: place for place, step in enumerate(before)}
+    tasks = []
     for step in before:
-        if isinstance(step, Transform):
-            found[step.id] = _span(step, max(transforms, _ready(step, found)))
-            transforms = found[step.id].end
-    cores = transforms
-    for step in before:
-        if isinstance(step, Call):
-            near = step.endpoint.partition(":")[0] not in away
-            found[step.id] = _span(step, max(cores if near else transforms, _ready(step, found)))
-            cores = found[step.id].end if near else cores
+        names = [ref.partition(":")[2] for ref in step.inputs if ref.startswith("step:")]
+        span = _span(step, 0.0)
+        tasks.append(Task(span.end, _use(step, away, candidate.cores), tuple(places[name] for name in names)))
+    starts = cores.schedule(tasks, candidate.cores, candidate.decoders).starts
+    found = {step.id: _span(step, start) for step, start in zip(before, starts, strict=True)}
     found[last.id] = _span(last, max([span.end for span in found.values()], default=0.0))
     return found
 
 
-def _ready(step: Step, found: dict[str, Span]) -> float:
-    """When everything a step needs is there."""
-    names = [ref.partition(":")[2] for ref in step.inputs]
-    return max([found[name].end for name in names if name in found], default=0.0)
+def _use(step: Step, away: set[str], cores: int) -> Use:
+    """What a step occupies; a plan that does not say it has steps of this machine take all cores."""
+    if isinstance(step, Transform):
+        return DECODING
+    if not isinstance(step, Call) or step.endpoint.partition(":")[0] in away:
+        return ELSEWHERE
+    return Use(step.estimate.cores or cores, step.endpoint)
 
 
 def _span(step: Step, start: float) -> Span:

@@ -18,6 +18,7 @@ from intermodal._process import Reply, Worker
 from intermodal.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
 from intermodal.file_bytes import Data
+from intermodal.plans.cores import threads
 from intermodal.runtimes.embedded import tesseract
 from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
@@ -71,7 +72,7 @@ _INHERIT: Final = (
 
 def child(module: str, protocol: str, name: str) -> Worker:
     """A process that runs a module of ours with the library of a protocol; it starts with its first call."""
-    env = {**_OFFLINE, "OMP_NUM_THREADS": str(cores()), **waiting(), **_CHILDREN[protocol].env}
+    env = {**_OFFLINE, "OMP_NUM_THREADS": str(threads(protocol, cores())), **waiting(), **_CHILDREN[protocol].env}
     return Worker(module, env=env, name=name, inherit=_INHERIT)
 
 

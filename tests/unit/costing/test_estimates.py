@@ -15,7 +15,6 @@ from intermodal.costing.levels import levels, quantity
 from intermodal.costing.memory import fits
 from intermodal.costing.price import hearing_price, reading_price, token_price
 from intermodal.costing.rates import UNKNOWN_CONTEXT, Rates, dimensions, ideal, rates
-from intermodal.costing.schedule import finish
 from intermodal.costing.speed import generate_seconds, hear_seconds
 from intermodal.costing.tokens import (
     Vocabulary,
@@ -154,20 +153,6 @@ def test_the_ideal_of_a_class_is_no_worse_than_any_member_in_anything() -> None:
     members = [of(endpoint) for endpoint in catalogs.many(60).endpoints]
     best = dimensions(ideal(members))
     assert all(a <= b for member in members for a, b in zip(best, dimensions(member), strict=True))
-
-
-@given(*[st.floats(0, 1e4)] * 4)
-def test_a_route_ends_no_sooner_than_its_longest_chain_and_no_later_than_everything_in_a_row(
-    transforms: float, local: float, network: float, last: float
-) -> None:
-    end = finish(transforms, local, network, last)
-    assert end >= max(transforms + local, network) + last - 1e-6
-    assert end <= transforms + local + network + last + 1e-6
-
-
-def test_two_local_steps_do_not_overlap_and_a_distant_one_does() -> None:
-    assert finish(transforms=0, local=2 + 3, network=0, last=1) == 6
-    assert finish(transforms=0, local=2, network=3, last=1) == 4
 
 
 def test_a_machine_that_says_nothing_refuses_nothing() -> None:

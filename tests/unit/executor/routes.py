@@ -71,6 +71,7 @@ class FakeMedia:
         self.captions: tuple[SubtitleLine, ...] = ()
         self.codes_of: dict[bytes, tuple[Code, ...]] = {}
         self.wait: Callable[[], Any] | None = None
+        self.trimmed = 0
 
     async def pcm(self, data: bytes, *, name: str = "", progress: Any = None, channel: int | None = None) -> Pcm:
         self.asked.append("pcm" if channel is None else f"pcm {channel}")
@@ -109,6 +110,9 @@ class FakeMedia:
             return tuple(Still(data=b"page %d" % page, at=0, until=0, number=page) for page in (1, 2))
         there = len(self.moments)
         return tuple(Still(data=b"frame at %d" % at, at=at, until=at + 4, scenes=there) for at in self.moments[:most])
+
+    async def trim(self) -> None:
+        self.trimmed += 1
 
     async def _busy(self, progress: Any) -> None:
         for tenth in range(10):

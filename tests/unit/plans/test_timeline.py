@@ -30,14 +30,16 @@ def test_a_schedule_ends_when_the_plan_says_it_does() -> None:
             assert end == pytest.approx(chosen.total.seconds.mid, abs=0.02), name
 
 
-def test_transforms_come_first_local_steps_wait_for_the_cores_and_network_ones_do_not() -> None:
+def test_local_steps_wait_for_the_cores_and_network_ones_for_what_they_need_alone() -> None:
     spans = schedule(made.film().chosen)
-    assert (spans["d1"].start, spans["f1"].start) == (0, 0.2)
-    assert spans["t1"].start == spans["s1"].start == pytest.approx(1.1), "over the network, side by side"
-    assert spans["r1"].start == pytest.approx(1.1) and spans["r1"].load == 1.0
-    assert spans["r2"].start == spans["r1"].end == pytest.approx(5.3), "one local step after another"
+    assert (spans["d1"].start, spans["f1"].start) == (0, 0.2), "one core"
+    assert spans["t1"].start == pytest.approx(0.2) and spans["s1"].start == pytest.approx(1.1), "over the network"
+    assert spans["r2"].start == pytest.approx(1.1), "it waited longest"
+    assert spans["r1"].start == spans["r2"].end == pytest.approx(2.3) and spans["r1"].load == 1.0, (
+        "one local step after another"
+    )
     assert spans["g1"].start == max(spans[name].end for name in ("t1", "s1", "r1", "r2"))
-    assert spans["r1"].low == pytest.approx(3.1) and spans["r1"].high == pytest.approx(11.1), "loading, then the range"
+    assert spans["r1"].low == pytest.approx(4.3) and spans["r1"].high == pytest.approx(12.3), "loading, then the range"
 
 
 def test_every_step_is_there_with_what_became_of_it() -> None:

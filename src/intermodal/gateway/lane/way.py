@@ -20,7 +20,6 @@ from intermodal.costing import answers
 from intermodal.costing.room import output_limit
 from intermodal.executor.bill import bill
 from intermodal.executor.ledger import reservation
-from intermodal.executor.together import NEAR
 from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Server, Timeouts, is_this_machine, plain_address
 from intermodal.executor.weighed import rules
 from intermodal.executor.wires import picture_types
@@ -32,6 +31,7 @@ from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of
 from intermodal.gateway.unread import unheld, untold
 from intermodal.latest import Latest
+from intermodal.plans.cores import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput

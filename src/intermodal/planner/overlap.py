@@ -1,0 +1,82 @@
+"""When all conversions of a route are done: its steps over the machine's cores, by the rules of ``plans/cores.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from intermodal.costing.levels import LEVELS, ZEROS, Level, Levels, larger, plus, times
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.case import Case
+from intermodal.planner.way import Way
+from intermodal.plans.cores import START, Task, schedule, use_of
+
+MANY = 64  # steps above which their order hardly matters any more, and would take long to work out
+
+
+def until_converted(
+    case: Case, chosen: tuple[Way, ...], cold: frozenset[str], decoders: int
+) -> tuple[Levels, Levels]:  # fmt: skip
+    """Seconds until everything is converted, what is ``cold`` being loaded; and how many decoders work at once."""
+    if sum(way.steps for way in chosen) > MANY:
+        return _bound(case, chosen, cold, decoders)
+    low, mid, high = (_scheduled(case, chosen, cold, decoders, level) for level in LEVELS)
+    return (low[0], mid[0], high[0]), (low[1], mid[1], high[1])
+
+
+def passages(
+    case: Case, chosen: tuple[Way, ...], cold: frozenset[str]
+) -> Iterator[tuple[Bundle, Way, int, frozenset[str]]]:
+    """Each part, as its bundle's way and its place there, with the converters that are loaded for it: a cold one for
+    the first part that goes through it."""
+    loaded = set[str]()
+    for bundle, way in zip(case.bundles, chosen, strict=True):
+        left = frozenset(each.id for each in way.converters if each.id in cold and each.id not in loaded)
+        for place, passage in enumerate(way.passages):
+            yield bundle, way, place, left
+            if left and any(piece.endpoint is not None for piece in passage.pieces):
+                loaded |= left
+                left = frozenset()
+
+
+def _scheduled(
+    case: Case, chosen: tuple[Way, ...], cold: frozenset[str], decoders: int, level: Level
+) -> tuple[float, int]:
+    tasks: list[Task] = []
+    in_order = sorted(passages(case, chosen, cold), key=lambda each: each[0].parts[each[2]].index)
+    for _, way, place, left in in_order:
+        passage, first = way.passages[place], len(tasks)
+        waits = set(left)
+        for piece in passage.pieces:
+            seconds = piece.seconds[level]
+            if piece.endpoint is not None and piece.endpoint.id in waits:
+                waits.remove(piece.endpoint.id)
+                seconds += case.rates(piece.endpoint).load[level]
+            after = (first + piece.of,) if piece.of >= 0 else ()
+            tasks.append(Task(seconds, use_of(piece.endpoint, case.machine.cores), after))
+    if not tasks:
+        return 0.0, 0
+    made = schedule(tasks, case.machine.cores, decoders)
+    return max(start + task.seconds for start, task in zip(made.starts, tasks, strict=True)), made.decoding
+
+
+def _bound(
+    case: Case, chosen: tuple[Way, ...], cold: frozenset[str], decoders: int
+) -> tuple[Levels, Levels]:  # fmt: skip
+    """What no order of the steps can undercut, and many small ones come to: the longest of all work shared by all
+    cores, of what one process does, of all decoding, and of a part's steps one after another."""
+    cores = case.machine.cores
+    work = transforms = chain = ZEROS
+    loads = {used.id: used for way in chosen for used in way.converters if used.id in cold}
+    by: dict[str, Levels] = {name: case.rates(used).load for name, used in loads.items()}
+    for name, used in loads.items():
+        work = plus(work, times(by[name], min(cores, use_of(used, cores).cores)))
+    for way in chosen:
+        work, transforms, chain = plus(work, way.work), plus(transforms, way.transforms), larger(chain, way.chain)
+        for process, seconds in way.by.items():
+            by[process] = plus(by.get(process, ZEROS), seconds)
+    at_once = max(1, min(decoders, cores))
+    longest = larger(chain, (work[0] / cores, work[1] / cores, work[2] / cores))
+    longest = larger(longest, (transforms[0] / at_once, transforms[1] / at_once, transforms[2] / at_once))
+    for seconds in by.values():
+        longest = larger(longest, seconds)
+    return longest, (1.0, at_once, at_once) if transforms[0] >= START else (0.0, 0.0, at_once)
