@@ -192,7 +192,7 @@ def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -
             for place, number in enumerate(numbers):
                 settled = _settled(words[place], visible(laid.get(number, "")))
                 lies = above[place]
-                found.append(settled if lies is None else told(settled, lies))
+                found.append(settled if lies is None else told(settled, lies, words[place]))
             report(len(found) / len(pages), "")
     return found
 

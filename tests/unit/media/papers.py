@@ -185,6 +185,21 @@ def form() -> bytes:
     return drawn(draw)
 
 
+def form_beside() -> bytes:
+    """Fields right behind the words that say what they are of."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.drawString(60, 750, "The council of Groningen grants permits.")
+        fields = canvas.acroForm
+        for place, (label, value) in enumerate((("Applicant:", "Wilhelmina Quist"), ("Place:", "Groningen"),
+                                                ("Remarks:", ""))):  # fmt: skip
+            canvas.drawString(60, 700 - 30 * place, label)
+            left = 64 + canvas.stringWidth(label)
+            fields.textfield(name=f"f{place}", value=value, x=left, y=695 - 30 * place, width=200, height=16)
+
+    return drawn(draw)
+
+
 def pictured(picture: bytes, box: tuple[float, float, float, float] = (0, 0, 595, 842)) -> Callable[[Canvas], None]:
     """Draws a picture on a page; ``box`` is left, bottom, width, height."""
     return lambda canvas: canvas.drawImage(ImageReader(io.BytesIO(picture)), *box)

@@ -100,6 +100,16 @@ def test_values_of_a_form_stand_by_what_people_call_them() -> None:
     assert "Remarks on this page:\n- Ask for the second name" in text
 
 
+def test_a_value_of_a_form_comes_once() -> None:
+    """The layout draws values as words: in a line of their own, where its columns part them from what they are of."""
+    text = words_of(papers.form())
+    assert text.count("Ada Byron") == 1 and text.count("London") == 1
+    beside = words_of(papers.form_beside())
+    assert "Applicant: Wilhelmina Quist" in beside and "Place: Groningen" in beside
+    assert beside.count("Wilhelmina Quist") == 1 and beside.count("Groningen") == 2, "one is the page's own"
+    assert "- Remarks: (empty)" in beside
+
+
 def test_what_lies_over_a_page_is_counted_and_found_before_it_is_extracted() -> None:
     """A form that is filled in has most of its words there, and a plan asks for the pages that hold a question's."""
     page = document.probe(papers.form(), "application/pdf").pages[0]

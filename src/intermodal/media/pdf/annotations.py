@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,11 +39,21 @@ class Link(Struct, frozen=True):
     before: str = ""
 
 
+class Field(Struct, frozen=True):
+    """A field of a form: what it is called for people, and what is filled in. ``before``: the words in front of it on
+    the page; ``written``: what is filled in is words, and no tick."""
+
+    name: str
+    value: str
+    before: str = ""
+    written: bool = True
+
+
 class Over(Struct):
-    """What lies over one page. ``fields`` and ``remarks`` are lines as they are told."""
+    """What lies over one page. ``remarks`` are lines as they are told."""
 
     links: list[Link]
-    fields: list[str]
+    fields: list[Field]
     remarks: list[str]
 
 
@@ -72,14 +82,43 @@ def over(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> Over | N
     return found
 
 
-def told(text: str, found: Over) -> str:
-    """The text of a page with what lies over it: addresses at their words, values and remarks after it."""
+def told(text: str, found: Over, own: str = "") -> str:
+    """The text of a page with what lies over it: addresses at their words, values and remarks after it.
+
+    ``own``: the page's words without what lies over it, where ``text`` may have values of the form already.
+    """
+    text, fields = _once(text, found.fields, own)
     parts = [linked(text, found.links)]
-    if found.fields:
-        parts.append("Form fields:\n" + "\n".join(f"- {field}" for field in found.fields))
+    if fields:
+        lines = (f"- {field.name}: {field.value or '(empty)'}" for field in fields)
+        parts.append("Form fields:\n" + "\n".join(lines))
     if found.remarks:
         parts.append("Remarks on this page:\n" + "\n".join(f"- {remark}" for remark in found.remarks))
     return "\n\n".join(part for part in parts if part.strip())
+
+
+def _once(text: str, fields: Sequence[Field], own: str) -> tuple[str, list[Field]]:
+    """Text and fields with each value in one of them: a layout draws values as words.
+
+    One behind the words in front of its field stays there; one in a line of its own, which nothing says what it is of,
+    leaves the text, where the page itself has it less often.
+
+    >>> _once("Name: Ada\\nLondon", [Field("Name", "Ada", "Name"), Field("City", "London", "City")], "Name:")
+    ('Name: Ada', [Field(name='City', value='London', before='City', written=True)])
+    """
+    rest: list[Field] = []
+    for field in fields:
+        words = r"\s+".join(map(re.escape, field.value.split())) if field.written else ""
+        if not words:
+            rest.append(field)
+            continue
+        ahead = r"\s+".join(map(re.escape, field.before.rstrip(" :").split()))
+        if ahead and re.search(rf"{ahead}[ \t:|._*-]*{words}(?!\w)", text):
+            continue
+        rest.append(field)
+        if len(re.findall(rf"(?<!\w){words}(?!\w)", text)) > len(re.findall(rf"(?<!\w){words}(?!\w)", own)):
+            text = re.sub(rf"(?m)^[ \t]*{words}[ \t]*$\n?", "", text, count=1)
+    return text.rstrip(), rest
 
 
 def linked(text: str, links: Iterable[Link]) -> str:
@@ -140,7 +179,7 @@ def _add(found: Over, note: Any, textpage: Any, form: Any, *, placed: bool) -> N
             found.links.append(link)
     elif kind == raw.FPDF_ANNOT_WIDGET and form is not None:
         field = _field(note, textpage, form)
-        if field:
+        if field is not None:
             found.fields.append(field)
     elif kind in _REMARKS:
         said = _named(note, b"Contents")
@@ -175,27 +214,27 @@ def _link(note: Any, textpage: Any, *, placed: bool) -> Link | None:
     return Link(_words(textpage, box), address, _words(textpage, (left - _BEFORE, bottom, left, top)))
 
 
-def _field(note: Any, textpage: Any, form: Any) -> str:
+def _field(note: Any, textpage: Any, form: Any) -> Field | None:
     """A field with its value: by what it is called for people, else by the words before it, else by its own name."""
     kind = raw.FPDFAnnot_GetFormFieldType(form, note)
     if kind in _BOXES:
         checked = bool(raw.FPDFAnnot_IsChecked(form, note))
         if kind == raw.FPDF_FORMFIELD_RADIOBUTTON and not checked:
-            return ""
+            return None
         value = "[x]" if checked else "[ ]"
         if kind == raw.FPDF_FORMFIELD_RADIOBUTTON:
             value = _of_form(raw.FPDFAnnot_GetFormFieldExportValue, form, note) or value
     elif kind in _VALUES:
         value = _of_form(raw.FPDFAnnot_GetFormFieldValue, form, note)
     else:
-        return ""
-    name = _of_form(raw.FPDFAnnot_GetFormFieldAlternateName, form, note)
+        return None
+    name, before = _of_form(raw.FPDFAnnot_GetFormFieldAlternateName, form, note), ""
     box = _rect(note)
-    if not name and box is not None:
+    if box is not None:
         left, bottom, _, top = box
-        name = _words(textpage, (left - _BEFORE, bottom, left, top)).strip(" :")
-    name = name or _of_form(raw.FPDFAnnot_GetFormFieldName, form, note) or "field"
-    return f"{name}: {value or '(empty)'}"
+        before = _words(textpage, (left - _BEFORE, bottom, left, top)).strip(" :")
+    name = name or before or _of_form(raw.FPDFAnnot_GetFormFieldName, form, note) or "field"
+    return Field(name=name, value=value, before=before, written=kind in _VALUES)
 
 
 def _of_form(ask: Any, form: Any, note: Any) -> str:
