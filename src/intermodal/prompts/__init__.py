@@ -7,6 +7,9 @@ handlebars.py  a template of Handlebars: what it uses, and rendering it within b
 picoschema.py  dotprompt's short schemas as JSON Schema
 dotprompt.py   Google's ``.prompt``
 github.py      GitHub's ``.prompt.yml``
+prompty.py     Microsoft's ``.prompty``
+jinja.py       a template of Jinja, rendered within bounds
+rendering.py   what both kinds of templates have in common: bounds, errors with a line
 values.py      arguments held against what the file declares
 bound.py       file and arguments as a request
 imagined.py    the same before there are arguments

@@ -21,9 +21,10 @@ from intermodal.estimates.located import Located
 from intermodal.prompts import wishes
 from intermodal.prompts.declared import arguments_of, arguments_used
 from intermodal.prompts.file import Finding, Level, Media, PromptFile
-from intermodal.prompts.handlebars import HandlebarsTemplate, Slot, TemplateError, Uses
+from intermodal.prompts.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.media import media_part, within
 from intermodal.prompts.picoschema import json_schema
+from intermodal.prompts.rendering import Slot, TemplateError
 from intermodal.prompts.source import Parted, parted, text_of
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 

@@ -20,6 +20,7 @@ _OURS: Mapping[str, str] = {
     ".prompt": "dotprompt",
     ".prompt.yml": "github",
     ".prompt.yaml": "github",
+    ".prompty": "prompty",
 }
 
 

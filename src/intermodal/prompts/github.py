@@ -21,11 +21,11 @@ from intermodal.estimates.located import Located
 from intermodal.estimates.located import Path as Place
 from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, Example, Finding, PromptFile
+from intermodal.prompts.rendering import MOST_LETTERS
 from intermodal.prompts.source import mapping
 from intermodal.request import JsonOutput, Message, Output, TextOutput
 
 ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
-MOST_LETTERS = 32 << 20
 _KEYS = (
     "name", "description", "model", "modelParameters", "messages", "testData", "evaluators", "responseFormat",
     "jsonSchema",

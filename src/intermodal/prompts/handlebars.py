@@ -11,32 +11,13 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
 from intermodal.errors import NotInstalled
 from intermodal.prompts.file import Media
+from intermodal.prompts.rendering import MOST_STEPS, NO_LINE, Budget, Slot, TemplateError
 
-MOST_STEPS = 100_000  # pieces of a template that are rendered, loops counted through: a second of the processor
-MOST_LETTERS = 32 << 20
 _TAG = re.compile(r"\{\{\{?~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)[^}]*\}\}")
-_NO_LINE = 0
-
-
-class TemplateError(ValueError):
-    """Why a template cannot be used. ``line`` is the template's own, from 1; 0 where nobody knows."""
-
-    def __init__(self, what: str, line: int = _NO_LINE, todo: str = "") -> None:
-        super().__init__(what)
-        self.line = line
-        self.todo = todo
-
-
-class Slot(NamedTuple):
-    """Where something stands in a text that is no text."""
-
-    kind: Literal["role", "history", "media", "section"]
-    value: Any = None
-    content_type: str = ""
 
 
 @dataclass
@@ -59,24 +40,10 @@ class Uses:
     calls: set[str] = field(default_factory=set)
 
 
-class _Budget:
-    def __init__(self) -> None:
-        self.steps, self.letters = MOST_STEPS, MOST_LETTERS
-
-    def step(self, count: int, letters: int) -> None:
-        self.steps -= count
-        self.letters -= letters
-        if self.steps < 0:
-            raise TemplateError(f"takes more than {MOST_STEPS:,} steps to render", todo="loop over fewer values")
-        if self.letters < 0:
-            what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
-            raise TemplateError(what, todo="put a long value into it once")
-
-
 class _Counted(list[Any]):
     """Pieces of a program that are paid for each time somebody goes through them."""
 
-    budget: _Budget
+    budget: Budget
     letters = 0
 
     def __iter__(self) -> Iterator[Any]:
@@ -90,7 +57,7 @@ class _Counted(list[Any]):
 class _Charged(str):
     """A value whose letters are paid for each time it is put into the text."""
 
-    budget: _Budget
+    budget: Budget
 
     def __str__(self) -> str:
         self.budget.step(0, len(self))
@@ -98,7 +65,7 @@ class _Charged(str):
 
 
 class _ChargedMedia(Media):
-    budget: _Budget
+    budget: Budget
 
 
 @dataclass(frozen=True)
@@ -130,7 +97,7 @@ class HandlebarsTemplate:
         for tag in re.finditer(r"\{\{.*?\}\}", self.text, re.DOTALL):
             if wanted.search(tag[0]):
                 return self.text.count("\n", 0, tag.start()) + 1
-        return _NO_LINE
+        return NO_LINE
 
     def render(self, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> list[str | Slot]:
         """Texts, and what stands between them. ``data``: what ``@name`` reads.
@@ -139,7 +106,7 @@ class HandlebarsTemplate:
         """
         from dotpromptz_handlebars._render import render_program
 
-        budget, mark = _Budget(), secrets.token_hex(16)
+        budget, mark = Budget(), secrets.token_hex(16)
         slots: list[Slot] = []
         try:
             text = render_program(
@@ -184,7 +151,7 @@ def parse(text: str, of: str = "") -> list[Any]:
         raise TemplateError(f"{of}is nested too deep", todo="use fewer blocks within blocks") from None
     except (ValueError, IndexError) as error:
         said = str(error) or "a tag is not complete"
-        raise TemplateError(f"{of}{said}", _NO_LINE if of else _line_of_mistake(text)) from None
+        raise TemplateError(f"{of}{said}", NO_LINE if of else _line_of_mistake(text)) from None
 
 
 def _line_of_mistake(text: str) -> int:
@@ -202,7 +169,7 @@ def _line_of_mistake(text: str) -> int:
     last = text.rfind("{{")
     if last >= 0 and "}}" not in text[last:]:
         return text.count("\n", 0, last) + 1
-    return stack[-1][1] if stack else _NO_LINE
+    return stack[-1][1] if stack else NO_LINE
 
 
 def _check_circles(programs: Mapping[str, list[Any]]) -> None:
@@ -234,7 +201,7 @@ def _partials_in(nodes: Sequence[Any]) -> Iterator[str]:
 # ---- rendering ---------------------------------------------------------------------------------
 
 
-def _counted(nodes: Sequence[Any], budget: _Budget) -> _Counted:
+def _counted(nodes: Sequence[Any], budget: Budget) -> _Counted:
     """The same program, each part of which is paid for. Programs are shared between renderings, so it is copied."""
     import copy
 
@@ -252,7 +219,7 @@ def _counted(nodes: Sequence[Any], budget: _Budget) -> _Counted:
     return made
 
 
-def _charged(value: Any, budget: _Budget) -> Any:
+def _charged(value: Any, budget: Budget) -> Any:
     if isinstance(value, Media):
         media = _ChargedMedia(value)
         media.part = value.part
@@ -274,7 +241,7 @@ _BLOCKS = ("if", "unless", "each", "with")
 _HELPERS_KNOWN = f"helpers are {', '.join(sorted({*_HELPERS, *_BLOCKS} - {'log'}))}"
 
 
-def _helpers(slots: list[Slot], mark: str, budget: _Budget) -> dict[str, Helper]:
+def _helpers(slots: list[Slot], mark: str, budget: Budget) -> dict[str, Helper]:
     def put(slot: Slot) -> str:
         slots.append(slot)
         return f"{mark}:{len(slots) - 1};"

@@ -51,11 +51,16 @@ class Imagined:
 def imagine(file: PromptFile, given: Mapping[str, Any]) -> Imagined:
     """What is imagined for the arguments that are neither given nor have a default: of optional ones media alone."""
     made = Imagined()
+    example = file.examples[0].arguments if file.examples else {}
     for argument in file.arguments:
         if given.get(argument.name) is not None or argument.default is not None:
             continue
         if argument.is_media:
             _media(made, argument)
+            continue
+        if argument.name in example and not argument.is_media:
+            made.values[argument.name] = made.words[argument.name] = example[argument.name]
+            made.assumed.append(f"{argument.name} is that of the file's first example")
             continue
         if not argument.required:
             made.assumed.append(f"{argument.name} is left out")

@@ -15,8 +15,9 @@ import pytest
 
 from intermodal.content import Role, Text
 from intermodal.prompts.dotprompt import ROLES, Dotprompt, DotpromptTemplate, Turn
-from intermodal.prompts.handlebars import HandlebarsTemplate, Slot
+from intermodal.prompts.handlebars import HandlebarsTemplate
 from intermodal.prompts.picoschema import json_schema
+from intermodal.prompts.rendering import Slot
 from intermodal.prompts.source import parted
 from intermodal.request import Message
 

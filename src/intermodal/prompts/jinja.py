@@ -1,0 +1,388 @@
+"""A template of Jinja, as far as prompts need it: parsed by Jinja2, rendered here, within bounds and over plain data.
+
+Jinja2's own sandbox keeps a template from attributes and calls, not from loops within loops. What it parses is walked
+here instead: names, attributes of data, conditions, loops, a few filters and tests; nothing can be called or included.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from intermodal.errors import NotInstalled
+from intermodal.prompts.file import Media
+from intermodal.prompts.rendering import Budget, Slot, TemplateError
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+
+_MISSING = object()
+
+
+@dataclass(frozen=True)
+class JinjaTemplate:
+    """A template that was parsed. Raises TemplateError with its line, and NotInstalled.
+
+    ``slots``: names whose values are no text, and what stands in their place.
+    """
+
+    text: str
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            import jinja2
+        except ImportError:
+            todo = "run: pip install 'intermodal[prompts]'"
+            raise NotInstalled("templates of Jinja need jinja2", todo=todo) from None
+        try:
+            program = jinja2.Environment(keep_trailing_newline=True, autoescape=False).parse(self.text)
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(error.message or "is no template", error.lineno or 0) from None
+        except RecursionError:
+            raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
+        object.__setattr__(self, "_program", program)
+
+    def names(self) -> dict[str, int]:
+        """What the template reads and does not make itself, each with its first line."""
+        from jinja2 import nodes
+
+        made = {each.name for each in self._program.find_all(nodes.Name) if each.ctx == "store"}  # type: ignore[attr-defined]
+        found: dict[str, int] = {}
+        for each in self._program.find_all(nodes.Name):  # type: ignore[attr-defined]
+            if each.ctx == "load" and each.name not in made and each.name != "loop":
+                found.setdefault(each.name, each.lineno)
+        return found
+
+    def needed(self) -> set[str]:
+        """Names that go into the text whatever else is given."""
+        from jinja2 import nodes
+
+        found = set()
+        for node in self._program.body:  # type: ignore[attr-defined]
+            if isinstance(node, nodes.Output):
+                found |= {each.name for each in node.find_all(nodes.Name)}
+        return found
+
+    def check(self) -> None:
+        """Raise TemplateError, with its line, for what is not rendered here."""
+        for node in _all_of(self._program):  # type: ignore[attr-defined]
+            name = type(node).__name__
+            if name not in _KNOWN:
+                raise TemplateError(f"{_said(node)} is not read here", node.lineno, todo=_TODO)
+            if name == "Filter" and node.name not in _FILTERS:
+                todo = f"filters are {', '.join(sorted(_FILTERS))}"
+                raise TemplateError(f"no filter {node.name!r} is known", node.lineno, todo)
+            if name == "Test" and node.name not in _TESTS:
+                todo = f"tests are {', '.join(sorted(_TESTS))}"
+                raise TemplateError(f"no test {node.name!r} is known", node.lineno, todo)
+
+    def render(self, values: Mapping[str, Any]) -> list[str | Slot]:
+        """Texts, and what stands between them. Raises TemplateError with its line."""
+        walk = _Walk(self.slots)
+        try:
+            walk.nodes(self._program.body, dict(values))  # type: ignore[attr-defined]
+        except RecursionError:
+            raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
+        return walk.pieces
+
+
+_TODO = "use names, attributes, if, for, set and filters"
+
+
+def _all_of(node: nodes.Node) -> Iterator[Any]:
+    for each in node.iter_child_nodes():
+        yield each
+        yield from _all_of(each)
+
+
+_NAMES = {"FromImport": "import", "Call": "a call", "CallBlock": "a call", "Slice": "a slice", "FilterBlock": "filter",
+          "AssignBlock": "a block of set", "Pow": "a power", "Mul": "a product", "Sub": "a difference"}  # fmt: skip
+
+
+def _said(node: Any) -> str:
+    """What a node is called in a template, for an error."""
+    name = type(node).__name__
+    return _NAMES.get(name, name.lower())
+
+
+# ---- rendering ---------------------------------------------------------------------------------
+
+
+class _Walk:
+    """Renders once. ``pieces`` is what came out; each that is no text stands by itself."""
+
+    def __init__(self, slots: Mapping[str, Slot]) -> None:
+        self.pieces: list[str | Slot] = []
+        self._slots = slots
+        self._budget = Budget()
+
+    def nodes(self, body: list[Any], names: dict[str, Any]) -> None:
+        for node in body:
+            kind = type(node).__name__
+            self._budget.step(1, 0)
+            if kind == "Output":
+                for each in node.nodes:
+                    self._put(each, names)
+            elif kind == "If":
+                self.nodes(self._branch(node, names), names)
+            elif kind == "For":
+                self._loop(node, names)
+            elif kind == "Assign" and type(node.target).__name__ == "Name":
+                names[node.target.name] = self.value(node.node, names)
+            elif kind == "Scope":
+                self.nodes(node.body, dict(names))
+            else:
+                raise TemplateError(f"{_said(node)} is not read here", node.lineno, todo=_TODO)
+
+    def _branch(self, node: Any, names: dict[str, Any]) -> list[Any]:
+        for each in (node, *node.elif_):
+            if _truth(self.value(each.test, names)):
+                body: list[Any] = each.body
+                return body
+        other: list[Any] = node.else_
+        return other
+
+    def _loop(self, node: Any, names: dict[str, Any]) -> None:
+        items = self.value(node.iter, names)
+        if items is _MISSING or items is None:
+            items = []
+        if isinstance(items, Mapping):
+            items = list(items)
+        if not isinstance(items, list | tuple):
+            raise TemplateError("a loop goes over what is no list", node.lineno, todo="give a list")
+        if not items:
+            self.nodes(node.else_, names)
+        for number, item in enumerate(items):
+            self._budget.step(1, 0)
+            inner = dict(names)
+            inner["loop"] = {"index": number + 1, "index0": number, "first": number == 0,
+                             "last": number == len(items) - 1, "length": len(items)}  # fmt: skip
+            _bind(node.target, item, inner)
+            if node.test is None or _truth(self.value(node.test, inner)):
+                self.nodes(node.body, inner)
+
+    def _put(self, node: Any, names: dict[str, Any]) -> None:
+        if type(node).__name__ == "TemplateData":
+            self._text(node.data)
+            return
+        if type(node).__name__ == "Name" and node.name in self._slots:
+            self.pieces.append(self._slots[node.name])
+            return
+        value = self.value(node, names)
+        for each in value if isinstance(value, list) and value and isinstance(value[0], Media) else [value]:
+            if isinstance(each, Media):
+                self.pieces.append(Slot("media", each))
+            else:
+                self._text(_words(each))
+
+    def _text(self, text: str) -> None:
+        self._budget.step(1, len(text))
+        if self.pieces and isinstance(self.pieces[-1], str):
+            self.pieces[-1] += text
+        else:
+            self.pieces.append(text)
+
+    def value(self, node: Any, names: Mapping[str, Any]) -> Any:
+        """What an expression is; ``_MISSING`` for what is not there."""
+        self._budget.step(1, 0)
+        kind = type(node).__name__
+        made = _VALUES.get(kind)
+        if made is None:
+            raise TemplateError(f"{_said(node)} is not read here", node.lineno, todo=_TODO)
+        value = made(self, node, names)
+        if isinstance(value, str) and kind in _MAKES:
+            self._budget.step(0, len(value))
+        if kind in ("List", "Tuple", "Dict"):
+            self._weigh(value, 0)  # what holds one thing twice, again and again, is large when it is written
+        return value
+
+    def _weigh(self, value: Any, depth: int) -> None:
+        self._budget.step(1, 0)
+        if depth > 60:
+            raise TemplateError("holds lists within lists too deep", todo="use fewer")
+        for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+            self._weigh(each, depth + 1)
+
+
+def _bind(target: Any, item: Any, names: dict[str, Any]) -> None:
+    if type(target).__name__ == "Name":
+        names[target.name] = item
+        return
+    several = item if isinstance(item, list | tuple) else []
+    for place, each in enumerate(getattr(target, "items", ())):
+        _bind(each, several[place] if place < len(several) else _MISSING, names)
+
+
+def _words(value: Any) -> str:
+    if value is _MISSING or value is None:
+        return "" if value is _MISSING else "None"
+    if isinstance(value, str):
+        return str.__str__(value)
+    return (
+        str(value) if isinstance(value, bool | int | float) else json.dumps(value, ensure_ascii=False, default=_nothing)
+    )
+
+
+def _nothing(value: Any) -> str:
+    """What is not there, within what is."""
+    return ""
+
+
+def _step(value: Any, key: Any) -> Any:
+    """An item of data; there is nothing else to get at."""
+    if isinstance(value, Mapping):
+        return value.get(key, _MISSING) if isinstance(key, str) else _MISSING
+    if isinstance(value, list | tuple) and isinstance(key, int) and not isinstance(key, bool):
+        return value[key] if -len(value) <= key < len(value) else _MISSING
+    return _MISSING
+
+
+def _attribute(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+    place = walk.value(node.node, names)
+    if type(node).__name__ == "Getattr":
+        return _step(place, node.attr)
+    return _step(place, walk.value(node.arg, names))
+
+
+def _compared(walk: _Walk, node: Any, names: Mapping[str, Any]) -> bool:
+    left = walk.value(node.expr, names)
+    for each in node.ops:
+        right = walk.value(each.expr, names)
+        try:
+            if not _COMPARES[each.op](left, right):
+                return False
+        except TypeError:
+            return False
+        left = right
+    return True
+
+
+def _in(one: Any, other: Any) -> bool:
+    return other is not _MISSING and isinstance(other, str | list | tuple | Mapping) and one in other
+
+
+_COMPARES: Mapping[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "lteq": operator.le, "gt": operator.gt,
+    "gteq": operator.ge, "in": _in, "notin": lambda one, other: not _in(one, other),
+}  # fmt: skip
+
+
+def _sum(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+    left, right = walk.value(node.left, names), walk.value(node.right, names)
+    both_texts = isinstance(left, str) and isinstance(right, str)
+    both_numbers = all(isinstance(each, int | float) for each in (left, right))
+    if not (both_texts or both_numbers):
+        raise TemplateError("adds what is neither two numbers nor two texts", node.lineno, todo="join texts with ~")
+    return str(left) + str(right) if both_texts else left + right
+
+
+def _filtered(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+    if node.name not in _FILTERS:
+        raise TemplateError(f"no filter {node.name!r} is known", node.lineno)
+    value = walk.value(node.node, names)
+    given = [walk.value(each, names) for each in node.args]
+    given += [walk.value(each.value, names) for each in node.kwargs]
+    try:
+        return _FILTERS[node.name](value, *given)
+    except (TypeError, ValueError, AttributeError, KeyError, IndexError):
+        what = f"filter {node.name!r} does not fit its value"
+        raise TemplateError(what, node.lineno, todo="give it another") from None
+
+
+def _text_of(value: Any) -> str:
+    return _words(value)
+
+
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "upper": lambda value: _text_of(value).upper(),
+    "lower": lambda value: _text_of(value).lower(),
+    "capitalize": lambda value: _text_of(value).capitalize(),
+    "title": lambda value: _text_of(value).title(),
+    "trim": lambda value: _text_of(value).strip(),
+    "length": len,
+    "count": len,
+    "first": lambda value: value[0] if value else _MISSING,
+    "last": lambda value: value[-1] if value else _MISSING,
+    "join": lambda value, by="": _text_of(by).join(map(_words, value)),
+    "default": lambda value, other="", empty=False: other if value is _MISSING or (empty and not value) else value,
+    "d": lambda value, other="", empty=False: other if value is _MISSING or (empty and not value) else value,
+    "replace": lambda value, old, new: _replaced(_text_of(value), _text_of(old), _text_of(new)),
+    "tojson": lambda value, indent=None: json.dumps(value, indent=indent, ensure_ascii=False, default=_nothing),
+    "int": lambda value, other=0: int(value) if str(value).lstrip("-").isdecimal() else other,
+    "string": _text_of,
+    "safe": lambda value: value,
+}
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    """The text with ``old`` replaced, where that does not make it many times as long."""
+    if len(text) + text.count(old) * len(new) > 4 * len(text) + (1 << 20):
+        raise ValueError
+    return text.replace(old, new)
+
+
+_TESTS: Mapping[str, Callable[[Any], bool]] = {
+    "defined": lambda value: value is not _MISSING,
+    "undefined": lambda value: value is _MISSING,
+    "none": lambda value: value is None,
+    "string": lambda value: isinstance(value, str),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "mapping": lambda value: isinstance(value, Mapping),
+    "sequence": lambda value: isinstance(value, list | tuple | str),
+}
+
+
+def _truth(value: Any) -> bool:
+    return value is not _MISSING and bool(value)
+
+
+def _both(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+    left = walk.value(node.left, names)
+    return walk.value(node.right, names) if _truth(left) else left
+
+
+def _one_of(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+    left = walk.value(node.left, names)
+    return left if _truth(left) else walk.value(node.right, names)
+
+
+def _chosen(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
+    if _truth(walk.value(node.test, names)):
+        return walk.value(node.expr1, names)
+    return walk.value(node.expr2, names) if node.expr2 is not None else _MISSING
+
+
+def _tested(walk: _Walk, node: Any, names: Mapping[str, Any]) -> bool:
+    if node.name not in _TESTS:
+        raise TemplateError(f"no test {node.name!r} is known", node.lineno)
+    return _TESTS[node.name](walk.value(node.node, names))
+
+
+_VALUES: Mapping[str, Callable[[_Walk, Any, Mapping[str, Any]], Any]] = {
+    "Name": lambda walk, node, names: names.get(node.name, _MISSING),
+    "Const": lambda walk, node, names: node.value,
+    "TemplateData": lambda walk, node, names: node.data,
+    "Getattr": _attribute,
+    "Getitem": _attribute,
+    "Compare": _compared,
+    "Add": _sum,
+    "Filter": _filtered,
+    "Test": _tested,
+    "And": _both,
+    "Or": _one_of,
+    "CondExpr": _chosen,
+    "Not": lambda walk, node, names: not _truth(walk.value(node.node, names)),
+    "Neg": lambda walk, node, names: -walk.value(node.node, names),
+    "Concat": lambda walk, node, names: "".join(_words(walk.value(each, names)) for each in node.nodes),
+    "List": lambda walk, node, names: [walk.value(each, names) for each in node.items],
+    "Tuple": lambda walk, node, names: [walk.value(each, names) for each in node.items],
+    "Dict": lambda walk, node, names: {
+        _words(walk.value(each.key, names)): walk.value(each.value, names) for each in node.items
+    },
+}
+_MAKES = frozenset({"Concat", "Add", "Filter"})  # texts that were not there before
+_KNOWN = frozenset({*_VALUES, "Output", "If", "For", "Assign", "Scope", "Operand", "Pair", "Keyword"})

@@ -1,0 +1,347 @@
+"""Microsoft's ``.prompty``, versions 1 and 2: front matter, lines of roles, and a template of Jinja.
+
+https://prompty.ai. ``${env:…}`` and ``${file:…}`` are not followed: a file says what is asked, not whose key pays.
+Lines of roles are those of the file; one that a value brings is text.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from intermodal import schema as schemas
+from intermodal.content import MediaPart, Part, Role, Text
+from intermodal.errors import PromptError, SchemaInvalid
+from intermodal.estimates.located import Located
+from intermodal.estimates.located import Path as Place
+from intermodal.prompts import wishes
+from intermodal.prompts.file import Argument, ArgumentKind, Example, Finding, Media, PromptFile
+from intermodal.prompts.jinja import JinjaTemplate
+from intermodal.prompts.media import media_part
+from intermodal.prompts.rendering import Slot, TemplateError
+from intermodal.prompts.source import parted
+from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
+
+ROLES: Mapping[str, Role] = {
+    "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
+}  # fmt: skip
+_ROLE = re.compile(rf"(?im)^[ \t]*#?[ \t]*({'|'.join(ROLES)})[ \t]*(?:\[[^\]\n]*\])?[ \t]*:[ \t]*$")
+_PICTURE = re.compile(r"!\[[^\]\n]*\]\(([^)\s{}]{1,4000})\)")
+_REFERENCE = re.compile(r"\$\{(env|file):", re.IGNORECASE)
+_KINDS: Mapping[str, ArgumentKind] = {
+    "string": "text", "integer": "integer", "int": "integer", "float": "number", "number": "number",
+    "boolean": "boolean", "bool": "boolean", "array": "json", "list": "json", "object": "json", "image": "image",
+    "audio": "audio", "file": "document", "thread": "json",
+}  # fmt: skip
+_TYPES = {"integer": "integer", "int": "integer", "float": "number", "number": "number", "boolean": "boolean",
+          "bool": "boolean", "array": "array", "list": "array", "object": "object", "string": "string"}  # fmt: skip
+_KEYS = (
+    "$schema", "name", "displayName", "description", "version", "authors", "tags", "metadata", "model", "inputs",
+    "outputs", "sample", "template", "tools", "base",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PromptyTemplate:
+    """The body, in which a mark stands for each line of a role. ``first``: its line in the file."""
+
+    path: Path
+    body: JinjaTemplate
+    mark: str
+    marked: tuple[Slot, ...]
+    first: int
+
+    def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+        try:
+            pieces = self.body.render(values)
+        except TemplateError as error:
+            raise _located(self.path, self.first, error) from None
+        made: list[Message] = []
+        told = False
+        role: Role = "system" if any(slot.kind == "role" for slot in self.marked) else "user"
+        parts: list[Part] = []
+        for piece in self._cut(pieces):
+            if isinstance(piece, str):
+                parts.append(Text(text=piece))
+            elif piece.kind == "media":
+                parts.append(piece.value.part if isinstance(piece.value, Media) else self._picture(piece.value))
+            else:
+                made += _message(role, parts)
+                parts = []
+                told = told or piece.kind == "history"
+                made += history if piece.kind == "history" else ()
+                role = ROLES[piece.value] if piece.kind == "role" else role
+        made += _message(role, parts)
+        if told or not history:
+            return tuple(made)
+        last = len(made) - 1 if made and made[-1].role == "user" else len(made)
+        return (*made[:last], *history, *made[last:])
+
+    def _cut(self, pieces: list[str | Slot]) -> Iterator[str | Slot]:
+        """Texts, and what their marks stand for."""
+        for piece in pieces:
+            if isinstance(piece, Slot):
+                yield piece
+                continue
+            for number, text in enumerate(re.split(f"{self.mark}:(\\d+);", piece)):
+                if number % 2:
+                    yield self.marked[int(text)]
+                elif text:
+                    yield text
+
+    def _picture(self, url: str) -> MediaPart:
+        try:
+            return media_part(url, "image/*", self.path.parent)
+        except ValueError as error:
+            what, todo = error.args
+            raise PromptError(what, where=f"{self.path}:{self.first}", todo=todo) from None
+
+
+def _message(role: Role, parts: list[Part]) -> list[Message]:
+    """A message without the blank lines around it; none where that is all there is."""
+    kept = [part for part in parts if not isinstance(part, Text) or part.text.strip()]
+    if not kept:
+        return []
+    if isinstance(kept[0], Text):
+        kept[0] = Text(text=kept[0].text.lstrip("\n"))
+    if isinstance(kept[-1], Text):
+        kept[-1] = Text(text=kept[-1].text.rstrip("\n"))
+    return [Message(role=role, parts=tuple(kept))]
+
+
+def _located(path: Path, first: int, error: TemplateError) -> PromptError:
+    return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
+
+
+class Prompty:
+    """The format."""
+
+    name = "Prompty"
+    endings = (".prompty",)
+
+    def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
+        """The prompt of a file. Raises PromptError with file and line."""
+        source = parted(path, text)
+        return (_Reader(path, source.front, source.body, source.first).prompt(),)
+
+
+class _Reader:
+    def __init__(self, path: Path, front: Located, body: str, first: int) -> None:
+        self._path = path
+        self._front = front
+        self._said: Mapping[str, Any] = front.value
+        self._body = body
+        self._first = first
+        self._findings: list[Finding] = []
+        model = self._said.get("model") or {}
+        self._model: Mapping[str, Any] = {"id": model} if isinstance(model, str) else self._table(("model",), model)
+        inputs = self._said.get("inputs")
+        self._old = "configuration" in self._model or "sample" in self._said or isinstance(inputs, Mapping)
+
+    def prompt(self) -> PromptFile:
+        self._check_template()
+        declared = {each.name: each for each in self._inputs()}
+        history = {name for name, kind in self._kinds.items() if kind == "thread"}
+        template = self._template({name: Slot("history") for name in history})
+        used = template.body.names()
+        needed = template.body.needed()
+        for name, line in used.items():
+            if name not in declared and name not in history:
+                declared[name] = Argument(name=name, kind="json", required=name in needed, line=self._first + line - 1)
+        options = self._table(("model", "options"), self._model.get("options") or self._model.get("parameters") or {})
+        plain = {key: value for key, value in options.items() if key not in ("tools", "response_format", "tool_choice")}
+        sampling, settings, unread = wishes.sampling(plain, self._front, self._options_at())
+        self._findings += unread
+        self._check_keys()
+        sample = self._sample()
+        lines = {key: self._line((key,)) for key in self._said}
+        return PromptFile(
+            path=str(self._path),
+            name=str(self._said.get("name") or self._path.name.removesuffix(".prompty")),
+            format=Prompty.name,
+            template=template,
+            arguments=tuple(declared.values()),
+            open_ended=self._old,
+            description=str(self._said.get("description") or ""),
+            output=self._output(options),
+            model=self._model_name(),
+            sampling=sampling,
+            settings=settings,
+            tools=tuple(self._tools(options)),
+            examples=(Example(arguments=sample, line=self._line(("sample",))),) if sample else (),
+            findings=tuple(self._findings),
+            lines={
+                **lines,
+                "template": self._first,
+                "input": lines.get("inputs", 1),
+                "output": lines.get("outputs", 1),
+            },
+        )
+
+    # ---- body -------------------------------------------------------------------------------------
+
+    def _check_template(self) -> None:
+        said = self._said.get("template")
+        wanted = said.get("format", said.get("type")) if isinstance(said, Mapping) else said
+        kind = wanted.get("kind") if isinstance(wanted, Mapping) else wanted
+        if kind not in (None, "jinja2"):
+            raise self._error(("template",), f"a template of {kind!r} is not read here", "write it in jinja2")
+
+    def _template(self, slots: Mapping[str, Slot]) -> PromptyTemplate:
+        mark = secrets.token_hex(16)
+        marked: list[Slot] = []
+
+        def put(slot: Slot) -> str:
+            marked.append(slot)
+            return f"{mark}:{len(marked) - 1};"
+
+        text = _ROLE.sub(lambda found: put(Slot("role", found[1].lower())), self._body)
+        if self._old:
+            text = _PICTURE.sub(lambda found: put(Slot("media", found[1])), text)
+        try:
+            body = JinjaTemplate(text, slots)
+            body.check()
+        except TemplateError as error:
+            raise _located(self._path, self._first, error) from None
+        return PromptyTemplate(self._path, body, mark, tuple(marked), self._first)
+
+    # ---- front matter ---------------------------------------------------------------------------------
+
+    def _inputs(self) -> Iterator[Argument]:
+        """Arguments; ``_kinds`` has what each was called, for threads, which are the history."""
+        self._kinds: dict[str, str] = {}
+        said = self._said.get("inputs") or {}
+        if isinstance(said, Mapping):
+            told = [(name, each, ("inputs", name)) for name, each in said.items()]
+        elif isinstance(said, list) and all(isinstance(each, Mapping) and each.get("name") for each in said):
+            told = [(str(each["name"]), each, ("inputs", place)) for place, each in enumerate(said)]
+        else:
+            raise self._error(("inputs",), "is no list of inputs", "write inputs: [{name: …, kind: string}]")
+        for name, each, at in told:
+            if not isinstance(each, Mapping):  # version 1: a value that stands for the type and the default
+                yield Argument(name=name, kind="json", required=False, default=each, line=self._line(at))
+                continue
+            kind = str(each.get("kind") or each.get("type") or "string")
+            if kind not in _KINDS:
+                raise self._error(at, f"{kind!r} is no kind of input", f"kinds are {', '.join(sorted(_KINDS))}")
+            self._kinds[name] = kind
+            if kind == "thread":
+                continue
+            default = each.get("default", each.get("sample"))
+            schema = {"type": _TYPES[kind]} if kind in _TYPES else {}
+            optional = default is not None or each.get("required") is False
+            yield Argument(
+                name=name, kind=_KINDS[kind], required=not optional, default=default, schema=schema,
+                description=str(each.get("description") or ""), line=self._line(at),
+            )  # fmt: skip
+
+    def _sample(self) -> Mapping[str, Any]:
+        said = self._said.get("sample")
+        if said is None:
+            return {}
+        if not isinstance(said, Mapping):
+            what = f"the sample is {str(said)[:40]!r}, which is not followed"
+            self._findings.append(Finding("warning", self._line(("sample",)), what, "write the values themselves"))
+            return {}
+        return said
+
+    def _model_name(self) -> str:
+        """The model, where the file names one: ``id``, or in version 1 what the configuration calls it."""
+        old = self._table(("model", "configuration"), self._model.get("configuration") or {})
+        found = self._model.get("id") or next((old[key] for key in _CALLED if old.get(key)), "")
+        if isinstance(found, str) and (_REFERENCE.match(found) or found.startswith("<")):
+            what = f"the model is {found[:60]!r}, which is not followed"
+            self._findings.append(Finding("warning", self._line(("model",)), what, "name it, or give --model"))
+            return ""
+        return str(found)
+
+    def _options_at(self) -> Place:
+        return ("model", "options" if self._model.get("options") else "parameters")
+
+    def _output(self, options: Mapping[str, Any]) -> Output:
+        said = self._said.get("outputs")
+        if isinstance(said, list) and said:
+            return self._json({"type": "object", **_fields(said), "additionalProperties": False})
+        form = options.get("response_format")
+        if not isinstance(form, Mapping) or form.get("type") not in ("json_object", "json_schema"):
+            return TextOutput()
+        told = form.get("json_schema")
+        schema = told.get("schema", told) if isinstance(told, Mapping) else None
+        return self._json(dict(schema) if isinstance(schema, Mapping) else {"type": "object"})
+
+    def _json(self, schema: dict[str, Any]) -> Output:
+        try:
+            made: JsonOutput = schemas.json_output(schema)
+        except SchemaInvalid as error:
+            raise self._error(("outputs",), error.what, error.todo) from None
+        return made
+
+    def _tools(self, options: Mapping[str, Any]) -> Iterator[Tool]:
+        for place, each in enumerate((*(self._said.get("tools") or ()), *(options.get("tools") or ()))):
+            told = each.get("function", each) if isinstance(each, Mapping) else None
+            if not isinstance(told, Mapping) or not isinstance(told.get("name"), str):
+                raise self._error(("tools", place), "is no tool", "write name, description and parameters")
+            if each.get("kind", each.get("type", "function")) != "function":
+                what = f"tool {told['name']!r} is no function, and is left out"
+                self._findings.append(Finding("warning", self._line(("tools", place)), what, "define a function"))
+                continue
+            given = told.get("parameters")
+            schema = {"type": "object", **_fields(given)} if isinstance(given, list) else given
+            tool = Tool(name=told["name"], description=str(told.get("description") or ""))
+            yield msgspec.structs.replace(tool, schema=dict(schema)) if isinstance(schema, Mapping) else tool
+
+    def _check_keys(self) -> None:
+        for key in self._said:
+            if key not in _KEYS:
+                near = get_close_matches(key, _KEYS, 1, 0.6)
+                todo = f"did you mean {near[0]}?" if near else "put what is yours under metadata"
+                self._findings.append(Finding("warning", self._line((key,)), f"no key {key!r} is known", todo))
+
+    def _table(self, at: Place, value: Any) -> Mapping[str, Any]:
+        if not isinstance(value, Mapping):
+            raise self._error(at, "is no mapping of keys", f"write {at[-1]}: with keys under it")
+        return value
+
+    def _line(self, at: Place) -> int:
+        line = self._front.where(at).rpartition(":")[2]
+        return int(line) if line.isdecimal() else 1
+
+    def _error(self, at: Place, what: str, todo: str) -> PromptError:
+        return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self._front.where(at), todo=todo)
+
+
+_CALLED = ("azure_deployment", "model", "name")  # in the configuration of version 1, the first that is there
+
+
+def _fields(said: list[Any]) -> dict[str, Any]:
+    """Properties of a list of named fields, as version 2 writes them."""
+    fields = [each for each in said if isinstance(each, Mapping) and each.get("name")]
+    found: dict[str, Any] = {
+        "properties": {str(each["name"]): _field(each) for each in fields},
+        "required": [str(each["name"]) for each in fields if each.get("required") is not False],
+    }
+    return found
+
+
+def _field(each: Mapping[str, Any]) -> dict[str, Any]:
+    kind = _TYPES.get(str(each.get("kind") or each.get("type") or "string"), "string")
+    made: dict[str, Any] = {"type": kind}
+    if each.get("description"):
+        made["description"] = str(each["description"])
+    if isinstance(each.get("enumValues"), list):
+        made["enum"] = each["enumValues"]
+    if kind == "array" and isinstance(each.get("items"), Mapping):
+        made["items"] = _field(each["items"])
+    if kind == "object" and isinstance(each.get("properties"), list):
+        made.update(_fields(each["properties"]))
+    return made
+
+
+FORMAT = Prompty()

@@ -1,0 +1,43 @@
+"""What rendering a template has in common, whatever its language: bounds, errors with a line, and what is no text."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+MOST_STEPS = 100_000  # pieces of a template that are rendered, loops counted through: a second of the processor
+MOST_LETTERS = 32 << 20
+NO_LINE = 0
+
+
+class TemplateError(ValueError):
+    """Why a template cannot be used. ``line`` is the template's own, from 1; 0 where nobody knows."""
+
+    def __init__(self, what: str, line: int = NO_LINE, todo: str = "") -> None:
+        super().__init__(what)
+        self.line = line
+        self.todo = todo
+
+
+class Slot(NamedTuple):
+    """Where something stands in a text that is no text."""
+
+    kind: Literal["role", "history", "media", "section"]
+    value: Any = None
+    content_type: str = ""
+
+
+class Budget:
+    """What a rendering may still take."""
+
+    def __init__(self) -> None:
+        self.steps, self.letters = MOST_STEPS, MOST_LETTERS
+
+    def step(self, count: int, letters: int) -> None:
+        """Take so many steps and letters. Raises TemplateError where there are no more."""
+        self.steps -= count
+        self.letters -= letters
+        if self.steps < 0:
+            raise TemplateError(f"takes more than {MOST_STEPS:,} steps to render", todo="loop over fewer values")
+        if self.letters < 0:
+            what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
+            raise TemplateError(what, todo="put a long value into it once")
