@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ class Bridge:
         self._manager: Any = None
         self._portal: Any = None
         self._process = os.getpid()
+        self._thread = 0
+        self._streams: set[Any] = set()  # futures of iterations that somebody may have left half read
 
     def _start(self) -> Any:
         if self._process != os.getpid():
@@ -39,12 +42,18 @@ class Bridge:
 
             self._manager = start_blocking_portal("asyncio")
             self._portal = self._manager.__enter__()
+            self._thread = self._portal.call(threading.get_ident)
         return self._portal
 
     @property
     def started(self) -> bool:
         """There is a loop, and it is this process's."""
         return self._portal is not None and self._process == os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """The thread that asks is that of the loop, which cannot wait for itself."""
+        return self.started and threading.get_ident() == self._thread
 
     def run(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Call an async function and wait; an interrupt cancels it and waits for its clean-up."""
@@ -70,6 +79,7 @@ class Bridge:
                     items.put_nowait(item)
 
         future = self._start().start_task_soon(feed)
+        self._streams.add(future)
         future.add_done_callback(lambda _: items.put_nowait(_DONE))
         try:
             while True:
@@ -79,12 +89,16 @@ class Bridge:
                     return
                 yield item
         finally:
+            self._streams.discard(future)
             if not future.done():
                 _cancel_and_wait(future)
 
     def close(self) -> None:
+        """End the loop when every call has ended; what is half read ends now, as nobody may read on."""
         if self._manager is not None and self._process == os.getpid():
             manager, self._manager, self._portal = self._manager, None, None
+            for stream in tuple(self._streams):
+                _cancel_and_wait(stream)
             manager.__exit__(None, None, None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from functools import partial
 from os import PathLike
@@ -36,6 +38,8 @@ class Client:
     ) -> None:
         self.asynchronous = AsyncClient(config, env=env, remember=remember)
         self._bridge = Bridge()
+        # Also where nobody closes it: a loop that is still there when the interpreter ends holds that up for ever.
+        weakref.finalize(self, _close, self.asynchronous, self._bridge)
 
     @with_options(AskOptions)
     def plan(
@@ -179,10 +183,11 @@ class Client:
         return self._bridge.run(partial(self.asynchronous.models, name, ready=ready))
 
     def close(self) -> None:
-        """End every child process and connection. A copy in a forked child has none of its own."""
-        if self._bridge.started:
-            self._bridge.run(self.asynchronous.aclose)
-        self._bridge.close()
+        """End every child process and connection. A copy in a forked child has none of its own.
+
+        A client that is let go, or still there when the interpreter ends, is closed in the same way.
+        """
+        _close(self.asynchronous, self._bridge)
 
     def __enter__(self) -> Self:
         return self
@@ -191,3 +196,14 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _close(asynchronous: AsyncClient, bridge: Bridge) -> None:
+    """Close a client, from a thread of its own where this is the thread of its event loop, as when the collector of
+    circles runs there: that one cannot wait for itself."""
+    if bridge.is_here:
+        threading.Thread(target=_close, args=(asynchronous, bridge), name="intermodal-close").start()
+        return
+    if bridge.started:
+        bridge.run(asynchronous.aclose)
+    bridge.close()

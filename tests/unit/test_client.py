@@ -6,7 +6,12 @@ import inspect
 import json
 import os
 import re
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -304,3 +309,42 @@ def test_advice_takes_a_months_requests_as_a_number() -> None:
 def test_a_tuple_that_is_no_file_is_refused() -> None:
     with pytest.raises(intermodal.UsageError, match="its name, then its bytes"):
         intermodal.make_request("What is it?", (b"data", "name"))  # type: ignore[arg-type]
+
+
+# ---- clients that nobody closes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", ["", "del client", "words = client.stream_text('hello', hosts='box'); next(words)"])
+def test_a_program_ends_that_closes_no_client(left: str, host: FakeHost, tmp_path: Path) -> None:
+    config = tmp_path / "intermodal.toml"
+    config.write_text(
+        f'[hosts.box]\nbase_url = "{host.base_url}"\n'
+        '[[hosts.box.models]]\nserved_as = "talker"\nid = "acme/talker-70b"\ncontext = 8192\n'
+    )
+    program = f"""
+import intermodal
+client = intermodal.Client()
+assert isinstance(client.plan('hello', hosts='box'), intermodal.Plan)
+{left}
+print('the end')
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False,
+        env={**os.environ, "INTERMODAL_CONFIG": str(config)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the end\n", "")
+
+
+def test_a_client_that_is_let_go_in_its_own_loop_is_closed_without_waiting_for_itself() -> None:
+    async def let_go() -> None:
+        client = held.pop()
+        client._bridge._streams.clear()  # a use, so that it is this name that holds it last
+
+    held = [intermodal.Client()]
+    bridge = held[0]._bridge
+    with suppress(intermodal.NoRoute):
+        held[0].plan("hello")
+    bridge.run(let_go)
+    while any(thread.name == "intermodal-close" for thread in threading.enumerate()):
+        time.sleep(0.01)
+    assert not bridge.started

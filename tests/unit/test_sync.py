@@ -83,3 +83,14 @@ def test_a_client_in_a_forked_child_says_so_instead_of_hanging(bridge: Bridge) -
             os._exit(7)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_what_is_half_read_does_not_hold_up_the_end(bridge: Bridge) -> None:
+    async def forever() -> AsyncGenerator[int]:
+        while True:
+            yield 1
+
+    items = bridge.iterate(forever)
+    assert next(items) == 1
+    bridge.close()
+    assert not bridge.started
