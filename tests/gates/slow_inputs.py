@@ -353,6 +353,11 @@ def long_model(draft: Draft, n: int) -> None:
     draft.tree["model"] = "m" * (16 * n)
 
 
+def unknown_model(draft: Draft, n: int) -> None:
+    """A name that nobody has, and that many are like."""
+    draft.tree["model"] = f"nobody/llama-3.1-{n}b-instructs"
+
+
 def pictures(draft: Draft, n: int) -> None:
     """Of them so many that each takes as long as twenty texts."""
     draft.tree["model"] = "cloud/seeing"
@@ -377,8 +382,8 @@ OPERATORS: Mapping[str, Operator] = {
     for each in (
         turns, monologue, instructions, parts, marks_of_a_cache, calls, tools, wide_tool, words, one_word, figures,
         blank_lines, wide_letters, signs, escapes, pairs, halves, deep, deep_tool, arrays, wide, fields, same_field,
-        stops, biases, long_number, long_fraction, blanks, long_name, long_model, words_in_calls, form, pictures,
-        same_picture,
+        stops, biases, long_number, long_fraction, blanks, long_name, long_model, unknown_model, words_in_calls, form,
+        pictures, same_picture,
     )
 }  # fmt: skip
 

@@ -180,9 +180,7 @@ def _of_host(catalog: Catalog, models: Snapshot, host: str) -> list[Endpoint | R
 
 
 def _called(each: Endpoint | Row) -> Called:
-    if isinstance(each, Row):
-        return Called(each.endpoint.lower(), each.id.lower(), each.name.lower())
-    return called(each)
+    return each.called() if isinstance(each, Row) else called(each)
 
 
 def _near_hosts(host: str, places: Iterable[str]) -> str:

@@ -7,7 +7,6 @@ forced JSON schema only where the data says so.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -15,7 +14,7 @@ import msgspec
 
 from intermodal.catalog import hosted
 from intermodal.catalog.conditions import with_conditions
-from intermodal.catalog.names import Called, pick, split
+from intermodal.catalog.names import NameIndex, pick, split
 from intermodal.catalog.nouns import Endpoint, Host, Made, Price, Protocol
 from intermodal.catalog.rows import HostRow, zone_of
 from intermodal.catalog.shipped import shipped
@@ -159,14 +158,14 @@ def _is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
 def matching(models: Snapshot, name: str) -> list[Row]:
     """Rows of a name, by the one grammar of names, of the host that it says; () where no row is called so."""
     host, word = split(name, models.places)
-    rows: Sequence[Row] = models.of_host(host) if host else models.rows
-    exact = [row for row in rows if host and row.endpoint.lower() == f"{host}:{word}"]
-    return exact or pick(rows, word, lambda row: Called(row.endpoint.lower(), row.id.lower(), row.name.lower()))
+    if not host:
+        return models.names.pick(word)
+    rows = models.of_host(host)
+    return [row for row in rows if row.endpoint.lower() == f"{host}:{word}"] or pick(rows, word, Row.called)
 
 
 def _likely(models: Snapshot, name: str) -> list[Row]:
     """Rows of the models whose names are nearest."""
     host, word = split(name, models.places)
-    rows: Sequence[Row] = models.of_host(host) if host in models.places else models.rows
-    near = get_close_matches(word.rpartition("/")[2], {row.id.lower().rpartition("/")[2] for row in rows}, _NEAR, 0.75)
-    return [row for row in rows if row.id.lower().rpartition("/")[2] in near]
+    names = NameIndex(models.of_host(host), Row.called) if host in models.places else models.names
+    return names.near(word.rpartition("/")[2], _NEAR, 0.75)

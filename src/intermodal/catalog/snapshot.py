@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.catalog.doubts import Doubt
+from intermodal.catalog.names import Called, NameIndex
 from intermodal.catalog.prices import Vector
 from intermodal.content import Value
 from intermodal.errors import ConfigError
@@ -135,6 +136,10 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     def rival_prices(self) -> tuple[Rival, ...]:
         return msgspec.json.decode(self.rivals, type=tuple[Rival, ...])
 
+    def called(self) -> Called:
+        """What it answers to."""
+        return Called(self.endpoint.lower(), self.id.lower(), self.name.lower())
+
     @property
     def endpoint(self) -> str:
         """``host:vendor/model``, which no other row of the snapshot has."""
@@ -234,6 +239,11 @@ class Snapshot:
         for row in self.rows:
             found.setdefault(row.id, []).append(row)
         return found
+
+    @cached_property
+    def names(self) -> NameIndex[Row]:
+        """Every model at every host, by the names it answers to."""
+        return NameIndex(self.rows, Row.called)
 
     def named(self, host: str, name: str) -> Row | None:
         """The model that a host calls by this name."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from tests.unit.cli.conftest import Cli
@@ -11,10 +14,10 @@ from tests.unit.cli.conftest import cli as cli
 from intermodal.catalog.families import families
 from intermodal.catalog.find import at_host
 from intermodal.catalog.load import load_catalog, snapshot, why_uncallable, with_named
-from intermodal.catalog.names import resolve, split
+from intermodal.catalog.names import NameIndex, resolve, split
 from intermodal.catalog.nouns import Catalog
 from intermodal.catalog.shipped import shipped
-from intermodal.catalog.snapshot import Row
+from intermodal.catalog.snapshot import Row, Snapshot
 from intermodal.costing.parts import Piece
 from intermodal.errors import UnknownModel
 from intermodal.estimates.estimate import estimate, rules_of
@@ -173,3 +176,48 @@ def test_sources_that_disagree_are_said_with_what_each_makes_of_it(cli: Cli) -> 
     (other,) = document["price_conflicts"]
     assert other["name"] == "genai-prices" and other["usd"] != document["usd"]["mid"]
     assert "but genai-prices: $" in cli(*words).out
+
+
+def _meant(rows: list[Row], word: str) -> list[Row]:
+    """What a name means, by the definition: the most exact way that finds any decides."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"[._]+", "-", text)
+
+    def last(row: Row) -> str:
+        return row.id.lower().rpartition("/")[2]
+
+    ways: list[Callable[[Row], bool]] = [
+        lambda row: row.id.lower() == word,
+        lambda row: row.name.lower() == word,
+        lambda row: last(row) == word,
+        lambda row: plain(word) in (plain(row.id.lower()), plain(last(row))),
+        lambda row: len(word) >= 3 and last(row).startswith(word),
+    ]
+    return next((found for way in ways if (found := [row for row in rows if way(row)])), [])
+
+
+def test_an_index_of_names_finds_what_a_look_through_every_model_finds() -> None:
+    models = Snapshot()
+    chance = random.Random(20_261_129)
+    rows = chance.sample(models.rows, 600)
+    index = NameIndex(rows, Row.called)
+    words = {"", "g", "gp", "gpt", "claude-", "nobody/knows-it"}
+    for row in chance.sample(rows, 40):
+        for name in (row.id.lower(), row.name.lower(), row.id.lower().rpartition("/")[2]):
+            words |= {name, name[: len(name) // 2], name.replace("-", "."), name.replace(".", "_"), name + "x"}
+    for word in sorted(words):
+        found = index.pick(word)
+        assert sorted(row.endpoint for row in found) == sorted(row.endpoint for row in _meant(rows, word)), word
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("gpt-4oo", "openai/gpt-4o"),
+        ("claude-sonet-4-5", "anthropic/claude-sonnet-4-5"),
+        ("gemni-2.5-pro", "google/gemini-2.5-pro"),
+    ],
+)
+def test_a_slip_of_the_hand_is_offered_the_name_that_was_meant(slip: str, meant: str) -> None:
+    assert meant in {row.id for row in Snapshot().names.near(slip, 3, 0.75)}
