@@ -245,7 +245,7 @@ class AsyncClient(PromptVerb, Resources):
         request = await offload(long, asking.guarded, request, self.config.private)
         opened, told = await asking.opened(request, self.media, fetcher, self._questions)
         if any(map(is_pictured, opened.facts.parts)):
-            opened = await anyio.to_thread.run_sync(self._with_scripts, opened)
+            opened = await anyio.to_thread.run_sync(self._with_scripts, opened, request.policy.language)
         if counting:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))

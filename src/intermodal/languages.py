@@ -36,7 +36,8 @@ kat ka; ger de; deu de; glg gl; gre el; ell el; guj gu; hau ha; heb he; hin hi; 
 ita it; jav jv; jpn ja; kan kn; kaz kk; khm km; kor ko; lao lo; lat la; lav lv; lit lt; mac mk; mkd mk; may ms; msa ms;
 mal ml; mar mr; mlt mt; mon mn; nep ne; nno nn; nob no; nor no; pan pa; per fa; fas fa; pol pl; por pt; pus ps; rum ro;
 ron ro; rus ru; sin si; slo sk; slk sk; slv sl; som so; spa es; srp sr; swa sw; swe sv; tam ta; tel te; tgl tl; tha th;
-tur tr; ukr uk; urd ur; uzb uz; vie vi; wel cy; cym cy; xho xh; yid yi; yor yo; zul zu
+tur tr; ukr uk; urd ur; uzb uz; vie vi; wel cy; cym cy; xho xh; yid yi; yor yo; zul zu; asm as; kir ky; kur ku; san sa;
+snd sd; tat tt; tgk tg; tir ti; uig ug
 """
 _OF_THREE = {pair.split()[0]: pair.split()[1] for pair in _THREE.replace("\n", " ").split(";")}
 

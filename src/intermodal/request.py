@@ -188,7 +188,7 @@ class Policy(Value):
             and neither may what is derived from them.
         release: "audio:text" pairs: text derived from audio may leave although audio may not.
         keep: aspects the route must keep (stated: they reject).
-        language: ISO 639-1 code of the speech, "" when nobody said.
+        language: ISO 639-1 code of the speech, and of words in pictures, "" when nobody said.
         hosts: names of hosts the user consented to, in addition to the config; () for none.
         pages: page numbers (1-based) to which documents are restricted; () for all.
         time_value: USD one second of waiting is worth.

@@ -140,7 +140,7 @@ class Resources:
 
         return readers(self.weights)
 
-    def _with_scripts(self, opened: Opened) -> Opened:
+    def _with_scripts(self, opened: Opened, language: str) -> Opened:
         """``opened`` with what is known of scripts: pictures of which an earlier reading lacked most words, and what
         can be read here, where there are words in a script that not every reader knows."""
         if not any(part.kind in ("image", "document") for part in opened.facts.parts):
@@ -151,7 +151,7 @@ class Resources:
 
         facts = recalled(opened.facts, DerivedCache(cache_dir(self.env) / FOLDER), self._readers())
         if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
-            facts = replace(facts, scripts=read_here(self.weights))
+            facts = replace(facts, scripts=read_here(self.weights, language))
         if facts is opened.facts:
             return opened
         made = copy.copy(opened)

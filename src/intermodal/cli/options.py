@@ -137,7 +137,7 @@ _SHARED = [
     click.option("--negative", default="", metavar="TEXT", help="What must not be on a picture."),
     click.option("--steps", type=click.IntRange(min=1), default=None, metavar="N", help="Steps of a diffusion model."),
     click.option("--language", default="", metavar="CODE",
-                 help="Language of the speech (en, fr, …); found out when not given."),
+                 help="Language of the speech, and of words in pictures (en, fr, …); found out when not given."),
     click.option("--pages", type=listed, multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
     click.option("--system", default="", metavar="TEXT", help="Instruction for the whole conversation."),
     click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N",

@@ -151,7 +151,7 @@ class Makers(Value, frozen=True):
         if step.op == "transcribe":
             parts.append(language_of(step, self.language))
         elif step.op == "read":
-            parts += [self.readers, version("codes")]
+            parts += [self.readers, version("codes"), self.language]
         elif step.op == "describe":
             asked = self.question if told_question(step) else ""
             parts += [version("describe"), hashlib.sha256(asked.encode()).hexdigest()]

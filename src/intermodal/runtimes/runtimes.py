@@ -120,12 +120,13 @@ class Runtimes:
             transcript=transcript, seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory
         )
 
-    async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "") -> Seen:
+    async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "", language: str = "") -> Seen:
         """Lines of text in a picture, in reading order (``reading.py`` says which, and makes text of them).
 
-        ``script``: what they are written in, where that is known and not the reader's own.
+        ``script``: what they are written in, where that is known and not the reader's own. ``language``: of the words,
+        ISO 639-1, where somebody said: it chooses a reader among those of one script.
         """
-        given = {"png": png, "languages": pulled(self._weights), "script": script}
+        given = {"png": png, "languages": pulled(self._weights), "script": script, "language": language}
         reply, load_seconds = await self._work(endpoint, "read", given)
         lines = tuple(
             read_line(text, confidence, corners, unread=unread)

@@ -30,9 +30,13 @@ def readers(weights: WeightsStore) -> str:
     return " ".join((version("ocr"), program, updated, *pulled(weights)))
 
 
-def read_here(weights: WeightsStore) -> ScriptFacts:
-    """Scripts that are read here, and what to do so that more are. Asks Tesseract for its languages."""
-    known = tesseract.languages(pulled(weights))
+def read_here(weights: WeightsStore, language: str = "") -> ScriptFacts:
+    """Scripts that are read here, and what to do so that more are. Asks Tesseract for its languages.
+
+    ``language``: of the words, ISO 639-1, where somebody said.
+    """
+    known = tesseract.languages(pulled(weights), language)
     read = {script: f"Tesseract {language.code}" for script, language in known.items()}
-    todo = {script: tesseract.todo(codes[0]) for script, codes in tesseract.SCRIPTS.items() if script not in read}
+    lacking = {script: codes for script, codes in tesseract.SCRIPTS.items() if script not in read}
+    todo = {script: tesseract.todo(tesseract.wanted(codes, language)[0]) for script, codes in lacking.items()}
     return ScriptFacts(read=read, todo=todo | {ANOTHER: tesseract.todo()})

@@ -13,6 +13,7 @@ from intermodal.content import ReadLine
 from intermodal.events import Finished, Note, TextDelta
 from intermodal.media.probed import Code
 from intermodal.plans.facts import ANOTHER
+from intermodal.request import Policy
 from intermodal.runtimes.nouns import Seen
 from intermodal.runtimes.reading import unread
 from intermodal.store.derived import DerivedCache
@@ -132,6 +133,24 @@ async def test_what_codes_say_stands_among_the_lines_and_signs_made_of_their_pat
     assert "Scan to pay" in read.text and "ACME" in read.text and "\u56de" not in read.text
     assert "QR code: https://pay.test/417" in read.text and "(bar code that could not be read)" in read.text
     assert "QR code: https://pay.test/417" in host.attempts[0].text
+
+
+async def test_a_reader_is_told_the_language_and_what_it_reads_in_another_is_made_again(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    async def read(endpoint: object, png: bytes, *, language: str = "") -> Seen:
+        told.append(language)
+        return Seen(lines=(WORDS,), seconds=0.1)
+
+    monkeypatch.setattr(bench.runtimes, "read", read)
+    (model,) = using(bench, host)
+    course = plan(route(look(1), say(model, "step:look1")))
+    for language in ("uk", "uk", ""):
+        request, opened = asked("What is the total?", "invoice.png", policy=Policy(language=language))
+        await bench.run(course, request, opened)
+    assert told == ["uk", ""]
 
 
 async def test_a_reader_is_told_the_script_that_the_plan_knows(

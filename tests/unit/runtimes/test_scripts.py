@@ -30,6 +30,10 @@ def test_a_pulled_language_is_read_and_what_would_read_the_others_is_said(weight
     assert "Greek" not in found.todo and found.todo[ANOTHER].startswith("to read it: intermodal pull tesseract-rus, ")
 
 
+def test_what_would_read_a_script_is_the_language_that_was_told(weights: WeightsStore) -> None:
+    assert scripts.read_here(weights, "uk").todo["Cyrillic"] == "to read it: intermodal pull tesseract-ukr"
+
+
 def test_what_reads_here_is_another_word_when_more_can_be_read(
     weights: WeightsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

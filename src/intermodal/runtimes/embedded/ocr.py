@@ -8,6 +8,7 @@ import math
 import re
 import statistics
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ NAME = 0.9  # ... unless the other reading is as sure: with English beside it, L
 FOREIGN = 0.5  # share of unread and doubted lines from which on a page may be in another script
 AGREED = 0.85  # confidence from which on figures that were read in a line must be in another's reading of it
 _engine: Any = None
-_scripts: dict[tuple[tuple[str, str], ...], dict[str, tesseract.Language]] = {}  # that Tesseract reads, once asked
+_scripts: dict[tuple[Any, ...], dict[str, tesseract.Language]] = {}  # that Tesseract reads, once asked
 
 
 def load(path: str, name: str) -> None:
@@ -100,11 +101,12 @@ def _woken(engine: Any) -> Any:
 
 
 def read(
-    path: str, name: str, png: bytes, languages: dict[str, str] | None = None, script: str = ""
+    path: str, name: str, png: bytes, languages: dict[str, str] | None = None, script: str = "", language: str = ""
 ) -> dict[str, Any]:  # fmt: skip
     """Lines of text: words, confidence, corners in pixels as they are read, and whether letters are missing.
 
     ``languages``: of Tesseract, which were pulled, code -> folder. ``script``: of the words, where it is told.
+    ``language``: of the words, ISO 639-1, where it is told: it chooses among those of Tesseract that share a script.
     The first corner is where reading begins, the second where it ends, whichever way the picture is turned.
     """
     load(path, name)
@@ -119,7 +121,7 @@ def read(
     found = [(line, said) for line in every if (said := _said(line)) is not None]
     if script:  # short words of it come out as nothing at all, like what is no word
         found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
-    others = _elsewhere(picture, found, languages or {}, script)
+    others = _elsewhere(picture, found, _known(languages or {}, language), script)
     lines = []
     for line, (text, unread) in found:
         other = others.get(line.corners)
@@ -161,7 +163,10 @@ def _widened(corners: Corners) -> Corners:
 
 
 def _elsewhere(
-    picture: Any, found: list[tuple[_Line, tuple[str, bool]]], pulled: dict[str, str], script: str
+    picture: Any,
+    found: list[tuple[_Line, tuple[str, bool]]],
+    asked: Callable[[], dict[str, tesseract.Language]],
+    script: str,
 ) -> dict[Corners, tesseract.Read]:
     """Lines in other scripts as Tesseract reads them, where it is installed with a language of one.
 
@@ -173,9 +178,7 @@ def _elsewhere(
     page = len(worse) >= FOREIGN * sum(unread or any(map(str.isalpha, text)) for _, (text, unread) in found)
     if not (worse if page else lines) or not tesseract.program():
         return {}
-    known = _scripts.get(key := tuple(sorted(pulled.items())))
-    if known is None:
-        known = _scripts[key] = tesseract.languages(pulled)
+    known = asked()
     known = {script: known[script]} if script in known else known
     if not known:
         return {}
@@ -184,6 +187,18 @@ def _elsewhere(
     rest = [line for line, _ in found if line not in first] if page and language.code else []
     read += tesseract.said(_cuts(picture, rest), language, threads())
     return {line.corners: each for line, each in zip([*first, *rest], read, strict=True)}
+
+
+def _known(pulled: dict[str, str], language: str) -> Callable[[], dict[str, tesseract.Language]]:
+    """Asks Tesseract for its languages, once."""
+
+    def asked() -> dict[str, tesseract.Language]:
+        key = (language, *sorted(pulled.items()))
+        if key not in _scripts:
+            _scripts[key] = tesseract.languages(pulled, language)
+        return _scripts[key]
+
+    return asked
 
 
 def _cuts(picture: Any, lines: list[_Line]) -> list[Any]:

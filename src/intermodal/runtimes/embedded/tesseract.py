@@ -24,6 +24,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from intermodal.languages import code_of
+
 PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
 DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own: the folder with its languages
 WEIGHTS: Final = "tesseract-"  # how names of its languages begin among the weights
@@ -100,10 +102,11 @@ def todo(code: str = "") -> str:
     return f"to read it: {pull}" if program() else f"to read it: {PROGRAM}, then {pull}"
 
 
-def languages(pulled: Mapping[str, str] = MappingProxyType({})) -> dict[str, Language]:
+def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = "") -> dict[str, Language]:
     """Script -> the language of it that is tried: one installed with Tesseract, else a pulled one (code -> folder).
 
-    Of a script one is tried, the first of ``SCRIPTS``. Empty where Tesseract is not, or does not answer.
+    Of a script one is tried: ``language`` (ISO 639-1), where that is one of it, else the first of ``SCRIPTS``. Empty
+    where Tesseract is not, or does not answer.
     """
     if not program():
         return {}
@@ -113,7 +116,7 @@ def languages(pulled: Mapping[str, str] = MappingProxyType({})) -> dict[str, Lan
         return {}
     found: dict[str, Language] = {}
     for script, codes in SCRIPTS.items():
-        code = next((code for code in codes if code in own or code in pulled), "")
+        code = next((code for code in wanted(codes, language) if code in own or code in pulled), "")
         if not code:
             continue
         folder = "" if code in own else pulled[code]
@@ -121,6 +124,15 @@ def languages(pulled: Mapping[str, str] = MappingProxyType({})) -> dict[str, Lan
         both = beside and (beside in own if not folder else (Path(folder) / f"{beside}.traineddata").is_file())
         found[script] = Language(f"{code}+{beside}" if both else code, folder)
     return found
+
+
+def wanted(codes: Sequence[str], language: str) -> list[str]:
+    """Languages of one script in the order in which they are tried: the one that was told (ISO 639-1) first.
+
+    >>> wanted(("rus", "ukr", "bul"), "uk"), wanted(("rus", "ukr", "bul"), "en")
+    (['ukr', 'rus', 'bul'], ['rus', 'ukr', 'bul'])
+    """
+    return sorted(codes, key=lambda code: not language or code_of(code) != language)
 
 
 class Read(NamedTuple):
