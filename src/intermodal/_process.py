@@ -181,7 +181,9 @@ class Worker:
             if kind == "ok":
                 return Reply(value=rest[0], seconds=rest[1], peak_memory=rest[2])
             code, what, where, todo = rest
-            raise errors.by_code(code)(what, where=where, todo=todo)
+            raised = errors.by_code(code)
+            ours = issubclass(raised, errors.RuntimeCrashed)
+            raise raised(what, where=where or (self.name if ours else ""), todo=todo)
 
     async def _start(self) -> None:
         import socket
@@ -445,6 +447,9 @@ def _read_call(channel: int, receiving: Callable[[], AbstractContextManager[None
     return method, arguments
 
 
+_NOT_THE_INPUT = "the input is not to blame; please report it"
+
+
 def _not_loaded(error: BaseException | None) -> list[Any] | None:
     """The answer for a failure that began with something the fence kept from being loaded: ours, not the input's.
 
@@ -457,31 +462,32 @@ def _not_loaded(error: BaseException | None) -> list[Any] | None:
         full = type(error) is OSError and error.errno in (errno.EMFILE, errno.ENFILE)
         if full or isinstance(error, ImportError):
             what = f"the worker could not load a part of its own ({type(error).__name__})"
-            return ["error", "runtime_crashed", what, "", "the input is not to blame; please report it"]
+            return ["error", "runtime_crashed", what, "", _NOT_THE_INPUT]
         error = error.__cause__ or error.__context__
     return None
 
 
-def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge) -> list[Any]:
+def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge, *, decodes: bool, fenced: bool) -> list[Any]:
     started = time.perf_counter()
     try:
         value = handler(**arguments)
     except errors.IntermodalError as error:
         return _not_loaded(error) or ["error", error.code, error.what, error.where, error.todo]
     except MemoryError:
+        if not fenced:
+            return ["error", "runtime_crashed", "ran out of memory", "", "free some memory, or choose a smaller model"]
         return ["error", "input_too_large", "needs more memory to decode than is allowed", "", "try a smaller file"]
     except Exception as error:
         import traceback  # there already: ``serve`` imports it before any fence stands
 
         with contextlib.suppress(OSError):  # the log may be full
             traceback.print_exc()
-        return _not_loaded(error) or [
-            "error",
-            "input_broken",
-            f"cannot be decoded ({type(error).__name__})",
-            "",
-            "check that the file opens elsewhere",
-        ]
+        if (found := _not_loaded(error)) is not None:
+            return found
+        kind = type(error).__name__
+        if decodes:
+            return ["error", "input_broken", f"cannot be decoded ({kind})", "", "check that the file opens elsewhere"]
+        return ["error", "runtime_crashed", f"failed by an internal error ({kind})", "", _NOT_THE_INPUT]
     return ["ok", value, time.perf_counter() - started, gauge.peak()]
 
 
@@ -491,13 +497,15 @@ def serve(
     before: Callable[[], None] | None = None,
     gauge: Gauge | None = None,
     receiving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    decodes: bool = False,
 ) -> None:
     """The child's main loop: answer calls until standard input closes.
 
     Standard input is read on its own thread, so that a closed pipe ends even a busy child.
     ``before`` runs once, when everything the loop itself needs is open. ``gauge``: one that is open already, where
     files can no longer be opened. ``receiving`` is around each receipt of a descriptor, which takes a place among those
-    that the process may have.
+    that the process may have. ``decodes``: its handlers open bytes of users, so that a failure that nobody foresaw is
+    a damaged file; elsewhere, where they get what was decoded before, it is an error of ours.
     """
     global _reply_fd
     import queue
@@ -529,7 +537,7 @@ def serve(
         if limits.cpu:
             _allow_cpu(limits.cpu)
         gauge.start()
-        answer = _answer(handlers[method], arguments, gauge)
+        answer = _answer(handlers[method], arguments, gauge, decodes=decodes, fenced=decodes or limits.memory > 0)
         for value in arguments.values():
             if isinstance(value, FileBytes):
                 value.close()

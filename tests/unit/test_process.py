@@ -136,9 +136,10 @@ async def test_an_error_of_ours_crosses_with_its_class_and_words(worker: Worker)
 
 
 async def test_an_unexpected_error_crosses_without_its_insides(worker: Worker) -> None:
-    with pytest.raises(errors.InputBroken) as caught:
+    with pytest.raises(errors.RuntimeCrashed, match=r"internal error \(RuntimeError\)") as caught:
         await worker.call("stumble", {})
     assert "0x" not in str(caught.value)
+    assert "not to blame" in caught.value.todo and caught.value.where == worker.name, "no user's file was opened there"
 
 
 async def test_cancelling_a_call_ends_the_child_within_a_second(worker: Worker) -> None:

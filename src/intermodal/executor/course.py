@@ -14,7 +14,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import check, convert, describing, measured, replan
-from intermodal.executor.call import Again, Done, Surprise
+from intermodal.executor.call import Again, Done, Reroute, Surprise
 from intermodal.executor.codes import codes_on, with_codes
 from intermodal.executor.empty import gives_little
 from intermodal.executor.hearing import in_calls
@@ -229,7 +229,14 @@ class Course:
             language=language,
             work=work,
         )
-        done = await (self.do(job) if len(sounds) < 2 else self._of_channels(job, sounds))
+        try:
+            done = await (self.do(job) if len(sounds) < 2 else self._of_channels(job, sounds))
+        except Reroute as failure:
+            _name_file(failure.error, facts.name)
+            raise
+        except errors.IntermodalError as error:
+            _name_file(error, facts.name)
+            raise
         made = done.made
         if made.lines:
             codes = await codes_on(pictures, shop.world.media, facts.name)
@@ -377,6 +384,14 @@ class Course:
             seconds=self.shop.world.clock() - self.started,
         )
         return msgspec.structs.replace(known, **fields)
+
+
+def _name_file(error: errors.IntermodalError, name: str) -> None:
+    """Have an error say on which file it happened: a runtime gets samples and pixels, and knows of no files."""
+    if isinstance(error, errors.RuntimeCrashed):
+        error.what = f"{error.what}, on {name}"
+    elif isinstance(error, errors.InputError) and not error.where:
+        error.where = name
 
 
 def _split(reference: str) -> tuple[str, str, str]:

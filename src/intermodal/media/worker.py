@@ -206,6 +206,7 @@ def main() -> None:
         before=fence.seal,
         gauge=gauge,
         receiving=fence.importing,
+        decodes=True,
     )
 
 

@@ -9,8 +9,9 @@ import av
 import msgspec
 import numpy
 import pytest
-from tests.unit.executor.routes import Bench, Pcm, asked, ending, hear, kinds, plan, route, say
+from tests.unit.executor.routes import EAR, Bench, Pcm, asked, ending, hear, kinds, plan, route, say
 
+from intermodal import errors
 from intermodal.catalog.nouns import Price
 from intermodal.content import Segment, Transcript
 from intermodal.executor.hearing import of_channels
@@ -85,6 +86,19 @@ async def test_a_host_hears_each_of_two_channels_in_a_call_of_its_own(
     assert [row.outcome.cost for row in heard if row.outcome] == [pytest.approx(paid)] * 2
     (actual,) = [actual for actual in result.actuals if actual.step == step.id]
     assert actual.cost == pytest.approx(2 * paid) and kinds(bench.events).count("StepStarted") == 2
+
+
+async def test_an_internal_error_of_an_ear_is_told_as_one_with_the_file(bench: Bench, host: FakeHost) -> None:
+    text = host.endpoint("fake/text")
+    bench.endpoints = (text,)
+    todo = "the input is not to blame; please report it"
+    bench.runtimes.error = [
+        errors.RuntimeCrashed("failed by an internal error (KeyError)", where=EAR.id, todo=todo) for _ in range(4)
+    ]
+    request, opened = asked("?", "call.wav")
+    with pytest.raises(errors.RuntimeCrashed) as caught:
+        await bench.run(plan(route(heard(), say(text, "step:hear1r"))), request, opened)
+    assert str(caught.value) == f"{EAR.id}: failed by an internal error (KeyError), on call.wav; {todo}"
 
 
 async def test_times_stand_before_each_stretch_where_they_are_kept(bench: Bench, host: FakeHost) -> None:

@@ -51,7 +51,7 @@ if __name__ == "__main__":
     serve({
         "spin": spin, "tell": tell, "fail": fail, "full": full, "write": write, "die": lambda: os._exit(3), "size": len,
         "take": lambda size: len(bytearray(size)), "echo": lambda data: data,
-    })
+    }, decodes=True)
 """
 
 
