@@ -60,6 +60,7 @@ FIGURE_CHARS = 400  # ... when it has fewer characters than this
 WRITTEN = 40.0  # letters seen in a picture from which on it says something; photographs without writing show up to 30
 DENSE = 0.12  # share of a picture's area that is text, from which on the words are what matters
 SPARSE = 0.04  # below it, the rest is
+LAID_OUT = 60.0  # letters from which on a picture of text has lines to lay out: a button has 12, two lines 50, five 110
 FULL = 200.0  # letters from which on a picture is a page, however wide its lines are apart: a receipt has over 300
 
 
@@ -218,7 +219,8 @@ def _pictured(part: PartFacts) -> tuple[Aspect, ...]:
     if not density.known:
         return ("words", "appearance")
     if is_page(part):
-        return ("words", "layout")
+        few = part.letters.known and part.letters.mid < LAID_OUT
+        return ("words",) if few else ("words", "layout")
     written = density.high > 0 and (part.letters.mid >= WRITTEN if part.letters.known else density.mid > SPARSE)
     return ("words", "appearance") if written else ("appearance",)
 
