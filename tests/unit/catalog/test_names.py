@@ -215,7 +215,7 @@ def test_an_index_of_names_finds_what_a_look_through_every_model_finds() -> None
     ("slip", "meant"),
     [
         ("gpt-4oo", "openai/gpt-4o"),
-        ("claude-sonet-4-5", "anthropic/claude-sonnet-4-5"),
+        ("claude-sonet-4.5", "anthropic/claude-sonnet-4.5"),
         ("gemni-2.5-pro", "google/gemini-2.5-pro"),
     ],
 )
