@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from intermodal.events import AttemptState, Usage
@@ -148,25 +149,46 @@ def newest(database: Database, limit: int) -> tuple[Attempt, ...]:
     return _select(database, "SELECT * FROM attempts ORDER BY rowid DESC LIMIT ?", limit)
 
 
-def recent(database: Database, most: int, *, upto: int | None = None, pause: Pause = nothing) -> tuple[Attempt, ...]:
+def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[Attempt, ...]:
     """The newest ``most`` ended rows of every endpoint, in the order they ended; those numbered ``upto`` at most."""
-    with database.reading() as connection:
-        names = endpoints(connection) if connection is not None else []
-    found: list[Attempt] = []
-    for endpoint in names:
-        with database.reading() as connection:
-            if connection is None:
-                break
-            rows = connection.execute(
-                "SELECT * FROM attempts WHERE endpoint = ? AND sequence <= ? ORDER BY sequence DESC LIMIT ?",
-                (endpoint, LAST if upto is None else upto, most),
-            ).fetchall()
-        found += map(_attempt, sliced(rows, pause))
+    found = [row for name in endpoints(database) for row in recent_of(database, name, most, upto=upto)]
     return tuple(sorted(found, key=lambda row: row.sequence))
 
 
-def endpoints(connection: sqlite3.Connection) -> list[str]:
-    """Those that have rows. From one to the next in the index: DISTINCT would go through all of a million rows."""
+def recent_of(
+    database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = nothing
+) -> list[Attempt]:
+    """The same of one endpoint."""
+    found = [_attempt(row) for row in sliced(_newest(database, "*", endpoint, most, upto), pause)]
+    return found[::-1]
+
+
+def failed_of(database: Database, endpoint: str, most: int) -> set[tuple[str, str]]:
+    """Run and step of those of them that failed."""
+    return {(row["run"], row["step"]) for row in _newest(database, "run, step, error", endpoint, most) if row["error"]}
+
+
+def _newest(
+    database: Database, columns: str, endpoint: str, most: int, upto: int | None = None
+) -> Sequence[sqlite3.Row]:
+    with database.reading() as connection:
+        if connection is None:
+            return ()
+        found: list[sqlite3.Row] = connection.execute(
+            f"SELECT {columns} FROM attempts WHERE endpoint = ? AND sequence <= ? ORDER BY sequence DESC LIMIT ?",
+            (endpoint, LAST if upto is None else upto, most),
+        ).fetchall()
+        return found
+
+
+def endpoints(database: Database) -> list[str]:
+    """Those that have rows."""
+    with database.reading() as connection:
+        return endpoints_of(connection) if connection is not None else []
+
+
+def endpoints_of(connection: sqlite3.Connection) -> list[str]:
+    """The same, by a connection. From one to the next in the index: DISTINCT would go through all of a million rows."""
     found: list[str] = []
     (name,) = connection.execute("SELECT MIN(endpoint) FROM attempts").fetchone()
     while name is not None:

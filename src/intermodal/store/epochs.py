@@ -19,6 +19,7 @@ from intermodal.content import Value
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
 from intermodal.store import attempts, figures
+from intermodal.store.rows import Attempt
 from intermodal.store.slices import Pause, nothing
 
 if TYPE_CHECKING:
@@ -64,12 +65,18 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = nothing) 
     last = newest(database)
     if ended + made - last.looked < (1 if at_once else due(last.looked)):
         return
-    rows, transforms = (
-        attempts.recent(database, figures.READ, pause=pause),
-        attempts.recent_made(database, figures.WINDOW),
-    )
+    endpoints = attempts.endpoints(database)
+    failed: set[tuple[str, str]] = set()
+    for endpoint in endpoints:
+        failed |= attempts.failed_of(database, endpoint, figures.READ)
+        pause()
+    transforms = attempts.recent_made(database, figures.WINDOW)
     pause()
-    found = figures.statistics(last.number + 1, rows, transforms, pause)
+
+    def rows_of(endpoint: str) -> list[Attempt]:
+        return attempts.recent_of(database, endpoint, figures.READ, upto=ended, pause=pause)
+
+    found = figures.of_endpoints(last.number + 1, endpoints, rows_of, failed, transforms, pause)
     begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made
     with database.writing(later=True) as connection:
         if moved(last.statistics, found):

@@ -97,26 +97,49 @@ def statistics(epoch: int, rows: Iterable[Attempt], made: Iterable[Made] = (), p
 
     A ``pause`` after every slice of the work: of a full window it takes 50 to 100 ms an endpoint.
     """
-    every = list(rows)
-    failed = {(row.reservation.run, row.reservation.step) for row in every if row.outcome and row.outcome.error}
     by_endpoint: dict[str, list[Attempt]] = {}
-    for row in every:
-        if counts(row) and (row.reservation.run, row.reservation.step) not in failed:
-            by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
+    failed: set[tuple[str, str]] = set()
+    for row in rows:
+        by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
+        if row.outcome and row.outcome.error:
+            failed.add((row.reservation.run, row.reservation.step))
+    return of_endpoints(epoch, by_endpoint, by_endpoint.__getitem__, failed, made, pause)
+
+
+def of_endpoints(
+    epoch: int, endpoints: Iterable[str], rows_of: Callable[[str], Iterable[Attempt]], failed: Set[tuple[str, str]],
+    made: Iterable[Made] = (), pause: Pause = nothing,
+) -> Statistics:  # fmt: skip
+    """The same, of rows that are read one endpoint at a time, and twice where another endpoint has the same model: a
+    gateway works this out every few seconds, and what it holds at once stays with its process.
+
+    ``failed``: run and step of attempts that failed, at whatever endpoint.
+    """
+    known: dict[str, dict[str, Quantity]] = {}
+    sizes: dict[str, int] = {}
+    zones: dict[str, Zone] = {}
+    for endpoint in sorted(endpoints):
+        window = _window(rows_of(endpoint), failed)
+        if window:
+            known[endpoint] = _figures(endpoint, window, pause=pause)
+            sizes[endpoint], zones[endpoint] = len(window), window[-1].reservation.zone
     found: dict[str, Quantity] = {}
-    windows = {endpoint: by_endpoint[endpoint][-WINDOW:] for endpoint in sorted(by_endpoint)}
-    known = {endpoint: _figures(endpoint, rows, pause=pause) for endpoint, rows in windows.items()}
-    for endpoint, rows in windows.items():
-        figures, other = known[endpoint], _best_known(endpoint, windows)
-        if other is not None:
-            theirs = _shared(known[other], rows[-1].reservation.zone, windows[other][-1].reservation.zone)
-            figures = _figures(endpoint, rows, theirs, pause)
-            figures = _together(figures, theirs, _same(figures, theirs, rows, len(windows[other])))
+    for endpoint, figures in known.items():
+        other = _best_known(endpoint, sizes)
+        if other is not None and (window := _window(rows_of(endpoint), failed)):
+            theirs = _shared(known[other], zones[endpoint], zones[other])
+            own = _figures(endpoint, window, theirs, pause)
+            figures = _together(own, theirs, _same(own, theirs, window, sizes[other]))
         for figure, quantity in figures.items():
             found[f"{endpoint}|{figure}"] = quantity
     for figure, quantity in _media([row for row in made if row.amount > 0 and row.seconds > 0], pause).items():
         found[f"media|{figure}"] = quantity
     return Statistics(epoch=epoch, rows=found)
+
+
+def _window(rows: Iterable[Attempt], failed: Set[tuple[str, str]]) -> list[Attempt]:
+    """The newest rows of an endpoint that say anything about it."""
+    return [row for row in rows if counts(row) and (row.reservation.run, row.reservation.step) not in failed][-WINDOW:]
 
 
 def counts(row: Attempt) -> bool:
@@ -129,11 +152,11 @@ def counts(row: Attempt) -> bool:
     )
 
 
-def _best_known(endpoint: str, windows: Mapping[str, Sequence[Attempt]]) -> str | None:
+def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
     """The endpoint of the same model that has the most rows; None where that is this one."""
     model = endpoint.partition(":")[2]
-    alike = [each for each in windows if each.partition(":")[2] == model]
-    best = min(alike, key=lambda each: (-len(windows[each]), each))
+    alike = [each for each in sizes if each.partition(":")[2] == model]
+    best = min(alike, key=lambda each: (-sizes[each], each))
     return best if best != endpoint and model else None
 
 

@@ -134,7 +134,7 @@ def _attempts(batch: _Batch, keep: Keep, before: str, noted: frozenset[str]) -> 
         assert connection is not None
         upto = sums.summed(connection)
         first = epochs.oldest(batch.database).ended
-        held = {name: _held(connection, name, first) for name in attempts.endpoints(connection)}
+        held = {name: _held(connection, name, first) for name in attempts.endpoints_of(connection)}
         newest = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
     much = newest - keep.rows if keep.rows else 0
     select = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Sequence
+import tracemalloc
 from concurrent.futures import wait
 from pathlib import Path
 from types import FrameType
@@ -18,10 +18,10 @@ from intermodal.store import epochs, figures
 from intermodal.store.connection import Database
 from intermodal.store.database import Store
 from intermodal.store.priors import stated
-from intermodal.store.rows import Attempt, Made, Outcome, Reservation, Work
+from intermodal.store.rows import Outcome, Reservation, Work
 
 SLICE = 10_000  # calls of functions between two pauses: 1 to 2 ms
-_work_out = figures.statistics
+_work_out = figures.of_endpoints
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_other_processes_write_while_figures_are_worked_out(store: Store, monkey
             other.execute("ROLLBACK")
         return _work_out(*given)
 
-    monkeypatch.setattr(figures, "statistics", watched)
+    monkeypatch.setattr(figures, "of_endpoints", watched)
     written(store, figures.EPOCH_ROWS)
     store.close()
     assert wrote == [1] and store.statistics().epoch == 1
@@ -67,16 +67,15 @@ def test_other_processes_write_while_figures_are_worked_out(store: Store, monkey
 def test_runs_write_while_figures_are_worked_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     meanwhile: list[bool] = []
 
-    def watched(
-        epoch: int, rows: Sequence[Attempt], made: Sequence[Made], pause: Any = lambda: None
-    ) -> Statistics:  # fmt: skip
+    def watched(*given: Any) -> Statistics:
+        pause = given[-1]
         if not meanwhile:
             mine = store.together(lambda: end_one(store, 99))
             pause()
             meanwhile.append(mine.done())
-        return _work_out(epoch, rows, made, pause)
+        return _work_out(*given)
 
-    monkeypatch.setattr(figures, "statistics", watched)
+    monkeypatch.setattr(figures, "of_endpoints", watched)
     written(store, figures.EPOCH_ROWS)
     store.close()
     assert meanwhile == [True] and len(store.attempts()) == figures.EPOCH_ROWS + 1
@@ -92,7 +91,7 @@ def test_a_run_does_not_wait_for_the_figures_that_its_end_calls_for(
         ended.append(bool(wait(last, timeout=30).done))
         return _work_out(*given)
 
-    monkeypatch.setattr(figures, "statistics", watched)
+    monkeypatch.setattr(figures, "of_endpoints", watched)
     written(store, figures.EPOCH_ROWS - 1)
     last.append(store.together(lambda: end_one(store, 9)))
     store.close()
@@ -110,7 +109,7 @@ def test_figures_that_cannot_be_worked_out_keep_nobody_from_writing(
 ) -> None:
     told: list[object] = []
     monkeypatch.setattr("threading.excepthook", lambda args: told.append(args.exc_type))
-    monkeypatch.setattr(figures, "statistics", lambda *_: 1 // 0)
+    monkeypatch.setattr(figures, "of_endpoints", lambda *_: 1 // 0)
     written(store, figures.EPOCH_ROWS + 1)
     store.close()
     assert told and set(told) == {ZeroDivisionError} and len(store.attempts()) == figures.EPOCH_ROWS + 1
@@ -148,3 +147,25 @@ class Counted:
         self.longest = max(self.longest, self.now)
         self.total += self.now
         self.now = 0
+
+
+def test_what_is_held_while_figures_are_worked_out_does_not_grow_with_the_endpoints(tmp_path: Path) -> None:
+    """A gateway does it every few seconds, and what a process holds at once is not given back."""
+
+    def peak(endpoints: int) -> int:
+        store = Store(tmp_path / f"{endpoints}.sqlite3")
+        for number in range(60 * endpoints):
+            end_one(store, number, f"host{number % endpoints}:acme/model")
+        store.close()
+        database = Database(store.path)
+        epochs.learn(database, at_once=True)  # what is imported and compiled once is not counted
+        end_one(store, 60 * endpoints, "host0:acme/model")
+        tracemalloc.start()
+        try:
+            epochs.learn(database, at_once=True)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            database.close()
+
+    assert peak(8) < 2 * peak(2), "figures of more endpoints, and no rows of theirs"

@@ -7,7 +7,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -391,13 +391,15 @@ def test_a_store_in_which_all_failed_is_not_read_through_for_every_plan(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    work_out = figures.statistics
+    work_out = figures.of_endpoints
 
-    def counted(epoch: int, rows: Sequence[Attempt], *rest: Any) -> Statistics:
-        read.append(len(rows))
-        return work_out(epoch, rows, *rest)
+    def counted(
+        epoch: int, endpoints: Sequence[str], rows_of: Callable[[str], list[Attempt]], *rest: Any
+    ) -> Statistics:
+        read.append(sum(len(rows_of(endpoint)) for endpoint in endpoints))
+        return work_out(epoch, endpoints, rows_of, *rest)
 
-    monkeypatch.setattr(figures, "statistics", counted)
+    monkeypatch.setattr(figures, "of_endpoints", counted)
     for _ in range(25):
         key = store.reserve(Reservation(run=f"r{next(_RUNS)}", step="s", op="generate", task="t", endpoint="e"))
         store.sent(key)
