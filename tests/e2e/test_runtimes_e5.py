@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 
+import anyio
+import psutil
 import pytest
 from tests.unit.runtimes.bench import E5, runtimes
 
@@ -60,3 +62,26 @@ async def test_text_after_a_nul_or_past_512_tokens_still_counts(space: Runtimes)
     long = await space.embed(E5, "Rotterdam " * 550)
     assert long.tokens > 550
     assert long.vector != (await space.embed(E5, "Rotterdam " * 550 + "photosynthesis " * 50)).vector
+
+
+async def test_a_child_that_works_for_somebody_is_not_ended_to_make_room(space: Runtimes) -> None:
+    await space.embed(E5, "Rotterdam")
+    (child,) = [each for each in psutil.Process().children() if "intermodal.runtimes.embedded.e5" in each.cmdline()]
+    vectors: list[tuple[float, ...]] = []
+
+    async def embed() -> None:
+        vectors.append((await space.embed(E5, "Rotterdam")).vector)
+
+    child.suspend()
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(embed)
+            await anyio.wait_all_tasks_blocked()
+            await space.unload(E5.id, idle=True)
+            child.resume()
+    finally:
+        if child.is_running():
+            child.resume()
+    assert len(vectors) == 1 and space.loaded() == (E5.id,)
+    await space.unload(E5.id, idle=True)
+    assert space.loaded() == () and not child.is_running()

@@ -99,8 +99,14 @@ class Course:
         needed = await offload(len(last.inputs) > MANY, self._needed, last)
         await self._convert([step for step in needed if step is not last and step.op != "generate"])
         self.stop_if_surprised()
-        await self.shop.world.media.trim()  # the memory is for who answers
+        await self._make_room()
         return last
+
+    async def _make_room(self) -> None:
+        """End what is not needed any more and would be in the way of the answer."""
+        await self.shop.world.media.trim()
+        for endpoint in self._candidate.ends:
+            await self.shop.world.runtimes.unload(endpoint, idle=True)
 
     # ---- conversions --------------------------------------------------------------------------
 

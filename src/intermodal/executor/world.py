@@ -193,6 +193,7 @@ class LocalRuntimes(Protocol):
     async def speak(
         self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
     ) -> SpokenLike: ...
+    async def unload(self, endpoint_id: str, *, idle: bool = False) -> None: ...
 
 
 class OpenedLike(Protocol):

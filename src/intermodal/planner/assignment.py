@@ -30,7 +30,7 @@ class Assignment(Struct, eq=False, gc=False):
         before: seconds until all conversions are done, loading included. load: that loading.
         memory: bytes of the local converters that are not loaded yet, which are ``cold``. peak: the most that is taken
             at once before the last call: these, and decoders beside the first, which probing has started.
-        decoders: how many may work at once.
+        decoders: how many may work at once. ending: of ``memory``, what processes of ours hold, which may end early.
         diverted, lost: as of the ways (``way.py``), added up. missed: inferred needs that are lost, of any weight.
         kept: aspects that no part loses. tier: the weakest converter.
         held: what limits of a request are about.
@@ -47,6 +47,7 @@ class Assignment(Struct, eq=False, gc=False):
     load: Levels
     memory: Levels
     peak: Levels
+    ending: Levels
     decoders: int
     pictures: int
     penalty: float
@@ -82,7 +83,7 @@ def assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
 
 
 def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
-    load = memory = ZEROS
+    load = memory = ending = ZEROS
     cold: set[str] = set()
     for way in chosen:
         for used in way.converters:
@@ -90,6 +91,7 @@ def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
                 cold.add(used.id)
                 load = plus(load, case.rates(used).load)
                 memory = plus(memory, case.rates(used).memory)
+                ending = plus(ending, case.rates(used).memory) if used.host.zone == "process" else ending
     lost = {aspect for way in chosen for aspect in way.loses}
     left_out = sum(way.left_out for way in chosen)
     most = decoders(case.machine, memory[HIGH])
@@ -101,7 +103,7 @@ def _assign(case: Case, chosen: tuple[Way, ...], book: Book) -> Assignment:
         ways=chosen, text=text, image=image, audio=audio,
         sound=summed([way.sound for way in chosen]),
         made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
-        before=before, load=load, memory=memory, peak=plus(memory, beside), decoders=most,
+        before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
         pictures=held.pictures, held=held,
         penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
         diverted=sum(way.diverted for way in chosen), lost=sum(way.lost for way in chosen),

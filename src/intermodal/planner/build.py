@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, larger, plus, quantity
+from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
 from intermodal.costing.native import Book
 from intermodal.costing.rates import HERE
 from intermodal.costing.room import asked_for
@@ -30,6 +30,7 @@ from intermodal.planner.demand import again_tokens
 from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
+from intermodal.planner.resident import ended, ends_first, levels_at_once
 from intermodal.planner.routes import Route, figure_of
 from intermodal.planner.sends import answer_sent, sends_of
 from intermodal.planner.speech import load, needed, speaks
@@ -120,6 +121,7 @@ class Builder:
             verdict=name_of(case, route),
             cores=case.machine.cores,
             decoders=route.assignment.decoders,
+            ends=ended(route.assignment) if self._ends(route) else (),
             checks=(*before.checks, *self._checks(route, last)),
         )
 
@@ -286,21 +288,31 @@ class Builder:
         case, assignment = self.case, route.assignment
         cold = self._is_cold(route)
         own = route.rates.load if cold else ZEROS
-        memory = plus(assignment.memory, route.rates.memory) if cold else assignment.memory
+        loaded = self._loaded(route)
         out, cost, seconds = self._levels(route)
         if needed(case) and not speaks(route.endpoint) and case.voice is not None:
             more_cost, more_seconds = aloud(case, route.endpoint, route.rates, out)
             loading = at_each(partial(load, case, case.voice))
             cost, seconds, own = plus(cost, more_cost), plus(seconds, more_seconds), plus(own, loading)
-            memory = plus(memory, voice_memory(case, case.voice))
         return Estimate(
             input_tokens=tokens_in,
             output_tokens=quantity(plus(out, assignment.made), "sum", 0),
             cost=quantity(plus(cost, assignment.cost), basis, 8),
             seconds=quantity(plus(assignment.before, plus(seconds, own)), "schedule over cores and network", 3),
             load_seconds=quantity(plus(assignment.load, own), "cold start", 3),
-            memory=quantity(larger(memory, assignment.peak), "of what is loaded for it", 0),
+            memory=quantity(levels_at_once(assignment, loaded, ends=self._ends(route)), "of what is loaded for it", 0),
         )
+
+    def _loaded(self, route: Route) -> Levels:
+        """Bytes that are loaded for the answer, and for saying it."""
+        case = self.case
+        own = route.rates.memory if self._is_cold(route) else ZEROS
+        if needed(case) and not speaks(route.endpoint) and case.voice is not None:
+            own = plus(own, voice_memory(case, case.voice))
+        return own
+
+    def _ends(self, route: Route) -> bool:
+        return ends_first(self.case, route.endpoint, route.demand, self._loaded(route)[HIGH])
 
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
         """Prompted JSON is checked, and repaired at most once: priced, and only in the high estimate.

@@ -38,7 +38,8 @@ class Demand(Struct, frozen=True, gc=False):
     model is given text alone, so that the values of its answer can be looked for. ``calls`` is how
     often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
     in its context (the labels that an embedding model is given one by one). ``tools``: what of ``text`` is tools.
-    ``memory`` is what the conversions leave loaded, ``peak`` the most that they take on their way.
+    ``memory`` is what the conversions leave loaded, ``peak`` the most that they take on their way, ``ending`` what of
+    the first can end before the last call.
     """
 
     text: Levels
@@ -50,6 +51,7 @@ class Demand(Struct, frozen=True, gc=False):
     before: Levels
     memory: float
     peak: float
+    ending: float
     pictures: int
     penalty: float
     diverted: int
@@ -117,6 +119,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
     return Demand(
         text=text, image=image, audio=audio, sound=assignment.sound, total=total,
         cost=assignment.cost, before=assignment.before, memory=assignment.memory[HIGH], peak=assignment.peak[HIGH],
+        ending=assignment.ending[HIGH],
         pictures=assignment.pictures,
         penalty=assignment.penalty, diverted=assignment.diverted, lost=assignment.lost,
         missed=assignment.missed, kept=assignment.kept, tier=assignment.tier,

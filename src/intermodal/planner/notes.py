@@ -45,6 +45,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _pictures_perhaps_too_long(case, chosen)
     found += _untold(case, candidate)
     found += _started(case, candidate)
+    found += _ended(candidate)
     if case.request.tools and case.request.tool_choice != "none":
         found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
     found += _contested(case, chosen)
@@ -161,6 +162,16 @@ def _started(case: Case, candidate: Candidate) -> list[str]:
             "and leaves it up for others, until it is idle"
         )
     return list(found.values())
+
+
+def _ended(candidate: Candidate) -> list[str]:
+    """What is not kept loaded for the next request."""
+    if not candidate.ends:
+        return []
+    names = " and ".join(candidate.ends)
+    return [
+        f"{names} {'ends' if len(candidate.ends) == 1 else 'end'} before the answer: there is no memory for all of it"
+    ]
 
 
 def _unlicensed(case: Case, chosen: Route) -> list[str]:

@@ -28,6 +28,7 @@ from intermodal.planner.demand import (
     tier_of,
 )
 from intermodal.planner.index import Group, Job
+from intermodal.planner.resident import at_once
 from intermodal.planner.rules import Priced
 from intermodal.planner.speech import load, speaks
 from intermodal.planner.speech import memory as voice_memory
@@ -122,21 +123,22 @@ def _price(case: Case, endpoint: Endpoint, remote: bool, rates: Rates, needs: De
     if needs.again:
         more_cost, more_seconds = repair_call(case, rates, needs, out[HIGH])
         cost_high, seconds_high = cost_high + more_cost, seconds_high + more_seconds
-    memory = needs.memory
+    loaded = 0.0  # bytes, for the answer
     if case.output == "speech":
         more_cost_, more_seconds_ = aloud(case, endpoint, rates, out)
         cost, cost_high = cost + more_cost_[MID], cost_high + more_cost_[HIGH]
         seconds, seconds_high = seconds + more_seconds_[MID], seconds_high + more_seconds_[HIGH]
         if case.voice is not None and case.job == "generate" and not speaks(endpoint):
             seconds, seconds_high = seconds + load(case, case.voice, MID), seconds_high + load(case, case.voice, HIGH)
-            memory += voice_memory(case, case.voice)[HIGH]
+            loaded += voice_memory(case, case.voice)[HIGH]
     if not remote and endpoint.id not in case.loaded and endpoint.id not in needs.cold:
-        memory += rates.memory[HIGH]
+        loaded += rates.memory[HIGH]
         seconds += rates.load[MID]
         seconds_high += rates.load[HIGH]
     return Numbers(
         cost + needs.cost[MID], cost_high + needs.cost[HIGH],
-        needs.before[MID] + seconds, needs.before[HIGH] + seconds_high, max(memory, needs.peak), cap,
+        needs.before[MID] + seconds, needs.before[HIGH] + seconds_high,
+        at_once(case, endpoint, needs, loaded), cap,
         *_missing(case, endpoint, rates, needs, made, cap),
         endpoint.host.zone not in HERE and rates.basis_of(figure_of(case.job)) == PLACEHOLDER,
     )  # fmt: skip

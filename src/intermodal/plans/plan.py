@@ -74,6 +74,7 @@ class Candidate(Value):
         summary: the route in a few words ("transcript + picture as it is").
         verdict: whether a language model is enough, as far as this route shows it.
         cores: of the machine, which the steps share. decoders: how many transforms may run at once.
+        ends: endpoints of this machine that have converted and end before the answer, as there is no memory for both.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Candidate(Value):
     verdict: VerdictName = "enough"
     cores: int = 1
     decoders: int = 1
+    ends: tuple[str, ...] = ()
 
     @property
     def last(self) -> Call:

@@ -171,10 +171,11 @@ class Runtimes:
         slot = self._slots.get(endpoint_id)
         return slot.peak_memory() if slot is not None else None
 
-    async def unload(self, endpoint_id: str) -> None:
-        """End an endpoint's child, if it has one."""
-        slot = self._slots.pop(endpoint_id, None)
-        if slot is not None:
+    async def unload(self, endpoint_id: str, *, idle: bool = False) -> None:
+        """End an endpoint's child, if it has one; with ``idle`` only one that works for nobody."""
+        slot = self._slots.get(endpoint_id)
+        if slot is not None and not (idle and slot.worker.busy):
+            del self._slots[endpoint_id]
             await slot.worker.close()
 
     async def close(self) -> None:

@@ -151,6 +151,17 @@ async def test_a_run_that_fails_leaves_nothing_at_work(bench: Bench, host: FakeH
     assert not hall.cores
 
 
+async def test_what_has_converted_ends_before_the_answer_where_the_plan_has_no_memory_for_both(
+    bench: Bench, host: FakeHost
+) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?", "call.wav", "invoice.png")
+    chosen = rename(route(hear(1), look(2), say(model, "step:hear1r", "step:look2")), ends=(EAR.id,))
+    await bench.run(plan(chosen), request, opened)
+    assert bench.runtimes.calls[-1] == f"unload {EAR.id} if idle", "nobody else's call is cut"
+    assert sum(call.startswith("unload") for call in bench.runtimes.calls) == 1
+
+
 # ---- places --------------------------------------------------------------------------------------
 
 

@@ -66,3 +66,13 @@ def test_decoders_beside_the_first_count_as_memory_and_are_none_where_there_is_n
     assert (roomy.decoders, roomy.total.memory.mid) == (8, DECODER), "its frames and its sound at once"
     assert (tight.decoders, tight.total.memory.high) == (1, 0)
     assert tight.total.seconds.mid > roomy.total.seconds.mid
+
+
+def test_readers_end_before_the_answer_where_there_is_no_memory_for_both() -> None:
+    """What loads together where it fits is loaded one after the other where it does not."""
+    case = "call_and_invoice_tight"
+    roomy, tight = on(2, case, free=4), on(2, case, free=0.8)
+    assert roomy.ends == () and roomy.total.memory.high > 0.8 * (1 << 30)
+    assert set(tight.ends) == {"embedded:openai/whisper-base", "embedded:paddlepaddle/ppocr-v6-small"}
+    assert tight.endpoint == roomy.endpoint and tight.total.memory.high <= 0.8 * (1 << 30)
+    assert [step.id for step in tight.steps] == [step.id for step in roomy.steps]

@@ -80,6 +80,10 @@ class Piper:
     def pid(self) -> int | None:
         return self._process.pid if self.alive else None
 
+    @property
+    def busy(self) -> bool:
+        return self._lock is not None and bool(self._lock.locked())
+
     async def call(
         self, method: str, arguments: Mapping[str, Any], *, progress: Callable[[float | None, str], None] | None = None
     ) -> Reply:
