@@ -120,6 +120,6 @@ def _claimed(made: Row, plan: Any) -> None:
     steps = [step for step in plan.chosen.steps if isinstance(step, Call | Transform)]
     made.keeps = sorted({aspect for step in steps for aspect in step.keeps})
     made.loses = sorted({aspect for step in steps for aspect in step.loses})
-    shown = [lists.aspects(step.keeps, step.loses) for step in steps if step.keeps or step.loses]
+    shown = [lists.aspects(step) for step in steps if step.keeps or step.loses]
     made.planned = "\n".join([plan.headline, *shown, *plan.notes])
     made.verdict = str(plan.chosen.verdict)

@@ -225,6 +225,7 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         language=given.get("language", ""), frames=given.get("frames", 1), fps=given.get("fps", 0.0),
         channels=given.get("channels", 0), separate_channels=given.get("separate_channels", False),
         cuts=tuple(given.get("cuts", ())), script=given.get("script", ""),
+        read_before=_sure(given),
         outcomes=tuple(msgspec.convert(each, Outcome) for each in given.get("outcomes", ())),
         subtitles=msgspec.convert(given.get("subtitles", ()), tuple[SubtitleFacts, ...]),
     )  # fmt: skip
@@ -239,6 +240,11 @@ def _density(density: float | None) -> Quantity:
     return between(density * 0.8, density, density * 1.2, "sampled")
 
 
+def _sure(given: Mapping[str, Any]) -> tuple[int, int]:
+    sure, lines = given.get("read_before", (0, 0))
+    return sure, lines
+
+
 def _box(box: Sequence[float]) -> tuple[float, float, float, float]:
     left, top, right, bottom = map(float, box)
     return left, top, right, bottom
@@ -248,6 +254,6 @@ def _page(number: int, page: Mapping[str, Any]) -> PageFacts:
     return PageFacts(
         number=number, width=595, height=842, chars=page.get("chars", 0), figure_share=page.get("figures", 0.0),
         words=tuple(sorted(set(page.get("words", "").split()))), doubt=page.get("doubt", ""),
-        figures=tuple(map(_box, page.get("pictures", ()))), script=page.get("script", ""),
+        figures=tuple(map(_box, page.get("pictures", ()))), script=page.get("script", ""), read_before=_sure(page),
         figure_letters=exact(float(page["picture_letters"])) if "picture_letters" in page else unknown("not sampled"),
     )  # fmt: skip

@@ -215,11 +215,17 @@ def _legible(lines: Sequence[ReadLine], name: str) -> Finding | None:
         said.append(f"{_of(doubted, len(lines))} read from {name} {'is' if doubted == 1 else 'are'} doubted")
     if not said:
         return None
-    words = worded(lines)
-    spoilt = sum(line.unread or line.confidence < DOUBTED for line in words)
-    amount = "most" if not words or 1 - spoilt / len(words) >= _MOST else "few"
+    sure, words = sure_of(lines)
+    amount = "most" if sure >= _MOST * words else "few"
     problem = "script" if unread else "confidence"
     return Finding(problem=problem, said=f"{' and '.join(said)}: {amount} of its words arrive as they are")
+
+
+def sure_of(lines: Sequence[ReadLine]) -> tuple[int, int]:
+    """Lines with words that a reader was sure of, and all of them; (0, 0) where it was sure of all but a few."""
+    words = worded(lines)
+    sure = sum(not line.unread and line.confidence >= DOUBTED for line in words)
+    return (0, 0) if len(words) - sure < SPOILT * len(words) or not words else (sure, len(words))
 
 
 def _of(count: int, lines: int) -> str:

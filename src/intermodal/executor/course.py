@@ -201,17 +201,23 @@ class Course:
         shop.products[step.id] = product
         if convert.lasting(product):
             await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product, step.endpoint)))
-        elif product.lines:
+        if product.lines:
             await written(lambda: self._keep_unread(step, product))
         await self._made(step, product, actual)
         return product
 
     def _keep_unread(self, step: Call, product: Product) -> None:
-        """Have the next plan know of what most words could not be read: not what was read, which waits for a reader."""
+        """Have the next plan know of what most words could not be read, or are doubted."""
         facts, world = self.shop.opened.facts.parts[product.part], self.shop.world
-        for piece in product.pieces:
-            if isinstance(piece, Words) and piece.unread == "most" and piece.at < 0:
+        if "figures" in dict(step.params) or len(product.pieces) != len(product.lines):
+            return
+        for piece, lines in zip(product.pieces, product.lines, strict=True):
+            if not isinstance(piece, Words) or piece.at >= 0:
+                continue
+            if piece.unread == "most":
                 remember(world.derived, facts, piece.page, world.readers(), by=step.endpoint)
+            elif (sure := check.sure_of(lines)) != (0, 0):
+                remember(world.derived, facts, piece.page, world.readers(), by=step.endpoint, sure=sure)
 
     async def _heard_or_read(self, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
         shop = self.shop

@@ -18,6 +18,7 @@ from intermodal.planner.checks import checks_of
 from intermodal.planner.overlap import passages
 from intermodal.planner.pages import listed
 from intermodal.planner.pieces import pages_title
+from intermodal.planner.portions import portions
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.way import TASK_OF, Conversions, Params, Passage, Piece, Way
 from intermodal.planner.words import strength, summary, warnings
@@ -126,11 +127,11 @@ class Conversion:
             of = made[piece.of] if piece.of >= 0 else source
             step: Step
             if piece.endpoint is None:
-                step = self._transform(piece, part, of, way)
+                step = self._transform(piece, part, of, way, passage)
             else:
                 starts = piece.endpoint.id in cold and piece.endpoint.id not in warmed
                 warmed.add(piece.endpoint.id)
-                step = self._call(piece, piece.endpoint, part, of, way, starts)
+                step = self._call(piece, piece.endpoint, part, of, (way, passage), starts)
             made.append(f"step:{step.id}")
             steps.append(step)
             if piece.shown:
@@ -138,23 +139,23 @@ class Conversion:
         return tuple(steps), tuple(ends)
 
     def _call(
-        self, piece: Piece, endpoint: Endpoint, part: PartFacts, source: str, way: Way, cold: bool
+        self, piece: Piece, endpoint: Endpoint, part: PartFacts, source: str, on: tuple[Way, Passage], cold: bool
     ) -> Call:  # fmt: skip
-        task = TASK_OF[piece.op]
+        task, (way, passage) = TASK_OF[piece.op], on
         keeps, loses = _own_aspects(piece, way)
         return Call(
             id=step_id(piece.op, endpoint.id, piece.params, (source,)), op=_CALLS[piece.op], task=task,
             endpoint=endpoint.id, inputs=(source,), part=part.index, title=f"{part.name} {piece.title}",
             params=piece.params, keeps=keeps, loses=loses, note=strength(endpoint, task),
-            estimate=self._estimate(piece, cold),
+            estimate=self._estimate(piece, cold), partly=portions(part, piece, passage, keeps),
         )  # fmt: skip
 
-    def _transform(self, piece: Piece, part: PartFacts, source: str, way: Way) -> Transform:
+    def _transform(self, piece: Piece, part: PartFacts, source: str, way: Way, passage: Passage) -> Transform:
         keeps, loses = _own_aspects(piece, way)
         return Transform(
             id=step_id(piece.op, "", piece.params, (source,)), op=_TRANSFORMS[piece.op], inputs=(source,),
             part=part.index, title=f"{part.name} {piece.title}", params=piece.params, keeps=keeps, loses=loses,
-            estimate=self._estimate(piece, False),
+            estimate=self._estimate(piece, False), partly=portions(part, piece, passage, keeps),
         )  # fmt: skip
 
     def _estimate(self, piece: Piece, cold: bool) -> Estimate:

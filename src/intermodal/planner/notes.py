@@ -9,6 +9,7 @@ from intermodal.costing.levels import HIGH, MID
 from intermodal.planner.case import Case
 from intermodal.planner.demand import answer_length
 from intermodal.planner.footage import scene_notes, subtitle_notes
+from intermodal.planner.portions import portion_notes
 from intermodal.planner.routes import Route
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate
@@ -54,6 +55,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     found += _films(case, chosen)
+    found += portion_notes(candidate.steps, {part.index: part.name for part in case.facts.parts})
     found += _channels(case, candidate)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]

@@ -1,12 +1,14 @@
-"""Words of pictures in a script that a reader does not know: a route through it loses them. Pure."""
+"""Words of pictures in a script that a reader does not know, or that it read badly before: a route through it loses
+them. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
+from intermodal.planner.portions import how_sure, read_before
 from intermodal.plans.facts import ANOTHER, PageFacts, PartFacts
 from intermodal.plans.verdict import joined
 
@@ -33,16 +35,22 @@ def unreadable(case: Case, part: PartFacts) -> tuple[str, ...]:
 
 
 def is_beyond(case: Case, bundle: Bundle, reader: Endpoint) -> bool:
-    """Whether a reader knows nothing of the words of some part. Of readers elsewhere nothing is known."""
-    return reader.host.zone == "process" and any(unreadable(case, part) for part in bundle.parts)
+    """Whether few of the words of some part arrive by a reader. Of readers elsewhere nothing is known."""
+    return reader.host.zone == "process" and any(unreadable(case, part) or doubted(part) for part in bundle.parts)
 
 
-def said(case: Case, parts: Iterable[PartFacts]) -> str:
+def doubted(part: PartFacts) -> str:
+    """That an earlier reading was sure of little of a part, in words; "" where it was of most, or there was none."""
+    portion = read_before(part)
+    return how_sure(portion) if portion is not None and portion.amount == "few" else ""
+
+
+def said(case: Case, parts: Collection[PartFacts]) -> str:
     """That the words of parts cannot be read here, and what to do; "" where they can."""
     found = {part.name: unreadable(case, part) for part in parts}
     named = {name: scripts for name, scripts in found.items() if scripts}
     if not named:
-        return ""
+        return next(filter(None, map(doubted, parts)), "")
     scripts = list(dict.fromkeys(script for some in named.values() for script in some))
     looks = [script for script in scripts if script != ANOTHER]
     why = (

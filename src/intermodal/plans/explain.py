@@ -132,7 +132,7 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
     if estimate.seconds.basis not in ("", SPEED):
         lines.append(f"{bar}{' ' * (len(head) - 1)}seconds: {estimate.seconds.basis}")
     if step.keeps or step.loses:
-        lines.append(f"{bar}{' ' * (len(head) - 1)}{lists.aspects(step.keeps, step.loses)}")
+        lines.append(f"{bar}{' ' * (len(head) - 1)}{lists.aspects(step)}")
     if step.room is not None:
         lines.append(f"{bar}{' ' * (len(head) - 1)}asks for a context of {step.room:,} tokens")
     if corrected := _corrected(step):
@@ -206,7 +206,7 @@ def _tokens_of_text(step: Transform) -> Quantity:
 def _details(step: Step) -> list[str]:
     words = []
     if isinstance(step, Call | Transform) and (step.keeps or step.loses):
-        words.append(lists.aspects(step.keeps, step.loses))
+        words.append(lists.aspects(step))
     if isinstance(step, Call):
         words += _cost_and_time(step)
         words += [step.note, _corrected(step)]

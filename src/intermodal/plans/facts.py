@@ -36,6 +36,8 @@ class PageFacts(Value):
             points as the page is shown. Before they are looked at, where they may.
         figure_letters: letters and signs seen in them.
         script: of a scanned page, as of a picture (``PartFacts.script``).
+        read_before: lines with words that an earlier reading of it was sure of, and all of them; (0, 0) where there was
+            none, or where it was sure of nearly all.
         layer_only: somebody looked, and nothing on it but its text layer can hold words: no picture worth the name, no
             letters drawn as curves, no text without characters. Then its layer is its text, however short.
     """
@@ -56,6 +58,7 @@ class PageFacts(Value):
     figure_letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
     layer_only: bool = False
     script: str = ""
+    read_before: tuple[int, int] = (0, 0)
 
     @property
     def scanned(self) -> bool:
@@ -138,6 +141,7 @@ class PartFacts(Value, gc=False):
         script: that most words of an image are written in, where that is none of those that the embedded reader knows
             itself ("Cyrillic", as ``tesseract.SCRIPTS`` has them), or ``ANOTHER``; "" for those, and where nobody can
             tell.
+        read_before: of an image, as of a page.
         seconds: length of audio, of video, of an animation that says so.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
         separate_channels: each of the two channels of a recording has a voice of its own.
@@ -181,6 +185,7 @@ class PartFacts(Value, gc=False):
     notes: tuple[str, ...] = ()
     page: int = 0
     subtitles: tuple[SubtitleFacts, ...] = ()
+    read_before: tuple[int, int] = (0, 0)
 
 
 def is_pictured(part: PartFacts) -> bool:

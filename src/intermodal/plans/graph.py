@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from intermodal.content import Kind, Value
-from intermodal.plans import numbers
+from intermodal.plans import lists, numbers
 from intermodal.plans.lists import place
 from intermodal.plans.plan import Candidate, Send, Taken
 from intermodal.plans.step import Call, Check, Step, Transform
@@ -276,7 +276,7 @@ class _Maker:
             lines += [Line(text=word) for word in (of if of != size else "", note) if word]
         lines += figures(steps, last=first is self._last or first.op in _ANSWERING)
         if isinstance(first, Call | Transform):
-            lines += [Line(text=f"keeps {', '.join(first.keeps)}", style="good")] if first.keeps else []
+            lines += [Line(text=f"keeps {lists.kept(first)}", style="good")] if first.keeps else []
             lines += [Line(text=f"loses {', '.join(first.loses)}", style="warn")] if first.loses else []
         if isinstance(first, Call) and first.note:
             lines.append(Line(text=first.note))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from intermodal.plans import numbers
 from intermodal.plans.facts import Need
 from intermodal.plans.plan import Candidate, Outranked, PartNeeds, Rejected, Send
-from intermodal.plans.step import Step
+from intermodal.plans.step import Call, Portion, Step, Transform
 
 # Loopback and private addresses: what goes there goes on to where the host row says (a proxy in front of a service).
 _NEAR = re.compile(r"localhost\b|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[?::1|\[?f[cd]")
@@ -72,9 +71,20 @@ def total(candidate: Candidate) -> str:
     return ", ".join(words)
 
 
-def aspects(keeps: Iterable[str], loses: Iterable[str]) -> str:
-    kept, lost = ", ".join(keeps), ", ".join(loses)
-    return "; ".join(part for part in (f"keeps {kept}" if kept else "", f"loses {lost}" if lost else "") if part)
+def kept(step: Transform | Call) -> str:
+    """What a step keeps, and how much where that is counted: "most words (12 of 18 scenes), timing"."""
+    partly = {portion.aspect: portion for portion in step.partly}
+    return ", ".join(_amount(partly[aspect]) if aspect in partly else aspect for aspect in step.keeps)
+
+
+def _amount(portion: Portion) -> str:
+    surely = "" if portion.unit == "scenes" else " surely read before"
+    return f"{portion.amount} {portion.aspect} ({portion.kept:,} of {portion.of:,} {portion.unit}{surely})"
+
+
+def aspects(step: Transform | Call) -> str:
+    kept_, lost = kept(step), ", ".join(step.loses)
+    return "; ".join(part for part in (f"keeps {kept_}" if kept_ else "", f"loses {lost}" if lost else "") if part)
 
 
 def condition(step: Step) -> str:

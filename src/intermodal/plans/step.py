@@ -44,10 +44,28 @@ class Estimate(Value):
     cores: int = 0
 
 
+class Portion(Value):
+    """How much of an aspect a step keeps, where that is counted and not all of it.
+
+    ``kept`` of ``of`` things called ``unit``: scenes of a film that are looked at; lines of a picture, or scanned
+    pages, that an earlier reading of the same bytes was sure of.
+    """
+
+    aspect: Aspect
+    kept: int
+    of: int
+    unit: Literal["scenes", "lines", "pages"]
+
+    @property
+    def amount(self) -> Literal["most", "few"]:
+        return "most" if 2 * self.kept >= self.of else "few"
+
+
 class Transform(Value, tag_field="step", tag="transform"):
     """A deterministic, weightless conversion done in the media worker.
 
-    ``params`` are ordered name-value pairs ("dpi", "150"; "pages", "1,3").
+    ``params`` are ordered name-value pairs ("dpi", "150"; "pages", "1,3"). ``partly``: of what it keeps, that of which
+    some is counted to be missing; of a call, too.
     """
 
     id: str
@@ -60,6 +78,7 @@ class Transform(Value, tag_field="step", tag="transform"):
     loses: tuple[Aspect, ...] = ()
     note: str = ""
     estimate: Estimate = Estimate()
+    partly: tuple[Portion, ...] = ()
 
 
 class Call(Value, tag_field="step", tag="call"):
@@ -82,6 +101,7 @@ class Call(Value, tag_field="step", tag="call"):
     note: str = ""
     room: int | None = None
     estimate: Estimate = Estimate()
+    partly: tuple[Portion, ...] = ()
 
 
 class Check(Value, tag_field="step", tag="check"):

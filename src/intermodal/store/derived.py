@@ -37,6 +37,7 @@ class Kept(Value, frozen=True):
 
     ``pages`` has each picture's page or 0; ``times`` its second in a video, () for pictures of anything else. For
     people who look, what it was made of: ``name`` of the part, ``op`` of the step, ``maker`` (an endpoint).
+    ``sure``: of a reading that is doubted, lines with words that the reader was sure of, and all of them.
     """
 
     transcript: Transcript | None = None
@@ -47,6 +48,7 @@ class Kept(Value, frozen=True):
     name: str = ""
     op: str = ""
     maker: str = ""
+    sure: tuple[int, int] = (0, 0)
 
     @property
     def text(self) -> str:

@@ -1,22 +1,29 @@
-"""What is remembered of pictures whose words could not be read: that, so that the next plan says it at once.
+"""What is remembered of pictures that were read badly: that, so that the next plan says it at once.
 
-Not what was read of them: the rest waits for a reader. ``readers`` is what read here then (``runtimes/scripts.py``);
-when more can be read, it is a miss.
+Not what was read of them: that is kept elsewhere, or waits for a reader. ``readers`` is what read here then
+(``runtimes/scripts.py``); when more can be read, or otherwise, it is a miss.
 """
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from msgspec.structs import replace
 
-from intermodal.plans.facts import ANOTHER, Facts, PartFacts
+from intermodal.plans.facts import ANOTHER, Facts, PageFacts, PartFacts
 from intermodal.store.derived import DerivedCache, Kept, Origin, key_of
 
 MOST_LOOKED = 100  # scanned pages of a document for which is looked
+T = TypeVar("T", PartFacts, PageFacts)
 
 
-def remember(cache: DerivedCache, part: PartFacts, page: int, readers: str, *, by: str) -> None:
-    """Keep that most words of a picture, or of a page, could not be read. ``by``: the endpoint that tried."""
-    cache.put(_key(part, page, readers), Kept(name=part.name, op="script", maker=by))
+def remember(
+    cache: DerivedCache, part: PartFacts, page: int, readers: str, *, by: str, sure: tuple[int, int] = (0, 0)
+) -> None:  # fmt: skip
+    """Keep how a picture, or a page, was read: how many lines the endpoint ``by`` was ``sure`` of, of how many; or that
+    most words could not be read at all."""
+    op = "doubted" if sure[1] else "script"
+    cache.put(_key(part, page, op, readers), Kept(name=part.name, op=op, maker=by, sure=sure))
 
 
 def recalled(facts: Facts, cache: DerivedCache, readers: str) -> Facts:
@@ -27,15 +34,20 @@ def recalled(facts: Facts, cache: DerivedCache, readers: str) -> Facts:
 
 def _recalled(part: PartFacts, cache: DerivedCache, readers: str) -> PartFacts:
     if part.kind == "image":
-        unread = not part.script and cache.look(_key(part, 0, readers)) is not None
-        return replace(part, script=ANOTHER) if unread else part
-    scans = [page.number for page in part.pages if page.scanned and not page.script][:MOST_LOOKED]
-    missing = {number for number in scans if cache.look(_key(part, number, readers)) is not None}
-    if not missing:
+        return _told(part, part, 0, cache, readers)
+    scans = {page.number for page in [page for page in part.pages if page.scanned][:MOST_LOOKED]}
+    if not scans:
         return part
-    pages = (replace(page, script=ANOTHER) if page.number in missing else page for page in part.pages)
+    pages = (_told(page, part, page.number, cache, readers) if page.number in scans else page for page in part.pages)
     return replace(part, pages=tuple(pages))
 
 
-def _key(part: PartFacts, page: int, readers: str) -> str:
-    return key_of((Origin(digest=part.digest),), "script", (("page", str(page)),), readers)
+def _told(facts: T, part: PartFacts, page: int, cache: DerivedCache, readers: str) -> T:
+    if not facts.script and cache.look(_key(part, page, "script", readers)) is not None:
+        return replace(facts, script=ANOTHER)
+    doubted = cache.look(_key(part, page, "doubted", readers))
+    return facts if doubted is None else replace(facts, read_before=doubted.sure)
+
+
+def _key(part: PartFacts, page: int, op: str, readers: str) -> str:
+    return key_of((Origin(digest=part.digest),), op, (("page", str(page)),), readers)

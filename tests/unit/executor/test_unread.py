@@ -135,6 +135,20 @@ async def test_what_codes_say_stands_among_the_lines_and_signs_made_of_their_pat
     assert "QR code: https://pay.test/417" in host.attempts[0].text
 
 
+async def test_the_next_plan_knows_how_many_lines_were_doubted(
+    bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model,) = using(bench, host)
+    guess = ReadLine(text="Tota1 to bc pa1d", confidence=0.7)
+    reading(monkeypatch, bench, invoice=[WORDS] * 3 + [guess], letter=[WORDS] * 19 + [guess])
+    request, opened = asked("What is the total?", "invoice.png", "letter.png")
+    course = plan(route(look(1), look(2), say(model, "step:look1", "step:look2")))
+    await bench.run(course, request, opened)
+    cache = DerivedCache(bench.folder / "derived")
+    assert [part.read_before for part in recalled(opened.facts, cache, "").parts] == [(0, 0), (3, 4), (0, 0)]
+    assert recalled(opened.facts, cache, "another reader") == opened.facts
+
+
 async def test_a_reader_is_told_the_language_and_what_it_reads_in_another_is_made_again(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,60 @@
+"""How much of what a step keeps really arrives, where that is counted before it runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from intermodal.planner.way import Passage, Piece
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.step import Call, Portion, Step, Transform
+from intermodal.request import Aspect
+
+_SEEN: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what is lost with a scene
+
+
+def portions(part: PartFacts, piece: Piece, passage: Passage, keeps: Collection[Aspect]) -> tuple[Portion, ...]:
+    """What a step keeps of an aspect: of a film the scenes that are looked at, of what was read before the lines or
+    pages of which that reading was sure."""
+    frames = _frames(piece, passage)
+    if frames is not None and part.kind == "video":
+        most, scenes = int(dict(frames.params).get("most", "0")), 1 + len(part.cuts)
+        if dict(frames.params).get("frames") != "scenes" or most >= scenes:
+            return ()
+        return tuple(Portion(aspect=each, kept=most, of=scenes, unit="scenes") for each in _SEEN if each in keeps)
+    if piece.op != "read" or "words" not in keeps:
+        return ()
+    portion = read_before(part, piece.pages)
+    return (portion,) if portion is not None else ()
+
+
+def read_before(part: PartFacts, pages: Collection[int] = ()) -> Portion | None:
+    """How much of a picture, or of scanned pages, an earlier reading was sure of; None where it was of nearly all."""
+    sure, lines = part.read_before
+    if not part.pages:
+        return Portion(aspect="words", kept=sure, of=lines, unit="lines") if lines else None
+    scans = [page for page in part.pages if (page.number in pages if pages else page.scanned)]
+    bad = sum(page.read_before != (0, 0) for page in scans)
+    return Portion(aspect="words", kept=len(scans) - bad, of=len(scans), unit="pages") if bad else None
+
+
+def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
+    """What a plan says of words that are doubted; of scenes it says it of the film (``footage.scene_notes``)."""
+    return [
+        f"{each.amount} of the words of {names[step.part]} arrive as they are: {how_sure(each)}"
+        for step in steps
+        if isinstance(step, Call | Transform)
+        for each in step.partly
+        if each.unit != "scenes"
+    ]
+
+
+def how_sure(portion: Portion) -> str:
+    return f"an earlier reading was sure of {portion.kept:,} of {portion.of:,} {portion.unit}"
+
+
+def _frames(piece: Piece, passage: Passage) -> Piece | None:
+    """The frames that a step makes, reads or describes."""
+    if piece.op == "frames":
+        return piece
+    given = passage.pieces[piece.of] if piece.of >= 0 else None
+    return given if given is not None and given.op == "frames" else None
