@@ -61,18 +61,36 @@ def background(canvas: Canvas) -> None:
     with_text(lambda canvas: None, canvas)
 
 
-def outlined(canvas: Canvas) -> None:
+def letters(canvas: Canvas) -> None:
     """A line of 40 letters as curves, which a font would have drawn as well."""
+    for at in range(40):
+        path, left = canvas.beginPath(), 60 + 12 * at
+        path.moveTo(left, 400)
+        for turn in range(8):
+            path.curveTo(left + 1, 400 + turn, left + 4, 408 - turn, left + 7, 400 + turn)
+        canvas.drawPath(path, fill=1)
 
-    def curves(canvas: Canvas) -> None:
-        for at in range(40):
-            path, left = canvas.beginPath(), 60 + 12 * at
-            path.moveTo(left, 400)
-            for turn in range(8):
-                path.curveTo(left + 1, 400 + turn, left + 4, 408 - turn, left + 7, 400 + turn)
-            canvas.drawPath(path, fill=1)
 
-    with_text(curves, canvas)
+def outlined(canvas: Canvas) -> None:
+    with_text(letters, canvas)
+
+
+def outlined_in_forms(canvas: Canvas) -> None:
+    """The same in a form in a form, ten times as large, which the page draws at a tenth and moved."""
+    canvas.beginForm("inner", 0, 0, 6000, 9000)
+    canvas.scale(10, 10)
+    letters(canvas)
+    canvas.endForm()
+    canvas.beginForm("outer", 0, 0, 6000, 9000)
+    canvas.doForm("inner")
+    canvas.endForm()
+
+    def placed(canvas: Canvas) -> None:
+        canvas.translate(0, -100)
+        canvas.scale(0.1, 0.1)
+        canvas.doForm("outer")
+
+    with_text(placed, canvas)
 
 
 def pages_of(*draws: Callable[[Canvas], object]) -> tuple[PageFacts, ...]:
@@ -100,6 +118,12 @@ def test_what_holds_no_words_is_not_read(draw: Callable[[Canvas], object]) -> No
 def test_letters_drawn_as_curves_are_kept_for_a_reader() -> None:
     (page,) = pages_of(outlined)
     assert len(page.figures) == 1 and not page.scanned
+
+
+def test_letters_drawn_as_curves_in_forms_are_kept_where_they_stand() -> None:
+    (plain,), (nested,) = pages_of(outlined), pages_of(outlined_in_forms)
+    ((left, top, right, bottom),) = plain.figures
+    assert nested.figures == (pytest.approx((left, top + 100, right, bottom + 100), abs=1.0),)
 
 
 def test_a_letterhead_is_looked_at_once() -> None:

@@ -30,6 +30,11 @@ _PAPER = 12.0  # points around drawn letters that are looked at with them
 _REPEATED = 3  # pages that show a picture at the same place: then it belongs to the paper
 
 
+Matrix = tuple[float, float, float, float, float, float]  # as in ISO 32000-1, 8.3.3
+_AS_IT_IS: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+_DEEPEST = 4  # forms in forms
+
+
 class Spot(Struct, frozen=True):
     """A picture on a page. ``box``: left, top, right, bottom as it is shown; ``own``: left, bottom, right, top as the
     page's content has it. Both in points."""
@@ -65,11 +70,10 @@ def spots(page: pypdfium2.PdfPage, drawn: Sequence[Thing], width: float, height:
     for handle, kind, box in drawn:
         if kind == raw.FPDF_PAGEOBJ_IMAGE:
             found.append(box)
-        elif kind == raw.FPDF_PAGEOBJ_PATH and box[3] - box[1] <= _TYPE:
-            count = raw.FPDFPath_CountSegments(handle)
-            if count > _STRAIGHT:
+        elif kind == raw.FPDF_PAGEOBJ_PATH:
+            for count, low in _letters(handle, box):
                 segments += count
-                curved.append(box)
+                curved.append(low)
     if not found and segments < _CURVES:
         return []
     sheet = page.get_bbox()
@@ -86,6 +90,48 @@ def spots(page: pypdfium2.PdfPage, drawn: Sequence[Thing], width: float, height:
         large = _apart([_within(padded, sheet), *large])
     large.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
     return [Spot(_shown(page, box, width, height), box) for box in large[:_MOST]]
+
+
+def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
+    """Segments and boxes of curves as low as letters: a path itself, or those in a form, which may hold forms."""
+    if raw.FPDFPageObj_GetType(handle) != raw.FPDF_PAGEOBJ_FORM:
+        count = raw.FPDFPath_CountSegments(handle)
+        if count > _STRAIGHT and box[3] - box[1] <= _TYPE:
+            yield count, box
+        return
+    left, forms = _MAX_OBJECTS, [(handle, _placed(handle, _AS_IT_IS), 1)]
+    while forms:
+        form, matrix, depth = forms.pop()
+        count = min(left, max(0, raw.FPDFFormObj_CountObjects(form)))
+        left -= count
+        for index in range(count):
+            thing = raw.FPDFFormObj_GetObject(form, index)
+            kind = raw.FPDFPageObj_GetType(thing)
+            if kind == raw.FPDF_PAGEOBJ_FORM and depth < _DEEPEST:
+                forms.append((thing, _placed(thing, matrix), depth + 1))
+            elif kind == raw.FPDF_PAGEOBJ_PATH and (own := _bounds(thing)) is not None:
+                low, segments = _through(matrix, own), raw.FPDFPath_CountSegments(thing)
+                if segments > _STRAIGHT and low[3] - low[1] <= _TYPE:
+                    yield segments, low
+
+
+def _placed(form: Any, outer: Matrix) -> Matrix:
+    """What turns places within a form into those of the page: its own matrix, then that of what it lies in."""
+    own = raw.FS_MATRIX()
+    if not raw.FPDFPageObj_GetMatrix(form, ctypes.byref(own)):
+        return outer
+    a, b, c, d, e, f = outer
+    return (
+        own.a * a + own.b * c, own.a * b + own.b * d, own.c * a + own.d * c, own.c * b + own.d * d,
+        own.e * a + own.f * c + e, own.e * b + own.f * d + f,
+    )  # fmt: skip
+
+
+def _through(matrix: Matrix, box: Box) -> Box:
+    a, b, c, d, e, f = matrix
+    corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
+    across, down = [a * x + c * y + e for x, y in corners], [b * x + d * y + f for x, y in corners]
+    return min(across), min(down), max(across), max(down)
 
 
 def once(pages: Sequence[tuple[int, Sequence[Box]]]) -> dict[int, tuple[Box, ...]]:
