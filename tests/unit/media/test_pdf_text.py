@@ -70,6 +70,52 @@ def test_a_table_of_short_cells_without_head_or_rules_is_no_columns() -> None:
     assert [line for line in text.splitlines() if line.startswith("| ")] == [row(cells) for cells in rows]
 
 
+YEARS = [["", "2024", "", "2025", ""], ["Region", "Sales", "Costs", "Sales", "Costs"],
+         ["North", "1,204", "880", "1,310", "902"], ["South", "990", "701", "1,044", "733"],
+         ["West", "310", "205", "355", "230"]]  # fmt: skip
+OVER_TWO = [("SPAN", (1, 0), (2, 0)), ("SPAN", (3, 0), (4, 0)), ("ALIGN", (1, 0), (-1, 0), "CENTER")]
+
+
+@pytest.mark.parametrize(
+    "style",
+    [[("GRID", (0, 0), (-1, -1), 0.5, "black")], [], [("ALIGN", (1, 1), (-1, -1), "RIGHT")]],
+    ids=["ruled", "words at the left", "figures at the right"],
+)
+def test_a_head_over_several_columns_stands_over_each_of_them(style: list[tuple[object, ...]]) -> None:
+    table = papers.Table(YEARS, colWidths=[90] * 5, style=papers.TableStyle([*OVER_TWO, *style]))
+    found = [line for line in words_of(papers.built([table])).splitlines() if line.startswith("| ")]
+    assert found == [row(["", "2024", "2024", "2025", "2025"]), *map(row, YEARS[1:])]
+
+
+def test_heads_over_three_columns_each_are_told_from_heads_of_the_middle_ones() -> None:
+    rows = [["", "First half", "", "", "Second half", "", ""], ["Region", "Jan", "Feb", "Mar", "Apr", "May", "Jun"],
+            ["North", "1", "2", "3", "4", "5", "6"], ["South", "9", "8", "7", "6", "5", "4"]]  # fmt: skip
+    style = [("SPAN", (1, 0), (3, 0)), ("SPAN", (4, 0), (6, 0)), ("ALIGN", (1, 0), (-1, 0), "CENTER"),
+             ("GRID", (0, 0), (-1, -1), 0.5, "black")]  # fmt: skip
+    table = papers.Table(rows, colWidths=[60] * 7, style=papers.TableStyle(style))
+    assert row(["", *["First half"] * 3, *["Second half"] * 3]) in words_of(papers.built([table]))
+
+
+def test_words_over_a_whole_table_stand_before_it() -> None:
+    rows = [["Quarterly results in thousands of euros", "", "", ""], ["Region", "Q1", "Q2", "Q3"],
+            ["North", "12", "15", "18"], ["South", "9", "7", "11"]]  # fmt: skip
+    style = [("SPAN", (0, 0), (-1, 0)), ("ALIGN", (0, 0), (-1, 0), "CENTER"), ("GRID", (0, 0), (-1, -1), 0.5, "black")]
+    text = words_of(papers.built([papers.Table(rows, colWidths=[90] * 4, style=papers.TableStyle(style))]))
+    assert text.startswith(f"Quarterly results in thousands of euros\n\n{row(rows[1])}")
+
+
+def test_a_head_of_one_column_stays_with_it() -> None:
+    rows = [
+        ["", "Target", "", ""],
+        ["Region", "Q1", "Q2", "Q3"],
+        ["North", "12", "15", "18"],
+        ["South", "9", "7", "11"],
+    ]
+    style = [("GRID", (0, 0), (-1, -1), 0.5, "black")]
+    text = words_of(papers.built([papers.Table(rows, colWidths=[90] * 4, style=papers.TableStyle(style))]))
+    assert row(rows[0]) in text
+
+
 def test_lists_and_headings_are_marked() -> None:
     lines = words_of(papers.lists()).splitlines()
     assert {"- Bring the river", "- Bring the mountain", "- Bring the account"} <= set(lines)

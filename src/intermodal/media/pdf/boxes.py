@@ -23,7 +23,8 @@ class Block(Struct, frozen=True):
         kind: heading, paragraph, list_item, code, table, grid_fallback; others carry no words.
         level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as it stands on the page.
         lines: of code and of what could not be told, as they stand. rows: cells of a table, its head first.
-        bands: where each row of a table begins and ends, from top to bottom; () where that is not known.
+        bands: where each row of a table begins and ends, from top to bottom; () where that is not known. columns: the
+            same of its columns, from left to right.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Block(Struct, frozen=True):
     lines: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     bands: tuple[tuple[float, float], ...] = ()
+    columns: tuple[tuple[float, float], ...] = ()
     box: Box | None = None
 
 

@@ -118,8 +118,19 @@ def _block(block: Any) -> Block:
         lines=tuple(block.lines or ()),
         rows=tuple(tuple(cell.text for cell in row) for row in rows),
         bands=tuple(band for band in bands if band is not None) if all(bands) else (),
+        columns=_columns(rows),
         box=None if box is None else (box.x, box.y, box.x + box.width, box.y + box.height),
     )
+
+
+def _columns(rows: list[Any]) -> tuple[tuple[float, float], ...]:
+    """Where columns begin and end, by the first row that has words in each; () where there is none."""
+    width = max(map(len, rows), default=0)
+    for row in rows:
+        if len(row) == width and all(cell.text.strip() and cell.bbox is not None for cell in row):
+            found = tuple((cell.bbox.x, cell.bbox.x + cell.bbox.width) for cell in row)
+            return found if list(found) == sorted(found) else ()
+    return ()
 
 
 def _band(boxes: list[Any]) -> tuple[float, float] | None:

@@ -16,6 +16,7 @@ from msgspec import structs
 
 from intermodal.media.pdf.boxes import Block, Line, around, middle
 from intermodal.media.pdf.grid import with_columns, with_tables
+from intermodal.media.pdf.heads import with_heads
 from intermodal.plans.facts import Box
 
 _MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")
@@ -72,11 +73,13 @@ def _plain(text: str) -> str:
 
 def _block(block: Block, lines: list[Line], middles: list[float]) -> str:
     if block.kind == "table":
+        titles, block = with_heads(block, lines)
         block = with_columns(block, lines)
+        before = "".join(f"{_plain(title)}\n\n" for title in titles)
         rows = [row for row in block.rows if any(cell.strip() for cell in row)]
         if max((len(row) for row in rows), default=0) < 2:
-            return "\n".join(_plain(cell) for row in rows for cell in row)
-        return table(rows)
+            return before + "\n".join(_plain(cell) for row in rows for cell in row)
+        return before + table(rows)
     if block.kind == "code":
         inside = _inside(block.box, lines, middles)
         return "```\n" + "\n".join(indented(block.lines, inside)) + "\n```" if block.lines else ""
