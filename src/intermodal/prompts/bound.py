@@ -42,9 +42,8 @@ def request_of(
         said["private"] = _labels(file, said["private"], values)
     asking.usual(said, config)
     made = asking.make_request("prompt", **said)
-    return replace(
-        made, messages=messages, output=file.output, settings=file.settings, tools=_tools(file, tools)
-    )  # fmt: skip
+    output = file.output_by(values) if file.output_by is not None else file.output
+    return replace(made, messages=messages, output=output, settings=file.settings, tools=_tools(file, tools))
 
 
 def _tools(file: PromptFile, given: tuple[Tool, ...]) -> tuple[Tool, ...]:

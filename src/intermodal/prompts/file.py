@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -91,6 +91,7 @@ class PromptFile:
         model: that the file asks for: a preference, since who runs it may have another one.
         options: of the policy, by the names of ``Policy``.
         tools: with their definitions. undefined_tools: named, to be defined by whoever runs it.
+        output_by: what makes the output of values, where the file leaves its schema to an argument.
         findings: what was found wrong while reading. lines: of "model", "input", "output" and the like.
     """
 
@@ -102,6 +103,7 @@ class PromptFile:
     open_ended: bool = False
     description: str = ""
     output: Output = field(default_factory=TextOutput)
+    output_by: Callable[[Mapping[str, Any]], Output] | None = None
     model: str = ""
     sampling: Sampling = field(default_factory=Sampling)
     settings: Settings = field(default_factory=Settings)
@@ -131,7 +133,8 @@ class PromptFile:
 
     def value(self, result: Result) -> Any:
         """The answer as the file wants it: JSON data where it has a schema, else the words."""
-        return result.data if isinstance(self.output, JsonOutput) else result.text
+        typed = self.output_by is not None or isinstance(self.output, JsonOutput)
+        return result.data if typed and result.data is not None else result.text
 
 
 class PromptFormat(Protocol):

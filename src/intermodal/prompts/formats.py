@@ -21,6 +21,7 @@ _OURS: Mapping[str, str] = {
     ".prompt.yml": "github",
     ".prompt.yaml": "github",
     ".prompty": "prompty",
+    ".poml": "poml",
 }
 
 

@@ -17,7 +17,7 @@ from intermodal.errors import NotInstalled
 from intermodal.prompts.file import Media
 from intermodal.prompts.rendering import MOST_STEPS, NO_LINE, Budget, Slot, TemplateError
 
-_TAG = re.compile(r"\{\{\{?~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)[^}]*\}\}")
+_TAG = re.compile(r"\{{0,2}~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)")  # of what stands between braces
 
 
 @dataclass
@@ -94,9 +94,10 @@ class HandlebarsTemplate:
     def line_of(self, word: str) -> int:
         """The first line with a tag that has the word."""
         wanted = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
-        for tag in re.finditer(r"\{\{.*?\}\}", self.text, re.DOTALL):
-            if wanted.search(tag[0]):
-                return self.text.count("\n", 0, tag.start()) + 1
+        at = 0
+        while (start := self.text.find("{{", at)) >= 0 and (at := self.text.find("}}", start)) >= 0:
+            if wanted.search(self.text, start, at):
+                return self.text.count("\n", 0, start) + 1
         return NO_LINE
 
     def render(self, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> list[str | Slot]:
@@ -156,20 +157,32 @@ def parse(text: str, of: str = "") -> list[Any]:
 
 def _line_of_mistake(text: str) -> int:
     """The line of the first tag that fits nothing: read off the text, as the parser tells none."""
+    text = _without_comments(text)
     stack: list[tuple[str, int]] = []
-    for tag in _TAG.finditer(re.sub(r"\{\{!--.*?--\}\}", lambda gone: " " * len(gone[0]), text, flags=re.DOTALL)):
-        sign, special, name = tag[1], tag[2], tag[3]
-        line = text.count("\n", 0, tag.start()) + 1
-        if sign in ("#", "^") and (name or special):
-            stack.append(("inline" if special == "*" else name, line))
-        elif sign == "/":
-            if not stack or stack[-1][0] != name:
+    line, at = 1, 0
+    while (start := text.find("{{", at)) >= 0:
+        line += text.count("\n", at, start)
+        at = text.find("}}", start)
+        if at < 0:
+            return line
+        tag = _TAG.match(text[start + 2 : min(at, start + 200)])
+        if tag is not None and tag[1] in ("#", "^") and (tag[2] or tag[3]):
+            stack.append(("inline" if tag[2] == "*" else tag[3], line))
+        elif tag is not None and tag[1] == "/":
+            if not stack or stack[-1][0] != tag[3]:
                 return line
             stack.pop()
-    last = text.rfind("{{")
-    if last >= 0 and "}}" not in text[last:]:
-        return text.count("\n", 0, last) + 1
+        line += text.count("\n", start, at)
     return stack[-1][1] if stack else NO_LINE
+
+
+def _without_comments(text: str) -> str:
+    """The text with blanks in place of comments, line by line as long."""
+    pieces, at = [], 0
+    while (start := text.find("{{!--", at)) >= 0 and (end := text.find("--}}", start)) >= 0:
+        pieces += [text[at:start], re.sub(r"[^\n]", " ", text[start : end + 4])]
+        at = end + 4
+    return "".join((*pieces, text[at:]))
 
 
 def _check_circles(programs: Mapping[str, list[Any]]) -> None:

@@ -87,7 +87,22 @@ class JinjaTemplate:
             walk.nodes(self._program.body, dict(values))  # type: ignore[attr-defined]
         except RecursionError:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
-        return walk.pieces
+        return list(_joined(walk.pieces))
+
+
+def _joined(pieces: list[str | Slot]) -> Iterator[str | Slot]:
+    """The same with texts that follow each other as one."""
+    texts: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, str):
+            texts.append(piece)
+            continue
+        if texts:
+            yield "".join(texts)
+            texts = []
+        yield piece
+    if texts:
+        yield "".join(texts)
 
 
 _TODO = "use names, attributes, if, for, set and filters"
@@ -113,7 +128,7 @@ def _said(node: Any) -> str:
 
 
 class _Walk:
-    """Renders once. ``pieces`` is what came out; each that is no text stands by itself."""
+    """Renders once. ``pieces`` is what came out; texts in pieces."""
 
     def __init__(self, slots: Mapping[str, Slot]) -> None:
         self.pieces: list[str | Slot] = []
@@ -181,10 +196,7 @@ class _Walk:
 
     def _text(self, text: str) -> None:
         self._budget.step(1, len(text))
-        if self.pieces and isinstance(self.pieces[-1], str):
-            self.pieces[-1] += text
-        else:
-            self.pieces.append(text)
+        self.pieces.append(text)
 
     def value(self, node: Any, names: Mapping[str, Any]) -> Any:
         """What an expression is; ``_MISSING`` for what is not there."""
@@ -197,15 +209,8 @@ class _Walk:
         if isinstance(value, str) and kind in _MAKES:
             self._budget.step(0, len(value))
         if kind in ("List", "Tuple", "Dict"):
-            self._weigh(value, 0)  # what holds one thing twice, again and again, is large when it is written
+            self._budget.weigh(value)
         return value
-
-    def _weigh(self, value: Any, depth: int) -> None:
-        self._budget.step(1, 0)
-        if depth > 60:
-            raise TemplateError("holds lists within lists too deep", todo="use fewer")
-        for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
-            self._weigh(each, depth + 1)
 
 
 def _bind(target: Any, item: Any, names: dict[str, Any]) -> None:

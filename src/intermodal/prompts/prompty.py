@@ -32,8 +32,8 @@ from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 ROLES: Mapping[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
 }  # fmt: skip
-_ROLE = re.compile(rf"(?im)^[ \t]*#?[ \t]*({'|'.join(ROLES)})[ \t]*(?:\[[^\]\n]*\])?[ \t]*:[ \t]*$")
-_PICTURE = re.compile(r"!\[[^\]\n]*\]\(([^)\s{}]{1,4000})\)")
+_ROLE = re.compile(rf"(?im)^[ \t]*(?:#[ \t]*)?({'|'.join(ROLES)})[ \t]*(?:\[[^\]\n]*\])?[ \t]*:[ \t]*$")
+_PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\(([^)\s{}]{1,4000})\)")
 _REFERENCE = re.compile(r"\$\{(env|file):", re.IGNORECASE)
 _KINDS: Mapping[str, ArgumentKind] = {
     "string": "text", "integer": "integer", "int": "integer", "float": "number", "number": "number",

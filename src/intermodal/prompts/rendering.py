@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 MOST_STEPS = 100_000  # pieces of a template that are rendered, loops counted through: a second of the processor
 MOST_LETTERS = 32 << 20
+MOST_NESTED = 60  # lists within lists
 NO_LINE = 0
 
 
@@ -41,3 +43,12 @@ class Budget:
         if self.letters < 0:
             what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
             raise TemplateError(what, todo="put a long value into it once")
+
+    def weigh(self, value: Any, depth: int = 0) -> None:
+        """Take a step for all that a value holds: what holds one thing twice, again and again, is large once it is
+        written. Raises TemplateError."""
+        self.step(1, 0)
+        if depth > MOST_NESTED:
+            raise TemplateError("holds lists within lists too deep", todo="use fewer")
+        for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+            self.weigh(each, depth + 1)

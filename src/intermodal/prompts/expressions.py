@@ -1,0 +1,362 @@
+"""POML's expressions: the part of JavaScript that prompts use, over plain data, counted step by step.
+
+Names, numbers, texts, lists and objects, operators, items and attributes of data, and a table of methods. There is no
+way to a function that is not in the table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from intermodal.prompts.rendering import Budget, TemplateError
+
+_TOKEN = re.compile(
+    r"\s*(?:(\d+(?:\.\d+)?)|([A-Za-z_$][\w$]*)|(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
+    r"|(===|!==|==|!=|>=|<=|&&|\|\||[-+*/%<>!?:.,()\[\]{}]))",
+    re.DOTALL,
+)
+_PATTERN = re.compile(r"\s*(/(?:[^/\\\n]|\\.)+/[gims]*)")
+_MOST_DEEP = 40
+_WORDS = {"true": True, "false": False, "null": None, "undefined": None}
+Node = tuple[Any, ...]  # a kind, and what it is made of
+
+
+def parse(text: str) -> Node:
+    """The tree of an expression. Raises TemplateError, without a line."""
+    return _Parser(text).whole()
+
+
+def names(node: Node) -> list[str]:
+    """What an expression reads, in order."""
+    if node[0] == "name":
+        return [node[1]]
+    found: list[str] = []
+    for each in node[1:]:
+        if isinstance(each, tuple) and each and isinstance(each[0], str):
+            found += names(each)
+        elif isinstance(each, list):
+            for one in each:
+                found += names(one if not isinstance(one[0], tuple) else one[1])
+    return found
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._tokens: list[tuple[str, str]] = []
+        self._at = 0
+        self._deep = 0
+        at = 0
+        text = text.strip()
+        while at < len(text):
+            pattern = _PATTERN.match(text, at) if self._is_value() else None
+            if pattern is not None:
+                self._tokens.append(("pattern", pattern[1]))
+                at = pattern.end()
+                continue
+            found = _TOKEN.match(text, at)
+            if found is None or found.end() == at:
+                raise TemplateError(f"{text[at : at + 20]!r} is not read here", todo=_TODO)
+            kind = ("number", "name", "text", "sign")[(found.lastindex or 1) - 1]
+            self._tokens.append((kind, found[found.lastindex or 0]))
+            at = found.end()
+
+    def _is_value(self) -> bool:
+        """Whether a value comes next, where a stroke begins a pattern and divides nothing."""
+        return not self._tokens or (self._tokens[-1][0] == "sign" and self._tokens[-1][1] not in (")", "]", "}"))
+
+    def whole(self) -> Node:
+        if not self._tokens:
+            raise TemplateError("an expression is empty", todo="write a name")
+        made = self._choice()
+        if self._at < len(self._tokens):
+            raise TemplateError(f"{self._tokens[self._at][1]!r} is not read here", todo=_TODO)
+        return made
+
+    def _take(self, *signs: str) -> str:
+        """The next sign, where it is one of these, else ""."""
+        if self._at < len(self._tokens) and self._tokens[self._at][0] == "sign" and self._tokens[self._at][1] in signs:
+            self._at += 1
+            return self._tokens[self._at - 1][1]
+        return ""
+
+    def _want(self, sign: str) -> None:
+        if not self._take(sign):
+            raise TemplateError(f"a {sign} is missing", todo=_TODO)
+
+    def _choice(self) -> Node:
+        self._deep += 1
+        if self._deep > _MOST_DEEP:
+            raise TemplateError("is nested too deep", todo="use fewer brackets")
+        made = self._binary(0)
+        if self._take("?"):
+            yes = self._choice()
+            self._want(":")
+            made = ("choice", made, yes, self._choice())
+        self._deep -= 1
+        return made
+
+    def _binary(self, level: int) -> Node:
+        if level == len(_LEVELS):
+            return self._unary()
+        made = self._binary(level + 1)
+        while sign := self._take(*_LEVELS[level]):
+            made = ("binary", made, self._binary(level + 1), sign)
+        return made
+
+    def _unary(self) -> Node:
+        sign = self._take("!", "-")
+        if not sign:
+            return self._item()
+        self._deep += 1
+        if self._deep > _MOST_DEEP:
+            raise TemplateError("is nested too deep", todo="use fewer signs")
+        made = ("unary", self._unary(), sign)
+        self._deep -= 1
+        return made
+
+    def _item(self) -> Node:
+        made = self._value()
+        while True:
+            if self._take("."):
+                name = self._next("name")
+                made = ("call", made, name, self._several(")")) if self._take("(") else ("part", made, ("text", name))
+            elif self._take("["):
+                made = ("part", made, self._choice())
+                self._want("]")
+            elif self._take("("):
+                raise TemplateError("calls a function", todo=f"methods are {', '.join(sorted(_METHODS))}")
+            else:
+                return made
+
+    def _next(self, kind: str) -> str:
+        if self._at >= len(self._tokens) or self._tokens[self._at][0] != kind:
+            raise TemplateError(f"a {kind} is missing", todo=_TODO)
+        self._at += 1
+        return self._tokens[self._at - 1][1]
+
+    def _several(self, end: str) -> list[Node]:
+        made: list[Node] = []
+        while not self._take(end):
+            if made:
+                self._want(",")
+            made.append(self._choice())
+        return made
+
+    def _value(self) -> Node:
+        if self._take("("):
+            made = self._choice()
+            self._want(")")
+            return made
+        if self._take("["):
+            return ("list", self._several("]"))
+        if self._take("{"):
+            return ("object", self._fields())
+        if self._at >= len(self._tokens):
+            raise TemplateError("an expression ends too early", todo=_TODO)
+        kind, word = self._tokens[self._at]
+        self._at += 1
+        if kind == "number":
+            return ("number", float(word) if "." in word else int(word[:300]))
+        if kind == "text":
+            return ("text", re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), word[1:-1]))
+        if kind == "pattern":
+            return ("pattern", word)
+        if kind == "name":
+            return ("word", _WORDS[word]) if word in _WORDS else ("name", word)
+        raise TemplateError(f"{word!r} is not read here", todo=_TODO)
+
+    def _fields(self) -> list[Node]:
+        made: list[Node] = []
+        while not self._take("}"):
+            if made:
+                self._want(",")
+            kind, word = self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
+            self._at += 1
+            if kind not in ("name", "text"):
+                raise TemplateError("a name of a field is missing", todo=_TODO)
+            self._want(":")
+            made.append((("text", word if kind == "name" else word[1:-1]), self._choice()))
+        return made
+
+
+_TODO = "use names, items, operators and methods of texts and lists"
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_LEVELS = (("||",), ("&&",), ("===", "!==", "==", "!="), (">=", "<=", ">", "<"), ("+", "-"), ("*", "/", "%"))
+
+
+# ---- values ----------------------------------------------------------------------------------------
+
+
+def value(node: Node, given: Mapping[str, Any], budget: Budget) -> Any:
+    """What an expression is over some names; None for what is not there. Raises TemplateError, without a line."""
+    budget.step(1, 0)
+    kind = node[0]
+    if kind == "name":
+        return given.get(node[1])
+    if kind in ("text", "number", "word"):
+        return node[1]
+    if kind == "pattern":
+        return _pattern(node[1])
+    if kind in ("list", "object"):
+        many = [value(each, given, budget) for each in node[1]] if kind == "list" else None
+        made = {name[1]: value(each, given, budget) for name, each in node[1]} if many is None else many
+        budget.weigh(made)
+        return made
+    if kind == "choice":
+        return value(node[2] if truth(value(node[1], given, budget)) else node[3], given, budget)
+    if kind == "unary":
+        inner = value(node[1], given, budget)
+        return not truth(inner) if node[2] == "!" else -_number(inner)
+    if kind == "part":
+        return _part(value(node[1], given, budget), value(node[2], given, budget))
+    if kind == "call":
+        return _called(node, given, budget)
+    return _joined(node, given, budget)
+
+
+def truth(found: Any) -> bool:
+    """As JavaScript has it: a list or an object is true, also an empty one."""
+    return bool(found) or isinstance(found, list | Mapping)
+
+
+def words(found: Any) -> str:
+    """A value as text."""
+    if found is None:
+        return ""
+    if isinstance(found, str):
+        return str.__str__(found)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
+    return str(found) if isinstance(found, int | float) else json.dumps(found, ensure_ascii=False)
+
+
+def _part(place: Any, key: Any) -> Any:
+    if key == "length" and isinstance(place, str | list):
+        return len(place)
+    if isinstance(place, Mapping):
+        return place.get(words(key))
+    if isinstance(place, list | str) and isinstance(key, int) and not isinstance(key, bool) and 0 <= key < len(place):
+        return place[key]
+    return None
+
+
+def _number(found: Any) -> int | float:
+    if isinstance(found, int | float):
+        return found
+    raise TemplateError(f"{words(found)[:40]!r} is no number", todo="reckon with numbers")
+
+
+def _joined(node: Node, given: Mapping[str, Any], budget: Budget) -> Any:
+    sign = node[3]
+    left = value(node[1], given, budget)
+    if sign in ("&&", "||"):
+        return value(node[2], given, budget) if truth(left) == (sign == "&&") else left
+    right = value(node[2], given, budget)
+    if sign in ("===", "=="):
+        return isinstance(left, bool) == isinstance(right, bool) and left == right
+    if sign in ("!==", "!="):
+        return not (isinstance(left, bool) == isinstance(right, bool) and left == right)
+    if sign == "+" and not (isinstance(left, int | float) and isinstance(right, int | float)):
+        made = words(left) + words(right)
+        budget.step(0, len(made))
+        return made
+    try:
+        return _SIGNS[sign](left, right)
+    except (TypeError, ZeroDivisionError, OverflowError):
+        raise TemplateError(f"{sign} does not fit its values", todo="compare and reckon with numbers") from None
+
+
+_SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": lambda one, other: one + other, "-": lambda one, other: _number(one) - _number(other),
+    "*": lambda one, other: _product(_number(one), _number(other)), "/": lambda one, other: one / _number(other),
+    "%": lambda one, other: _number(one) % _number(other), ">": lambda one, other: one > other,
+    "<": lambda one, other: one < other, ">=": lambda one, other: one >= other, "<=": lambda one, other: one <= other,
+}  # fmt: skip
+
+
+def _product(one: float, other: float) -> float:
+    return one * other if max(abs(one), abs(other)) < 1e100 else float(one) * float(other)
+
+
+def _called(node: Node, given: Mapping[str, Any], budget: Budget) -> Any:
+    place = value(node[1], given, budget)
+    arguments = [value(each, given, budget) for each in node[3]]
+    method = _METHODS.get(node[2])
+    if method is None:
+        raise TemplateError(f"no method {node[2]!r} is known", todo=f"methods are {', '.join(sorted(_METHODS))}")
+    if place is None:
+        return None
+    try:
+        made = method(place, *arguments)
+    except (TypeError, ValueError, AttributeError, IndexError):
+        raise TemplateError(f"{node[2]} does not fit its value", todo="give it another") from None
+    budget.step(1, len(made) if isinstance(made, str | list) else 0)
+    return made
+
+
+def _slice(place: Any, first: Any = 0, last: Any = None) -> Any:
+    return place[int(first) : None if last is None else int(last)]
+
+
+def _includes(place: Any, what: Any) -> bool:
+    return what in place if isinstance(place, list) else words(what) in place
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A pattern, matched in time that grows with the text alone."""
+
+    compiled: Any
+    everywhere: bool
+
+    def replaced(self, text: str, new: str) -> str:
+        if self.everywhere and (len(text) + 1) * len(new) > 4 * len(text) + (1 << 20):
+            raise ValueError
+        made: str = self.compiled.sub(lambda found: new, text, 0 if self.everywhere else 1)
+        return made
+
+
+def _pattern(written: str) -> _Pattern:
+    import re2
+
+    body, _, flags = written[1:].rpartition("/")
+    inline = "".join(each for each in flags if each in "ims")
+    try:
+        return _Pattern(re2.compile(f"(?{inline}){body}" if inline else body), "g" in flags)
+    except re2.error:
+        raise TemplateError(f"{written[:40]!r} is no pattern", todo="write it without looking ahead or back") from None
+
+
+def _replaced(place: str, old: Any, new: Any, count: int = -1) -> str:
+    if isinstance(old, _Pattern):
+        return old.replaced(place, words(new))
+    was, made = words(old), words(new)
+    if len(place) + (place.count(was) if count < 0 else 1) * len(made) > 4 * len(place) + (1 << 20):
+        raise ValueError
+    return place.replace(was, made, count)
+
+
+_METHODS: Mapping[str, Callable[..., Any]] = {
+    "toUpperCase": lambda place: place.upper(),
+    "toLowerCase": lambda place: place.lower(),
+    "trim": lambda place: place.strip(),
+    "trimStart": lambda place: place.lstrip(),
+    "trimEnd": lambda place: place.rstrip(),
+    "startsWith": lambda place, what: place.startswith(words(what)),
+    "endsWith": lambda place, what: place.endswith(words(what)),
+    "includes": _includes,
+    "slice": _slice,
+    "substring": _slice,
+    "split": lambda place, by: place.split(words(by)),
+    "join": lambda place, by=",": words(by).join(map(words, place)),
+    "replace": lambda place, old, new: _replaced(place, old, new, 1),
+    "replaceAll": _replaced,
+    "concat": lambda place, *others: [*place, *(x for o in others for x in (o if isinstance(o, list) else [o]))],
+    "toString": words,
+}

@@ -1,0 +1,218 @@
+"""Microsoft's POML: tags for roles, tasks, examples, media, tables; laid out as text by ``pomlight``.
+
+https://microsoft.github.io/poml. pomlight's own expressions reach every attribute of Python and its own tags every file
+of the machine. So expressions, loops, conditions and files are done here (``poml_expansion.py``), over plain data and
+within bounds; what pomlight gets is a document in which nothing is left to do but to lay it out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intermodal import schema as schemas
+from intermodal.content import Part, Role, Text
+from intermodal.errors import NotInstalled, PromptError, SchemaInvalid
+from intermodal.estimates.located import Located
+from intermodal.prompts import wishes
+from intermodal.prompts.file import Argument, ArgumentKind, Finding, PromptFile
+from intermodal.prompts.markup import Element, parse
+from intermodal.prompts.poml_expansion import Expansion, Reads, canonical, reads_of
+from intermodal.prompts.rendering import TemplateError
+from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
+
+_ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "user"}
+_UNREAD: Mapping[str, str] = {
+    "folder": "name its files with <document>", "webpage": "give its text as an argument",
+    "video": "give it with <document>",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PomlTemplate:
+    """The document of a file."""
+
+    path: Path
+    root: Element
+
+    def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+        expansion, markup = self._expanded(values)
+        made = tuple(self._laid_out(expansion, markup))
+        last = len(made) - 1 if made and made[-1].role == "user" else len(made)
+        return (*made[:last], *history, *made[last:])
+
+    def output(self, values: Mapping[str, Any]) -> Output:
+        """The output that the document says, of these values."""
+        expansion, _ = self._expanded(values)
+        return output_of(self.path, expansion.schema, expansion.schema_line)
+
+    def _expanded(self, values: Mapping[str, Any]) -> tuple[Expansion, str]:
+        expansion = Expansion(self.path.parent, secrets.token_hex(16))
+        try:
+            return expansion, expansion.markup(self.root, dict(values))
+        except TemplateError as error:
+            raise located(self.path, error) from None
+        except RecursionError:
+            raise PromptError("is nested too deep", where=str(self.path), todo="use fewer tags within tags") from None
+
+    def _laid_out(self, expansion: Expansion, markup: str) -> Iterator[Message]:
+        from pomlight import read_full, write
+
+        by_speaker: Any = {"speaker": True}
+        try:
+            laid_out = write(read_full(markup, None, expansion.data).blocks, by_speaker)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+            what = f"cannot be laid out ({type(error).__name__})"
+            raise PromptError(
+                what, where=f"{self.path}:{self.root.line}", todo="look at its tables and lists"
+            ) from None
+        for each in laid_out if isinstance(laid_out, list) else ():
+            text = each.content if isinstance(each.content, str) else "\n\n".join(map(str, each.content))
+            parts: list[Part] = []
+            pieces = re.split(rf"{expansion.mark}:(\d+);", text)
+            for number, piece in enumerate(pieces):
+                if number % 2:
+                    parts.append(expansion.media[int(piece)])
+                elif piece.strip():
+                    parts.append(Text(text=piece.strip("\n") if len(pieces) > 1 else piece))
+            if parts:
+                yield Message(role=_ROLES[each.speaker], parts=tuple(parts))
+
+
+def located(path: Path, error: TemplateError) -> PromptError:
+    """The error with file and line."""
+    where = f"{path}:{error.line}" if error.line else str(path)
+    return PromptError(str(error), where=where, todo=error.todo)
+
+
+def output_of(path: Path, said: str, line: int) -> Output:
+    """The output of the words of an output schema; text without. Raises PromptError."""
+    if not said.strip():
+        return TextOutput()
+    try:
+        schema = json.loads(said)
+        made: JsonOutput = schemas.json_output(schema if isinstance(schema, dict) else {})
+    except (ValueError, RecursionError):
+        what = "the output schema is no JSON"
+        raise PromptError(
+            what, where=f"{path}:{line}", todo="write a JSON Schema, or give one as an argument"
+        ) from None
+    except SchemaInvalid as error:
+        raise PromptError(error.what, where=f"{path}:{line}", todo=error.todo) from None
+    return made
+
+
+class Poml:
+    """The format."""
+
+    name = "POML"
+    endings = (".poml",)
+
+    def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
+        """The prompt of a file. Raises PromptError with file and line."""
+        try:
+            import pomlight  # noqa: F401 - said here, before anybody renders
+        except ImportError:
+            raise NotInstalled("POML needs pomlight", todo="run: pip install 'intermodal[prompts]'") from None
+        try:
+            root = parse(text)
+            reads = reads_of(root, path.parent)
+        except TemplateError as error:
+            raise located(path, error) from None
+        return (_prompt(path, root, reads),)
+
+
+def _prompt(path: Path, root: Element, reads: Reads) -> PromptFile:
+    findings = list(_findings(root))
+    schema = next((each for each in _all(root) if canonical(each.tag) == "output-schema"), None)
+    by_values = schema is not None and "{{" in schema.text
+    output = output_of(path, schema.text, schema.line) if schema is not None and not by_values else TextOutput()
+    sampling, settings, unread, model = _runtime(path, root)
+    template = PomlTemplate(path, root)
+    return PromptFile(
+        path=str(path),
+        name=path.name.removesuffix(".poml"),
+        format=Poml.name,
+        template=template,
+        arguments=tuple(
+            Argument(name=name, kind=_kind(reads, name), required=name in reads.needed, line=line)
+            for name, line in reads.names.items()
+        ),
+        output=output,
+        output_by=template.output if by_values else None,
+        model=model,
+        sampling=sampling,
+        settings=settings,
+        tools=tuple(_tools(root, findings)),
+        findings=(*findings, *unread),
+        lines={"template": root.line, "output": schema.line if schema is not None else root.line},
+    )
+
+
+def _kind(reads: Reads, name: str) -> ArgumentKind:
+    kinds = reads.media.get(name, set())
+    return next(iter(kinds)) if len(kinds) == 1 else "file" if kinds else "json"
+
+
+def _all(root: Element) -> Iterator[Element]:
+    yield root
+    for each in root.children:
+        if isinstance(each, Element):
+            yield from _all(each)
+
+
+def _findings(root: Element) -> Iterator[Finding]:
+    from pomlight.tags import BLOCK_TAGS
+
+    known = {*BLOCK_TAGS, "poml", "_root", "item", "b", "i", "u", "s", "strike", "br", "span", "meta"}
+    for each in _all(root):
+        tag = canonical(each.tag)
+        if tag not in known:
+            todo = _UNREAD.get(tag, "use a tag of POML's own list")
+            yield Finding("error", each.line, f"<{each.tag}> is not rendered here", todo)
+        for name in ("selectedPages", "parser") if tag == "document" else ():
+            if name in each.attrs and name == "selectedPages":
+                yield Finding("warning", each.line, f"{name} is not followed", "give the pages alone, or --pages")
+
+
+def _runtime(path: Path, root: Element) -> tuple[Any, Any, list[Finding], str]:
+    found = next((each for each in _all(root) if canonical(each.tag) == "runtime"), None)
+    if found is None:
+        return (*wishes.sampling({}, Located(name=str(path), value={}, lines={})), "")
+    said = {re.sub(r"-([a-z])", lambda one: one[1].upper(), key): _plain(word) for key, word in found.attrs.items()}
+    model = str(said.pop("model", ""))
+    said.pop("provider", None)
+    front = Located(name=str(path), value={}, lines={("runtime",): found.line})
+    return (*wishes.sampling(said, front, ("runtime",)), model)
+
+
+def _plain(word: str) -> Any:
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word
+
+
+def _tools(root: Element, findings: list[Finding]) -> Iterator[Tool]:
+    for each in _all(root):
+        if canonical(each.tag) != "tool-definition" or "name" not in each.attrs:
+            continue
+        schema: Any = None
+        if each.text.strip():
+            try:
+                schema = json.loads(each.text)
+            except (ValueError, RecursionError):
+                what = f"the parameters of tool {each.attrs['name']!r} are no JSON"
+                findings.append(Finding("warning", each.line, what, "write a JSON Schema"))
+        tool = Tool(name=each.attrs["name"], description=each.attrs.get("description", ""))
+        if isinstance(schema, dict):
+            tool = Tool(name=tool.name, description=tool.description, schema=schema)
+        yield tool
+
+
+FORMAT = Poml()

@@ -1,0 +1,402 @@
+"""POML with its values put in: expressions, loops, conditions and files done, media lifted out.
+
+What comes out is POML in which nothing is left to evaluate: a value is written in the entities that POML has for its
+signs, and data for tables and objects go beside the text, under names that nobody else has.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from intermodal.content import MediaPart, PathSource
+from intermodal.errors import IntermodalError
+from intermodal.prompts import expressions
+from intermodal.prompts.file import ArgumentKind, Media
+from intermodal.prompts.markup import Element, parse
+from intermodal.prompts.media import media_part, part_of, within
+from intermodal.prompts.rendering import Budget, TemplateError
+from intermodal.prompts.source import text_of
+
+_LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
+_SRC: Mapping[str, ArgumentKind] = {"img": "image", "audio": "audio", "document": "document", "table": "document"}
+_WORDS = frozenset({"txt", "md", "markdown", "json", "jsonl", "csv", "tsv", "py", "js", "ts", "html", "xml", "yaml",
+                    "yml", "poml", "toml", "log", "css", "sql", "java", "c", "h", "cpp", "go", "rs", "sh"})  # fmt: skip
+_URL = re.compile(r"https?://|data:", re.IGNORECASE)
+_MOST_INCLUDES = 20
+# Attributes that hold data, by tag: given beside the text.
+_DATA: Mapping[str, tuple[str, ...]] = {
+    "table": ("records", "columns"), "object": ("data",), "tree": ("items",), "conversation": ("messages",),
+    "ToolRequest": ("parameters",), "msg-content": ("content",),
+}  # fmt: skip
+_NO_STYLE = frozenset({"if", "for", "src", *(name for names in _DATA.values() for name in names)})
+_LEFT = re.compile(r"\{\{(?!__\d+\}\})")
+_ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta"})
+
+
+def holes(text: str) -> list[str]:
+    """A text cut at its expressions: words, an expression, words, and so on.
+
+    >>> holes("a {{b}} c"), holes("{{a")
+    (['a ', 'b', ' c'], ['{{a'])
+    """
+    pieces, at = [], 0
+    while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start + 3)) >= 0:
+        pieces += [text[at:start], text[start + 2 : end]]
+        at = end + 2
+    return [*pieces, text[at:]]
+
+
+def only_hole(word: str) -> str:
+    """The expression that a word is, "" where it is none or more."""
+    pieces = holes(word.strip())
+    return pieces[1] if len(pieces) == 3 and not pieces[0] and not pieces[2] else ""
+
+
+def canonical(tag: str) -> str:
+    """The name that pomlight knows a tag by."""
+    from pomlight.tags import normalize_tag
+
+    made: str = normalize_tag(tag)
+    return tag.lower() if made == tag and tag.lower() in _SRC else made
+
+
+class Expansion:
+    """Puts values into a document once.
+
+    Attributes:
+        mark: that stands before the number of a medium in the text. media: those. data: of tables and objects.
+        schema: the words of the output schema, and where it stands.
+    """
+
+    def __init__(self, folder: Path, mark: str) -> None:
+        self.mark = mark
+        self.media: list[MediaPart] = []
+        self.data: dict[str, Any] = {}
+        self.schema = ""
+        self.schema_line = 1
+        self._folder = folder
+        self._budget = Budget()
+        self._includes = 0
+
+    def markup(self, root: Element, names: dict[str, Any]) -> str:
+        """The document as markup. Raises TemplateError with its line."""
+        made = "".join(self._element(root, names))
+        if _LEFT.search(made):  # pomlight would look for an expression there, and reach whatever Python has
+            raise TemplateError("has two opening braces that no expression follows", root.line, todo="write #lbrace;")
+        return made
+
+    def _element(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
+        self._budget.step(1, 0)
+        condition = element.attrs.get("if")
+        if condition is not None and not expressions.truth(self._value(condition, names, element)):
+            return
+        loop = element.attrs.get("for")
+        if loop is None:
+            yield from self._one(element, names)
+            return
+        found = _LOOP.fullmatch(loop.strip().removeprefix("{{").removesuffix("}}"))
+        if found is None:
+            raise TemplateError('a loop is written for="item in list"', element.line, todo="write it so")
+        items = self._value(found[2], names, element)
+        for number, item in enumerate(items if isinstance(items, list) else ()):
+            self._budget.step(1, 0)
+            at = {"index": number, "length": len(items), "first": number == 0, "last": number == len(items) - 1}
+            yield from self._one(element, {**names, found[1]: item, "loop": at})
+
+    def _one(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
+        tag = canonical(element.tag)
+        if tag == "let":
+            self._let(element, names)
+        elif tag == "include":
+            yield from self._include(element, names)
+        elif tag == "output-schema":
+            self.schema = "".join(self._words(element, names, plain=True))
+            self.schema_line = element.line
+        elif tag == "stylesheet":
+            yield f"<stylesheet>{_style(element)}</stylesheet>"
+        elif tag in _SRC and "src" in element.attrs and self._is_medium(tag, element, names):
+            yield self._medium(tag, element, names)
+        elif tag == "document":
+            text = self._file(self._text(element.attrs.get("src", ""), names, element), element)
+            yield f'<p whiteSpace="pre">{self._quoted(text)}</p>'
+        elif tag == "p" and any(isinstance(each, Element) and _is_block(each) for each in element.children):
+            yield from self._words(element, names)  # pomlight keeps of such a paragraph the words alone
+        elif tag not in _ASIDE:
+            yield from self._tag(tag, element, names)
+
+    def _tag(self, tag: str, element: Element, names: dict[str, Any]) -> Iterator[str]:
+        attributes = dict(element.attrs)
+        if tag == "table" and "src" in attributes:
+            attributes["records"] = self._beside(self._table(attributes.pop("src"), element, names))
+            attributes.pop("parser", None)
+        written = []
+        for name, word in attributes.items():
+            if name in ("if", "for"):
+                continue
+            if name in _DATA.get(tag, ()) and not word.startswith("{{__"):
+                word = self._beside(self._value(word, names, element))
+            elif not word.startswith("{{__"):
+                word = self._text(word, names, element).replace('"', "'")
+                word = re.sub(r"\{(?=\{)", "{ ", word)
+            written.append(f' {name}="{word}"')
+        yield f"<{element.tag}{''.join(written)}>"
+        yield from self._words(element, dict(names) if tag in ("poml", "include") else names)
+        yield f"</{element.tag}>"
+
+    def _words(self, element: Element, names: dict[str, Any], *, plain: bool = False) -> Iterator[str]:
+        for each in element.children:
+            if isinstance(each, Element):
+                yield from self._element(each, names)
+                continue
+            for number, piece in enumerate(holes(each)):
+                if not number % 2:
+                    yield self._static(piece, plain)
+                    continue
+                made = expressions.words(self._value(piece, names, element))
+                yield made if plain else self._quoted(made)
+
+    def _static(self, text: str, plain: bool) -> str:
+        self._budget.step(0, len(text))
+        return text if plain else text.replace("&amp;", "#amp;")
+
+    # ---- values -------------------------------------------------------------------------------------
+
+    def _value(self, word: str, names: Mapping[str, Any], element: Element) -> Any:
+        text = word.strip()
+        if text.startswith("{{") and text.endswith("}}"):
+            text = text[2:-2]
+        try:
+            return expressions.value(expressions.parse(text), names, self._budget)
+        except TemplateError as error:
+            raise TemplateError(str(error), element.line, error.todo) from None
+
+    def _text(self, word: str, names: Mapping[str, Any], element: Element) -> str:
+        return "".join(
+            expressions.words(self._value(piece, names, element)) if number % 2 else piece
+            for number, piece in enumerate(holes(word))
+        )
+
+    def _quoted(self, text: str) -> str:
+        """A value in POML's own entities: its signs are no markup, and no expression."""
+        self._budget.step(1, len(text))
+        return "".join(_ENTITIES.get(letter, letter) for letter in text)
+
+    def _beside(self, value: Any) -> str:
+        self._budget.weigh(value)
+        name = f"__{len(self.data)}"
+        self.data[name] = value
+        return f"{{{{{name}}}}}"
+
+    def _let(self, element: Element, names: dict[str, Any]) -> None:
+        made = let(element, self._folder, lambda word: self._value(word, names, element))
+        name = element.attrs.get("name")
+        if name:
+            names[name] = made
+        elif isinstance(made, Mapping):
+            names.update(made)
+
+    # ---- files and media ------------------------------------------------------------------------------
+
+    def _file(self, name: str, element: Element) -> str:
+        return file_text(self._folder, name, element.line)
+
+    def _include(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
+        self._includes += 1
+        if self._includes > _MOST_INCLUDES:
+            raise TemplateError(f"includes more than {_MOST_INCLUDES} files", element.line, todo="include fewer")
+        name = self._text(element.attrs.get("src", ""), names, element)
+        root = parse(self._file(name, element))
+        inner = root if canonical(root.tag) in ("poml", "_root") else Element("_root", {}, [root], element.line)
+        yield from self._words(inner, names)
+
+    def _is_medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> bool:
+        """Whether a tag stands for a medium; not where words of it are asked for, or it is a file of words."""
+        if tag == "img":
+            syntax = element.attrs.get("syntax")
+            return syntax == "multimedia" or (not syntax and "alt" not in element.attrs)
+        source = self._source(element, names)
+        if isinstance(source, str) and _URL.match(source):
+            return True
+        return isinstance(source, Media | list) or tag == "audio" or _ending(str(source)) not in _WORDS
+
+    def _source(self, element: Element, names: Mapping[str, Any]) -> Any:
+        word = element.attrs["src"].strip()
+        hole = only_hole(word)
+        return self._value(hole, names, element) if hole else self._text(word, names, element)
+
+    def _medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> str:
+        source = self._source(element, names)
+        made: list[str] = []
+        for each in source if isinstance(source, list) else [source]:
+            if isinstance(each, Media):
+                part = each.part
+            else:
+                literal = "{{" not in element.attrs["src"]
+                try:
+                    part = media_part(expressions.words(each), "", self._folder if literal else None)
+                except ValueError as error:
+                    what, todo = error.args
+                    raise TemplateError(what, element.line, todo) from None
+                part = part_of(part.source, _SRC[tag]) if isinstance(part.source, PathSource) else part
+            self.media.append(part)
+            made.append(f"<p>{self.mark}:{len(self.media) - 1};</p>")
+        return "".join(made)
+
+    def _table(self, word: str, element: Element, names: Mapping[str, Any]) -> list[Any]:
+        text = self._file(self._text(word, names, element), element)
+        rows = _rows(word, text, element.line)
+        columns = element.attrs.get("selectedColumns")
+        if columns:
+            kept = [each.strip() for each in columns.split(",")]
+            return [{name: row.get(name) for name in kept} for row in rows if isinstance(row, Mapping)]
+        return rows
+
+
+_ENTITIES = {"#": "#hash;", "&": "#amp;", "<": "#lt;", ">": "#gt;", "{": "#lbrace;", "}": "#rbrace;", "\x00": ""}
+
+
+def _is_block(element: Element) -> bool:
+    return canonical(element.tag) in ("list", "table", "p", "cp", "object", "document", "img", "audio", "section")
+
+
+def _style(element: Element) -> str:
+    """A stylesheet that says how things look, and nothing that pomlight would evaluate."""
+    try:
+        said = json.loads(element.text or "{}")
+    except (ValueError, RecursionError):
+        raise TemplateError("the stylesheet is no JSON", element.line, todo="write {tag: {property: value}}") from None
+    made = {
+        str(tag): {str(name): each for name, each in rules.items() if name not in _NO_STYLE}
+        for tag, rules in (said.items() if isinstance(said, dict) else ())
+        if isinstance(rules, dict)
+    }
+    return json.dumps(made, ensure_ascii=False)
+
+
+def _ending(name: str) -> str:
+    return name.rpartition(".")[2].lower() if "." in name else ""
+
+
+def _rows(name: str, text: str, line: int) -> list[Any]:
+    try:
+        if _ending(name) == "json":
+            rows = json.loads(text)
+        elif _ending(name) == "jsonl":
+            rows = [json.loads(each) for each in text.splitlines() if each.strip()]
+        else:
+            dialect = "excel-tab" if _ending(name) == "tsv" else "excel"
+            rows = list(csv.DictReader(io.StringIO(text), dialect=dialect, restval=""))
+    except (ValueError, RecursionError, csv.Error):
+        raise TemplateError(f"{name} is no table", line, todo="write CSV, TSV, JSON or JSONL") from None
+    return rows if isinstance(rows, list) else []
+
+
+def file_text(folder: Path, name: str, line: int) -> str:
+    """The words of a file of the folder. Raises TemplateError for one that is not there, or not in the folder."""
+    place = folder / name
+    if not name or not within(folder, place):
+        raise TemplateError(f"{name[:80]!r} is not in the folder of the prompt", line, todo="move it there")
+    try:
+        return text_of(place, what="a file beside the prompt")
+    except IntermodalError as error:
+        raise TemplateError(f"{name}: {error.what}", line, error.todo) from None
+
+
+def let(element: Element, folder: Path, value: Callable[[str], Any]) -> Any:
+    """What a ``let`` stands for: a file beside the prompt, an expression, JSON or words."""
+    kind = element.attrs.get("type", "")
+    source = element.attrs.get("src")
+    if source is not None:
+        text = file_text(folder, source, element.line)
+        ending = kind or _ending(source)
+        if ending in ("csv", "tsv", "jsonl"):
+            return _rows(source, text, element.line)
+        return _json(text) if ending in ("json", "object") else text
+    if "value" in element.attrs:
+        return value(element.attrs["value"])
+    text = element.text.strip()
+    return _json(text) if kind in ("json", "object", "number", "integer", "boolean") or text[:1] in "{[" else text
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+# ---- what a document reads ----------------------------------------------------------------------------
+
+
+@dataclass
+class Reads:
+    """Names that a document takes and does not make itself, with lines; those that go in whatever else is given; and
+    as what media."""
+
+    names: dict[str, int] = field(default_factory=dict)
+    needed: set[str] = field(default_factory=set)
+    media: dict[str, set[ArgumentKind]] = field(default_factory=dict)
+
+
+def reads_of(root: Element, folder: Path) -> Reads:
+    """What a document reads. Raises TemplateError with its line for an expression that is none."""
+    found = Reads()
+    _read(root, folder, set(), found, sure=True)
+    return found
+
+
+def _read(element: Element, folder: Path, made: set[str], found: Reads, *, sure: bool) -> None:
+    attributes = dict(element.attrs)
+    loop = _LOOP.fullmatch(attributes.pop("for", "").strip().removeprefix("{{").removesuffix("}}"))
+    if loop is not None:
+        _take(loop[2], element, made, found, sure=False)
+        made = {*made, loop[1], "loop"}
+    if "if" in attributes or loop is not None:
+        sure = False
+    tag = canonical(element.tag)
+    bare = {"if", *_DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
+    for name, word in attributes.items():
+        for hole in [word] if name in bare else holes(word)[1::2]:
+            _take(hole, element, made, found, sure=sure and name != "if")
+        whole = only_hole(word).strip()
+        if name == "src" and tag in _SRC and whole in found.names:
+            found.media.setdefault(whole, set()).add(_SRC[tag])
+    if tag == "let":
+        _made_by(element, folder, made)
+    elif tag != "stylesheet":
+        for each in element.children:
+            if isinstance(each, Element):
+                _read(each, folder, made, found, sure=sure)
+            else:
+                for hole in holes(each)[1::2]:
+                    _take(hole, element, made, found, sure=sure)
+
+
+def _made_by(element: Element, folder: Path, made: set[str]) -> None:
+    if name := element.attrs.get("name"):
+        made.add(name)
+    elif "value" not in element.attrs:
+        value = let(element, folder, lambda word: None)
+        made.update(value if isinstance(value, Mapping) else ())
+
+
+def _take(word: str, element: Element, made: set[str], found: Reads, *, sure: bool) -> None:
+    text = word.strip()
+    if text.startswith("{{") and text.endswith("}}"):
+        text = text[2:-2]
+    try:
+        tree = expressions.parse(text)
+    except TemplateError as error:
+        raise TemplateError(str(error), element.line, error.todo) from None
+    for name in expressions.names(tree):
+        if name not in made:
+            found.names.setdefault(name, element.line)
+            if sure:
+                found.needed.add(name)
