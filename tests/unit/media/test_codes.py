@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import AsyncIterator
 
 import numpy
 import pytest
 from PIL import Image, ImageDraw, ImageOps
 
+from intermodal.errors import InputTooLarge
 from intermodal.media.decode import MediaWorker
 
 zxingcpp = pytest.importorskip("zxingcpp")  # of the extra ``embedded``
@@ -76,6 +78,14 @@ async def test_a_damaged_code_is_there_and_says_nothing(worker: MediaWorker) -> 
 
 async def test_a_picture_without_a_code_has_none(worker: MediaWorker) -> None:
     assert await worker.codes(packed(page(), "JPEG")) == ()
+
+
+async def test_a_picture_that_would_fill_the_memory_is_refused_by_its_header(worker: MediaWorker) -> None:
+    data = bytearray(packed(Image.new("L", (8, 8), 255)))
+    data[16:24] = (60_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    with pytest.raises(InputTooLarge, match="pixels, more than 40 million"):
+        await worker.codes(bytes(data))
 
 
 async def test_what_a_code_says_is_one_bounded_line(worker: MediaWorker) -> None:

@@ -8,6 +8,8 @@ from msgspec import Struct
 
 from intermodal.plans.facts import Box
 
+MOST_LINES = 2_000  # of a page that is looked through for what its tables are made of
+
 
 class Line(Struct, frozen=True):
     """Words that stand side by side. Boxes here are left, top, right, bottom, in points from the upper left corner."""

@@ -12,12 +12,11 @@ from statistics import median
 
 from msgspec import Struct, structs
 
-from intermodal.media.pdf.boxes import Block, Line, around, middle
+from intermodal.media.pdf.boxes import MOST_LINES, Block, Line, around, middle
 
 _FEWEST_ROWS = 3
 _CELL = 18  # characters, from which on most lines of a column are prose; one column of a table may have such
 _APART = 0.8  # of a line's height: the least room between two cells
-_MOST_LINES = 2_000  # of a page that is looked through
 
 
 class _Stretch(Struct):
@@ -37,7 +36,7 @@ class _Stretch(Struct):
 def with_tables(blocks: Sequence[Block], lines: Sequence[Line]) -> list[Block]:
     """The blocks, those that are columns of one table put together. ``lines``: of the page, from top to bottom."""
     found = list(blocks)
-    if len(lines) > _MOST_LINES:
+    if len(lines) > MOST_LINES:
         return found
     for stretch in _stretches(lines):
         cells = _cells(stretch)
@@ -57,7 +56,7 @@ def with_columns(block: Block, lines: Sequence[Line]) -> Block:
     A column of prose whose lines are of different lengths hides the gap to the next one in some rows; over all rows,
     nothing stands in it.
     """
-    if block.box is None or not block.bands or len(block.bands) != len(block.rows) or len(lines) > _MOST_LINES:
+    if block.box is None or not block.bands or len(block.bands) != len(block.rows) or len(lines) > MOST_LINES:
         return block
     left, top, right, bottom = block.box
     inside = [line for line in lines if top <= middle(line.box) <= bottom and left - 1 <= line.box[0] <= right + 1]

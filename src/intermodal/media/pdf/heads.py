@@ -11,15 +11,13 @@ from functools import cache
 
 from msgspec import structs
 
-from intermodal.media.pdf.boxes import Block, Line, middle
+from intermodal.media.pdf.boxes import MOST_LINES, Block, Line, middle
 
 Span = tuple[float, float]
 Run = tuple[int, int]  # first and last column
 _MOST_COLUMNS = 30
 _OFF = 0.12  # of the width of its columns, by which the middle of a head may be off theirs ...
-_OFF_BETWEEN = (
-    0.25  # ... and where it stands between columns, of which the words alone are known: they keep to one side
-)
+_OFF_BETWEEN = 0.25  # ... and where it stands between columns that are known by their words, which keep to a side
 _NEAR = 4.0  # points that it may be off in any case
 
 
@@ -31,6 +29,8 @@ def with_heads(block: Block, lines: Sequence[Line]) -> tuple[list[str], Block]:
     titles: list[str] = []
     count = len(block.columns)
     if block.box is None or not 1 < count <= _MOST_COLUMNS or len(block.bands) != len(block.rows):
+        return titles, block
+    if len(lines) > MOST_LINES:
         return titles, block
     rows, bands = list(block.rows), list(block.bands)
     heads = _heads(block, bands[0], lines)
