@@ -131,6 +131,10 @@ def ask(**given: Any) -> int:
                 _save_derived(Path(given["save_derived"]), derived, [*asked_files(given), *inputs], quiet)
             if given["svg_file"] and result.actuals:
                 write_picture(given["svg_file"], run_picture(plan, result), quiet=quiet)
+    if given["prompt_file"]:
+        from intermodal.cli.prompted import with_value
+
+        result = with_value(given["prompt_file"], result)
     analysis = explain_analyze(plan, result) if given["analyze"] else ""
     _finish(given, prepared, plan, result, analysis)
     if analysis and not given["as_json"]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from intermodal.blocking import Client
     from intermodal.client import Prepared
     from intermodal.config import Config
+    from intermodal.events import Result
     from intermodal.plans.plan import Plan
 
 # What a prompt file says itself, by the names of ``ask``'s parameters.
@@ -45,6 +46,22 @@ def planned(client: Client, given: Mapping[str, Any]) -> tuple[Prepared, Plan]:
         for note in notes:
             click.echo(f"file: {note}", err=True)
     return prepared, plan
+
+
+def with_value(reference: str, result: Result) -> Result:
+    """The result with the value that the file's own parser reads off the answer, where its format has one.
+
+    Raises OutputInvalid where it finds none.
+    """
+    import msgspec
+
+    from intermodal.prompts import formats
+
+    file = formats.load(reference)
+    if file.parser is None:
+        return result
+    value = file.value(result)
+    return result if isinstance(value, str) else msgspec.structs.replace(result, data=value)
 
 
 def said_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:

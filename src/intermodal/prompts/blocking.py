@@ -45,6 +45,10 @@ class BlockingPrompt:
         """Plan and run; events as they happen."""
         return self._bridge.iterate(lambda: self.asynchronous.stream(history=history, **args))
 
+    def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> Iterator[Any]:
+        """The value as far as it is known, and at last the whole one; see :meth:`Prompt.stream_value`."""
+        return self._bridge.iterate(lambda: self.asynchronous.stream_value(history=history, **args))
+
     def asked(self, args: Mapping[str, Any], *, history: Iterable[Message] = ()) -> Request:
         """See :meth:`Prompt.asked`."""
         return self._bridge.run(partial(self.asynchronous.asked, args, history=history))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,8 +14,8 @@ from intermodal.answer import Answer
 from intermodal.catalog.forcing import closable, reached_by
 from intermodal.config import Config
 from intermodal.content import KINDS, Kind
-from intermodal.errors import NoRoute, UnknownModel
-from intermodal.events import Event, fold
+from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
+from intermodal.events import Event, TextDelta, fold
 from intermodal.keywords import python_words
 from intermodal.planner import plan_from
 from intermodal.planner.case import question_of
@@ -174,6 +174,25 @@ class Prompt:
             async with aclosing(self._client.execute(prepared, plan)) as events:
                 async for event in events:
                     yield event
+
+    async def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Any]:
+        """Plan and run; the value as far as it is known, each time more of it is, and at last the whole one.
+
+        Values that are not whole come where the format has a parser for them and the words of the answer are shown as
+        they are made; else the last is the only one. Raises what ``run`` does, OutputInvalid.
+        """
+        parser, events, text, last = self.file.parser, list[Event](), "", object()
+        async with aclosing(self.stream(history=history, **args)) as stream:
+            async for event in stream:
+                events.append(event)
+                if parser is None or not isinstance(event, TextDelta):
+                    continue
+                text += event.text
+                with suppress(OutputInvalid):
+                    value = parser.partial(text)
+                    if value != last:
+                        yield (last := value)
+        yield self.file.value(fold(events))
 
     async def prepared(
         self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any

@@ -73,6 +73,16 @@ class Example:
     checks: tuple[Mapping[str, Any], ...] = ()
 
 
+class Parser(Protocol):
+    """What reads the value of an answer off its words, where a format has its own way. Raises OutputInvalid."""
+
+    def value(self, text: str) -> Any: ...
+
+    def partial(self, text: str) -> Any:
+        """The value as far as it is known, of an answer that is not whole yet."""
+        ...
+
+
 class Template(Protocol):
     """What makes messages of values."""
 
@@ -88,6 +98,7 @@ class PromptFile:
     Attributes:
         path: of the file. name: how it is called. format: who read it.
         open_ended: it takes arguments that it does not declare.
+        parser: of answers, where the format has its own.
         model: that the file asks for: a preference, since who runs it may have another one.
         options: of the policy, by the names of ``Policy``.
         tools: with their definitions. undefined_tools: named, to be defined by whoever runs it.
@@ -104,6 +115,7 @@ class PromptFile:
     description: str = ""
     output: Output = field(default_factory=TextOutput)
     output_by: Callable[[Mapping[str, Any]], Output] | None = None
+    parser: Parser | None = None
     model: str = ""
     sampling: Sampling = field(default_factory=Sampling)
     settings: Settings = field(default_factory=Settings)
@@ -132,7 +144,12 @@ class PromptFile:
         return tuple(dict.fromkeys(kinds))  # type: ignore[arg-type]
 
     def value(self, result: Result) -> Any:
-        """The answer as the file wants it: JSON data where it has a schema, else the words."""
+        """The answer as the file wants it: JSON data where it has a schema, else the words.
+
+        Raises OutputInvalid where the format's own parser finds no value.
+        """
+        if self.parser is not None:
+            return self.parser.value(result.text)
         typed = self.output_by is not None or isinstance(self.output, JsonOutput)
         return result.data if typed and result.data is not None else result.text
 

@@ -22,6 +22,7 @@ _OURS: Mapping[str, str] = {
     ".prompt.yaml": "github",
     ".prompty": "prompty",
     ".poml": "poml",
+    ".baml": "baml.reader",
 }
 
 
@@ -85,6 +86,8 @@ def load(reference: str | os.PathLike[str]) -> PromptFile:
     if not wanted and len(found) == 1:
         return found[0]
     names = [each.name for each in found]
+    if not names:
+        raise PromptError("has no prompt", where=name, todo="name a file with a function that has one")
     for each in found:
         if each.name == wanted:
             return each

@@ -18,6 +18,7 @@ from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
 from intermodal.prompts.media import part_of
 from intermodal.request import Message, Request
 
+_MOST_DEEP = 8  # of a value that stands for another
 LETTERS = 2_000  # of a text: a page
 _SENTENCE = "This text stands for an argument that was not given, and is as long as a page of a report. "
 _USUAL: Mapping[ArgumentKind, tuple[Piece, str]] = {
@@ -95,19 +96,25 @@ def _plain(argument: Argument) -> tuple[Any, str]:
     return text, f"{LETTERS:,} letters"
 
 
-def _sample(schema: Any, depth: int) -> Any:
+def _sample(schema: Any, depth: int, root: Mapping[str, Any] | None = None) -> Any:
     """The smallest value that shows what a schema is like; lists have three items."""
-    if not isinstance(schema, Mapping) or depth > 8:
+    root = schema if root is None else root
+    if isinstance(schema, Mapping) and str(schema.get("$ref", "")).startswith("#/$defs/"):
+        schema = root.get("$defs", {}).get(schema["$ref"].removeprefix("#/$defs/"))
+    if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
         return _SENTENCE
     if values := schema.get("enum"):
         return values[0]
+    if choices := schema.get("anyOf"):
+        ends = [each for each in choices if isinstance(each, Mapping) and each.get("type") == "null"]
+        return _sample(ends[0] if ends and depth > 1 else choices[0], depth + 1, root)
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next((each for each in kind if each != "null"), None)
     if kind == "array":
-        return [_sample(schema.get("items"), depth + 1)] * 3
+        return [_sample(schema.get("items"), depth + 1, root)] * 3 if depth < _MOST_DEEP else []
     if kind == "object":
-        return {name: _sample(each, depth + 1) for name, each in (schema.get("properties") or {}).items()}
+        return {name: _sample(each, depth + 1, root) for name, each in (schema.get("properties") or {}).items()}
     return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
 
 

@@ -1,0 +1,465 @@
+"""What BAML files declare, with lines. Only files that the runtime has validated are read, so only valid text is met.
+
+The runtime lists neither functions nor types. This reads declarations alone: templates and expressions stay text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+_TOKEN = re.compile(
+    r"""
+    (?P<doc>///[^\n]*) | (?P<comment>//[^\n]*|\{//.*?//\}|\{\#.*?\#\})
+    | (?P<block>(?P<marks>\#+)"(?P<inner>.*?)"(?P=marks))
+    | (?P<string>"(?:[^"\\]|\\.)*")
+    | (?P<jinja>\{\{.*?\}\})
+    | (?P<word>-?\w+(?:[./:-]+\w+)*)
+    | (?P<mark>->|@@|[^\w\s])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_MOST_DEEP = 60
+_LITERALS: Mapping[str, Any] = {"true": True, "false": False}
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+class Token(NamedTuple):
+    kind: str
+    text: str
+    line: int
+    start: int
+    end: int
+
+
+class Attribute(NamedTuple):
+    """``@description("…")``: its name, and what stands between its parentheses."""
+
+    name: str
+    values: tuple[Any, ...] = ()
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Type:
+    """A type. ``items``: of a list its own, of a map key and value, of a union each."""
+
+    kind: Literal["name", "list", "map", "union", "literal"]
+    name: str = ""
+    items: tuple[Type, ...] = ()
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a class, an argument of a function, or a value of an enum, which has no type."""
+
+    name: str
+    type: Type = field(default_factory=lambda: Type("name", "null"))
+    attributes: tuple[Attribute, ...] = ()
+    line: int = 1
+
+    def said(self, name: str) -> Any:
+        """What an attribute says; "" where it is not there."""
+        return next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
+
+    def has(self, name: str) -> bool:
+        return any(each.name == name for each in self.attributes)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A declaration.
+
+    Attributes:
+        kind: "function", "class", "enum", "type", "client", "retry_policy", "test", "template_string" …
+        fields: of a class or an enum; arguments of a function. type: what a function returns, what a type stands for.
+        settings: what stands between the braces of the others, as data. lines: of their keys, at the top.
+        code: a function without a prompt, which runs code.
+    """
+
+    kind: str
+    name: str
+    line: int
+    file: str = ""
+    about: str = ""
+    fields: tuple[Field, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    type: Type = field(default_factory=lambda: Type("name", "null"))
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
+    code: bool = False
+
+    def said(self, name: str) -> Any:
+        return next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
+
+    def has(self, name: str) -> bool:
+        return any(each.name == name for each in self.attributes)
+
+
+class Expression(str):
+    """What stands between ``{{`` and ``}}``."""
+
+
+class Text(str):
+    """A text in quotation marks. ``line``: on which it begins."""
+
+    line = 1
+
+
+def declared(file: str, text: str) -> tuple[Block, ...]:
+    """What a file declares, in order. Raises ValueError where it is not what the runtime takes."""
+    return _Reader(file, text).blocks()
+
+
+class _Reader:
+    def __init__(self, file: str, text: str) -> None:
+        self._file = file
+        self._text = text
+        self._tokens = list(_tokens(text))
+        self._at = 0
+        self._about: list[str] = []
+
+    def blocks(self) -> tuple[Block, ...]:
+        found = []
+        while (token := self._peek()) is not None:
+            if token.kind == "doc":
+                self._about.append(self._next().text[3:].strip())
+                continue
+            about, self._about = " ".join(self._about), []
+            made = self._block(about)
+            if made is not None:
+                found.append(made)
+        return tuple(found)
+
+    def _block(self, about: str) -> Block | None:
+        first = self._next()
+        kind, line = first.text, first.line
+        if kind == "client" and self._is("<"):
+            self._skip("<", ">")
+        if kind == "dynamic":
+            kind = self._next().text
+        read = _DECLARATIONS.get(kind)
+        if read is None:  # code at the top, or what a later version has
+            self._rest(line)
+            return Block(kind="code", name=kind, line=line, file=self._file, code=True)
+        name = self._next().text
+        made: dict[str, Any] = read(self)
+        return Block(kind=kind, name=name, line=line, file=self._file, about=about, **made)
+
+    # ---- declarations ---------------------------------------------------------------------------------
+
+    def _of_class(self) -> dict[str, Any]:
+        fields: list[Field] = []
+        attributes: list[Attribute] = []
+        self._expect("{")
+        while not self._took("}"):
+            if self._peek_kind() == "doc":
+                self._next()
+            elif self._is("@@"):
+                attributes.append(self._attribute())
+            else:
+                token = self._next()
+                if token.text == "function":  # a method: code
+                    self._until("{")
+                    self._skip("{", "}")
+                    continue
+                self._took(":")
+                made = self._type()
+                fields.append(Field(_plain(token), made, self._attributes("@"), token.line))
+                self._took(",")
+        return {"fields": tuple(fields), "attributes": tuple(attributes)}
+
+    def _of_enum(self) -> dict[str, Any]:
+        fields: list[Field] = []
+        attributes: list[Attribute] = []
+        self._expect("{")
+        while not self._took("}"):
+            if self._peek_kind() == "doc":
+                self._next()
+            elif self._is("@@"):
+                attributes.append(self._attribute())
+            else:
+                token = self._next()
+                fields.append(Field(_plain(token), attributes=self._attributes("@"), line=token.line))
+                self._took(",")
+        return {"fields": tuple(fields), "attributes": tuple(attributes)}
+
+    def _of_type(self) -> dict[str, Any]:
+        self._expect("=")
+        return {"type": self._type(), "attributes": self._attributes("@")}
+
+    def _of_function(self) -> dict[str, Any]:
+        fields = self._parameters()
+        returns = Type("name", "null")
+        if self._took("->"):
+            returns = self._type()
+            self._attributes("@")
+        start = self._peek()
+        if start is None or start.text != "{":
+            return {"fields": fields, "type": returns, "code": True}
+        if not self._is_prompt():
+            self._skip("{", "}")
+            return {"fields": fields, "type": returns, "code": True}
+        settings, lines, attributes = self._settings()
+        return {"fields": fields, "type": returns, "settings": settings, "lines": lines, "attributes": attributes}
+
+    def _is_prompt(self) -> bool:
+        """Whether what is between the braces are a client and a prompt, not code."""
+        at, self._at = self._at, self._at + 1
+        while self._peek_kind() == "doc":
+            self._at += 1
+        found = self._peek()
+        self._at = at
+        return found is not None and found.text in ("client", "prompt", "retry_policy")
+
+    def _of_settings(self) -> dict[str, Any]:
+        settings, lines, attributes = self._settings()
+        return {"settings": settings, "lines": lines, "attributes": attributes}
+
+    def _of_template(self) -> dict[str, Any]:
+        fields = self._parameters() if self._is("(") else ()
+        self._took("->")
+        token = self._next()
+        text = _quoted(token)
+        return {"fields": fields, "settings": {"prompt": text}, "lines": {"prompt": token.line}}
+
+    def _parameters(self) -> tuple[Field, ...]:
+        found: list[Field] = []
+        self._expect("(")
+        while not self._took(")"):
+            token = self._next()
+            if token.kind == "doc":
+                continue
+            self._took(":")
+            found.append(Field(token.text, self._type(), self._attributes("@"), token.line))
+            self._took(",")
+        return tuple(found)
+
+    # ---- types ----------------------------------------------------------------------------------------
+
+    def _type(self, depth: int = 0) -> Type:
+        if depth > _MOST_DEEP:
+            raise ValueError("types are nested too deep")
+        self._took("|")
+        found = [self._postfixed(depth)]
+        while self._took("|"):
+            found.append(self._postfixed(depth))
+        return found[0] if len(found) == 1 else union(*found)
+
+    def _postfixed(self, depth: int) -> Type:
+        made = self._simple(depth)
+        while True:
+            if self._is("[") and (after := self._peek(1)) is not None and after.text == "]":
+                self._at += 2
+                made = Type("list", items=(made,))
+            elif self._took("?"):
+                made = union(made, Type("name", "null"))
+            else:
+                return made
+
+    def _simple(self, depth: int) -> Type:
+        token = self._next()
+        if token.text == "(":
+            made = self._type(depth + 1)
+            self._attributes("@")
+            self._expect(")")
+            return made
+        if token.text == "map" and self._took("<"):
+            key = self._type(depth + 1)
+            self._expect(",")
+            value = self._type(depth + 1)
+            self._expect(">")
+            return Type("map", items=(key, value))
+        if token.kind == "string":
+            return Type("literal", value=str(_quoted(token)))
+        if token.text in _LITERALS:
+            return Type("literal", value=_LITERALS[token.text])
+        if _NUMBER.fullmatch(token.text):
+            return Type("literal", value=_number(token.text))
+        return Type("name", token.text)
+
+    # ---- attributes -----------------------------------------------------------------------------------
+
+    def _attributes(self, mark: str) -> tuple[Attribute, ...]:
+        found = []
+        while self._is(mark):
+            found.append(self._attribute())
+        return tuple(found)
+
+    def _attribute(self) -> Attribute:
+        line = self._next().line
+        name = self._next().text
+        values: list[Any] = []
+        if self._took("("):
+            while not self._took(")"):
+                values.append(self._value(")"))
+                self._took(",")
+        return Attribute(name, tuple(values), line)
+
+    # ---- settings -------------------------------------------------------------------------------------
+
+    def _settings(self, depth: int = 0) -> tuple[dict[str, Any], dict[str, int], tuple[Attribute, ...]]:
+        settings: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        attributes: list[Attribute] = []
+        self._expect("{")
+        while not self._took("}"):
+            if self._peek_kind() == "doc" or self._is(","):
+                self._next()
+            elif self._is("@@"):
+                attributes.append(self._attribute())
+            elif self._is("@"):
+                self._attribute()
+            else:
+                token = self._next()
+                if token.text == "type_builder":
+                    self._skip("{", "}")
+                    continue
+                self._took(":")
+                name = _plain(token)
+                lines.setdefault(name, token.line)
+                settings[name] = self._value("}", depth + 1)
+        return settings, lines, tuple(attributes)
+
+    def _value(self, closing: str, depth: int = 0) -> Any:
+        if depth > _MOST_DEEP:
+            raise ValueError("values are nested too deep")
+        token = self._peek()
+        if token is None:
+            raise ValueError("a value is missing")
+        if token.text == "{":
+            return self._settings(depth)[0]
+        if token.text == "[":
+            self._next()
+            found = []
+            while not self._took("]"):
+                if self._peek_kind() == "doc" or self._is(","):
+                    self._next()
+                    continue
+                found.append(self._value("]", depth + 1))
+            return found
+        if token.kind in ("string", "block"):
+            return _quoted(self._next())
+        if token.kind == "jinja":
+            return Expression(self._next().text[2:-2].strip())
+        return self._unquoted(closing)
+
+    def _unquoted(self, closing: str) -> Any:
+        """Words up to the end of the line, a comma or what closes."""
+        first = last = self._next()
+        while (token := self._peek()) is not None and token.line == first.line:
+            if token.text in (closing, ",", "]", "}", "@", "@@") or token.kind in ("doc", "block"):
+                break
+            last = self._next()
+        text = self._text[first.start : last.end].strip()
+        if _NUMBER.fullmatch(text):
+            return _number(text)
+        return {"true": True, "false": False, "null": None}.get(text, text)
+
+    # ---- tokens ---------------------------------------------------------------------------------------
+
+    def _peek(self, ahead: int = 0) -> Token | None:
+        place = self._at + ahead
+        return self._tokens[place] if place < len(self._tokens) else None
+
+    def _peek_kind(self) -> str:
+        token = self._peek()
+        return token.kind if token is not None else ""
+
+    def _next(self) -> Token:
+        token = self._peek()
+        if token is None:
+            raise ValueError("the file ends within a declaration")
+        self._at += 1
+        return token
+
+    def _is(self, mark: str) -> bool:
+        token = self._peek()
+        return token is not None and token.kind == "mark" and token.text == mark
+
+    def _took(self, mark: str) -> bool:
+        if self._is(mark):
+            self._at += 1
+            return True
+        return False
+
+    def _expect(self, mark: str) -> None:
+        token = self._next()
+        if token.text != mark:
+            raise ValueError(f"line {token.line}: {token.text!r} stands where {mark!r} is expected")
+
+    def _until(self, mark: str) -> None:
+        while not self._is(mark):
+            self._next()
+
+    def _skip(self, opening: str, closing: str) -> None:
+        """Skip what stands between two marks, those within it included."""
+        self._expect(opening)
+        depth = 1
+        while depth:
+            token = self._next()
+            depth += (token.text == opening) - (token.text == closing)
+
+    def _rest(self, line: int) -> None:
+        while (token := self._peek()) is not None and token.line == line:
+            if token.text == "{":
+                self._skip("{", "}")
+            else:
+                self._next()
+
+
+_DECLARATIONS = {
+    "class": _Reader._of_class,
+    "enum": _Reader._of_enum,
+    "type": _Reader._of_type,
+    "function": _Reader._of_function,
+    "template_string": _Reader._of_template,
+    "string_template": _Reader._of_template,
+    "client": _Reader._of_settings,
+    "retry_policy": _Reader._of_settings,
+    "generator": _Reader._of_settings,
+    "test": _Reader._of_settings,
+}
+
+
+def union(*types: Type) -> Type:
+    """The union of types, those of unions among them one by one, each once."""
+    flat = [each for one in types for each in (one.items if one.kind == "union" else (one,))]
+    found = tuple(dict.fromkeys(flat))
+    return found[0] if len(found) == 1 else Type("union", items=found)
+
+
+def _tokens(text: str) -> Any:
+    line, at = 1, 0
+    for found in _TOKEN.finditer(text):
+        line += text.count("\n", at, found.start())
+        at = found.start()
+        kind = found.lastgroup or ""
+        kind = "block" if found["block"] else kind
+        if kind != "comment":
+            yield Token(kind, found[0], line, found.start(), found.end())
+
+
+def _quoted(token: Token) -> Text:
+    """What stands between quotation marks; of a block without its indentation."""
+    if token.kind == "block":
+        marks = len(token.text) - len(token.text.lstrip("#"))
+        made = Text(token.text[marks + 1 : -marks - 1])
+    else:
+        made = Text(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), token.text.strip('"')))
+    made.line = token.line
+    return made
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+def _plain(token: Token) -> str:
+    return str(_quoted(token)) if token.kind in ("string", "block") else token.text
+
+
+def _number(text: str) -> int | float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)

@@ -1,0 +1,188 @@
+"""BAML's types as JSON Schema, and as arguments of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from intermodal.prompts.baml.declarations import Block, Field, Type
+from intermodal.prompts.file import ArgumentKind
+
+MEDIA: Mapping[str, ArgumentKind] = {"image": "image", "audio": "audio", "video": "video", "pdf": "document"}
+_PLAIN: Mapping[str, tuple[ArgumentKind, str]] = {
+    "string": ("text", "string"), "int": ("integer", "integer"), "float": ("number", "number"),
+    "bool": ("boolean", "boolean"),
+}  # fmt: skip
+_NULL = Type("name", "null")
+
+
+class Taken(NamedTuple):
+    """What a function takes under a name. ``media``: BAML's word for it, "" where it is none. ``within``: it holds
+    media somewhere inside."""
+
+    kind: ArgumentKind
+    many: bool
+    required: bool
+    media: str
+    within: bool
+    schema: dict[str, Any]
+
+
+class Kinds:
+    """The classes, enums and names of types of some files."""
+
+    def __init__(self, blocks: Mapping[str, Block]) -> None:
+        self._blocks = blocks
+
+    def taken(self, type: Type) -> Taken:
+        """A type as that of an argument."""
+        plain, required = self._without_null(self._resolved(type))
+        media = MEDIA.get(plain.name, "file") if plain.kind == "name" and plain.name in MEDIA else None
+        if media is not None:
+            return Taken(media, False, required, plain.name, False, {})
+        if plain.kind == "list":
+            each = self._resolved(plain.items[0])
+            if each.kind == "name" and each.name in MEDIA:
+                return Taken(MEDIA[each.name], True, required, each.name, False, {})
+        within = self._holds_media(plain, set())
+        schema = {} if within else self.schema(plain if required else type, aliases=False)
+        if plain.kind == "name" and plain.name in _PLAIN:
+            return Taken(_PLAIN[plain.name][0], False, required, "", within, schema)
+        if self._is_text(plain):
+            return Taken("text", False, required, "", within, schema)
+        return Taken("json", False, required, "", within, schema)
+
+    def words(self, type: Type) -> str:
+        """A type as the file writes it."""
+        if type.kind == "list":
+            inner = self.words(type.items[0])
+            return f"({inner})[]" if type.items[0].kind == "union" else f"{inner}[]"
+        if type.kind == "map":
+            return f"map<{self.words(type.items[0])}, {self.words(type.items[1])}>"
+        if type.kind == "literal":
+            return f'"{type.value}"' if isinstance(type.value, str) else str(type.value).lower()
+        if type.kind == "union":
+            rest = [self.words(each) for each in type.items if each != _NULL]
+            optional = len(rest) < len(type.items)
+            return f"{rest[0]}?" if optional and len(rest) == 1 else " | ".join((*rest, *["null"] * optional))
+        return type.name
+
+    def schema(self, type: Type, *, aliases: bool) -> dict[str, Any]:
+        """JSON Schema of a type. ``aliases``: as the model is told it, instead of by the names of the file."""
+        made = _Schemas(self._blocks, aliases)
+        body = made.of(type)
+        if made.definitions:
+            body = {**body, "$defs": made.definitions}
+        from intermodal.schema import inline_root
+
+        return inline_root(body)
+
+    def is_object(self, type: Type) -> bool:
+        """Whether an answer of it is an object with fields that the file knows."""
+        found = self._resolved(type)
+        block = self._blocks.get(found.name) if found.kind == "name" else None
+        return block is not None and block.kind == "class" and not block.has("dynamic") and bool(block.fields)
+
+    def _resolved(self, type: Type) -> Type:
+        """The type that a name of one stands for."""
+        for _ in range(20):
+            block = self._blocks.get(type.name) if type.kind == "name" else None
+            if block is None or block.kind != "type":
+                return type
+            type = block.type
+        return type
+
+    def _without_null(self, type: Type) -> tuple[Type, bool]:
+        if type.kind != "union" or _NULL not in type.items:
+            return type, True
+        rest = tuple(each for each in type.items if each != _NULL)
+        return (self._resolved(rest[0]) if len(rest) == 1 else Type("union", items=rest)), False
+
+    def _holds_media(self, type: Type, seen: set[str]) -> bool:
+        if type.kind == "name":
+            if type.name in MEDIA:
+                return True
+            block = self._blocks.get(type.name)
+            if block is None or type.name in seen or block.kind not in ("class", "type"):
+                return False
+            seen.add(type.name)
+            inner = [block.type] if block.kind == "type" else [each.type for each in block.fields]
+            return any(self._holds_media(each, seen) for each in inner)
+        return any(self._holds_media(each, seen) for each in type.items)
+
+    def _is_text(self, type: Type) -> bool:
+        """Whether every value of it is a text: an enum, or words to choose from."""
+        if type.kind == "union":
+            return all(self._is_text(self._resolved(each)) for each in type.items)
+        if type.kind == "literal":
+            return isinstance(type.value, str)
+        block = self._blocks.get(type.name) if type.kind == "name" else None
+        return type.name == "string" or (block is not None and block.kind == "enum")
+
+
+class _Schemas:
+    """Schemas of types, with the definitions that they refer to."""
+
+    def __init__(self, blocks: Mapping[str, Block], aliases: bool) -> None:
+        self._blocks = blocks
+        self._aliases = aliases
+        self.definitions: dict[str, Any] = {}
+
+    def of(self, type: Type) -> dict[str, Any]:
+        if type.kind == "list":
+            return {"type": "array", "items": self.of(type.items[0])}
+        if type.kind == "map":
+            return {"type": "object", "additionalProperties": self.of(type.items[1])}
+        if type.kind == "literal":
+            return {"enum": [type.value]}
+        if type.kind == "union":
+            return self._union(type)
+        if type.name in _PLAIN:
+            return {"type": _PLAIN[type.name][1]}
+        block = self._blocks.get(type.name)
+        if block is None or block.kind not in ("class", "enum", "type"):
+            return {"type": "null"} if type.name == "null" else {}
+        if type.name not in self.definitions:
+            self.definitions[type.name] = {}  # a type may hold itself
+            self.definitions[type.name] = self._defined(block)
+        return {"$ref": f"#/$defs/{type.name}"}
+
+    def _union(self, type: Type) -> dict[str, Any]:
+        literals = [each.value for each in type.items if each.kind == "literal"]
+        rest = [self.of(each) for each in type.items if each.kind != "literal"]
+        if literals:
+            rest.insert(0, {"enum": literals})
+        return rest[0] if len(rest) == 1 else {"anyOf": rest}
+
+    def _defined(self, block: Block) -> dict[str, Any]:
+        if block.kind == "type":
+            return self.of(block.type)
+        about = str(block.said("description") or block.about)
+        if block.kind == "enum":
+            return self._enum(block, about)
+        properties, required = {}, []
+        for each in block.fields:
+            if self._aliases and each.has("skip"):
+                continue
+            name = self._name(each)
+            told = str(each.said("description"))
+            body = self.of(each.type)
+            properties[name] = {**body, "description": told} if told else body
+            if not (each.type.kind == "union" and _NULL in each.type.items):
+                required.append(name)
+        made: dict[str, Any] = {"type": "object", "properties": properties, "required": required}
+        if not block.has("dynamic"):
+            made["additionalProperties"] = False
+        return {**made, "description": about} if about else made
+
+    def _enum(self, block: Block, about: str) -> dict[str, Any]:
+        values = [each for each in block.fields if not (self._aliases and each.has("skip"))]
+        told = [f"{self._name(each)}: {each.said('description')}" for each in values if each.said("description")]
+        words = "; ".join([about, *told] if about else told)
+        made: dict[str, Any] = {"type": "string"}
+        if not block.has("dynamic"):
+            made["enum"] = [self._name(each) for each in values]
+        return {**made, "description": words} if words else made
+
+    def _name(self, field: Field) -> str:
+        return (str(field.said("alias")) or field.name) if self._aliases else field.name

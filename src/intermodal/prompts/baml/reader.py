@@ -1,0 +1,313 @@
+"""The format ``.baml``: the functions of a file, with the classes of the folder that it stands in.
+
+https://docs.boundaryml.com. BAML compiles a folder as a whole: that of the name ``baml_src`` around the file, with the
+folders within, or else the file's own folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from intermodal.errors import NotInstalled, PromptError
+from intermodal.prompts.baml import clients, templates
+from intermodal.prompts.baml.declarations import Block, Field, declared
+from intermodal.prompts.baml.examples import examples_of
+from intermodal.prompts.baml.kinds import Kinds, Taken
+from intermodal.prompts.baml.runtime import MARKS, NAME, Problem, Refused, Runtime
+from intermodal.prompts.file import Argument, Finding, PromptFile
+from intermodal.prompts.media import within
+from intermodal.prompts.rendering import TemplateError
+from intermodal.prompts.source import text_of
+from intermodal.request import JsonOutput, Message, Output, TextOutput
+from intermodal.schema import json_output
+
+_MOST_FILES = 500
+_MOST_BYTES = 4 << 20
+# What v1 writes and v0 does not: fields and settings with a colon, prompts in backticks, functions of their own word.
+_V1 = re.compile(
+    r"^\s*(?:(?:client|prompt)\s*[:=]|fn\s+\w+\s*\(|import\s|let\s|\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*$)",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True)
+class Project:
+    """The files that belong together, validated. ``blocks``: what they declare, by name; tests by their own.
+
+    ``strings``: template strings, ``prompts``: those of functions, measured."""
+
+    runtime: Runtime
+    blocks: Mapping[str, Block]
+    tests: tuple[Block, ...]
+    code: tuple[Block, ...]
+    strings: Mapping[str, templates.Measured]
+    prompts: Mapping[str, templates.Measured]
+    kinds: Kinds
+
+
+@dataclass(frozen=True)
+class BamlTemplate:
+    """The prompt of a function."""
+
+    path: Path
+    project: Project
+    function: str
+    media: Mapping[str, str]
+    prompt: templates.Measured
+    line: int
+
+    def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
+        try:
+            templates.check_size(self.prompt, self.project.strings, values)
+            made = self.project.runtime.render(self.function, values, self.media)
+        except TemplateError as error:
+            raise _located(self.path, self.line, error) from None
+        last = len(made) - 1 if made and made[-1].role == "user" else len(made)
+        return (*made[:last], *history, *made[last:])
+
+
+@dataclass(frozen=True)
+class BamlParser:
+    """What reads an answer: BAML's own parser, which takes prose around, trailing commas, names in other cases."""
+
+    runtime: Runtime
+    function: str
+
+    def value(self, text: str) -> Any:
+        return self.runtime.parse(self.function, text)
+
+    def partial(self, text: str) -> Any:
+        return self.runtime.parse(self.function, text, partial=True)
+
+
+class Baml:
+    """The format."""
+
+    name = "BAML"
+    endings = (".baml",)
+
+    def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
+        """A prompt for each function of the file. Raises PromptError with file and line."""
+        root, name = _root(path)
+        files = _files(root, path, name, text)
+        try:
+            project = _project(tuple(sorted(files.items())))
+        except NotInstalled as error:
+            raise PromptError(error.what, where=f"{path}:1", todo=error.todo) from None
+        except Refused as error:
+            raise _refused(root, files, error.problems[0]) from None
+        except _Unread as error:
+            place = root / error.file
+            raise PromptError("cannot be read", where=f"{place}:{error.line}", todo=str(error)) from None
+        except _Template as error:
+            raise _located(root / error.file, error.line, error.error) from None
+        mine = [each for each in project.blocks.values() if each.kind == "function" and each.file == name]
+        return tuple(_Function(path, project, each).prompt() for each in mine if not each.code)
+
+
+class _Unread(ValueError):
+    """Valid files in which a declaration could not be read."""
+
+    def __init__(self, what: str, file: str, line: int = 1) -> None:
+        super().__init__(what)
+        self.file, self.line = file, line
+
+
+class _Template(ValueError):
+    """A template that is not taken, and where it stands."""
+
+    def __init__(self, error: TemplateError, file: str, line: int) -> None:
+        super().__init__(str(error))
+        self.error, self.file, self.line = error, file, line
+
+
+# ---- files -------------------------------------------------------------------------------------------
+
+
+def _root(path: Path) -> tuple[Path, str]:
+    """The folder that is compiled, and the file's name in it."""
+    for folder in path.parents:
+        if folder.name == NAME:
+            return folder, path.relative_to(folder).as_posix()
+    return path.parent, path.name
+
+
+def _files(root: Path, path: Path, name: str, text: str) -> dict[str, str]:
+    found = {name: text}
+    size = len(text)
+    for place in _places(root):
+        if place == path:
+            continue
+        if not within(root, place):
+            what = "is a link that leads out of the folder of the prompt"
+            raise PromptError(what, where=str(place), todo="put the file itself there")
+        found[place.relative_to(root).as_posix()] = added = text_of(place)
+        size += len(added)
+        if len(found) > _MOST_FILES or size > _MOST_BYTES:
+            what = f"has more than {_MOST_FILES} files of BAML, or {_MOST_BYTES >> 20} MiB of them"
+            raise PromptError(what, where=str(root), todo="split the folder")
+    for each, words in found.items():
+        if mark := MARKS.search(words):
+            line = words.count("\n", 0, mark.start()) + 1
+            what = "holds a mark of BAML's own reader"
+            raise PromptError(what, where=f"{root / each}:{line}", todo='write {{ _.role("user") }}')
+    return found
+
+
+def _places(root: Path) -> Iterator[Path]:
+    if root.name != NAME:
+        yield from sorted(root.glob("*.baml"))
+        return
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        yield from (Path(place) / each for each in sorted(names) if each.endswith(".baml"))
+
+
+@lru_cache(maxsize=16)
+def _project(files: tuple[tuple[str, str], ...]) -> Project:
+    """The runtime of files, and what they declare. Raises Refused, _Unread and _Template."""
+    blocks: list[Block] = []
+    unread: _Unread | None = None
+    for name, text in files:  # templates first: of some that are not taken the runtime ends in a panic
+        try:
+            blocks += declared(name, text)
+        except (ValueError, RecursionError) as error:
+            unread = unread or _Unread(str(error), name)
+    texts = {each.name: each for each in blocks if each.kind in ("template_string", "string_template")}
+    strings = {name: _measured(each, frozenset(texts)) for name, each in texts.items()}
+    prompts = {each.name: _measured(each, frozenset(texts)) for each in blocks if each.kind == "function"}
+    runtime = Runtime(dict(files))
+    if unread is not None:
+        raise unread
+    named = {each.name: each for each in blocks if each.kind != "test"}
+    return Project(
+        runtime=runtime,
+        blocks=named,
+        tests=tuple(each for each in blocks if each.kind == "test"),
+        code=tuple(each for each in blocks if each.code),
+        strings=strings,
+        prompts=prompts,
+        kinds=Kinds(named),
+    )
+
+
+def _measured(block: Block, strings: frozenset[str]) -> templates.Measured:
+    text = block.settings.get("prompt", "")
+    try:
+        return templates.measured(str(text), strings)
+    except TemplateError as error:
+        raise _Template(error, block.file, getattr(text, "line", block.line)) from None
+
+
+def _refused(root: Path, files: Mapping[str, str], problem: Problem) -> PromptError:
+    name = problem.file.removeprefix(f"{NAME}/")
+    where = f"{root / name}:{problem.line}" if problem.file else str(root)
+    if _V1.search(files.get(name, "")) or (root / "baml.toml").exists() or (root.parent / "baml.toml").exists():
+        what = "is not BAML v0, and looks like v1, a language of its own that is not read here"
+        return PromptError(
+            f"{what}: {problem.what}", where=where, todo="write the function in v0, or in another format"
+        )
+    return PromptError(problem.what, where=where, todo="see https://docs.boundaryml.com")
+
+
+def _located(path: Path, first: int, error: TemplateError) -> PromptError:
+    return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
+
+
+# ---- functions -----------------------------------------------------------------------------------------
+
+
+class _Function:
+    """Reads one function."""
+
+    def __init__(self, path: Path, project: Project, block: Block) -> None:
+        self._path = path
+        self._project = project
+        self._block = block
+        self._findings: list[Finding] = []
+
+    def prompt(self) -> PromptFile:
+        block, project = self._block, self._project
+        text = block.settings.get("prompt", "")
+        first = getattr(text, "line", block.line)
+        taken = {each.name: project.kinds.taken(each.type) for each in block.fields}
+        arguments = tuple(self._argument(each, taken[each.name]) for each in block.fields)
+        model_line = block.lines.get("client", block.line)
+        wanted = clients.wanted(block.settings.get("client"), model_line, project.blocks, str(self._path))
+        self._findings += wanted.findings
+        self._check(str(text), first)
+        output = self._output()
+        examples, unread = examples_of(block, project.tests, taken, self._path, output)
+        self._findings += unread
+        media = {name: each.media for name, each in taken.items() if each.media}
+        return PromptFile(
+            path=str(self._path),
+            name=block.name,
+            format=Baml.name,
+            template=BamlTemplate(self._path, project, block.name, media, project.prompts[block.name], first),
+            arguments=arguments,
+            description=block.about,
+            output=output,
+            parser=BamlParser(project.runtime, block.name),
+            model=wanted.model,
+            sampling=wanted.sampling,
+            settings=wanted.settings,
+            examples=examples,
+            findings=tuple(self._findings),
+            lines={"model": model_line, "input": block.line, "output": block.line, "template": first},
+        )
+
+    def _argument(self, field: Field, taken: Taken) -> Argument:
+        if taken.within:
+            what = f"argument {field.name!r} holds media inside {self._project.kinds.words(field.type)}"
+            self._findings.append(Finding("error", field.line, what, "take the media as an argument of its own"))
+        return Argument(
+            name=field.name,
+            kind=taken.kind,
+            required=taken.required,
+            many=taken.many,
+            description=_told(self._project.kinds.words(field.type), taken),
+            schema=taken.schema,
+            line=field.line,
+        )
+
+    def _check(self, text: str, first: int) -> None:
+        for name, what, todo in _REMARKS:
+            if name in text:
+                line = first + text.count("\n", 0, text.index(name))
+                self._findings.append(Finding("warning", line, what, todo))
+        for each in self._project.code:
+            if each.file == self._block.file:
+                what = f"{each.name} is code, which is not run; functions with a prompt are"
+                self._findings.append(Finding("warning", each.line, what, "call it from your program"))
+
+    def _output(self) -> Output:
+        """JSON of the class that the function returns; whatever else it returns is read off the words of the answer."""
+        returns = self._block.type
+        if not self._project.kinds.is_object(returns):
+            return TextOutput()
+        schema = self._project.kinds.schema(returns, aliases=True)
+        return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer")
+
+
+def _told(words: str, taken: Taken) -> str:
+    """BAML's word for a type, where it says more than its kind does."""
+    plain = ("image", "audio", "video", "pdf", "string", "int", "float", "bool")
+    return "" if words.removesuffix("?").removesuffix("[]") in plain and (taken.media or "[]" not in words) else words
+
+
+_REMARKS = (
+    (
+        "ctx.client",
+        "ctx.client is not the client that answers: the prompt is rendered before one is chosen",
+        "take it out",
+    ),
+)
+
+FORMAT = Baml()

@@ -1,0 +1,275 @@
+"""BAML's runtime: files are validated by it, rendered without a call, answers parsed. It sends and opens nothing.
+
+Rendering asks for the request that it would send to a host that is none. Its provider is Google's, the one for which
+it renders all kinds of media, with roles renamed so that they all stay where they are, and URLs left alone. The
+runtime joins roles and media to the text by marks, which a value could hold: what looks like one is broken before, by
+a number that nobody knows, and made whole after. Media are marks of ours: no file passes through the runtime.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import secrets
+import types
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from intermodal.content import MediaPart, Part, Role, Text
+from intermodal.errors import NotInstalled, OutputInvalid
+from intermodal.prompts.file import Media
+from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
+from intermodal.request import Message
+
+NAME = "baml_src"  # of the folder, as the runtime is told it: no path of this machine
+ROLES: Mapping[str, Role] = {"imsystem": "system", "imuser": "user", "imassistant": "assistant"}
+_OPTIONS = {
+    "base_url": "http://localhost:1/v1", "model": "none", "api_key": "none", "default_role": "user",
+    "allowed_roles": ["system", "user", "assistant"],
+    "remap_roles": {role: name for name, role in ROLES.items()},
+    "media_url_handler": dict.fromkeys(("image", "audio", "pdf", "video"), "send_url"),
+}  # fmt: skip
+MARKS = re.compile(r"baml_(?:chat_role|media)_magic_string_delimiter", re.IGNORECASE)
+_WHOLE = ("baml_chat_role_magic_string_delimiter", "baml_media_magic_string_delimiter")
+_TYPES = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "pdf": "application/pdf"}
+_PLACE = re.compile(r"-->\s+(.+?):(\d+)")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Problem(NamedTuple):
+    """What the runtime says of a file. ``file`` is "" where it does not say."""
+
+    what: str
+    file: str = ""
+    line: int = 0
+
+
+def _library() -> Any:
+    """``baml_py``, imported with the first file. Raises NotInstalled."""
+    try:
+        return importlib.import_module("baml_py")
+    except ImportError:
+        todo = "run: pip install 'intermodal[baml]'"
+        raise NotInstalled("files of BAML need baml-py", todo=todo) from None
+
+
+class Runtime:
+    """Some files that belong together. Raises Refused for files that the runtime does not take."""
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        library = _library()
+        self._library = library
+        try:
+            self._runtime = library.baml_py.BamlRuntime.from_files(NAME, dict(files), {})
+        except BaseException as error:
+            raise Refused(problems(_said(error))) from None
+        self._clients = library.ClientRegistry()
+        self._clients.add_llm_client("intermodal", "google-ai", _OPTIONS)
+        self._clients.set_primary("intermodal")
+
+    def render(self, function: str, values: Mapping[str, Any], media: Mapping[str, str]) -> list[Message]:
+        """The messages of a function. ``media``: of arguments, BAML's word for their kind.
+
+        Raises TemplateError of what is wrong with the values or the template.
+        """
+        marks: dict[str, MediaPart] = {}
+        mender = _Mender(values)
+        given = {name: self._given(value, media.get(name, ""), marks, mender) for name, value in values.items()}
+        runtime = self._runtime
+        try:
+            context = runtime.create_context_manager()
+            asked = runtime.build_request_sync(function, given, context, None, self._clients, {}, False)
+            body = asked.body.json()
+        except BaseException as error:
+            raise TemplateError(problems(_said(error))[0].what, todo="see what the function takes") from None
+        return _messages(body, marks, mender)
+
+    def _given(self, value: Any, kind: str, marks: dict[str, MediaPart], mender: _Mender) -> Any:
+        if isinstance(value, Media):
+            mark = "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(32))  # base64, and of no value
+            marks[mark] = value.part
+            made = getattr(self._library, kind.capitalize())
+            return made.from_base64(mark) if kind == "pdf" else made.from_base64(_TYPES[kind], mark)
+        if isinstance(value, list):
+            return [self._given(each, kind, marks, mender) for each in value]
+        return mender.broken(value)
+
+    def parse(self, function: str, text: str, *, partial: bool = False) -> Any:
+        """An answer as plain data. ``partial``: it is not whole yet. Raises OutputInvalid."""
+        runtime = self._runtime
+        try:
+            return runtime.parse_llm_response(
+                function, text, _ENUMS, _CLASSES, _CLASSES, partial, runtime.create_context_manager(), None, None, {}
+            )
+        except BaseException as error:
+            said = _reason(_said(error))
+            todo = "use a stronger model, or a simpler type"
+            raise OutputInvalid(f"the answer is not what {function} returns: {said}", todo=todo) from None
+
+
+class Refused(ValueError):
+    """Files that the runtime does not take, and why."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__(problems[0].what)
+        self.problems = problems
+
+
+def _said(error: BaseException) -> str:
+    """What the runtime says; what is no error of its own goes on."""
+    library = _library()
+    panic = type(error).__name__ == "PanicException"  # of Rust, and no Exception
+    if not isinstance(error, library.baml_py.BamlError | ValueError | TypeError | RuntimeError) and not panic:
+        raise error
+    text = _COLOUR.sub("", str(error)).partition("\nStack backtrace")[0].strip()
+    return f"BAML's runtime failed at it ({text[:200]})" if panic else text
+
+
+def problems(said: str) -> list[Problem]:
+    """The errors in what the runtime says, each with file and line where it has them."""
+    found = []
+    for piece in re.split(r"^error: ", said, flags=re.MULTILINE):
+        if not piece.strip():
+            continue
+        place = _PLACE.search(piece)
+        head = piece[: place.start()] if place else piece.partition("\n---")[0]
+        what = " ".join(head.removeprefix("Error validating: ").split())
+        what = what.removeprefix("Invalid argument: Error: ").removeprefix("Error occurred while rendering prompt: ")
+        found.append(Problem(what[:400], place[1] if place else "", int(place[2]) if place else 0))
+    return found or [Problem("BAML's runtime refuses it")]
+
+
+_REASONS = re.compile(r'reason: "((?:[^"\\]|\\.)*)"')
+
+
+_NO_REASONS = ("Failed while", "Failed to", "Assertions failed")
+
+
+def _reason(said: str) -> str:
+    """Why an answer could not be parsed: what stands deepest in the runtime's list of causes."""
+    found = [each for each in _REASONS.findall(said) if not each.startswith(_NO_REASONS)]
+    words = found[0] if found else said.removeprefix("Failed to coerce value: ")
+    return " ".join(words.replace("\\n", " ").replace('\\"', '"').split())[:300]
+
+
+# ---- values that look like the runtime's marks -------------------------------------------------------------
+
+
+class _Mender:
+    """Breaks the runtime's own marks where values hold them, and makes them whole again in what was rendered."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        texts = list(_texts(values))
+        self._break = ""
+        if any(MARKS.search(text) for text in texts):
+            self._break = f"{secrets.randbelow(10**30):030d}"
+        if chained(texts):
+            what = "arguments make a mark of BAML's own reader when they stand side by side"
+            raise TemplateError(what, todo="take it out of them: it ends in DELIMITER")
+
+    def broken(self, value: Any) -> Any:
+        if isinstance(value, str):
+            if not self._break:
+                return value
+            return MARKS.sub(lambda found: found[0].replace("_", f"_{self._break}", 1), value)
+        if isinstance(value, Mapping):
+            return {self.broken(key): self.broken(each) for key, each in value.items()}
+        return [self.broken(each) for each in value] if isinstance(value, list) else value
+
+    def whole(self, text: str) -> str:
+        return text.replace(self._break, "") if self._break else text
+
+
+def _texts(value: Any) -> Any:
+    if isinstance(value, str) and not isinstance(value, Media):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _texts(key)
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+
+
+def chained(texts: list[str]) -> bool:
+    """Whether texts, one after the other, could make a mark that none of them holds: the end of one, some as a whole,
+    the beginning of another. An underscore between may come from the template.
+
+    >>> chained(["… BAML_CHAT_ROLE_MAGIC", "_STRING_DELIMITER:"]), chained(["Plan B", "aml"])
+    (True, False)
+    """
+    small = [text.lower() for text in texts if text]
+    ends = {text[-40:] for text in small}
+    starts = {text[:40] for text in small}
+    inner = {text for text in small if len(text) < 40}
+    return any(_makes(mark, ends, inner, starts) for mark in _WHOLE)
+
+
+def _makes(mark: str, ends: set[str], inner: set[str], starts: set[str]) -> bool:
+    length = len(mark)
+    reached = {place for place in range(1, length) if any(text.endswith(mark[:place]) for text in ends)}
+    for place in range(1, length):
+        if place not in reached:
+            continue
+        if any(text.startswith(mark[place:]) for text in starts):
+            return True
+        if mark[place] == "_":
+            reached.add(place + 1)
+        reached |= {place + len(text) for text in inner if mark.startswith(text, place)}
+    return length in reached
+
+
+# ---- what was rendered -----------------------------------------------------------------------------------
+
+
+def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _Mender) -> list[Message]:
+    made = []
+    letters = 0
+    for content in body.get("contents", ()):
+        parts: list[Part] = []
+        for part in content["parts"]:
+            if "text" in part:
+                text = mender.whole(part["text"])
+                letters += len(text)
+                parts += [Text(text=text)] if text.strip() else []
+                continue
+            medium = marks.get(part.get("inline_data", {}).get("data", ""))
+            if medium is None:
+                raise TemplateError("makes media that are no argument", todo="take media as arguments")
+            parts.append(medium)
+        if letters > MOST_LETTERS:
+            what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
+            raise TemplateError(what, todo="put a long value into it once")
+        if parts:
+            made.append(Message(role=ROLES.get(content["role"], "user"), parts=tuple(parts)))
+    return made
+
+
+# ---- plain data instead of generated classes -------------------------------------------------------------
+
+
+class _Plain(types.ModuleType):
+    """Stands for the module of classes that BAML generates: whatever is looked up makes plain data."""
+
+    def __init__(self, name: str, made: Any) -> None:
+        super().__init__(name)
+        self._made = made
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._made
+
+
+class _Data:
+    @staticmethod
+    def model_validate(value: Any) -> Any:
+        return dict(value)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+_ENUMS, _CLASSES = _Plain("enums", _itself), _Plain("classes", _Data)
