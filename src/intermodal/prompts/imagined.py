@@ -98,7 +98,8 @@ def _plain(argument: Argument) -> tuple[Any, str]:
 
 def _sample(schema: Any, depth: int, root: Mapping[str, Any] | None = None) -> Any:
     """The smallest value that shows what a schema is like; lists have three items."""
-    root = schema if root is None else root
+    if root is None:
+        root = schema if isinstance(schema, Mapping) else {}
     if isinstance(schema, Mapping) and str(schema.get("$ref", "")).startswith("#/$defs/"):
         schema = root.get("$defs", {}).get(schema["$ref"].removeprefix("#/$defs/"))
     if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
