@@ -26,7 +26,11 @@ _CONNECTION = frozenset(
         "location", "region", "credentials", "allowed_role_metadata", "finish_reason_allow_list", "http",
     )
 )  # fmt: skip
-_SEVERAL = ("fallback", "round-robin")
+# Clients of several others, and what is said of them.
+_SEVERAL = {
+    "fallback": "fallback asks for {first} first; after it come the plan's own fallbacks, not {others}",
+    "round-robin": "round-robin is not taken over: {first} is asked for, not {others} in turn",
+}
 _MOST_DEEP = 5
 
 
@@ -81,11 +85,8 @@ def _first(name: str, blocks: Mapping[str, Block], found: list[str], depth: int)
     names = [str(each) for each in strategy] if isinstance(strategy, list) else []
     if not names or depth > _MOST_DEEP:
         return None
-    others = ", ".join(names[1:])
-    if provider == "fallback" and others:
-        found.append(f"fallback asks for {names[0]} first; after it come the plan's own fallbacks, not {others}")
-    elif others:
-        found.append(f"round-robin is not taken over: {names[0]} is asked for, not {others} in turn")
+    if names[1:]:
+        found.append(_SEVERAL[provider].format(first=names[0], others=", ".join(names[1:])))
     if isinstance(strategy, list) and isinstance(strategy[0], Text) and "/" in strategy[0]:
         provider, _, model = strategy[0].partition("/")
         settings = {"provider": provider, "options": {"model": model}}
