@@ -37,9 +37,10 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 @_JSON
 @click.pass_context
 def prompt(context: click.Context, /, as_json: bool) -> None:
-    """Prompt files: dotprompt (.prompt), GitHub's (.prompt.yml), Prompty (.prompty), POML (.poml) and BAML (.baml). What
-    goes in and out is in the file, so it is checked, planned and priced before anything is sent. Without a verb: those
-    of this folder.
+    """Prompt files: dotprompt (.prompt), GitHub's (.prompt.yml), Prompty (.prompty), POML (.poml) and BAML (.baml).
+
+    What goes in and out is in the file, so it is checked, planned and priced before anything is sent. Without a verb:
+    those of this folder.
     """
     if context.invoked_subcommand is None:
         _list(".", as_json)
