@@ -12,7 +12,7 @@ import pytest
 
 from intermodal import Client, config
 from intermodal.catalog.rows import HostRow, ServedRow
-from intermodal.content import BytesSource
+from intermodal.content import BytesSource, Text
 from intermodal.errors import InputError, NoRoute, PromptError
 from intermodal.request import Message
 from intermodal.testing import FakeHost
@@ -197,3 +197,39 @@ def test_a_request_of_a_prompt_is_a_request_like_any_other(host: FakeHost, tmp_p
 
 def _png(media: Path) -> bytes:
     return (media / "screenshot-invoice.png").read_bytes()
+
+
+PROMPTY = """---
+name: invoice
+inputs: [{name: photo, kind: image}]
+outputs:
+  - {name: number, kind: string, description: as it stands on the invoice}
+  - {name: total, kind: number, description: what is to be paid}
+  - {name: currency, kind: string, description: the code of three letters}
+---
+system:
+You read invoices. What does not stand there you leave empty.
+user:
+{{photo}}
+What is the number of this invoice, its total and its currency?
+"""
+
+
+def test_the_same_extraction_is_the_same_request_and_plan_in_every_format(
+    host: FakeHost, tmp_path: Path, media: Path
+) -> None:
+    examples = Path(__file__).parents[3] / "examples" / "prompts"
+    (tmp_path / "invoice.prompty").write_text(PROMPTY)
+    seen = []
+    host.answer = '{"total": 1284.5, "number": "7", "currency": "EUR"}'
+    with Client() as client:
+        for path in (examples / "invoice.prompt", examples / "receipt.poml", tmp_path / "invoice.prompty"):
+            prompt = client.prompt(path, model="acme/seer-70b", max_cost=0.02)
+            request = prompt.request(photo=media / "screenshot-invoice.png")
+            plan = prompt.plan(photo=media / "screenshot-invoice.png").plan
+            words = [[part.text.strip() for part in m.parts if isinstance(part, Text)] for m in request.messages]
+            kinds = [[type(part).__name__ for part in m.parts] for m in request.messages]
+            value = prompt.run(photo=media / "screenshot-invoice.png").value
+            seen.append((words, kinds, request.output, plan.headline, plan.chosen.endpoint, value))
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][-1] == {"total": 1284.5, "number": "7", "currency": "EUR"}
