@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from intermodal.gateway.messages import HttpLimits
 
 _EACH = 2  # a client's connection, and one to the host that answers it
-_OWN = 64  # the store and its journals, media workers, runtimes, what libraries open
+_OWN = 100  # the store and its journals, media workers, runtimes, what libraries open
 _BACKLOG = 1024  # clients that the system lets wait, and that are taken in one go: until then none of them is refused
 _MOST = 1 << 16  # some systems allow "infinity", and refuse it when it is asked for
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from intermodal.costing.levels import LEVELS, ZEROS, Level, Levels, larger, plus, times
+from intermodal.costing.levels import LEVELS, ZEROS, Levels, larger, plus, times
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.way import Way
-from intermodal.plans.cores import START, Task, schedule, use_of
+from intermodal.plans.cores import START, Graph, Use, use_of
 
-MANY = 64  # steps above which their order hardly matters any more, and would take long to work out
+MANY = 32  # steps above which their order hardly matters any more, and would take long to work out
 
 
 def until_converted(
@@ -19,8 +19,14 @@ def until_converted(
     """Seconds until everything is converted, what is ``cold`` being loaded; and how many decoders work at once."""
     if sum(way.steps for way in chosen) > MANY:
         return _bound(case, chosen, cold, decoders)
-    low, mid, high = (_scheduled(case, chosen, cold, decoders, level) for level in LEVELS)
-    return (low[0], mid[0], high[0]), (low[1], mid[1], high[1])
+    graph, seconds = _graph(case, chosen, cold, decoders)
+    ends, decoding = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+    for level in LEVELS if graph.needs else ():
+        lengths = [float(each[level]) for each in seconds]
+        made = graph.schedule(lengths)
+        ends[level] = max(map(float.__add__, made.starts, lengths))
+        decoding[level] = float(made.decoding)
+    return (ends[0], ends[1], ends[2]), (decoding[0], decoding[1], decoding[2])
 
 
 def passages(
@@ -38,25 +44,26 @@ def passages(
                 left = frozenset()
 
 
-def _scheduled(
-    case: Case, chosen: tuple[Way, ...], cold: frozenset[str], decoders: int, level: Level
-) -> tuple[float, int]:
-    tasks: list[Task] = []
-    in_order = sorted(passages(case, chosen, cold), key=lambda each: each[0].parts[each[2]].index)
-    for _, way, place, left in in_order:
-        passage, first = way.passages[place], len(tasks)
-        waits = set(left)
-        for piece in passage.pieces:
-            seconds = piece.seconds[level]
+def _graph(
+    case: Case, chosen: tuple[Way, ...], cold: frozenset[str], decoders: int
+) -> tuple[Graph, list[Levels]]:  # fmt: skip
+    """The steps in the order of their parts, and the seconds of each, loading included."""
+    uses: list[Use] = []
+    afters: list[tuple[int, ...]] = []
+    seconds: list[Levels] = []
+    for _, way, place, left in sorted(
+        passages(case, chosen, cold), key=lambda each: each[0].parts[each[2]].index
+    ):  # fmt: skip
+        first, waits = len(uses), set(left)
+        for piece in way.passages[place].pieces:
+            length = piece.seconds
             if piece.endpoint is not None and piece.endpoint.id in waits:
                 waits.remove(piece.endpoint.id)
-                seconds += case.rates(piece.endpoint).load[level]
-            after = (first + piece.of,) if piece.of >= 0 else ()
-            tasks.append(Task(seconds, use_of(piece.endpoint, case.machine.cores), after))
-    if not tasks:
-        return 0.0, 0
-    made = schedule(tasks, case.machine.cores, decoders)
-    return max(start + task.seconds for start, task in zip(made.starts, tasks, strict=True)), made.decoding
+                length = plus(length, case.rates(piece.endpoint).load)
+            uses.append(use_of(piece.endpoint, case.machine.cores))
+            afters.append((first + piece.of,) if piece.of >= 0 else ())
+            seconds.append(length)
+    return Graph(uses, afters, case.machine.cores, decoders), seconds
 
 
 def _bound(

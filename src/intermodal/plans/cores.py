@@ -11,7 +11,7 @@ A model that writes takes all cores: two of them at once are slower than one aft
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -92,79 +92,87 @@ def schedule(tasks: Sequence[Task], cores: int, decoders: int) -> Schedule:
     >>> schedule([hear, read, parse], 8, 8).starts, schedule([hear, read, parse], 4, 4).starts
     ([0.0, 0.0, 3.0], [0.0, 4.0, 7.0])
     """
-    made = _Schedule(tasks, cores, decoders)
-    made.begin([place for place, task in enumerate(tasks) if not task.after])
-    while made.running:
-        made.begin(made.end_next())
-    return Schedule(made.starts, made.decoding)
+    graph = Graph([task.use for task in tasks], [task.after for task in tasks], cores, decoders)
+    return graph.schedule([task.seconds for task in tasks])
 
 
-class _Schedule:
+class Graph:
+    """Steps that wait for each other and share a machine, to be scheduled for several lengths that they may have."""
+
+    def __init__(self, uses: Sequence[Use], after: Sequence[tuple[int, ...]], cores: int, decoders: int) -> None:
+        names = list(dict.fromkeys(use.process for use in uses))
+        self.cores = cores
+        self.needs = [min(cores, use.cores) for use in uses]
+        self.process = [names.index(use.process) for use in uses]
+        self.places = [at_once(name, decoders) for name in names]
+        self.decodes = [use == DECODING for use in uses]
+        self.waits = list(map(len, after))
+        self.then: list[list[int]] = [[] for _ in uses]
+        for place, each in enumerate(after):
+            for before in each:
+                self.then[before].append(place)
+
+    def schedule(self, seconds: Sequence[float]) -> Schedule:
+        """When steps of so many seconds run."""
+        run = _Run(self, seconds)
+        run.begin([place for place, count in enumerate(self.waits) if not count])
+        while run.running:
+            run.begin(run.end_next())
+        return Schedule(run.starts, run.decoding)
+
+
+class _Run:
     """A schedule in the making: what runs until when, and who waits."""
 
-    def __init__(self, tasks: Sequence[Task], cores: int, decoders: int) -> None:
-        self.starts = [0.0] * len(tasks)
+    def __init__(self, graph: Graph, seconds: Sequence[float]) -> None:
+        self.starts = [0.0] * len(seconds)
         self.running: list[tuple[float, int]] = []  # a heap: the first to end is first
         self.decoding = 0
-        self._tasks, self._cores, self._decoders = tasks, cores, decoders
-        self._free, self._now, self._number = cores, 0.0, 0
-        self._busy = Counter[str]()
-        self._queues: dict[str, deque[tuple[int, int]]] = {}  # by process: order of becoming ready, and task
-        self._waits = [len(task.after) for task in tasks]
-        self._then: list[list[int]] = [[] for _ in tasks]
-        for place, task in enumerate(tasks):
-            for before in task.after:
-                self._then[before].append(place)
+        self._graph, self._seconds = graph, seconds
+        self._free, self._now, self._number = graph.cores, 0.0, 0
+        self._places, self._waits = graph.places.copy(), graph.waits.copy()
+        # By process: in which place a step became ready, and which it is.
+        self._queues: list[deque[tuple[int, int]]] = [deque() for _ in graph.places]
 
     def begin(self, ready: list[int]) -> None:
         """Put what is ready into its queue, and let begin what can."""
+        needs, process = self._graph.needs, self._graph.process
         for place in ready:
-            if self._tasks[place].use.cores:
-                queue = self._queues.setdefault(self._tasks[place].use.process, deque())
-                queue.append((self._number, place))
+            if needs[place]:
+                self._queues[process[place]].append((self._number, place))
                 self._number += 1
             else:
                 self._run(place)
-        while (first := self._first()) is not None:
-            use = self._tasks[first].use
-            if min(self._cores, use.cores) > self._free:
+        while self._free:
+            heads = [queue[0] for queue, free in zip(self._queues, self._places, strict=True) if queue and free]
+            if not heads:
                 return
-            self._queues[use.process].popleft()
-            self._busy[use.process] += 1
-            self._free -= min(self._cores, use.cores)
-            self._run(first)
-
-    def _first(self) -> int | None:
-        """Who waits longest for a process that is free."""
-        free = [
-            queue[0]
-            for process, queue in self._queues.items()
-            if queue and self._busy[process] < at_once(process, self._decoders)
-        ]
-        return min(free)[1] if free else None
+            place = min(heads)[1]
+            if needs[place] > self._free:
+                return
+            self._queues[process[place]].popleft()
+            self._places[process[place]] -= 1
+            self._free -= needs[place]
+            self._run(place)
 
     def _run(self, place: int) -> None:
-        task = self._tasks[place]
+        seconds = self._seconds[place]
         self.starts[place] = self._now
-        heapq.heappush(self.running, (self._now + task.seconds, place))
-        if task.use == DECODING and task.seconds >= START:
-            long = sum(1 for end, each in self.running if end > self._now and self._long(each))
-            self.decoding = max(self.decoding, long)
-
-    def _long(self, place: int) -> bool:
-        return self._tasks[place].use == DECODING and self._tasks[place].seconds >= START
+        heapq.heappush(self.running, (self._now + seconds, place))
+        if seconds >= START and self._graph.decodes[place]:
+            long = [each for end, each in self.running if end > self._now and self._graph.decodes[each]]
+            self.decoding = max(self.decoding, sum(self._seconds[each] >= START for each in long))
 
     def end_next(self) -> list[int]:
         """Go on to when something ends. Returns what is ready then, in its order."""
-        ready = []
+        graph, ready = self._graph, []
         self._now = self.running[0][0]
         while self.running and self.running[0][0] == self._now:
             place = heapq.heappop(self.running)[1]
-            use = self._tasks[place].use
-            if use.cores:
-                self._busy[use.process] -= 1
-                self._free += min(self._cores, use.cores)
-            for after in self._then[place]:
+            if graph.needs[place]:
+                self._places[graph.process[place]] += 1
+                self._free += graph.needs[place]
+            for after in graph.then[place]:
                 self._waits[after] -= 1
                 if not self._waits[after]:
                     ready.append(after)
