@@ -1,8 +1,9 @@
-"""Questions about files with what each needs. None of them is an example.
+"""Questions about files with what each needs. None of them is an example, but for one file.
 
 questions_held_out.txt was written beside the first examples, questions_later.txt in four sets after that; it says what
 each of them measured before its failures were looked at. questions_outside.txt, by somebody who had not read the
-examples, says what suffices, words or more.
+examples, says what suffices, words or more. questions_fitted.txt and questions_unseen.txt are in the manner of people
+at work and at home: the first are examples, the second are not.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Literal, cast
 from msgspec import Struct
 
 from intermodal.plans.facts import Medium, MediumNeeds, QuestionFacts
-from intermodal.questions.nearest import BEYOND_WORDS
+from intermodal.questions.regression import BEYOND, BEYOND_WORDS
 from intermodal.request import Aspect
 
 HELD_OUT = Path(__file__).with_name("questions_held_out.txt")
 LATER = Path(__file__).with_name("questions_later.txt")
 OUTSIDE = Path(__file__).with_name("questions_outside.txt")
+FITTED = Path(__file__).with_name("questions_fitted.txt")
+UNSEEN = Path(__file__).with_name("questions_unseen.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
@@ -117,3 +120,56 @@ def asked_outside() -> Iterator[Asked]:
         if line and not line.startswith("#"):
             language, file, suffices, question = (field.strip() for field in line.split("|", 3))
             yield Asked(language, file, cast("Suffices", suffices), question)
+
+
+# ---- in the manner of people -----------------------------------------------------------------------------
+
+_TRADES: dict[str, tuple[Medium, ...]] = {**_SHOWN, "scan": ("page",), "scanned-pdf": ("document",), "mail": ()}
+_ALSO: dict[str, tuple[Medium, ...]] = {"chart": ("photo",)}  # what a chart with few letters is looked at as
+
+
+class Part(Struct, frozen=True):
+    """What a question needs of one medium."""
+
+    medium: Medium
+    needs: frozenset[str]
+
+
+class Trade(Struct, frozen=True):
+    """A question in the manner of a person about one file or several, with what it needs of each."""
+
+    person: str
+    file: str
+    parts: tuple[Part, ...]
+    question: str
+
+    @property
+    def suffices(self) -> Suffices:
+        return "more" if any(part.needs & BEYOND[part.medium] for part in self.parts) else "words"
+
+    def told(self, facts: QuestionFacts) -> Suffices:
+        """What suffices by the needs that were told of its files. A mail has nothing but words."""
+        media = dict.fromkeys(medium for file in self.file.split("+") for medium in _TRADES[file])
+        found = [_suffices(facts.of(medium)) for medium in media]
+        return "more" if "more" in found else "open" if "open" in found else "words"
+
+
+def of_trades(path: Path) -> Iterator[Trade]:
+    """The questions of questions_fitted.txt or questions_unseen.txt."""
+    person = ""
+    for line in path.read_text("utf-8").splitlines():
+        if line.startswith("# "):
+            person = line[2:]
+        elif line:
+            file, needs, question = (field.strip() for field in line.split("|", 2))
+            yield Trade(person, file, tuple(_parts(file, _OPEN.sub("", needs))), question)
+
+
+def _parts(file: str, needs: str) -> Iterator[Part]:
+    if "+" in file:
+        for medium, said in re.findall(r"(\w+)=([^=]*?)(?=\s*\w+=|$)", needs):
+            yield Part(medium, frozenset(said.split()))
+        return
+    for medium in (*_TRADES[file], *_ALSO.get(file, ())):
+        some = {"comparison"} & set(needs.split()) if medium == "pictures" else set(needs.split()) - {"comparison"}
+        yield Part(medium, frozenset(some))

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.questions import HELD_OUT, LATER, asked_outside, pairs
+from tests.e2e.questions import HELD_OUT, LATER, UNSEEN, asked_outside, of_trades, pairs
 
 from intermodal import asking
 from intermodal.client import AsyncClient
 from intermodal.plans.explain import explain
 from intermodal.questions.examples import load
-from intermodal.questions.nearest import BEYOND_WORDS
 from intermodal.questions.reader import Reader
+from intermodal.questions.regression import BEYOND_WORDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 
@@ -34,7 +34,7 @@ async def reader() -> AsyncIterator[Reader]:
 async def test_what_questions_need_is_told_as_well_as_it_was_measured(
     reader: Reader, asked: Path, right_at_least: float, wrong_at_most: int, words_only_at_most: int
 ) -> None:
-    """Measured: 191 of 195 right and 2 wrong; of the later ones 314 of 320 and 3. None was said to need words only."""
+    """Measured: 191 of 195 right and 2 wrong; of the later ones 314 of 322 and 6. None was said to need words only."""
     right, asked_in, wrong, words_only = Counter[str](), Counter[str](), 0, 0
     for pair in pairs(asked.read_text("utf-8")):
         facts = await reader.told(pair.question, ("image", "audio", "video", "document"))
@@ -52,7 +52,7 @@ async def test_what_questions_need_is_told_as_well_as_it_was_measured(
 
 
 async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_alone(reader: Reader) -> None:
-    """Measured: 121 of 145 right, 16 left open; 102 with the examples before those of their sort."""
+    """Measured: 137 of 145 right, 7 left open."""
     right = 0
     for asked in asked_outside():
         facts = await reader.told(asked.question, ("image", "audio", "video", "document"))
@@ -60,17 +60,36 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
         told = asked.told(facts)
         assert (asked.suffices, told) != ("more", "words"), asked
         right += told == asked.suffices
-    assert right >= 0.8 * len(list(asked_outside()))
+    assert right >= 0.92 * len(list(asked_outside()))
+
+
+async def test_questions_of_people_at_work_are_told_as_well_as_measured_and_never_need_words_alone_wrongly(
+    reader: Reader,
+) -> None:
+    """Measured: 176 of 186 right, 8 left open; 139 by the nine nearest examples. Some are of several files."""
+    right = 0
+    for trade in of_trades(UNSEEN):
+        facts = await reader.told(trade.question, ("image", "audio", "video", "document"))
+        assert facts is not None
+        told = trade.told(facts)
+        assert (trade.suffices, told) != ("more", "words"), trade
+        right += told == trade.suffices
+    assert right >= 0.92 * len(list(of_trades(UNSEEN)))
+
+
+def test_no_question_of_people_that_is_reported_on_is_an_example() -> None:
+    known = {text.casefold().strip(" .?!") for text in load().texts}
+    assert not [trade for trade in of_trades(UNSEEN) if trade.question.casefold().strip(" .?!") in known]
 
 
 def test_no_question_of_a_stranger_is_an_example() -> None:
-    known = {row.text.casefold().strip(" .?!") for row in load().rows}
+    known = {text.casefold().strip(" .?!") for text in load().texts}
     assert not [asked for asked in asked_outside() if asked.question.casefold().strip(" .?!") in known]
 
 
 @pytest.mark.parametrize("asked", [HELD_OUT, LATER], ids=["held out", "later"])
 def test_no_question_that_is_reported_on_is_an_example(asked: Path) -> None:
-    known = {row.text.casefold().strip(" .?!") for row in load().rows}
+    known = {text.casefold().strip(" .?!") for text in load().texts}
     assert not [p.question for p in pairs(asked.read_text("utf-8")) if p.question.casefold().strip(" .?!") in known]
 
 

@@ -232,8 +232,8 @@ class Need(Value, gc=False):
     """An aspect that a question needs, or may need.
 
     Attributes:
-        score: share of the nearest example questions that need it, 0..1; 1 where a word of the question names it.
-        like: the nearest of those examples; "" where a word named it.
+        score: what the weighted votes of example questions come to, 0..1; 1 where a word of the question names it.
+        like: the nearest of the examples that need it; "" where a word named it.
     """
 
     aspect: Aspect

@@ -12,7 +12,7 @@ import msgspec
 
 from intermodal._process import serve
 from intermodal.questions.examples import load
-from intermodal.questions.nearest import Examples, sentences, told
+from intermodal.questions.regression import Examples, sentences, told
 from intermodal.runtimes.embedded import e5
 
 

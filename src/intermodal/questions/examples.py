@@ -1,27 +1,22 @@
-"""The example questions with their vectors, as ``scripts/question_vectors.py`` writes them.
+"""The example questions with their vectors and weights, as ``scripts/question_vectors.py`` writes them.
 
-``examples.bin`` is one line of JSON (the model, the digest of ``examples.toml``, each example) and numbers behind it:
-the mean and the directions of languages as float32, then a vector of signed bytes for each example, all little-endian.
+``examples.bin`` is one line of JSON (the model, the digest of the sources, each example) and numbers behind it, all
+little-endian: the mean, the directions of languages, the axes, the scores without a vote and the weights of each pair
+of a text and a medium as float16; and of each text its place along the axes as signed bytes.
 """
 
 from __future__ import annotations
 
-import math
-import sys
-from array import array
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from intermodal.content import Value
-from intermodal.questions.nearest import Example, Examples
+from intermodal.questions.regression import EXAMPLED, OTHER, OUTPUTS, Examples, Places, Reals, of_length_one
 
-SOURCE = Path(__file__).with_name("examples.toml")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("examples.toml", "examples_of_trades.toml"))
 VECTORS = Path(__file__).with_name("examples.bin")
-# By a signed byte, which counts from the end where it is below 0. Floats are multiplied twice as fast by floats as by
-# integers, and to the same product.
-_FLOATS = tuple(map(float, (*range(128), *range(-128, 0))))
 
 
 class Row(Value):
@@ -34,36 +29,82 @@ class Row(Value):
 
 
 class Head(Value):
-    """The line of JSON. ``dimension``: numbers of a vector. ``directions``: how many are taken out."""
+    """The line of JSON. ``dimension``: numbers of a vector. ``directions``: how many are taken out. ``axes``: how many
+    are left."""
 
     model: str
     digest: str
     dimension: int
     directions: int
+    axes: int
     rows: tuple[Row, ...]
+
+
+def texts_of(rows: tuple[Row, ...]) -> tuple[str, ...]:
+    """Each text once, in order."""
+    return tuple(dict.fromkeys(row.text for row in rows))
+
+
+def pairs_of(rows: tuple[Row, ...]) -> tuple[tuple[str, str], ...]:
+    """Each text with each medium of which it is an example, once, in order."""
+    return tuple(dict.fromkeys((row.text, medium) for row in rows for medium in row.media))
 
 
 def load(path: Path = VECTORS) -> Examples:
     """All examples. Raises OSError where they are not there, ValueError where they are cut."""
     line, _, numbers = path.read_bytes().partition(b"\n")
     head = msgspec.json.decode(line, type=Head)
-    size, floats = head.dimension, head.dimension * (1 + head.directions)
-    reals, whole = array("f", numbers[: 4 * floats]), array("b", numbers[4 * floats :])
-    if sys.byteorder == "big":
-        reals.byteswap()
-    if len(whole) != size * len(head.rows):
-        raise ValueError(f"{path.name} is cut")
+    texts, pairs = texts_of(head.rows), pairs_of(head.rows)
+    mean, directions, axes, base, weights, whole = _parts(
+        numbers,
+        ("<f2", (1, head.dimension)), ("<f2", (head.directions, head.dimension)), ("<f2", (head.axes, head.dimension)),
+        ("<f2", (1, len(OUTPUTS))), ("<f2", (len(pairs), len(OUTPUTS))), ("i1", (len(texts), head.axes)),
+    )  # fmt: skip
+    places = {text: place for place, text in enumerate(texts)}
     return Examples(
         model=head.model,
-        mean=reals[:size],
-        directions=tuple(reals[start : start + size] for start in range(size, floats, size)),
-        rows=tuple(
-            Example(row.text, frozenset(row.media), frozenset(row.needs), vector, math.hypot(*vector))
-            for row, vector in zip(head.rows, _vectors(whole, size), strict=True)
-        ),
+        mean=mean[0],
+        directions=directions,
+        axes=axes,
+        texts=texts,
+        vectors=of_length_one(whole),
+        needing=_needing(head.rows, places),
+        weights=spread(weights, np.array([places[text] for text, _ in pairs]), [medium for _, medium in pairs]),
+        base=base[0],
     )
 
 
-def _vectors(whole: array[int], size: int) -> Iterator[tuple[float, ...]]:
-    for at in range(0, len(whole), size):
-        yield tuple(map(_FLOATS.__getitem__, whole[at : at + size]))
+def _parts(numbers: bytes, *shapes: tuple[str, tuple[int, int]]) -> list[Reals]:
+    found: list[Reals] = []
+    for dtype, (rows, columns) in shapes:
+        size = np.dtype(dtype).itemsize * rows * columns
+        if len(numbers) < size:
+            raise ValueError(f"{VECTORS.name} is cut")
+        found.append(np.frombuffer(numbers[:size], dtype).reshape(rows, columns).astype(np.float32))
+        numbers = numbers[size:]
+    if numbers:
+        raise ValueError(f"{VECTORS.name} is longer than it says")
+    return found
+
+
+def _needing(rows: tuple[Row, ...], places: dict[str, int]) -> dict[str, dict[str, Places]]:
+    found: dict[str, dict[str, set[int]]] = {medium: {} for medium in EXAMPLED}
+    for row in rows:
+        for medium in row.media:
+            for aspect in ("", *row.needs):
+                found[medium].setdefault(aspect, set()).add(places[row.text])
+    return {
+        medium: {aspect: np.array(sorted(there), np.intp) for aspect, there in by_aspect.items()}
+        for medium, by_aspect in found.items()
+    }
+
+
+def spread(weights: Reals, places: Places, media: list[str]) -> dict[str, Reals]:
+    """The weights of each text in votes on each medium, of those of pairs of texts and media."""
+    count = int(places.max(initial=-1)) + 1
+    found: dict[str, Reals] = {}
+    for medium in EXAMPLED:
+        share = np.array([1.0 if each == medium else OTHER for each in media], np.float32)
+        found[medium] = np.zeros((count, weights.shape[1]), np.float32)
+        np.add.at(found[medium], places, weights * share[:, None])
+    return found
