@@ -154,7 +154,8 @@ def main() -> None:
         "were read with those before them, and examples of the sort of what was wrong were written, never the\n"
         "same question: below. Questions of the other 22 people are examples; each told without those of a fifth\n"
         "of the people, its own among them (`scripts/question_vectors.py --cross-validate`), 290 of 302 were\n"
-        "right and none was said to need words wrongly, at thresholds that were chosen on them.\n\n"
+        "right and none was said to need words wrongly, at thresholds that were chosen on them, before the last\n"
+        "examples.\n\n"
         f"{suffices_by(asyncio.run(outside(of_trades(UNSEEN))), lambda asked: asked.person)}",
     )
 
