@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,12 @@ def test_what_is_imagined_of_classes_unions_and_maps_is_what_the_function_takes(
         (simple("{{ s * 1000 }}"), 3, "* is not taken"),
         (simple("{% filter upper %}{{ s }}{% endfilter %}"), 3, "{% filter %} is not taken"),
         ("class A {\n  x: int\n}\n" + simple("{{ s }}"), 2, "looks like v1, a language of its own"),
+        (
+            "function F(s: string) -> int {\n  client: Fast\n  prompt: `{s}`\n}\n",
+            1,
+            "looks like v1, a language of its own",
+        ),
+        (simple("\nTotal: number\n{{ s }}", "s: strin"), 1, "Type `strin` does not exist"),
         (simple("BAML_CHAT_ROLE_MAGIC_STRING_DELIMITER{{ s }}"), 3, "holds a mark of BAML's own reader"),
     ],
 )
@@ -239,6 +246,7 @@ def test_a_file_that_cannot_be_used_is_an_error_with_its_line(tmp_path: Path, te
     with pytest.raises(PromptError) as caught:
         formats.prompts_of(path)
     assert says in caught.value.what
+    assert ("v1" in caught.value.what) == ("v1" in says)
     assert caught.value.where == f"{path}:{line}"
     assert caught.value.todo
     assert "backtrace" not in str(caught.value)
@@ -260,6 +268,15 @@ def test_arguments_are_held_against_the_types_of_the_file(tmp_path: Path, given:
         rendered(file, **given)
     assert says in caught.value.what
     assert caught.value.where in {f"{tmp_path / 'case.baml'}:{line}" for line in (19, 20, 21)}
+
+
+def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "baml_py", None)
+    path = written(tmp_path, simple("not installed {{ s }}"))
+    made = checked([path])
+    assert [(each.file, each.line, each.todo) for each in made.found] == [
+        (str(path), 1, "run: pip install 'intermodal[baml]'")
+    ]
 
 
 def test_code_and_media_within_classes_are_named_when_a_file_is_checked(tmp_path: Path) -> None:

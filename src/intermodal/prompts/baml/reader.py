@@ -29,11 +29,9 @@ from intermodal.schema import json_output
 
 _MOST_FILES = 500
 _MOST_BYTES = 4 << 20
-# What v1 writes and v0 does not: fields and settings with a colon, prompts in backticks, functions of their own word.
-_V1 = re.compile(
-    r"^\s*(?:(?:client|prompt)\s*[:=]|fn\s+\w+\s*\(|import\s|let\s|\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*$)",
-    re.MULTILINE,
-)
+# What v1 writes and v0 does not: settings with a colon, functions of their own word, fields with a colon.
+_V1 = re.compile(r"\s*(?:(?:client|prompt)\s*[:=]|fn\s+\w+\s*\(|import\s|let\s)")
+_V1_FIELD = re.compile(r"\s*\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*")
 
 
 @dataclass(frozen=True)
@@ -208,11 +206,12 @@ def _measured(block: Block, strings: frozenset[str]) -> templates.Measured:
 def _refused(root: Path, files: Mapping[str, str], problem: Problem) -> PromptError:
     name = problem.file.removeprefix(f"{NAME}/")
     where = f"{root / name}:{problem.line}" if problem.file else str(root)
-    if _V1.search(files.get(name, "")) or (root / "baml.toml").exists() or (root.parent / "baml.toml").exists():
+    told = files.get(name, "").splitlines()[max(problem.line - 1, 0) : problem.line + 2]
+    written = any(map(_V1.match, told)) or bool(told and _V1_FIELD.fullmatch(told[0]))
+    if written or (root / "baml.toml").exists() or (root.parent / "baml.toml").exists():
         what = "is not BAML v0, and looks like v1, a language of its own that is not read here"
-        return PromptError(
-            f"{what}: {problem.what}", where=where, todo="write the function in v0, or in another format"
-        )
+        todo = "write the function in v0, or in another format"
+        return PromptError(f"{what}: {problem.what}", where=where, todo=todo)
     return PromptError(problem.what, where=where, todo="see https://docs.boundaryml.com")
 
 
