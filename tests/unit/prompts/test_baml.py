@@ -460,11 +460,18 @@ def test_tests_of_the_file_become_examples_and_what_cannot_be_checked_is_said(tm
     file = read(tmp_path, simple("{{ s }}{{ photo }}{{ line }}", arguments, "Line", more=CLASSES) + test)
     (example,) = file.examples
     assert example.arguments["line"] == {"name": "a", "price": 2.5}
-    assert example.checks == ({"compare": "json", "expected": {"name": "a", "price": 2.5}},)
+    assert example.checks == ({"compare": "json", "expected": {"name": "a", "unit_price": 2.5}},)
     assert [each.what for each in file.findings if "latency" in each.what] == [
         "{{ _.latency_ms < 1000 }} of test One is not run: comparisons with a value are"
     ]
     assert "is not in the folder of the prompt" in str(example.arguments["photo"])
+
+
+def test_what_an_assertion_expects_is_told_by_aliases_as_the_model_is(tmp_path: Path) -> None:
+    test = 'test One {\n  functions [Read]\n  args {\n    hint "h"\n  }\n'
+    assertion = '  @@assert(ok, {{ this.currency == "USD" and this.next.currency == "EUR" }})\n}\n'
+    (example,) = read(tmp_path, CLASSES + READ + test + assertion).examples
+    assert example.checks[0]["expected"] == {"currency": "dollar", "next": {"currency": "EUR"}}
 
 
 # ---- through the client ---------------------------------------------------------------------------------
@@ -511,3 +518,4 @@ def test_a_value_grows_while_the_answer_streams(host: FakeHost, tmp_path: Path) 
     assert found[-1] == [{"title": "one two three four five", "sure": True}]
     titles = [each[0]["title"] for each in found if each and each[0]["title"]]
     assert all("one two three four five".startswith(title) for title in titles)
+    assert len(titles[0]) < len(titles[-1])

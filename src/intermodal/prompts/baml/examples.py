@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from intermodal.prompts.baml.declarations import Block, Expression
-from intermodal.prompts.baml.kinds import Taken
+from intermodal.prompts.baml.kinds import Kinds, Taken
 from intermodal.prompts.file import Example, Finding
 from intermodal.request import JsonOutput, Output
 
@@ -24,9 +25,10 @@ _CONSTANTS = {"none": "null"}
 
 
 def examples_of(
-    function: Block, tests: tuple[Block, ...], taken: Mapping[str, Taken], path: Path, output: Output
+    function: Block, tests: tuple[Block, ...], kinds: Kinds, path: Path, output: Output
 ) -> tuple[tuple[Example, ...], tuple[Finding, ...]]:
     """The tests of a function, and what is to be said of them."""
+    taken = {each.name: kinds.taken(each.type) for each in function.fields}
     made: list[Example] = []
     unread: list[Finding] = []
     for test in tests:
@@ -35,7 +37,7 @@ def examples_of(
             continue
         given = test.settings.get("args")
         arguments = given if isinstance(given, Mapping) else {}
-        checks, left = _checks(test, output)
+        checks, left = _checks(test, partial(kinds.as_told, function.type), output)
         if test.file and Path(test.file).name == path.name:
             what = f"of test {test.name} is not run: comparisons with a value are"
             unread += [Finding("warning", line, f"{said} {what}", "write this.field == value") for said, line in left]
@@ -80,7 +82,9 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _checks(test: Block, output: Output) -> tuple[tuple[Mapping[str, Any], ...], list[tuple[str, int]]]:
+def _checks(
+    test: Block, as_told: Callable[[list[str], Any], tuple[list[str], Any]], output: Output
+) -> tuple[tuple[Mapping[str, Any], ...], list[tuple[str, int]]]:
     """What has to hold, as items of ``eval`` have it, and what cannot be checked here."""
     expected: dict[str, Any] = {}
     whole: list[Any] = []
@@ -96,7 +100,7 @@ def _checks(test: Block, output: Output) -> tuple[tuple[Mapping[str, Any], ...],
                 continue
             value = _constant(found[2])
             if found[1]:
-                _put(expected, found[1].lstrip(".").split("."), value)
+                _put(expected, *as_told(found[1].lstrip(".").split("."), value))
             else:
                 whole.append(value)
     if isinstance(output, JsonOutput) and expected:

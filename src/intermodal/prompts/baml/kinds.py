@@ -77,6 +77,19 @@ class Kinds:
 
         return inline_root(body)
 
+    def as_told(self, type: Type, path: list[str], value: Any) -> tuple[list[str], Any]:
+        """A place in an answer of a type, and a value there, by the names that the model is told."""
+        told = []
+        for name in path:
+            block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
+            field = next((each for each in block.fields if each.name == name), None) if block is not None else None
+            told.append(str(field.said("alias") or name) if field is not None else name)
+            type = field.type if field is not None else Type("name", "null")
+        block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
+        if block is not None and block.kind == "enum":
+            value = next((str(each.said("alias") or value) for each in block.fields if each.name == value), value)
+        return told, value
+
     def is_object(self, type: Type) -> bool:
         """Whether an answer of it is an object with fields that the file knows."""
         found = self._resolved(type)
