@@ -14,7 +14,7 @@ from intermodal.json_schema.invalid import InvalidSchema
 from intermodal.json_schema.sizes import check_size
 from intermodal.latest import Latest
 
-MOST, MEMORY = 256, 64 << 20  # schemas, and bytes that all of them may come to hold
+MOST, MEMORY = 128, 64 << 20  # schemas, and bytes that all of them may come to hold
 _ENTRY = 4 << 10  # bytes of one besides its values
 
 

@@ -81,7 +81,7 @@ _ENGLISH_LETTER, _CODE_LETTER = 0.06, 0.17  # of a word, for each further letter
 _SIGN = 0.3  # of a run of signs, for each further sign
 _GAP = 0.6  # of a line's end: several blanks in a row, as an indentation is
 
-REMEMBERED = 1 << 12  # words
+REMEMBERED = 1 << 11  # words
 _LONGEST = 24  # letters of a word that is remembered
 _PIECE = 4 << 10  # characters that are counted at once, in 0.4 ms: a regular expression holds the interpreter
 
