@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -490,7 +491,9 @@ def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
     async def long_job() -> bool:
         from intermodal.gateway.health import _decodes
 
-        async with media._worker._lock:
+        async with AsyncExitStack() as jobs:
+            while not media.busy:
+                await jobs.enter_async_context(media._places)
             return await _decodes(house.gateway)
 
     assert asyncio.run_coroutine_threadsafe(long_job(), house.loop).result(5) is True
