@@ -3,49 +3,104 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from intermodal.content import Value
-from intermodal.json_schema import StepBudget, known_schema, read_json
+from intermodal.json_schema import StepBudget, aligned, known_schema, read_json, repair
 
 _FENCE = "```"
+_BEGIN = re.compile(r"[{\[]")
+_TRIED = 8  # places of an answer at which a value may begin
 
 
 class Parsed(Value, frozen=True):
     """``problem`` is "" when ``data`` is valid; else it says in a few words what is wrong. ``text``: the data as it was
-    written, without what stood around it."""
+    written, without what stood around it. ``mended``: what was read in another way than it was written."""
 
     data: Any = None
     text: str = ""
     problem: str = ""
+    mended: tuple[str, ...] = ()
 
 
 def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> Parsed:
-    """The JSON value in an answer, checked. Chatter and code fences around it are forgiven, nothing inside is.
+    """The JSON value in an answer, checked: the one that is what the schema asks for. Chatter and code fences around
+    it are left out; what is not JSON, or not what the schema asks for, is put right where it has one reading
+    (``json_schema/repair.py``, ``alignment.py``).
 
     Raises BudgetExhausted where neither can be said within the budget, Cancelled, and what ``known_schema`` raises.
     """
+    valid: Parsed | None = None
+    first: Parsed | None = None
     try:
-        data, written = _value(text, budget)
+        for found in _values(text, budget):
+            checked = _checked(found, schema, budget)
+            if checked.problem:
+                first = first or checked
+            elif valid is None:
+                valid = checked
+            elif checked.data != valid.data:
+                return Parsed(problem="it holds several answers that differ")
     except ValueError as error:
-        return Parsed(problem=f"not JSON ({error})")
-    violation = known_schema(schema, budget).violation(data, budget)
-    return Parsed(data=data, text=written, problem="" if violation is None else str(violation))
+        return valid or first or Parsed(problem=f"not JSON ({error})")
+    whole = valid or first
+    assert whole is not None, "where there is no value, that is an error"
+    return whole
 
 
-def _value(text: str, budget: StepBudget) -> tuple[Any, str]:
+def _checked(found: Parsed, schema: dict[str, Any], budget: StepBudget) -> Parsed:
+    """A value held against its schema."""
+    known = known_schema(schema, budget)
+    violation = known.violation(found.data, budget)
+    if violation is None:
+        return found
+    made, changes = aligned(found.data, schema, budget)
+    if changes and known.violation(made, budget) is None:
+        return Parsed(data=made, text=json.dumps(made, ensure_ascii=False), mended=(*found.mended, *changes))
+    return msgspec.structs.replace(found, problem=str(violation))
+
+
+def _values(text: str, budget: StepBudget) -> Iterator[Parsed]:
+    """The values in an answer: all of it, else lists and objects one after another. Raises ValueError where there is
+    none, and behind the last."""
     body = unfenced(text)
     try:
         value, end = read_json(body, 0, budget)
         if end == len(body):
-            return value, body
+            yield Parsed(data=value, text=body)
+            return
         raise json.JSONDecodeError("Extra data", body, end)
-    except ValueError:
-        start = min((place for place in (body.find("{"), body.find("[")) if place >= 0), default=-1)
-        if start < 0:
-            raise
-    value, end = read_json(body, start, budget)
-    return value, body[start:end]
+    except ValueError as error:
+        why, at = error, 0
+    for tried in range(_TRIED):
+        begins = _BEGIN.search(body, at)
+        if begins is None:
+            raise why
+        try:
+            found, at = _value(body, begins.start(), budget)
+        except ValueError as error:
+            why, at = (error if not tried else why), begins.end()
+            continue
+        yield found
+    raise why
+
+
+def _value(body: str, begin: int, budget: StepBudget) -> tuple[Parsed, int]:
+    """The list or object that begins there, and where it ends."""
+    try:
+        value, end = read_json(body, begin, budget)
+        return Parsed(data=value, text=body[begin:end]), end
+    except ValueError as error:
+        try:
+            made, end = repair(body, begin, budget)
+            value, _ = read_json(made, 0, budget)
+        except ValueError:
+            raise error from None  # what Python's reader says is known to models
+        return Parsed(data=value, text=made, mended=("it was not quite JSON",)), end
 
 
 def unfenced(text: str) -> str:

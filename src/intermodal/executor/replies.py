@@ -240,6 +240,8 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
         done = msgspec.structs.replace(done, actual=both(first, done.actual))
         parsed = await _parsed(course, job, done, schema)
         cut = done.made.finish_reason == "length"
+    if parsed.mended and speaker.committed:  # somebody has read it as it was written
+        parsed = msgspec.structs.replace(parsed, problem="; ".join(parsed.mended))
     if parsed.problem and cut and not schema.whole:
         return done, None
     if parsed.problem:
@@ -251,6 +253,9 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
             todo="allow more tokens (--max-tokens)" if cut else "use a stronger model, or a simpler schema",
             step=job.step.id,
         )  # fmt: skip
+    if parsed.mended:
+        what = "; ".join(parsed.mended)
+        await course.shop.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
     if not speaker.committed and parsed.text != done.made.text.strip():  # a program reads it: nothing stands around it
         speaker.correct(parsed.text)
         done = msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=parsed.text))

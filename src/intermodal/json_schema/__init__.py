@@ -5,11 +5,13 @@ holding a value against it is counted against a budget (``budget.py``), errors k
 reference is fetched, and patterns are matched by an engine without backtracking (``patterns.py``).
 """
 
+from intermodal.json_schema.alignment import aligned
 from intermodal.json_schema.budget import BudgetExhausted, Cancelled, StepBudget
 from intermodal.json_schema.cache import known_schema
 from intermodal.json_schema.compiled import CompiledSchema, compile_schema, usable_schema
 from intermodal.json_schema.invalid import InvalidSchema
 from intermodal.json_schema.reading import read_json
+from intermodal.json_schema.repair import repair
 from intermodal.json_schema.violation import Violation
 
 __all__ = [
@@ -19,8 +21,10 @@ __all__ = [
     "InvalidSchema",
     "StepBudget",
     "Violation",
+    "aligned",
     "compile_schema",
     "known_schema",
     "read_json",
+    "repair",
     "usable_schema",
 ]

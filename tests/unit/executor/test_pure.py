@@ -80,6 +80,9 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
         '```\n{"n": 1}```',
         'Here: {"n": 1} - done',
         'So:\n\n{"n": 1}',
+        'In {my} view [2]: {"n": 1}',
+        '{"n": 1}\n{"n": 1}',
+        '{"m": 2} is not asked for, {"n": 1} is',
     ],
 )
 def test_json_is_found_in_what_models_put_around_it(text: str) -> None:
@@ -91,9 +94,10 @@ def test_json_is_found_in_what_models_put_around_it(text: str) -> None:
     ("text", "problem"),
     [
         ("none", "not JSON"),
+        ('{"n": 1} or {"n": 2}', "several answers that differ"),
         ('{"n": 1', "not JSON"),
         ('{"n": NaN}', "NaN is not JSON"),
-        ('{"n": "1"}', "at n"),
+        ('{"n": "one"}', "at n"),
         ("{}", "'n' is a required property"),
         ('{"n": 1, "m": 2}', "Additional properties"),
         ("", "not JSON"),
