@@ -16,13 +16,13 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+import report
 
 from intermodal.executor import answer
 from intermodal.json_schema import StepBudget
 
-WHERE = Path(__file__).parent / "results" / "damaged_answers.md"
 CURRENCIES = ["EUR", "USD", "CHF"]
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -183,23 +183,15 @@ def main() -> None:
         except ImportError as error:
             print(f"{name}: not measured, {error}", file=sys.stderr)
     names = list(results)
-    lines = [f"| 10 answers each | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    rows = []
     for damage in (*RECOVERED, *REFUSED):
         words = f"{damage}: nothing may be returned" if damage in REFUSED else damage
-        lines.append(f"| {words} | {' | '.join(results[name][0][damage] for name in names)} |")
+        rows.append([words, *(results[name][0][damage] for name in names)])
     sums = [sum(int(cell.split(" ")[0]) for cell in results[name][0].values()) for name in names]
-    lines.append(f"| **right of 230** | {' | '.join(f'**{each}**' for each in sums)} |")
-    lines.append(
-        f"| microseconds of the processor an answer | {' | '.join(f'{results[name][1]:.0f}' for name in names)} |"
-    )
-    WHERE.write_text(
-        "# Damaged answers\n\n"
-        + __doc__.partition("\n\n    python")[0].partition("\n\n")[2]
-        + "\n\n"
-        + "\n".join(lines)
-        + "\n"
-    )
-    print("\n".join(lines))
+    rows.append([f"**right of {10 * len(rows)}**", *(f"**{each}**" for each in sums)])
+    rows.append(["microseconds of the processor an answer", *(f"{results[name][1]:.0f}" for name in names)])
+    about = __doc__.partition("\n\n    python")[0]
+    report.write("damaged_answers", "Damaged answers", f"{about}\n\n{report.table(['10 answers each', *names], rows)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,102 @@
+"""What a prompt file costs: reading it, rendering it, and parsing the answer, for each format, cold and warm.
+
+Processor time; cold is a fresh process (median of 5), from the import of ``intermodal.prompts`` on. Warm is the median
+of 200 in one process, each read of the file from its text on.
+
+    python benchmarks/prompt_files.py
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import report
+
+ROOT = Path(__file__).parent.parent
+PICTURE = ROOT / "examples" / "media" / "screenshot-invoice.png"
+ANSWER = json.dumps({"number": "INV-7", "total": 12.5, "currency": "EUR"})
+PROMPTY = """---
+name: invoice
+model: {api: chat}
+inputs:
+  photo: {type: image}
+---
+system:
+You read invoices. What does not stand there you leave empty.
+
+user:
+![invoice]({{photo}})
+What is the number of this invoice, its total and its currency?
+"""
+FILES: dict[str, tuple[str, dict[str, Any]]] = {
+    "dotprompt": ("invoice.prompt", {"photo": str(PICTURE)}),
+    "POML": ("receipt.poml", {"photo": str(PICTURE)}),
+    "BAML": ("invoice.baml", {"photo": str(PICTURE)}),
+    "GitHub": ("opening.prompt.yml", {}),
+    "Prompty": ("invoice.prompty", {"photo": str(PICTURE)}),
+}
+COLD = """
+import json, sys, time
+began = time.process_time()
+from intermodal.prompts import formats, values
+file = formats.load(sys.argv[1])
+given = json.loads(sys.argv[2]) or {each.name: "some words" for each in file.arguments}
+file.template.messages(values.bound(file, given))
+print(time.process_time() - began)
+"""
+
+
+def warm(act: Callable[[], object], times: int = 200) -> float:
+    """Milliseconds of the processor, median."""
+    found = []
+    for _ in range(times):
+        began = time.process_time()
+        act()
+        found.append(time.process_time() - began)
+    return statistics.median(found) * 1000
+
+
+def measured(path: Path, given: dict[str, Any]) -> list[str]:
+    from intermodal.prompts import formats, values
+
+    cold = []
+    for _ in range(5):
+        command = [sys.executable, "-c", COLD, str(path), json.dumps(given)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        cold.append(float(done.stdout) * 1000)
+    file = formats.load(path)
+    arguments = given or {each.name: "some words" for each in file.arguments}
+    bound = values.bound(file, arguments)
+    reading = warm(lambda: formats.load(path))
+    rendering = warm(lambda: file.template.messages(values.bound(file, arguments)))
+    assert file.template.messages(bound)
+    parsing = warm(lambda: file.parser.value(ANSWER)) if file.parser is not None else 0.0
+    each = [statistics.median(cold), reading, rendering]
+    return [*(f"{ms:.2f}" for ms in each), f"{parsing:.3f}" if parsing else "as any JSON answer"]
+
+
+def main() -> None:
+    rows = []
+    with TemporaryDirectory() as folder:
+        prompty = Path(folder) / "invoice.prompty"
+        prompty.write_text(PROMPTY)
+        for name, (file, given) in FILES.items():
+            path = prompty if file == prompty.name else ROOT / "examples" / "prompts" / file
+            rows.append([name, *measured(path, given)])
+    head = ["milliseconds of the processor", "cold: import, read, render", "read, warm", "render, warm", "parse, warm"]
+    about = __doc__.partition("\n\n    python")[0]
+    table = report.table(head, rows)
+    report.write("prompt_files", "Prompt files", f"{about}\n\n{table}")
+    print(table)
+
+
+if __name__ == "__main__":
+    main()
