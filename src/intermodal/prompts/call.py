@@ -24,7 +24,7 @@ from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.prompts import formats, imagined, values
 from intermodal.prompts.bound import request_of
-from intermodal.prompts.file import PromptFile
+from intermodal.prompts.file import PromptFile, model_names
 from intermodal.quantity import Quantity
 from intermodal.request import JsonOutput, Message, Request, Tool
 
@@ -213,10 +213,8 @@ class Prompt:
     # ---- the model of the file, the schema ------------------------------------------------------------
 
     def _names(self) -> tuple[str, ...]:
-        """How the model that the file asks for may be called here: other readers put who serves it before a slash."""
-        if self._options.get("model") or not self.file.model:
-            return ()
-        return tuple(dict.fromkeys((self.file.model, self.file.model.rpartition("/")[2])))
+        """How the model that the file asks for may be called here."""
+        return () if self._options.get("model") else model_names(self.file.model)
 
     def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
         """The plan with the model of the file; where that cannot be had, the best without, and why.

@@ -167,3 +167,12 @@ class PromptFormat(Protocol):
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
         """The prompts of a file; several where a format has functions. Raises PromptError with file and line."""
         ...
+
+
+def model_names(model: str) -> tuple[str, ...]:
+    """How the model that a file asks for may be called here: other readers put who serves it before a slash.
+
+    >>> model_names("googleai/gemini-2.5-flash"), model_names("")
+    (('googleai/gemini-2.5-flash', 'gemini-2.5-flash'), ())
+    """
+    return tuple(dict.fromkeys((model, model.rpartition("/")[2]))) if model else ()

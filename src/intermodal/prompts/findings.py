@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from intermodal.catalog.capabilities import settled
+from intermodal.catalog.load import snapshot
 from intermodal.content import Value
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
 from intermodal.prompts import formats, imagined, values
-from intermodal.prompts.file import Level, PromptFile
+from intermodal.prompts.file import Level, PromptFile, model_names
+
+_TAKEN_WHOLE = ("image", "audio", "video")
 
 
 class Found(Value):
@@ -71,6 +75,7 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 def _findings(file: PromptFile) -> Iterator[Found]:
     for each in file.findings:
         yield Found(file=file.path, line=each.line, level=each.level, what=each.what, todo=each.todo)
+    yield from _of_model(file)
     try:
         given = imagined.imagine(file, {})
         file.template.messages(values.bound(file, {}, missing=given.values))
@@ -78,6 +83,24 @@ def _findings(file: PromptFile) -> Iterator[Found]:
         raise
     except IntermodalError as error:
         yield _of_error(Path(file.path), error)
+
+
+def _of_model(file: PromptFile) -> Iterator[Found]:
+    """Media that go into the prompt and that the model it names does not take, by published data: nothing is said of a
+    model that the data does not have, or of which nobody says what it takes. Documents are taken apart for any model.
+    """
+    kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]
+    if not file.model or not kinds:
+        return
+    models = snapshot()
+    named = next((some for name in model_names(file.model) if (some := models.names.pick(name.strip().lower()))), [])
+    takes = settled(row for id in {each.id for each in named} for row in models.by_model[id]).input
+    for kind in kinds:
+        if takes and kind not in takes:
+            argument = next(each for each in file.arguments if each.kind == kind)
+            what = f"{file.model} takes {' and '.join(takes)}, and {argument.name} is {kind}"
+            todo = "name a model that takes it, or none: then the plan chooses one, or a conversion"
+            yield Found(file=file.path, line=file.lines.get("model", 1), level="error", what=what, todo=todo)
 
 
 def _of_error(path: Path, error: IntermodalError) -> Found:

