@@ -78,7 +78,8 @@ def measured(path: Path, given: dict[str, Any]) -> list[str]:
     reading = warm(lambda: formats.load(path))
     rendering = warm(lambda: file.template.messages(values.bound(file, arguments)))
     assert file.template.messages(bound)
-    parsing = warm(lambda: file.parser.value(ANSWER)) if file.parser is not None else 0.0
+    parser = file.parser
+    parsing = warm(lambda: parser.value(ANSWER)) if parser is not None else 0.0
     each = [statistics.median(cold), reading, rendering]
     return [*(f"{ms:.2f}" for ms in each), f"{parsing:.3f}" if parsing else "as any JSON answer"]
 
