@@ -48,6 +48,7 @@ ANCHORED = {
     "json_schema.shapes._ANCHOR": "matches at the beginning",
     "media.address._LABEL": "matches all of a label",
     "media.address._NUMERIC": "matches all of a label",
+    "runtimes.versions._INSTALLED": "matches all of a folder's name",
     "wire.turns._FAILED": "matches at the beginning",
     "wire.waits._NUMBER": "matches all of 200 characters at most",
     "wire.waits._PARTS": "of 64 characters at most",
