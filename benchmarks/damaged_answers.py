@@ -190,7 +190,7 @@ def main() -> None:
     sums = [sum(int(cell.split(" ")[0]) for cell in results[name][0].values()) for name in names]
     rows.append([f"**right of {10 * len(rows)}**", *(f"**{each}**" for each in sums)])
     rows.append(["microseconds of the processor an answer", *(f"{results[name][1]:.0f}" for name in names)])
-    about = __doc__.partition("\n\n    python")[0]
+    about = (__doc__ or "").partition("\n\n    python")[0]
     report.write("damaged_answers", "Damaged answers", f"{about}\n\n{report.table(['10 answers each', *names], rows)}")
 
 

@@ -93,7 +93,7 @@ def main() -> None:
             path = prompty if file == prompty.name else ROOT / "examples" / "prompts" / file
             rows.append([name, *measured(path, given)])
     head = ["milliseconds of the processor", "cold: import, read, render", "read, warm", "render, warm", "parse, warm"]
-    about = __doc__.partition("\n\n    python")[0]
+    about = (__doc__ or "").partition("\n\n    python")[0]
     table = report.table(head, rows)
     report.write("prompt_files", "Prompt files", f"{about}\n\n{table}")
     print(table)
