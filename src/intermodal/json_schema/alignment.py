@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from intermodal.json_schema.budget import StepBudget
+from intermodal.json_schema.choices import resolved
 
+_MOST_STEPS = 32  # from a reference to what it stands for: it may lead in a circle
+_DEEPEST = 100  # values inside each other that are looked at: three frames of Python each, of which there are 1,000
 _NUMBER = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?")
-_REFERENCE = "#/$defs/"
 
 
 def aligned(data: Any, schema: Any, budget: StepBudget) -> tuple[Any, tuple[str, ...]]:
@@ -23,21 +25,20 @@ def aligned(data: Any, schema: Any, budget: StepBudget) -> tuple[Any, tuple[str,
     ({'unit': 'EUR'}, ("unit: 'eur' is read as 'EUR'",))
     """
     changes: list[str] = []
-    definitions = schema.get("$defs", {}) if isinstance(schema, Mapping) else {}
-    made = _Aligner(definitions if isinstance(definitions, Mapping) else {}, budget, changes).value(data, schema, "")
+    made = _Aligner(schema, budget, changes).value(data, schema, "")
     return (made, tuple(changes)) if changes else (data, ())
 
 
 class _Aligner:
-    def __init__(self, definitions: Mapping[str, Any], budget: StepBudget, changes: list[str]) -> None:
-        self._definitions = definitions
+    def __init__(self, root: Any, budget: StepBudget, changes: list[str]) -> None:
+        self._root = root
         self._budget = budget
         self._changes = changes
 
-    def value(self, data: Any, schema: Any, path: str) -> Any:
+    def value(self, data: Any, schema: Any, path: str, depth: int = 0) -> Any:
         self._budget.spend(1)
         schema = self._schema(schema, data)
-        if not isinstance(schema, Mapping):
+        if not isinstance(schema, Mapping) or depth > _DEEPEST:
             return data
         kinds = schema.get("type", ())
         kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds) if isinstance(kinds, list) else ()
@@ -48,18 +49,19 @@ class _Aligner:
             self._say(path, "what is no list is read as a list of one")
             data = [data]
         if isinstance(data, dict):
-            return self._object(data, schema, path)
+            return self._object(data, schema, path, depth)
         if isinstance(data, list):
             items = schema.get("items")
-            return [self.value(each, items, f"{path}[{place}]") for place, each in enumerate(data)]
+            return [self.value(each, items, f"{path}[{place}]", depth + 1) for place, each in enumerate(data)]
         return self._scalar(data, schema, kinds, path)
 
-    def _object(self, data: dict[str, Any], schema: Mapping[str, Any], path: str) -> dict[str, Any]:
+    def _object(self, data: dict[str, Any], schema: Mapping[str, Any], path: str, depth: int) -> dict[str, Any]:
         properties = schema.get("properties")
         if not isinstance(properties, Mapping):
             return data
+        within = f"{path}." if path else ""
         return {
-            name: self.value(each, properties[name], f"{path}.{name}" if path else name) if name in properties else each
+            name: self.value(each, properties[name], f"{within}{name}", depth + 1) if name in properties else each
             for name, each in data.items()
         }
 
@@ -88,12 +90,12 @@ class _Aligner:
 
     def _schema(self, schema: Any, data: Any) -> Any:
         """What a schema refers to, and of one that may also be null the other."""
-        for _ in range(len(self._definitions) + 1):
+        for _ in range(_MOST_STEPS):
             if not isinstance(schema, Mapping):
                 return schema
             reference, choices = schema.get("$ref"), schema.get("anyOf")
-            if isinstance(reference, str) and reference.startswith(_REFERENCE):
-                schema = self._definitions.get(reference.removeprefix(_REFERENCE))
+            if isinstance(reference, str):
+                schema = resolved(self._root, reference)
             elif isinstance(choices, list) and len(choices) == 2 and {"type": "null"} in choices and data is not None:
                 schema = next((each for each in choices if each != {"type": "null"}), None)
             else:
@@ -115,7 +117,7 @@ def _is(data: Any, kinds: tuple[Any, ...]) -> bool:
         return ("null" if data is None else "boolean") in kinds
     if isinstance(data, str):
         return "string" in kinds
-    return "number" in kinds or ("integer" in kinds and float(data).is_integer())
+    return "number" in kinds or ("integer" in kinds and (isinstance(data, int) or data.is_integer()))
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,7 @@ from intermodal.content import BytesSource, Part, Text
 from intermodal.costing.parts import Piece
 from intermodal.estimates.part_facts import imagined as imagined_part
 from intermodal.estimates.workload import Part as Sized
+from intermodal.json_schema.choices import resolved
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Inputs
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
@@ -100,8 +101,8 @@ def _sample(schema: Any, depth: int, root: Mapping[str, Any] | None = None) -> A
     """The smallest value that shows what a schema is like; lists have three items."""
     if root is None:
         root = schema if isinstance(schema, Mapping) else {}
-    if isinstance(schema, Mapping) and str(schema.get("$ref", "")).startswith("#/$defs/"):
-        schema = root.get("$defs", {}).get(schema["$ref"].removeprefix("#/$defs/"))
+    if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
+        schema = resolved(root, schema["$ref"])
     if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
         return _SENTENCE
     if values := schema.get("enum"):

@@ -140,6 +140,17 @@ def test_a_word_like_two_of_a_list_is_left_as_it_is() -> None:
     assert aligned("AB", schema, StepBudget(100)) == ("AB", ())
 
 
+def test_what_is_deep_or_large_is_left_as_it_is() -> None:
+    schema = {"type": "object", "properties": {"in": {"$ref": "#"}, "count": {"type": "integer"}}}
+    deep: dict[str, Any] = {"count": "1"}
+    for _ in range(290):
+        deep = {"in": deep}
+    assert aligned(deep, schema, StepBudget(10_000)) == (deep, ())
+    large = {"count": 10**400, "in": 1}
+    assert aligned(large, schema, StepBudget(10_000)) == (large, ())
+    assert aligned(1, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, StepBudget(1_000)) == (1, ())
+
+
 @given(JSON, JSON)
 def test_whatever_stands_for_a_schema_breaks_nothing(value: Any, schema: Any) -> None:
     made, changes = aligned(value, schema, StepBudget(100_000))
