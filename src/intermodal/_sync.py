@@ -93,8 +93,11 @@ class Bridge:
             if not future.done():
                 _cancel_and_wait(future)
 
-    def close(self) -> None:
-        """End the loop when every call has ended; what is half read ends now, as nobody may read on."""
+    def close(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
+        """End the loop when every call has ended, after ``last``, which is left out where it was never started; what
+        is half read ends now, as nobody may read on."""
+        if last is not None and self.started:
+            self.run(last)
         if self._manager is not None and self._process == os.getpid():
             manager, self._manager, self._portal = self._manager, None, None
             for stream in tuple(self._streams):

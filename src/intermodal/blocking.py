@@ -204,6 +204,4 @@ def _close(asynchronous: AsyncClient, bridge: Bridge) -> None:
     if bridge.is_here:
         threading.Thread(target=_close, args=(asynchronous, bridge), name="intermodal-close").start()
         return
-    if bridge.started:
-        bridge.run(asynchronous.aclose)
-    bridge.close()
+    bridge.close(asynchronous.aclose)

@@ -71,9 +71,7 @@ def bench(**given: Any) -> int | None:
         bridge.run(made.plan)
         _measure(made, bridge, quiet=given["quiet"] or given["as_json"])
     finally:
-        if bridge.started:
-            bridge.run(client.aclose)
-        bridge.close()
+        bridge.close(client.aclose)
     if given["svg"]:
         from intermodal.cli.files import write_atomically
         from intermodal.reports.bench_picture import picture

@@ -146,9 +146,7 @@ def eval(**given: Any) -> int | None:
         evaluation = evaluation_of(client, data, given)
         report = run(evaluation, bridge, given)
     finally:
-        if bridge.started:
-            bridge.run(client.aclose)
-        bridge.close()
+        bridge.close(client.aclose)
     show(report, given)
     return OVER_BUDGET if report.stopped else None
 

@@ -47,9 +47,7 @@ def test(file: str, **given: Any) -> int:
         requests = bridge.run(partial(requests_of, prompt, examples, one_route=one_route))
         report = run_evaluation(evaluation_of(client, data, given, requests), bridge, given)
     finally:
-        if bridge.started:
-            bridge.run(client.aclose)
-        bridge.close()
+        bridge.close(client.aclose)
     show_report(report, given)
     if report.stopped:
         return OVER_BUDGET
