@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -34,22 +33,15 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> Parsed:
 
     Raises BudgetExhausted where neither can be said within the budget, Cancelled, and what ``known_schema`` raises.
     """
-    valid: Parsed | None = None
-    first: Parsed | None = None
     try:
-        for found in _values(text, budget):
-            checked = _checked(found, schema, budget)
-            if checked.problem:
-                first = first or checked
-            elif valid is None:
-                valid = checked
-            elif checked.data != valid.data:
-                return Parsed(problem="it holds several answers that differ")
+        values = _values(text, budget)
     except ValueError as error:
-        return valid or first or Parsed(problem=f"not JSON ({error})")
-    whole = valid or first
-    assert whole is not None, "where there is no value, that is an error"
-    return whole
+        return Parsed(problem=f"not JSON ({error})")
+    checked = [_checked(each, schema, budget) for each in values]
+    valid = [each for each in checked if not each.problem]
+    if any(each.data != valid[0].data for each in valid):
+        return Parsed(problem="it holds several answers that differ")
+    return (valid or checked)[0]
 
 
 def _checked(found: Parsed, schema: dict[str, Any], budget: StepBudget) -> Parsed:
@@ -64,29 +56,30 @@ def _checked(found: Parsed, schema: dict[str, Any], budget: StepBudget) -> Parse
     return msgspec.structs.replace(found, problem=str(violation))
 
 
-def _values(text: str, budget: StepBudget) -> Iterator[Parsed]:
+def _values(text: str, budget: StepBudget) -> list[Parsed]:
     """The values in an answer: all of it, else lists and objects one after another. Raises ValueError where there is
-    none, and behind the last."""
+    none."""
     body = unfenced(text)
     try:
         value, end = read_json(body, 0, budget)
         if end == len(body):
-            yield Parsed(data=value, text=body)
-            return
+            return [Parsed(data=value, text=body)]
         raise json.JSONDecodeError("Extra data", body, end)
     except ValueError as error:
         why, at = error, 0
+    found: list[Parsed] = []
     for tried in range(_TRIED):
         begins = _BEGIN.search(body, at)
         if begins is None:
-            raise why
+            break
         try:
-            found, at = _value(body, begins.start(), budget)
+            one, at = _value(body, begins.start(), budget)
+            found.append(one)
         except ValueError as error:
             why, at = (error if not tried else why), begins.end()
-            continue
-        yield found
-    raise why
+    if not found:
+        raise why
+    return found
 
 
 def _value(body: str, begin: int, budget: StepBudget) -> tuple[Parsed, int]:
