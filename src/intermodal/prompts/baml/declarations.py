@@ -6,7 +6,7 @@ The runtime lists neither functions nor types. This reads declarations alone: te
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -152,27 +152,22 @@ class _Reader:
     # ---- declarations ---------------------------------------------------------------------------------
 
     def _of_class(self) -> dict[str, Any]:
-        fields: list[Field] = []
-        attributes: list[Attribute] = []
-        self._expect("{")
-        while not self._took("}"):
-            if self._peek_kind() == "doc":
-                self._next()
-            elif self._is("@@"):
-                attributes.append(self._attribute())
-            else:
-                token = self._next()
-                if token.text == "function":  # a method: code
-                    self._until("{")
-                    self._skip("{", "}")
-                    continue
-                self._took(":")
-                made = self._type()
-                fields.append(Field(_plain(token), made, self._attributes("@"), token.line))
-                self._took(",")
-        return {"fields": tuple(fields), "attributes": tuple(attributes)}
+        return self._members(self._of_field)
+
+    def _of_field(self, token: Token) -> Field | None:
+        if token.text == "function":  # a method: code
+            self._until("{")
+            self._skip("{", "}")
+            return None
+        self._took(":")
+        made = self._type()
+        return Field(_plain(token), made, self._attributes("@"), token.line)
 
     def _of_enum(self) -> dict[str, Any]:
+        return self._members(lambda token: Field(_plain(token), attributes=self._attributes("@"), line=token.line))
+
+    def _members(self, read: Callable[[Token], Field | None]) -> dict[str, Any]:
+        """What stands between braces: fields, by ``read`` from the token of their name on, and attributes."""
         fields: list[Field] = []
         attributes: list[Attribute] = []
         self._expect("{")
@@ -181,9 +176,8 @@ class _Reader:
                 self._next()
             elif self._is("@@"):
                 attributes.append(self._attribute())
-            else:
-                token = self._next()
-                fields.append(Field(_plain(token), attributes=self._attributes("@"), line=token.line))
+            elif (one := read(self._next())) is not None:
+                fields.append(one)
                 self._took(",")
         return {"fields": tuple(fields), "attributes": tuple(attributes)}
 
