@@ -155,11 +155,13 @@ def evaluation_of(
     client: AsyncClient, data: Data, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
 ) -> Evaluation:
     """What is to be run. ``requests``: of items that are asked otherwise than by their own words."""
+    from intermodal import asking
     from intermodal.config import data_dir
     from intermodal.reports.evaluate import Evaluation, Settings
     from intermodal.reports.journal import Journal
 
-    common = common_of(client.config, given)
+    common = {"hosts": (), "model": "", **said_options(client.config, given)}
+    asking.usual(common, client.config)
     settings = Settings(
         only=tuple(name for names in given["routes"] for name in names),
         most_routes=given["most_routes"],
@@ -172,18 +174,12 @@ def evaluation_of(
     return Evaluation(client=client, data=data, settings=settings, journal=Journal(where), requests=requests or {})
 
 
-def common_of(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of every request, by the names of ``make_request``."""
-    from intermodal import asking
-
-    common: dict[str, Any] = {"hosts": known_hosts(given["hosts"], config), "model": given["model"]}
-    asking.usual(common, config)
-    if given["local"]:
-        common["farthest"] = "machine"
-    for name in ("deadline", "max_tokens", "temperature", "seed"):
-        if given[name] is not None:
-            common[name] = given[name]
-    return common
+def said_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of every request that somebody wrote, by the names of ``make_request``."""
+    options = {name: given[name] for name in ("model", "deadline", "max_tokens", "temperature", "seed")}
+    options["hosts"] = known_hosts(given["hosts"], config)
+    options["farthest"] = "machine" if given["local"] else None
+    return {name: value for name, value in options.items() if value not in ("", (), None)}
 
 
 def _journal_of(folder: Path, data: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from intermodal.cli.eval import OVER_BUDGET, evaluation_of, run_options
+from intermodal.cli.eval import OVER_BUDGET, evaluation_of, run_options, said_options
 from intermodal.cli.eval import run as run_evaluation
 from intermodal.cli.eval import show as show_report
 
@@ -38,7 +38,7 @@ def test(file: str, **given: Any) -> int:
 
     client, bridge = AsyncClient(), Bridge()
     try:
-        prompt = client.prompt(file, **_options(client, given))
+        prompt = client.prompt(file, **said_options(client.config, given))
         data, examples = data_of(prompt.file)
         if not (given["quiet"] or given["as_json"]):
             for each in prompt.file.findings:
@@ -52,13 +52,3 @@ def test(file: str, **given: Any) -> int:
     if report.stopped:
         return OVER_BUDGET
     return 0 if any(row.right == report.items for row in report.routes) else FAILED
-
-
-def _options(client: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Options of the policy and of sampling that somebody wrote: a file's own hold where nobody did."""
-    from intermodal.asking import known_hosts
-
-    options = {name: given[name] for name in ("model", "deadline", "max_tokens", "temperature", "seed")}
-    options["hosts"] = known_hosts(given["hosts"], client.config)
-    options["farthest"] = "machine" if given["local"] else None
-    return {name: value for name, value in options.items() if value not in ("", (), None)}
