@@ -143,8 +143,6 @@ class Resources:
     def _with_scripts(self, opened: Opened, language: str) -> Opened:
         """``opened`` with what is known of scripts: pictures of which an earlier reading lacked most words, and what
         can be read here, where there are words in a script that not every reader knows."""
-        if not any(part.kind in ("image", "document") for part in opened.facts.parts):
-            return opened
         from intermodal.runtimes.scripts import read_here
         from intermodal.store.derived import FOLDER, DerivedCache
         from intermodal.store.unread import recalled

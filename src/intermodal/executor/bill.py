@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from intermodal.catalog import prices
 from intermodal.catalog.nouns import Endpoint, Price
 from intermodal.catalog.prices import Vector
+from intermodal.plans.cores import NEAR
 from intermodal.store.rows import Work
 from intermodal.wire.call import Usage
 
-_HERE = ("process", "machine")
 _SILENT = (("embedding",), ("scores",))  # what models make that write nothing
 # A host's word for how it served a call -> what a vector calls that; others are tiers by their own name.
 _BATCH = {"batch": {"processing": "batch"}}
@@ -62,7 +62,7 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
     if price.effective_from and day and price.effective_from > day:
         price = Price()
     units = _with_steps(price, work, chats={"text", "audio"}.issubset(endpoint.input))
-    if endpoint.host.zone in _HERE and price.input_mtok is None and price.output_mtok is None:
+    if endpoint.host.zone in NEAR and price.input_mtok is None and price.output_mtok is None:
         for name in ("input_mtok", "output_mtok", "input_audio_mtok", "output_audio_mtok"):
             units.setdefault(name, 0.0)
     if price.request:

@@ -31,7 +31,7 @@ def with_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[Re
         return tuple(lines)
     print_ = [line for line in lines if line.confidence >= SURE or not any(_lies_on(line, code) for code in codes)]
     said = [ReadLine(text=_said(code), confidence=1.0, box=code.box) for code in codes]
-    if any(line.box == ReadLine(text="", confidence=0.0).box for line in print_):
+    if not all(any(line.box) for line in print_):
         return (*print_, *said)  # a reader that does not tell where lines are
     return in_order((*print_, *said))
 

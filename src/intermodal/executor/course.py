@@ -59,10 +59,14 @@ class Course:
         self._last = next((step for step in reversed(candidate.steps) if isinstance(step, Call)), None)
 
     @cached_property
+    def _makers(self) -> convert.Makers:
+        """Who converts in this run, and what they are told."""
+        return describing.makers(self.shop.world, self.shop.request)
+
+    @cached_property
     def _keys(self) -> Mapping[str, str]:
         """Where what each step makes is kept."""
-        makers = describing.makers(self.shop.world, self.shop.request)
-        return convert.keys_of(self._candidate.steps, self.shop.opened.facts, makers)
+        return convert.keys_of(self._candidate.steps, self.shop.opened.facts, self._makers)
 
     def step(self, reference: str) -> Step | None:
         """The step that a reference names ("step:<id>")."""
@@ -195,7 +199,7 @@ class Course:
         shop = self.shop
         endpoint = shop.endpoint(step)
         if step.op == "describe":
-            product, actual = await describing.describe(shop, self.call, step, endpoint)
+            product, actual = await describing.describe(shop, self._calls_of(step), step, endpoint, self._makers)
         else:
             product, actual = await self._heard_or_read(step, endpoint)
         shop.products[step.id] = product
@@ -208,16 +212,16 @@ class Course:
 
     def _keep_unread(self, step: Call, product: Product) -> None:
         """Have the next plan know of what most words could not be read, or are doubted."""
-        facts, world = self.shop.opened.facts.parts[product.part], self.shop.world
+        facts, cache = self.shop.opened.facts.parts[product.part], self.shop.world.derived
         if "figures" in dict(step.params) or len(product.pieces) != len(product.lines):
             return
         for piece, lines in zip(product.pieces, product.lines, strict=True):
             if not isinstance(piece, Words) or piece.at >= 0:
                 continue
-            if piece.unread == "most":
-                remember(world.derived, facts, piece.page, world.readers(), by=step.endpoint)
-            elif (sure := check.sure_of(lines)) != (0, 0):
-                remember(world.derived, facts, piece.page, world.readers(), by=step.endpoint, sure=sure)
+            unread = piece.unread == "most"
+            sure = (0, 0) if unread else check.sure_of(lines)
+            if unread or sure[1]:
+                remember(cache, facts, piece.page, self._makers.readers, by=step.endpoint, sure=sure)
 
     async def _heard_or_read(self, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
         shop = self.shop
@@ -242,7 +246,7 @@ class Course:
             work=work,
         )
         try:
-            done = await (self.do(job) if len(sounds) < 2 else self._of_channels(job, sounds))
+            done = await (self.do(job) if len(sounds) < 2 else in_calls(job, sounds, self._calls_of(step)))
         except Reroute as failure:
             _name_file(failure.error, facts.name)
             raise
@@ -256,28 +260,27 @@ class Course:
         product = convert.from_made(step, facts, pictures, made)
         return product, done.actual
 
-    async def _of_channels(self, job: Job, sounds: tuple[Sound, ...]) -> Done:
-        """Channels heard in a call each, the first of which begins the step."""
-        begun = False
-
-        async def begin() -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                await self._begin(job.step)
-
-        return await in_calls(job, sounds, lambda each: self.call(each, begin))
-
     async def do(self, job: Job, speaker: Speaker | None = None) -> Done:
         """Make a step's call once what it occupies is free: of this machine its cores, elsewhere nothing."""
         async with self._turn(job):
             self.stop_if_surprised()
             return await self._call(job, partial(self._begin, job.step), speaker)
 
-    async def call(self, job: Job, begin: Callable[[], Awaitable[None]]) -> Done:
-        """Make one call of a step. ``begin`` is awaited when its first attempt is about to be made."""
-        async with self._turn(job):
-            return await self._call(job, begin, None)
+    def _calls_of(self, step: Call) -> Callable[[Job], Awaitable[Done]]:
+        """What makes calls of a step, the first of which begins it when its first attempt is about to be made."""
+        begun = False
+
+        async def begin() -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                await self._begin(step)
+
+        async def call(job: Job) -> Done:
+            async with self._turn(job):
+                return await self._call(job, begin, None)
+
+        return call
 
     def _turn(self, job: Job) -> AbstractAsyncContextManager[None]:
         places = self.shop.places

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 
 import msgspec
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Text
-from intermodal.events import Actual, StepProgress, StepStarted
+from intermodal.events import Actual, StepProgress
 from intermodal.executor import convert
 from intermodal.executor.call import Done, Reroute
 from intermodal.executor.context import refuse_what_it_cannot_take
@@ -29,7 +29,7 @@ from intermodal.store.derived import Kept
 from intermodal.wire.call import ChatCall, WireImage, WireMessage, WireText
 
 # Makes one call of a step; the second is awaited when its first attempt is about to be made.
-Calls = Callable[[Job, Callable[[], Awaitable[None]]], Awaitable[Done]]
+Calls = Callable[[Job], Awaitable[Done]]
 
 MAX_TOKENS = 160  # of a description, where the plan does not say
 QUESTION_CHARS = 2_000  # of a question that a description is made for
@@ -50,7 +50,7 @@ def makers(world: World, request: Request) -> convert.Makers:
     """Who converts for this request, and what they are told."""
     return convert.Makers(
         catalog=world.catalog, language=request.policy.language, question=question_of(request),
-        readers=world.readers(), sums=world.sums,
+        readers=world.readers(), sums=cache(world.sums),
     )  # fmt: skip
 
 
@@ -65,24 +65,17 @@ def wording(question: str) -> str:
     return f"{short} {ASK}" if short else ASK
 
 
-async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
+async def describe(
+    shop: Workshop, call: Calls, step: Call, endpoint: Endpoint, told: convert.Makers
+) -> tuple[Product, Actual]:
     """What is seen in each picture of a step. A picture that was described for this question before is not sent."""
-    question = question_of(shop.request) if convert.told_question(step) else ""
+    question = told.question if convert.told_question(step) else ""
     async with shop.places.taken(decoding(step)):
         pictures = await shop.prepare.pictures(step, shop.products, endpoint)
     if not pictures:
         return Product(part=step.part), Actual(step=step.id, seconds=0.0)
     share = share_of(step, len(pictures))
-    told = makers(shop.world, shop.request)
     found: dict[int, Done | str] = {}
-    begun = False
-
-    async def begin() -> None:
-        nonlocal begun
-        if not begun:
-            begun = True
-            title = step.title or step.op
-            await shop.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
 
     async def see(number: int) -> None:
         picture = pictures[number]
@@ -91,7 +84,7 @@ async def describe(shop: Workshop, call: Calls, step: Call, endpoint: Endpoint) 
         if known is not None and len(known.texts) == 1:
             found[number] = known.texts[0]
         else:
-            done = await call(_job(share, endpoint, picture, question, shop.world), begin)
+            done = await call(_job(share, endpoint, picture, question, shop.world))
             _refuse_refusal(done, endpoint, step)
             found[number] = done
             if not done.made.looped:

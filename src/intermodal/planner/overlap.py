@@ -17,11 +17,14 @@ def until_converted(
     case: Case, chosen: tuple[Way, ...], cold: frozenset[str], decoders: int
 ) -> tuple[Levels, Levels]:  # fmt: skip
     """Seconds until everything is converted, what is ``cold`` being loaded; and how many decoders work at once."""
-    if sum(way.steps for way in chosen) > MANY:
+    steps = sum(way.steps for way in chosen)
+    if not steps:
+        return ZEROS, ZEROS
+    if steps > MANY:
         return _bound(case, chosen, cold, decoders)
     graph, seconds = _graph(case, chosen, cold, decoders)
     ends, decoding = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
-    for level in LEVELS if graph.needs else ():
+    for level in LEVELS:
         lengths = [float(each[level]) for each in seconds]
         made = graph.schedule(lengths)
         ends[level] = max(map(float.__add__, made.starts, lengths))
@@ -76,7 +79,7 @@ def _bound(
     loads = {used.id: used for way in chosen for used in way.converters if used.id in cold}
     by: dict[str, Levels] = {name: case.rates(used).load for name, used in loads.items()}
     for name, used in loads.items():
-        work = plus(work, times(by[name], min(cores, use_of(used, cores).cores)))
+        work = plus(work, times(by[name], use_of(used, cores).cores))
     for way in chosen:
         work, transforms, chain = plus(work, way.work), plus(transforms, way.transforms), larger(chain, way.chain)
         for process, seconds in way.by.items():

@@ -357,7 +357,7 @@ def _add_piece(way: Way, piece: Piece, count: int, cores: int) -> None:
     if not use.cores:
         way.network = larger(way.network, seconds)
         return
-    way.work = plus(way.work, times(many, min(cores, use.cores)))
+    way.work = plus(way.work, times(many, use.cores))
     if piece.endpoint is None:
         way.transforms = plus(way.transforms, many)
     else:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from intermodal.content import Kind, Value
 from intermodal.plans import lists, numbers
+from intermodal.plans.cores import NEAR
 from intermodal.plans.lists import place
 from intermodal.plans.plan import Candidate, Send, Taken
 from intermodal.plans.step import Call, Check, Step, Transform
@@ -200,7 +201,7 @@ class _Maker:
         self._paths = paths
         self._checks = checks_of(candidate)
         self._drawn: set[str] = set()  # a check that looks at several steps stands under the first
-        self._away = {each.host: place(each) for each in candidate.sends if each.zone not in ("process", "machine")}
+        self._away = {each.host: place(each) for each in candidate.sends if each.zone not in NEAR}
         self._taken = {f"part:{each.part}": each for each in candidate.takes}
 
     def node(self, key: str, keys: list[str], column: int) -> Node:

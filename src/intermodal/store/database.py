@@ -15,6 +15,7 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import StoreError
 from intermodal.events import AttemptState
+from intermodal.plans.cores import NEAR
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
 from intermodal.store import attempts, epochs, figures, grades, load, passed, pruning, runs, sums
@@ -69,7 +70,7 @@ class Store:
         """Write the row of an attempt before anything is sent; returns its id."""
         self._once()
         key = attempts.reserve(self._database, reservation)
-        if reservation.zone in ("process", "machine"):  # elsewhere it does not matter what this machine does
+        if reservation.zone in NEAR:  # elsewhere it does not matter what this machine does
             self._began[key] = load.moment()
         return key
 
