@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from intermodal.client import Prepared
     from intermodal.events import Derived, Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
+    from intermodal.prompts.file import PromptFile
 
 EPILOG = """\b
 Examples
@@ -94,6 +95,7 @@ def ask(**given: Any) -> int:
     from intermodal.blocking import Client
     from intermodal.cli.outputs import check_target
     from intermodal.cli.pictures import run_picture, run_text, write_picture
+    from intermodal.cli.prompted import planned, with_value
     from intermodal.cli.render import Progress
     from intermodal.cli.targets import check_targets, paths_of
     from intermodal.client import explain_analyze
@@ -108,7 +110,13 @@ def ask(**given: Any) -> int:
     quiet = given["quiet"] or given["as_json"]
     events: list[Event] = []
     with Client(remember=True) as client:
-        prepared, plan = _approved(client, given) if given["plan_file"] else _planned(client, given)
+        file: PromptFile | None = None
+        if given["plan_file"]:
+            prepared, plan = _approved(client, given)
+        elif given["prompt_file"]:
+            prepared, plan, file = planned(client, given)
+        else:
+            prepared, plan = _planned(client, given)
         inputs = list(paths_of(prepared.inputs.original))
         check_targets(targets, inputs)  # an approved plan and a conversation name files of their own
         check_target(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
@@ -131,10 +139,8 @@ def ask(**given: Any) -> int:
                 _save_derived(Path(given["save_derived"]), derived, [*asked_files(given), *inputs], quiet)
             if given["svg_file"] and result.actuals:
                 write_picture(given["svg_file"], run_picture(plan, result), quiet=quiet)
-    if given["prompt_file"]:
-        from intermodal.cli.prompted import with_value
-
-        result = with_value(given["prompt_file"], result)
+    if file is not None:
+        result = with_value(file, result)
     analysis = explain_analyze(plan, result) if given["analyze"] else ""
     _finish(given, prepared, plan, result, analysis)
     if analysis and not given["as_json"]:
@@ -159,10 +165,6 @@ def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
     from intermodal.errors import UsageError
 
     config = client.asynchronous.config
-    if given["prompt_file"]:
-        from intermodal.cli.prompted import planned
-
-        return planned(client, given)
     if given["arguments"]:
         raise UsageError("--arg is for a prompt file", where="--arg", todo="name one: --prompt FILE")
     if given["go_on"]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intermodal.asking import known_hosts
 from intermodal.cli.options import listed, money, seconds
 
 if TYPE_CHECKING:
@@ -176,6 +175,8 @@ def evaluation_of(
 
 def said_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
     """Options of every request that somebody wrote, by the names of ``make_request``."""
+    from intermodal.asking import known_hosts
+
     options = {name: given[name] for name in ("model", "deadline", "max_tokens", "temperature", "seed")}
     options["hosts"] = known_hosts(given["hosts"], config)
     options["farthest"] = "machine" if given["local"] else None

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from intermodal.config import Config
     from intermodal.events import Result
     from intermodal.plans.plan import Plan
+    from intermodal.prompts.file import PromptFile
 
 # What a prompt file says itself, by the names of ``ask``'s parameters.
 _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice", "verbatim", "labels", "size", "count",
                 "quality", "negative", "steps", "system")  # fmt: skip
 
 
-def planned(client: Client, given: Mapping[str, Any]) -> tuple[Prepared, Plan]:
-    """The request of a prompt file and its arguments, and the plan for it."""
+def planned(client: Client, given: Mapping[str, Any]) -> tuple[Prepared, Plan, PromptFile]:
+    """The request of a prompt file and its arguments, the plan for it, and the file."""
     import msgspec
 
     from intermodal.asking import continued
@@ -45,19 +46,16 @@ def planned(client: Client, given: Mapping[str, Any]) -> tuple[Prepared, Plan]:
     if not (given["quiet"] or given["as_json"]):
         for note in notes:
             click.echo(f"file: {note}", err=True)
-    return prepared, plan
+    return prepared, plan, prompt.file
 
 
-def with_value(reference: str, result: Result) -> Result:
+def with_value(file: PromptFile, result: Result) -> Result:
     """The result with the value that the file's own parser reads off the answer, where its format has one.
 
     Raises OutputInvalid where it finds none.
     """
     import msgspec
 
-    from intermodal.prompts import formats
-
-    file = formats.load(reference)
     if file.parser is None:
         return result
     value = file.value(result)

@@ -24,7 +24,7 @@ from intermodal.prompts.file import Finding, Level, Media, PromptFile
 from intermodal.prompts.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.media import media_part, within
 from intermodal.prompts.picoschema import json_schema
-from intermodal.prompts.rendering import Slot, TemplateError
+from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
 from intermodal.prompts.source import Parted, parted, text_of
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
@@ -92,7 +92,7 @@ class DotpromptTemplate:
                 found.append(piece)
         if found:
             turns.append(Turn(role, tuple(found)))
-        return turns if told else _with_history(turns, history)
+        return turns if told else list(with_history(turns, [Turn("", (), each) for each in history]))
 
     def _parts(self, pieces: tuple[str | Slot, ...]) -> Iterator[Part]:
         for piece in pieces:
@@ -113,20 +113,6 @@ class DotpromptTemplate:
 
     def _error(self, error: TemplateError) -> PromptError:
         return located(self.path, self.first, error)
-
-
-def located(path: Path, first: int, error: TemplateError) -> PromptError:
-    """The error with file and line. ``first``: the line on which the template begins."""
-    line = first + max(error.line, 1) - 1
-    return PromptError(str(error), where=f"{path}:{line}", todo=error.todo)
-
-
-def _with_history(turns: list[Turn], history: tuple[Message, ...]) -> list[Turn]:
-    """Where the file says nothing, what was said before goes before the last message of the user."""
-    before = [Turn("", (), each) for each in history]
-    if turns and turns[-1].role == "user":
-        return [*turns[:-1], *before, turns[-1]]
-    return [*turns, *before]
 
 
 class Dotprompt:
@@ -347,4 +333,4 @@ class _Reader:
 
 FORMAT = Dotprompt()
 
-__all__ = ["FORMAT", "Dotprompt", "DotpromptTemplate", "Turn", "located"]
+__all__ = ["FORMAT", "Dotprompt", "DotpromptTemplate", "Turn"]

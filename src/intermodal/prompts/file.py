@@ -49,7 +49,7 @@ class Argument:
     @property
     def words(self) -> str:
         """Its type, for people: "image", "list of images", "text, optional"."""
-        word = {"json": "JSON", "document": "document", "file": "file"}.get(self.kind, self.kind)
+        word = "JSON" if self.kind == "json" else self.kind
         named = f"list of {word}s" if self.many and self.is_media else word
         return named if self.required else f"{named}, optional"
 

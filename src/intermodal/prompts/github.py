@@ -21,7 +21,7 @@ from intermodal.estimates.located import Located
 from intermodal.estimates.located import Path as Place
 from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, Example, Finding, PromptFile
-from intermodal.prompts.rendering import MOST_LETTERS
+from intermodal.prompts.rendering import MOST_LETTERS, Budget, TemplateError, located, with_history
 from intermodal.prompts.source import mapping
 from intermodal.request import JsonOutput, Message, Output, TextOutput
 
@@ -49,16 +49,15 @@ class GithubTemplate:
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         made = []
-        left = MOST_LETTERS
+        budget = Budget()
         for each in self.told:
-            text, used = put(each.content, values, left)
-            left -= used
-            if left < 0:
-                what = f"makes more than {MOST_LETTERS >> 20} MiB of text"
-                raise PromptError(what, where=f"{self.path}:{each.line}", todo="put a long value into it once")
+            text, used = put(each.content, values, budget.letters)
+            try:
+                budget.step(0, used)
+            except TemplateError as error:
+                raise located(self.path, each.line, error) from None
             made.append(Message(role=each.role, parts=(Text(text=text),)))
-        last = len(made) - 1 if made and made[-1].role == "user" else len(made)
-        return (*made[:last], *history, *made[last:])
+        return with_history(made, history)
 
 
 def put(text: str, values: Mapping[str, Any], most: int) -> tuple[str, int]:

@@ -23,7 +23,7 @@ from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, ArgumentKind, Finding, PromptFile
 from intermodal.prompts.markup import Element, parse
 from intermodal.prompts.poml_expansion import Expansion, Reads, canonical, reads_of
-from intermodal.prompts.rendering import TemplateError
+from intermodal.prompts.rendering import TemplateError, with_history
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 _ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "user"}
@@ -42,9 +42,7 @@ class PomlTemplate:
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         expansion, markup = self._expanded(values)
-        made = tuple(self._laid_out(expansion, markup))
-        last = len(made) - 1 if made and made[-1].role == "user" else len(made)
-        return (*made[:last], *history, *made[last:])
+        return with_history(tuple(self._laid_out(expansion, markup)), history)
 
     def output(self, values: Mapping[str, Any]) -> Output:
         """The output that the document says, of these values."""

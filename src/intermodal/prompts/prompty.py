@@ -25,7 +25,7 @@ from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, ArgumentKind, Example, Finding, Media, PromptFile
 from intermodal.prompts.jinja import JinjaTemplate
 from intermodal.prompts.media import media_part
-from intermodal.prompts.rendering import Slot, TemplateError
+from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
 from intermodal.prompts.source import parted
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
@@ -62,7 +62,7 @@ class PromptyTemplate:
         try:
             pieces = self.body.render(values)
         except TemplateError as error:
-            raise _located(self.path, self.first, error) from None
+            raise located(self.path, self.first, error) from None
         made: list[Message] = []
         told = False
         role: Role = "system" if any(slot.kind == "role" for slot in self.marked) else "user"
@@ -79,10 +79,7 @@ class PromptyTemplate:
                 made += history if piece.kind == "history" else ()
                 role = ROLES[piece.value] if piece.kind == "role" else role
         made += _message(role, parts)
-        if told or not history:
-            return tuple(made)
-        last = len(made) - 1 if made and made[-1].role == "user" else len(made)
-        return (*made[:last], *history, *made[last:])
+        return tuple(made) if told else with_history(made, history)
 
     def _cut(self, pieces: list[str | Slot]) -> Iterator[str | Slot]:
         """Texts, and what their marks stand for."""
@@ -114,10 +111,6 @@ def _message(role: Role, parts: list[Part]) -> list[Message]:
     if isinstance(kept[-1], Text):
         kept[-1] = Text(text=kept[-1].text.rstrip("\n"))
     return [Message(role=role, parts=tuple(kept))]
-
-
-def _located(path: Path, first: int, error: TemplateError) -> PromptError:
-    return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
 
 
 class Prompty:
@@ -209,7 +202,7 @@ class _Reader:
             body = JinjaTemplate(text, slots)
             body.check()
         except TemplateError as error:
-            raise _located(self._path, self._first, error) from None
+            raise located(self._path, self._first, error) from None
         return PromptyTemplate(self._path, body, mark, tuple(marked), self._first)
 
     # ---- front matter ---------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+
+from intermodal.errors import PromptError
 
 MOST_STEPS = 100_000  # pieces of a template that are rendered, loops counted through: a second of the processor
 MOST_LETTERS = 32 << 20
@@ -52,3 +55,24 @@ class Budget:
             raise TemplateError("holds lists within lists too deep", todo="use fewer")
         for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
             self.weigh(each, depth + 1)
+
+
+def located(path: Path, first: int, error: TemplateError) -> PromptError:
+    """The error with file and line. ``first``: the line on which the template begins."""
+    return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
+
+
+class Spoken(Protocol):
+    """What somebody says: a message, or what becomes one."""
+
+    @property
+    def role(self) -> str: ...
+
+
+T = TypeVar("T", bound=Spoken)
+
+
+def with_history(made: Sequence[T], history: Iterable[T]) -> tuple[T, ...]:
+    """Where a file says nothing, what was said before goes before the last message of the user."""
+    last = len(made) - 1 if made and made[-1].role == "user" else len(made)
+    return (*made[:last], *history, *made[last:])

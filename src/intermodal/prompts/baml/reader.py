@@ -22,7 +22,7 @@ from intermodal.prompts.baml.kinds import Kinds, Taken
 from intermodal.prompts.baml.runtime import MARKS, NAME, Problem, Refused, Runtime
 from intermodal.prompts.file import Argument, Finding, PromptFile
 from intermodal.prompts.media import within
-from intermodal.prompts.rendering import TemplateError
+from intermodal.prompts.rendering import TemplateError, located, with_history
 from intermodal.prompts.source import text_of
 from intermodal.request import JsonOutput, Message, Output, TextOutput
 from intermodal.schema import json_output
@@ -65,9 +65,8 @@ class BamlTemplate:
             templates.check_size(self.prompt, self.project.strings, values)
             made = self.project.runtime.render(self.function, values, self.media)
         except TemplateError as error:
-            raise _located(self.path, self.line, error) from None
-        last = len(made) - 1 if made and made[-1].role == "user" else len(made)
-        return (*made[:last], *history, *made[last:])
+            raise located(self.path, self.line, error) from None
+        return with_history(made, history)
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Baml:
             place = root / error.file
             raise PromptError("cannot be read", where=f"{place}:{error.line}", todo=str(error)) from None
         except _Template as error:
-            raise _located(root / error.file, error.line, error.error) from None
+            raise located(root / error.file, error.line, error.error) from None
         mine = [each for each in project.blocks.values() if each.kind == "function" and each.file == name]
         return tuple(_Function(path, project, each).prompt() for each in mine if not each.code)
 
@@ -213,10 +212,6 @@ def _refused(root: Path, files: Mapping[str, str], problem: Problem) -> PromptEr
         todo = "write the function in v0, or in another format"
         return PromptError(f"{what}: {problem.what}", where=where, todo=todo)
     return PromptError(problem.what, where=where, todo="see https://docs.boundaryml.com")
-
-
-def _located(path: Path, first: int, error: TemplateError) -> PromptError:
-    return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
 
 
 # ---- functions -----------------------------------------------------------------------------------------
