@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
@@ -203,12 +204,10 @@ class Prompt:
 
     async def planned(self, request: Request) -> tuple[Any, Plan, tuple[str, ...]]:
         """The same of a request that ``request`` made."""
-        import dataclasses
-
         prepared = await self._client.prepare(request, also=self._names(), counting=True)
         self._check_kinds(prepared.inputs)
         inputs, plan, notes = self._chosen(prepared.inputs)
-        return dataclasses.replace(prepared, inputs=inputs), plan, notes
+        return with_fields(prepared, inputs=inputs), plan, notes
 
     # ---- the model of the file, the schema ------------------------------------------------------------
 
@@ -258,10 +257,9 @@ class Prompt:
         """Hold files of URLs against the kinds that the file declares; others were before."""
         from intermodal.content import UrlSource
 
-        kinds = {kind: kind for kind in KINDS}
         for (_, _, part), facts in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
-            declared = kinds.get(type(part).__name__.lower())  # type: ignore[call-overload]
-            if declared is None or not isinstance(getattr(part, "source", None), UrlSource):
+            declared = type(part).__name__.lower()
+            if declared not in KINDS or not isinstance(getattr(part, "source", None), UrlSource):
                 continue
             argument = next((each for each in self.file.arguments if each.kind == declared), None)
             if argument is not None and not values.fits(argument, facts.kind):

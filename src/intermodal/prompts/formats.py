@@ -80,7 +80,7 @@ def load(reference: str | os.PathLike[str]) -> PromptFile:
     if wanted:
         ending = next((end for end in sorted(endings(), key=len, reverse=True) if name.endswith(end)), "")
         variant = Path(f"{name.removesuffix(ending)}.{wanted}{ending}")
-        if ending and variant.name == Path(variant.name).name and variant.parent == path.parent and variant.is_file():
+        if ending and variant.parent == path.parent and variant.is_file():
             return prompts_of(variant)[0]
     found = prompts_of(path)
     if not wanted and len(found) == 1:

@@ -11,7 +11,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Any, NamedTuple
 
 from intermodal.errors import NotInstalled
 from intermodal.prompts.file import Media
@@ -49,9 +49,6 @@ class _Counted(list[Any]):
     def __iter__(self) -> Iterator[Any]:
         self.budget.step(len(self) + 1, self.letters)
         return super().__iter__()
-
-    def __getitem__(self, index: SupportsIndex | slice) -> Any:
-        return super().__getitem__(index)
 
 
 class _Charged(str):

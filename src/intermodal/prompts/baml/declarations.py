@@ -52,14 +52,10 @@ class Type:
     value: Any = None
 
 
-@dataclass(frozen=True)
-class Field:
-    """A field of a class, an argument of a function, or a value of an enum, which has no type."""
+class Attributed:
+    """What has attributes."""
 
-    name: str
-    type: Type = field(default_factory=lambda: Type("name", "null"))
-    attributes: tuple[Attribute, ...] = ()
-    line: int = 1
+    attributes: tuple[Attribute, ...]
 
     def said(self, name: str) -> Any:
         """What an attribute says; "" where it is not there."""
@@ -70,7 +66,17 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Block:
+class Field(Attributed):
+    """A field of a class, an argument of a function, or a value of an enum, which has no type."""
+
+    name: str
+    type: Type = field(default_factory=lambda: Type("name", "null"))
+    attributes: tuple[Attribute, ...] = ()
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Block(Attributed):
     """A declaration.
 
     Attributes:
@@ -91,12 +97,6 @@ class Block:
     settings: Mapping[str, Any] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
     code: bool = False
-
-    def said(self, name: str) -> Any:
-        return next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
-
-    def has(self, name: str) -> bool:
-        return any(each.name == name for each in self.attributes)
 
 
 class Expression(str):
@@ -161,10 +161,10 @@ class _Reader:
             return None
         self._took(":")
         made = self._type()
-        return Field(_plain(token), made, self._attributes("@"), token.line)
+        return Field(_plain(token), made, self._attributes(), token.line)
 
     def _of_enum(self) -> dict[str, Any]:
-        return self._members(lambda token: Field(_plain(token), attributes=self._attributes("@"), line=token.line))
+        return self._members(lambda token: Field(_plain(token), attributes=self._attributes(), line=token.line))
 
     def _members(self, read: Callable[[Token], Field | None]) -> dict[str, Any]:
         """What stands between braces: fields, by ``read`` from the token of their name on, and attributes."""
@@ -183,14 +183,14 @@ class _Reader:
 
     def _of_type(self) -> dict[str, Any]:
         self._expect("=")
-        return {"type": self._type(), "attributes": self._attributes("@")}
+        return {"type": self._type(), "attributes": self._attributes()}
 
     def _of_function(self) -> dict[str, Any]:
         fields = self._parameters()
         returns = Type("name", "null")
         if self._took("->"):
             returns = self._type()
-            self._attributes("@")
+            self._attributes()
         start = self._peek()
         if start is None or start.text != "{":
             return {"fields": fields, "type": returns, "code": True}
@@ -228,7 +228,7 @@ class _Reader:
             if token.kind == "doc":
                 continue
             self._took(":")
-            found.append(Field(token.text, self._type(), self._attributes("@"), token.line))
+            found.append(Field(token.text, self._type(), self._attributes(), token.line))
             self._took(",")
         return tuple(found)
 
@@ -258,7 +258,7 @@ class _Reader:
         token = self._next()
         if token.text == "(":
             made = self._type(depth + 1)
-            self._attributes("@")
+            self._attributes()
             self._expect(")")
             return made
         if token.text == "map" and self._took("<"):
@@ -277,9 +277,9 @@ class _Reader:
 
     # ---- attributes -----------------------------------------------------------------------------------
 
-    def _attributes(self, mark: str) -> tuple[Attribute, ...]:
+    def _attributes(self) -> tuple[Attribute, ...]:
         found = []
-        while self._is(mark):
+        while self._is("@"):
             found.append(self._attribute())
         return tuple(found)
 
@@ -432,7 +432,6 @@ def _tokens(text: str) -> Any:
         line += text.count("\n", at, found.start())
         at = found.start()
         kind = found.lastgroup or ""
-        kind = "block" if found["block"] else kind
         if kind != "comment":
             yield Token(kind, found[0], line, found.start(), found.end())
 
