@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from intermodal import schema as schemas
+from intermodal.asking import nearest
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import PromptError, SchemaInvalid
-from intermodal.estimates.located import Located
 from intermodal.prompts import wishes
 from intermodal.prompts.declared import arguments_of, arguments_used
 from intermodal.prompts.file import Finding, Level, Media, PromptFile
@@ -25,7 +24,7 @@ from intermodal.prompts.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.media import media_part, within
 from intermodal.prompts.picoschema import json_schema
 from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
-from intermodal.prompts.source import Parted, parted, text_of
+from intermodal.prompts.source import Front, Parted, parted, text_of
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 ROLES: Mapping[str, Role] = {
@@ -131,7 +130,7 @@ class _Reader:
 
     def __init__(self, path: Path, source: Parted) -> None:
         self._path = path
-        self._front: Located = source.front
+        self._front: Front = source.front
         self._said: Mapping[str, Any] = source.front.value
         body = source.body.strip() if source.declared else source.body
         blank = len(source.body) - len(source.body.lstrip()) if source.declared else 0
@@ -146,11 +145,12 @@ class _Reader:
         given = self._table("input")
         default = given.get("default") or {}
         if not isinstance(default, Mapping):
-            raise self.error(("input", "default"), "is no mapping of arguments", "write default: {name: value}")
+            raise self._front.error(("input", "default"), "is no mapping of arguments", "write default: {name: value}")
         schema = json_schema(given.get("schema"), self._fail(("input", "schema")))
-        lines = {key: self._line((key,)) for key in self._said}
-        common = arguments_used(uses, body, self._first, default, wanted.media)
-        if schema is not None:
+        lines = {key: self._front.line((key,)) for key in self._said}
+        if schema is None:
+            common = arguments_used(uses, body, self._first, default, wanted.media)
+        else:
             at = {name: self._line_of_field(name) for name in schema.get("properties", {})}
             common = arguments_of(schema, uses, default, wanted.media, at)
         self._check_media(wanted, {each.name for each in common})
@@ -160,7 +160,8 @@ class _Reader:
             self._compare(declared, uses, body)
         sampling, settings, unread = wishes.sampling(self._config(), self._front)
         self._findings += unread
-        self._check_keys()
+        own = {*_LOOSE, *(key for key in self._said if "." in key)}
+        self._findings += self._front.unknown(_KEYS, "put what is yours under metadata", but=own)
         tools, undefined = self._tools()
         return PromptFile(
             path=str(self._path),
@@ -217,8 +218,7 @@ class _Reader:
         """What is taken and not declared, and the other way round. A partial that many share may ask for more."""
         for name in uses.names:
             if name not in declared and (name in uses.needed or name in uses.own):
-                near = get_close_matches(name, declared, 1, 0.6)
-                todo = f"did you mean {near[0]}?" if near else "declare it, or take it out"
+                todo = nearest(name, declared, "declare it, or take it out")
                 what = f"the template takes {name!r}, which input.schema has not"
                 level: Level = "error" if name in uses.needed else "warning"
                 self._findings.append(Finding(level, self._first + max(body.line_of(name), 1) - 1, what, todo))
@@ -228,15 +228,8 @@ class _Reader:
 
     # ---- front matter ---------------------------------------------------------------------------------
 
-    def error(self, at: tuple[str | int, ...], what: str, todo: str = "") -> PromptError:
-        return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self._front.where(at), todo=todo)
-
     def _fail(self, at: tuple[str | int, ...]) -> Any:
-        return lambda place, what, todo: self.error((*at, *place), what, todo)
-
-    def _line(self, at: tuple[str | int, ...]) -> int:
-        place = self._front.where(at).rpartition(":")[2]
-        return int(place) if place.isdecimal() else 1
+        return lambda place, what, todo: self._front.error((*at, *place), what, todo)
 
     def _line_of_field(self, name: str) -> int:
         for at in (("input", "schema", "properties", name), ("input", "schema", name)):
@@ -244,20 +237,20 @@ class _Reader:
                 return self._front.lines[at]
         told = (at for at in self._front.lines if at[:2] == ("input", "schema") and len(at) == 3)
         found = next((at for at in told if str(at[2]).partition("(")[0].removesuffix("?") == name), ("input",))
-        return self._line(found)
+        return self._front.line(found)
 
     def _table(self, key: str) -> Mapping[str, Any]:
         value = self._said.get(key)
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            raise self.error((key,), "is no mapping of keys", f"write {key}: with keys under it")
+            raise self._front.error((key,), "is no mapping of keys", f"write {key}: with keys under it")
         return value
 
     def _word(self, key: str) -> str:
         value = self._said.get(key)
         if value is not None and not isinstance(value, str):
-            raise self.error((key,), f"{value!r} is no text", "write a name")
+            raise self._front.error((key,), f"{value!r} is no text", "write a name")
         return value or ""
 
     def _name(self) -> str:
@@ -271,28 +264,18 @@ class _Reader:
             if loose in self._said:
                 config.setdefault(ours, self._said[loose])
                 what = f"{loose!r} stands at the top, as LiteLLM has it; dotprompt has it under config"
-                self._findings.append(Finding("warning", self._line((loose,)), what, f"write config: {{{ours}: …}}"))
+                self._findings.append(self._front.warning((loose,), what, f"write config: {{{ours}: …}}"))
         if "{%" in self._body:
             line = self._first + self._body.count("\n", 0, self._body.index("{%"))
             what = "{% is of Jinja, which LiteLLM takes in .prompt files; here it is text"
             self._findings.append(Finding("warning", line, what, "write it in Handlebars: {{#if name}}"))
         return config
 
-    def _check_keys(self) -> None:
-        for key in self._said:
-            if key in _KEYS or key in _LOOSE or "." in key:
-                continue
-            near = get_close_matches(key, _KEYS, 1, 0.6)
-            todo = f"did you mean {near[0]}?" if near else "put what is yours under metadata"
-            self._findings.append(Finding("warning", self._line((key,)), f"no key {key!r} is known", todo))
-
     def _check_media(self, wanted: wishes.Wishes, declared: set[str]) -> None:
         for name in wanted.media:
             if name not in declared:
-                near = get_close_matches(name, declared, 1, 0.6)
-                todo = f"did you mean {near[0]}?" if near else "name an argument of input.schema"
-                at = ("ext", "intermodal", "media", name)
-                raise self.error(at, "is no argument of this prompt", todo)
+                todo = nearest(name, declared, "name an argument of input.schema")
+                raise self._front.error(("ext", "intermodal", "media", name), "is no argument of this prompt", todo)
 
     def _output(self) -> Output:
         output = self._table("output")
@@ -302,14 +285,14 @@ class _Reader:
             try:
                 return schemas.json_output(schema)
             except SchemaInvalid as error:
-                raise self.error(("output", "schema"), error.what, error.todo) from None
+                raise self._front.error(("output", "schema"), error.what, error.todo) from None
         if form == "json":
             what = "format is json, and no schema says of what shape"
-            self._findings.append(Finding("warning", self._line(("output",)), what, "write output: {schema: …}"))
+            self._findings.append(self._front.warning(("output",), what, "write output: {schema: …}"))
             return JsonOutput(schema={"type": "object"})
         if form not in (None, "text"):
             what = f"format {form!r} is not known here; the answer is text"
-            self._findings.append(Finding("warning", self._line(("output", "format")), what, "write text or json"))
+            self._findings.append(self._front.warning(("output", "format"), what, "write text or json"))
         return TextOutput()
 
     def _tools(self) -> tuple[tuple[Tool, ...], tuple[str, ...]]:
@@ -318,7 +301,7 @@ class _Reader:
         for place, told in enumerate(self._said.get("toolDefs") or ()):
             at = ("toolDefs", place)
             if not isinstance(told, Mapping) or not isinstance(told.get("name"), str):
-                raise self.error(at, "is no definition of a tool", "write name, description and inputSchema")
+                raise self._front.error(at, "is no definition of a tool", "write name, description and inputSchema")
             schema = json_schema(told.get("inputSchema"), self._fail((*at, "inputSchema")))
             name = told["name"]
             tool = Tool(name=name, description=str(told.get("description") or ""))
@@ -326,7 +309,7 @@ class _Reader:
         named = self._said.get("tools") or ()
         if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
             if named:
-                raise self.error(("tools",), "is no list of names", "write tools: [name, …]")
+                raise self._front.error(("tools",), "is no list of names", "write tools: [name, …]")
             named = []
         return tuple(made.values()), tuple(name for name in named if name not in made)
 

@@ -10,19 +10,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from intermodal import schema as schemas
 from intermodal.content import Role, Text
-from intermodal.errors import PromptError, SchemaInvalid
-from intermodal.estimates.located import Located
-from intermodal.estimates.located import Path as Place
+from intermodal.errors import SchemaInvalid
 from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, Example, Finding, PromptFile
 from intermodal.prompts.rendering import MOST_LETTERS, Budget, TemplateError, located, with_history
-from intermodal.prompts.source import mapping
+from intermodal.prompts.source import Front, mapping
 from intermodal.request import JsonOutput, Message, Output, TextOutput
 
 ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -91,7 +88,7 @@ class Github:
 
 
 class _Reader:
-    def __init__(self, path: Path, front: Located) -> None:
+    def __init__(self, path: Path, front: Front) -> None:
         self._path = path
         self._front = front
         self._said: Mapping[str, Any] = front.value
@@ -105,13 +102,10 @@ class _Reader:
                 lines.setdefault(found[1], each.line)
         table = self._said.get("modelParameters") or {}
         if not isinstance(table, Mapping):
-            raise self._error(("modelParameters",), "is no mapping of keys", "write temperature: 0.5")
+            raise self._front.error(("modelParameters",), "is no mapping of keys", "write temperature: 0.5")
         sampling, settings, unread = wishes.sampling(table, self._front, ("modelParameters",))
         self._findings += unread
-        for key in self._said:
-            if key not in _KEYS:
-                near = get_close_matches(key, _KEYS, 1, 0.6)
-                self._find((key,), f"no key {key!r} is known", f"did you mean {near[0]}?" if near else "take it out")
+        self._findings += self._front.unknown(_KEYS, "take it out")
         examples = self._examples(lines)
         return PromptFile(
             path=str(self._path),
@@ -127,32 +121,36 @@ class _Reader:
             examples=examples,
             findings=tuple(self._findings),
             lines={
-                **{key: self._line((key,)) for key in self._said}, "template": self._line(("messages",)),
-                "input": self._line(("messages",)), "output": self._line(("jsonSchema",)),
+                **{key: self._front.line((key,)) for key in self._said}, "template": self._front.line(("messages",)),
+                "input": self._front.line(("messages",)), "output": self._front.line(("jsonSchema",)),
             },
         )  # fmt: skip
 
     def _messages(self) -> tuple[Told, ...]:
         said = self._said.get("messages")
         if not isinstance(said, list) or not said:
-            raise self._error(("messages",), "there are none", "write messages: [{role: user, content: …}]")
+            raise self._front.error(("messages",), "there are none", "write messages: [{role: user, content: …}]")
         made = []
         for number, each in enumerate(said):
             at = ("messages", number)
             if not isinstance(each, Mapping) or not isinstance(each.get("content"), str):
-                raise self._error(at, "is no message", "write role and content")
+                raise self._front.error(at, "is no message", "write role and content")
             role = ROLES.get(str(each.get("role")).lower())
             if role is None:
-                raise self._error((*at, "role"), f"{each.get('role')!r} is no role", f"write {' or '.join(ROLES)}")
-            made.append(Told(role, each["content"], self._line((*at, "content"))))
+                raise self._front.error(
+                    (*at, "role"), f"{each.get('role')!r} is no role", f"write {' or '.join(ROLES)}"
+                )
+            made.append(Told(role, each["content"], self._front.line((*at, "content"))))
         return tuple(made)
 
     def _output(self) -> Output:
         form, said = self._said.get("responseFormat"), self._said.get("jsonSchema")
         if form not in (None, "text", "json_object", "json_schema"):
-            raise self._error(("responseFormat",), f"{form!r} is not known", "write text, json_object or json_schema")
+            raise self._front.error(
+                ("responseFormat",), f"{form!r} is not known", "write text, json_object or json_schema"
+            )
         if form == "json_schema" and said is None:
-            raise self._error(("responseFormat",), "asks for jsonSchema, which is not there", "write jsonSchema")
+            raise self._front.error(("responseFormat",), "asks for jsonSchema, which is not there", "write jsonSchema")
         if form == "json_object":
             return JsonOutput(schema={"type": "object"})
         if said is None or form == "text":
@@ -161,30 +159,30 @@ class _Reader:
             try:
                 said = json.loads(said)
             except (ValueError, RecursionError) as error:
-                raise self._error(("jsonSchema",), f"is no JSON ({error})", "write a JSON Schema") from None
+                raise self._front.error(("jsonSchema",), f"is no JSON ({error})", "write a JSON Schema") from None
         schema = said.get("schema", said) if isinstance(said, Mapping) else None
         if not isinstance(schema, Mapping):
-            raise self._error(("jsonSchema",), "is no schema", "write {name: …, schema: {…}}")
+            raise self._front.error(("jsonSchema",), "is no schema", "write {name: …, schema: {…}}")
         try:
             return schemas.json_output(schema)
         except SchemaInvalid as error:
-            raise self._error(("jsonSchema",), error.what, error.todo) from None
+            raise self._front.error(("jsonSchema",), error.what, error.todo) from None
 
     # ---- tests ------------------------------------------------------------------------------------
 
     def _examples(self, names: Mapping[str, int]) -> tuple[Example, ...]:
         said = self._said.get("testData") or []
         if not isinstance(said, list):
-            raise self._error(("testData",), "is no list", "write testData: [{input: …, expected: …}]")
+            raise self._front.error(("testData",), "is no list", "write testData: [{input: …, expected: …}]")
         made = []
         for number, each in enumerate(said):
             at = ("testData", number)
             if not isinstance(each, Mapping):
-                raise self._error(at, "is no mapping of values", "write input and expected")
+                raise self._front.error(at, "is no mapping of values", "write input and expected")
             made.append(
                 Example(
                     arguments={name: value for name, value in each.items() if name in names},
-                    line=self._line(at),
+                    line=self._front.line(at),
                     checks=self._checks(each),
                 )
             )
@@ -202,7 +200,7 @@ class _Reader:
             kind = next((name for name in _STRINGS if strings.get(name)), None)
             if kind is None:
                 at = ("evaluators", number, "string")
-                raise self._error(at, "says nothing to look for", f"write {' or '.join(_STRINGS)}")
+                raise self._front.error(at, "says nothing to look for", f"write {' or '.join(_STRINGS)}")
             wanted, _ = put(str(strings[kind]), data, MOST_LETTERS)
             patterns.append(_PATTERNS[kind].format(re.escape(wanted)))
         if patterns:
@@ -217,7 +215,9 @@ class _Reader:
     def _evaluators(self) -> list[Mapping[str, Any]]:
         said = self._said.get("evaluators") or []
         if not isinstance(said, list) or not all(isinstance(each, Mapping) for each in said):
-            raise self._error(("evaluators",), "is no list of evaluators", "write evaluators: [{name: …, string: …}]")
+            raise self._front.error(
+                ("evaluators",), "is no list of evaluators", "write evaluators: [{name: …, string: …}]"
+            )
         return said
 
     def _not_run(self) -> None:
@@ -225,19 +225,8 @@ class _Reader:
             if "string" not in each:
                 who = str(each.get("uses") or "llm")
                 what = f"evaluator {each.get('name') or who!r} asks another model ({who}), and is not run"
-                self._find(("evaluators", number), what, "check what can be checked with string")
-
-    # ---- where it stands -----------------------------------------------------------------------------
-
-    def _line(self, at: Place) -> int:
-        line = self._front.where(at).rpartition(":")[2]
-        return int(line) if line.isdecimal() else 1
-
-    def _find(self, at: Place, what: str, todo: str) -> None:
-        self._findings.append(Finding("warning", self._line(at), what, todo))
-
-    def _error(self, at: Place, what: str, todo: str) -> PromptError:
-        return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self._front.where(at), todo=todo)
+                at = ("evaluators", number)
+                self._findings.append(self._front.warning(at, what, "check what can be checked with string"))
 
 
 # Capitals matter for ``equals`` alone, as ``gh models eval`` has it.

@@ -18,12 +18,12 @@ from typing import Any
 from intermodal import schema as schemas
 from intermodal.content import Part, Role, Text
 from intermodal.errors import NotInstalled, PromptError, SchemaInvalid
-from intermodal.estimates.located import Located
 from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, ArgumentKind, Finding, PromptFile
 from intermodal.prompts.markup import Element, parse
 from intermodal.prompts.poml_expansion import Expansion, Reads, canonical, reads_of
 from intermodal.prompts.rendering import TemplateError, with_history
+from intermodal.prompts.source import Front
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 _ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "user"}
@@ -181,11 +181,11 @@ def _findings(root: Element) -> Iterator[Finding]:
 def _runtime(path: Path, root: Element) -> tuple[Any, Any, list[Finding], str]:
     found = next((each for each in _all(root) if canonical(each.tag) == "runtime"), None)
     if found is None:
-        return (*wishes.sampling({}, Located(name=str(path), value={}, lines={})), "")
+        return (*wishes.sampling({}, Front(name=str(path), value={}, lines={})), "")
     said = {re.sub(r"-([a-z])", lambda one: one[1].upper(), key): _plain(word) for key, word in found.attrs.items()}
     model = str(said.pop("model", ""))
     said.pop("provider", None)
-    front = Located(name=str(path), value={}, lines={("runtime",): found.line})
+    front = Front(name=str(path), value={}, lines={("runtime",): found.line})
     return (*wishes.sampling(said, front, ("runtime",)), model)
 
 

@@ -10,7 +10,6 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,13 @@ import msgspec
 from intermodal import schema as schemas
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import PromptError, SchemaInvalid
-from intermodal.estimates.located import Located
 from intermodal.estimates.located import Path as Place
 from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, ArgumentKind, Example, Finding, Media, PromptFile
 from intermodal.prompts.jinja import JinjaTemplate
 from intermodal.prompts.media import media_part
 from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
-from intermodal.prompts.source import parted
+from intermodal.prompts.source import Front, parted
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 ROLES: Mapping[str, Role] = {
@@ -126,7 +124,7 @@ class Prompty:
 
 
 class _Reader:
-    def __init__(self, path: Path, front: Located, body: str, first: int) -> None:
+    def __init__(self, path: Path, front: Front, body: str, first: int) -> None:
         self._path = path
         self._front = front
         self._said: Mapping[str, Any] = front.value
@@ -152,9 +150,9 @@ class _Reader:
         plain = {key: value for key, value in options.items() if key not in ("tools", "response_format", "tool_choice")}
         sampling, settings, unread = wishes.sampling(plain, self._front, self._options_at())
         self._findings += unread
-        self._check_keys()
+        self._findings += self._front.unknown(_KEYS, "put what is yours under metadata")
         sample = self._sample()
-        lines = {key: self._line((key,)) for key in self._said}
+        lines = {key: self._front.line((key,)) for key in self._said}
         return PromptFile(
             path=str(self._path),
             name=str(self._said.get("name") or self._path.name.removesuffix(".prompty")),
@@ -168,7 +166,7 @@ class _Reader:
             sampling=sampling,
             settings=settings,
             tools=tuple(self._tools(options)),
-            examples=(Example(arguments=sample, line=self._line(("sample",))),) if sample else (),
+            examples=(Example(arguments=sample, line=self._front.line(("sample",))),) if sample else (),
             findings=tuple(self._findings),
             lines={
                 **lines,
@@ -185,7 +183,7 @@ class _Reader:
         wanted = said.get("format", said.get("type")) if isinstance(said, Mapping) else said
         kind = wanted.get("kind") if isinstance(wanted, Mapping) else wanted
         if kind not in (None, "jinja2"):
-            raise self._error(("template",), f"a template of {kind!r} is not read here", "write it in jinja2")
+            raise self._front.error(("template",), f"a template of {kind!r} is not read here", "write it in jinja2")
 
     def _template(self, slots: Mapping[str, Slot]) -> PromptyTemplate:
         mark = secrets.token_hex(16)
@@ -216,14 +214,14 @@ class _Reader:
         elif isinstance(said, list) and all(isinstance(each, Mapping) and each.get("name") for each in said):
             told = [(str(each["name"]), each, ("inputs", place)) for place, each in enumerate(said)]
         else:
-            raise self._error(("inputs",), "is no list of inputs", "write inputs: [{name: …, kind: string}]")
+            raise self._front.error(("inputs",), "is no list of inputs", "write inputs: [{name: …, kind: string}]")
         for name, each, at in told:
             if not isinstance(each, Mapping):  # version 1: a value that stands for the type and the default
-                yield Argument(name=name, kind="json", required=False, default=each, line=self._line(at))
+                yield Argument(name=name, kind="json", required=False, default=each, line=self._front.line(at))
                 continue
             kind = str(each.get("kind") or each.get("type") or "string")
             if kind not in _KINDS:
-                raise self._error(at, f"{kind!r} is no kind of input", f"kinds are {', '.join(sorted(_KINDS))}")
+                raise self._front.error(at, f"{kind!r} is no kind of input", f"kinds are {', '.join(sorted(_KINDS))}")
             self._kinds[name] = kind
             if kind == "thread":
                 continue
@@ -232,7 +230,7 @@ class _Reader:
             optional = default is not None or each.get("required") is False
             yield Argument(
                 name=name, kind=_KINDS[kind], required=not optional, default=default, schema=schema,
-                description=str(each.get("description") or ""), line=self._line(at),
+                description=str(each.get("description") or ""), line=self._front.line(at),
             )  # fmt: skip
 
     def _sample(self) -> Mapping[str, Any]:
@@ -241,7 +239,7 @@ class _Reader:
             return {}
         if not isinstance(said, Mapping):
             what = f"the sample is {str(said)[:40]!r}, which is not followed"
-            self._findings.append(Finding("warning", self._line(("sample",)), what, "write the values themselves"))
+            self._findings.append(self._front.warning(("sample",), what, "write the values themselves"))
             return {}
         return said
 
@@ -251,7 +249,7 @@ class _Reader:
         found = self._model.get("id") or next((old[key] for key in _CALLED if old.get(key)), "")
         if isinstance(found, str) and (_REFERENCE.match(found) or found.startswith("<")):
             what = f"the model is {found[:60]!r}, which is not followed"
-            self._findings.append(Finding("warning", self._line(("model",)), what, "name it, or give --model"))
+            self._findings.append(self._front.warning(("model",), what, "name it, or give --model"))
             return ""
         return str(found)
 
@@ -273,41 +271,27 @@ class _Reader:
         try:
             made: JsonOutput = schemas.json_output(schema)
         except SchemaInvalid as error:
-            raise self._error(("outputs",), error.what, error.todo) from None
+            raise self._front.error(("outputs",), error.what, error.todo) from None
         return made
 
     def _tools(self, options: Mapping[str, Any]) -> Iterator[Tool]:
         for place, each in enumerate((*(self._said.get("tools") or ()), *(options.get("tools") or ()))):
             told = each.get("function", each) if isinstance(each, Mapping) else None
             if not isinstance(told, Mapping) or not isinstance(told.get("name"), str):
-                raise self._error(("tools", place), "is no tool", "write name, description and parameters")
+                raise self._front.error(("tools", place), "is no tool", "write name, description and parameters")
             if each.get("kind", each.get("type", "function")) != "function":
                 what = f"tool {told['name']!r} is no function, and is left out"
-                self._findings.append(Finding("warning", self._line(("tools", place)), what, "define a function"))
+                self._findings.append(self._front.warning(("tools", place), what, "define a function"))
                 continue
             given = told.get("parameters")
             schema = {"type": "object", **_fields(given)} if isinstance(given, list) else given
             tool = Tool(name=told["name"], description=str(told.get("description") or ""))
             yield msgspec.structs.replace(tool, schema=dict(schema)) if isinstance(schema, Mapping) else tool
 
-    def _check_keys(self) -> None:
-        for key in self._said:
-            if key not in _KEYS:
-                near = get_close_matches(key, _KEYS, 1, 0.6)
-                todo = f"did you mean {near[0]}?" if near else "put what is yours under metadata"
-                self._findings.append(Finding("warning", self._line((key,)), f"no key {key!r} is known", todo))
-
     def _table(self, at: Place, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
-            raise self._error(at, "is no mapping of keys", f"write {at[-1]}: with keys under it")
+            raise self._front.error(at, "is no mapping of keys", f"write {at[-1]}: with keys under it")
         return value
-
-    def _line(self, at: Place) -> int:
-        line = self._front.where(at).rpartition(":")[2]
-        return int(line) if line.isdecimal() else 1
-
-    def _error(self, at: Place, what: str, todo: str) -> PromptError:
-        return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self._front.where(at), todo=todo)
 
 
 _CALLED = ("azure_deployment", "model", "name")  # in the configuration of version 1, the first that is there

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from intermodal.asking import nearest
 from intermodal.errors import InputMissing, PromptError, UsageError
 from intermodal.estimates.located import Located, read
+from intermodal.estimates.located import Path as Place
+from intermodal.prompts.file import Finding
 
 MOST_BYTES = 256 << 10  # some steps of a template's parser go through all that follows
 _FENCE = re.compile(r"---[ \t]*")
@@ -30,10 +34,33 @@ def text_of(path: Path, *, what: str = "a prompt file") -> str:
         raise PromptError("is not text in UTF-8", where=f"{path}:{line}", todo="save it as UTF-8") from None
 
 
+class Front(Located):
+    """The data of a prompt file, with the lines of the whole file."""
+
+    def line(self, at: Place) -> int:
+        """The line of a place, or of the nearest around it; 1 where none is known."""
+        line = self.where(at).rpartition(":")[2]
+        return int(line) if line.isdecimal() else 1
+
+    def error(self, at: Place, what: str, todo: str = "") -> PromptError:
+        """The error of a place, named by its keys."""
+        return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self.where(at), todo=todo)
+
+    def warning(self, at: Place, what: str, todo: str = "") -> Finding:
+        """The warning of a place."""
+        return Finding("warning", self.line(at), what, todo)
+
+    def unknown(self, known: Collection[str], otherwise: str, *, but: Collection[str] = ()) -> Iterator[Finding]:
+        """A warning for each key at the top that nobody reads. ``but``: keys that are taken and not offered."""
+        for key in self.value:
+            if key not in known and key not in but:
+                yield self.warning((key,), f"no key {key!r} is known", nearest(key, known, otherwise))
+
+
 class Parted(NamedTuple):
     """Front matter and what follows. ``declared``: there is front matter. ``first``: line on which the body begins."""
 
-    front: Located
+    front: Front
     body: str
     declared: bool
     first: int
@@ -47,7 +74,7 @@ def parted(path: Path, text: str) -> Parted:
     lines = text.splitlines(keepends=True)
     opening = _opening(lines)
     if opening is None:
-        return Parted(Located(name=str(path), value={}, lines={}), text, declared=False, first=1)
+        return Parted(Front(name=str(path), value={}, lines={}), text, declared=False, first=1)
     closing = next((n for n in range(opening + 1, len(lines)) if _is_fence(lines[n])), None)
     if closing is None:
         todo = "close it with a line of three dashes"
@@ -56,7 +83,7 @@ def parted(path: Path, text: str) -> Parted:
     return Parted(mapping(path, yaml), "".join(lines[closing + 1 :]), declared=True, first=closing + 2)
 
 
-def mapping(path: Path, text: str) -> Located:
+def mapping(path: Path, text: str) -> Front:
     """YAML that is a mapping at its top. Raises PromptError with file and line."""
     try:
         found = read(f"{path}.yaml", text)
@@ -67,7 +94,7 @@ def mapping(path: Path, text: str) -> Located:
     if not isinstance(value, dict):
         line = found.lines.get((), 1)
         raise PromptError("is not a mapping of keys", where=f"{path}:{line}", todo="write key: value")
-    return Located(name=str(path), value=value, lines=found.lines)
+    return Front(name=str(path), value=value, lines=found.lines)
 
 
 def _opening(lines: list[str]) -> int | None:

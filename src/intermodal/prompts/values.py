@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +59,8 @@ def _check_names(file: PromptFile, given: Given) -> None:
     names = [each.name for each in file.arguments]
     for name in given:
         if name not in names and not file.open_ended:
-            near = get_close_matches(name, names, 1, 0.6)
             known = f"arguments are {', '.join(names)}" if names else "it takes no arguments"
-            todo = f"did you mean {near[0]}?" if near else known
-            raise file.error(f"there is no argument {name!r}", "input", todo)
+            raise file.error(f"there is no argument {name!r}", "input", asking.nearest(name, names, known))
 
 
 def _default(file: PromptFile, argument: Argument) -> Any:

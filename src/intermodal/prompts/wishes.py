@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
 
-from intermodal.errors import PromptError
-from intermodal.estimates.located import Located, Path
+from intermodal.asking import nearest
+from intermodal.estimates.located import Path
 from intermodal.prompts.file import MEDIA_KINDS, ArgumentKind, Finding
+from intermodal.prompts.source import Front
 from intermodal.request import ASPECTS, LICENCES, OBJECTIVES, RETENTIONS, TIERS, Sampling, Settings
 
 BLOCK = "intermodal"
@@ -25,7 +25,7 @@ class Wishes:
     media: Mapping[str, ArgumentKind] = field(default_factory=dict)
 
 
-def read(front: Located) -> Wishes:
+def read(front: Front) -> Wishes:
     """The block of a file, whether it is written as keys under ``ext`` or with dots. Raises PromptError.
 
     A key that is not known is an error: a wish for privacy that nobody reads is none.
@@ -37,23 +37,23 @@ def read(front: Located) -> Wishes:
             media = _media(front, at, value)
             continue
         if key not in _WISHES:
-            near = get_close_matches(key, (*_WISHES, "media"), 1, 0.6)
-            todo = f"did you mean {near[0]}?" if near else f"keys are {', '.join(sorted((*_WISHES, 'media')))}"
-            raise _error(front, at, f"no key {key!r} is known", todo)
+            known = (*_WISHES, "media")
+            todo = nearest(key, known, f"keys are {', '.join(sorted(known))}")
+            raise front.error(at, f"no key {key!r} is known", todo)
         name, check, todo = _WISHES[key]
         made = check(value)
         if made is None:
-            raise _error(front, at, f"{value!r} does not fit", f"write {todo}")
+            raise front.error(at, f"{value!r} does not fit", f"write {todo}")
         options[name] = made
     return Wishes(options, media)
 
 
-def _said(front: Located) -> list[tuple[Path, str, Any]]:
+def _said(front: Front) -> list[tuple[Path, str, Any]]:
     found: list[tuple[Path, str, Any]] = []
     ext = front.value.get("ext")
     block = ext.get(BLOCK) if isinstance(ext, Mapping) else None
     if block is not None and not isinstance(block, Mapping):
-        raise _error(front, ("ext", BLOCK), "is no mapping of keys", "write keys under it")
+        raise front.error(("ext", BLOCK), "is no mapping of keys", "write keys under it")
     found += [(("ext", BLOCK, key), key, value) for key, value in (block or {}).items()]
     found += [
         ((key,), key.removeprefix(f"{BLOCK}."), value)
@@ -63,17 +63,13 @@ def _said(front: Located) -> list[tuple[Path, str, Any]]:
     return found
 
 
-def _media(front: Located, at: Path, value: Any) -> Mapping[str, ArgumentKind]:
+def _media(front: Front, at: Path, value: Any) -> Mapping[str, ArgumentKind]:
     if not isinstance(value, Mapping):
-        raise _error(front, at, "is no mapping of arguments", "write media: {photo: image}")
+        raise front.error(at, "is no mapping of arguments", "write media: {photo: image}")
     for name, kind in value.items():
         if kind not in MEDIA_KINDS:
-            raise _error(front, (*at, name), f"{kind!r} is no kind of media", f"kinds are {', '.join(MEDIA_KINDS)}")
+            raise front.error((*at, name), f"{kind!r} is no kind of media", f"kinds are {', '.join(MEDIA_KINDS)}")
     return value
-
-
-def _error(front: Located, at: Path, what: str, todo: str) -> PromptError:
-    return PromptError(f"{'.'.join(map(str, at))}: {what}", where=front.where(at), todo=todo)
 
 
 Check = Callable[[Any], Any]
@@ -133,7 +129,7 @@ _SETTINGS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def sampling(config: Mapping[str, Any], front: Located, at: Path = ("config",)) -> tuple[
+def sampling(config: Mapping[str, Any], front: Front, at: Path = ("config",)) -> tuple[
     Sampling, Settings, list[Finding]
 ]:  # fmt: skip
     """How the answer is drawn, and what of ``config`` nobody here reads. Raises PromptError for a wrong value."""
@@ -158,4 +154,4 @@ def sampling(config: Mapping[str, Any], front: Located, at: Path = ("config",)) 
     except msgspec.ValidationError as error:
         name = str(error).rpartition("$.")[2].rstrip("`").partition("[")[0]
         key = next((each for each in config if {**_SAMPLING, **_SETTINGS}.get(each) == name), "")
-        raise _error(front, (*at, key), str(error).partition(" - at")[0].lower(), "give another value") from None
+        raise front.error((*at, key), str(error).partition(" - at")[0].lower(), "give another value") from None
