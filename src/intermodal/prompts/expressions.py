@@ -162,7 +162,7 @@ class _Parser:
         if kind == "number":
             return ("number", float(word) if "." in word else int(word[:300]))
         if kind == "text":
-            return ("text", re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), word[1:-1]))
+            return ("text", _unquoted(word))
         if kind == "pattern":
             return ("pattern", word)
         if kind == "name":
@@ -179,8 +179,13 @@ class _Parser:
             if kind not in ("name", "text"):
                 raise TemplateError("a name of a field is missing", todo=_TODO)
             self._want(":")
-            made.append((("text", word if kind == "name" else word[1:-1]), self._choice()))
+            made.append((("text", word if kind == "name" else _unquoted(word)), self._choice()))
         return made
+
+
+def _unquoted(word: str) -> str:
+    """The text that a quoted word stands for."""
+    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), word[1:-1])
 
 
 _TODO = "use names, items, operators and methods of texts and lists"

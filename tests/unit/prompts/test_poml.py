@@ -168,6 +168,7 @@ def test_a_stylesheet_evaluates_nothing(tmp_path: Path) -> None:
     ("word", "made"),
     [("loop.index + 1", 1), ("a && !b ? 'yes' : 'no'", "yes"), ("name.toUpperCase().slice(0, 2)", "NA"),
      ("rows[1].x", 2), ("rows.length >= 2 || missing.part", True), ("{k: [1, 'b']}", {"k": [1, "b"]}),
+     ("{'a\\n\\'b': 1}", {"a\n'b": 1}),
      ("name.replace(/^./g, 'N')", "Name"), ("1 + '1'", "11"), ("7 % 4 * 2 - -1", 7)],
 )  # fmt: skip
 def test_expressions_are_javascripts(word: str, made: Any) -> None:
