@@ -9,7 +9,7 @@ from pathlib import Path
 from intermodal.content import Audio, Document, File, Image, MediaPart, PathSource, Source, UrlSource, Video
 from intermodal.prompts.file import ArgumentKind
 
-_URL = re.compile(r"(?:https?://|data:)", re.IGNORECASE)
+URL = re.compile(r"(?:https?://|data:)", re.IGNORECASE)  # how one begins
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _CLASSES: Mapping[str, type[MediaPart]] = {
     "image": Image, "audio": Audio, "video": Video, "document": Document, "file": File,
@@ -41,7 +41,7 @@ def media_part(url: str, media_type: str, folder: Path | None) -> MediaPart:
     Raises ValueError of what is wrong and what to do.
     """
     kind = kind_of(media_type)
-    if _URL.match(url):
+    if URL.match(url):
         return part_of(UrlSource(url=url), kind)
     if _SCHEME.match(url):
         raise ValueError(f"{url[:80]!r} is no URL of http, https or data", "name one, or a file beside the prompt")

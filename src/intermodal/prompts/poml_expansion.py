@@ -20,7 +20,7 @@ from intermodal.errors import IntermodalError
 from intermodal.prompts import expressions
 from intermodal.prompts.file import ArgumentKind, Media
 from intermodal.prompts.markup import Element, parse
-from intermodal.prompts.media import media_part, part_of, within
+from intermodal.prompts.media import URL, media_part, part_of, within
 from intermodal.prompts.rendering import Budget, TemplateError
 from intermodal.prompts.source import text_of
 
@@ -28,7 +28,6 @@ _LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
 _SRC: Mapping[str, ArgumentKind] = {"img": "image", "audio": "audio", "document": "document", "table": "document"}
 _WORDS = frozenset({"txt", "md", "markdown", "json", "jsonl", "csv", "tsv", "py", "js", "ts", "html", "xml", "yaml",
                     "yml", "poml", "toml", "log", "css", "sql", "java", "c", "h", "cpp", "go", "rs", "sh"})  # fmt: skip
-_URL = re.compile(r"https?://|data:", re.IGNORECASE)
 _MOST_INCLUDES = 20
 # Attributes that hold data, by tag: given beside the text.
 _DATA: Mapping[str, tuple[str, ...]] = {
@@ -57,6 +56,17 @@ def only_hole(word: str) -> str:
     """The expression that a word is, "" where it is none or more."""
     pieces = holes(word.strip())
     return pieces[1] if len(pieces) == 3 and not pieces[0] and not pieces[2] else ""
+
+
+def bare(word: str) -> str:
+    """An expression without the braces that may stand around it."""
+    text = word.strip()
+    return text[2:-2] if text.startswith("{{") and text.endswith("}}") else text
+
+
+def loop_of(word: str) -> re.Match[str] | None:
+    """The name of an item, and the expression of the list, of what stands in ``for``; None where it is no loop."""
+    return _LOOP.fullmatch(word.strip().removeprefix("{{").removesuffix("}}"))
 
 
 def canonical(tag: str) -> str:
@@ -101,7 +111,7 @@ class Expansion:
         if loop is None:
             yield from self._one(element, names)
             return
-        found = _LOOP.fullmatch(loop.strip().removeprefix("{{").removesuffix("}}"))
+        found = loop_of(loop)
         if found is None:
             raise TemplateError('a loop is written for="item in list"', element.line, todo="write it so")
         items = self._value(found[2], names, element)
@@ -169,11 +179,8 @@ class Expansion:
     # ---- values -------------------------------------------------------------------------------------
 
     def _value(self, word: str, names: Mapping[str, Any], element: Element) -> Any:
-        text = word.strip()
-        if text.startswith("{{") and text.endswith("}}"):
-            text = text[2:-2]
         try:
-            return expressions.value(expressions.parse(text), names, self._budget)
+            return expressions.value(expressions.parse(bare(word)), names, self._budget)
         except TemplateError as error:
             raise TemplateError(str(error), element.line, error.todo) from None
 
@@ -222,7 +229,7 @@ class Expansion:
             syntax = element.attrs.get("syntax")
             return syntax == "multimedia" or (not syntax and "alt" not in element.attrs)
         source = self._source(element, names)
-        if isinstance(source, str) and _URL.match(source):
+        if isinstance(source, str) and URL.match(source):
             return True
         return isinstance(source, Media | list) or tag == "audio" or _ending(str(source)) not in _WORDS
 
@@ -354,16 +361,16 @@ def reads_of(root: Element, folder: Path) -> Reads:
 
 def _read(element: Element, folder: Path, made: set[str], found: Reads, *, sure: bool) -> None:
     attributes = dict(element.attrs)
-    loop = _LOOP.fullmatch(attributes.pop("for", "").strip().removeprefix("{{").removesuffix("}}"))
+    loop = loop_of(attributes.pop("for", ""))
     if loop is not None:
         _take(loop[2], element, made, found, sure=False)
         made = {*made, loop[1], "loop"}
     if "if" in attributes or loop is not None:
         sure = False
     tag = canonical(element.tag)
-    bare = {"if", *_DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
+    whole_words = {"if", *_DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
     for name, word in attributes.items():
-        for hole in [word] if name in bare else holes(word)[1::2]:
+        for hole in [word] if name in whole_words else holes(word)[1::2]:
             _take(hole, element, made, found, sure=sure and name != "if")
         whole = only_hole(word).strip()
         if name == "src" and tag in _SRC and whole in found.names:
@@ -388,11 +395,8 @@ def _made_by(element: Element, folder: Path, made: set[str]) -> None:
 
 
 def _take(word: str, element: Element, made: set[str], found: Reads, *, sure: bool) -> None:
-    text = word.strip()
-    if text.startswith("{{") and text.endswith("}}"):
-        text = text[2:-2]
     try:
-        tree = expressions.parse(text)
+        tree = expressions.parse(bare(word))
     except TemplateError as error:
         raise TemplateError(str(error), element.line, error.todo) from None
     for name in expressions.names(tree):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from intermodal.estimates.located import Located
 from intermodal.prompts import wishes
 from intermodal.prompts.baml.declarations import Block, Text
 from intermodal.prompts.file import Finding
+from intermodal.prompts.source import Front
 from intermodal.request import Sampling, Settings
 
 # How BAML calls who serves a model -> how the catalog calls who makes it; others are looked up by the model alone.
@@ -63,7 +63,7 @@ def wanted(said: Any, line: int, blocks: Mapping[str, Block], where: str) -> Wan
     if options.get("base_url"):
         found.append(f"base_url of client {block.name} is not read: hosts are those of the config")
     drawn = {name: value for name, value in options.items() if name not in _CONNECTION}
-    front = Located(name=where, value=drawn, lines={(): line})
+    front = Front(name=where, value=drawn, lines={(): line})
     sampling, settings, unread = wishes.sampling(drawn, front, ())
     provider = str(block.settings.get("provider") or "")
     reported = (*_findings(found, line), *(Finding(each.level, line, each.what, each.todo) for each in unread))

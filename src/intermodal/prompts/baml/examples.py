@@ -25,10 +25,9 @@ _CONSTANTS = {"none": "null"}
 
 
 def examples_of(
-    function: Block, tests: tuple[Block, ...], kinds: Kinds, path: Path, output: Output
+    function: Block, tests: tuple[Block, ...], kinds: Kinds, taken: Mapping[str, Taken], path: Path, output: Output
 ) -> tuple[tuple[Example, ...], tuple[Finding, ...]]:
-    """The tests of a function, and what is to be said of them."""
-    taken = {each.name: kinds.taken(each.type) for each in function.fields}
+    """The tests of a function, and what is to be said of them. ``taken``: its arguments by their names."""
     made: list[Example] = []
     unread: list[Finding] = []
     for test in tests:

@@ -237,7 +237,7 @@ class _Function:
         self._findings += wanted.findings
         self._check(str(text), first)
         output = self._output()
-        examples, unread = examples_of(block, project.tests, project.kinds, self._path, output)
+        examples, unread = examples_of(block, project.tests, project.kinds, taken, self._path, output)
         self._findings += unread
         media = {name: each.media for name, each in taken.items() if each.media}
         return PromptFile(
