@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intermodal.cli.options import listed, money, seconds
+from intermodal.cli.options import listed, money, seconds, with_all
 
 if TYPE_CHECKING:
     from intermodal._sync import Bridge
@@ -105,12 +105,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
         click.option("--no-remember", is_flag=True, help="Do not let plans go by what is measured."),
     ]  # fmt: skip
 
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+    return with_all(options)
 
 
 @click.command(epilog=EPILOG)

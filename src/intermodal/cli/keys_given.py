@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from intermodal.cli.options import with_all
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,12 +62,7 @@ def limit_options(*, changing: bool) -> Callable[[F], F]:
             "Policy of the config it may ask for; repeatable", ".  [default: any]", "any")),
     ]  # fmt: skip
 
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
+    return with_all(options)
 
 
 def away(given: tuple[str, ...], word: str, option: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,15 +78,20 @@ def conditions(licence: str) -> list[Any]:
     ]  # fmt: skip
 
 
-def with_conditions(licence: str) -> Callable[[F], F]:
-    """The same as a decorator."""
+def with_all(options: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
+    """A decorator that gives a verb all of these, in the order in which help shows them."""
 
     def decorate(function: F) -> F:
-        for option in reversed(conditions(licence)):
+        for option in reversed(options):
             function = option(function)
         return function
 
     return decorate
+
+
+def with_conditions(licence: str) -> Callable[[F], F]:
+    """The same as a decorator."""
+    return with_all(conditions(licence))
 
 
 _SHARED = [
@@ -151,9 +156,7 @@ _SHARED = [
 
 def request_options(function: F) -> F:
     """Decorate a verb with the shared arguments and options."""
-    for option in reversed(_SHARED):
-        function = option(function)
-    return function
+    return with_all(_SHARED)(function)
 
 
 def stated(*, but: tuple[str, ...]) -> list[str]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import listed, money, seconds
+from intermodal.cli.options import listed, money, seconds, with_all
 from intermodal.cli.prompt_test import test
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
+    from intermodal.config import Config
     from intermodal.prompts.file import PromptFile
     from intermodal.request import Message
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 EPILOG = """\b
 Examples
@@ -61,12 +59,6 @@ _POLICY = [
     click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this once."),
     click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Most tokens to answer."),
 ]  # fmt: skip
-
-
-def _of_policy(function: F) -> F:
-    for option in reversed(_POLICY):
-        function = option(function)
-    return function
 
 
 @prompt.command(name="list", epilog=EPILOG)
@@ -138,7 +130,7 @@ def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
 @prompt.command(epilog=EPILOG)
 @click.argument("file")
 @_ARGS
-@_of_policy
+@with_all(_POLICY)
 @_JSON
 def explain(file: str, arguments: tuple[str, ...], **given: Any) -> None:
     """Plan FILE before anything is sent: which endpoints are out and why, what a run and a thousand runs cost, whether
@@ -149,7 +141,7 @@ def explain(file: str, arguments: tuple[str, ...], **given: Any) -> None:
     from intermodal.prompts.values import of_words
 
     with Client() as client:
-        asked = client.prompt(file, **_options(given))
+        asked = client.prompt(file, **_options(given, client.asynchronous.config))
         made = asked.foreseen(of_words(asked.file, arguments))
     if given["as_json"]:
         body = {
@@ -164,7 +156,7 @@ def explain(file: str, arguments: tuple[str, ...], **given: Any) -> None:
 @prompt.command(epilog=EPILOG)
 @click.argument("file")
 @_ARGS
-@_of_policy
+@with_all(_POLICY)
 @click.option("--analyze", is_flag=True, help="EXPLAIN ANALYZE after the answer.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer, and what is wrong with it.")
 @_JSON
@@ -200,11 +192,13 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
 # ---- a prompt file for people and for programs ---------------------------------------------------------
 
 
-def _options(given: dict[str, Any]) -> dict[str, Any]:
-    """Options of the policy that somebody wrote."""
+def _options(given: dict[str, Any], config: Config) -> dict[str, Any]:
+    """Options of the policy that somebody wrote. Raises UsageError."""
+    from intermodal.asking import known_hosts
     from intermodal.cli.options import keep_aspects
 
-    options = {name: given[name] for name in ("model", "at_least", "max_cost", "deadline", "hosts", "max_tokens")}
+    options = {name: given[name] for name in ("model", "at_least", "max_cost", "deadline", "max_tokens")}
+    options["hosts"] = known_hosts(given["hosts"], config)
     options["objective"] = given["objective"] if given["objective"] != "default" else None
     options["farthest"] = "machine" if given["local"] else None
     options["private"] = tuple(word for text in given["private"] for word in listed(text))

@@ -110,6 +110,12 @@ def test_explain_spends_nothing_and_prices_a_thousand_runs(cli: Cli, folder: Pat
     assert not fake.attempts
 
 
+def test_a_host_that_nobody_knows_is_said_as_ask_says_it(cli: Cli, folder: Path) -> None:
+    explained = cli("prompt", "explain", "prompts/opening.prompt.yml", "--host", "nosuch")
+    asked = cli("explain", "What is it?", "--host", "nosuch")
+    assert (explained.code, explained.err) == (asked.code, asked.err)
+
+
 def test_run_and_ask_do_the_same(cli: Cli, folder: Path, fake: FakeHost, media: Path) -> None:
     given = ("--arg", f"photo=@{media / 'screenshot-invoice.png'}", *MODEL, "-q", "--evidence", "off")
     run = cli("prompt", "run", "prompts/invoice.prompt", *given[:-2])
