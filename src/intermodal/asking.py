@@ -304,7 +304,7 @@ async def _media_of(fetcher: Remembering) -> frozenset[Kind]:
     found: set[Kind] = set()
     for loaded in fetcher.loaded:
         with suppress(InputError):
-            found.add((await sniffed(loaded))[0])
+            found.add((await sniffed(loaded.data, loaded.name))[0])
     return frozenset(found - {"text"})
 
 

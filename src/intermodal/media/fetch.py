@@ -94,6 +94,12 @@ class Fetcher:
         self._verify = verify
 
     async def load(self, source: Source) -> Loaded:
+        """Read a source. Raises an ``InputError`` of the matching kind."""
+        name, data = await self.read(source)
+        return Loaded(name=name, data=data, digest=await _digest(data, name))
+
+    async def read(self, source: Source) -> tuple[str, Data]:
+        """The same without the digest, for who looks at what it is and does not keep it."""
         data: Data
         match source:
             case BytesSource():
@@ -109,7 +115,7 @@ class Fetcher:
                 name, data = _read_data_url(url) if url[:5].lower() == "data:" else await self._read_url(url)
         if not data:
             raise InputEmpty("is empty", where=name, todo="check that it was written completely")
-        return Loaded(name=name, data=data, digest=await _digest(data, name))
+        return name, data
 
     # ---- URLs ----------------------------------------------------------------------------------
 

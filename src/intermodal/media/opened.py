@@ -165,13 +165,13 @@ def origins_of(part: Part) -> tuple[str, ...]:
     return source.origins if isinstance(source, BytesSource) else ()
 
 
-async def sniffed(loaded: Loaded) -> tuple[Kind, str]:
+async def sniffed(data: Data, name: str) -> tuple[Kind, str]:
     """Kind and media type of a file by its bytes (``sniff``); a large one is looked through off the event loop."""
-    return await offload(len(loaded.data) > HEAVY, sniff, loaded.data, loaded.name)
+    return await offload(len(data) > HEAVY, sniff, data, name)
 
 
 async def _probed(index: int, part: MediaPart, loaded: Loaded, worker: MediaWorker) -> PartFacts:
-    kind, media_type = await sniffed(loaded)
+    kind, media_type = await sniffed(loaded.data, loaded.name)
     _check_declared(part, kind, loaded.name)
     common = PartFacts(
         index=index,

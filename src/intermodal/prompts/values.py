@@ -158,18 +158,18 @@ async def checked_media(file: PromptFile, values: Mapping[str, Any]) -> None:
 
     Raises PromptError with the argument's line; InputError where a file cannot be taken.
     """
-    from intermodal.media.fetch import Remembering
+    from intermodal.media.fetch import Fetcher
     from intermodal.media.opened import sniffed
 
-    fetcher = Remembering()
+    fetcher = Fetcher()
     for name, part in media_of(values):
         argument = file.argument(name)
         if argument is None or argument.kind == "file" or isinstance(part.source, UrlSource):
             continue  # a URL is fetched once, when the request is opened (``check_facts``)
-        loaded = await fetcher.load(part.source)
-        kind, media_type = await sniffed(loaded)
+        shown, data = await fetcher.read(part.source)
+        kind, media_type = await sniffed(data, shown)
         if not fits(argument, kind):
-            raise wrong_kind(file, argument, loaded.name, kind, media_type)
+            raise wrong_kind(file, argument, shown, kind, media_type)
 
 
 def fits(argument: Argument, kind: Kind) -> bool:

@@ -14,6 +14,7 @@ from intermodal import Client, config
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.content import BytesSource, Text
 from intermodal.errors import InputError, NoRoute, PromptError
+from intermodal.media import fetch
 from intermodal.request import Message
 from intermodal.testing import FakeHost
 
@@ -66,6 +67,22 @@ def test_a_prompt_runs_and_its_value_is_typed_by_the_file(host: FakeHost, tmp_pa
     roles = [message["role"] for message in sent(host)["messages"]]
     assert roles == ["system", "user"]
     assert sent(host)["response_format"]["json_schema"]["schema"]["required"] == ["total"]
+
+
+def test_a_picture_of_an_argument_is_hashed_once_a_run(
+    host: FakeHost, tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    digest = fetch._digest
+
+    async def counted(data: Any, name: str) -> str:
+        hashed.append(name)
+        return await digest(data, name)
+
+    monkeypatch.setattr(fetch, "_digest", counted)
+    with Client() as client:
+        client.prompt(written(tmp_path)).run(photo=media / "screenshot-invoice.png")
+    assert hashed == ["screenshot-invoice.png"]
 
 
 def test_what_is_not_given_is_imagined_and_priced_for_a_run_and_a_thousand(host: FakeHost, tmp_path: Path) -> None:
