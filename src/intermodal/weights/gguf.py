@@ -27,6 +27,7 @@ MAX_ITEMS: Final = 2_000_000
 MAX_STRING: Final = 4 << 20
 MAX_NAME: Final = 256
 MAX_DIMS: Final = 4
+MAX_LAYER_ITEMS: Final = 1024  # arrays of numbers up to here are kept unasked: some say a thing once a layer
 
 _SCALARS: Final[dict[int, str]] = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
@@ -45,7 +46,7 @@ BLOCKS: Final[dict[int, tuple[str, int, int]]] = {
     19: ("IQ1_S", 256, 50), 20: ("IQ4_NL", 32, 18), 21: ("IQ3_S", 256, 110), 22: ("IQ2_S", 256, 82),
     23: ("IQ4_XS", 256, 136), 24: ("I8", 1, 1), 25: ("I16", 1, 2), 26: ("I32", 1, 4), 27: ("I64", 1, 8),
     28: ("F64", 1, 8), 29: ("IQ1_M", 256, 56), 30: ("BF16", 1, 2), 34: ("TQ1_0", 256, 54),
-    35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17),
+    35: ("TQ2_0", 256, 66), 39: ("MXFP4", 32, 17), 40: ("NVFP4", 64, 36), 41: ("Q1_0", 128, 18), 42: ("Q2_0", 64, 18),
 }  # fmt: skip
 
 
@@ -62,7 +63,8 @@ class GgufHeader(Value):
     """What the header says.
 
     Attributes:
-        metadata: every pair that is a scalar or a string, and every array that was asked for.
+        metadata: every pair that is a scalar or a string, every array of at most ``MAX_LAYER_ITEMS`` numbers, and every
+            array that was asked for.
         tensors: the index, in the order of the file.
         size: bytes of the header.
     """
@@ -232,6 +234,7 @@ class _Reader:
         size = struct.calcsize(_SCALARS[kind])
         count = self.count(MAX_ITEMS, "array items", least=size)
         raw = self.take(count * size)
+        keep = keep or count <= MAX_LAYER_ITEMS
         return struct.unpack(f"<{count}{_SCALARS[kind][1]}", raw) if keep else None
 
     def _skip_texts(self, count: int) -> None:

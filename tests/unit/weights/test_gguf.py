@@ -81,6 +81,7 @@ def test_arrays_nobody_asked_for_are_passed_over() -> None:
     [
         (2, (32,), 18), (3, (64, 2), 80), (8, (32, 2, 2), 136), (14, (256, 2), 420), (23, (256,), 136),
         (30, (7,), 14), (34, (256,), 54), (39, (64,), 34), (0, (5, 5, 5, 5), 2500),
+        (40, (128, 3), 216), (41, (256,), 36), (42, (128,), 36),
     ],
 )  # fmt: skip
 def test_the_bytes_of_a_tensor_follow_its_blocks(kind: int, dims: tuple[int, ...], size: int) -> None:
@@ -88,7 +89,7 @@ def test_the_bytes_of_a_tensor_follow_its_blocks(kind: int, dims: tuple[int, ...
     assert parse_header(data, total=1 << 20).weight_bytes == size
 
 
-@pytest.mark.parametrize("kind", [4, 5, 9, 15, 31, 36, 40, 255, 2**32 - 1])
+@pytest.mark.parametrize("kind", [4, 5, 9, 15, 31, 36, 43, 255, 2**32 - 1])
 def test_a_tensor_type_nobody_knows_is_refused_not_guessed(kind: int) -> None:
     assert kind not in BLOCKS
     with pytest.raises(WeightsError, match=f"type {kind}, whose size is not known"):
