@@ -1,0 +1,56 @@
+"""Bytes of the buffers that llama.cpp computes in, and of the buffer its answers are copied to.
+
+Source: ``llama_context::sched_reserve`` and ``output_reserve``. A graph of ``ubatch`` tokens over a full cache is laid
+out once; its size is what ``sched_reserve: ... compute buffer size`` says. The largest part of it is the feed-forward
+part (of every token: what comes in, two halves and their product), or logits; beside it the mask of who looks at whom.
+Fitted to the logs of six models of 4 to 30 billion parameters with flash attention: -6 % to +4 %.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from intermodal.quantity import Quantity, between, exact
+from intermodal.sizing.cache import cells, window_cells
+from intermodal.sizing.settings import Settings
+from intermodal.sizing.shape import ModelShape
+
+_FLOAT: Final = 4
+_MASK: Final = 2  # bytes of a place of the mask with flash attention
+_SLACK: Final = (0.7, 1.5)  # of the formula: graphs differ, and what is freed leaves gaps
+
+
+def compute_buffer(shape: ModelShape, settings: Settings) -> Quantity:
+    """Where the layers are."""
+    found = cells(settings)
+    width = max(shape.ff, shape.expert_ff * shape.experts_used, 2 * shape.embd)
+    inner = found.ubatch * (4 * width * _FLOAT)
+    logits = _FLOAT * shape.vocab * min(found.ubatch, settings.slots)
+    products = 0 if settings.flash_attention else found.ubatch * _FLOAT * _most_heads(shape) * found.each
+    inner = max(inner, products + found.ubatch * 4 * shape.embd * _FLOAT, logits)
+    middle = inner + _masks(shape, settings)
+    return between(middle * _SLACK[0], middle, middle * _SLACK[1], "formula of the compute buffer")
+
+
+def input_buffer(shape: ModelShape, settings: Settings) -> Quantity:
+    """On the host, where the layers are on a device: what is handed over."""
+    middle = _masks(shape, settings) + 2 * _FLOAT * shape.embd * cells(settings).ubatch
+    return between(middle * _SLACK[0], middle, middle * _SLACK[1], "formula of the compute buffer")
+
+
+def output_buffer(shape: ModelShape, slots: int) -> Quantity:
+    """Logits of the last token of every slot; a vector too of a model that pools."""
+    return exact(_FLOAT * (shape.vocab + (shape.embd if shape.pools else 0)) * slots, "vocabulary x slots")
+
+
+def _masks(shape: ModelShape, settings: Settings) -> int:
+    """One of the whole context where a layer has it, and one of the window."""
+    found = cells(settings)
+    windows = {layer.window for layer in shape.layers if layer.kv_heads}
+    places = found.each if 0 in windows else 0
+    places += max((window_cells(window, settings) for window in windows if window), default=0)
+    return places * found.ubatch * (_MASK if settings.flash_attention else _FLOAT)
+
+
+def _most_heads(shape: ModelShape) -> int:
+    return max((layer.heads for layer in shape.layers if layer.kv_heads), default=0)

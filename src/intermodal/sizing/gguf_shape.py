@@ -1,0 +1,363 @@
+"""The shape of a model from its GGUF header or headers. Reads values, opens nothing.
+
+Keys are those of ggml's ``docs/gguf.md``; what a missing one means is llama.cpp's default
+(``llama_model_base::load_hparams``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from math import prod
+from typing import Any, Final
+
+from intermodal.errors import WeightsError
+from intermodal.sizing import architectures
+from intermodal.sizing.architectures import Window
+from intermodal.sizing.shape import Encoder, Layer, Memorizing, ModelShape
+from intermodal.weights.gguf import GgufHeader, Tensor
+
+MAX_LAYERS: Final = 1024  # twice what llama.cpp takes
+MAX_NUMBER: Final = 1 << 40  # of any count in the metadata: products of three stay far from where floats lose units
+_BLOCK: Final = re.compile(r"blk\.(\d{1,4})\.(.+)")
+_ROUTED: Final = re.compile(r"ffn_(?:up|down|gate|gate_up)(?:_exps|\.\d+)(?:\.|_|$)")
+_EMBEDDINGS: Final = ("token_embd.weight",)
+_OUTPUT: Final = ("output.weight",)
+_PER_LAYER: Final = ("per_layer_token_embd.weight", "engram_embd.weight")
+
+
+def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
+    """The shape of what these headers describe: one file, or all parts of a split one, in order.
+
+    Raises:
+        WeightsError: the parts do not belong together, or counts in the metadata are impossible.
+    """
+    first = headers[0]
+    _complete(headers, name)
+    facts = _Facts(first)
+    if first.architecture == "clip" or facts.text("general.type") == "mmproj":
+        return _projector(headers, facts, name)
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    groups = _Groups(tensors, facts.count("block_count"))
+    layers, problems = _layers(facts, groups)
+    extra = min(facts.count("nextn_predict_layers"), len(layers))
+    trunk = len(layers) - extra
+    experts, used = facts.count("expert_count"), facts.most("expert_used_count")
+    return ModelShape(
+        name=name or facts.text("general.name"),
+        architecture=first.architecture,
+        memorizing=_memorizing(first.architecture, problems),
+        layers=layers[:trunk],
+        extra_layers=layers[trunk:],
+        embd=facts.count("embedding_length"),
+        ff=facts.most("feed_forward_length"),
+        vocab=groups.vocab or facts.count("vocab_size"),
+        context=first.context_length,
+        experts=experts,
+        experts_used=used,
+        expert_ff=facts.most("expert_feed_forward_length"),
+        index_key=facts.count("attention.indexer.key_length"),
+        embeddings=groups.embeddings,
+        output=groups.output,
+        per_layer_embeddings=groups.per_layer,
+        rest=groups.rest,
+        parameters=groups.parameters,
+        active=round(groups.parameters - groups.looked_up - groups.routed * (1 - used / experts if experts else 0)),
+        types=tuple(groups.types.most_common()),
+        pools=facts.count("pooling_type") > 0,
+        problems=problems,
+    )
+
+
+def _complete(headers: Sequence[GgufHeader], name: str) -> None:
+    """Refuse a part of a split file alone: sums over it would be too low."""
+    said = headers[0].metadata.get("split.count")
+    parts = said if isinstance(said, int) and said > 0 else 1
+    if len(headers) != parts:
+        raise WeightsError(
+            f"is split into {parts} files, of which {len(headers)} were given", where=name,
+            todo="name the first part, with all others beside it",
+        )  # fmt: skip
+
+
+def parts(name: str) -> tuple[str, ...]:
+    """Names of all parts of a split file, of the name of any of them; the name alone where it is of no split file."""
+    found = re.fullmatch(r"(.*-)(\d{5})-of-(\d{5})(\.gguf|\.safetensors)", name)
+    if found is None or not 1 <= int(found[3]) <= MAX_LAYERS:
+        return (name,)
+    return tuple(f"{found[1]}{number:05d}-of-{found[3]}{found[4]}" for number in range(1, int(found[3]) + 1))
+
+
+class _Facts:
+    """Metadata below the architecture's own prefix, as numbers that cannot be absurd."""
+
+    def __init__(self, header: GgufHeader) -> None:
+        self._metadata = header.metadata
+        self._prefix = header.architecture
+
+    def text(self, key: str) -> str:
+        found = self._metadata.get(key)
+        return found if isinstance(found, str) else ""
+
+    def raw(self, key: str) -> Any:
+        return self._metadata.get(f"{self._prefix}.{key}")
+
+    def has(self, key: str) -> bool:
+        return f"{self._prefix}.{key}" in self._metadata
+
+    def count(self, key: str, otherwise: int = 0) -> int:
+        """A scalar; the first of a list."""
+        found = self.raw(key)
+        if isinstance(found, tuple):
+            found = found[0] if found else None
+        return _number(found, otherwise)
+
+    def most(self, key: str) -> int:
+        """A scalar; the largest of a list."""
+        found = self.raw(key)
+        return max(map(_number, found), default=0) if isinstance(found, tuple) else _number(found)
+
+    def each(self, key: str, layers: int, otherwise: Sequence[int]) -> tuple[int, ...]:
+        """One number a layer, of a scalar or a list."""
+        found = self.raw(key)
+        if isinstance(found, tuple):
+            if len(found) < layers:
+                raise WeightsError(f"has {len(found)} of {key} for {layers} layers", todo="fetch the file again")
+            return tuple(map(_number, found[:layers]))
+        return (_number(found),) * layers if found is not None else tuple(otherwise)
+
+
+def _number(found: Any, otherwise: int = 0) -> int:
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return int(found) if isinstance(found, bool) else otherwise
+    if not 0 <= found < MAX_NUMBER:  # also not a number, and infinity
+        raise WeightsError(f"has the impossible count {found} in its header", todo="fetch the file again")
+    return int(found)
+
+
+class _Groups:
+    """Bytes and numbers of the tensor index, by what they are for."""
+
+    def __init__(self, tensors: Sequence[Tensor], blocks: int) -> None:
+        self.embeddings = self.output = self.per_layer = self.rest = 0
+        self.parameters = self.routed = self.looked_up = self.vocab = 0
+        self.types: Counter[str] = Counter()
+        self.weights: Counter[int] = Counter()
+        self.experts: Counter[int] = Counter()
+        table = 0
+        for tensor in tensors:
+            numbers = prod(tensor.dims)
+            self.parameters += numbers
+            self.types[tensor.type] += tensor.size
+            block = _BLOCK.fullmatch(tensor.name)
+            if block is not None:
+                index = int(block[1])
+                if index >= max(blocks, 1):
+                    raise WeightsError(
+                        f"has tensors of layer {index}, and says it has {blocks} layers", todo="fetch the file again"
+                    )
+                self.weights[index] += tensor.size
+                if _ROUTED.match(block[2]):
+                    self.experts[index] += tensor.size
+                    self.routed += numbers
+            elif tensor.name in _EMBEDDINGS:
+                self.embeddings += tensor.size
+                self.vocab = tensor.dims[-1] if len(tensor.dims) > 1 else 0
+                table = numbers
+            elif tensor.name in _OUTPUT:
+                self.output += tensor.size
+            elif tensor.name in _PER_LAYER:
+                self.per_layer += tensor.size
+                self.looked_up += numbers
+            else:
+                self.rest += tensor.size
+        if self.output:
+            self.looked_up += table
+
+
+# ---- layers ----------------------------------------------------------------------------------------
+
+
+def _layers(facts: _Facts, groups: _Groups) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    count = facts.count("block_count")
+    if count > MAX_LAYERS:
+        raise WeightsError(f"claims {count:,} layers", todo="fetch the file again")
+    architecture = facts.text("general.architecture")
+    heads = facts.each("attention.head_count", count, (0,) * count)
+    kv_heads = facts.each("attention.head_count_kv", count, heads)
+    problems = (
+        [] if architectures.known(architecture) else [f"the architecture {architecture or '(none)'} is not known here"]
+    )
+    windows, doubt = _windows(facts, count)
+    problems += [doubt] if doubt else []
+    widths = _Widths(facts, heads[0] if heads else 0)
+    recurrent, conv, state = _recurrent(facts, count, kv_heads)
+    shared_from = _shared_from(facts, count)
+    ff = facts.each("feed_forward_length", count, (0,) * count)
+    kind = architectures.RECURRENT.get(architecture, "")
+    layers: list[Layer] = []
+    for index in range(count):
+        attends = heads[index] > 0 and (not recurrent[index] or kind == "beside")
+        if kind == "kv_ff" and ff[index] > 0:
+            attends = False
+        key, value = widths.of(windows[index] > 0)
+        layers.append(
+            Layer(
+                heads=heads[index],
+                kv_heads=kv_heads[index] if attends else 0,
+                key=key if attends else 0,
+                value=value if attends else 0,
+                window=windows[index],
+                cached=attends and index < shared_from and architecture not in architectures.WITHOUT_CACHE,
+                values=not widths.latent,
+                conv=conv if recurrent[index] else 0,
+                state=state if recurrent[index] else 0,
+                ff=ff[index],
+                weights=groups.weights[index],
+                experts=groups.experts[index],
+            )
+        )
+    return tuple(layers), tuple(problems)
+
+
+class _Widths:
+    """Lengths of a head's key and value, in layers with and without a window."""
+
+    def __init__(self, facts: _Facts, heads: int) -> None:
+        plain = facts.count("embedding_length") // heads if heads else 0
+        self.key, self.value = facts.count("attention.key_length", plain), facts.count("attention.value_length", plain)
+        self.key_window = facts.count("attention.key_length_swa", self.key)
+        self.value_window = facts.count("attention.value_length_swa", self.value)
+        # one latent vector a token stands for keys and values of all heads
+        self.latent = facts.count("attention.key_length_mla") > 0 and facts.count("attention.value_length_mla") > 0
+
+    def of(self, window: bool) -> tuple[int, int]:
+        return (self.key_window, self.value_window) if window else (self.key, self.value)
+
+
+def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
+    """Tokens that each layer looks back on, 0 for all; and what is in doubt about it."""
+    architecture = facts.text("general.architecture")
+    if architecture in ("lfm2", "lfm2moe"):
+        return (facts.count("attention.sliding_window"),) * count, ""
+    row = architectures.WINDOWS.get(architecture)
+    if architecture == "exaone4" and count == architectures.EXAONE4_LAYERS:
+        row = architectures.EXAONE4
+    if row is None:
+        return (0,) * count, ""
+    said = facts.count("attention.sliding_window", -1)
+    if (row.without and said <= 0) or (architecture == "llama4" and said == 0):
+        return (0,) * count, ""
+    size = row.size if row.always else (said if said > 0 else row.size)
+    if not size:
+        return (0,) * count, "the size of its sliding window is not in the file"
+    pattern = facts.raw("attention.sliding_window_pattern")
+    if isinstance(pattern, tuple):
+        return tuple(size if flag else 0 for flag in facts.each("attention.sliding_window_pattern", count, ())), ""
+    if row.needs:
+        return (0,) * count, "which layers have a sliding window is not in the file"
+    return tuple(size if _slides(row, index, _number(pattern, row.every)) else 0 for index in range(count)), ""
+
+
+def _slides(row: Window, index: int, every: int) -> bool:
+    if every == 0:
+        return True
+    return index % every != 0 if row.first else index % every < every - 1
+
+
+def _recurrent(facts: _Facts, count: int, kv_heads: Sequence[int]) -> tuple[tuple[bool, ...], int, int]:
+    """Which layers keep a state, and the numbers of its two parts (``n_embd_r`` and ``n_embd_s`` of llama.cpp)."""
+    architecture = facts.text("general.architecture")
+    kind = architectures.RECURRENT.get(architecture, "")
+    if not kind:
+        return (False,) * count, 0, 0
+    trunk = count - facts.count("nextn_predict_layers")
+    every = facts.count("full_attention_interval", architectures.INTERVALS.get(architecture, 4))
+    listed = facts.raw("attention.recurrent_layers")
+    ff = facts.each("feed_forward_length", count, (0,) * count)
+    if kind in ("all", "beside"):
+        found = (True,) * count
+    elif kind == "kv":
+        found = tuple(heads == 0 for heads in kv_heads)
+    elif kind == "kv_ff":
+        found = tuple(heads == 0 and ff[index] == 0 for index, heads in enumerate(kv_heads))
+    elif isinstance(listed, tuple) and len(listed) >= count:
+        found = tuple(bool(flag) for flag in listed[:count])
+    else:
+        found = tuple(every == 0 or (index + 1) % every != 0 for index in range(count))
+    conv, state = _state_numbers(facts, architecture)
+    return tuple(flag and index < trunk for index, flag in enumerate(found)), conv, state
+
+
+def _state_numbers(facts: _Facts, architecture: str) -> tuple[int, int]:
+    embd, heads = facts.count("embedding_length"), facts.most("attention.head_count")
+    kernel, inner = facts.count("ssm.conv_kernel"), facts.count("ssm.inner_size")
+    if head := facts.count("wkv.head_size"):
+        return facts.count("token_shift_count", 2) * embd, embd * head
+    if taps := facts.count("shortconv.l_cache"):
+        return embd * (taps - 1), 0
+    if head := facts.count("kda.head_dim"):
+        return 3 * ((kernel - 1) if kernel else 3) * heads * head, head * head * heads
+    groups, size = facts.count("ssm.group_count"), facts.count("ssm.state_size")
+    conv = (kernel - 1 if kernel else 0) * (inner + 2 * groups * size)
+    if architecture == "minimax-01":
+        head = facts.count("attention.key_length", embd // heads if heads else 0)
+        return conv, head * head * heads
+    return conv, size * inner
+
+
+def _shared_from(facts: _Facts, count: int) -> int:
+    """The first layer that uses keys and values of an earlier one."""
+    architecture = facts.text("general.architecture")
+    if architecture == "gemma3n":
+        return min(20, count)
+    return count - facts.count("attention.shared_kv_layers") if architecture == "gemma4" else count
+
+
+def _memorizing(architecture: str, problems: Sequence[str]) -> Memorizing:
+    if problems:
+        return "unknown"
+    if architecture in architectures.WITHOUT_CACHE:
+        return "none"
+    kind = architectures.RECURRENT.get(architecture, "")
+    return "attention" if not kind else ("recurrent" if kind == "all" else "hybrid")
+
+
+# ---- a projector -------------------------------------------------------------------------------------
+
+
+def _projector(headers: Sequence[GgufHeader], facts: _Facts, name: str) -> ModelShape:
+    """Its encoders; all of its tensors are ``rest``."""
+    metadata = headers[0].metadata
+    tensors = [tensor for header in headers for tensor in header.tensors]
+    encoders: list[Encoder] = []
+    types: Counter[str] = Counter()
+    for tensor in tensors:
+        types[tensor.type] += tensor.size
+    for kind in ("vision", "audio"):
+        if not metadata.get(f"clip.has_{kind}_encoder"):
+            continue
+        size, patch = facts.count(f"{kind}.image_size"), facts.count(f"{kind}.patch_size")
+        projector = metadata.get(f"clip.{kind}.projector_type") or metadata.get("clip.projector_type") or ""
+        encoders.append(
+            Encoder(
+                kind="vision" if kind == "vision" else "audio",
+                projector=str(projector),
+                layers=facts.count(f"{kind}.block_count"),
+                embd=facts.count(f"{kind}.embedding_length"),
+                heads=facts.count(f"{kind}.attention.head_count"),
+                ff=facts.count(f"{kind}.feed_forward_length"),
+                patches=(size // patch) ** 2 if patch else 0,
+            )
+        )
+    numbers = sum(prod(tensor.dims) for tensor in tensors)
+    return ModelShape(
+        name=name or facts.text("general.name"), role="projector", architecture=headers[0].architecture,
+        memorizing="none", rest=sum(tensor.size for tensor in tensors), parameters=numbers, active=numbers,
+        types=tuple(types.most_common()), encoders=tuple(encoders),
+        problems=() if encoders else ("it says of no encoder what it is",),
+    )  # fmt: skip
+
+
+__all__ = ["gguf_shape", "parts"]

@@ -1,0 +1,209 @@
+"""Memory of a model that is served, term by term and device by device.
+
+    weights       every tensor, where llama.cpp puts it: the token table stays on the host, the last ``gpu_layers``
+                  layers and the output go to the device
+    cache         keys and values of every token (``cache.py``); state: recurrent states
+    compute       the buffers of the graph (``compute.py``); output: logits
+    projector     the encoder of pictures or sound, and what it computes in
+    draft         the same of a small model beside, for speculative decoding
+    backend       what the device's driver takes for itself; program: the server's own memory
+
+Weights, cache, state and output are exact where the architecture is known; the others are ranges.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from intermodal.content import Value
+from intermodal.errors import UsageError
+from intermodal.quantity import Quantity, between, exact, total, unknown
+from intermodal.sizing.cache import index_bytes, layer_bytes, state_bytes
+from intermodal.sizing.compute import compute_buffer, input_buffer, output_buffer
+from intermodal.sizing.settings import Settings
+from intermodal.sizing.shape import ModelShape
+
+Device = Literal["host", "device"]
+
+# CUDA's context and libraries: what tools show beyond the buffers of the log, 153 MiB to 500 MiB.
+_BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
+# Measured with SmolLM2 (135M) beside weights, cache and buffers: the server's code, vocabulary and threads.
+_PROGRAM: Final = (30e6, 60e6, 110e6)
+# What an encoder computes in, of its tensors: no formula covers every projector.
+_PROJECTOR_COMPUTE: Final = (0.1, 0.35, 0.7)
+
+
+class Term(Value):
+    """One part of the memory. ``amount`` in bytes; ``source``: where its formula is from."""
+
+    name: str
+    device: Device
+    amount: Quantity
+    source: str
+
+
+class Memory(Value):
+    """All terms. ``problems``: what was not understood, as clauses."""
+
+    terms: tuple[Term, ...]
+    problems: tuple[str, ...] = ()
+
+    def total(self, device: Device | None = None) -> Quantity:
+        """Bytes on one device, or on both."""
+        return total([term.amount for term in self.terms if device in (None, term.device)])
+
+    def of(self, name: str, device: Device | None = None) -> Quantity:
+        """Bytes of the terms of this name; exact 0 where there is none."""
+        return total([term.amount for term in self.terms if term.name == name and device in (None, term.device)])
+
+
+def memory(shape: ModelShape, settings: Settings) -> Memory:
+    """What llama.cpp takes for ``shape``.
+
+    Raises:
+        UsageError: llama.cpp refuses these settings: a type that rows do not fill, quantized values without flash
+            attention, no slot.
+    """
+    _checked(settings)
+    terms = [*_model_terms(shape, settings), *_projector_terms(settings), *_draft_terms(settings)]
+    if settings.gpu_layers:
+        terms.append(
+            Term(
+                name="backend",
+                device="device",
+                amount=between(*_BACKEND, "range of CUDA's own memory"),
+                source="nvidia-smi beside logs",
+            )
+        )
+    terms.append(
+        Term(name="program", device="host", amount=between(*_PROGRAM, "measured beside the buffers"), source="measured")
+    )
+    beside = [model.problems for model in (settings.projector, settings.draft) if model is not None]
+    return Memory(
+        terms=tuple(term for term in terms if term.amount.high or not term.amount.known),
+        problems=tuple(dict.fromkeys((*shape.problems, *(problem for problems in beside for problem in problems)))),
+    )
+
+
+def _checked(settings: Settings) -> None:
+    if settings.context < 1 or settings.slots < 1 or settings.ubatch < 1 or settings.batch < 1:
+        raise UsageError("context, slots and batches are at least 1", where="memory", todo="say larger numbers")
+    if settings.type_v not in ("f32", "f16", "bf16") and not settings.flash_attention:
+        raise UsageError(
+            f"values can be kept as {settings.type_v} with flash attention only", where="--kv", todo="leave it on"
+        )
+
+
+# ---- the model ---------------------------------------------------------------------------------------
+
+
+def _model_terms(shape: ModelShape, settings: Settings, prefix: str = "") -> list[Term]:
+    place = _Placement(shape, settings)
+    terms = [*_weights(shape, settings, place, prefix), *_cache(shape, settings, place, prefix)]
+    compute = compute_buffer(shape, settings)
+    source = "llama.cpp, sched_reserve"
+    if place.any_on_device:
+        terms.append(Term(name=f"{prefix}compute", device="device", amount=compute, source=source))
+        handed = input_buffer(shape, settings) if place.all_on_device else compute
+        terms.append(Term(name=f"{prefix}compute", device="host", amount=handed, source=source))
+    else:
+        terms.append(Term(name=f"{prefix}compute", device="host", amount=compute, source=source))
+    output = output_buffer(shape, settings.slots)
+    return [*terms, Term(name=f"{prefix}output", device="host", amount=output, source="llama.cpp, output_reserve")]
+
+
+class _Placement:
+    """Which layers are on the device: the last ones, of which the output counts as one."""
+
+    def __init__(self, shape: ModelShape, settings: Settings) -> None:
+        self.count = len(shape.layers) + len(shape.extra_layers)
+        wanted = settings.gpu_layers if settings.gpu_layers >= 0 else self.count + 1
+        self.first = max(self.count + 1 - wanted, 0)
+        self.any_on_device = wanted > 0
+        self.all_on_device = self.first == 0 and not settings.host_experts
+
+    def of(self, index: int) -> Device:
+        return "device" if self.any_on_device and index >= self.first else "host"
+
+
+def _weights(shape: ModelShape, settings: Settings, place: _Placement, prefix: str) -> list[Term]:
+    layers = (*shape.layers, *(shape.extra_layers if settings.speculates else ()))
+    sums: dict[Device, int] = {"host": shape.embeddings + shape.per_layer_embeddings, "device": 0}
+    for index, layer in enumerate(layers):
+        kept = layer.experts if index < settings.host_experts else 0
+        sums["host"] += kept
+        sums[place.of(index)] += layer.weights - kept
+    # tied: what is on the device is a second copy of the token table
+    output = (shape.output or shape.embeddings) if place.any_on_device else shape.output
+    sums["device" if place.any_on_device else "host"] += output + shape.rest
+    source = "tensor index"
+    return [
+        Term(name=f"{prefix}weights", device=device, amount=exact(size, source), source=source)
+        for device, size in sums.items()
+    ]
+
+
+def _cache(shape: ModelShape, settings: Settings, place: _Placement, prefix: str) -> list[Term]:
+    kept: dict[Device, int] = {"host": 0, "device": 0}
+    states: dict[Device, int] = {"host": 0, "device": 0}
+    index = 0
+    for number, layer in enumerate(shape.layers):
+        device: Device = "host" if settings.cache_on_host else place.of(number)
+        kept[device] += layer_bytes(shape, layer, settings)
+        states[device] += state_bytes(layer, settings.slots)
+        index += index_bytes(shape, settings) if layer.cached and layer.kv_heads else 0
+    where: Device = "host" if settings.cache_on_host or not place.any_on_device else "device"
+    terms = [
+        Term(name=f"{prefix}cache", device=device, amount=_sure(shape, size), source="llama.cpp, llama_kv_cache")
+        for device, size in kept.items()
+        if size or (device == where and shape.memorizing == "unknown")
+    ]
+    terms += [
+        Term(
+            name=f"{prefix}state",
+            device=device,
+            amount=exact(size, "recurrent states x slots"),
+            source="llama.cpp, llama_memory_recurrent",
+        )
+        for device, size in states.items()
+    ]
+    if index:  # which layers have one, older files do not say
+        amount = between(0, index, index, "one key a token, in the layers that have an index")
+        terms.append(Term(name=f"{prefix}index", device=where, amount=amount, source="llama.cpp, llama_kv_cache_dsa"))
+    return terms
+
+
+def _sure(shape: ModelShape, size: int) -> Quantity:
+    """Exact of a known architecture. Else the layers may keep less than everything, or more than keys and values."""
+    if shape.memorizing != "unknown":
+        return exact(size, "cells x heads x lengths, summed over the layers")
+    if not size:
+        return unknown("nothing is known of what this architecture remembers")
+    return between(size * 0.05, size, size * 1.5, "as if every layer kept every token")
+
+
+# ---- beside the model --------------------------------------------------------------------------------
+
+
+def _projector_terms(settings: Settings) -> list[Term]:
+    if settings.projector is None:
+        return []
+    device: Device = "device" if settings.gpu_layers and not settings.projector_on_host else "host"
+    size = settings.projector.weights
+    low, mid, high = (size * share for share in _PROJECTOR_COMPUTE)
+    return [
+        Term(name="projector", device=device, amount=exact(size, "tensor index"), source="tensor index"),
+        Term(
+            name="projector compute", device=device, amount=between(low, mid, high, "a share of its weights"),
+            source="no formula covers every projector",
+        ),
+    ]  # fmt: skip
+
+
+def _draft_terms(settings: Settings) -> list[Term]:
+    if settings.draft is None:
+        return []
+    return _model_terms(settings.draft, settings, prefix="draft ")
+
+
+__all__ = ["Device", "Memory", "Settings", "Term", "memory"]

@@ -1,0 +1,70 @@
+"""Memory that logs of llama.cpp and vLLM printed for published models, against the formulas. MiB, as in the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.unit.sizing import headers
+
+from intermodal.sizing.cache import layer_bytes, token_bytes
+from intermodal.sizing.memory import memory
+from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.shape import ModelShape
+
+MIB = 2**20
+
+
+def cache(shape: ModelShape, settings: Settings) -> tuple[float, float]:
+    """MiB of the layers that look back on everything, and of those with a window."""
+    whole = sum(layer_bytes(shape, layer, settings) for layer in shape.layers if not layer.window)
+    window = sum(layer_bytes(shape, layer, settings) for layer in shape.layers if layer.window)
+    found = memory(shape, settings).of("cache")
+    assert (found.mid, found.certainty) == (whole + window, "exact")
+    return whole / MIB, window / MIB
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "logged"),
+    [
+        (headers.llama_8b, Settings(context=8192), (1024, 0)),
+        (headers.llama_8b, Settings(context=8192, type_k="q8_0", type_v="q8_0"), (544, 0)),
+        (headers.llama_8b, Settings(context=131072), (16384, 0)),
+        (headers.qwen3_4b, Settings(context=8192), (1152, 0)),
+        (headers.gpt_oss_20b, Settings(context=131072), (3072, 18)),
+        (headers.gpt_oss_20b, Settings(context=131072, ubatch=2048), (3072, 54)),
+        (headers.gemma4_12b, Settings(context=8192, slots=4, unified=True, type_k="q8_0", type_v="q8_0"), (68, 765)),
+        (headers.gemma4_12b, Settings(context=16384, type_k="q8_0", type_v="q8_0"), (136, 255)),
+        (headers.gemma4_12b, Settings(context=8192, slots=2), (128, 960)),
+        (headers.gemma3_27b, Settings(context=131072), (10240, 624)),
+        (headers.laguna, Settings(context=1 << 20, type_k="q4_0", type_v="q4_0"), (13824, 40.5)),
+        (headers.deepseek_v31, Settings(context=163840), (10980, 0)),
+        (headers.qwen36_27b, Settings(context=262144, slots=4, unified=True), (16384, 0)),
+    ],
+)  # fmt: skip
+def test_the_cache_is_what_llama_cpp_logged(
+    model: Callable[[], ModelShape], settings: Settings, logged: tuple[float, float]
+) -> None:
+    assert cache(model(), settings) == logged
+
+
+def test_recurrent_states_are_what_llama_cpp_logged_and_do_not_grow_with_the_context() -> None:
+    for context in (4096, 262144):
+        found = memory(headers.qwen36_27b(), Settings(context=context, slots=4, unified=True))
+        assert found.of("state").mid / MIB == 598.5
+
+
+def test_a_token_takes_what_vllm_reports() -> None:
+    qwen3_8b = headers.shape(
+        "qwen3", block_count=36, embedding_length=4096, attention__head_count=32, attention__head_count_kv=8,
+        attention__key_length=128, attention__value_length=128,
+    )  # fmt: skip
+    assert token_bytes(qwen3_8b) == 147_456
+
+
+@pytest.mark.parametrize(("ubatch", "device", "host"), [(512, 139.8, 33.8), (2048, 561.35, 137.36)])
+def test_compute_buffers_of_a_server_are_within_a_tenth_of_the_log(ubatch: int, device: float, host: float) -> None:
+    settings = Settings(context=16384, ubatch=ubatch, type_k="q8_0", type_v="q8_0", gpu_layers=ALL)
+    found = memory(headers.gemma4_12b(), settings)
+    assert found.of("compute", "device").mid / MIB == pytest.approx(device, rel=0.1)
+    assert found.of("compute", "host").mid / MIB == pytest.approx(host, rel=0.1)
