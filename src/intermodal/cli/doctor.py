@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.snapshot import Header
     from intermodal.client import AsyncClient
     from intermodal.config import Config
-    from intermodal.plans.machine import Machine
+    from intermodal.plans.machine import Gpu, Machine
 
 EPILOG = """\b
 Examples
@@ -56,10 +56,11 @@ def doctor(as_json: bool) -> None:
     """
     from intermodal.cli.found import looked
     from intermodal.cli.upped import about_servers
-    from intermodal.runtimes.machine import snapshot
+    from intermodal.config import cache_dir
+    from intermodal.runtimes.machine import survey
 
     client, about_config = _client()
-    machine = snapshot()
+    machine = survey(cache_dir(client.env))
     servers = looked(client, anew=True)
     catalog = client.catalog
     found = [
@@ -149,10 +150,18 @@ def _about_folders(env: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding(area="folder", name="state", state="ok", what=f"{state_dir(env)}: servers that are up, their logs")
 
 
+def _card(gpu: Gpu) -> str:
+    """A card with what its driver says of its memory, which may be nothing."""
+    from intermodal.cli.table import held
+
+    memory = f" {held(gpu.memory)}{' of the memory' if gpu.unified else ''}" if gpu.memory else ", its memory not known"
+    return gpu.name + memory + (f" ({held(gpu.free)} free)" if gpu.memory and gpu.free is not None else "")
+
+
 def _about_machine(machine: Machine) -> Finding:
     from intermodal.cli.table import held
 
-    gpus = ", ".join(f"{gpu.name} {held(gpu.memory)}" for gpu in machine.gpus) or "no GPU"
+    gpus = ", ".join(map(_card, machine.gpus)) or "no GPU"
     what = f"{machine.cores} cores, {held(machine.memory)} memory, {held(machine.free)} free, {gpus}"
     return Finding(area="machine", name="", state="ok", what=what)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from pathlib import Path
 
 from intermodal.plans.machine import Gpu, Machine
@@ -25,6 +26,33 @@ def snapshot(loaded: tuple[str, ...] = ()) -> Machine:
     return Machine(
         cores=cores(), memory=_round_down(total), free=_round_down(free), gpus=_gpus(), loaded=tuple(sorted(loaded))
     )
+
+
+def survey(folder: Path | None = None) -> Machine:
+    """All of it: what ``snapshot`` says, cards with what is free on them, and how fast memory and processors are.
+
+    For who sizes a model, not for who plans: a driver's tool is run. ``folder`` has the bandwidth that was measured
+    here, if it was.
+    """
+    from msgspec.structs import replace
+
+    from intermodal.runtimes.bandwidth import kept
+    from intermodal.runtimes.graphics import graphics
+    from intermodal.sizing.machines import of_cores, settled
+
+    here, name = snapshot(), processor()
+    measured = kept(folder, name, here.cores) if folder else None
+    cards = graphics() or here.gpus
+    return settled(replace(here, gpus=cards, processor=name, compute=of_cores(here.cores)), measured)
+
+
+def processor() -> str:
+    """The processor's name, as the system has it; "" where it says none."""
+    for line in _read(Path("/proc/cpuinfo")).splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor()
 
 
 def cores() -> int:

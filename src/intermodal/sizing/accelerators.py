@@ -1,0 +1,214 @@
+"""Graphics cards and chips by their names: memory, bandwidth and compute, as dated rows with their source.
+
+A name means a row if it is the row's name but for case, spaces and the maker's brands. Nothing looser: a laptop chip
+has three fifths of the bandwidth of the desktop card it is named after, and other names differ by as little.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, cast
+
+from intermodal.content import Value
+from intermodal.errors import UsageError
+
+DATA = Path(__file__).parent / "data"
+Form = Literal["desktop", "laptop", "server", "unified"]
+Limit = Literal["", "metal", "half"]
+GIB = 1 << 30
+
+_MARKS = re.compile(r"\((r|tm)\)|[®™]")
+_MEMORY = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gb|gib)(?![a-z])")
+_LAPTOP = re.compile(r"\blaptop\b|\bnotebook\b")
+# What makers and drivers write around a name, and people leave out.
+_BRANDS = re.compile(
+    r"\b(nvidia|amd|ati|intel|apple|geforce|radeon|instinct|tesla|quadro|graphics|generation|gpu|card|corporation|chip)\b"
+)
+# How a chip is mounted or which memory is on it: cards of one name, often with the same memory.
+_VARIANT = re.compile(r"(pcie|sxm[2-6]?|nvl|cnx|hbm2e|hbm2|hbm3e|hbm3|dgxs|fhhl|\d\dcore)")
+_NEAR = 3
+
+
+class Accelerator(Value):
+    """One row.
+
+    Attributes:
+        memory: bytes, of each size it is sold with. bandwidth: bytes a second. watts: 0 where nobody states it.
+        compute: operations a second of the fastest products that llama.cpp multiplies with; 0 where nobody states it.
+        released: ISO date. source: whose numbers these are.
+        also: other names. limit: the rule by which its graphics part gets memory.
+    """
+
+    vendor: str
+    name: str
+    form: Form
+    released: str
+    memory: tuple[int, ...]
+    bandwidth: float
+    compute: float
+    watts: float
+    source: str
+    also: tuple[str, ...] = ()
+    limit: Limit = ""
+
+    @property
+    def unified(self) -> bool:
+        """Whether its memory is the machine's."""
+        return self.form == "unified"
+
+    @property
+    def title(self) -> str:
+        """Maker and name, as people say them."""
+        return self.name if self.name.startswith(self.vendor) else f"{self.vendor} {self.name}"
+
+
+def usable(memory: int, limit: Limit) -> int:
+    """Bytes of a machine's memory that the graphics part of its chip may use.
+
+    Metal's recommended working set is two thirds of up to 36 GiB and three quarters of more (``iogpu.wired_limit_mb``
+    raises it); Linux maps half of the memory for a graphics part of AMD (``ttm.pages_limit``). As their systems come.
+    """
+    if limit == "metal":
+        return memory * 2 // 3 if memory <= 36 * GIB else memory * 3 // 4
+    return memory // 2 if limit == "half" else memory
+
+
+class Named(Value):
+    """What a name says: the name without brands (``key``) and variants, the variants, and memory in bytes or 0."""
+
+    key: str
+    variants: tuple[str, ...]
+    memory: int
+
+
+def named(words: str) -> Named:
+    """Take a name apart.
+
+    >>> named("NVIDIA GeForce RTX 4090 Laptop GPU").key, named("A100-SXM4-80GB").variants
+    ('rtx4090mobile', ('sxm4',))
+    """
+    text = _MARKS.sub(" ", words.lower()).replace("-", " ").replace("_", " ")
+    text = _LAPTOP.sub("mobile", text.replace("max q", "maxq"))
+    size = _MEMORY.search(text)
+    text = _BRANDS.sub(" ", _MEMORY.sub(" ", text))
+    joined = re.sub(r"[^a-z0-9+.]", "", text)
+    variants = tuple(_VARIANT.findall(joined))
+    return Named(key=_VARIANT.sub("", joined), variants=variants, memory=round(float(size[1]) * GIB) if size else 0)
+
+
+@lru_cache(1)
+def accelerators() -> tuple[Accelerator, ...]:
+    """Every row, those stated by hand first and instead of others of the same name."""
+    stated = tuple(_rows("stated.csv"))
+    known = {_whole(row.name) for row in stated}
+    return (*stated, *(row for row in _rows("accelerators.csv") if _whole(row.name) not in known))
+
+
+def find(words: str, where: str = "--gpu", among: tuple[Accelerator, ...] | None = None) -> tuple[Accelerator, int]:
+    """The one row a name means, and its memory in bytes.
+
+    Raises:
+        UsageError: nothing is called so (the nearest are named), or several are and differ in memory (they are named).
+    """
+    rows = accelerators() if among is None else among
+    asked = named(words)
+    found = _called(asked, rows)
+    if not found:
+        raise UsageError(f"no graphics card is known as {words!r}", where=where, todo=_nearest(words, rows))
+    sizes = sorted({size for row in found for size in row.memory})
+    if asked.memory:
+        kept = tuple(row for row in found if asked.memory in row.memory)
+        if not kept:
+            have = ", ".join(f"{size / GIB:g} GB" for size in sizes)
+            raise UsageError(f"{found[0].title} has {have}, not {asked.memory / GIB:g} GB", where=where,
+                             todo="name one of these")  # fmt: skip
+        return _slowest(kept), asked.memory
+    if len(sizes) > 1:
+        names = ", ".join(f'"{_plain(words)} {size / GIB:g}GB"' for size in sizes)
+        raise UsageError(f"{words!r} is sold with different memory", where=where, todo=f"write one of {names}")
+    return _slowest(found), sizes[0]
+
+
+def by_driver(name: str, memory: int) -> Accelerator | None:
+    """The row of a card that a driver names, of as much memory as the driver reports; None where none is known.
+
+    Drivers report some hundred MiB less than what is sold.
+    """
+    near = [
+        row
+        for row in _called(named(name), accelerators())
+        if any(0.93 * size <= memory <= 1.01 * size for size in row.memory)
+    ]
+    return _slowest(near) if near else None
+
+
+def _called(asked: Named, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
+    """Rows of a name. Of variants, those that were said; a name without its series is taken where one row has it."""
+    also = tuple(row for row in rows if any(_means(each, asked, row) for each in row.also))
+    if also:
+        return also
+    same = [row for row in rows if named(row.name).key == asked.key]
+    if not same and asked.key[:1].isdigit():
+        series = [row for row in rows if re.fullmatch(f"(rtx|gtx|rx|arc){re.escape(asked.key)}", named(row.name).key)]
+        same = series if len({named(row.name).key for row in series}) == 1 else []
+    if asked.variants:
+        same = [row for row in same if set(asked.variants) <= _mounted(row)]
+    return tuple(same)
+
+
+def _means(also: str, asked: Named, row: Accelerator) -> bool:
+    said = named(also)
+    fits = asked.memory in (0, said.memory) if said.memory else asked.memory in (0, *row.memory)
+    return fits and (said.key, said.variants) == (asked.key, asked.variants)
+
+
+def _mounted(row: Accelerator) -> set[str]:
+    """Its variants, also as drivers write them: "sxm" for "sxm5"."""
+    said = named(row.name).variants
+    return {*said, *(each.rstrip("23456") for each in said if each.startswith("sxm"))}
+
+
+def _slowest(rows: Iterable[Accelerator]) -> Accelerator:
+    """Of cards that a name does not tell apart, the one that promises least."""
+    return min(rows, key=lambda row: (row.bandwidth, row.compute))
+
+
+def _whole(name: str) -> tuple[str, tuple[str, ...], int]:
+    said = named(name)
+    return said.key, said.variants, said.memory
+
+
+def _plain(words: str) -> str:
+    return _MEMORY.sub("", words).strip()
+
+
+def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
+    keys = {named(row.name).key: row.title for row in rows} | {
+        _whole(a)[0]: row.title for row in rows for a in row.also
+    }
+    near = get_close_matches(named(words).key, keys, _NEAR, 0.6)
+    names = list(dict.fromkeys(keys[each] for each in near))
+    return f"nearest are {', '.join(names)}" if names else "write its memory instead: --gpu 24GB"
+
+
+def _rows(name: str) -> Iterable[Accelerator]:
+    with (DATA / name).open(newline="") as file:
+        for row in csv.DictReader(line for line in file if not line.startswith("#")):
+            yield Accelerator(
+                vendor=row["vendor"],
+                name=row["name"],
+                form=cast("Form", row["form"]),
+                released=row["released"],
+                memory=tuple(round(float(size) * GIB) for size in row["memory"].split(";")),
+                bandwidth=float(row["bandwidth"]) * 1e9,
+                compute=float(row["tflops"] or 0) * 1e12,
+                watts=float(row["watts"] or 0),
+                source=row["source"],
+                also=tuple(filter(None, (row.get("also") or "").split(";"))),
+                limit=cast("Limit", row.get("limit") or ""),
+            )

@@ -1,0 +1,179 @@
+"""A machine that somebody names: ``--gpu "RTX 4090"``, ``--gpu 2xH100``, ``--ram "64GB DDR5-5600"``; all of it free."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from intermodal.errors import UsageError
+from intermodal.plans.machine import Gpu, Machine
+from intermodal.plans.numbers import counted
+from intermodal.quantity import Quantity, between, exact, unknown
+from intermodal.sizing.accelerators import GIB, Accelerator, find, usable
+
+MOST_CARDS = 64
+NO_CARD = frozenset({"none", "no", "cpu"})
+
+_TIMES = re.compile(r"^(\d+)\s*x\s*(?=\S)|\s+x\s*(\d+)$", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(gib|gb|g|mib|mb|tib|tb)\b", re.IGNORECASE)
+_UNITS = {"gib": GIB, "gb": GIB, "g": GIB, "mib": 1 << 20, "mb": 1 << 20, "tib": 1 << 40, "tb": 1 << 40}
+_DDR = re.compile(r"(?:lp)?ddr\d[a-z]?[- ](\d{4,5})", re.IGNORECASE)
+_CHANNELS = re.compile(r"(\d+)\s*(?:ch|channels?)\b", re.IGNORECASE)
+_MOST_MEMORY = 1e15
+
+# What two channels of memory give, from DDR4-2666 to DDR5-6400 (channels * transfers * 8 bytes): where nobody says it.
+_TWO_CHANNELS = (42.7e9, 70e9, 102.4e9)
+# A core's products with AVX2: two multiply-adds of 8 numbers a clock, at 1.5 to 6 GHz. Newer ones do more in int8.
+_CORE = (48e9, 96e9, 200e9)
+
+
+def stated(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
+    """The machine that ``--gpu`` and ``--ram`` name.
+
+    Args:
+        gpus: each as it was given; one may name several, divided by commas. "none" for no card.
+        ram: memory, its speed and channels beside it if they are known; "" for memory that nobody stated (0).
+        cores: of its processor.
+
+    Raises:
+        UsageError: a card or a size that is none.
+    """
+    memory, bandwidth = of_memory(ram) if ram else (0, between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed"))
+    found: list[tuple[Gpu, int]] = []
+    for word in (each.strip() for given in gpus for each in given.split(",")):
+        if word.lower() in NO_CARD:
+            continue
+        if not word:
+            raise UsageError("names no card", where="--gpu", todo='write --gpu "RTX 4090"')
+        found += _cards(word, memory)
+    cards = [card for card, _ in found]
+    if len(cards) > MOST_CARDS:
+        raise UsageError(f"{len(cards)} cards", where="--gpu", todo=f"name {MOST_CARDS} at most")
+    shared = max((sold for card, sold in found if card.unified), default=0)
+    if shared:
+        memory, bandwidth = max(memory, shared), _chip(cards)
+    return Machine(
+        cores=cores,
+        memory=memory,
+        free=memory,
+        gpus=tuple(cards),
+        bandwidth=bandwidth,
+        compute=of_cores(cores),
+    )
+
+
+def settled(machine: Machine, measured: Quantity | None = None) -> Machine:
+    """A machine with what its memory gives: as ``measured``, else of its chip, else assumed; and with what is free of
+    a chip's graphics part, which is at most what is free of the memory."""
+    shared = [gpu for gpu in machine.gpus if gpu.unified]
+    assumed = between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed (--measure finds it out)")
+    bandwidth = measured or (_chip(shared) if shared else assumed)
+    gpus = tuple(_with_free(gpu, machine) for gpu in machine.gpus)
+    return msgspec.structs.replace(machine, gpus=gpus, bandwidth=bandwidth)
+
+
+def _with_free(gpu: Gpu, machine: Machine) -> Gpu:
+    if not gpu.unified or gpu.free is not None:
+        return gpu
+    memory = gpu.memory or machine.memory
+    return msgspec.structs.replace(gpu, memory=memory, free=min(memory, machine.free))
+
+
+def of_memory(words: str) -> tuple[int, Quantity]:
+    """Bytes of memory, and bytes a second it gives at most: ``64GB``, ``64GB DDR5-5600``, ``256GB DDR4-3200 8ch``.
+
+    >>> of_memory("64GB DDR5-5600")[1].mid / 1e9
+    89.6
+    """
+    size, speed, channels = _SIZE.search(words), _DDR.search(words), _CHANNELS.search(words)
+    left = words
+    for part in (size, speed, channels):
+        left = left.replace(part[0], "", 1) if part else left
+    amount = float(size[1]) * _UNITS[size[2].lower()] if size else 0.0
+    many = int(channels[1]) if channels else 2
+    if left.strip(" ,") or not 0 < amount <= _MOST_MEMORY or not 1 <= many <= 64:
+        raise UsageError(f"{words!r} is no memory", where="--ram", todo='write 64GB, or "64GB DDR5-5600 2ch"')
+    if speed is None:
+        return int(amount), between(*_assumed(many), f"{counted(many, 'channel')} of DDR4 or DDR5, assumed")
+    peak = many * float(speed[1]) * 1e6 * 8
+    return int(amount), exact(peak, f"{counted(many, 'channel')} of {speed[0]}, {peak / 1e9:.0f} GB/s")
+
+
+def of_cores(cores: int) -> Quantity:
+    """Operations a second of a processor of which only the cores are known."""
+    low, mid, high = (each * cores for each in _CORE)
+    return between(low, mid, high, f"{counted(cores, 'core')} with AVX2, from 1.5 to 6 GHz")
+
+
+def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
+    """A card of ``memory`` bytes as its row has it; ``free`` bytes of what it may use, all where nobody looked."""
+    may = usable(memory, row.limit) if row.unified else memory
+    return Gpu(
+        name=row.title if _sized(row.title) or row.unified else f"{row.title} {memory / GIB:g} GB",
+        memory=may, free=may if free is None else free, bandwidth=row.bandwidth, compute=row.compute,
+        watts=row.watts, unified=row.unified, source=row.source,
+    )  # fmt: skip
+
+
+def card_words(gpu: Gpu) -> str:
+    """A card in a line: its name, memory and bandwidth."""
+    speed = f", {gpu.bandwidth / 1e9:,.0f} GB/s" if gpu.bandwidth else ""
+    of = " of the machine's" if gpu.unified else ""
+    return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{of}{speed})"
+
+
+def machine_words(machine: Machine) -> str:
+    """A machine in a line: cards, cores, memory."""
+    cards: dict[str, int] = {}
+    for gpu in machine.gpus:
+        cards[card_words(gpu)] = cards.get(card_words(gpu), 0) + 1
+    said = [f"{count} x {words}" if count > 1 else words for words, count in cards.items()]
+    memory = f"{machine.memory / GIB:.1f} GiB of memory" if machine.memory else "memory not stated"
+    return ", ".join([*said, memory] if said else [counted(machine.cores, "core"), memory])
+
+
+def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
+    """The cards of one word, each with the memory it is sold with."""
+    times = _TIMES.search(word)
+    count = int(times[1] or times[2]) if times else 1
+    name = (word[: times.start()] + word[times.end() :]).strip() if times else word
+    if not 1 <= count <= MOST_CARDS:
+        raise UsageError(f"{word!r} is no number of cards", where="--gpu", todo=f"write 1 to {MOST_CARDS}")
+    size = _SIZE.fullmatch(name)
+    if size is not None:
+        amount = int(float(size[1]) * _UNITS[size[2].lower()])
+        if not 0 < amount <= _MOST_MEMORY:
+            raise UsageError(f"{word!r} is no card", where="--gpu", todo="write --gpu 24GB")
+        gpu = Gpu(name=f"a card of {amount / GIB:g} GB", memory=amount, free=amount, source="its memory, as stated")
+        return [(gpu, amount)] * count
+    row, sold = find(name if not memory or _SIZE.search(name) else _with_memory(name, memory))
+    return [(card(row, sold), sold)] * count
+
+
+def _with_memory(name: str, memory: int) -> str:
+    """A chip whose memory is the machine's is asked for with that; a card has its own."""
+    try:
+        row, _ = find(f"{name} {memory / GIB:g}GB")
+    except UsageError:
+        return name
+    return f"{name} {memory / GIB:g}GB" if row.unified else name
+
+
+def _chip(cards: list[Gpu]) -> Quantity:
+    """What the processor beside a graphics part reads: the same memory, at most as fast."""
+    fastest = max(card.bandwidth for card in cards if card.unified)
+    if not fastest:
+        return unknown("nobody states the bandwidth of its memory")
+    low, mid, high = (share * fastest for share in (0.3, 0.6, 0.9))
+    return between(low, mid, high, f"the {fastest / 1e9:,.0f} GB/s of its chip, which the processor shares")
+
+
+def _assumed(channels: int) -> tuple[float, float, float]:
+    low, mid, high = (peak * channels / 2 for peak in _TWO_CHANNELS)
+    return low, mid, high
+
+
+def _sized(name: str) -> bool:
+    return re.search(r"\d GB\b", name) is not None
