@@ -48,11 +48,14 @@ class JsonOutput(Value, tag_field="kind", tag="json"):
     """An answer that validates against a JSON Schema (draft 2020-12).
 
     ``whole``: one that was cut at the length limit is an error; else it is the answer as far as it goes, without data.
+    ``told``: the words of the messages that tell the model the schema, "" where none do. It is not told a second time,
+    and they are no part of what is asked.
     """
 
     schema: dict[str, Any]
     name: str = "answer"
     whole: bool = True
+    told: str = ""
 
 
 class TranscriptOutput(Value, tag_field="kind", tag="transcript"):
@@ -103,6 +106,12 @@ class ImageOutput(Value, tag_field="kind", tag="image"):
 
 
 Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOutput | ScoresOutput | ImageOutput
+
+
+def without_schema(text: str, output: Output) -> str:
+    """What is asked in a text of the sender: without the words that tell the schema of the answer."""
+    told = output.told if isinstance(output, JsonOutput) else ""
+    return text.replace(told, " ") if told else text
 
 
 class Sampling(Value):

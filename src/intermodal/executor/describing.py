@@ -24,7 +24,7 @@ from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import World
 from intermodal.plans.cores import NEAR
 from intermodal.plans.step import Call
-from intermodal.request import Request, Sampling
+from intermodal.request import Request, Sampling, without_schema
 from intermodal.store.derived import Kept
 from intermodal.wire.call import ChatCall, WireImage, WireMessage, WireText
 
@@ -41,9 +41,9 @@ def question_of(request: Request) -> str:
     """What the sender says in the last message."""
     if not request.messages:
         return ""
-    return " ".join(
-        part.text.strip() for part in request.messages[-1].parts if isinstance(part, Text) and not part.name
-    ).strip()
+    parts = request.messages[-1].parts
+    said = " ".join(part.text.strip() for part in parts if isinstance(part, Text) and not part.name)
+    return without_schema(said, request.output).strip()
 
 
 def makers(world: World, request: Request) -> convert.Makers:

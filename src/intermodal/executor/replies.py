@@ -156,8 +156,10 @@ def _asking(host: Host, messages: tuple[WireMessage, ...], held: bool, schema: J
 
 
 def _told(schema: JsonOutput, host: Host, messages: tuple[WireMessage, ...], held: bool) -> str:
-    """What a model is told of its answer's schema; "" where its host tells it. Where it may be any object, hosts of
-    OpenAI's kind want JSON to be spoken of, and nobody has more to say."""
+    """What a model is told of its answer's schema; "" where its host or a message tells it. Where it may be any object,
+    hosts of OpenAI's kind want JSON to be spoken of, and nobody has more to say."""
+    if schema.told:
+        return ""
     if not held:
         return instruction.whole(schema.schema)
     known = "json" in assemble.text_of(messages).lower() if schema.schema == ANY_OBJECT else host.tells_schema

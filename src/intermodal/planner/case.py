@@ -46,6 +46,7 @@ from intermodal.request import (
     ScoresOutput,
     SpeechOutput,
     TranscriptOutput,
+    without_schema,
 )
 
 TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # of a conversation, said as they were
@@ -355,7 +356,7 @@ def question_of(request: Request) -> str:
         before = request.messages[place - 1].parts if place else ()
         if text or not any(isinstance(part, ToolResult) for part in before):
             break
-    return ends_of(text)
+    return ends_of(without_schema(text, request.output))
 
 
 def ends_of(text: str) -> str:

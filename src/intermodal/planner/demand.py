@@ -92,10 +92,12 @@ def _schema(case: Case, schema_by: str, vocabulary: Vocabulary) -> Levels:
     schema = levels(text_tokens(case.schema_chars))
     if schema_by == "forced":
         return (0.0, schema[1] / 2, schema[2])
+    assert isinstance(case.request.output, JsonOutput)
+    if case.request.output.told:
+        return ZEROS
     if schema_by == "asked":
         return plus(schema, ASKED)
     told = case.told_schema(vocabulary)
-    assert isinstance(case.request.output, JsonOutput)
     return (0.0, told[1], told[2]) if case.request.output.schema == ANY_OBJECT else told
 
 

@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec import structs
 from msgspec.structs import replace
 
 from intermodal import asking
 from intermodal.config import Config
-from intermodal.content import KINDS, BytesSource, MediaPart, PathSource
+from intermodal.content import KINDS, BytesSource, MediaPart, PathSource, Text
 from intermodal.prompts.file import Argument, PromptFile
 from intermodal.prompts.values import media_of
-from intermodal.request import Message, Request, Tool
+from intermodal.request import JsonOutput, Message, Request, Sampling, Tool
+
+_USUAL = Sampling()
 
 
 def request_of(
@@ -33,8 +36,7 @@ def request_of(
     if not any(message.parts for message in messages):
         raise file.error("renders to nothing", "template", "write what is to be asked")
     said: dict[str, Any] = {
-        name: value for name in file.sampling.__struct_fields__
-        if (value := getattr(file.sampling, name)) not in (None, (), False)
+        name: value for name, value in structs.asdict(file.sampling).items() if value != getattr(_USUAL, name)
     }  # fmt: skip
     said |= file.options
     said |= {name: value for name, value in options.items() if value is not None}
@@ -43,7 +45,14 @@ def request_of(
     asking.usual(said, config)
     made = asking.make_request("prompt", **said)
     output = file.output_by(values) if file.output_by is not None else file.output
+    if isinstance(output, JsonOutput) and output.told and not _said(messages, output.told):
+        output = replace(output, told="")
     return replace(made, messages=messages, output=output, settings=file.settings, tools=_tools(file, tools))
+
+
+def _said(messages: tuple[Message, ...], words: str) -> bool:
+    parts = (part for message in messages for part in message.parts)
+    return any(isinstance(part, Text) and words in part.text for part in parts)
 
 
 def _tools(file: PromptFile, given: tuple[Tool, ...]) -> tuple[Tool, ...]:

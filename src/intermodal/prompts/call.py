@@ -269,7 +269,7 @@ class Prompt:
         """What the question needs of imagined media, asked with the words of the file alone."""
         kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in inputs.facts.parts))
         messages = self.file.template.messages(words)
-        told = await self._client.told(question_of(Request(messages=messages)), kinds)
+        told = await self._client.told(question_of(Request(messages=messages, output=inputs.request.output)), kinds)
         return replace(inputs, facts=replace(inputs.facts, question=told))
 
 

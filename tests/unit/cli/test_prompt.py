@@ -131,7 +131,7 @@ def test_a_pdf_where_the_file_says_image_ends_with_its_line(
     done = cli("prompt", "run", "prompts/invoice.prompt", "--arg", f"photo=@{media / 'report.pdf'}", "--json")
     assert done.code == 2
     assert done.document["code"] == "prompt"
-    assert done.document["where"] == "prompts/invoice.prompt:5"
+    assert done.document["where"] == "prompts/invoice.prompt:7"
     assert not fake.attempts
 
 

@@ -15,7 +15,8 @@ from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.content import BytesSource, Text
 from intermodal.errors import InputError, NoRoute, PromptError
 from intermodal.media import fetch
-from intermodal.request import Message
+from intermodal.plans.plan import Call
+from intermodal.request import JsonOutput, Message, without_schema
 from intermodal.testing import FakeHost
 
 INVOICE = """---
@@ -216,37 +217,48 @@ def _png(media: Path) -> bytes:
     return (media / "screenshot-invoice.png").read_bytes()
 
 
-PROMPTY = """---
-name: invoice
-inputs: [{name: photo, kind: image}]
-outputs:
-  - {name: number, kind: string, description: as it stands on the invoice}
-  - {name: total, kind: number, description: what is to be paid}
-  - {name: currency, kind: string, description: the code of three letters}
----
-system:
-You read invoices. What does not stand there you leave empty.
-user:
-{{photo}}
-What is the number of this invoice, its total and its currency?
-"""
+EXAMPLES = Path(__file__).parents[3] / "examples" / "prompts"
+INVOICES = ("invoice.prompt", "invoice.poml", "invoice.prompty", "invoice.baml")
 
 
-def test_the_same_extraction_is_the_same_request_and_plan_in_every_format(
-    host: FakeHost, tmp_path: Path, media: Path
-) -> None:
-    examples = Path(__file__).parents[3] / "examples" / "prompts"
-    (tmp_path / "invoice.prompty").write_text(PROMPTY)
+def test_the_same_extraction_is_the_same_request_and_plan_in_every_format(host: FakeHost, media: Path) -> None:
     seen = []
     host.answer = '{"total": 1284.5, "number": "7", "currency": "EUR"}'
     with Client() as client:
-        for path in (examples / "invoice.prompt", examples / "receipt.poml", tmp_path / "invoice.prompty"):
-            prompt = client.prompt(path, model="acme/seer-70b", max_cost=0.02)
+        for name in INVOICES:
+            prompt = client.prompt(EXAMPLES / name, model="acme/seer-70b", max_cost=0.02)
             request = prompt.request(photo=media / "screenshot-invoice.png")
-            plan = prompt.plan(photo=media / "screenshot-invoice.png").plan
-            words = [[part.text.strip() for part in m.parts if isinstance(part, Text)] for m in request.messages]
-            kinds = [[type(part).__name__ for part in m.parts] for m in request.messages]
-            value = prompt.run(photo=media / "screenshot-invoice.png").value
-            seen.append((words, kinds, request.output, plan.headline, plan.chosen.endpoint, value))
-    assert seen[0] == seen[1] == seen[2]
+            made = prompt.plan(photo=media / "screenshot-invoice.png").plan
+            answer = prompt.run(photo=media / "screenshot-invoice.png")
+            assert isinstance(request.output, JsonOutput)
+            asked = [[without_schema(part.text, request.output).strip() for part in message.parts
+                      if isinstance(part, Text)] for message in request.messages]  # fmt: skip
+            kinds = [[type(part).__name__ for part in message.parts] for message in request.messages]
+            schema = sent(host)["response_format"]["json_schema"]["schema"]
+            steps = [(step.op, step.part, step.endpoint) for step in made.chosen.steps if isinstance(step, Call)]
+            seen.append((asked, kinds, request.sampling, schema, steps, made.headline, made.needs, answer.value))
+    assert all(each == seen[0] for each in seen)
     assert seen[0][-1] == {"total": 1284.5, "number": "7", "currency": "EUR"}
+
+
+@pytest.mark.parametrize("name", INVOICES)
+def test_a_temperature_of_zero_that_a_file_says_reaches_the_host(host: FakeHost, media: Path, name: str) -> None:
+    host.answer = '{"total": 1284.5, "number": "7", "currency": "EUR"}'
+    with Client() as client:
+        client.prompt(EXAMPLES / name, model="acme/seer-70b").run(photo=media / "screenshot-invoice.png")
+    assert sent(host)["temperature"] == 0
+
+
+@pytest.mark.parametrize("forced", [True, False])
+@pytest.mark.parametrize("name", INVOICES)
+def test_a_model_is_told_the_schema_of_a_file_once(
+    host: FakeHost, tmp_path: Path, media: Path, name: str, forced: bool
+) -> None:
+    host.answer = '{"total": 1284.5, "number": "7", "currency": "EUR"}'
+    if not forced:
+        other = ServedRow(id="acme/seer-7b", served_as="other", context=8192, input=("text", "image"))
+        config.add_host(os.environ, HostRow(id="plain", base_url=host.base_url, forced_json=False, models=(other,)))
+    with Client() as client:
+        model = "acme/seer-70b" if forced else "acme/seer-7b"
+        client.prompt(EXAMPLES / name, model=model).run(photo=media / "screenshot-invoice.png")
+    assert json.dumps(sent(host)["messages"]).count("the code of three letters") == 1

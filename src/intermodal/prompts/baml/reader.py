@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from intermodal.content import Text
 from intermodal.errors import NotInstalled, PromptError
 from intermodal.prompts.baml import clients, templates
 from intermodal.prompts.baml.declarations import Block, Field, declared
@@ -29,6 +30,10 @@ from intermodal.schema import json_output
 
 _MOST_FILES = 500
 _MOST_BYTES = 4 << 20
+_QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_FORMAT = re.compile(
+    rf"""\{{\{{-?\s*ctx\.output_format(?:\((?:\s*\w+\s*=\s*(?:{_QUOTED}|true|false|none|null)\s*,?)*\s*\))?\s*-?\}}\}}"""
+)
 # What v1 writes and v0 does not: settings with a colon, functions of their own word, fields with a colon.
 _V1 = re.compile(r"\s*(?:(?:client|prompt)\s*[:=]|fn\s+\w+\s*\(|import\s|let\s)")
 _V1_FIELD = re.compile(r"\s*\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*")
@@ -41,6 +46,7 @@ class Project:
     ``strings``: template strings, ``prompts``: those of functions, measured."""
 
     runtime: Runtime
+    told: _Told
     blocks: Mapping[str, Block]
     tests: tuple[Block, ...]
     code: tuple[Block, ...]
@@ -179,19 +185,52 @@ def _project(files: tuple[tuple[str, str], ...]) -> Project:
     texts = {each.name: each for each in blocks if each.kind in ("template_string", "string_template")}
     strings = {name: _measured(each, frozenset(texts)) for name, each in texts.items()}
     prompts = {each.name: _measured(each, frozenset(texts)) for each in blocks if each.kind == "function"}
-    runtime = Runtime(dict(files))
+    named = {each.name: each for each in blocks if each.kind != "test"}
+    kinds = Kinds(named)
+    told = _Told(kinds, blocks)
+    runtime = Runtime({**dict(files), **told.files})
     if unread is not None:
         raise unread
-    named = {each.name: each for each in blocks if each.kind != "test"}
     return Project(
         runtime=runtime,
+        told=told,
         blocks=named,
         tests=tuple(each for each in blocks if each.kind == "test"),
         code=tuple(each for each in blocks if each.code),
         strings=strings,
         prompts=prompts,
-        kinds=Kinds(named),
+        kinds=kinds,
     )
+
+
+class _Told:
+    """The words of ``ctx.output_format``, by which prompts tell the model what is to be returned.
+
+    The runtime says them in a prompt alone, so it is given one more function for each prompt that has them, which says
+    nothing else. Formats that depend on an argument are left out.
+    """
+
+    def __init__(self, kinds: Kinds, blocks: list[Block]) -> None:
+        self._names: dict[str, str] = {}
+        self._said: dict[str, str] = {}
+        made: list[str] = []
+        for block in blocks:
+            found = _FORMAT.search(str(block.settings.get("prompt", "")))
+            if block.kind != "function" or found is None or not kinds.is_object(block.type):
+                continue
+            self._names[block.name] = name = f"IntermodalFormat{len(made)}"
+            head = f'function {name}() -> {kinds.words(block.type)} {{\n  client "openai/none"\n'
+            made.append(f'{head}  prompt ####"\n    {found[0]}\n  "####\n}}\n')
+        self.files = {"intermodal_formats.baml": "".join(made)} if made else {}
+
+    def words(self, block: Block, runtime: Runtime) -> str:
+        """Those of a function's prompt, "" where it has none."""
+        name = self._names.get(block.name)
+        if name is not None and name not in self._said:
+            made = runtime.render(name, {}, {})
+            parts = [part.text for message in made for part in message.parts if isinstance(part, Text)]
+            self._said[name] = "".join(parts).strip()
+        return self._said.get(name or "", "")
 
 
 def _measured(block: Block, strings: frozenset[str]) -> templates.Measured:
@@ -287,7 +326,8 @@ class _Function:
         if not self._project.kinds.is_object(returns):
             return TextOutput()
         schema = self._project.kinds.schema(returns, aliases=True)
-        return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer")
+        told = self._project.told.words(self._block, self._project.runtime)
+        return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", told=told)
 
 
 def _told(words: str, taken: Taken) -> str:
