@@ -58,6 +58,11 @@ def window_cells(window: int, settings: Settings) -> int:
     return padded(min(found.each, window * (settings.slots if settings.unified else 1) + found.ubatch))
 
 
+def quantized(kind: str) -> bool:
+    """Whether numbers of this type are kept in blocks."""
+    return TYPES.get(kind, (1, 0))[0] > 1
+
+
 def row_bytes(kind: str, numbers: int) -> int:
     """Bytes of so many numbers of one token.
 

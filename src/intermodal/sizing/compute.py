@@ -1,9 +1,10 @@
 """Bytes of the buffers that llama.cpp computes in, and of the buffer its answers are copied to.
 
 Source: ``llama_context::sched_reserve`` and ``output_reserve``. A graph of ``ubatch`` tokens over a full cache is laid
-out once; its size is what ``sched_reserve: ... compute buffer size`` says. The largest part of it is the feed-forward
-part (of every token: what comes in, two halves and their product), or logits; beside it the mask of who looks at whom.
-Fitted to the logs of six models of 4 to 30 billion parameters with flash attention: -6 % to +4 %.
+out once; its size is what ``sched_reserve: ... compute buffer size`` says. Where the graph is understood
+(``graphs.py``) it is laid out here as there. Else a formula stands for it, fitted to the logs of six models of 4 to 30
+billion parameters with flash attention (-6 % to +4 %): its largest part is the feed-forward part (of every token: what
+comes in, two halves and their product), or logits; beside it the mask of who looks at whom.
 """
 
 from __future__ import annotations
@@ -12,30 +13,49 @@ from typing import Final
 
 from intermodal.quantity import Quantity, between, exact
 from intermodal.sizing.cache import cells, window_cells
+from intermodal.sizing.graphs import COMPARED, graph
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.shape import ModelShape
 
 _FLOAT: Final = 4
 _MASK: Final = 2  # bytes of a place of the mask with flash attention
+_HOST_ALIGN, _DEVICE_ALIGN = 32, 128  # bytes; of ggml's CPU and CUDA buffers
 _SLACK: Final = (0.7, 1.5)  # of the formula: graphs differ, and what is freed leaves gaps
 
 
-def compute_buffer(shape: ModelShape, settings: Settings) -> Quantity:
+def compute_buffer(shape: ModelShape, settings: Settings, *, on_device: bool) -> Quantity:
     """Where the layers are."""
+    found = graph(shape, settings, _DEVICE_ALIGN if on_device else _HOST_ALIGN)
+    if found is not None:
+        return _laid_out(shape, settings, found.device_size() if on_device else found.size())
+    middle = _formula(shape, settings)
+    return between(middle * _SLACK[0], middle, middle * _SLACK[1], "formula of the compute buffer")
+
+
+def input_buffer(shape: ModelShape, settings: Settings) -> Quantity:
+    """On the host, where the layers are on a device: what is handed over."""
+    found = graph(shape, settings, _HOST_ALIGN)
+    if found is not None:
+        return _laid_out(shape, settings, found.host_size())
+    middle = _masks(shape, settings) + 2 * _FLOAT * shape.embd * cells(settings).ubatch
+    return between(middle * _SLACK[0], middle, middle * _SLACK[1], "formula of the compute buffer")
+
+
+def _laid_out(shape: ModelShape, settings: Settings, size: int) -> Quantity:
+    """Builds before October 2026 have no batch of words and given vectors together: two vectors a token fewer."""
+    older = max(0, size - 2 * _FLOAT * shape.embd * cells(settings).ubatch)
+    low, high = (older, size * 1.03) if shape.architecture in COMPARED else (min(older, size * 0.85), size * 1.2)
+    return between(low, size, high, "its graph, laid out")
+
+
+def _formula(shape: ModelShape, settings: Settings) -> float:
     found = cells(settings)
     width = max(shape.ff, shape.expert_ff * shape.experts_used, 2 * shape.embd)
     inner = found.ubatch * (4 * width * _FLOAT)
     logits = _FLOAT * shape.vocab * min(found.ubatch, settings.slots)
     products = 0 if settings.flash_attention else found.ubatch * _FLOAT * _most_heads(shape) * found.each
     inner = max(inner, products + found.ubatch * 4 * shape.embd * _FLOAT, logits)
-    middle = inner + _masks(shape, settings)
-    return between(middle * _SLACK[0], middle, middle * _SLACK[1], "formula of the compute buffer")
-
-
-def input_buffer(shape: ModelShape, settings: Settings) -> Quantity:
-    """On the host, where the layers are on a device: what is handed over."""
-    middle = _masks(shape, settings) + 2 * _FLOAT * shape.embd * cells(settings).ubatch
-    return between(middle * _SLACK[0], middle, middle * _SLACK[1], "formula of the compute buffer")
+    return inner + _masks(shape, settings)
 
 
 def output_buffer(shape: ModelShape, slots: int) -> Quantity:

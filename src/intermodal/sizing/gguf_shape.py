@@ -145,6 +145,7 @@ class _Groups:
         self.types: Counter[str] = Counter()
         self.weights: Counter[int] = Counter()
         self.experts: Counter[int] = Counter()
+        self.tensors: dict[int, list[tuple[str, tuple[int, ...]]]] = {}
         table = 0
         for tensor in tensors:
             numbers = prod(tensor.dims)
@@ -158,6 +159,7 @@ class _Groups:
                         f"has tensors of layer {index}, and says it has {blocks} layers", todo="fetch the file again"
                     )
                 self.weights[index] += tensor.size
+                self.tensors.setdefault(index, []).append((block[2].removesuffix(".weight"), tensor.dims))
                 if _ROUTED.match(block[2]):
                     self.experts[index] += tensor.size
                     self.routed += numbers
@@ -216,6 +218,7 @@ def _layers(facts: _Facts, groups: _Groups) -> tuple[tuple[Layer, ...], tuple[st
                 ff=ff[index],
                 weights=groups.weights[index],
                 experts=groups.experts[index],
+                tensors=tuple(groups.tensors.get(index, ())),
             )
         )
     return tuple(layers), tuple(problems)

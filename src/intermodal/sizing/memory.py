@@ -100,16 +100,28 @@ def _checked(settings: Settings) -> None:
 def _model_terms(shape: ModelShape, settings: Settings, prefix: str = "") -> list[Term]:
     place = _Placement(shape, settings)
     terms = [*_weights(shape, settings, place, prefix), *_cache(shape, settings, place, prefix)]
-    compute = compute_buffer(shape, settings)
-    source = "llama.cpp, sched_reserve"
-    if place.any_on_device:
-        terms.append(Term(name=f"{prefix}compute", device="device", amount=compute, source=source))
-        handed = input_buffer(shape, settings) if place.all_on_device else compute
-        terms.append(Term(name=f"{prefix}compute", device="host", amount=handed, source=source))
-    else:
-        terms.append(Term(name=f"{prefix}compute", device="host", amount=compute, source=source))
+    terms += _compute(shape, settings, place, prefix)
     output = output_buffer(shape, settings.slots)
     return [*terms, Term(name=f"{prefix}output", device="host", amount=output, source="llama.cpp, output_reserve")]
+
+
+def _compute(shape: ModelShape, settings: Settings, place: _Placement, prefix: str) -> list[Term]:
+    source = "llama.cpp, sched_reserve"
+    amounts: dict[Device, Quantity] = {"host": compute_buffer(shape, settings, on_device=False)}
+    if place.any_on_device:
+        amounts["device"] = compute_buffer(shape, settings, on_device=True)
+        handed = input_buffer(shape, settings)
+        if place.all_on_device:
+            amounts["host"] = handed
+        else:  # what is on the host is computed there, or copied to the device for long batches
+            amounts["host"] = between(handed.low, amounts["host"].mid, amounts["host"].high, "layers on both sides")
+            device, borrowed = amounts["device"], max(layer.weights for layer in shape.layers)
+            amounts["device"] = between(
+                device.low * 0.5, device.mid, device.high + borrowed, "layers on both sides, and weights lent"
+            )
+    return [
+        Term(name=f"{prefix}compute", device=device, amount=amount, source=source) for device, amount in amounts.items()
+    ]
 
 
 class _Placement:

@@ -23,6 +23,7 @@ class Layer(Value, gc=False):
         conv, state: numbers (of 4 bytes) of its two recurrent states, a sequence.
         ff: width of its feed-forward part, dense or of all experts that answer one token together.
         weights: bytes of all its tensors. experts: bytes of those that are routed experts.
+        tensors: their names in the layer (without ``.weight``) and dimensions, innermost first.
     """
 
     heads: int = 0
@@ -37,6 +38,7 @@ class Layer(Value, gc=False):
     ff: int = 0
     weights: int = 0
     experts: int = 0
+    tensors: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
     def recurrent(self) -> bool:

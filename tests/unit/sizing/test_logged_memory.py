@@ -1,0 +1,118 @@
+"""Buffers that llama.cpp (xllamacpp 2026.10.11549) logged for generated models, against the formulas.
+
+The same files at more points, loaded anew: ``benchmarks/fit.py``.
+"""
+
+from __future__ import annotations
+
+import sys
+from math import prod
+from pathlib import Path
+
+import pytest
+
+from intermodal.sizing.gguf_shape import gguf_shape
+from intermodal.sizing.memory import memory
+from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.shape import ModelShape
+from intermodal.weights.gguf import GgufHeader, Tensor
+
+BENCHMARKS = str(Path(__file__).parents[3] / "benchmarks")
+sys.path.insert(0, BENCHMARKS)
+import fit_models  # noqa: E402
+
+sys.path.remove(BENCHMARKS)
+
+MIB = 2**20
+
+
+def generated(name: str) -> ModelShape:
+    """The shape of a generated file, of which the log was written: matrices of Q8_0."""
+    architecture, facts, matrices = fit_models.described(name)
+    metadata = {"general.architecture": architecture, **{f"{architecture}.{key}": facts[key] for key in facts}}
+    tensors = [
+        Tensor(name=found, dims=dims, type="F32", size=prod(dims) * 4)
+        if fit_models.plain(found, dims, 32)
+        else Tensor(name=found, dims=dims, type="Q8_0", size=prod(dims) // 32 * 34)
+        for found, dims in matrices
+    ]
+    return gguf_shape([GgufHeader(version=3, metadata=metadata, tensors=tuple(tensors), size=0)])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "cache", "compute"),
+    [
+        ("llama", Settings(context=16384), 48.0, 30.02),
+        ("llama", Settings(context=8192, slots=4, ubatch=256), 24.0, 8.01),
+        ("llama", Settings(context=8192, slots=4, unified=True), 24.0, 22.02),
+        ("llama", Settings(context=4096, flash_attention=False), 12.0, 78.51),
+        ("llama", Settings(context=4096, slots=2, type_k="q8_0", type_v="q4_0"), 4.88, 16.05),
+        ("qwen2", Settings(context=16384), 48.0, 30.02),
+        ("qwen2", Settings(context=8192, slots=4, ubatch=256), 24.0, 8.01),
+        ("qwen2", Settings(context=8192, slots=4, unified=True), 24.0, 22.02),
+        ("qwen2", Settings(context=4096, flash_attention=False), 12.0, 78.51),
+        ("qwen2", Settings(context=4096, slots=2, type_k="q8_0", type_v="q4_0"), 4.88, 16.05),
+        ("qwen3", Settings(context=16384), 96.0, 30.02),
+        ("qwen3", Settings(context=8192, slots=4, ubatch=256), 48.0, 8.01),
+        ("qwen3", Settings(context=8192, slots=4, unified=True), 48.0, 22.02),
+        ("qwen3", Settings(context=4096, flash_attention=False), 24.0, 82.01),
+        ("qwen3", Settings(context=4096, slots=2, type_k="q8_0", type_v="q4_0"), 9.75, 16.1),
+        ("qwen3moe", Settings(context=16384), 48.0, 23.02),
+        ("qwen3moe", Settings(context=8192, slots=4, ubatch=256), 24.0, 4.51),
+        ("qwen3moe", Settings(context=8192, slots=4, unified=True), 24.0, 15.02),
+        ("qwen3moe", Settings(context=4096, flash_attention=False), 12.0, 78.51),
+        ("qwen3moe", Settings(context=4096, slots=2, type_k="q8_0", type_v="q4_0"), 4.88, 9.05),
+        ("gemma3", Settings(context=16384), 11.5, 31.03),
+        ("gemma3", Settings(context=8192, slots=4, ubatch=256), 14.5, 8.39),
+        ("gemma3", Settings(context=8192, slots=4, unified=True), 12.75, 24.53),
+        ("gemma3", Settings(context=4096, flash_attention=False), 5.5, 81.02),
+        ("gemma3", Settings(context=4096, slots=2, type_k="q8_0", type_v="q4_0"), 3.65, 17.09),
+        ("gpt-oss", Settings(context=16384), 25.12, 23.78),
+        ("gpt-oss", Settings(context=8192, slots=4, ubatch=256), 15.0, 4.76),
+        ("gpt-oss", Settings(context=8192, slots=4, unified=True), 13.5, 16.03),
+        ("gpt-oss", Settings(context=4096, flash_attention=False), 7.12, 80.52),
+        ("gpt-oss", Settings(context=4096, slots=2, type_k="q8_0", type_v="q4_0"), 3.35, 9.84),
+        ("deepseek2", Settings(context=16384), 54.0, 31.01),
+        ("deepseek2", Settings(context=8192, slots=4, ubatch=256), 27.0, 8.51),
+        ("deepseek2", Settings(context=8192, slots=4, unified=True), 27.0, 23.01),
+        ("deepseek2", Settings(context=4096, flash_attention=False), 13.5, 87.01),
+        ("qwen3next", Settings(context=16384), 16.82, 26.14),
+        ("qwen3next", Settings(context=8192, slots=4, ubatch=256), 11.28, 6.76),
+        ("qwen3next", Settings(context=8192, slots=4, unified=True), 11.28, 18.52),
+        ("qwen3next", Settings(context=4096, flash_attention=False), 4.82, 79.51),
+        ("qwen3next", Settings(context=4096, slots=2, type_k="q8_0", type_v="q4_0"), 3.26, 12.3),
+        ("mamba", Settings(context=16384), 0.45, 15.08),
+        ("mamba", Settings(context=8192, slots=4, ubatch=256), 1.78, 7.8),
+        ("mamba", Settings(context=8192, slots=4, unified=True), 1.78, 15.3),
+        ("mamba", Settings(context=4096, flash_attention=False), 0.45, 15.08),
+        ("mamba", Settings(context=4096, slots=2, type_k="q8_0", type_v="q4_0"), 0.89, 15.16),
+    ],
+)
+def test_cache_and_compute_buffer_are_what_llama_cpp_logged(
+    name: str, settings: Settings, cache: float, compute: float
+) -> None:
+    found = memory(generated(name), settings)
+    kept = found.of("cache") + found.of("state")
+    assert kept.certainty == "exact"
+    assert kept.mid / MIB == pytest.approx(cache, abs=0.011)  # the log has two digits, and may be two lines
+    computed = found.of("compute", "host")
+    assert computed.mid / MIB == pytest.approx(compute, abs=0.006)
+    assert computed.low <= computed.mid <= computed.high
+
+
+def test_on_a_device_the_host_keeps_what_goes_in_and_the_device_gets_copies_of_it() -> None:
+    shape = generated("llama")
+    on_host = memory(shape, Settings(context=16384)).of("compute", "host").mid
+    split = memory(shape, Settings(context=16384, gpu_layers=ALL))
+    mask = 16384 * 512 * 2
+    vectors = 512 * 512 * 4
+    assert split.of("compute", "host").mid == pytest.approx(mask + 4 * vectors, rel=0.01)
+    assert mask < split.of("compute", "device").mid < on_host
+
+
+def test_layers_on_both_sides_make_the_compute_buffers_a_range_that_holds_either_side() -> None:
+    shape = generated("llama")
+    both = memory(shape, Settings(context=16384, gpu_layers=3))
+    assert both.of("compute", "host").high >= memory(shape, Settings(context=16384)).of("compute", "host").mid
+    whole = memory(shape, Settings(context=16384, gpu_layers=ALL))
+    assert both.of("compute", "device").high >= whole.of("compute", "device").mid
