@@ -6,8 +6,10 @@ The URL is the one Hugging Face and its mirrors share: ``BASE/OWNER/REPO/resolve
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
+
+import msgspec
 
 from intermodal.weights.rows import HubSource, WeightsFile
 from intermodal.weights.sources import CHUNK, Progress, SourceFailed
@@ -22,6 +24,24 @@ TRIES = 4  # in a row without a byte gained
 _ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
 
 
+MAX_LISTING = 4 << 20  # bytes: repositories have a few hundred files
+
+
+class Piece(NamedTuple):
+    """Bytes of a file from where they were asked for, and the size of the whole file."""
+
+    data: bytes
+    total: int
+
+
+class HubFile(NamedTuple):
+    """A file of a repository, as the hub's listing says. ``sha256`` is "" where it says none."""
+
+    name: str
+    size: int
+    sha256: str
+
+
 class Hub:
     """One hub during one pull. Once it could not be reached, it is not tried again."""
 
@@ -34,8 +54,71 @@ class Hub:
 
     async def fetch(self, origin: HubSource, file: WeightsFile, part: Path, progress: Progress) -> None:
         """Bring ``part`` to the whole file, as ``download`` does."""
-        url = f"{self.base}/{origin.repo}/resolve/{quote(origin.revision)}/{quote(origin.file)}"
-        await self.download(url, file, part, progress)
+        await self.download(self.address(origin.repo, origin.revision, origin.file), file, part, progress)
+
+    def address(self, repo: str, revision: str, file: str) -> str:
+        """Where the hub has a file."""
+        return f"{self.base}/{quote(repo)}/resolve/{quote(revision, safe='')}/{quote(file)}"
+
+    async def piece(self, url: str, first: int, size: int) -> Piece:
+        """At most ``size`` bytes from ``first`` on, without what follows. Raises ``SourceFailed``.
+
+        A server that sends whole files only is read as far as asked when ``first`` is 0, then left.
+        """
+        import httpx
+
+        headers = {"range": f"bytes={first}-{first + size - 1}"}
+        try:
+            async with self._http().stream("GET", url, headers=headers) as response:
+                total = self._total(response, first)
+                data = bytearray()
+                async for chunk in response.aiter_raw():
+                    data += chunk[: size - len(data)]
+                    if len(data) >= size:
+                        break
+        except httpx.InvalidURL:
+            raise SourceFailed(f"{url} is not a URL") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise SourceFailed(f"{self.name} cannot be reached", unreachable=True) from None
+        except httpx.HTTPError as error:
+            raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
+        if len(data) < min(size, total - first):
+            raise SourceFailed(f"{self.name} cut the answer")
+        return Piece(bytes(data), total)
+
+    def _total(self, response: httpx.Response, first: int) -> int:
+        """Size of the whole file, of an answer that is the asked part of it."""
+        status, headers = response.status_code, response.headers
+        if status in _ABSENT:
+            raise SourceFailed(f"{self.name} {_ABSENT[status]} ({status})")
+        if status not in (200, 206) or headers.get("content-encoding", "identity") != "identity":
+            raise SourceFailed(f"{self.name} answered {status}")
+        if status == 200:
+            if first:
+                raise SourceFailed(f"{self.name} does not send parts of files")
+            said = headers.get("content-length", "")
+        else:
+            unit, _, rest = headers.get("content-range", "").partition(" ")
+            span, _, said = rest.partition("/")
+            if unit != "bytes" or not span.startswith(f"{first}-"):
+                raise SourceFailed(f"{self.name} sent another range than asked for")
+        if not (said.isascii() and said.isdigit() and len(said) < 20):
+            raise SourceFailed(f"{self.name} does not say how large the file is")
+        return int(said)
+
+    async def listing(self, repo: str, revision: str) -> tuple[HubFile, ...]:
+        """Files of a repository: the hub's ``/api/models/REPO/tree/REVISION``. Raises ``SourceFailed``."""
+        url = f"{self.base}/api/models/{quote(repo)}/tree/{quote(revision, safe='')}?recursive=true"
+        answer = await self.piece(url, 0, MAX_LISTING)
+        try:
+            rows = msgspec.json.decode(answer.data, type=list[dict[str, Any]])
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
+        return tuple(
+            HubFile(str(row["path"]), int(row.get("size", 0) or 0), _sum(row))
+            for row in rows
+            if row.get("type") == "file" and isinstance(row.get("path"), str) and isinstance(row.get("size", 0), int)
+        )
 
     async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
         """Bring ``part`` to the whole of what is at an address of this host, going on from the bytes it holds.
@@ -145,6 +228,12 @@ class _Cut(Exception):
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
+
+
+def _sum(row: dict[str, Any]) -> str:
+    stored = row.get("lfs")
+    found = stored.get("oid") if isinstance(stored, dict) else None
+    return found.removeprefix("sha256:") if isinstance(found, str) else ""
 
 
 def _size(part: Path) -> int:

@@ -1,0 +1,164 @@
+"""The shape of a model from what transformers saves beside its weights: config.json. Reads values, opens nothing.
+
+Keys as in transformers' ``PretrainedConfig`` of each model; ``layer_types`` and ``sliding_window`` as vLLM reads them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any, Final
+
+from intermodal.errors import WeightsError
+from intermodal.sizing.shape import Layer, Memorizing, ModelShape
+from intermodal.weights.safetensors import SafeTensor
+
+MAX_LAYERS: Final = 1024
+_BYTES: Final = {"float32": 4, "float": 4, "float64": 8, "float8_e4m3fn": 1, "int8": 1}
+_EXPERTS: Final = (".experts.", ".block_sparse_moe.experts.")
+_EMBEDDINGS: Final = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "tok_embeddings.weight")
+_OUTPUT: Final = ("lm_head.weight", "output.weight")
+
+
+def config_shape(
+    config: Mapping[str, Any], *, name: str, tensors: Sequence[SafeTensor] = (), weights: int = 0
+) -> ModelShape:
+    """The shape of a model, of its config and of its tensors, or of the bytes of all of them where only that is known.
+
+    Raises WeightsError when the config says impossible counts.
+    """
+    inner = config.get("text_config")
+    said = _Said({**config, **(inner if isinstance(inner, Mapping) else {})})
+    count = said.count("num_hidden_layers", "n_layer", "num_layers")
+    if count > MAX_LAYERS:
+        raise WeightsError(f"claims {count:,} layers", where=name, todo="fetch the file again")
+    embeddings, output, routed, whole, numbers = _sums(tensors, weights, said, config)
+    experts = said.count("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts")
+    used = min(said.count("num_experts_per_tok", "num_experts_per_token", "moe_topk"), experts)
+    layers, problems = _layers(said, count, whole - embeddings - output, routed)
+    if experts and not routed:
+        routed = _routed(said, layers, experts, whole, numbers)
+        layers, problems = _layers(said, count, whole - embeddings - output, routed)
+    kept = sum(layer.weights for layer in layers)
+    share = routed / whole if whole else 0.0
+    looked_up = numbers * (embeddings / whole) if whole and output else 0.0
+    return ModelShape(
+        name=name, format="safetensors", architecture=str(config.get("model_type", ""))[:80],
+        memorizing=_memorizing(layers, problems), layers=layers, embd=said.count("hidden_size", "n_embd", "d_model"),
+        ff=said.count("intermediate_size", "n_inner", "ffn_dim"), vocab=said.count("vocab_size"),
+        context=said.count("max_position_embeddings", "n_positions") or None, experts=experts, experts_used=used,
+        expert_ff=said.count("moe_intermediate_size", "expert_ffn_hidden_size"), embeddings=embeddings, output=output,
+        rest=max(0, whole - embeddings - output - kept), parameters=numbers,
+        active=round(numbers - looked_up - numbers * share * (1 - used / experts if experts else 0)),
+        types=_types(tensors), problems=problems,
+    )  # fmt: skip
+
+
+class _Said:
+    """Counts of a config, that cannot be absurd."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+
+    def count(self, *names: str) -> int:
+        """The first of these that is a number; 0 for none."""
+        for name in names:
+            found = self.values.get(name)
+            if isinstance(found, int | float) and not isinstance(found, bool):
+                if not 0 <= found < 1 << 40:
+                    raise WeightsError(f"has the impossible {name} {found}", todo="fetch the file again")
+                return int(found)
+        return 0
+
+    def bytes_each(self, config: Mapping[str, Any]) -> int:
+        kind = str(self.values.get("dtype") or self.values.get("torch_dtype") or config.get("torch_dtype") or "")
+        return _BYTES.get(kind.removeprefix("torch."), 2)
+
+
+def _sums(
+    tensors: Sequence[SafeTensor], weights: int, said: _Said, config: Mapping[str, Any]
+) -> tuple[int, int, int, int, int]:
+    """Bytes of the token table, the output, routed experts and everything, and the count of all numbers."""
+    if tensors:
+        embeddings = sum(tensor.size for tensor in tensors if tensor.name.endswith(_EMBEDDINGS))
+        output = sum(tensor.size for tensor in tensors if tensor.name.endswith(_OUTPUT))
+        routed = sum(tensor.size for tensor in tensors if any(part in tensor.name for part in _EXPERTS))
+        return embeddings, output, routed, sum(tensor.size for tensor in tensors), sum(prod(t.dims) for t in tensors)
+    each = said.bytes_each(config)
+    table = min(weights, said.count("vocab_size") * said.count("hidden_size", "n_embd", "d_model") * each)
+    tied = said.values.get("tie_word_embeddings", config.get("tie_word_embeddings")) is True or 2 * table > weights
+    return table, 0 if tied else table, 0, weights, weights // each
+
+
+def _routed(said: _Said, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
+    """Bytes of routed experts by their widths, where the tensors are not known one by one."""
+    width = said.count("moe_intermediate_size", "expert_ffn_hidden_size") or said.count("intermediate_size")
+    mixed = max(0, len(layers) - said.count("first_k_dense_replace"))
+    found = 3 * said.count("hidden_size") * width * experts * mixed
+    return round(min(0.98, found / numbers if numbers else 0.0) * whole)
+
+
+def _layers(said: _Said, count: int, weights: int, routed: int) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    heads = said.count("num_attention_heads", "n_head")
+    latent, turned = said.count("kv_lora_rank"), said.count("qk_rope_head_dim")
+    kv_heads = said.count("num_key_value_heads", "num_kv_heads") or heads
+    length = said.count("head_dim") or (said.count("hidden_size", "n_embd", "d_model") // heads if heads else 0)
+    kinds, problems = _kinds(said, count, heads)
+    linear_heads, linear_value = said.count("linear_num_value_heads"), said.count("linear_value_head_dim")
+    linear_keys, linear_key = said.count("linear_num_key_heads"), said.count("linear_key_head_dim")
+    kernel = said.count("linear_conv_kernel_dim")
+    each, expert = weights // count if count else 0, routed // count if count else 0
+    layers: list[Layer] = []
+    for kind in kinds:
+        if kind == "linear_attention":
+            conv = max(0, kernel - 1) * (linear_heads * linear_value + 2 * linear_keys * linear_key)
+            state = linear_heads * linear_value * linear_key
+            layers.append(Layer(heads=heads, cached=False, conv=conv, state=state, weights=each, experts=expert))
+            continue
+        window = said.count("sliding_window") if kind in ("sliding_attention", "chunked_attention") else 0
+        layers.append(
+            Layer(
+                heads=heads, kv_heads=1 if latent else kv_heads, key=latent + turned if latent else length,
+                value=latent or length, values=not latent, window=window, ff=said.count("intermediate_size"),
+                weights=each, experts=expert,
+            )
+        )  # fmt: skip
+    return tuple(layers), problems
+
+
+def _kinds(said: _Said, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What each layer looks back on, in the words of ``layer_types``; and what is in doubt about it."""
+    listed = said.values.get("layer_types")
+    known = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")
+    if isinstance(listed, list) and len(listed) == count and all(kind in known for kind in listed):
+        return tuple(listed), ()
+    every = said.count("full_attention_interval")
+    if said.count("linear_num_value_heads") and every:
+        return tuple("full_attention" if (i + 1) % every == 0 else "linear_attention" for i in range(count)), ()
+    if (
+        listed
+        or not heads
+        or any(key in said.values for key in ("ssm_cfg", "state_size", "mamba_d_state", "hybrid_override_pattern"))
+    ):
+        return ("full_attention",) * count, ("which of its layers look back on the whole text is not understood",)
+    pattern = said.count("sliding_window_pattern")
+    if said.count("sliding_window") and pattern > 1:
+        return tuple("full_attention" if (i + 1) % pattern == 0 else "sliding_attention" for i in range(count)), ()
+    sliding = said.count("sliding_window") and said.values.get("use_sliding_window") is not False
+    return ("sliding_attention" if sliding else "full_attention",) * count, ()
+
+
+def _memorizing(layers: Sequence[Layer], problems: Sequence[str]) -> Memorizing:
+    if problems or not layers:
+        return "unknown"
+    if all(layer.recurrent for layer in layers):
+        return "recurrent"
+    return "hybrid" if any(layer.recurrent for layer in layers) else "attention"
+
+
+def _types(tensors: Sequence[SafeTensor]) -> tuple[tuple[str, int], ...]:
+    found: Counter[str] = Counter()
+    for tensor in tensors:
+        found[tensor.type] += tensor.size
+    return tuple(found.most_common())

@@ -1,0 +1,265 @@
+"""From what a user names to its shape: a file, a folder, a URL or ``hf:OWNER/REPO``, of which headers alone are read.
+
+A GGUF header has the vocabulary in it, of a length that nobody says: it is read in pieces that grow, at most
+``MAX_PIECES`` of them. A folder of safetensors on a hub says the bytes of all its tensors in its index.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.errors import InputMissing, UsageError, WeightsError
+from intermodal.sizing.config_shape import config_shape
+from intermodal.sizing.gguf_shape import gguf_shape, parts
+from intermodal.sizing.shape import ModelShape
+from intermodal.weights import safetensors
+from intermodal.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, parse_header, read_header
+from intermodal.weights.hub import DEFAULT_HUB, Hub, HubFile
+from intermodal.weights.sources import SourceFailed
+
+PIECES: Final = (
+    256 << 10,
+    2 << 20,
+    6 << 20,
+    24 << 20,
+    MAX_HEADER,
+)  # bytes read of a header, in all, after each request
+MAX_CONFIG: Final = 4 << 20
+_HUB: Final = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:/([^@:]+?))?(?::([\w.-]+))?(?:@([\w./-]+))?")
+
+
+class Sized(Value):
+    """A model that was found.
+
+    Attributes:
+        shape: of its headers. where: the file, folder or address. files: names and bytes of its files, as far as known.
+        read: bytes read to know it. requests: made for it.
+    """
+
+    shape: ModelShape
+    where: str
+    files: tuple[tuple[str, int], ...] = ()
+    read: int = 0
+    requests: int = 0
+
+
+class Repository(Value):
+    """What ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]`` names."""
+
+    repo: str
+    file: str = ""
+    quant: str = ""
+    revision: str = "main"
+
+
+def repository(said: str) -> Repository | None:
+    """Read ``hf:...``; None where it is none. Raises UsageError where it is a broken one."""
+    if not said.startswith("hf:"):
+        return None
+    found = _HUB.fullmatch(said)
+    if found is None or ".." in said:
+        raise UsageError(f"{said} names no repository", where="hf:", todo="say hf:OWNER/REPO[/FILE][:QUANT][@REVISION]")
+    return Repository(repo=found[1], file=found[2] or "", quant=found[3] or "", revision=found[4] or "main")
+
+
+def local(path: Path) -> Sized:
+    """The shape of a file or folder on this machine.
+
+    Raises:
+        InputMissing: it is not there, or a part of it. WeightsError: it is damaged, or no model.
+    """
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise InputMissing("there is no such file", where=str(path), todo="check the path")
+    files = [path.with_name(name) for name in parts(path.name)]
+    for file in files:
+        if not file.is_file():
+            raise InputMissing("a part of the model is missing", where=str(file), todo="put all parts into one folder")
+    headers = [read_header(file) for file in files]
+    return Sized(
+        shape=gguf_shape(headers, name=path.name), where=str(path), read=sum(header.size for header in headers),
+        files=tuple((file.name, file.stat().st_size) for file in files),
+    )  # fmt: skip
+
+
+async def remote(said: str, *, hub: str = "") -> Sized:
+    """The shape of what a URL or ``hf:...`` names. ``hub``: base address of a mirror.
+
+    Raises:
+        UsageError: it names several models, or none. WeightsError: a header is damaged, or cannot be had.
+    """
+    wanted = repository(said)
+    base = hub or DEFAULT_HUB
+    if wanted is None:
+        parsed = urlsplit(said)
+        if parsed.scheme not in ("http", "https") or not parsed.hostname:
+            raise UsageError(f"{said} is no address", where="URL", todo="say https://..., hf:OWNER/REPO or a path")
+        base = f"{parsed.scheme}://{parsed.netloc}"
+    reader = _Remote(Hub(base))
+    try:
+        return await (reader.url(said) if wanted is None else reader.repository(wanted))
+    except SourceFailed as failed:
+        raise WeightsError(
+            failed.reason, where=said, todo="check the name and the network, or name a file that is here"
+        ) from None
+    finally:
+        await reader.close()
+
+
+class _Remote:
+    """Headers over HTTP."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._read = self._requests = 0
+
+    async def close(self) -> None:
+        await self._hub.close()
+
+    async def url(self, address: str) -> Sized:
+        path = urlsplit(address).path
+        name = path.rsplit("/", 1)[-1]
+        if name.endswith(".safetensors"):
+            return await self._tensors(address, name, {})
+        names = parts(name)
+        return await self._gguf([address.replace(name, one) for one in names], names, address)
+
+    async def repository(self, wanted: Repository) -> Sized:
+        if wanted.file.endswith(".gguf"):
+            return await self._files(wanted, wanted.file)
+        if wanted.file:
+            raise UsageError(f"{wanted.file} is no GGUF file", where="hf:", todo="leave the file out, or name a GGUF")
+        self._requests += 1
+        listed = await self._hub.listing(wanted.repo, wanted.revision)
+        chosen = chosen_file(listed, wanted)
+        return await (self._files(wanted, chosen) if chosen else self._saved(wanted, listed))
+
+    async def _files(self, wanted: Repository, file: str) -> Sized:
+        folder, _, name = file.rpartition("/")
+        names = [f"{folder}/{one}" if folder else one for one in parts(name)]
+        addresses = [self._hub.address(wanted.repo, wanted.revision, one) for one in names]
+        return await self._gguf(addresses, tuple(names), f"hf:{wanted.repo}/{file}")
+
+    async def _gguf(self, addresses: list[str], names: tuple[str, ...], where: str) -> Sized:
+        found = [await self._header(address, name) for address, name in zip(addresses, names, strict=True)]
+        return Sized(
+            shape=gguf_shape([header for header, _ in found], name=names[0].rsplit("/", 1)[-1]), where=where,
+            files=tuple((name, total) for name, (_, total) in zip(names, found, strict=True)), read=self._read,
+            requests=self._requests,
+        )  # fmt: skip
+
+    async def _header(self, address: str, name: str) -> tuple[GgufHeader, int]:
+        data = b""
+        for size in PIECES:
+            piece = await self._piece(address, len(data), size - len(data))
+            data += piece.data
+            try:
+                return parse_header(data, total=piece.total, where=name), piece.total
+            except HeaderCut:
+                if len(data) >= min(piece.total, PIECES[-1]):
+                    raise
+        raise AssertionError("the last piece is as long as a header may be")
+
+    async def _saved(self, wanted: Repository, listed: tuple[HubFile, ...]) -> Sized:
+        """A folder as transformers saves one: its config, and its index or its only file."""
+        names = {file.name: file.size for file in listed}
+        weights = tuple((name, names[name]) for name in sorted(names) if name.endswith(".safetensors"))
+        if "config.json" not in names or not weights:
+            raise UsageError(
+                "has neither GGUF files nor a config.json with *.safetensors", where=wanted.repo,
+                todo="name a repository with one of them",
+            )  # fmt: skip
+        config = _config(await self._whole(wanted, "config.json", MAX_CONFIG), wanted.repo)
+        where = f"hf:{wanted.repo}"
+        if safetensors.INDEX in names:
+            index = await self._whole(wanted, safetensors.INDEX, safetensors.MAX_INDEX)
+            said, _ = safetensors.parse_index(index, safetensors.INDEX)
+            shape = config_shape(config, name=wanted.repo, weights=said or sum(size for _, size in weights))
+            return Sized(shape=shape, where=where, files=weights, read=self._read, requests=self._requests)
+        address = self._hub.address(wanted.repo, wanted.revision, weights[0][0])
+        return await self._tensors(address, wanted.repo, config, weights)
+
+    async def _tensors(
+        self, address: str, name: str, config: dict[str, Any], files: tuple[tuple[str, int], ...] = ()
+    ) -> Sized:
+        piece = await self._piece(address, 0, PIECES[0])
+        size = safetensors.header_size(piece.data, piece.total, name)
+        data = piece.data
+        if size > len(data):
+            data += (await self._piece(address, len(data), size - len(data))).data
+        shape = config_shape(config, name=name, tensors=safetensors.parse_header(data, piece.total, name))
+        return Sized(
+            shape=shape, where=address, files=files or ((name, piece.total),), read=self._read, requests=self._requests
+        )
+
+    async def _piece(self, address: str, first: int, size: int) -> Any:
+        self._requests += 1
+        piece = await self._hub.piece(address, first, size)
+        self._read += len(piece.data)
+        return piece
+
+    async def _whole(self, wanted: Repository, file: str, most: int) -> bytes:
+        piece = await self._piece(self._hub.address(wanted.repo, wanted.revision, file), 0, most)
+        if piece.total > most:
+            raise SourceFailed(f"{file} is larger than {most:,} bytes")
+        found: bytes = piece.data
+        return found
+
+
+def chosen_file(listed: tuple[HubFile, ...], wanted: Repository) -> str:
+    """The one GGUF model of a repository, or the one of its quantization; "" where it has none.
+
+    Raises UsageError where there are several, with their names.
+    """
+    names = [file.name for file in listed if file.name.endswith(".gguf") and "mmproj" not in file.name.lower()]
+    names = [name for name in names if parts(name.rsplit("/", 1)[-1])[0] == name.rsplit("/", 1)[-1]]
+    if wanted.quant:
+        names = [name for name in names if re.search(rf"(?i)(?<![a-z0-9]){re.escape(wanted.quant)}(?![a-z0-9_])", name)]
+    if len(names) == 1:
+        return names[0]
+    if not names and not wanted.quant:
+        return ""
+    raise UsageError(
+        f"has no file of {wanted.quant}" if not names else f"has {len(names)} models", where=wanted.repo,
+        todo=f"say which: {', '.join(names[:8])}" if names else "say another quantization, or name the file",
+    )  # fmt: skip
+
+
+# ---- on this machine ---------------------------------------------------------------------------------
+
+
+def _folder(path: Path) -> Sized:
+    found = sorted(path.glob("*.safetensors"))
+    ggufs = [file for file in sorted(path.glob("*.gguf")) if "mmproj" not in file.name.lower()]
+    ggufs = [file for file in ggufs if parts(file.name)[0] == file.name]
+    if not found and len(ggufs) == 1:
+        return local(ggufs[0])
+    if not found or not (path / "config.json").is_file():
+        raise WeightsError(
+            "is a folder without *.safetensors and a config.json", where=str(path),
+            todo="name a GGUF file, or a folder as transformers saves one",
+        )  # fmt: skip
+    try:
+        with (path / "config.json").open("rb") as file:
+            config = _config(file.read(MAX_CONFIG), str(path))
+    except OSError as error:
+        raise WeightsError(f"cannot be read ({error.strerror})", where=str(path / "config.json")) from None
+    tensors = tuple(tensor for file in found for tensor in safetensors.read_header(file))
+    return Sized(
+        shape=config_shape(config, name=path.name, tensors=tensors), where=str(path),
+        files=tuple((file.name, file.stat().st_size) for file in found),
+    )  # fmt: skip
+
+
+def _config(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+        raise WeightsError("has a config.json that is not JSON", where=where, todo="fetch it again") from None
