@@ -26,6 +26,7 @@ from intermodal.catalog.waits import Waits
 from intermodal.config_file import (
     AUTO,
     POLICY,
+    PROMPT,
     USUAL,
     ConfigFile,
     Discovery,
@@ -307,7 +308,8 @@ def _serve(table: Mapping[str, Any], where: str) -> Serve:
         if wrong:
             key = ("serve", "aliases", alias)
             raise ConfigError(f"[serve.aliases] {wrong}", where=where, todo=_ALIAS, key=key)
-    return msgspec.structs.replace(found, rates=rates)
+    prompts = str(Path(where).parent / Path(found.prompts).expanduser()) if found.prompts else ""
+    return msgspec.structs.replace(found, rates=rates, prompts=prompts)
 
 
 _ALIAS = 'write the name that clients ask for, and what they get: "gpt-4o" = "policy:cheap"'
@@ -317,7 +319,7 @@ def _alias(alias: str, meant: str) -> str:
     """What is wrong with an alias; "" where nothing is."""
     if not alias.strip():
         return f"has an alias without a name, for {meant}"
-    if alias == AUTO or alias.startswith(POLICY):
+    if alias == AUTO or alias.startswith((POLICY, PROMPT)):
         return f"has an alias {alias}, which is a name of intermodal's own: its limits would be gone"
     return "" if meant.strip() else f"says nothing for {alias}"
 

@@ -29,6 +29,7 @@ LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 AUTO = "auto"  # what clients ask for who leave the model to us
 POLICY = "policy:"  # what a policy's name has before it where a model is asked for
+PROMPT = "prompt:"  # the same of a prompt file
 MOST_WORKERS = 64
 MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
 _Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
@@ -97,6 +98,8 @@ class Serve(Value, forbid_unknown_fields=True):
         streaming: "live" shows words as they come, "buffered" once all of an answer is there; unless a policy says it.
         aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
         rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
+        prompts: folder of prompt files that are served as ``prompt:NAME``; from the config's own folder on, where it is
+            no absolute path. None without.
         metrics: who reads ``/metrics`` once there are keys: those made for it ("keys"), whoever reaches the server
             ("open"), or nobody ("off").
         log_format: lines for people ("text"), or for programs ("json").
@@ -116,6 +119,7 @@ class Serve(Value, forbid_unknown_fields=True):
     streaming: Streaming = "live"
     aliases: dict[str, str] = msgspec.field(default_factory=dict)
     rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
+    prompts: str = ""
     metrics: Literal["keys", "open", "off"] = "keys"
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
@@ -231,6 +235,7 @@ __all__ = [
     "MOST_USD",
     "MOST_WORKERS",
     "POLICY",
+    "PROMPT",
     "PolicyRow",
     "Serve",
     "Store",

@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal.catalog.rows import HTTP, PRICES, HostRow, ServedRow
 from intermodal.config import NOT_NAMES
-from intermodal.config_file import AUTO, POLICY, USUAL, ConfigFile, PolicyRow
+from intermodal.config_file import AUTO, POLICY, PROMPT, USUAL, ConfigFile, PolicyRow
 from intermodal.request import ZONES
 
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
@@ -129,7 +129,7 @@ def _refine(parts: dict[str, Any]) -> None:
     parts["Discovery"]["properties"]["addresses"]["items"]["pattern"] = url
     parts["Telemetry"]["properties"]["endpoint"]["pattern"] = f"^$|{url}"
     aliases = parts["Serve"]["properties"]["aliases"]
-    aliases["propertyNames"] = {"pattern": r"\S", "not": {"pattern": f"^({AUTO}$|{POLICY})"}}
+    aliases["propertyNames"] = {"pattern": r"\S", "not": {"pattern": f"^({AUTO}$|{POLICY}|{PROMPT})"}}
     aliases["additionalProperties"]["pattern"] = r"\S"
     named = {"pattern": r"^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "not": {"enum": list(NOT_NAMES)}}
     for table in ("hosts", "policies"):

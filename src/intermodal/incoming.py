@@ -26,13 +26,8 @@ from intermodal.wire.call import (
 
 def request_of(call: ChatCall, policy: Policy | None = None) -> Request:
     """A client's call as a request to plan. The model it names is the caller's to look up: it may be a policy."""
-    unnamed: Counter[str] = Counter()
     return Request(
-        messages=tuple(
-            Message(role=message.role, parts=tuple(_part(part, unnamed) for part in message.parts))
-            for message in call.messages
-            if message.parts
-        ),
+        messages=messages_of(call),
         output=call.output,
         sampling=call.sampling,
         policy=policy or Policy(),
@@ -41,6 +36,16 @@ def request_of(call: ChatCall, policy: Policy | None = None) -> Request:
         parallel_tools=call.parallel_tools,
         cache=call.cache,
         settings=call.settings,
+    )
+
+
+def messages_of(call: ChatCall) -> tuple[Message, ...]:
+    """What is said in a client's call."""
+    unnamed: Counter[str] = Counter()
+    return tuple(
+        Message(role=message.role, parts=tuple(_part(part, unnamed) for part in message.parts))
+        for message in call.messages
+        if message.parts
     )
 
 

@@ -46,6 +46,7 @@ _SAMPLING = {
     "top_k": 40, "min_p": 0.05, "typical_p": 0.9, "presence_penalty": 0.5, "frequency_penalty": 0.25,
     "repeat_penalty": 1.1,
 }  # fmt: skip
+_PROMPT = {"prompt_id": "p", "prompt_version": "v", "prompt_variables": {"place": "Bonn"}}
 _OPTIONS = {
     **_SAMPLING, "num_predict": 50, "temperature": 0.5, "top_p": 0.75, "stop": ["END"], "seed": 3, "num_ctx": 4096,
     "num_keep": 4, "num_batch": 8, "num_gpu": 1, "main_gpu": 0, "low_vram": True, "f16_kv": True, "use_mmap": True,
@@ -54,13 +55,13 @@ _OPTIONS = {
     "tfs_z": 0.5,
 }  # fmt: skip
 _OF_OLLAMA: Mapping[str, Any] = {
-    **{f"options.{name}": value for name, value in _OPTIONS.items()},
+    **{f"options.{name}": value for name, value in _OPTIONS.items()}, **_PROMPT,
     "model": "m", "stream": True, "format": _SCHEMA, "intermodal": {"max_cost": 1}, "think": "low",
     "keep_alive": "5m", "logprobs": True, "top_logprobs": 2, "truncate": True, "shift": True,
 }  # fmt: skip
 SAMPLES: Mapping[str, Mapping[str, Any]] = {
     "openai": {
-        **_SAMPLING, "model": "m", "messages": _ASKED, "stream": True, "stream_options.include_usage": True,
+        **_SAMPLING, **_PROMPT, "model": "m", "messages": _ASKED, "stream": True, "stream_options.include_usage": True,
         "max_tokens": 50, "max_completion_tokens": 50, "temperature": 0.5, "top_p": 0.75, "stop": ["END"], "seed": 3,
         "random_seed": 3, "n": 1, "tools": [{"type": "function", "function": _FUNCTION}], "tool_choice": "required",
         "parallel_tool_calls": False, "functions": [_FUNCTION], "function_call": {"name": "f"},
@@ -83,14 +84,14 @@ SAMPLES: Mapping[str, Mapping[str, Any]] = {
         "intermodal": {"max_cost": 1}, "reasoning.effort": "low", "text.verbosity": "low",
         "reasoning.summary": "auto", "reasoning.generate_summary": "auto", "reasoning.context": "all_turns",
         "prompt_cache_key": "a-conversation", "safety_identifier": "somebody", "previous_response_id": "resp_1",
-        "conversation": "conv_1", "prompt": {"id": "pmpt_1"}, "background": True, "background_options": {},
+        "conversation": "conv_1", "prompt": {"id": "p"}, **_PROMPT, "background": True, "background_options": {},
         "top_logprobs": 2, "user": "somebody", "service_tier": "flex", "reasoning.mode": "pro",
         "prompt_cache_options": {"mode": "explicit"}, "prompt_cache_retention": "24h", "truncation": "auto",
         "access_programs": [], "context_management": [], "image": {}, "max_tool_calls": 2, "moderation": {},
         "stream_options": {"include_obfuscation": False},
     },
     "anthropic": {
-        "model": "m", "messages": _ASKED, "system": "Be brief.", "max_tokens": 4001, "stream": True,
+        **_PROMPT, "model": "m", "messages": _ASKED, "system": "Be brief.", "max_tokens": 4001, "stream": True,
         "stop_sequences": ["END"], "temperature": 0.5, "top_p": 0.75, "top_k": 40,
         "tools": [{"name": "f", "input_schema": _SCHEMA}], "tool_choice": {"type": "any"},
         "output_config.format": {"type": "json_schema", "schema": _SCHEMA}, "cache_control": {"type": "ephemeral"},
@@ -159,6 +160,9 @@ _ALWAYS = (
     "images",
     "stream",
     "intermodal",
+    "prompt_id",
+    "prompt_version",
+    "prompt_variables",
 )  # what they become is the request itself
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from contextlib import aclosing
@@ -12,8 +13,8 @@ import click
 from intermodal.config_file import HOST, LISTENS, MOST_WORKERS
 
 if TYPE_CHECKING:
-    from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.logs import Log
+    from intermodal.gateway.serving import Gateway
     from intermodal.gateway.workers.worker import Worker
 
 # Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
@@ -26,6 +27,7 @@ Examples
   intermodal serve
   intermodal serve --port 8080
   intermodal serve --workers 4
+  intermodal serve --prompts prompts/
   intermodal serve --log-format json 2>> gateway.log
   intermodal serve --check
   curl http://127.0.0.1:8787/v1/models
@@ -50,6 +52,10 @@ def _address(context: click.Context, option: click.Parameter, said: str | None) 
 @click.option(
     "--workers", type=click.IntRange(1, MOST_WORKERS), default=None, metavar="N",
     help="Processes that answer, one for each core at most; 1 unless said.",
+)  # fmt: skip
+@click.option(
+    "--prompts", type=click.Path(file_okay=False), default=None, metavar="FOLDER",
+    help="Prompt files that are served as models, prompt:NAME.",
 )  # fmt: skip
 @click.option(
     "--log-format", type=click.Choice(["text", "json"]), default=None, help="Lines for people, or for programs."
@@ -107,8 +113,9 @@ def _lead(given: dict[str, Any]) -> bool:
     place = ("--host", settings.host, "--port", str(sockets[0][0].getsockname()[1]))
     logs = (part for name in ("log_format", "log_level") if name in given
             for part in (f"--{name.replace('_', '-')}", given[name]))  # fmt: skip
+    prompts = ("--prompts", os.path.abspath(settings.prompts)) if "prompts" in given else ()
     # -P: the folder the user happens to be in must not be able to replace a module.
-    command = (sys.executable, "-P", "-m", "intermodal.cli.main", "serve", *place, *logs, "--as-worker")
+    command = (sys.executable, "-P", "-m", "intermodal.cli.main", "serve", *place, *logs, *prompts, "--as-worker")
     log = Log(settings.log_format, settings.log_level)
     try:
         Parent(command, sockets, drain=settings.drain, say=log.say).run()
@@ -143,6 +150,7 @@ async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict
     from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
     from intermodal.gateway.logs import Log
     from intermodal.gateway.memory import spare_what_stays
+    from intermodal.gateway.prompts import Prompts
     from intermodal.gateway.service_manager import ServiceWatchdog
     from intermodal.gateway.serving import Gateway
 
@@ -169,6 +177,7 @@ async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict
                     error.where = placed(client.config.path, ("serve", "host"))
                 raise
             gateway.tell = log.served
+            gateway.prompts = Prompts(settings.prompts, lambda words: log.say("warning", words))
             if worker is not None:
                 gateway.join(worker)
             if check:
@@ -190,7 +199,7 @@ async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict
             alone = worker is None or not worker.number  # the first says it for all
             later = [asyncio.create_task(_load_what_is_needed_later())]
             if alone:
-                later.append(asyncio.create_task(_tell_what_is_wrong(client, log)))
+                later.append(asyncio.create_task(_tell_what_is_wrong(gateway, log)))
             try:
                 await gateway.serve(signals=True)
             finally:
@@ -217,7 +226,7 @@ def _load() -> None:
     import intermodal.store.derived  # noqa: F401
 
 
-async def _tell_what_is_wrong(client: LastingClient, log: Log) -> None:
+async def _tell_what_is_wrong(gateway: Gateway, log: Log) -> None:
     """What ``--check`` calls wrong, once there is time for it. It is served all the same: who asks for such a name is
     told, and others have what they ask for."""
     import asyncio
@@ -225,7 +234,7 @@ async def _tell_what_is_wrong(client: LastingClient, log: Log) -> None:
     from intermodal.gateway.checking import names
 
     await asyncio.sleep(_LATER)
-    _, found = await names(client)
+    _, found = await names(gateway)
     for each in found:
         if each.level == "wrong":
             log.say("warning", "; ".join(filter(None, (f"{each.where}: {each.what}", each.todo))))

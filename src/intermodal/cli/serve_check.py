@@ -27,8 +27,10 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
     ready, now = await readiness(gateway), time.time()
     client, known = gateway.client, books.every_key()
     await client.known.look()  # an alias may name a model of a server of this machine
-    named, found = await checking.names(client)
+    found = await checking.prompts(gateway)
+    named, wrong_names = await checking.names(gateway)
     found += [
+        *wrong_names,
         *checking.address(gateway),
         *checking.without_key(client),
         *checking.shadows(client),
@@ -59,6 +61,7 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
 
 
 def _report(gateway: Gateway, ready: dict[str, bool], named: list[Name], found: list[Finding]) -> dict[str, Any]:
+    from intermodal.gateway.ledger.nouns import OPEN
     from intermodal.gateway.listing import rows
 
     client = gateway.client
@@ -69,6 +72,7 @@ def _report(gateway: Gateway, ready: dict[str, bool], named: list[Name], found: 
             "port": gateway.port,
         "names": list(config.serve.names), "origins": list(config.serve.origins), "keys": gateway.keyed,
         "models": [row["id"] for row in made], "endpoints": endpoints, "policies": list(config.policies),
+        "prompts": [prompt.name for prompt in gateway.prompts.seen_by(OPEN)],
         "aliases": config.serve.aliases, "asked_for": msgspec.to_builtins(named),
         "limits": {"body_bytes": gateway.limits.body, "bodies_bytes": gateway.limits.in_flight,
                    "connections": gateway.limits.connections, "drain_seconds": config.serve.drain},
@@ -99,6 +103,8 @@ def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> No
     where = f"at {len(report['endpoints'])} endpoints of {hosts} host{'s'[: hosts != 1]}"
     policies = ", ".join(report["policies"]) or "none"
     line("models", f"{len(report['models'])} that can be asked now, {where}; policies: {policies}")
+    if report["prompts"]:
+        line("prompts", ", ".join(report["prompts"]))
     for each in named:
         meant = f"{each.stands_for}: " if each.stands_for != each.name else ""
         line("asked for", f"{each.name} -> {meant}{each.answers or 'nobody'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from intermodal.gateway.dialects import CHAT, Dialect
 from intermodal.gateway.failing import code_of, cut
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
+from intermodal.gateway.prompts import Rendered, typed
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unheld, unread, untold
@@ -74,6 +75,16 @@ class Job:
         self.usage = True  # a stream's end tells its usage
         self.writes: dict[str, Any] = {}  # what the writer is given besides
         self.after: Failure | None = None  # what the lane did before
+        self.rendered: Rendered | None = None  # the prompt that it was made of
+
+    def told(self) -> told.Told:
+        """What is to collect how its answer comes about."""
+        return told.Told(self.plan, self.rendered.notes if self.rendered is not None else ())
+
+    def typed(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        """The events of its run, with the answer as a prompt's own format reads it."""
+        file = self.rendered.kept.file if self.rendered is not None else None
+        return typed(events, file) if file is not None and file.parser is not None else events
 
 
 async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: bool = False) -> Job:
@@ -92,23 +103,30 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     check_media(await offload(long, _media, call), gateway.limits.media)
     if dialect.refers:
         await offload(long, _check_results, call)
-    call = limited(call, gateway.client.config)
-    policy = tightened(policy_of(call.model, gateway.client), wishes)
-    allowed(asked.key, call.model, gateway.client)
-    request = await gateway.conversations.placed(await offload(long, request_of, call, policy), asked.owner)
+    rendered = await gateway.prompts.rendered(gateway.client, asked, call, gateway.limits.text)
+    if rendered is not None:
+        call, policy = limited(rendered.call, gateway.client.config), tightened(rendered.policy, wishes)
+        request = rendered.request(await offload(long, request_of, call, policy))
+    else:
+        call = limited(call, gateway.client.config)
+        policy = tightened(policy_of(call.model, gateway.client), wishes)
+        allowed(asked.key, call.model, gateway.client)
+        request = await offload(long, request_of, call, policy)
+    request = await gateway.conversations.placed(request, asked.owner)
     request = await gateway.signatures.put_back(request, asked.owner)
     if not any(_says(part) for message in request.messages for part in message.parts):
         raise _nothing_said(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
         await _check_schema(call.output.schema)
         request = replace(request, output=replace(call.output, whole=False))  # clients look why an answer ended
-    prepared, plan = await gateway.planned(request, asked.owner, exact=exact)
+    prepared, plan = await gateway.planned(request, asked.owner, exact=exact, rendered=rendered)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     protocol = answering.host.protocol if answering is not None else ""
     carried = len(call.cache) if protocol in CACHED_BY else 0
     ignored = untold(fields, call.settings, dialect, answering) + unheld(call.tools, protocol)
     ignored += await offload(len(asked.body) > LONG, unread, asked.body, dialect, carried)
     job = Job(call, request, prepared, plan, ignored)
+    job.rendered = rendered
     if dialect is CHAT:
         job.usage = _usage_wanted(fields.get("stream_options"))
         if any(bytes(fields.get(name, b"null")) != b"null" for name in ("functions", "function_call")):
@@ -132,8 +150,10 @@ _MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)
 
 
 def _media(call: ChatCall) -> int:
-    """How many parts of a call are files."""
-    return sum(isinstance(part, _MEDIA) for message in call.messages for part in message.parts)
+    """How many parts of a call are files, or may be: variables of a prompt are looked at later."""
+    given = call.prompt.variables.values() if call.prompt is not None else ()
+    variables = sum(len(each) if isinstance(each, list) else 1 for each in given)
+    return variables + sum(isinstance(part, _MEDIA) for message in call.messages for part in message.parts)
 
 
 def _check_results(call: ChatCall) -> None:
@@ -206,12 +226,12 @@ async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -
 
 
 async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect, job: Job) -> None:
-    said = told.Told(job.plan)
+    said = job.told()
     run = RunEvents(said.about)
     events: list[WireEvent] = []
     more: dict[str, str] = {}
     async with gateway.running(job.prepared, job.plan, asked, after=job.after) as happening:
-        async for event in happening:
+        async for event in job.typed(happening):
             said.feed(event)
             if isinstance(event, Finished):
                 await gateway.remember(job.request, said, event, asked.owner)
@@ -271,12 +291,12 @@ class Stream:
 
     async def _events(self) -> None:
         job = self._job
-        said = told.Told(job.plan)
+        said = job.told()
         run = RunEvents(said.about)
         live = job.request.policy.streaming == "live"
         running = self._gateway.running(job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
-            async for event in happening:
+            async for event in job.typed(happening):
                 said.feed(event)
                 self._now = said.now
                 self._follow(event)

@@ -15,16 +15,17 @@ from intermodal.catalog.names import resolve
 from intermodal.catalog.wanted import said_again
 from intermodal.client import AsyncClient, plan_from
 from intermodal.config import placed
-from intermodal.config_file import AUTO, POLICY
+from intermodal.config_file import AUTO, POLICY, PROMPT
 from intermodal.content import Text, Value
 from intermodal.errors import IntermodalError, UnknownModel
-from intermodal.gateway.ledger.nouns import VirtualKey
+from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.listing import usable
 from intermodal.gateway.naming import policy_of
 from intermodal.gateway.workers.listening import cannot, hindrance
 from intermodal.keys import find_key
 from intermodal.request import Message, Policy, Request
 from intermodal.wire.advice import for_clients
+from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.lasting import LastingClient
@@ -48,8 +49,9 @@ class Name(Value):
     answers: str
 
 
-async def names(client: AsyncClient) -> tuple[list[Name], list[Finding]]:
-    """``auto``, policies and aliases, each planned for with a word."""
+async def names(gateway: Gateway) -> tuple[list[Name], list[Finding]]:
+    """``auto``, policies and aliases, each planned for with a word. An alias of a prompt file is looked up."""
+    client = gateway.client
     config = client.config
     wanted: dict[str, tuple[str | int, ...]] = {AUTO: ()}
     wanted |= {f"{POLICY}{name}": ("policies", name) for name in config.policies}
@@ -64,9 +66,14 @@ async def names(client: AsyncClient) -> tuple[list[Name], list[Finding]]:
             found.append(Finding(level="wrong", where=where, what=what, todo="write what that stands for"))
         else:
             try:
+                if meant.startswith(PROMPT):
+                    await gateway.prompts.find(meant.removeprefix(PROMPT), OPEN)
+                    continue
                 answers = await _answering(client, name)
             except UnknownModel as error:
                 found.append(Finding(level="wrong", where=where, what=f"{name}: {error.what}", todo=error.todo))
+            except Refused as error:
+                found.append(Finding(level="wrong", where=where, what=f"{name}: {error}"))
             except IntermodalError as error:
                 what = for_clients(f"{name} answers no chat now: {error.what}")
                 found.append(Finding(level="note", where=where, what=what))
@@ -79,6 +86,30 @@ async def _answering(client: AsyncClient, name: str) -> str:
     words = Message(role="user", parts=(Text(text="hello"),))
     prepared = await client.prepare(Request(messages=(words,), policy=policy_of(name, client)))
     return plan_from(prepared.inputs).chosen.endpoint
+
+
+async def prompts(gateway: Gateway) -> list[Finding]:
+    """The folder of prompt files, and those of them that cannot be used or of which their reader has to say something.
+    Raises nothing: a folder that is not there is found."""
+    config, folder = gateway.client.config, gateway.prompts.folder
+    if folder is None:
+        return []
+    stated = config.path if str(folder.path) == config.serve.prompts else ""
+    where = placed(config.path, ("serve", "prompts")) if stated else f"--prompts {folder.path}"
+    try:
+        await gateway.prompts.start()
+    except IntermodalError as error:
+        return [Finding(level="wrong", where=where, what=f"{error.where}: {error.what}", todo=error.todo)]
+    found = [
+        Finding(level="wrong", where=f"{each.file}:{each.line}" if each.line else each.file, what=each.error,
+                todo=each.todo)
+        for each in folder.unreadable
+    ]  # fmt: skip
+    for kept in folder.prompts.values():
+        for each in kept.file.findings:
+            level: Literal["wrong", "note"] = "wrong" if each.level == "error" else "note"
+            found.append(Finding(level=level, where=f"{kept.place}:{each.line}", what=each.what, todo=each.todo))
+    return list(dict.fromkeys(found))
 
 
 def address(gateway: Gateway) -> Iterator[Finding]:
@@ -141,7 +172,7 @@ def rates(client: AsyncClient) -> Iterator[Finding]:
 
 def _unknown(client: LastingClient, name: str) -> str:
     """Why a key that may ask for a name has nothing of it; "" where it has. Who begins so may be there tomorrow."""
-    if name == AUTO or name.endswith("*") or name in client.config.serve.aliases:
+    if name == AUTO or name.endswith("*") or name.startswith(PROMPT) or name in client.config.serve.aliases:
         return ""
     if name.startswith(POLICY):
         return "it is a policy, and no model"

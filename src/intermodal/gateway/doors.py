@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.gateway import chats, described, explained, health, listing, metrics, works
+from intermodal.gateway import chats, described, explained, health, listing, metrics, prompts, works
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.guard import asks_first, leave
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
@@ -50,6 +50,8 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("GET", "/openapi.json"): Door(described.openapi),
     ("GET", "/v1/models"): Door(listing.models),
     ("GET", "/v1/models/"): Door(listing.model),
+    ("GET", "/v1/prompts"): Door(prompts.listed),
+    ("GET", "/v1/prompts/"): Door(prompts.one),
     ("POST", "/v1/chat/completions"): _chats(CHAT, body=_JSON),
     ("POST", "/v1/responses"): _chats(RESPONSES, body=_JSON),
     ("POST", "/v1/embeddings"): Door(works.embeddings, body=_JSON),

@@ -44,7 +44,7 @@ async def _dialect(gateway: Gateway, asked: Asked) -> Dialect:
     fields = await fields_of(asked, gateway.limits)
     if "anthropic-version" in asked.head.headers:
         return MESSAGES
-    if "input" in fields:
+    if "input" in fields or bytes(fields.get("prompt", b""))[:1] == b"{":
         return RESPONSES
     if "prompt" in fields and "messages" not in fields:
         return GENERATE

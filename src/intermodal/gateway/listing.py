@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal._version import __version__
 from intermodal.catalog.names import known
 from intermodal.catalog.nouns import Catalog, Endpoint, Price
-from intermodal.config_file import AUTO, POLICY
+from intermodal.config_file import AUTO, POLICY, PROMPT
 from intermodal.content import KINDS, Kind
 from intermodal.errors import UnknownModel
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
@@ -21,6 +21,7 @@ from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway
+    from intermodal.prompts.file import PromptFile
 
 # The version of Ollama whose chat this is. Clients compare it: GitHub Copilot's in VS Code refuses a server below
 # 0.6.4, which first said what a model is capable of (``/api/show``). Tools in streams are 0.8.0's. From 0.9.0 on
@@ -109,7 +110,9 @@ def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> lis
         "architecture": {**kinds, "output_modalities": ["text"]},
         "context_length": None, "pricing": None, "endpoints": [],
     }  # fmt: skip
+    prompts = {row["id"]: row for row in _prompts(gateway, kinds, some, key)}
     by_name = {name: row for row in made for name in (row["id"], *row["endpoints"])}
+    by_name |= prompts
     for meant in config.serve.aliases.values():  # an alias may name a model as shortly as a client may
         for each in _known(gateway, meant):
             if each.model.id in by_name:
@@ -120,7 +123,24 @@ def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> lis
         {**by_name.get(meant, some), "id": name, "name": name}
         for name, meant in (names | config.serve.aliases).items()
         if key.asks(name, meant, *([by_name[meant]["id"]] if meant in by_name else ()))
-    ]
+    ] + list(prompts.values())
+
+
+def _prompts(
+    gateway: Gateway, kinds: Mapping[str, list[Kind]], some: Mapping[str, Any], key: VirtualKey
+) -> Iterator[dict[str, Any]]:
+    """Prompt files that the key may ask for. ``kinds``: what all that can be asked takes, here and by itself."""
+    for prompt in gateway.prompts.seen_by(key):
+        taken = kinds_of(prompt.file)
+        native = [kind for kind in taken if kind in kinds["native_input_modalities"]]
+        modalities = {"input_modalities": taken, "native_input_modalities": native, "output_modalities": ["text"]}
+        yield {**some, "id": PROMPT + prompt.name, "name": prompt.name, "architecture": modalities}
+
+
+def kinds_of(file: PromptFile) -> list[str]:
+    """Kinds that a prompt takes, words first; a file of any kind is all of them."""
+    taken = {"text", *file.media}
+    return [kind for kind in KINDS if kind in taken or "file" in taken]
 
 
 def _known(gateway: Gateway, name: str) -> tuple[Endpoint, ...]:
@@ -161,6 +181,7 @@ def _row_of(gateway: Gateway, key: VirtualKey, name: str, see: str) -> dict[str,
 
 async def models(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /v1/models``."""
+    await gateway.prompts.current()
     data = _all(gateway, asked.key)
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     more = {"first_id": first, "last_id": last, "has_more": False}  # as Anthropic's clients page
@@ -172,6 +193,7 @@ async def model(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     from urllib.parse import unquote
 
     name = unquote(asked.head.path.removeprefix("/v1/models/"))
+    await gateway.prompts.current()
     reply.whole(200, dumps(_row_of(gateway, asked.key, name, "/v1/models")), JSON)
 
 
@@ -180,6 +202,7 @@ async def model(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def tags(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /api/tags``: models that chat. There is no file whose size or digest could be told."""
+    await gateway.prompts.current()
     listed = [
         _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(gateway, asked.key) if _chats(row)
     ]
@@ -211,6 +234,7 @@ def _calls(gateway: Gateway, row: Mapping[str, Any]) -> bool:
 async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /api/show``."""
     fields = await fields_of(asked, gateway.limits)
+    await gateway.prompts.current()
     name = loads(bytes(fields.get("model", b'""'))) or loads(bytes(fields.get("name", b"null")))
     if not isinstance(name, str):
         raise Refused("the body names no model", status=400)

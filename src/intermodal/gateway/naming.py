@@ -1,6 +1,7 @@
 """What a request may ask for: the model's name as a policy, and wishes that tighten it and never loosen it.
 
     openai/gpt-5-mini          that model, with bridges for what it cannot take
+    prompt:NAME                a prompt file (``prompts.py``)
     auto                       whatever suits best, under the config's limits
     policy:NAME                ``[policies.NAME]`` of the config
 
@@ -18,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.names import known
-from intermodal.config_file import AUTO, POLICY, USUAL
+from intermodal.config_file import AUTO, POLICY, PROMPT, USUAL
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
 from intermodal.gateway.counted import DEPTH, FIELDS, LARGE, VALUES, check_values, deeper_than
@@ -27,7 +28,19 @@ from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.gateway.messages import HEADER, Asked, HttpLimits
 from intermodal.offload import LONG, offload
-from intermodal.request import TIERS, ZONES, Aspect, Evidence, Objective, Policy, Streaming, Tier, Zone
+from intermodal.request import (
+    LICENCES,
+    RETENTIONS,
+    TIERS,
+    ZONES,
+    Aspect,
+    Evidence,
+    Objective,
+    Policy,
+    Streaming,
+    Tier,
+    Zone,
+)
 from intermodal.wire._json import no_utf8
 from intermodal.wire.halves import half_alone
 from intermodal.wire.served import Refused
@@ -163,9 +176,18 @@ def written(model: str, client: AsyncClient) -> str:
         return model
     if model.startswith(POLICY):
         there = model.removeprefix(POLICY) in client.config.policies
+    elif model.startswith(PROMPT):
+        there = False
     else:
         there = bool(known(client.catalog, model))
     return model if there else model.removesuffix(LATEST)
+
+
+def prompt_of(model: str, client: AsyncClient) -> str:
+    """The prompt that a model's name, or its alias, stands for; "" for none."""
+    name = written(model, client)
+    name = client.config.serve.aliases.get(name, name)
+    return name.removeprefix(PROMPT) if name.startswith(PROMPT) else ""
 
 
 def policy_of(model: str, client: AsyncClient) -> Policy:
@@ -180,6 +202,8 @@ def policy_of(model: str, client: AsyncClient) -> Policy:
     usual = Policy(max_cost_stated=config.max_cost_stated, streaming=config.serve.streaming, **said)
     if name == AUTO:
         return config.policies.get(AUTO, usual)
+    if name.startswith(PROMPT):  # chats have taken those before
+        raise UnknownModel(f"{name[:200]} is a prompt file, which answers chats", todo="ask for a model")
     if not name.startswith(POLICY):
         return replace(usual, model=name)
     wanted = name.removeprefix(POLICY)
@@ -205,6 +229,49 @@ def allowed(key: VirtualKey, model: str, client: LastingClient) -> None:
     found = may_ask(key, model, name, *((there.model.id,) if there is not None else ()))
     if found is not None:
         raise Refused(found.words, status=found.status, code=found.code)
+
+
+def narrowed(policy: Policy, other: Policy) -> Policy:
+    """What both allow. A limit of money that nobody stated is the other's to say. Raises Refused where that is
+    nothing."""
+    objectives = {each.objective for each in (policy, other)} - {"default"}
+    if len(objectives) > 1:
+        said = " and ".join(sorted(objectives))
+        raise Refused(f"the prompt and the policy have different objectives: {said}", status=400, todo="take another")
+    regions = policy.regions or other.regions
+    if policy.regions and other.regions:
+        regions = tuple(each for each in policy.regions if each in other.regions)
+        if not regions:
+            raise Refused("the prompt and the policy have no region in common", status=400, todo="take another policy")
+    costs = [each.max_cost for each in (policy, other) if each.max_cost_stated]
+    tiers = [each.at_least for each in (policy, other) if each.at_least is not None]
+    waits = [each.deadline for each in (policy, other) if each.deadline is not None]
+    return replace(
+        policy,
+        objective=next(iter(objectives), "default"),
+        at_least=max(tiers, key=TIERS.index) if tiers else None,
+        max_cost=min(costs, default=policy.max_cost),
+        max_cost_stated=bool(costs),
+        deadline=min(waits, default=None),
+        farthest=min(policy.farthest, other.farthest, key=ZONES.index),
+        private=tuple(dict.fromkeys((*policy.private, *other.private))),
+        release=tuple(dict.fromkeys((*_released(policy, other), *_released(other, policy)))),
+        keep=tuple(dict.fromkeys((*policy.keep, *other.keep))),
+        language=policy.language or other.language,
+        pay_twice=policy.pay_twice and other.pay_twice,
+        explore=policy.explore and other.explore,
+        licence=max(policy.licence, other.licence, key=LICENCES.index),
+        regions=regions,
+        retention=max(policy.retention, other.retention, key=RETENTIONS.index),
+        streaming="buffered" if "buffered" in (policy.streaming, other.streaming) else "live",
+    )
+
+
+def _released(policy: Policy, other: Policy) -> tuple[str, ...]:
+    """What a policy releases of what another keeps private, where that does so too."""
+    return tuple(
+        each for each in policy.release if each in other.release or each.partition(":")[0] not in other.private
+    )
 
 
 def tightened(policy: Policy, said: tuple[Wishes, ...]) -> Policy:

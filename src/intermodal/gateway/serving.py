@@ -35,6 +35,7 @@ from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.openfiles import backlog, fitting
 from intermodal.gateway.outbox import Outbox
 from intermodal.gateway.planned import Plans
+from intermodal.gateway.prompts import Prompts, Rendered
 from intermodal.gateway.pruning import Pruning
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
@@ -70,9 +71,10 @@ class Gateway:
         limits: on what clients may send.
         drain: seconds that answers on their way get when it is stopped.
         ledger: keys and budgets, started; None serves this machine alone, whoever asks.
-        log: gets sentences about mistakes of our own.
+        log: gets sentences about mistakes of our own, and about prompt files that cannot be used.
 
-    ``tell``, where it is set, gets each request when it is answered, or turned away.
+    ``prompts`` are those of the config's folder, unless others are set. ``tell``, where it is set, gets each request
+    when it is answered, or turned away.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Gateway:
         self.outbox = Outbox(self)
         self.lane = Lane(self)
         self.plans = Plans()
+        self.prompts = Prompts(said.prompts, self.note)
         self.readiness: tuple[float, dict[str, bool]] | None = None
         self.looking = asyncio.Lock()
         self.stopping = False
@@ -341,14 +344,25 @@ class Gateway:
         self.conversations.put(digest, finished.endpoint, request.policy, instead=isinstance(said.now, Rerouted))
         self.signatures.keep(digest, finished, owner)
 
-    async def planned(self, request: Request, owner: str, *, exact: bool = False) -> tuple[Prepared, Plan]:
-        """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape."""
+    async def planned(
+        self, request: Request, owner: str, *, exact: bool = False, rendered: Rendered | None = None
+    ) -> tuple[Prepared, Plan]:
+        """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape.
+        ``rendered``: the prompt that it was made of, whose model comes first."""
         await foreseen(self.client, request)
-        prepared = await self.client.prepare(request, counting=True)
-        if exact:
-            plan = await offload(is_long(request.messages, request.tools, request.output), plan_from, prepared.inputs)
+
+        async def planned(prepared: Prepared) -> Plan:
+            if not exact:
+                return await self.shapes.plan(prepared.inputs)
+            long = is_long(request.messages, request.tools, request.output)
+            return await offload(long, plan_from, prepared.inputs)
+
+        if rendered is None:
+            prepared = await self.client.prepare(request, counting=True)
+            plan = await planned(prepared)
         else:
-            plan = await self.shapes.plan(prepared.inputs)
+            prepared = await self.client.prepare(request, counting=True, also=rendered.models)
+            prepared, plan = await rendered.planned(prepared, planned)
         self.plans[owner, plan.id] = plan
         return prepared, plan
 
@@ -375,7 +389,8 @@ class Gateway:
     # ---- life
 
     async def start(self) -> None:
-        """Listen. Raises UsageError where the port is taken."""
+        """Listen. Raises UsageError where the port is taken, InputMissing where there is no folder of prompts."""
+        await self.prompts.start()
         loop = asyncio.get_running_loop()
 
         def connection() -> Connection:

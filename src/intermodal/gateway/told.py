@@ -103,12 +103,12 @@ def at_the_end(cost: float | None, attempts: int) -> dict[str, str]:
 
 
 class Told:
-    """Collects what happens in a run."""
+    """Collects what happens in a run. ``notes``: what is to be said besides."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, notes: Iterable[str] = ()) -> None:
         self._plan = plan
         self._text: list[str] = []
-        self._notes: list[str] = []
+        self._notes = list(notes)
         self._replans: list[str] = []
         self._calls = set[str]()  # steps that ask an endpoint
         self.attempts = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Container, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
@@ -149,7 +149,7 @@ class Prompt:
             if made.pieces:
                 inputs = imagined.filled(inputs, request, made)
                 inputs = await self._told(inputs, {**bound, **made.words})
-            self._check_kinds(inputs)
+            check_kinds(self.file, inputs)
             _, plan, notes = self._chosen(inputs)
             return PromptPlan(self.file, plan, tuple(made.assumed), notes)
 
@@ -205,7 +205,7 @@ class Prompt:
     async def planned(self, request: Request) -> tuple[Any, Plan, tuple[str, ...]]:
         """The same of a request that ``request`` made."""
         prepared = await self._client.prepare(request, also=self._names(), counting=True)
-        self._check_kinds(prepared.inputs)
+        check_kinds(self.file, prepared.inputs)
         inputs, plan, notes = self._chosen(prepared.inputs)
         return with_fields(prepared, inputs=inputs), plan, notes
 
@@ -222,23 +222,21 @@ class Prompt:
         """
         notes: list[str] = []
         why = ""
-        for name in self._names():
-            policy = replace(inputs.request.policy, model=name)
-            pinned = replace(inputs, request=replace(inputs.request, policy=policy))
+        for pinned in with_model(inputs, self._names()):
             try:
                 plan = plan_from(pinned)
             except UnknownModel as error:
                 why = why or error.what
             except NoRoute as error:
-                why = error.reasons[0] if error.reasons else error.what
+                why = reason(error)
             else:
                 return pinned, plan, tuple(self._of_schema(inputs, plan))
         if why:
-            notes.append(f"{self.file.where('model')}: {self.file.model} is not taken: {why}")
+            notes.append(not_taken(self.file, why))
         try:
             plan = plan_from(inputs)
         except NoRoute as error:
-            error.where = error.where or self.file.where(_PLACES.get(error.rule, 1))
+            error.where = error.where or self.file.where(PLACES.get(error.rule, 1))
             raise
         return inputs, plan, (*notes, *self._of_schema(inputs, plan))
 
@@ -253,18 +251,6 @@ class Prompt:
         what = f"{who} can be held to the schema: it is asked for in words, checked, and repaired once"
         return [f"{self.file.where('output')}: {what}"]
 
-    def _check_kinds(self, inputs: Inputs) -> None:
-        """Hold files of URLs against the kinds that the file declares; others were before."""
-        from intermodal.content import UrlSource
-
-        for (_, _, part), facts in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
-            declared = type(part).__name__.lower()
-            if declared not in KINDS or not isinstance(getattr(part, "source", None), UrlSource):
-                continue
-            argument = next((each for each in self.file.arguments if each.kind == declared), None)
-            if argument is not None and not values.fits(argument, facts.kind):
-                raise values.wrong_kind(self.file, argument, facts.name, facts.kind, facts.media_type)
-
     async def _told(self, inputs: Inputs, words: Mapping[str, Any]) -> Inputs:
         """What the question needs of imagined media, asked with the words of the file alone."""
         kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in inputs.facts.parts))
@@ -273,4 +259,36 @@ class Prompt:
         return replace(inputs, facts=replace(inputs.facts, question=told))
 
 
-_PLACES = {"context": "template", "modality": "input", "keep": "ext", "max_cost": "ext", "model": "model"}
+def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = None) -> None:
+    """Hold files of URLs against the kinds that the file declares; others were before. ``urls``: of arguments, where
+    there may be others in the request."""
+    from intermodal.content import UrlSource
+
+    for (_, _, part), facts in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
+        declared, source = type(part).__name__.lower(), getattr(part, "source", None)
+        if declared not in KINDS or not isinstance(source, UrlSource) or (urls is not None and source.url not in urls):
+            continue
+        argument = next((each for each in file.arguments if each.kind == declared), None)
+        if argument is not None and not values.fits(argument, facts.kind):
+            raise values.wrong_kind(file, argument, facts.name, facts.kind, facts.media_type)
+
+
+def reason(error: UnknownModel | NoRoute) -> str:
+    """Why a model cannot be had."""
+    return error.reasons[0] if isinstance(error, NoRoute) and error.reasons else error.what
+
+
+def not_taken(file: PromptFile, why: str) -> str:
+    """What is said where the model that a file asks for cannot be had."""
+    return f"{file.where('model')}: {file.model} is not taken: {why}"
+
+
+def with_model(inputs: Inputs, names: Iterable[str]) -> Iterator[Inputs]:
+    """The same inputs with each model named that a file may mean, in turn."""
+    for name in names:
+        policy = replace(inputs.request.policy, model=name)
+        yield replace(inputs, request=replace(inputs.request, policy=policy))
+
+
+# Of what a plan was refused for: the place of the file that it is about.
+PLACES = {"context": "template", "modality": "input", "keep": "ext", "max_cost": "ext", "model": "model"}

@@ -6,6 +6,7 @@ https://google.github.io/dotprompt/reference. What a file says for us alone stan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ _KEYS = (
     "version",
 )  # fmt: skip
 _MOST_PARTIALS = 200
+_HISTORY = re.compile(r"\{\{~?\s*history\b")
 _LOOSE = {"temperature": "temperature", "max_tokens": "maxOutputTokens", "top_p": "topP"}  # LiteLLM's, at the top
 
 
@@ -170,6 +172,7 @@ class _Reader:
             template=DotpromptTemplate(self._path, body, self._first),
             arguments=common,
             open_ended=not closed,
+            history=any(_HISTORY.search(text) for text in (body.text, *body.partials.values())),
             description=str(self._said.get("description") or ""),
             output=self._output(),
             model=self._word("model"),

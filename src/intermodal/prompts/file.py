@@ -102,6 +102,7 @@ class PromptFile:
         model: that the file asks for: a preference, since who runs it may have another one.
         options: of the policy, by the names of ``Policy``.
         tools: with their definitions. undefined_tools: named, to be defined by whoever runs it.
+        history: the template says where what was said before goes.
         output_by: what makes the output of values, where the file leaves its schema to an argument.
         findings: what was found wrong while reading. lines: of "model", "input", "output" and the like.
     """
@@ -112,6 +113,7 @@ class PromptFile:
     template: Template
     arguments: tuple[Argument, ...] = ()
     open_ended: bool = False
+    history: bool = False
     description: str = ""
     output: Output = field(default_factory=TextOutput)
     output_by: Callable[[Mapping[str, Any]], Output] | None = None

@@ -160,6 +160,7 @@ class _Reader:
             template=template,
             arguments=tuple(declared.values()),
             open_ended=self._old,
+            history=bool(history),
             description=str(self._said.get("description") or ""),
             output=self._output(options),
             model=self._model_name(),

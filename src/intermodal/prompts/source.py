@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +17,35 @@ from intermodal.prompts.file import Finding
 
 MOST_BYTES = 256 << 10  # some steps of a template's parser go through all that follows
 _FENCE = re.compile(r"---[ \t]*")
+_held: ContextVar[tuple[Mapping[str, str], dict[str, str]] | None] = ContextVar("texts of prompt files", default=None)
+
+
+@contextmanager
+def held(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Within it, files whose texts are given are not read again; gives the texts of all that were asked for, by path.
+
+    So a prompt can be rendered as it was read, whatever became of its files since, and who read it knows of which.
+    """
+    asked: dict[str, str] = {}
+    before = _held.set((texts, asked))
+    try:
+        yield asked
+    finally:
+        _held.reset(before)
 
 
 def text_of(path: Path, *, what: str = "a prompt file") -> str:
     """The text of a prompt file. Raises InputMissing where there is none, PromptError where it cannot be one."""
+    texts = _held.get()
+    if texts is None:
+        return _text_of(path, what)
+    known, asked = texts
+    name = str(path)
+    asked[name] = text = known[name] if name in known else _text_of(path, what)
+    return text
+
+
+def _text_of(path: Path, what: str) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)

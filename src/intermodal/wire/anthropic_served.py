@@ -29,7 +29,20 @@ from intermodal.wire.call import (
 from intermodal.wire.fields import settings_of
 from intermodal.wire.held import unbase64
 from intermodal.wire.openai_chat_served import sse, told_about
-from intermodal.wire.reading import DOCUMENTS, READ_HERE, flag, listed, only, reading, role_of, shown, text
+from intermodal.wire.reading import (
+    DOCUMENTS,
+    READ_HERE,
+    flag,
+    listed,
+    model_of,
+    only,
+    prompt_of,
+    reading,
+    role_of,
+    said_in,
+    shown,
+    text,
+)
 from intermodal.wire.served import answered
 from intermodal.wire.turns import ENDED, TurnMaker, arguments_told, merged, turn
 
@@ -62,11 +75,12 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     messages: list[WireMessage] = []
     if system := _words(tree.get("system") or "", "system"):
         messages.append(WireMessage(role="system", parts=(WireText(text=system),)))
-    for message in listed(tree["messages"], "messages"):
+    prompt = prompt_of(tree, _read_media_part, _MEDIA)
+    for message in said_in(tree, "messages", prompt):
         messages += _read_message(message)
     tools, choice, parallel = _read_tools(tree)
     return ChatCall(
-        model=text(tree["model"], "model"),
+        model=model_of(tree, prompt),
         messages=merged(messages),
         output=_read_output(tree.get("output_config") or {}),
         sampling=Sampling(
@@ -81,12 +95,21 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         tool_choice=choice,
         parallel_tools=parallel,
         cache=tuple(_read_marks(tree)),
+        prompt=prompt,
     )
+
+
+# Blocks that are media, and where each has its own.
+_MEDIA: Mapping[str, tuple[str, ...]] = {"image": ("source",), "document": ("source",)}
+
+
+def _read_media_part(block: Any) -> WirePart:
+    return _read_media(block["type"], block["source"], "")
 
 
 def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
     """What is to be kept, as far as it ends where something ends: a mark inside of it has no place in our words."""
-    system, messages = tree.get("system"), listed(tree["messages"], "messages")
+    system, messages = tree.get("system"), tree.get("messages")
     content = messages[-1]["content"] if messages else ""
     places: tuple[tuple[str, Any], ...] = (
         ("request", [tree]), ("tools", tree.get("tools")), ("system", system), ("end", content),

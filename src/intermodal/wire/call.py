@@ -5,7 +5,10 @@ The calls are already routed: a model by the name its host knows, media as bytes
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, Literal
+
+from msgspec import field
 
 from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult, Transcript, Value
 from intermodal.errors import CallError, UnsupportedModality
@@ -85,6 +88,30 @@ class WireMessage(Value, frozen=True, gc=False):
     parts: tuple[WirePart, ...]
 
 
+class Pasted(Value, frozen=True):
+    """A long data URI in place of a text: ``prefix`` before the comma, and what its base64 holds."""
+
+    prefix: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """As it was written."""
+        return f"{self.prefix},{b64encode(self.data).decode()}"
+
+
+class PromptCall(Value, frozen=True):
+    """A prompt of the server's that a client of ours names. Decoders give it, no encoder sends it.
+
+    ``id``: "" where the model's name says which. ``version``: "" for whatever there is. ``variables``: JSON, with
+    ``WireMedia``, ``WireLink`` and ``Pasted`` in place of what the wire has for media, also in lists.
+    """
+
+    id: str = ""
+    version: str = ""
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
 class ChatCall(Value, frozen=True):
     """One chat completion. ``model`` is the name the host knows (``Endpoint.served_as``).
 
@@ -92,6 +119,7 @@ class ChatCall(Value, frozen=True):
     ``grammar`` in llama.cpp's GBNF binds the answer; hosts that do not know it are not sent it.
     ``context`` is how many tokens the host is to make room for, ``cache`` what it is to keep, where its wire can say
     so. ``settings``: what else a client set; a wire says what it has words for, and leaves out the rest.
+    ``prompt``: what goes before the messages, by the name that a server of ours has for it.
     """
 
     model: str
@@ -107,6 +135,7 @@ class ChatCall(Value, frozen=True):
     context: int | None = None
     cache: Cached = ()
     settings: Settings = Settings()
+    prompt: PromptCall | None = None
 
 
 class TranscriptionCall(Value, frozen=True):

@@ -69,13 +69,14 @@ _PROBABLE = "clients are not told the probabilities of words"
 _VENDORS = "a vendor's service of its own, which no plan counts on"
 _SIZE = "how much memory a model takes is the server's to say"
 
+_PROMPT = ("prompt_id", "prompt_version", "prompt_variables")  # a prompt file of the server's, rendered before
 # A name with a dot is a field within a field.
 _CHATS: Mapping[str, Mapping[str, Field]] = {
     "openai": {
         **_planned(
             "model", "messages", "stream", "stream_options.include_usage", "max_tokens", "max_completion_tokens",
             "temperature", "top_p", "stop", "seed", "random_seed", "n", "tools", "tool_choice", "parallel_tool_calls",
-            "functions", "function_call", "response_format", "modalities", "audio", "intermodal",
+            "functions", "function_call", "response_format", "modalities", "audio", "intermodal", *_PROMPT,
         ),
         **_setting(**{name: name for name in _SAME}, reasoning_effort="effort", verbosity="verbosity"),
         **_own(("openai",), "logit_bias", "repetition_penalty", "min_tokens"),
@@ -93,12 +94,13 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
     "openai-responses": {
         **_planned(
             "model", "input", "instructions", "stream", "max_output_tokens", "temperature", "top_p", "text.format",
-            "tools", "tool_choice", "parallel_tool_calls", "store", "include", "metadata", "intermodal",
+            "tools", "tool_choice", "parallel_tool_calls", "store", "include", "metadata", "intermodal", "prompt",
+            *_PROMPT,
         ),
         **_setting(**{"reasoning.effort": "effort", "text.verbosity": "verbosity"}),
         **_own(("openai-responses",), "reasoning.summary", "reasoning.generate_summary", "reasoning.context"),
         **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
-        **dict.fromkeys(("previous_response_id", "conversation", "prompt"),
+        **dict.fromkeys(("previous_response_id", "conversation"),
                         Field("refused", why="nothing is kept here: the whole conversation is to be sent",
                               nothing=("", False))),
         **_ignored("the answer is made at once", "background", "background_options", nothing=(False,)),
@@ -113,7 +115,7 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
     "anthropic": {
         **_planned(
             "model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "tools",
-            "tool_choice", "output_config.format", "cache_control", "intermodal",
+            "tool_choice", "output_config.format", "cache_control", "intermodal", *_PROMPT,
         ),
         **_setting(**{"top_k": "top_k", "output_config.effort": "effort"}),
         "thinking": Field("setting", noun="thinking", to=("anthropic",)),
@@ -128,7 +130,7 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
     "ollama": {
         **_planned(
             "model", "messages", "stream", "format", "tools", "options.num_predict", "options.temperature",
-            "options.top_p", "options.stop", "options.seed", "intermodal",
+            "options.top_p", "options.stop", "options.seed", "intermodal", *_PROMPT,
         ),
         **_setting(**{f"options.{name}": name for name in _SAME}),
         "think": Field("setting", noun="effort", to=("ollama",)),

@@ -33,7 +33,8 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         if tree.get(name) not in neutral:
             raise ValueError(f"{name} cannot be set: prompts are rendered by the model's own template here")
     images = tree.get("images") or []
-    messages = [{"role": "user", "content": text(tree.get("prompt") or "", "prompt"), "images": images}]
+    said = text(tree.get("prompt") or "", "prompt")
+    messages = [{"role": "user", "content": said, "images": images}]
     if tree.get("system"):
         messages.insert(0, {"role": "system", "content": text(tree["system"], "system")})
     return ollama_served.read_tree({**tree, "messages": messages, "tools": None})

@@ -28,7 +28,18 @@ from intermodal.wire.call import (
 )
 from intermodal.wire.fields import settings_of
 from intermodal.wire.held import unbase64
-from intermodal.wire.reading import flag, functions, listed, reading, role_of, shown, stops, text
+from intermodal.wire.reading import (
+    flag,
+    functions,
+    model_of,
+    prompt_of,
+    reading,
+    role_of,
+    said_in,
+    shown,
+    stops,
+    text,
+)
 from intermodal.wire.served import answered
 from intermodal.wire.turns import Calls, TurnMaker, arguments_told, turn
 
@@ -71,9 +82,10 @@ def read_tree(tree: dict[str, Any]) -> ChatCall:
     """Return the call that a body's JSON asks for. Raises as ``decode_request`` does, in the words of Python."""
     options = tree.get("options") or {}
     calls = Calls()
+    prompt = prompt_of(tree, _no_part, {})
     return ChatCall(
-        model=text(tree["model"], "model"),
-        messages=tuple(_read_message(message, calls) for message in listed(tree["messages"], "messages")),
+        model=model_of(tree, prompt),
+        messages=tuple(_read_message(message, calls) for message in said_in(tree, "messages", prompt)),
         output=_read_output(tree.get("format")),
         sampling=Sampling(
             max_tokens=_limit(options.get("num_predict")),
@@ -87,7 +99,12 @@ def read_tree(tree: dict[str, Any]) -> ChatCall:
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
         tools=functions(tree.get("tools")),
         context=options.get("num_ctx"),
+        prompt=prompt,
     )
+
+
+def _no_part(part: Any) -> WirePart:
+    raise AssertionError("this wire has no parts")
 
 
 def _limit(said: Any) -> Any:

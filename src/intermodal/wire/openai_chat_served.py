@@ -41,10 +41,13 @@ from intermodal.wire.reading import (
     image_at,
     json_output,
     listed,
+    model_of,
     one_of,
     only,
+    prompt_of,
     reading,
     role_of,
+    said_in,
     shown,
     stops,
     text,
@@ -81,9 +84,10 @@ def _read(tree: dict[str, Any]) -> ChatCall:
     before_tools = calls_functions(tree)
     tools, choice = _functions(tree) if before_tools else chosen(tree.get("tool_choice"), functions(tree.get("tools")))
     calls = Calls()
+    prompt = prompt_of(tree, _read_part, _MEDIA)
     return ChatCall(
-        model=text(tree["model"], "model"),
-        messages=tuple(_read_message(message, calls) for message in listed(tree["messages"], "messages")),
+        model=model_of(tree, prompt),
+        messages=tuple(_read_message(message, calls) for message in said_in(tree, "messages", prompt)),
         output=_read_output(tree),
         sampling=Sampling(
             max_tokens=tree.get("max_completion_tokens", tree.get("max_tokens")),
@@ -99,6 +103,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         tools=tools,
         tool_choice=choice,
         parallel_tools=not before_tools and flag(tree, "parallel_tool_calls", True),
+        prompt=prompt,
     )
 
 
@@ -187,6 +192,10 @@ def _read_function_call(call: Any, calls: Calls) -> Iterator[ToolCall]:
         yield ToolCall(id=calls.call(None, name), name=name, arguments=text(call["arguments"], "arguments"))
 
 
+# Parts that are media, and where each has its own.
+_MEDIA: Mapping[str, tuple[str, ...]] = {
+    kind: (kind,) for kind in ("image_url", "input_audio", "input_video", "video_url", "file", "document_url")
+}
 _PARTS = "text, image_url, input_audio, input_video, video_url, file and document_url"
 
 

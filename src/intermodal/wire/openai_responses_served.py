@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
 from intermodal.request import Sampling
 from intermodal.wire._json import dumps
-from intermodal.wire.call import ChatCall, WireAudio, WireLink, WireMessage, WirePart, WireText
+from intermodal.wire.call import ChatCall, PromptCall, WireAudio, WireLink, WireMessage, WirePart, WireText
 from intermodal.wire.fields import settings_of
 from intermodal.wire.held import unbase64
 from intermodal.wire.reading import (
@@ -19,8 +19,12 @@ from intermodal.wire.reading import (
     image_at,
     json_output,
     listed,
+    model_of,
+    prompt_call,
+    prompt_of,
     reading,
     role_of,
+    said_in,
     shown,
     text,
 )
@@ -51,16 +55,18 @@ def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> C
 
 
 def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
-    for name in ("previous_response_id", "conversation", "prompt"):
+    for name in ("previous_response_id", "conversation"):
         if tree.get(name):
             raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
-    given = tree["input"]
-    given = [{"role": "user", "content": given}] if isinstance(given, str) else listed(given, "input")
+    prompt = _prompt(tree)
+    given = tree.get("input")
+    said = isinstance(given, str)
+    given = [{"role": "user", "content": given}] if said else said_in(tree, "input", prompt)
     given = [find(text(item["id"], "an id")) if _refers(item) else item for item in given]
     first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
     tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
     return ChatCall(
-        model=text(tree["model"], "model"),
+        model=model_of(tree, prompt),
         messages=merged(_messages((*first, *given))),
         output=json_output((tree.get("text") or {}).get("format")),
         sampling=Sampling(
@@ -72,7 +78,21 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
         tools=tools,
         tool_choice=choice,
         parallel_tools=flag(tree, "parallel_tool_calls", True),
+        prompt=prompt,
     )
+
+
+def _prompt(tree: dict[str, Any]) -> PromptCall | None:
+    """The prompt that is named, in OpenAI's words or in those of other doors."""
+    said = tree.get("prompt")
+    if not said:
+        return prompt_of(tree, _read_part, _MEDIA)
+    if not isinstance(said, dict):
+        raise ValueError("prompt is no object")
+    if any(tree.get(f"prompt_{name}") is not None for name in ("id", "version", "variables")):
+        raise ValueError("there are prompt and prompt_id: send one of them")
+    text(said["id"], "the id of a prompt")
+    return prompt_call(said, _read_part, _MEDIA)
 
 
 def _refers(item: Any) -> bool:
@@ -97,6 +117,11 @@ def _messages(given: tuple[Any, ...]) -> Iterator[WireMessage]:
 
 
 _ITEMS = "message, function_call, function_call_output, reasoning and item_reference"
+# Parts that are media, and where each has its own.
+_MEDIA: Mapping[str, tuple[str, ...]] = {
+    "input_image": ("image_url", "file_id"), "input_audio": ("input_audio",),
+    "input_file": ("file_data", "file_url", "file_id"),
+}  # fmt: skip
 _PARTS = "input_text, output_text, refusal, input_image, input_audio and input_file"
 
 

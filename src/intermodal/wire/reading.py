@@ -15,10 +15,13 @@ import msgspec
 
 from intermodal.catalog.forcing import ANY_OBJECT
 from intermodal.catalog.wanted import wanted
+from intermodal.config_file import PROMPT
 from intermodal.content import Role
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
 from intermodal.wire.call import (
     ChatCall,
+    Pasted,
+    PromptCall,
     WireAudio,
     WireDocument,
     WireImage,
@@ -28,7 +31,7 @@ from intermodal.wire.call import (
     WirePart,
     WireVideo,
 )
-from intermodal.wire.held import read_whole, unbase64, uri_parts
+from intermodal.wire.held import Held, read_whole, unbase64, uri_parts
 
 W = TypeVar("W", bound=str)
 
@@ -86,11 +89,71 @@ def _without_media(call: ChatCall) -> ChatCall:
     messages = tuple(
         WireMessage(role=message.role, parts=tuple(map(_without_data, message.parts))) for message in call.messages
     )
-    return msgspec.structs.replace(call, messages=messages)
+    return msgspec.structs.replace(call, messages=messages, prompt=None)
 
 
 def _without_data(part: WirePart) -> WirePart:
     return msgspec.structs.replace(part, data=b"") if isinstance(part, WireMedia) else part
+
+
+def prompt_of(
+    tree: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
+) -> PromptCall | None:
+    """The prompt that a body names, by ``prompt_id`` (LiteLLM's name for it) or by its model; None where it names none.
+
+    ``media``: types of parts that are media, and the fields of which each has one; ``read`` reads such a part.
+    """
+    given = {name: tree.get(f"prompt_{name}") for name in ("id", "version", "variables")}
+    model = tree.get("model")
+    if not any(value is not None for value in given.values()) and not names_prompt(model):
+        return None
+    return prompt_call(given, read, media)
+
+
+def names_prompt(model: Any) -> bool:
+    """Whether a model's name is that of a prompt."""
+    return isinstance(model, str) and model.startswith(PROMPT)
+
+
+def prompt_call(
+    given: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
+) -> PromptCall:
+    """The prompt that an object with ``id``, ``version`` and ``variables`` names."""
+    variables = {} if given.get("variables") is None else given["variables"]
+    if not isinstance(variables, dict):
+        raise ValueError("the variables of a prompt are no object")
+
+    def value(said: Any) -> Any:
+        if isinstance(said, dict):
+            kind = said.get("type")
+            known = media.get(kind, ()) if isinstance(kind, str) else ()
+            return read(said) if any(said.get(name) is not None for name in known) else said
+        if isinstance(said, Held) and said.prefix.startswith("data:"):
+            head, data = uri_parts(said)
+            return Pasted(prefix=head, data=data if isinstance(data, bytes) else b"")
+        return said
+
+    return PromptCall(
+        id=text(given.get("id") or "", "the id of a prompt"),
+        version=text(given.get("version") or "", "the version of a prompt"),
+        variables={
+            name: [value(each) for each in said] if isinstance(said, list) else value(said)
+            for name, said in variables.items()
+        },
+    )
+
+
+def model_of(tree: dict[str, Any], prompt: PromptCall | None) -> str:
+    """The model that is asked for; where a prompt stands without one, that prompt."""
+    if prompt is not None and prompt.id and tree.get("model") is None:
+        return PROMPT + prompt.id
+    return text(tree["model"], "model")
+
+
+def said_in(tree: dict[str, Any], name: str, prompt: PromptCall | None) -> Sequence[Any]:
+    """The array of what is said; where there is a prompt there need be nothing besides."""
+    given = tree.get(name) if prompt is not None else tree[name]
+    return listed([] if given is None else given, name)
 
 
 def stops(stop: Any) -> tuple[str, ...]:

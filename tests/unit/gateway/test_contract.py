@@ -250,7 +250,10 @@ def all_works(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     rows = f"{STRONG}\n{SEEING}\n{VECTORS}\n" + "\n".join(
         line for line in WORKING.splitlines() if "vectors" not in line
     )
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "all.toml", ("cloud", host.base_url, rows))))
+    path = config(tmp_path / "all.toml", ("cloud", host.base_url, rows), more='[serve]\nprompts = "prompts"')
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "greet.prompt").write_text("Greet {{name}}.")
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     with House() as house:
         yield house
 
@@ -272,12 +275,14 @@ def test_every_door_answers_as_it_is_said(all_works: House, media: Path) -> None
         "/metrics",
         "/openapi.json",
         "/v1/models",
+        "/v1/prompts",
         "/api/tags",
         "/api/ps",
         "/api/version",
     ):
         got(house.http.get(path))
     got(house.http.get("/v1/models/cloud/strong"), "/v1/models/")
+    got(house.http.get("/v1/prompts/greet"), "/v1/prompts/")
     for path, body in CHATS.items():
         plan = got(house.post(path, body)).headers["x-intermodal-plan"]
     got(house.http.get(f"/v1/plans/{plan}"), "/v1/plans/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -25,6 +25,7 @@ from intermodal.gateway.contract.asked import (
     words,
 )
 from intermodal.plans.plan import Plan
+from intermodal.prompts.file import ArgumentKind
 from intermodal.wire.served import TYPES
 
 _NUMBER: Schema = {"type": "number"}
@@ -252,6 +253,10 @@ _SEGMENT = _all(
     id=_COUNT, seek=_COUNT, start=_NUMBER, end=_NUMBER, text=TEXT, tokens=list_of(WHOLE), temperature=_NUMBER,
     avg_logprob=_NUMBER, compression_ratio=_NUMBER, no_speech_prob=_NUMBER,
 )  # fmt: skip
+_ARGUMENT = _all(
+    name=TEXT, kind=words(*get_args(ArgumentKind)), many=FLAG, required=FLAG, type=TEXT, description=TEXT,
+    default=ANYTHING, schema=or_null({"type": "object"}),
+)  # fmt: skip
 _HEARD = _all(type={"const": "duration"}, seconds=_NUMBER, intermodal=_TOLD)
 OTHERS: Mapping[str, Schema] = {
     "Embeddings": _all(
@@ -275,6 +280,16 @@ OTHERS: Mapping[str, Schema] = {
     ),
     "Models": _all(object={"const": "list"}, data=list_of(ref("Model")), first_id=or_null(TEXT), last_id=or_null(TEXT),
         has_more={"const": False}),
+    "Prompt": _all(
+        id=TEXT, object={"const": "prompt"}, name=TEXT, description=TEXT, format=TEXT, file=TEXT, version=TEXT,
+        model=or_null(TEXT), input_modalities=_KINDS, arguments=list_of(_ARGUMENT), more_arguments=FLAG,
+        output_schema=or_null({"type": "object"}), error=or_null(ref("UnreadablePrompt")),
+    ),
+    "Prompts": _all(object={"const": "list"}, data=list_of(ref("Prompt")), unreadable=list_of(ref("UnreadablePrompt"))),
+    "UnreadablePrompt": {
+        **_all(file=TEXT, line=or_null(_COUNT), message=TEXT, kept=FLAG),
+        "description": "A file that cannot be used as it is now. `kept`: its prompts are served as they were before.",
+    },
     "PlanDocument": _all(kind={"const": "intermodal.plan"}, version={"const": 1}, plan=ref("Plan"), text=TEXT),
     "Alive": _all(status={"const": "ok"}),
     "Ready": _all(

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from intermodal.config_file import PROMPT
 from intermodal.gateway import works
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.naming import NEVER, Wishes
@@ -176,7 +177,7 @@ _LIMIT = or_null({"type": "integer", "minimum": 1})
 _NOT_KEPT: Schema = {"description": "Nothing is kept here, so it may not be said.", "enum": [None, "", False]}
 _COMMON: Mapping[str, Schema] = {
     "model": {"type": "string", "minLength": 1, "maxLength": 400,
-        "description": "A model, `auto`, `policy:NAME`, or an alias of the config."},
+        "description": "A model, `auto`, `policy:NAME`, `prompt:NAME`, or an alias of the config."},
     "intermodal": ref("Wishes"), "stream": or_null(FLAG), "user": or_null(TEXT),
         "metadata": or_null({"type": "object"}),
     "temperature": _NUMBER, "top_p": _NUMBER, "seed": or_null(WHOLE), "store": or_null(FLAG),
@@ -194,13 +195,21 @@ _OLLAMA_OPTIONS = or_null(object_of(
     num_ctx=or_null(WHOLE), **_SETTINGS,
 ))  # fmt: skip
 _OPENAIS: Mapping[str, Schema] = {"prompt_cache_key": or_null(TEXT), "safety_identifier": or_null(TEXT)}
+_VARIABLES: Schema = {
+    "type": ["object", "null"],
+    "description": "Arguments of a prompt file, by name: JSON; media as a data URI, an address, or a part of media.",
+}
+_PROMPT: Mapping[str, Schema] = {
+    "prompt_id": {"type": ["string", "null"], "description": "A prompt file of the server's: GET /v1/prompts."},
+    "prompt_version": or_null(TEXT), "prompt_variables": _VARIABLES,
+}  # fmt: skip
 FIELDS: Mapping[str, Mapping[str, Schema]] = {
     "ChatRequest": {
-        **_COMMON, **_SETTINGS, **_OPENAIS, "reasoning_effort": or_null(TEXT), "verbosity": or_null(TEXT),
+        **_COMMON, **_SETTINGS, **_OPENAIS, **_PROMPT, "reasoning_effort": or_null(TEXT), "verbosity": or_null(TEXT),
         "logit_bias": or_null({"type": "object"}), "repetition_penalty": _NUMBER, "min_tokens": or_null(WHOLE),
         "functions": or_null(list_of(object_of(["name"], open=True, **_FUNCTION))),
         "function_call": one_of(words("auto", "none"), object_of(["name"], open=True, name=TEXT), {"type": "null"}),
-        "messages": list_of(ref("ChatMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
+        "messages": list_of(ref("ChatMessage")), "tools": or_null(list_of(ref("ChatTool"))),
         "n": {"enum": [1, None]}, "max_completion_tokens": _LIMIT, "stop": _STOP, "response_format": or_null(_FORMAT),
         "random_seed": or_null(WHOLE),
         "stream_options": or_null(object_of(open=True, include_usage=or_null(FLAG))),
@@ -208,7 +217,7 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "audio": or_null(object_of(["format", "voice"], open=True, format=words("wav", "mp3", "pcm16"), voice=TEXT)),
     },
     "ResponsesRequest": {
-        **_COMMON, **_OPENAIS, "input": one_of(TEXT, list_of(ref("ResponseItem"))),
+        **_COMMON, **_OPENAIS, **_PROMPT, "input": one_of(TEXT, list_of(ref("ResponseItem"))),
         "tools": or_null(list_of(ref("ResponseTool"))),
         "instructions": or_null(TEXT), "max_output_tokens": _LIMIT, "include": or_null(list_of(TEXT)),
         "text": or_null(object_of(open=True, format=or_null(_FORMAT), verbosity=or_null(TEXT))),
@@ -216,10 +225,11 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
             open=True, effort=or_null(TEXT), summary=or_null(TEXT), generate_summary=or_null(TEXT),
             context=or_null(TEXT),
         )),
-        "previous_response_id": _NOT_KEPT, "conversation": _NOT_KEPT, "prompt": _NOT_KEPT,
+        "previous_response_id": _NOT_KEPT, "conversation": _NOT_KEPT,
+        "prompt": or_null(object_of(["id"], open=True, id=TEXT, version=or_null(TEXT), variables=_VARIABLES)),
     },
     "MessagesRequest": {
-        **_COMMON, "messages": list_of(ref("Message"), minItems=1), "tools": or_null(list_of(ref("MessageTool"))),
+        **_COMMON, **_PROMPT, "messages": list_of(ref("Message")), "tools": or_null(list_of(ref("MessageTool"))),
         "cache_control": or_null({"type": "object"}), "top_k": _SETTINGS["top_k"],
         "thinking": or_null(object_of(["type"], open=True, type=TEXT, budget_tokens=WHOLE)),
         "system": one_of(TEXT, list_of(part("text", text=TEXT)), {"type": "null"}),
@@ -229,11 +239,12 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
             ["schema"], open=True, schema=_SCHEMA)))),
     },
     "OllamaChatRequest": {
-        **_COMMON, "messages": list_of(ref("OllamaMessage"), minItems=1), "tools": or_null(list_of(ref("ChatTool"))),
+        **_COMMON, **_PROMPT, "messages": list_of(ref("OllamaMessage")), "tools": or_null(list_of(ref("ChatTool"))),
         "format": _OLLAMA_FORMAT, "options": _OLLAMA_OPTIONS, "think": _THINK,
     },
     "OllamaGenerateRequest": {
-        **_COMMON, "prompt": or_null(TEXT), "system": or_null(TEXT), "images": _IMAGES, "format": _OLLAMA_FORMAT,
+        **_COMMON, **_PROMPT, "prompt": or_null(TEXT), "system": or_null(TEXT), "images": _IMAGES,
+        "format": _OLLAMA_FORMAT,
         "options": _OLLAMA_OPTIONS, "think": _THINK, "raw": {"enum": [False, None]}, "template": {"enum": ["", None]},
         "suffix": {"enum": ["", None]}, "context": {"enum": [[], None]},
     },
@@ -282,6 +293,22 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
         "prompt"),
     "TranscriptionRequest": ("model", "file"),
 }  # fmt: skip
+# Requests in which a prompt file may say everything, and the field that is needed besides without one.
+_RENDERED: Mapping[str, str] = {
+    "ChatRequest": "messages", "ResponsesRequest": "input", "MessagesRequest": "messages",
+    "OllamaChatRequest": "messages", "OllamaGenerateRequest": "",
+}  # fmt: skip
+
+
+def _rendered(said: str) -> Schema:
+    """What a request has to have: something said, or a prompt that is named."""
+    usual: Schema = {"required": ["model", said] if said else ["model"]}
+    if said == "messages":
+        usual["properties"] = {said: {"minItems": 1}}
+    named = [{"required": ["prompt_id"], "properties": {"prompt_id": {"type": "string"}}}]
+    if said == "input":
+        named.append({"required": ["prompt"], "properties": {"prompt": {"type": "object"}}})
+    return {"anyOf": [usual, *named, {"required": ["model"], "properties": {"model": {"pattern": f"^{PROMPT}"}}}]}
 
 
 def requests() -> dict[str, Schema]:
@@ -289,13 +316,16 @@ def requests() -> dict[str, Schema]:
     made = {}
     for name, takes in TAKES.items():
         fields = {field: FIELDS[name][field] for field in sorted(takes)}
+        said = _RENDERED.get(name)
+        needed = _NEEDS[name] if said is None else [each for each in _NEEDS[name] if each not in ("model", said)]
         made[name] = {
-            **object_of(_NEEDS[name], open=True, **fields),
+            **object_of(needed, open=True, **fields),
+            **({} if said is None else _rendered(said)),
             "description": "Fields besides these are not understood. The answer's `x-intermodal-ignored` names them, "
             "and fields that the host which answers has no word for.",
             "not": {"anyOf": [{"required": [field]} for field in sorted(NEVER)]},
         }
-    count = {**made["MessagesRequest"], "required": ["model", "messages"]}
+    count = {name: said for name, said in made["MessagesRequest"].items() if name != "required"}
     return {
         **SHARED, **made, "CountTokensRequest": count,
         "ExplainRequest": one_of(

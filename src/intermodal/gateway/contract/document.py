@@ -57,6 +57,10 @@ SAID: Mapping[tuple[str, str], Said] = {
     ("GET", "/v1/models"): Said("What can be asked for, what each takes here, context and price.",
         gives=_json("Models")),
     ("GET", "/v1/models/"): Said("One model. Its name may have slashes.", gives=_json("Model"), name="model"),
+    ("GET", "/v1/prompts"): Said("Prompt files: what each takes and makes, and those that cannot be used.",
+        gives=_json("Prompts")),
+    ("GET", "/v1/prompts/"): Said("One prompt file. Its name may have slashes; a `#` in it is `%23` in a path.",
+        gives=_json("Prompt"), name="prompt"),
     ("POST", "/v1/chat/completions"): Said(
         "OpenAI's chat.", "ChatRequest", _json("ChatCompletion"), (CHAT, "ChatChunk"), runs=True),
     ("POST", "/v1/responses"): Said(

@@ -36,7 +36,7 @@ from intermodal.gateway.lane.rows import Rows
 from intermodal.gateway.lane.tongues import TONGUES, Tongue
 from intermodal.gateway.lane.way import SAID, Means, Way, way_of
 from intermodal.gateway.messages import Asked
-from intermodal.gateway.naming import allowed, policy_of, tightened, wishes_of
+from intermodal.gateway.naming import allowed, policy_of, prompt_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import MOST
 from intermodal.incoming import request_of
@@ -174,6 +174,8 @@ class Lane:
         own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
         policy = self._policies.get((chat.model, asked.head.wished, own))
         if policy is None:
+            if prompt_of(chat.model, client):
+                return None
             policy = tightened(policy_of(chat.model, client), wishes_of(asked.head.headers, chat.fields))
             if len(own) <= _WISHES:
                 self._policies[chat.model, asked.head.wished, own] = policy

@@ -1,0 +1,411 @@
+"""Prompt files that clients ask for by ``model: "prompt:NAME"``, with variables in the request; and who may see which.
+
+A prompt is rendered before a request is planned: its messages go before those of the client, and its policy bounds what
+the client asks for. Variables are a stranger's: none is read as a path, and each is held against what the file
+declares. Rendering ends (``prompts/rendering.py``), and goes on in a thread, one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace as with_fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+from msgspec.structs import replace
+
+from intermodal.config_file import AUTO, PROMPT
+from intermodal.content import BytesSource, Text, UrlSource
+from intermodal.errors import IntermodalError, NoRoute, UnknownModel
+from intermodal.events import Event, Finished, TextDelta
+from intermodal.fair_lock import FairLock
+from intermodal.gateway.listing import JSON, kinds_of
+from intermodal.gateway.naming import allowed, narrowed, policy_of, prompt_of
+from intermodal.incoming import messages_of
+from intermodal.offload import LONG, offload
+from intermodal.prompts import bound, source, values
+from intermodal.prompts.call import PLACES, check_kinds, not_taken, reason, with_model
+from intermodal.prompts.file import Argument, Media, PromptFile, model_names
+from intermodal.prompts.folder import Kept, PromptFolder, Unreadable
+from intermodal.prompts.media import part_of
+from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
+from intermodal.wire._json import dumps
+from intermodal.wire.advice import for_clients
+from intermodal.wire.call import ChatCall, Pasted, WireLink, WireMedia
+from intermodal.wire.reading import data_uri
+from intermodal.wire.served import Refused
+
+if TYPE_CHECKING:
+    from intermodal.client import Prepared
+    from intermodal.gateway.lasting import LastingClient
+    from intermodal.gateway.ledger.nouns import VirtualKey
+    from intermodal.gateway.messages import Asked
+    from intermodal.gateway.reply import Reply
+    from intermodal.gateway.serving import Gateway
+    from intermodal.plans.plan import Plan
+
+FRESH = 0.5  # seconds after which it is looked whether files changed
+_UNSAID = (None, (), "")
+_MEDIA = (WireMedia, WireLink)
+
+
+class Rendered(NamedTuple):
+    """A prompt as a client asks for it.
+
+    Attributes:
+        kept: the prompt. call: what was asked, with what the file says besides its messages. policy: that bounds it.
+        messages: of the prompt and of the client. models: that the file asks for, by the names it may have here.
+        urls: of variables. shown: makes a place in an error one of the folder. notes: what is to be said of it.
+    """
+
+    kept: Kept
+    call: ChatCall
+    policy: Policy
+    messages: tuple[Message, ...]
+    models: tuple[str, ...]
+    urls: frozenset[str]
+    shown: Callable[[str], str]
+    notes: list[str]
+
+    def request(self, request: Request) -> Request:
+        """The request of the call, with the messages of the prompt."""
+        return replace(request, messages=self.messages)
+
+    async def planned(self, prepared: Prepared, plan: Callable[[Prepared], Awaitable[Plan]]) -> tuple[Prepared, Plan]:
+        """The first plan that there is: with the model of the file, else with any. Raises what planning raises."""
+        file, why = self.kept.file, ""
+        try:
+            check_kinds(file, prepared.inputs, self.urls)
+            for inputs in with_model(prepared.inputs, self.models):
+                pinned = with_fields(prepared, inputs=inputs)
+                try:
+                    return pinned, await plan(pinned)
+                except (UnknownModel, NoRoute) as error:
+                    why = why if why and isinstance(error, UnknownModel) else reason(error)
+            if why:
+                self.notes.append(self.shown(not_taken(file, why)))
+            return prepared, await plan(prepared)
+        except IntermodalError as error:
+            if isinstance(error, NoRoute):
+                error.where = error.where or file.where(PLACES.get(error.rule, 1))
+            error.where = self.shown(error.where)
+            raise
+
+
+class Prompts:
+    """The prompt files of a gateway. ``folder``: "" for none. ``say``: gets a sentence about what cannot be used."""
+
+    def __init__(self, folder: str, say: Callable[[str], None]) -> None:
+        self.folder = PromptFolder(folder) if folder else None
+        self._say = say
+        self._said: frozenset[str] = frozenset()
+        self._looked = -float("inf")
+        self._looking = asyncio.Lock()
+        self._turn = FairLock()
+
+    async def current(self) -> PromptFolder | None:
+        """The folder as it is now, or was half a second ago; None where there is none."""
+        if self.folder is not None and time.monotonic() - self._looked >= FRESH:
+            async with self._looking:
+                if time.monotonic() - self._looked >= FRESH:
+                    await self._look(self.folder)
+        return self.folder
+
+    async def start(self) -> None:
+        """Read all of it. Raises InputMissing where there is no such folder."""
+        if self.folder is not None:
+            await offload(True, self.folder.look)
+            self._tell(self.folder)
+
+    async def _look(self, folder: PromptFolder) -> None:
+        try:
+            changed = await offload(True, folder.look)
+        except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it is there
+            self._tell_once(f"prompt files cannot be read: {error}")
+        else:
+            if changed:
+                self._tell(folder)
+        self._looked = time.monotonic()
+
+    def _tell(self, folder: PromptFolder) -> None:
+        now = frozenset(map(str, folder.unreadable))
+        for words in sorted(now - self._said):
+            self._say(words)
+        self._said = now
+
+    def _tell_once(self, words: str) -> None:
+        if words not in self._said:
+            self._said |= {words}
+            self._say(words)
+
+    # ---- what is asked for -------------------------------------------------------------------------
+
+    async def rendered(self, client: LastingClient, asked: Asked, call: ChatCall, most: int) -> Rendered | None:
+        """The prompt that a call names, rendered; None where it names none. ``most``: bytes of its text.
+
+        Raises UnknownModel, Refused, and PromptError with the file's line for what is wrong with the variables.
+        """
+        name = _named(call, client)
+        if not name:
+            if call.prompt is not None:
+                what = "variables of a prompt are sent, and no prompt is named"
+                raise Refused(what, status=400, todo=f"ask for model {PROMPT}NAME, or send prompt_id")
+            return None
+        own = not prompt_of(call.model, client)  # a model or a policy is named beside it
+        for each in (PROMPT + name, call.model) if own else (call.model,):
+            allowed(asked.key, each, client)
+        folder, kept = await self.find(name, asked.key)
+        _check_version(kept, call)
+        base = policy_of(call.model if own else AUTO, client)
+        try:
+            given = await self._held(kept, call)
+            await values.checked_media(kept.file, given)
+            async with self._turn:
+                made = await offload(True, _rendered, kept, call, given, client.config, base, most)
+            return made._replace(shown=folder.shown)
+        except IntermodalError as error:
+            error.where = folder.shown(error.where)
+            raise
+
+    async def _held(self, kept: Kept, call: ChatCall) -> dict[str, Any]:
+        """The variables, held against what the file declares."""
+        said = call.prompt.variables if call.prompt is not None else {}
+        async with self._turn:
+            return await offload(True, _bound, kept.file, said)
+
+    async def find(self, name: str, key: VirtualKey) -> tuple[PromptFolder, Kept]:
+        folder = await self.current()
+        if folder is None:
+            raise UnknownModel("no prompt files are served here", todo="name a folder as prompts in [serve]")
+        try:
+            return folder, folder.find(name)
+        except UnknownModel as error:
+            for each in folder.unreadable:
+                if name.partition("#")[0] in (each.file, _stem(each.file)):
+                    raise Refused(str(each), status=503, code="prompt_unreadable") from None
+            near = folder.near(name, (other for other in folder.prompts if key.asks(PROMPT + other)))
+            if near:
+                error.todo = f"did you mean {PROMPT}{near}?"
+            error.todo = error.todo or "see /v1/prompts"
+            raise
+
+    def seen_by(self, key: VirtualKey) -> list[Kept]:
+        """The prompts that may be asked for with a key, as they were last looked at."""
+        if self.folder is None:
+            return []
+        return [each for each in self.folder.prompts.values() if key.asks(PROMPT + each.name)]
+
+
+def _stem(place: str) -> str:
+    from intermodal.prompts import formats
+
+    ending = max((each for each in formats.endings() if place.endswith(each)), key=len, default="")
+    return place.removesuffix(ending)
+
+
+def _named(call: ChatCall, client: LastingClient) -> str:
+    by_model = prompt_of(call.model, client)
+    by_id = call.prompt.id.removeprefix(PROMPT) if call.prompt is not None else ""
+    if by_model and by_id and by_model != by_id:
+        raise Refused(f"the model names prompt {by_model}, and prompt_id {by_id}", status=400, todo="name one")
+    return by_id or by_model
+
+
+def _check_version(kept: Kept, call: ChatCall) -> None:
+    wanted = call.prompt.version if call.prompt is not None else ""
+    if wanted and wanted != kept.version:
+        what = f"prompt {kept.name} has version {kept.version}, and {wanted[:40]!r} is asked for"
+        raise Refused(what, status=404, todo="leave the version out, or see /v1/prompts", code="prompt_version")
+
+
+# ---- variables --------------------------------------------------------------------------------------
+
+
+def _bound(file: PromptFile, said: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: _given(file, name, value) for name, value in said.items()}
+    return values.bound(file, given)
+
+
+def _given(file: PromptFile, name: str, value: Any) -> Any:
+    """A variable as an argument: media as media, whatever it is sent as; anything else as JSON."""
+    argument = file.argument(name)
+    if argument is None or not argument.is_media:
+        return _plain(file, argument or Argument(name=name), value)
+    if not isinstance(value, list):
+        return None if value is None else _medium(file, argument, value, 1)
+    return [_medium(file, argument, each, number) for number, each in enumerate(value, 1)]
+
+
+def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(file, argument, each) for each in value]
+    if isinstance(value, _MEDIA):
+        what = f"argument {argument.name!r} takes {argument.words}, not media"
+        raise file.error(what, argument.line, "send it to an argument of media")
+    if isinstance(value, Pasted):
+        return value.text
+    if argument.kind == "text" and isinstance(value, dict) and value.get("type") in ("text", "input_text"):
+        return value.get("text")
+    return value
+
+
+def _medium(file: PromptFile, argument: Argument, value: Any, number: int) -> Media:
+    """Bytes and addresses of the web. A text is never a path of this machine."""
+    name = argument.name if number == 1 else f"{argument.name} {number}"
+    media = Media(name)
+    media.part = part_of(_source(file, argument, value, name), argument.kind)
+    return media
+
+
+def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> BytesSource | UrlSource:
+    if isinstance(value, Pasted):
+        return BytesSource(data=value.data, name=name)
+    if isinstance(value, WireLink):
+        value = value.url
+    elif isinstance(value, WireMedia):
+        return BytesSource(data=value.data, name=name)
+    if isinstance(value, str):
+        try:
+            found = data_uri(value)
+        except ValueError as error:
+            raise file.error(f"argument {argument.name!r}: {error}", argument.line, "send base64") from None
+        if found is not None:
+            return BytesSource(data=found[1], name=name)
+        if value[:8].lower().startswith(("http://", "https://")):
+            return UrlSource(url=value)
+    what = f"argument {argument.name!r} takes {argument.words}, and no path, and nothing else that is not sent along"
+    raise file.error(what, argument.line, "send a data URI, an address of http or https, or a part of media")
+
+
+# ---- rendering --------------------------------------------------------------------------------------
+
+
+def _rendered(
+    kept: Kept, call: ChatCall, given: Mapping[str, Any], config: Any, base: Policy, most: int
+) -> Rendered:  # fmt: skip
+    file, said = kept.file, messages_of(call)
+    tools = call.tools
+    with source.held(kept.texts):
+        made = bound.request_of(
+            file, given, {}, config, history=said if file.history else (), tools=tools
+        )  # fmt: skip
+    letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
+    if letters > most:
+        what = f"the prompt is rendered to more than {most >> 20} MiB of text"
+        raise Refused(what, status=413, todo="send less text, or set max_text in [serve]")
+    stated = "max_cost" in file.options
+    policy = narrowed(base, replace(made.policy, max_cost_stated=stated))
+    only = call.tool_choice == "required" and bool(tools)  # one of the client's own is to be called
+    merged = replace(
+        call,
+        output=_output(kept, made, call),
+        sampling=_sampling(made.sampling, call.sampling),
+        settings=_settings(made.settings, call.settings),
+        tools=tools if only else made.tools,
+    )
+    messages = made.messages if file.history else (*made.messages, *said)
+    urls = frozenset(part.source.url for _, part in values.media_of(given) if isinstance(part.source, UrlSource))
+    models = () if policy.model else model_names(file.model)
+    return Rendered(kept, merged, policy, messages, models, urls, str, [])
+
+
+def _output(kept: Kept, made: Request, call: ChatCall) -> Any:
+    """The file's, where it says one: the client's may say the same."""
+    if not isinstance(made.output, JsonOutput):
+        return call.output
+    if isinstance(call.output, JsonOutput) and call.output.schema != made.output.schema:
+        what = f"prompt {kept.name} has a schema of its answer, and another is asked for"
+        raise Refused(what, status=400, todo="leave the format of the answer out")
+    return made.output
+
+
+def _sampling(file: Sampling, asked: Sampling) -> Sampling:
+    """What the client says goes before what the file does; of two limits the lower one holds."""
+    stated = _stated(asked)
+    limits = [limit for limit in (file.max_tokens, asked.max_tokens) if limit is not None]
+    return replace(file, **{**stated, "max_tokens": min(limits, default=None)})
+
+
+def _settings(file: Settings, asked: Settings) -> Settings:
+    return replace(file, **_stated(asked))
+
+
+def _stated(said: Sampling | Settings) -> dict[str, Any]:
+    return {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) not in _UNSAID}
+
+
+# ---- what is told of them ---------------------------------------------------------------------------
+
+
+def _told(kept: Kept, error: Mapping[str, Any] | None) -> dict[str, Any]:
+    file = kept.file
+    schema = file.output.schema if isinstance(file.output, JsonOutput) else None
+    return {
+        "id": PROMPT + kept.name, "object": "prompt", "name": kept.name, "description": file.description,
+        "format": file.format, "file": kept.place, "version": kept.version, "model": file.model or None,
+        "input_modalities": kinds_of(file), "arguments": [_argument(each) for each in file.arguments],
+        "more_arguments": file.open_ended, "output_schema": schema, "error": error,
+    }  # fmt: skip
+
+
+def _argument(argument: Argument) -> dict[str, Any]:
+    default = None if argument.is_media else argument.default
+    return {
+        "name": argument.name, "kind": argument.kind, "many": argument.many, "required": argument.required,
+        "type": argument.words, "description": argument.description, "default": default,
+        "schema": dict(argument.schema) or None,
+    }  # fmt: skip
+
+
+async def listed(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /v1/prompts``: those that may be asked for with this key, and the files that cannot be used."""
+    await gateway.prompts.current()
+    reply.whole(200, await offload(True, _list, gateway.prompts, asked.key), JSON)
+
+
+def _list(prompts: Prompts, key: VirtualKey) -> bytes:
+    wrong = prompts.folder.unreadable if prompts.folder is not None else ()
+    errors = {each.file: _error(each) for each in wrong if key.asks(PROMPT + _stem(each.file))}
+    data = [_told(each, errors.get(each.place)) for each in prompts.seen_by(key)]
+    return dumps({"object": "list", "data": data, "unreadable": list(errors.values())})
+
+
+def _error(wrong: Unreadable) -> dict[str, Any]:
+    said = for_clients(f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}")
+    return {"file": wrong.file, "line": wrong.line or None, "message": said, "kept": wrong.kept}
+
+
+async def one(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``GET /v1/prompts/NAME``."""
+    name = unquote(asked.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
+    allowed(asked.key, PROMPT + name, gateway.client)
+    folder, kept = await gateway.prompts.find(name, asked.key)
+    error = next((_error(each) for each in folder.unreadable if each.file == kept.place), None)
+    reply.whole(200, dumps(_told(kept, error)), JSON)
+
+
+# ---- answers that the format reads in its own way -----------------------------------------------------
+
+
+async def typed(events: AsyncGenerator[Event], file: PromptFile) -> AsyncGenerator[Event]:
+    """The events of a run, with the value that the file's format reads off the answer in place of its words, as JSON:
+    it is known at the end. Raises OutputInvalid where it finds none.
+
+    Where the answer is calls of tools, or was cut, its words stay as they are.
+    """
+    parser = file.parser
+    words: list[str] = []
+    async with aclosing(events) as happening:
+        async for event in happening:
+            if isinstance(event, TextDelta):
+                words.append(event.text)
+                continue
+            if isinstance(event, Finished) and words:
+                text = "".join(words)
+                if parser is not None and event.finish_reason == "stop" and not event.tool_calls:
+                    text = dumps(await offload(len(text) > LONG, parser.value, text)).decode()
+                yield TextDelta(text=text)
+            yield event
