@@ -142,6 +142,7 @@ origins = ["https://chat.example.com:8443"]
 max_body = 10
 max_text = 4
 max_media = 50
+prompts = "prompts"
 max_tokens = 2000
 drain = 5
 log_format = "json"
