@@ -68,7 +68,7 @@ def main() -> None:
                    "bandwidth in GB/s, tflops: the fastest products that llama.cpp multiplies with\n")  # fmt: skip
         out = csv.writer(file, lineterminator="\n")
         out.writerow(HEAD)
-        out.writerows(without_twins(rows))
+        out.writerows(rows)
 
 
 def as_row(card: dict[str, Any]) -> tuple[str, ...] | None:
@@ -76,6 +76,8 @@ def as_row(card: dict[str, Any]) -> tuple[str, ...] | None:
     date, memory, bandwidth = card["release_date"], card["memory_size_gb"], card["memory_bandwidth_gb_s"]
     kept = card["manufacturer"] in VENDORS and date and date.year >= FIRST and (memory or 0) >= LEAST and bandwidth
     if not kept or any(each in card["generation"] for each in NOT_FOR_MODELS) or card["memory_type"] not in PINS:
+        return None
+    if card["name"].endswith(card["gpu_name"]):  # another's but for the die under the lid: "GeForce RTX 4060 AD106"
         return None
     pin = bandwidth * 8 / card["memory_bus_bits"]
     if pin > PINS[card["memory_type"]]:
@@ -109,12 +111,6 @@ def tflops(card: dict[str, Any]) -> float:
     if card["architecture"] == "Pascal" and card["gpu_name"] != "GP100":
         return DOT_PRODUCT * (card["single_float_performance_gflop_s"] or 0.0) / 1e3
     return plain
-
-
-def without_twins(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Without cards that are another's but for the die under the lid: "GeForce RTX 4060 AD106"."""
-    known = {(row[1], row[4], row[5]) for row in rows}
-    return [row for row in rows if (row[1].rpartition(" ")[0], row[4], row[5]) not in known]
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "advise": ("advise", "What kind of model a task needs, and what it would cost, before anything is there."),
     "estimate": ("estimate", "Count tokens and money of a call before it is made."),
     "cost": ("cost", "A month's bill of a workload, for several plans side by side."),
+    "fit": ("fit", "Whether a local model fits a machine, how fast it would be, and what would make it fit."),
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
     "probe": ("probe", "Find out by asking what an endpoint really takes, and keep it."),

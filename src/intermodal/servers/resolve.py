@@ -44,12 +44,17 @@ def resolve(wish: Wish, weights: WeightsStore) -> Wanted:
         UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
         NotInstalled: weights or a program are missing. WeightsError: the file is damaged. UsageError: it is not served.
     """
-    path, row = _found(wish, weights)
+    path, row = located(wish.model, weights)
     return _folder(wish, path) if path.is_dir() else _gguf(wish, path, row or _same_file(path, weights))
 
 
-def _found(wish: Wish, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
-    said = wish.model
+def located(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
+    """The file or folder that is meant, and its row where it was named by it.
+
+    Raises:
+        UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
+        NotInstalled: its weights are not here. UsageError: they are no model's that a server has.
+    """
     path = Path(said).expanduser()
     if path.exists():
         return path.resolve(), None
@@ -222,4 +227,4 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-__all__ = ["CONTEXT", "IDLE", "Wish", "resolve"]
+__all__ = ["CONTEXT", "IDLE", "Wish", "located", "resolve"]

@@ -86,6 +86,7 @@ class Named(Value):
     memory: int
 
 
+@lru_cache(2048)
 def named(words: str) -> Named:
     """Take a name apart.
 

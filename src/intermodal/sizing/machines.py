@@ -1,11 +1,11 @@
-"""A machine that somebody names: ``--gpu "RTX 4090"``, ``--gpu 2xH100``, ``--ram "64GB DDR5-5600"``; all of it free."""
+"""A machine that somebody names: ``--gpu "RTX 4090"``, ``--gpu 2xH100``, ``--ram "64GB DDR5-5600"``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-import msgspec
+from msgspec.structs import replace
 
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
@@ -22,6 +22,7 @@ _UNITS = {"gib": GIB, "gb": GIB, "g": GIB, "mib": 1 << 20, "mb": 1 << 20, "tib":
 _DDR = re.compile(r"(?:lp)?ddr\d[a-z]?[- ](\d{4,5})", re.IGNORECASE)
 _CHANNELS = re.compile(r"(\d+)\s*(?:ch|channels?)\b", re.IGNORECASE)
 _MOST_MEMORY = 1e15
+SYSTEM = 2 * GIB  # of a machine's memory, that its system and what runs beside take; of a small one a quarter
 
 # What two channels of memory give, from DDR4-2666 to DDR5-6400 (channels * transfers * 8 bytes): where nobody says it.
 _TWO_CHANNELS = (42.7e9, 70e9, 102.4e9)
@@ -35,7 +36,7 @@ def stated(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
     Args:
         gpus: each as it was given; one may name several, divided by commas. "none" for no card.
         ram: memory, its speed and channels beside it if they are known; "" for memory that nobody stated (0).
-        cores: of its processor.
+        cores: of its processor. Cards are free; of memory the system has its part (``SYSTEM``).
 
     Raises:
         UsageError: a card or a size that is none.
@@ -54,14 +55,20 @@ def stated(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
     shared = max((sold for card, sold in found if card.unified), default=0)
     if shared:
         memory, bandwidth = max(memory, shared), _chip(cards)
+    free = left_by_system(memory)
     return Machine(
         cores=cores,
         memory=memory,
-        free=memory,
-        gpus=tuple(cards),
+        free=free,
+        gpus=tuple(replace(card, free=min(card.memory, free)) if card.unified else card for card in cards),
         bandwidth=bandwidth,
         compute=of_cores(cores),
     )
+
+
+def left_by_system(memory: int) -> int:
+    """Bytes of a machine's memory that a model may take, where nobody can look what is free."""
+    return memory - min(SYSTEM, memory // 4)
 
 
 def settled(machine: Machine, measured: Quantity | None = None) -> Machine:
@@ -71,14 +78,14 @@ def settled(machine: Machine, measured: Quantity | None = None) -> Machine:
     assumed = between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed (--measure finds it out)")
     bandwidth = measured or (_chip(shared) if shared else assumed)
     gpus = tuple(_with_free(gpu, machine) for gpu in machine.gpus)
-    return msgspec.structs.replace(machine, gpus=gpus, bandwidth=bandwidth)
+    return replace(machine, gpus=gpus, bandwidth=bandwidth)
 
 
 def _with_free(gpu: Gpu, machine: Machine) -> Gpu:
     if not gpu.unified or gpu.free is not None:
         return gpu
     memory = gpu.memory or machine.memory
-    return msgspec.structs.replace(gpu, memory=memory, free=min(memory, machine.free))
+    return replace(gpu, memory=memory, free=min(memory, machine.free))
 
 
 def of_memory(words: str) -> tuple[int, Quantity]:
@@ -131,7 +138,9 @@ def machine_words(machine: Machine) -> str:
         cards[card_words(gpu)] = cards.get(card_words(gpu), 0) + 1
     said = [f"{count} x {words}" if count > 1 else words for words, count in cards.items()]
     memory = f"{machine.memory / GIB:.1f} GiB of memory" if machine.memory else "memory not stated"
-    return ", ".join([*said, memory] if said else [counted(machine.cores, "core"), memory])
+    memory += f" ({machine.free / GIB:.1f} free)" if machine.memory else ""
+    cores = counted(machine.cores, "core") + ("" if machine.processor else ", assumed")
+    return ", ".join([*said, memory] if said else [cores, memory])
 
 
 def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:

@@ -98,14 +98,14 @@ def _checked(settings: Settings) -> None:
 
 
 def _model_terms(shape: ModelShape, settings: Settings, prefix: str = "") -> list[Term]:
-    place = _Placement(shape, settings)
+    place = Placement(shape, settings)
     terms = [*_weights(shape, settings, place, prefix), *_cache(shape, settings, place, prefix)]
     terms += _compute(shape, settings, place, prefix)
     output = output_buffer(shape, settings.slots)
     return [*terms, Term(name=f"{prefix}output", device="host", amount=output, source="llama.cpp, output_reserve")]
 
 
-def _compute(shape: ModelShape, settings: Settings, place: _Placement, prefix: str) -> list[Term]:
+def _compute(shape: ModelShape, settings: Settings, place: Placement, prefix: str) -> list[Term]:
     source = "llama.cpp, sched_reserve"
     amounts: dict[Device, Quantity] = {"host": compute_buffer(shape, settings, on_device=False)}
     if place.any_on_device:
@@ -124,7 +124,7 @@ def _compute(shape: ModelShape, settings: Settings, place: _Placement, prefix: s
     ]
 
 
-class _Placement:
+class Placement:
     """Which layers are on the device: the last ones, of which the output counts as one."""
 
     def __init__(self, shape: ModelShape, settings: Settings) -> None:
@@ -138,7 +138,7 @@ class _Placement:
         return "device" if self.any_on_device and index >= self.first else "host"
 
 
-def _weights(shape: ModelShape, settings: Settings, place: _Placement, prefix: str) -> list[Term]:
+def _weights(shape: ModelShape, settings: Settings, place: Placement, prefix: str) -> list[Term]:
     layers = (*shape.layers, *(shape.extra_layers if settings.speculates else ()))
     sums: dict[Device, int] = {"host": shape.embeddings + shape.per_layer_embeddings, "device": 0}
     for index, layer in enumerate(layers):
@@ -155,7 +155,7 @@ def _weights(shape: ModelShape, settings: Settings, place: _Placement, prefix: s
     ]
 
 
-def _cache(shape: ModelShape, settings: Settings, place: _Placement, prefix: str) -> list[Term]:
+def _cache(shape: ModelShape, settings: Settings, place: Placement, prefix: str) -> list[Term]:
     kept: dict[Device, int] = {"host": 0, "device": 0}
     states: dict[Device, int] = {"host": 0, "device": 0}
     index = 0

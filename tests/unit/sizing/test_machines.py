@@ -75,7 +75,7 @@ def test_memory_decides_which_of_two_chips_is_meant() -> None:
     assert find("M4 Max 64GB")[0].bandwidth == 546e9
 
 
-@pytest.mark.parametrize(("words", "near"), [("RTX 4900", "RTX 4090"), ("H10", "H100"), ("RTX 4090 Ti", "RTX 4090")])
+@pytest.mark.parametrize(("words", "near"), [("RTX 4900", "RTX 4090"), ("H10", "H100"), ("RTX 4090 Ti", "RTX 3090 Ti")])
 def test_an_unknown_card_is_refused_with_the_nearest(words: str, near: str) -> None:
     with pytest.raises(UsageError, match=r"no graphics card is known as") as refused:
         find(words)

@@ -1,0 +1,121 @@
+"""``intermodal fit``: whether a local model fits this machine or a named one, how fast, and what would make it fit."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from intermodal.cli.options import listed
+
+if TYPE_CHECKING:
+    from intermodal.estimates.fit import FitReport
+
+EPILOG = """\b
+Examples
+  intermodal fit smollm2-135m-instruct
+  intermodal fit ~/models/qwen3-8b-q4_k_m.gguf --ctx 8k,32k,128k --gpu "RTX 4090"
+  intermodal fit model.gguf --gpu 2xH100 --slots 16 --kv q8_0
+  intermodal fit model.gguf --gpu "RTX 3060 12GB" --ram "64GB DDR5-5600"
+  intermodal fit model.gguf --gpu M3 --ram 16GB --mmproj mmproj.gguf
+  intermodal fit model.gguf --ram 8GB --json
+"""
+_COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"}
+
+
+def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Names for the shell that begin as typed, and files."""
+    from intermodal.cli.pull import weights_store
+
+    rows = [row for row in weights_store().rows() if row.runtime == "llama" and row.name.startswith(begun)]
+    return [*(CompletionItem(row.name) for row in rows), CompletionItem(begun, type="file")]
+
+
+@click.command(epilog=EPILOG)
+@click.argument("model", shell_complete=_begun)
+@click.option("--ctx", default="", metavar="TOKENS", help="Tokens of each text: 8k, or 8k,32k,128k for a table; the "
+              "verdict is of the largest.  [default: what it was trained for, 8k at most]")  # fmt: skip
+@click.option("--quant", "quantizations", type=listed, multiple=True, metavar="NAMES",
+              help="Quantizations of the table.  [default: Q8_0 to Q2_K]")  # fmt: skip
+@click.option("--kv", default="f16", show_default=True, metavar="TYPE",
+              help="Of keys and values: f16, q8_0, q4_0, …, or one of each: f16,q8_0.")  # fmt: skip
+@click.option("--slots", "--users", type=click.IntRange(1, 1024), default=1, show_default=True,
+              help="Texts at once; each has the whole context.")  # fmt: skip
+@click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector that gives the model eyes or ears.")
+@click.option("--draft", metavar="FILE", default="", help="Small model beside it, for speculative decoding.")
+@click.option("--gpu", "gpus", multiple=True, metavar="NAME",
+              help='"RTX 4090", 2xH100, 24GB, none; repeatable.  [default: this machine]')  # fmt: skip
+@click.option("--ram", default="", metavar="SIZE", help='Memory of that machine: 64GB, "64GB DDR5-5600", "… 8ch".')
+@click.option("--prompt", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, metavar="TOKENS",
+              help="Length of the text before the first word.")  # fmt: skip
+@click.option("--measure", is_flag=True, help="Measure the bandwidth of this machine's memory first, and keep it.")
+@click.option("--svg", "svg_file", type=click.Path(dir_okay=False, allow_dash=True), default=None, metavar="FILE",
+              help="Draw it; - for standard output.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def fit(**given: Any) -> None:
+    """Whether MODEL fits: its memory term by term, how fast it would be, and what would make it fit.
+
+    MODEL is a GGUF file or a name of pull --list. Of a file its header is read; nothing is loaded. The machine is this
+    one with what is free now, or one that is named.
+    """
+    from intermodal.cli.pull import weights_store
+    from intermodal.cli.targets import Target, check_targets
+    from intermodal.errors import UsageError
+    from intermodal.estimates.fit import FitWish, cache_words, context_words
+    from intermodal.estimates.fit import fit as worked_out
+
+    svg_file, as_json = given["svg_file"], given["as_json"]
+    if svg_file == "-" and as_json:
+        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+    check_targets((Target("--svg", svg_file, "svg"),), (given["model"],))
+    type_k, type_v = cache_words(given["kv"])
+    wish = FitWish(
+        model=given["model"], projector=given["projector"], draft=given["draft"], slots=given["slots"],
+        contexts=context_words(given["ctx"]) if given["ctx"] else (), type_k=type_k, type_v=type_v,
+        quantizations=tuple(word for some in given["quantizations"] for word in some), gpus=given["gpus"],
+        ram=given["ram"], prompt=given["prompt"],
+    )  # fmt: skip
+    if given["measure"]:
+        _measure(wish.gpus or wish.ram, quiet=as_json)
+    report = worked_out(wish, weights_store(), os.environ)
+    if svg_file:
+        from intermodal.cli.pictures import write_picture
+        from intermodal.reports.fit_picture import svg
+
+        write_picture(svg_file, svg(report), quiet=as_json)
+    if as_json:
+        from intermodal.cli.document import print_document
+        from intermodal.estimates.fit_document import document
+
+        print_document("fit", document(report))
+    elif svg_file != "-":
+        _echo(report)
+
+
+def _echo(report: FitReport) -> None:
+    from intermodal.estimates.fit_text import FILLS, text
+
+    try:
+        FILLS.encode(sys.stdout.encoding or "ascii")
+        plain = False
+    except (UnicodeEncodeError, LookupError):
+        plain = True
+    for line in text(report, plain=plain):
+        click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
+
+
+def _measure(named: object, *, quiet: bool) -> None:
+    from intermodal.config import cache_dir
+    from intermodal.errors import UsageError
+    from intermodal.runtimes.bandwidth import as_quantity, keep, measure
+    from intermodal.runtimes.machine import cores, processor
+
+    if named:
+        raise UsageError("measures this machine, and another one is named", where="--measure", todo="leave one out")
+    found = measure(processor(), cores())
+    keep(cache_dir(os.environ), found)
+    if not quiet:
+        click.echo(as_quantity(found).basis, err=True)

@@ -1,0 +1,232 @@
+"""What ``intermodal fit`` answers: a model's header is read, a machine is named or looked at, everything is worked out.
+
+Nothing is loaded, started or downloaded: of a file its header is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from intermodal.config import cache_dir
+from intermodal.content import Value
+from intermodal.errors import UsageError
+from intermodal.plans.machine import Machine
+from intermodal.servers.resolve import CONTEXT, located
+from intermodal.sizing.cache import TYPES
+from intermodal.sizing.changes import Change, changes
+from intermodal.sizing.command import Subject, command
+from intermodal.sizing.fit import (
+    Check,
+    Placed,
+    Verdict,
+    all_on_cards,
+    contexts,
+    largest_context,
+    place,
+    placed_as,
+    with_context,
+)
+from intermodal.sizing.gguf_shape import gguf_shape
+from intermodal.sizing.machines import stated
+from intermodal.sizing.memory import Settings
+from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, quantization, quantization_of
+from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.speed import Pace, pace
+from intermodal.weights.gguf import read_header
+from intermodal.weights.store import WeightsStore
+
+PROMPT: Final = 1000  # tokens before the first word, where nobody says
+MOST_SLOTS: Final = 1024
+_TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
+_TIMES = {"": 1, "k": 1024, "m": 1024 * 1024}
+_MOST_TOKENS = 1 << 30
+
+
+class FitWish(Value):
+    """What somebody asks.
+
+    Attributes:
+        model: a GGUF file or a name of ``pull --list``. projector, draft: files beside it, "" for none.
+        contexts: tokens of each text; () for one that is usual. slots: texts at once.
+        quantizations: of the table; () for the usual ones. type_k, type_v: of the cache.
+        gpus, ram: a machine in words; () and "" for this one. prompt: tokens before the first word.
+    """
+
+    model: str
+    projector: str = ""
+    draft: str = ""
+    contexts: tuple[int, ...] = ()
+    slots: int = 1
+    quantizations: tuple[str, ...] = ()
+    type_k: str = "f16"
+    type_v: str = "f16"
+    gpus: tuple[str, ...] = ()
+    ram: str = ""
+    prompt: int = PROMPT
+
+
+class Cell(Value):
+    """One place of the table: what a quantization needs at a context. ``check``: of the place that decides."""
+
+    quantization: str
+    context: int
+    verdict: Verdict
+    check: Check | None
+    estimated: bool
+
+
+class FitReport(Value):
+    """The answer.
+
+    Attributes:
+        placed: the model as it was asked for, at the largest of the contexts. context: of each text.
+        here: whether the machine is this one. largest: tokens of each text that certainly fit, 0 for none.
+        cells: of the table, row by row. changes: what would make it fit, the cheapest first; () where it does.
+        command: what to run as it was asked.
+    """
+
+    subject: Subject
+    name: str
+    machine: Machine
+    here: bool
+    context: int
+    placed: Placed
+    pace: Pace
+    largest: int
+    cells: tuple[Cell, ...]
+    changes: tuple[Change, ...]
+    command: str
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.placed.verdict
+
+
+def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitReport:
+    """Work it out.
+
+    Raises:
+        UsageError: a card, size, context or quantization that is none. WeightsError: a file that is damaged.
+        InputMissing, UnknownModel, NotInstalled: what was named is not there.
+    """
+    path, shape = _read(wish.model, weights, "")
+    projector = _beside(wish.projector, weights, "--mmproj", "projector")
+    draft = _beside(wish.draft, weights, "--draft", "model")
+    here = not (wish.gpus or wish.ram)
+    machine = _this(env) if here else stated(wish.gpus, wish.ram)
+    own = quantization_of(path.name, shape)
+    subject = Subject(
+        reference=wish.model, quantization=own, path=str(path), projector=wish.projector, draft=wish.draft
+    )
+    return report(wish, subject, shape, machine, here=here, projector=projector, draft=draft)
+
+
+def report(
+    wish: FitWish, subject: Subject, shape: ModelShape, machine: Machine, *, here: bool = False,
+    projector: ModelShape | None = None, draft: ModelShape | None = None,
+) -> FitReport:  # fmt: skip
+    """The answer, of values alone."""
+    context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
+    asked = Settings(
+        context=context * wish.slots, slots=wish.slots, type_k=wish.type_k, type_v=wish.type_v, projector=projector,
+        draft=draft,
+    )  # fmt: skip
+    settings = all_on_cards(asked, machine)
+    placed = place(shape, settings, machine)
+    found = pace(shape, placed.settings, machine, prompt=min(wish.prompt, context), users=wish.slots)
+    return FitReport(
+        subject=subject,
+        name=Path(subject.path or subject.reference).name,
+        machine=machine,
+        here=here,
+        context=context,
+        placed=placed,
+        pace=found,
+        largest=largest_context(placed, machine),
+        cells=tuple(_cells(wish, subject, shape, placed.settings, machine)),
+        changes=changes(subject, placed, machine) if placed.verdict != "fits" else (),
+        command=command(subject, placed.settings),
+    )
+
+
+def _cells(wish: FitWish, subject: Subject, shape: ModelShape, settings: Settings, machine: Machine) -> list[Cell]:
+    found = []
+    for name, to in _rows(wish, subject.quantization):
+        for tokens in contexts(shape, wish.contexts):
+            placed = placed_as(shape, with_context(settings, tokens), machine, to)
+            found.append(
+                Cell(
+                    quantization=name, context=tokens, verdict=placed.verdict, check=placed.tightest,
+                    estimated=to is not None,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _rows(wish: FitWish, own: str) -> list[tuple[str, Quantization | None]]:
+    """Quantizations of the table by size, the file's own among them."""
+    names = dict.fromkeys([*(quantization(word).name for word in wish.quantizations or USUAL), own or "as it is"])
+    rows = [(name, None if name in (own, "as it is") else QUANTIZATIONS[name]) for name in names]
+    return sorted(rows, key=lambda row: -(QUANTIZATIONS[row[0]].bits if row[0] in QUANTIZATIONS else 0.0))
+
+
+# ---- words -----------------------------------------------------------------------------------------
+
+
+def context_words(words: str) -> tuple[int, ...]:
+    """Contexts as people write them.
+
+    >>> context_words("8k,32k, 131072")
+    (8192, 32768, 131072)
+    """
+    found = []
+    for word in words.split(","):
+        said = _TOKENS.fullmatch(word.strip())
+        tokens = float(said[1]) * _TIMES[said[2].lower()] if said else 0.0
+        if not 1 <= tokens <= _MOST_TOKENS:
+            raise UsageError(f"{word.strip()!r} is no context", where="--ctx", todo="write 8k, 32768, or 8k,32k,128k")
+        found.append(int(tokens))
+    return tuple(dict.fromkeys(found))
+
+
+def cache_words(words: str) -> tuple[str, str]:
+    """Types of keys and of values.
+
+    >>> cache_words("q8_0"), cache_words("f16,q8_0")
+    (('q8_0', 'q8_0'), ('f16', 'q8_0'))
+    """
+    some = [word.strip().lower() for word in words.split(",")]
+    for word in some:
+        if word not in TYPES:
+            raise UsageError(f"{word!r} is no type of a cache", where="--kv", todo=f"write one of {', '.join(TYPES)}")
+    if len(some) > 2:
+        raise UsageError("a cache has two types", where="--kv", todo="write one, or that of keys and that of values")
+    return some[0], some[-1]
+
+
+# ---- files -----------------------------------------------------------------------------------------
+
+
+def _read(said: str, weights: WeightsStore, where: str) -> tuple[Path, ModelShape]:
+    path, _ = located(said, weights)
+    if path.is_dir():
+        raise UsageError("is a folder", where=where or said, todo="name a GGUF file")
+    return path, gguf_shape([read_header(path)], name=path.name)
+
+
+def _beside(said: str, weights: WeightsStore, where: str, role: str) -> ModelShape | None:
+    if not said:
+        return None
+    _, shape = _read(said, weights, where)
+    if shape.role != role:
+        raise UsageError(f"{Path(said).name} is a {shape.role}", where=where, todo=f"name a {role}")
+    return shape
+
+
+def _this(env: Mapping[str, str]) -> Machine:
+    from intermodal.runtimes.machine import survey
+
+    return survey(cache_dir(env))

@@ -1,0 +1,91 @@
+"""The answer of ``intermodal fit`` as plain data, for its JSON document. Bytes, tokens, seconds; null where unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intermodal.estimates.fit import Cell, FitReport
+from intermodal.estimates.fit_text import verdict
+from intermodal.quantity import Quantity
+from intermodal.sizing.changes import Change
+from intermodal.sizing.fit import Check
+
+FIT_VERSION = 1
+
+
+def document(report: FitReport) -> dict[str, Any]:
+    """Every number of the answer, amounts as ``low``, ``mid``, ``high`` with certainty and basis."""
+    settings, shape, found = report.placed.settings, report.placed.shape, report.pace
+    return {
+        "fit_version": FIT_VERSION,
+        "model": report.name,
+        "quantization": report.subject.quantization or None,
+        "architecture": shape.architecture,
+        "parameters": shape.parameters,
+        "active_parameters": shape.active,
+        "trained_context": shape.context,
+        "verdict": report.verdict,
+        "sentence": verdict(report),
+        "machine": _machine(report),
+        "settings": {
+            "context": report.context, "slots": settings.slots, "type_k": settings.type_k, "type_v": settings.type_v,
+            "gpu_layers": settings.gpu_layers, "host_experts": settings.host_experts,
+            "projector": settings.projector is not None, "draft": settings.draft is not None,
+        },
+        "memory": [
+            {"name": term.name, "device": term.device, **_amount(term.amount), "source": term.source}
+            for term in report.placed.memory.terms
+        ],
+        "problems": list(report.placed.memory.problems),
+        "places": [_check(check) for check in report.placed.checks],
+        "speed": {
+            "prompt": found.prompt, "users": found.users, "bound": found.bound or None,
+            "decode": _amount(found.decode), "prefill": _amount(found.prefill), "first_word": _amount(found.first_word),
+        },
+        "largest_context": report.largest or None,
+        "table": [_cell(cell) for cell in report.cells],
+        "changes": [_change(change) for change in report.changes],
+        "command": report.command,
+    }  # fmt: skip
+
+
+def _machine(report: FitReport) -> dict[str, Any]:
+    machine = report.machine
+    return {
+        "here": report.here, "cores": machine.cores, "memory": machine.memory or None, "free": machine.free or None,
+        "bandwidth": _amount(machine.bandwidth),
+        "gpus": [
+            {
+                "name": gpu.name, "memory": gpu.memory, "free": gpu.free, "bandwidth": gpu.bandwidth or None,
+                "compute": gpu.compute or None, "watts": gpu.watts or None, "unified": gpu.unified,
+                "source": gpu.source,
+            }
+            for gpu in machine.gpus
+        ],
+    }  # fmt: skip
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {"where": check.where, "verdict": check.verdict, "room": check.room, "needed": _amount(check.needed)}
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "quantization": cell.quantization, "context": cell.context, "verdict": cell.verdict,
+        "estimated": cell.estimated, "place": _check(cell.check) if cell.check else None,
+    }  # fmt: skip
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "what": change.what, "gives_up": change.gives_up, "cost": round(change.cost, 4), "room": change.room,
+        "needed": _amount(change.needed), "decode": _amount(change.decode), "command": change.command,
+    }  # fmt: skip
+
+
+def _amount(amount: Quantity) -> dict[str, Any]:
+    known = amount.known
+    return {
+        "low": amount.low if known else None, "mid": amount.mid if known else None,
+        "high": amount.high if known else None, "certainty": amount.certainty, "basis": amount.basis,
+    }  # fmt: skip

@@ -1,0 +1,249 @@
+"""The answer of ``intermodal fit`` as text: one line of verdict, what it is made of, speed, a table, and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from intermodal.estimates.fit import Cell, FitReport
+from intermodal.plans.table import aligned
+from intermodal.quantity import Quantity
+from intermodal.sizing.accelerators import GIB
+from intermodal.sizing.changes import Change
+from intermodal.sizing.command import tokens
+from intermodal.sizing.fit import Check, Verdict
+from intermodal.sizing.machines import machine_words
+from intermodal.sizing.memory import Term
+
+WIDTH: Final = 60  # letters of a bar
+FILLS: Final = "█▓▒░"
+PLAIN: Final = "#=+-"
+_SAID: Final[dict[Verdict, str]] = {
+    "fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows whether it fits",
+}  # fmt: skip
+_MARKS: Final[dict[Verdict, str]] = {"fits": "", "tight": " ~", "no": " !", "unknown": " ?"}
+_LEGEND: Final = "GiB in the place that is tightest; ~ may fit, ! does not fit"
+_PLACES: Final = {"card": "of the card", "cards": "of the cards", "memory": "of memory"}
+
+
+Line = tuple[tuple[str, Verdict | None], ...]  # pieces of a line, each with the verdict that colours it
+
+
+def text(report: FitReport, *, plain: bool = False) -> list[Line]:
+    """Lines in pieces, each with the verdict that colours it."""
+    found: list[Line] = [*_plainly([f"{report.name} on {machine_line(report)}"])]
+    found.append(((verdict(report), report.verdict),))
+    problems = (f"  not understood: {problem}, so ranges are wide" for problem in report.placed.memory.problems)
+    found += _plainly(problems)
+    found += _plainly(["", *terms(report), "", *bars(report, plain=plain), "", *speed(report), _largest(report), ""])
+    found += table(report)
+    if report.changes:
+        found += _plainly(["", "what would make it fit, cheapest first"])
+        if not any(change.same_machine for change in report.changes):
+            found += _plainly(["  no settings are enough: this machine needs a smaller model"])
+        found += _plainly(line for change in report.changes for line in _change(change))
+    elif report.verdict == "fits":
+        found += _plainly(["", f"run  {report.command}"])
+    else:
+        found += _plainly(["", f"no change of settings makes it fit{_smaller_model(report)}"])
+    return found
+
+
+def _plainly(lines: Iterable[str]) -> list[Line]:
+    return [((line, None),) for line in lines]
+
+
+def _largest(report: FitReport) -> str:
+    return f"largest context that certainly fits: {tokens(report.largest) if report.largest else 'none'}"
+
+
+def _smaller_model(report: FitReport) -> str:
+    return f"; {report.name} is too large for it"
+
+
+def machine_line(report: FitReport) -> str:
+    """The machine, and whose it is."""
+    words = machine_words(report.machine)
+    return f"this machine: {words}" if report.here else words
+
+
+def verdict(report: FitReport) -> str:
+    """The one line: "fits: 20.4 of 24.0 GiB of the card at 32k".
+
+    A range is said where it is wider than what is shown.
+    """
+    check = report.placed.tightest
+    said = _SAID[report.verdict]
+    at = f"at {tokens(report.context)}"
+    slots = report.placed.settings.slots
+    at += f" for each of {slots} texts at once" if slots > 1 else ""
+    if check is None:
+        return f"{said}: nothing was stated of the memory"
+    return f"{said}: {gib(check.needed)} of {check.room / GIB:.1f} GiB {_PLACES[check.where]} {at}"
+
+
+def gib(amount: Quantity) -> str:
+    """Bytes as GiB, with the range where it shows."""
+    if not amount.known:
+        return "unknown"
+    low, mid, high = (f"{value / GIB:.1f}" for value in (amount.low, amount.mid, amount.high))
+    return mid if low == high else f"{mid} ({low}..{high})"
+
+
+def terms(report: FitReport) -> list[str]:
+    """What the memory is made of, largest first within a place."""
+    rows = [
+        (term.name, amount(term.amount), _place(report, term), term.amount.certainty, term.amount.basis)
+        for term in sorted(report.placed.memory.terms, key=lambda term: (term.device, -term.amount.mid))
+    ]
+    return aligned(("memory", "bytes", "where", "", ""), rows)
+
+
+def bars(report: FitReport, *, plain: bool = False) -> list[str]:
+    """One stacked bar a place, and which filling is what."""
+    fills = PLAIN if plain else FILLS
+    found = []
+    for check in report.placed.checks:
+        parts = in_place(report, check)
+        most = max(check.room, check.needed.mid) or 1
+        drawn = "".join(
+            fills[index % len(fills)] * round(WIDTH * amount / most) for index, (_, amount) in enumerate(parts)
+        )
+        end = round(WIDTH * check.room / most)
+        line = f"{drawn[:end]:{'.' if plain else '·'}<{end}}|{drawn[end:]}"
+        found.append(f"{check.where:<7} {line} {check.room / GIB:.1f} GiB")
+        legend = [f"{fills[index % len(fills)]} {name}" for index, (name, _) in enumerate(parts)]
+        found.append(f"{'':<8}{'  '.join(legend)}")
+    return found
+
+
+def in_place(report: FitReport, check: Check) -> list[tuple[str, float]]:
+    """Terms of a place and their bytes, the largest first; small ones are one."""
+    device = {"card": "device", "cards": "device", "memory": "host"}[check.where]
+    shared = check.where == "memory" and any(gpu.unified for gpu in report.machine.gpus)
+    amounts: dict[str, float] = {}
+    for term in report.placed.memory.terms:
+        if shared or term.device == device:
+            amounts[term.name] = amounts.get(term.name, 0.0) + term.amount.mid
+    ordered = sorted(amounts.items(), key=lambda row: -row[1])
+    kept, rest = ordered[:3], sum(amount for _, amount in ordered[3:])
+    return [*kept, ("other", rest)] if rest else kept
+
+
+def speed(report: FitReport) -> Iterator[str]:
+    """How fast it writes and reads, and what that rests on."""
+    yield from pace_lines(report)
+    found, memory = report.pace, report.machine.bandwidth
+    if found.decode.known:
+        yield f"  that is {found.decode.basis}: {_rate(found.bound)} at most"
+    if memory.known and memory.certainty != "exact" and _on_host(report):
+        yield f"  memory gives {memory.low / 1e9:,.0f} to {memory.high / 1e9:,.0f} GB/s: {memory.basis}"
+    if report.placed.settings.projector is not None:
+        yield "  how long its encoder takes for a picture or sound is not known"
+
+
+def pace_lines(report: FitReport) -> Iterator[str]:
+    """How fast it writes and reads."""
+    found = report.pace
+    each = " of each text" if found.users > 1 else ""
+    would = "if it fitted, it would write" if report.verdict == "no" else "writes"
+    if found.decode.known:
+        low, mid, high = found.decode.low, found.decode.mid, found.decode.high
+        yield (
+            f"{would} {_rate(low)} to {_rate(high)} tokens a second{each}, about {_rate(mid)}, "
+            f"after {found.prompt:,} tokens"
+        )
+    else:
+        yield f"writes at an unknown speed: {found.decode.basis}"
+    if found.prefill.known:
+        yield (
+            f"reads {_rate(found.prefill.low)} to {_rate(found.prefill.high)} tokens a second; first word after "
+            f"{_seconds(found.first_word.low)} to {_seconds(found.first_word.high)} s"
+        )
+    else:
+        yield f"reads at an unknown speed: {found.prefill.basis}"
+
+
+def _on_host(report: FitReport) -> bool:
+    """Whether weights are read there for each token."""
+    settings = report.placed.settings
+    return settings.gpu_layers >= 0 or settings.host_experts > 0
+
+
+def table(report: FitReport) -> Iterator[Line]:
+    """Context by quantization."""
+    rows = _by_quantization(report.cells)
+    head = ["", *(tokens(cell.context) for cell in next(iter(rows.values()), []))]
+    lines = [[_row_name(name, cells), *map(_cell, cells)] for name, cells in rows.items()]
+    widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
+    yield (("  ".join(word.ljust(width) for word, width in zip(head, widths, strict=True)).rstrip(), None),)
+    for line, cells in zip(lines, rows.values(), strict=True):
+        verdicts: list[Verdict | None] = [None, *(cell.verdict for cell in cells)]
+        words = [word.ljust(width + 2) for word, width in zip(line, widths, strict=True)]
+        words[-1] = words[-1].rstrip()
+        yield tuple(zip(words, verdicts, strict=True))
+    estimated = any(cell.estimated for cell in report.cells)
+    yield (
+        (
+            _LEGEND + (f"; weights but those of {_own(report)} are estimated, by bits a weight" if estimated else ""),
+            None,
+        ),
+    )
+
+
+def _own(report: FitReport) -> str:
+    return report.subject.quantization or "its own"
+
+
+def _by_quantization(cells: tuple[Cell, ...]) -> dict[str, list[Cell]]:
+    rows: dict[str, list[Cell]] = {}
+    for cell in cells:
+        rows.setdefault(cell.quantization, []).append(cell)
+    return rows
+
+
+def _row_name(name: str, cells: list[Cell]) -> str:
+    return name if any(cell.estimated for cell in cells) else f"{name} (the file)"
+
+
+def _cell(cell: Cell) -> str:
+    if cell.check is None or not cell.check.needed.known:
+        return "?"
+    return f"{cell.check.needed.mid / GIB:.1f}{_MARKS[cell.verdict]}"
+
+
+def _change(change: Change) -> Iterator[str]:
+    pace = f"; writes {_rate(change.decode.low)} to {_rate(change.decode.high)}/s" if change.decode.known else ""
+    yield f"  {change.what}: {change.needed.mid / GIB:.1f} of {change.room / GIB:.1f} GiB{pace}"
+    yield f"    costs {change.gives_up}"
+    yield f"    {change.command}"
+
+
+def amount(quantity: Quantity) -> str:
+    """Bytes of a term in the unit that suits them, with their range.
+
+    >>> from intermodal.quantity import between, exact
+    >>> amount(exact(17.5 * 2**30)), amount(between(10 * 2**20, 20 * 2**20, 30 * 2**20, ""))
+    ('17.50 GiB', '20 MiB (10..30)')
+    """
+    if not quantity.known:
+        return "unknown"
+    unit, name, digits = (
+        (GIB, "GiB", 2) if quantity.mid >= GIB else (1 << 20, "MiB", 0 if quantity.mid >= 10 << 20 else 1)
+    )
+    low, mid, high = (f"{value / unit:.{digits}f}" for value in (quantity.low, quantity.mid, quantity.high))
+    return f"{mid} {name}" if low == high else f"{mid} {name} ({low}..{high})"
+
+
+def _place(report: FitReport, term: Term) -> str:
+    if term.device == "host":
+        return "memory"
+    return "cards" if len(report.machine.gpus) > 1 else "card"
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,0 +1,86 @@
+"""The picture of a fit: a stacked bar for each place, and a table of contexts and quantizations from green to red."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from intermodal.estimates.fit import Cell, FitReport
+from intermodal.estimates.fit_text import gib, in_place, machine_line, pace_lines, verdict
+from intermodal.plans.svg import Drawing, shortened, width
+from intermodal.sizing.accelerators import GIB
+from intermodal.sizing.command import tokens
+from intermodal.sizing.fit import Check, Verdict
+
+WIDE: Final = 720.0
+LEFT, BAR, ROW, SIZE = 24.0, 26.0, 24.0, 11.0
+COLUMN: Final = 78.0
+FILLS: Final = ("took", "maybe", "away", "planned")
+COLOURS: Final = {
+    "cell-fits": ("fill", "#dafbe1", "#12361f"), "cell-tight": ("fill", "#fff3c4", "#3d3210"),
+    "cell-no": ("fill", "#ffe0dc", "#4a1a17"), "cell-unknown": ("fill", "#eaeef2", "#262c34"),
+}  # fmt: skip
+INK: Final[dict[Verdict, str]] = {"fits": "good", "tight": "warn", "no": "bad", "unknown": "soft"}
+
+
+def svg(report: FitReport) -> str:
+    """The whole picture."""
+    rows: dict[str, list[Cell]] = {}
+    for cell in report.cells:
+        rows.setdefault(cell.quantization, []).append(cell)
+    said = list(pace_lines(report))
+    high = 92 + len(report.placed.checks) * (BAR + 44) + len(said) * 16 + 34 + (len(rows) + 1) * ROW
+    drawing = Drawing("fit", WIDE, high, COLOURS)
+    drawing.text(LEFT, 30, shortened(report.name, 16, WIDE - 2 * LEFT, bold=True), "ink bold", size=16)
+    drawing.text(LEFT, 48, shortened(machine_line(report), SIZE, WIDE - 2 * LEFT), "soft", size=SIZE)
+    drawing.text(LEFT, 72, verdict(report), f"{INK[report.verdict]} bold", size=13)
+    top = 92.0
+    for check in report.placed.checks:
+        _bar(drawing, report, check, top)
+        top += BAR + 44
+    top += 10
+    for line in said:
+        drawing.text(LEFT, top, shortened(line, SIZE, WIDE - 2 * LEFT), "ink", size=SIZE)
+        top += 16
+    _table(drawing, rows, top + 14)
+    told = "\n".join([verdict(report), *said])
+    return drawing.whole(f"Does {report.name} fit?", told)
+
+
+def _bar(drawing: Drawing, report: FitReport, check: Check, top: float) -> None:
+    """What is needed beside what is free, on one axis."""
+    room = WIDE - 2 * LEFT
+    most = max(check.room, check.needed.high) or 1.0
+    left, legend = LEFT, LEFT
+    drawing.text(
+        LEFT, top + 10, f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB", "ink bold", size=SIZE
+    )
+    drawing.rect((LEFT, top + 16, room * check.room / most, BAR), "card", radius=3)
+    for index, (name, amount) in enumerate(in_place(report, check)):
+        wide = room * amount / most
+        drawing.open(f"{name}: {amount / GIB:.2f} GiB")
+        drawing.rect((left, top + 16, max(0.5, wide), BAR), FILLS[index % len(FILLS)])
+        drawing.close()
+        words = f"{name} {amount / GIB:.1f}"
+        drawing.rect((legend, top + BAR + 22, 9, 9), FILLS[index % len(FILLS)], radius=2)
+        drawing.text(legend + 13, top + BAR + 30, words, "soft", size=10)
+        left, legend = left + wide, legend + 13 + width(words, 10) + 18
+    edge = LEFT + room * check.room / most
+    drawing.path(
+        f"M{edge:.1f} {top + 12:.1f}V{top + BAR + 20:.1f}",
+        "bad-line line thick" if check.verdict == "no" else "edge line",
+    )
+
+
+def _table(drawing: Drawing, rows: dict[str, list[Cell]], top: float) -> None:
+    first = LEFT + 90
+    for index, cell in enumerate(next(iter(rows.values()), [])):
+        drawing.text(first + index * COLUMN + COLUMN / 2, top, tokens(cell.context), "soft", size=SIZE, end="middle")
+    for line, (name, cells) in enumerate(rows.items()):
+        y = top + 8 + line * ROW
+        ink = "ink" if any(cell.estimated for cell in cells) else "ink bold"
+        drawing.text(first - 10, y + 16, name, ink, size=SIZE, end="end")
+        for index, cell in enumerate(cells):
+            drawing.rect((first + index * COLUMN + 2, y + 2, COLUMN - 4, ROW - 4), f"cell-{cell.verdict}", radius=3)
+            known = cell.check is not None and cell.check.needed.known
+            words = f"{cell.check.needed.mid / GIB:.1f}" if cell.check is not None and known else "?"
+            drawing.text(first + index * COLUMN + COLUMN / 2, y + 16, words, INK[cell.verdict], size=SIZE, end="middle")

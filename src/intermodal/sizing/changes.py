@@ -1,0 +1,255 @@
+"""What would make a model fit, ranked by what it costs in quality, speed and context, each as what to run.
+
+Every change is tried by the arithmetic of the verdict, so what is proposed fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from intermodal.content import Value
+from intermodal.plans.machine import Machine
+from intermodal.plans.numbers import counted
+from intermodal.quantity import Quantity
+from intermodal.sizing.accelerators import GIB, find
+from intermodal.sizing.command import Subject, command, tokens
+from intermodal.sizing.fit import Placed, largest, largest_context, place, placed_as, with_context
+from intermodal.sizing.machines import card
+from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, bits
+from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.speed import pace
+
+# What quantized keys and values cost, as growth of perplexity. Published figures scatter: q8_0 costs about nothing at
+# short contexts, q4_0 is noticed, more so at long ones. Placed among the losses of weights by that.
+CACHE_LOSS: Final = {"q8_0": 0.005, "q4_0": 0.08}
+# A context cut to half costs as much as perplexity that grows by a quarter, half the speed as much as a third.
+CONTEXT_COST: Final = 0.5
+SPEED_COST: Final = 0.66
+CARD_COST: Final = 2.0  # money
+WAIT_COST: Final = 0.25  # where all but a few texts wait for each other
+LEAST_CONTEXT: Final = 2048  # less is no answer
+# One card of each memory that cards are sold with, proposed where the one at hand is too small.
+CARDS: Final = (
+    "RTX 5060", "RTX 5070", "RTX 5080", "RTX 4090", "RTX 5090", "RTX 6000 Ada", "H100", "RTX PRO 6000 Blackwell",
+    "H200", "B200",
+)  # fmt: skip
+
+
+class Change(Value):
+    """A change, or two together.
+
+    Attributes:
+        what: to do. gives_up: what it costs, in words. cost: the same as a number, which ranks.
+        needed, room: bytes in the place that decides. decode: tokens a second with it. command: what to run.
+        same_machine: whether it is a change of settings, and of no card.
+    """
+
+    what: str
+    gives_up: str
+    cost: float
+    needed: Quantity
+    room: int
+    decode: Quantity
+    command: str
+    same_machine: bool = True
+
+
+class _Attempt(Value):
+    what: str
+    placed: Placed
+    machine: Machine
+    quantization: str
+    loss: float = 0.0
+    words: tuple[str, ...] = ()
+    money: float = 0.0
+
+
+def changes(subject: Subject, now: Placed, machine: Machine) -> tuple[Change, ...]:
+    """What would make it fit, the cheapest first; of what costs more in every way than another, nothing."""
+    before = pace(now.shape, now.settings, machine).decode
+    found = [
+        _change(subject, now, before, each)
+        for each in _attempts(subject, now, machine)
+        if each.placed.verdict == "fits"
+    ]
+    return tuple(sorted(found, key=lambda change: change.cost))
+
+
+def _change(subject: Subject, now: Placed, before: Quantity, tried: _Attempt) -> Change:
+    decode = pace(tried.placed.shape, tried.placed.settings, tried.machine).decode
+    slower = max(0.0, 1 - decode.mid / before.mid) if decode.known and before.known and before.mid else 0.0
+    shorter = max(0.0, 1 - _each(tried.placed.settings) / _each(now.settings))
+    words = [*tried.words]
+    if slower > 0.05:
+        words.append(f"{slower:.0%} of its speed")
+    if shorter > 0:
+        words.append(f"{tokens(_each(now.settings) - _each(tried.placed.settings))} of context")
+    tight = tried.placed.tightest
+    return Change(
+        what=tried.what,
+        gives_up=", ".join(words) or "nothing that is measured",
+        cost=tried.loss + SPEED_COST * slower + CONTEXT_COST * shorter + tried.money,
+        needed=tight.needed if tight else Quantity(),
+        room=tight.room if tight else 0,
+        decode=decode,
+        command=command(subject, tried.placed.settings, tried.quantization),
+        same_machine=not tried.money,
+    )
+
+
+def _each(settings: Settings) -> int:
+    return settings.context // settings.slots
+
+
+# ---- what is tried ---------------------------------------------------------------------------------
+
+
+def _attempts(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+    yield from _caches(subject, now, machine)
+    yield from _shorter(subject, now, machine)
+    yield from _smaller(subject, now, machine)
+    yield from _fewer_slots(subject, now, machine)
+    if machine.gpus and not any(gpu.unified for gpu in machine.gpus):
+        yield from _on_host(subject, now, machine)
+    yield from _other_card(subject, now)
+
+
+def _again(now: Placed, machine: Machine, settings: Settings) -> Placed:
+    return place(now.shape, settings, machine, estimated=now.estimated)
+
+
+def _cached(settings: Settings, kind: str) -> Settings:
+    return replace(settings, type_k=kind, type_v=kind, flash_attention=True)
+
+
+def _caches(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+    """Quantized keys and values, of a cache that is not quantized yet."""
+    if now.settings.type_k not in ("f16", "bf16", "f32") or not _divides(now):
+        return
+    for kind, loss in CACHE_LOSS.items():
+        placed = _again(now, machine, _cached(now.settings, kind))
+        yield _Attempt(
+            what=f"keep keys and values as {kind}", placed=placed, machine=machine,
+            quantization=subject.quantization, loss=loss, words=(_cache_words(kind),),
+        )  # fmt: skip
+        if placed.verdict == "fits":
+            return
+
+
+def _divides(now: Placed) -> bool:
+    """Whether rows of the cache fill blocks of 32, which llama.cpp wants of a quantized one."""
+    return all(
+        layer.kv_heads * layer.key % 32 == 0 and layer.kv_heads * layer.value % 32 == 0 for layer in now.shape.layers
+    )
+
+
+def _cache_words(kind: str) -> str:
+    return "about no quality" if CACHE_LOSS[kind] < 0.01 else "some quality, more at long contexts"
+
+
+def _shorter(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+    for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
+        settings = _cached(now.settings, kind) if kind else now.settings
+        tried = _again(now, machine, settings)
+        most = min(largest_context(tried, machine), _each(now.settings) - 1) // 256 * 256
+        if most >= LEAST_CONTEXT:
+            beside = f", and keep keys and values as {kind}" if kind else ""
+            yield _Attempt(
+                what=f"use a context of {tokens(most)}{beside}",
+                placed=_again(now, machine, with_context(settings, most)),
+                machine=machine,
+                quantization=subject.quantization,
+                loss=CACHE_LOSS.get(kind, 0.0),
+                words=(_cache_words(kind),) if kind else (),
+            )  # fmt: skip
+
+
+def _smaller(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+    """The best usual quantization that is smaller and fits; with a quantized cache too, if that allows a better one."""
+    best = ""
+    for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
+        settings = _cached(now.settings, kind) if kind else now.settings
+        for name in USUAL:
+            to = QUANTIZATIONS[name]
+            if to.bits >= bits(now.shape) * 0.98 or name == best:
+                continue
+            placed = placed_as(now.shape, settings, machine, to)
+            if placed.verdict == "fits":
+                beside = f", and keep keys and values as {kind}" if kind else ""
+                loss, words = _loss(subject.quantization, to)
+                yield _Attempt(
+                    what=f"take {name}{beside}", placed=placed, machine=machine, quantization=name,
+                    loss=loss + CACHE_LOSS.get(kind, 0.0), words=words,
+                )  # fmt: skip
+                best = name
+                break
+
+
+def _loss(now: str, to: Quantization) -> tuple[float, tuple[str, ...]]:
+    """How much more perplexity grows than it did, and in words."""
+    known = QUANTIZATIONS.get(now)
+    had = known.loss if known is not None and known.loss is not None else 0.0
+    loss = max(0.0, (to.loss or 0.0) - had)
+    return loss, (f"some {loss:.1%} in perplexity",) if loss else ()
+
+
+def _fewer_slots(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+    slots, each = now.settings.slots, _each(now.settings)
+
+    def with_slots(count: int) -> Placed:
+        return _again(now, machine, replace(now.settings, slots=count, context=each * count))
+
+    most = largest(slots - 1, lambda count: with_slots(count).verdict == "fits") if slots > 1 else 0
+    if most:
+        yield _Attempt(
+            what=f"serve {counted(most, 'text')} at once", placed=with_slots(most), machine=machine,
+            quantization=subject.quantization, loss=WAIT_COST * (1 - most / slots),
+            words=(f"{slots - most} of {slots} texts wait",),
+        )  # fmt: skip
+
+
+def _on_host(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+    """Experts of some layers, or whole layers, in the machine's memory and on its processor."""
+    layers = len(now.shape.layers)
+
+    def tried(kept: int) -> Placed:  # layers whose experts, or which, are on the card
+        if now.shape.routed:
+            return _again(now, machine, replace(now.settings, host_experts=layers - kept))
+        return _again(now, machine, replace(now.settings, gpu_layers=kept))
+
+    kept = largest(layers, lambda count: tried(count).verdict == "fits")
+    if now.shape.routed:
+        what = f"keep the experts of {layers - kept} of {layers} layers in memory"
+    else:
+        what = f"put {kept} of {layers} layers on the card" if kept else "run it on the processor alone"
+    placed = tried(kept)
+    yield _Attempt(
+        what=what, placed=placed, machine=machine, quantization=subject.quantization, words=_of_memory(placed, machine)
+    )
+
+
+def _of_memory(placed: Placed, machine: Machine) -> tuple[str, ...]:
+    """What it takes of memory that nobody stated."""
+    host = placed.memory.total("host")
+    return () if machine.memory else (f"takes {host.high / GIB:.1f} GiB of memory, of which none was stated (--ram)",)
+
+
+def _other_card(subject: Subject, now: Placed) -> Iterator[_Attempt]:
+    """The smallest of some usual cards that is enough for it as it was asked."""
+    settings = replace(now.settings, gpu_layers=ALL, host_experts=0)
+    for name in CARDS:
+        row, size = find(name)
+        machine = Machine(gpus=(card(row, size),))
+        placed = place(now.shape, settings, machine, estimated=now.estimated)
+        if placed.verdict == "fits":
+            yield _Attempt(
+                what=f"use a card of {size / GIB:g} GB, such as the {row.title}", placed=placed, machine=machine,
+                quantization=subject.quantization, words=("another card",), money=CARD_COST,
+            )  # fmt: skip
+            return
+
+
+__all__ = ["Change", "Subject", "changes"]

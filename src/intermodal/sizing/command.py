@@ -1,0 +1,77 @@
+"""The command line that serves a model as it was sized: llama-server's options."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Final
+
+from intermodal.content import Value
+from intermodal.sizing.quantizations import IN_NAME
+from intermodal.sizing.settings import Settings
+
+EVERY_LAYER: Final = 99  # more than any model has, which llama.cpp takes for all
+
+
+class Subject(Value):
+    """A model as somebody named it.
+
+    Attributes:
+        reference: a path, a URL, ``hf:OWNER/REPO/FILE``, or a model's name. path: of the file, where it is on disk.
+        quantization: of that file. projector, draft: files beside it, as they were named.
+    """
+
+    reference: str
+    quantization: str
+    path: str = ""
+    projector: str = ""
+    draft: str = ""
+
+
+def command(subject: Subject, settings: Settings, quantization: str = "") -> str:
+    """What to run.
+
+    >>> subject = Subject(reference="hf:Qwen/Qwen3-8B-GGUF", quantization="Q4_K_M")
+    >>> command(subject, Settings(context=8192, gpu_layers=-1))
+    'llama-server -hf Qwen/Qwen3-8B-GGUF:Q4_K_M -c 8192 -np 1 -ngl 99'
+    """
+    words = ["llama-server", *_model(subject, quantization or subject.quantization), "-c", str(settings.context)]
+    words += ["-np", str(settings.slots)]
+    if settings.gpu_layers:
+        words += ["-ngl", str(EVERY_LAYER if settings.gpu_layers < 0 else settings.gpu_layers)]
+    if settings.host_experts:
+        words += ["--n-cpu-moe", str(settings.host_experts)]
+    if settings.type_k != "f16" or settings.type_v != "f16":
+        words += ["-ctk", settings.type_k, "-ctv", settings.type_v, "-fa", "on"]
+    if settings.ubatch != Settings(context=1).ubatch:
+        words += ["-ub", str(settings.ubatch)]
+    words += ["--mmproj", subject.projector] if subject.projector else []
+    words += ["-md", subject.draft] if subject.draft else []
+    return shlex.join(words)
+
+
+def tokens(count: int) -> str:
+    """A context as people say it.
+
+    >>> tokens(32768), tokens(8192), tokens(41472), tokens(512)
+    ('32k', '8k', '40.5k', '512')
+    """
+    if count < 1024:
+        return str(count)
+    return f"{count / 1024:.1f}".removesuffix(".0") + "k"
+
+
+def _model(subject: Subject, quantization: str) -> list[str]:
+    """The model in that quantization: of a hub by its repository, else by the file's name with the other one in it."""
+    if subject.reference.startswith("hf:"):
+        repository = "/".join(subject.reference.removeprefix("hf:").partition("@")[0].split("/")[:2]).partition(":")[0]
+        return ["-hf", f"{repository}:{quantization}" if quantization else repository]
+    named = subject.path or subject.reference
+    other = quantization != subject.quantization
+    name = IN_NAME.sub(quantization, named) if other and IN_NAME.search(named) else named
+    if re.match(r"https?://", name):
+        return ["-mu", name]
+    return ["-m", f"{quantization}.gguf" if other and name == named else name]
+
+
+__all__ = ["Subject", "command", "tokens"]

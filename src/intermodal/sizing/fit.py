@@ -1,0 +1,160 @@
+"""Whether a model fits a machine: what it needs in each place, held against what is free there. Values in, values out.
+
+A device has room if the high end of what is needed is at most what is free there; if only the middle is, it is tight,
+and nobody should promise it. All devices have to have room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+from msgspec.structs import replace
+
+from intermodal.content import Value
+from intermodal.plans.machine import Machine
+from intermodal.quantity import Quantity, between, exact, total
+from intermodal.sizing.memory import Memory, Settings, Term, memory
+from intermodal.sizing.quantizations import OFF, Quantization, requantized
+from intermodal.sizing.settings import ALL
+from intermodal.sizing.shape import ModelShape
+
+Verdict = Literal["fits", "tight", "no", "unknown"]
+Where = Literal["card", "cards", "memory"]
+CONTEXTS: Final = (4096, 8192, 16384, 32768, 65536, 131072)
+_WORST: Final[tuple[Verdict, ...]] = ("fits", "tight", "unknown", "no")
+_STEP: Final = 256  # tokens, to which llama.cpp rounds a context
+_MOST_CONTEXT: Final = 1 << 20
+
+
+class Check(Value):
+    """What is needed in a place, and the bytes that are free there."""
+
+    where: Where
+    needed: Quantity
+    room: int
+
+    @property
+    def verdict(self) -> Verdict:
+        if not self.needed.known:
+            return "unknown"
+        if self.needed.high <= self.room:
+            return "fits"
+        return "tight" if self.needed.mid <= self.room else "no"
+
+    @property
+    def share(self) -> float:
+        """How much of the room is needed."""
+        return self.needed.mid / self.room if self.room else float("inf")
+
+
+class Placed(Value):
+    """A model with its settings on a machine. ``estimated``: its weights are no file's, but what one would weigh."""
+
+    shape: ModelShape
+    settings: Settings
+    memory: Memory
+    checks: tuple[Check, ...]
+    estimated: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its places; unknown where nothing was said of any."""
+        said: tuple[Verdict, ...] = tuple(check.verdict for check in self.checks)
+        return max(said, key=_WORST.index) if said else "unknown"
+
+    @property
+    def tightest(self) -> Check | None:
+        """The place that decides; None where nothing is known of any."""
+        return max(self.checks, key=lambda check: (_WORST.index(check.verdict), check.share), default=None)
+
+
+def place(shape: ModelShape, settings: Settings, machine: Machine, *, estimated: bool = False) -> Placed:
+    """Work out the memory, and hold it against what is free."""
+    if not machine.gpus and settings.gpu_layers:
+        settings = replace(settings, gpu_layers=0)
+    needed = memory(shape, settings)
+    if estimated:
+        needed = replace(needed, terms=tuple(map(_roughly, needed.terms)))
+    checks = _checks(shape, needed, settings, machine)
+    return Placed(shape=shape, settings=settings, memory=needed, checks=checks, estimated=estimated)
+
+
+def placed_as(shape: ModelShape, settings: Settings, machine: Machine, to: Quantization | None) -> Placed:
+    """The same in another quantization; None for the file's own."""
+    if to is None:
+        return place(shape, settings, machine)
+    return place(requantized(shape, to), settings, machine, estimated=True)
+
+
+def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
+    """The largest multiple of ``step`` up to ``most`` that fits, 0 for none; more never fits where less does not."""
+    low, high = 0, most // step
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle * step) else (low, middle - 1)
+    return low * step
+
+
+def largest_context(placed: Placed, machine: Machine) -> int:
+    """Tokens of each text that certainly fit, up to what the model was trained for; 0 for none."""
+    settings = placed.settings
+    most = min(placed.shape.context or _MOST_CONTEXT, _MOST_CONTEXT)
+
+    def fits(tokens: int) -> bool:
+        tried = replace(settings, context=tokens * settings.slots)
+        return place(placed.shape, tried, machine, estimated=placed.estimated).verdict == "fits"
+
+    return most if fits(most) else largest(most, fits, _STEP)
+
+
+def contexts(shape: ModelShape, asked: tuple[int, ...]) -> tuple[int, ...]:
+    """Of the table: those asked for, else the usual ones that the model was trained for."""
+    if len(asked) > 1:
+        return asked
+    most = shape.context or CONTEXTS[-1]
+    return tuple(sorted({*(size for size in CONTEXTS if size <= most), *asked}))
+
+
+def with_context(settings: Settings, tokens: int) -> Settings:
+    """``tokens`` for each slot."""
+    return replace(settings, context=tokens * settings.slots)
+
+
+def _roughly(term: Term) -> Term:
+    """Weights of no file, with the range in which such a file would be."""
+    if not term.name.endswith("weights"):
+        return term
+    low, mid, high = (term.amount.mid * share for share in OFF)
+    return replace(term, amount=between(low, mid, high, "estimated from bits a weight"), source="type mix")
+
+
+def _checks(shape: ModelShape, needed: Memory, settings: Settings, machine: Machine) -> tuple[Check, ...]:
+    found = []
+    cards = machine.gpus if settings.gpu_layers else ()
+    if cards:
+        room = sum(gpu.memory if gpu.free is None else gpu.free for gpu in cards)
+        device = needed.total("device") + _of_more_cards(shape, needed, len(cards))
+        found.append(Check(where="cards" if len(cards) > 1 else "card", needed=device, room=room))
+    if machine.memory:
+        shared = any(gpu.unified for gpu in cards)
+        host = needed.total() if shared else needed.total("host")
+        found.append(Check(where="memory", needed=host, room=machine.free))
+    return tuple(found)
+
+
+def _of_more_cards(shape: ModelShape, needed: Memory, cards: int) -> Quantity:
+    """What each further card takes besides its layers: its own buffers, and what a whole layer leaves over."""
+    if cards == 1:
+        return exact(0)
+    own = total([term.amount for term in needed.terms if term.device == "device" and term.name in _PER_CARD])
+    layer = max((layer.weights for layer in shape.layers), default=0)
+    return (own + between(0, layer / 2, layer, "layers are not divided")).scaled(cards - 1)
+
+
+_PER_CARD: Final = ("compute", "backend")
+
+
+def all_on_cards(settings: Settings, machine: Machine) -> Settings:
+    """Everything on the cards where there are any, nothing where there are none."""
+    return replace(settings, gpu_layers=ALL if machine.gpus else 0)

@@ -1,0 +1,106 @@
+"""Quantizations of llama.cpp: bits a weight and what they cost in quality, and a model's shape in another of them.
+
+What another file of the same model weighs is an estimate: which tensor gets which type differs by model and by who made
+it. Bits are those of Llama 3.1 8B (llama.cpp, ``tools/quantize/README.md``, October 2026); losses are the growth of
+perplexity of Llama 3 8B on Wikitext, as ``llama-quantize --help`` has them, over 6.2332 in 16 bits. Small models lose
+more, large ones less.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec.structs import replace
+
+from intermodal.content import Value
+from intermodal.errors import UsageError
+from intermodal.sizing.shape import Layer, ModelShape
+
+PERPLEXITY: Final = 6.2332
+OFF: Final = (0.94, 1.0, 1.06)  # of the estimated weights: models differ in how much of them is vocabulary
+
+
+class Quantization(Value):
+    """``bits`` a weight. ``loss``: the share by which perplexity grows over 16 bits; None where nobody published it."""
+
+    name: str
+    bits: float
+    loss: float | None = None
+
+
+_GROWTH: Final = {
+    "Q2_K": 3.5199, "Q3_K_S": 1.6321, "Q3_K_M": 0.6569, "Q3_K_L": 0.5562, "Q4_0": 0.4685, "Q4_1": 0.4511,
+    "Q4_K_S": 0.2689, "Q4_K_M": 0.1754, "Q5_0": 0.1316, "Q5_1": 0.1062, "Q5_K_S": 0.1049, "Q5_K_M": 0.0569,
+    "Q6_K": 0.0217, "Q8_0": 0.0026, "F16": 0.0, "BF16": 0.0, "F32": 0.0,
+}  # fmt: skip
+_BITS: Final = {
+    "F32": 32.0, "F16": 16.0, "BF16": 16.0, "Q8_0": 8.5008, "Q6_K": 6.5633, "Q5_K_M": 5.7036, "Q5_1": 6.03,
+    "Q5_K_S": 5.5704, "Q5_0": 5.57, "Q4_1": 5.11, "Q4_K_M": 4.8944, "IQ4_NL": 4.6818, "Q4_K_S": 4.6672, "Q4_0": 4.64,
+    "IQ4_XS": 4.4597, "Q3_K_L": 4.2979, "MXFP4": 4.25, "Q3_K_M": 4.0, "IQ3_M": 3.7628, "IQ3_S": 3.6606,
+    "Q3_K_S": 3.6429, "IQ3_XS": 3.4977, "IQ3_XXS": 3.2548, "Q2_K": 3.1593, "Q2_K_S": 2.9697, "IQ2_M": 2.9294,
+    "IQ2_S": 2.7403, "IQ2_XS": 2.5882, "IQ2_XXS": 2.3824, "IQ1_M": 2.1460, "IQ1_S": 2.0042,
+}  # fmt: skip
+QUANTIZATIONS: Final = {
+    name: Quantization(name=name, bits=bits, loss=_GROWTH[name] / PERPLEXITY if name in _GROWTH else None)
+    for name, bits in _BITS.items()
+}
+# Those that most repositories of the hub have, best first: what is proposed.
+USUAL: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+IN_NAME: Final = re.compile(
+    r"(?<![a-z0-9])(" + "|".join(sorted(map(re.escape, _BITS), key=len, reverse=True)) + r")(?![a-z0-9_])",
+    re.IGNORECASE,
+)
+
+
+def quantization(word: str) -> Quantization:
+    """By its name, in any case. Raises UsageError for what is none."""
+    found = QUANTIZATIONS.get(word.upper())
+    if found is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(word.upper(), QUANTIZATIONS, 3, 0.5) or USUAL
+        raise UsageError(f"{word!r} is no quantization", where="--quant", todo=f"write one of {', '.join(near)}")
+    return found
+
+
+def quantization_of(name: str, shape: ModelShape) -> str:
+    """What a file is called to be, by its name; else the type that most of its bytes have.
+
+    >>> quantization_of("Qwen3-30B-A3B-Q4_K_M.gguf", ModelShape())
+    'Q4_K_M'
+    """
+    said = IN_NAME.search(name)
+    if said:
+        return said[1].upper()
+    return shape.types[0][0] if shape.types else ""
+
+
+def bits(shape: ModelShape) -> float:
+    """Bits a weight of all tensors; 0 of a model without any."""
+    return shape.weights * 8 / shape.parameters if shape.parameters else 0.0
+
+
+def requantized(shape: ModelShape, to: Quantization) -> ModelShape:
+    """The shape as a file in another quantization would have it; its weights are an estimate (``OFF``)."""
+    now = bits(shape)
+    if not now:
+        return shape
+    factor = to.bits / now
+
+    def scaled(size: int) -> int:
+        return round(size * factor)
+
+    def layer(one: Layer) -> Layer:
+        return replace(one, weights=scaled(one.weights), experts=scaled(one.experts))
+
+    return replace(
+        shape,
+        layers=tuple(map(layer, shape.layers)),
+        extra_layers=tuple(map(layer, shape.extra_layers)),
+        embeddings=scaled(shape.embeddings),
+        output=scaled(shape.output),
+        per_layer_embeddings=scaled(shape.per_layer_embeddings),
+        rest=scaled(shape.rest),
+        types=(),
+    )

@@ -1,0 +1,216 @@
+"""How fast a model writes and reads on a machine: bounds by bandwidth and compute, and the share that is reached.
+
+To write a token, every weight that it is multiplied with and everything remembered is read once, so
+
+    seconds a token >= (weights read + cache read) / bandwidth        summed over the devices, one after the other
+    seconds to read n tokens >= 2 * active parameters * n / compute   and all weights once per batch
+
+What is reached of the first bound: of 296 published runs on one card (2026-11, one text at a time, physically possible
+ones), dense models reach 0.58 of it (0.4 to 0.85 holds most), mixtures of experts 0.30 (a tenth below 0.1, a tenth
+above 0.46; newer kernels with gpt-oss-20b reach 0.36 to 0.83, so the range ends there). What is reached of the second:
+results of llama-bench from 0.15 to 0.75 of the card's products, of mixtures 0.05 to 0.6. A run on this machine says
+more than any of it (``narrowed``).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from intermodal.content import Value
+from intermodal.plans.machine import Machine
+from intermodal.quantity import Quantity, between, unknown
+from intermodal.sizing.cache import row_bytes, state_bytes
+from intermodal.sizing.memory import Placement
+from intermodal.sizing.settings import Settings
+from intermodal.sizing.shape import Layer, ModelShape
+
+_Three = tuple[float, float, float]
+DENSE: Final[_Three] = (0.4, 0.58, 0.85)
+SPARSE: Final[_Three] = (0.1, 0.35, 0.85)
+READS_DENSE: Final[_Three] = (0.15, 0.4, 0.75)
+READS_SPARSE: Final[_Three] = (0.05, 0.2, 0.6)
+
+
+class Part(Value):
+    """What one device does for one token.
+
+    Attributes:
+        name: of the device. weights, cache: bytes read for a token. whole: bytes of all weights there, experts too.
+        operations: for a token. attention: for a token that looks back on all others, a token looked at.
+        bandwidth, compute: of the device; exact zeros where nobody knows them.
+    """
+
+    name: str
+    weights: float
+    cache: float
+    whole: float
+    operations: float
+    attention: float
+    bandwidth: Quantity
+    compute: Quantity
+
+
+class Pace(Value):
+    """Tokens a second written (``decode``) and read (``prefill``), and seconds to the first word after a ``prompt``.
+
+    ``bound``: tokens a second that nothing can exceed, 0 where nobody knows. ``users``: texts that are written at once;
+    ``decode`` is of each of them.
+    """
+
+    decode: Quantity
+    prefill: Quantity
+    first_word: Quantity
+    bound: float
+    prompt: int
+    users: int = 1
+
+
+def pace(shape: ModelShape, settings: Settings, machine: Machine, *, prompt: int = 512, users: int = 1) -> Pace:
+    """How fast ``users`` texts at once are written after ``prompt`` tokens of each."""
+    parts = device_parts(shape, settings, machine, past=prompt, users=users)
+    sparse = shape.routed > 0
+    wanting = _wanting(parts)
+    decode = unknown(wanting) if wanting else _decode(parts, SPARSE if sparse else DENSE)
+    slow = wanting or _wanting(parts, compute=True)
+    reads = unknown(slow) if slow else _reads(parts, prompt, settings.ubatch, sparse)
+    prefill = unknown(slow) if slow else _per_second(prompt, reads)
+    first = reads + _inverse(decode) if decode.known and reads.known else unknown(slow or wanting)
+    bound = 0.0 if wanting else 1 / sum((part.weights + part.cache) / part.bandwidth.high for part in parts)
+    return Pace(decode=decode, prefill=prefill, first_word=first, bound=bound, prompt=prompt, users=users)
+
+
+def narrowed(estimate: Quantity, measured: Quantity) -> Quantity:
+    """An estimate that a measurement on this machine replaces."""
+    return measured if measured.known and measured.mid > 0 else estimate
+
+
+# ---- what is read, where ---------------------------------------------------------------------------
+
+
+def device_parts(
+    shape: ModelShape, settings: Settings, machine: Machine, *, past: int = 0, users: int = 1
+) -> tuple[Part, ...]:
+    """What each device does for one token of each of ``users`` texts of ``past`` tokens."""
+    place = Placement(shape, settings)
+    sums: dict[str, list[float]] = {"host": [0.0] * 4, "device": [0.0] * 4}  # weights, cache, whole, attention
+    for index, layer in enumerate(shape.layers):
+        device = place.of(index)
+        used, whole = _experts(shape, layer, users), float(layer.experts)
+        experts = sums["host" if index < settings.host_experts else device]
+        experts[0] += used
+        experts[2] += whole
+        here = sums[device]
+        here[0] += layer.weights - layer.experts
+        here[2] += layer.weights - layer.experts
+        sums["host" if settings.cache_on_host else device][1] += users * _cache_read(layer, settings, past)
+        here[3] += 2.0 * layer.heads * (layer.key + layer.value)
+    last = sums["device" if place.any_on_device else "host"]
+    output = (shape.output or shape.embeddings) + shape.rest
+    last[0] += output
+    last[2] += output
+    return tuple(_split(shape, machine, sums, users))
+
+
+def _experts(shape: ModelShape, layer: Layer, users: int) -> float:
+    """Bytes of experts that are read for one token of each text: texts share those they both ask."""
+    if not shape.experts:
+        return float(layer.experts)
+    share = min(1.0, shape.experts_used / shape.experts)
+    return layer.experts * (1 - (1 - share) ** users)
+
+
+def _cache_read(layer: Layer, settings: Settings, past: int) -> float:
+    read = 2.0 * state_bytes(layer, 1)  # a state is read and written
+    if layer.kv_heads:
+        row = row_bytes(settings.type_k, layer.kv_heads * layer.key)
+        row += row_bytes(settings.type_v, layer.kv_heads * layer.value) if layer.values else 0
+        read += row * min(past, layer.window or past)
+    return read
+
+
+def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], users: int) -> list[Part]:
+    """The device's part over its cards, each with as much as its memory is of all."""
+    whole = sum(each[0] for each in sums.values()) or 1.0
+    operations = 2.0 * shape.active * users
+    found = []
+    for name, (weights, cache, all_weights, attention) in sums.items():
+        if not weights and not cache:
+            continue
+        shares = _shares(machine) if name == "device" else [("the processor", 1.0, machine.bandwidth, machine.compute)]
+        found += [
+            Part(
+                name=card, weights=weights * share, cache=cache * share, whole=all_weights * share,
+                operations=operations * share * weights / whole, attention=attention * share * users,
+                bandwidth=bandwidth, compute=compute,
+            )
+            for card, share, bandwidth, compute in shares
+        ]  # fmt: skip
+    return found
+
+
+def _shares(machine: Machine) -> list[tuple[str, float, Quantity, Quantity]]:
+    memory = sum(gpu.memory for gpu in machine.gpus) or 1
+    return [
+        (gpu.name, gpu.memory / memory if memory > 1 else 1 / len(machine.gpus), _of(gpu.bandwidth), _of(gpu.compute))
+        for gpu in machine.gpus
+    ]
+
+
+def _of(amount: float) -> Quantity:
+    return Quantity(low=amount, mid=amount, high=amount)
+
+
+# ---- seconds ---------------------------------------------------------------------------------------
+
+
+def _wanting(parts: tuple[Part, ...], *, compute: bool = False) -> str:
+    """What nobody knows of a device that would have to be known; "" for nothing."""
+    for part in parts:
+        figure = part.compute if compute else part.bandwidth
+        if not figure.known or figure.mid <= 0:
+            return f"nobody states the {'compute' if compute else 'bandwidth'} of {part.name}"
+    return "" if parts else "there is nothing to run it on"
+
+
+def _decode(parts: tuple[Part, ...], shares: _Three) -> Quantity:
+    """Tokens a second of each text."""
+    speeds = []
+    for level, share in enumerate(shares):
+        seconds = 0.0
+        for part in parts:
+            moved = (part.weights + part.cache) / (_at(part.bandwidth, level) * share)
+            counted = part.operations / (_at(part.compute, level) * READS_DENSE[level]) if part.compute.mid else 0.0
+            seconds += max(moved, counted)
+        speeds.append(1 / seconds if seconds else math.inf)
+    low, mid, high = speeds
+    names = " and ".join(dict.fromkeys(part.name for part in parts))
+    return between(low, mid, high, f"{shares[0]:g} to {shares[2]:g} of what the bandwidth of {names} allows")
+
+
+def _reads(parts: tuple[Part, ...], tokens: int, ubatch: int, sparse: bool) -> Quantity:
+    """Seconds to read so many tokens of one text."""
+    found = []
+    for level, share in enumerate(READS_SPARSE if sparse else READS_DENSE):
+        seconds = 0.0
+        for part in parts:
+            work = part.operations * tokens + part.attention * tokens * tokens / 2
+            moved = part.whole * math.ceil(tokens / ubatch) / (_at(part.bandwidth, level) * DENSE[level])
+            seconds += max(work / (_at(part.compute, level) * share), moved)
+        found.append(seconds)
+    high, mid, low = found
+    return between(low, mid, high, "a share of what its products allow, and all weights once per batch")
+
+
+def _at(quantity: Quantity, level: int) -> float:
+    return (quantity.low, quantity.mid, quantity.high)[level]
+
+
+def _per_second(tokens: int, seconds: Quantity) -> Quantity:
+    if seconds.low <= 0:
+        return unknown("nothing has to be read")
+    return between(tokens / seconds.high, tokens / seconds.mid, tokens / seconds.low, seconds.basis)
+
+
+def _inverse(speed: Quantity) -> Quantity:
+    return between(1 / speed.high, 1 / speed.mid, 1 / speed.low, speed.basis)

@@ -1,0 +1,133 @@
+"""``intermodal fit``: one line of verdict, a table, changes that are commands, a picture and a document."""
+
+from __future__ import annotations
+
+import struct
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from tests.unit.cli.conftest import Cli
+from tests.unit.weights.test_gguf import header, pair, tensor, text
+
+Q4_K = 12
+FACTS = {
+    "block_count": 32, "embedding_length": 4096, "feed_forward_length": 14336, "attention.head_count": 32,
+    "attention.head_count_kv": 8, "context_length": 131072,
+}  # fmt: skip
+
+
+def number(key: str, value: int) -> bytes:
+    return pair(f"llama.{key}", 4, struct.pack("<I", value))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """A file as large as Llama 3.1 8B in four bits, of which only the header takes place on the disk."""
+    pairs = [pair("general.architecture", 8, text("llama")), *(number(*each) for each in FACTS.items())]
+    tensors = [tensor("token_embd.weight", (4096, 128256), Q4_K), tensor("output.weight", (4096, 128256), Q4_K)]
+    for layer in range(32):
+        for name, dims in {"attn_q": (4096, 4096), "attn_k": (4096, 1024), "attn_v": (4096, 1024),
+                           "attn_output": (4096, 4096), "ffn_gate": (4096, 14336), "ffn_up": (4096, 14336),
+                           "ffn_down": (14336, 4096)}.items():  # fmt: skip
+            tensors.append(tensor(f"blk.{layer}.{name}.weight", dims, Q4_K))
+    path = tmp_path / "Llama-3.1-8B-Q4_K_S.gguf"
+    path.write_bytes(header(pairs, tensors))
+    with path.open("r+b") as file:
+        file.truncate(5_000_000_000)
+    return str(path)
+
+
+def test_the_first_lines_say_what_it_is_about_and_the_verdict(cli: Cli, model: str) -> None:
+    done = cli("fit", model, "--gpu", "RTX 4090", "--ctx", "8k")
+    assert done.code == 0
+    about, verdict, *_ = done.out.splitlines()
+    assert about.startswith("Llama-3.1-8B-Q4_K_S.gguf on NVIDIA GeForce RTX 4090 24 GB")
+    assert verdict.startswith("fits: 5.")
+    assert verdict.endswith("of 24.0 GiB of the card at 8k")
+    assert f"run  llama-server -m {model} -c 8192 -np 1 -ngl 99" in done.out
+    assert "Q4_K_S (the file)" in done.out
+
+
+def test_what_does_not_fit_is_answered_with_changes_that_are_commands(cli: Cli, model: str) -> None:
+    done = cli("fit", model, "--gpu", "RTX 5060", "--ctx", "64k")
+    assert done.code == 0  # an answer, whichever it is
+    assert done.out.splitlines()[1].startswith("does not fit: 12.")
+    assert "what would make it fit, cheapest first" in done.out
+    assert "llama-server -m" in done.out
+    assert "-ctk q8_0" in done.out
+
+
+def test_an_owner_of_8_gb_learns_what_fits_and_what_would(cli: Cli, model: str) -> None:
+    done = cli("fit", model, "--ram", "8GB")
+    assert "8 cores, assumed, 8.0 GiB of memory (6.0 free)" in done.out
+    assert done.out.splitlines()[1].startswith("fits: 5.")
+    long = cli("fit", model, "--ram", "8GB", "--ctx", "32k")
+    assert long.out.splitlines()[1].startswith("does not fit: ")
+    assert "use a context of" in long.out
+
+
+def test_a_machine_of_which_nothing_is_stated_is_not_said_to_fit(cli: Cli, model: str) -> None:
+    done = cli("fit", model, "--gpu", "none")
+    assert done.out.splitlines()[1] == "nobody knows whether it fits: nothing was stated of the memory"
+
+
+def test_the_document_has_bytes_and_nulls(cli: Cli, model: str) -> None:
+    found = cli("fit", model, "--gpu", "24GB", "--ctx", "8k,32k", "--slots", "2", "--json").document
+    assert (found["kind"], found["fit_version"], found["verdict"]) == ("intermodal.fit", 1, "fits")
+    assert found["settings"]["context"] == 32768
+    assert {row["context"] for row in found["table"]} == {8192, 32768}
+    [weights] = [row for row in found["memory"] if (row["name"], row["device"]) == ("weights", "device")]
+    assert weights["certainty"] == "exact"
+    assert found["speed"]["decode"]["mid"] is None  # of that card only the memory is known
+    assert found["places"][0]["room"] == 24 << 30
+    assert found["machine"]["memory"] is None
+
+
+def test_the_picture_is_one_and_has_the_verdict(cli: Cli, model: str, tmp_path: Path) -> None:
+    path = tmp_path / "fit.svg"
+    assert cli("fit", model, "--gpu", "RTX 4090", "--svg", str(path)).code == 0
+    root = ET.fromstring(path.read_text())
+    words = " ".join(node.text or "" for node in root.iter() if node.tag.endswith("text"))
+    assert "fits: " in words
+    assert "Q4_K_S" in words
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--gpu", "RTX 4900"), "nearest are"),
+        (("--gpu", "A100"), 'write one of "A100 40GB", "A100 80GB"'),
+        (("--ram", "lots"), "is no memory"),
+        (("--ctx", "long"), "is no context"),
+        (("--ctx", "8k,,"), "is no context"),
+        (("--kv", "q9"), "is no type of a cache"),
+        (("--kv", "f16,f16,f16"), "a cache has two types"),
+        (("--quant", "Q4_KM"), "is no quantization"),
+        (("--measure", "--ram", "8GB"), "measures this machine"),
+        (("--svg", "-", "--json"), "standard output takes one thing"),
+        (("--mmproj", "MODEL"), "is a model; name a projector"),
+    ],
+)
+def test_slips_are_said_with_what_to_do(cli: Cli, model: str, options: tuple[str, ...], said: str) -> None:
+    done = cli("fit", model, *(model if word == "MODEL" else word for word in options))
+    assert done.code == 2
+    assert said in done.err + done.out
+
+
+def test_a_file_that_is_not_there_or_damaged_is_said(cli: Cli, tmp_path: Path) -> None:
+    assert "there is no such file" in cli("fit", str(tmp_path / "no.gguf")).err
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(20))
+    assert cli("fit", str(broken)).code != 0
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert "is a folder" in cli("fit", str(folder)).err
+
+
+def test_names_and_files_complete(cli: Cli) -> None:
+    from intermodal.cli.fit import _begun
+
+    found = _begun(None, None, "smol")  # type: ignore[arg-type]
+    assert "smollm2-135m-instruct" in [item.value for item in found]
+    assert found[-1].type == "file"
