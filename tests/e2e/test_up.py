@@ -231,12 +231,12 @@ def test_down_leaves_no_process_and_no_record_but_the_log() -> None:
 
 def test_a_model_that_does_not_fit_is_refused_with_numbers_before_anything_starts(tmp_path: Path) -> None:
     """Its header says what it will take: nothing has to be loaded to know it."""
-    pairs = {"block_count": 100_000, "context_length": 1 << 20, "embedding_length": 4096, "attention.head_count": 32}
+    pairs = {"block_count": 1_000, "context_length": 1 << 20, "embedding_length": 4096, "attention.head_count": 32}
     big = tmp_path / "big.gguf"
     big.write_bytes(header(pairs))
     ran = intermodal("up", str(big), "--context", str(1 << 20), "--json")
     assert ran.code == 4 and ran.document["code"] == "does_not_fit"
-    cache = 2 * 100_000 * 4096 * 2 * (1 << 20)  # bytes: keys and values, layers, width, half precision, tokens
+    cache = 2 * 1_000 * 4096 * 2 * (1 << 20)  # bytes: keys and values, layers, width, half precision, tokens
     assert f"up to {cache / (1 << 30):.1f}"[:10] in ran.document["what"]
     assert "are free" in ran.document["what"] and "--context 262144" in ran.document["todo"]
     assert listed() == {} and of_this_home() == []

@@ -13,10 +13,11 @@ from typing import Any
 from intermodal.catalog.shipped import shipped
 from intermodal.content import Value
 from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError
-from intermodal.servers.need import folder_facts, folder_need, gguf_need, parameters
+from intermodal.servers.need import folder_need, gguf_need
 from intermodal.servers.programs import PROGRAMS
 from intermodal.servers.records import Wanted
-from intermodal.weights.gguf import GgufHeader, read_header
+from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.sources import local
 from intermodal.weights.rows import WeightsRow
 from intermodal.weights.store import WeightsStore
 
@@ -104,51 +105,43 @@ def _served() -> Mapping[str, Any]:
 
 
 def _gguf(wish: Wish, path: Path, row: WeightsRow | None) -> Wanted:
-    header = read_header(path)
-    if _is_projector(header):
+    found = local(path)
+    shape = found.shape
+    if shape.role == "projector":
         raise UsageError(
             f"{path.name} is a projector, which gives a model eyes or ears", where="intermodal up",
             todo="name the model, and this with --mmproj",
         )  # fmt: skip
-    projector = _projector(wish)
-    eyes = projector.metadata if projector is not None else {}
-    context = _context(wish, header.context_length)
+    eyes = _projector(wish)
+    context = _context(wish, shape.context)
     known = _served().get(row.name) if row is not None else None
     name = wish.name or _slug(row.name if row is not None else path.stem)
     program, run = _program(wish, "gguf")
-    files = [path, *([Path(wish.projector).expanduser().resolve()] if wish.projector else [])]
+    projector = [Path(wish.projector).expanduser().resolve()] if wish.projector else []
+    files = [*(path.with_name(part) for part, _ in found.files), *projector]
+    encoders = [encoder.kind for encoder in eyes.encoders] if eyes is not None else []
     return Wanted(
         name=name, said=wish.model, program=program, path=run,
-        model=str(path), projector=str(files[1]) if wish.projector else "", digest=_digest(files),
+        model=str(path), projector=str(projector[0]) if projector else "", digest=_digest(files),
         model_id=known.id if known is not None else f"local/{name}", served_as=name,
         weights="", context=context, slots=wish.slots, idle=wish.idle,
-        memory=gguf_need(header, projector, context, wish.slots),
+        memory=gguf_need(shape, eyes, context, wish.slots),
         disk=sum(file.stat().st_size for file in files),
-        parameters=parameters(header), embeds=_embeds(header),
-        sees=bool(eyes.get("clip.has_vision_encoder")), hears=bool(eyes.get("clip.has_audio_encoder")), since=_now(),
+        parameters=float(shape.parameters), embeds=shape.pools,
+        sees="vision" in encoders, hears="audio" in encoders, since=_now(),
     )  # fmt: skip
 
 
-def _is_projector(header: GgufHeader) -> bool:
-    return header.architecture == "clip" or header.metadata.get("general.type") == "mmproj"
-
-
-def _projector(wish: Wish) -> GgufHeader | None:
+def _projector(wish: Wish) -> ModelShape | None:
     if not wish.projector:
         return None
     path = Path(wish.projector).expanduser()
     if not path.is_file():
         raise InputMissing("there is no such file", where=wish.projector, todo="check the path after --mmproj")
-    header = read_header(path)
-    if not _is_projector(header):
+    shape = local(path).shape
+    if shape.role != "projector":
         raise UsageError(f"{path.name} is a model and no projector", where="--mmproj", todo="name the mmproj file")
-    return header
-
-
-def _embeds(header: GgufHeader) -> bool:
-    """It pools: a model that makes vectors."""
-    found = header.metadata.get(f"{header.architecture}.pooling_type")
-    return isinstance(found, int) and found > 0
+    return shape
 
 
 # ---- a folder of vLLM ------------------------------------------------------------------------------
@@ -157,15 +150,15 @@ def _embeds(header: GgufHeader) -> bool:
 def _folder(wish: Wish, path: Path) -> Wanted:
     if wish.projector:
         raise UsageError("a folder has its own eyes and ears", where="--mmproj", todo="leave it out")
-    facts = folder_facts(path)
-    context = _context(wish, facts.context)
+    shape = local(path).shape
+    context = _context(wish, shape.context)
     name = wish.name or _slug(path.name)
     program, run = _program(wish, "folder")
     return Wanted(
         name=name, said=wish.model, program=program, path=run, model=str(path),
         digest=_digest(sorted(path.glob("*.safetensors"))), model_id=f"local/{name}", served_as=name,
-        context=context, slots=wish.slots, idle=wish.idle, memory=folder_need(facts, context, wish.slots),
-        disk=facts.weights, parameters=facts.parameters, since=_now(),
+        context=context, slots=wish.slots, idle=wish.idle, memory=folder_need(shape, context, wish.slots),
+        disk=shape.weights, parameters=float(shape.parameters), since=_now(),
     )  # fmt: skip
 
 

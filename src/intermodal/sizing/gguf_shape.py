@@ -35,11 +35,11 @@ def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
     """
     first = headers[0]
     _complete(headers, name)
-    facts = _Facts(first)
+    facts = _Facts(first, name)
     if first.architecture == "clip" or facts.text("general.type") == "mmproj":
         return _projector(headers, facts, name)
     tensors = [tensor for header in headers for tensor in header.tensors]
-    groups = _Groups(tensors, facts.count("block_count"))
+    groups = _Groups(tensors, facts)
     layers, problems = _layers(facts, groups)
     extra = min(facts.count("nextn_predict_layers"), len(layers))
     trunk = len(layers) - extra
@@ -92,9 +92,13 @@ def parts(name: str) -> tuple[str, ...]:
 class _Facts:
     """Metadata below the architecture's own prefix, as numbers that cannot be absurd."""
 
-    def __init__(self, header: GgufHeader) -> None:
+    def __init__(self, header: GgufHeader, where: str) -> None:
         self._metadata = header.metadata
         self._prefix = header.architecture
+        self._where = where
+
+    def wrong(self, what: str) -> WeightsError:
+        return WeightsError(what, where=self._where, todo="fetch the file again")
 
     def text(self, key: str) -> str:
         found = self._metadata.get(key)
@@ -111,35 +115,35 @@ class _Facts:
         found = self.raw(key)
         if isinstance(found, tuple):
             found = found[0] if found else None
-        return _number(found, otherwise)
+        return self.number(found, otherwise)
 
     def most(self, key: str) -> int:
         """A scalar; the largest of a list."""
         found = self.raw(key)
-        return max(map(_number, found), default=0) if isinstance(found, tuple) else _number(found)
+        return max(map(self.number, found), default=0) if isinstance(found, tuple) else self.number(found)
 
     def each(self, key: str, layers: int, otherwise: Sequence[int]) -> tuple[int, ...]:
         """One number a layer, of a scalar or a list."""
         found = self.raw(key)
         if isinstance(found, tuple):
             if len(found) < layers:
-                raise WeightsError(f"has {len(found)} of {key} for {layers} layers", todo="fetch the file again")
-            return tuple(map(_number, found[:layers]))
-        return (_number(found),) * layers if found is not None else tuple(otherwise)
+                raise self.wrong(f"has {len(found)} of {key} for {layers} layers")
+            return tuple(map(self.number, found[:layers]))
+        return (self.number(found),) * layers if found is not None else tuple(otherwise)
 
-
-def _number(found: Any, otherwise: int = 0) -> int:
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        return int(found) if isinstance(found, bool) else otherwise
-    if not 0 <= found < MAX_NUMBER:  # also not a number, and infinity
-        raise WeightsError(f"has the impossible count {found} in its header", todo="fetch the file again")
-    return int(found)
+    def number(self, found: Any, otherwise: int = 0) -> int:
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            return int(found) if isinstance(found, bool) else otherwise
+        if not 0 <= found < MAX_NUMBER:  # also not a number, and infinity
+            raise self.wrong(f"has the impossible count {found} in its header")
+        return int(found)
 
 
 class _Groups:
     """Bytes and numbers of the tensor index, by what they are for."""
 
-    def __init__(self, tensors: Sequence[Tensor], blocks: int) -> None:
+    def __init__(self, tensors: Sequence[Tensor], facts: _Facts) -> None:
+        blocks = facts.count("block_count")
         self.embeddings = self.output = self.per_layer = self.rest = 0
         self.parameters = self.routed = self.looked_up = self.vocab = 0
         self.types: Counter[str] = Counter()
@@ -155,9 +159,7 @@ class _Groups:
             if block is not None:
                 index = int(block[1])
                 if index >= max(blocks, 1):
-                    raise WeightsError(
-                        f"has tensors of layer {index}, and says it has {blocks} layers", todo="fetch the file again"
-                    )
+                    raise facts.wrong(f"has tensors of layer {index}, and says it has {blocks} layers")
                 self.weights[index] += tensor.size
                 self.tensors.setdefault(index, []).append((block[2].removesuffix(".weight"), tensor.dims))
                 if _ROUTED.match(block[2]):
@@ -184,7 +186,7 @@ class _Groups:
 def _layers(facts: _Facts, groups: _Groups) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     count = facts.count("block_count")
     if count > MAX_LAYERS:
-        raise WeightsError(f"claims {count:,} layers", todo="fetch the file again")
+        raise facts.wrong(f"claims {count:,} layers")
     architecture = facts.text("general.architecture")
     heads = facts.each("attention.head_count", count, (0,) * count)
     kv_heads = facts.each("attention.head_count_kv", count, heads)
@@ -260,7 +262,7 @@ def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
         return tuple(size if flag else 0 for flag in facts.each("attention.sliding_window_pattern", count, ())), ""
     if row.needs:
         return (0,) * count, "which layers have a sliding window is not in the file"
-    return tuple(size if _slides(row, index, _number(pattern, row.every)) else 0 for index in range(count)), ""
+    return tuple(size if _slides(row, index, facts.number(pattern, row.every)) else 0 for index in range(count)), ""
 
 
 def _slides(row: Window, index: int, every: int) -> bool:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
 from tests.e2e.test_up import header
 
 from intermodal.errors import DoesNotFit, UsageError, WeightsError
-from intermodal.servers.need import cache_bytes_per_token, cache_space, folder_facts, folder_need, gguf_need
+from intermodal.servers.need import cache_space, folder_need, gguf_need
 from intermodal.servers.programs import PROGRAMS, environment
 from intermodal.servers.records import Wanted
 from intermodal.servers.resolve import Wish, resolve
 from intermodal.servers.up import fit
+from intermodal.sizing.cache import token_bytes
+from intermodal.sizing.gguf_shape import gguf_shape
+from intermodal.sizing.sources import local
 from intermodal.weights.gguf import parse_header
 from intermodal.weights.store import WeightsStore
 
@@ -24,26 +28,40 @@ SMOL = {
 }  # fmt: skip
 
 
-def test_the_cache_is_keys_and_values_of_every_layer() -> None:
+def test_what_a_server_needs_is_weights_cache_of_every_slot_and_what_was_measured_beside() -> None:
     data = header(SMOL)
-    model = parse_header(data, total=len(data))
-    assert cache_bytes_per_token(model) == 2 * 30 * 3 * 64 * 2  # the 23 kB that the catalog measured
+    model = gguf_shape([parse_header(data, total=len(data))])
     low, mid, high = gguf_need(model, None, 8192, 1)
-    measured = 251e6 - 96.6e6  # resident after the warm-up, without the weights
-    assert low < measured < high and low < mid < high
-    assert gguf_need(model, None, 8192, 4)[2] - high == pytest.approx(3 * 8192 * 23040)
+    # xllamacpp 2026.10: 343.5 MB resident after the warm-up, 96.6 MB of it weights. Its cache is written over at once.
+    measured = 343.5e6 - 96.6e6
+    assert low < measured < high
+    assert low < mid < high
+    assert mid == pytest.approx(measured, rel=0.1)
+    assert gguf_need(model, None, 8192, 4)[0] - low >= 3 * 8192 * 23040  # 23 kB a token, as the catalog measured
+
+
+def test_an_architecture_nobody_knows_needs_a_wide_range_not_nothing() -> None:
+    data = header({"block_count": 4}).replace(b"llama", b"quuux")
+    low, mid, high = gguf_need(gguf_shape([parse_header(data, total=len(data))]), None, 8192, 1)
+    assert high > mid + 1e9 > low + 1e9
+
+
+def saved(folder: Path) -> Path:
+    """A folder as transformers saves one: 1,000 bytes of weights, and what SmolLM2 says of itself."""
+    body = json.dumps({"w": {"dtype": "BF16", "shape": [500], "data_offsets": [0, 1000]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(body)) + body + bytes(1000))
+    config = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576,
+              "max_position_embeddings": 8192, "dtype": "bfloat16"}  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
 
 
 def test_a_folder_of_safetensors_says_what_vllm_takes(tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"\0" * 1000)
-    config = {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "hidden_size": 576,
-              "max_position_embeddings": 8192, "dtype": "bfloat16"}  # fmt: skip
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    facts = folder_facts(tmp_path)
-    assert (facts.weights, facts.cache, facts.context) == (1000, 23040.0, 8192)
+    shape = local(saved(tmp_path)).shape
+    assert (shape.weights, shape.parameters, token_bytes(shape), shape.context) == (1000, 500, 23040, 8192)
     assert cache_space(str(tmp_path), 8192, 1) == 1 << 30  # whole GiB, one at least
     assert cache_space(str(tmp_path), 8192, 16) == 3 << 30
-    low, _, high = folder_need(facts, 1024, 4)
+    low, _, high = folder_need(shape, 1024, 4)
     assert low < 4.4e9 - 269e6 < high  # measured, without its weights
 
 
@@ -52,7 +70,7 @@ def test_a_folder_that_is_no_model_is_said(tmp_path: Path, files: dict[str, str]
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(WeightsError, match="folder without"):
-        folder_facts(tmp_path)
+        local(tmp_path)
 
 
 def test_a_projector_in_place_of_a_model_and_a_context_nobody_trained_for_are_refused(tmp_path: Path) -> None:
