@@ -13,11 +13,13 @@ from intermodal.cli.options import listed
 
 if TYPE_CHECKING:
     from intermodal.estimates.fit import FitReport
+    from intermodal.estimates.fit_vllm import VllmReport
 
 EPILOG = """\b
 Examples
   intermodal fit smollm2-135m-instruct
   intermodal fit ~/models/qwen3-8b-q4_k_m.gguf --ctx 8k,32k,128k --gpu "RTX 4090"
+  intermodal fit hf:Qwen/Qwen3-30B-A3B-GGUF:Q4_K_M --gpu "RTX 3090" --ctx 32k
   intermodal fit model.gguf --gpu 2xH100 --slots 16 --kv q8_0
   intermodal fit model.gguf --gpu "RTX 3060 12GB" --ram "64GB DDR5-5600"
   intermodal fit model.gguf --gpu M3 --ram 16GB --mmproj mmproj.gguf
@@ -46,6 +48,8 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
               help="Texts at once; each has the whole context.")  # fmt: skip
 @click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector that gives the model eyes or ears.")
 @click.option("--draft", metavar="FILE", default="", help="Small model beside it, for speculative decoding.")
+@click.option("--engine", type=click.Choice(["llama.cpp", "vllm"]), default=None,
+              help="What serves it.  [default: llama.cpp of GGUF files, vllm of safetensors]")  # fmt: skip
 @click.option("--gpu", "gpus", multiple=True, metavar="NAME",
               help='"RTX 4090", 2xH100, 24GB, none; repeatable.  [default: this machine]')  # fmt: skip
 @click.option("--ram", default="", metavar="SIZE", help='Memory of that machine: 64GB, "64GB DDR5-5600", "… 8ch".')
@@ -58,29 +62,34 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 def fit(**given: Any) -> None:
     """Whether MODEL fits: its memory term by term, how fast it would be, and what would make it fit.
 
-    MODEL is a GGUF file or a name of pull --list. Of a file its header is read; nothing is loaded. The machine is this
-    one with what is free now, or one that is named.
+    MODEL is a GGUF file, a folder of safetensors, a URL, hf:OWNER/REPO[/FILE][:QUANT], a name of pull --list, or one
+    that Ollama, LM Studio or the hub's cache has here. Of files the headers are read; nothing is loaded or downloaded.
+    The machine is this one with what is free now, or one that is named.
     """
     from intermodal.cli.pull import weights_store
     from intermodal.cli.targets import Target, check_targets
     from intermodal.errors import UsageError
     from intermodal.estimates.fit import FitWish, cache_words, context_words
     from intermodal.estimates.fit import fit as worked_out
+    from intermodal.estimates.fit_vllm import VllmReport
 
     svg_file, as_json = given["svg_file"], given["as_json"]
     if svg_file == "-" and as_json:
         raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
-    check_targets((Target("--svg", svg_file, "svg"),), (given["model"],))
+    check_targets((Target("--svg", svg_file, "svg"),), (given["model"], given["projector"], given["draft"]))
     type_k, type_v = cache_words(given["kv"])
     wish = FitWish(
         model=given["model"], projector=given["projector"], draft=given["draft"], slots=given["slots"],
         contexts=context_words(given["ctx"]) if given["ctx"] else (), type_k=type_k, type_v=type_v,
         quantizations=tuple(word for some in given["quantizations"] for word in some), gpus=given["gpus"],
-        ram=given["ram"], prompt=given["prompt"],
+        ram=given["ram"], prompt=given["prompt"], engine=given["engine"] or "",
     )  # fmt: skip
     if given["measure"]:
         _measure(wish.gpus or wish.ram, quiet=as_json)
     report = worked_out(wish, weights_store(), os.environ)
+    if isinstance(report, VllmReport):
+        _show_vllm(report, svg_file, as_json=as_json)
+        return
     if svg_file:
         from intermodal.cli.pictures import write_picture
         from intermodal.reports.fit_picture import svg
@@ -93,6 +102,21 @@ def fit(**given: Any) -> None:
         print_document("fit", document(report))
     elif svg_file != "-":
         _echo(report)
+
+
+def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> None:
+    from intermodal.errors import UsageError
+    from intermodal.estimates.fit_vllm import document, lines
+
+    if svg_file:
+        raise UsageError("a picture is drawn of llama.cpp's memory only", where="--svg", todo="leave it out")
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("fit", document(report))
+        return
+    for line, verdict in lines(report):
+        click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
 
 
 def _echo(report: FitReport) -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from intermodal.config import cache_dir
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
+from intermodal.estimates.fit_vllm import VllmReport, vllm_report
 from intermodal.plans.machine import Machine
-from intermodal.servers.resolve import CONTEXT, located
+from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.cache import TYPES
 from intermodal.sizing.changes import Change, changes
 from intermodal.sizing.command import Subject, command
@@ -29,15 +33,14 @@ from intermodal.sizing.fit import (
     placed_as,
     with_context,
 )
-from intermodal.sizing.gguf_shape import gguf_shape
 from intermodal.sizing.machines import stated
 from intermodal.sizing.memory import Settings
 from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, quantization, quantization_of
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.speed import Pace, pace
-from intermodal.weights.gguf import read_header
 from intermodal.weights.store import WeightsStore
 
+Engine = Literal["llama.cpp", "vllm"]
 PROMPT: Final = 1000  # tokens before the first word, where nobody says
 MOST_SLOTS: Final = 1024
 _TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
@@ -49,10 +52,11 @@ class FitWish(Value):
     """What somebody asks.
 
     Attributes:
-        model: a GGUF file or a name of ``pull --list``. projector, draft: files beside it, "" for none.
+        model: a file, a URL, ``hf:OWNER/REPO…``, or a name (see ``fit_model.py``). projector, draft: beside it, or "".
         contexts: tokens of each text; () for one that is usual. slots: texts at once.
         quantizations: of the table; () for the usual ones. type_k, type_v: of the cache.
         gpus, ram: a machine in words; () and "" for this one. prompt: tokens before the first word.
+        engine: what serves it; "" for llama.cpp of GGUF files and vLLM of safetensors.
     """
 
     model: str
@@ -66,6 +70,7 @@ class FitWish(Value):
     gpus: tuple[str, ...] = ()
     ram: str = ""
     prompt: int = PROMPT
+    engine: Engine | Literal[""] = ""
 
 
 class Cell(Value):
@@ -86,6 +91,7 @@ class FitReport(Value):
         here: whether the machine is this one. largest: tokens of each text that certainly fit, 0 for none.
         cells: of the table, row by row. changes: what would make it fit, the cheapest first; () where it does.
         command: what to run as it was asked.
+        read, requests: bytes of the header, and requests that fetched it.
     """
 
     subject: Subject
@@ -99,29 +105,44 @@ class FitReport(Value):
     cells: tuple[Cell, ...]
     changes: tuple[Change, ...]
     command: str
+    read: int = 0
+    requests: int = 0
 
     @property
     def verdict(self) -> Verdict:
         return self.placed.verdict
 
 
-def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitReport:
+def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitReport | VllmReport:
     """Work it out.
 
     Raises:
         UsageError: a card, size, context or quantization that is none. WeightsError: a file that is damaged.
         InputMissing, UnknownModel, NotInstalled: what was named is not there.
     """
-    path, shape = _read(wish.model, weights, "")
-    projector = _beside(wish.projector, weights, "--mmproj", "projector")
-    draft = _beside(wish.draft, weights, "--draft", "model")
+    sized = find_model(wish.model, weights, env)
+    if sized.shape.role != "model":
+        raise UsageError(f"{wish.model} is a projector", where="MODEL", todo="name the model, and this with --mmproj")
+    projector, draft = (
+        find_beside(said, weights, env, where, role).shape if said else None
+        for said, where, role in ((wish.projector, "--mmproj", "projector"), (wish.draft, "--draft", "model"))
+    )
     here = not (wish.gpus or wish.ram)
     machine = _this(env) if here else stated(wish.gpus, wish.ram)
-    own = quantization_of(path.name, shape)
+    name = sized.files[0][0] if sized.files else sized.where
     subject = Subject(
-        reference=wish.model, quantization=own, path=str(path), projector=wish.projector, draft=wish.draft
-    )
-    return report(wish, subject, shape, machine, here=here, projector=projector, draft=draft)
+        reference=wish.model, quantization=quantization_of(name, sized.shape), projector=wish.projector,
+        draft=wish.draft, path="" if wish.model.startswith(REMOTE) else sized.where,
+    )  # fmt: skip
+    engine = wish.engine or ("llama.cpp" if sized.shape.format == "gguf" else "vllm")
+    if engine == "vllm":
+        served = vllm_report(wish, subject, sized.shape, machine, here=here)
+        return replace(served, name=name, read=sized.read, requests=sized.requests)
+    if sized.shape.format != "gguf":
+        raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where="--engine",
+                         todo="name a GGUF, or leave it out")  # fmt: skip
+    made = report(wish, subject, sized.shape, machine, here=here, projector=projector, draft=draft)
+    return replace(made, name=name, read=sized.read, requests=sized.requests)
 
 
 def report(
@@ -205,25 +226,6 @@ def cache_words(words: str) -> tuple[str, str]:
     if len(some) > 2:
         raise UsageError("a cache has two types", where="--kv", todo="write one, or that of keys and that of values")
     return some[0], some[-1]
-
-
-# ---- files -----------------------------------------------------------------------------------------
-
-
-def _read(said: str, weights: WeightsStore, where: str) -> tuple[Path, ModelShape]:
-    path, _ = located(said, weights)
-    if path.is_dir():
-        raise UsageError("is a folder", where=where or said, todo="name a GGUF file")
-    return path, gguf_shape([read_header(path)], name=path.name)
-
-
-def _beside(said: str, weights: WeightsStore, where: str, role: str) -> ModelShape | None:
-    if not said:
-        return None
-    _, shape = _read(said, weights, where)
-    if shape.role != role:
-        raise UsageError(f"{Path(said).name} is a {shape.role}", where=where, todo=f"name a {role}")
-    return shape
 
 
 def _this(env: Mapping[str, str]) -> Machine:

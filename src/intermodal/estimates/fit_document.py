@@ -33,19 +33,21 @@ def document(report: FitReport) -> dict[str, Any]:
             "projector": settings.projector is not None, "draft": settings.draft is not None,
         },
         "memory": [
-            {"name": term.name, "device": term.device, **_amount(term.amount), "source": term.source}
+            {"name": term.name, "device": term.device, **plain_amount(term.amount), "source": term.source}
             for term in report.placed.memory.terms
         ],
         "problems": list(report.placed.memory.problems),
         "places": [_check(check) for check in report.placed.checks],
         "speed": {
             "prompt": found.prompt, "users": found.users, "bound": found.bound or None,
-            "decode": _amount(found.decode), "prefill": _amount(found.prefill), "first_word": _amount(found.first_word),
+            "decode": plain_amount(found.decode), "prefill": plain_amount(found.prefill),
+            "first_word": plain_amount(found.first_word),
         },
         "largest_context": report.largest or None,
         "table": [_cell(cell) for cell in report.cells],
         "changes": [_change(change) for change in report.changes],
         "command": report.command,
+        "header": {"bytes": report.read, "requests": report.requests},
     }  # fmt: skip
 
 
@@ -53,7 +55,7 @@ def _machine(report: FitReport) -> dict[str, Any]:
     machine = report.machine
     return {
         "here": report.here, "cores": machine.cores, "memory": machine.memory or None, "free": machine.free or None,
-        "bandwidth": _amount(machine.bandwidth),
+        "bandwidth": plain_amount(machine.bandwidth),
         "gpus": [
             {
                 "name": gpu.name, "memory": gpu.memory, "free": gpu.free, "bandwidth": gpu.bandwidth or None,
@@ -66,7 +68,7 @@ def _machine(report: FitReport) -> dict[str, Any]:
 
 
 def _check(check: Check) -> dict[str, Any]:
-    return {"where": check.where, "verdict": check.verdict, "room": check.room, "needed": _amount(check.needed)}
+    return {"where": check.where, "verdict": check.verdict, "room": check.room, "needed": plain_amount(check.needed)}
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
@@ -79,11 +81,12 @@ def _cell(cell: Cell) -> dict[str, Any]:
 def _change(change: Change) -> dict[str, Any]:
     return {
         "what": change.what, "gives_up": change.gives_up, "cost": round(change.cost, 4), "room": change.room,
-        "needed": _amount(change.needed), "decode": _amount(change.decode), "command": change.command,
+        "needed": plain_amount(change.needed), "decode": plain_amount(change.decode), "command": change.command,
     }  # fmt: skip
 
 
-def _amount(amount: Quantity) -> dict[str, Any]:
+def plain_amount(amount: Quantity) -> dict[str, Any]:
+    """An amount with its certainty; null where nobody knows."""
     known = amount.known
     return {
         "low": amount.low if known else None, "mid": amount.mid if known else None,

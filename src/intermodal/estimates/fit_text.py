@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from intermodal.estimates.fit import Cell, FitReport
+from intermodal.plans.numbers import counted, size
 from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
@@ -33,6 +34,8 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
     """Lines in pieces, each with the verdict that colours it."""
     found: list[Line] = [*_plainly([f"{report.name} on {machine_line(report)}"])]
     found.append(((verdict(report), report.verdict),))
+    if report.requests:
+        found += _plainly([f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}"])
     problems = (f"  not understood: {problem}, so ranges are wide" for problem in report.placed.memory.problems)
     found += _plainly(problems)
     found += _plainly(["", *terms(report), "", *bars(report, plain=plain), "", *speed(report), _largest(report), ""])

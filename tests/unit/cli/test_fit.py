@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.cli.conftest import Cli
+from tests.unit.sizing.hub_server import HubServer, serving
 from tests.unit.weights.test_gguf import header, pair, tensor, text
 
 Q4_K = 12
@@ -21,9 +24,22 @@ def number(key: str, value: int) -> bytes:
     return pair(f"llama.{key}", 4, struct.pack("<I", value))
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> str:
-    """A file as large as Llama 3.1 8B in four bits, of which only the header takes place on the disk."""
+WHOLE = 5_000_000_000
+
+
+class Sparse(bytes):
+    """A file of which only the beginning is there, and zeros until ``WHOLE``."""
+
+    def __len__(self) -> int:
+        return WHOLE
+
+    def __getitem__(self, part: Any) -> bytes:
+        head = bytes(self)[part]
+        return head + bytes(part.stop - part.start - len(head))
+
+
+def head() -> bytes:
+    """The header of a file as large as Llama 3.1 8B in four bits."""
     pairs = [pair("general.architecture", 8, text("llama")), *(number(*each) for each in FACTS.items())]
     tensors = [tensor("token_embd.weight", (4096, 128256), Q4_K), tensor("output.weight", (4096, 128256), Q4_K)]
     for layer in range(32):
@@ -31,11 +47,47 @@ def model(tmp_path: Path) -> str:
                            "attn_output": (4096, 4096), "ffn_gate": (4096, 14336), "ffn_up": (4096, 14336),
                            "ffn_down": (14336, 4096)}.items():  # fmt: skip
             tensors.append(tensor(f"blk.{layer}.{name}.weight", dims, Q4_K))
+    return header(pairs, tensors)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """Such a file, of which only the header takes place on the disk."""
     path = tmp_path / "Llama-3.1-8B-Q4_K_S.gguf"
-    path.write_bytes(header(pairs, tensors))
+    path.write_bytes(head())
     with path.open("r+b") as file:
-        file.truncate(5_000_000_000)
+        file.truncate(WHOLE)
     return str(path)
+
+
+def test_a_model_of_a_hub_is_sized_by_its_header_alone(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = HubServer({"owner/repo": {"Llama-3.1-8B-Q4_K_S.gguf": Sparse(head())}})
+    with serving(hub):
+        monkeypatch.setenv("INTERMODAL_HUB", hub.url)
+        named = cli("fit", "hf:owner/repo/Llama-3.1-8B-Q4_K_S.gguf", "--gpu", "RTX 4090", "--ctx", "8k")
+        url = cli("fit", f"{hub.url}/owner/repo/resolve/main/Llama-3.1-8B-Q4_K_S.gguf", "--gpu", "RTX 4090", "--json")
+    assert named.code == url.code == 0
+    assert named.out.splitlines()[1].startswith("fits: 5.")
+    assert "by its header: 262 kB in 1 request" in named.out
+    assert "llama-server -hf owner/repo:Q4_K_S -c 8192" in named.out
+    assert url.document["header"] == {"bytes": 262144, "requests": 1}
+    assert hub.sent < 1_000_000 < WHOLE
+
+
+def test_a_model_of_ollama_is_found_by_its_name_there(
+    cli: Cli, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = tmp_path / "ollama" / "blobs" / f"sha256-{'a' * 64}"
+    manifest = tmp_path / "ollama" / "manifests" / "registry.ollama.ai" / "library" / "llama3.1" / "8b"
+    for path in (blob, manifest):
+        path.parent.mkdir(parents=True)
+    Path(model).rename(blob)
+    layer = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{'a' * 64}", "size": WHOLE}
+    manifest.write_text(json.dumps({"layers": [layer]}))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "ollama"))
+    done = cli("fit", "llama3.1:8b", "--gpu", "RTX 4090")
+    assert done.out.splitlines()[1].startswith("fits: 5.")
+    assert "neither a file" in cli("fit", "llama3.2:8b").err
 
 
 def test_the_first_lines_say_what_it_is_about_and_the_verdict(cli: Cli, model: str) -> None:
@@ -122,7 +174,29 @@ def test_a_file_that_is_not_there_or_damaged_is_said(cli: Cli, tmp_path: Path) -
     assert cli("fit", str(broken)).code != 0
     folder = tmp_path / "folder"
     folder.mkdir()
-    assert "is a folder" in cli("fit", str(folder)).err
+    assert "is a folder without" in cli("fit", str(folder)).err
+
+
+def test_vllm_is_asked_how_many_texts_it_has_room_for(cli: Cli, model: str) -> None:
+    done = cli("fit", model, "--engine", "vllm", "--gpu", "RTX 4090", "--ctx", "4k,8k")
+    assert done.code == 0
+    assert done.out.splitlines()[0].endswith("memory not stated")
+    assert done.out.splitlines()[1].startswith("fits: ")
+    assert "texts of 8k at once" in done.out.splitlines()[1]
+    assert "vllm serve" in done.out
+    found = cli("fit", model, "--engine", "vllm", "--gpu", "2x RTX 4090", "--ctx", "4k,8k", "--json").document
+    assert found["settings"]["cards"] == 2
+    shorter, longer = (row["texts"]["mid"] for row in found["table"])
+    assert shorter == pytest.approx(2 * longer)
+    assert "--tensor-parallel-size 2" in found["command"]
+    assert found["tokens"]["certainty"] == "estimated"
+    small = cli("fit", model, "--engine", "vllm", "--gpu", "4GB")
+    assert small.out.splitlines()[1].startswith("does not fit: ")
+
+
+def test_vllm_wants_a_card_and_its_own_types(cli: Cli, model: str) -> None:
+    assert "there is none" in cli("fit", model, "--engine", "vllm", "--ram", "8GB").err
+    assert "keeps no q4_0 cache" in cli("fit", model, "--engine", "vllm", "--gpu", "24GB", "--kv", "q4_0").err
 
 
 def test_names_and_files_complete(cli: Cli) -> None:

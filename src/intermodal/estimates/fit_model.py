@@ -1,0 +1,69 @@
+"""The model that somebody names to ``intermodal fit``: of its files only headers are read, here or over HTTP ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from intermodal.errors import NotInstalled, UnknownModel, UsageError
+from intermodal.servers.resolve import located
+from intermodal.sizing.sources import Sized, local, remote
+from intermodal.sizing.stores import StoredModel, stored_models
+from intermodal.weights.rows import HubSource
+from intermodal.weights.store import WeightsStore
+
+REMOTE = ("hf:", "http://", "https://")
+
+
+def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Sized:
+    """A path, a URL, ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, a name of ``pull --list`` or of another program's.
+
+    Raises:
+        UsageError: it names several models, or none of its kind. UnknownModel, InputMissing, NotInstalled: it is not
+            there. WeightsError: it is damaged, or cannot be had.
+    """
+    import anyio
+
+    hub = env.get("INTERMODAL_HUB") or ""
+    if said.startswith(REMOTE):
+        return anyio.run(_remote, said, hub)
+    try:
+        path, _ = located(said, weights)
+    except NotInstalled:
+        source = _of_hub(said, weights)
+        if not source:
+            raise
+        return anyio.run(_remote, source, hub)
+    except UnknownModel as unknown:
+        stored = _stored(said, env)
+        if stored is None:
+            raise UnknownModel(
+                "is neither a file, nor a name of pull --list, nor a model of Ollama, LM Studio or the hub's cache",
+                where=said, todo=f"{unknown.todo}; of the hub: hf:OWNER/REPO" if unknown.todo else "name a GGUF file",
+            ) from None  # fmt: skip
+        path = Path(stored.path)
+    return local(path)
+
+
+def find_beside(said: str, weights: WeightsStore, env: Mapping[str, str], where: str, role: str) -> Sized:
+    """A projector or a draft model. Raises UsageError for what is not one."""
+    found = find_model(said, weights, env)
+    if found.shape.role != role:
+        raise UsageError(f"{Path(said).name} is a {found.shape.role}", where=where, todo=f"name a {role}")
+    return found
+
+
+async def _remote(said: str, hub: str) -> Sized:
+    return await remote(said, hub=hub)
+
+
+def _of_hub(said: str, weights: WeightsStore) -> str:
+    """Where a hub has the model of a row that is not pulled yet; "" where none does."""
+    row = next((row for row in weights.rows() if row.name == said), None)
+    origins = [origin for file in row.files if file.name == row.main for origin in file.origins] if row else []
+    return next((str(origin) for origin in origins if isinstance(origin, HubSource)), "")
+
+
+def _stored(said: str, env: Mapping[str, str]) -> StoredModel | None:
+    home = Path(env["HOME"]) if env.get("HOME") else None
+    return next((model for model in stored_models(env, home) if model.name == said), None)

@@ -1,0 +1,196 @@
+"""What ``intermodal fit --engine vllm`` answers: vLLM takes a share of each card; what is left is room for texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from intermodal.content import Value
+from intermodal.errors import UsageError
+from intermodal.plans.machine import Machine
+from intermodal.plans.numbers import counted, size
+from intermodal.plans.table import aligned
+from intermodal.quantity import Quantity
+from intermodal.sizing.accelerators import GIB
+from intermodal.sizing.command import Subject, tokens
+from intermodal.sizing.fit import CONTEXTS, Verdict
+from intermodal.sizing.machines import machine_words
+from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.speed import Pace, pace
+from intermodal.sizing.vllm import Served, Serving, served
+
+if TYPE_CHECKING:
+    from intermodal.estimates.fit import FitWish
+
+CONTEXT = 8192  # tokens of a text, where the model has more and nobody says
+_CACHES = {"f16": 2, "bf16": 2, "f32": 4, "q8_0": 1}  # bytes of a number; vLLM's own eight bits are fp8
+_SAID: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows"}
+
+
+class VllmReport(Value):
+    """The answer.
+
+    Attributes:
+        served: of each card. context: tokens of each text. room: bytes of one card that vLLM takes.
+        table: texts at once, by context.
+    """
+
+    subject: Subject
+    name: str
+    machine: Machine
+    here: bool
+    context: int
+    serving: Serving
+    served: Served
+    pace: Pace
+    room: int
+    table: tuple[tuple[int, Quantity], ...]
+    command: str
+    read: int = 0
+    requests: int = 0
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.served.fits is None:
+            return "tight" if self.served.texts.known else "unknown"
+        return "fits" if self.served.fits else "no"
+
+
+def vllm_report(wish: FitWish, subject: Subject, shape: ModelShape, machine: Machine, *, here: bool) -> VllmReport:
+    """The answer, of values alone.
+
+    Raises:
+        UsageError: there is no card, or keys and values are wanted in a type that vLLM has not.
+    """
+    if not machine.gpus:
+        raise UsageError(
+            "vLLM is sized for cards, and there is none", where="--engine vllm", todo="name one with --gpu"
+        )
+    if wish.type_k not in _CACHES or wish.type_k != wish.type_v:
+        raise UsageError(f"vLLM keeps no {wish.type_k} cache", where="--kv", todo="write f16, or q8_0 for its fp8")
+    context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
+    smallest = min(machine.gpus, key=lambda gpu: gpu.memory)
+    serving = Serving(
+        memory=smallest.memory, length=context, slots=wish.slots, cards=len(machine.gpus),
+        cache_bytes=_CACHES[wish.type_k],
+    )  # fmt: skip
+    found = served(shape, serving)
+    sizes = wish.contexts or tuple(length for length in CONTEXTS if length <= (shape.context or CONTEXTS[-1]))
+    return VllmReport(
+        subject=subject,
+        name=subject.path or subject.reference,
+        machine=machine,
+        here=here,
+        context=context,
+        serving=serving,
+        served=found,
+        pace=_pace(shape, context, machine, wish),
+        room=round(smallest.memory * serving.utilization),
+        table=tuple((length, served(shape, replace(serving, length=length)).texts) for length in sizes),
+        command=_command(wish, serving),
+    )
+
+
+def lines(report: VllmReport) -> Iterator[tuple[str, Verdict | None]]:
+    """The answer as text."""
+    found, cards = report.served, len(report.machine.gpus)
+    yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{machine_words(report.machine)}", None
+    yield sentence(report), report.verdict
+    if report.requests:
+        yield f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}", None
+    for problem in found.problems:
+        yield f"  not understood: {problem}, so ranges are wide", None
+    yield "", None
+    each = "each card" if cards > 1 else "the card"
+    rows = [
+        ("weights", _gib(found.weights), each, found.weights.basis),
+        ("overhead", _gib(found.overhead), each, found.overhead.basis),
+        ("left for keys and values", _gib(found.cache), each, found.cache.basis),
+    ]
+    yield from ((line, None) for line in aligned(("memory", "GiB", "where", ""), rows))
+    yield "", None
+    yield f"remembers {_count(found.tokens)} tokens at once", None
+    if report.pace.decode.known:
+        low, high = report.pace.decode.low, report.pace.decode.high
+        users = f" of each of {report.pace.users} texts" if report.pace.users > 1 else ""
+        yield f"writes {low:,.0f} to {high:,.0f} tokens a second{users} ({report.pace.decode.basis})", None
+    else:
+        yield f"writes at an unknown speed: {report.pace.decode.basis}", None
+    yield "", None
+    rows_of_table = [(tokens(length), _count(texts)) for length, texts in report.table]
+    yield from ((line, None) for line in aligned(("context", "texts of that length at once"), rows_of_table))
+    yield "", None
+    yield f"run  {report.command}", None
+
+
+def sentence(report: VllmReport) -> str:
+    """The verdict in one line."""
+    found = report.served
+    if report.verdict == "no":
+        return (
+            f"does not fit: {_gib(found.weights)} GiB of weights, {_gib(found.overhead)} beside: leave no room for "
+            f"a text of {tokens(report.context)} in {report.room / GIB:.1f} GiB"
+        )
+    return f"{_SAID[report.verdict]}: {_count(found.texts)} texts of {tokens(report.context)} at once"
+
+
+def document(report: VllmReport) -> dict[str, Any]:
+    """Every number of the answer."""
+    found = report.served
+    return {
+        "fit_version": 1, "engine": "vllm", "model": report.name, "verdict": report.verdict,
+        "sentence": sentence(report),
+        "settings": {
+            "context": report.context, "slots": report.serving.slots, "cards": report.serving.cards,
+            "utilization": report.serving.utilization,
+        },
+        "room": report.room, "weights": _plain(found.weights), "overhead": _plain(found.overhead),
+        "cache": _plain(found.cache), "tokens": _plain(found.tokens), "texts": _plain(found.texts),
+        "speed": {"users": report.pace.users, "decode": _plain(report.pace.decode)},
+        "table": [{"context": length, "texts": _plain(texts)} for length, texts in report.table],
+        "problems": list(found.problems), "command": report.command,
+        "header": {"bytes": report.read, "requests": report.requests},
+    }  # fmt: skip
+
+
+def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitWish) -> Pace:
+    """Tensor parallelism reads on all cards at the same time: as one card with the bandwidth of all of the slowest."""
+    slowest = min(machine.gpus, key=lambda gpu: gpu.bandwidth)
+    cards = len(machine.gpus)
+    name = f"{cards} cards like {slowest.name}" if cards > 1 else slowest.name
+    one = replace(slowest, name=name, bandwidth=slowest.bandwidth * cards, compute=slowest.compute * cards)
+    settings = Settings(context=context * wish.slots, slots=wish.slots, gpu_layers=ALL)
+    return pace(shape, settings, replace(machine, gpus=(one,)), prompt=min(wish.prompt, context), users=wish.slots)
+
+
+def _command(wish: FitWish, serving: Serving) -> str:
+    import shlex
+
+    model = wish.model.removeprefix("hf:")
+    words = ["vllm", "serve", model, "--max-model-len", str(serving.length), "--max-num-seqs", str(serving.slots)]
+    words += ["--tensor-parallel-size", str(serving.cards)] if serving.cards > 1 else []
+    words += ["--kv-cache-dtype", "fp8"] if serving.cache_bytes == 1 else []
+    return shlex.join(words)
+
+
+def _gib(amount: Quantity) -> str:
+    low, mid, high = (f"{value / GIB:.1f}" for value in (amount.low, amount.mid, amount.high))
+    return mid if low == high else f"{mid} ({low}..{high})"
+
+
+def _count(amount: Quantity) -> str:
+    if not amount.known:
+        return f"unknown ({amount.basis})"
+    low, mid, high = (
+        f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in (amount.low, amount.mid, amount.high)
+    )
+    return mid if low == high else f"{mid} ({low}..{high})"
+
+
+def _plain(amount: Quantity) -> dict[str, Any]:
+    from intermodal.estimates.fit_document import plain_amount
+
+    return plain_amount(amount)
