@@ -12,7 +12,8 @@ from intermodal import errors
 from intermodal.catalog.nouns import Protocol
 from intermodal.content import Value
 from intermodal.events import Actual, AttemptFailed, Event, StepProgress, Thought, Usage
-from intermodal.executor import standing
+from intermodal.executor import accounting, standing
+from intermodal.executor.accounting import Charge
 from intermodal.executor.bill import bill
 from intermodal.executor.job import Driver, Job, Made
 from intermodal.executor.ledger import Entry, Ledger, what_went_wrong
@@ -375,14 +376,8 @@ class Attempt:
         self._peak = made.peak_memory
         cut = made.finish_reason == "length"
         self._outcome = self._took(usage, made.usage, "content_refused" if refused else "", cut=cut)
-        if (
-            made.looped
-            or (made.overran and made.usage.output_tokens is None)
-            or (self.cost is None and job.step.estimate.cost.high > 0)
-        ):
-            await entry.estimate(self._outcome)  # no usage came back: the amount set aside counts
-        else:
-            await entry.settle(self._outcome)
+        counted = accounting.counted(made.usage, looped=made.looped, overran=made.overran)
+        await self._close(entry, accounting.of_answer(self.cost, job.step.estimate.cost, counted=counted))
         return made
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
@@ -400,11 +395,11 @@ class Attempt:
 
     def maybe_paid(self, error: errors.IntermodalError) -> bool:
         """Whether a failed attempt may have cost money."""
-        if self._entry is None or not self._entry.sent:
-            return False
-        if self._first_at is not None:
-            return True  # whatever ended it, tokens were made before
-        return isinstance(error, errors.CallError) and error.billing != "free"
+        return self._charge(error).maybe_paid
+
+    def _charge(self, error: errors.IntermodalError) -> Charge:
+        estimated, begun = self._job.step.estimate.cost, self._first_at is not None
+        return accounting.of_failure(error, estimated, sent=self.sent, begun=begun)
 
     @property
     def seconds(self) -> float:
@@ -412,12 +407,8 @@ class Attempt:
         return self._outcome.seconds
 
     async def _failed(self, entry: Entry, error: errors.IntermodalError) -> None:
-        outcome = self._outcome = self._took(Usage(), wire.Usage(), error.code)
-        if self.maybe_paid(error):
-            self.cost = None if self._job.step.estimate.cost.high > 0 else 0.0
-            await entry.estimate(_replaced(outcome, cost=self.cost))
-            return
-        await entry.void(_replaced(outcome, cost=0.0))
+        self._outcome = self._took(Usage(), wire.Usage(), error.code)
+        await self._close(entry, self._charge(error))
 
     @property
     def sent(self) -> bool:
@@ -434,13 +425,12 @@ class Attempt:
         )  # fmt: skip
 
     async def _close_unknown(self, entry: Entry, code: str) -> None:
-        outcome = self._outcome = self._took(Usage(), wire.Usage(), code)
-        if entry.sent:
-            paid = self._job.step.estimate.cost.high > 0
-            self.cost = None if paid else 0.0
-            await entry.estimate(_replaced(outcome, cost=self.cost))
-        else:
-            await entry.void(_replaced(outcome, cost=0.0))
+        self._outcome = self._took(Usage(), wire.Usage(), code)
+        await self._close(entry, accounting.of_cancel(self._job.step.estimate.cost, sent=entry.sent))
+
+    async def _close(self, entry: Entry, charge: Charge) -> None:
+        self.cost = charge.cost
+        await entry.close(charge, msgspec.structs.replace(self._outcome, cost=charge.cost))
 
     def _took(self, usage: Usage, reported: wire.Usage, error: str, *, cut: bool = False) -> Outcome:
         seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
@@ -497,10 +487,6 @@ def outcome_of(
         error=error, reasoning_tokens=reported.reasoning_tokens,
         told_image=told.get("image"), told_audio=told.get("audio"), cut=cut,
     )  # fmt: skip
-
-
-def _replaced(outcome: Outcome, *, cost: float | None) -> Outcome:
-    return msgspec.structs.replace(outcome, cost=cost)
 
 
 def _without(key: str, error: errors.IntermodalError) -> errors.IntermodalError:

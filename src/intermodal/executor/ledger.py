@@ -15,6 +15,7 @@ from intermodal.catalog.effort import UNASKED, Asked, reached
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import learned_at, thinking_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
+from intermodal.executor.accounting import Charge, Closed
 from intermodal.executor.measured import range_of
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
@@ -78,7 +79,8 @@ class Ledger:
         No await between the check and the reservation: two steps at once cannot both take the last cent.
         """
         estimate = step.estimate
-        high = estimate.cost.high if estimate.cost.known else 0.0
+        bound = estimate.cost.high if estimate.cost.known else None
+        high = bound or 0.0
         if high > 0 and self.spent + self.reserved + high > self.max_cost + _CENT:
             raise BudgetExceeded(
                 f"this call may cost up to ${high:.4f}, and ${self.spent + self.reserved:.4f} of the "
@@ -90,7 +92,7 @@ class Ledger:
         row = reservation(step, endpoint, self.answer, run=self.run, work=work, asked=self.effort)
         self.reserved += high
         self._under_way += 1
-        entry = Entry(self, self._store, row, high)
+        entry = Entry(self, self._store, row, bound)
         if self._allowance is not None:
             await self._allowed(self._allowance, entry, step, high)
         return entry
@@ -153,15 +155,18 @@ def reservation(
 
 
 class Entry:
-    """One attempt's row. ``sent``: it is in the store, and the attempt may have been paid from then on."""
+    """One attempt's row. ``sent``: it is in the store, and the attempt may have been paid from then on.
 
-    def __init__(self, ledger: Ledger, store: Store, row: Reservation, high: float) -> None:
+    ``bound``: USD set aside for it, None where its price is not known.
+    """
+
+    def __init__(self, ledger: Ledger, store: Store, row: Reservation, bound: float | None) -> None:
         self.sent = False
         self._key = ""
         self._row = row
         self._ledger = ledger
         self._store = store
-        self._high = high
+        self._bound = bound
         self._open = True
         self._writing: asyncio.Future[str] | None = None
         self._later: asyncio.TimerHandle | None = None
@@ -229,31 +234,23 @@ class Entry:
                 raise
         self.sent = True
 
-    async def settle(self, outcome: Outcome) -> None:
-        """It worked, or it failed and was charged for: what it took is known."""
-        await self._close(self._store.settle, outcome, outcome.cost)
-
-    async def estimate(self, outcome: Outcome) -> None:
-        """It may have been charged for; the amount set aside counts unless ``outcome.cost`` says less."""
-        await self._close(self._store.estimate, outcome, self._high if outcome.cost is None else outcome.cost)
-
-    async def void(self, outcome: Outcome) -> None:
-        """It was certainly not charged for."""
-        await self._close(self._store.void, outcome, 0.0, taken=False)
+    async def close(self, charge: Charge, outcome: Outcome) -> None:
+        """It ended. Where nobody knows what it cost, what was set aside for it counts."""
+        unknown = charge.state == "estimated" and charge.cost is None
+        await self._close(charge.state, outcome, self._bound if unknown else charge.cost)
 
     def drop(self) -> None:
         """Nothing was sent, and nothing is written of it."""
         self._forget(0.0, taken=False)
 
-    async def _close(
-        self, write: Callable[[str, Outcome], None], outcome: Outcome, cost: float | None, *, taken: bool = True
-    ) -> None:
+    async def _close(self, state: Closed, outcome: Outcome, cost: float | None) -> None:
+        write = {"settled": self._store.settle, "estimated": self._store.estimate, "void": self._store.void}[state]
         try:
             if self._writing is not None or self._later is not None:
                 await self.written()
             if not self._open:
                 return
-            self._forget(cost, taken=taken)
+            self._forget(cost, taken=state != "void")
             # Where it ended before anything was to be sent, its row has yet to be written.
             reserve = None if self._key else self._reserving()
             await together(self._store, lambda: write(reserve() if reserve is not None else self._key, outcome))
@@ -264,10 +261,10 @@ class Entry:
                 raise
 
     def _forget(self, cost: float | None, *, taken: bool) -> None:
-        """Nothing is set aside for it any more; ``cost`` was spent, None for all that was set aside."""
+        """Nothing is set aside for it any more; ``cost`` was spent, None where nobody knows how much."""
         if self._open:
             self._open = False
-            self._ledger.close(self._high, cost, taken=taken)
+            self._ledger.close(self._bound or 0.0, cost, taken=taken)
 
 
 async def written(write: Callable[[], T]) -> T:

@@ -19,7 +19,7 @@ from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
-from intermodal.executor import check
+from intermodal.executor import accounting, check
 from intermodal.executor.answer_state import overrun
 from intermodal.executor.call import Tried, outcome_of, tokens_of, tokens_said
 from intermodal.executor.guard import STOPPED
@@ -457,9 +457,9 @@ class Passage:
         else:
             counts = self._counts()
         given_tokens, made_tokens = self._settle_by(usage)
-        unsure = exchange.looped or (self._cost is None and bool(way.bound))
         outcome = self._outcome(seconds, usage)
-        self._write("estimated" if unsure else "settled", outcome)
+        counted = accounting.counted(exchange.usage, looped=exchange.looped, overran=exchange.overran)
+        self._write(accounting.of_answer(self._cost, way.estimated, counted=counted).state, outcome)
         self._called(seconds, outcome.usage)
         gateway.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
         name = answered(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
@@ -472,9 +472,8 @@ class Passage:
         self._upstream.end(None, time.monotonic())
         self._cost = self._bill(exchange.usage)
         seconds = time.monotonic() - self._began
-        unsure = self._cost is None and bool(way.bound)
         outcome = self._outcome(seconds, exchange.usage, error.code)
-        self._write("estimated" if unsure else "settled", outcome)
+        self._write(accounting.of_answer(self._cost, way.estimated, counted=True).state, outcome)
         gateway.metrics.used(*self._settle_by(exchange.usage))
         self._called(seconds, outcome.usage, error.code)
         if self._reply.status:
@@ -486,16 +485,16 @@ class Passage:
         way, exchange = self._way, self._exchange
         error.step = error.step or way.step.id
         shown = isinstance(exchange, Live) and exchange.begun
-        paid = exchange.first_at is not None or (error.sent and error.billing != "free")
-        cost: float | None = 0.0 if not paid or way.free else None
-        self._cost = cost
+        begun = exchange.first_at is not None
+        charge = accounting.of_failure(error, way.estimated, sent=begun or error.sent, begun=begun)
+        self._cost = charge.cost
         seconds = time.monotonic() - self._began
         outcome = self._outcome(seconds, None, error.code)
-        self._write("estimated" if paid else "void", outcome, runs=shown)
+        self._write(charge.state, outcome, runs=shown)
         if not shown:
             tried = Tried(
-                error, self._upstream, run=self._ids[1].hex(), cost=cost, counts=self._counts(), paid=paid,
-                seconds=seconds,
+                error, self._upstream, run=self._ids[1].hex(), cost=charge.cost, counts=self._counts(),
+                paid=charge.maybe_paid, seconds=seconds,
             )  # fmt: skip
             tried.sent = self._pipe is not None
             return Failure(tried, self._given)
@@ -518,9 +517,10 @@ class Passage:
 
     def _left(self) -> None:
         """The client left, or the server stops: nobody knows what was made, so what was set aside counts."""
-        way, sent = self._way, self._pipe is not None
+        sent = self._pipe is not None
+        charge = accounting.of_cancel(self._way.estimated, sent=sent)
         self._upstream.leave()
-        self._cost = 0.0 if way.free or not sent else None
+        self._cost = charge.cost
         if sent:
             self._settle()
         else:
@@ -529,7 +529,7 @@ class Passage:
         outcome = self._outcome(seconds, None, "cancelled")
         if sent:
             self._called(seconds, _tokens(self._exchange.usage), "cancelled")
-        self._write("estimated" if sent else "void", outcome)
+        self._write(charge.state, outcome)
 
     def _called(self, seconds: float, usage: Told, code: str = "") -> None:
         """Told as what the executor runs is told of its events."""

@@ -18,6 +18,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
 from intermodal.costing.room import output_limit
+from intermodal.executor.accounting import free
 from intermodal.executor.bill import bill
 from intermodal.executor.ledger import reservation
 from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Server, Timeouts, is_this_machine, plain_address
@@ -116,9 +117,10 @@ class Way:
         self.tongue = tongue
         self.policy = inputs.request.policy
         self.claim: Claim = claim_of(plan)
-        cost = step.estimate.cost
-        self.free = cost.known and cost.high == 0
-        self.bound = cost.high if cost.known else None  # USD that count where nobody says what it cost
+        self.estimated = step.estimate.cost
+        self.free = free(self.estimated)
+        # USD that count where nobody says what it cost
+        self.bound = self.estimated.high if self.estimated.known else None
         self.tools = bool(inputs.request.tools)
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # of the sort, on the slate
