@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intermodal.cli.options import listed, money, seconds, with_all
+from intermodal.cli.prompt_convert import convert
 from intermodal.cli.prompt_test import test
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
@@ -24,6 +25,7 @@ Examples
   intermodal prompt run invoice.prompt --arg photo=@invoice.png
   intermodal prompt lint prompts/
   intermodal prompt test summary.prompt.yml
+  intermodal prompt convert invoice.prompt --to poml
 """
 FAILED = 2  # exit code of ``lint``: that of PromptError
 
@@ -260,3 +262,4 @@ def _document(file: PromptFile) -> dict[str, Any]:
 
 
 prompt.add_command(test)
+prompt.add_command(convert)

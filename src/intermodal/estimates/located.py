@@ -173,7 +173,7 @@ class _Nodes:
         if node.id == "mapping":
             return self._mapping(node, path)
         word: str = node.value
-        return _scalar(word) if node.style is None else word
+        return read_word(word) if node.style is None else word
 
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -190,7 +190,7 @@ class _Nodes:
         return UsageError(what, where=f"{self._name}:{node.start_mark.line + 1}")
 
 
-def _scalar(word: str) -> Any:
+def read_word(word: str) -> Any:
     if word in _WORDS:
         return _WORDS[word]
     if _INT.fullmatch(word):

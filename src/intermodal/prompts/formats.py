@@ -55,12 +55,17 @@ def endings() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_OURS, *(end for each in _plugins() for end in each.endings))))
 
 
-def prompts_of(path: Path) -> tuple[PromptFile, ...]:
-    """Every prompt of a file. Raises PromptError with file and line, InputMissing where there is none."""
+def of_name(path: Path) -> PromptFormat:
+    """Who reads a file of this name. Raises PromptError where nobody does."""
     made = format_of(path)
     if made is None:
         raise PromptError("is no prompt file", where=str(path), todo=f"names end with {', '.join(endings())}")
-    return made.read(path, text_of(path))
+    return made
+
+
+def prompts_of(path: Path) -> tuple[PromptFile, ...]:
+    """Every prompt of a file. Raises PromptError with file and line, InputMissing where there is none."""
+    return of_name(path).read(path, text_of(path))
 
 
 def load(reference: str | os.PathLike[str]) -> PromptFile:

@@ -27,7 +27,7 @@ _KEYS = (
     "name", "description", "model", "modelParameters", "messages", "testData", "evaluators", "responseFormat",
     "jsonSchema",
 )  # fmt: skip
-_NAME = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
+NAME = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 _STRINGS = ("equals", "contains", "startsWith", "endsWith")
 
 
@@ -61,7 +61,7 @@ def put(text: str, values: Mapping[str, Any], most: int) -> tuple[str, int]:
     """The text with values in place of names, and its letters; where those are more than ``most``, it ends early."""
     pieces: list[str] = []
     length = at = 0
-    for found in _NAME.finditer(text):
+    for found in NAME.finditer(text):
         value = _words(values[found[1]]) if found[1] in values else found[0]
         pieces += (text[at : found.start()], value)
         length += found.start() - at + len(value)
@@ -98,7 +98,7 @@ class _Reader:
         told = self._messages()
         lines: dict[str, int] = {}
         for each in told:
-            for found in _NAME.finditer(each.content):
+            for found in NAME.finditer(each.content):
                 lines.setdefault(found[1], each.line)
         table = self._said.get("modelParameters") or {}
         if not isinstance(table, Mapping):

@@ -246,9 +246,9 @@ def _charged(value: Any, budget: Budget) -> Any:
 
 
 Helper = Callable[[list[Any], Any], Any]
-_HELPERS = ("history", "ifEquals", "json", "log", "lookup", "media", "role", "section", "unlessEquals")
+HELPERS = ("history", "ifEquals", "json", "log", "lookup", "media", "role", "section", "unlessEquals")
 _BLOCKS = ("if", "unless", "each", "with")
-_HELPERS_KNOWN = f"helpers are {', '.join(sorted({*_HELPERS, *_BLOCKS} - {'log'}))}"
+_HELPERS_KNOWN = f"helpers are {', '.join(sorted({*HELPERS, *_BLOCKS} - {'log'}))}"
 
 
 def _helpers(slots: list[Slot], mark: str, budget: Budget) -> dict[str, Helper]:
@@ -369,7 +369,7 @@ class _Walk:
 
     def _call(self, call: Mapping[str, Any], scope: _Scope, *, sure: bool) -> None:
         name, words, named = call["name"], call["args"], call["hash"]
-        if name not in _HELPERS:
+        if name not in HELPERS:
             if words or named:
                 self._found.calls.add(name)
             self._read(name, scope, sure=sure)
@@ -411,7 +411,7 @@ class _Walk:
             named.update(dict.fromkeys(params[1:]))
             inner = scope.within(inner_path, named)
             self._read(words[0], scope, sure=False)
-        elif name in (*_BLOCKS, *_HELPERS):
+        elif name in (*_BLOCKS, *HELPERS):
             for token in (*words, *node.call["hash"].values()):
                 self._read(token, scope, sure=False)
         else:  # {{#name}} is a section: of a list each item, of a value itself

@@ -67,7 +67,7 @@ def imagine(file: PromptFile, given: Mapping[str, Any]) -> Imagined:
         if not argument.required:
             made.assumed.append(f"{argument.name} is left out")
             continue
-        value, said = _plain(argument)
+        value, said = usual(argument)
         made.values[argument.name] = value
         made.words[argument.name] = f"<{argument.name}>" if said.endswith("letters") else value
         made.assumed.append(f"{argument.name} is {said}")
@@ -85,7 +85,8 @@ def _media(made: Imagined, argument: Argument) -> None:
     made.assumed.append(f"{name} is {'one, of ' if argument.many else ''}{said}")
 
 
-def _plain(argument: Argument) -> tuple[Any, str]:
+def usual(argument: Argument) -> tuple[Any, str]:
+    """A value of usual size for an argument that is no medium, and what to say of it."""
     values = [value for value in argument.schema.get("enum", ()) if value is not None]
     if values:
         return values[0], str(values[0])

@@ -138,7 +138,9 @@ def _prompt(path: Path, root: Element, reads: Reads) -> PromptFile:
         format=Poml.name,
         template=template,
         arguments=tuple(
-            Argument(name=name, kind=_kind(reads, name), required=name in reads.needed, line=line)
+            Argument(
+                name=name, kind=_kind(reads, name), required=name in reads.needed, many=name in reads.lists, line=line
+            )
             for name, line in reads.names.items()
         ),
         output=output,

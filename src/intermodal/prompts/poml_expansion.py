@@ -25,16 +25,16 @@ from intermodal.prompts.rendering import Budget, TemplateError
 from intermodal.prompts.source import text_of
 
 _LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
-_SRC: Mapping[str, ArgumentKind] = {"img": "image", "audio": "audio", "document": "document", "table": "document"}
+SRC: Mapping[str, ArgumentKind] = {"img": "image", "audio": "audio", "document": "document", "table": "document"}
 _WORDS = frozenset({"txt", "md", "markdown", "json", "jsonl", "csv", "tsv", "py", "js", "ts", "html", "xml", "yaml",
                     "yml", "poml", "toml", "log", "css", "sql", "java", "c", "h", "cpp", "go", "rs", "sh"})  # fmt: skip
 _MOST_INCLUDES = 20
 # Attributes that hold data, by tag: given beside the text.
-_DATA: Mapping[str, tuple[str, ...]] = {
+DATA: Mapping[str, tuple[str, ...]] = {
     "table": ("records", "columns"), "object": ("data",), "tree": ("items",), "conversation": ("messages",),
     "ToolRequest": ("parameters",), "msg-content": ("content",),
 }  # fmt: skip
-_NO_STYLE = frozenset({"if", "for", "src", *(name for names in _DATA.values() for name in names)})
+_NO_STYLE = frozenset({"if", "for", "src", *(name for names in DATA.values() for name in names)})
 _LEFT = re.compile(r"\{\{(?!__\d+\}\})")
 _ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta"})
 
@@ -74,7 +74,7 @@ def canonical(tag: str) -> str:
     from pomlight.tags import normalize_tag
 
     made: str = normalize_tag(tag)
-    return tag.lower() if made == tag and tag.lower() in _SRC else made
+    return tag.lower() if made == tag and tag.lower() in SRC else made
 
 
 class Expansion:
@@ -131,7 +131,7 @@ class Expansion:
             self.schema_line = element.line
         elif tag == "stylesheet":
             yield f"<stylesheet>{_style(element)}</stylesheet>"
-        elif tag in _SRC and "src" in element.attrs and self._is_medium(tag, element, names):
+        elif tag in SRC and "src" in element.attrs and self.is_medium(tag, element, names):
             yield self._medium(tag, element, names)
         elif tag == "document":
             text = self._file(self._text(element.attrs.get("src", ""), names, element), element)
@@ -150,7 +150,7 @@ class Expansion:
         for name, word in attributes.items():
             if name in ("if", "for"):
                 continue
-            if name in _DATA.get(tag, ()) and not word.startswith("{{__"):
+            if name in DATA.get(tag, ()) and not word.startswith("{{__"):
                 word = self._beside(self._value(word, names, element))
             elif not word.startswith("{{__"):
                 word = self._text(word, names, element).replace('"', "'")
@@ -223,7 +223,7 @@ class Expansion:
         inner = root if canonical(root.tag) in ("poml", "_root") else Element("_root", {}, [root], element.line)
         yield from self._words(inner, names)
 
-    def _is_medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> bool:
+    def is_medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> bool:
         """Whether a tag stands for a medium; not where words of it are asked for, or it is a file of words."""
         if tag == "img":
             syntax = element.attrs.get("syntax")
@@ -251,7 +251,7 @@ class Expansion:
                 except ValueError as error:
                     what, todo = error.args
                     raise TemplateError(what, element.line, todo) from None
-                part = part_of(part.source, _SRC[tag]) if isinstance(part.source, PathSource) else part
+                part = part_of(part.source, SRC[tag]) if isinstance(part.source, PathSource) else part
             self.media.append(part)
             made.append(f"<p>{self.mark}:{len(self.media) - 1};</p>")
         return "".join(made)
@@ -344,37 +344,43 @@ def _json(text: str) -> Any:
 
 @dataclass
 class Reads:
-    """Names that a document takes and does not make itself, with lines; those that go in whatever else is given; and
-    as what media."""
+    """Names that a document takes and does not make itself, with lines; those that go in whatever else is given; as
+    what media; and of which lists each item is one."""
 
     names: dict[str, int] = field(default_factory=dict)
     needed: set[str] = field(default_factory=set)
     media: dict[str, set[ArgumentKind]] = field(default_factory=dict)
+    lists: set[str] = field(default_factory=set)
 
 
 def reads_of(root: Element, folder: Path) -> Reads:
     """What a document reads. Raises TemplateError with its line for an expression that is none."""
     found = Reads()
-    _read(root, folder, set(), found, sure=True)
+    _read(root, folder, {}, found, sure=True)
     return found
 
 
-def _read(element: Element, folder: Path, made: set[str], found: Reads, *, sure: bool) -> None:
+def _read(element: Element, folder: Path, made: dict[str, str], found: Reads, *, sure: bool) -> None:
+    """``made``: names that are no arguments; the item of a loop over an argument with that argument's name."""
     attributes = dict(element.attrs)
     loop = loop_of(attributes.pop("for", ""))
     if loop is not None:
         _take(loop[2], element, made, found, sure=False)
-        made = {*made, loop[1], "loop"}
+        over = loop[2].strip()
+        made = {**made, loop[1]: over if over in found.names and over not in made else "", "loop": ""}
     if "if" in attributes or loop is not None:
         sure = False
     tag = canonical(element.tag)
-    whole_words = {"if", *_DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
+    whole_words = {"if", *DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
     for name, word in attributes.items():
         for hole in [word] if name in whole_words else holes(word)[1::2]:
             _take(hole, element, made, found, sure=sure and name != "if")
         whole = only_hole(word).strip()
-        if name == "src" and tag in _SRC and whole in found.names:
-            found.media.setdefault(whole, set()).add(_SRC[tag])
+        if name == "src" and tag in SRC:
+            argument = made.get(whole) or (whole if whole in found.names and whole not in made else "")
+            if argument:
+                found.media.setdefault(argument, set()).add(SRC[tag])
+                found.lists |= {argument} if whole in made else set()
     if tag == "let":
         _made_by(element, folder, made)
     elif tag != "stylesheet":
@@ -386,15 +392,15 @@ def _read(element: Element, folder: Path, made: set[str], found: Reads, *, sure:
                     _take(hole, element, made, found, sure=sure)
 
 
-def _made_by(element: Element, folder: Path, made: set[str]) -> None:
+def _made_by(element: Element, folder: Path, made: dict[str, str]) -> None:
     if name := element.attrs.get("name"):
-        made.add(name)
+        made[name] = ""
     elif "value" not in element.attrs:
         value = let(element, folder, lambda word: None)
-        made.update(value if isinstance(value, Mapping) else ())
+        made.update(dict.fromkeys(value if isinstance(value, Mapping) else (), ""))
 
 
-def _take(word: str, element: Element, made: set[str], found: Reads, *, sure: bool) -> None:
+def _take(word: str, element: Element, made: Mapping[str, str], found: Reads, *, sure: bool) -> None:
     try:
         tree = expressions.parse(bare(word))
     except TemplateError as error:

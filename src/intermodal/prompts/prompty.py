@@ -30,7 +30,7 @@ from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 ROLES: Mapping[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
 }  # fmt: skip
-_ROLE = re.compile(rf"(?im)^[ \t]*(?:#[ \t]*)?({'|'.join(ROLES)})[ \t]*(?:\[[^\]\n]*\])?[ \t]*:[ \t]*$")
+ROLE = re.compile(rf"(?im)^[ \t]*(?:#[ \t]*)?({'|'.join(ROLES)})[ \t]*(?:\[[^\]\n]*\])?[ \t]*:[ \t]*$")
 _PICTURE = re.compile(r"!\[[^\]\n]{0,200}\]\(([^)\s{}]{1,4000})\)")
 _REFERENCE = re.compile(r"\$\{(env|file):", re.IGNORECASE)
 _KINDS: Mapping[str, ArgumentKind] = {
@@ -194,7 +194,7 @@ class _Reader:
             marked.append(slot)
             return f"{mark}:{len(marked) - 1};"
 
-        text = _ROLE.sub(lambda found: put(Slot("role", found[1].lower())), self._body)
+        text = ROLE.sub(lambda found: put(Slot("role", found[1].lower())), self._body)
         if self._old:
             text = _PICTURE.sub(lambda found: put(Slot("media", found[1])), text)
         try:
@@ -260,7 +260,7 @@ class _Reader:
     def _output(self, options: Mapping[str, Any]) -> Output:
         said = self._said.get("outputs")
         if isinstance(said, list) and said:
-            return self._json({"type": "object", **_fields(said), "additionalProperties": False})
+            return self._json(output_schema(said))
         form = options.get("response_format")
         if not isinstance(form, Mapping) or form.get("type") not in ("json_object", "json_schema"):
             return TextOutput()
@@ -296,6 +296,11 @@ class _Reader:
 
 
 _CALLED = ("azure_deployment", "model", "name")  # in the configuration of version 1, the first that is there
+
+
+def output_schema(said: list[Any]) -> dict[str, Any]:
+    """The schema of an answer with these fields, as ``outputs`` lists them."""
+    return {"type": "object", **_fields(said), "additionalProperties": False}
 
 
 def _fields(said: list[Any]) -> dict[str, Any]:

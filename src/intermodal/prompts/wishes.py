@@ -36,11 +36,11 @@ def read(front: Front) -> Wishes:
         if key == "media":
             media = _media(front, at, value)
             continue
-        if key not in _WISHES:
-            known = (*_WISHES, "media")
+        if key not in WISHES:
+            known = (*WISHES, "media")
             todo = nearest(key, known, f"keys are {', '.join(sorted(known))}")
             raise front.error(at, f"no key {key!r} is known", todo)
-        name, check, todo = _WISHES[key]
+        name, check, todo = WISHES[key]
         made = check(value)
         if made is None:
             raise front.error(at, f"{value!r} does not fit", f"write {todo}")
@@ -100,7 +100,7 @@ def _amount(value: Any) -> Any:
 
 
 # What stands in the file -> the field of the policy, its check, and how it is written.
-_WISHES: Mapping[str, tuple[str, Check, str]] = {
+WISHES: Mapping[str, tuple[str, Check, str]] = {
     "objective": ("objective", _one_of(*OBJECTIVES), " or ".join(OBJECTIVES)),
     "strength": ("at_least", _one_of(*TIERS), " or ".join(TIERS)),
     "keep": ("keep", _some_of(*ASPECTS), f"a list of {', '.join(ASPECTS)}"),

@@ -193,3 +193,45 @@ def test_a_file_without_examples_cannot_be_tested(cli: Cli, folder: Path) -> Non
     done = cli("prompt", "test", "prompts/invoice.prompt")
     assert done.code == 2
     assert "has no examples" in done.err
+
+
+def test_convert_writes_another_format_and_names_what_it_has_no_place_for(cli: Cli, folder: Path) -> None:
+    done = cli("prompt", "convert", "prompts/invoice.prompt", "--to", "poml")
+    assert done.code == 0
+    assert done.out.startswith("<poml>")
+    assert "prompts/invoice.prompt:11: not converted: the wish max_cost: 0.02\n" in done.err
+    document = cli("prompt", "convert", "prompts/invoice.prompt", "--to", "poml", "--json").document
+    assert document["text"] == done.out
+    assert {"line": 11, "what": "the wish max_cost: 0.02", "meaning": False} in document["lost"]
+    cli("prompt", "convert", "prompts/invoice.prompt", "--to", "poml", "-o", "prompts/made.poml")
+    assert (folder / "made.poml").read_text() == done.out
+    assert cli("prompt", "lint", "prompts/made.poml").code == 0
+
+
+def test_convert_writes_no_file_that_says_something_else_unless_told_to(cli: Cli, folder: Path) -> None:
+    asked = ("prompt", "convert", "prompts/report.prompt", "--to", "poml", "-o", "prompts/made.poml")
+    done = cli(*asked)
+    assert done.code == 2
+    assert "prompts/report.prompt:8: cannot say the same in POML: the wish private: report" in done.err
+    assert not (folder / "made.poml").exists()
+    assert cli(*asked[:-2]).out == ""
+    assert cli(*asked, "--lossy").code == 0
+    assert (folder / "made.poml").read_text().startswith("<poml>")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("prompts/invoice.prompt", "--to", "poml", "-o", "prompts/invoice.prompt"), "is the file that is converted"),
+        (("prompts/invoice.prompt", "--to", "poml", "-o", "prompts/x.prompty"), "end it with .poml"),
+        (("prompts/invoice.prompt", "--to", "dotprompt"), "is a file of dotprompt already"),
+        (("prompts/invoice.prompt", "--to", "latex"), "latex"),
+        (("prompts/invoice.prompt",), "--to"),
+    ],
+)
+def test_convert_says_what_is_wrong_and_what_to_do(cli: Cli, folder: Path, given: tuple[str, ...], says: str) -> None:
+    before = (folder / "invoice.prompt").read_bytes()
+    done = cli("prompt", "convert", *given)
+    assert done.code == 2
+    assert says in done.err
+    assert (folder / "invoice.prompt").read_bytes() == before

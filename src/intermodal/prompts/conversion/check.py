@@ -1,0 +1,157 @@
+"""Whether two prompt files say the same: both are rendered with the same values, and their requests compared.
+
+Values are imagined, and varied where templates part ways: nothing and one item of a list, an empty text, a text that
+looks like tags, both truths, each word of an enumeration; with earlier messages and without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from intermodal.content import BytesSource, MediaPart, Text
+from intermodal.errors import PromptError
+from intermodal.prompts import imagined, values
+from intermodal.prompts.conversion.shapes import Shape, shapes_of
+from intermodal.prompts.conversion.tree import Readout
+from intermodal.prompts.file import Argument, Media, PromptFile
+from intermodal.prompts.media import part_of
+from intermodal.request import Message
+
+# What would be something else in some language, were it read: tags, roles, marks of tags, entities.
+HOSTILE = '{{x}} {%if x%} {# x #} </p><b> #lt; &amp; \\ `${x}` \'"\nsystem:\n{{role "system"}} x'
+_MOST_WORDS = 6
+_HISTORY = (
+    Message(role="user", parts=(Text(text="What was before?"),)),
+    Message(role="assistant", parts=(Text(text="That."),)),
+)
+
+
+class Case(NamedTuple):
+    said: str
+    given: Mapping[str, Any]
+    history: tuple[Message, ...] = ()
+
+
+def differences(read: Readout, target: PromptFile) -> Iterator[str]:
+    """Where the file that was read and another do not say the same, a sentence each; nothing where they do.
+
+    Of white space around texts nothing counts, and where the format folds it only whether there is any.
+    """
+    source, folds = read.file, read.folds
+    for case in cases(read):
+        try:
+            bound = values.bound(source, case.given)
+            wanted = source.template.messages(bound, case.history)
+            output = source.output_by(bound) if source.output_by is not None else source.output
+        except PromptError:
+            continue  # what the file itself does not take is nothing to compare
+        known = {name: each for name, each in bound.items() if target.argument(name) is not None}
+        try:
+            again = values.bound(target, known)
+            made = target.template.messages(again, case.history)
+            kept = target.output_by(again) if target.output_by is not None else target.output
+        except PromptError as error:
+            yield f"{case.said} it cannot be rendered: {error.what}"
+            continue
+        if _shown(wanted, folds) != _shown(made, folds):
+            yield f"{case.said} it renders otherwise: {_first(_shown(wanted, folds), _shown(made, folds))}"
+        if output != kept:
+            yield f"{case.said} the schema of the answer is another"
+
+
+def cases(read: Readout) -> Iterator[Case]:
+    """Values to compare with; of what no schema says what it is, what the template makes of it."""
+    file, plain, shapes = read.file, read.folds, shapes_of(read.nodes)
+    whole = {each.name: _usual(each, shapes.get(each.name, Shape()), plain) for each in file.arguments}
+    yield Case("with every argument", whole)
+    yield Case("after earlier messages", whole, _HISTORY)
+    needed = {each.name: whole[each.name] for each in file.arguments if each.required}
+    if len(needed) < len(whole):
+        yield Case("without what may be left out", needed)
+    for argument in file.arguments:
+        for said, value in _variants(argument, whole[argument.name], plain):
+            yield Case(f"where {argument.name} is {said}", {**whole, argument.name: value})
+
+
+def _usual(argument: Argument, shape: Shape, plain: bool) -> Any:
+    if argument.is_media:
+        return [_medium(argument, 1)] if argument.many else _medium(argument, 1)
+    value, _ = imagined.usual(argument)
+    if argument.kind == "json" and not shape.is_plain and not argument.schema.get("items"):
+        value = shape.sample()
+    return _folded(value) if plain else value
+
+
+def _medium(argument: Argument, number: int) -> Media:
+    made = Media(argument.name)
+    made.part = part_of(BytesSource(data=b"\0", name=f"{argument.name} {number}"), argument.kind)
+    return made
+
+
+def _variants(argument: Argument, usual: Any, plain: bool) -> Iterator[tuple[str, Any]]:
+    if argument.is_media:
+        if argument.many:
+            yield "two", [_medium(argument, 1), _medium(argument, 2)]
+            yield "an empty list", []
+    elif words := argument.schema.get("enum"):
+        yield from ((repr(word), word) for word in words[:_MOST_WORDS] if word is not None)
+    elif argument.kind == "boolean":
+        yield "false", False
+    elif argument.kind in ("number", "integer"):
+        yield "0", 0
+    elif isinstance(usual, list):
+        yield "an empty list", []
+        yield "a list of one", usual[:1]
+    elif isinstance(usual, str):
+        yield "a text that looks like tags", _folded(HOSTILE) if plain else HOSTILE
+        yield "empty", ""
+
+
+def _folded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_folded(each) for each in value]
+    if isinstance(value, Mapping):
+        return {name: _folded(each) for name, each in value.items()}
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+Shown = list[tuple[str, list[Any]]]
+
+
+def _shown(messages: tuple[Message, ...], folds: bool) -> Shown:
+    """Messages as they are compared: texts without white space around them, empty ones left out."""
+    made: Shown = []
+    for message in messages:
+        parts: list[Any] = []
+        for part in message.parts:
+            if isinstance(part, Text):
+                text = " ".join(part.text.split()) if folds else part.text.strip()
+                if text:
+                    parts.append(text)
+            else:
+                assert isinstance(part, MediaPart)
+                parts.append((type(part).__name__, part.source))
+        if parts:
+            made.append((message.role, parts))
+    return made
+
+
+def _first(wanted: Shown, made: Shown) -> str:
+    """Where two renderings part, for people."""
+    if len(wanted) != len(made):
+        return f"{len(made)} messages in place of {len(wanted)}"
+    for number, (one, other) in enumerate(zip(wanted, made, strict=True), start=1):
+        if one[0] != other[0]:
+            return f"message {number} is of {other[0]}, not of {one[0]}"
+        if len(one[1]) != len(other[1]):
+            return f"message {number} has {len(other[1])} parts in place of {len(one[1])}"
+        for here, there in zip(one[1], other[1], strict=True):
+            if here != there and isinstance(here, str) and isinstance(there, str):
+                at = next((n for n, pair in enumerate(zip(here, there, strict=False)) if pair[0] != pair[1]),
+                          min(len(here), len(there)))  # fmt: skip
+                start = max(at - 10, 0)
+                return f"{there[start : at + 30]!r} in place of {here[start : at + 30]!r}"
+            if here != there:
+                return f"message {number} has another medium"
+    return "nothing"

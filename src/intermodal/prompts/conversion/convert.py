@@ -1,0 +1,153 @@
+"""A prompt file of one format as one of another, and what it cannot say there.
+
+Each format is read into one small tree and written from it. What was written is read again by its own reader and
+rendered beside the first with the same values: where the two say something else and nobody named it, it is a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from intermodal.asking import nearest
+from intermodal.errors import PromptError, UsageError
+from intermodal.prompts import formats
+from intermodal.prompts.conversion import check, fields
+from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Spelling, spelled
+from intermodal.prompts.file import PromptFile
+
+Write = Callable[[Readout, Sequence[Node], Losses], str]
+Read = Callable[[PromptFile, Losses], Readout]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format that is written. ``wishes``: it has a place for ``ext: intermodal``. ``examples``: for test data."""
+
+    name: str
+    ending: str
+    writer: tuple[str, str]
+    spelling: Spelling = "true"
+    wishes: bool = False
+    examples: bool = False
+
+
+TARGETS: Mapping[str, Target] = {
+    "dotprompt": Target("dotprompt", ".prompt", ("handlebars_writer", "write"), wishes=True),
+    "github": Target("GitHub", ".prompt.yml", ("jinja_writer", "write_github"), examples=True),
+    "prompty": Target("Prompty", ".prompty", ("jinja_writer", "write_prompty"), "True"),
+    "poml": Target("POML", ".poml", ("poml_writer", "write")),
+}
+# Name of a format -> the module and the function that read its template as a tree.
+_READERS: Mapping[str, tuple[str, str]] = {
+    "dotprompt": ("handlebars_reader", "read"),
+    "GitHub": ("jinja_reader", "read_github"),
+    "Prompty": ("jinja_reader", "read_prompty"),
+    "POML": ("poml_reader", "read"),
+}
+# Keys that a reader takes and that reach no request; other formats have no word for them.
+_ASIDE = ("name", "variant", "version", "metadata", "displayName", "authors", "tags", "base", "evaluators")
+_MOST_SAID = 3  # differences; the first say what it is
+# Wishes that forbid something: a file without them may do what the first may not.
+_FORBIDDING = ("private", "farthest", "regions", "retention", "licence")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A prompt file in another format. ``file``: as the format's own reader reads it. ``lost``: by line."""
+
+    text: str
+    file: PromptFile
+    lost: tuple[Loss, ...]
+
+    @property
+    def changed(self) -> tuple[Loss, ...]:
+        """Losses with which the prompt asks or gives something else."""
+        return tuple(loss for loss in self.lost if loss.meaning)
+
+
+def target_of(name: str) -> Target:
+    """The format of a name. Raises UsageError."""
+    if name not in TARGETS:
+        todo = nearest(name, TARGETS, f"formats are {', '.join(TARGETS)}")
+        raise UsageError(f"no format {name!r} can be written", where="--to", todo=todo)
+    return TARGETS[name]
+
+
+def place_of(file: PromptFile, target: Target) -> Path:
+    """Where the file would lie in the other format: beside itself."""
+    path = Path(file.path)
+    ending = max((end for end in formats.endings() if path.name.endswith(end)), key=len, default="")
+    return path.with_name(f"{path.name.removesuffix(ending)}{target.ending}")
+
+
+def converted(file: PromptFile, target: Target, place: Path) -> Converted:
+    """The file in another format, as it would lie at ``place``; nothing is written there.
+
+    Raises PromptError, with its line, where the template has what no tree says.
+    """
+    if file.format not in _READERS:
+        todo = f"convert one of {', '.join(_READERS)}"
+        raise PromptError(f"{file.format} is not converted", where=file.path, todo=todo)
+    if file.format == target.name:
+        raise PromptError(f"is a file of {target.name} already", where=file.path, todo="name another format")
+    losses = Losses()
+    read = _function(_READERS[file.format])(file, losses)
+    write: Write = _function(target.writer)
+    text = write(read, spelled(read, target.spelling), losses)
+    _aside(file, target, losses)
+    try:
+        (made,) = formats.of_name(place).read(place, text)
+    except PromptError as error:
+        losses.say(1, f"what was written cannot be read as {target.name}: {error.what}", meaning=True)
+        return Converted(text, file, _in_order(losses))
+    for each in file.arguments:
+        named = any(f"argument {each.name!r}" in loss.what for loss in losses.found)
+        if made.argument(each.name) is None and not named:
+            losses.say(each.line, f"argument {each.name!r}, which the template does not take")
+    if not any(loss.meaning for loss in losses.found):  # else what is named makes the difference
+        for sentence in islice(chain(_beside(file, made, target), check.differences(read, made)), _MOST_SAID):
+            losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
+    return Converted(text, made, _in_order(losses))
+
+
+def _function(place: tuple[str, str]) -> Callable[..., Any]:
+    module, name = place
+    found: Callable[..., Any] = getattr(import_module(f"intermodal.prompts.conversion.{module}"), name)
+    return found
+
+
+def _in_order(losses: Losses) -> tuple[Loss, ...]:
+    return tuple(sorted(losses.found, key=lambda loss: loss.line))
+
+
+def _aside(file: PromptFile, target: Target, losses: Losses) -> None:
+    """Name what the file says beside its prompt and the other format has no place for."""
+    for finding in file.findings:
+        losses.say(finding.line, finding.what)
+    for key in _ASIDE:
+        if key in file.lines and not (key == "name" and target.name in ("GitHub", "Prompty")):
+            losses.say(file.lines[key], key)
+    if file.examples and not target.examples:
+        losses.say(file.examples[0].line, f"test data ({len(file.examples)})")
+    if file.parser is not None:
+        losses.say(1, f"the parser of answers, which {file.format} brings along")
+    if not target.wishes:
+        names = dict(zip(file.options, fields.wishes_of(file).items(), strict=True))
+        for field, (key, value) in names.items():
+            said = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
+            losses.say(file.lines.get("ext", 1), f"the wish {key}: {said}", meaning=field in _FORBIDDING)
+
+
+def _beside(file: PromptFile, made: PromptFile, target: Target) -> list[str]:
+    """What of model, settings, tools and wishes did not come back."""
+    compared = {"model": "the model", "sampling": "how the answer is drawn", "settings": "settings of the model",
+                "tools": "tools", "undefined_tools": "tools without a definition"}  # fmt: skip
+    if target.wishes:
+        compared["options"] = "the wishes"
+    return [f"{words} did not come back" for name, words in compared.items()
+            if getattr(file, name) != getattr(made, name)]  # fmt: skip

@@ -1,0 +1,63 @@
+"""What prompt files of every format say beside their template, as YAML: settings, wishes, schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from intermodal.estimates.located import read_word
+from intermodal.prompts.file import PromptFile
+from intermodal.prompts.wishes import WISHES
+from intermodal.request import JsonOutput, Sampling, Settings
+
+CAMEL: Mapping[str, str] = {
+    "temperature": "temperature", "top_p": "topP", "max_tokens": "maxOutputTokens", "stop": "stopSequences",
+    "seed": "seed", "top_k": "topK", "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty",
+}  # fmt: skip
+
+
+def settings_of(file: PromptFile, names: Mapping[str, str] = CAMEL) -> dict[str, Any]:
+    """How the answer is drawn, by the names that the format has for it."""
+    usual: tuple[tuple[Any, Any], ...] = ((file.sampling, Sampling()), (file.settings, Settings()))
+    found: dict[str, Any] = {}
+    for said, unsaid in usual:
+        for field, name in names.items():
+            value = getattr(said, field, None)
+            if value is not None and value != getattr(unsaid, field):
+                found[name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def wishes_of(file: PromptFile) -> dict[str, Any]:
+    """Wishes of the file as ``ext: intermodal:`` has them."""
+    names = {field: key for key, (field, _, _) in WISHES.items()}
+    found: dict[str, Any] = {}
+    for field, value in file.options.items():
+        value = value == "machine" if field == "farthest" else list(value) if isinstance(value, tuple) else value
+        found[names.get(field, field)] = value
+    return found
+
+
+def schema_of(file: PromptFile) -> dict[str, Any] | None:
+    """The schema of the answer; None where it is text."""
+    return dict(file.output.schema) if isinstance(file.output, JsonOutput) else None
+
+
+def yaml_of(value: Any) -> str:
+    """YAML in the order in which it is given, texts of several lines as blocks."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # the library ships no types
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+            return super().increase_indent(flow, False)
+
+    def text(dumper: Any, data: str) -> Any:
+        style = "|" if "\n" in data else '"' if not isinstance(read_word(data), str) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+    Dumper.add_representer(str, text)
+    made: str = yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=116)
+    return made

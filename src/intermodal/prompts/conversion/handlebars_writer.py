@@ -1,0 +1,220 @@
+"""A tree as a file of dotprompt: front matter, and a template of Handlebars."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from intermodal.prompts.conversion import fields
+from intermodal.prompts.conversion.picoschema_writer import picoschema
+from intermodal.prompts.conversion.tree import (
+    Both,
+    Counted,
+    Either,
+    Equal,
+    History,
+    If,
+    ItemIs,
+    Losses,
+    Medium,
+    Node,
+    Not,
+    Path,
+    Readout,
+    Role,
+    Test,
+    Truth,
+    Value,
+    Words,
+)
+from intermodal.prompts.file import Argument, PromptFile
+from intermodal.prompts.handlebars import HELPERS
+
+_ROLES = {"system": "system", "user": "user", "assistant": "model", "tool": "tool"}
+_NAME = re.compile(r"[^\W\d][\w-]*")
+
+
+def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+    """The text of a ``.prompt`` file."""
+    writer = HandlebarsWriter(losses)
+    writer.nodes(nodes)
+    front = _front(read.file)
+    return f"---\n{fields.yaml_of(front)}---\n{writer.text.strip()}\n" if front else f"{writer.text.strip()}\n"
+
+
+def _front(file: PromptFile) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    if file.description:
+        made["description"] = file.description
+    if file.model:
+        made["model"] = file.model
+    if settings := fields.settings_of(file):
+        made["config"] = settings
+    if file.arguments:
+        default = {each.name: each.default for each in file.arguments if each.default is not None}
+        schema = {
+            "type": "object",
+            "properties": {each.name: _declared(each) for each in file.arguments},
+            "required": [each.name for each in file.arguments if each.required],
+            "additionalProperties": False,
+        }
+        made["input"] = {**({"default": default} if default else {}), "schema": picoschema(schema)}
+    output = fields.schema_of(file)
+    if output is not None:
+        made["output"] = {"schema": picoschema(output)}
+    if file.tools:
+        made["toolDefs"] = [
+            {"name": each.name, "description": each.description, "inputSchema": picoschema(each.schema)}
+            for each in file.tools
+        ]
+    if file.undefined_tools:
+        made["tools"] = list(file.undefined_tools)
+    wishes = fields.wishes_of(file)
+    if media := {each.name: each.kind for each in file.arguments if each.is_media}:
+        wishes = {"media": media, **wishes}
+    if wishes:
+        made["ext"] = {"intermodal": wishes}
+    return made
+
+
+_TYPES = {"text": "string", "number": "number", "integer": "integer", "boolean": "boolean"}
+
+
+def _declared(argument: Argument) -> dict[str, Any]:
+    """The schema of an argument; one that may be left out may be null, as Picoschema has it."""
+    schema: dict[str, Any] = dict(argument.schema)
+    if argument.is_media:
+        schema = {"type": "array", "items": {"type": "string"}} if argument.many else {"type": "string"}
+    elif not schema and argument.kind in _TYPES:
+        schema = {"type": _TYPES[argument.kind]}
+    if argument.description:
+        schema["description"] = argument.description
+    if not argument.required and isinstance(schema.get("type"), str):
+        schema["type"] = [schema["type"], "null"]
+    return schema
+
+
+class HandlebarsWriter:
+    """Writes Handlebars. ``text`` is what there is until now."""
+
+    def __init__(self, losses: Losses) -> None:
+        self.text = ""
+        self._losses = losses
+        self._loops: list[str] = []
+
+    def nodes(self, nodes: Sequence[Node]) -> None:
+        opened = False  # a role whose text begins here
+        for node in nodes:
+            self._node(Words(node.text.lstrip("\r\n")) if opened and isinstance(node, Words) else node)
+            opened = isinstance(node, Role)
+
+    def _node(self, node: Node) -> None:
+        if isinstance(node, Words):
+            self._words(node.text)
+        elif isinstance(node, Value):
+            name = self._name(node.path)
+            self._tag(f"json {name}" if node.json else name)
+        elif isinstance(node, Counted):
+            if node.fact == "number":
+                self._losses.say(node.line, "the number of an item, counted from 1", meaning=True)
+            self._tag("@index")
+        elif isinstance(node, Medium):
+            self._medium(node)
+        elif isinstance(node, Role):
+            self.text = self.text.rstrip("\r\n") + ("\n" if self.text else "")
+            self._tag(f'role "{_ROLES[node.role]}"')
+            self.text += "\n"
+        elif isinstance(node, History):
+            self._tag("history")
+        elif isinstance(node, If):
+            self._if(node.test, node.then, node.otherwise)
+        else:
+            self._block_tag(f"#each {self._name(node.path)}")
+            self._loops.append(node.item)
+            self.nodes(node.body)
+            self._loops.pop()
+            if node.otherwise:
+                self._block_tag("else")
+                self.nodes(node.otherwise)
+            self._block_tag("/each")
+
+    def _if(self, test: Test, then: Sequence[Node], otherwise: Sequence[Node]) -> None:
+        """A branch. Handlebars asks for one value; what joins two is a branch within a branch."""
+        if isinstance(test, Not):
+            if not otherwise and not isinstance(test.test, Both | Either | Not):
+                self._branch(test.test, then, (), negated=True)
+            else:
+                self._if(test.test, otherwise, then)
+        elif isinstance(test, Both):
+            self._if(test.left, (If(test.right, tuple(then), tuple(otherwise)),), otherwise)
+        elif isinstance(test, Either):
+            self._if(test.left, then, (If(test.right, tuple(then), tuple(otherwise)),))
+        else:
+            self._branch(test, then, otherwise)
+
+    def _branch(
+        self, test: Truth | ItemIs | Equal, then: Sequence[Node], otherwise: Sequence[Node], *, negated: bool = False
+    ) -> None:
+        if not then and not otherwise:
+            return
+        if not then:
+            self._branch(test, otherwise, (), negated=not negated)
+            return
+        if isinstance(test, Equal):
+            helper, words = ("unlessEquals" if negated else "ifEquals"), f"{self._name(test.path)} {_said(test.value)}"
+        else:
+            helper = "unless" if negated else "if"
+            words = f"@{test.fact}" if isinstance(test, ItemIs) else self._name(test.path)
+        self._block_tag(f"#{helper} {words}")
+        self.nodes(then)
+        if otherwise:
+            self._block_tag("else")
+            self.nodes(otherwise)
+        self._block_tag(f"/{helper}")
+
+    def _medium(self, node: Medium) -> None:
+        url = self._name(node.path) if node.path else _said(node.url)
+        kind = f" contentType={_said(node.media_type)}" if node.media_type and not node.path else ""
+        self._tag(f"media url={url}{kind}")
+
+    # ---- letters --------------------------------------------------------------------------------------
+
+    def _words(self, text: str) -> None:
+        if "\\{{" in text:
+            self._losses.say(1, "a backslash before two opening braces", meaning=True)
+        self.text += text.replace("{{", "\\{{")
+
+    def _tag(self, inner: str) -> None:
+        if self.text.endswith("\\"):
+            self.text += "\\"  # a single one would make text of the tag
+        elif self.text.endswith("{"):
+            self._losses.say(self.text.count("\n") + 1, "an opening brace right before a value", meaning=True)
+        self.text += f"{{{{{inner}}}}}"
+
+    def _block_tag(self, inner: str) -> None:
+        """A tag of a block. One that begins a line ends it: a line with nothing else is no line of the text."""
+        begins = not self.text or self.text.endswith("\n")
+        self._tag(inner)
+        self.text += "\n" if begins else ""
+
+    def _name(self, path: Path) -> str:
+        root, *rest = path
+        up = next((depth for depth, item in enumerate(reversed(self._loops)) if item == root), len(self._loops))
+        if up < len(self._loops):
+            words = ["this", *map(_part, rest)]
+        else:
+            words = [_part(root), *map(_part, rest)]
+            if words[0] in HELPERS and not rest and not up:
+                words.insert(0, "this")
+        return "../" * up + ".".join(words)
+
+
+def _part(word: str | int) -> str:
+    return word if isinstance(word, str) and _NAME.fullmatch(word) else f"[{word}]"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, str):
+        return f"'{value}'" if '"' in value else f'"{value}"'
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,194 @@
+"""The templates of Prompty and GitHub as trees: what Jinja says beyond them is refused with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from intermodal.prompts.conversion.tree import (
+    Both,
+    Counted,
+    Each,
+    Either,
+    Equal,
+    Fact,
+    History,
+    If,
+    ItemIs,
+    Losses,
+    Medium,
+    Node,
+    Not,
+    Path,
+    Readout,
+    Role,
+    Test,
+    Truth,
+    Value,
+    Words,
+    joined,
+    media_names,
+)
+from intermodal.prompts.file import PromptFile
+from intermodal.prompts.github import NAME, GithubTemplate
+from intermodal.prompts.prompty import ROLES, PromptyTemplate
+from intermodal.prompts.rendering import TemplateError, located
+
+_FACTS: Mapping[str, Fact] = {"index0": "index", "index": "number", "first": "first", "last": "last"}
+_TODO = "write it with names, if and for"
+
+
+def read_prompty(file: PromptFile, losses: Losses) -> Readout:
+    """The tree of a Prompty file. Raises PromptError with its line for what no tree says."""
+    template = file.template
+    assert isinstance(template, PromptyTemplate)
+    walk = _Walk(template, media_names(file))
+    try:
+        nodes = joined(walk.nodes(template.body._program.body, ()))  # type: ignore[attr-defined]
+    except TemplateError as error:
+        raise located(template.path, template.first, error) from None
+    if any(slot.kind == "role" for slot in template.marked):
+        nodes = (Role("system", template.first), *nodes)  # of what stands before the first line of a role
+    return Readout(file, nodes, spelling="True")
+
+
+def read_github(file: PromptFile, losses: Losses) -> Readout:
+    """The tree of a file of GitHub's."""
+    template = file.template
+    assert isinstance(template, GithubTemplate)
+    nodes: list[Node] = []
+    for told in template.told:
+        nodes.append(Role(told.role, told.line))
+        at = 0
+        for found in NAME.finditer(told.content):
+            nodes += (Words(told.content[at : found.start()]), Value((found[1],), line=told.line))
+            at = found.end()
+        nodes.append(Words(told.content[at:]))
+    return Readout(file, joined(nodes))
+
+
+class _Walk:
+    """Nodes of Jinja's parser. ``loops`` are the names of the items around, the innermost last."""
+
+    def __init__(self, template: PromptyTemplate, media: Mapping[str, Any]) -> None:
+        self._template = template
+        self._media = media
+        self._lists = set[str]()  # items of lists of media
+
+    def nodes(self, body: Sequence[Any], loops: tuple[str, ...]) -> list[Node]:
+        made: list[Node] = []
+        for node in body:
+            kind = type(node).__name__
+            if kind == "Output":
+                for each in node.nodes:
+                    made += self._put(each, loops)
+            elif kind == "If":
+                made.append(self._if(node, loops))
+            elif kind == "For":
+                made.append(self._loop(node, loops))
+            else:
+                raise _refused(node)
+        return made
+
+    def _if(self, node: Any, loops: tuple[str, ...]) -> If:
+        other = tuple(self.nodes(node.else_, loops))
+        for each in reversed(node.elif_):
+            test = self._test(each.test, loops)
+            other = (If(test, tuple(self.nodes(each.body, loops)), other, self._line(each)),)
+        return If(self._test(node.test, loops), tuple(self.nodes(node.body, loops)), other, self._line(node))
+
+    def _loop(self, node: Any, loops: tuple[str, ...]) -> Each:
+        if type(node.target).__name__ != "Name" or node.test is not None:
+            raise _refused(node, "a loop with several names or a condition")
+        item, path = node.target.name, self._path(node.iter, loops)
+        if len(path) == 1 and path[0] in self._media:
+            self._lists.add(item)
+        body = self.nodes(node.body, (*loops, item))
+        return Each(item, path, tuple(body), tuple(self.nodes(node.else_, loops)), self._line(node))
+
+    def _put(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
+        kind = type(node).__name__
+        line = self._line(node)
+        if kind == "TemplateData":
+            yield from self._static(node.data, line)
+        elif kind == "Const" and isinstance(node.value, str):
+            yield Words(node.value)
+        elif kind == "Name" and node.name in self._template.body.slots:
+            yield History(line)
+        elif kind == "Filter" and node.name == "tojson" and not node.args and not node.kwargs:
+            yield Value(self._path(node.node, loops), json=True, line=line)
+        elif kind == "CondExpr":
+            other = tuple(self._put(node.expr2, loops)) if node.expr2 is not None else ()
+            yield If(self._test(node.test, loops), tuple(self._put(node.expr1, loops)), other, line)
+        elif (fact := self._fact(node, loops)) is not None:
+            yes_or_no = fact in ("first", "last")
+            yield If(ItemIs(fact), (Words("True"),), (Words("False"),), line) if yes_or_no else Counted(fact, line)
+        else:
+            path = self._path(node, loops)
+            if path[0] in self._media or (len(path) == 1 and path[0] in self._lists):
+                yield Medium(path=path, line=line)
+            else:
+                yield Value(path, line=line)
+
+    def _static(self, text: str, line: int) -> Iterator[Node]:
+        pieces = re.split(f"{self._template.mark}:(\\d+);", text)
+        for number, piece in enumerate(pieces):
+            line += pieces[number - 1].count("\n") if number and number % 2 else 0
+            if not number % 2:
+                yield Words(piece)
+                continue
+            slot = self._template.marked[int(piece)]
+            if slot.kind == "role":
+                yield Role(ROLES[slot.value], line)
+            else:
+                yield Medium(url=str(slot.value), media_type="image/*", line=line)
+
+    # ---- paths and tests ------------------------------------------------------------------------------
+
+    def _fact(self, node: Any, loops: tuple[str, ...]) -> Fact | None:
+        if type(node).__name__ != "Getattr" or type(node.node).__name__ != "Name" or node.node.name != "loop":
+            return None
+        return _FACTS.get(node.attr) if loops else None
+
+    def _path(self, node: Any, loops: tuple[str, ...]) -> Path:
+        kind = type(node).__name__
+        if kind == "Name" and (node.name != "loop" or not loops):
+            return (node.name,)
+        if kind == "Getattr":
+            return (*self._path(node.node, loops), node.attr)
+        if kind == "Getitem" and type(node.arg).__name__ == "Const" and isinstance(node.arg.value, str | int):
+            return (*self._path(node.node, loops), node.arg.value)
+        raise _refused(node)
+
+    def _test(self, node: Any, loops: tuple[str, ...]) -> Test:
+        kind = type(node).__name__
+        if kind == "Not":
+            return Not(self._test(node.node, loops))
+        if kind in ("And", "Or"):
+            pair = self._test(node.left, loops), self._test(node.right, loops)
+            return Both(*pair) if kind == "And" else Either(*pair)
+        if kind == "Compare" and len(node.ops) == 1 and node.ops[0].op in ("eq", "ne"):
+            other = node.ops[0].expr
+            if type(other).__name__ == "Const" and isinstance(other.value, str | int | float):
+                equal = Equal(self._path(node.expr, loops), other.value)
+                return equal if node.ops[0].op == "eq" else Not(equal)
+        fact = self._fact(node, loops)
+        if fact is not None:
+            return ItemIs(fact) if fact in ("first", "last") else Not(ItemIs("first"))
+        return Truth(self._path(node, loops))
+
+    def _line(self, node: Any) -> int:
+        line: int = self._template.first + node.lineno - 1
+        return line
+
+
+_CALLED = {"Filter": "a filter", "Assign": "set", "Compare": "a comparison", "Test": "a test", "Scope": "set",
+           "Add": "a sum", "Concat": "texts that are joined", "Dict": "a table", "List": "a list"}  # fmt: skip
+
+
+def _refused(node: Any, what: str = "") -> TemplateError:
+    name = type(node).__name__
+    said = what or _CALLED.get(name, name.lower())
+    more = f" ({node.name})" if name in ("Filter", "Test") else ""
+    return TemplateError(f"{said}{more} cannot be converted", node.lineno, _TODO)

@@ -1,0 +1,337 @@
+"""A tree as a Prompty file (version 2), and as one of GitHub's, whose templates have names alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from intermodal.prompts.conversion import fields
+from intermodal.prompts.conversion.shapes import Shape, shapes_of
+from intermodal.prompts.conversion.tree import (
+    Both,
+    Counted,
+    Each,
+    Either,
+    Equal,
+    Fact,
+    History,
+    If,
+    ItemIs,
+    Losses,
+    Medium,
+    Node,
+    Not,
+    Path,
+    Readout,
+    Role,
+    Test,
+    Truth,
+    Value,
+    Words,
+    messages_of,
+    walk,
+)
+from intermodal.prompts.file import Argument, ArgumentKind
+from intermodal.prompts.github import NAME
+from intermodal.prompts.prompty import ROLE, output_schema
+from intermodal.request import Tool
+
+_MARKS = re.compile(r"\{\{|\{%|\{#|\{\Z")
+_WORD = re.compile(r"[^\W\d]\w*")
+_FACTS: Mapping[Fact, str] = {
+    "index": "loop.index0", "number": "loop.index", "first": "loop.first", "last": "loop.last",
+}  # fmt: skip
+_KINDS: Mapping[ArgumentKind, str] = {
+    "text": "string", "number": "float", "integer": "integer", "boolean": "boolean", "image": "image",
+    "audio": "audio", "document": "file", "file": "file",
+}  # fmt: skip
+_HISTORY = "history"
+
+
+# ---- Prompty --------------------------------------------------------------------------------------------
+
+
+def write_prompty(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+    """The text of a ``.prompty`` file."""
+    writer = JinjaWriter(losses)
+    body = []
+    first = next((node for node in nodes if not isinstance(node, Words) or node.text.strip()), None)
+    if any(isinstance(each, Role) for each in walk(nodes)) and not isinstance(first, Role):
+        body.append("user:\n")
+    history = any(isinstance(each, History) for each in walk(nodes))
+    body.append(writer.written(nodes))
+    front = _prompty_front(read, losses, history=history)
+    return f"---\n{fields.yaml_of(front)}---\n{''.join(body).strip()}\n"
+
+
+def _prompty_front(read: Readout, losses: Losses, *, history: bool) -> dict[str, Any]:
+    file = read.file
+    made: dict[str, Any] = {"name": file.name}
+    if file.description:
+        made["description"] = file.description
+    model: dict[str, Any] = {"id": file.model} if file.model else {}
+    options = fields.settings_of(file)
+    shapes = shapes_of(read.nodes)
+    inputs = [
+        _input(each, shapes.get(each.name, Shape()), losses) for each in file.arguments if not _takes_anything(each)
+    ]
+    if history:
+        inputs.append({"name": _HISTORY, "kind": "thread"})
+    schema = fields.schema_of(file)
+    outputs = _outputs(schema) if schema is not None else None
+    if schema is not None and outputs is None:
+        options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    if options:
+        model["options"] = options
+    if model:
+        made["model"] = model
+    if inputs:
+        made["inputs"] = inputs
+    if outputs is not None:
+        made["outputs"] = outputs
+    if file.tools:
+        made["tools"] = [_tool(each) for each in file.tools]
+    for name in file.undefined_tools:
+        losses.say(file.lines.get("tools", 1), f"tool {name!r}, which has no definition", meaning=True)
+    made["template"] = {"format": {"kind": "jinja2"}, "parser": {"kind": "prompty"}}
+    return made
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {"name": tool.name, "kind": "function", "description": tool.description, "parameters": dict(tool.schema)}
+
+
+def _takes_anything(argument: Argument) -> bool:
+    """Whether the template alone says that there is an argument: so it does in the other file, which has no kind for
+    that."""
+    return argument.kind == "json" and not (argument.schema or argument.description or argument.default is not None)
+
+
+def _json_kind(argument: Argument, shape: Shape) -> str:
+    """What an argument of JSON is, by its schema, else by what the template makes of it."""
+    said = argument.schema.get("type")
+    if said in ("object", "array"):
+        return str(said)
+    return "array" if shape.items is not None else "object" if shape.fields else "string"
+
+
+def _input(argument: Argument, shape: Shape, losses: Losses) -> dict[str, Any]:
+    kind = _KINDS.get(argument.kind) or _json_kind(argument, shape)
+    if argument.kind == "video":
+        losses.say(argument.line, f"argument {argument.name!r} is a film, which Prompty has no kind for", meaning=True)
+        kind = "file"
+    elif argument.kind == "file":
+        losses.say(argument.line, f"argument {argument.name!r} takes any file, and there a document", meaning=True)
+    elif argument.is_media and argument.many:
+        losses.say(argument.line, f"argument {argument.name!r} is a list of media, and there one", meaning=True)
+    checked = {"type", "description", *(("items",) if kind == "array" else ())}
+    if not argument.is_media and (set(argument.schema) - checked or argument.schema.get("items")):
+        losses.say(argument.line, f"what argument {argument.name!r} has to be, beyond its type")
+    made: dict[str, Any] = {"name": argument.name, "kind": kind}
+    if argument.description:
+        made["description"] = argument.description
+    made["required"] = argument.required
+    if argument.default is not None:
+        made["default"] = argument.default
+    return made
+
+
+def _outputs(schema: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The schema as a list of named fields; None where that says something else."""
+    said = [_output(name, each, schema) for name, each in (schema.get("properties") or {}).items()]
+    return said if said and output_schema(said) == {"required": [], **schema} else None
+
+
+def _output(name: str, each: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
+    told: Mapping[str, Any] = each if isinstance(each, Mapping) else {}
+    made: dict[str, Any] = {"name": name, "kind": str(told.get("type", "string"))}
+    if told.get("description"):
+        made["description"] = told["description"]
+    if "enum" in told:
+        made["enumValues"] = told["enum"]
+    if isinstance(told.get("items"), Mapping):
+        items = _output("", told["items"], {})
+        made["items"] = {key: value for key, value in items.items() if key not in ("name", "required")}
+    if isinstance(told.get("properties"), Mapping):
+        made["properties"] = [_output(inner, one, told) for inner, one in told["properties"].items()]
+    if name and name not in schema.get("required", ()):
+        made["required"] = False
+    return made
+
+
+class JinjaWriter:
+    """Writes Jinja. ``role``: how a role is written."""
+
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
+        self._loops: list[str] = []
+
+    def written(self, nodes: Sequence[Node]) -> str:
+        made, opened = "", False  # a role whose text begins here
+        for node in nodes:
+            if isinstance(node, Role):
+                made = made.rstrip("\r\n") + ("\n" if made else "") + self.role(node)
+            else:
+                more = self._node(node)
+                made += more.lstrip("\r\n") if opened else more
+            opened = isinstance(node, Role)
+        return made
+
+    def role(self, node: Role) -> str:
+        return f"{node.role}:\n"
+
+    def history(self) -> str:
+        return f"{{{{ {_HISTORY} }}}}"
+
+    def words(self, text: str) -> str:
+        """Text that is no template, and no line of a role."""
+        text = _MARKS.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
+        return ROLE.sub(lambda found: found[0].replace(found[1], f"{{{{ '{found[1]}' }}}}", 1), text)
+
+    def medium(self, node: Medium) -> str:
+        if not node.path:
+            self._losses.say(node.line, f"{node.url[:60]!r}: media that the file itself names", meaning=True)
+            return ""
+        return f"{{{{ {self.name(node.path)} }}}}"
+
+    def _node(self, node: Node) -> str:
+        if isinstance(node, Words):
+            return self.words(node.text)
+        if isinstance(node, Value):
+            return f"{{{{ {self.name(node.path)}{' | tojson' if node.json else ''} }}}}"
+        if isinstance(node, Counted):
+            return f"{{{{ {_FACTS[node.fact]} }}}}"
+        if isinstance(node, Medium):
+            return self.medium(node)
+        if isinstance(node, History):
+            return self.history()
+        if isinstance(node, If):
+            other = f"{{% else %}}{self.written(node.otherwise)}" if node.otherwise else ""
+            return f"{{% if {self.test(node.test)} %}}{self.written(node.then)}{other}{{% endif %}}"
+        assert isinstance(node, Each)
+        self._loops.append(node.item)
+        body = self.written(node.body)
+        self._loops.pop()
+        other = f"{{% else %}}{self.written(node.otherwise)}" if node.otherwise else ""
+        return f"{{% for {node.item} in {self.name(node.path)} %}}{body}{other}{{% endfor %}}"
+
+    def test(self, test: Test) -> str:
+        if isinstance(test, Truth):
+            return self.name(test.path)
+        if isinstance(test, ItemIs):
+            return _FACTS[test.fact]
+        if isinstance(test, Equal):
+            return f"{self.name(test.path)} == {constant(test.value)}"
+        if isinstance(test, Not):
+            inner = self.test(test.test)
+            return f"not ({inner})" if isinstance(test.test, Both | Either | Equal) else f"not {inner}"
+        word = "and" if isinstance(test, Both) else "or"
+        return f"({self.test(test.left)} {word} {self.test(test.right)})"
+
+    def name(self, path: Path) -> str:
+        root, *rest = path
+        if not _WORD.fullmatch(str(root)):
+            self._losses.say(1, f"the name {root!r}, which Jinja does not take", meaning=True)
+        plain = [isinstance(each, str) and bool(_WORD.fullmatch(each)) for each in rest]
+        return str(root) + "".join(
+            f".{each}" if is_word else f"[{constant(each)}]" for each, is_word in zip(rest, plain, strict=True)
+        )
+
+
+def constant(value: str | int | float | bool) -> str:
+    """A constant of Jinja; also one of POML's expressions, but for truths."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False) if "'" in value else f"'{value}'".replace("\\", "\\\\")
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# ---- GitHub -----------------------------------------------------------------------------------------------
+
+
+def write_github(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+    """The text of a ``.prompt.yml`` file."""
+    file = read.file
+    made: dict[str, Any] = {"name": file.name}
+    if file.description:
+        made["description"] = file.description
+    if file.model:
+        made["model"] = file.model
+    if settings := fields.settings_of(file, {**fields.CAMEL, "max_tokens": "maxTokens", "stop": "stop"}):
+        made["modelParameters"] = settings
+    schema = fields.schema_of(file)
+    if schema is not None:
+        made["responseFormat"] = "json_schema"
+        whole = {"name": "answer", "strict": True, "schema": schema}
+        made["jsonSchema"] = json.dumps(whole, indent=2, ensure_ascii=False)
+    messages = messages_of(nodes, losses)
+    named = {str(each.path[0]) for each in walk(nodes) if isinstance(each, Value)}
+    contents = [(each, _content(each.nodes, losses).strip("\r\n")) for each in messages if not each.history]
+    made["messages"] = [
+        {"role": _github_role(each.role, each.line, losses), "content": content}
+        for each, content in contents if content.strip()
+    ]  # fmt: skip
+    if any(each.history for each in messages[:-2]):
+        losses.say(1, "the place of earlier messages, which go before the last question", meaning=True)
+    _github_arguments(read, named, losses)
+    for tool in file.tools:
+        losses.say(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
+    for name in file.undefined_tools:
+        losses.say(file.lines.get("tools", 1), f"tool {name!r}", meaning=True)
+    if data := [_data(dict(each.arguments), each.checks) for each in file.examples]:
+        made["testData"] = data
+    return fields.yaml_of(made)
+
+
+def _github_role(role: str, line: int, losses: Losses) -> str:
+    if role == "tool":
+        losses.say(line, "a message of a tool", meaning=True)
+        return "user"
+    return role
+
+
+def _github_arguments(read: Readout, named: set[str], losses: Losses) -> None:
+    for each in read.file.arguments:
+        if each.is_media:
+            losses.say(each.line, f"argument {each.name!r}: GitHub's files take no {each.words.partition(',')[0]}",
+                       meaning=True)  # fmt: skip
+        elif each.name in named:
+            if each.default is not None:
+                losses.say(each.line, f"the default of argument {each.name!r}: it has to be given")
+            elif not each.required:
+                losses.say(each.line, f"argument {each.name!r} may not be left out there")
+            if each.schema and each.kind != "text":
+                losses.say(each.line, f"what argument {each.name!r} has to be: names there take anything")
+            if each.description:
+                losses.say(each.line, f"the description of argument {each.name!r}")
+
+
+def _content(nodes: Sequence[Node], losses: Losses) -> str:
+    made = ""
+    for node in nodes:
+        if isinstance(node, Words):
+            if NAME.search(node.text):
+                losses.say(1, f"{NAME.search(node.text)[0]!r} as text, which is a name there", meaning=True)  # type: ignore[index]
+            made += node.text
+        elif isinstance(node, Value) and len(node.path) == 1 and NAME.fullmatch(f"{{{{{node.path[0]}}}}}"):
+            made += f"{{{{{node.path[0]}}}}}"
+            if node.json:
+                losses.say(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
+        elif isinstance(node, Value):
+            losses.say(node.line, f"{'.'.join(map(str, node.path))}: a part of a value", meaning=True)
+        elif isinstance(node, If):
+            losses.say(node.line, "a condition", meaning=True)
+            made += _content(node.then, losses)
+        elif isinstance(node, Each):
+            losses.say(node.line, "a loop", meaning=True)
+        elif isinstance(node, Medium):
+            what = f"the medium {node.path[0] if node.path else node.url[:60]!r}"
+            losses.say(node.line, what, meaning=True)
+    return made
+
+
+def _data(arguments: dict[str, Any], checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A row of test data; what is right as ``expected``, where it is one value."""
+    expected = next((each["expected"] for each in checks if each.get("compare") in ("json", "exact")), None)
+    return {**arguments, **({"expected": expected} if expected is not None else {})}

@@ -1,0 +1,372 @@
+"""A POML document as a tree: laid out once with marks in place of its values, branches and media.
+
+The layout is pomlight's, so a text of the tree is what POML makes of it: headings of tasks, signs of lists. White space
+of values is folded where the paragraph does that, which is said.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from intermodal.content import Text
+from intermodal.prompts import expressions
+from intermodal.prompts.conversion.tree import (
+    Both,
+    Counted,
+    Each,
+    Either,
+    Equal,
+    Fact,
+    If,
+    ItemIs,
+    Losses,
+    Medium,
+    Node,
+    Not,
+    Path,
+    Readout,
+    Role,
+    Test,
+    Truth,
+    Value,
+    Words,
+    joined,
+)
+from intermodal.prompts.file import PromptFile
+from intermodal.prompts.markup import Element, parse
+from intermodal.prompts.poml import PomlTemplate, located
+from intermodal.prompts.poml_expansion import (
+    DATA,
+    SRC,
+    Expansion,
+    bare,
+    canonical,
+    file_text,
+    holes,
+    loop_of,
+    only_hole,
+)
+from intermodal.prompts.rendering import TemplateError
+
+_INLINE = frozenset({"span", "b", "i", "u", "s", "strike", "br", "text"})
+_SPEAKERS = frozenset({"system-msg", "human-msg", "ai-msg", "msg-content", "conversation", "poml"})
+_ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta", "stylesheet"})
+_FACTS: Mapping[str, Fact] = {"index": "index", "first": "first", "last": "last"}
+_ITEM = re.compile(r"(\n?)([ \t]*(?:[-*+•]|\d+[.)]) )\Z")
+_TODO = "write it with names, if and for"
+_EQUAL = {"===": True, "==": True, "!==": False, "!=": False}
+_NULL = ("word", None)
+_MOST_INCLUDES = 20
+
+
+@dataclass
+class _Mark:
+    """What a mark stands for: a node, or where a branch begins (``test`` or ``item``) or ends (nothing)."""
+
+    node: Node | None = None
+    test: Test | None = None
+    item: str = ""
+    path: Path = ()
+    layout: str = "inline"  # how the element of the branch is laid out: inline, block, item
+    line: int = 1
+
+
+@dataclass
+class _Open:
+    mark: _Mark | None
+    nodes: list[Node] = field(default_factory=list)
+
+
+def read(file: PromptFile, losses: Losses) -> Readout:
+    """The tree of a POML file. Raises PromptError with its line for what no tree says."""
+    template = file.template
+    assert isinstance(template, PomlTemplate)
+    marker = _Marker(file, template, losses)
+    try:
+        root = marker.marked(template.root)
+    except TemplateError as error:
+        raise located(template.path, error) from None
+    nodes: list[Node] = []
+    for message in PomlTemplate(template.path, root).messages({}):
+        text = "\n\n".join(part.text for part in message.parts if isinstance(part, Text))
+        nodes += (Role(message.role, template.root.line), *_tree(text, marker))
+    if marker.folds:
+        losses.say(template.root.line, "white space within values, which POML folds into one space")
+    return Readout(file, joined(nodes), folds=marker.folds)
+
+
+class _Marker:
+    """Puts marks into a copy of a document. ``folds``: a value stands where white space is folded."""
+
+    def __init__(self, file: PromptFile, template: PomlTemplate, losses: Losses) -> None:
+        self.mark = secrets.token_hex(16)
+        self.marks: list[_Mark] = []
+        self.folds = False
+        self._losses = losses
+        self._folder = template.path.parent
+        self._arguments = {each.name: each for each in file.arguments}
+        self._includes = 0
+
+    def marked(self, root: Element) -> Element:
+        (made,) = self._element(root, (), pre=False)
+        assert isinstance(made, Element)
+        return made
+
+    def put(self, mark: _Mark) -> str:
+        self.marks.append(mark)
+        return f"{self.mark}:{len(self.marks) - 1};"
+
+    def _element(self, element: Element, loops: tuple[str, ...], *, pre: bool) -> list[Element | str]:
+        tag = canonical(element.tag)
+        attributes = dict(element.attrs)
+        condition, loop = attributes.pop("if", None), attributes.pop("for", None)
+        if condition is None and loop is None:
+            return self._one(tag, element, attributes, loops, pre)
+        if tag in _SPEAKERS or tag in _ASIDE or tag == "let":
+            raise TemplateError(f"<{element.tag}> under a condition cannot be converted", element.line, _TODO)
+        opened = self._branches(element, condition, loop, loops)
+        inner = (*loops, *(mark.item for mark in opened if mark.item))
+        layout = "inline" if tag in _INLINE else "item" if tag == "item" else "block"
+        begins = "".join(self.put(mark) for mark in opened)
+        for mark in opened:
+            mark.layout = layout
+        made = self._one(tag, element, attributes, inner, pre)
+        ends = "".join(self.put(_Mark(layout=layout)) for _ in opened)
+        if layout == "inline":
+            return [begins, *made, ends]
+        if layout == "item":
+            (item,) = made
+            assert isinstance(item, Element)
+            return [Element("item", item.attrs, [begins, *item.children, ends], item.line)]
+        return [Element("p", {}, [begins], element.line), *made, Element("p", {}, [ends], element.line)]
+
+    def _branches(
+        self, element: Element, condition: str | None, loop: str | None, loops: tuple[str, ...]
+    ) -> list[_Mark]:
+        """Marks where the branches of an element begin: its condition is outside of its loop."""
+        made = []
+        if condition is not None:
+            made.append(_Mark(test=self._test(self._parsed(condition, element), element, loops), line=element.line))
+        if loop is not None:
+            found = loop_of(loop)
+            if found is None:
+                raise TemplateError('a loop is written for="item in list"', element.line, todo="write it so")
+            path = self._path(self._parsed(found[2], element), element, loops)
+            made.append(_Mark(item=found[1], path=path, line=element.line))
+        return made
+
+    def _one(
+        self, tag: str, element: Element, attributes: dict[str, str], loops: tuple[str, ...], pre: bool
+    ) -> list[Element | str]:
+        if tag in _ASIDE:
+            return [element] if tag == "stylesheet" else []
+        if tag == "let":
+            return [element]
+        if tag == "include":
+            return self._included(element, loops, pre)
+        if tag in SRC and "src" in attributes and tag != "table":
+            medium = self._medium(tag, element, loops)
+            if medium is not None:
+                return [Element("p", {}, [self.put(_Mark(node=medium))], element.line)]
+        for name, word in attributes.items():
+            if name in DATA.get(tag, ()) or self._reads_arguments(word, element):
+                raise TemplateError(f"{name} of <{element.tag}>, a value, cannot be converted", element.line, _TODO)
+        pre = pre or attributes.get("whiteSpace") == "pre"
+        children: list[Element | str] = []
+        for each in element.children:
+            if isinstance(each, Element):
+                children += self._element(each, loops, pre=pre)
+            else:
+                children.append(self._text(each, element, loops, pre))
+        return [Element(element.tag, attributes, children, element.line)]
+
+    def _included(self, element: Element, loops: tuple[str, ...], pre: bool) -> list[Element | str]:
+        self._includes += 1
+        if self._includes > _MOST_INCLUDES:
+            raise TemplateError(f"includes more than {_MOST_INCLUDES} files", element.line, todo="include fewer")
+        name = element.attrs.get("src", "")
+        if "{{" in name:
+            raise TemplateError("a file that a value names cannot be converted", element.line, _TODO)
+        self._losses.say(element.line, f"{name}: what it holds stands in the file")
+        root = parse(file_text(self._folder, name, element.line))
+        inner = root.children if canonical(root.tag) in ("poml", "_root") else [root]
+        made: list[Element | str] = []
+        for each in inner:
+            if isinstance(each, Element):
+                made += self._element(each, loops, pre=pre)
+            else:
+                made.append(self._text(each, element, loops, pre))
+        return made
+
+    def _medium(self, tag: str, element: Element, loops: tuple[str, ...]) -> Medium | None:
+        """The medium of a tag; None where words of a file stand there."""
+        word = element.attrs["src"].strip()
+        hole = only_hole(word)
+        if hole:
+            path = self._path(self._parsed(hole, element), element, loops)
+            return Medium(path=path, line=element.line)
+        if "{{" in word:
+            raise TemplateError("a name of a file with values in it cannot be converted", element.line, _TODO)
+        if not Expansion(self._folder, self.mark).is_medium(tag, element, {}):
+            self._losses.say(element.line, f"{word}: its words stand in the file")
+            return None
+        media_type = {"img": "image/*", "audio": "audio/*"}.get(tag) or mimetypes.guess_type(word)[0]
+        return Medium(url=word, media_type=media_type or "application/pdf", line=element.line)
+
+    # ---- expressions ----------------------------------------------------------------------------------
+
+    def _reads_arguments(self, word: str, element: Element) -> bool:
+        return any(self._takes(self._parsed(hole, element)) for hole in holes(word)[1::2])
+
+    def _takes(self, tree: expressions.Node) -> bool:
+        return any(name in self._arguments or name == "loop" for name in expressions.names(tree))
+
+    def _text(self, text: str, element: Element, loops: tuple[str, ...], pre: bool) -> str:
+        made = []
+        for number, piece in enumerate(holes(text)):
+            if not number % 2:
+                made.append(piece)
+                continue
+            tree = self._parsed(piece, element)
+            if not self._takes(tree) and not any(name in loops for name in expressions.names(tree)):
+                made.append(f"{{{{{piece}}}}}")  # of what the document itself makes, with <let>
+                continue
+            made.append(self.put(_Mark(node=self._node(tree, element, loops))))
+            self.folds = self.folds or not pre
+        return "".join(made)
+
+    def _parsed(self, word: str, element: Element) -> expressions.Node:
+        try:
+            return expressions.parse(bare(word))
+        except TemplateError as error:
+            raise TemplateError(str(error), element.line, error.todo) from None
+
+    def _node(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Node:
+        fact = _fact(tree) if loops else None
+        if fact in ("first", "last"):
+            return If(ItemIs(fact), (Words("true"),), (Words("false"),), element.line)
+        if fact is not None:
+            return Counted(fact, element.line)
+        if tree[0] == "choice":
+            test = self._test(tree[1], element, loops)
+            yes, no = (self._node(each, element, loops) for each in tree[2:4])
+            return If(test, (yes,), (no,), element.line)
+        if tree[0] == "text":
+            return Words(tree[1])
+        return Value(self._path(tree, element, loops), line=element.line)
+
+    def _path(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Path:
+        if tree[0] == "name" and (tree[1] in self._arguments or tree[1] in loops):
+            return (tree[1],)
+        if tree[0] == "part" and tree[2][0] in ("text", "number") and tree[2][1] != "length":
+            return (*self._path(tree[1], element, loops), tree[2][1])
+        raise TemplateError("an expression that is more than a name cannot be converted", element.line, _TODO)
+
+    def _test(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Test:
+        kind = tree[0]
+        fact = _fact(tree) if loops else None
+        if fact is not None:
+            return ItemIs(fact) if fact in ("first", "last") else Not(ItemIs("first"))
+        if kind == "unary" and tree[2] == "!":
+            return Not(self._test(tree[1], element, loops))
+        if kind == "binary" and tree[3] in ("&&", "||"):
+            return self._pair(tree, element, loops)
+        if kind == "binary" and _is_length(tree[1]) and tree[2] == ("number", 0) and tree[3] in (">", "!==", "!="):
+            return Truth(self._path(tree[1][1], element, loops))
+        if kind == "binary" and tree[3] in _EQUAL and tree[2][0] in ("text", "number", "word") and tree[2] != _NULL:
+            equal = Equal(self._path(tree[1], element, loops), tree[2][1])
+            return equal if _EQUAL[tree[3]] else Not(equal)
+        if _is_length(tree):
+            return Truth(self._path(tree[1], element, loops))
+        return Truth(self._path(tree, element, loops))
+
+    def _pair(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Test:
+        left, right = self._test(tree[1], element, loops), self._test(tree[2], element, loops)
+        if left == right:
+            return left
+        return Both(left, right) if tree[3] == "&&" else Either(left, right)
+
+
+def _fact(tree: expressions.Node) -> Fact | None:
+    """What of a loop an expression reads."""
+    if tree[0] == "part" and tree[1] == ("name", "loop") and tree[2][0] == "text":
+        return _FACTS.get(tree[2][1])
+    if tree[0] == "binary" and tree[3] == "+" and tree[2] == ("number", 1) and _fact(tree[1]) == "index":
+        return "number"
+    return None
+
+
+def _is_length(tree: expressions.Node) -> bool:
+    return bool(tree[0] == "part" and tree[2] == ("text", "length"))
+
+
+# ---- from what was laid out to a tree ---------------------------------------------------------------------
+
+
+def _tree(text: str, marker: _Marker) -> list[Node]:
+    """The nodes of a message. Blank lines around a branch that is a block of its own go with it."""
+    stack = [_Open(None)]
+    pieces = re.split(f"{marker.mark}:(\\d+);", text)
+    cut = ""  # what the text after a branch begins with, and has lost to it
+    for number, piece in enumerate(pieces):
+        if not number % 2:
+            stack[-1].nodes.append(Words(piece.removeprefix(cut)))
+            cut = ""
+            continue
+        mark = marker.marks[int(piece)]
+        if mark.node is not None:
+            stack[-1].nodes.append(mark.node)
+        elif mark.test is not None or mark.item:
+            opened = _Open(mark)
+            cut = _opened(mark, stack[-1], opened, pieces[number + 1])
+            stack.append(opened)
+        else:
+            done = stack.pop()
+            cut = _closed(mark, done, stack[-1], pieces[number + 1])
+            stack[-1].nodes.append(_branch(done))
+    return stack[0].nodes
+
+
+def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
+    """Give a branch the blank lines before it, or the sign of its item. Returns what to cut off the text after."""
+    before = around.nodes[-1].text if around.nodes and isinstance(around.nodes[-1], Words) else ""
+    if mark.layout == "item" and (sign := _ITEM.search(before)):
+        around.nodes[-1] = Words(before[: sign.start(2)])
+        opened.nodes.append(Words(sign[2]))
+    elif mark.layout == "block":
+        lines = re.match(r"\n*", after)
+        assert lines is not None
+        if before.endswith("\n\n"):
+            around.nodes[-1] = Words(before.rstrip("\n"))
+        else:
+            return lines[0]
+    return ""
+
+
+def _closed(mark: _Mark, done: _Open, around: _Open, after: str) -> str:
+    """The same where it ends."""
+    if mark.layout == "item":
+        done.nodes.append(Words("\n"))
+        return "\n"
+    if mark.layout == "block":
+        last = done.nodes[-1] if done.nodes else None
+        if isinstance(last, Words):
+            done.nodes[-1] = Words(last.text.rstrip("\n"))
+        first = done.nodes[0] if done.nodes else None
+        if not (isinstance(first, Words) and first.text.startswith("\n\n")):
+            done.nodes.append(Words("\n\n"))
+            return "\n\n"
+    return ""
+
+
+def _branch(done: _Open) -> Node:
+    mark = done.mark
+    assert mark is not None
+    if mark.item:
+        return Each(mark.item, mark.path, tuple(done.nodes), (), mark.line)
+    assert mark.test is not None
+    return If(mark.test, tuple(done.nodes), (), mark.line)

@@ -1,0 +1,67 @@
+"""What a template makes of its arguments: which are gone through as lists, and of which it reads fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from intermodal.prompts.conversion.tree import Each, If, Medium, Node, Path, Value, paths_of
+
+_WORDS = "some words"
+
+
+@dataclass
+class Shape:
+    """``items``: of what a list is made; None where it is none. ``fields``: by name."""
+
+    items: Shape | None = None
+    fields: dict[str, Shape] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it goes into the text as it is."""
+        return self.items is None and not self.fields
+
+    def sample(self) -> Any:
+        """A small value of this shape."""
+        if self.items is not None:
+            return [self.items.sample(), self.items.sample()]
+        return {name: each.sample() for name, each in self.fields.items()} if self.fields else _WORDS
+
+
+def shapes_of(nodes: Iterable[Node]) -> dict[str, Shape]:
+    """The shape of each argument that a template reads."""
+    found: dict[str, Shape] = {}
+    _collect(nodes, found, {})
+    return found
+
+
+def _collect(nodes: Iterable[Node], found: dict[str, Shape], items: Mapping[str, Shape]) -> None:
+    for node in nodes:
+        if isinstance(node, Value | Medium):
+            _at(node.path, found, items)
+        elif isinstance(node, If):
+            for path in paths_of(node.test):
+                _at(path, found, items)
+            _collect(node.then, found, items)
+            _collect(node.otherwise, found, items)
+        elif isinstance(node, Each):
+            place = _at(node.path, found, items)
+            place.items = place.items or Shape()
+            _collect(node.body, found, {**items, node.item: place.items})
+            _collect(node.otherwise, found, items)
+
+
+def _at(path: Path, found: dict[str, Shape], items: Mapping[str, Shape]) -> Shape:
+    if not path:
+        return Shape()
+    root, *rest = path
+    place = items[str(root)] if root in items else found.setdefault(str(root), Shape())
+    for step in rest:
+        if isinstance(step, int):
+            place.items = place.items or Shape()
+            place = place.items
+        else:
+            place = place.fields.setdefault(step, Shape())
+    return place

@@ -1,0 +1,276 @@
+"""The small tree that templates of every format are read into and written from: texts, values, media, roles, branches.
+
+A value is a path: the name of an argument, or of the item of a loop around, and the fields that lead from there. What a
+language of templates has beyond this is refused with its line, so that nothing is written that says something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from dataclasses import replace as with_fields
+from typing import Any, Literal, NamedTuple
+
+from intermodal.content import Role as MessageRole
+from intermodal.prompts.file import MEDIA_KINDS, PromptFile
+
+Path = tuple[str | int, ...]
+Fact = Literal["index", "number", "first", "last"]  # of an item: its place from 0, from 1, whether it is the first
+# How a language writes a truth: as JavaScript and JSON, or as Python.
+Spelling = Literal["true", "True"]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Text as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value as text; with ``json`` as JSON."""
+
+    path: Path
+    json: bool = False
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The place of an item in its loop, as text."""
+
+    fact: Fact
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A medium: the value of an argument or an item, or what the file itself names as a URL or a file beside it."""
+
+    path: Path = ()
+    url: str = ""
+    media_type: str = ""
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Role:
+    """From here on a message of this role."""
+
+    role: MessageRole
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class History:
+    """Where earlier messages go."""
+
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Whether a value is there, and not empty, 0 or false."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class ItemIs:
+    """Whether the item of the loop is the first or the last."""
+
+    fact: Fact
+
+
+@dataclass(frozen=True)
+class Equal:
+    path: Path
+    value: str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Not:
+    test: Test
+
+
+@dataclass(frozen=True)
+class Both:
+    left: Test
+    right: Test
+
+
+@dataclass(frozen=True)
+class Either:
+    left: Test
+    right: Test
+
+
+Test = Truth | ItemIs | Equal | Not | Both | Either
+
+
+@dataclass(frozen=True)
+class If:
+    test: Test
+    then: tuple[Node, ...]
+    otherwise: tuple[Node, ...] = ()
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Each:
+    """``body`` once for each item of a list; ``otherwise`` where there is none. ``item``: how an item is called."""
+
+    item: str
+    path: Path
+    body: tuple[Node, ...]
+    otherwise: tuple[Node, ...] = ()
+    line: int = 1
+
+
+Node = Words | Value | Counted | Medium | Role | History | If | Each
+
+
+class Loss(NamedTuple):
+    """What was not converted. ``meaning``: the prompt asks or gives something else without it."""
+
+    line: int
+    what: str
+    meaning: bool = False
+
+
+@dataclass
+class Losses:
+    """What was not converted, in the order in which it was found, each once."""
+
+    found: list[Loss] = field(default_factory=list)
+
+    def say(self, line: int, what: str, *, meaning: bool = False) -> None:
+        loss = Loss(line, what, meaning)
+        if loss not in self.found:
+            self.found.append(loss)
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A prompt file as a tree.
+
+    Attributes:
+        spelling: how its language writes a truth. folds: white space of values becomes one space.
+    """
+
+    file: PromptFile
+    nodes: tuple[Node, ...]
+    spelling: Spelling = "true"
+    folds: bool = False
+
+
+class Message(NamedTuple):
+    """The nodes of a message. ``history``: it stands for earlier messages, and has none."""
+
+    role: MessageRole
+    nodes: tuple[Node, ...]
+    line: int = 1
+    history: bool = False
+
+
+def walk(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Every node, those within before those after."""
+    for node in nodes:
+        yield node
+        if isinstance(node, If):
+            yield from walk(node.then)
+            yield from walk(node.otherwise)
+        elif isinstance(node, Each):
+            yield from walk(node.body)
+            yield from walk(node.otherwise)
+
+
+def joined(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The same with texts that follow each other as one, and without empty ones."""
+    made: list[Node] = []
+    for node in nodes:
+        if isinstance(node, If):
+            node = with_fields(node, then=joined(node.then), otherwise=joined(node.otherwise))
+        elif isinstance(node, Each):
+            node = with_fields(node, body=joined(node.body), otherwise=joined(node.otherwise))
+        if isinstance(node, Words) and made and isinstance(made[-1], Words):
+            made[-1] = Words(made[-1].text + node.text)
+        elif not isinstance(node, Words) or node.text:
+            made.append(node)
+    return tuple(made)
+
+
+def messages_of(nodes: Sequence[Node], losses: Losses) -> list[Message]:
+    """The tree cut into messages, without blank lines around them. A role within a branch is a loss: there it stays
+    open how many messages there are."""
+    made: list[Message] = []
+    role, line, inner = Role("user"), 1, list[Node]()
+
+    def close() -> None:
+        trimmed = _trimmed(joined(inner))
+        if trimmed:
+            made.append(Message(role.role, trimmed, line))
+
+    for node in nodes:
+        if isinstance(node, Role | History):
+            close()
+            inner.clear()
+            if isinstance(node, History):
+                made.append(Message("user", (), node.line, history=True))
+            else:
+                role, line = node, node.line
+            continue
+        if isinstance(node, If | Each) and any(isinstance(each, Role | History) for each in walk((node,))):
+            losses.say(node.line, "messages that are there under a condition or once for each item", meaning=True)
+            continue
+        inner.append(node)
+    close()
+    return made
+
+
+def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    made = list(nodes)
+    if made and isinstance(made[0], Words):
+        made[0] = Words(made[0].text.lstrip("\r\n"))
+    if made and isinstance(made[-1], Words):
+        made[-1] = Words(made[-1].text.rstrip())
+    kept = joined(made)
+    return kept if any(not isinstance(each, Words) or each.text.strip() for each in kept) else ()
+
+
+def spelled(read: Readout, spelling: Spelling) -> tuple[Node, ...]:
+    """The nodes with truths written out, where the two languages write them otherwise."""
+    if read.spelling == spelling:
+        return read.nodes
+    truths = {each.name for each in read.file.arguments if each.kind == "boolean"}
+    yes, no = ("True", "False") if read.spelling == "True" else ("true", "false")
+
+    def changed(nodes: Iterable[Node]) -> Iterator[Node]:
+        for node in nodes:
+            if isinstance(node, Value) and not node.json and len(node.path) == 1 and node.path[0] in truths:
+                yield If(Truth(node.path), (Words(yes),), (Words(no),), node.line)
+            elif isinstance(node, If):
+                yield with_fields(node, then=tuple(changed(node.then)), otherwise=tuple(changed(node.otherwise)))
+            elif isinstance(node, Each):
+                yield with_fields(node, body=tuple(changed(node.body)), otherwise=tuple(changed(node.otherwise)))
+            else:
+                yield node
+
+    return joined(changed(read.nodes))
+
+
+def paths_of(test: Test) -> Iterator[Path]:
+    """The values that a test reads."""
+    if isinstance(test, Truth | Equal):
+        yield test.path
+    elif isinstance(test, Not):
+        yield from paths_of(test.test)
+    elif isinstance(test, Both | Either):
+        yield from paths_of(test.left)
+        yield from paths_of(test.right)
+
+
+def media_names(file: PromptFile) -> dict[str, Any]:
+    """Kinds of the arguments that are media, by name."""
+    return {each.name: each.kind for each in file.arguments if each.kind in MEDIA_KINDS}

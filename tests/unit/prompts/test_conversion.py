@@ -1,0 +1,351 @@
+"""Prompt files as files of other formats: the same prompt, or a line for what it is not."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from intermodal.content import BytesSource, MediaPart, Text
+from intermodal.errors import PromptError
+from intermodal.prompts import formats, values
+from intermodal.prompts.conversion import jinja_writer
+from intermodal.prompts.conversion.convert import TARGETS, Converted, converted, place_of
+from intermodal.prompts.conversion.handlebars_writer import HandlebarsWriter
+from intermodal.prompts.conversion.tree import (
+    Both,
+    Each,
+    Either,
+    Equal,
+    If,
+    ItemIs,
+    Losses,
+    Medium,
+    Node,
+    Not,
+    Role,
+    Test,
+    Truth,
+    Value,
+    Words,
+    joined,
+)
+from intermodal.prompts.file import PromptFile
+from intermodal.request import Message
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "prompts"
+PUBLIC = Path(os.environ.get("CONFORMANCE", "nowhere"))
+OWN = [each for each in sorted(EXAMPLES.iterdir()) if each.suffix != ".baml" and not each.name.startswith("_")]
+
+
+def read(tmp_path: Path, name: str, text: str) -> PromptFile:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return formats.load(path)
+
+
+def into(file: PromptFile, to: str) -> Converted:
+    return converted(file, TARGETS[to], place_of(file, TARGETS[to]))
+
+
+def said(file: PromptFile, given: dict[str, Any]) -> list[tuple[str, list[Any]]]:
+    """What a file renders to, without white space around texts."""
+    return shown(file.template.messages(values.bound(file, given)))
+
+
+def shown(messages: tuple[Message, ...]) -> list[tuple[str, list[Any]]]:
+    def part(each: Any) -> Any:
+        return each.text.strip() if isinstance(each, Text) else (type(each), each.source)
+
+    whole = [(message.role, [part(each) for each in message.parts]) for message in messages]
+    return [(role, [each for each in parts if each]) for role, parts in whole if any(parts)]
+
+
+# ---- the same prompt ---------------------------------------------------------------------------------
+
+# Of each example what it cannot say in which format; everything else is said.
+REFUSED = {
+    ("clip.prompt", "github"): "video", ("clip.prompt", "prompty"): "film", ("clip.prompt", "poml"): "video",
+    ("compare.prompt", "github"): "list of images", ("compare.prompt", "prompty"): "list of media",
+    ("invoice.prompt", "github"): "image", ("receipt.poml", "github"): "image",
+    ("report.prompt", "github"): "document", ("report.prompt", "prompty"): "private: report",
+    ("report.prompt", "poml"): "private: report", ("voicemail.prompt", "github"): "audio",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("path", OWN, ids=lambda path: str(path.name))
+def test_every_example_is_the_same_prompt_in_every_format_or_says_why_not(path: Path, to: str) -> None:
+    file = formats.load(path)
+    if file.format == TARGETS[to].name:
+        with pytest.raises(PromptError, match="already"):
+            into(file, to)
+        return
+    made = into(file, to)
+    why = REFUSED.get((path.name, to))
+    assert bool(made.changed) == bool(why), made.lost
+    if why:
+        assert any(why in loss.what for loss in made.changed), made.lost
+        return
+    back = next(name for name, target in TARGETS.items() if target.name == file.format)
+    again = into(made.file, back)
+    assert not again.changed, again.lost
+    given = {each.name: _given(each.kind, each.many) for each in file.arguments}
+    assert said(file, given) == said(made.file, given) == said(again.file, given)
+    assert file.output == made.file.output == again.file.output
+    assert (
+        (file.model, file.sampling) == (made.file.model, made.file.sampling) == (again.file.model, again.file.sampling)
+    )
+
+
+def _given(kind: str, many: bool) -> Any:
+    one = {"text": "a\n  b {{c}}", "json": ["Ada", "Bob"]}.get(kind, BytesSource(data=b"x", name="x"))
+    return [one, one] if many and not isinstance(one, list) else one
+
+
+TEXTS = ("Hello ", "\n", "a\nb\n", " x", "{{", "}}", "{% if %}", "{#", "<b>", "&amp;", "#lt;", "  two  spaces", "é€",
+         "\nsystem:\n", "\n\n- item ", "# head\n", "user: hi", '```json\n{"a": {"b": 1}}\n```')  # fmt: skip
+FRONT = """---
+input:
+  schema: {name: string, flag: boolean, rows(array): string, row: {a: string}, photo: string, "unused?": string}
+ext: {intermodal: {media: {photo: image}}}
+---
+"""
+
+
+class Grown:
+    """A tree that nobody wrote."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def nodes(self, deep: int, loops: tuple[str, ...] = ()) -> tuple[Node, ...]:
+        return tuple(self._node(deep, loops) for _ in range(self._random.randint(1, 4)))
+
+    def _node(self, deep: int, loops: tuple[str, ...]) -> Node:
+        kind = self._random.random()
+        if kind < 0.45 or (not deep and kind > 0.7):
+            return Words(self._random.choice(TEXTS))
+        if kind < 0.65:
+            return Value(self._random.choice([("name",), ("flag",), ("row", "a"), *((each,) for each in loops)]))
+        if kind < 0.7:
+            return Medium(path=("photo",))
+        inner = self.nodes(deep - 1, loops)
+        if kind < 0.88:
+            return If(self._test(loops), inner, self.nodes(deep - 1, loops) if kind < 0.8 else ())
+        item = f"it{len(loops)}"
+        return Each(item, ("rows",), self.nodes(deep - 1, (*loops, item)), inner if kind < 0.91 else ())
+
+    def _test(self, loops: tuple[str, ...]) -> Test:
+        tests: list[Test] = [Truth(("flag",)), Truth(("rows",)), Truth(("name",)), Equal(("name",), "b")]
+        test = self._random.choice([*tests, *([ItemIs("last"), ItemIs("first")] if loops else [])])
+        made = self._random.choice(
+            [test, test, Not(test), Both(test, Truth(("flag",))), Either(test, Truth(("name",)))]
+        )
+        return made
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_a_template_says_is_said_in_every_format_with_branches(tmp_path: Path, seed: int) -> None:
+    grown = Grown(seed)
+    fixed = (Value(("name",)), Value(("row", "a")))
+    nodes = (Role("system"), Words("Ask"), *grown.nodes(2), Role("user"), *grown.nodes(2), *fixed)
+    losses = Losses()
+    writer = HandlebarsWriter(losses)
+    writer.nodes(joined(nodes))
+    if losses.found:
+        pytest.skip("Handlebars has no way to write this")
+    file = read(tmp_path, "grown.prompt", FRONT + writer.text)
+    photo = BytesSource(data=b"x", name="x")
+    for to in ("prompty", "poml"):
+        made = into(file, to)
+        assert not made.changed, (made.changed, made.text)
+        again = into(made.file, "dotprompt")
+        assert not again.changed, (again.changed, again.text)
+        for rows in ([], ["r"], ["r {{x}}", "s\n  t"]):
+            for flag in (True, False):
+                given = {"name": "b", "flag": flag, "rows": rows, "row": {"a": "<i>"}, "photo": photo}
+                known = {name: value for name, value in given.items() if made.file.argument(name)}
+                assert said(file, given) == said(made.file, known) == said(again.file, known)
+
+
+# ---- templates that are text, and text that is no template --------------------------------------------
+
+LITERAL = {
+    "x.prompt": '---\ninput: {schema: {n: string}}\n---\n{{role "system"}}A\n{{role "user"}}%s {{n}}',
+    "x.prompt.yml": 'messages:\n  - role: user\n    content: |\n      %s {{n}}\n',
+    "x.prompty": "---\nname: x\ninputs: [{name: n, kind: string}]\n---\nuser:\n%s {{n}}",
+    "x.poml": '<poml><human-msg><p whiteSpace="pre">%s {{n}}</p></human-msg></poml>',
+}  # fmt: skip
+WRITTEN = {
+    "x.prompt": "\\{{not}} {% x %} {# y #} <b> #lt; &amp;", "x.prompt.yml": "{{ 1 }} {% x %} {# y #} <b> #lt; &amp;",
+    "x.prompty": "{{ '{{' }}not}} {{ '{%' }} x %} {{ '{#' }} y #} <b> #lt; &amp;",
+    "x.poml": "#lbrace;{not}} {% x %} {# y #} #lt;b#gt; #hash;lt; #amp;amp;",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("to", TARGETS)
+@pytest.mark.parametrize("name", LITERAL)
+def test_text_that_would_be_a_tag_elsewhere_stays_text(tmp_path: Path, name: str, to: str) -> None:
+    file = read(tmp_path, name, LITERAL[name] % WRITTEN[name])
+    if file.format == TARGETS[to].name:
+        return
+    made = into(file, to)
+    if to == "github" and name != "x.prompt.yml":  # it has no way to write {{not}} as text
+        assert ["{{not}}" in loss.what for loss in made.changed] == [True]
+        return
+    assert not made.changed, (made.changed, made.text)
+    assert said(made.file, {"n": "1"}) == said(file, {"n": "1"})
+
+
+@pytest.mark.parametrize("word", ["system:", "# user:", "  assistant :  "])
+def test_a_line_of_text_that_prompty_takes_for_a_role_stays_text(tmp_path: Path, word: str) -> None:
+    file = read(tmp_path, "x.prompt", f"---\nmodel: m\n---\nThe log has:\n{word}\nWhat is it?")
+    made = into(file, "prompty")
+    assert not made.changed
+    assert said(made.file, {}) == [("user", [f"The log has:\n{word}\nWhat is it?"])]
+
+
+# ---- what is lost ---------------------------------------------------------------------------------------
+
+LOST = [
+    ("x.prompt", "---\ninput:\n  schema: {a: string}\n---\nhello", "poml", 3,
+     "argument 'a', which the template does not take", False),
+    ("x.prompt", "---\nmetadata: {a: 1}\n---\nhello", "github", 2, "metadata", False),
+    ("x.prompt", "---\next:\n  intermodal: {max_cost: 1}\n---\nhello", "poml", 2, "the wish max_cost: 1.0", False),
+    ("x.prompt", "---\next:\n  intermodal: {local: true}\n---\nhello", "poml", 2, "the wish local: true", True),
+    ("x.prompt", "---\nmodel: m\n---\n\n{{#if a}}b{{/if}}", "github", 5, "a condition", True),
+    ("x.prompt", "x\n{{#each a}}b{{/each}}", "github", 2, "a loop", True),
+    ("x.prompt", "x\n{{json a}}", "poml", 2, "'a' as JSON: a text goes in as it is", True),
+    ("x.prompt", "x\n{{#if a}}{{role \"system\"}}b{{/if}}", "poml", 2,
+     "messages that are there under a condition or once for each item", True),
+    ("x.prompt", "---\ntoolDefs: [{name: t}]\n---\nhello", "github", 2, "tool 't'", True),
+    ("x.prompt", "---\ninput:\n  schema: {n: number}\n  default: {n: 1}\n---\n{{n}}", "github", 3,
+     "the default of argument 'n': it has to be given", False),
+    ("x.prompt.yml", "messages: [{role: user, content: x}]\ntestData: [{input: a, expected: b}]\nevaluators:\n"
+     "  - {name: e, string: {contains: b}}", "dotprompt", 3, "evaluators", False),
+    ("x.prompt.yml", "messages: [{role: user, content: x}]\ntestData: [{input: a, expected: b}]", "poml", 2,
+     "test data (1)", False),
+    ("x.prompty", "---\nname: x\nauthors: [me]\n---\nuser:\nx", "dotprompt", 3, "authors", False),
+    ("x.poml", "<poml>\n<p>{{ a }}</p></poml>", "dotprompt", 1,
+     "white space within values, which POML folds into one space", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "to", "line", "what", "meaning"), LOST)
+def test_what_a_format_has_no_place_for_is_named_with_its_line(
+    tmp_path: Path, name: str, text: str, to: str, line: int, what: str, meaning: bool
+) -> None:
+    made = into(read(tmp_path, name, text), to)
+    assert (line, what, meaning) in made.lost, made.lost
+
+
+REFUSALS = [
+    ("x.prompt", "a\n{{lookup a b}}", 2, "{{lookup}} with words"),
+    ("x.prompt", "a\n{{#foo}}x{{/foo}}", 2, "{{#foo}}"),
+    ("x.prompt", "a\n{{json a indent=2}}", 2, "indented JSON"),
+    ("x.prompty", "---\nname: x\n---\nuser:\n{{ a | upper }}", 5, "a filter (upper)"),
+    ("x.prompty", "---\nname: x\n---\nuser:\n{% set b = 1 %}{{ b }}", 5, "set"),
+    ("x.poml", "<poml>\n<p>{{ a.toUpperCase() }}</p></poml>", 2, "more than a name"),
+    ("x.poml", '<poml>\n<table records="{{ rows }}"/></poml>', 2, "records of <table>"),
+    ("x.poml", '<poml>\n<human-msg if="{{ a }}">x</human-msg></poml>', 2, "under a condition"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "line", "what"), REFUSALS)
+def test_what_no_other_format_says_is_refused_with_its_line(
+    tmp_path: Path, name: str, text: str, line: int, what: str
+) -> None:
+    file = read(tmp_path, name, text)
+    with pytest.raises(PromptError, match="cannot be converted") as raised:
+        into(file, "dotprompt" if name != "x.prompt" else "prompty")
+    assert what in raised.value.what
+    assert raised.value.where == f"{tmp_path / name}:{line}"
+    assert raised.value.todo
+
+
+def test_a_writer_that_says_something_else_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = read(tmp_path, "x.prompt", "---\ninput: {schema: {'a?': string}}\n---\nhello{{#if a}} {{a}}{{/if}}")
+    assert not into(file, "prompty").changed
+    monkeypatch.setattr(jinja_writer.JinjaWriter, "test", lambda self, test: "not a")
+    (first, *_) = into(file, "prompty").changed
+    assert first.what.startswith("the prompt as it was: with every argument it renders otherwise: 'hello'")
+
+
+def test_a_loop_over_pictures_of_an_argument_is_a_list_of_media_in_poml(tmp_path: Path) -> None:
+    text = '<poml><human-msg><p for="each in pictures"><img src="{{ each }}"/></p><p>?</p></human-msg></poml>'
+    (argument,) = read(tmp_path, "x.poml", text).arguments
+    assert (argument.name, argument.kind, argument.many) == ("pictures", "image", True)
+
+
+# ---- public examples --------------------------------------------------------------------------------
+
+
+def published() -> Iterator[Any]:
+    import yaml
+
+    for path in sorted((PUBLIC / "dotprompt" / "spec").rglob("*.yaml")):
+        for group in yaml.safe_load(path.read_text("utf-8")):
+            for number, test in enumerate(group["tests"]):
+                yield pytest.param(group, test, id=f"{path.stem}: {group['name']} {number}")
+
+
+CASES = list(published()) if PUBLIC.is_dir() else []
+POML = sorted((PUBLIC / "poml" / "examples").glob("*.poml"))
+
+
+@pytest.mark.skipif(not CASES, reason="CONFORMANCE names no folder with dotprompt/spec")
+@pytest.mark.parametrize(("group", "test"), CASES)
+def test_published_cases_of_dotprompt_render_the_same_when_converted(
+    group: dict[str, Any], test: dict[str, Any], tmp_path: Path
+) -> None:
+    for name, text in {**group.get("partials", {}), **group.get("resolverPartials", {})}.items():
+        (tmp_path / f"_{name}.prompt").write_text(text)
+    try:
+        file = read(tmp_path, "case.prompt", group["template"])
+    except PromptError:
+        return  # cases of what a host program adds
+    given = {**group.get("data", {}), **test.get("data", {})}.get("input", {})
+    for to in ("github", "prompty", "poml"):
+        try:
+            made = into(file, to)
+        except PromptError as error:
+            assert "cannot be converted" in error.what
+            assert error.where
+            continue
+        known = {name: value for name, value in given.items() if made.file.argument(name)}
+        if not made.changed and known == given:
+            try:
+                wanted = said(file, given)
+            except PromptError:
+                continue
+            assert said(made.file, known) == wanted
+
+
+@pytest.mark.skipif(not POML, reason="CONFORMANCE names no folder with poml/examples")
+@pytest.mark.parametrize("to", ["dotprompt", "prompty", "github"])
+@pytest.mark.parametrize("path", POML, ids=lambda path: str(path.stem))
+def test_published_examples_of_poml_are_converted_or_say_why_not(path: Path, to: str) -> None:
+    file = formats.load(path)
+    try:
+        made = into(file, to)
+    except PromptError as error:
+        assert "cannot be converted" in error.what
+        assert error.where.startswith(str(path))
+        return
+    if made.changed:
+        assert all(loss.what and loss.line for loss in made.changed)
+    elif not any(each.required for each in file.arguments):
+        assert media_and_words(file) == media_and_words(made.file)
+
+
+def media_and_words(file: PromptFile) -> list[tuple[str, list[Any]]]:
+    def part(each: Any) -> Any:
+        return type(each) if isinstance(each, MediaPart) else " ".join(each.text.split())
+
+    messages = file.template.messages(values.bound(file, {}))
+    return [(message.role, [part(each) for each in message.parts]) for message in messages]
