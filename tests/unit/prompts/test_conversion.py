@@ -71,7 +71,8 @@ def shown(messages: tuple[Message, ...]) -> list[tuple[str, list[Any]]]:
 REFUSED = {
     ("clip.prompt", "github"): "video", ("clip.prompt", "prompty"): "film", ("clip.prompt", "poml"): "video",
     ("compare.prompt", "github"): "list of images", ("compare.prompt", "prompty"): "list of media",
-    ("invoice.prompt", "github"): "image", ("receipt.poml", "github"): "image",
+    ("invoice.prompt", "github"): "image", ("invoice.poml", "github"): "image",
+    ("invoice.prompty", "github"): "image",
     ("report.prompt", "github"): "document", ("report.prompt", "prompty"): "private: report",
     ("report.prompt", "poml"): "private: report", ("voicemail.prompt", "github"): "audio",
 }  # fmt: skip
