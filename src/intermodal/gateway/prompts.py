@@ -26,9 +26,9 @@ from intermodal.gateway.listing import JSON, kinds_of
 from intermodal.gateway.naming import allowed, narrowed, policy_of, prompt_of
 from intermodal.incoming import messages_of
 from intermodal.offload import LONG, offload
-from intermodal.prompts import bound, source, values
+from intermodal.prompts import bound, nested, source, values
 from intermodal.prompts.call import PLACES, check_kinds, not_taken, reason, with_model
-from intermodal.prompts.file import Argument, Media, PromptFile, model_names
+from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile, model_names
 from intermodal.prompts.folder import Kept, PromptFolder, Unreadable
 from intermodal.prompts.media import part_of
 from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
@@ -232,11 +232,38 @@ def _bound(file: PromptFile, said: Mapping[str, Any]) -> dict[str, Any]:
 def _given(file: PromptFile, name: str, value: Any) -> Any:
     """A variable as an argument: media as media, whatever it is sent as; anything else as JSON."""
     argument = file.argument(name)
+    if argument is not None and argument.holds:
+        return _holding(file, argument, value)
     if argument is None or not argument.is_media:
         return _plain(file, argument or Argument(name=name), value)
     if not isinstance(value, list):
         return None if value is None else _medium(file, argument, value, 1)
     return [_medium(file, argument, each, number) for number, each in enumerate(value, 1)]
+
+
+def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
+    """A value with media within: as the others, bytes and addresses of the web, and no path of this machine."""
+
+    def put(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> Media | None:
+        if not isinstance(each, (str, *_MEDIA)):
+            return None
+        media = Media(at)
+        media.part = part_of(_source(file, argument, each, at), kinds[0] if len(kinds) == 1 else "file")
+        media.kinds, media.at = kinds, at
+        return media
+
+    try:
+        return nested.with_media(argument.schema, _written(value), argument.name, put)
+    except nested.Misfit as error:
+        raise file.error(f"argument {argument.name!r}: {error}", argument.line, f"it takes {argument.words}") from None
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _written(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_written(each) for each in value]
+    return value.text if isinstance(value, Pasted) else value
 
 
 def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
@@ -307,7 +334,8 @@ def _rendered(
         tools=tools if only else made.tools,
     )
     messages = made.messages if file.history else (*made.messages, *said)
-    urls = frozenset(part.source.url for _, part in values.media_of(given) if isinstance(part.source, UrlSource))
+    sources = (medium.part.source for _, medium in values.media_of(given))
+    urls = frozenset(source.url for source in sources if isinstance(source, UrlSource))
     models = () if policy.model else model_names(file.model)
     return Rendered(kept, merged, policy, messages, models, urls, str, [])
 

@@ -77,9 +77,9 @@ def _labels(file: PromptFile, private: Any, values: Mapping[str, Any]) -> tuple[
             made.append(label)
         elif not argument.is_media:
             made.append("text")
-        for name, part in parts if argument is not None else ():
+        for name, medium in parts if argument is not None else ():
             if name == label:
-                made += _name_of(part, argument)
+                made += _name_of(medium.part, argument)
     return tuple(dict.fromkeys(made))
 
 
@@ -88,4 +88,5 @@ def _name_of(part: MediaPart, argument: Argument | None) -> tuple[str, ...]:
         return (os.path.basename(part.source.path),)
     if isinstance(part.source, BytesSource):
         return (part.source.name,)
-    return (argument.kind,) if argument is not None and argument.kind in KINDS else KINDS
+    kinds = tuple(kind for kind in argument.media if kind in KINDS) if argument is not None else ()
+    return kinds or KINDS

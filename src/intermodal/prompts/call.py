@@ -268,9 +268,9 @@ def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = 
         declared, source = type(part).__name__.lower(), getattr(part, "source", None)
         if declared not in KINDS or not isinstance(source, UrlSource) or (urls is not None and source.url not in urls):
             continue
-        argument = next((each for each in file.arguments if each.kind == declared), None)
-        if argument is not None and not values.fits(argument, facts.kind):
-            raise values.wrong_kind(file, argument, facts.name, facts.kind, facts.media_type)
+        argument = next((each for each in file.arguments if declared in each.media), None)
+        if argument is not None and not values.fits(argument.media, facts.kind):
+            raise values.wrong_kind(file, argument, None, facts.name, facts.kind, facts.media_type)
 
 
 def reason(error: UnknownModel | NoRoute) -> str:

@@ -19,9 +19,15 @@ Level = Literal["error", "warning"]
 
 
 class Media(str):
-    """The value of a media argument while a template is rendered: its name, which carries its part."""
+    """A medium among values while a template is rendered: its name, which carries its part.
+
+    ``kinds``: that its place takes; () where its part says it. ``at``: its place within an argument's value, "" where
+    it is the value.
+    """
 
     part: MediaPart
+    kinds: tuple[ArgumentKind, ...] = ()
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Argument:
     Attributes:
         many: a list of them. required: there is no default, and the file does not call it optional.
         default: None where there is none. schema: JSON Schema of the value. line: where it is declared, from 1.
+        holds: kinds of media that its value, which is JSON, may have within (``nested.py``).
     """
 
     name: str
@@ -41,15 +48,22 @@ class Argument:
     default: Any = None
     schema: Mapping[str, Any] = field(default_factory=dict)
     line: int = 1
+    holds: tuple[ArgumentKind, ...] = ()
 
     @property
     def is_media(self) -> bool:
         return self.kind in MEDIA_KINDS
 
     @property
+    def media(self) -> tuple[ArgumentKind, ...]:
+        """Kinds of media that it is, or holds."""
+        return (self.kind,) if self.is_media else self.holds
+
+    @property
     def words(self) -> str:
-        """Its type, for people: "image", "list of images", "text, optional"."""
-        word = "JSON" if self.kind == "json" else self.kind
+        """Its type, for people: "image", "list of images", "text, optional", "JSON with image"."""
+        word: str = "JSON" if self.kind == "json" else self.kind
+        word += f" with {' and '.join(self.holds)}" if self.holds else ""
         named = f"list of {word}s" if self.many and self.is_media else word
         return named if self.required else f"{named}, optional"
 
@@ -142,7 +156,7 @@ class PromptFile:
     @property
     def media(self) -> tuple[Kind | Literal["file"], ...]:
         """Kinds of media that go in, each once."""
-        kinds = [each.kind for each in self.arguments if each.is_media]
+        kinds = [kind for each in self.arguments for kind in each.media]
         return tuple(dict.fromkeys(kinds))  # type: ignore[arg-type]
 
     def value(self, result: Result) -> Any:

@@ -97,8 +97,9 @@ def _of_model(file: PromptFile) -> Iterator[Found]:
     takes = settled(row for id in {each.id for each in named} for row in models.by_model[id]).input
     for kind in kinds:
         if takes and kind not in takes:
-            argument = next(each for each in file.arguments if each.kind == kind)
-            what = f"{file.model} takes {' and '.join(takes)}, and {argument.name} is {kind}"
+            argument = next(each for each in file.arguments if kind in each.media)
+            is_ = "is" if argument.is_media else "holds"
+            what = f"{file.model} takes {' and '.join(takes)}, and {argument.name} {is_} {kind}"
             todo = "name a model that takes it, or none: then the plan chooses one, or a conversion"
             yield Found(file=file.path, line=file.lines.get("model", 1), level="error", what=what, todo=todo)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,9 @@ from intermodal.estimates.workload import Part as Sized
 from intermodal.json_schema.choices import resolved
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Inputs
+from intermodal.prompts import nested
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
-from intermodal.prompts.media import part_of
+from intermodal.prompts.media import kind_of, part_of
 from intermodal.request import Message, Request
 
 _MOST_DEEP = 8  # of a value that stands for another
@@ -60,14 +61,14 @@ def imagine(file: PromptFile, given: Mapping[str, Any]) -> Imagined:
         if argument.is_media:
             _media(made, argument)
             continue
-        if argument.name in example and not argument.is_media:
+        if argument.name in example and not argument.media:
             made.values[argument.name] = made.words[argument.name] = example[argument.name]
             made.assumed.append(f"{argument.name} is that of the file's first example")
             continue
-        if not argument.required:
+        if not argument.required and not argument.holds:
             made.assumed.append(f"{argument.name} is left out")
             continue
-        value, said = usual(argument)
+        value, said = usual(argument) if not argument.holds else _with_media(made, argument)
         made.values[argument.name] = value
         made.words[argument.name] = f"<{argument.name}>" if said.endswith("letters") else value
         made.assumed.append(f"{argument.name} is {said}")
@@ -75,14 +76,32 @@ def imagine(file: PromptFile, given: Mapping[str, Any]) -> Imagined:
 
 
 def _media(made: Imagined, argument: Argument) -> None:
-    piece, said = _USUAL[argument.kind]
     name = argument.name
-    media = Media(name)
-    media.part = part_of(BytesSource(data=b"", name=name), argument.kind)
+    media, said = _medium(made, argument.kind, name)
     value: Any = [media] if argument.many else media
     made.values[name] = made.words[name] = value
-    made.pieces[name] = piece
     made.assumed.append(f"{name} is {'one, of ' if argument.many else ''}{said}")
+
+
+def _medium(made: Imagined, kind: ArgumentKind, name: str) -> tuple[Media, str]:
+    piece, said = _USUAL[kind]
+    media = Media(name)
+    media.part = part_of(BytesSource(data=b"", name=name), kind)
+    made.pieces[name] = piece
+    return media, said
+
+
+def _with_media(made: Imagined, argument: Argument) -> tuple[Any, str]:
+    """A value of the argument's schema, with media in their places; of a list of what holds some, one."""
+    told: list[str] = []
+
+    def put(kind: ArgumentKind, at: str) -> Media:
+        media, said = _medium(made, kind, at)
+        told.append(f"{at} {said}")
+        return media
+
+    value = _Sample(argument.schema, put).of(argument.schema, argument.name)
+    return value, f"a value of its schema, each text a line: {', '.join(told)}"
 
 
 def usual(argument: Argument) -> tuple[Any, str]:
@@ -93,32 +112,59 @@ def usual(argument: Argument) -> tuple[Any, str]:
     if argument.kind in _PLAIN:
         return _PLAIN[argument.kind]
     if argument.kind == "json" and argument.schema:
-        return _sample(argument.schema, 0), "a value of its schema, each text a line"
+        return _Sample(argument.schema).of(argument.schema), "a value of its schema, each text a line"
     text = (_SENTENCE * (LETTERS // len(_SENTENCE) + 1))[:LETTERS]
     return text, f"{LETTERS:,} letters"
 
 
-def _sample(schema: Any, depth: int, root: Mapping[str, Any] | None = None) -> Any:
-    """The smallest value that shows what a schema is like; lists have three items."""
-    if root is None:
-        root = schema if isinstance(schema, Mapping) else {}
-    if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
-        schema = resolved(root, schema["$ref"])
-    if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
-        return _SENTENCE
-    if values := schema.get("enum"):
-        return values[0]
-    if choices := schema.get("anyOf"):
+class _Sample:
+    """The smallest value that shows what a schema is like; lists have three items, one where they hold media.
+
+    ``put`` makes what stands where a medium goes.
+    """
+
+    def __init__(self, root: Any, put: Callable[[ArgumentKind, str], Any] | None = None) -> None:
+        self._root = root if isinstance(root, Mapping) else {}
+        self._put = put
+        self._made: list[str] = []  # places of media
+
+    def of(self, schema: Any, at: str = "", depth: int = 0) -> Any:
+        if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
+            schema = resolved(self._root, schema["$ref"])
+        if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
+            return _SENTENCE
+        if self._put is not None and nested.PLACE in schema:
+            self._made.append(at)
+            return self._put(kind_of(str(schema[nested.PLACE])), at)
+        if values := schema.get("enum"):
+            return values[0]
+        if choices := schema.get("anyOf"):
+            return self.of(self._chosen(choices, depth), at, depth + 1)
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = next((each for each in kind if each != "null"), None)
+        if kind == "array":
+            return self._items(schema, at, depth)
+        if kind == "object":
+            fields = schema.get("properties") or {}
+            more = schema.get("additionalProperties")
+            if self._put is not None and isinstance(more, Mapping):
+                fields = {**fields, "name": more}  # a map, of which one shows what it holds
+            return {name: self.of(each, f"{at}.{name}", depth + 1) for name, each in fields.items()}
+        return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
+
+    def _chosen(self, choices: Any, depth: int) -> Any:
+        """Of several the first, within others the end of what may go on; one that is a medium before all."""
+        media = [each for each in choices if isinstance(each, Mapping) and nested.PLACE in each]
         ends = [each for each in choices if isinstance(each, Mapping) and each.get("type") == "null"]
-        return _sample(ends[0] if ends and depth > 1 else choices[0], depth + 1, root)
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        kind = next((each for each in kind if each != "null"), None)
-    if kind == "array":
-        return [_sample(schema.get("items"), depth + 1, root)] * 3 if depth < _MOST_DEEP else []
-    if kind == "object":
-        return {name: _sample(each, depth + 1, root) for name, each in (schema.get("properties") or {}).items()}
-    return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
+        return media[0] if media and self._put is not None else ends[0] if ends and depth > 1 else choices[0]
+
+    def _items(self, schema: Mapping[str, Any], at: str, depth: int) -> list[Any]:
+        if depth >= _MOST_DEEP:
+            return []
+        before = len(self._made)
+        item = self.of(schema.get("items"), f"{at}[]", depth + 1)
+        return [item] * (1 if len(self._made) > before else 3)
 
 
 # ---- planning without bytes ------------------------------------------------------------------------------

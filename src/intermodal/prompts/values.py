@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace as with_fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from intermodal import asking
-from intermodal.content import BytesSource, Kind, MediaPart, PathSource, UrlSource
+from intermodal.content import BytesSource, Kind, PathSource, UrlSource, Value
 from intermodal.errors import IntermodalError, PromptError, UsageError
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, known_schema
-from intermodal.prompts.file import Argument, Media, PromptFile
+from intermodal.prompts import nested
+from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
 from intermodal.prompts.media import media_part, part_of
 
 _STEPS = 2_000_000  # of holding a value against its schema
 _MOST_DEEP = 40
 Given = Mapping[str, Any]
+MEDIA_VALUES = (str, bytes, bytearray, os.PathLike, tuple, Value)  # of which a medium may be made: ``asking.as_part``
 
 
 def bound(file: PromptFile, given: Given, *, missing: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -45,14 +49,17 @@ def bound(file: PromptFile, given: Given, *, missing: Mapping[str, Any] | None =
     return values
 
 
-def media_of(values: Mapping[str, Any]) -> list[tuple[str, MediaPart]]:
-    """Media among values, each with the name of its argument."""
-    found = []
-    for name, value in values.items():
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, Media):
-                found.append((name, each.part))
-    return found
+def media_of(values: Mapping[str, Any]) -> list[tuple[str, Media]]:
+    """Media among values and within them, each with the name of its argument."""
+    return [(name, each) for name, value in values.items() for each in _media_in(value)]
+
+
+def _media_in(value: Any) -> Iterator[Media]:
+    if isinstance(value, Media):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _media_in(each)
 
 
 def _check_names(file: PromptFile, given: Given) -> None:
@@ -82,6 +89,12 @@ def _default(file: PromptFile, argument: Argument) -> Any:
 
 
 def _value(file: PromptFile, argument: Argument, value: Any) -> Any:
+    if argument.holds:
+        try:
+            return nested.with_media(argument.schema, value, argument.name, partial(_placed, file, argument))
+        except nested.Misfit as error:
+            todo = f"give it as {argument.description or argument.words}"
+            raise file.error(f"argument {argument.name!r}: {error}", argument.line, todo) from None
     if not argument.is_media:
         return _checked(file, argument, _plain(file, argument.name, value, argument.line))
     several = isinstance(value, list) or (isinstance(value, tuple) and tuple(map(type, value)) != (str, bytes))
@@ -106,6 +119,17 @@ def _medium(file: PromptFile, argument: Argument, value: Any) -> Media:
         source = replace(source, name=argument.name)
     media = Media(_name(source) or argument.name)
     media.part = part_of(source, argument.kind)
+    return media
+
+
+def _placed(file: PromptFile, argument: Argument, value: Any, kinds: tuple[ArgumentKind, ...], at: str) -> Media | None:
+    """The medium of what stands at a place within an argument's value; None of what is none."""
+    if isinstance(value, Media):
+        return value
+    if isinstance(value, Mapping | list) or not isinstance(value, MEDIA_VALUES):
+        return None
+    media = _medium(file, with_fields(argument, kind=kinds[0] if len(kinds) == 1 else "file", name=at), value)
+    media.kinds, media.at = kinds, at
     return media
 
 
@@ -162,28 +186,34 @@ async def checked_media(file: PromptFile, values: Mapping[str, Any]) -> None:
     from intermodal.media.opened import sniffed
 
     fetcher = Fetcher()
-    for name, part in media_of(values):
+    for name, medium in media_of(values):
         argument = file.argument(name)
-        if argument is None or argument.kind == "file" or isinstance(part.source, UrlSource):
-            continue  # a URL is fetched once, when the request is opened (``check_facts``)
-        shown, data = await fetcher.read(part.source)
+        source = medium.part.source
+        if argument is None or argument.kind == "file" or isinstance(source, UrlSource):
+            continue  # a URL is fetched once, when the request is opened (``Prompt._check_kinds``)
+        shown, data = await fetcher.read(source)
         kind, media_type = await sniffed(data, shown)
-        if not fits(argument, kind):
-            raise wrong_kind(file, argument, shown, kind, media_type)
+        if not fits(medium.kinds or argument.media, kind):
+            raise wrong_kind(file, argument, medium, shown, kind, media_type)
 
 
-def fits(argument: Argument, kind: Kind) -> bool:
-    """Whether bytes of a kind are what an argument takes. A document may be plain text."""
-    return kind == argument.kind or argument.kind == "file" or (argument.kind == "document" and kind == "text")
+def fits(takes: tuple[ArgumentKind, ...], kind: Kind) -> bool:
+    """Whether bytes of a kind are what a place for media takes. A document may be plain text."""
+    return kind in takes or "file" in takes or ("document" in takes and kind == "text")
 
 
 _A = {"image": "a picture", "audio": "sound", "video": "a film", "document": "a document", "text": "text"}
 
 
-def wrong_kind(file: PromptFile, argument: Argument, name: str, kind: Kind, media_type: str) -> PromptError:
-    """The error of a file that is of another kind than its argument takes."""
-    what = f"argument {argument.name!r} takes {_A[argument.kind]}, and {name} is {_A[kind]} ({media_type})"
-    todo = f"give {_A[argument.kind]}, or declare {argument.name} as {'document' if kind == 'text' else kind}"
+def wrong_kind(
+    file: PromptFile, argument: Argument, medium: Media | None, name: str, kind: Kind, media_type: str
+) -> PromptError:
+    """The error of a file that is of another kind than its argument takes, or the place in it where it stands."""
+    wanted = " or ".join(_A[each] for each in ((medium.kinds if medium is not None else ()) or argument.media))
+    place = (medium.at if medium is not None else "") or argument.name
+    within = f" at {place}" if place != argument.name else ""
+    what = f"argument {argument.name!r} takes {wanted}{within}, and {name} is {_A[kind]} ({media_type})"
+    todo = f"give {wanted}, or declare {place} as {'document' if kind == 'text' else kind}"
     return file.error(what, argument.line, todo)
 
 
@@ -213,8 +243,8 @@ def of_words(file: PromptFile, pairs: Iterable[str]) -> dict[str, Any]:
 
 
 def _word(file: PromptFile, argument: Argument, word: str) -> Any:
-    if argument.is_media:
-        return word.removeprefix("@")
+    if argument.is_media or (argument.holds and word[:1] == "@" != word[1:2] and nested.is_medium(argument.schema)):
+        return word.removeprefix("@") if argument.is_media else Path(word[1:])
     if word.startswith("@@"):
         word = word[1:]
     elif word.startswith("@"):
@@ -222,7 +252,8 @@ def _word(file: PromptFile, argument: Argument, word: str) -> Any:
     if argument.kind == "text":
         return word
     try:
-        return json.loads(word)
+        value = json.loads(word)
+        return nested.written_files(value) if argument.holds else value
     except (ValueError, RecursionError):
         if argument.kind == "json":
             return word  # a text is JSON, too; the schema says whether it may be one

@@ -47,11 +47,22 @@ def examples_of(
 def _arguments(given: Mapping[str, Any], taken: Mapping[str, Taken], path: Path) -> dict[str, Any]:
     def one(name: str, value: Any) -> Any:
         kind = taken.get(name)
+        if kind is not None and kind.holds:
+            return _with_media(value, name, path)
         if kind is None or not kind.media:
             return _plain(value)
         return [_medium(each, name, path) for each in value] if isinstance(value, list) else _medium(value, name, path)
 
     return {name: one(name, value) for name, value in given.items()}
+
+
+def _with_media(value: Any, name: str, path: Path) -> Any:
+    """A value in which a mapping of ``file``, ``url`` or ``base64`` is a medium."""
+    if isinstance(value, Mapping):
+        if value and value.keys() <= {"file", "url", "base64", "media_type"}:
+            return _medium(value, name, path)
+        return {str(key): _with_media(each, name, path) for key, each in value.items()}
+    return [_with_media(each, name, path) for each in value] if isinstance(value, list) else _plain(value)
 
 
 def _medium(value: Any, name: str, path: Path) -> Any:

@@ -7,25 +7,27 @@ from typing import Any, NamedTuple
 
 from intermodal.prompts.baml.declarations import Block, Field, Type
 from intermodal.prompts.file import ArgumentKind
+from intermodal.prompts.nested import PLACE, kinds_within
 
 MEDIA: Mapping[str, ArgumentKind] = {"image": "image", "audio": "audio", "video": "video", "pdf": "document"}
 _PLAIN: Mapping[str, tuple[ArgumentKind, str]] = {
     "string": ("text", "string"), "int": ("integer", "integer"), "float": ("number", "number"),
     "bool": ("boolean", "boolean"),
 }  # fmt: skip
+_MEDIA_TYPES = {"image": "image/*", "audio": "audio/*", "video": "video/*", "pdf": "application/pdf"}
 _NULL = Type("name", "null")
 
 
 class Taken(NamedTuple):
-    """What a function takes under a name. ``media``: BAML's word for it, "" where it is none. ``within``: it holds
-    media somewhere inside."""
+    """What a function takes under a name. ``media``: BAML's word for it, "" where it is none. ``holds``: kinds of media
+    that it has within."""
 
     kind: ArgumentKind
     many: bool
     required: bool
     media: str
-    within: bool
     schema: dict[str, Any]
+    holds: tuple[ArgumentKind, ...] = ()
 
 
 class Kinds:
@@ -39,18 +41,17 @@ class Kinds:
         plain, required = self._without_null(self._resolved(type))
         media = MEDIA.get(plain.name, "file") if plain.kind == "name" and plain.name in MEDIA else None
         if media is not None:
-            return Taken(media, False, required, plain.name, False, {})
+            return Taken(media, False, required, plain.name, {})
         if plain.kind == "list":
             each = self._resolved(plain.items[0])
             if each.kind == "name" and each.name in MEDIA:
-                return Taken(MEDIA[each.name], True, required, each.name, False, {})
-        within = self._holds_media(plain, set())
-        schema = {} if within else self.schema(plain if required else type, aliases=False)
+                return Taken(MEDIA[each.name], True, required, each.name, {})
+        schema = self.schema(plain if required else type, aliases=False)
+        if holds := kinds_within(schema):
+            return Taken("json", False, required, "", schema, holds)
         if plain.kind == "name" and plain.name in _PLAIN:
-            return Taken(_PLAIN[plain.name][0], False, required, "", within, schema)
-        if self._is_text(plain):
-            return Taken("text", False, required, "", within, schema)
-        return Taken("json", False, required, "", within, schema)
+            return Taken(_PLAIN[plain.name][0], False, required, "", schema)
+        return Taken("text" if self._is_text(plain) else "json", False, required, "", schema)
 
     def words(self, type: Type) -> str:
         """A type as the file writes it."""
@@ -111,18 +112,6 @@ class Kinds:
         rest = tuple(each for each in type.items if each != _NULL)
         return (self._resolved(rest[0]) if len(rest) == 1 else Type("union", items=rest)), False
 
-    def _holds_media(self, type: Type, seen: set[str]) -> bool:
-        if type.kind == "name":
-            if type.name in MEDIA:
-                return True
-            block = self._blocks.get(type.name)
-            if block is None or type.name in seen or block.kind not in ("class", "type"):
-                return False
-            seen.add(type.name)
-            inner = [block.type] if block.kind == "type" else [each.type for each in block.fields]
-            return any(self._holds_media(each, seen) for each in inner)
-        return any(self._holds_media(each, seen) for each in type.items)
-
     def _is_text(self, type: Type) -> bool:
         """Whether every value of it is a text: an enum, or words to choose from."""
         if type.kind == "union":
@@ -152,6 +141,8 @@ class _Schemas:
             return self._union(type)
         if type.name in _PLAIN:
             return {"type": _PLAIN[type.name][1]}
+        if type.name in MEDIA:
+            return {PLACE: _MEDIA_TYPES[type.name]}
         block = self._blocks.get(type.name)
         if block is None or block.kind not in ("class", "enum", "type"):
             return {"type": "null"} if type.name == "null" else {}

@@ -62,14 +62,13 @@ class BamlTemplate:
     path: Path
     project: Project
     function: str
-    media: Mapping[str, str]
     prompt: templates.Measured
     line: int
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         try:
             templates.check_size(self.prompt, self.project.strings, values)
-            made = self.project.runtime.render(self.function, values, self.media)
+            made = self.project.runtime.render(self.function, values)
         except TemplateError as error:
             raise located(self.path, self.line, error) from None
         return with_history(made, history)
@@ -227,7 +226,7 @@ class _Told:
         """Those of a function's prompt, "" where it has none."""
         name = self._names.get(block.name)
         if name is not None and name not in self._said:
-            made = runtime.render(name, {}, {})
+            made = runtime.render(name, {})
             parts = [part.text for message in made for part in message.parts if isinstance(part, Text)]
             self._said[name] = "".join(parts).strip()
         return self._said.get(name or "", "")
@@ -278,12 +277,11 @@ class _Function:
         output = self._output()
         examples, unread = examples_of(block, project.tests, project.kinds, taken, self._path, output)
         self._findings += unread
-        media = {name: each.media for name, each in taken.items() if each.media}
         return PromptFile(
             path=str(self._path),
             name=block.name,
             format=Baml.name,
-            template=BamlTemplate(self._path, project, block.name, media, project.prompts[block.name], first),
+            template=BamlTemplate(self._path, project, block.name, project.prompts[block.name], first),
             arguments=arguments,
             description=block.about,
             output=output,
@@ -297,9 +295,6 @@ class _Function:
         )
 
     def _argument(self, field: Field, taken: Taken) -> Argument:
-        if taken.within:
-            what = f"argument {field.name!r} holds media inside {self._project.kinds.words(field.type)}"
-            self._findings.append(Finding("error", field.line, what, "take the media as an argument of its own"))
         return Argument(
             name=field.name,
             kind=taken.kind,
@@ -308,6 +303,7 @@ class _Function:
             description=_told(self._project.kinds.words(field.type), taken),
             schema=taken.schema,
             line=field.line,
+            holds=taken.holds,
         )
 
     def _check(self, text: str, first: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import NotInstalled, OutputInvalid
+from intermodal.prompts.baml.kinds import MEDIA
 from intermodal.prompts.file import Media
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
 from intermodal.request import Message
@@ -29,6 +30,7 @@ _OPTIONS = {
     "remap_roles": {role: name for name, role in ROLES.items()},
     "media_url_handler": dict.fromkeys(("image", "audio", "pdf", "video"), "send_url"),
 }  # fmt: skip
+WORDS: Mapping[str, str] = {kind: word for word, kind in MEDIA.items()}  # for kinds of media
 MARKS = re.compile(r"baml_(?:chat_role|media)_magic_string_delimiter", re.IGNORECASE)
 _WHOLE = ("baml_chat_role_magic_string_delimiter", "baml_media_magic_string_delimiter")
 _TYPES = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "pdf": "application/pdf"}
@@ -67,14 +69,14 @@ class Runtime:
         self._clients.add_llm_client("intermodal", "google-ai", _OPTIONS)
         self._clients.set_primary("intermodal")
 
-    def render(self, function: str, values: Mapping[str, Any], media: Mapping[str, str]) -> list[Message]:
-        """The messages of a function. ``media``: of arguments, BAML's word for their kind.
+    def render(self, function: str, values: Mapping[str, Any]) -> list[Message]:
+        """The messages of a function.
 
         Raises TemplateError of what is wrong with the values or the template.
         """
         marks: dict[str, MediaPart] = {}
         mender = _Mender(values)
-        given = {name: self._given(value, media.get(name, ""), marks, mender) for name, value in values.items()}
+        given = {name: self._given(value, marks, mender) for name, value in values.items()}
         runtime = self._runtime
         try:
             context = runtime.create_context_manager()
@@ -84,14 +86,17 @@ class Runtime:
             raise TemplateError(problems(_said(error))[0].what, todo="see what the function takes") from None
         return _messages(body, marks, mender)
 
-    def _given(self, value: Any, kind: str, marks: dict[str, MediaPart], mender: _Mender) -> Any:
+    def _given(self, value: Any, marks: dict[str, MediaPart], mender: _Mender) -> Any:
         if isinstance(value, Media):
             mark = "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(32))  # base64, and of no value
             marks[mark] = value.part
+            kind = WORDS[value.kinds[0] if value.kinds else type(value.part).__name__.lower()]
             made = getattr(self._library, kind.capitalize())
             return made.from_base64(mark) if kind == "pdf" else made.from_base64(_TYPES[kind], mark)
+        if isinstance(value, Mapping):
+            return {mender.broken(key): self._given(each, marks, mender) for key, each in value.items()}
         if isinstance(value, list):
-            return [self._given(each, kind, marks, mender) for each in value]
+            return [self._given(each, marks, mender) for each in value]
         return mender.broken(value)
 
     def parse(self, function: str, text: str, *, partial: bool = False) -> Any:
@@ -172,9 +177,7 @@ class _Mender:
             if not self._break:
                 return value
             return MARKS.sub(lambda found: found[0].replace("_", f"_{self._break}", 1), value)
-        if isinstance(value, Mapping):
-            return {self.broken(key): self.broken(each) for key, each in value.items()}
-        return [self.broken(each) for each in value] if isinstance(value, list) else value
+        return value
 
     def whole(self, text: str) -> str:
         return text.replace(self._break, "") if self._break else text
