@@ -94,6 +94,7 @@ class Options(TypedDict, total=False):
     pages: int | Sequence[int]
     time_value: float
     pay_twice: bool
+    resends: int | None
     explore: bool
     free_tiers: bool
     licence: Licence

@@ -202,6 +202,8 @@ class Policy(Value):
         pages: page numbers (1-based) to which documents are restricted; () for all.
         time_value: USD one second of waiting is worth.
         pay_twice: when a call failed that may have been paid, a fallback may be paid too.
+        resends: how often an endpoint that failed is asked again, at most, where what failed allows that at all; None
+            leaves it to what failed.
         explore: a few requests may ask an endpoint first that was not measured yet, costs no more than the chosen one
             and may be better.
         free_tiers: ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
@@ -232,6 +234,7 @@ class Policy(Value):
     pages: tuple[int, ...] = ()
     time_value: float = DEFAULT_TIME_VALUE
     pay_twice: bool = True
+    resends: int | None = None
     explore: bool = True
     free_tiers: bool = False
     licence: Licence = "any"

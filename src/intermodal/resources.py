@@ -129,7 +129,7 @@ class Resources:
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
             tariff=tariffs(snapshot_file(self.env)),
-            pay_twice=inputs.request.policy.pay_twice,
+            pay_twice=inputs.request.policy.pay_twice, resends=inputs.request.policy.resends,
             timeouts=Timeouts().as_said(self.config.timeouts),
             live=live, readers=self._readers, sums=self.weights.sums,
             plan_again=None if exact else partial(_again, inputs, self._upstreams),

@@ -120,6 +120,7 @@ pages = [1, 2]
 time_value = 0.1
 streaming = "buffered"
 pay_twice = true
+resends = 1
 explore = false
 free_tiers = true
 licence = "any"

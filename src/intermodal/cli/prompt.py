@@ -225,7 +225,8 @@ def _shown(file: PromptFile) -> list[str]:
         default = f"  [default: {each.default}]" if each.default is not None else ""
         lines.append(f"takes   {each.name}: {each.words}{told}{default}")
     lines.append(f"makes   {_makes(file)}")
-    lines += [f"model   {file.model}, as a preference"] if file.model else []
+    models = ", else ".join((file.model, *file.others))
+    lines += [f"model   {models}, as a preference"] if file.model else []
     lines += [f"wishes  {name}: {_word(value)}" for name, value in file.options.items()]
     lines += [f"tool    {tool.name}  {tool.description}".rstrip() for tool in file.tools]
     return lines

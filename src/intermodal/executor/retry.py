@@ -34,6 +34,18 @@ class Decision(Value, frozen=True):
     reason: str = ""
 
 
+class Allowed(Value, frozen=True):
+    """What the request allows (``Policy``).
+
+    Attributes:
+        pay_twice: a re-route that may pay a second time. resends: to one endpoint, at most; None for as many as follow
+            from the error.
+    """
+
+    pay_twice: bool = True
+    resends: int | None = None
+
+
 # How a run says it, after the endpoint's name. Most specific class first; the first match decides.
 _REASONS: tuple[tuple[type[errors.IntermodalError], str], ...] = (
     (errors.RateLimited, "is rate limited"),
@@ -76,7 +88,7 @@ def decide(
     *,
     attempt: int,
     committed: bool,
-    pay_twice: bool,
+    allowed: Allowed,
     remaining: float | None,
     jitter: float,
     paid: int = 0,
@@ -87,7 +99,7 @@ def decide(
         attempt: attempts made at this endpoint for this step, the failed one included; 1 is the first, ``NO_MORE``
             where nothing is left of the host's budget of resends (``executor/upstream.py``).
         committed: output was shown, or a tool call emitted.
-        pay_twice: a re-route that may pay a second time is allowed.
+        allowed: by the request.
         remaining: seconds until the deadline, None when there is none.
         jitter: a number in [0, 1) that the caller drew.
         paid: attempts of the whole call so far that may have cost money.
@@ -100,26 +112,29 @@ def decide(
         return Decision(kind="stop", reason=f"{reason}; no time is left")
     if paid >= MAX_PAID:
         return Decision(kind="stop", reason=f"{reason}; {paid} attempts may have been paid already")
-    if attempt <= _resends(error, retry, billing) and (pay_twice or not error.stale):
+    if attempt <= _resends(error, retry, billing, allowed.resends) and (allowed.pay_twice or not error.stale):
         delay = 0.0 if error.stale else _delay(error, attempt, jitter)
         if delay is not None and (remaining is None or delay < remaining):
             return Decision(kind="resend", delay=delay, reason=reason)
     if retry == "never":
         return Decision(kind="stop", reason=reason)
-    if billing != "free" and not pay_twice:
+    if billing != "free" and not allowed.pay_twice:
         return Decision(kind="stop", reason=f"{reason}; another route might pay twice")
     return Decision(kind="reroute", reason=reason)
 
 
 def may_resend(error: errors.IntermodalError, attempt: int) -> bool:
     """Whether the same endpoint would be asked again if nothing else spoke against it."""
-    return attempt <= _resends(error, *_classes(error))
+    return attempt <= _resends(error, *_classes(error), None)
 
 
-def _resends(error: errors.IntermodalError, retry: errors.Retry, billing: errors.Billing) -> int:
+def _resends(error: errors.IntermodalError, retry: errors.Retry, billing: errors.Billing, most: int | None) -> int:
     if billing == "billed" or (isinstance(error, errors.CallError) and error.resendable is False):
         return 0
-    return RESENDS.get(retry, 0)
+    usual = RESENDS.get(retry, 0)
+    if most is None or not usual:
+        return usual
+    return min(usual, most) if retry == "once" else most
 
 
 def _delay(error: errors.IntermodalError, attempt: int, jitter: float) -> float | None:

@@ -9,7 +9,7 @@ import msgspec
 from intermodal import errors
 from intermodal.events import Retrying
 from intermodal.executor.job import Job
-from intermodal.executor.retry import FIRST_WAIT, NO_MORE, PATIENCE, Decision, decide, reason_of
+from intermodal.executor.retry import FIRST_WAIT, NO_MORE, PATIENCE, Allowed, Decision, decide, reason_of
 from intermodal.plans.step import Call
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def decided(
             error,
             attempt=attempt,
             committed=committed,
-            pay_twice=world.pay_twice,
+            allowed=Allowed(pay_twice=world.pay_twice, resends=world.resends),
             remaining=caller.remaining,
             jitter=jitter,
             paid=caller.ledger.maybe_paid,

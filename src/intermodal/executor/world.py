@@ -231,6 +231,7 @@ class World:
         tariff: a host's dated prices of an endpoint, which bills are settled with; () settles with the endpoint's own.
         moment: the time of day in UTC, as in 2026-11-25T09:30.
         pay_twice: after a request that may be paid, another endpoint may be asked.
+        resends: how often an endpoint is asked again, at most; None for as often as what failed says.
         upstreams: what earlier calls found out about those that are called.
         timeouts: of every attempt; None for the usual ones.
         live: somebody reads the answer while it is made; nobody does: a short one is asked for whole.
@@ -251,6 +252,7 @@ class World:
     tariff: Callable[[Endpoint], tuple[Vector, ...]] = _no_tariff
     moment: Callable[[], str] = _utc
     pay_twice: bool = True
+    resends: int | None = None
     upstreams: Upstreams = field(default_factory=Upstreams)
     timeouts: Timeouts | None = None
     live: bool = True

@@ -27,8 +27,8 @@ from intermodal.gateway.naming import allowed, narrowed, policy_of, prompt_of
 from intermodal.incoming import messages_of
 from intermodal.offload import LONG, offload
 from intermodal.prompts import bound, nested, source, values
-from intermodal.prompts.call import PLACES, check_kinds, not_taken, reason, with_model
-from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile, model_names
+from intermodal.prompts.call import PLACES, Wanted, check_kinds, with_model
+from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
 from intermodal.prompts.folder import Kept, PromptFolder, Unreadable
 from intermodal.prompts.media import part_of
 from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
@@ -76,17 +76,19 @@ class Rendered(NamedTuple):
 
     async def planned(self, prepared: Prepared, plan: Callable[[Prepared], Awaitable[Plan]]) -> tuple[Prepared, Plan]:
         """The first plan that there is: with the model of the file, else with any. Raises what planning raises."""
-        file, why = self.kept.file, ""
+        file, wanted = self.kept.file, Wanted(self.kept.file)
         try:
             check_kinds(file, prepared.inputs, self.urls)
-            for inputs in with_model(prepared.inputs, self.models):
-                pinned = with_fields(prepared, inputs=inputs)
+            for name in self.models:
+                pinned = with_fields(prepared, inputs=with_model(prepared.inputs, name))
                 try:
-                    return pinned, await plan(pinned)
+                    made = await plan(pinned)
                 except (UnknownModel, NoRoute) as error:
-                    why = why if why and isinstance(error, UnknownModel) else reason(error)
-            if why:
-                self.notes.append(self.shown(not_taken(file, why)))
+                    wanted.failed(name, error)
+                else:
+                    self.notes.extend(map(self.shown, wanted.notes(but=name)))
+                    return pinned, made
+            self.notes.extend(map(self.shown, wanted.notes()))
             return prepared, await plan(prepared)
         except IntermodalError as error:
             if isinstance(error, NoRoute):
@@ -336,7 +338,7 @@ def _rendered(
     messages = made.messages if file.history else (*made.messages, *said)
     sources = (medium.part.source for _, medium in values.media_of(given))
     urls = frozenset(source.url for source in sources if isinstance(source, UrlSource))
-    models = () if policy.model else model_names(file.model)
+    models = () if policy.model else file.model_names
     return Rendered(kept, merged, policy, messages, models, urls, str, [])
 
 

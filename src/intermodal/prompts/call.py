@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Container, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Container, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
@@ -25,7 +25,7 @@ from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.prompts import formats, imagined, values
 from intermodal.prompts.bound import request_of
-from intermodal.prompts.file import PromptFile, model_names
+from intermodal.prompts.file import PromptFile
 from intermodal.quantity import Quantity
 from intermodal.request import JsonOutput, Message, Request, Tool
 
@@ -213,26 +213,23 @@ class Prompt:
 
     def _names(self) -> tuple[str, ...]:
         """How the model that the file asks for may be called here."""
-        return () if self._options.get("model") else model_names(self.file.model)
+        return () if self._options.get("model") else self.file.model_names
 
     def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
         """The plan with the model of the file; where that cannot be had, the best without, and why.
 
         Raises NoRoute with the line of the file that it is about.
         """
-        notes: list[str] = []
-        why = ""
-        for pinned in with_model(inputs, self._names()):
+        wanted = Wanted(self.file)
+        for name in self._names():
+            pinned = with_model(inputs, name)
             try:
                 plan = plan_from(pinned)
-            except UnknownModel as error:
-                why = why or error.what
-            except NoRoute as error:
-                why = reason(error)
+            except (UnknownModel, NoRoute) as error:
+                wanted.failed(name, error)
             else:
-                return pinned, plan, tuple(self._of_schema(inputs, plan))
-        if why:
-            notes.append(not_taken(self.file, why))
+                return pinned, plan, (*wanted.notes(but=name), *self._of_schema(inputs, plan))
+        notes = wanted.notes()
         try:
             plan = plan_from(inputs)
         except NoRoute as error:
@@ -273,22 +270,28 @@ def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = 
             raise values.wrong_kind(file, argument, None, facts.name, facts.kind, facts.media_type)
 
 
-def reason(error: UnknownModel | NoRoute) -> str:
-    """Why a model cannot be had."""
-    return error.reasons[0] if isinstance(error, NoRoute) and error.reasons else error.what
+class Wanted:
+    """Models that a file asks for and that cannot be had, and why: the last reason of a name that is known."""
+
+    def __init__(self, file: PromptFile) -> None:
+        self._file = file
+        self._why: dict[str, str] = {}
+
+    def failed(self, name: str, error: UnknownModel | NoRoute) -> None:
+        """A plan with a model by one of its names is none."""
+        model = self._file.model_named(name)
+        if model not in self._why or isinstance(error, NoRoute):
+            self._why[model] = error.reasons[0] if isinstance(error, NoRoute) and error.reasons else error.what
+
+    def notes(self, but: str = "") -> tuple[str, ...]:
+        """What is said of them. ``but``: the name that a plan was made with."""
+        taken, where = self._file.model_named(but), self._file.where("model")
+        return tuple(f"{where}: {model} is not taken: {why}" for model, why in self._why.items() if model != taken)
 
 
-def not_taken(file: PromptFile, why: str) -> str:
-    """What is said where the model that a file asks for cannot be had."""
-    return f"{file.where('model')}: {file.model} is not taken: {why}"
+def with_model(inputs: Inputs, name: str) -> Inputs:
+    """The same inputs with a model named."""
+    return replace(inputs, request=replace(inputs.request, policy=replace(inputs.request.policy, model=name)))
 
 
-def with_model(inputs: Inputs, names: Iterable[str]) -> Iterator[Inputs]:
-    """The same inputs with each model named that a file may mean, in turn."""
-    for name in names:
-        policy = replace(inputs.request.policy, model=name)
-        yield replace(inputs, request=replace(inputs.request, policy=policy))
-
-
-# Of what a plan was refused for: the place of the file that it is about.
 PLACES = {"context": "template", "modality": "input", "keep": "ext", "max_cost": "ext", "model": "model"}

@@ -113,7 +113,8 @@ class PromptFile:
         path: of the file. name: how it is called. format: who read it.
         open_ended: it takes arguments that it does not declare.
         parser: of answers, where the format has its own.
-        model: that the file asks for: a preference, since who runs it may have another one.
+        model: that the file asks for: a preference, since who runs it may have another one. others: that it asks for
+            where that one cannot be had, in order.
         options: of the policy, by the names of ``Policy``.
         tools: with their definitions. undefined_tools: named, to be defined by whoever runs it.
         history: the template says where what was said before goes.
@@ -133,6 +134,7 @@ class PromptFile:
     output_by: Callable[[Mapping[str, Any]], Output] | None = None
     parser: Parser | None = None
     model: str = ""
+    others: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     settings: Settings = field(default_factory=Settings)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -152,6 +154,15 @@ class PromptFile:
 
     def error(self, what: str, place: str | int = 1, todo: str = "") -> PromptError:
         return PromptError(what, where=self.where(place), todo=todo)
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """What the models that it asks for may be called here, the one that it asks for first before the others."""
+        return tuple(name for model in (self.model, *self.others) for name in model_names(model))
+
+    def model_named(self, name: str) -> str:
+        """The model that it means by one of ``model_names``."""
+        return next((each for each in (self.model, *self.others) if name in model_names(each)), name)
 
     @property
     def media(self) -> tuple[Kind | Literal["file"], ...]:

@@ -99,6 +99,10 @@ def _amount(value: Any) -> Any:
     return float(value) if known and value >= 0 else None
 
 
+def _count(value: Any) -> Any:
+    return value if type(value) is int and value >= 0 else None
+
+
 # What stands in the file -> the field of the policy, its check, and how it is written.
 WISHES: Mapping[str, tuple[str, Check, str]] = {
     "objective": ("objective", _one_of(*OBJECTIVES), " or ".join(OBJECTIVES)),
@@ -108,6 +112,7 @@ WISHES: Mapping[str, tuple[str, Check, str]] = {
     "release": ("release", _words, "a list as [audio:text]"),
     "max_cost": ("max_cost", _amount, "USD, 0 or more"),
     "deadline": ("deadline", _amount, "seconds, 0 or more"),
+    "resends": ("resends", _count, "a whole number, 0 or more"),
     "local": ("farthest", lambda value: {True: "machine", False: "internet"}.get(value), "true or false"),
     "language": ("language", lambda value: value if isinstance(value, str) and value else None, "a code as en"),
     "licence": ("licence", _one_of(*LICENCES), " or ".join(LICENCES)),

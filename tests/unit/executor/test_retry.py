@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.executor.retry import MAX_PAID, Decision, decide
+from intermodal.executor.retry import MAX_PAID, Allowed, Decision, decide
 
 
 def ask(error: errors.IntermodalError, **changes: Any) -> Decision:
-    settings: dict[str, Any] = {"attempt": 1, "committed": False, "pay_twice": True, "remaining": None, "jitter": 0.5}
-    return decide(error, **(settings | changes))
+    settings: dict[str, Any] = {"attempt": 1, "committed": False, "remaining": None, "jitter": 0.5}
+    leave = {name: changes.pop(name) for name in ("pay_twice", "resends") if name in changes}
+    return decide(error, allowed=Allowed(**leave), **(settings | changes))
 
 
 def every_error() -> list[errors.IntermodalError]:
@@ -70,6 +71,18 @@ def test_A6_same_endpoint_gets_it_again_only_when_unpaid_or_after_one_plain_500(
         unsent = isinstance(error, errors.CallError) and not error.sent
         plain_500 = type(error) is errors.CallError and error.status == 500
         assert unpaid or unsent or plain_500, error.code
+
+
+@pytest.mark.parametrize(("resends", "sent_again"), [(None, 2), (0, 0), (1, 1), (5, 5)])
+def test_a_request_says_how_often_the_same_endpoint_gets_it_again(resends: int | None, sent_again: int) -> None:
+    busy = errors.Overloaded("x", status=503)
+    kinds = [ask(busy, attempt=attempt, resends=resends).kind for attempt in range(1, 8)]
+    assert kinds == ["resend"] * sent_again + ["reroute"] * (7 - sent_again)
+
+
+def test_a_request_that_allows_resends_resends_nothing_that_may_have_been_paid() -> None:
+    lost = errors.Unreachable("x", status=0, sent=True)
+    assert ask(lost, resends=5).kind == ask(lost).kind != "resend"
 
 
 def test_A6_without_leave_to_pay_twice_a_sent_request_is_not_rerouted() -> None:

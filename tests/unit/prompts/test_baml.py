@@ -14,12 +14,12 @@ import pytest
 from intermodal import Client, config
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.content import Audio, BytesSource, Document, Image, PathSource, Text, Video
-from intermodal.errors import OutputInvalid, PromptError
+from intermodal.errors import CallError, OutputInvalid, PromptError
 from intermodal.prompts import formats, imagined, values
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.findings import checked
 from intermodal.request import JsonOutput, Message, TextOutput
-from intermodal.testing import FakeHost
+from intermodal.testing import FakeHost, Fault
 
 pytest.importorskip("baml_py")
 
@@ -143,31 +143,48 @@ def test_a_function_is_named_after_a_hash(tmp_path: Path) -> None:
         formats.load(f"{path}#Secnd")
 
 
-def test_the_client_is_a_preference_and_what_is_not_taken_over_is_said(tmp_path: Path) -> None:
+def test_the_client_is_a_preference_and_its_retries_bound_those_of_the_request(tmp_path: Path) -> None:
     file = read(tmp_path)
     assert file.model == "openai/gpt-4o-mini"
     assert file.sampling.temperature == 0.25
-    assert [(each.level, each.line, each.what) for each in file.findings] == [
-        ("warning", 22, "retry_policy Often is not taken over: the client's own retries are")
-    ]
+    assert file.options == {"resends": 3}
+    assert file.findings == ()
+
+
+def test_waits_of_a_retry_policy_are_named_with_file_and_line(tmp_path: Path) -> None:
+    waits = "  strategy {\n    type constant_delay\n    delay_ms 200\n  }\n}"
+    written(tmp_path, f"retry_policy Often {{\n  max_retries 0\n{waits}\n", "policies.baml")
+    file = read(tmp_path, CLASSES + READ.partition("retry_policy Often {")[0])
+    assert file.options == {"resends": 0}
+    ((level, line, what),) = [(each.level, each.line, each.what) for each in file.findings]
+    assert (level, line) == ("warning", 22)
+    assert what.startswith("retry_policy Often (policies.baml:1): its waits are not taken over")
+
+
+CLIENT = 'client<llm> {0} {{\n  provider anthropic\n  options {{\n    model "{0}-1"\n  }}\n}}\n'
+
+
+def several(provider: str, *names: str) -> str:
+    strategy = "\n      ".join(names)
+    return (
+        f"client<llm> All {{\n  provider {provider}\n  options {{\n    strategy [\n      {strategy}\n    ]\n  }}\n}}\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("provider", "says"),
     [
-        ("fallback", "fallback asks for A first; after it come the plan's own fallbacks, not B"),
-        ("round-robin", "round-robin is not taken over: A is asked for, not B in turn"),
+        ("fallback", "where it fails meanwhile, the plan's own fallbacks follow"),
+        ("round-robin", "they do not take turns: the first that can be had answers"),
     ],
 )
-def test_clients_of_several_ask_for_the_first_and_say_so(tmp_path: Path, provider: str, says: str) -> None:
-    one = 'client<llm> {0} {{\n  provider anthropic\n  options {{\n    model "{0}-1"\n  }}\n}}\n'
-    clients = one.format("A") + one.format("B")
-    options = "options {\n    strategy [\n      A\n      B\n    ]\n  }\n}\n"
-    several = f"client<llm> Both {{\n  provider {provider}\n  {options}"
-    text = simple("{{ s }}").replace('"openai/gpt-4o"', "Both") + clients + several
-    file = read(tmp_path, text)
-    assert file.model == "anthropic/A-1"
-    assert says in [each.what for each in file.findings]
+def test_models_of_clients_of_several_are_preferred_in_order_and_what_differs_is_said(
+    tmp_path: Path, provider: str, says: str
+) -> None:
+    clients = CLIENT.format("A") + CLIENT.format("B") + several(provider, "A", '"openai/gpt-5"', "B")
+    file = read(tmp_path, simple("{{ s }}").replace('"openai/gpt-4o"', "All") + clients)
+    assert (file.model, *file.others) == ("anthropic/A-1", "openai/gpt-5", "anthropic/B-1")
+    assert [each.what for each in file.findings if says in each.what and f"{provider} All (case.baml:" in each.what]
 
 
 # ---- rendering ---------------------------------------------------------------------------------------
@@ -503,6 +520,30 @@ def test_a_function_runs_through_the_plan_as_the_same_extraction_in_dotprompt_do
     assert bodies[0]["response_format"]["json_schema"]["schema"]["required"] == ["number", "total", "currency"]
     roles = [[message["role"] for message in body["messages"]] for body in bodies]
     assert roles[0] == roles[1] == ["system", "user"]
+
+
+def test_where_the_first_of_a_fallback_cannot_be_had_the_next_is_taken_and_that_is_said(
+    host: FakeHost, tmp_path: Path
+) -> None:
+    clients = CLIENT.format("A") + several("fallback", "A", '"openai/gpt-4o-mini"')
+    path = written(tmp_path, simple("{{ s }}").replace('"openai/gpt-4o"', "All") + clients)
+    with Client() as client:
+        made = client.prompt(path).plan(s="x")
+    assert made.plan.chosen.endpoint == "box:openai/gpt-4o-mini"
+    assert [each.split(" is not taken")[0] for each in made.notes] == [f"{path}:2: anthropic/A-1"]
+
+
+@pytest.mark.parametrize("most", [0, 1, 3])
+def test_max_retries_of_a_file_is_how_often_a_host_that_fails_is_asked_again(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    text = READ.replace("max_retries 3", f"max_retries {most}").replace("photo: image, ", "").replace("{{ photo }}", "")
+    path = written(tmp_path, CLASSES + text)
+    host.fault = Fault("unavailable")
+    monkeypatch.setattr("intermodal.executor.retry.FIRST_WAIT", 0.0)
+    with Client() as client, pytest.raises(CallError):
+        client.prompt(path, model="openai/gpt-4o-mini").run(hint="h")
+    assert len(host.attempts) == 1 + most
 
 
 def test_a_value_grows_while_the_answer_streams(host: FakeHost, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
-"""A ``client<llm>`` as what it can be here: a preference for a model, and how the answer is drawn.
+"""A ``client<llm>`` as what it can be here: models in the order of preference, how the answer is drawn, and how often
+an endpoint that failed is asked again.
 
-Hosts, keys and what follows a failure are the config's and the plan's. What is not taken over is said.
+Hosts, keys and what else follows a failure are the config's and the plan's. What is not taken over is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from intermodal.prompts import wishes
@@ -26,20 +28,16 @@ _CONNECTION = frozenset(
         "location", "region", "credentials", "allowed_role_metadata", "finish_reason_allow_list", "http",
     )
 )  # fmt: skip
-# Clients of several others, and what is said of them.
-_SEVERAL = {
-    "fallback": "fallback asks for {first} first; after it come the plan's own fallbacks, not {others}",
-    "round-robin": "round-robin is not taken over: {first} is asked for, not {others} in turn",
-}
 _MOST_DEEP = 5
 
 
 class Wanted(NamedTuple):
-    """``model``: "" where the client names none that can be looked up."""
+    """``models``: in the order in which they are asked for. ``options``: of the policy, by its names."""
 
-    model: str = ""
+    models: tuple[str, ...] = ()
     sampling: Sampling = Sampling()
     settings: Settings = Settings()
+    options: Mapping[str, Any] = {}
     findings: tuple[Finding, ...] = ()
 
 
@@ -48,56 +46,89 @@ def wanted(said: Any, line: int, blocks: Mapping[str, Block], where: str) -> Wan
 
     Raises PromptError for a setting with a wrong value.
     """
-    if isinstance(said, Text):
-        return Wanted(model=_called(*said.split("/", 1))) if "/" in said else Wanted(model=str(said))
-    found: list[str] = []
-    block = _first(str(said or ""), blocks, found, 0)
-    if block is None:
-        return Wanted(findings=_findings(found, line))
-    options = block.settings.get("options")
-    options = options if isinstance(options, Mapping) else {}
-    model = str(options.get("model") or "")
-    if model.startswith("env."):
-        found.append(f"{model} is not followed: variables are not read")
-        model = ""
-    if options.get("base_url"):
-        found.append(f"base_url of client {block.name} is not read: hosts are those of the config")
-    drawn = {name: value for name, value in options.items() if name not in _CONNECTION}
-    front = Front(name=where, value=drawn, lines={(): line})
-    sampling, settings, unread = wishes.sampling(drawn, front, ())
-    provider = str(block.settings.get("provider") or "")
-    reported = (*_findings(found, line), *(Finding(each.level, line, each.what, each.todo) for each in unread))
-    return Wanted(_called(provider, model) if model else "", sampling, settings, reported)
+    read = _Reader(blocks, where)
+    models = tuple(dict.fromkeys(read.models(said)))
+    drawn = {name: value for name, value in read.first.items() if name not in _CONNECTION}
+    sampling, settings, unread = wishes.sampling(drawn, Front(name=where, value=drawn, lines={(): line}), ())
+    found = (Finding("warning", line, each) for each in dict.fromkeys(read.found))
+    more = (Finding(each.level, line, each.what, each.todo) for each in unread)
+    return Wanted(models, sampling, settings, read.options, (*found, *more))
 
 
-def _first(name: str, blocks: Mapping[str, Block], found: list[str], depth: int) -> Block | None:
-    """The client that is asked first, and in ``found`` what is not done as the file says."""
-    block = blocks.get(name)
-    if block is None or block.kind != "client":
-        return None
-    if policy := block.settings.get("retry_policy"):
-        found.append(f"retry_policy {policy} is not taken over: the client's own retries are")
-    provider = str(block.settings.get("provider") or "").removeprefix("baml-")
-    if provider not in _SEVERAL:
-        return block
-    options = block.settings.get("options")
-    strategy = options.get("strategy") if isinstance(options, Mapping) else None
-    names = [str(each) for each in strategy] if isinstance(strategy, list) else []
-    if not names or depth > _MOST_DEEP:
-        return None
-    if names[1:]:
-        found.append(_SEVERAL[provider].format(first=names[0], others=", ".join(names[1:])))
-    if isinstance(strategy, list) and isinstance(strategy[0], Text) and "/" in strategy[0]:
-        provider, _, model = strategy[0].partition("/")
-        settings = {"provider": provider, "options": {"model": model}}
-        return Block(kind="client", name=names[0], line=block.line, settings=settings)
-    return _first(names[0], blocks, found, depth + 1)
+class _Reader:
+    """Follows a client to the models that it names.
+
+    Attributes:
+        first: options of the client that is asked first. options: of the policy. found: what is not done as it says.
+    """
+
+    def __init__(self, blocks: Mapping[str, Block], where: str) -> None:
+        self._blocks = blocks
+        self._where = where
+        self.first: Mapping[str, Any] = {}
+        self.options: dict[str, Any] = {}
+        self.found: list[str] = []
+        self._read_first = False
+
+    def models(self, said: Any, depth: int = 0) -> Iterator[str]:
+        """Models of a client, by its name or written out (``"openai/gpt-4o"``), in the order in which it asks them."""
+        if isinstance(said, Text):
+            self._read_first = True
+            yield _called(*said.split("/", 1)) if "/" in said else str(said)
+            return
+        block = self._blocks.get(str(said or ""))
+        if block is None or block.kind != "client" or depth > _MOST_DEEP:
+            return
+        if policy := block.settings.get("retry_policy"):
+            self._retries(str(policy))
+        options = block.settings.get("options")
+        options = options if isinstance(options, Mapping) else {}
+        provider = str(block.settings.get("provider") or "").removeprefix("baml-")
+        if provider in _SEVERAL:
+            yield from self._several(block, provider, options, depth)
+            return
+        if not self._read_first:
+            self.first, self._read_first = options, True
+        model = str(options.get("model") or "")
+        if options.get("base_url"):
+            self.found.append(f"base_url of client {block.name} is not read: hosts are those of the config")
+        if model.startswith("env."):
+            self.found.append(f"{model} is not followed: variables are not read")
+        elif model:
+            yield _called(provider, model)
+
+    def _several(self, block: Block, provider: str, options: Mapping[str, Any], depth: int) -> Iterator[str]:
+        strategy = options.get("strategy")
+        inner = strategy if isinstance(strategy, list) else []
+        if len(inner) > 1:
+            self.found.append(f"{provider} {block.name} ({self._place(block)}): {_SEVERAL[provider]}")
+        for each in inner:
+            yield from self.models(each, depth + 1)
+
+    def _retries(self, name: str) -> None:
+        """``max_retries`` of the outermost policy bounds resends; how long is waited between them is not its to say."""
+        block = self._blocks.get(name)
+        if block is None or block.kind != "retry_policy":
+            return
+        most = block.settings.get("max_retries")
+        if type(most) is int and most >= 0:
+            self.options.setdefault("resends", most)
+        if block.settings.get("strategy"):
+            what = "waits are not taken over: as long as the host asks, else up to 1 s, 2 s, 4 s, 8 s"
+            self.found.append(f"retry_policy {name} ({self._place(block)}): its {what}")
+
+    def _place(self, block: Block) -> str:
+        name = os.path.basename(block.file or self._where)
+        return f"{name}:{block.line}"
+
+
+# Clients of several others, and what is said of them.
+_SEVERAL = {
+    "fallback": "the first that can be had answers; where it fails meanwhile, the plan's own fallbacks follow",
+    "round-robin": "they do not take turns: the first that can be had answers",
+}
 
 
 def _called(provider: str, model: str) -> str:
     maker = _MAKERS.get(provider)
     return f"{maker}/{model}" if maker and "/" not in model else model
-
-
-def _findings(found: list[str], line: int) -> tuple[Finding, ...]:
-    return tuple(Finding("warning", line, each) for each in found)
