@@ -46,6 +46,7 @@ BOUNDS = {
     "fields of the body itself": f"{counted.FIELDS:,}, else 400",
     "objects and arrays in each other": f"{counted.DEPTH}, else 400",
     "pictures, recordings, films, documents": f"{LIMITS.media:,}, else 413",
+    "steps of rendering a prompt file": f"{rendering.MOST_STEPS:,}, else 400",
     "texts in a request for vectors": f"{openai_works_served.MAX_TEXTS:,}, else 400",
     "bytes of items that are named by id, each time": f"{items.MOST_FOUND >> 20} MiB, else 413",
     "parts of a form": f"{forms.PARTS}, else 413",

@@ -8,9 +8,10 @@ measures the same inputs in milliseconds.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,7 +122,8 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
     monkeypatch.setattr(offload, "_threads", lambda: threads)
     with FakeHost(answer=answer) as host:
         path = tmp_path / "intermodal.toml"
-        path.write_text(config_of(host.base_url))
+        path.write_text(f'{config_of(host.base_url)}[serve]\nprompts = "prompts"\n')
+        written(tmp_path / "prompts")
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         with House() as house:
             served = Gateway(house, counted)
@@ -160,6 +162,44 @@ def test_no_growth_holds_the_loop(gateway: Gateway, full_gates: bool) -> None:
             held(grown(door, (name, size)), gateway, (name, door.path))
     for name, make in OTHERS.items():
         held(make(size), gateway, name)
+
+
+# Templates that go through a list, in every language of them; and one whose work is the square of what it gets.
+PROMPTS: Mapping[str, str] = {
+    "handlebars.prompt": "{{#each items}}{{this}} {{/each}}",
+    "jinja.prompty": "---\nname: x\n---\nuser:\n{% for item in items %}{{ item }} {% endfor %}",
+    "markup.poml": '<poml><p for="item in items">{{ item }}</p></poml>',
+    "square.prompt": "{{#each items}}{{#each @root.items}}{{this}} {{/each}}{{/each}}",
+    "typed.prompt": "---\ninput: {schema: {items(array): string}}\n---\n{{#each items}}{{this}} {{/each}}",
+    "functions.baml": 'function List(items: string[]) -> string {\n  client "openai/gpt-4o"\n  prompt #"'
+    '{{ _.role("user") }}{% for item in items %}{{ item }} {% endfor %}"#\n}\n',
+}
+
+
+def written(folder: Path) -> None:
+    folder.mkdir()
+    for name, text in PROMPTS.items():
+        (folder / name).write_text(text)
+
+
+def rendered(name: str, items: int) -> Body:
+    tree = {"model": f"prompt:{name.partition('.')[0]}", "messages": [{"role": "user", "content": "Which?"}]}
+    given = {"items": ["a word or two"] * items}
+    return Body("/v1/chat/completions", "application/json", json.dumps(tree | {"prompt_variables": given}).encode())
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_no_variable_of_a_prompt_holds_the_loop_or_makes_more_work_than_it_adds(
+    gateway: Gateway, name: str, full_gates: bool
+) -> None:
+    """What is rendered in a second ends; where a template squares its work, that is refused at the same bound."""
+    sizes = (100, 2_000, 4_000, 40_000) if full_gates else (100, 2_000, 4_000)
+    found = [held(rendered(name, size), gateway, (name, size)) for size in sizes]
+    if name.startswith("square"):
+        assert [each.status for each in found] == [200] + [400] * (len(sizes) - 1)
+    else:
+        once, twice = (each.total for each in found[1:3])
+        assert twice <= max(GROWTH * once, SMALL), f"{name}: {once:,}, then {twice:,} calls"
 
 
 ANSWERS = [name for name in LARGE if name.startswith(("an answer", "a stream"))]

@@ -67,6 +67,7 @@ def doctor(as_json: bool) -> None:
         about_config,
         about_snapshot(_header(), datetime.now(UTC).date()),
         *_about_folders(client.env),
+        *_about_prompts(client.config),
         _about_machine(machine),
         _about_sandbox(),
         *_about_runtimes(),
@@ -148,6 +149,26 @@ def _about_folders(env: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding(area="folder", name="data", state="ok", what=f"{data_dir(env)}: the store, and what was measured")
     yield Finding(area="folder", name="cache", state="ok", what=f"{cache_dir(env)}: weights, and texts of files")
     yield Finding(area="folder", name="state", state="ok", what=f"{state_dir(env)}: servers that are up, their logs")
+
+
+def _about_prompts(config: Config) -> Iterator[Finding]:
+    """The folder of prompt files that the gateway serves, and those of them that cannot be used."""
+    from intermodal.errors import IntermodalError
+
+    if not config.serve.prompts:
+        return
+    from intermodal.prompts.folder import PromptFolder
+
+    folder = PromptFolder(config.serve.prompts)
+    try:
+        folder.look()
+    except IntermodalError as error:
+        yield Finding(area="prompts", name="", state="broken", what=f"{error.where} {error.what}", todo=error.todo)
+        return
+    yield Finding(area="prompts", name="", state="ok", what=f"{folder.path}: {len(folder.prompts)} prompts are served")
+    for each in folder.unreadable:
+        name = f"{each.file}:{each.line}" if each.line else each.file
+        yield Finding(area="prompts", name=name, state="broken", what=each.error, todo=each.todo)
 
 
 def _card(gpu: Gpu) -> str:

@@ -103,7 +103,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     check_media(await offload(long, _media, call), gateway.limits.media)
     if dialect.refers:
         await offload(long, _check_results, call)
-    rendered = await gateway.prompts.rendered(gateway.client, asked, call, gateway.limits.text)
+    rendered = await gateway.prompts.rendered(gateway.client, asked, call, gateway.limits)
     if rendered is not None:
         call, policy = limited(rendered.call, gateway.client.config), tightened(rendered.policy, wishes)
         request = rendered.request(await offload(long, request_of, call, policy))
@@ -150,10 +150,8 @@ _MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)
 
 
 def _media(call: ChatCall) -> int:
-    """How many parts of a call are files, or may be: variables of a prompt are looked at later."""
-    given = call.prompt.variables.values() if call.prompt is not None else ()
-    variables = sum(len(each) if isinstance(each, list) else 1 for each in given)
-    return variables + sum(isinstance(part, _MEDIA) for message in call.messages for part in message.parts)
+    """How many parts of a call are files."""
+    return sum(isinstance(part, _MEDIA) for message in call.messages for part in message.parts)
 
 
 def _check_results(call: ChatCall) -> None:

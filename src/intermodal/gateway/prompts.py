@@ -22,6 +22,7 @@ from intermodal.content import BytesSource, Text, UrlSource
 from intermodal.errors import IntermodalError, NoRoute, UnknownModel
 from intermodal.events import Event, Finished, TextDelta
 from intermodal.fair_lock import FairLock
+from intermodal.gateway.counted import check_media
 from intermodal.gateway.listing import JSON, kinds_of
 from intermodal.gateway.naming import allowed, narrowed, policy_of, prompt_of
 from intermodal.incoming import messages_of
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from intermodal.client import Prepared
     from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.ledger.nouns import VirtualKey
-    from intermodal.gateway.messages import Asked
+    from intermodal.gateway.messages import Asked, HttpLimits
     from intermodal.gateway.reply import Reply
     from intermodal.gateway.serving import Gateway
     from intermodal.plans.plan import Plan
@@ -145,8 +146,10 @@ class Prompts:
 
     # ---- what is asked for -------------------------------------------------------------------------
 
-    async def rendered(self, client: LastingClient, asked: Asked, call: ChatCall, most: int) -> Rendered | None:
-        """The prompt that a call names, rendered; None where it names none. ``most``: bytes of its text.
+    async def rendered(
+        self, client: LastingClient, asked: Asked, call: ChatCall, limits: HttpLimits
+    ) -> Rendered | None:
+        """The prompt that a call names, rendered; None where it names none.
 
         Raises UnknownModel, Refused, and PromptError with the file's line for what is wrong with the variables.
         """
@@ -164,9 +167,13 @@ class Prompts:
         base = policy_of(call.model if own else AUTO, client)
         try:
             given = await self._held(kept, call)
-            await values.checked_media(kept.file, given)
+            media = {
+                each.name: given[each.name] for each in kept.file.arguments if each.is_media and each.name in given
+            }
+            check_media(len(values.media_of(media)), limits.media)
+            await values.checked_media(kept.file, media)
             async with self._turn:
-                made = await offload(True, _rendered, kept, call, given, client.config, base, most)
+                made = await offload(True, _rendered, kept, call, given, client.config, base, limits.text)
             return made._replace(shown=folder.shown)
         except IntermodalError as error:
             error.where = folder.shown(error.where)
@@ -317,7 +324,7 @@ def _rendered(
 ) -> Rendered:  # fmt: skip
     file, said = kept.file, messages_of(call)
     tools = call.tools
-    with source.held(kept.texts):
+    with source.held(kept.texts, closed=True):
         made = bound.request_of(
             file, given, {}, config, history=said if file.history else (), tools=tools
         )  # fmt: skip

@@ -212,7 +212,7 @@ class Expansion:
     # ---- files and media ------------------------------------------------------------------------------
 
     def _file(self, name: str, element: Element) -> str:
-        return file_text(self._folder, name, element.line)
+        return file_text(self._folder, name, element.line, chosen="{{" in element.attrs.get("src", ""))
 
     def _include(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
         self._includes += 1
@@ -305,13 +305,16 @@ def _rows(name: str, text: str, line: int) -> list[Any]:
     return rows if isinstance(rows, list) else []
 
 
-def file_text(folder: Path, name: str, line: int) -> str:
-    """The words of a file of the folder. Raises TemplateError for one that is not there, or not in the folder."""
+def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> str:
+    """The words of a file of the folder; ``chosen``: a value takes part in its name.
+
+    Raises TemplateError for one that is not there, or not in the folder.
+    """
     place = folder / name
     if not name or not within(folder, place):
         raise TemplateError(f"{name[:80]!r} is not in the folder of the prompt", line, todo="move it there")
     try:
-        return text_of(place, what="a file beside the prompt")
+        return text_of(place, what="a file beside the prompt", chosen=chosen)
     except IntermodalError as error:
         raise TemplateError(f"{name}: {error.what}", line, error.todo) from None
 

@@ -17,31 +17,45 @@ from intermodal.prompts.file import Finding
 
 MOST_BYTES = 256 << 10  # some steps of a template's parser go through all that follows
 _FENCE = re.compile(r"---[ \t]*")
-_held: ContextVar[tuple[Mapping[str, str], dict[str, str]] | None] = ContextVar("texts of prompt files", default=None)
+
+
+class _Held(NamedTuple):
+    texts: Mapping[str, str]
+    asked: dict[str, str]
+    closed: bool
+
+
+_held: ContextVar[_Held | None] = ContextVar("texts of prompt files", default=None)
 
 
 @contextmanager
-def held(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def held(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[dict[str, str]]:
     """Within it, files whose texts are given are not read again; gives the texts of all that were asked for, by path.
 
     So a prompt can be rendered as it was read, whatever became of its files since, and who read it knows of which.
+    ``closed``: a file that a value names is not read, as the value may be a stranger's.
     """
     asked: dict[str, str] = {}
-    before = _held.set((texts, asked))
+    before = _held.set(_Held(texts, asked, closed))
     try:
         yield asked
     finally:
         _held.reset(before)
 
 
-def text_of(path: Path, *, what: str = "a prompt file") -> str:
-    """The text of a prompt file. Raises InputMissing where there is none, PromptError where it cannot be one."""
-    texts = _held.get()
-    if texts is None:
+def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) -> str:
+    """The text of a prompt file. ``chosen``: a value takes part in its name.
+
+    Raises InputMissing where there is none, PromptError where it cannot be one.
+    """
+    now = _held.get()
+    if now is None:
         return _text_of(path, what)
-    known, asked = texts
     name = str(path)
-    asked[name] = text = known[name] if name in known else _text_of(path, what)
+    if chosen and now.closed and name not in now.texts:
+        todo = "write the name into the prompt, or take the text as an argument"
+        raise PromptError("is a file that a value names", where=name, todo=todo)
+    now.asked[name] = text = now.texts[name] if name in now.texts else _text_of(path, what)
     return text
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,6 +234,50 @@ def test_check_finds_what_can_never_be_with_its_line(
     assert text.code == 2 and "4 wrong in the config" in text.err
     assert str(path) in text.out and "https://chat.example.com" in text.out
     assert host.attempts == []
+
+
+def test_check_and_doctor_name_prompt_files_that_cannot_be_used(
+    host: FakeHost, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    (folder / "greet.prompt").write_text("Greet {{name}}.")
+    (folder / "broken.prompt").write_text("---\nmodel: x\n---\n{{#if name}}")
+    aliases = '[serve]\nprompts = "prompts"\n[serve.aliases]\nhello = "prompt:greet"\nlost = "prompt:gone"\n'
+    path = config(tmp_path / "p.toml", ("cloud", host.base_url, STRONG), more=aliases)
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    done = cli("serve", "--port", "0", "--check", "--json")
+    assert done.code == 2 and done.document["prompts"] == ["greet"]
+    wrong = {each["where"]: each["what"] for each in done.document["findings"] if each["level"] == "wrong"}
+    assert set(wrong) == {"broken.prompt:4", f"{path} line 5"} and "prompt named gone" in wrong[f"{path} line 5"]
+    told = {each["name"]: each for each in cli("doctor", "--json").document["findings"] if each["area"] == "prompts"}
+    assert (told[""]["state"], told["broken.prompt:4"]["state"]) == ("ok", "broken")
+    assert "1 prompts" in told[""]["what"]
+
+
+def test_a_folder_of_prompts_that_is_not_there_is_refused(host: FakeHost, cli: Cli, tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    done = cli("serve", "--port", "0", "--prompts", gone)
+    assert done.code == 3 and f"{gone}: is no folder" in done.err
+    assert f"--prompts {gone}" in cli("serve", "--port", "0", "--prompts", gone, "--check").out
+
+
+def test_every_worker_serves_the_prompt_files_that_there_are_now(host: FakeHost, tmp_path: Path) -> None:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    (folder / "greet.prompt").write_text("Greet {{name}}.")
+    tree = {"messages": [], "prompt_variables": {"name": "Ada"}}
+    with serving("--prompts", str(folder), "--workers", "2") as (_, url):
+        for name in ("greet", "salute"):
+            (folder / f"{name}.prompt").write_text(f"{name.title()} {{{{name}}}}, again.")
+            good = 0
+            until = time.monotonic() + 60
+            while good < 8:  # connections of their own, which any worker may get
+                answer = httpx.post(f"{url}/v1/chat/completions", json=tree | {"model": f"prompt:{name}"},
+                                    timeout=60, trust_env=False)  # fmt: skip
+                now = answer.status_code == 200 and b"again" in host.attempts[-1].body
+                good = good + 1 if now else 0
+                assert now or time.monotonic() < until, answer.text
 
 
 def test_check_resolves_an_alias_of_a_model_that_a_server_of_this_machine_has(
