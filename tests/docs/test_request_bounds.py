@@ -30,6 +30,7 @@ from intermodal.gateway.workers import memory
 from intermodal.json_schema import cache
 from intermodal.media import definitions, scripts
 from intermodal.planner import index
+from intermodal.prompts import rendering
 from intermodal.questions import reader
 from intermodal.runtimes import sentences, vocabulary
 from intermodal.store import slate
