@@ -27,7 +27,7 @@ class Offer(Value):
 
     Attributes:
         usd: of one request. per_month: of as many as are expected, unknown where nobody says how many. seconds: of one
-            request, loading included; load of that.
+            request, loading included; load of that. slots: how many it answers at once.
         memory: bytes that a route here keeps resident. floor: bytes that the answering model needs at least wherever it
             runs, from 4-bit to 16-bit weights; unknown where its size is.
         tier: the weakest link. weak: the default floor had to come down for it, as nothing stronger is at that place.
@@ -52,6 +52,7 @@ class Offer(Value):
     per_month: Quantity = Quantity()
     seconds: Quantity = Quantity()
     load: Quantity = Quantity()
+    slots: int = 1
     memory: Quantity = Quantity()
     floor: Quantity = Quantity()
     tokens_in: Quantity = Quantity()
@@ -136,7 +137,7 @@ class BreakEven(Value):
         machines: how many the expected volume takes; 0 where none is expected.
         requests: a month, from which on the machine is the cheaper one; unknown where there is no such number.
         worth: USD a month for a machine below which it is the cheaper one at the expected volume.
-        words: what that means. milestones: of the hosted bill.
+        words: what that means. milestones: of the hosted bill. queue: how busy they are at that volume, in words.
     """
 
     hosted: str = ""
@@ -150,6 +151,7 @@ class BreakEven(Value):
     requests: Quantity = _NOBODY
     worth: Quantity = _NOBODY
     words: str = ""
+    queue: str = ""
     milestones: tuple[Milestone, ...] = ()
 
 

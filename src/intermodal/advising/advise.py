@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.advising.advice import Advice, Kind, Offer, Pick, Place, Step
-from intermodal.advising.break_even import break_even, capacity, own_cost
+from intermodal.advising.break_even import at_a_time, break_even, capacity, own_cost
 from intermodal.advising.imagined import request_of
 from intermodal.advising.offers import OWN, Offers
 from intermodal.advising.path import against, closeness, path, penalty, why_lost
@@ -77,7 +77,8 @@ class Planning(Struct):
     def _free(self, endpoint: Endpoint) -> float:
         """Seconds a month that something here may work without being a machine of its own."""
         lent = endpoint.host.zone == "process" and not self.question.hardware.stated
-        return MONTH * BESIDE if lent else MONTH
+        alone = MONTH * (self.question.hardware.users if endpoint.host is OWN else 1)
+        return MONTH * BESIDE if lent else alone
 
 
 def _without_time(endpoint: Endpoint) -> Endpoint:
@@ -327,10 +328,12 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
     volume = planning.question.volume
     usd = route.total.cost if route.total.cost.known else unknown(f"no price of {endpoint.id} is known")
     monthly = unknown("nobody said how many requests") if volume is None else usd.scaled(volume.per_month)
-    made_here = Offer(place=place, seconds=route.total.seconds, load=route.total.load_seconds)
+    calls = [planning.catalog.by_id[step.endpoint] for step in route.steps if isinstance(step, Call)]
+    slots = planning.question.hardware.users if all(each.host is OWN for each in calls) else 1
+    made_here = Offer(place=place, seconds=route.total.seconds, load=route.total.load_seconds, slots=slots)
     owned = planning.question.owned
     if place == "here" and owned is not None and volume is not None:
-        monthly = exact(own_cost(owned, volume.per_month, capacity(made_here).mid), "hardware, one request at a time")
+        monthly = exact(own_cost(owned, volume.per_month, capacity(made_here).mid), f"hardware, {at_a_time(slots)}")
     return Offer(
         place=place,
         endpoint=endpoint.id,
@@ -341,6 +344,7 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         per_month=monthly,
         seconds=route.total.seconds,
         load=route.total.load_seconds,
+        slots=slots,
         memory=route.total.memory,
         floor=endpoint.model.compute_floor,
         tokens_in=route.answering.estimate.input_tokens,
@@ -358,6 +362,14 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         counted=endpoint.host is not OWN or not planning.question.by_bill or planning.question.hardware.stated,
         others=tuple(f"{each.endpoint}: {each.reason}" for each in made.outranked[:OTHERS]),
     )
+
+
+def _on_cards(question: Question) -> str:
+    """Where the speeds of models on stated cards are from."""
+    ears = "ears on a card by published factors, what reads and speaks by a wide range, as nobody published any"
+    if all(gpu.bandwidth for gpu in question.hardware.machine.gpus):
+        return f"from bandwidth and compute of the cards, within the ranges that measurements have; {ears}"
+    return f"nobody says how fast those cards are, so the ranges are wide; {ears}"
 
 
 def _terms(question: Question, endpoint: Endpoint) -> str:
@@ -492,9 +504,11 @@ def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
         left = f"; left out are {' and '.join(gone)}" if gone else ""
         found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{left}")
         found.append("hosts: imagined, so none was asked and none needs consent; nothing was sent")
-    found.append(f"here: {question.hardware.words}; one request at a time, models taken as pulled")
-    if question.hardware.stated:
+    found.append(f"here: {question.hardware.words}; {at_a_time(question.hardware.users)}, models taken as pulled")
+    if question.hardware.users > 1:
+        found.append("memory here: of one request; what the contexts of others take beside it is not counted")
+    if question.hardware.stated and not question.hardware.cards:
         found.append("what intermodal runs itself (embedded) is timed as on 2 cores without a card")
     if question.hardware.cards:
-        found.append("speeds here: nobody timed a server on those cards, so the ranges are wide")
+        found.append(f"speeds here: {_on_cards(question)}")
     return tuple(found)

@@ -11,10 +11,11 @@ import math
 
 from intermodal.advising.advice import BreakEven, Kind, Milestone, Offer
 from intermodal.advising.question import DAYS, Owned, Question
-from intermodal.plans.numbers import plain_money
+from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.quantity import Quantity, between, exact, unknown
 
 MONTH = DAYS * 86_400  # seconds
+BUSY = 0.8  # of the time, above which a queue grows quickly
 MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
 
 
@@ -34,13 +35,14 @@ def break_even(question: Question, decided: Kind, kinds: list[Kind]) -> BreakEve
         return _with(found, words="what a host asks is not known, so there is nothing to compare")
     if here is None:
         return _with(found, words="nothing here answers it, so there is nothing to compare")
-    return _compared(_with(found, here=here.endpoint, here_as=here_as, capacity=capacity(here)), question, hosted)
+    known = _with(found, here=here.endpoint, here_as=here_as, capacity=capacity(here))
+    return _compared(known, question, hosted, here)
 
 
-def _compared(found: BreakEven, question: Question, hosted: Offer) -> BreakEven:
+def _compared(found: BreakEven, question: Question, hosted: Offer, here: Offer) -> BreakEven:
     owned, volume = question.owned, question.volume
     machines = machines_for(volume.per_month, found.capacity.mid) if volume else 0
-    found = _with(found, machines=machines)
+    found = _with(found, machines=machines, queue=queue(question, here, machines))
     if owned is None:
         if volume is None:
             return _with(found, words="no price of hardware was given (--hardware-price), and no volume (--requests)")
@@ -61,7 +63,45 @@ def capacity(offer: Offer) -> Quantity:
         return unknown("nobody knows how long it takes")
     slow, mid = max(seconds.high - load.high, 1e-3), seconds.mid - load.mid
     fast = max(min(seconds.low - load.low, mid), 1e-3)
-    return between(MONTH / max(slow, mid), MONTH / mid, MONTH / fast, "one request at a time, day and night")
+    low, middle, high = (offer.slots * MONTH / each for each in (max(slow, mid), mid, fast))
+    return between(low, middle, high, f"{at_a_time(offer.slots)}, day and night")
+
+
+def at_a_time(slots: int) -> str:
+    """How many requests a machine answers side by side."""
+    return f"{slots} requests at a time" if slots > 1 else "one request at a time"
+
+
+def waiting(seconds: float, servers: int, busy: float) -> float:
+    """Seconds that a request waits on the average, of ``servers`` that are ``busy`` (0 to 1) with ``seconds`` each.
+
+    Requests come at random and their lengths scatter as much. Source: Sakasegawa, "An approximation formula
+    Lq ~ alpha * rho^beta / (1 - rho)", 1977, as in Hopp and Spearman, Factory Physics. Exact for one server.
+
+    >>> round(waiting(2.0, 1, 0.5), 3), round(waiting(2.0, 4, 0.5), 3)
+    (2.0, 0.223)
+    """
+    if busy >= 1:
+        return math.inf
+    queued: float = math.pow(busy, math.sqrt(2 * (servers + 1)) - 1) / (servers * (1 - busy))
+    return seconds * queued
+
+
+def queue(question: Question, here: Offer, machines: int) -> str:
+    """What the queue does at the volume that is asked for, in words; "" where no volume or no speed is known."""
+    made, volume = capacity(here), question.volume
+    if volume is None or not made.known or not machines:
+        return ""
+    seconds, servers = here.seconds.mid - here.load.mid, machines * here.slots
+    busy = volume.per_month / (machines * made.mid)
+    waits = waiting(seconds, servers, busy)
+    many = f"{machines:,} machines are" if machines > 1 else "one machine is"
+    if busy >= 1:
+        return f"{many} never done at that volume: requests wait for ever"
+    more = "" if busy <= BUSY else f"; {machines + 1:,} would wait less"
+    share = f"{busy:.0%}" if busy >= 0.01 else "less than 1%"
+    said = f"requests wait {plain_seconds(waits)} s on average" if waits >= 0.01 else "hardly any waits"
+    return f"{many} busy {share} of the time, {said}{more}"
 
 
 def machines_for(requests: float, capacity: float) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from intermodal.advising.on_cards import on_cards, speed_on
 from intermodal.advising.question import Hardware
 from intermodal.catalog import hosted
 from intermodal.catalog.capabilities import over_all
@@ -25,7 +26,6 @@ from intermodal.catalog.offered import host_row
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shipped import known_hosts, shipped
 from intermodal.catalog.snapshot import Row, Snapshot
-from intermodal.catalog.untimed import UNTIMED
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import UsageError
@@ -38,11 +38,10 @@ OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone
 SERVED = 3  # hosts from which on an open model is taken for one that people run
 ANY = Policy()
 _EMBEDDED = ("llama", "whisper", "ocr", "e5", "piper")
+_LENT = "process"  # the zone of what intermodal runs itself
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 # The embedded rows of llama.cpp have a resident size whose high end is a fifth above the middle.
 _ROOM = 1.2
-# Their speeds on two cores go with one over the parameters: 8 billion write 4 tokens a second (1.5 to 60).
-_DECODE, _PROMPT = (12.0, 32.0, 480.0), (40.0, 120.0, 9_600.0)
 
 
 class Offers(Value):
@@ -100,6 +99,8 @@ def offers(
         own_snapshot=own_snapshot,
     )
     ready = tuple(map(_ready, (each for each in every.endpoints if _may_be(each, wanted))))
+    if hardware.cards:
+        ready = tuple(on_cards(each, hardware.machine) if each.host.zone == _LENT else each for each in ready)
     ready = tuple(each for each in ready if not JUDGES.search(each.model.id))
     paid = tuple(each for each in ready if not each.rationed)
     kept = believed(paid)
@@ -190,10 +191,15 @@ def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
             input=tuple(kind for kind in model.input if kind in ("text", "image", "audio")),
             context=model.context,
             price=FREE,
-            speed=_speed(model, hardware.cards),
+            speed=_speed(model, hardware),
             memory=memory,
             evidence=Evidence(level="declared", source="imagined: nobody runs it yet"),
         )
+
+
+def _speed(model: Model, hardware: Hardware) -> Speed:
+    size = model.parameters or 1e9
+    return speed_on(size, model.active or size, hardware.machine, hardware.users)
 
 
 @lru_cache(8)
@@ -233,15 +239,3 @@ def four_bits(model: Model) -> Quantity:
     return between(
         floor.low, floor.mid, floor.mid * _ROOM, "four-bit weights and room for a request, from its parameters"
     )
-
-
-def _speed(model: Model, cards: int) -> Speed:
-    if cards:
-        # Pace of a server in the network, which is what one with a graphics card is.
-        return msgspec.structs.replace(UNTIMED["network"], overhead=UNTIMED["machine"].overhead)
-    billions = (model.active or model.parameters or 1e9) / 1e9
-    basis = "from its size, on a machine without a graphics card"
-    decode, prompt = (
-        between(low / billions, mid / billions, high / billions, basis) for low, mid, high in (_DECODE, _PROMPT)
-    )
-    return msgspec.structs.replace(UNTIMED["machine"], decode=decode, prompt=prompt)

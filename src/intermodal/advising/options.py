@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TypedDict, TypeVar, Unpack, cast
 
+from msgspec import structs
+
 from intermodal.advising import words
 from intermodal.advising.question import MONTHS, PROMPT, Owned, Question, Shows, with_defaults
 from intermodal.asking import checked_region
@@ -25,6 +27,7 @@ from intermodal.request import (
     Tier,
 )
 
+MOST_USERS = 1024
 T = TypeVar("T", bound=str)
 Size = float | tuple[int, int]
 
@@ -43,7 +46,8 @@ class AdviseOptions(TypedDict, total=False):
         licence: "commercial" (as by default) or "any". regions, retention: as in ``Policy``.
         waits: somebody waits for each answer, so that a second counts beside money. Left out, it counts where no
             number of requests is stated; of a monthly bill money decides, and the pick for waiting is named beside it.
-        hardware: "24GB", "2x24GB 16cores"; this machine when not stated. hardware_price: USD of one machine.
+        hardware: "24GB", "2x24GB 16cores", "RTX 4090", "2xH100"; this machine when not stated. users: requests that a
+            server of one's own answers at once. hardware_price: USD of one machine.
         life_months: that it lasts. power: watts. kwh: USD.
         shows: what pictures show, "text" or "scene". scanned: pages have no text layer. figures: pages have some.
         verbatim: the text itself is spoken.
@@ -69,6 +73,7 @@ class AdviseOptions(TypedDict, total=False):
     waits: bool | None
     local: bool
     hardware: str
+    users: int | None
     hardware_price: float | None
     life_months: float | None
     power: float | None
@@ -104,13 +109,15 @@ def make_question(
     if not isinstance(requests, str):
         requests = f"{requests:.15g}"
     out = words.made(_some(makes))
+    hardware = words.hardware(stated, here) if stated else words.this_machine(here)
+    hardware = structs.replace(hardware, users=_users(options.get("users")))
     return Question(
         takes=kinds,
         makes=out[0],
         beside=out[1:],
         parts=parts,
         assumed=assumed,
-        hardware=words.hardware(stated, here) if stated else words.this_machine(here),
+        hardware=hardware,
         prompt=(options.get("prompt") or "").strip() or PROMPT,
         volume=words.volume(requests) if requests else None,
         shows=options.get("shows") or "",
@@ -137,7 +144,7 @@ def make_question(
 
 
 _WORDS = frozenset({"prompt", "language", "hardware", "objective", "at_least", "shows", "licence", "retention"})
-_NUMBERS = frozenset({"out_tokens", "max_cost", "latency", "hardware_price", "life_months", "power", "kwh"})
+_NUMBERS = frozenset({"out_tokens", "users", "max_cost", "latency", "hardware_price", "life_months", "power", "kwh"})
 _LISTS = frozenset({"private", "release", "keep", "hosts", "parts", "regions"})
 
 
@@ -218,6 +225,12 @@ def _count(value: int | None) -> int | None:
     if value is not None and value < 1:
         raise UsageError(f"{value} is no length of an answer", where="--out-tokens", todo="write 1 or more")
     return value
+
+
+def _users(value: int | None) -> int:
+    if value is not None and not 1 <= value <= MOST_USERS:
+        raise UsageError(f"{value} is no number of users", where="--users", todo=f"write 1 to {MOST_USERS}")
+    return int(value or 1)
 
 
 def _amount(value: float | None, where: str, what: str) -> float | None:

@@ -52,11 +52,13 @@ class Volume(Value):
 
 
 class Hardware(Value):
-    """What models may run on here. ``words`` say whose it is. ``cards``: graphics cards, of which one was stated."""
+    """What models may run on here. ``words`` say whose it is. ``cards``: graphics cards, of which one was stated.
+    ``users``: requests that a server of one's own answers at once."""
 
     machine: Machine
     words: str
     stated: bool = False
+    users: int = 1
 
     @property
     def cards(self) -> int:

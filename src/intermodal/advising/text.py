@@ -170,8 +170,11 @@ def _even(even: BreakEven) -> list[str]:
         lines += _said("", f"hardware: {even.machine.basis}; {even.machine.mid:,.2f} USD a month and machine")
     if even.capacity.known:
         lines += _said(
-            "", f"{_used(even.here, even.here_as)}: {numbers.count(even.capacity)} requests a month, one at a time"
+            "",
+            f"{_used(even.here, even.here_as)}: {numbers.count(even.capacity)} requests a month, {even.capacity.basis}",
         )
+    if even.queue:
+        lines += _said("", f"at your volume {even.queue}")
     if even.milestones:
         steps = ", ".join(f"${step.usd:,.0f} at {step.requests:,.0f}" for step in even.milestones)
         lines += _said("", f"{_used(even.hosted, even.hosted_as)}, its bill a month by requests: {steps}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from intermodal.advising.question import DAYS, MAKES, Hardware, Makes, Volume
 from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
+from intermodal.sizing.machines import card_words, of_cores, settled, stated
 
 _KINDS: dict[str, Kind] = {
     "text": "text", "words": "text",
@@ -33,6 +33,7 @@ _MEMORY = re.compile(r"(?:(\d+)x)?(\d+(?:\.\d+)?)(gib|gb|mib|mb|tb)", re.IGNOREC
 _TIMES = re.compile(r"(\d+)x", re.IGNORECASE)
 _CORES = re.compile(r"(\d+)cores?", re.IGNORECASE)
 _UNITS = {"gib": 2**30, "gb": 2**30, "mib": 2**20, "mb": 2**20, "tb": 2**40}  # memory is sold by powers of two
+_HARDWARE = 'write 24GB of memory, 2x24GB for two graphics cards, "RTX 4090" or 2xH100 for cards, and 8cores beside it'
 _MOST = 1e12  # requests a month, or bytes by the thousand; more is a slip
 
 
@@ -78,10 +79,17 @@ def volume(word: str) -> Volume:
 
 
 def hardware(word: str, here: Machine) -> Hardware:
-    """``24GB`` is memory, ``2x24GB`` or ``24GB 2x`` two graphics cards of that size; ``8cores`` besides. All is free.
+    """``24GB`` is memory, ``2x24GB`` or ``24GB 2x`` two graphics cards of that size, ``RTX 4090`` or ``2xH100`` cards
+    by their names; ``8cores`` besides. All is free.
 
     ``here``: the machine whose cores are taken where none are stated.
     """
+    plain = _plain_hardware(word, here)
+    return plain if plain is not None else _named_hardware(word, here)
+
+
+def _plain_hardware(word: str, here: Machine) -> Hardware | None:
+    """Of sizes and numbers alone; None where there are other words."""
     cards, bytes_, cores = 0, 0.0, here.cores  # no bytes where something is no hardware
     for each in word.replace(",", " ").split():
         memory, some = _MEMORY.fullmatch(each), _CORES.fullmatch(each)
@@ -95,17 +103,41 @@ def hardware(word: str, here: Machine) -> Hardware:
         elif some is not None and int(some[1]):
             cores = int(some[1])
         else:
-            bytes_ = math.nan
-            break
+            return None
     if not 0 < bytes_ <= 1e15:
-        todo = "write 24GB of memory, 2x24GB for two graphics cards, and 8cores beside it"
-        raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=todo)
+        raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=_HARDWARE)
     size = int(bytes_)
     gpus = tuple(Gpu(name="stated", memory=size // cards) for _ in range(cards))
-    machine = Machine(cores=cores, memory=size, free=size, gpus=gpus)
+    machine = settled(Machine(cores=cores, memory=size, free=size, gpus=gpus, compute=of_cores(cores)))
     each_gib = f"{size / max(cards, 1) / 2**30:.3g} GiB"
     words = f"{cards} graphics card{'s' if cards > 1 else ''} of {each_gib}" if cards else f"{each_gib} of memory"
     return Hardware(machine=machine, words=f"{words}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
+
+
+def _named_hardware(word: str, here: Machine) -> Hardware:
+    """Cards by their names, of which the memory counts."""
+    cores = here.cores
+    names = []
+    for each in word.split(","):
+        some = re.search(r"\b(\d+)\s*cores?\b", each, re.IGNORECASE)
+        cores = int(some[1]) if some and int(some[1]) else cores
+        left = each.replace(some[0], "").strip() if some else each.strip()
+        names += [left] if left else []
+    try:
+        found = stated(names, cores=cores)
+    except UsageError as error:
+        if not re.search(r"\d", word):  # no card is called by letters alone
+            raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=_HARDWARE) from None
+        raise UsageError(error.what, where="--hardware", todo=error.todo) from None
+    size = sum(gpu.memory for gpu in found.gpus)
+    if not size:
+        raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=_HARDWARE)
+    machine = msgspec.structs.replace(found, memory=size, free=size)
+    said: dict[str, int] = {}
+    for gpu in found.gpus:
+        said[card_words(gpu)] = said.get(card_words(gpu), 0) + 1
+    cards = ", ".join(f"{count} x {name}" if count > 1 else name for name, count in said.items())
+    return Hardware(machine=machine, words=f"{cards}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
 
 
 def this_machine(here: Machine) -> Hardware:
@@ -115,7 +147,8 @@ def this_machine(here: Machine) -> Hardware:
         f"this machine: {here.memory / gib:.3g} GiB of memory, {here.free / gib:.3g} free, "
         f"{here.cores} core{'s' if here.cores != 1 else ''}"
     )
-    return Hardware(machine=msgspec.structs.replace(here, loaded=()), words=words)
+    machine = settled(msgspec.structs.replace(here, loaded=(), compute=of_cores(here.cores)))
+    return Hardware(machine=machine, words=words)
 
 
 def private(words: Iterable[str]) -> tuple[str, ...]:

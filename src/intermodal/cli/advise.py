@@ -76,8 +76,11 @@ Examples
     "--hardware",
     default="",
     metavar="WORDS",
-    help="What models may run on: 24GB of memory, 2x24GB for two cards, 8cores.  [default: this machine]",
+    help='What models may run on: 24GB of memory, 2x24GB for two cards, "RTX 4090", 2xH100, 8cores.  '
+    "[default: this machine]",
 )
+@click.option("--users", type=click.IntRange(1, 1024), default=None, metavar="N",
+              help="Requests that a server of one's own answers at once.  [default: 1]")  # fmt: skip
 @click.option("--hardware-price", type=money, default=None, metavar="USD", help="What one such machine costs.")
 @click.option(
     "--life",

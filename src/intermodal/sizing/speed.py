@@ -22,7 +22,7 @@ from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.sizing.cache import row_bytes, state_bytes
 from intermodal.sizing.memory import Placement
-from intermodal.sizing.settings import Settings
+from intermodal.sizing.settings import ALL, Settings
 from intermodal.sizing.shape import Layer, ModelShape
 
 _Three = tuple[float, float, float]
@@ -30,6 +30,9 @@ DENSE: Final[_Three] = (0.4, 0.58, 0.85)
 SPARSE: Final[_Three] = (0.1, 0.35, 0.85)
 READS_DENSE: Final[_Three] = (0.15, 0.4, 0.75)
 READS_SPARSE: Final[_Three] = (0.05, 0.2, 0.6)
+BITS: Final = 4.8944  # of Q4_K_M, which is what people run
+_BEST: Final = 2  # of low, mid and high
+_PARTS: Final = 10_000  # in which a model of unknown layout is thought to be divided
 
 
 class Part(Value):
@@ -78,6 +81,22 @@ def pace(shape: ModelShape, settings: Settings, machine: Machine, *, prompt: int
     first = reads + _inverse(decode) if decode.known and reads.known else unknown(slow or wanting)
     bound = 0.0 if wanting else 1 / sum((part.weights + part.cache) / part.bandwidth.high for part in parts)
     return Pace(decode=decode, prefill=prefill, first_word=first, bound=bound, prompt=prompt, users=users)
+
+
+def of_parameters(parameters: float, active: float, machine: Machine, *, prompt: int = 1000, users: int = 1) -> Pace:
+    """The same of a model of which only the size is known, in four bits (``BITS`` a weight), with a short context.
+
+    ``active``: parameters of one token; of a mixture of experts fewer than ``parameters``.
+    """
+    whole = round(parameters * BITS / 8)
+    sparse = 0 < active < parameters
+    layer = Layer(weights=whole, experts=whole if sparse else 0)
+    shape = ModelShape(
+        layers=(layer,), parameters=round(parameters), active=round(active or parameters),
+        experts=_PARTS if sparse else 0, experts_used=max(1, round(_PARTS * active / parameters)) if sparse else 0,
+    )  # fmt: skip
+    settings = Settings(context=prompt, gpu_layers=ALL if machine.gpus else 0)
+    return pace(shape, settings, machine, prompt=prompt, users=users)
 
 
 def narrowed(estimate: Quantity, measured: Quantity) -> Quantity:
@@ -181,7 +200,8 @@ def _decode(parts: tuple[Part, ...], shares: _Three) -> Quantity:
         for part in parts:
             moved = (part.weights + part.cache) / (_at(part.bandwidth, level) * share)
             counted = part.operations / (_at(part.compute, level) * READS_DENSE[level]) if part.compute.mid else 0.0
-            seconds += max(moved, counted)
+            # at best one hides behind the other
+            seconds += max(moved, counted) if level == _BEST else moved + counted
         speeds.append(1 / seconds if seconds else math.inf)
     low, mid, high = speeds
     names = " and ".join(dict.fromkeys(part.name for part in parts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import pytest
 from tests.plans import catalogs
 from tests.unit.advising.asked import advice, endpoints, strong_here
 
-from intermodal.advising.break_even import MONTH, crossing, machines_for, own_cost
+from intermodal.advising.advice import Offer
+from intermodal.advising.break_even import MONTH, capacity, crossing, machines_for, own_cost, waiting
 from intermodal.advising.question import Owned
 from intermodal.catalog.nouns import Endpoint, Price, Speed
 from intermodal.quantity import between, exact, unknown
@@ -86,3 +88,31 @@ def test_hardware_is_compared_only_where_it_keeps_what_is_needed() -> None:
     assert made.use == "vision" and "nothing here answers it" in made.break_even.words
     other = advice("image", prompt="What is the total?", hardware_price=1000.0, among=endpoints())
     assert other.break_even.here == "" or other.use == "cascade" or other.break_even.here_as
+
+
+def test_a_queue_is_that_of_one_server_where_there_is_one() -> None:
+    for busy in (0.1, 0.5, 0.9):
+        assert waiting(2.0, 1, busy) == pytest.approx(2.0 * busy / (1 - busy)), "M/M/1, exactly"
+    assert waiting(2.0, 1, 1.0) == math.inf
+
+
+def test_more_servers_at_the_same_load_wait_less() -> None:
+    assert waiting(2.0, 1, 0.8) > waiting(2.0, 2, 0.8) > waiting(2.0, 20, 0.8) > 0
+    # Erlang's formula for 2 servers at 0.8 each: 2 * 0.64 / (1 - 0.64)
+    assert waiting(2.0, 2, 0.8) == pytest.approx(2 * 0.64 / 0.36, rel=0.03)
+
+
+def test_what_a_queue_does_at_the_volume_is_said() -> None:
+    idle = even(requests="2000/month")
+    assert idle.queue == "one machine is busy less than 1% of the time, hardly any waits"
+    per_month = even().capacity.mid
+    full = even(requests=0.95 * per_month)
+    assert "one machine is busy 95% of the time" in full.queue
+    assert "2 would wait less" in full.queue
+    assert even().queue == "", "no volume, no queue"
+
+
+def test_requests_side_by_side_multiply_what_a_machine_answers() -> None:
+    one, many = (capacity(Offer(place="here", seconds=exact(2.0), slots=slots)) for slots in (1, 20))
+    assert many.mid == pytest.approx(20 * one.mid) == pytest.approx(20 * MONTH / 2.0)
+    assert (one.basis, many.basis) == ("one request at a time, day and night", "20 requests at a time, day and night")

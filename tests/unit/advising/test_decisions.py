@@ -9,14 +9,18 @@ import pytest
 from tests.plans import catalogs
 from tests.unit.advising.asked import DAY, LAPTOP, advice, endpoints, offers, strong_here
 
+from intermodal.advising import words
 from intermodal.advising.advice import Advice, Offer
 from intermodal.advising.advise import advise
 from intermodal.advising.imagined import request_of
+from intermodal.advising.offers import offers as everything
 from intermodal.advising.offers import undominated
+from intermodal.advising.on_cards import speed_on
 from intermodal.advising.options import make_question
 from intermodal.catalog.nouns import Endpoint, Price
 from intermodal.errors import NoRoute, UsageError
 from intermodal.planner import plan
+from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import exact
 
@@ -292,6 +296,48 @@ def test_hardware_is_read_as_people_write_it() -> None:
     assert machine("2x24GB") == (48 * 1024, 2, 2)
     assert machine("24GB 2x 16cores") == (48 * 1024, 2, 16)
     assert machine("512MiB, 8cores") == (512, 0, 8)
+
+
+def test_hardware_may_be_named_by_its_cards() -> None:
+    def machine(said: str) -> Machine:
+        return make_question("text", "text", LAPTOP, hardware=said).hardware.machine
+
+    named = machine("RTX4090 16cores")
+    assert (named.memory, named.cores, len(named.gpus)) == (24 << 30, 16, 1)
+    assert named.gpus[0].bandwidth == 1010e9
+    assert [gpu.memory for gpu in machine("2xH100, 8cores").gpus] == [80 << 30] * 2
+    with pytest.raises(UsageError, match="nearest are"):
+        machine("RTX 4900")
+    with pytest.raises(UsageError, match="RTX 3060 8GB"):
+        machine("RTX 3060")
+
+
+def test_a_server_on_a_faster_card_answers_sooner_and_more_users_each_later() -> None:
+    def speed(said: str, users: int = 1, active: float = 8e9) -> float:
+        hardware = make_question("text", "text", LAPTOP, hardware=said, users=users).hardware
+        return speed_on(8e9, active, hardware.machine, hardware.users).decode.mid
+
+    assert speed("RTX 5090") > speed("RTX 4090") > speed("RTX 3060 12GB") > speed("24GB")
+    assert speed("RTX 4090", users=20) < speed("RTX 4090") < 20 * speed("RTX 4090", users=20)
+    assert speed("RTX 4090", active=1e9) > speed("RTX 4090")  # a mixture of experts
+
+
+def test_nothing_on_a_card_is_timed_as_two_processor_cores() -> None:
+    card = make_question("text", "text", LAPTOP, hardware="RTX 4090").hardware
+    embedded = [each for each in everything(card, DAY).catalog.endpoints if each.host.zone == "process"]
+    plain = {each.id: each for each in everything(words.hardware("24GB", LAPTOP), DAY).catalog.endpoints}
+    assert embedded
+    for each in embedded:
+        before, after = plain[each.id].speed, each.speed
+        if "automatic-speech-recognition" in each.model.tasks:
+            assert "published" in after.realtime_factor.basis
+            assert after.realtime_factor.mid < before.realtime_factor.mid
+        elif "text-generation" in each.model.tasks:
+            assert after.decode.mid > before.decode.mid
+            assert "bandwidth" in after.decode.basis
+        elif before.megapixel.mid:
+            assert "nobody published it on a card" in after.megapixel.basis
+            assert after.megapixel.low < after.megapixel.mid < before.megapixel.mid
 
 
 def test_an_empty_catalog_is_no_route_and_no_crash() -> None:
