@@ -49,13 +49,14 @@ class JsonOutput(Value, tag_field="kind", tag="json"):
 
     ``whole``: one that was cut at the length limit is an error; else it is the answer as far as it goes, without data.
     ``told``: the words of the messages that tell the model the schema, "" where none do. It is not told a second time,
-    and they are no part of what is asked.
+    and they are no part of what is asked. ``strict``: by a host that is held to it, and no other.
     """
 
     schema: dict[str, Any]
     name: str = "answer"
     whole: bool = True
     told: str = ""
+    strict: bool = False
 
 
 class TranscriptOutput(Value, tag_field="kind", tag="transcript"):

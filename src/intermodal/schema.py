@@ -19,8 +19,8 @@ T = TypeVar("T")
 OWN_STEPS = 20_000_000  # of reading a schema of the user's own program: nobody else waits meanwhile
 
 
-def json_output(schema: type[Any] | Mapping[str, Any], *, where: str = "") -> JsonOutput:
-    """The output that asks for ``schema``. ``where`` is the file it came from, for the error.
+def json_output(schema: type[Any] | Mapping[str, Any], *, where: str = "", strict: bool = False) -> JsonOutput:
+    """The output that asks for ``schema``. ``where`` is the file it came from, for the error; ``strict`` as there.
 
     Raises:
         SchemaInvalid: the class has no JSON Schema, or the schema itself is not valid (draft 2020-12).
@@ -31,7 +31,7 @@ def json_output(schema: type[Any] | Mapping[str, Any], *, where: str = "") -> Js
     else:
         body, name = _schema_of(schema), getattr(schema, "__name__", "answer")
     check(body, where=where)
-    return JsonOutput(schema=body, name=re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "answer")
+    return JsonOutput(schema=body, name=re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "answer", strict=strict)
 
 
 def _schema_of(cls: type[Any]) -> dict[str, Any]:

@@ -37,6 +37,16 @@ def reached_by(host: Host, closable: bool) -> By:
     return "forced" if host.tells_schema else "told"
 
 
+def within_subset(host: Host, schema: Schema) -> bool:
+    """Whether this host takes a schema for a strict one."""
+    return "strict_subset" not in host.quirks or within_strict_subset(schema)
+
+
+def held_strictly(host: Host, schema: Schema, closable: bool) -> bool:
+    """Whether this host is held to a schema in all that it says: no answer of it can be another."""
+    return forced(host, closable) and within_subset(host, schema)
+
+
 def closable(schema: Schema) -> bool:
     """Whether every object in it names its properties, so that it can be closed and still be what was asked for.
 
@@ -93,3 +103,27 @@ def _names_some(node: Any) -> bool:
 def _listed(node: Schema, key: str) -> list[Any]:
     found = node.get(key)
     return found if isinstance(found, list) else []
+
+
+def within_strict_subset(schema: Schema) -> bool:
+    """Whether OpenAI's strict mode takes this schema: an object at the root, and every object closed
+    with all its properties required. Source: the "Supported schemas" section of its structured outputs guide."""
+    return schema.get("type") == "object" and "anyOf" not in schema and _closed(schema)
+
+
+_UNSUPPORTED = frozenset({"allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"})
+
+
+def _closed(node: Any) -> bool:
+    if isinstance(node, list):
+        return all(map(_closed, node))
+    if not isinstance(node, Mapping):
+        return True
+    if _UNSUPPORTED & node.keys():
+        return False
+    properties = node.get("properties", {})
+    closed = node.get("additionalProperties") is False and set(node.get("required", ())) == set(properties)
+    if (node.get("type") == "object" or properties) and not closed:
+        return False
+    inside = [*properties.values(), *node.get("$defs", {}).values(), *node.get("anyOf", ()), node.get("items")]
+    return all(map(_closed, inside))

@@ -64,7 +64,7 @@ async def _generate(course: Course, step: Call) -> Finished:
     try:
         done = await course.do(job, speaker)
     except SchemaRefused:
-        if not held or speaker.committed:
+        if not held or schema is None or schema.strict or speaker.committed:
             raise
         what = f"{endpoint.id} cannot be held to this schema: it is asked for in words, and the answer is checked"
         await course.shop.emit(Note(text=what, step=step.id))

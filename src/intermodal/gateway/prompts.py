@@ -28,7 +28,7 @@ from intermodal.gateway.naming import allowed, narrowed, policy_of, prompt_of
 from intermodal.incoming import messages_of
 from intermodal.offload import LONG, offload
 from intermodal.prompts import bound, nested, source, values
-from intermodal.prompts.call import PLACES, Wanted, check_kinds, with_model
+from intermodal.prompts.call import Wanted, check_kinds, refused_at, with_model
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
 from intermodal.prompts.folder import Kept, PromptFolder, Unreadable
 from intermodal.prompts.media import part_of
@@ -93,7 +93,7 @@ class Rendered(NamedTuple):
             return prepared, await plan(prepared)
         except IntermodalError as error:
             if isinstance(error, NoRoute):
-                error.where = error.where or file.where(PLACES.get(error.rule, 1))
+                error.where = error.where or refused_at(file, error)
             error.where = self.shown(error.where)
             raise
 

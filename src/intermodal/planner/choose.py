@@ -235,10 +235,18 @@ def no_route(case: Case, refused: list[Refused]) -> NoRoute:
         "speech": "answer this aloud", "scores": "score these labels",
         "image": "draw this",
     }.get(case.output, "embed this")  # fmt: skip
-    todo = remedy(case, telling[0], refused) if telling else "run intermodal doctor"
+    cause = _cause(case, telling[0]) if telling else ""
+    todo = remedy(case, telling[0], refused, cause) if telling else "run intermodal doctor"
     error = NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)
-    error.rule = telling[0].rule if telling else ""
+    error.rule = cause
     return error
+
+
+def _cause(case: Case, row: Rejected) -> str:
+    """The rule that a row is about; of a model that was named, the one that keeps it from being called."""
+    group = case.index.group_of.get(row.endpoints[0]) if row.rule == "named" and row.endpoints else None
+    reason = rules.of_endpoint(group, case.job, case) if group is not None else None
+    return reason[0] if reason is not None else row.rule
 
 
 def _named(case: Case) -> list[Refused]:

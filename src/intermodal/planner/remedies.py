@@ -27,15 +27,18 @@ _REMEDIES: dict[str, str] = {
     "unknown_price": "give the host's price in intermodal.toml, or drop --max-cost",
     "max_cost": "raise --max-cost",
     "deadline": "raise --deadline, or allow a shorter answer (--max-tokens)",
+    "schema": "do without strict: then it is asked for in words and checked; or allow a host that forces schemas",
     "images": "send fewer pictures",
     "language": "allow an ear for this language (intermodal pull --list, intermodal hosts add)",
     "pages": "choose pages (--pages)",
 }
 
 
-def remedy(case: Case, row: Rejected, refused: Iterable[Refused]) -> str:
-    """What to do about the nearest miss."""
+def remedy(case: Case, row: Rejected, refused: Iterable[Refused], cause: str) -> str:
+    """What to do about the nearest miss. ``cause``: its rule, of a model that was named the one behind."""
     general = _REMEDIES.get(row.rule, "run intermodal doctor to see what is reachable")
+    if cause == "schema":
+        return _REMEDIES[cause]
     if row.rule == "named" and row.reason.startswith("no consent"):
         return "or name another model (intermodal models)"
     if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from intermodal.catalog import doubts
 from intermodal.catalog.drawing import EDITS, picture_words
+from intermodal.catalog.forcing import held_strictly
 from intermodal.catalog.nouns import UNSAYABLE
 from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits
@@ -31,7 +32,7 @@ from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.way import Way, refused
 from intermodal.plans.numbers import plain_money
 from intermodal.plans.verdict import joined
-from intermodal.request import ZONES, ScoresOutput, Zone
+from intermodal.request import ZONES, JsonOutput, ScoresOutput, Zone
 
 _MAKES: dict[str, str] = {
     "generate": "it answers in text",
@@ -191,6 +192,16 @@ def tools(group: Group, job: Job, case: Case) -> str:
     if case.schema_by(group) in ("told", "forced") and first.tools.with_json is False:
         return "takes no tools beside a forced schema"
     return ""
+
+
+def schema(group: Group, job: Job, case: Case) -> str:
+    """Who wants an answer that can be no other is not served by one that is asked for in words and checked."""
+    output = case.request.output
+    if job != case.job or not isinstance(output, JsonOutput) or not output.strict:
+        return ""
+    if held_strictly(group.first.host, output.schema, case.closable):
+        return ""
+    return "is not held to this JSON schema by its wire, and the request wants that (strict)"
 
 
 def labels(group: Group, job: Job, case: Case) -> str:
@@ -377,6 +388,7 @@ RULES: tuple[Rule, ...] = (
     Rule("heard", "endpoint", heard),
     Rule("labels", "endpoint", labels),
     Rule("tools", "endpoint", tools),
+    Rule("schema", "endpoint", schema),
     Rule("drawing", "endpoint", drawing),
     Rule("modality", "way", modality),
     Rule("privacy", "way", privacy),

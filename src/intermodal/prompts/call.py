@@ -233,7 +233,7 @@ class Prompt:
         try:
             plan = plan_from(inputs)
         except NoRoute as error:
-            error.where = error.where or self.file.where(PLACES.get(error.rule, 1))
+            error.where = error.where or refused_at(self.file, error)
             raise
         return inputs, plan, (*notes, *self._of_schema(inputs, plan))
 
@@ -294,4 +294,14 @@ def with_model(inputs: Inputs, name: str) -> Inputs:
     return replace(inputs, request=replace(inputs.request, policy=replace(inputs.request.policy, model=name)))
 
 
-PLACES = {"context": "template", "modality": "input", "keep": "ext", "max_cost": "ext", "model": "model"}
+def refused_at(file: PromptFile, error: NoRoute) -> str:
+    """``file:line`` of what a refusal of the planner is about."""
+    return file.where(next((place for place in _PLACES.get(error.rule, ()) if place in file.lines), 1))
+
+
+# What a rule of the planner is about: places of a file, of which the first that it has is named.
+_PLACES: Mapping[str, tuple[str, ...]] = {
+    "context": ("template",), "modality": ("input",), "keep": ("keep", "ext"), "max_cost": ("max_cost", "ext"),
+    "unknown_price": ("max_cost", "ext"), "deadline": ("deadline", "ext"), "floor": ("at_least", "ext"),
+    "privacy": ("private", "ext"), "zone": ("farthest", "ext"), "model": ("model",), "schema": ("output",),
+}  # fmt: skip

@@ -174,7 +174,7 @@ class _Reader:
             open_ended=not closed,
             history=any(_HISTORY.search(text) for text in (body.text, *body.partials.values())),
             description=str(self._said.get("description") or ""),
-            output=self._output(),
+            output=self._output(strict=wanted.strict),
             model=self._word("model"),
             sampling=sampling,
             settings=settings,
@@ -182,7 +182,7 @@ class _Reader:
             tools=tools,
             undefined_tools=undefined,
             findings=tuple(self._findings),
-            lines={**lines, "template": self._first},
+            lines={**lines, **wanted.lines, "template": self._first},
         )
 
     # ---- template ---------------------------------------------------------------------------------
@@ -280,13 +280,13 @@ class _Reader:
                 todo = nearest(name, declared, "name an argument of input.schema")
                 raise self._front.error(("ext", "intermodal", "media", name), "is no argument of this prompt", todo)
 
-    def _output(self) -> Output:
+    def _output(self, *, strict: bool) -> Output:
         output = self._table("output")
         schema = json_schema(output.get("schema"), self._fail(("output", "schema")))
         form = output.get("format")
         if schema is not None and form != "text":
             try:
-                return schemas.json_output(schema)
+                return schemas.json_output(schema, strict=strict)
             except SchemaInvalid as error:
                 raise self._front.error(("output", "schema"), error.what, error.todo) from None
         if form == "json":

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from intermodal.catalog.capabilities import settled
 from intermodal.catalog.load import snapshot
-from intermodal.content import Value
+from intermodal.catalog.snapshot import Row
+from intermodal.content import Text, Value
+from intermodal.costing.tokens import text_tokens
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
+from intermodal.plans.numbers import plain_money
 from intermodal.prompts import formats, imagined, values
 from intermodal.prompts.file import Level, PromptFile, model_names
 
@@ -75,33 +78,67 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 def _findings(file: PromptFile) -> Iterator[Found]:
     for each in file.findings:
         yield Found(file=file.path, line=each.line, level=each.level, what=each.what, todo=each.todo)
-    yield from _of_model(file)
+    rows = _rows(file)
+    yield from _of_media(file, rows)
     try:
         given = imagined.imagine(file, {})
-        file.template.messages(values.bound(file, {}, missing=given.values))
+        messages = file.template.messages(values.bound(file, {}, missing=given.values))
     except InputError:
         raise
     except IntermodalError as error:
         yield _of_error(Path(file.path), error)
+    else:
+        letters = sum(len(part.text) for each in messages for part in each.parts if isinstance(part, Text))
+        yield from _of_size(file, rows, letters)
 
 
-def _of_model(file: PromptFile) -> Iterator[Found]:
-    """Media that go into the prompt and that the model it names does not take, by published data: nothing is said of a
-    model that the data does not have, or of which nobody says what it takes. Documents are taken apart for any model.
-    """
-    kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]
-    if not file.model or not kinds:
-        return
+# ---- the model that a file names, by published data --------------------------------------------------------
+
+
+def _rows(file: PromptFile) -> tuple[Row, ...]:
+    """The model that a file names, at each host that publishes it; () of one that the data does not have."""
+    if not file.model:
+        return ()
     models = snapshot()
     named = next((some for name in model_names(file.model) if (some := models.names.pick(name.strip().lower()))), [])
-    takes = settled(row for id in {each.id for each in named} for row in models.by_model[id]).input
+    return tuple(row for id in {each.id for each in named} for row in models.by_model[id])
+
+
+def _of_media(file: PromptFile, rows: tuple[Row, ...]) -> Iterator[Found]:
+    """Media that go into the prompt and that its model does not take; nothing is said where nobody says what it takes.
+    Documents are taken apart for any model.
+    """
+    kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]
+    takes = settled(rows).input if kinds else ()
     for kind in kinds:
         if takes and kind not in takes:
             argument = next(each for each in file.arguments if kind in each.media)
             is_ = "is" if argument.is_media else "holds"
             what = f"{file.model} takes {' and '.join(takes)}, and {argument.name} {is_} {kind}"
             todo = "name a model that takes it, or none: then the plan chooses one, or a conversion"
-            yield Found(file=file.path, line=file.lines.get("model", 1), level="error", what=what, todo=todo)
+            yield _error(file, "model", what, todo)
+
+
+def _of_size(file: PromptFile, rows: tuple[Row, ...], letters: int) -> Iterator[Found]:
+    """A text that is longer than its model holds, or costs more than the file allows, at the least: fewest tokens, no
+    media, no answer, the host that holds most or asks least. Arguments are imagined."""
+    tokens = text_tokens(letters)
+    contexts = [max(row.context or 0, row.window or 0) for row in rows]
+    if rows and all(contexts) and tokens.low > max(contexts):
+        what = f"the text has {tokens.low:,.0f} tokens or more, and {file.model} holds {max(contexts):,}"
+        yield _error(file, "template", what, "write less, or name a model that holds more")
+    most, prices = file.options.get("max_cost"), [row.price_in for row in rows]
+    known = [price for price in prices if price is not None]
+    if most is None or not known or len(known) < len(prices):
+        return
+    least = tokens.low * min(known) / 1e6
+    if least > most:
+        what = f"a run costs ${plain_money(least)} or more with {file.model}, and max_cost is ${plain_money(most)}"
+        yield _error(file, "max_cost", what, "raise max_cost, write less, or name a cheaper model")
+
+
+def _error(file: PromptFile, place: str, what: str, todo: str) -> Found:
+    return Found(file=file.path, line=file.lines.get(place, 1), level="error", what=what, todo=todo)
 
 
 def _of_error(path: Path, error: IntermodalError) -> Found:

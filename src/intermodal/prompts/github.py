@@ -164,7 +164,7 @@ class _Reader:
         if not isinstance(schema, Mapping):
             raise self._front.error(("jsonSchema",), "is no schema", "write {name: …, schema: {…}}")
         try:
-            return schemas.json_output(schema)
+            return schemas.json_output(schema, strict=schema is not said and said.get("strict") is True)
         except SchemaInvalid as error:
             raise self._front.error(("jsonSchema",), error.what, error.todo) from None
 

@@ -173,7 +173,7 @@ class _Reader:
                 **lines,
                 "template": self._first,
                 "input": lines.get("inputs", 1),
-                "output": lines.get("outputs", 1),
+                "output": lines.get("outputs") or self._front.line((*self._options_at(), "response_format")),
             },
         )
 
@@ -266,11 +266,12 @@ class _Reader:
             return TextOutput()
         told = form.get("json_schema")
         schema = told.get("schema", told) if isinstance(told, Mapping) else None
-        return self._json(dict(schema) if isinstance(schema, Mapping) else {"type": "object"})
+        strict = isinstance(told, Mapping) and schema is not told and told.get("strict") is True
+        return self._json(dict(schema) if isinstance(schema, Mapping) else {"type": "object"}, strict=strict)
 
-    def _json(self, schema: dict[str, Any]) -> Output:
+    def _json(self, schema: dict[str, Any], *, strict: bool = False) -> Output:
         try:
-            made: JsonOutput = schemas.json_output(schema)
+            made: JsonOutput = schemas.json_output(schema, strict=strict)
         except SchemaInvalid as error:
             raise self._front.error(("outputs",), error.what, error.todo) from None
         return made

@@ -19,10 +19,13 @@ BLOCK = "intermodal"
 
 @dataclass(frozen=True)
 class Wishes:
-    """``options``: of the policy, by its names. ``media``: kinds of arguments by their names."""
+    """``options``: of the policy, by its names. ``media``: kinds of arguments by their names. ``strict``: the schema of
+    the answer is to be forced, not asked for in words. ``lines``: of what is said, by the same names."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
     media: Mapping[str, ArgumentKind] = field(default_factory=dict)
+    strict: bool = False
+    lines: Mapping[str, int] = field(default_factory=dict)
 
 
 def read(front: Front) -> Wishes:
@@ -32,12 +35,19 @@ def read(front: Front) -> Wishes:
     """
     options: dict[str, Any] = {}
     media: Mapping[str, ArgumentKind] = {}
+    strict = False
+    lines = {}
     for at, key, value in _said(front):
         if key == "media":
             media = _media(front, at, value)
             continue
+        if key == "strict":
+            if not isinstance(value, bool):
+                raise front.error(at, f"{value!r} does not fit", "write true or false")
+            strict = value
+            continue
         if key not in WISHES:
-            known = (*WISHES, "media")
+            known = (*WISHES, "media", "strict")
             todo = nearest(key, known, f"keys are {', '.join(sorted(known))}")
             raise front.error(at, f"no key {key!r} is known", todo)
         name, check, todo = WISHES[key]
@@ -45,7 +55,8 @@ def read(front: Front) -> Wishes:
         if made is None:
             raise front.error(at, f"{value!r} does not fit", f"write {todo}")
         options[name] = made
-    return Wishes(options, media)
+        lines[name] = front.line(at)
+    return Wishes(options, media, strict, lines)
 
 
 def _said(front: Front) -> list[tuple[Path, str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.forcing import ANY_OBJECT, closable
+from intermodal.catalog.forcing import ANY_OBJECT, closable, within_subset
 from intermodal.catalog.nouns import Host
 from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
@@ -314,29 +314,5 @@ def schema_asked(output: JsonOutput, host: Host) -> dict[str, Any] | None:
     """A normal output as a schema of OpenAI's, None where it is any object. Strict ones are of closed objects."""
     if _any_object(output, host):
         return None
-    strict = closable(output.schema) and ("strict_subset" not in host.quirks or within_strict_subset(output.schema))
+    strict = closable(output.schema) and within_subset(host, output.schema)
     return {"name": output.name, "strict": strict, "schema": output.schema}
-
-
-def within_strict_subset(schema: Mapping[str, Any]) -> bool:
-    """Whether OpenAI's strict mode takes this schema: an object at the root, and every object closed
-    with all its properties required. Source: the "Supported schemas" section of its structured outputs guide."""
-    return schema.get("type") == "object" and "anyOf" not in schema and _closed(schema)
-
-
-_UNSUPPORTED = frozenset({"allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas"})
-
-
-def _closed(node: Any) -> bool:
-    if isinstance(node, list):
-        return all(map(_closed, node))
-    if not isinstance(node, Mapping):
-        return True
-    if _UNSUPPORTED & node.keys():
-        return False
-    properties = node.get("properties", {})
-    closed = node.get("additionalProperties") is False and set(node.get("required", ())) == set(properties)
-    if (node.get("type") == "object" or properties) and not closed:
-        return False
-    inside = [*properties.values(), *node.get("$defs", {}).values(), *node.get("anyOf", ()), node.get("items")]
-    return all(map(_closed, inside))

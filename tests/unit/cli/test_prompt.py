@@ -80,6 +80,74 @@ def test_lint_refuses_a_model_that_does_not_take_what_goes_in(
     assert (done.code, f"prompts/named.prompt:2: error: {found}" in done.out) == ((2, True) if found else (0, False))
 
 
+@pytest.mark.parametrize(
+    ("head", "body", "line", "says"),
+    [
+        ("model: openai/gpt-3.5-turbo", "word " * 40_000, 4, "tokens or more, and openai/gpt-3.5-turbo holds 16,385"),
+        ("model: openai/gpt-4o", "word " * 40_000, 4, ""),
+        ("model: openai/gpt-4\next:\n  intermodal:\n    max_cost: 0.001", "{{page}}", 5, "and max_cost is $0.001"),
+        ("model: openai/gpt-4\next:\n  intermodal:\n    max_cost: 0.1", "{{page}}", 5, ""),
+        ("model: acme/nobody-knows-it\next:\n  intermodal:\n    max_cost: 0", "word " * 40_000, 5, ""),
+    ],
+)
+def test_lint_refuses_a_text_that_its_model_cannot_hold_and_a_price_above_its_limit(
+    cli: Cli, folder: Path, head: str, body: str, line: int, says: str
+) -> None:
+    (folder / "sized.prompt").write_text(f"---\n{head}\n---\n{body}")
+    done = cli("prompt", "lint", "prompts/sized.prompt")
+    assert done.code == (2 if says else 0), done.out
+    assert (f"prompts/sized.prompt:{line}: error: " in done.out) == bool(says)
+    assert says in done.out
+
+
+SCHEMA = '{"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]'
+STRICT = {
+    "strict.prompt": (
+        "---\noutput:\n  schema:\n    total: number\next: {intermodal: {strict: true}}\n---\nHow much is it?", 2
+    ),
+    "strict.prompt.yml": (
+        "messages:\n  - role: user\n    content: How much is it?\nresponseFormat: json_schema\njsonSchema: |-\n"
+        f'  {{"name": "sum", "strict": true, "schema": {SCHEMA}, "additionalProperties": false}}}}\n', 5
+    ),
+    "strict.prompty": (
+        "---\nname: strict\nmodel:\n  options:\n    response_format:\n      type: json_schema\n"
+        f"      json_schema: {{name: sum, strict: true, schema: {SCHEMA}, additionalProperties: false}}}}\n"
+        "---\nuser:\nHow much is it?\n", 5
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRICT)
+def test_a_schema_that_has_to_be_forced_and_that_no_reachable_host_forces_is_refused_with_its_line(
+    cli: Cli, folder: Path, name: str
+) -> None:
+    text, line = STRICT[name]
+    (folder / name).write_text(text)
+    with FakeHost(answer='{"total": 7}') as plain, FakeHost(answer='{"total": 7}') as forcing:
+        for id, host, forced in (("plain", plain, False), ("forcing", forcing, True)):
+            row = ServedRow(id=f"acme/{id}", served_as=id, context=8192, input_mtok=1.0, output_mtok=2.0)
+            config.add_host(os.environ, HostRow(id=id, base_url=host.base_url, forced_json=forced, models=(row,)))
+        for verb in ("explain", "run"):
+            done = cli("prompt", verb, f"prompts/{name}", "-m", "acme/plain", "--json")
+            assert done.code == 4
+            assert done.document["where"] == f"prompts/{name}:{line}"
+            assert "not held to this JSON schema" in done.document["what"] + "".join(done.document["reasons"])
+            assert "strict" in done.document["todo"]
+        assert not plain.attempts
+        done = cli("prompt", "run", f"prompts/{name}", "-m", "acme/forcing", "-q")
+        assert (done.code, json.loads(done.out)) == (0, {"total": 7})
+
+
+def test_the_same_schema_without_strict_is_asked_for_in_words_and_that_is_said(cli: Cli, folder: Path) -> None:
+    (folder / "loose.prompt").write_text(STRICT["strict.prompt"][0].replace("strict: true", "strict: false"))
+    with FakeHost(answer='{"total": 7}') as plain:
+        row = ServedRow(id="acme/plain", served_as="plain", context=8192, input_mtok=1.0, output_mtok=2.0)
+        config.add_host(os.environ, HostRow(id="plain", base_url=plain.base_url, forced_json=False, models=(row,)))
+        done = cli("prompt", "run", "prompts/loose.prompt", "-m", "acme/plain")
+    assert json.loads(done.out) == {"total": 7}
+    assert "prompts/loose.prompt:2: " in done.err and "asked for in words, checked" in done.err
+
+
 def test_a_folder_of_fifty_files_is_linted_without_a_model_or_a_store(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

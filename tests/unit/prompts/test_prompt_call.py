@@ -165,7 +165,7 @@ def test_a_price_above_the_files_limit_and_a_text_too_long_name_the_line(host: F
     with Client() as client:
         with pytest.raises(NoRoute) as caught:
             client.prompt(limited, model="acme/seer-70b").plan()
-        assert caught.value.where == f"{limited}:2"
+        assert caught.value.where == f"{limited}:3"
         long = written(tmp_path, "---\nmodel: acme/seer-70b\n---\nhello {{name}}")
         with pytest.raises(NoRoute, match="context") as caught:
             client.prompt(long, model="acme/seer-70b").run(name="word " * 40_000)

@@ -35,7 +35,7 @@ def wishes_of(file: PromptFile) -> dict[str, Any]:
     for field, value in file.options.items():
         value = value == "machine" if field == "farthest" else list(value) if isinstance(value, tuple) else value
         found[names.get(field, field)] = value
-    return found
+    return {**found, "strict": True} if isinstance(file.output, JsonOutput) and file.output.strict else found
 
 
 def schema_of(file: PromptFile) -> dict[str, Any] | None:
