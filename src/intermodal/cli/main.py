@@ -21,7 +21,7 @@ from intermodal._version import __version__
 VERBS: dict[str, tuple[str, str]] = {
     "ask": ("ask", "Ask anything of any files; the answer streams."),
     "explain": ("explain", "Show the plan for a request; spends nothing, contacts no model."),
-    "prompt": ("prompt", "Prompt files: list, show, explain, run, test, convert and check them."),
+    "prompt": ("prompt", "Prompt files: list, explain, run, test, convert and check them."),
     "advise": ("advise", "What kind of model a task needs, and what it would cost, before anything is there."),
     "estimate": ("estimate", "Count tokens and money of a call before it is made."),
     "cost": ("cost", "A month's bill of a workload, for several plans side by side."),

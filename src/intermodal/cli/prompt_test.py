@@ -17,6 +17,7 @@ Examples
   intermodal prompt test summary.prompt.yml --most-routes 4 --html summary.html
   intermodal prompt test summary.prompt.yml --routes gpt-5-mini,qwen3-4b --host openai
 """
+_SMOKE = "no answer to compare with: it passes when one comes, of the schema where there is one"
 FAILED = 14  # exit code: no route passed all tests
 
 
@@ -30,7 +31,8 @@ def test(file: str, **given: Any) -> int:
     what plans take in its place; with --most-routes or --routes over several, side by side.
 
     Finished runs are kept: interrupted, the same command goes on. Exit code 14 where no route passes all. What it
-    measures becomes the strength that plans go by, as with `intermodal eval`.
+    measures becomes the strength that plans go by, as with `intermodal eval`. The sample of a Prompty file passes when
+    an answer comes, and is no measure.
     """
     from intermodal._sync import Bridge
     from intermodal.client import AsyncClient
@@ -43,6 +45,9 @@ def test(file: str, **given: Any) -> int:
         if not (given["quiet"] or given["as_json"]):
             for each in prompt.file.findings:
                 click.echo(f"{file}:{each.line}: {each.what}", err=True)
+            for example in examples.values():
+                if example.smoke:
+                    click.echo(f"{file}:{example.line}: {_SMOKE}", err=True)
         one_route = given["most_routes"] == 1 and not given["routes"]
         requests = bridge.run(partial(requests_of, prompt, examples, one_route=one_route))
         report = run_evaluation(evaluation_of(client, data, given, requests), bridge, given)

@@ -80,11 +80,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Example:
-    """Arguments that the file brings along, and what is right for them; ``compare`` as an item of ``eval`` has it."""
+    """Arguments that the file brings along, and what is right for them; ``compare`` as an item of ``eval`` has it.
+
+    ``smoke``: the file does not say which answer is right, so one has to come; that says nothing of strength.
+    """
 
     arguments: Mapping[str, Any]
     line: int = 1
     checks: tuple[Mapping[str, Any], ...] = ()
+    smoke: bool = False
 
 
 class Parser(Protocol):

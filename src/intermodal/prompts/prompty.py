@@ -151,7 +151,7 @@ class _Reader:
         sampling, settings, unread = wishes.sampling(plain, self._front, self._options_at())
         self._findings += unread
         self._findings += self._front.unknown(_KEYS, "put what is yours under metadata")
-        sample = self._sample()
+        examples = self._examples(declared)
         lines = {key: self._front.line((key,)) for key in self._said}
         return PromptFile(
             path=str(self._path),
@@ -167,7 +167,7 @@ class _Reader:
             sampling=sampling,
             settings=settings,
             tools=tuple(self._tools(options)),
-            examples=(Example(arguments=sample, line=self._front.line(("sample",))),) if sample else (),
+            examples=examples,
             findings=tuple(self._findings),
             lines={
                 **lines,
@@ -244,6 +244,24 @@ class _Reader:
             return {}
         return said
 
+    def _examples(self, declared: Mapping[str, Argument]) -> tuple[Example, ...]:
+        """The sample as a test: with it an answer has to come, of the file's schema where it has one."""
+        sample = self._sample()
+        if not sample:
+            return ()
+        given = {name: self._given(name, value, declared.get(name)) for name, value in sample.items()}
+        return (Example(arguments=given, line=self._front.line(("sample",)), checks=_ANSWERED, smoke=True),)
+
+    def _given(self, name: str, value: Any, argument: Argument | None) -> Any:
+        """A value of the sample; of media a file beside the prompt, or a URL."""
+        if argument is None or not argument.is_media:
+            return value
+        try:
+            return media_part(str(value), "", self._path.parent)
+        except ValueError as error:
+            what, todo = error.args
+            raise self._front.error(("sample", name), what, todo) from None
+
     def _model_name(self) -> str:
         """The model, where the file names one: ``id``, or in version 1 what the configuration calls it."""
         old = self._table(("model", "configuration"), self._model.get("configuration") or {})
@@ -296,6 +314,7 @@ class _Reader:
         return value
 
 
+_ANSWERED: tuple[Mapping[str, Any], ...] = ({"compare": "regex", "expected": r"\S"},)
 _CALLED = ("azure_deployment", "model", "name")  # in the configuration of version 1, the first that is there
 
 

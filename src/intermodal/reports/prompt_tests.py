@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,13 @@ def _title(example: Example) -> str:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_named)
     text = " ".join(text.split())
     return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+
+
+def _named(value: Any) -> str:
+    """A medium by the name of its file or its URL."""
+    source = getattr(value, "source", None)
+    name = getattr(source, "path", "") or getattr(source, "url", "") or getattr(source, "name", "")
+    return os.path.basename(name) or type(value).__name__.lower()

@@ -257,6 +257,40 @@ def test_test_data_is_run_checked_and_kept(cli: Cli, folder: Path, fake: FakeHos
     assert "2 of 2" in passed.out
 
 
+SAMPLED = """---
+name: sampled
+inputs: [{name: photo, kind: image}, {name: asked, kind: string}]
+outputs: [{name: number, kind: string}]
+sample: {photo: %s, asked: "Which number?"}
+---
+user:
+{{photo}} {{asked}}
+"""
+
+
+@pytest.mark.parametrize(("answer", "code"), [('{"number": "7"}', 0), ("I cannot say", 14), ('{"total": 3}', 14)])
+def test_the_sample_of_a_prompty_file_is_a_test_that_measures_nothing(
+    cli: Cli, folder: Path, fake: FakeHost, media: Path, answer: str, code: int
+) -> None:
+    fake.answer = answer
+    shutil.copy(media / "screenshot-invoice.png", folder)
+    (folder / "sampled.prompty").write_text(SAMPLED % "screenshot-invoice.png")
+    done = cli("prompt", "test", "prompts/sampled.prompty", *MODEL, "--json", "--journal", "kept.jsonl")
+    assert done.code == code, done.err
+    sent = fake.attempts[0].json["messages"][0]["content"]
+    assert [part["type"] for part in sent] == ["image_url", "text"]
+    assert "nothing was measured" in cli("eval", "--forget").out
+    shown = cli("prompt", "test", "prompts/sampled.prompty", *MODEL, "--journal", "kept.jsonl")
+    assert "prompts/sampled.prompty:5: no answer to compare with" in shown.err
+
+
+def test_a_sample_that_names_a_file_elsewhere_is_refused_with_its_line(cli: Cli, folder: Path) -> None:
+    (folder / "sampled.prompty").write_text(SAMPLED % "../../etc/passwd")
+    done = cli("prompt", "test", "prompts/sampled.prompty")
+    assert done.code == 2
+    assert "prompts/sampled.prompty:5: sample.photo: '../../etc/passwd' is not in the folder" in done.err
+
+
 def test_a_file_without_examples_cannot_be_tested(cli: Cli, folder: Path) -> None:
     done = cli("prompt", "test", "prompts/invoice.prompt")
     assert done.code == 2
