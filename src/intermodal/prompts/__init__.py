@@ -6,6 +6,7 @@ source.py      the text of a file, with its front matter and the lines of it
 handlebars.py  a template of Handlebars: what it uses, and rendering it within bounds
 picoschema.py  dotprompt's short schemas as JSON Schema
 dotprompt.py   Google's ``.prompt``
+litellm.py     LiteLLM's dialect of it
 github.py      GitHub's ``.prompt.yml``
 prompty.py     Microsoft's ``.prompty``
 poml.py        Microsoft's ``.poml``: poml_expansion.py puts values in, markup.py reads tags, expressions.py evaluates

@@ -18,9 +18,9 @@ from intermodal import schema as schemas
 from intermodal.asking import nearest
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import PromptError, SchemaInvalid
-from intermodal.prompts import wishes
+from intermodal.prompts import litellm, wishes
 from intermodal.prompts.declared import arguments_of, arguments_used
-from intermodal.prompts.file import Finding, Level, Media, PromptFile
+from intermodal.prompts.file import Argument, Finding, Level, Media, PromptFile, Template
 from intermodal.prompts.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.media import media_part, within
 from intermodal.prompts.picoschema import json_schema
@@ -37,7 +37,6 @@ _KEYS = (
 )  # fmt: skip
 _MOST_PARTIALS = 200
 _HISTORY = re.compile(r"\{\{~?\s*history\b")
-_LOOSE = {"temperature": "temperature", "max_tokens": "maxOutputTokens", "top_p": "topP"}  # LiteLLM's, at the top
 
 
 class Turn(NamedTuple):
@@ -138,41 +137,33 @@ class _Reader:
         blank = len(source.body) - len(source.body.lstrip()) if source.declared else 0
         self._first = source.first + source.body.count("\n", 0, blank)
         self._body = body
+        self._looser = litellm.is_dialect(self._said, body)
         self._findings: list[Finding] = []
 
     def prompt(self) -> PromptFile:
-        body = self._template()
-        uses = self._uses(body)
         wanted = wishes.read(self._front)
         given = self._table("input")
         default = given.get("default") or {}
         if not isinstance(default, Mapping):
             raise self._front.error(("input", "default"), "is no mapping of arguments", "write default: {name: value}")
-        schema = json_schema(given.get("schema"), self._fail(("input", "schema")))
+        schema = self._schema(given, "input")
         lines = {key: self._front.line((key,)) for key in self._said}
-        if schema is None:
-            common = arguments_used(uses, body, self._first, default, wanted.media)
-        else:
-            at = {name: self._line_of_field(name) for name in schema.get("properties", {})}
-            common = arguments_of(schema, uses, default, wanted.media, at)
-        self._check_media(wanted, {each.name for each in common})
-        declared = {each.name for each in common}
         closed = schema is not None and not schema.get("additionalProperties") and "properties" in schema
-        if closed:
-            self._compare(declared, uses, body)
+        read = self._litellms if self._looser else self._own
+        template, common, history = read(schema, default, wanted, closed)
         sampling, settings, unread = wishes.sampling(self._config(), self._front)
         self._findings += unread
-        own = {*_LOOSE, *(key for key in self._said if "." in key)}
+        own = {*litellm.SETTINGS, *(key for key in self._said if "." in key)}
         self._findings += self._front.unknown(_KEYS, "put what is yours under metadata", but=own)
         tools, undefined = self._tools()
         return PromptFile(
             path=str(self._path),
             name=self._name(),
             format=Dotprompt.name,
-            template=DotpromptTemplate(self._path, body, self._first),
+            template=template,
             arguments=common,
             open_ended=not closed,
-            history=any(_HISTORY.search(text) for text in (body.text, *body.partials.values())),
+            history=history,
             description=str(self._said.get("description") or ""),
             output=self._output(strict=wanted.strict),
             model=self._word("model"),
@@ -186,6 +177,43 @@ class _Reader:
         )
 
     # ---- template ---------------------------------------------------------------------------------
+
+    def _own(
+        self, schema: Mapping[str, Any] | None, default: Mapping[str, Any], wanted: wishes.Wishes, closed: bool
+    ) -> tuple[Template, tuple[Argument, ...], bool]:
+        """The template, what it takes, and whether it has a place for what was said before."""
+        body = self._template()
+        uses = self._uses(body)
+        if schema is None:
+            common = arguments_used(uses, body, self._first, default, wanted.media)
+        else:
+            common = arguments_of(schema, uses, default, wanted.media, self._lines_of(schema))
+        declared = {each.name for each in common}
+        self._check_media(wanted, declared)
+        if closed:
+            self._compare(declared, uses, body)
+        history = any(_HISTORY.search(text) for text in (body.text, *body.partials.values()))
+        return DotpromptTemplate(self._path, body, self._first), common, history
+
+    def _litellms(
+        self, schema: Mapping[str, Any] | None, default: Mapping[str, Any], wanted: wishes.Wishes, closed: bool
+    ) -> tuple[Template, tuple[Argument, ...], bool]:
+        """The same of LiteLLM's dialect."""
+        template = litellm.template_of(self._path, self._body, self._first)
+        if "{%" in self._body or template.marked:
+            first = self._body.index("{%") if "{%" in self._body else 0
+            line = self._first + self._body.count("\n", 0, first)
+            what = "is LiteLLM's dialect: the template is read as Jinja, and System: at the start of a line as a role"
+            todo = 'write it as dotprompt has it: {{#if name}}, {{role "system"}}'
+            self._findings.append(Finding("warning", line, what, todo))
+        return template, litellm.arguments(template, schema, default, self._lines_of(schema or {})), False
+
+    def _lines_of(self, schema: Mapping[str, Any]) -> dict[str, int]:
+        return {name: self._line_of_field(name) for name in schema.get("properties", {})}
+
+    def _schema(self, table: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+        said = table.get("schema")
+        return json_schema(litellm.plain_schema(said) if self._looser else said, self._fail((key, "schema")))
 
     def _template(self) -> HandlebarsTemplate:
         try:
@@ -263,14 +291,14 @@ class _Reader:
 
     def _config(self) -> Mapping[str, Any]:
         config = dict(self._table("config"))
-        for loose, ours in _LOOSE.items():
+        for loose, ours in litellm.SETTINGS.items():
             if loose in self._said:
                 config.setdefault(ours, self._said[loose])
                 what = f"{loose!r} stands at the top, as LiteLLM has it; dotprompt has it under config"
                 self._findings.append(self._front.warning((loose,), what, f"write config: {{{ours}: …}}"))
-        if "{%" in self._body:
+        if "{%" in self._body and not self._looser:
             line = self._first + self._body.count("\n", 0, self._body.index("{%"))
-            what = "{% is of Jinja, which LiteLLM takes in .prompt files; here it is text"
+            what = "{% is of Jinja, which LiteLLM takes in .prompt files; beside tags of Handlebars it is text"
             self._findings.append(Finding("warning", line, what, "write it in Handlebars: {{#if name}}"))
         return config
 
@@ -282,7 +310,7 @@ class _Reader:
 
     def _output(self, *, strict: bool) -> Output:
         output = self._table("output")
-        schema = json_schema(output.get("schema"), self._fail(("output", "schema")))
+        schema = self._schema(output, "output")
         form = output.get("format")
         if schema is not None and form != "text":
             try:

@@ -211,6 +211,18 @@ def test_a_line_of_text_that_prompty_takes_for_a_role_stays_text(tmp_path: Path,
     assert said(made.file, {}) == [("user", [f"The log has:\n{word}\nWhat is it?"])]
 
 
+def test_litellms_dialect_becomes_dotprompt(tmp_path: Path) -> None:
+    text = "---\nmodel: m\ntemperature: 0\ninput:\n  schema: {q: str, s?: str}\n---\n".replace("s?", "'s?'")
+    body = "{% if s %}System: {{s}}\n\n{% endif %}User: {{q}}\nAssistant: Yes?\nUser: {{q}}"
+    file = read(tmp_path, "x.prompt", text + body)
+    for to in ("dotprompt", "prompty"):
+        made = into(file, to)
+        assert made.lost == (), made.lost
+        for given in ({"q": "a\nSystem: b", "s": "c {{q}}"}, {"q": "d"}):
+            assert said(made.file, given) == said(file, given)
+        assert made.file.findings == ()
+
+
 # ---- what is lost ---------------------------------------------------------------------------------------
 
 LOST = [

@@ -19,6 +19,7 @@ from intermodal.prompts import formats
 from intermodal.prompts.conversion import check, fields
 from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Spelling, spelled
 from intermodal.prompts.file import PromptFile
+from intermodal.prompts.litellm import LitellmTemplate
 
 Write = Callable[[Readout, Sequence[Node], Losses], str]
 Read = Callable[[PromptFile, Losses], Readout]
@@ -90,13 +91,14 @@ def converted(file: PromptFile, target: Target, place: Path) -> Converted:
 
     Raises PromptError, with its line, where the template has what no tree says.
     """
+    looser = isinstance(file.template, LitellmTemplate)
     if file.format not in _READERS:
         todo = f"convert one of {', '.join(_READERS)}"
         raise PromptError(f"{file.format} is not converted", where=file.path, todo=todo)
-    if file.format == target.name:
+    if file.format == target.name and not looser:
         raise PromptError(f"is a file of {target.name} already", where=file.path, todo="name another format")
     losses = Losses()
-    read = _function(_READERS[file.format])(file, losses)
+    read: Readout = _function(_READERS["Prompty" if looser else file.format])(file, losses)
     write: Write = _function(target.writer)
     text = write(read, spelled(read, target.spelling), losses)
     _aside(file, target, losses)
@@ -127,7 +129,8 @@ def _in_order(losses: Losses) -> tuple[Loss, ...]:
 
 def _aside(file: PromptFile, target: Target, losses: Losses) -> None:
     """Name what the file says beside its prompt and the other format has no place for."""
-    for finding in file.findings:
+    looser = isinstance(file.template, LitellmTemplate)  # whose warnings are what converting it mends
+    for finding in () if looser else file.findings:
         losses.say(finding.line, finding.what)
     for key in _ASIDE:
         if key in file.lines and not (key == "name" and target.name in ("GitHub", "Prompty")):

@@ -32,6 +32,7 @@ from intermodal.prompts.conversion.tree import (
 )
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.github import NAME, GithubTemplate
+from intermodal.prompts.litellm import LitellmTemplate
 from intermodal.prompts.prompty import ROLES, PromptyTemplate
 from intermodal.prompts.rendering import TemplateError, located
 
@@ -40,15 +41,15 @@ _TODO = "write it with names, if and for"
 
 
 def read_prompty(file: PromptFile, losses: Losses) -> Readout:
-    """The tree of a Prompty file. Raises PromptError with its line for what no tree says."""
+    """The tree of a Prompty file, or of one of LiteLLM's. Raises PromptError with its line for what no tree says."""
     template = file.template
-    assert isinstance(template, PromptyTemplate)
+    assert isinstance(template, PromptyTemplate | LitellmTemplate)
     walk = _Walk(template, media_names(file))
     try:
         nodes = joined(walk.nodes(template.body._program.body, ()))  # type: ignore[attr-defined]
     except TemplateError as error:
         raise located(template.path, template.first, error) from None
-    if any(slot.kind == "role" for slot in template.marked):
+    if isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marked):
         nodes = (Role("system", template.first), *nodes)  # of what stands before the first line of a role
     return Readout(file, nodes, spelling="True")
 
@@ -71,7 +72,7 @@ def read_github(file: PromptFile, losses: Losses) -> Readout:
 class _Walk:
     """Nodes of Jinja's parser. ``loops`` are the names of the items around, the innermost last."""
 
-    def __init__(self, template: PromptyTemplate, media: Mapping[str, Any]) -> None:
+    def __init__(self, template: PromptyTemplate | LitellmTemplate, media: Mapping[str, Any]) -> None:
         self._template = template
         self._media = media
         self._lists = set[str]()  # items of lists of media

@@ -168,11 +168,12 @@ class JinjaWriter:
         self._losses = losses
         self._loops: list[str] = []
 
-    def written(self, nodes: Sequence[Node]) -> str:
+    def written(self, nodes: Sequence[Node], *, nested: bool = False) -> str:
+        """``nested``: within a block, whose tag stands before on the line."""
         made, opened = "", False  # a role whose text begins here
         for node in nodes:
             if isinstance(node, Role):
-                made = made.rstrip("\r\n") + ("\n" if made else "") + self.role(node)
+                made = made.rstrip("\r\n") + ("\n" if made or nested else "") + self.role(node)
             else:
                 more = self._node(node)
                 made += more.lstrip("\r\n") if opened else more
@@ -208,13 +209,13 @@ class JinjaWriter:
         if isinstance(node, History):
             return self.history()
         if isinstance(node, If):
-            other = f"{{% else %}}{self.written(node.otherwise)}" if node.otherwise else ""
-            return f"{{% if {self.test(node.test)} %}}{self.written(node.then)}{other}{{% endif %}}"
+            other = f"{{% else %}}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
+            return f"{{% if {self.test(node.test)} %}}{self.written(node.then, nested=True)}{other}{{% endif %}}"
         assert isinstance(node, Each)
         self._loops.append(node.item)
-        body = self.written(node.body)
+        body = self.written(node.body, nested=True)
         self._loops.pop()
-        other = f"{{% else %}}{self.written(node.otherwise)}" if node.otherwise else ""
+        other = f"{{% else %}}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
         return f"{{% for {node.item} in {self.name(node.path)} %}}{body}{other}{{% endfor %}}"
 
     def test(self, test: Test) -> str:
