@@ -246,8 +246,10 @@ def narrowed(policy: Policy, other: Policy) -> Policy:
     costs = [each.max_cost for each in (policy, other) if each.max_cost_stated]
     tiers = [each.at_least for each in (policy, other) if each.at_least is not None]
     waits = [each.deadline for each in (policy, other) if each.deadline is not None]
+    resends = [each.resends for each in (policy, other) if each.resends is not None]
     return replace(
         policy,
+        resends=min(resends, default=None),
         objective=next(iter(objectives), "default"),
         at_least=max(tiers, key=TIERS.index) if tiers else None,
         max_cost=min(costs, default=policy.max_cost),

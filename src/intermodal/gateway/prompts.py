@@ -167,9 +167,8 @@ class Prompts:
         base = policy_of(call.model if own else AUTO, client)
         try:
             given = await self._held(kept, call)
-            media = {
-                each.name: given[each.name] for each in kept.file.arguments if each.is_media and each.name in given
-            }
+            taking = [each.name for each in kept.file.arguments if each.is_media or each.holds]
+            media = {name: given[name] for name in taking if name in given}
             check_media(len(values.media_of(media)), limits.media)
             await values.checked_media(kept.file, media)
             async with self._turn:
