@@ -23,10 +23,11 @@ def write(path: Path, shape: str, kind: str = "Q8_0", **changes: Any) -> Path:
     """Write the file of one of ``SHAPES`` with matrices of type ``kind``; ``changes`` replace facts of it."""
     gguf: Any = importlib.import_module("gguf")  # is needed here alone
     architecture, facts, matrices = described(shape, **changes)
+    vocab = matrices[0][1][1]
     writer = gguf.GGUFWriter(path, architecture)
     for key, value in facts.items():
         _fact(writer, f"{architecture}.{key}", value)
-    _words(writer, VOCAB)
+    _words(writer, vocab)
     chance = np.random.default_rng(7)
     for name, dims in matrices:
         _tensor(gguf, writer, chance, name, dims, kind)
@@ -41,9 +42,9 @@ def described(shape: str, **changes: Any) -> tuple[str, Facts, list[tuple[str, t
     """Architecture, facts below its name, and tensors with their dimensions, innermost first."""
     architecture, facts, tensors = SHAPES[shape]
     facts = {key.replace("__", "."): value for key, value in {**facts, **changes}.items()}
-    untied, width = facts.pop("untied", True), facts["embedding_length"]
-    found = [("token_embd.weight", (width, VOCAB)), ("output_norm.weight", (width,)), *tensors(facts)]
-    return architecture, facts, [*found, *([("output.weight", (width, VOCAB))] if untied else [])]
+    untied, width, vocab = facts.pop("untied", True), facts["embedding_length"], facts.pop("vocab", VOCAB)
+    found = [("token_embd.weight", (width, vocab)), ("output_norm.weight", (width,)), *tensors(facts)]
+    return architecture, facts, [*found, *([("output.weight", (width, vocab))] if untied else [])]
 
 
 def plain(name: str, dims: tuple[int, ...], block: int) -> bool:
@@ -222,6 +223,49 @@ def _qwen3next(facts: Facts) -> Tensors:
         yield f"blk.{layer}.ffn_gate_inp_shexp.weight", (width,)
 
 
+def _qwen35(facts: Facts) -> Tensors:
+    width, state, inner = facts["embedding_length"], facts["ssm.state_size"], facts["ssm.inner_size"]
+    keys, values, rank = facts["ssm.group_count"] * state, facts["ssm.inner_size"], facts["ssm.time_step_rank"]
+    for layer in range(facts["block_count"]):
+        if (layer + 1) % facts["full_attention_interval"]:
+            yield f"blk.{layer}.attn_norm.weight", (width,)
+            yield f"blk.{layer}.attn_qkv.weight", (width, 2 * keys + values)
+            yield f"blk.{layer}.attn_gate.weight", (width, values)
+            yield f"blk.{layer}.ssm_conv1d.weight", (facts["ssm.conv_kernel"], inner + 2 * keys)
+            yield f"blk.{layer}.ssm_dt.bias", (rank,)
+            yield f"blk.{layer}.ssm_a", (rank,)
+            yield f"blk.{layer}.ssm_beta.weight", (width, rank)
+            yield f"blk.{layer}.ssm_alpha.weight", (width, rank)
+            yield f"blk.{layer}.ssm_norm.weight", (inner // rank,)
+            yield f"blk.{layer}.ssm_out.weight", (values, width)
+        else:
+            yield from _attention(facts, layer, norms=True, gated=True)
+        yield f"blk.{layer}.post_attention_norm.weight", (width,)
+        if facts.get("expert_count"):
+            yield from _experts(facts, layer, norm=False, shared=facts["expert_shared_feed_forward_length"])
+            yield f"blk.{layer}.ffn_gate_inp_shexp.weight", (width,)
+        else:
+            yield from _dense(facts, layer, norm=False)
+
+
+def _gemma4(facts: Facts) -> Tensors:
+    yield "rope_freqs.weight", (facts["attention.key_length"] // 2,)
+    width = facts["embedding_length"]
+    for layer, slides in enumerate(facts["attention.sliding_window_pattern"]):
+        length = facts["attention.key_length_swa" if slides else "attention.key_length"]
+        shared = facts["attention.head_count_kv"][layer]
+        yield from _attention(
+            {
+                **facts, "attention.key_length": length, "attention.value_length": length,
+                "attention.head_count_kv": shared,
+            },
+            layer, norms=True,
+        )  # fmt: skip
+        yield f"blk.{layer}.post_attention_norm.weight", (width,)
+        yield from _dense(facts, layer)
+        yield f"blk.{layer}.post_ffw_norm.weight", (width,)
+
+
 def _mamba(facts: Facts) -> Tensors:
     width, inner, state = facts["embedding_length"], facts["ssm.inner_size"], facts["ssm.state_size"]
     rank = facts["ssm.time_step_rank"]
@@ -275,6 +319,35 @@ SHAPES: dict[str, tuple[str, Facts, Callable[[Facts], Tensors]]] = {
             "expert_shared_feed_forward_length": 256,
         },
         _qwen3next,
+    ),
+    "qwen35": (
+        "qwen35",
+        {
+            **_COMMON, **_HEADS, "block_count": 8, "full_attention_interval": 4, "ssm__conv_kernel": 4,
+            "ssm__inner_size": 512, "ssm__state_size": 64, "ssm__group_count": 4, "ssm__time_step_rank": 8,
+            "rope__dimension_sections": (11, 11, 10, 0),
+        },
+        _qwen35,
+    ),
+    "qwen35moe": (
+        "qwen35moe",
+        {
+            **_COMMON, **_HEADS, **_MIXTURE, "block_count": 8, "full_attention_interval": 4, "ssm__conv_kernel": 4,
+            "ssm__inner_size": 512, "ssm__state_size": 64, "ssm__group_count": 4, "ssm__time_step_rank": 8,
+            "rope__dimension_sections": (11, 11, 10, 0), "expert_shared_feed_forward_length": 256,
+        },
+        _qwen35,
+    ),
+    "gemma4": (
+        "gemma4",
+        {
+            **_COMMON, **_HEADS, "attention__head_count_kv": (4, 4, 1, 4, 4, 1), "attention__key_length": 128,
+            "attention__value_length": 128, "attention__key_length_swa": 64, "attention__value_length_swa": 64,
+            "attention__sliding_window": 512, "embedding_length_per_layer_input": 0,
+            "attention__sliding_window_pattern": (True, True, False, True, True, False), "untied": False,
+            "rope__dimension_count": 128, "rope__dimension_count_swa": 64, "rope__freq_base_swa": 10000.0,
+        },
+        _gemma4,
     ),
     "mamba": (
         "mamba",

@@ -13,7 +13,7 @@ from typing import Final
 
 from intermodal.quantity import Quantity, between, exact
 from intermodal.sizing.cache import cells, window_cells
-from intermodal.sizing.graphs import COMPARED, graph
+from intermodal.sizing.graphs import compared, graph
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.shape import ModelShape
 
@@ -44,7 +44,7 @@ def input_buffer(shape: ModelShape, settings: Settings) -> Quantity:
 def _laid_out(shape: ModelShape, settings: Settings, size: int) -> Quantity:
     """Builds before October 2026 have no batch of words and given vectors together: two vectors a token fewer."""
     older = max(0, size - 2 * _FLOAT * shape.embd * cells(settings).ubatch)
-    low, high = (older, size * 1.03) if shape.architecture in COMPARED else (min(older, size * 0.85), size * 1.2)
+    low, high = (older, size * 1.03) if compared(shape) else (min(older, size * 0.85), size * 1.2)
     return between(low, size, high, "its graph, laid out")
 
 

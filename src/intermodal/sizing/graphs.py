@@ -17,12 +17,15 @@ from intermodal.sizing.shape import Layer, ModelShape
 
 # Architectures whose graphs were compared with the logs of llama.cpp, and those that are built by the same lines there.
 COMPARED: Final = frozenset(
-    ("llama", "qwen2", "qwen3", "qwen3moe", "gemma3", "gpt-oss", "deepseek2", "qwen3next", "mamba")
-)
+    (
+        "llama", "qwen2", "qwen3", "qwen3moe", "gemma3", "gemma4", "gpt-oss", "deepseek2", "qwen3next", "qwen35",
+        "qwen35moe", "mamba",
+    )
+)  # fmt: skip
 _ALIKE: Final = frozenset(
     (
         "mistral3", "llama-embed", "granite", "smollm3", "seed_oss", "arcee", "internlm2", "qwen3vl", "qwen2vl",
-        "qwen3vlmoe", "olmoe", "ernie4_5", "ernie4_5-moe", "hunyuan-dense", "gemma", "gemma2", "gemma4", "minicpm",
+        "qwen3vlmoe", "olmoe", "ernie4_5", "ernie4_5-moe", "hunyuan-dense", "gemma", "gemma2", "minicpm",
         "xverse", "orion", "baichuan", "exaone", "maincoder",
     )
 )  # fmt: skip
@@ -30,7 +33,7 @@ _MOST_LAYERS: Final = 14  # what is laid out repeats itself after a few layers
 # Norms after attention that come before the feed-forward part, where others add them to what attention made.
 _NORM_BEFORE_FF: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe"))
 # Rows of tokens that give no words are left out after the last layer, not in it.
-_ROWS_AFTER: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe"))
+_ROWS_AFTER: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe", "gemma4"))
 
 
 def graph(shape: ModelShape, settings: Settings, align: int = 32) -> Graph | None:
@@ -45,6 +48,15 @@ def graph(shape: ModelShape, settings: Settings, align: int = 32) -> Graph | Non
         return _Builder(shape, settings, align).build()
     except (KeyError, IndexError, ValueError, ZeroDivisionError):
         return None  # a layer lacks a tensor, or dimensions, that layers of its architecture have
+
+
+_FOUR_POSITIONS: Final = frozenset(("qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"))  # time, height, width
+
+
+def compared(shape: ModelShape) -> bool:
+    """Whether such graphs were compared with logs. Of Gemma 4 those without experts and vectors of each layer were."""
+    told = shape.architecture in COMPARED
+    return told and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
 
 
 class _Builder:
@@ -115,7 +127,7 @@ class _Builder:
         if any(layer.recurrent for layer in layers):
             self.copied = g.leaf(self.settings.slots)
         if any(layer.kv_heads for layer in layers):
-            self.positions = g.leaf(self.tokens)
+            self.positions = g.leaf(self.tokens * (4 if self.shape.architecture in _FOUR_POSITIONS else 1))
 
     def _turn(self, layer: Layer, window: bool) -> tuple[int, int]:
         """Matrices that keys and values are turned by before they are quantized."""
@@ -181,11 +193,13 @@ class _Builder:
         else:
             query = self._matrix(queries * (2 if gated else 1), source, "attn_q.bias" in has)
             key = self._matrix(layer.kv_heads * layer.key, source, "attn_k.bias" in has)
-            value = self._matrix(layer.kv_heads * layer.value, source, "attn_v.bias" in has)
+            value = self._matrix(layer.kv_heads * layer.value, source, "attn_v.bias" in has) if "attn_v" in has else key
         gate = g.view(query) if gated else EXTERNAL
         query = self._placed(g.view(query), (layer.key, layer.heads, self.tokens), "attn_q_norm" in has)
         key = self._placed(g.view(key), (layer.key, layer.kv_heads, self.tokens), "attn_k_norm" in has)
         value = g.view(value)
+        if self.shape.architecture == "gemma4":
+            value = g.op((layer.value, layer.kv_heads, self.tokens), value, over=True)
         if self.shape.architecture == "gemma3":
             query = g.op(g.dims(query), query, over=True)
         turn_key, turn_value = self.turns[window]
@@ -327,11 +341,15 @@ class _Builder:
         groups = (width - heads * head) // (2 * head)
         mixed = g.view(self._matrix(width, source))
         z = self._matrix(heads * head, source)
-        pair = g.view(self._matrix(2 * heads, source))
-        b, a = g.view(pair), g.view(pair)
-        b = g.op((heads // groups, groups, each, slots), b)
-        beta = g.view(g.op((heads // groups, groups, each, slots), b, over=True))
-        decay = g.op((heads, each, slots), a)
+        if "ssm_beta" in has:
+            beta = g.op((1, heads, each, slots), g.view(self._matrix(heads, source)), over=True)
+            decay = g.view(self._matrix(heads, source))
+        else:
+            pair = g.view(self._matrix(2 * heads, source))
+            b, a = g.view(pair), g.view(pair)
+            b = g.op((heads // groups, groups, each, slots), b)
+            beta = g.view(g.op((heads // groups, groups, each, slots), b, over=True))
+            decay = g.op((heads, each, slots), a)
         for _ in range(3):
             decay = g.op((heads, each, slots), decay, over=True)
         decay = g.view(decay)
@@ -343,7 +361,7 @@ class _Builder:
         query = g.op(narrow, g.op(narrow, g.view(mix), over=True), over=True)
         key = g.op(narrow, g.op(narrow, g.view(mix), over=True), over=True)
         value = g.view(mix)
-        if groups != heads:
+        if groups != heads and "ssm_beta" not in has:
             repeated = (head, heads // groups, groups, tokens)
             query, key = (g.view(g.op(repeated, g.view(one))) for one in (query, key))
         result = g.op((head * heads, tokens + head * slots), query, key, value, decay, beta, state)

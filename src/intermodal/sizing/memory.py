@@ -21,16 +21,18 @@ from intermodal.quantity import Quantity, between, exact, total, unknown
 from intermodal.sizing.cache import index_bytes, layer_bytes, state_bytes
 from intermodal.sizing.compute import compute_buffer, input_buffer, output_buffer
 from intermodal.sizing.settings import Settings
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import Encoder, ModelShape
 
 Device = Literal["host", "device"]
 
 # CUDA's context and libraries: what tools show beyond the buffers of the log, 153 MiB to 500 MiB.
 _BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
-# Measured with SmolLM2 (135M) beside weights, cache and buffers: the server's code, vocabulary and threads.
-_PROGRAM: Final = (30e6, 60e6, 110e6)
-# What an encoder computes in, of its tensors: no formula covers every projector.
-_PROJECTOR_COMPUTE: Final = (0.1, 0.35, 0.7)
+# Measured with xllamacpp 2026.10 beside weights, cache and buffers, after a prompt (benchmarks/results/fit.md): code
+# and threads, and for each word of the vocabulary its text and where it is found.
+_PROGRAM: Final = (30e6, 54e6, 110e6)
+_WORD: Final = (100, 250, 600)
+# What an encoder computes in, beside a formula that only holds for plain vision transformers: shares of its tensors.
+_PROJECTOR_LEAST, _PROJECTOR_MOST = 0.15, 0.6
 
 
 class Term(Value):
@@ -75,9 +77,9 @@ def memory(shape: ModelShape, settings: Settings) -> Memory:
                 source="nvidia-smi beside logs",
             )
         )
-    terms.append(
-        Term(name="program", device="host", amount=between(*_PROGRAM, "measured beside the buffers"), source="measured")
-    )
+    low, mid, high = (beside + each * shape.vocab for beside, each in zip(_PROGRAM, _WORD, strict=True))
+    program = between(low, mid, high, "measured beside the buffers")
+    terms.append(Term(name="program", device="host", amount=program, source="benchmarks/results/fit.md"))
     beside = [model.problems for model in (settings.projector, settings.draft) if model is not None]
     return Memory(
         terms=tuple(term for term in terms if term.amount.high or not term.amount.known),
@@ -202,14 +204,23 @@ def _projector_terms(settings: Settings) -> list[Term]:
         return []
     device: Device = "device" if settings.gpu_layers and not settings.projector_on_host else "host"
     size = settings.projector.weights
-    low, mid, high = (size * share for share in _PROJECTOR_COMPUTE)
+    computed = total([_encoder_buffer(encoder, size) for encoder in settings.projector.encoders])
+    if not settings.projector.encoders:
+        computed = between(0.1 * size, 0.35 * size, size, "a share of its weights")
+    source = "llama.cpp, clip_graph: its attention over all patches, with and without flash attention"
     return [
         Term(name="projector", device=device, amount=exact(size, "tensor index"), source="tensor index"),
-        Term(
-            name="projector compute", device=device, amount=between(low, mid, high, "a share of its weights"),
-            source="no formula covers every projector",
-        ),
-    ]  # fmt: skip
+        Term(name="projector compute", device=device, amount=computed, source=source),
+    ]
+
+
+def _encoder_buffer(encoder: Encoder, size: int) -> Quantity:
+    """Every patch as it enters, its feed-forward part, and without flash attention every pair of patches a head."""
+    plain = 4.0 * encoder.patches * (encoder.ff + 4 * encoder.embd)
+    pairs = 4.0 * encoder.heads * encoder.patches**2
+    mid = max(1.1 * plain, _PROJECTOR_LEAST * size)
+    high = max(1.2 * (plain + pairs), _PROJECTOR_MOST * size, mid)
+    return between(min(0.7 * plain, mid), mid, high, "of its patches and its weights")
 
 
 def _draft_terms(settings: Settings) -> list[Term]:

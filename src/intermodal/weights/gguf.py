@@ -32,6 +32,7 @@ MAX_LAYER_ITEMS: Final = 1024  # arrays of numbers up to here are kept unasked: 
 _SCALARS: Final[dict[int, str]] = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
 }  # fmt: skip
+_INDEX: Final = {count: struct.Struct(f"<{count}QIQ") for count in range(1, MAX_DIMS + 1)}  # dims, type, offset
 _STRING: Final = 8
 _ARRAY: Final = 9
 
@@ -162,9 +163,7 @@ def _tensor(reader: _Reader) -> Tensor:
     count = reader.number("<I")
     if not 1 <= count <= MAX_DIMS:
         raise reader.fail(f"has a tensor of {count} dimensions")
-    dims = tuple(reader.number("<Q") for _ in range(count))
-    kind = reader.number("<I")
-    reader.number("<Q")
+    *dims, kind, _ = reader.numbers(_INDEX[count])
     if kind not in BLOCKS:
         raise reader.fail(f"has a tensor of type {kind}, whose size is not known")
     type_name, block, size = BLOCKS[kind]
@@ -173,7 +172,7 @@ def _tensor(reader: _Reader) -> Tensor:
     elements = 1
     for dim in dims:
         elements *= dim
-    return Tensor(name=name, dims=dims, type=type_name, size=elements // block * size)
+    return Tensor(name=name, dims=tuple(dims), type=type_name, size=elements // block * size)
 
 
 class _Reader:
@@ -202,6 +201,11 @@ class _Reader:
         value = struct.unpack_from(form, self._data, self.at)[0]
         self.at += struct.calcsize(form)
         return value
+
+    def numbers(self, form: struct.Struct) -> tuple[Any, ...]:
+        values = form.unpack_from(self._data, self.at)
+        self.at += form.size
+        return values
 
     def count(self, most: int, what: str, *, least: int) -> int:
         """A u64 count of things that take at least ``least`` bytes each."""

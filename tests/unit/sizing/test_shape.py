@@ -124,6 +124,30 @@ def test_settings_that_llama_cpp_refuses_are_refused(settings: Settings) -> None
         memory(headers.llama_8b(), settings)
 
 
+def test_a_projector_is_weights_to_the_byte_and_a_range_of_what_it_computes_in() -> None:
+    facts = {
+        "vision.image_size": 896, "vision.patch_size": 14, "vision.embedding_length": 1152,
+        "vision.attention.head_count": 16, "vision.feed_forward_length": 4304,
+    }  # fmt: skip
+    eye = header("clip", [tensor("v.blk.0.attn_q.weight", (1152, 1152))], **facts)
+    eye.metadata.update({"clip.has_vision_encoder": True, "clip.projector_type": "gemma3"})
+    projector = gguf_shape([eye])
+    assert [(encoder.kind, encoder.patches) for encoder in projector.encoders] == [("vision", 4096)]
+    found = memory(headers.llama_8b(), Settings(context=512, gpu_layers=ALL, projector=projector))
+    assert found.of("projector", "device").mid == 1152 * 1152 * 2
+    computed = found.of("projector compute", "device")
+    assert computed.low > 4096 * 4304 * 2
+    assert computed.high > 4096 * 4096 * 16 * 4  # every pair of patches, a head
+
+
+def test_a_projector_that_says_nothing_of_itself_is_a_wide_range_that_says_so() -> None:
+    eye = header("clip", [tensor("v.x", (64, 64))])
+    found = memory(headers.llama_8b(), Settings(context=512, projector=gguf_shape([eye])))
+    assert found.problems == ("it says of no encoder what it is",)
+    computed = found.of("projector compute")
+    assert computed.low * 5 < computed.high
+
+
 def test_models_that_only_make_vectors_keep_nothing_between_calls() -> None:
     found = memory(headers.shape("bert", LAYER, pooling_type=1, **SMALL), Settings(context=512))
     assert found.of("cache").mid == 0
