@@ -133,18 +133,36 @@ def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
 @click.argument("file")
 @_ARGS
 @with_all(_POLICY)
+@click.option(
+    "--svg",
+    "svg_file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default=None,
+    metavar="FILE",
+    help="Draw the plan as an SVG picture; - for standard output.",
+)
 @_JSON
-def explain(file: str, arguments: tuple[str, ...], **given: Any) -> None:
+def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given: Any) -> None:
     """Plan FILE before anything is sent: which endpoints are out and why, what a run and a thousand runs cost, whether
     a language model is enough. Arguments that are not given are imagined at a usual size.
     """
     from intermodal.blocking import Client
     from intermodal.cli.document import print_document
+    from intermodal.cli.pictures import write_picture
+    from intermodal.cli.targets import Target, check_targets
+    from intermodal.errors import UsageError
     from intermodal.prompts.values import of_words
 
+    if svg_file == "-" and given["as_json"]:
+        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+    check_targets((Target("--svg", svg_file, "svg"),), [file.partition("#")[0]])
     with Client() as client:
         asked = client.prompt(file, **_options(given, client.asynchronous.config))
         made = asked.foreseen(of_words(asked.file, arguments))
+    if svg_file:
+        write_picture(svg_file, made.plan.svg())
+    if svg_file == "-":
+        return
     if given["as_json"]:
         body = {
             "prompt": _document(made.file), "imagined": made.assumed, "notes": made.notes, "plan": made.plan,

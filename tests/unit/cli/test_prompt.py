@@ -184,6 +184,16 @@ def test_a_host_that_nobody_knows_is_said_as_ask_says_it(cli: Cli, folder: Path)
     assert (explained.code, explained.err) == (asked.code, asked.err)
 
 
+def test_explain_draws_the_plan_of_a_prompt(cli: Cli, folder: Path, fake: FakeHost) -> None:
+    done = cli("prompt", "explain", "prompts/invoice.prompt", *MODEL, "--svg", "plan.svg")
+    assert done.code == 0, done.err
+    assert (folder.parent / "plan.svg").read_text().startswith("<svg")
+    assert cli("prompt", "explain", "prompts/invoice.prompt", *MODEL, "--svg", "-", "--json").code == 2
+    kept = (folder / "invoice.prompt").read_text()
+    assert cli("prompt", "explain", "prompts/invoice.prompt", *MODEL, "--svg", "prompts/invoice.prompt").code == 2
+    assert (folder / "invoice.prompt").read_text() == kept
+
+
 def test_run_and_ask_do_the_same(cli: Cli, folder: Path, fake: FakeHost, media: Path) -> None:
     given = ("--arg", f"photo=@{media / 'screenshot-invoice.png'}", *MODEL, "-q", "--evidence", "off")
     run = cli("prompt", "run", "prompts/invoice.prompt", *given[:-2])
