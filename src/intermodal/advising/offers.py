@@ -181,7 +181,7 @@ def _dated(models: Snapshot) -> str:
 
 def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
     """Open models that write, each as if a server of one's own had it."""
-    for model in _open_models(models):
+    for model in open_models(models):
         memory = four_bits(model)
         yield Endpoint(
             id=f"{OWN.id}:{model.id}",
@@ -203,7 +203,7 @@ def _speed(model: Model, hardware: Hardware) -> Speed:
 
 
 @lru_cache(8)
-def _open_models(models: Snapshot) -> tuple[Model, ...]:
+def open_models(models: Snapshot) -> tuple[Model, ...]:
     """Models whose weights can be had and whose size is known: by their own rows, then by the snapshot."""
     found: dict[str, Model] = {}
     rows: Iterable[ModelRow] = shipped().rows.values()

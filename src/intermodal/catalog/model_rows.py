@@ -17,6 +17,7 @@ from intermodal.request import TIERS, Tier
 
 # What a model of unknown strength is taken for, by its parameters. A proxy, and said to be one.
 _TIER_BY_PARAMETERS: tuple[tuple[float, Tier], ...] = ((1e9, "tiny"), (5e9, "small"), (20e9, "medium"))
+_EXPERTS_BESIDE = re.compile(r"\s*\d+e(?![a-z0-9])", re.IGNORECASE)
 _NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", re.IGNORECASE)
 
 
@@ -132,9 +133,10 @@ def contradiction(
 @lru_cache(8_192)
 def size_in_name(name: str) -> float | None:
     """Parameters as a model's name states them ("qwen3-8b"), None when it does not. Of several (a mixture
-    of experts: "30b-a3b") the first is the total."""
+    of experts: "30b-a3b") the first is the total; beside a number of experts ("17b-16e") it is that of one token alone,
+    which says nothing of the total."""
     found = _NAMED_SIZE.search(name.replace("-", " ").replace("_", " ").replace(":", " ").replace("/", " "))
-    if found is None:
+    if found is None or _EXPERTS_BESIDE.match(found.string, found.end()):
         return None
     return float(found[1]) * (1e9 if found[2].lower() == "b" else 1e6)
 

@@ -24,6 +24,7 @@ Examples
   intermodal fit model.gguf --gpu "RTX 3060 12GB" --ram "64GB DDR5-5600"
   intermodal fit model.gguf --gpu M3 --ram 16GB --mmproj mmproj.gguf
   intermodal fit model.gguf --ram 8GB --json
+  intermodal fit --all --gpu "RTX 3060 12GB" --for sight
 """
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"}
 
@@ -37,7 +38,11 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 
 
 @click.command(epilog=EPILOG)
-@click.argument("model", shell_complete=_begun)
+@click.argument("model", required=False, default="", shell_complete=_begun)
+@click.option("--all", "everything", is_flag=True,
+              help="Rank what is on disk, what can be pulled and open models: strongest first.")  # fmt: skip
+@click.option("--for", "work", type=click.Choice(["chat", "sight"]), default="chat", show_default=True,
+              help="With --all: the kind of work.")  # fmt: skip
 @click.option("--ctx", default="", metavar="TOKENS", help="Tokens of each text: 8k, or 8k,32k,128k for a table; the "
               "verdict is of the largest.  [default: what it was trained for, 8k at most]")  # fmt: skip
 @click.option("--quant", "quantizations", type=listed, multiple=True, metavar="NAMES",
@@ -74,6 +79,9 @@ def fit(**given: Any) -> None:
     from intermodal.estimates.fit_vllm import VllmReport
 
     svg_file, as_json = given["svg_file"], given["as_json"]
+    if given["everything"] or not given["model"]:
+        _rank(given)
+        return
     if svg_file == "-" and as_json:
         raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
     check_targets((Target("--svg", svg_file, "svg"),), (given["model"], given["projector"], given["draft"]))
@@ -102,6 +110,22 @@ def fit(**given: Any) -> None:
         print_document("fit", document(report))
     elif svg_file != "-":
         _echo(report)
+
+
+def _rank(given: dict[str, Any]) -> None:
+    """``--all``: every model that could run there."""
+    from intermodal.cli.fitting import rank
+    from intermodal.errors import UsageError
+    from intermodal.estimates.fit import this_machine
+    from intermodal.sizing.machines import stated
+
+    if not given["everything"]:
+        raise UsageError("no model is named", where="MODEL", todo="name one, or rank all with --all")
+    if given["model"]:
+        raise UsageError("ranks every model, and one is named", where="--all", todo="leave one of them out")
+    here = not (given["gpus"] or given["ram"])
+    machine = this_machine(os.environ) if here else stated(given["gpus"], given["ram"])
+    rank(machine, ctx=given["ctx"], work=given["work"], as_json=given["as_json"])
 
 
 def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> None:

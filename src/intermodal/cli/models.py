@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog
     from intermodal.catalog.snapshot import Row, Snapshot
     from intermodal.cli.listed import Listed
+    from intermodal.estimates.fit_all import Work
 
 EPILOG = """\b
 Examples
@@ -23,6 +24,7 @@ Examples
   intermodal models whisper
   intermodal models --kind vision-language --max-price 0.5 --sort price
   intermodal models --in image,pdf --out text --at-least large --host openrouter
+  intermodal models --fits 8GB --ctx 8k
   intermodal models show gpt-4o
   intermodal models compare gpt-4o gemini-2.5-flash qwen3-8b
   intermodal models refresh
@@ -98,6 +100,9 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
     metavar="USD",
     help="Only those whose million input tokens cost at most this.",
 )
+@click.option("--fits", default="", metavar="SIZE",
+              help='Rank models that fit 8GB of memory, or a card: "RTX 4090" (see: fit --all).')  # fmt: skip
+@click.option("--ctx", default="", metavar="TOKENS", help="With --fits: tokens of a text, of files that are here.")
 @click.option("--sort", type=click.Choice(SORTS), default=None, help="Order; what is not known comes last.")
 @click.option("--all", "everywhere", is_flag=True, help="Every model at every host of the snapshot.")
 @click.option(
@@ -114,6 +119,12 @@ def list_models(**given: Any) -> None:  # fmt: skip
     from intermodal.cli.listed import everything, fits, in_order, snapshot_of
     from intermodal.client import AsyncClient
 
+    if given["fits"]:
+        from intermodal.cli.fitting import named, rank
+
+        work: Work = "sight" if "image" in _kinds(given["takes"], KINDS, "--in") else "chat"
+        rank(named(given["fits"]), ctx=given["ctx"], work=work, as_json=given["as_json"])
+        return
     _check_task(given["task"])
     given["kind"] = _checked_kind(given["kind"])
     given["takes"] = _kinds(given["takes"], KINDS, "--in")

@@ -128,7 +128,7 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
         for said, where, role in ((wish.projector, "--mmproj", "projector"), (wish.draft, "--draft", "model"))
     )
     here = not (wish.gpus or wish.ram)
-    machine = _this(env) if here else stated(wish.gpus, wish.ram)
+    machine = this_machine(env) if here else stated(wish.gpus, wish.ram)
     name = sized.files[0][0] if sized.files else sized.where
     subject = Subject(
         reference=wish.model, quantization=quantization_of(name, sized.shape), projector=wish.projector,
@@ -228,7 +228,8 @@ def cache_words(words: str) -> tuple[str, str]:
     return some[0], some[-1]
 
 
-def _this(env: Mapping[str, str]) -> Machine:
+def this_machine(env: Mapping[str, str]) -> Machine:
+    """The machine this runs on, with what is free now."""
     from intermodal.runtimes.machine import survey
 
     return survey(cache_dir(env))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from intermodal.estimates.fit import Cell, FitReport
+from intermodal.estimates.fit_all import Candidate
 from intermodal.estimates.fit_text import verdict
 from intermodal.quantity import Quantity
 from intermodal.sizing.changes import Change
@@ -48,6 +49,20 @@ def document(report: FitReport) -> dict[str, Any]:
         "changes": [_change(change) for change in report.changes],
         "command": report.command,
         "header": {"bytes": report.read, "requests": report.requests},
+    }  # fmt: skip
+
+
+def ranked(found: tuple[Candidate, ...]) -> dict[str, Any]:
+    """The ranking of ``--all``."""
+    return {
+        "fit_version": FIT_VERSION,
+        "models": [
+            {
+                "name": each.name, "source": each.where, "store": each.store or None, "tier": each.tier or None,
+                "exact": each.exact, **_check(each.check), "decode": plain_amount(each.decode), "todo": each.todo,
+            }
+            for each in found
+        ],
     }  # fmt: skip
 
 

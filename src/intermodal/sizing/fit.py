@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, exact, total
+from intermodal.sizing.machines import for_models
 from intermodal.sizing.memory import Memory, Settings, Term, memory
 from intermodal.sizing.quantizations import OFF, Quantization, requantized
 from intermodal.sizing.settings import ALL
@@ -133,9 +134,9 @@ def _checks(shape: ModelShape, needed: Memory, settings: Settings, machine: Mach
     found = []
     cards = machine.gpus if settings.gpu_layers else ()
     if cards:
-        room = sum(gpu.memory if gpu.free is None else gpu.free for gpu in cards)
+        where, room = for_models(machine)
         device = needed.total("device") + _of_more_cards(shape, needed, len(cards))
-        found.append(Check(where="cards" if len(cards) > 1 else "card", needed=device, room=room))
+        found.append(Check(where=where, needed=device, room=room))
     if machine.memory:
         shared = any(gpu.unified for gpu in cards)
         host = needed.total() if shared else needed.total("host")

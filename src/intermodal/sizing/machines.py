@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -129,6 +130,14 @@ def card_words(gpu: Gpu) -> str:
     speed = f", {gpu.bandwidth / 1e9:,.0f} GB/s" if gpu.bandwidth else ""
     of = " of the machine's" if gpu.unified else ""
     return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{of}{speed})"
+
+
+def for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], int]:
+    """Where models go, and the bytes that are free there: the cards where there are any, else the memory."""
+    if not machine.gpus:
+        return "memory", machine.free
+    room = sum(gpu.memory if gpu.free is None else gpu.free for gpu in machine.gpus)
+    return "cards" if len(machine.gpus) > 1 else "card", room
 
 
 def machine_words(machine: Machine) -> str:

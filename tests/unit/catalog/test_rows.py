@@ -75,6 +75,7 @@ def test_a_zone_is_near_only_where_the_address_proves_it(url: str, zone: str) ->
     [
         ("qwen3-8b", 8e9), ("Qwen/Qwen3-0.6B", 0.6e9), ("smollm2:135m", 135e6), ("llama3.2:3b", 3e9),
         ("qwen3-30b-a3b", 30e9), ("gpt-4o", None), ("phi-3-mini-4k", None), ("gemma3n:e4b", None), ("big-7bx", None),
+        ("meta/llama-4-scout-17b-16e-instruct", None), ("llama-4-maverick-17b-128e", None), ("qwen-7b-2e5", 7e9),
     ],
 )  # fmt: skip
 def test_a_size_is_read_from_a_name_only_where_it_is_one(name: str, size: float | None) -> None:

@@ -205,3 +205,42 @@ def test_names_and_files_complete(cli: Cli) -> None:
     found = _begun(None, None, "smol")  # type: ignore[arg-type]
     assert "smollm2-135m-instruct" in [item.value for item in found]
     assert found[-1].type == "file"
+
+
+def test_all_models_are_ranked_strongest_first_and_only_those_that_fit(cli: Cli) -> None:
+    found = cli("fit", "--all", "--ram", "8GB", "--json").document["models"]
+    order = ("fits", "tight", "unknown", "no")
+    tiers = (None, "tiny", "small", "medium", "large", "frontier")
+    keys = [(order.index(row["verdict"]), -tiers.index(row["tier"])) for row in found]
+    assert keys == sorted(keys)
+    assert {row["source"] for row in found} >= {"pull", "open"}
+    assert all(row["needed"]["high"] <= row["room"] for row in found if row["verdict"] == "fits")
+    shown = cli("fit", "--all", "--ram", "8GB").out.splitlines()
+    assert shown[0] == "8 cores, assumed, 8.0 GiB of memory (6.0 free)"
+    assert len(shown) <= 27
+
+
+def test_a_mixture_of_which_only_the_active_size_is_in_the_name_is_not_said_to_fit(cli: Cli) -> None:
+    names = {row["name"] for row in cli("fit", "--all", "--gpu", "RTX 4090", "--json").document["models"]}
+    assert "meta/llama-4-scout-17b-16e-instruct" not in names  # 109 billion parameters
+
+
+def test_models_that_see_are_ranked_apart(cli: Cli) -> None:
+    sight = {
+        row["name"] for row in cli("fit", "--all", "--gpu", "RTX 4090", "--for", "sight", "--json").document["models"]
+    }
+    chat = {row["name"] for row in cli("fit", "--all", "--gpu", "RTX 4090", "--json").document["models"]}
+    assert sight < chat
+
+
+def test_models_of_a_size_are_what_fit_says_of_such_a_machine(cli: Cli) -> None:
+    by_models = cli("models", "--fits", "8GB", "--json").document["models"]
+    assert by_models == cli("fit", "--all", "--ram", "8GB", "--json").document["models"]
+    card = cli("models", "--fits", "RTX 4090")
+    assert card.out.startswith("NVIDIA GeForce RTX 4090 24 GB")
+    assert cli("models", "--fits", "RTX 4900").code == 2
+
+
+def test_a_model_has_to_be_named_or_all_asked_for(cli: Cli, model: str) -> None:
+    assert "no model is named" in cli("fit").err
+    assert "leave one of them out" in cli("fit", model, "--all").err

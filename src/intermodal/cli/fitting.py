@@ -1,0 +1,65 @@
+"""Models that fit a machine, ranked: ``fit --all`` and ``models --fits``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.estimates.fit_all import Candidate, Work
+    from intermodal.plans.machine import Machine
+
+ROWS = 25
+
+
+def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool) -> None:
+    """Print what fits, strongest first."""
+    from intermodal.cli.pull import weights_store
+    from intermodal.estimates.fit import context_words
+    from intermodal.estimates.fit_all import candidates
+
+    context = max(context_words(ctx)) if ctx else 0
+    found = candidates(machine, weights_store(), os.environ, context=context, work=work)
+    if as_json:
+        from intermodal.cli.document import print_document
+        from intermodal.estimates.fit_document import ranked
+
+        print_document("fit", ranked(found))
+    else:
+        _table(machine, found)
+
+
+def named(words: str) -> Machine:
+    """The machine of ``--fits``: a size of memory, or a card."""
+    from intermodal.errors import UsageError
+    from intermodal.sizing.machines import of_memory, stated
+
+    try:
+        of_memory(words)
+    except UsageError:
+        return stated((words,))
+    return stated((), words)
+
+
+def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
+    from intermodal.cli.table import echo_table
+    from intermodal.estimates.fit_text import gib
+    from intermodal.sizing.machines import machine_words
+
+    fitting = [each for each in found if each.verdict in ("fits", "tight")]
+    click.echo(machine_words(machine))
+    if not fitting:
+        click.echo(f"none of {len(found):,} models fits")
+        return
+    rows = [
+        (each.name, each.store or each.where, each.tier or "-",
+         gib(each.check.needed) + (" ~" if each.verdict == "tight" else ""),
+         f"{each.decode.low:,.0f}..{each.decode.high:,.0f}" if each.decode.known else "unknown", each.todo)
+        for each in fitting[:ROWS]
+    ]  # fmt: skip
+    echo_table(("model", "where", "tier", "GiB", "tokens/s", "to do"), rows)
+    more = f"{len(fitting) - ROWS:,} more fit; " if len(fitting) > ROWS else ""
+    assumed = "only files on disk are sized by their headers, of others four bits are assumed"
+    click.echo(f"\n{more}{len(found) - len(fitting):,} do not fit; {assumed}", err=True)

@@ -1,0 +1,168 @@
+"""Every model that could run on a machine, strongest first: what is on disk, what can be pulled, open models at large.
+
+Files that are here are sized by their headers. Of the others only the size is known: four-bit weights and room for a
+request, and a speed by the bytes that a token reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from intermodal.advising.offers import four_bits, open_models
+from intermodal.catalog.load import snapshot
+from intermodal.catalog.nouns import Model
+from intermodal.catalog.shipped import shipped
+from intermodal.content import Value
+from intermodal.errors import IntermodalError
+from intermodal.plans.machine import Machine
+from intermodal.quantity import Quantity, between
+from intermodal.request import TIERS
+from intermodal.servers.resolve import CONTEXT
+from intermodal.sizing.fit import Check, Verdict, all_on_cards, place
+from intermodal.sizing.machines import for_models
+from intermodal.sizing.memory import Settings
+from intermodal.sizing.sources import local
+from intermodal.sizing.speed import BITS, of_parameters, pace
+from intermodal.sizing.stores import stored_models
+from intermodal.weights.rows import WeightsRow
+from intermodal.weights.store import WeightsStore
+
+Work = Literal["chat", "sight"]
+Where = Literal["here", "pull", "open"]
+MOST_FILES: Final = 200  # on disk, of which headers are read
+_BESIDE: Final = (1.02, 1.15, 1.4)  # of a file of which only the size is known: with its cache and buffers
+
+
+class Candidate(Value):
+    """One model.
+
+    Attributes:
+        where: "here" on disk, "pull" by ``intermodal pull``, "open" its weights are somewhere. store: whose folder.
+        tier: how strong it is, "" where nobody knows. exact: sized by its header.
+    """
+
+    name: str
+    where: Where
+    store: str
+    tier: str
+    check: Check
+    decode: Quantity
+    exact: bool
+    todo: str
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.check.verdict
+
+
+def candidates(
+    machine: Machine, weights: WeightsStore, env: Mapping[str, str], *, context: int = 0, work: Work = "chat"
+) -> tuple[Candidate, ...]:
+    """All of them, those that fit first, then by strength, exact ones and quick ones first among alike."""
+    known = {model.id: model for model in open_models(snapshot())}
+    found = [*_here(machine, weights, env, context, work), *_pullable(machine, weights, work)]
+    found += _open(machine, known, work)
+    named = {each.name for each in found if each.where != "open"}
+    kept = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in named]
+    order: tuple[Verdict, ...] = ("fits", "tight", "unknown", "no")
+    return tuple(
+        sorted(
+            kept,
+            key=lambda each: (
+                order.index(each.verdict), -(TIERS.index(each.tier) if each.tier in TIERS else -1), not each.exact,
+                -each.decode.mid,
+            ),
+        )
+    )  # fmt: skip
+
+
+def _here(
+    machine: Machine, weights: WeightsStore, env: Mapping[str, str], context: int, work: Work
+) -> Iterator[Candidate]:
+    """Files on this disk, by their headers; one that cannot be read is passed over."""
+    pulled = [
+        (row.name, "intermodal", weights.path(row.name))
+        for row in weights.rows()
+        if row.runtime == "llama" and _does(_row_model(row.name), work)
+    ]
+    home = Path(env["HOME"]) if env.get("HOME") else None
+    stored = [
+        (model.name, model.store, Path(model.path))
+        for model in stored_models(env, home)
+        if work == "chat" or model.projector
+    ]
+    for name, store, path in [*pulled, *stored][:MOST_FILES]:
+        if path is None:
+            continue
+        try:
+            shape = local(path).shape
+            if shape.role != "model" or shape.format != "gguf":
+                continue
+            tokens = context or min(shape.context or CONTEXT, CONTEXT)
+            placed = place(shape, all_on_cards(Settings(context=tokens), machine), machine)
+        except IntermodalError:
+            continue
+        if placed.tightest is not None:
+            yield Candidate(
+                name=name, where="here", store=store, tier=_tier(_row_model(name)), check=placed.tightest, exact=True,
+                decode=pace(shape, placed.settings, machine).decode, todo=f"intermodal fit {name}",
+            )  # fmt: skip
+
+
+def _pullable(machine: Machine, weights: WeightsStore, work: Work) -> Iterator[Candidate]:
+    for row in weights.rows():
+        if not _does(_row_model(row.name), work):
+            continue
+        size = _size(row)
+        if row.runtime != "llama" or weights.path(row.name) is not None or not size:
+            continue
+        low, mid, high = (share * size for share in _BESIDE)
+        needed = between(low, mid, high, "the size of its file, its cache and buffers")
+        parameters = size * 8 / BITS
+        yield Candidate(
+            name=row.name, where="pull", store="", tier=_tier(_row_model(row.name)), check=_check(machine, needed),
+            exact=False, decode=of_parameters(parameters, parameters, machine).decode,
+            todo=f"intermodal pull {row.name}",
+        )  # fmt: skip
+
+
+def _size(row: WeightsRow) -> int:
+    return sum(file.size for file in row.files)
+
+
+def _open(machine: Machine, known: Mapping[str, Model], work: Work) -> Iterator[Candidate]:
+    for model in known.values():
+        if not _does(model, work):
+            continue
+        size = model.parameters or 0.0
+        yield Candidate(
+            name=model.id, where="open", store="", tier=_tier(model), exact=False,
+            check=_check(machine, four_bits(model)),
+            decode=of_parameters(size, model.active or size, machine).decode, todo="a four-bit GGUF of it on a hub",
+        )  # fmt: skip
+
+
+def _does(model: Model | None, work: Work) -> bool:
+    """Whether it does that kind of work; of a model that nothing is known of, whether it is chat."""
+    return work == "chat" or (model is not None and "image" in model.input)
+
+
+def _row_model(name: str) -> Model | None:
+    """The model whose weights a row of ``pull --list`` has."""
+    ids = {served.weights: served.id for host in shipped().hosts for served in host.models if served.weights}
+    row = shipped().rows.get(ids.get(name, ""))
+    return row.model() if row is not None else None
+
+
+def _tier(model: Model | None) -> str:
+    """Of writing, else of its first task; "" where nobody knows."""
+    if model is None or not model.strength:
+        return ""
+    return next((one.tier for one in model.strength if one.task == "text-generation"), model.strength[0].tier)
+
+
+def _check(machine: Machine, needed: Quantity) -> Check:
+    where, room = for_models(machine)
+    return Check(where=where, needed=needed, room=room)
