@@ -142,7 +142,7 @@ class _Reader:
 
     def prompt(self) -> PromptFile:
         wanted = wishes.read(self._front)
-        given = self._table("input")
+        given = self._table("input", ("schema", "default"))
         default = given.get("default") or {}
         if not isinstance(default, Mapping):
             raise self._front.error(("input", "default"), "is no mapping of arguments", "write default: {name: value}")
@@ -270,12 +270,17 @@ class _Reader:
         found = next((at for at in told if str(at[2]).partition("(")[0].removesuffix("?") == name), ("input",))
         return self._front.line(found)
 
-    def _table(self, key: str) -> Mapping[str, Any]:
+    def _table(self, key: str, known: tuple[str, ...] = ()) -> Mapping[str, Any]:
+        """What stands under a key. ``known``: what may; () for anything. Another is a warning."""
         value = self._said.get(key)
         if value is None:
             return {}
         if not isinstance(value, Mapping):
             raise self._front.error((key,), "is no mapping of keys", f"write {key}: with keys under it")
+        for each in value if known else ():
+            if each not in known:
+                todo = nearest(str(each), known, f"write fields under {key}: schema:")
+                self._findings.append(self._front.warning((key, each), f"{key} has no key {each!r}", todo))
         return value
 
     def _word(self, key: str) -> str:
@@ -309,7 +314,7 @@ class _Reader:
                 raise self._front.error(("ext", "intermodal", "media", name), "is no argument of this prompt", todo)
 
     def _output(self, *, strict: bool) -> Output:
-        output = self._table("output")
+        output = self._table("output", ("schema", "format"))
         schema = self._schema(output, "output")
         form = output.get("format")
         if schema is not None and form != "text":

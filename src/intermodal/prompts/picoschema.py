@@ -74,7 +74,8 @@ def _field(value: Any, told: str, fail: Fail, at: tuple[str | int, ...]) -> dict
 def _scalar(text: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
     kind, description = _described(text)
     if kind not in _SCALARS:
-        raise fail(at, f"{kind!r} is no type", f"write one of {', '.join(sorted(_SCALARS))}")
+        what = f"{kind!r} is no type, and of schemas that a program registers none is known here"
+        raise fail(at, what, f"write its fields, or one of {', '.join(sorted(_SCALARS))}")
     made: dict[str, Any] = {} if kind == "any" else {"type": kind}
     return {**made, "description": description} if description else made
 

@@ -42,7 +42,7 @@ _TYPES = {"integer": "integer", "int": "integer", "float": "number", "number": "
           "bool": "boolean", "array": "array", "list": "array", "object": "object", "string": "string"}  # fmt: skip
 _KEYS = (
     "$schema", "name", "displayName", "description", "version", "authors", "tags", "metadata", "model", "inputs",
-    "outputs", "sample", "template", "tools", "base",
+    "outputs", "inputSchema", "outputSchema", "sample", "template", "tools", "base",
 )  # fmt: skip
 
 
@@ -172,8 +172,10 @@ class _Reader:
             lines={
                 **lines,
                 "template": self._first,
-                "input": lines.get("inputs", 1),
-                "output": lines.get("outputs") or self._front.line((*self._options_at(), "response_format")),
+                "input": lines.get("inputs") or lines.get("inputSchema", 1),
+                "output": lines.get("outputs")
+                or lines.get("outputSchema")
+                or self._front.line((*self._options_at(), "response_format")),
             },
         )
 
@@ -209,11 +211,12 @@ class _Reader:
     def _inputs(self) -> Iterator[Argument]:
         """Arguments; ``_kinds`` has what each was called, for threads, which are the history."""
         self._kinds: dict[str, str] = {}
-        said = self._said.get("inputs") or {}
+        said, root = self._fields("inputs", "inputSchema")
+        told: list[tuple[str, Any, Place]]
         if isinstance(said, Mapping):
-            told = [(name, each, ("inputs", name)) for name, each in said.items()]
+            told = [(name, each, (*root, name)) for name, each in said.items()]
         elif isinstance(said, list) and all(isinstance(each, Mapping) and each.get("name") for each in said):
-            told = [(str(each["name"]), each, ("inputs", place)) for place, each in enumerate(said)]
+            told = [(str(each["name"]), each, (*root, place)) for place, each in enumerate(said)]
         else:
             raise self._front.error(("inputs",), "is no list of inputs", "write inputs: [{name: …, kind: string}]")
         for name, each, at in told:
@@ -233,6 +236,13 @@ class _Reader:
                 name=name, kind=_KINDS[kind], required=not optional, default=default, schema=schema,
                 description=str(each.get("description") or ""), line=self._front.line(at),
             )  # fmt: skip
+
+    def _fields(self, key: str, schema: str) -> tuple[Any, Place]:
+        """Named fields, and where they stand: under ``inputs``, or as properties of ``inputSchema``."""
+        table = self._said.get(schema)
+        if self._said.get(key) or not isinstance(table, Mapping):
+            return self._said.get(key) or {}, (key,)
+        return table.get("properties") or {}, (schema, "properties")
 
     def _sample(self) -> Mapping[str, Any]:
         said = self._said.get("sample")
@@ -276,10 +286,14 @@ class _Reader:
         return ("model", "options" if self._model.get("options") else "parameters")
 
     def _output(self, options: Mapping[str, Any]) -> Output:
-        said = self._said.get("outputs")
+        said, _ = self._fields("outputs", "outputSchema")
         if isinstance(said, list) and said:
             return self._json(output_schema(said))
         form = options.get("response_format")
+        if isinstance(form, str) and _REFERENCE.match(form):
+            what = f"the format of the answer is {form[:60]!r}, which is not followed: the answer is text"
+            at = (*self._options_at(), "response_format")
+            self._findings.append(self._front.warning(at, what, "write outputs, or the format itself"))
         if not isinstance(form, Mapping) or form.get("type") not in ("json_object", "json_schema"):
             return TextOutput()
         told = form.get("json_schema")

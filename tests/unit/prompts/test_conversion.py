@@ -75,6 +75,8 @@ REFUSED = {
     ("invoice.prompty", "github"): "image",
     ("report.prompt", "github"): "document", ("report.prompt", "prompty"): "private: report",
     ("report.prompt", "poml"): "private: report", ("voicemail.prompt", "github"): "audio",
+    ("report.poml", "github"): "document", ("report.prompty", "github"): "document",
+    ("voicemail.poml", "github"): "audio", ("voicemail.prompty", "github"): "audio",
 }  # fmt: skip
 
 

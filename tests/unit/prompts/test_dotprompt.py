@@ -337,3 +337,17 @@ def test_a_plugin_adds_a_format_by_its_entry_point(tmp_path: Path, monkeypatch: 
         assert checked([tmp_path]).files == 1
     finally:
         formats._plugins.cache_clear()
+
+
+def test_fields_beside_a_schema_are_named_with_their_line_and_where_they_go(tmp_path: Path) -> None:
+    file = read(tmp_path, "---\ninput:\n  shema: {a: string}\noutput:\n  animal: string\n---\nWhat is it?")
+    assert [(each.line, each.what, each.todo) for each in file.findings] == [
+        (3, "input has no key 'shema'", "did you mean schema?"),
+        (5, "output has no key 'animal'", "write fields under output: schema:"),
+    ]
+
+
+def test_a_schema_that_a_program_registers_is_refused_and_that_is_said(tmp_path: Path) -> None:
+    error = refused(tmp_path, "---\noutput:\n  schema: ProductSchema\n---\nMake one.")
+    assert "of schemas that a program registers none is known" in error.what
+    assert "write its fields" in error.todo

@@ -188,3 +188,29 @@ def test_a_file_of_another_template_language_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match="'mustache' is not read here") as caught:
         read(tmp_path, "---\ntemplate: {format: {kind: mustache}}\n---\nuser:\nhello")
     assert caught.value.where.endswith(":2")
+
+
+def test_a_format_of_the_answer_that_is_a_reference_is_said_with_its_line(tmp_path: Path) -> None:
+    options = "model:\n  parameters:\n    response_format: ${file:schema.json}\n"
+    file = read(tmp_path, f"---\nname: x\n{options}---\nuser:\nWhat happens?\n")
+    ((line, what),) = [(each.line, each.what) for each in file.findings]
+    assert line == 5
+    assert "${file:schema.json}" in what and "not followed" in what
+
+
+def test_fields_of_input_and_output_schemas_are_read(tmp_path: Path) -> None:
+    head = """---
+inputSchema:
+  properties:
+    - {name: photo, kind: image}
+    - {name: before, kind: thread}
+outputSchema:
+  properties:
+    - {name: total, kind: float}
+---
+"""
+    file = read(tmp_path, head + "system:\nRead.\n{{before}}\nuser:\n{{photo}}\n")
+    assert [(each.name, each.kind, each.line) for each in file.arguments] == [("photo", "image", 4)]
+    assert isinstance(file.output, JsonOutput)
+    assert list(file.output.schema["properties"]) == ["total"]
+    assert file.findings == ()
