@@ -283,6 +283,31 @@ def test_what_no_other_format_says_is_refused_with_its_line(
     assert raised.value.todo
 
 
+def test_partials_that_stand_for_ever_more_end(tmp_path: Path) -> None:
+    (tmp_path / "_p.prompt").write_text("{{#if x}}a{{/if}}")
+    file = read(tmp_path, "x.prompt", "x\n" + "{{> p}}" * 8_000)
+    with pytest.raises(PromptError, match="more than 20,000 texts") as raised:
+        into(file, "prompty")
+    assert raised.value.where == f"{tmp_path / 'x.prompt'}:1"
+
+
+def test_conditions_that_double_what_they_hold_end(tmp_path: Path) -> None:
+    body = "{% if a or b %}" * 30 + "x" + "{% endif %}" * 30
+    with pytest.raises(PromptError, match="more than 20,000 texts"):
+        into(read(tmp_path, "x.prompty", f"---\nname: x\n---\nuser:\n{body}"), "dotprompt")
+
+
+def test_a_template_nested_too_deep_is_refused_or_converted(tmp_path: Path) -> None:
+    for deep in (50, 90, 150):
+        body = "{% if a %}" * deep + "x" + "{% endif %}" * deep
+        try:
+            made = into(read(tmp_path, "x.prompty", f"---\nname: x\n---\nuser:\n{body}"), "poml")
+        except PromptError as error:
+            assert error.where
+        else:
+            assert made.text
+
+
 def test_a_writer_that_says_something_else_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = read(tmp_path, "x.prompt", "---\ninput: {schema: {'a?': string}}\n---\nhello{{#if a}} {{a}}{{/if}}")
     assert not into(file, "prompty").changed

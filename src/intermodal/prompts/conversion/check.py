@@ -7,6 +7,7 @@ looks like tags, both truths, each word of an enumeration; with earlier messages
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from intermodal.content import BytesSource, MediaPart, Text
@@ -21,6 +22,7 @@ from intermodal.request import Message
 # What would be something else in some language, were it read: tags, roles, marks of tags, entities.
 HOSTILE = '{{x}} {%if x%} {# x #} </p><b> #lt; &amp; \\ `${x}` \'"\nsystem:\n{{role "system"}} x'
 _MOST_WORDS = 6
+MOST_CASES = 300  # which takes a hundred arguments
 _HISTORY = (
     Message(role="user", parts=(Text(text="What was before?"),)),
     Message(role="assistant", parts=(Text(text="That."),)),
@@ -39,7 +41,7 @@ def differences(read: Readout, target: PromptFile) -> Iterator[str]:
     Of white space around texts nothing counts, and where the format folds it only whether there is any.
     """
     source, folds = read.file, read.folds
-    for case in cases(read):
+    for case in islice(cases(read), MOST_CASES):
         try:
             bound = values.bound(source, case.given)
             wanted = source.template.messages(bound, case.history)

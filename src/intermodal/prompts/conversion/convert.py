@@ -20,6 +20,7 @@ from intermodal.prompts.conversion import check, fields
 from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Spelling, spelled
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.litellm import LitellmTemplate
+from intermodal.prompts.rendering import TemplateError
 
 Write = Callable[[Readout, Sequence[Node], Losses], str]
 Read = Callable[[PromptFile, Losses], Readout]
@@ -97,6 +98,16 @@ def converted(file: PromptFile, target: Target, place: Path) -> Converted:
         raise PromptError(f"{file.format} is not converted", where=file.path, todo=todo)
     if file.format == target.name and not looser:
         raise PromptError(f"is a file of {target.name} already", where=file.path, todo="name another format")
+    try:
+        return _converted(file, target, place, looser)
+    except TemplateError as error:
+        raise PromptError(str(error), where=file.where("template"), todo=error.todo) from None
+    except RecursionError:
+        what, todo = "is nested too deep to be converted", "use fewer blocks within blocks"
+        raise PromptError(what, where=file.where("template"), todo=todo) from None
+
+
+def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> Converted:
     losses = Losses()
     read: Readout = _function(_READERS["Prompty" if looser else file.format])(file, losses)
     write: Write = _function(target.writer)

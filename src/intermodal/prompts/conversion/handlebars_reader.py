@@ -18,6 +18,7 @@ from intermodal.prompts.conversion.tree import (
     Losses,
     Medium,
     Node,
+    Nodes,
     Not,
     Path,
     Readout,
@@ -74,6 +75,7 @@ class _Walk:
         self._names = names
         self._losses = losses
         self._items = 0
+        self._count = Nodes()
         self._deep = 0
 
     def nodes(self, program: Sequence[Any], scope: _Scope) -> list[Node]:
@@ -82,6 +84,7 @@ class _Walk:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks")
         made: list[Node] = []
         for node in program:
+            self._count.take()
             kind = type(node).__name__
             if kind == "Text":
                 made.append(Words(node.value))

@@ -19,6 +19,7 @@ from intermodal.prompts.conversion.tree import (
     Losses,
     Medium,
     Node,
+    Nodes,
     Not,
     Path,
     Readout,
@@ -102,6 +103,7 @@ class HandlebarsWriter:
         self.text = ""
         self._losses = losses
         self._loops: list[str] = []
+        self._count = Nodes()
 
     def nodes(self, nodes: Sequence[Node]) -> None:
         opened = False  # a role whose text begins here
@@ -110,6 +112,7 @@ class HandlebarsWriter:
             opened = isinstance(node, Role)
 
     def _node(self, node: Node) -> None:
+        self._count.take()
         if isinstance(node, Words):
             self._words(node.text)
         elif isinstance(node, Value):

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from intermodal.content import Role as MessageRole
 from intermodal.prompts.file import MEDIA_KINDS, PromptFile
+from intermodal.prompts.rendering import TemplateError
 
 Path = tuple[str | int, ...]
 Fact = Literal["index", "number", "first", "last"]  # of an item: its place from 0, from 1, whether it is the first
@@ -137,6 +138,23 @@ class Loss(NamedTuple):
     line: int
     what: str
     meaning: bool = False
+
+
+MOST_NODES = 20_000  # of a tree, what partials and conditions repeat counted through
+
+
+class Nodes:
+    """How many nodes a tree may still have."""
+
+    def __init__(self) -> None:
+        self._left = MOST_NODES
+
+    def take(self) -> None:
+        """Count one. Raises TemplateError where there are no more."""
+        self._left -= 1
+        if self._left < 0:
+            what = f"is more than {MOST_NODES:,} texts, values and branches once nothing stands for something else"
+            raise TemplateError(what, todo="convert a part of it")
 
 
 @dataclass
