@@ -174,6 +174,14 @@ def _cells(server: Server) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _foreseen(memory: tuple[float, float, float]) -> str:
+    """What it was foreseen to take, when it is loaded and when it is full."""
+    from intermodal.cli.table import held
+
+    low, _, high = memory
+    return f" ({held(low)} to {held(high)} foreseen)" if high else ""
+
+
 def sentence(server: Server, new: bool) -> str:
     """What there is to say of one that was just asked for."""
     from intermodal.cli.table import held
@@ -187,7 +195,7 @@ def sentence(server: Server, new: bool) -> str:
     rest = f"unloaded after {wanted.idle:g} s without a request" if wanted.idle else "stays until intermodal down"
     return (
         f"up.{wanted.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
-        f"{held(memory or 0)} of memory; {rest}"
+        f"{held(memory or 0)} of memory{_foreseen(wanted.memory)}; {rest}"
     )
 
 

@@ -12,12 +12,13 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from intermodal.config import cache_dir
+from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
 from intermodal.estimates.fit_vllm import VllmReport, vllm_report
 from intermodal.plans.machine import Machine
+from intermodal.quantity import Quantity
 from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.cache import TYPES
 from intermodal.sizing.changes import Change, changes
@@ -37,7 +38,7 @@ from intermodal.sizing.machines import stated
 from intermodal.sizing.memory import Settings
 from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, quantization, quantization_of
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.speed import Pace, pace
+from intermodal.sizing.speed import Pace, as_measured, pace
 from intermodal.weights.store import WeightsStore
 
 Engine = Literal["llama.cpp", "vllm"]
@@ -142,6 +143,8 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
         raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where="--engine",
                          todo="name a GGUF, or leave it out")  # fmt: skip
     made = report(wish, subject, sized.shape, machine, here=here, projector=projector, draft=draft)
+    if here and wish.slots == 1:
+        made = replace(made, pace=as_measured(made.pace, *learned(wish.model, env)))
     return replace(made, name=name, read=sized.read, requests=sized.requests)
 
 
@@ -226,6 +229,25 @@ def cache_words(words: str) -> tuple[str, str]:
     if len(some) > 2:
         raise UsageError("a cache has two types", where="--kv", todo="write one, or that of keys and that of values")
     return some[0], some[-1]
+
+
+def learned(name: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
+    """Tokens a second that earlier runs here wrote and read with a model that intermodal serves itself; None where it
+    ran too few, or where ``name`` is no such model."""
+    from intermodal.catalog.shipped import shipped
+    from intermodal.store.database import Store
+
+    served = ((host.id, model) for host in shipped().hosts for model in host.models if model.weights == name)
+    endpoint = next((f"{host}:{model.id}" for host, model in served), "")
+    path = data_dir(env) / "store.sqlite3"
+    if not endpoint or not path.exists():
+        return None, None
+    store = Store(path)
+    try:
+        known = store.statistics()
+    finally:
+        store.close()
+    return known.get(endpoint, "decode"), known.get(endpoint, "prompt")
 
 
 def this_machine(env: Mapping[str, str]) -> Machine:

@@ -17,6 +17,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from msgspec.structs import replace
+
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, unknown
@@ -97,6 +99,16 @@ def of_parameters(parameters: float, active: float, machine: Machine, *, prompt:
     )  # fmt: skip
     settings = Settings(context=prompt, gpu_layers=ALL if machine.gpus else 0)
     return pace(shape, settings, machine, prompt=prompt, users=users)
+
+
+def as_measured(found: Pace, decode: Quantity | None, prefill: Quantity | None) -> Pace:
+    """A pace with what runs on this machine took, where they say something."""
+    writes = narrowed(found.decode, decode) if decode is not None else found.decode
+    reads = narrowed(found.prefill, prefill) if prefill is not None else found.prefill
+    first = found.first_word
+    if writes.known and reads.known:
+        first = _inverse(reads).scaled(found.prompt) + _inverse(writes)
+    return replace(found, decode=writes, prefill=reads, first_word=first)
 
 
 def narrowed(estimate: Quantity, measured: Quantity) -> Quantity:

@@ -13,6 +13,9 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.sizing.hub_server import HubServer, serving
 from tests.unit.weights.test_gguf import header, pair, tensor, text
 
+from intermodal.plans.statistics import Statistics
+from intermodal.quantity import exact
+
 Q4_K = 12
 FACTS = {
     "block_count": 32, "embedding_length": 4096, "feed_forward_length": 14336, "attention.head_count": 32,
@@ -244,3 +247,20 @@ def test_models_of_a_size_are_what_fit_says_of_such_a_machine(cli: Cli) -> None:
 def test_a_model_has_to_be_named_or_all_asked_for(cli: Cli, model: str) -> None:
     assert "no model is named" in cli("fit").err
     assert "leave one of them out" in cli("fit", model, "--all").err
+
+
+def test_what_earlier_runs_took_here_replaces_the_range(
+    cli: Cli, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model that intermodal runs itself; it says nothing of a machine that is named."""
+    from intermodal.estimates.fit import learned
+
+    data = tmp_path / "data" / "intermodal"
+    data.mkdir(parents=True)
+    (data / "store.sqlite3").touch()
+    endpoint = "embedded:huggingfacetb/smollm2-135m-instruct"
+    rows = {f"{endpoint}|decode": exact(123.0, "12 runs"), f"{endpoint}|prompt": exact(400.0, "12 runs")}
+    monkeypatch.setattr("intermodal.store.database.Store.statistics", lambda store: Statistics(rows=rows))
+    env = {"XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    assert learned("smollm2-135m-instruct", env) == (exact(123.0, "12 runs"), exact(400.0, "12 runs"))
+    assert learned(model, env) == (None, None)

@@ -14,7 +14,7 @@ from intermodal.quantity import exact
 from intermodal.sizing.machines import stated
 from intermodal.sizing.settings import ALL, Settings
 from intermodal.sizing.shape import Layer, ModelShape
-from intermodal.sizing.speed import device_parts, narrowed, pace
+from intermodal.sizing.speed import as_measured, device_parts, narrowed, pace
 
 MODELS = {
     "llama-3.2-3b": models.llama_32_3b, "deepseek-r1-14b": models.deepseek_r1_14b, "gpt-oss-20b": models.gpt_oss_20b,
@@ -131,6 +131,14 @@ def test_a_measurement_on_this_machine_replaces_the_range() -> None:
     estimate = pace(models.llama_32_3b(), ON_CARD, stated(["RTX 4090"])).decode
     assert narrowed(estimate, exact(250.0, "measured")) == exact(250.0, "measured")
     assert narrowed(estimate, exact(0.0)) == estimate
+
+
+def test_what_runs_took_narrows_every_figure_that_follows_from_it() -> None:
+    estimate = pace(models.llama_32_3b(), ON_CARD, stated(["RTX 4090"]), prompt=1000)
+    found = as_measured(estimate, exact(200.0, "earlier runs"), exact(5000.0, "earlier runs"))
+    assert (found.decode.mid, found.prefill.mid) == (200.0, 5000.0)
+    assert found.first_word.mid == pytest.approx(1000 / 5000 + 1 / 200)
+    assert as_measured(estimate, None, None).decode == estimate.decode
 
 
 def test_memory_of_a_card_decides_how_much_of_the_model_it_has() -> None:
