@@ -77,6 +77,10 @@ def _points(folder: Path) -> Iterator[Wanted]:
         file = fit_models.write(folder / f"{name}.gguf", name)
         for settings in SETTINGS:
             yield name, file, settings, None
+    for name in fit_models.MORE_SHAPES:
+        file = fit_models.write(folder / f"{name}.gguf", name)
+        for settings in (SETTINGS[1], SETTINGS[2], SETTINGS[4]):
+            yield name, file, settings, None
     for kind in ("F16", "Q6_K", "Q4_K", "Q4_0"):
         yield f"llama {kind}", fit_models.write(folder / f"llama-{kind}.gguf", "llama", kind), SETTINGS[0], None
     words = fit_models.write(folder / "words.gguf", "qwen3", vocab=150_000)
@@ -105,11 +109,12 @@ def _point(name: str, file: Path, settings: Settings, eye: Path | None) -> Point
 
 
 def _load(file: Path, settings: Settings, eye: Path | None) -> str:
+    measured = settings in SETTINGS[:2] and file.stem in (*fit_models.SHAPES, SMOLLM2.stem, "words")
     given = json.dumps({
         "model": str(file), "mmproj": str(eye) if eye is not None else "", "n_ctx": settings.context,
         "n_parallel": settings.slots, "n_ubatch": settings.ubatch, "kv_unified": settings.unified,
         "cache_type_k": settings.type_k.upper(), "cache_type_v": settings.type_v.upper(),
-        "asked": settings in SETTINGS[:2], "flash": "ENABLED" if settings.flash_attention else "DISABLED",
+        "asked": measured, "flash": "ENABLED" if settings.flash_attention else "DISABLED",
     })  # fmt: skip
     ran = subprocess.run([sys.executable, __file__, "--load", given], capture_output=True, text=True, timeout=300)
     print(_said(settings), file.name, file=sys.stderr, flush=True)

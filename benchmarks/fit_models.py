@@ -20,7 +20,7 @@ Facts = dict[str, Any]
 
 
 def write(path: Path, shape: str, kind: str = "Q8_0", **changes: Any) -> Path:
-    """Write the file of one of ``SHAPES`` with matrices of type ``kind``; ``changes`` replace facts of it."""
+    """Write the file of a shape with matrices of type ``kind``; ``changes`` replace facts of it."""
     gguf: Any = importlib.import_module("gguf")  # is needed here alone
     architecture, facts, matrices = described(shape, **changes)
     vocab = matrices[0][1][1]
@@ -40,7 +40,7 @@ def write(path: Path, shape: str, kind: str = "Q8_0", **changes: Any) -> Path:
 
 def described(shape: str, **changes: Any) -> tuple[str, Facts, list[tuple[str, tuple[int, ...]]]]:
     """Architecture, facts below its name, and tensors with their dimensions, innermost first."""
-    architecture, facts, tensors = SHAPES[shape]
+    architecture, facts, tensors = {**SHAPES, **MORE_SHAPES}[shape]
     facts = {key.replace("__", "."): value for key, value in {**facts, **changes}.items()}
     untied, width, vocab = facts.pop("untied", True), facts["embedding_length"], facts.pop("vocab", VOCAB)
     found = [("token_embd.weight", (width, vocab)), ("output_norm.weight", (width,)), *tensors(facts)]
@@ -266,6 +266,48 @@ def _gemma4(facts: Facts) -> Tensors:
         yield f"blk.{layer}.post_ffw_norm.weight", (width,)
 
 
+def _gemma2(facts: Facts) -> Tensors:
+    for layer in range(facts["block_count"]):
+        yield from _attention(facts, layer)
+        yield f"blk.{layer}.post_attention_norm.weight", (facts["embedding_length"],)
+        yield from _dense(facts, layer)
+        yield f"blk.{layer}.post_ffw_norm.weight", (facts["embedding_length"],)
+
+
+def _seed_oss(facts: Facts) -> Tensors:
+    for layer in range(facts["block_count"]):
+        yield from _attention(facts, layer, biases=True)
+        yield f"blk.{layer}.post_attention_norm.weight", (facts["embedding_length"],)
+        yield from _dense(facts, layer, norm=False)
+
+
+def _phi3(facts: Facts) -> Tensors:
+    width, inner, key = facts["embedding_length"], facts["feed_forward_length"], facts["attention.key_length"]
+    heads, shared = facts["attention.head_count"], facts["attention.head_count_kv"]
+    for layer in range(facts["block_count"]):
+        yield f"blk.{layer}.attn_norm.weight", (width,)
+        yield f"blk.{layer}.attn_qkv.weight", (width, (heads + 2 * shared) * key)
+        yield f"blk.{layer}.attn_output.weight", (heads * key, width)
+        yield f"blk.{layer}.ffn_norm.weight", (width,)
+        yield f"blk.{layer}.ffn_up.weight", (width, 2 * inner)
+        yield f"blk.{layer}.ffn_down.weight", (inner, width)
+
+
+def _qwen2moe(facts: Facts) -> Tensors:
+    for layer in range(facts["block_count"]):
+        yield from _attention(facts, layer, biases=True)
+        yield from _experts(facts, layer, shared=facts["expert_shared_feed_forward_length"])
+        yield f"blk.{layer}.ffn_gate_inp_shexp.weight", (facts["embedding_length"],)
+
+
+def _glm4moe(facts: Facts) -> Tensors:
+    for layer in range(facts["block_count"]):
+        yield from _attention(facts, layer)
+        yield f"blk.{layer}.post_attention_norm.weight", (facts["embedding_length"],)
+        yield from _experts(facts, layer, norm=False, shared=facts["expert_feed_forward_length"])
+        yield f"blk.{layer}.exp_probs_b.bias", (facts["expert_count"],)
+
+
 def _mamba(facts: Facts) -> Tensors:
     width, inner, state = facts["embedding_length"], facts["ssm.inner_size"], facts["ssm.state_size"]
     rank = facts["ssm.time_step_rank"]
@@ -356,5 +398,30 @@ SHAPES: dict[str, tuple[str, Facts, Callable[[Facts], Tensors]]] = {
             "ssm__conv_kernel": 4, "ssm__inner_size": 1024, "ssm__state_size": 16, "ssm__time_step_rank": 32,
         },
         _mamba,
+    ),
+}  # fmt: skip
+_ROPE: Facts = {"rope__dimension_count": 64}
+_SCALES: Facts = {"logit_scale": 8.0, "residual_scale": 0.22, "embedding_scale": 12.0, "attention__scale": 0.0156}
+# Loaded at fewer settings: built by the same lines of llama.cpp as those above.
+MORE_SHAPES: dict[str, tuple[str, Facts, Callable[[Facts], Tensors]]] = {
+    **{
+        name: (name, {**_COMMON, **_HEADS, **_ROPE}, _llama)
+        for name in ("mistral3", "smollm3", "internlm2", "exaone", "minicpm", "ernie4_5")
+    },
+    "granite": ("granite", {**_COMMON, **_HEADS, **_ROPE, **_SCALES}, _llama),
+    "gemma": ("gemma", {**_COMMON, **_HEADS, "untied": False}, _llama),
+    "gemma2": ("gemma2", {**_COMMON, **_HEADS, "attention__sliding_window": 512, "untied": False}, _gemma2),
+    "seed_oss": ("seed_oss", {**_COMMON, **_HEADS, **_ROPE}, _seed_oss),
+    "phi3": ("phi3", {**_COMMON, **_HEADS, **_ROPE}, _phi3),
+    "hunyuan-dense": ("hunyuan-dense", {**_COMMON, **_HEADS}, _qwen3),
+    "qwen2vl": ("qwen2vl", {**_COMMON, **_HEADS, "rope__dimension_sections": (16, 24, 24, 0)}, _qwen2),
+    "qwen2moe": ("qwen2moe", {**_COMMON, **_HEADS, **_MIXTURE, "expert_shared_feed_forward_length": 256}, _qwen2moe),
+    "glm4moe": (
+        "glm4moe",
+        {
+            **_COMMON, **_HEADS, **_MIXTURE, "leading_dense_block_count": 0, "expert_shared_count": 1,
+            "expert_gating_func": 2,
+        },
+        _glm4moe,
     ),
 }  # fmt: skip

@@ -41,9 +41,9 @@ class Graph:
         """A result. ``over``: it may be written over a source of the same dimensions."""
         return self._add(dims, width, sources, root=None, over=over)
 
-    def view(self, source: int) -> int:
-        """The same bytes seen otherwise."""
-        return EXTERNAL if source == EXTERNAL else self._add((), 0, (source,), root=self._roots[source], over=False)
+    def view(self, source: int, *dims: int) -> int:
+        """The same bytes seen otherwise. ``dims``: where what follows takes them from it."""
+        return EXTERNAL if source == EXTERNAL else self._add(dims, 0, (source,), root=self._roots[source], over=False)
 
     def write(self, into: int, *sources: int) -> int:
         """``into`` after rows of it were written over."""

@@ -57,6 +57,7 @@ def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
         experts=experts,
         experts_used=used,
         expert_ff=facts.most("expert_feed_forward_length"),
+        embd_in=facts.count("embedding_length") * (1 + facts.count("n_deepstack_layers")),
         index_key=facts.count("attention.indexer.key_length"),
         embeddings=groups.embeddings,
         output=groups.output,

@@ -18,15 +18,15 @@ from intermodal.sizing.shape import Layer, ModelShape
 # Architectures whose graphs were compared with the logs of llama.cpp, and those that are built by the same lines there.
 COMPARED: Final = frozenset(
     (
-        "llama", "qwen2", "qwen3", "qwen3moe", "gemma3", "gemma4", "gpt-oss", "deepseek2", "qwen3next", "qwen35",
-        "qwen35moe", "mamba",
+        "llama", "mistral3", "smollm3", "granite", "internlm2", "seed_oss", "exaone", "minicpm", "phi3", "ernie4_5",
+        "hunyuan-dense", "qwen2", "qwen2vl", "qwen2moe", "qwen3", "qwen3moe", "qwen3next", "qwen35", "qwen35moe",
+        "gemma", "gemma2", "gemma3", "gemma4", "gpt-oss", "glm4moe", "deepseek2", "mamba",
     )
 )  # fmt: skip
 _ALIKE: Final = frozenset(
     (
-        "mistral3", "llama-embed", "granite", "smollm3", "seed_oss", "arcee", "internlm2", "qwen3vl", "qwen2vl",
-        "qwen3vlmoe", "olmoe", "ernie4_5", "ernie4_5-moe", "hunyuan-dense", "gemma", "gemma2", "minicpm",
-        "xverse", "orion", "baichuan", "exaone", "maincoder",
+        "llama-embed", "arcee", "qwen3vl", "qwen3vlmoe", "olmo2", "olmoe", "ernie4_5-moe", "xverse", "orion",
+        "baichuan", "maincoder",
     )
 )  # fmt: skip
 _MOST_LAYERS: Final = 14  # what is laid out repeats itself after a few layers
@@ -71,7 +71,7 @@ class _Builder:
         self.masks: dict[bool, int] = {}
         self.places: dict[bool, tuple[int, int]] = {}
         self.turns: dict[bool, tuple[int, int]] = {}
-        self.positions = self.copied = EXTERNAL
+        self.positions = self.copied = self.beside = EXTERNAL
 
     def build(self) -> Graph:
         g, shape = self.graph, self.shape
@@ -84,6 +84,8 @@ class _Builder:
         for index, layer in enumerate(layers):
             last = index == len(layers) - 1 and shape.architecture not in _ROWS_AFTER
             current = self._layer(layer, current, rows if last else EXTERNAL)
+            if index < shape.embd_in // shape.embd - 1:  # vectors of a picture that enter later layers
+                current = g.op(g.dims(current), current, g.view(self.beside), over=True)
         if shape.architecture == "gpt-oss":
             g.keep(current)
         current = self._ended(current, rows) if shape.architecture in _ROWS_AFTER else self._norm(current)
@@ -95,15 +97,22 @@ class _Builder:
 
     def _entered(self) -> int:
         """Vectors of the tokens. Beside them lie the places for vectors that are given, and for both in one batch."""
-        g, wide = self.graph, (self.shape.embd, self.tokens)
-        current = g.on_host(g.op(wide, g.leaf(self.tokens)))
+        g, narrow = self.graph, (self.shape.embd, self.tokens)
+        wide = (self.shape.embd_in or self.shape.embd, self.tokens)
+
+        def looked_up(words: int) -> int:
+            found = g.on_host(g.op(narrow, words))
+            return found if wide == narrow else g.op(wide, found)
+
+        current = looked_up(g.leaf(self.tokens))
         given = g.leaf(*wide)
-        looked_up = g.on_host(g.op(wide, g.leaf(self.tokens)))
+        rows = looked_up(g.leaf(self.tokens))
         places = g.leaf(self.tokens, width=8)
         copied = g.op(wide, g.leaf(*wide))
-        for one in (current, given, g.write(copied, looked_up, places)):
+        for one in (current, given, g.write(copied, rows, places)):
             g.expand(one)
-        return current
+        self.beside = EXTERNAL if wide == narrow else current
+        return current if wide == narrow else g.view(current, *narrow)
 
     def _ended(self, current: int, rows: int) -> int:
         g = self.graph

@@ -69,6 +69,7 @@ class ModelShape(Value):
         layers: the repeating layers, in order. extra_layers: more of them that only speculative decoding uses.
         embd, ff, vocab: widths. context: tokens it was trained for, None where the file does not say.
         experts, experts_used, expert_ff: of a mixture of experts; 0 where there are none.
+        embd_in: width of what enters the first layer, where it is not ``embd``: vectors for later layers come with it.
         index_key: numbers of the key that an index of a sparse attention keeps a token and layer, 0 without one.
         embeddings, output: bytes of the token table and of the output matrix (0: tied, the table is used for both).
         per_layer_embeddings: bytes of a table that is looked up and never multiplied. rest: bytes of everything else
@@ -93,6 +94,7 @@ class ModelShape(Value):
     experts: int = 0
     experts_used: int = 0
     expert_ff: int = 0
+    embd_in: int = 0
     index_key: int = 0
     embeddings: int = 0
     output: int = 0
