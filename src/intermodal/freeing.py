@@ -6,6 +6,7 @@ meanwhile. So a thread holds on to what is large (``free_slowly``), until nobody
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Any
 from msgspec import Struct
 
 LARGE = 1_000  # items, from which on a collection is freed so
+LOOKS = 500  # values of one that are looked at where it is handed over: a tenth of a millisecond
 SLICE = 500  # items that are freed at once: less than a millisecond
 _DEEP = 4  # values in each other that are looked through for what is large
 _AGAIN = 0.05  # seconds after which it is looked again whether others have let go
@@ -26,24 +28,38 @@ _LONGEST = 60.0  # seconds after which whoever still holds it may free it
 _OURS = 3  # references to what only we hold: of what is kept, of the variable and of the call that counts them
 
 
+class _Whole(Struct, frozen=True):
+    """A value that has yet to be looked through for what is large."""
+
+    value: Any
+
+
 def free_slowly(value: Any) -> None:
     """Have the large collections in a value freed in slices, once nobody else holds them. May be called anywhere."""
-    found: list[Any] = []
-    _gather(value, found, _DEEP)
-    if found:
+    found = _large(value, LOOKS)
+    if found is None:
+        _freeing().put([_Whole(value)])
+    elif found:
         _freeing().put(found)
 
 
-def _gather(value: Any, found: list[Any], deep: int) -> None:
-    if isinstance(value, (tuple, list, dict)):
-        if len(value) >= LARGE:
-            found.append(value)
-        elif deep and isinstance(value, tuple):
-            for each in value:
-                _gather(each, found, deep - 1)
-    elif deep and isinstance(value, Struct):
-        for name in value.__struct_fields__:
-            _gather(getattr(value, name), found, deep - 1)
+def _large(value: Any, looks: float) -> list[Any] | None:
+    """The large collections in a value; None where it has more than ``looks`` values."""
+    found: list[Any] = []
+    left: list[tuple[Any, int]] = [(value, _DEEP)]
+    while left:
+        looks -= 1
+        if looks < 0:
+            return None
+        each, deep = left.pop()
+        if isinstance(each, (tuple, list, dict)):
+            if len(each) >= LARGE:
+                found.append(each)
+            elif deep and isinstance(each, tuple):
+                left += [(inner, deep - 1) for inner in each]
+        elif deep and isinstance(each, Struct):
+            left += [(getattr(each, name), deep - 1) for name in each.__struct_fields__]
+    return found
 
 
 @cache
@@ -58,7 +74,7 @@ def _free(queue: SimpleQueue[list[Any]]) -> None:
     held: dict[int, tuple[Any, float]] = {}  # by identity: the same one may come several times
     while True:
         with suppress(Empty):
-            for each in queue.get(timeout=_AGAIN if held else None):
+            for each in _looked_through(queue.get(timeout=_AGAIN if held else None)):
                 held.setdefault(id(each), (each, time.monotonic() + _LONGEST))
         each = None
         for key in list(held):
@@ -72,6 +88,13 @@ def _free(queue: SimpleQueue[list[Any]]) -> None:
                     left.pop().clear()
                     time.sleep(0)  # whoever waits for the interpreter has it
             value = None
+
+
+def _looked_through(values: list[Any]) -> list[Any]:
+    """The large collections of what was handed over."""
+    if len(values) == 1 and isinstance(values[0], _Whole):
+        return _large(values[0].value, math.inf) or []
+    return values
 
 
 def _slices_of(value: Any) -> list[list[Any]]:

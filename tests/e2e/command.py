@@ -31,7 +31,7 @@ class Ran:
         return made
 
 
-def intermodal(*arguments: str, stdin: bytes = b"", timeout: float = 120) -> Ran:
+def intermodal(*arguments: str, stdin: bytes = b"", timeout: float = 300) -> Ran:
     """Run the command in the environment the test has (home, config and keys are the test's own)."""
     ran = subprocess.run(
         [sys.executable, "-m", "intermodal.cli.main", *arguments], input=stdin, capture_output=True, timeout=timeout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from intermodal import freeing
 from intermodal.content import Value
-from intermodal.freeing import LARGE, SLICE, free_slowly
+from intermodal.freeing import LARGE, LOOKS, SLICE, free_slowly
 from intermodal.offload import offload
 
 _LONG = 60.0  # seconds in which what is waited for comes on any machine
@@ -48,6 +49,25 @@ def test_what_is_large_is_freed_in_a_thread(shape: Callable[[list[Told]], Any]) 
     for _ in range(3):  # the same one may come several times
         free_slowly(made)
     del made
+    until(lambda: len(where) == LARGE)
+    assert set(where) == {"intermodal-freeing"}
+
+
+def test_what_has_many_parts_is_looked_through_in_the_thread() -> None:
+    where: list[str] = []
+    large = [Told(where) for _ in range(LARGE)]
+    made = Holder(held=(*(Holder(held=(number,)) for number in range(LARGE - 2)), large))
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    free_slowly(made)
+    sys.setprofile(None)
+    assert calls < 10 * LOOKS
+    del made, large
     until(lambda: len(where) == LARGE)
     assert set(where) == {"intermodal-freeing"}
 
