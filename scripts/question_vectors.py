@@ -3,7 +3,7 @@
     python scripts/question_vectors.py [--cross-validate]
 
 Needs the extra ``embedded``. The examples are those of examples.toml and examples_of_trades.toml, and the questions of
-tests/e2e/questions_fitted.txt, written by hand in the manner of different people. Directions of languages are those in
+scripts/question_examples.txt, in the manner of different people. Directions of languages are those in
 which the means of the examples of each language differ, of the groups that have a ``languages`` table. Weights are
 fitted by kernel ridge regression (``questions/regression.py``): of each pair of a text and a medium, for each aspect
 and for whether words are not enough. ``--cross-validate`` writes nothing; it leaves out the questions of a fifth of

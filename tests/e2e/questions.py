@@ -2,8 +2,9 @@
 
 questions_held_out.txt was written beside the first examples, questions_later.txt in four sets after that; it says what
 each of them measured before its failures were looked at. questions_outside.txt, by somebody who had not read the
-examples, says what suffices, words or more. questions_fitted.txt and questions_unseen.txt are in the manner of people
-at work and at home: the first are examples, the second are not.
+examples, says what suffices, words or more. Those of questions_unseen.txt, questions_daily.txt and
+questions_misleading.txt are in the manner of people at work and at home, as the examples of
+scripts/question_examples.txt are; each file says who wrote it and what it measured at first.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from intermodal.request import Aspect
 HELD_OUT = Path(__file__).with_name("questions_held_out.txt")
 LATER = Path(__file__).with_name("questions_later.txt")
 OUTSIDE = Path(__file__).with_name("questions_outside.txt")
-FITTED = Path(__file__).with_name("questions_fitted.txt")
+FITTED = Path(__file__).parents[2] / "scripts" / "question_examples.txt"
 UNSEEN = Path(__file__).with_name("questions_unseen.txt")
+DAILY = Path(__file__).with_name("questions_daily.txt")
+MISLEADING = Path(__file__).with_name("questions_misleading.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
@@ -155,7 +158,7 @@ class Trade(Struct, frozen=True):
 
 
 def of_trades(path: Path) -> Iterator[Trade]:
-    """The questions of questions_fitted.txt or questions_unseen.txt."""
+    """The questions of a file in the form of scripts/question_examples.txt."""
     person = ""
     for line in path.read_text("utf-8").splitlines():
         if line.startswith("# "):
