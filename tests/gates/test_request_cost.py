@@ -183,7 +183,11 @@ def written(folder: Path) -> None:
 
 
 def rendered(name: str, items: int) -> Body:
-    tree = {"model": f"prompt:{name.partition('.')[0]}", "messages": [{"role": "user", "content": "Which?"}]}
+    tree = {
+        "model": "cloud/strong",
+        "prompt_id": name.partition(".")[0],
+        "messages": [{"role": "user", "content": "Which?"}],
+    }
     given = {"items": ["a word or two"] * items}
     return Body("/v1/chat/completions", "application/json", json.dumps(tree | {"prompt_variables": given}).encode())
 

@@ -95,7 +95,7 @@ class PromptFolder:
         found = self.prompts.get(name)
         meant = self._also.get(name, ())
         if found is None and len(meant) == 1:
-            found = self.prompts[meant[0]]
+            found = self.prompts.get(meant[0])
         if found is not None:
             return found
         if meant:

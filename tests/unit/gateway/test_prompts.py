@@ -369,6 +369,19 @@ def test_a_version_that_is_gone_is_refused(house: House) -> None:
     assert found.status_code == 404 and now in found.text
 
 
+def test_a_prompt_is_counted_and_explained_without_a_call(house: House, host: FakeHost) -> None:
+    tree = {"model": "prompt:greet", "prompt_variables": {"name": "Ada"}}
+    counted = house.post("/v1/messages/count_tokens", tree)
+    assert counted.status_code == 200 and 5 < counted.json()["input_tokens"] < 60, counted.text
+    said = {"prompt": {"id": "greet", "variables": {"name": "Ada"}}}
+    for body in (tree, said, tree | {"model": "prompt:greet:latest", "options": {}}):
+        found = house.post("/v1/explain", body)
+        assert found.status_code == 200 and found.json()["kind"] == "intermodal.plan", found.text
+    shown = house.post("/api/show", {"model": "prompt:invoices/extract:latest"}).json()
+    assert "vision" in shown["capabilities"] and "completion" in shown["capabilities"]
+    assert host.attempts == []
+
+
 # ---- lists ----------------------------------------------------------------------------------------------
 
 
