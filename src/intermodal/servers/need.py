@@ -6,8 +6,10 @@ The low end leaves out what is touched only once a prompt fills the context; the
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
+from intermodal.sizing.fit import largest
 from intermodal.sizing.memory import memory
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.shape import ModelShape
@@ -19,6 +21,7 @@ Range = tuple[float, float, float]
 _VLLM = (2.4e9, 3.1e9, 4.0e9)
 # Where nothing is known of what an architecture remembers: from nothing to a megabyte a token.
 _TOKEN = (0.0, 1e5, 1e6)
+_STEP = 256  # tokens; llama.cpp rounds contexts to it
 
 
 def gguf_need(model: ModelShape, projector: ModelShape | None, context: int, slots: int) -> Range:
@@ -41,6 +44,19 @@ def folder_need(shape: ModelShape, context: int, slots: int) -> Range:
     cache = _cache(shape, context, slots)
     low, mid, high = _VLLM
     return (shape.weights + low, shape.weights + cache + mid, shape.weights + cache + high)
+
+
+def longest_context(model: str, projector: str, slots: int, most: int, room: Callable[[float], bool]) -> int:
+    """The longest context of each slot for which there is ``room``, at most ``most``; 0 for none."""
+    path = Path(model)
+    shape = local(path).shape
+    eyes = local(Path(projector)).shape if projector else None
+
+    def fits(context: int) -> bool:
+        needed = folder_need(shape, context, slots) if path.is_dir() else gguf_need(shape, eyes, context, slots)
+        return room(needed[2])
+
+    return largest(most, fits, _STEP)
 
 
 def cache_space(folder: str, context: int, slots: int) -> int:

@@ -20,6 +20,7 @@ from intermodal.plans.numbers import held, size
 from intermodal.runtimes.machine import snapshot
 from intermodal.runtimes.nouns import Served
 from intermodal.runtimes.template_marks import marks_in
+from intermodal.servers.need import longest_context
 from intermodal.servers.records import ALIVE, Place, State, Wanted, places
 from intermodal.store.process import dead, lives, pid_of
 
@@ -147,8 +148,11 @@ def fit(wanted: Wanted, free: int, memory: int) -> None:
     context = f", {wanted.context:,} tokens of context" + (f" times {wanted.slots}" if wanted.slots > 1 else "")
     todo = "free some memory"
     if fits(machine, wanted.disk):  # weights alone would
-        fewer = ", fewer --slots" if wanted.slots > 1 else ""
-        todo += f", say --context {max(512, wanted.context // 4)}{fewer}"
+        shorter = longest_context(
+            wanted.model, wanted.projector, wanted.slots, wanted.context, lambda needed: fits(machine, needed)
+        )
+        todo += f", say --context {shorter}" if shorter else ""
+        todo += ", fewer --slots" if wanted.slots > 1 else ""
     raise DoesNotFit(
         f"needs {held(mid)} of memory and up to {held(high)} ({size(wanted.disk)} of weights{context}), "
         f"and {held(free)} are free",
