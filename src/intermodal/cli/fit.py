@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from click.shell_completion import CompletionItem
 from intermodal.cli.options import listed
 
 if TYPE_CHECKING:
-    from intermodal.estimates.fit import FitReport
+    from intermodal.estimates.fit import FitReport, FitWish
     from intermodal.estimates.fit_vllm import VllmReport
 
 EPILOG = """\b
@@ -60,7 +61,9 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.option("--ram", default="", metavar="SIZE", help='Memory of that machine: 64GB, "64GB DDR5-5600", "… 8ch".')
 @click.option("--prompt", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, metavar="TOKENS",
               help="Length of the text before the first word.")  # fmt: skip
-@click.option("--measure", is_flag=True, help="Measure the bandwidth of this machine's memory first, and keep it.")
+@click.option(
+    "--measure", is_flag=True, help="First measure memory, and the model by llama-bench if that is here; kept."
+)
 @click.option("--svg", "svg_file", type=click.Path(dir_okay=False, allow_dash=True), default=None, metavar="FILE",
               help="Draw it; - for standard output.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -93,7 +96,7 @@ def fit(**given: Any) -> None:
         ram=given["ram"], prompt=given["prompt"], engine=given["engine"] or "",
     )  # fmt: skip
     if given["measure"]:
-        _measure(wish.gpus or wish.ram, quiet=as_json)
+        _measure(wish, quiet=as_json)
     report = worked_out(wish, weights_store(), os.environ)
     if isinstance(report, VllmReport):
         _show_vllm(report, svg_file, as_json=as_json)
@@ -155,15 +158,27 @@ def _echo(report: FitReport) -> None:
         click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
 
 
-def _measure(named: object, *, quiet: bool) -> None:
+def _measure(wish: FitWish, *, quiet: bool) -> None:
+    """Memory, and the model where a program for that is here."""
+    from intermodal.cli.pull import weights_store
     from intermodal.config import cache_dir
     from intermodal.errors import UsageError
-    from intermodal.runtimes.bandwidth import as_quantity, keep, measure
+    from intermodal.estimates.fit_model import REMOTE, find_model
+    from intermodal.runtimes import bandwidth, llama_bench
     from intermodal.runtimes.machine import cores, processor
 
-    if named:
+    if wish.gpus or wish.ram:
         raise UsageError("measures this machine, and another one is named", where="--measure", todo="leave one out")
-    found = measure(processor(), cores())
-    keep(cache_dir(os.environ), found)
+    folder = cache_dir(os.environ)
+    found = bandwidth.measure(processor(), cores())
+    bandwidth.keep(folder, found)
     if not quiet:
-        click.echo(as_quantity(found).basis, err=True)
+        click.echo(bandwidth.as_quantity(found).basis, err=True)
+    if wish.model.startswith(REMOTE) or not llama_bench.installed():
+        return
+    path = Path(find_model(wish.model, weights_store(), os.environ).where)
+    speeds = llama_bench.measure(path)
+    if speeds is not None:
+        llama_bench.keep(folder, path, speeds)
+    elif not quiet:
+        click.echo(f"{llama_bench.PROGRAM} could not run it", err=True)

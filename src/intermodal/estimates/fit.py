@@ -144,7 +144,7 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
                          todo="name a GGUF, or leave it out")  # fmt: skip
     made = report(wish, subject, sized.shape, machine, here=here, projector=projector, draft=draft)
     if here and wish.slots == 1:
-        made = replace(made, pace=as_measured(made.pace, *learned(wish.model, env)))
+        made = replace(made, pace=as_measured(made.pace, *_taken(wish.model, subject.path, env)))
     return replace(made, name=name, read=sized.read, requests=sized.requests)
 
 
@@ -229,6 +229,14 @@ def cache_words(words: str) -> tuple[str, str]:
     if len(some) > 2:
         raise UsageError("a cache has two types", where="--kv", todo="write one, or that of keys and that of values")
     return some[0], some[-1]
+
+
+def _taken(name: str, path: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
+    """What was measured of this file with ``--measure``, else what earlier runs took."""
+    from intermodal.runtimes.llama_bench import kept
+
+    found = kept(cache_dir(env), Path(path)) if path else None
+    return found.as_quantities if found is not None else learned(name, env)
 
 
 def learned(name: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:

@@ -138,7 +138,7 @@ def speed(report: FitReport) -> Iterator[str]:
     yield from pace_lines(report)
     found, memory = report.pace, report.machine.bandwidth
     if found.decode.known:
-        yield f"  that is {found.decode.basis}: {_rate(found.bound)} at most"
+        yield f"  by {found.decode.basis}; {_rate(found.bound)} at most"
     if memory.known and memory.certainty != "exact" and _on_host(report):
         yield f"  memory gives {memory.low / 1e9:,.0f} to {memory.high / 1e9:,.0f} GB/s: {memory.basis}"
     if report.placed.settings.projector is not None:

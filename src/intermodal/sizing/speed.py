@@ -217,7 +217,9 @@ def _decode(parts: tuple[Part, ...], shares: _Three) -> Quantity:
         speeds.append(1 / seconds if seconds else math.inf)
     low, mid, high = speeds
     names = " and ".join(dict.fromkeys(part.name for part in parts))
-    return between(low, mid, high, f"{shares[0]:g} to {shares[2]:g} of what the bandwidth of {names} allows")
+    return between(
+        low, mid, high, f"{shares[0]:g} to {shares[2]:g} of what the bandwidth of {names} allows, with what it computes"
+    )
 
 
 def _reads(parts: tuple[Part, ...], tokens: int, ubatch: int, sparse: bool) -> Quantity:

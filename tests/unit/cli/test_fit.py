@@ -264,3 +264,23 @@ def test_what_earlier_runs_took_here_replaces_the_range(
     env = {"XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path)}
     assert learned("smollm2-135m-instruct", env) == (exact(123.0, "12 runs"), exact(400.0, "12 runs"))
     assert learned(model, env) == (None, None)
+
+
+def test_a_measurement_of_the_file_replaces_the_range_and_is_kept(
+    cli: Cli, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a program that is called as llama.cpp's, and says what that would."""
+    program = tmp_path / "bin" / "llama-bench"
+    program.parent.mkdir()
+    tests = [{"n_prompt": 512, "n_gen": 0, "avg_ts": 900.0}, {"n_prompt": 0, "n_gen": 32, "avg_ts": 50.0}]
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(tests)}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("intermodal.runtimes.bandwidth.SECONDS", 0.01)
+    measured = cli("fit", model, "--measure", "--json").document["speed"]
+    assert (measured["decode"]["mid"], measured["prefill"]["mid"]) == (50.0, 900.0)
+    again = cli("fit", model, "--json").document["speed"]
+    assert again == measured
+    assert "llama-bench on this machine" in again["decode"]["basis"]
+    assert cli("fit", model, "--gpu", "RTX 4090", "--json").document["speed"]["decode"]["mid"] != 50.0

@@ -1,0 +1,108 @@
+"""How fast a GGUF file really runs here: by llama.cpp's ``llama-bench``, where it is installed; what it said is kept.
+
+It has the options of nobody's server: one text at a time, on whatever its build computes with.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.quantity import Quantity, between
+
+PROGRAM = "llama-bench"
+FILE = "speeds.json"
+READ, WRITTEN, ROUNDS = 512, 32, 3  # tokens, and how often
+PATIENCE = 600.0  # seconds
+
+
+class Speeds(Value):
+    """Tokens a second written and read, with twice their scatter, and the ISO date they were measured on."""
+
+    decode: tuple[float, float]
+    prefill: tuple[float, float]
+    taken: str
+
+    @property
+    def as_quantities(self) -> tuple[Quantity, Quantity]:
+        basis = f"{PROGRAM} on this machine, {self.taken}"
+        written, read = (
+            between(max(0.0, mid - off), mid, mid + off, basis) for mid, off in (self.decode, self.prefill)
+        )
+        return written, read
+
+
+def installed() -> bool:
+    """Whether it can be run."""
+    return shutil.which(PROGRAM) is not None
+
+
+def measure(model: Path) -> Speeds | None:
+    """Run it; None where it is not here, fails, or says nothing that can be read."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        return None
+    command = (program, "-m", str(model), "-p", str(READ), "-n", str(WRITTEN), "-r", str(ROUNDS), "-o", "json")
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return read(done.stdout, datetime.now(UTC).date().isoformat())
+
+
+def read(said: bytes, taken: str) -> Speeds | None:
+    """What it printed with ``-o json``: a list of tests, each with tokens read or written and their speed.
+
+    >>> said = b'[{"n_prompt": 512, "n_gen": 0, "avg_ts": 900.0, "stddev_ts": 10.0},'
+    >>> said += b' {"n_prompt": 0, "n_gen": 32, "avg_ts": 50.0, "stddev_ts": 0.5}]'
+    >>> read(said, "2026-11-29").decode
+    (50.0, 1.0)
+    """
+    try:
+        tests = msgspec.json.decode(said, type=list[dict[str, Any]])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+    found: dict[str, tuple[float, float]] = {}
+    for test in tests:
+        speed, off = test.get("avg_ts"), test.get("stddev_ts", 0.0)
+        if isinstance(speed, int | float) and isinstance(off, int | float) and speed > 0:
+            found["decode" if test.get("n_gen") else "prefill"] = (float(speed), 2.0 * float(off))
+    if len(found) != 2:
+        return None
+    return Speeds(decode=found["decode"], prefill=found["prefill"], taken=taken)
+
+
+def keep(folder: Path, model: Path, found: Speeds) -> None:
+    """Write it where ``kept`` finds it; a folder that cannot be written keeps nothing."""
+    everything = {**_all(folder), _key(model): found}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_bytes(msgspec.json.encode(everything))
+    except OSError:
+        pass
+
+
+def kept(folder: Path, model: Path) -> Speeds | None:
+    """What was measured of this very file; None where nothing was."""
+    return _all(folder).get(_key(model))
+
+
+def _all(folder: Path) -> dict[str, Speeds]:
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Speeds])
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return {}
+
+
+def _key(model: Path) -> str:
+    try:
+        stat = model.stat()
+    except OSError:
+        return str(model)
+    return f"{model.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
