@@ -241,24 +241,22 @@ def test_the_same_extraction_is_the_same_request_and_plan_in_every_format(host: 
     assert seen[0][-1] == {"total": 1284.5, "number": "7", "currency": "EUR"}
 
 
-@pytest.mark.parametrize("name", INVOICES)
-def test_a_temperature_of_zero_that_a_file_says_reaches_the_host(host: FakeHost, media: Path, name: str) -> None:
+def test_a_temperature_of_zero_that_a_file_says_reaches_the_host(host: FakeHost, media: Path) -> None:
     host.answer = '{"total": 1284.5, "number": "7", "currency": "EUR"}'
     with Client() as client:
-        client.prompt(EXAMPLES / name, model="acme/seer-70b").run(photo=media / "screenshot-invoice.png")
-    assert sent(host)["temperature"] == 0
+        for name in INVOICES:
+            client.prompt(EXAMPLES / name, model="acme/seer-70b").run(photo=media / "screenshot-invoice.png")
+            assert sent(host)["temperature"] == 0, name
 
 
 @pytest.mark.parametrize("forced", [True, False])
-@pytest.mark.parametrize("name", INVOICES)
-def test_a_model_is_told_the_schema_of_a_file_once(
-    host: FakeHost, tmp_path: Path, media: Path, name: str, forced: bool
-) -> None:
+def test_a_model_is_told_the_schema_of_a_file_once(host: FakeHost, media: Path, forced: bool) -> None:
     host.answer = '{"total": 1284.5, "number": "7", "currency": "EUR"}'
     if not forced:
         other = ServedRow(id="acme/seer-7b", served_as="other", context=8192, input=("text", "image"))
         config.add_host(os.environ, HostRow(id="plain", base_url=host.base_url, forced_json=False, models=(other,)))
     with Client() as client:
-        model = "acme/seer-70b" if forced else "acme/seer-7b"
-        client.prompt(EXAMPLES / name, model=model).run(photo=media / "screenshot-invoice.png")
-    assert json.dumps(sent(host)["messages"]).count("the code of three letters") == 1
+        for name in INVOICES:
+            prompt = client.prompt(EXAMPLES / name, model="acme/seer-70b" if forced else "acme/seer-7b")
+            prompt.run(photo=media / "screenshot-invoice.png")
+            assert json.dumps(sent(host)["messages"]).count("the code of three letters") == 1, name
