@@ -19,6 +19,8 @@ from intermodal.sizing.shape import Encoder, Layer, Memorizing, ModelShape
 from intermodal.weights.gguf import GgufHeader, Tensor
 
 MAX_LAYERS: Final = 1024  # twice what llama.cpp takes
+MAX_EXPERTS: Final = 4096  # several times what llama.cpp takes
+MAX_USED: Final = 256  # of them for one token
 MAX_NUMBER: Final = 1 << 40  # of any count in the metadata: products of three stay far from where floats lose units
 _BLOCK: Final = re.compile(r"blk\.(\d{1,4})\.(.+)")
 _ROUTED: Final = re.compile(r"ffn_(?:up|down|gate|gate_up)(?:_exps|\.\d+)(?:\.|_|$)")
@@ -44,6 +46,8 @@ def gguf_shape(headers: Sequence[GgufHeader], *, name: str = "") -> ModelShape:
     extra = min(facts.count("nextn_predict_layers"), len(layers))
     trunk = len(layers) - extra
     experts, used = facts.count("expert_count"), facts.most("expert_used_count")
+    if experts > MAX_EXPERTS or used > MAX_USED or (experts and used > experts):
+        raise facts.wrong(f"claims {experts:,} experts, of which {used:,} answer one token")
     return ModelShape(
         name=name or facts.text("general.name"),
         architecture=first.architecture,

@@ -104,7 +104,8 @@ def test_names_of_all_parts_follow_from_one() -> None:
     [
         {"block_count": 10**9}, {"block_count": 2, "attention__head_count": (1,)},
         {"block_count": 2, "attention__head_count": -1}, {"block_count": 1, "attention__head_count": 2**60},
-        {"block_count": 1},
+        {"block_count": 1}, {"block_count": 2, "expert_count": 10**6},
+        {"block_count": 2, "expert_count": 8, "expert_used_count": 10**9},
     ],
 )  # fmt: skip
 def test_impossible_counts_are_refused(facts: dict[str, object]) -> None:

@@ -15,6 +15,8 @@ from tests.unit.sizing.hub_server import HubServer, serving
 from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
 
 from intermodal.errors import InputMissing, UsageError, WeightsError
+from intermodal.sizing.memory import memory
+from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import Sized, local, remote, repository
 from intermodal.weights import safetensors
 
@@ -180,8 +182,11 @@ def test_mutated_headers_give_a_shape_or_a_typed_error(seed: int, tmp_path: Path
                 data[chance.randrange(min(len(data), 700))] = chance.randrange(256)
             file = tmp_path / name
             file.write_bytes(bytes(data[: chance.choice((len(data), chance.randrange(len(data))))]))
-            with suppress(WeightsError):
-                local(file) if name.endswith("gguf") else safetensors.read_header(file)
+            with suppress(WeightsError, UsageError):
+                if name.endswith("gguf"):
+                    memory(local(file).shape, Settings(context=4096, gpu_layers=1))
+                else:
+                    safetensors.read_header(file)
 
 
 @pytest.mark.parametrize(
