@@ -12,12 +12,17 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import random
 import re
+import resource
+import struct
 import subprocess
 import sys
 import tempfile
+import time
+import tracemalloc
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -28,9 +33,12 @@ import fit_models
 import msgspec
 import report
 
+from intermodal.errors import WeightsError
+from intermodal.sizing.gguf_shape import gguf_shape
 from intermodal.sizing.memory import memory
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import local
+from intermodal.weights.gguf import parse_header, read_header
 
 ROOT = Path(__file__).parent.parent
 SMOLLM2 = Path.home() / ".cache/intermodal/weights/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -180,7 +188,7 @@ def _lines(points: list[Point]) -> list[str]:
         f"{len(points)} loads in xllamacpp {version('xllamacpp')} on a processor, by `python benchmarks/fit.py`. MiB:"
         " predicted / logged. Cache: with recurrent states. Total: of the buffers. Process: all that is resident, after"
         " a prompt that fills a batch.", "",
-        *_summary(points), "",
+        *_summary(points), "", *_headers(), "",
         "| model | settings | weights | cache | compute | total | error | process | error |",
         "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
@@ -193,6 +201,66 @@ def _lines(points: list[Point]) -> list[str]:
             f"| {point.name} | {said} | {cells} | {whole:.1f} / {seen:.1f} | {whole / seen - 1:+.2%} | {process} |"
         )
     return lines
+
+
+def _headers() -> list[str]:
+    """Seconds and memory that headers cost: a good one of 2,000 tensors, and 500 that were changed at random."""
+    sys.path.insert(0, str(ROOT))
+    from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
+
+    lines = []
+    tensors = [tensor(f"blk.{number // 10}.attn_{number % 10}.weight", (256, 4), 12) for number in range(2000)]
+    for words in (0, 150_000):
+        pairs = [pair("general.architecture", 8, text("llama")), pair("llama.block_count", 4, struct.pack("<I", 200))]
+        for name in ("tokens", "merges") if words else ():
+            pairs.append(pair(f"tokenizer.ggml.{name}", 9, texts([f"w{number}" for number in range(words)])))
+        data = header(pairs, tensors)
+        with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
+            file.write(data + bytes(2000 * 4 * 144))
+            file.flush()
+            spent = min(_spent(lambda: read_header(Path(file.name))) for _ in range(5))
+            tracemalloc.start()
+            read_header(Path(file.name))
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        lines.append(
+            f"A header of 2,000 tensors and {words:,} words with as many merges ({len(data) / 1e6:.1f} MB):"
+            f" {spent * 1000:.1f} ms, {most / 1e6:.1f} MB at most."
+        )
+        if not words:
+            lines.append(_changed(data))
+    return lines
+
+
+def _changed(good: bytes) -> str:
+    chance, slowest, refused = random.Random(1), 0.0, 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(500):
+        data = bytearray(good)
+        for _ in range(chance.randint(1, 8)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+
+        def sized(data: bytes = bytes(data)) -> int:
+            try:
+                memory(gguf_shape([parse_header(data, total=1 << 40)]), Settings(context=4096))
+            except WeightsError:
+                return 1
+            return 0
+
+        begun = time.process_time()
+        refused += sized()
+        slowest = max(slowest, time.process_time() - begun)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return (
+        f"500 of it changed at random: {refused} refused with a typed error, the others sized, {slowest * 1000:.0f} ms"
+        f" at most, {grown / 1024:.1f} MB more in memory after all of them."
+    )
+
+
+def _spent(what: Callable[[], object]) -> float:
+    begun = time.process_time()
+    what()
+    return time.process_time() - begun
 
 
 def _summary(points: list[Point]) -> list[str]:
