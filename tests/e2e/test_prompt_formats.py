@@ -1,9 +1,9 @@
 """One extraction in four formats of prompt files, by real models: a picture of an invoice goes in, JSON comes out.
 
 The models are small. SmolLM2 135M, with the picture's words read for it, gets the total of an invoice of three lines
-right; of the number that is asked for beside it, it makes something up. tiny-eye cannot read at all. So of a server
-that sees it is asked what does not depend on how good its model is: that every format sends it the same, and that what
-it answers has the type of the file.
+right; of the number that is asked for beside it, it mostly makes something up. tiny-eye cannot read at all. So a
+server that sees is asked what does not depend on how good its model is: that every format sends it the same, and that
+what it answers has the type of the file.
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ def output_of(path: Path, said: str, line: int) -> Output:
         schema = json.loads(said)
         made: JsonOutput = schemas.json_output(schema if isinstance(schema, dict) else {})
     except (ValueError, RecursionError):
-        what = "the output schema is no JSON"
+        code = re.match(r"\s*z\.\w", said) is not None
+        what = "the output schema is code of Zod, which is not run" if code else "the output schema is no JSON"
         raise PromptError(
             what, where=f"{path}:{line}", todo="write a JSON Schema, or give one as an argument"
         ) from None
