@@ -187,7 +187,8 @@ def _lines(points: list[Point]) -> list[str]:
     lines = [
         f"{len(points)} loads in xllamacpp {version('xllamacpp')} on a processor, by `python benchmarks/fit.py`. MiB:"
         " predicted / logged. Cache: with recurrent states. Total: of the buffers. Process: all that is resident, after"
-        " a prompt that fills a batch.", "",
+        " a prompt that fills a batch. Buffers on a graphics card follow from the same graph, with copies of what goes"
+        " in; no card was at hand to compare them with.", "",
         *_summary(points), "", *_headers(), "",
         "| model | settings | weights | cache | compute | total | error | process | error |",
         "|---|---|---|---|---|---|---|---|---|",
