@@ -61,6 +61,8 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.option("--ram", default="", metavar="SIZE", help='Memory of that machine: 64GB, "64GB DDR5-5600", "… 8ch".')
 @click.option("--prompt", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, metavar="TOKENS",
               help="Length of the text before the first word.")  # fmt: skip
+@click.option("--check", "log_file", type=click.Path(dir_okay=False), default=None, metavar="FILE",
+              help="Compare with the log of a llama-server that loaded it so.")  # fmt: skip
 @click.option(
     "--measure", is_flag=True, help="First measure memory, and the model by llama-bench if that is here; kept."
 )
@@ -100,6 +102,9 @@ def fit(**given: Any) -> None:
     report = worked_out(wish, weights_store(), os.environ)
     if isinstance(report, VllmReport):
         _show_vllm(report, svg_file, as_json=as_json)
+        return
+    if given["log_file"]:
+        _check(report, given["log_file"], as_json=as_json)
         return
     if svg_file:
         from intermodal.cli.pictures import write_picture
@@ -144,6 +149,37 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
         return
     for line, verdict in lines(report):
         click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
+
+
+def _check(report: FitReport, log_file: str, *, as_json: bool) -> None:
+    """Predicted beside logged, term by term."""
+    from intermodal.cli.document import print_document
+    from intermodal.cli.table import echo_table
+    from intermodal.errors import InputMissing, UsageError
+    from intermodal.estimates.fit_text import verdict
+    from intermodal.sizing.logged import MIB, compared, logged_terms
+
+    try:
+        log = Path(log_file).read_text(errors="replace")
+    except OSError as error:
+        raise InputMissing(f"cannot be read ({error.strerror})", where=log_file, todo="name a log") from None
+    if not logged_terms(log):
+        raise UsageError(
+            "has no line about buffers", where=log_file, todo="start llama-server with -v, and keep its log"
+        )
+    found = compared(report.placed.memory, log)
+    if as_json:
+        plain = [{"name": each.name, "device": each.device, "predicted": each.predicted, "logged": each.logged,
+                  "error": each.error} for each in found]  # fmt: skip
+        print_document("fit", {"fit_version": 1, "model": report.name, "compared": plain})
+        return
+    click.echo(verdict(report))
+    rows = [
+        (each.name, each.device, f"{each.predicted / MIB:,.2f}", f"{each.logged / MIB:,.2f}",
+         f"{each.error:+.2%}" if each.error is not None else "not logged")
+        for each in found
+    ]  # fmt: skip
+    echo_table(("memory", "where", "predicted MiB", "logged MiB", "error"), rows)
 
 
 def _echo(report: FitReport) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu
-from intermodal.sizing.accelerators import by_driver
+from intermodal.sizing.accelerators import by_driver, find
 from intermodal.sizing.machines import card
 
 PATIENCE = 5.0  # seconds for a driver's tool; it answers in 0.05 to 1
@@ -43,7 +44,7 @@ def nvidia(table: str) -> tuple[Gpu, ...]:
         if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
             found.append(_card(fields[0], int(fields[1]) * _MIB, int(fields[2]) * _MIB))
         elif len(fields) == 3 and fields[0].startswith("NVIDIA"):  # "[N/A]": a chip whose memory is the machine's
-            found.append(Gpu(name=fields[0], memory=0, unified=True))
+            found.append(_chip(fields[0]))
     return tuple(found)
 
 
@@ -71,6 +72,15 @@ def apple(told: str) -> tuple[Gpu, ...]:
     limit = said.get("iogpu.wired_limit_mb", "")
     stated = int(limit) * _MIB if limit.isdigit() else 0  # 0: the system's own rule
     return (replace(gpu, memory=stated or gpu.memory, free=None),)
+
+
+def _chip(name: str) -> Gpu:
+    """A chip with the speed of its row; how much memory it may use is for the machine to say (0)."""
+    try:
+        row, memory = find(name)
+    except UsageError:
+        return Gpu(name=name, memory=0, unified=True)
+    return replace(card(row, memory), name=name, memory=0, free=None, unified=True)
 
 
 def _card(name: str, memory: int, free: int) -> Gpu:

@@ -284,3 +284,35 @@ def test_a_measurement_of_the_file_replaces_the_range_and_is_kept(
     assert again == measured
     assert "llama-bench on this machine" in again["decode"]["basis"]
     assert cli("fit", model, "--gpu", "RTX 4090", "--json").document["speed"]["decode"]["mid"] != 50.0
+
+
+LOG = """\
+load_tensors:   CPU_Mapped model buffer size =  4000.00 MiB
+load_tensors:        CUDA0 model buffer size =    10.50 MiB
+load_tensors:        CUDA1 model buffer size =     9.50 MiB
+llama_kv_cache:      CUDA0 KV buffer size =  1024.00 MiB
+sched_reserve:      CUDA0 compute buffer size =   300.00 MiB
+sched_reserve:      CUDA0 compute buffer size =   258.50 MiB
+sched_reserve:  CUDA_Host compute buffer size =    24.01 MiB
+"""
+
+
+def test_terms_are_held_beside_the_log_of_a_server(cli: Cli, model: str, tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text(LOG)
+    found = cli("fit", model, "--gpu", "RTX 4090", "--ctx", "8k", "--check", str(log), "--json").document["compared"]
+    rows = {(row["name"], row["device"]): row for row in found}
+    assert rows["cache", "device"]["error"] == 0.0  # Llama 3.1 8B at 8k: 1,024 MiB, exactly
+    assert rows["weights", "device"]["logged"] == 20 * 2**20, "of both cards"
+    assert rows["compute", "device"]["logged"] == 258.5 * 2**20, "as it was laid out at last"
+    assert rows["compute", "host"]["logged"] == 24.01 * 2**20
+    shown = cli("fit", model, "--gpu", "RTX 4090", "--ctx", "8k", "--check", str(log)).out
+    assert "+0.00%" in shown
+    assert "not logged" in shown  # its output buffer
+
+
+def test_a_log_without_buffers_is_said(cli: Cli, model: str, tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("main: server is listening\n")
+    assert "has no line about buffers" in cli("fit", model, "--check", str(log)).err
+    assert "cannot be read" in cli("fit", model, "--check", str(tmp_path / "none.log")).err

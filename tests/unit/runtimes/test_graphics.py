@@ -35,7 +35,9 @@ def test_a_driver_that_tells_nothing_tells_of_no_card(told: str) -> None:
 
 def test_a_chip_whose_memory_is_the_machines_is_told_without_one() -> None:
     [gpu] = graphics.nvidia("NVIDIA GB10, [N/A], [N/A]")
-    assert (gpu.unified, gpu.memory) == (True, 0)
+    assert (gpu.unified, gpu.memory, gpu.bandwidth) == (True, 0, 273e9)
+    [other] = graphics.nvidia("NVIDIA Made Up Chip, [N/A], [N/A]")
+    assert (other.unified, other.memory, other.bandwidth) == (True, 0, 0)
 
 
 def test_cards_of_amd_are_read_from_the_kernel(tmp_path: Path) -> None:
