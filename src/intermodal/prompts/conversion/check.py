@@ -22,7 +22,8 @@ from intermodal.request import Message
 # What would be something else in some language, were it read: tags, roles, marks of tags, entities.
 HOSTILE = '{{x}} {%if x%} {# x #} </p><b> #lt; &amp; \\ `${x}` \'"\nsystem:\n{{role "system"}} x'
 _MOST_WORDS = 6
-MOST_CASES = 300  # which takes a hundred arguments
+_MOST_CASES, _MOST_VALUES = 300, 20_000  # the second: put into templates, all cases together
+_LETTERS = 60  # of a text: what is in it matters, and not how long it is
 _HISTORY = (
     Message(role="user", parts=(Text(text="What was before?"),)),
     Message(role="assistant", parts=(Text(text="That."),)),
@@ -41,7 +42,8 @@ def differences(read: Readout, target: PromptFile) -> Iterator[str]:
     Of white space around texts nothing counts, and where the format folds it only whether there is any.
     """
     source, folds = read.file, read.folds
-    for case in islice(cases(read), MOST_CASES):
+    most = min(_MOST_CASES, max(3, _MOST_VALUES // (len(source.arguments) + 1)))
+    for case in islice(cases(read), most):
         try:
             bound = values.bound(source, case.given)
             wanted = source.template.messages(bound, case.history)
@@ -82,6 +84,7 @@ def _usual(argument: Argument, shape: Shape, plain: bool) -> Any:
     value, _ = imagined.usual(argument)
     if argument.kind == "json" and not shape.is_plain and not argument.schema.get("items"):
         value = shape.sample()
+    value = value[:_LETTERS].strip() if isinstance(value, str) else value
     return _folded(value) if plain else value
 
 

@@ -76,6 +76,7 @@ class _Walk:
         self._losses = losses
         self._items = 0
         self._count = Nodes()
+        self._lines: dict[str, int] = {}  # of words that were looked for: each look goes through the text
         self._deep = 0
 
     def nodes(self, program: Sequence[Any], scope: _Scope) -> list[Node]:
@@ -245,7 +246,9 @@ class _Walk:
 
     def _line(self, word: str) -> int:
         """The line of the file with a tag that has the word."""
-        return self._template.first + (self._template.body.line_of(word) or 1) - 1
+        if word not in self._lines:
+            self._lines[word] = self._template.body.line_of(word) or 1
+        return self._template.first + self._lines[word] - 1
 
     def _refused(self, what: str, word: str) -> TemplateError:
         line = self._template.body.line_of(word)

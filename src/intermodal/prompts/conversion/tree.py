@@ -161,12 +161,14 @@ class Nodes:
 class Losses:
     """What was not converted, in the order in which it was found, each once."""
 
-    found: list[Loss] = field(default_factory=list)
+    _found: dict[Loss, None] = field(default_factory=dict)
+
+    @property
+    def found(self) -> tuple[Loss, ...]:
+        return tuple(self._found)
 
     def say(self, line: int, what: str, *, meaning: bool = False) -> None:
-        loss = Loss(line, what, meaning)
-        if loss not in self.found:
-            self.found.append(loss)
+        self._found.setdefault(Loss(line, what, meaning))
 
 
 @dataclass(frozen=True)
