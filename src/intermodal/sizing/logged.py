@@ -42,7 +42,7 @@ def logged_terms(log: str) -> dict[tuple[str, Device], float]:
     found: dict[tuple[str, Device], float] = {}
     for (place, kind), sizes in buffers.items():
         device: Device = "host" if place.startswith("CPU") or "Host" in place else "device"
-        key = (_TERMS[kind], device)
+        key: tuple[str, Device] = (_TERMS[kind], device)
         found[key] = found.get(key, 0.0) + sum(sizes)
     return found
 
@@ -50,12 +50,14 @@ def logged_terms(log: str) -> dict[tuple[str, Device], float]:
 def compared(memory: Memory, log: str) -> tuple[Compared, ...]:
     """Every term that was predicted or logged and has a name in both."""
     logged = logged_terms(log)
-    names = dict.fromkeys(
-        [*logged, *((term.name, term.device) for term in memory.terms if term.name in _TERMS.values())]
-    )
-    return tuple(
-        Compared(
-            name=name, device=device, predicted=memory.of(name, device).mid, logged=logged.get((name, device), 0.0)
-        )
-        for name, device in names
-    )
+    names: list[tuple[str, Device]] = list(logged)
+    for term in memory.terms:
+        if term.name in _TERMS.values():
+            named: tuple[str, Device] = (term.name, term.device)
+            names.append(named)
+    found: dict[tuple[str, Device], Compared] = {}
+    for key in names:
+        device: Device = key[1]
+        amount = memory.of(key[0], device).mid
+        found[key] = Compared(name=key[0], device=device, predicted=amount, logged=logged.get(key, 0.0))
+    return tuple(found.values())
