@@ -38,6 +38,7 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
         found += _plainly([f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}"])
     problems = (f"  not understood: {problem}, so ranges are wide" for problem in report.placed.memory.problems)
     found += _plainly(problems)
+    found += _plainly(_beyond_training(report))
     found += _plainly(["", *terms(report), "", *bars(report, plain=plain), "", *speed(report), _largest(report), ""])
     found += table(report)
     if report.changes:
@@ -57,7 +58,15 @@ def _plainly(lines: Iterable[str]) -> list[Line]:
 
 
 def _largest(report: FitReport) -> str:
-    return f"largest context that certainly fits: {tokens(report.largest) if report.largest else 'none'}"
+    trained = report.largest > 0 and report.largest == report.placed.shape.context
+    said = tokens(report.largest) if report.largest else "none"
+    return f"largest context that certainly fits: {said}{', which is all it was trained for' if trained else ''}"
+
+
+def _beyond_training(report: FitReport) -> Iterator[str]:
+    trained = report.placed.shape.context
+    if trained and report.context > trained:
+        yield f"  it was trained for texts of {tokens(trained)}: what it makes of longer ones is not known"
 
 
 def _smaller_model(report: FitReport) -> str:

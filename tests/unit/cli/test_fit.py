@@ -104,6 +104,14 @@ def test_the_first_lines_say_what_it_is_about_and_the_verdict(cli: Cli, model: s
     assert "Q4_K_S (the file)" in done.out
 
 
+def test_texts_longer_than_any_in_training_are_said(cli: Cli, model: str) -> None:
+    within = cli("fit", model, "--gpu", "2xH100", "--ctx", "128k").out
+    assert "largest context that certainly fits: 128k, which is all it was trained for" in within
+    assert "it was trained for texts" not in within
+    beyond = cli("fit", model, "--gpu", "2xH100", "--ctx", "256k").out
+    assert "it was trained for texts of 128k: what it makes of longer ones is not known" in beyond
+
+
 def test_what_does_not_fit_is_answered_with_changes_that_are_commands(cli: Cli, model: str) -> None:
     done = cli("fit", model, "--gpu", "RTX 5060", "--ctx", "64k")
     assert done.code == 0  # an answer, whichever it is
