@@ -11,12 +11,14 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from intermodal.errors import NotInstalled
 from intermodal.prompts.file import Media
 from intermodal.prompts.rendering import MOST_STEPS, NO_LINE, Budget, Slot, TemplateError
 
+_WORD = re.compile(r"[\w-]+")
 _TAG = re.compile(r"\{{0,2}~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)")  # of what stands between braces
 
 
@@ -90,12 +92,27 @@ class HandlebarsTemplate:
 
     def line_of(self, word: str) -> int:
         """The first line with a tag that has the word."""
+        if _WORD.fullmatch(word):
+            return self._lines_of_words.get(word, NO_LINE)
         wanted = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
-        at = 0
+        return next((line for line, tag in self._tags() if wanted.search(tag)), NO_LINE)
+
+    @cached_property
+    def _lines_of_words(self) -> dict[str, int]:
+        """Once for all words: a template has as many names as whoever wrote it likes."""
+        found: dict[str, int] = {}
+        for line, tag in self._tags():
+            for word in _WORD.findall(tag):
+                found.setdefault(word, line)
+        return found
+
+    def _tags(self) -> Iterator[tuple[int, str]]:
+        """Each tag with its line."""
+        line, at, counted = 1, 0, 0
         while (start := self.text.find("{{", at)) >= 0 and (at := self.text.find("}}", start)) >= 0:
-            if wanted.search(self.text, start, at):
-                return self.text.count("\n", 0, start) + 1
-        return NO_LINE
+            line += self.text.count("\n", counted, start)
+            counted = start
+            yield line, self.text[start:at]
 
     def render(self, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> list[str | Slot]:
         """Texts, and what stands between them. ``data``: what ``@name`` reads.
