@@ -46,7 +46,7 @@ def main() -> None:
         )
     head = [
         "# Speed ranges and published measurements", "",
-        __doc__.split("Measured: ")[1].strip().replace("\n", " "), "",
+        (__doc__ or "").split("Measured: ")[1].strip().replace("\n", " "), "",
         f"Inside the range: {inside} of {len(rows)} ({inside / len(rows):.0%}). "
         f"Faster than the bandwidth allows, which is impossible: {impossible}.", "",
         "The ranges are 0.4 to 0.85 of the bound for dense models and 0.1 to 0.85 for mixtures of experts.", "",
