@@ -9,7 +9,8 @@ dotprompt.py   Google's ``.prompt``
 litellm.py     LiteLLM's dialect of it
 github.py      GitHub's ``.prompt.yml``
 prompty.py     Microsoft's ``.prompty``
-poml.py        Microsoft's ``.poml``: poml_expansion.py puts values in, markup.py reads tags, expressions.py evaluates
+poml.py        Microsoft's ``.poml``: poml_expansion.py puts values in, markup.py reads tags, expressions.py evaluates,
+               poml_folder.py lists a folder
 baml/          BAML v0, through its own runtime
 jinja.py       a template of Jinja, rendered within bounds
 rendering.py   what both kinds of templates have in common: bounds, errors with a line

@@ -28,7 +28,7 @@ from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 _ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "user"}
 _UNREAD: Mapping[str, str] = {
-    "folder": "name its files with <document>", "webpage": "give its text as an argument",
+    "webpage": "give its text as an argument",
     "video": "give it with <document>",
 }  # fmt: skip
 
@@ -170,7 +170,7 @@ def _all(root: Element) -> Iterator[Element]:
 def _findings(root: Element) -> Iterator[Finding]:
     from pomlight.tags import BLOCK_TAGS
 
-    known = {*BLOCK_TAGS, "poml", "_root", "item", "b", "i", "u", "s", "strike", "br", "span", "meta"}
+    known = {*BLOCK_TAGS, "poml", "_root", "folder", "item", "b", "i", "u", "s", "strike", "br", "span", "meta"}
     for each in _all(root):
         tag = canonical(each.tag)
         if tag not in known:

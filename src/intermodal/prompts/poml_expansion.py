@@ -21,6 +21,7 @@ from intermodal.prompts import expressions
 from intermodal.prompts.file import ArgumentKind, Media
 from intermodal.prompts.markup import Element, parse
 from intermodal.prompts.media import URL, media_part, part_of, within
+from intermodal.prompts.poml_folder import DEPTH, Entry, FolderTree
 from intermodal.prompts.rendering import Budget, TemplateError
 from intermodal.prompts.source import text_of
 
@@ -136,6 +137,8 @@ class Expansion:
         elif tag == "document":
             text = self._file(self._text(element.attrs.get("src", ""), names, element), element)
             yield f'<p whiteSpace="pre">{self._quoted(text)}</p>'
+        elif tag == "folder":
+            yield f"<list>{''.join(self._listed(self._tree(element, names)))}</list>"
         elif tag == "p" and any(isinstance(each, Element) and _is_block(each) for each in element.children):
             yield from self._words(element, names)  # pomlight keeps of such a paragraph the words alone
         elif tag not in _ASIDE:
@@ -214,6 +217,25 @@ class Expansion:
     def _file(self, name: str, element: Element) -> str:
         return file_text(self._folder, name, element.line, chosen="{{" in element.attrs.get("src", ""))
 
+    def _tree(self, element: Element, names: Mapping[str, Any]) -> Entry:
+        said = {name: self._text(word, names, element) for name, word in element.attrs.items()}
+        for name in ("data", "syntax"):
+            if name in said:
+                raise TemplateError(f"{name} of a folder is not laid out", element.line, todo="leave it out")
+        if said.get("showContent", "false").lower() != "false":
+            raise TemplateError("files of a folder are named only", element.line, todo="show each with <document>")
+        tree = FolderTree(self._folder, element.line, chosen="{{" in element.attrs.get("src", ""))
+        return tree.read(said.get("src", ""), said.get("maxDepth", str(DEPTH)), said.get("filter", ""))
+
+    def _listed(self, entry: Entry) -> Iterator[str]:
+        yield f"<item>{self._quoted(entry.name)}"
+        if entry.children:
+            yield "<list>"
+            for each in entry.children:
+                yield from self._listed(each)
+            yield "</list>"
+        yield "</item>"
+
     def _include(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
         self._includes += 1
         if self._includes > _MOST_INCLUDES:
@@ -269,8 +291,11 @@ class Expansion:
 _ENTITIES = {"#": "#hash;", "&": "#amp;", "<": "#lt;", ">": "#gt;", "{": "#lbrace;", "}": "#rbrace;", "\x00": ""}
 
 
+_BLOCKS = frozenset({"list", "table", "p", "cp", "object", "document", "folder", "img", "audio", "section"})
+
+
 def _is_block(element: Element) -> bool:
-    return canonical(element.tag) in ("list", "table", "p", "cp", "object", "document", "img", "audio", "section")
+    return canonical(element.tag) in _BLOCKS
 
 
 def _style(element: Element) -> str:

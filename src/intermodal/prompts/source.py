@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -57,6 +58,23 @@ def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) ->
         raise PromptError("is a file that a value names", where=name, todo=todo)
     now.asked[name] = text = now.texts[name] if name in now.texts else _text_of(path, what)
     return text
+
+
+def names_of(folder: Path, *, chosen: bool = False) -> list[tuple[str, bool]]:
+    """Names in a folder, with whether each is a folder, those first. ``chosen``: a value takes part in the folder's.
+
+    Raises InputMissing where there is none.
+    """
+    now = _held.get()
+    if chosen and now is not None and now.closed:
+        raise PromptError("is a folder that a value names", where=str(folder), todo="write the name into the prompt")
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or "not a path").lower()
+        raise InputMissing(f"cannot be read ({reason})", where=str(folder), todo="name a folder beside it") from None
+    return sorted(found, key=lambda entry: (not entry[1], entry[0].casefold(), entry[0]))
 
 
 def _text_of(path: Path, what: str) -> str:

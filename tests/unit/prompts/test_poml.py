@@ -198,11 +198,73 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, line: in
     assert caught.value.where.endswith(f".poml:{line}")
 
 
+@pytest.mark.parametrize(
+    ("said", "listed"),
+    [
+        (
+            "src='project'",
+            ["project", "  .git", "  src", "    deep", "      er", "    a.py", "    b.txt", "  README.md",
+             "  {{x}} <b>.md"],
+        ),
+        ("src='project' maxDepth='1'", ["project", "  .git", "  src", "  README.md", "  {{x}} <b>.md"]),
+        ("src='project/src' filter='\\.(py|md)$|^deep'", ["src", "  deep", "  a.py"]),
+    ],
+    ids=["whole", "shallow", "filtered"],
+)  # fmt: skip
+def test_a_folder_is_a_list_of_lists(tmp_path: Path, said: str, listed: list[str]) -> None:
+    project = tmp_path / "prompts" / "project"
+    (project / ".git").mkdir(parents=True)
+    (project / "src" / "deep" / "er" / "est").mkdir(parents=True)
+    for name in ("src/a.py", "src/b.txt", "README.md", "{{x}} <b>.md"):
+        (project / name).touch()
+    file = read(tmp_path, f"<poml><folder {said}/></poml>")
+    made = "".join(part.text for part in messages(file)[0].parts if isinstance(part, Text))
+    assert [line.replace("- ", "", 1) for line in made.splitlines() if line.strip()] == listed
+    assert not checked([tmp_path]).found
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        ("src='..'", "'..' is not in the folder of the prompt"),
+        ("src='/etc'", "'/etc' is not in the folder of the prompt"),
+        ("src='link'", "'link' is not in the folder of the prompt"),
+        ("src='nosuch'", "nosuch: cannot be read (no such file or directory)"),
+        ("src='.' maxDepth='all'", "maxDepth is 'all'"),
+        ("src='.' filter='(?<=a)b'", "filter: "),
+        ("src='.' showContent='true'", "files of a folder are named only"),
+        ("src='many'", "a folder has more than 2,000 names"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_cannot_be_shown_is_said_with_its_line(tmp_path: Path, said: str, says: str) -> None:
+    many = tmp_path / "prompts" / "many"
+    many.mkdir(parents=True)
+    for number in range(2_001 if "many" in said else 1):
+        (many / str(number)).touch()
+    (tmp_path / "prompts" / "link").symlink_to("/etc")
+    file = read(tmp_path, f"<poml>\n<folder {said}/></poml>")
+    with pytest.raises(PromptError, match=re.escape(says)) as caught:
+        messages(file)
+    assert caught.value.where.endswith(".poml:2")
+
+
+def test_a_folder_that_a_strangers_value_names_is_not_shown(tmp_path: Path) -> None:
+    from intermodal.prompts.source import held
+
+    (tmp_path / "prompts" / "secret").mkdir(parents=True)
+    file = read(tmp_path, "<poml><folder src='{{ where }}'/></poml>")
+    with held({}, closed=True), pytest.raises(PromptError, match="a folder that a value names"):
+        messages(file, where="secret")
+
+
 def test_what_is_not_rendered_is_named_with_its_line(tmp_path: Path) -> None:
-    read(tmp_path, "<poml>\n<p>x</p>\n<folder src='.'/>\n<document src='a.pdf' selectedPages='1'/></poml>")
+    read(
+        tmp_path,
+        "<poml>\n<p>x</p>\n<webpage url='https://a.example'/>\n<document src='a.pdf' selectedPages='1'/></poml>",
+    )
     found = checked([tmp_path]).found
     assert [(each.level, each.line) for each in found] == [("error", 3), ("warning", 4)]
-    assert "<folder> is not rendered here" in found[0].what
+    assert "<webpage> is not rendered here" in found[0].what
 
 
 def test_a_schema_may_come_as_an_argument(tmp_path: Path) -> None:
