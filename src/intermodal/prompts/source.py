@@ -87,10 +87,11 @@ def _text_of(path: Path, what: str) -> str:
     if len(data) > MOST_BYTES:
         raise PromptError(f"is larger than {MOST_BYTES >> 10} KiB", where=str(path), todo="give the rest as arguments")
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise PromptError("is not text in UTF-8", where=f"{path}:{line}", todo="save it as UTF-8") from None
+    return text.replace("\r\n", "\n")  # a checkout on Windows is the same prompt, and the same version of it
 
 
 class Front(Located):

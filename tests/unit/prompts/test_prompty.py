@@ -95,6 +95,14 @@ def test_version_one_is_read(tmp_path: Path) -> None:
     assert checked([tmp_path]).found == ()
 
 
+def test_a_file_with_the_line_ends_of_windows_is_the_same_prompt(tmp_path: Path) -> None:
+    text = "---\nname: x\ninputs: {said: {type: string}}\n---\nsystem:\nS\nuser:\nsay: {{said}}\nplease\n"
+    unix = messages(read(tmp_path, text), said="a")
+    (tmp_path / "windows.prompty").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    assert messages(formats.load(tmp_path / "windows.prompty"), said="a") == unix
+    assert [each.role for each in unix] == ["system", "user"]
+
+
 def test_version_two_is_read(tmp_path: Path) -> None:
     file = read(tmp_path, NEW)
     assert [(each.name, each.kind, each.required) for each in file.arguments] == [
