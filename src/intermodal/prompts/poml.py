@@ -176,9 +176,11 @@ def _findings(root: Element) -> Iterator[Finding]:
         if tag not in known:
             todo = _UNREAD.get(tag, "use a tag of POML's own list")
             yield Finding("error", each.line, f"<{each.tag}> is not rendered here", todo)
-        for name in ("selectedPages", "parser") if tag == "document" else ():
-            if name in each.attrs and name == "selectedPages":
-                yield Finding("warning", each.line, f"{name} is not followed", "give the pages alone, or --pages")
+        if tag == "document" and "selectedPages" in each.attrs:
+            yield Finding("warning", each.line, "selectedPages is not followed", "give the pages alone, or --pages")
+        if tag == "img" and "alt" in each.attrs and not each.attrs.get("syntax"):  # POML's own rule
+            what = "<img> with alt and without syntax stands for the words of alt, and the picture is not sent"
+            yield Finding("warning", each.line, what, 'write syntax="multimedia" to send it')
 
 
 def _runtime(path: Path, root: Element) -> tuple[Any, Any, list[Finding], str]:

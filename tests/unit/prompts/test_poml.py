@@ -267,6 +267,18 @@ def test_what_is_not_rendered_is_named_with_its_line(tmp_path: Path) -> None:
     assert "<webpage> is not rendered here" in found[0].what
 
 
+def test_a_picture_that_its_alt_stands_for_is_named_with_its_line(tmp_path: Path) -> None:
+    file = read(tmp_path, "<poml>\n<p>x</p>\n<img src='{{ photo }}' alt='a cat'/></poml>")
+    found = checked([tmp_path]).found
+    assert [(each.level, each.line, each.todo) for each in found] == [
+        ("warning", 3, 'write syntax="multimedia" to send it')
+    ]
+    (message,) = file.template.messages(values.bound(file, {"photo": "cat.png"}))
+    assert [type(part) for part in message.parts] == [Text], "as POML's own renderer has it"
+    read(tmp_path, "<poml><img src='{{ photo }}' alt='a cat' syntax='multimedia'/></poml>")
+    assert not checked([tmp_path]).found
+
+
 def test_a_schema_may_come_as_an_argument(tmp_path: Path) -> None:
     from intermodal.config import Config
     from intermodal.prompts.bound import request_of
