@@ -16,6 +16,7 @@ from intermodal.prompts.file import Argument, PromptFile
 from intermodal.prompts.values import media_of
 from intermodal.request import JsonOutput, Message, Request, Sampling, Tool
 
+NOTHING = ("renders to nothing", "write what is to be asked")  # what is wrong with it, and what to do
 _USUAL = Sampling()
 
 
@@ -34,7 +35,7 @@ def request_of(
     """
     messages = file.template.messages(values, tuple(history))
     if not any(message.parts for message in messages):
-        raise file.error("renders to nothing", "template", "write what is to be asked")
+        raise file.error(NOTHING[0], "template", NOTHING[1])
     said: dict[str, Any] = {
         name: value for name, value in structs.asdict(file.sampling).items() if value != getattr(_USUAL, name)
     }  # fmt: skip

@@ -13,6 +13,7 @@ from intermodal.costing.tokens import text_tokens
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
 from intermodal.plans.numbers import plain_money
 from intermodal.prompts import formats, imagined, values
+from intermodal.prompts.bound import NOTHING
 from intermodal.prompts.file import Level, PromptFile, model_names
 
 _TAKEN_WHOLE = ("image", "audio", "video")
@@ -62,7 +63,9 @@ def checked(places: Iterable[Path]) -> Checked:
         prompts += len(some)
         for each in some:
             found += _findings(each)
-    return Checked(files=files, prompts=prompts, found=tuple(found))
+    return Checked(
+        files=files, prompts=prompts, found=tuple(dict.fromkeys(found))
+    )  # files of one project of BAML have the same
 
 
 def _files(places: Iterable[Path]) -> Iterator[Path]:
@@ -88,6 +91,12 @@ def _findings(file: PromptFile) -> Iterator[Found]:
     except IntermodalError as error:
         yield _of_error(Path(file.path), error)
     else:
+        if (
+            not any(message.parts for message in messages)
+            and not file.history
+            and all(argument.required for argument in file.arguments)
+        ):  # whatever is given
+            yield _error(file, "template", *NOTHING)
         letters = sum(len(part.text) for each in messages for part in each.parts if isinstance(part, Text))
         yield from _of_size(file, rows, letters)
 

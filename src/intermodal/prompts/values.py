@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from intermodal import asking
 from intermodal.content import BytesSource, Kind, PathSource, UrlSource, Value
-from intermodal.errors import IntermodalError, PromptError, UsageError
+from intermodal.errors import InputUnsupported, IntermodalError, PromptError, UsageError
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, known_schema
 from intermodal.prompts import nested
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
@@ -244,11 +244,13 @@ def of_words(file: PromptFile, pairs: Iterable[str]) -> dict[str, Any]:
 
 def _word(file: PromptFile, argument: Argument, word: str) -> Any:
     if argument.is_media or (argument.holds and word[:1] == "@" != word[1:2] and nested.is_medium(argument.schema)):
+        if word in ("", "@"):
+            raise file.error(f"argument {argument.name!r} names no file", argument.line, _AT)
         return word.removeprefix("@") if argument.is_media else Path(word[1:])
     if word.startswith("@@"):
         word = word[1:]
     elif word.startswith("@"):
-        word = _text_of(word[1:])
+        word = _text_of(file, argument, word[1:])
     if argument.kind == "text":
         return word
     try:
@@ -261,14 +263,22 @@ def _word(file: PromptFile, argument: Argument, word: str) -> Any:
         raise file.error(what, argument.line, _WRITTEN[argument.kind]) from None
 
 
+_AT = "write name=@file, or name=@@… for a value that begins with an at sign"
 _WRITTEN = {"number": "write a number", "integer": "write a whole number", "boolean": "write true or false"}
 
 
-def _text_of(path: str) -> str:
+def _text_of(file: PromptFile, argument: Argument, path: str) -> str:
+    """The words of a file. Raises InputError, and PromptError with the argument's line for a file that has none."""
     from intermodal.media.fetch import read_words
 
+    if not path:
+        raise file.error(f"argument {argument.name!r} names no file after @", argument.line, _AT)
     try:
         return read_words(path)
+    except InputUnsupported:
+        what = f"argument {argument.name!r} takes {argument.words}, and {path} is no text"
+        todo = "give a file of text, or declare the argument as media"
+        raise file.error(what, argument.line, todo) from None
     except IntermodalError as error:
         error.where = error.where or path
         raise

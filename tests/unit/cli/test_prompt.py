@@ -46,6 +46,20 @@ def test_the_examples_are_listed_and_nothing_is_wrong_with_them(cli: Cli, folder
     assert cli("prompt", "lint", "--strict", "prompts").code == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [("a.prompt", "", 1), ("a.prompt", "---\nmodel: x\n---\n", 4), ("a.prompty", "", 1), ("a.poml", "<poml/>", 1)],
+)
+def test_lint_refuses_a_prompt_that_asks_nothing(cli: Cli, tmp_path: Path, name: str, text: str, line: int) -> None:
+    (tmp_path / name).write_text(text)
+    done = cli("prompt", "lint", str(tmp_path))
+    assert done.code == 2
+    assert f"{name}:{line}: error: renders to nothing; write what is to be asked" in done.out
+    (tmp_path / name).unlink()
+    (tmp_path / "b.prompt").write_text("{{#if x}}{{x}}{{/if}}{{history}}")
+    assert cli("prompt", "lint", str(tmp_path)).code == 0, "something may be asked, by what is given"
+
+
 def test_lint_says_file_and_line_and_fails(cli: Cli, folder: Path) -> None:
     (folder / "bad.prompt").write_text("hello\n{{#if x}}")
     (folder / "warned.prompt").write_text("---\nmodle: x\n---\nhello")
@@ -231,6 +245,23 @@ def test_values_of_the_command_line_have_the_type_of_the_file(cli: Cli, folder: 
         done = shown(**{name: value})
         assert done.code == 2
         assert "prompts/typed.prompt:3" in done.err
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("question=@cat.jpg", "prompts/report.prompt:6: argument 'question' takes text, and cat.jpg is no text"),
+        ("question=@", "prompts/report.prompt:6: argument 'question' names no file after @; write name=@file"),
+        ("report=@", "prompts/report.prompt:5: argument 'report' names no file; write name=@file"),
+    ],
+)
+def test_a_file_that_an_argument_cannot_be_read_from_is_said_with_its_line(
+    cli: Cli, folder: Path, media: Path, word: str, says: str
+) -> None:
+    shutil.copy(media / "photo-cat.jpg", "cat.jpg")
+    done = cli("prompt", "show", "prompts/report.prompt", "--arg", word)
+    assert done.code == 2
+    assert says in done.err
 
 
 def test_a_prompt_file_says_its_question_itself(cli: Cli, folder: Path, fake: FakeHost) -> None:
