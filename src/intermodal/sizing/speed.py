@@ -10,6 +10,11 @@ ones), dense models reach 0.58 of it (0.4 to 0.85 holds most), mixtures of exper
 above 0.46; newer kernels with gpt-oss-20b reach 0.36 to 0.83, so the range ends there). What is reached of the second:
 results of llama-bench from 0.15 to 0.75 of the card's products, of mixtures 0.05 to 0.6. A run on this machine says
 more than any of it (``narrowed``).
+
+A small model on a fast card reads its weights sooner than its kernels are started. Of 16 published runs of models of
+1 and 3 billion parameters on NVIDIA cards (the rows of ``benchmarks/results/fit_speed.md``), each takes 12 to 84
+microseconds a layer, half of them more than 52, beside what 0.85 of the bandwidth would: so the low end and the middle
+are no faster than that (``KERNELS``). The high end stays the bandwidth's.
 """
 
 from __future__ import annotations
@@ -32,8 +37,10 @@ DENSE: Final[_Three] = (0.4, 0.58, 0.85)
 SPARSE: Final[_Three] = (0.1, 0.35, 0.85)
 READS_DENSE: Final[_Three] = (0.15, 0.4, 0.75)
 READS_SPARSE: Final[_Three] = (0.05, 0.2, 0.6)
+KERNELS: Final[_Three] = (84e-6, 52e-6, 0.0)  # seconds a layer on a card, beside reading its weights
 BITS: Final = 4.8944  # of Q4_K_M, which is what people run
 _BEST: Final = 2  # of low, mid and high
+_LAYERS: Final = 28  # of such a model: those of 0.6 to 8 billion parameters have 16 to 36
 _PARTS: Final = 10_000  # in which a model of unknown layout is thought to be divided
 
 
@@ -44,6 +51,7 @@ class Part(Value):
         name: of the device. weights, cache: bytes read for a token. whole: bytes of all weights there, experts too.
         operations: for a token. attention: for a token that looks back on all others, a token looked at.
         bandwidth, compute: of the device; exact zeros where nobody knows them.
+        layers: on a card, whose kernels are started one after the other; 0 on the processor.
     """
 
     name: str
@@ -54,6 +62,7 @@ class Part(Value):
     attention: float
     bandwidth: Quantity
     compute: Quantity
+    layers: float = 0.0
 
 
 class Pace(Value):
@@ -90,11 +99,11 @@ def of_parameters(parameters: float, active: float, machine: Machine, *, prompt:
 
     ``active``: parameters of one token; of a mixture of experts fewer than ``parameters``.
     """
-    whole = round(parameters * BITS / 8)
+    each = round(parameters * BITS / 8 / _LAYERS)
     sparse = 0 < active < parameters
-    layer = Layer(weights=whole, experts=whole if sparse else 0)
+    layer = Layer(weights=each, experts=each if sparse else 0)
     shape = ModelShape(
-        layers=(layer,), parameters=round(parameters), active=round(active or parameters),
+        layers=(layer,) * _LAYERS, parameters=round(parameters), active=round(active or parameters),
         experts=_PARTS if sparse else 0, experts_used=max(1, round(_PARTS * active / parameters)) if sparse else 0,
     )  # fmt: skip
     settings = Settings(context=prompt, gpu_layers=ALL if machine.gpus else 0)
@@ -124,7 +133,7 @@ def device_parts(
 ) -> tuple[Part, ...]:
     """What each device does for one token of each of ``users`` texts of ``past`` tokens."""
     place = Placement(shape, settings)
-    sums: dict[str, list[float]] = {"host": [0.0] * 4, "device": [0.0] * 4}  # weights, cache, whole, attention
+    sums: dict[str, list[float]] = {"host": [0.0] * 5, "device": [0.0] * 5}  # see _split
     for index, layer in enumerate(shape.layers):
         device = place.of(index)
         used, whole = _experts(shape, layer, users), float(layer.experts)
@@ -136,6 +145,7 @@ def device_parts(
         here[2] += layer.weights - layer.experts
         sums["host" if settings.cache_on_host else device][1] += users * _cache_read(layer, settings, past)
         here[3] += 2.0 * layer.heads * (layer.key + layer.value)
+        here[4] += 1 if device == "device" else 0
     last = sums["device" if place.any_on_device else "host"]
     output = (shape.output or shape.embeddings) + shape.rest
     last[0] += output
@@ -161,11 +171,14 @@ def _cache_read(layer: Layer, settings: Settings, past: int) -> float:
 
 
 def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], users: int) -> list[Part]:
-    """The device's part over its cards, each with as much as its memory is of all."""
+    """The device's part over its cards, each with as much as its memory is of all.
+
+    ``sums``: of each device weights, cache, whole, attention and layers of a ``Part``.
+    """
     whole = sum(each[0] for each in sums.values()) or 1.0
     operations = 2.0 * shape.active * users
     found = []
-    for name, (weights, cache, all_weights, attention) in sums.items():
+    for name, (weights, cache, all_weights, attention, layers) in sums.items():
         if not weights and not cache:
             continue
         shares = _shares(machine) if name == "device" else [("the processor", 1.0, machine.bandwidth, machine.compute)]
@@ -173,7 +186,7 @@ def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], us
             Part(
                 name=card, weights=weights * share, cache=cache * share, whole=all_weights * share,
                 operations=operations * share * weights / whole, attention=attention * share * users,
-                bandwidth=bandwidth, compute=compute,
+                bandwidth=bandwidth, compute=compute, layers=layers * share,
             )
             for card, share, bandwidth, compute in shares
         ]  # fmt: skip
@@ -206,20 +219,22 @@ def _wanting(parts: tuple[Part, ...], *, compute: bool = False) -> str:
 
 def _decode(parts: tuple[Part, ...], shares: _Three) -> Quantity:
     """Tokens a second of each text."""
-    speeds = []
+    speeds, small = [], False
     for level, share in enumerate(shares):
         seconds = 0.0
         for part in parts:
             moved = (part.weights + part.cache) / (_at(part.bandwidth, level) * share)
             counted = part.operations / (_at(part.compute, level) * READS_DENSE[level]) if part.compute.mid else 0.0
+            started = part.layers * KERNELS[level] + moved * share / shares[_BEST]
+            small |= level != _BEST and started > moved
             # at best one hides behind the other
-            seconds += max(moved, counted) if level == _BEST else moved + counted
+            seconds += max(moved, counted) if level == _BEST else max(moved, started) + counted
         speeds.append(1 / seconds if seconds else math.inf)
     low, mid, high = speeds
     names = " and ".join(dict.fromkeys(part.name for part in parts))
-    return between(
-        low, mid, high, f"{shares[0]:g} to {shares[2]:g} of what the bandwidth of {names} allows, with what it computes"
-    )
+    basis = f"{shares[0]:g} to {shares[2]:g} of what the bandwidth of {names} allows, with what it computes"
+    kernels = f", and up to {KERNELS[0] * 1e6:g} us a layer to start its kernels" if small else ""
+    return between(low, mid, high, basis + kernels)
 
 
 def _reads(parts: tuple[Part, ...], tokens: int, ubatch: int, sparse: bool) -> Quantity:
@@ -229,7 +244,9 @@ def _reads(parts: tuple[Part, ...], tokens: int, ubatch: int, sparse: bool) -> Q
         seconds = 0.0
         for part in parts:
             work = part.operations * tokens + part.attention * tokens * tokens / 2
-            moved = part.whole * math.ceil(tokens / ubatch) / (_at(part.bandwidth, level) * DENSE[level])
+            batches = math.ceil(tokens / ubatch)
+            moved = part.whole * batches / (_at(part.bandwidth, level) * DENSE[level])
+            moved = max(moved, part.layers * batches * KERNELS[level])
             seconds += max(work / (_at(part.compute, level) * share), moved)
         found.append(seconds)
     high, mid, low = found

@@ -43,6 +43,27 @@ def llama_32_3b() -> ModelShape:
     return _dense(28, 24, 2_011_500_000, table=128256 * 3072 * 210 // 256, output=0, parameters=3_212_749_888)
 
 
+def tinyllama() -> ModelShape:
+    """tinyllama-1.1b-1t-openorca.Q4_K_M.gguf: 636.18 MiB, as llama-bench says."""
+    numbers = 32000 * 2048
+    table, output = numbers * 144 // 256, numbers * 210 // 256
+    each = (round(636.18 * 2**20) - table - output) // 22
+    return ModelShape(
+        layers=(Layer(heads=32, kv_heads=4, key=64, value=64, weights=each),) * 22, embeddings=table, output=output,
+        parameters=1_100_048_384, active=1_100_048_384, context=2048, vocab=32000, embd=2048,
+    )  # fmt: skip
+
+
+def smollm2_135m() -> ModelShape:
+    """SmolLM2-135M-Instruct-Q8_0.gguf: the token table is the output too."""
+    table = 49152 * 576 * 34 // 32
+    each = (143_025_408 - table) // 30
+    return ModelShape(
+        layers=(Layer(heads=9, kv_heads=3, key=64, value=64, weights=each),) * 30, embeddings=table,
+        parameters=134_515_008, active=134_515_008, context=8192, vocab=49152, embd=576,
+    )  # fmt: skip
+
+
 def deepseek_r1_14b() -> ModelShape:
     """DeepSeek-R1-Distill-Qwen-14B-Q4_K_M.gguf: 8.98 GB."""
     numbers = 152064 * 5120

@@ -14,10 +14,11 @@ from intermodal.quantity import exact
 from intermodal.sizing.machines import stated
 from intermodal.sizing.settings import ALL, Settings
 from intermodal.sizing.shape import Layer, ModelShape
-from intermodal.sizing.speed import as_measured, device_parts, narrowed, pace
+from intermodal.sizing.speed import as_measured, device_parts, narrowed, of_parameters, pace
 
 MODELS = {
     "llama-3.2-3b": models.llama_32_3b, "deepseek-r1-14b": models.deepseek_r1_14b, "gpt-oss-20b": models.gpt_oss_20b,
+    "tinyllama-1.1b": models.tinyllama,
 }  # fmt: skip
 ON_CARD = Settings(context=8192, gpu_layers=ALL)
 
@@ -36,6 +37,26 @@ def test_four_of_five_published_measurements_are_inside_the_range() -> None:
         assert speed < found.bound, (model, machine)  # none of these is impossible
     assert len(inside) >= 35
     assert sum(inside) / len(inside) >= 0.8
+
+
+def test_a_small_model_on_a_fast_card_may_be_as_slow_as_its_kernels_are_started() -> None:
+    """A card thrice as fast starts kernels no sooner: the low end and the middle hardly move, the bound does."""
+    fast, faster = (pace(models.smollm2_135m(), ON_CARD, stated([card]), prompt=200) for card in ("RTX 4090", "H100"))
+    assert faster.bound > 3 * fast.bound
+    for found in (fast, faster):
+        assert found.decode.low <= 1 / (30 * 84e-6)
+        assert found.decode.mid <= 1 / (30 * 52e-6)
+        assert found.first_word.high > 30 * 84e-6
+        assert "84 us a layer to start its kernels" in found.decode.basis
+    large = pace(models.deepseek_r1_14b(), ON_CARD, stated(["RTX 4090"])).decode
+    assert "kernels" not in large.basis
+
+
+def test_kernels_of_a_model_of_which_only_the_size_is_known_are_started_too() -> None:
+    small = of_parameters(135e6, 135e6, stated(["H100"])).decode
+    assert small.low < 1000
+    assert "kernels" in small.basis
+    assert "kernels" not in of_parameters(135e6, 135e6, stated([], "8GB")).decode.basis  # a processor starts none
 
 
 def test_experts_that_answer_no_token_are_not_read_for_it() -> None:
