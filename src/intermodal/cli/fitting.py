@@ -45,7 +45,7 @@ def named(words: str) -> Machine:
 
 def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
     from intermodal.cli.table import echo_table
-    from intermodal.estimates.fit_text import gib
+    from intermodal.estimates.fit_text import gib, rate
     from intermodal.sizing.machines import machine_words
 
     fitting = [each for each in found if each.verdict in ("fits", "tight")]
@@ -56,7 +56,7 @@ def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
     rows = [
         (each.name, each.store or each.where, each.tier or "-",
          gib(each.check.needed) + (" ~" if each.verdict == "tight" else ""),
-         f"{each.decode.low:,.0f}..{each.decode.high:,.0f}" if each.decode.known else "unknown", each.todo)
+         f"{rate(each.decode.low)}..{rate(each.decode.high)}" if each.decode.known else "unknown", each.todo)
         for each in fitting[:ROWS]
     ]  # fmt: skip
     echo_table(("model", "where", "tier", "GiB", "tokens/s", "to do"), rows)

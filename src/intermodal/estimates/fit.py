@@ -171,7 +171,7 @@ def report(
         pace=found,
         largest=largest_context(placed, machine),
         cells=tuple(_cells(wish, subject, shape, placed.settings, machine)),
-        changes=changes(subject, placed, machine) if placed.verdict != "fits" else (),
+        changes=changes(subject, placed, machine, prompt=found.prompt) if placed.verdict != "fits" else (),
         command=command(subject, placed.settings),
     )
 

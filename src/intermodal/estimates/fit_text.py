@@ -45,7 +45,8 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
         found += _plainly(["", "what would make it fit, cheapest first"])
         if not any(change.same_machine for change in report.changes):
             found += _plainly(["  no settings are enough: this machine needs a smaller model"])
-        found += _plainly(line for change in report.changes for line in _change(change))
+        each = " of each text" if report.pace.users > 1 else ""
+        found += _plainly(line for change in report.changes for line in _change(change, each))
     elif report.verdict == "fits":
         found += _plainly(["", f"run  {report.command}"])
     else:
@@ -147,7 +148,7 @@ def speed(report: FitReport) -> Iterator[str]:
     yield from pace_lines(report)
     found, memory = report.pace, report.machine.bandwidth
     if found.decode.known:
-        yield f"  by {found.decode.basis}; {_rate(found.bound)} at most"
+        yield f"  by {found.decode.basis}; {rate(found.bound)} at most"
     if memory.known and memory.certainty != "exact" and _on_host(report):
         yield f"  memory gives {memory.low / 1e9:,.0f} to {memory.high / 1e9:,.0f} GB/s: {memory.basis}"
     if report.placed.settings.projector is not None:
@@ -162,14 +163,14 @@ def pace_lines(report: FitReport) -> Iterator[str]:
     if found.decode.known:
         low, mid, high = found.decode.low, found.decode.mid, found.decode.high
         yield (
-            f"{would} {_rate(low)} to {_rate(high)} tokens a second{each}, about {_rate(mid)}, "
+            f"{would} {rate(low)} to {rate(high)} tokens a second{each}, about {rate(mid)}, "
             f"after {found.prompt:,} tokens"
         )
     else:
         yield f"writes at an unknown speed: {found.decode.basis}"
     if found.prefill.known:
         yield (
-            f"reads {_rate(found.prefill.low)} to {_rate(found.prefill.high)} tokens a second; first word after "
+            f"reads {rate(found.prefill.low)} to {rate(found.prefill.high)} tokens a second{each}; first word after "
             f"{_seconds(found.first_word.low)} to {_seconds(found.first_word.high)} s"
         )
     else:
@@ -224,8 +225,8 @@ def _cell(cell: Cell) -> str:
     return f"{cell.check.needed.mid / GIB:.1f}{_MARKS[cell.verdict]}"
 
 
-def _change(change: Change) -> Iterator[str]:
-    pace = f"; writes {_rate(change.decode.low)} to {_rate(change.decode.high)}/s" if change.decode.known else ""
+def _change(change: Change, each: str) -> Iterator[str]:
+    pace = f"; writes {rate(change.decode.low)} to {rate(change.decode.high)}/s{each}" if change.decode.known else ""
     yield f"  {change.what}: {change.needed.mid / GIB:.1f} of {change.room / GIB:.1f} GiB{pace}"
     yield f"    costs {change.gives_up}"
     yield f"    {change.command}"
@@ -253,7 +254,8 @@ def _place(report: FitReport, term: Term) -> str:
     return "cards" if len(report.machine.gpus) > 1 else "card"
 
 
-def _rate(value: float) -> str:
+def rate(value: float) -> str:
+    """Tokens a second, two figures below ten."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 

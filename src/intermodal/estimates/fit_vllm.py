@@ -15,7 +15,7 @@ from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.command import Subject, tokens
-from intermodal.sizing.fit import CONTEXTS, Verdict
+from intermodal.sizing.fit import Verdict, contexts
 from intermodal.sizing.machines import machine_words
 from intermodal.sizing.settings import ALL, Settings
 from intermodal.sizing.shape import ModelShape
@@ -78,7 +78,7 @@ def vllm_report(wish: FitWish, subject: Subject, shape: ModelShape, machine: Mac
         cache_bytes=_CACHES[wish.type_k],
     )  # fmt: skip
     found = served(shape, serving)
-    sizes = wish.contexts or tuple(length for length in CONTEXTS if length <= (shape.context or CONTEXTS[-1]))
+    sizes = wish.contexts or contexts(shape, ())
     return VllmReport(
         subject=subject,
         name=subject.path or subject.reference,
@@ -122,8 +122,9 @@ def lines(report: VllmReport) -> Iterator[tuple[str, Verdict | None]]:
     yield "", None
     rows_of_table = [(tokens(length), _count(texts)) for length, texts in report.table]
     yield from ((line, None) for line in aligned(("context", "texts of that length at once"), rows_of_table))
-    yield "", None
-    yield f"run  {report.command}", None
+    if report.verdict != "no":
+        yield "", None
+        yield f"run  {report.command}", None
 
 
 def sentence(report: VllmReport) -> str:

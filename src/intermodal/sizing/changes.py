@@ -67,26 +67,28 @@ class _Attempt(Value):
     money: float = 0.0
 
 
-def changes(subject: Subject, now: Placed, machine: Machine) -> tuple[Change, ...]:
-    """What would make it fit, the cheapest first; of what costs more in every way than another, nothing."""
-    before = pace(now.shape, now.settings, machine).decode
+def changes(subject: Subject, now: Placed, machine: Machine, *, prompt: int = 512) -> tuple[Change, ...]:
+    """What would make it fit, the cheapest first. Speeds are of each text, after ``prompt`` tokens."""
+    before = pace(now.shape, now.settings, machine, prompt=prompt, users=now.settings.slots).decode
     found = [
-        _change(subject, now, before, each)
+        _change(subject, now, before, each, prompt)
         for each in _attempts(subject, now, machine)
         if each.placed.verdict == "fits"
     ]
     return tuple(sorted(found, key=lambda change: change.cost))
 
 
-def _change(subject: Subject, now: Placed, before: Quantity, tried: _Attempt) -> Change:
-    decode = pace(tried.placed.shape, tried.placed.settings, tried.machine).decode
+def _change(subject: Subject, now: Placed, before: Quantity, tried: _Attempt, prompt: int) -> Change:
+    settings = tried.placed.settings
+    past = min(prompt, _each(settings))
+    decode = pace(tried.placed.shape, settings, tried.machine, prompt=past, users=settings.slots).decode
     slower = max(0.0, 1 - decode.mid / before.mid) if decode.known and before.known and before.mid else 0.0
     shorter = max(0.0, 1 - _each(tried.placed.settings) / _each(now.settings))
     words = [*tried.words]
     if slower > 0.05:
         words.append(f"{slower:.0%} of its speed")
     if shorter > 0:
-        words.append(f"{tokens(_each(now.settings) - _each(tried.placed.settings))} of context")
+        words.append(f"{tokens(_each(now.settings) - _each(settings))} of context")
     tight = tried.placed.tightest
     return Change(
         what=tried.what,
@@ -95,7 +97,7 @@ def _change(subject: Subject, now: Placed, before: Quantity, tried: _Attempt) ->
         needed=tight.needed if tight else Quantity(),
         room=tight.room if tight else 0,
         decode=decode,
-        command=command(subject, tried.placed.settings, tried.quantization),
+        command=command(subject, settings, tried.quantization),
         same_machine=not tried.money,
     )
 
@@ -114,7 +116,7 @@ def _attempts(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Atte
     yield from _fewer_slots(subject, now, machine)
     if machine.gpus and not any(gpu.unified for gpu in machine.gpus):
         yield from _on_host(subject, now, machine)
-    yield from _other_card(subject, now)
+    yield from _other_card(subject, now, machine)
 
 
 def _again(now: Placed, machine: Machine, settings: Settings) -> Placed:
@@ -207,7 +209,7 @@ def _fewer_slots(subject: Subject, now: Placed, machine: Machine) -> Iterator[_A
         yield _Attempt(
             what=f"serve {counted(most, 'text')} at once", placed=with_slots(most), machine=machine,
             quantization=subject.quantization, loss=WAIT_COST * (1 - most / slots),
-            words=(f"{slots - most} of {slots} texts wait",),
+            words=(f"a wait of {slots - most} of {slots} texts",),
         )  # fmt: skip
 
 
@@ -234,11 +236,13 @@ def _on_host(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attem
 def _of_memory(placed: Placed, machine: Machine) -> tuple[str, ...]:
     """What it takes of memory that nobody stated."""
     host = placed.memory.total("host")
-    return () if machine.memory else (f"takes {host.high / GIB:.1f} GiB of memory, of which none was stated (--ram)",)
+    return () if machine.memory else (f"{host.high / GIB:.1f} GiB of memory, of which none was stated (--ram)",)
 
 
-def _other_card(subject: Subject, now: Placed) -> Iterator[_Attempt]:
-    """The smallest of some usual cards that is enough for it as it was asked."""
+def _other_card(subject: Subject, now: Placed, has: Machine) -> Iterator[_Attempt]:
+    """The smallest of some usual cards that is enough for it as it was asked; one beside a chip whose memory is the
+    machine's is another machine."""
+    fixed = any(gpu.unified for gpu in has.gpus)
     settings = replace(now.settings, gpu_layers=ALL, host_experts=0)
     for name in CARDS:
         row, size = find(name)
@@ -246,8 +250,9 @@ def _other_card(subject: Subject, now: Placed) -> Iterator[_Attempt]:
         placed = place(now.shape, settings, machine, estimated=now.estimated)
         if placed.verdict == "fits":
             yield _Attempt(
-                what=f"use a card of {size / GIB:g} GB, such as the {row.title}", placed=placed, machine=machine,
-                quantization=subject.quantization, words=("another card",), money=CARD_COST,
+                what=f"use a {'machine with a ' if fixed else ''}card of {size / GIB:g} GB, such as the {row.title}",
+                placed=placed, machine=machine, quantization=subject.quantization, money=CARD_COST,
+                words=(f"another {'machine' if fixed else 'card'}",),
             )  # fmt: skip
             return
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between, exact, total
+from intermodal.quantity import Quantity, between, total
 from intermodal.sizing.machines import for_models
 from intermodal.sizing.memory import Memory, Settings, Term, memory
 from intermodal.sizing.quantizations import OFF, Quantization, requantized
@@ -74,10 +74,10 @@ def place(shape: ModelShape, settings: Settings, machine: Machine, *, estimated:
     """Work out the memory, and hold it against what is free."""
     if not machine.gpus and settings.gpu_layers:
         settings = replace(settings, gpu_layers=0)
-    needed = memory(shape, settings)
+    needed = _divided(shape, memory(shape, settings), len(machine.gpus) if settings.gpu_layers else 0)
     if estimated:
         needed = replace(needed, terms=tuple(map(_roughly, needed.terms)))
-    checks = _checks(shape, needed, settings, machine)
+    checks = _checks(needed, settings, machine)
     return Placed(shape=shape, settings=settings, memory=needed, checks=checks, estimated=estimated)
 
 
@@ -114,7 +114,8 @@ def contexts(shape: ModelShape, asked: tuple[int, ...]) -> tuple[int, ...]:
     if len(asked) > 1:
         return asked
     most = shape.context or CONTEXTS[-1]
-    return tuple(sorted({*(size for size in CONTEXTS if size <= most), *asked}))
+    usual = [size for size in CONTEXTS if size <= most] or [most]
+    return tuple(sorted({*usual, *asked}))
 
 
 def with_context(settings: Settings, tokens: int) -> Settings:
@@ -130,13 +131,12 @@ def _roughly(term: Term) -> Term:
     return replace(term, amount=between(low, mid, high, "estimated from bits a weight"), source="type mix")
 
 
-def _checks(shape: ModelShape, needed: Memory, settings: Settings, machine: Machine) -> tuple[Check, ...]:
+def _checks(needed: Memory, settings: Settings, machine: Machine) -> tuple[Check, ...]:
     found = []
     cards = machine.gpus if settings.gpu_layers else ()
     if cards:
         where, room = for_models(machine)
-        device = needed.total("device") + _of_more_cards(shape, needed, len(cards))
-        found.append(Check(where=where, needed=device, room=room))
+        found.append(Check(where=where, needed=needed.total("device"), room=room))
     if machine.memory:
         shared = any(gpu.unified for gpu in cards)
         host = needed.total() if shared else needed.total("host")
@@ -144,13 +144,17 @@ def _checks(shape: ModelShape, needed: Memory, settings: Settings, machine: Mach
     return tuple(found)
 
 
-def _of_more_cards(shape: ModelShape, needed: Memory, cards: int) -> Quantity:
-    """What each further card takes besides its layers: its own buffers, and what a whole layer leaves over."""
-    if cards == 1:
-        return exact(0)
+def _divided(shape: ModelShape, needed: Memory, cards: int) -> Memory:
+    """With what each further card takes besides its layers: its own buffers, and what a whole layer leaves over."""
+    if cards < 2:
+        return needed
     own = total([term.amount for term in needed.terms if term.device == "device" and term.name in _PER_CARD])
     layer = max((layer.weights for layer in shape.layers), default=0)
-    return (own + between(0, layer / 2, layer, "layers are not divided")).scaled(cards - 1)
+    each = own + between(0, layer / 2, layer, "layers are not divided")
+    more = replace(each.scaled(cards - 1), basis="buffers of their own, and layers are not divided")
+    return replace(
+        needed, terms=(*needed.terms, Term(name="further cards", device="device", amount=more, source="llama.cpp"))
+    )
 
 
 _PER_CARD: Final = ("compute", "backend")

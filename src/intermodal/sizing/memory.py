@@ -73,7 +73,7 @@ def memory(shape: ModelShape, settings: Settings) -> Memory:
             Term(
                 name="backend",
                 device="device",
-                amount=between(*_BACKEND, "range of CUDA's own memory"),
+                amount=between(*_BACKEND, "the driver's own, as CUDA takes it"),
                 source="nvidia-smi beside logs",
             )
         )

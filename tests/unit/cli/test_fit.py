@@ -135,6 +135,13 @@ def test_a_machine_of_which_nothing_is_stated_is_not_said_to_fit(cli: Cli, model
     assert done.out.splitlines()[1] == "nobody knows whether it fits: nothing was stated of the memory"
 
 
+def test_speeds_of_several_texts_at_once_are_said_of_each(cli: Cli, model: str) -> None:
+    shown = cli("fit", model, "--gpu", "RTX 4090", "--ctx", "16k", "--users", "20").out
+    paces = [line for line in shown.splitlines() if "would write" in line or line.startswith("reads") or "/s" in line]
+    assert len(paces) > 4
+    assert all("of each text" in line or "GB/s" in line for line in paces)
+
+
 def test_the_document_has_bytes_and_nulls(cli: Cli, model: str) -> None:
     found = cli("fit", model, "--gpu", "24GB", "--ctx", "8k,32k", "--slots", "2", "--json").document
     assert (found["kind"], found["fit_version"], found["verdict"]) == ("intermodal.fit", 1, "fits")
@@ -203,6 +210,7 @@ def test_vllm_is_asked_how_many_texts_it_has_room_for(cli: Cli, model: str) -> N
     assert found["tokens"]["certainty"] == "estimated"
     small = cli("fit", model, "--engine", "vllm", "--gpu", "4GB")
     assert small.out.splitlines()[1].startswith("does not fit: ")
+    assert "vllm serve" not in small.out
 
 
 def test_vllm_wants_a_card_and_its_own_types(cli: Cli, model: str) -> None:

@@ -26,6 +26,7 @@ from intermodal.sizing.fit import (
 from intermodal.sizing.machines import stated
 from intermodal.sizing.quantizations import QUANTIZATIONS, bits, quantization, quantization_of, requantized
 from intermodal.sizing.settings import Settings
+from intermodal.sizing.speed import pace
 
 QWEN = Subject(reference="hf:Qwen/Qwen3-30B-A3B-GGUF/Qwen3-30B-A3B-Q4_K_M.gguf", quantization="Q4_K_M")
 
@@ -37,6 +38,31 @@ def placed(machine: Machine, context: int = 32768, slots: int = 1) -> Placed:
 
 def found(machine: Machine, context: int = 32768, slots: int = 1) -> tuple[Change, ...]:
     return changes(QWEN, placed(machine, context, slots), machine)
+
+
+def test_what_a_change_writes_is_of_each_text_as_the_verdict_is() -> None:
+    machine = stated(["RTX 4090"])
+    now = placed(machine, 8192, slots=20)
+    said = pace(now.shape, now.settings, machine, users=20).decode
+    [kept] = [change for change in found(machine, 8192, slots=20) if change.what == "keep keys and values as q4_0"]
+    assert kept.decode.mid == pytest.approx(said.mid, rel=0.25)  # of one text alone eight times as much
+
+
+def test_whoever_has_a_chip_whose_memory_is_the_machines_is_offered_no_card_for_it() -> None:
+    [other] = [change for change in found(stated(["M2 16GB"])) if not change.same_machine]
+    assert other.what.startswith("use a machine with a card of 24 GB")
+    assert other.gives_up == "another machine"
+
+
+def test_the_terms_are_all_that_is_needed_on_several_cards_too() -> None:
+    for cards in ("RTX 4090", "RTX 3090, RTX 3060 12GB"):
+        two = placed(stated([cards]))
+        assert two.checks[0].needed == two.memory.total("device")
+    assert two.memory.of("further cards").mid > 250 * 2**20
+
+
+def test_a_model_trained_for_less_than_any_usual_context_has_a_table_of_that() -> None:
+    assert contexts(models.tinyllama(), ()) == (2048,)
 
 
 @pytest.mark.parametrize(
