@@ -29,6 +29,8 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool) -> None:
         print_document("fit", ranked(found))
     else:
         _table(machine, found)
+        if context:
+            click.echo("what a context takes is counted for files on disk only: of others only the size is known")
 
 
 def named(words: str) -> Machine:

@@ -239,6 +239,12 @@ def test_all_models_are_ranked_strongest_first_and_only_those_that_fit(cli: Cli)
     assert len(shown) <= 27
 
 
+def test_a_context_that_is_not_counted_for_every_model_is_said(cli: Cli) -> None:
+    said = "what a context takes is counted for files on disk only"
+    assert said in cli("fit", "--all", "--ram", "8GB", "--ctx", "128k").out
+    assert said not in cli("fit", "--all", "--ram", "8GB").out
+
+
 def test_a_mixture_of_which_only_the_active_size_is_in_the_name_is_not_said_to_fit(cli: Cli) -> None:
     names = {row["name"] for row in cli("fit", "--all", "--gpu", "RTX 4090", "--json").document["models"]}
     assert "meta/llama-4-scout-17b-16e-instruct" not in names  # 109 billion parameters
