@@ -311,7 +311,7 @@ def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> Byte
             return BytesSource(data=found[1], name=name)
         if value[:8].lower().startswith(("http://", "https://")):
             return UrlSource(url=value)
-    what = f"argument {argument.name!r} takes {argument.words}, and no path, and nothing else that is not sent along"
+    what = f"argument {argument.name!r} takes {argument.words}, and what was sent holds no media; paths are not read"
     raise file.error(what, argument.line, "send a data URI, an address of http or https, or a part of media")
 
 

@@ -235,7 +235,8 @@ def test_a_text_for_an_argument_of_media_is_never_a_path(house: House, host: Fak
     tree = {"model": "prompt:invoices/extract", "prompt_variables": {"photo": value}, **more}
     found = house.post(path, tree)
     assert found.status_code == 400, found.text
-    assert "argument 'photo' takes image" in found.text and "data URI" in found.text
+    assert "argument 'photo' takes image, and what was sent holds no media; paths are not read" in found.text
+    assert "send a data URI" in found.text
     assert host.attempts == []
 
 
