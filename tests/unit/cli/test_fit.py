@@ -276,13 +276,14 @@ def test_what_earlier_runs_took_here_replaces_the_range(
 ) -> None:
     """Of a model that intermodal runs itself; it says nothing of a machine that is named."""
     from intermodal.estimates.fit import learned
+    from intermodal.store.database import Store
 
     data = tmp_path / "data" / "intermodal"
     data.mkdir(parents=True)
     (data / "store.sqlite3").touch()
     endpoint = "embedded:huggingfacetb/smollm2-135m-instruct"
     rows = {f"{endpoint}|decode": exact(123.0, "12 runs"), f"{endpoint}|prompt": exact(400.0, "12 runs")}
-    monkeypatch.setattr("intermodal.store.database.Store.statistics", lambda store: Statistics(rows=rows))
+    monkeypatch.setattr(Store, "statistics", lambda store: Statistics(rows=rows))
     env = {"XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path)}
     assert learned("smollm2-135m-instruct", env) == (exact(123.0, "12 runs"), exact(400.0, "12 runs"))
     assert learned(model, env) == (None, None)
