@@ -29,8 +29,6 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool) -> None:
         print_document("fit", ranked(found))
     else:
         _table(machine, found)
-        if context:
-            click.echo("what a context takes is counted for files on disk only: of others only the size is known")
 
 
 def named(words: str) -> Machine:
@@ -52,8 +50,11 @@ def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
 
     fitting = [each for each in found if each.verdict in ("fits", "tight")]
     click.echo(machine_words(machine))
+    unsure = sum(each.verdict == "unknown" for each in found)
     if not fitting:
-        click.echo(f"none of {len(found):,} models fits")
+        click.echo(
+            f"none of {len(found):,} models is known to fit" if unsure else f"none of {len(found):,} models fits"
+        )
         return
     rows = [
         (each.name, each.store or each.where, each.tier or "-",
@@ -64,4 +65,5 @@ def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
     echo_table(("model", "where", "tier", "GiB", "tokens/s", "to do"), rows)
     more = f"{len(fitting) - ROWS:,} more fit; " if len(fitting) > ROWS else ""
     assumed = "only files on disk are sized by their headers, of others four bits are assumed"
-    click.echo(f"\n{more}{len(found) - len(fitting):,} do not fit; {assumed}", err=True)
+    open_ = f"of {unsure:,} no header says what texts so long take; " if unsure else ""
+    click.echo(f"\n{more}{len(found) - len(fitting) - unsure:,} do not fit; {open_}{assumed}", err=True)

@@ -17,11 +17,11 @@ from intermodal.catalog.shipped import shipped
 from intermodal.content import Value
 from intermodal.errors import IntermodalError
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between
+from intermodal.quantity import Quantity, between, unknown
 from intermodal.request import TIERS
 from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.fit import Check, Verdict, all_on_cards, place
-from intermodal.sizing.machines import for_models
+from intermodal.sizing.machines import certain, for_models
 from intermodal.sizing.memory import Settings
 from intermodal.sizing.sources import local
 from intermodal.sizing.speed import BITS, of_parameters, pace
@@ -62,8 +62,8 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """All of them, those that fit first, then by strength, exact ones and quick ones first among alike."""
     known = {model.id: model for model in open_models(snapshot())}
-    found = [*_here(machine, weights, env, context, work), *_pullable(machine, weights, work)]
-    found += _open(machine, known, work)
+    found = [*_here(machine, weights, env, context, work), *_pullable(machine, weights, context, work)]
+    found += _open(machine, known, context, work)
     named = {each.name for each in found if each.where != "open"}
     kept = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in named]
     order: tuple[Verdict, ...] = ("fits", "tight", "unknown", "no")
@@ -111,7 +111,7 @@ def _here(
             )  # fmt: skip
 
 
-def _pullable(machine: Machine, weights: WeightsStore, work: Work) -> Iterator[Candidate]:
+def _pullable(machine: Machine, weights: WeightsStore, context: int, work: Work) -> Iterator[Candidate]:
     for row in weights.rows():
         if not _does(_row_model(row.name), work):
             continue
@@ -122,8 +122,8 @@ def _pullable(machine: Machine, weights: WeightsStore, work: Work) -> Iterator[C
         needed = between(low, mid, high, "the size of its file, its cache and buffers")
         parameters = size * 8 / BITS
         yield Candidate(
-            name=row.name, where="pull", store="", tier=_tier(_row_model(row.name)), check=_check(machine, needed),
-            exact=False, decode=of_parameters(parameters, parameters, machine).decode,
+            name=row.name, where="pull", store="", tier=_tier(_row_model(row.name)), exact=False,
+            check=_check(machine, needed, context), decode=of_parameters(parameters, parameters, machine).decode,
             todo=f"intermodal pull {row.name}",
         )  # fmt: skip
 
@@ -132,14 +132,14 @@ def _size(row: WeightsRow) -> int:
     return sum(file.size for file in row.files)
 
 
-def _open(machine: Machine, known: Mapping[str, Model], work: Work) -> Iterator[Candidate]:
+def _open(machine: Machine, known: Mapping[str, Model], context: int, work: Work) -> Iterator[Candidate]:
     for model in known.values():
         if not _does(model, work):
             continue
         size = model.parameters or 0.0
         yield Candidate(
             name=model.id, where="open", store="", tier=_tier(model), exact=False,
-            check=_check(machine, four_bits(model)),
+            check=_check(machine, four_bits(model), context),
             decode=of_parameters(size, model.active or size, machine).decode, todo="a four-bit GGUF of it on a hub",
         )  # fmt: skip
 
@@ -163,6 +163,10 @@ def _tier(model: Model | None) -> str:
     return next((one.tier for one in model.strength if one.task == "text-generation"), model.strength[0].tier)
 
 
-def _check(machine: Machine, needed: Quantity) -> Check:
+def _check(machine: Machine, needed: Quantity, context: int) -> Check:
     where, room = for_models(machine)
-    return Check(where=where, needed=needed, room=room)
+    check = Check(where=where, needed=needed, room=room, certain=certain(machine))
+    if context <= CONTEXT or check.verdict == "no":
+        return check
+    unsure = unknown(f"no header says what texts of more than {CONTEXT:,} tokens take")
+    return Check(where=where, needed=unsure, room=room, certain=check.certain)

@@ -83,7 +83,10 @@ def _machine(report: FitReport) -> dict[str, Any]:
 
 
 def _check(check: Check) -> dict[str, Any]:
-    return {"where": check.where, "verdict": check.verdict, "room": check.room, "needed": plain_amount(check.needed)}
+    return {
+        "where": check.where, "verdict": check.verdict, "room": check.room, "certain_room": check.certain,
+        "needed": plain_amount(check.needed),
+    }  # fmt: skip
 
 
 def _cell(cell: Cell) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
         found += _plainly([f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}"])
     problems = (f"  not understood: {problem}, so ranges are wide" for problem in report.placed.memory.problems)
     found += _plainly(problems)
-    found += _plainly(_beyond_training(report))
+    found += _plainly([*_beyond_training(report), *_not_all_given(report)])
     found += _plainly(["", *terms(report), "", *bars(report, plain=plain), "", *speed(report), _largest(report), ""])
     found += table(report)
     if report.changes:
@@ -62,6 +62,13 @@ def _largest(report: FitReport) -> str:
     trained = report.largest > 0 and report.largest == report.placed.shape.context
     said = tokens(report.largest) if report.largest else "none"
     return f"largest context that certainly fits: {said}{', which is all it was trained for' if trained else ''}"
+
+
+def _not_all_given(report: FitReport) -> Iterator[str]:
+    check = report.placed.tightest
+    if report.verdict == "tight" and check is not None and check.certain < check.needed.high <= check.room:
+        least = f"{check.certain / GIB:.1f} GiB of {check.room / GIB:.1f}"
+        yield f"  its driver may leave {least}: what is free there is not known"
 
 
 def _beyond_training(report: FitReport) -> Iterator[str]:

@@ -56,7 +56,9 @@ class VllmReport(Value):
     def verdict(self) -> Verdict:
         if self.served.fits is None:
             return "tight" if self.served.texts.known else "unknown"
-        return "fits" if self.served.fits else "no"
+        if not self.served.fits:
+            return "no"
+        return "fits" if self.served.texts.low >= self.serving.slots else "tight"
 
 
 def vllm_report(wish: FitWish, subject: Subject, shape: ModelShape, machine: Machine, *, here: bool) -> VllmReport:
@@ -135,7 +137,10 @@ def sentence(report: VllmReport) -> str:
             f"does not fit: {_gib(found.weights)} GiB of weights, {_gib(found.overhead)} beside: leave no room for "
             f"a text of {tokens(report.context)} in {report.room / GIB:.1f} GiB"
         )
-    return f"{_SAID[report.verdict]}: {_count(found.texts)} texts of {tokens(report.context)} at once"
+    asked, at_once = report.serving.slots, f"{_count(found.texts)} texts of {tokens(report.context)} at once"
+    if found.fits and found.texts.low < asked:
+        return f"fits with fewer texts: {at_once}, and of {asked:,} the others wait"
+    return f"{_SAID[report.verdict]}: {at_once}"
 
 
 def document(report: VllmReport) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, total
-from intermodal.sizing.machines import for_models
+from intermodal.sizing.machines import certain, for_models
 from intermodal.sizing.memory import Memory, Settings, Term, memory
 from intermodal.sizing.quantizations import OFF, Quantization, requantized
 from intermodal.sizing.settings import ALL
@@ -29,17 +29,18 @@ _MOST_CONTEXT: Final = 1 << 20
 
 
 class Check(Value):
-    """What is needed in a place, and the bytes that are free there."""
+    """What is needed in a place, and the bytes that are free there: at most ``room``, for certain ``certain``."""
 
     where: Where
     needed: Quantity
     room: int
+    certain: int
 
     @property
     def verdict(self) -> Verdict:
         if not self.needed.known:
             return "unknown"
-        if self.needed.high <= self.room:
+        if self.needed.high <= self.certain:
             return "fits"
         return "tight" if self.needed.mid <= self.room else "no"
 
@@ -136,11 +137,11 @@ def _checks(needed: Memory, settings: Settings, machine: Machine) -> tuple[Check
     cards = machine.gpus if settings.gpu_layers else ()
     if cards:
         where, room = for_models(machine)
-        found.append(Check(where=where, needed=needed.total("device"), room=room))
+        found.append(Check(where=where, needed=needed.total("device"), room=room, certain=certain(machine)))
     if machine.memory:
         shared = any(gpu.unified for gpu in cards)
         host = needed.total() if shared else needed.total("host")
-        found.append(Check(where="memory", needed=host, room=machine.free))
+        found.append(Check(where="memory", needed=host, room=machine.free, certain=machine.free))
     return tuple(found)
 
 

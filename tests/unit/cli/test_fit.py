@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -112,6 +113,12 @@ def test_texts_longer_than_any_in_training_are_said(cli: Cli, model: str) -> Non
     assert "it was trained for texts of 128k: what it makes of longer ones is not known" in beyond
 
 
+def test_a_named_card_is_not_said_to_give_all_it_is_sold_with(cli: Cli, model: str) -> None:
+    done = cli("fit", model, "--gpu", "T4", "--ctx", "80k").out
+    assert done.splitlines()[1].startswith("may fit: ")
+    assert "its driver may leave 14.5 GiB of 16.0: what is free there is not known" in done
+
+
 def test_what_does_not_fit_is_answered_with_changes_that_are_commands(cli: Cli, model: str) -> None:
     done = cli("fit", model, "--gpu", "RTX 5060", "--ctx", "64k")
     assert done.code == 0  # an answer, whichever it is
@@ -213,6 +220,12 @@ def test_vllm_is_asked_how_many_texts_it_has_room_for(cli: Cli, model: str) -> N
     assert "vllm serve" not in small.out
 
 
+def test_vllm_says_where_fewer_texts_have_room_than_were_asked_for(cli: Cli, model: str) -> None:
+    done = cli("fit", model, "--engine", "vllm", "--gpu", "RTX 4090", "--slots", "500", "--ctx", "8k")
+    verdict = done.out.splitlines()[1] if done.code == 0 else done.err
+    assert re.match(r"fits with fewer texts: \d+ .* texts of 8k at once, and of 500 the others wait", verdict), verdict
+
+
 def test_vllm_wants_a_card_and_its_own_types(cli: Cli, model: str) -> None:
     assert "there is none" in cli("fit", model, "--engine", "vllm", "--ram", "8GB").err
     assert "keeps no q4_0 cache" in cli("fit", model, "--engine", "vllm", "--gpu", "24GB", "--kv", "q4_0").err
@@ -239,15 +252,17 @@ def test_all_models_are_ranked_strongest_first_and_only_those_that_fit(cli: Cli)
     assert len(shown) <= 27
 
 
-def test_a_context_that_is_not_counted_for_every_model_is_said(cli: Cli) -> None:
-    said = "what a context takes is counted for files on disk only"
-    assert said in cli("fit", "--all", "--ram", "8GB", "--ctx", "128k").out
-    assert said not in cli("fit", "--all", "--ram", "8GB").out
-
-
 def test_a_mixture_of_which_only_the_active_size_is_in_the_name_is_not_said_to_fit(cli: Cli) -> None:
     names = {row["name"] for row in cli("fit", "--all", "--gpu", "RTX 4090", "--json").document["models"]}
     assert "meta/llama-4-scout-17b-16e-instruct" not in names  # 109 billion parameters
+
+
+def test_a_long_context_of_models_without_a_header_is_not_said_to_fit(cli: Cli) -> None:
+    short, long = (cli("fit", "--all", "--ram", "32GB", "--ctx", ctx, "--json").document for ctx in ("8k", "128k"))
+    said = {each["name"]: each["verdict"] for each in long["models"] if not each["exact"]}
+    fitted = [each["name"] for each in short["models"] if each["verdict"] == "fits" and not each["exact"]]
+    assert fitted
+    assert {said[name] for name in fitted} == {"unknown"}
 
 
 def test_models_that_see_are_ranked_apart(cli: Cli) -> None:

@@ -23,7 +23,7 @@ from intermodal.sizing.fit import (
     placed_as,
     with_context,
 )
-from intermodal.sizing.machines import stated
+from intermodal.sizing.machines import certain, stated
 from intermodal.sizing.quantizations import QUANTIZATIONS, bits, quantization, quantization_of, requantized
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.speed import pace
@@ -42,9 +42,9 @@ def found(machine: Machine, context: int = 32768, slots: int = 1) -> tuple[Chang
 
 def test_what_a_change_writes_is_of_each_text_as_the_verdict_is() -> None:
     machine = stated(["RTX 4090"])
-    now = placed(machine, 8192, slots=20)
-    said = pace(now.shape, now.settings, machine, users=20).decode
-    [kept] = [change for change in found(machine, 8192, slots=20) if change.what == "keep keys and values as q4_0"]
+    now = placed(machine, 8192, slots=14)
+    said = pace(now.shape, now.settings, machine, users=14).decode
+    [kept] = [change for change in found(machine, 8192, slots=14) if change.what == "keep keys and values as q4_0"]
     assert kept.decode.mid == pytest.approx(said.mid, rel=0.25)  # of one text alone eight times as much
 
 
@@ -73,7 +73,7 @@ def test_a_model_trained_for_less_than_any_usual_context_has_a_table_of_that() -
     ],
 )  # fmt: skip
 def test_a_range_fits_only_if_all_of_it_does(needed: object, room: int, verdict: str) -> None:
-    assert Check(where="card", needed=needed, room=room).verdict == verdict  # type: ignore[arg-type]
+    assert Check(where="card", needed=needed, room=room, certain=room).verdict == verdict  # type: ignore[arg-type]
 
 
 def test_qwen3_30b_in_four_bits_fits_a_card_of_24_gb_at_32k_and_not_one_of_16() -> None:
@@ -81,6 +81,15 @@ def test_qwen3_30b_in_four_bits_fits_a_card_of_24_gb_at_32k_and_not_one_of_16() 
     assert at_24.verdict == "fits"
     assert 20.0 < at_24.checks[0].needed.mid / GIB < 21.0  # 17.1 of weights, 3.0 of keys and values, buffers
     assert placed(stated(["RTX 5080"])).verdict == "no"
+
+
+def test_what_a_card_gives_in_the_best_case_alone_is_not_enough_to_fit() -> None:
+    assert Check(where="card", needed=exact(10), room=10, certain=9).verdict == "tight"
+    assert Check(where="card", needed=exact(9), room=10, certain=9).verdict == "fits"
+    (t4,) = stated(("T4",)).gpus
+    assert certain(stated(("T4",))) < 14_814 * 2**20 < t4.memory
+    measured = replace(stated(("T4",)), gpus=(replace(t4, free=t4.memory),))
+    assert certain(measured) == t4.memory
 
 
 def test_memory_beside_a_card_has_to_have_room_too() -> None:
@@ -158,7 +167,7 @@ def test_every_change_that_is_proposed_fits_and_the_cheapest_comes_first(
 
 
 def test_a_cache_that_is_too_large_is_quantized_or_shortened_first() -> None:
-    some = found(stated(["RTX 4090"]), 40960, 2)
+    some = found(stated(["RTX 4090"]), 36864, 2)
     assert [change.what for change in some[:1]] == ["keep keys and values as q8_0"]
     assert "-ctk q8_0 -ctv q8_0 -fa on" in some[0].command
     assert any(change.what.startswith("use a context of") for change in some)
