@@ -28,7 +28,7 @@ OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 # Started by whoever runs the server, before there is a client, or run as a program.
 STARTING = frozenset({
     "defaults", "force-reinstall", "list-langs", "psm", "tessdata-dir", "forget", "list", "output", "policy", "port",
-    "save", "workers",
+    "prompts", "query-gpu", "save", "workers",
 })  # fmt: skip
 
 
