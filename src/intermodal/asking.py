@@ -316,7 +316,8 @@ async def counted(
     are asked where ``ask`` says so."""
     names, parts = vocabularies(catalog), opened.facts.parts
     long = (
-        max(len(parts) // 4, len(request.tools)) > TOOLS
+        by.cold
+        or max(len(parts) // 4, len(request.tools)) > TOOLS
         or sum(part.chars for part in parts if part.kind == "text") > LONG
     )
     opened = await offload(long, _counted, opened, request, names, by)

@@ -49,6 +49,7 @@ class Vocabularies:
     def __init__(self, weights: WeightsStore) -> None:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
+        self._warm = False
         self._broken: dict[str, Marks] = {}  # by tokenizer: what is broken up in texts for its model
         # SHA-256 of a text -> tokenizer -> what its server counted; and when a server was asked and told nothing.
         self.told: Latest[str, dict[str, int]] = Latest("counts of texts by servers", TOLD)
@@ -57,6 +58,13 @@ class Vocabularies:
     def names(self) -> tuple[str, ...]:
         """Tokenizers whose vocabulary is on this machine, and small enough to count every request with."""
         return tuple(name for name in _LIGHT if self._path(name) is not None)
+
+    @property
+    def cold(self) -> bool:
+        """Whether a vocabulary that every request is counted with has yet to be read, which takes 0.1 s."""
+        if not self._warm:
+            self._warm = self._loaded.keys() >= {*self.names()}
+        return not self._warm
 
     def _path(self, tokenizer: str) -> Path | None:
         if tokenizer.endswith(FILE):  # the user's own file, as a row of theirs names it

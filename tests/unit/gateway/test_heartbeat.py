@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tests.unit.gateway.house import until
@@ -125,3 +126,17 @@ def test_what_a_process_does_is_told_by_the_system() -> None:
         finally:
             child.kill()
     assert activity_of(child.pid) is None
+
+
+def test_whoever_waits_for_a_thread_of_its_own_that_works_is_no_sleeper() -> None:
+    """A loop may wait for the threads of a library, and these for a processor on a busy machine."""
+    works = "import threading\nt = threading.Thread(target=exec, args=('while True: pass',))\nt.start()\nt.join()"
+    with subprocess.Popen([sys.executable, "-c", works]) as child:
+        try:
+            main = Path(f"/proc/{child.pid}/task/{child.pid}/stat")
+            until(
+                lambda: main.read_text().rpartition(")")[2].split()[0] == "S" and activity_of(child.pid) is not None, 60
+            )
+            until(lambda: (found := activity_of(child.pid)) is not None and found.state == "R" and found.cpu > 0.1, 60)
+        finally:
+            child.kill()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from intermodal.asking import make_request, vocabularies
 from intermodal.blocking import Client
 from intermodal.catalog.load import load_catalog
+from intermodal.client import AsyncClient
 from intermodal.config import Config
 from intermodal.runtimes.encodings import count
+from intermodal.runtimes.vocabulary import Vocabularies
 
 LONG = "It was the best of times, it was the worst of times; it was the age of wisdom. " * 60
 
@@ -39,6 +45,25 @@ def test_a_text_of_a_file_is_counted_as_it_is_sent(tmp_path: Path) -> None:
 
 def test_a_short_text_does_not_wait_for_a_large_vocabulary(tmp_path: Path) -> None:
     assert "o200k_base" not in counts(tmp_path, "What is this?", "openai")
+
+
+@pytest.mark.anyio
+async def test_a_vocabulary_is_read_off_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of the gateway that read it on its loop, on a busy machine, was taken for hung and killed."""
+    threads: list[bool] = []
+    counted = Vocabularies.counted
+
+    def watched(self: Vocabularies, *args: Any, **kwargs: Any) -> Any:
+        threads.append(threading.get_ident() == loop)
+        return counted(self, *args, **kwargs)
+
+    monkeypatch.setattr(Vocabularies, "names", lambda self: ("smollm2",))
+    monkeypatch.setattr(Vocabularies, "counted", watched)
+    loop = threading.get_ident()
+    async with AsyncClient(Config(), env={"INTERMODAL_HOME": str(tmp_path)}) as client:
+        for _ in range(2):
+            await client.prepare(make_request("What is this?"))
+    assert threads == [False, True]
 
 
 def test_only_hosts_with_consent_name_vocabularies() -> None:

@@ -68,7 +68,11 @@ def start_beating(beats: Beats, number: int, loop: asyncio.AbstractEventLoop) ->
 
 
 class Activity(NamedTuple):
-    """What the main thread of a process does: its state as in proc(5), and the processor time it has used."""
+    """What a process does: the state of its main thread as in proc(5), and the processor time that all have used.
+
+    Where the main thread sleeps and another could run, the state is R: the loop may wait for that one, and it for a
+    processor.
+    """
 
     state: str
     cpu: float
@@ -77,10 +81,14 @@ class Activity(NamedTuple):
 def activity_of(pid: int) -> Activity | None:
     """None where the system does not say."""
     try:
-        fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()
-        used = int(fields[11]) + int(fields[12])  # fields 14 and 15 of proc(5): utime and stime
-        return Activity(fields[0], used / os.sysconf("SC_CLK_TCK"))
-    except (OSError, ValueError, IndexError):
+        tasks = Path(f"/proc/{pid}/task")
+        fields = {task: (tasks / task / "stat").read_text().rpartition(")")[2].split() for task in os.listdir(tasks)}
+        used = sum(int(each[11]) + int(each[12]) for each in fields.values())  # 14 and 15 of proc(5): utime and stime
+        state = fields[str(pid)][0]
+        if state == "S" and any(each[0] == "R" for each in fields.values()):
+            state = "R"
+        return Activity(state, used / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, LookupError):
         return None
 
 
