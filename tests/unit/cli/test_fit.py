@@ -14,6 +14,7 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.sizing.hub_server import HubServer, serving
 from tests.unit.weights.test_gguf import header, pair, tensor, text
 
+from intermodal.config import data_dir
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import exact
 
@@ -293,13 +294,12 @@ def test_what_earlier_runs_took_here_replaces_the_range(
     from intermodal.estimates.fit import learned
     from intermodal.store.database import Store
 
-    data = tmp_path / "data" / "intermodal"
-    data.mkdir(parents=True)
-    (data / "store.sqlite3").touch()
+    env = {"INTERMODAL_HOME": str(tmp_path)}
+    data_dir(env).mkdir(parents=True)
+    (data_dir(env) / "store.sqlite3").touch()
     endpoint = "embedded:huggingfacetb/smollm2-135m-instruct"
     rows = {f"{endpoint}|decode": exact(123.0, "12 runs"), f"{endpoint}|prompt": exact(400.0, "12 runs")}
     monkeypatch.setattr(Store, "statistics", lambda store: Statistics(rows=rows))
-    env = {"XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path)}
     assert learned("smollm2-135m-instruct", env) == (exact(123.0, "12 runs"), exact(400.0, "12 runs"))
     assert learned(model, env) == (None, None)
 
