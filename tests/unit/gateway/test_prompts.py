@@ -562,7 +562,7 @@ def test_media_within_a_value_are_bytes_or_addresses_of_their_kind(house: House,
     pytest.importorskip("baml_py")
     write(folder, "read.baml", CARD)
     for photo, what in (
-        ("/etc/hostname", "takes JSON with image, and no path"),
+        ("/etc/hostname", "takes JSON with image, and what was sent holds no media; paths are not read"),
         (f"data:application/pdf;base64,{PDF}", "takes a picture"),
         ("http://127.0.0.1:9/a.png", "not on the open internet"),
     ):  # fmt: skip
