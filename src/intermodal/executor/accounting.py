@@ -40,9 +40,14 @@ class Charge(NamedTuple):
 _VOID = Charge("void", 0.0, False)
 
 
+def bound(cost: Quantity) -> float | None:
+    """USD that count for a call where nobody says what it cost; None where its price is not known."""
+    return cost.high if cost.known else None
+
+
 def free(cost: Quantity) -> bool:
     """Whether a call that is estimated to cost this costs nothing for certain."""
-    return cost.known and cost.high == 0
+    return bound(cost) == 0
 
 
 def counted(usage: Usage | None, *, looped: bool, overran: bool) -> bool:
@@ -58,7 +63,7 @@ def of_answer(billed: float | None, estimated: Quantity, *, counted: bool) -> Ch
         billed: USD by the usage that came back (``bill.bill``). estimated: USD as planned.
         counted: as of ``counted``.
     """
-    open_ = not counted or (billed is None and estimated.known and estimated.high > 0)
+    open_ = not counted or (billed is None and bool(bound(estimated)))
     return Charge("estimated" if open_ else "settled", billed, True)
 
 

@@ -15,7 +15,7 @@ from intermodal.catalog.effort import UNASKED, Asked, reached
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import learned_at, thinking_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
-from intermodal.executor.accounting import Charge, Closed
+from intermodal.executor.accounting import Charge, Closed, bound
 from intermodal.executor.measured import range_of
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
@@ -78,9 +78,7 @@ class Ledger:
 
         No await between the check and the reservation: two steps at once cannot both take the last cent.
         """
-        estimate = step.estimate
-        bound = estimate.cost.high if estimate.cost.known else None
-        high = bound or 0.0
+        high = bound(step.estimate.cost) or 0.0
         if high > 0 and self.spent + self.reserved + high > self.max_cost + _CENT:
             raise BudgetExceeded(
                 f"this call may cost up to ${high:.4f}, and ${self.spent + self.reserved:.4f} of the "
@@ -92,7 +90,7 @@ class Ledger:
         row = reservation(step, endpoint, self.answer, run=self.run, work=work, asked=self.effort)
         self.reserved += high
         self._under_way += 1
-        entry = Entry(self, self._store, row, bound)
+        entry = Entry(self, self._store, row, bound(step.estimate.cost))
         if self._allowance is not None:
             await self._allowed(self._allowance, entry, step, high)
         return entry
@@ -137,7 +135,7 @@ def reservation(
     """The row of an attempt at a step, before it is made. ``answer``: the kind of answer that was asked for, at the
     effort that is ``asked``."""
     estimate = step.estimate
-    high = estimate.cost.high if estimate.cost.known else 0.0
+    high = bound(estimate.cost) or 0.0
     # A recording is heard as it came: what another step made for an ear is the sound of a film.
     made = any(name.startswith("step:") for name in step.inputs)
     kind = FILM_SOUND if step.op == "transcribe" and made else ""
@@ -171,7 +169,7 @@ class Entry:
         self._writing: asyncio.Future[str] | None = None
         self._later: asyncio.TimerHandle | None = None
         # What costs nothing need not survive a loss of power: its row does not wait for the disk, nor a request for it.
-        self._free = row.cost == 0 == row.cost_high
+        self._free = bound == 0
 
     def begin(self) -> None:
         """The attempt begins: where it may cost money, its row is begun to be written."""

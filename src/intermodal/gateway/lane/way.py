@@ -18,7 +18,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
 from intermodal.costing.room import output_limit
-from intermodal.executor.accounting import free
+from intermodal.executor.accounting import bound, free
 from intermodal.executor.bill import bill
 from intermodal.executor.ledger import reservation
 from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Server, Timeouts, is_this_machine, plain_address
@@ -119,8 +119,7 @@ class Way:
         self.claim: Claim = claim_of(plan)
         self.estimated = step.estimate.cost
         self.free = free(self.estimated)
-        # USD that count where nobody says what it cost
-        self.bound = self.estimated.high if self.estimated.known else None
+        self.bound = bound(self.estimated)
         self.tools = bool(inputs.request.tools)
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # of the sort, on the slate
