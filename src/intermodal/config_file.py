@@ -99,7 +99,7 @@ class Serve(Value, forbid_unknown_fields=True):
         aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
         rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
         prompts: folder of prompt files that are served as ``prompt:NAME``; from the config's own folder on, where it is
-            no absolute path. None without.
+            no absolute path. "" for none.
         metrics: who reads ``/metrics`` once there are keys: those made for it ("keys"), whoever reaches the server
             ("open"), or nobody ("off").
         log_format: lines for people ("text"), or for programs ("json").

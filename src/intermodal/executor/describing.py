@@ -28,7 +28,7 @@ from intermodal.request import Request, Sampling, without_schema
 from intermodal.store.derived import Kept
 from intermodal.wire.call import ChatCall, WireImage, WireMessage, WireText
 
-# Makes one call of a step; the second is awaited when its first attempt is about to be made.
+# Makes one call of a step, which it begins when the first attempt is about to be made.
 Calls = Callable[[Job], Awaitable[Done]]
 
 MAX_TOKENS = 160  # of a description, where the plan does not say
