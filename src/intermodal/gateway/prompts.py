@@ -30,7 +30,7 @@ from intermodal.offload import LONG, offload
 from intermodal.prompts import bound, nested, source, values
 from intermodal.prompts.call import Wanted, check_kinds, refused_at, with_model
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
-from intermodal.prompts.folder import Kept, PromptFolder, Unreadable
+from intermodal.prompts.folder import Kept, PromptFolder, Unreadable, stem_of
 from intermodal.prompts.media import part_of
 from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
 from intermodal.wire._json import dumps
@@ -192,7 +192,7 @@ class Prompts:
             return folder, folder.find(name)
         except UnknownModel as error:
             for each in folder.unreadable:
-                if name.partition("#")[0] in (each.file, _stem(each.file)):
+                if name.partition("#")[0] in (each.file, stem_of(each.file)):
                     raise Refused(str(each), status=503, code="prompt_unreadable") from None
             near = folder.near(name, (other for other in folder.prompts if key.asks(PROMPT + other)))
             if near:
@@ -205,13 +205,6 @@ class Prompts:
         if self.folder is None:
             return []
         return [each for each in self.folder.prompts.values() if key.asks(PROMPT + each.name)]
-
-
-def _stem(place: str) -> str:
-    from intermodal.prompts import formats
-
-    ending = max((each for each in formats.endings() if place.endswith(each)), key=len, default="")
-    return place.removesuffix(ending)
 
 
 def _named(call: ChatCall, client: LastingClient) -> str:
@@ -404,7 +397,7 @@ async def listed(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 def _list(prompts: Prompts, key: VirtualKey) -> bytes:
     wrong = prompts.folder.unreadable if prompts.folder is not None else ()
-    errors = {each.file: _error(each) for each in wrong if key.asks(PROMPT + _stem(each.file))}
+    errors = {each.file: _error(each) for each in wrong if key.asks(PROMPT + stem_of(each.file))}
     data = [_told(each, errors.get(each.place)) for each in prompts.seen_by(key)]
     return dumps({"object": "list", "data": data, "unreadable": list(errors.values())})
 

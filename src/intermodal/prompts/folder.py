@@ -220,10 +220,9 @@ class PromptFolder:
     # ---- names --------------------------------------------------------------------------------------
 
     def _name(self) -> None:
-        endings = sorted(formats.endings(), key=len, reverse=True)
         made: dict[str, Kept] = {}
         also: dict[str, tuple[str, ...]] = {}
-        stems = {place: place.removesuffix(next((e for e in endings if place.endswith(e)), "")) for place in self._read}
+        stems = {place: stem_of(place) for place in self._read}
         alone = {stem for stem, count in Counter(stems.values()).items() if count == 1}
         for place, stem in stems.items():
             read = self._read[place]
@@ -236,6 +235,11 @@ class PromptFolder:
                         also[other] = (*also.get(other, ()), name)
         self.prompts, self._also = dict(sorted(made.items())), also
         self.unreadable = tuple(read.error for read in self._read.values() if read.error is not None)
+
+
+def stem_of(place: str) -> str:
+    """The place of a file without its ending: how its prompt is asked for, where no other file has that name."""
+    return place.removesuffix(formats.ending_of(place))
 
 
 def _stamp(path: str) -> _Stamp | None:

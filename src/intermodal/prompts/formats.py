@@ -55,6 +55,11 @@ def endings() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_OURS, *(end for each in _plugins() for end in each.endings))))
 
 
+def ending_of(name: str) -> str:
+    """The longest ending of ``endings`` that a name has, "" where it has none."""
+    return max((ending for ending in endings() if name.endswith(ending)), key=len, default="")
+
+
 def of_name(path: Path) -> PromptFormat:
     """Who reads a file of this name. Raises PromptError where nobody does."""
     made = format_of(path)
@@ -83,7 +88,7 @@ def load(reference: str | os.PathLike[str]) -> PromptFile:
     if path.is_dir():
         raise InputMissing("is a folder", where=name, todo=f"name a file of it, or run: intermodal prompt list {name}")
     if wanted:
-        ending = next((end for end in sorted(endings(), key=len, reverse=True) if name.endswith(end)), "")
+        ending = ending_of(name)
         variant = Path(f"{name.removesuffix(ending)}.{wanted}{ending}")
         if ending and variant.parent == path.parent and variant.is_file():
             return prompts_of(variant)[0]

@@ -83,8 +83,7 @@ def target_of(name: str) -> Target:
 def place_of(file: PromptFile, target: Target) -> Path:
     """Where the file would lie in the other format: beside itself."""
     path = Path(file.path)
-    ending = max((end for end in formats.endings() if path.name.endswith(end)), key=len, default="")
-    return path.with_name(f"{path.name.removesuffix(ending)}{target.ending}")
+    return path.with_name(f"{path.name.removesuffix(formats.ending_of(path.name))}{target.ending}")
 
 
 def converted(file: PromptFile, target: Target, place: Path) -> Converted:
