@@ -200,7 +200,7 @@ class _Reader:
     ) -> tuple[Template, tuple[Argument, ...], bool]:
         """The same of LiteLLM's dialect."""
         template = litellm.template_of(self._path, self._body, self._first)
-        if "{%" in self._body or template.marked:
+        if "{%" in self._body or template.marks.kept:
             first = self._body.index("{%") if "{%" in self._body else 0
             line = self._first + self._body.count("\n", 0, first)
             what = "is LiteLLM's dialect: the template is read as Jinja, and System: at the start of a line as a role"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 
 from intermodal.errors import NotInstalled
 from intermodal.prompts.file import Media
-from intermodal.prompts.rendering import MOST_STEPS, NO_LINE, Budget, Slot, TemplateError
+from intermodal.prompts.rendering import MOST_STEPS, NO_LINE, Budget, Marks, Slot, TemplateError
 
 _WORD = re.compile(r"[\w-]+")
 _TAG = re.compile(r"\{{0,2}~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)")  # of what stands between braces
@@ -115,20 +114,16 @@ class HandlebarsTemplate:
             yield line, self.text[start:at]
 
     def render(self, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> list[str | Slot]:
-        """Texts, and what stands between them. ``data``: what ``@name`` reads.
-
-        Marks for what is no text hold a number that nobody can know before, so no value is taken for one.
-        """
+        """Texts, and what stands between them. ``data``: what ``@name`` reads."""
         from dotpromptz_handlebars._render import render_program
 
-        budget, mark = Budget(), secrets.token_hex(16)
-        slots: list[Slot] = []
+        budget, marks = Budget(), Marks[Slot]()
         try:
             text = render_program(
                 _counted(self._program, budget),  # type: ignore[attr-defined]
                 _charged(dict(values), budget),
                 data=_charged(dict(data or {}), budget),
-                helpers=_helpers(slots, mark, budget),
+                helpers=_helpers(marks, budget),
                 partials={name: _counted(each, budget) for name, each in self._programs.items()},  # type: ignore[attr-defined]
                 escape_html=False,
                 strict=False,
@@ -139,8 +134,7 @@ class HandlebarsTemplate:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
         except ValueError as error:
             raise self._located(str(error)) from None
-        pieces = re.split(f"{mark}:(\\d+);", text)
-        return [slots[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
+        return marks.cut(text)
 
     def _located(self, said: str) -> TemplateError:
         name = re.search(r'Missing helper: "([^"]*)"|partial (\S+) could not', said)
@@ -268,10 +262,8 @@ _BLOCKS = ("if", "unless", "each", "with")
 _HELPERS_KNOWN = f"helpers are {', '.join(sorted({*HELPERS, *_BLOCKS} - {'log'}))}"
 
 
-def _helpers(slots: list[Slot], mark: str, budget: Budget) -> dict[str, Helper]:
-    def put(slot: Slot) -> str:
-        slots.append(slot)
-        return f"{mark}:{len(slots) - 1};"
+def _helpers(marks: Marks[Slot], budget: Budget) -> dict[str, Helper]:
+    put = marks.put
 
     def role(words: list[Any], options: Any) -> str:
         return put(Slot("role", str(words[0]))) if words else ""

@@ -10,11 +10,12 @@ import json
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from intermodal.errors import NotInstalled
 from intermodal.prompts.file import Media
-from intermodal.prompts.rendering import Budget, Slot, TemplateError
+from intermodal.prompts.rendering import Budget, Marks, Slot, TemplateError, located
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -88,6 +89,35 @@ class JinjaTemplate:
         except RecursionError:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
         return list(_joined(walk.pieces))
+
+
+@dataclass(frozen=True)
+class MarkedTemplate:
+    """The body of a file, in which ``marks`` stand for what its own text says besides words. ``first``: its line."""
+
+    path: Path
+    body: JinjaTemplate
+    marks: Marks[Slot]
+    first: int
+
+    @classmethod
+    def of(cls, path: Path, text: str, first: int, marks: Marks[Slot], slots: Mapping[str, Slot] | None = None) -> Self:
+        """Parse and check the body. Raises PromptError with file and line."""
+        try:
+            body = JinjaTemplate(text, slots or {})
+            body.check()
+        except TemplateError as error:
+            raise located(path, first, error) from None
+        return cls(path, body, marks, first)
+
+    def pieces(self, values: Mapping[str, Any]) -> Iterator[str | Slot]:
+        """Texts, and what stands between them. Raises PromptError with file and line."""
+        try:
+            rendered = self.body.render(values)
+        except TemplateError as error:
+            raise located(self.path, self.first, error) from None
+        for piece in rendered:
+            yield from self.marks.cut(piece) if isinstance(piece, str) else (piece,)
 
 
 def _joined(pieces: list[str | Slot]) -> Iterator[str | Slot]:

@@ -7,9 +7,7 @@ message where they begin a line of the file's own text; a line that a value brin
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ from intermodal.content import Role, Text
 from intermodal.prompts.declared import arguments_of
 from intermodal.prompts.file import Argument
 from intermodal.prompts.handlebars import Uses
-from intermodal.prompts.jinja import JinjaTemplate
-from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
+from intermodal.prompts.jinja import MarkedTemplate
+from intermodal.prompts.rendering import Marks, Slot, with_history
 from intermodal.request import Message
 
 # Settings that stand at the top -> how dotprompt calls them under ``config``.
@@ -62,35 +60,21 @@ def _is_type(word: Any) -> bool:
     return isinstance(word, str) and word.strip() in _TYPES
 
 
-@dataclass(frozen=True)
-class LitellmTemplate:
-    """The body, in which a mark stands where a role may be. ``first``: its line in the file."""
-
-    path: Path
-    body: JinjaTemplate
-    mark: str
-    marked: tuple[Slot, ...]
-    first: int
+class LitellmTemplate(MarkedTemplate):
+    """The body, in which a mark stands where a role may be."""
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        try:
-            pieces = self.body.render(values)
-        except TemplateError as error:
-            raise located(self.path, self.first, error) from None
         made: list[Message] = []
         role: Role = "user"
         text = ""
-        for piece in re.split(f"({self.mark}:\\d+;)", "".join(each for each in pieces if isinstance(each, str))):
-            found = re.fullmatch(f"{self.mark}:(\\d+);", piece)
-            if found is None:
+        for piece in self.pieces(values):
+            if isinstance(piece, str):
                 text += piece
-                continue
-            slot = self.marked[int(found[1])]
-            if not text.rstrip(" \t") or text.rstrip(" \t").endswith("\n"):
+            elif not text.rstrip(" \t") or text.rstrip(" \t").endswith("\n"):
                 made += _message(role, text)
-                role, text = ROLES[slot.value], ""
+                role, text = ROLES[piece.value], ""
             else:
-                text += f"{slot.value.capitalize()}: "  # within a line it is a word
+                text += f"{piece.value.capitalize()}: "  # within a line it is a word
         made += _message(role, text)
         return with_history(made, history)
 
@@ -101,19 +85,9 @@ def _message(role: Role, text: str) -> list[Message]:
 
 def template_of(path: Path, text: str, first: int) -> LitellmTemplate:
     """The template of a body. Raises PromptError with file and line."""
-    mark = secrets.token_hex(16)
-    marked: list[Slot] = []
-
-    def put(found: re.Match[str]) -> str:
-        marked.append(Slot("role", found[1].lower()))
-        return f"{mark}:{len(marked) - 1};"
-
-    try:
-        body = JinjaTemplate(_ROLE.sub(put, text))
-        body.check()
-    except TemplateError as error:
-        raise located(path, first, error) from None
-    return LitellmTemplate(path, body, mark, tuple(marked), first)
+    marks = Marks[Slot]()
+    text = _ROLE.sub(lambda found: marks.put(Slot("role", found[1].lower())), text)
+    return LitellmTemplate.of(path, text, first, marks)
 
 
 def arguments(

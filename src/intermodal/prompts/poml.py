@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +49,7 @@ class PomlTemplate:
         return output_of(self.path, expansion.schema, expansion.schema_line)
 
     def _expanded(self, values: Mapping[str, Any]) -> tuple[Expansion, str]:
-        expansion = Expansion(self.path.parent, secrets.token_hex(16))
+        expansion = Expansion(self.path.parent)
         try:
             return expansion, expansion.markup(self.root, dict(values))
         except TemplateError as error:
@@ -72,10 +71,10 @@ class PomlTemplate:
         for each in laid_out if isinstance(laid_out, list) else ():
             text = each.content if isinstance(each.content, str) else "\n\n".join(map(str, each.content))
             parts: list[Part] = []
-            pieces = re.split(rf"{expansion.mark}:(\d+);", text)
-            for number, piece in enumerate(pieces):
-                if number % 2:
-                    parts.append(expansion.media[int(piece)])
+            pieces = expansion.media.cut(text)
+            for piece in pieces:
+                if not isinstance(piece, str):
+                    parts.append(piece)
                 elif piece.strip():
                     parts.append(Text(text=piece.strip("\n") if len(pieces) > 1 else piece))
             if parts:

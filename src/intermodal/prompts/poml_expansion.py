@@ -22,7 +22,7 @@ from intermodal.prompts.file import ArgumentKind, Media
 from intermodal.prompts.markup import Element, parse
 from intermodal.prompts.media import URL, media_part, part_of, within
 from intermodal.prompts.poml_folder import DEPTH, Entry, FolderTree
-from intermodal.prompts.rendering import Budget, TemplateError
+from intermodal.prompts.rendering import Budget, Marks, TemplateError
 from intermodal.prompts.source import text_of
 
 _LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
@@ -82,13 +82,12 @@ class Expansion:
     """Puts values into a document once.
 
     Attributes:
-        mark: that stands before the number of a medium in the text. media: those. data: of tables and objects.
+        media: marks of media in the text. data: of tables and objects.
         schema: the words of the output schema, and where it stands.
     """
 
-    def __init__(self, folder: Path, mark: str) -> None:
-        self.mark = mark
-        self.media: list[MediaPart] = []
+    def __init__(self, folder: Path) -> None:
+        self.media = Marks[MediaPart]()
         self.data: dict[str, Any] = {}
         self.schema = ""
         self.schema_line = 1
@@ -274,8 +273,7 @@ class Expansion:
                     what, todo = error.args
                     raise TemplateError(what, element.line, todo) from None
                 part = part_of(part.source, SRC[tag]) if isinstance(part.source, PathSource) else part
-            self.media.append(part)
-            made.append(f"<p>{self.mark}:{len(self.media) - 1};</p>")
+            made.append(f"<p>{self.media.put(part)}</p>")
         return "".join(made)
 
     def _table(self, word: str, element: Element, names: Mapping[str, Any]) -> list[Any]:

@@ -7,9 +7,7 @@ Lines of roles are those of the file; one that a value brings is text.
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,9 @@ from intermodal.errors import PromptError, SchemaInvalid
 from intermodal.estimates.located import Path as Place
 from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, ArgumentKind, Example, Finding, Media, PromptFile
-from intermodal.prompts.jinja import JinjaTemplate
+from intermodal.prompts.jinja import MarkedTemplate
 from intermodal.prompts.media import media_part
-from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
+from intermodal.prompts.rendering import Marks, Slot, with_history
 from intermodal.prompts.source import Front, parted
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
@@ -46,26 +44,15 @@ _KEYS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class PromptyTemplate:
-    """The body, in which a mark stands for each line of a role. ``first``: its line in the file."""
-
-    path: Path
-    body: JinjaTemplate
-    mark: str
-    marked: tuple[Slot, ...]
-    first: int
+class PromptyTemplate(MarkedTemplate):
+    """The body, in which a mark stands for each line of a role."""
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
-        try:
-            pieces = self.body.render(values)
-        except TemplateError as error:
-            raise located(self.path, self.first, error) from None
         made: list[Message] = []
         told = False
-        role: Role = "system" if any(slot.kind == "role" for slot in self.marked) else "user"
+        role: Role = "system" if any(slot.kind == "role" for slot in self.marks.kept) else "user"
         parts: list[Part] = []
-        for piece in self._cut(pieces):
+        for piece in self.pieces(values):
             if isinstance(piece, str):
                 parts.append(Text(text=piece))
             elif piece.kind == "media":
@@ -78,18 +65,6 @@ class PromptyTemplate:
                 role = ROLES[piece.value] if piece.kind == "role" else role
         made += _message(role, parts)
         return tuple(made) if told else with_history(made, history)
-
-    def _cut(self, pieces: list[str | Slot]) -> Iterator[str | Slot]:
-        """Texts, and what their marks stand for."""
-        for piece in pieces:
-            if isinstance(piece, Slot):
-                yield piece
-                continue
-            for number, text in enumerate(re.split(f"{self.mark}:(\\d+);", piece)):
-                if number % 2:
-                    yield self.marked[int(text)]
-                elif text:
-                    yield text
 
     def _picture(self, url: str) -> MediaPart:
         try:
@@ -189,22 +164,11 @@ class _Reader:
             raise self._front.error(("template",), f"a template of {kind!r} is not read here", "write it in jinja2")
 
     def _template(self, slots: Mapping[str, Slot]) -> PromptyTemplate:
-        mark = secrets.token_hex(16)
-        marked: list[Slot] = []
-
-        def put(slot: Slot) -> str:
-            marked.append(slot)
-            return f"{mark}:{len(marked) - 1};"
-
-        text = ROLE.sub(lambda found: put(Slot("role", found[1].lower())), self._body)
+        marks = Marks[Slot]()
+        text = ROLE.sub(lambda found: marks.put(Slot("role", found[1].lower())), self._body)
         if self._old:
-            text = _PICTURE.sub(lambda found: put(Slot("media", found[1])), text)
-        try:
-            body = JinjaTemplate(text, slots)
-            body.check()
-        except TemplateError as error:
-            raise located(self._path, self._first, error) from None
-        return PromptyTemplate(self._path, body, mark, tuple(marked), self._first)
+            text = _PICTURE.sub(lambda found: marks.put(Slot("media", found[1])), text)
+        return PromptyTemplate.of(self._path, text, self._first, marks, slots)
 
     # ---- front matter ---------------------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from intermodal.errors import PromptError
 
@@ -29,6 +31,30 @@ class Slot(NamedTuple):
     kind: Literal["role", "history", "media", "section"]
     value: Any = None
     content_type: str = ""
+
+
+M = TypeVar("M")
+
+
+class Marks(Generic[M]):
+    """Marks that stand in a text for what is no text. ``kept``: what they stand for, in the order of their numbers.
+
+    A mark has a word that nobody can know before, so no value is taken for one.
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[M] = []
+        self._word = secrets.token_hex(16)
+
+    def put(self, what: M) -> str:
+        """The mark of one more."""
+        self.kept.append(what)
+        return f"{self._word}:{len(self.kept) - 1};"
+
+    def cut(self, text: str) -> list[str | M]:
+        """The texts around marks, and between them what those stand for: the first and the last are texts."""
+        pieces = re.split(f"{self._word}:(\\d+);", text)
+        return [self.kept[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
 
 
 class Budget:

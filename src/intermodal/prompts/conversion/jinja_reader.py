@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -32,7 +31,7 @@ from intermodal.prompts.conversion.tree import (
 )
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.github import NAME, GithubTemplate
-from intermodal.prompts.litellm import LitellmTemplate
+from intermodal.prompts.jinja import MarkedTemplate
 from intermodal.prompts.prompty import ROLES, PromptyTemplate
 from intermodal.prompts.rendering import TemplateError, located
 
@@ -43,13 +42,13 @@ _TODO = "write it with names, if and for"
 def read_prompty(file: PromptFile, losses: Losses) -> Readout:
     """The tree of a Prompty file, or of one of LiteLLM's. Raises PromptError with its line for what no tree says."""
     template = file.template
-    assert isinstance(template, PromptyTemplate | LitellmTemplate)
+    assert isinstance(template, MarkedTemplate)
     walk = _Walk(template, media_names(file))
     try:
         nodes = joined(walk.nodes(template.body._program.body, ()))  # type: ignore[attr-defined]
     except TemplateError as error:
         raise located(template.path, template.first, error) from None
-    if isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marked):
+    if isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marks.kept):
         nodes = (Role("system", template.first), *nodes)  # of what stands before the first line of a role
     return Readout(file, nodes, spelling="True")
 
@@ -72,7 +71,7 @@ def read_github(file: PromptFile, losses: Losses) -> Readout:
 class _Walk:
     """Nodes of Jinja's parser. ``loops`` are the names of the items around, the innermost last."""
 
-    def __init__(self, template: PromptyTemplate | LitellmTemplate, media: Mapping[str, Any]) -> None:
+    def __init__(self, template: MarkedTemplate, media: Mapping[str, Any]) -> None:
         self._template = template
         self._media = media
         self._lists = set[str]()  # items of lists of media
@@ -133,17 +132,14 @@ class _Walk:
                 yield Value(path, line=line)
 
     def _static(self, text: str, line: int) -> Iterator[Node]:
-        pieces = re.split(f"{self._template.mark}:(\\d+);", text)
-        for number, piece in enumerate(pieces):
-            line += pieces[number - 1].count("\n") if number and number % 2 else 0
-            if not number % 2:
+        for piece in self._template.marks.cut(text):
+            if isinstance(piece, str):
                 yield Words(piece)
-                continue
-            slot = self._template.marked[int(piece)]
-            if slot.kind == "role":
-                yield Role(ROLES[slot.value], line)
+                line += piece.count("\n")
+            elif piece.kind == "role":
+                yield Role(ROLES[piece.value], line)
             else:
-                yield Medium(url=str(slot.value), media_type="image/*", line=line)
+                yield Medium(url=str(piece.value), media_type="image/*", line=line)
 
     # ---- paths and tests ------------------------------------------------------------------------------
 

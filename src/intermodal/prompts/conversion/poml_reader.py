@@ -211,7 +211,7 @@ class _Marker:
             return Medium(path=path, line=element.line)
         if "{{" in word:
             raise TemplateError("a name of a file with values in it cannot be converted", element.line, _TODO)
-        if not Expansion(self._folder, self.mark).is_medium(tag, element, {}):
+        if not Expansion(self._folder).is_medium(tag, element, {}):
             self._losses.say(element.line, f"{word}: its words stand in the file")
             return None
         media_type = {"img": "image/*", "audio": "audio/*"}.get(tag) or mimetypes.guess_type(word)[0]
