@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from intermodal.config_file import AUTO, PROMPT
 from intermodal.content import BytesSource, Text, UrlSource
-from intermodal.errors import IntermodalError, NoRoute, UnknownModel
+from intermodal.errors import IntermodalError, UnknownModel
 from intermodal.events import Event, Finished, TextDelta
 from intermodal.fair_lock import FairLock
 from intermodal.gateway.counted import check_media
@@ -28,7 +28,7 @@ from intermodal.gateway.naming import allowed, narrowed, policy_of, prompt_of
 from intermodal.incoming import messages_of
 from intermodal.offload import LONG, offload
 from intermodal.prompts import bound, nested, source, values
-from intermodal.prompts.call import Wanted, check_kinds, refused_at, with_model
+from intermodal.prompts.call import check_kinds, chosen
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
 from intermodal.prompts.folder import Kept, PromptFolder, Unreadable, stem_of
 from intermodal.prompts.media import part_of
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.messages import Asked, HttpLimits
     from intermodal.gateway.reply import Reply
     from intermodal.gateway.serving import Gateway
-    from intermodal.plans.plan import Plan
+    from intermodal.plans.plan import Inputs, Plan
 
 FRESH = 0.5  # seconds after which it is looked whether files changed
 _UNSAID = (None, (), "")
@@ -75,27 +75,16 @@ class Rendered(NamedTuple):
         """The request of the call, with the messages of the prompt."""
         return replace(request, messages=self.messages)
 
-    async def planned(self, prepared: Prepared, plan: Callable[[Prepared], Awaitable[Plan]]) -> tuple[Prepared, Plan]:
+    async def planned(self, prepared: Prepared, plan: Callable[[Inputs], Awaitable[Plan]]) -> tuple[Prepared, Plan]:
         """The first plan that there is: with the model of the file, else with any. Raises what planning raises."""
-        file, wanted = self.kept.file, Wanted(self.kept.file)
         try:
-            check_kinds(file, prepared.inputs, self.urls)
-            for name in self.models:
-                pinned = with_fields(prepared, inputs=with_model(prepared.inputs, name))
-                try:
-                    made = await plan(pinned)
-                except (UnknownModel, NoRoute) as error:
-                    wanted.failed(name, error)
-                else:
-                    self.notes.extend(map(self.shown, wanted.notes(but=name)))
-                    return pinned, made
-            self.notes.extend(map(self.shown, wanted.notes()))
-            return prepared, await plan(prepared)
+            check_kinds(self.kept.file, prepared.inputs, self.urls)
+            inputs, made, notes = await chosen(self.kept.file, self.models, prepared.inputs, plan)
         except IntermodalError as error:
-            if isinstance(error, NoRoute):
-                error.where = error.where or refused_at(file, error)
             error.where = self.shown(error.where)
             raise
+        self.notes.extend(map(self.shown, notes))
+        return with_fields(prepared, inputs=inputs), made
 
 
 class Prompts:

@@ -44,7 +44,7 @@ from intermodal.gateway.told import Told, failure_told
 from intermodal.gateway.workers import counting
 from intermodal.gateway.workers.listening import address, cannot
 from intermodal.offload import is_long, offload
-from intermodal.plans.plan import Plan
+from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Request
 from intermodal.telemetry.served import Served
 from intermodal.wire.served import Refused, answered
@@ -351,15 +351,15 @@ class Gateway:
         ``rendered``: the prompt that it was made of, whose model comes first."""
         await foreseen(self.client, request)
 
-        async def planned(prepared: Prepared) -> Plan:
+        async def planned(inputs: Inputs) -> Plan:
             if not exact:
-                return await self.shapes.plan(prepared.inputs)
+                return await self.shapes.plan(inputs)
             long = is_long(request.messages, request.tools, request.output)
-            return await offload(long, plan_from, prepared.inputs)
+            return await offload(long, plan_from, inputs)
 
         if rendered is None:
             prepared = await self.client.prepare(request, counting=True)
-            plan = await planned(prepared)
+            plan = await planned(prepared.inputs)
         else:
             prepared = await self.client.prepare(request, counting=True, also=rendered.models)
             prepared, plan = await rendered.planned(prepared, planned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Container, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
@@ -150,7 +150,7 @@ class Prompt:
                 inputs = imagined.filled(inputs, request, made)
                 inputs = await self._told(inputs, {**bound, **made.words})
             check_kinds(self.file, inputs)
-            _, plan, notes = self._chosen(inputs)
+            _, plan, notes = await self._chosen(inputs)
             return PromptPlan(self.file, plan, tuple(made.assumed), notes)
 
     async def explain(self, **args: Any) -> str:
@@ -206,7 +206,7 @@ class Prompt:
         """The same of a request that ``request`` made."""
         prepared = await self._client.prepare(request, also=self._names(), counting=True)
         check_kinds(self.file, prepared.inputs)
-        inputs, plan, notes = self._chosen(prepared.inputs)
+        inputs, plan, notes = await self._chosen(prepared.inputs)
         return with_fields(prepared, inputs=inputs), plan, notes
 
     # ---- the model of the file, the schema ------------------------------------------------------------
@@ -215,27 +215,14 @@ class Prompt:
         """How the model that the file asks for may be called here."""
         return () if self._options.get("model") else self.file.model_names
 
-    def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
-        """The plan with the model of the file; where that cannot be had, the best without, and why.
+    async def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
+        """What ``chosen`` returns, with what is to be said of the schema."""
 
-        Raises NoRoute with the line of the file that it is about.
-        """
-        wanted = Wanted(self.file)
-        for name in self._names():
-            pinned = with_model(inputs, name)
-            try:
-                plan = plan_from(pinned)
-            except (UnknownModel, NoRoute) as error:
-                wanted.failed(name, error)
-            else:
-                return pinned, plan, (*wanted.notes(but=name), *self._of_schema(inputs, plan))
-        notes = wanted.notes()
-        try:
-            plan = plan_from(inputs)
-        except NoRoute as error:
-            error.where = error.where or refused_at(self.file, error)
-            raise
-        return inputs, plan, (*notes, *self._of_schema(inputs, plan))
+        async def plan(inputs: Inputs) -> Plan:
+            return plan_from(inputs)
+
+        taken, made, notes = await chosen(self.file, self._names(), inputs, plan)
+        return taken, made, (*notes, *self._of_schema(inputs, made))
 
     def _of_schema(self, inputs: Inputs, plan: Plan) -> list[str]:
         """What is to be said where no host that could be asked can be held to the schema of the file."""
@@ -270,31 +257,43 @@ def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = 
             raise values.wrong_kind(file, argument, None, facts.name, facts.kind, facts.media_type)
 
 
-class Wanted:
-    """Models that a file asks for and that cannot be had, and why: the last reason of a name that is known."""
+async def chosen(
+    file: PromptFile, names: Iterable[str], inputs: Inputs, plan: Callable[[Inputs], Awaitable[Plan]]
+) -> tuple[Inputs, Plan, tuple[str, ...]]:
+    """The first plan that there is: with a model of the file, in the order of ``names``, else with any; its inputs; and
+    why models before it are not taken, the last reason of a name that is known.
 
-    def __init__(self, file: PromptFile) -> None:
-        self._file = file
-        self._why: dict[str, str] = {}
+    Raises NoRoute with the line of the file that it is about.
+    """
+    why: dict[str, str] = {}
+    for name in names:
+        model = file.model_named(name)
+        pinned = _with_model(inputs, name)
+        try:
+            made = await plan(pinned)
+        except (UnknownModel, NoRoute) as error:
+            if model not in why or isinstance(error, NoRoute):
+                why[model] = error.reasons[0] if isinstance(error, NoRoute) and error.reasons else error.what
+        else:
+            why.pop(model, None)
+            return pinned, made, _not_taken(file, why)
+    try:
+        return inputs, await plan(inputs), _not_taken(file, why)
+    except NoRoute as error:
+        error.where = error.where or _refused_at(file, error)
+        raise
 
-    def failed(self, name: str, error: UnknownModel | NoRoute) -> None:
-        """A plan with a model by one of its names is none."""
-        model = self._file.model_named(name)
-        if model not in self._why or isinstance(error, NoRoute):
-            self._why[model] = error.reasons[0] if isinstance(error, NoRoute) and error.reasons else error.what
 
-    def notes(self, but: str = "") -> tuple[str, ...]:
-        """What is said of them. ``but``: the name that a plan was made with."""
-        taken, where = self._file.model_named(but), self._file.where("model")
-        return tuple(f"{where}: {model} is not taken: {why}" for model, why in self._why.items() if model != taken)
+def _not_taken(file: PromptFile, why: Mapping[str, str]) -> tuple[str, ...]:
+    where = file.where("model")
+    return tuple(f"{where}: {model} is not taken: {reason}" for model, reason in why.items())
 
 
-def with_model(inputs: Inputs, name: str) -> Inputs:
-    """The same inputs with a model named."""
+def _with_model(inputs: Inputs, name: str) -> Inputs:
     return replace(inputs, request=replace(inputs.request, policy=replace(inputs.request.policy, model=name)))
 
 
-def refused_at(file: PromptFile, error: NoRoute) -> str:
+def _refused_at(file: PromptFile, error: NoRoute) -> str:
     """``file:line`` of what a refusal of the planner is about."""
     return file.where(next((place for place in _PLACES.get(error.rule, ()) if place in file.lines), 1))
 

@@ -190,7 +190,7 @@ async def checked_media(file: PromptFile, values: Mapping[str, Any]) -> None:
         argument = file.argument(name)
         source = medium.part.source
         if argument is None or argument.kind == "file" or isinstance(source, UrlSource):
-            continue  # a URL is fetched once, when the request is opened (``Prompt._check_kinds``)
+            continue  # a URL is fetched once, when the request is opened (``call.check_kinds``)
         shown, data = await fetcher.read(source)
         kind, media_type = await sniffed(data, shown)
         if not fits(medium.kinds or argument.media, kind):
