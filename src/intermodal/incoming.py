@@ -24,10 +24,13 @@ from intermodal.wire.call import (
 )
 
 
-def request_of(call: ChatCall, policy: Policy | None = None) -> Request:
-    """A client's call as a request to plan. The model it names is the caller's to look up: it may be a policy."""
+def request_of(call: ChatCall, policy: Policy | None = None, messages: tuple[Message, ...] | None = None) -> Request:
+    """A client's call as a request to plan. The model it names is the caller's to look up: it may be a policy.
+
+    ``messages``: that go in place of what is said in the call.
+    """
     return Request(
-        messages=messages_of(call),
+        messages=messages_of(call) if messages is None else messages,
         output=call.output,
         sampling=call.sampling,
         policy=policy or Policy(),

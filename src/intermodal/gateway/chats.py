@@ -104,14 +104,13 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if dialect.refers:
         await offload(long, _check_results, call)
     rendered = await gateway.prompts.rendered(gateway.client, asked, call, gateway.limits)
-    if rendered is not None:
-        call, policy = limited(rendered.call, gateway.client.config), tightened(rendered.policy, wishes)
-        request = rendered.request(await offload(long, request_of, call, policy))
-    else:
-        call = limited(call, gateway.client.config)
-        policy = tightened(policy_of(call.model, gateway.client), wishes)
+    if rendered is None:
+        messages, policy = None, tightened(policy_of(call.model, gateway.client), wishes)
         allowed(asked.key, call.model, gateway.client)
-        request = await offload(long, request_of, call, policy)
+    else:
+        call, messages, policy = rendered.call, rendered.messages, tightened(rendered.policy, wishes)
+    call = limited(call, gateway.client.config)
+    request = await offload(long, request_of, call, policy, messages)
     request = await gateway.conversations.placed(request, asked.owner)
     request = await gateway.signatures.put_back(request, asked.owner)
     if not any(_says(part) for message in request.messages for part in message.parts):

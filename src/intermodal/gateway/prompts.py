@@ -71,10 +71,6 @@ class Rendered(NamedTuple):
     shown: Callable[[str], str]
     notes: list[str]
 
-    def request(self, request: Request) -> Request:
-        """The request of the call, with the messages of the prompt."""
-        return replace(request, messages=self.messages)
-
     async def planned(self, prepared: Prepared, plan: Callable[[Inputs], Awaitable[Plan]]) -> tuple[Prepared, Plan]:
         """The first plan that there is: with the model of the file, else with any. Raises what planning raises."""
         try:
