@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace as with_fields
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -106,28 +106,24 @@ class Prompts:
         """Read all of it. Raises InputMissing where there is no such folder."""
         if self.folder is not None:
             await offload(True, self.folder.look)
-            self._tell(self.folder)
+            self._tell(map(str, self.folder.unreadable))
 
     async def _look(self, folder: PromptFolder) -> None:
         try:
             changed = await offload(True, folder.look)
         except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it is there
-            self._tell_once(f"prompt files cannot be read: {error}")
+            self._tell((*self._said, f"prompt files cannot be read: {error}"))
         else:
             if changed:
-                self._tell(folder)
+                self._tell(map(str, folder.unreadable))
         self._looked = time.monotonic()
 
-    def _tell(self, folder: PromptFolder) -> None:
-        now = frozenset(map(str, folder.unreadable))
+    def _tell(self, wrong: Iterable[str]) -> None:
+        """Say what is wrong now and was not before."""
+        now = frozenset(wrong)
         for words in sorted(now - self._said):
             self._say(words)
         self._said = now
-
-    def _tell_once(self, words: str) -> None:
-        if words not in self._said:
-            self._said |= {words}
-            self._say(words)
 
     # ---- what is asked for -------------------------------------------------------------------------
 
