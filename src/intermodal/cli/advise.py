@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import listed, money, seconds, with_conditions
-from intermodal.errors import UsageError
+from intermodal.cli.options import listed, money, seconds, svg_option, with_conditions
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
@@ -92,14 +91,7 @@ Examples
 )
 @click.option("--power", type=click.FloatRange(min=0), default=None, metavar="WATTS", help="What it draws.")
 @click.option("--kwh", type=money, default=None, metavar="USD", help="What a kilowatt-hour costs.")
-@click.option(
-    "--svg",
-    "svg_file",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    default=None,
-    metavar="FILE",
-    help="Draw the decision and cost against volume; - for standard output.",
-)
+@svg_option("Draw the decision and cost against volume")
 @click.option(
     "--html",
     "html_file",
@@ -118,12 +110,11 @@ def advise(**given: Any) -> None:
     from intermodal.advising.gathered import advice_for
     from intermodal.cli.document import print_document
     from intermodal.cli.pictures import write_picture
-    from intermodal.cli.targets import Target, check_targets
+    from intermodal.cli.targets import Target, check_standard_output, check_targets
 
     picture, page = given.pop("svg_file"), given.pop("html_file")
     as_json = given.pop("as_json")
-    if picture == "-" and as_json:
-        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+    check_standard_output(picture, as_json=as_json)
     check_targets((Target("--svg", picture, "svg"), Target("--html", page, "html")), ())
     parts = _pieces(given)
     takes, makes = given.pop("takes"), given.pop("makes")

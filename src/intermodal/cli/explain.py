@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import asked_files, build_request, request_options, stated
+from intermodal.cli.options import asked_files, build_request, request_options, stated, svg_option
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,14 +50,7 @@ Examples
     metavar="FILE",
     help="Save what the planner read; without a prompt: plan again from a saved FILE.",
 )
-@click.option(
-    "--svg",
-    "svg_file",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    default=None,
-    metavar="FILE",
-    help="Draw the plan as an SVG picture; - for standard output.",
-)
+@svg_option("Draw the plan as an SVG picture")
 def explain(**given: Any) -> None:
     """Show how a request would be answered: routes, numbers, what is lost, what was rejected, what leaves the machine.
 
@@ -65,7 +58,7 @@ def explain(**given: Any) -> None:
     """  # fmt: skip
     from intermodal.cli.document import print_document
     from intermodal.cli.pictures import write_picture
-    from intermodal.cli.targets import Target, check_targets
+    from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.client import frontier, plan_from, why_not
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
@@ -74,8 +67,7 @@ def explain(**given: Any) -> None:
         other = "--all" if given["show_all"] else "--save" if given["save"] else "--svg"
         raise UsageError(f"--why-not answers one question, {other} is about the plan", todo="ask for one of them")
     picture = given["svg_file"]
-    if picture == "-" and given["as_json"]:
-        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+    check_standard_output(picture, as_json=given["as_json"])
     targets = (Target("--save", given["save"], "plan"), Target("--svg", picture, "svg"))
     check_targets(targets, [*asked_files(given), *filter(None, (given["inputs_file"],))])
     inputs = _inputs(given)

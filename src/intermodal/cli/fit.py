@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from intermodal.cli.options import listed
+from intermodal.cli.options import listed, svg_option
 
 if TYPE_CHECKING:
     from intermodal.estimates.fit import FitReport, FitWish
@@ -66,8 +66,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.option(
     "--measure", is_flag=True, help="First measure memory, and the model by llama-bench if that is here; kept."
 )
-@click.option("--svg", "svg_file", type=click.Path(dir_okay=False, allow_dash=True), default=None, metavar="FILE",
-              help="Draw it; - for standard output.")  # fmt: skip
+@svg_option("Draw it")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def fit(**given: Any) -> None:
     """Whether MODEL fits: its memory term by term, how fast it would be, and what would make it fit.
@@ -77,8 +76,7 @@ def fit(**given: Any) -> None:
     The machine is this one with what is free now, or one that is named.
     """
     from intermodal.cli.pull import weights_store
-    from intermodal.cli.targets import Target, check_targets
-    from intermodal.errors import UsageError
+    from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.estimates.fit import FitWish, cache_words, context_words
     from intermodal.estimates.fit import fit as worked_out
     from intermodal.estimates.fit_vllm import VllmReport
@@ -87,8 +85,7 @@ def fit(**given: Any) -> None:
     if given["everything"] or not given["model"]:
         _rank(given)
         return
-    if svg_file == "-" and as_json:
-        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+    check_standard_output(svg_file, as_json=as_json)
     check_targets((Target("--svg", svg_file, "svg"),), (given["model"], given["projector"], given["draft"]))
     type_k, type_v = cache_words(given["kv"])
     wish = FitWish(

@@ -94,6 +94,12 @@ def with_conditions(licence: str) -> Callable[[F], F]:
     return with_all(conditions(licence))
 
 
+def svg_option(draws: str) -> Callable[[F], F]:
+    """``--svg``, as ``svg_file``: a picture in a file, or on standard output. ``draws``: what help says of it."""
+    return click.option("--svg", "svg_file", type=click.Path(dir_okay=False, allow_dash=True), default=None,
+                        metavar="FILE", help=f"{draws}; - for standard output.")  # fmt: skip
+
+
 _SHARED = [
     click.argument("prompt", required=False),
     click.argument("files", nargs=-1, type=click.Path()),

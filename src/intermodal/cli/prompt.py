@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import listed, money, seconds, with_all
+from intermodal.cli.options import listed, money, seconds, svg_option, with_all
 from intermodal.cli.prompt_convert import convert
 from intermodal.cli.prompt_test import test
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
@@ -133,14 +133,7 @@ def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
 @click.argument("file")
 @_ARGS
 @with_all(_POLICY)
-@click.option(
-    "--svg",
-    "svg_file",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    default=None,
-    metavar="FILE",
-    help="Draw the plan as an SVG picture; - for standard output.",
-)
+@svg_option("Draw the plan as an SVG picture")
 @_JSON
 def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given: Any) -> None:
     """Plan FILE before anything is sent: which endpoints are out and why, what a run and a thousand runs cost, whether
@@ -149,12 +142,10 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
     from intermodal.blocking import Client
     from intermodal.cli.document import print_document
     from intermodal.cli.pictures import write_picture
-    from intermodal.cli.targets import Target, check_targets
-    from intermodal.errors import UsageError
+    from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.prompts.values import of_words
 
-    if svg_file == "-" and given["as_json"]:
-        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+    check_standard_output(svg_file, as_json=given["as_json"])
     check_targets((Target("--svg", svg_file, "svg"),), [file.partition("#")[0]])
     with Client() as client:
         asked = client.prompt(file, **_options(given, client.asynchronous.config))

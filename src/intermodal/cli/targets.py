@@ -75,6 +75,12 @@ def check_targets(targets: Iterable[Target], inputs: Iterable[str]) -> None:
         before.append((option, path))
 
 
+def check_standard_output(picture: str | None, *, as_json: bool) -> None:
+    """Raise UsageError where both the picture of ``--svg`` and a JSON document are to go to standard output."""
+    if picture == "-" and as_json:
+        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+
+
 def same_file(one: str, other: str) -> bool:
     """Whether two paths are one file, through links too."""
     try:
