@@ -176,6 +176,24 @@ def test_whatever_a_template_says_is_said_in_every_format_with_branches(tmp_path
                 assert said(file, given) == said(made.file, known) == said(again.file, known)
 
 
+ANSWER = "---\noutput:\n  schema: {a: string}\next: {intermodal: %s}\n---\nhello"
+
+
+@pytest.mark.parametrize("wishes", ["{strict: true}", "{}"])
+def test_whether_a_schema_is_forced_stays_as_it_is(tmp_path: Path, wishes: str) -> None:
+    file = read(tmp_path, "x.prompt", ANSWER % wishes)
+    for to in ("github", "prompty"):
+        made = into(file, to)
+        assert made.lost == ()
+        assert made.file.output == file.output
+        assert into(made.file, "dotprompt").file.output == file.output
+
+
+def test_a_schema_that_is_forced_is_none_that_poml_asks_for(tmp_path: Path) -> None:
+    (lost,) = into(read(tmp_path, "x.prompt", ANSWER % "{strict: true}"), "poml").lost
+    assert lost == (2, "strict: POML asks for a schema, and has no word to force it", True)
+
+
 # ---- templates that are text, and text that is no template --------------------------------------------
 
 LITERAL = {

@@ -55,7 +55,7 @@ _READERS: Mapping[str, tuple[str, str]] = {
 _ASIDE = ("name", "variant", "version", "metadata", "displayName", "authors", "tags", "base", "evaluators")
 _MOST_SAID = 3  # differences; the first say what it is
 # Wishes that forbid something: a file without them may do what the first may not.
-_FORBIDDING = ("private", "farthest", "regions", "retention", "licence")
+_FORBIDDING = ("private", "local", "regions", "retention", "licence")
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,9 @@ def _aside(file: PromptFile, target: Target, losses: Losses) -> None:
     if file.parser is not None:
         losses.say(1, f"the parser of answers, which {file.format} brings along")
     if not target.wishes:
-        names = dict(zip(file.options, fields.wishes_of(file).items(), strict=True))
-        for field, (key, value) in names.items():
+        for key, value in fields.wishes_of(file).items():
             said = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
-            losses.say(file.lines.get("ext", 1), f"the wish {key}: {said}", meaning=field in _FORBIDDING)
+            losses.say(file.lines.get("ext", 1), f"the wish {key}: {said}", meaning=key in _FORBIDDING)
 
 
 def _beside(file: PromptFile, made: PromptFile, target: Target) -> list[str]:

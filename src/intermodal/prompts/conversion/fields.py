@@ -35,7 +35,12 @@ def wishes_of(file: PromptFile) -> dict[str, Any]:
     for field, value in file.options.items():
         value = value == "machine" if field == "farthest" else list(value) if isinstance(value, tuple) else value
         found[names.get(field, field)] = value
-    return {**found, "strict": True} if isinstance(file.output, JsonOutput) and file.output.strict else found
+    return found
+
+
+def is_strict(file: PromptFile) -> bool:
+    """Whether the schema of the answer is to be forced."""
+    return isinstance(file.output, JsonOutput) and file.output.strict
 
 
 def schema_of(file: PromptFile) -> dict[str, Any] | None:

@@ -71,7 +71,7 @@ def _front(file: PromptFile) -> dict[str, Any]:
         ]
     if file.undefined_tools:
         made["tools"] = list(file.undefined_tools)
-    wishes = fields.wishes_of(file)
+    wishes = {**fields.wishes_of(file), **({"strict": True} if fields.is_strict(file) else {})}
     if media := {each.name: each.kind for each in file.arguments if each.is_media}:
         wishes = {"media": media, **wishes}
     if wishes:

@@ -80,9 +80,11 @@ def _prompty_front(read: Readout, losses: Losses, *, history: bool) -> dict[str,
     if history:
         inputs.append({"name": _HISTORY, "kind": "thread"})
     schema = fields.schema_of(file)
-    outputs = _outputs(schema) if schema is not None else None
+    strict = {"strict": True} if fields.is_strict(file) else {}  # which outputs have no word for
+    outputs = _outputs(schema) if schema is not None and not strict else None
     if schema is not None and outputs is None:
-        options["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        whole = {"name": "answer", **strict, "schema": schema}
+        options["response_format"] = {"type": "json_schema", "json_schema": whole}
     if options:
         model["options"] = options
     if model:
@@ -264,7 +266,7 @@ def write_github(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
     schema = fields.schema_of(file)
     if schema is not None:
         made["responseFormat"] = "json_schema"
-        whole = {"name": "answer", "strict": True, "schema": schema}
+        whole = {"name": "answer", "strict": fields.is_strict(file), "schema": schema}
         made["jsonSchema"] = json.dumps(whole, indent=2, ensure_ascii=False)
     messages = messages_of(nodes, losses)
     named = {str(each.path[0]) for each in walk(nodes) if isinstance(each, Value)}
