@@ -270,13 +270,8 @@ def write_github(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
         made["jsonSchema"] = json.dumps(whole, indent=2, ensure_ascii=False)
     messages = messages_of(nodes, losses)
     named = {str(each.path[0]) for each in walk(nodes) if isinstance(each, Value)}
-    contents = [(each, _content(each.nodes, losses).strip("\r\n")) for each in messages if not each.history]
-    made["messages"] = [
-        {"role": _github_role(each.role, each.line, losses), "content": content}
-        for each, content in contents if content.strip()
-    ]  # fmt: skip
-    if any(each.history for each in messages[:-2]):
-        losses.say(1, "the place of earlier messages, which go before the last question", meaning=True)
+    contents = [(each.role, _content(each.nodes, losses).strip("\r\n")) for each in messages]
+    made["messages"] = [{"role": role, "content": content} for role, content in contents if content.strip()]
     _github_arguments(read, named, losses)
     for tool in file.tools:
         losses.say(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
@@ -285,13 +280,6 @@ def write_github(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
     if data := [_data(dict(each.arguments), each.checks) for each in file.examples]:
         made["testData"] = data
     return fields.yaml_of(made)
-
-
-def _github_role(role: str, line: int, losses: Losses) -> str:
-    if role == "tool":
-        losses.say(line, "a message of a tool", meaning=True)
-        return "user"
-    return role
 
 
 def _github_arguments(read: Readout, named: set[str], losses: Losses) -> None:

@@ -49,15 +49,8 @@ def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
     file = read.file
     writer = _Writer(file, losses)
     lines = ["<poml>"]
-    messages = messages_of(nodes, losses)
-    for place, each in enumerate(messages):
-        if each.history:
-            if place < len(messages) - 2:
-                losses.say(each.line, "the place of earlier messages, which go before the last question", meaning=True)
-            continue
-        if each.role == "tool":
-            losses.say(each.line, "a message of a tool", meaning=True)
-        tag = _TAGS.get(each.role, "human-msg")
+    for each in messages_of(nodes, losses):
+        tag = _TAGS[each.role]
         lines.append(f'  <{tag}><p whiteSpace="pre">{writer.message(each.nodes)}</p></{tag}>')
     lines += _beside(file, losses)
     lines.append("</poml>")

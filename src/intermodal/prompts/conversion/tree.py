@@ -186,12 +186,10 @@ class Readout:
 
 
 class Message(NamedTuple):
-    """The nodes of a message. ``history``: it stands for earlier messages, and has none."""
+    """The nodes of a message."""
 
     role: MessageRole
     nodes: tuple[Node, ...]
-    line: int = 1
-    history: bool = False
 
 
 def walk(nodes: Iterable[Node]) -> Iterator[Node]:
@@ -222,31 +220,40 @@ def joined(nodes: Iterable[Node]) -> tuple[Node, ...]:
 
 
 def messages_of(nodes: Sequence[Node], losses: Losses) -> list[Message]:
-    """The tree cut into messages, without blank lines around them. A role within a branch is a loss: there it stays
-    open how many messages there are."""
-    made: list[Message] = []
-    role, line, inner = Role("user"), 1, list[Node]()
+    """The tree cut into messages, without blank lines around them, for a format that lists them.
+
+    Losses are a role within a branch, where it stays open how many messages there are, a message of a tool, and a place
+    for earlier messages that is not before the last question.
+    """
+    made: list[Message | History] = []
+    role, inner = Role("user"), list[Node]()
 
     def close() -> None:
         trimmed = _trimmed(joined(inner))
-        if trimmed:
-            made.append(Message(role.role, trimmed, line))
+        if not trimmed:
+            return
+        if role.role == "tool":
+            losses.say(role.line, "a message of a tool", meaning=True)
+        made.append(Message("user" if role.role == "tool" else role.role, trimmed))
 
     for node in nodes:
         if isinstance(node, Role | History):
             close()
             inner.clear()
             if isinstance(node, History):
-                made.append(Message("user", (), node.line, history=True))
+                made.append(node)
             else:
-                role, line = node, node.line
+                role = node
             continue
         if isinstance(node, If | Each) and any(isinstance(each, Role | History) for each in walk((node,))):
             losses.say(node.line, "messages that are there under a condition or once for each item", meaning=True)
             continue
         inner.append(node)
     close()
-    return made
+    for each in made[:-2]:
+        if isinstance(each, History):
+            losses.say(each.line, "the place of earlier messages, which go before the last question", meaning=True)
+    return [each for each in made if isinstance(each, Message)]
 
 
 def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
