@@ -8,13 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from intermodal.prompts.conversion.tree import (
-    Counted,
     Each,
     Equal,
     Fact,
     History,
     If,
-    ItemIs,
     Losses,
     Medium,
     Node,
@@ -27,6 +25,8 @@ from intermodal.prompts.conversion.tree import (
     Truth,
     Value,
     Words,
+    fact_of,
+    fact_test,
     joined,
 )
 from intermodal.prompts.dotprompt import ROLES, DotpromptTemplate
@@ -125,9 +125,7 @@ class _Walk:
             raise self._refused(f"{{{{{name}}}}} with words", name)
         fact = self._fact(name, scope)
         if fact is not None:
-            if fact in ("first", "last"):
-                return [If(ItemIs(fact), (Words("true"),), (Words("false"),), line)]
-            return [Counted(fact, line)]
+            return [fact_of(fact, line)]
         path = self._path(name, scope)
         if isinstance(path, _Constant):
             return [Words(str(path.value))] if name in scope.named else []
@@ -200,7 +198,7 @@ class _Walk:
     def _test(self, token: str, scope: _Scope) -> Test:
         fact = self._fact(token, scope)
         if fact is not None:
-            return ItemIs(fact) if fact != "index" else Not(ItemIs("first"))
+            return fact_test(fact)
         path = self._path(token, scope)
         if isinstance(path, _Constant):
             raise self._refused(f"a condition of {token}", token)

@@ -7,14 +7,12 @@ from typing import Any
 
 from intermodal.prompts.conversion.tree import (
     Both,
-    Counted,
     Each,
     Either,
     Equal,
     Fact,
     History,
     If,
-    ItemIs,
     Losses,
     Medium,
     Node,
@@ -26,6 +24,8 @@ from intermodal.prompts.conversion.tree import (
     Truth,
     Value,
     Words,
+    fact_of,
+    fact_test,
     joined,
     media_names,
 )
@@ -60,11 +60,8 @@ def read_github(file: PromptFile, losses: Losses) -> Readout:
     nodes: list[Node] = []
     for told in template.told:
         nodes.append(Role(told.role, told.line))
-        at = 0
-        for found in NAME.finditer(told.content):
-            nodes += (Words(told.content[at : found.start()]), Value((found[1],), line=told.line))
-            at = found.end()
-        nodes.append(Words(told.content[at:]))
+        for number, piece in enumerate(NAME.split(told.content)):
+            nodes.append(Value((piece,), line=told.line) if number % 2 else Words(piece))
     return Readout(file, joined(nodes))
 
 
@@ -122,8 +119,7 @@ class _Walk:
             other = tuple(self._put(node.expr2, loops)) if node.expr2 is not None else ()
             yield If(self._test(node.test, loops), tuple(self._put(node.expr1, loops)), other, line)
         elif (fact := self._fact(node, loops)) is not None:
-            yes_or_no = fact in ("first", "last")
-            yield If(ItemIs(fact), (Words("True"),), (Words("False"),), line) if yes_or_no else Counted(fact, line)
+            yield fact_of(fact, line, "True")
         else:
             path = self._path(node, loops)
             if path[0] in self._media or (len(path) == 1 and path[0] in self._lists):
@@ -172,7 +168,7 @@ class _Walk:
                 return equal if node.ops[0].op == "eq" else Not(equal)
         fact = self._fact(node, loops)
         if fact is not None:
-            return ItemIs(fact) if fact in ("first", "last") else Not(ItemIs("first"))
+            return fact_test(fact)
         return Truth(self._path(node, loops))
 
     def _line(self, node: Any) -> int:

@@ -16,13 +16,11 @@ from intermodal.content import Text
 from intermodal.prompts import expressions
 from intermodal.prompts.conversion.tree import (
     Both,
-    Counted,
     Each,
     Either,
     Equal,
     Fact,
     If,
-    ItemIs,
     Losses,
     Medium,
     Node,
@@ -34,6 +32,8 @@ from intermodal.prompts.conversion.tree import (
     Truth,
     Value,
     Words,
+    fact_of,
+    fact_test,
     joined,
 )
 from intermodal.prompts.file import PromptFile
@@ -247,10 +247,8 @@ class _Marker:
 
     def _node(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Node:
         fact = _fact(tree) if loops else None
-        if fact in ("first", "last"):
-            return If(ItemIs(fact), (Words("true"),), (Words("false"),), element.line)
         if fact is not None:
-            return Counted(fact, element.line)
+            return fact_of(fact, element.line)
         if tree[0] == "choice":
             test = self._test(tree[1], element, loops)
             yes, no = (self._node(each, element, loops) for each in tree[2:4])
@@ -270,7 +268,7 @@ class _Marker:
         kind = tree[0]
         fact = _fact(tree) if loops else None
         if fact is not None:
-            return ItemIs(fact) if fact in ("first", "last") else Not(ItemIs("first"))
+            return fact_test(fact)
         if kind == "unary" and tree[2] == "!":
             return Not(self._test(tree[1], element, loops))
         if kind == "binary" and tree[3] in ("&&", "||"):

@@ -6,7 +6,7 @@ language of templates has beyond this is refused with its line, so that nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from typing import Any, Literal, NamedTuple
@@ -19,6 +19,7 @@ Path = tuple[str | int, ...]
 Fact = Literal["index", "number", "first", "last"]  # of an item: its place from 0, from 1, whether it is the first
 # How a language writes a truth: as JavaScript and JSON, or as Python.
 Spelling = Literal["true", "True"]
+_TRUTHS: Mapping[Spelling, tuple[str, str]] = {"true": ("true", "false"), "True": ("True", "False")}
 
 
 @dataclass(frozen=True)
@@ -204,14 +205,36 @@ def walk(nodes: Iterable[Node]) -> Iterator[Node]:
             yield from walk(node.otherwise)
 
 
+def fact_of(fact: Fact, line: int, spelling: Spelling = "true") -> Node:
+    """What a loop says of its item, as text."""
+    return in_words(ItemIs(fact), line, spelling) if fact in ("first", "last") else Counted(fact, line)
+
+
+def fact_test(fact: Fact) -> Test:
+    """What a loop says of its item, as a test: a place counted from 0 is true of all but the first."""
+    return ItemIs(fact) if fact in ("first", "last") else Not(ItemIs("first"))
+
+
+def in_words(test: Test, line: int, spelling: Spelling) -> If:
+    """A truth as text."""
+    yes, no = _TRUTHS[spelling]
+    return If(test, (Words(yes),), (Words(no),), line)
+
+
+def _within(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) -> Node:
+    """The same with what is within it changed."""
+    if isinstance(node, If):
+        return with_fields(node, then=change(node.then), otherwise=change(node.otherwise))
+    if isinstance(node, Each):
+        return with_fields(node, body=change(node.body), otherwise=change(node.otherwise))
+    return node
+
+
 def joined(nodes: Iterable[Node]) -> tuple[Node, ...]:
     """The same with texts that follow each other as one, and without empty ones."""
     made: list[Node] = []
-    for node in nodes:
-        if isinstance(node, If):
-            node = with_fields(node, then=joined(node.then), otherwise=joined(node.otherwise))
-        elif isinstance(node, Each):
-            node = with_fields(node, body=joined(node.body), otherwise=joined(node.otherwise))
+    for each in nodes:
+        node = _within(each, joined)
         if isinstance(node, Words) and made and isinstance(made[-1], Words):
             made[-1] = Words(made[-1].text + node.text)
         elif not isinstance(node, Words) or node.text:
@@ -271,18 +294,14 @@ def spelled(read: Readout, spelling: Spelling) -> tuple[Node, ...]:
     if read.spelling == spelling:
         return read.nodes
     truths = {each.name for each in read.file.arguments if each.kind == "boolean"}
-    yes, no = ("True", "False") if read.spelling == "True" else ("true", "false")
 
-    def changed(nodes: Iterable[Node]) -> Iterator[Node]:
-        for node in nodes:
-            if isinstance(node, Value) and not node.json and len(node.path) == 1 and node.path[0] in truths:
-                yield If(Truth(node.path), (Words(yes),), (Words(no),), node.line)
-            elif isinstance(node, If):
-                yield with_fields(node, then=tuple(changed(node.then)), otherwise=tuple(changed(node.otherwise)))
-            elif isinstance(node, Each):
-                yield with_fields(node, body=tuple(changed(node.body)), otherwise=tuple(changed(node.otherwise)))
-            else:
-                yield node
+    def changed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        return tuple(map(one, nodes))
+
+    def one(node: Node) -> Node:
+        if isinstance(node, Value) and not node.json and len(node.path) == 1 and node.path[0] in truths:
+            return in_words(Truth(node.path), node.line, read.spelling)
+        return _within(node, changed)
 
     return joined(changed(read.nodes))
 
