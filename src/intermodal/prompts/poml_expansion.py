@@ -195,7 +195,7 @@ class Expansion:
     def _quoted(self, text: str) -> str:
         """A value in POML's own entities: its signs are no markup, and no expression."""
         self._budget.step(1, len(text))
-        return "".join(_ENTITIES.get(letter, letter) for letter in text)
+        return "".join(ENTITIES.get(letter, letter) for letter in text)
 
     def _beside(self, value: Any) -> str:
         self._budget.weigh(value)
@@ -286,7 +286,7 @@ class Expansion:
         return rows
 
 
-_ENTITIES = {"#": "#hash;", "&": "#amp;", "<": "#lt;", ">": "#gt;", "{": "#lbrace;", "}": "#rbrace;", "\x00": ""}
+ENTITIES = {"#": "#hash;", "&": "#amp;", "<": "#lt;", ">": "#gt;", "{": "#lbrace;", "}": "#rbrace;", "\x00": ""}
 
 
 _BLOCKS = frozenset({"list", "table", "p", "cp", "object", "document", "folder", "img", "audio", "section"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -28,6 +29,7 @@ from intermodal.prompts.conversion.tree import (
     Truth,
     Value,
     Words,
+    media_names,
 )
 from intermodal.prompts.file import Argument, PromptFile
 from intermodal.prompts.handlebars import HELPERS
@@ -72,7 +74,7 @@ def _front(file: PromptFile) -> dict[str, Any]:
     if file.undefined_tools:
         made["tools"] = list(file.undefined_tools)
     wishes = {**fields.wishes_of(file), **({"strict": True} if fields.is_strict(file) else {})}
-    if media := {each.name: each.kind for each in file.arguments if each.is_media}:
+    if media := media_names(file):
         wishes = {"media": media, **wishes}
     if wishes:
         made["ext"] = {"intermodal": wishes}
@@ -220,4 +222,4 @@ def _part(word: str | int) -> str:
 def _said(value: Any) -> str:
     if isinstance(value, str):
         return f"'{value}'" if '"' in value else f'"{value}"'
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return json.dumps(value)

@@ -30,6 +30,7 @@ from intermodal.prompts.conversion.tree import (
     Truth,
     Value,
     Words,
+    dotted,
     messages_of,
     walk,
 )
@@ -164,11 +165,10 @@ def _output(name: str, each: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class JinjaWriter:
-    """Writes Jinja. ``role``: how a role is written."""
+    """Writes Jinja."""
 
     def __init__(self, losses: Losses) -> None:
         self._losses = losses
-        self._loops: list[str] = []
 
     def written(self, nodes: Sequence[Node], *, nested: bool = False) -> str:
         """``nested``: within a block, whose tag stands before on the line."""
@@ -214,9 +214,7 @@ class JinjaWriter:
             other = f"{{% else %}}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
             return f"{{% if {self.test(node.test)} %}}{self.written(node.then, nested=True)}{other}{{% endif %}}"
         assert isinstance(node, Each)
-        self._loops.append(node.item)
         body = self.written(node.body, nested=True)
-        self._loops.pop()
         other = f"{{% else %}}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
         return f"{{% for {node.item} in {self.name(node.path)} %}}{body}{other}{{% endfor %}}"
 
@@ -226,7 +224,7 @@ class JinjaWriter:
         if isinstance(test, ItemIs):
             return _FACTS[test.fact]
         if isinstance(test, Equal):
-            return f"{self.name(test.path)} == {constant(test.value)}"
+            return f"{self.name(test.path)} == {_constant(test.value)}"
         if isinstance(test, Not):
             inner = self.test(test.test)
             return f"not ({inner})" if isinstance(test.test, Both | Either | Equal) else f"not {inner}"
@@ -234,20 +232,15 @@ class JinjaWriter:
         return f"({self.test(test.left)} {word} {self.test(test.right)})"
 
     def name(self, path: Path) -> str:
-        root, *rest = path
-        if not _WORD.fullmatch(str(root)):
-            self._losses.say(1, f"the name {root!r}, which Jinja does not take", meaning=True)
-        plain = [isinstance(each, str) and bool(_WORD.fullmatch(each)) for each in rest]
-        return str(root) + "".join(
-            f".{each}" if is_word else f"[{constant(each)}]" for each, is_word in zip(rest, plain, strict=True)
-        )
+        if not _WORD.fullmatch(str(path[0])):
+            self._losses.say(1, f"the name {path[0]!r}, which Jinja does not take", meaning=True)
+        return dotted(path, _WORD, _constant)
 
 
-def constant(value: str | int | float | bool) -> str:
-    """A constant of Jinja; also one of POML's expressions, but for truths."""
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if "'" in value else f"'{value}'".replace("\\", "\\\\")
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _constant(value: str | int | float | bool) -> str:
+    if isinstance(value, str) and "'" not in value:
+        return f"'{value}'".replace("\\", "\\\\")
+    return json.dumps(value, ensure_ascii=False)
 
 
 # ---- GitHub -----------------------------------------------------------------------------------------------

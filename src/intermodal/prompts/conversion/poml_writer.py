@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intermodal.prompts.conversion import fields
-from intermodal.prompts.conversion.jinja_writer import constant
 from intermodal.prompts.conversion.tree import (
     Both,
     Counted,
@@ -28,14 +27,15 @@ from intermodal.prompts.conversion.tree import (
     Truth,
     Value,
     Words,
+    dotted,
     media_names,
     messages_of,
 )
 from intermodal.prompts.file import Argument, PromptFile
+from intermodal.prompts.poml_expansion import ENTITIES
 
 _TAGS = {"system": "system-msg", "user": "human-msg", "assistant": "ai-msg"}
 _MEDIA = {"image": "img", "audio": "audio", "document": "document"}
-_ENTITIES = {"<": "#lt;", ">": "#gt;", "{": "#lbrace;", "&": "#amp;"}
 _SIGNS = re.compile(r"[<>&]|\{(?=\{)|(?<=\{)\{|#(?=[a-z]+;)")
 _WORD = re.compile(r"[A-Za-z_$][\w$]*")
 _FACTS: Mapping[Fact, str] = {
@@ -126,7 +126,7 @@ class _Writer:
 
     def _node(self, node: Node) -> str:
         if isinstance(node, Words):
-            return _SIGNS.sub(lambda found: _ENTITIES.get(found[0], "#hash;"), node.text)
+            return _SIGNS.sub(lambda found: ENTITIES[found[0]], node.text)
         if isinstance(node, Value):
             if node.json:
                 self._losses.say(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
@@ -173,14 +173,12 @@ class _Writer:
         return f"({self._test(test.left)} {sign} {self._test(test.right)})"
 
     def _name(self, path: Path) -> str:
-        root, *rest = path
+        root = path[0]
         if not _WORD.fullmatch(str(root)) or root in ("true", "false", "null", "undefined", "loop"):
             self._losses.say(1, f"the name {root!r}, which POML does not take", meaning=True)
-        return str(root) + "".join(
-            f".{each}" if isinstance(each, str) and _WORD.fullmatch(each) else f"[{_quoted(each)}]" for each in rest
-        )
+        return dotted(path, _WORD, _quoted)
 
 
 def _quoted(value: Any) -> str:
     """A constant of an expression."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else constant(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -6,13 +6,14 @@ language of templates has beyond this is refused with its line, so that nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from typing import Any, Literal, NamedTuple
 
 from intermodal.content import Role as MessageRole
-from intermodal.prompts.file import MEDIA_KINDS, PromptFile
+from intermodal.prompts.file import PromptFile
 from intermodal.prompts.rendering import TemplateError
 
 Path = tuple[str | int, ...]
@@ -317,6 +318,14 @@ def paths_of(test: Test) -> Iterator[Path]:
         yield from paths_of(test.right)
 
 
+def dotted(path: Path, name: re.Pattern[str], constant: Callable[[str | int], str]) -> str:
+    """A path as Jinja and JavaScript write it: ``a.b`` where a field is a name, else ``a["b c"]`` or ``a[0]``."""
+    root, *rest = path
+    return str(root) + "".join(
+        f".{each}" if isinstance(each, str) and name.fullmatch(each) else f"[{constant(each)}]" for each in rest
+    )
+
+
 def media_names(file: PromptFile) -> dict[str, Any]:
     """Kinds of the arguments that are media, by name."""
-    return {each.name: each.kind for each in file.arguments if each.kind in MEDIA_KINDS}
+    return {each.name: each.kind for each in file.arguments if each.is_media}
