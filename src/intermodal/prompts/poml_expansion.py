@@ -29,7 +29,7 @@ _LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
 SRC: Mapping[str, ArgumentKind] = {"img": "image", "audio": "audio", "document": "document", "table": "document"}
 _WORDS = frozenset({"txt", "md", "markdown", "json", "jsonl", "csv", "tsv", "py", "js", "ts", "html", "xml", "yaml",
                     "yml", "poml", "toml", "log", "css", "sql", "java", "c", "h", "cpp", "go", "rs", "sh"})  # fmt: skip
-_MOST_INCLUDES = 20
+MOST_INCLUDES = 20
 # Attributes that hold data, by tag: given beside the text.
 DATA: Mapping[str, tuple[str, ...]] = {
     "table": ("records", "columns"), "object": ("data",), "tree": ("items",), "conversation": ("messages",),
@@ -37,7 +37,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 _NO_STYLE = frozenset({"if", "for", "src", *(name for names in DATA.values() for name in names)})
 _LEFT = re.compile(r"\{\{(?!__\d+\}\})")
-_ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta"})
+ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta"})
 
 
 def holes(text: str) -> list[str]:
@@ -68,6 +68,20 @@ def bare(word: str) -> str:
 def loop_of(word: str) -> re.Match[str] | None:
     """The name of an item, and the expression of the list, of what stands in ``for``; None where it is no loop."""
     return _LOOP.fullmatch(word.strip().removeprefix("{{").removesuffix("}}"))
+
+
+def parsed(word: str, line: int) -> expressions.Node:
+    """The tree of an expression, with or without braces. Raises TemplateError with the line."""
+    try:
+        return expressions.parse(bare(word))
+    except TemplateError as error:
+        raise TemplateError(str(error), line, error.todo) from None
+
+
+def included(text: str, line: int) -> Element:
+    """What the words of an included file put in place of the tag: an element whose children count."""
+    root = parse(text)
+    return root if canonical(root.tag) in ("poml", "_root") else Element("_root", {}, [root], line)
 
 
 def canonical(tag: str) -> str:
@@ -140,7 +154,7 @@ class Expansion:
             yield f"<list>{''.join(self._listed(self._tree(element, names)))}</list>"
         elif tag == "p" and any(isinstance(each, Element) and _is_block(each) for each in element.children):
             yield from self._words(element, names)  # pomlight keeps of such a paragraph the words alone
-        elif tag not in _ASIDE:
+        elif tag not in ASIDE:
             yield from self._tag(tag, element, names)
 
     def _tag(self, tag: str, element: Element, names: dict[str, Any]) -> Iterator[str]:
@@ -237,12 +251,10 @@ class Expansion:
 
     def _include(self, element: Element, names: dict[str, Any]) -> Iterator[str]:
         self._includes += 1
-        if self._includes > _MOST_INCLUDES:
-            raise TemplateError(f"includes more than {_MOST_INCLUDES} files", element.line, todo="include fewer")
+        if self._includes > MOST_INCLUDES:
+            raise TemplateError(f"includes more than {MOST_INCLUDES} files", element.line, todo="include fewer")
         name = self._text(element.attrs.get("src", ""), names, element)
-        root = parse(self._file(name, element))
-        inner = root if canonical(root.tag) in ("poml", "_root") else Element("_root", {}, [root], element.line)
-        yield from self._words(inner, names)
+        yield from self._words(included(self._file(name, element), element.line), names)
 
     def is_medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> bool:
         """Whether a tag stands for a medium; not where words of it are asked for, or it is a file of words."""
@@ -427,11 +439,7 @@ def _made_by(element: Element, folder: Path, made: dict[str, str]) -> None:
 
 
 def _take(word: str, element: Element, made: Mapping[str, str], found: Reads, *, sure: bool) -> None:
-    try:
-        tree = expressions.parse(bare(word))
-    except TemplateError as error:
-        raise TemplateError(str(error), element.line, error.todo) from None
-    for name in expressions.names(tree):
+    for name in expressions.names(parsed(word, element.line)):
         if name not in made:
             found.names.setdefault(name, element.line)
             if sure:

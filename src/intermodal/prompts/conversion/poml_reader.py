@@ -9,7 +9,7 @@ from __future__ import annotations
 import mimetypes
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from intermodal.content import Text
@@ -37,30 +37,32 @@ from intermodal.prompts.conversion.tree import (
     joined,
 )
 from intermodal.prompts.file import PromptFile
-from intermodal.prompts.markup import Element, parse
+from intermodal.prompts.markup import Element
 from intermodal.prompts.poml import PomlTemplate, located
 from intermodal.prompts.poml_expansion import (
+    ASIDE,
     DATA,
+    MOST_INCLUDES,
     SRC,
     Expansion,
-    bare,
     canonical,
     file_text,
     holes,
+    included,
     loop_of,
     only_hole,
+    parsed,
 )
 from intermodal.prompts.rendering import TemplateError
 
+_KEPT = frozenset({"let", "stylesheet"})  # as they are
 _INLINE = frozenset({"span", "b", "i", "u", "s", "strike", "br", "text"})
 _SPEAKERS = frozenset({"system-msg", "human-msg", "ai-msg", "msg-content", "conversation", "poml"})
-_ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta", "stylesheet"})
 _FACTS: Mapping[str, Fact] = {"index": "index", "first": "first", "last": "last"}
 _ITEM = re.compile(r"(\n?)([ \t]*(?:[-*+•]|\d+[.)]) )\Z")
 _TODO = "write it with names, if and for"
 _EQUAL = {"===": True, "==": True, "!==": False, "!=": False}
 _NULL = ("word", None)
-_MOST_INCLUDES = 20
 
 
 @dataclass
@@ -126,7 +128,7 @@ class _Marker:
         condition, loop = attributes.pop("if", None), attributes.pop("for", None)
         if condition is None and loop is None:
             return self._one(tag, element, attributes, loops, pre)
-        if tag in _SPEAKERS or tag in _ASIDE or tag == "let":
+        if tag in _SPEAKERS or tag in ASIDE or tag in _KEPT:
             raise TemplateError(f"<{element.tag}> under a condition cannot be converted", element.line, _TODO)
         opened = self._branches(element, condition, loop, loops)
         inner = (*loops, *(mark.item for mark in opened if mark.item))
@@ -150,21 +152,21 @@ class _Marker:
         """Marks where the branches of an element begin: its condition is outside of its loop."""
         made = []
         if condition is not None:
-            made.append(_Mark(test=self._test(self._parsed(condition, element), element, loops), line=element.line))
+            made.append(_Mark(test=self._test(parsed(condition, element.line), element, loops), line=element.line))
         if loop is not None:
             found = loop_of(loop)
             if found is None:
                 raise TemplateError('a loop is written for="item in list"', element.line, todo="write it so")
-            path = self._path(self._parsed(found[2], element), element, loops)
+            path = self._path(parsed(found[2], element.line), element, loops)
             made.append(_Mark(item=found[1], path=path, line=element.line))
         return made
 
     def _one(
         self, tag: str, element: Element, attributes: dict[str, str], loops: tuple[str, ...], pre: bool
     ) -> list[Element | str]:
-        if tag in _ASIDE:
-            return [element] if tag == "stylesheet" else []
-        if tag == "let":
+        if tag in ASIDE:
+            return []
+        if tag in _KEPT:
             return [element]
         if tag == "include":
             return self._included(element, loops, pre)
@@ -176,38 +178,37 @@ class _Marker:
             if name in DATA.get(tag, ()) or self._reads_arguments(word, element):
                 raise TemplateError(f"{name} of <{element.tag}>, a value, cannot be converted", element.line, _TODO)
         pre = pre or attributes.get("whiteSpace") == "pre"
-        children: list[Element | str] = []
-        for each in element.children:
-            if isinstance(each, Element):
-                children += self._element(each, loops, pre=pre)
-            else:
-                children.append(self._text(each, element, loops, pre))
-        return [Element(element.tag, attributes, children, element.line)]
+        return [Element(element.tag, attributes, self._children(element.children, element, loops, pre), element.line)]
 
-    def _included(self, element: Element, loops: tuple[str, ...], pre: bool) -> list[Element | str]:
-        self._includes += 1
-        if self._includes > _MOST_INCLUDES:
-            raise TemplateError(f"includes more than {_MOST_INCLUDES} files", element.line, todo="include fewer")
-        name = element.attrs.get("src", "")
-        if "{{" in name:
-            raise TemplateError("a file that a value names cannot be converted", element.line, _TODO)
-        self._losses.say(element.line, f"{name}: what it holds stands in the file")
-        root = parse(file_text(self._folder, name, element.line))
-        inner = root.children if canonical(root.tag) in ("poml", "_root") else [root]
+    def _children(
+        self, children: Sequence[Element | str], element: Element, loops: tuple[str, ...], pre: bool
+    ) -> list[Element | str]:
+        """``element``: whose line stands for that of words."""
         made: list[Element | str] = []
-        for each in inner:
+        for each in children:
             if isinstance(each, Element):
                 made += self._element(each, loops, pre=pre)
             else:
                 made.append(self._text(each, element, loops, pre))
         return made
 
+    def _included(self, element: Element, loops: tuple[str, ...], pre: bool) -> list[Element | str]:
+        self._includes += 1
+        if self._includes > MOST_INCLUDES:
+            raise TemplateError(f"includes more than {MOST_INCLUDES} files", element.line, todo="include fewer")
+        name = element.attrs.get("src", "")
+        if "{{" in name:
+            raise TemplateError("a file that a value names cannot be converted", element.line, _TODO)
+        self._losses.say(element.line, f"{name}: what it holds stands in the file")
+        inner = included(file_text(self._folder, name, element.line), element.line)
+        return self._children(inner.children, element, loops, pre)
+
     def _medium(self, tag: str, element: Element, loops: tuple[str, ...]) -> Medium | None:
         """The medium of a tag; None where words of a file stand there."""
         word = element.attrs["src"].strip()
         hole = only_hole(word)
         if hole:
-            path = self._path(self._parsed(hole, element), element, loops)
+            path = self._path(parsed(hole, element.line), element, loops)
             return Medium(path=path, line=element.line)
         if "{{" in word:
             raise TemplateError("a name of a file with values in it cannot be converted", element.line, _TODO)
@@ -220,7 +221,7 @@ class _Marker:
     # ---- expressions ----------------------------------------------------------------------------------
 
     def _reads_arguments(self, word: str, element: Element) -> bool:
-        return any(self._takes(self._parsed(hole, element)) for hole in holes(word)[1::2])
+        return any(self._takes(parsed(hole, element.line)) for hole in holes(word)[1::2])
 
     def _takes(self, tree: expressions.Node) -> bool:
         return any(name in self._arguments or name == "loop" for name in expressions.names(tree))
@@ -231,19 +232,13 @@ class _Marker:
             if not number % 2:
                 made.append(piece)
                 continue
-            tree = self._parsed(piece, element)
+            tree = parsed(piece, element.line)
             if not self._takes(tree) and not any(name in loops for name in expressions.names(tree)):
                 made.append(f"{{{{{piece}}}}}")  # of what the document itself makes, with <let>
                 continue
             made.append(self.put(_Mark(node=self._node(tree, element, loops))))
             self.folds = self.folds or not pre
         return "".join(made)
-
-    def _parsed(self, word: str, element: Element) -> expressions.Node:
-        try:
-            return expressions.parse(bare(word))
-        except TemplateError as error:
-            raise TemplateError(str(error), element.line, error.todo) from None
 
     def _node(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Node:
         fact = _fact(tree) if loops else None
