@@ -258,8 +258,8 @@ def _charged(value: Any, budget: Budget) -> Any:
 
 Helper = Callable[[list[Any], Any], Any]
 HELPERS = ("history", "ifEquals", "json", "log", "lookup", "media", "role", "section", "unlessEquals")
-_BLOCKS = ("if", "unless", "each", "with")
-_HELPERS_KNOWN = f"helpers are {', '.join(sorted({*HELPERS, *_BLOCKS} - {'log'}))}"
+BLOCKS = ("if", "unless", "each", "with")
+_HELPERS_KNOWN = f"helpers are {', '.join(sorted({*HELPERS, *BLOCKS} - {'log'}))}"
 
 
 def _helpers(marks: Marks[Slot], budget: Budget) -> dict[str, Helper]:
@@ -321,6 +321,8 @@ def _looked_up(place: Any, key: Any) -> Any:
 
 # ---- what a template uses ------------------------------------------------------------------------
 
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+STEP = re.compile(r"\[([^\]]*)\]|(\.\.|[^./\[\]]+)")  # of a path: what is in brackets, or a word
 _Path = tuple[str, ...]
 _ITEM = "[]"
 
@@ -336,10 +338,9 @@ class _Scope(NamedTuple):
 
     def path(self, token: str) -> _Path | None:
         """The path from the arguments on of what a token reads; None where it reads none of them."""
-        if not token or token[0] in "\"'(@" or token in ("true", "false") or re.fullmatch(r"-?\d+(\.\d+)?", token):
+        if not token or token[0] in "\"'(@" or token in ("true", "false") or NUMBER.fullmatch(token):
             return None
-        words = re.findall(r"\[([^\]]*)\]|(\.\.|[^./\[\]]+)", token)
-        parts = [bracket or word for bracket, word in words]
+        parts = [bracket or word for bracket, word in STEP.findall(token)]
         around = self.around
         while parts and parts[0] == "..":
             around, parts = around[:-1], parts[1:]
@@ -420,7 +421,7 @@ class _Walk:
             named.update(dict.fromkeys(params[1:]))
             inner = scope.within(inner_path, named)
             self._read(words[0], scope, sure=False)
-        elif name in (*_BLOCKS, *HELPERS):
+        elif name in (*BLOCKS, *HELPERS):
             for token in (*words, *node.call["hash"].values()):
                 self._read(token, scope, sure=False)
         else:  # {{#name}} is a section: of a list each item, of a value itself

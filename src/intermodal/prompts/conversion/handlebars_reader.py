@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -31,11 +30,10 @@ from intermodal.prompts.conversion.tree import (
 )
 from intermodal.prompts.dotprompt import ROLES, DotpromptTemplate
 from intermodal.prompts.file import PromptFile
+from intermodal.prompts.handlebars import BLOCKS, HELPERS, NUMBER, STEP
 from intermodal.prompts.rendering import TemplateError, located
 
 _FACTS: Mapping[str, Fact] = {"@index": "index", "@first": "first", "@last": "last"}
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_HELPERS = frozenset({"if", "unless", "each", "with", "ifEquals", "unlessEquals", "json", "lookup", "log"})
 _MOST_DEEP = 60
 
 
@@ -121,7 +119,7 @@ class _Walk:
                 raise self._refused("indented JSON", "json")
             path = self._path(words[0] if words else "", scope)
             return [] if isinstance(path, _Constant) else [Value(path, json=True, line=line)]
-        if name in _HELPERS or words:
+        if name in (*BLOCKS, *HELPERS) or words:
             raise self._refused(f"{{{{{name}}}}} with words", name)
         fact = self._fact(name, scope)
         if fact is not None:
@@ -218,7 +216,7 @@ class _Walk:
             return _Constant(token[1:-1])
         if token in ("true", "false"):
             return _Constant(token == "true")
-        if _NUMBER.fullmatch(token):
+        if NUMBER.fullmatch(token):
             return _Constant(float(token) if "." in token else int(token))
         if token.startswith("@root."):
             return tuple(_parts(token.removeprefix("@root.")))
@@ -254,5 +252,4 @@ class _Walk:
 
 
 def _parts(token: str) -> list[str | int]:
-    words = re.findall(r"\[([^\]]*)\]|(\.\.|[^./\[\]]+)", token)
-    return [int(word) if word.isdecimal() else bracket or word for bracket, word in words]
+    return [int(word) if word.isdecimal() else bracket or word for bracket, word in STEP.findall(token)]
