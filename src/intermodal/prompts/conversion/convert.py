@@ -117,9 +117,9 @@ def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> C
     except PromptError as error:
         losses.say(1, f"what was written cannot be read as {target.name}: {error.what}", meaning=True)
         return Converted(text, file, _in_order(losses))
+    kept = {each.name for each in made.arguments}
     for each in file.arguments:
-        named = any(f"argument {each.name!r}" in loss.what for loss in losses.found)
-        if made.argument(each.name) is None and not named:
+        if each.name not in kept and not any(f"argument {each.name!r}" in loss.what for loss in losses.found):
             losses.say(each.line, f"argument {each.name!r}, which the template does not take")
     if not any(loss.meaning for loss in losses.found):  # else what is named makes the difference
         for sentence in islice(chain(_beside(file, made, target), check.differences(read, made)), _MOST_SAID):
