@@ -73,7 +73,7 @@ class JinjaTemplate:
         for node in _all_of(self._program):  # type: ignore[attr-defined]
             name = type(node).__name__
             if name not in _KNOWN:
-                raise TemplateError(f"{_said(node)} is not read here", node.lineno, todo=_TODO)
+                raise TemplateError(f"{called(node)} is not read here", node.lineno, todo=_TODO)
             if name == "Filter" and node.name not in _FILTERS:
                 todo = f"filters are {', '.join(sorted(_FILTERS))}"
                 raise TemplateError(f"no filter {node.name!r} is known", node.lineno, todo)
@@ -144,11 +144,15 @@ def _all_of(node: nodes.Node) -> Iterator[Any]:
         yield from _all_of(each)
 
 
-_NAMES = {"FromImport": "import", "Call": "a call", "CallBlock": "a call", "Slice": "a slice", "FilterBlock": "filter",
-          "AssignBlock": "a block of set", "Pow": "a power", "Mul": "a product", "Sub": "a difference"}  # fmt: skip
+_NAMES = {
+    "FromImport": "import", "Call": "a call", "CallBlock": "a call", "Slice": "a slice", "FilterBlock": "filter",
+    "AssignBlock": "a block of set", "Filter": "a filter", "Test": "a test", "Compare": "a comparison",
+    "Add": "a sum", "Sub": "a difference", "Mul": "a product", "Pow": "a power", "Concat": "texts that are joined",
+    "Dict": "a table", "List": "a list",
+}  # fmt: skip
 
 
-def _said(node: Any) -> str:
+def called(node: Any) -> str:
     """What a node is called in a template, for an error."""
     name = type(node).__name__
     return _NAMES.get(name, name.lower())
@@ -181,7 +185,7 @@ class _Walk:
             elif kind == "Scope":
                 self.nodes(node.body, dict(names))
             else:
-                raise TemplateError(f"{_said(node)} is not read here", node.lineno, todo=_TODO)
+                raise TemplateError(f"{called(node)} is not read here", node.lineno, todo=_TODO)
 
     def _branch(self, node: Any, names: dict[str, Any]) -> list[Any]:
         for each in (node, *node.elif_):
@@ -234,7 +238,7 @@ class _Walk:
         kind = type(node).__name__
         made = _VALUES.get(kind)
         if made is None:
-            raise TemplateError(f"{_said(node)} is not read here", node.lineno, todo=_TODO)
+            raise TemplateError(f"{called(node)} is not read here", node.lineno, todo=_TODO)
         value = made(self, node, names)
         if isinstance(value, str) and kind in _MAKES:
             self._budget.step(0, len(value))

@@ -31,7 +31,7 @@ from intermodal.prompts.conversion.tree import (
 )
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.github import NAME, GithubTemplate
-from intermodal.prompts.jinja import MarkedTemplate
+from intermodal.prompts.jinja import MarkedTemplate, called
 from intermodal.prompts.prompty import ROLES, PromptyTemplate
 from intermodal.prompts.rendering import TemplateError, located
 
@@ -85,7 +85,7 @@ class _Walk:
             elif kind == "For":
                 made.append(self._loop(node, loops))
             else:
-                raise _refused(node)
+                raise _refused(node, "set")  # the one other statement that is rendered
         return made
 
     def _if(self, node: Any, loops: tuple[str, ...]) -> If:
@@ -176,12 +176,6 @@ class _Walk:
         return line
 
 
-_CALLED = {"Filter": "a filter", "Assign": "set", "Compare": "a comparison", "Test": "a test", "Scope": "set",
-           "Add": "a sum", "Concat": "texts that are joined", "Dict": "a table", "List": "a list"}  # fmt: skip
-
-
 def _refused(node: Any, what: str = "") -> TemplateError:
-    name = type(node).__name__
-    said = what or _CALLED.get(name, name.lower())
-    more = f" ({node.name})" if name in ("Filter", "Test") else ""
-    return TemplateError(f"{said}{more} cannot be converted", node.lineno, _TODO)
+    more = f" ({node.name})" if type(node).__name__ in ("Filter", "Test") else ""
+    return TemplateError(f"{what or called(node)}{more} cannot be converted", node.lineno, _TODO)
