@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from intermodal.asking import nearest
 from intermodal.errors import PromptError, UsageError
 from intermodal.prompts import formats
-from intermodal.prompts.conversion import check, fields
+from intermodal.prompts.conversion import (
+    check,
+    fields,
+    handlebars_reader,
+    handlebars_writer,
+    jinja_reader,
+    jinja_writer,
+    poml_reader,
+    poml_writer,
+)
 from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Spelling, spelled
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.litellm import LitellmTemplate
@@ -32,24 +39,24 @@ class Target:
 
     name: str
     ending: str
-    writer: tuple[str, str]
+    write: Write
     spelling: Spelling = "true"
     wishes: bool = False
     examples: bool = False
 
 
 TARGETS: Mapping[str, Target] = {
-    "dotprompt": Target("dotprompt", ".prompt", ("handlebars_writer", "write"), wishes=True),
-    "github": Target("GitHub", ".prompt.yml", ("jinja_writer", "write_github"), examples=True),
-    "prompty": Target("Prompty", ".prompty", ("jinja_writer", "write_prompty"), "True"),
-    "poml": Target("POML", ".poml", ("poml_writer", "write")),
+    "dotprompt": Target("dotprompt", ".prompt", handlebars_writer.write, wishes=True),
+    "github": Target("GitHub", ".prompt.yml", jinja_writer.write_github, examples=True),
+    "prompty": Target("Prompty", ".prompty", jinja_writer.write_prompty, "True"),
+    "poml": Target("POML", ".poml", poml_writer.write),
 }
-# Name of a format -> the module and the function that read its template as a tree.
-_READERS: Mapping[str, tuple[str, str]] = {
-    "dotprompt": ("handlebars_reader", "read"),
-    "GitHub": ("jinja_reader", "read_github"),
-    "Prompty": ("jinja_reader", "read_prompty"),
-    "POML": ("poml_reader", "read"),
+# Name of a format -> what reads its template as a tree.
+_READERS: Mapping[str, Read] = {
+    "dotprompt": handlebars_reader.read,
+    "GitHub": jinja_reader.read_github,
+    "Prompty": jinja_reader.read_prompty,
+    "POML": poml_reader.read,
 }
 # Keys that a reader takes and that reach no request; other formats have no word for them.
 _ASIDE = ("name", "variant", "version", "metadata", "displayName", "authors", "tags", "base", "evaluators")
@@ -108,9 +115,8 @@ def converted(file: PromptFile, target: Target, place: Path) -> Converted:
 
 def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> Converted:
     losses = Losses()
-    read: Readout = _function(_READERS["Prompty" if looser else file.format])(file, losses)
-    write: Write = _function(target.writer)
-    text = write(read, spelled(read, target.spelling), losses)
+    read = _READERS["Prompty" if looser else file.format](file, losses)
+    text = target.write(read, spelled(read, target.spelling), losses)
     _aside(file, target, losses)
     try:
         (made,) = formats.of_name(place).read(place, text)
@@ -125,12 +131,6 @@ def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> C
         for sentence in islice(chain(_beside(file, made, target), check.differences(read, made)), _MOST_SAID):
             losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
     return Converted(text, made, _in_order(losses))
-
-
-def _function(place: tuple[str, str]) -> Callable[..., Any]:
-    module, name = place
-    found: Callable[..., Any] = getattr(import_module(f"intermodal.prompts.conversion.{module}"), name)
-    return found
 
 
 def _in_order(losses: Losses) -> tuple[Loss, ...]:
