@@ -36,6 +36,7 @@ def convert(file: str, to: str, out: str | None, lossy: bool, as_json: bool) -> 
     is written, and the exit code is 2; --lossy writes it all the same.
     """
     from intermodal.cli.document import print_document
+    from intermodal.cli.files import write_atomically
     from intermodal.prompts import formats
     from intermodal.prompts.conversion.convert import converted, place_of, target_of
 
@@ -48,23 +49,12 @@ def convert(file: str, to: str, out: str | None, lossy: bool, as_json: bool) -> 
     if made.changed and not lossy:
         raise _refused(found.path, made, target)
     if out:
-        try:
-            place.write_text(made.text, encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot be written ({(error.strerror or 'no path').lower()})", where=out,
-                             todo="name a file that may be written") from None  # fmt: skip
+        write_atomically(place, made.text.encode("utf-8"))
         click.echo(f"wrote {out}", err=True)
     if as_json:
         lost = [{"line": loss.line, "what": loss.what, "meaning": loss.meaning} for loss in made.lost]
-        body = {
-            "file": found.path,
-            "from": found.format,
-            "to": target.name,
-            "out": out,
-            "text": made.text,
-            "lost": lost,
-        }
-        print_document("prompt_convert", body)
+        body = {"file": found.path, "from": found.format, "to": target.name, "out": out, "text": made.text}
+        print_document("prompt_convert", {**body, "lost": lost})
     elif not out:
         click.echo(made.text, nl=False)
 

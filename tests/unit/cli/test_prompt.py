@@ -367,6 +367,10 @@ def test_convert_writes_no_file_that_says_something_else_unless_told_to(cli: Cli
     [
         (("prompts/invoice.prompt", "--to", "poml", "-o", "prompts/invoice.prompt"), "is the file that is converted"),
         (("prompts/invoice.prompt", "--to", "poml", "-o", "prompts/x.prompty"), "end it with .poml"),
+        (
+            ("prompts/invoice.prompt", "--to", "poml", "-o", "nowhere/x.poml"),
+            "nowhere/x.poml: cannot be written (no such",
+        ),
         (("prompts/invoice.prompt", "--to", "dotprompt"), "is a file of dotprompt already"),
         (("prompts/invoice.prompt", "--to", "latex"), "latex"),
         (("prompts/invoice.prompt",), "--to"),
