@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace as with_fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -175,10 +176,10 @@ class Prompts:
             for each in folder.unreadable:
                 if name.partition("#")[0] in (each.file, stem_of(each.file)):
                     raise Refused(str(each), status=503, code="prompt_unreadable") from None
-            near = folder.near(name, (other for other in folder.prompts if key.asks(PROMPT + other)))
-            if near:
-                error.todo = f"did you mean {PROMPT}{near}?"
-            error.todo = error.todo or "see /v1/prompts"
+            if not error.todo:
+                there = [other for other in folder.prompts if key.asks(PROMPT + other)]
+                near = get_close_matches(name[:200], there, 1, 0.6)
+                error.todo = f"did you mean {PROMPT}{near[0]}?" if near else "see /v1/prompts"
             raise
 
     def seen_by(self, key: VirtualKey) -> list[Kept]:

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,7 +90,7 @@ class PromptFolder:
         self._read: Mapping[str, _Read] = {}
 
     def find(self, name: str) -> Kept:
-        """The prompt of a name. Raises UnknownModel, which says what is near."""
+        """The prompt of a name. Raises UnknownModel, which says what to ask for where several have the name."""
         found = self.prompts.get(name)
         meant = self._also.get(name, ())
         if found is None and len(meant) == 1:
@@ -104,10 +103,6 @@ class PromptFolder:
                 todo=f"ask for {' or '.join(f'{PROMPT}{each}' for each in meant[:5])}",
             )
         raise UnknownModel(f"there is no prompt named {name[:200]}")
-
-    def near(self, name: str, among: Iterable[str]) -> str:
-        """The prompt whose name is nearest, "" where none is near."""
-        return next(iter(get_close_matches(name[:200], tuple(among), 1, 0.6)), "")
 
     def shown(self, where: str) -> str:
         """A place in an error without where the folder is, which is nobody's business."""

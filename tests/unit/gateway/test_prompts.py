@@ -188,6 +188,14 @@ def test_every_door_says_in_its_own_words_what_is_wrong_before_anything_is_sent(
     assert host.attempts == []
 
 
+def test_a_name_that_two_files_have_is_answered_with_what_to_ask_for(house: House, folder: Path) -> None:
+    write(folder, "greet.poml", "<poml><p>Hello</p></poml>")
+    found = ask(house, "greet", prompt_variables={"name": "Ada"})
+    assert found.status_code == 404
+    message = found.json()["error"]["message"]
+    assert "greet is the name of 2 prompts; ask for prompt:greet.poml or prompt:greet.prompt" in message
+
+
 def test_an_alias_may_stand_for_a_prompt(house: House) -> None:
     found = house.chat("It is paid.", model="reader", prompt_variables={"photo": picture()})
     assert found.status_code == 200, found.text
