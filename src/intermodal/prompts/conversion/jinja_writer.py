@@ -32,6 +32,7 @@ from intermodal.prompts.conversion.tree import (
     Words,
     dotted,
     messages_of,
+    opening,
     walk,
 )
 from intermodal.prompts.file import Argument, ArgumentKind
@@ -58,8 +59,7 @@ def write_prompty(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
     """The text of a ``.prompty`` file."""
     writer = JinjaWriter(losses)
     body = []
-    first = next((node for node in nodes if not isinstance(node, Words) or node.text.strip()), None)
-    if any(isinstance(each, Role) for each in walk(nodes)) and not isinstance(first, Role):
+    if any(isinstance(each, Role) for each in walk(nodes)) and not isinstance(opening(nodes), Role):
         body.append("user:\n")
     history = any(isinstance(each, History) for each in walk(nodes))
     body.append(writer.written(nodes))

@@ -280,6 +280,11 @@ def messages_of(nodes: Sequence[Node], losses: Losses) -> list[Message]:
     return [each for each in made if isinstance(each, Message)]
 
 
+def opening(nodes: Iterable[Node]) -> Node | None:
+    """The first node that is more than white space; None where there is none."""
+    return next((each for each in nodes if not isinstance(each, Words) or each.text.strip()), None)
+
+
 def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     made = list(nodes)
     if made and isinstance(made[0], Words):
@@ -287,7 +292,7 @@ def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     if made and isinstance(made[-1], Words):
         made[-1] = Words(made[-1].text.rstrip())
     kept = joined(made)
-    return kept if any(not isinstance(each, Words) or each.text.strip() for each in kept) else ()
+    return kept if opening(kept) is not None else ()
 
 
 def spelled(read: Readout, spelling: Spelling) -> tuple[Node, ...]:
