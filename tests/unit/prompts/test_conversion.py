@@ -176,6 +176,14 @@ def test_whatever_a_template_says_is_said_in_every_format_with_branches(tmp_path
                 assert said(file, given) == said(made.file, known) == said(again.file, known)
 
 
+def test_a_role_that_opens_a_prompty_file_is_written_once(tmp_path: Path) -> None:
+    for body, roles in (("\nsystem:\na\nuser:\nb", 1), ("a\nuser:\nb", 1), ("\nuser:\nb", 0)):
+        file = read(tmp_path, "x.prompty", f"---\nname: x\n---\n{body}")
+        made = into(file, "dotprompt")
+        assert made.text.count('{{role "system"}}') == roles
+        assert said(made.file, {}) == said(file, {})
+
+
 ANSWER = "---\noutput:\n  schema: {a: string}\next: {intermodal: %s}\n---\nhello"
 
 

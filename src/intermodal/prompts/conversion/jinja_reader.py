@@ -28,6 +28,7 @@ from intermodal.prompts.conversion.tree import (
     fact_test,
     joined,
     media_names,
+    opening,
 )
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.github import NAME, GithubTemplate
@@ -48,7 +49,8 @@ def read_prompty(file: PromptFile, losses: Losses) -> Readout:
         nodes = joined(walk.nodes(template.body._program.body, ()))  # type: ignore[attr-defined]
     except TemplateError as error:
         raise located(template.path, template.first, error) from None
-    if isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marks.kept):
+    roles = isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marks.kept)
+    if roles and not isinstance(opening(nodes), Role):
         nodes = (Role("system", template.first), *nodes)  # of what stands before the first line of a role
     return Readout(file, nodes, spelling="True")
 
