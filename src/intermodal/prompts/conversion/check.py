@@ -42,6 +42,7 @@ def differences(read: Readout, target: PromptFile) -> Iterator[str]:
     Of white space around texts nothing counts, and where the format folds it only whether there is any.
     """
     source, folds = read.file, read.folds
+    taken = {each.name for each in target.arguments}
     most = min(_MOST_CASES, max(3, _MOST_VALUES // (len(source.arguments) + 1)))
     for case in islice(cases(read), most):
         try:
@@ -50,7 +51,7 @@ def differences(read: Readout, target: PromptFile) -> Iterator[str]:
             output = source.output_by(bound) if source.output_by is not None else source.output
         except PromptError:
             continue  # what the file itself does not take is nothing to compare
-        known = {name: each for name, each in bound.items() if target.argument(name) is not None}
+        known = {name: each for name, each in bound.items() if name in taken}
         try:
             again = values.bound(target, known)
             made = target.template.messages(again, case.history)
@@ -58,8 +59,9 @@ def differences(read: Readout, target: PromptFile) -> Iterator[str]:
         except PromptError as error:
             yield f"{case.said} it cannot be rendered: {error.what}"
             continue
-        if _shown(wanted, folds) != _shown(made, folds):
-            yield f"{case.said} it renders otherwise: {_first(_shown(wanted, folds), _shown(made, folds))}"
+        one, other = _shown(wanted, folds), _shown(made, folds)
+        if one != other:
+            yield f"{case.said} it renders otherwise: {_first(one, other)}"
         if output != kept:
             yield f"{case.said} the schema of the answer is another"
 
