@@ -17,7 +17,7 @@ from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Inputs
 from intermodal.prompts import nested
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
-from intermodal.prompts.media import kind_of, part_of
+from intermodal.prompts.media import kind_of, value_of
 from intermodal.request import Message, Request
 
 _MOST_DEEP = 8  # of a value that stands for another
@@ -85,10 +85,8 @@ def _media(made: Imagined, argument: Argument) -> None:
 
 def _medium(made: Imagined, kind: ArgumentKind, name: str) -> tuple[Media, str]:
     piece, said = _USUAL[kind]
-    media = Media(name)
-    media.part = part_of(BytesSource(data=b"", name=name), kind)
     made.pieces[name] = piece
-    return media, said
+    return value_of(name, BytesSource(data=b"", name=name), kind), said
 
 
 def _with_media(made: Imagined, argument: Argument) -> tuple[Any, str]:

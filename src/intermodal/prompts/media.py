@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from intermodal.content import Audio, Document, File, Image, MediaPart, PathSource, Source, UrlSource, Video
-from intermodal.prompts.file import ArgumentKind
+from intermodal.prompts.file import ArgumentKind, Media
 
 URL = re.compile(r"(?:https?://|data:)", re.IGNORECASE)  # how one begins
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
@@ -21,6 +21,13 @@ def part_of(source: Source, kind: ArgumentKind) -> MediaPart:
     """The part of a source, declared as what the file says it is."""
     made = _CLASSES[kind]
     return made(source=source)
+
+
+def value_of(name: str, source: Source, kind: ArgumentKind) -> Media:
+    """What stands for a medium among values while a template is rendered."""
+    made = Media(name)
+    made.part = part_of(source, kind)
+    return made
 
 
 def kind_of(media_type: str) -> ArgumentKind:

@@ -18,7 +18,7 @@ from intermodal.errors import InputUnsupported, IntermodalError, PromptError, Us
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, known_schema
 from intermodal.prompts import nested
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
-from intermodal.prompts.media import media_part, part_of
+from intermodal.prompts.media import media_part, value_of
 
 _STEPS = 2_000_000  # of holding a value against its schema
 _MOST_DEEP = 40
@@ -117,9 +117,7 @@ def _medium(file: PromptFile, argument: Argument, value: Any) -> Media:
         raise _no_media(file, argument, value)
     if isinstance(source, BytesSource) and not source.name:
         source = replace(source, name=argument.name)
-    media = Media(_name(source) or argument.name)
-    media.part = part_of(source, argument.kind)
-    return media
+    return value_of(_name(source) or argument.name, source, argument.kind)
 
 
 def _placed(file: PromptFile, argument: Argument, value: Any, kinds: tuple[ArgumentKind, ...], at: str) -> Media | None:

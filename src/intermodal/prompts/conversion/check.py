@@ -16,7 +16,7 @@ from intermodal.prompts import imagined, values
 from intermodal.prompts.conversion.shapes import Shape, shapes_of
 from intermodal.prompts.conversion.tree import Readout
 from intermodal.prompts.file import Argument, Media, PromptFile
-from intermodal.prompts.media import part_of
+from intermodal.prompts.media import value_of
 from intermodal.request import Message
 
 # What would be something else in some language, were it read: tags, roles, marks of tags, entities.
@@ -91,9 +91,7 @@ def _usual(argument: Argument, shape: Shape, plain: bool) -> Any:
 
 
 def _medium(argument: Argument, number: int) -> Media:
-    made = Media(argument.name)
-    made.part = part_of(BytesSource(data=b"\0", name=f"{argument.name} {number}"), argument.kind)
-    return made
+    return value_of(argument.name, BytesSource(data=b"\0", name=f"{argument.name} {number}"), argument.kind)
 
 
 def _variants(argument: Argument, usual: Any, plain: bool) -> Iterator[tuple[str, Any]]:
