@@ -38,9 +38,9 @@ def convert(file: str, to: str, out: str | None, lossy: bool, as_json: bool) -> 
     from intermodal.cli.document import print_document
     from intermodal.cli.files import write_atomically
     from intermodal.prompts import formats
-    from intermodal.prompts.conversion.convert import converted, place_of, target_of
+    from intermodal.prompts.conversion.convert import TARGETS, converted, place_of
 
-    found, target = formats.load(file), target_of(to)
+    found, target = formats.load(file), TARGETS[to]
     place = Path(out) if out else place_of(found, target)
     _check_place(found.path, out, target)
     made = converted(found, target, place)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from intermodal.asking import nearest
-from intermodal.errors import PromptError, UsageError
+from intermodal.errors import PromptError
 from intermodal.prompts import formats
 from intermodal.prompts.conversion import (
     check,
@@ -77,14 +76,6 @@ class Converted:
     def changed(self) -> tuple[Loss, ...]:
         """Losses with which the prompt asks or gives something else."""
         return tuple(loss for loss in self.lost if loss.meaning)
-
-
-def target_of(name: str) -> Target:
-    """The format of a name. Raises UsageError."""
-    if name not in TARGETS:
-        todo = nearest(name, TARGETS, f"formats are {', '.join(TARGETS)}")
-        raise UsageError(f"no format {name!r} can be written", where="--to", todo=todo)
-    return TARGETS[name]
 
 
 def place_of(file: PromptFile, target: Target) -> Path:
