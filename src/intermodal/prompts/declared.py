@@ -9,7 +9,7 @@ from intermodal.prompts.file import Argument, ArgumentKind
 from intermodal.prompts.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.media import kind_of
 
-_TYPES: Mapping[str, ArgumentKind] = {
+TYPES: Mapping[str, ArgumentKind] = {
     "string": "text", "number": "number", "integer": "integer", "boolean": "boolean",
 }  # fmt: skip
 
@@ -74,7 +74,7 @@ def _types(told: Mapping[str, Any]) -> set[str]:
 def _plain_kind(kinds: set[str], told: Mapping[str, Any]) -> ArgumentKind:
     if not kinds and all(isinstance(value, str | None) for value in told.get("enum", (0,))):
         return "text"
-    return _TYPES.get(next(iter(kinds)), "json") if len(kinds) == 1 else "json"
+    return TYPES.get(next(iter(kinds)), "json") if len(kinds) == 1 else "json"
 
 
 def _media_kind(

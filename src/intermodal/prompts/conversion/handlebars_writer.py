@@ -31,6 +31,7 @@ from intermodal.prompts.conversion.tree import (
     Words,
     media_names,
 )
+from intermodal.prompts.declared import TYPES
 from intermodal.prompts.file import Argument, PromptFile
 from intermodal.prompts.handlebars import HELPERS
 
@@ -81,7 +82,7 @@ def _front(file: PromptFile) -> dict[str, Any]:
     return made
 
 
-_TYPES = {"text": "string", "number": "number", "integer": "integer", "boolean": "boolean"}
+_TYPES = {kind: name for name, kind in TYPES.items()}
 
 
 def _declared(argument: Argument) -> dict[str, Any]:
