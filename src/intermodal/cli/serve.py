@@ -86,9 +86,9 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
         return
     import asyncio
 
-    from intermodal.gateway.memory import keep_large_blocks, take_turns_in_calls
+    from intermodal.gateway.memory import set_malloc_options, take_turns_in_calls
 
-    keep_large_blocks()
+    set_malloc_options()
     take_turns_in_calls()
     sys.setswitchinterval(_TURN)
     code = asyncio.run(_run(check, as_json, as_worker, given))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import threading
@@ -14,12 +15,12 @@ from intermodal.gateway import serving
 
 SCRIPT = """
 from pathlib import Path
-from intermodal.gateway.memory import give_back, keep_large_blocks
+from intermodal.gateway.memory import give_back, set_malloc_options
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1])
 
-assert keep_large_blocks()
+assert set_malloc_options()
 blocks = [bytes(16_000) for _ in range(4_000)]
 kept = blocks[::50]  # some stay between those that go
 held = resident()
@@ -27,6 +28,29 @@ del blocks
 before = resident()
 give_back()
 print((before - resident()) / held)
+"""
+
+HEAPS = """
+import sys, threading
+from pathlib import Path
+from intermodal.gateway.memory import set_malloc_options
+
+assert len(sys.argv) == 1 or set_malloc_options()
+ready, done = threading.Barrier(9), threading.Barrier(9)
+
+def work():
+    ready.wait()
+    held = [bytes(4_000) for _ in range(500)]
+    done.wait()
+    del held
+
+for _ in range(8):
+    threading.Thread(target=work).start()
+ready.wait()
+done.wait()
+HEAP = 64 << 20  # bytes: where glibc puts the heaps of threads, each at a multiple of that
+starts = [int(line.partition("-")[0], 16) for line in Path("/proc/self/maps").read_text().splitlines()]
+print(sum(not start % HEAP for start in starts))
 """
 
 BESIDE = """
@@ -66,6 +90,16 @@ def test_other_threads_have_turns_while_one_call_decodes_a_large_body() -> None:
 def test_memory_that_is_free_between_what_stays_is_given_back() -> None:
     made = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
     assert float(made.stdout) > 0.4
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt's option is glibc's")
+def test_threads_allocate_from_one_heap() -> None:
+    def heaps(*options: str) -> int:
+        command = [sys.executable, "-c", HEAPS, *options]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert heaps() > 2, "glibc no longer gives threads heaps of their own: the option has nothing to do"
+    assert heaps("with options") <= 1  # a mapping of something else may begin there by chance
 
 
 def test_a_gateway_gives_back_beside_the_loop_while_it_serves(
