@@ -18,7 +18,7 @@ Examples
   intermodal prompt convert summary.prompt.yml --to dotprompt -o summary.prompt
   intermodal prompt convert report.prompt --to prompty --lossy -o report.prompty
 """
-FORMATS = ("dotprompt", "poml", "github", "prompty")
+FORMATS = ("dotprompt", "poml", "github", "prompty", "baml")
 
 
 @click.command(epilog=EPILOG)

@@ -27,11 +27,13 @@ _MISSING = object()
 class JinjaTemplate:
     """A template that was parsed. Raises TemplateError with its line, and NotInstalled.
 
-    ``slots``: names whose values are no text, and what stands in their place.
+    ``slots``: names whose values are no text, and what stands in their place. ``trims``: a line that holds a tag of a
+    block alone is no line of the text.
     """
 
     text: str
     slots: Mapping[str, Slot] = field(default_factory=dict)
+    trims: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -40,12 +42,21 @@ class JinjaTemplate:
             todo = "run: pip install 'intermodal[prompts]'"
             raise NotInstalled("templates of Jinja need jinja2", todo=todo) from None
         try:
-            program = jinja2.Environment(keep_trailing_newline=True, autoescape=False).parse(self.text)
+            language = jinja2.Environment(
+                keep_trailing_newline=True, autoescape=False, trim_blocks=self.trims, lstrip_blocks=self.trims
+            )
+            program = language.parse(self.text)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(error.message or "is no template", error.lineno or 0) from None
         except RecursionError:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
         object.__setattr__(self, "_program", program)
+
+    @property
+    def program(self) -> list[Any]:
+        """The nodes of Jinja's parser."""
+        body: list[Any] = self._program.body  # type: ignore[attr-defined]
+        return body
 
     def names(self) -> dict[str, int]:
         """What the template reads and does not make itself, each with its first line."""
@@ -63,7 +74,7 @@ class JinjaTemplate:
         from jinja2 import nodes
 
         found = set()
-        for node in self._program.body:  # type: ignore[attr-defined]
+        for node in self.program:
             if isinstance(node, nodes.Output):
                 found |= {each.name for each in node.find_all(nodes.Name)}
         return found
@@ -85,7 +96,7 @@ class JinjaTemplate:
         """Texts, and what stands between them. Raises TemplateError with its line."""
         walk = _Walk(self.slots)
         try:
-            walk.nodes(self._program.body, dict(values))  # type: ignore[attr-defined]
+            walk.nodes(self.program, dict(values))
         except RecursionError:
             raise TemplateError("is nested too deep", todo="use fewer blocks within blocks") from None
         return list(_joined(walk.pieces))

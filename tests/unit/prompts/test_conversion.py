@@ -16,6 +16,7 @@ from intermodal.prompts import formats, values
 from intermodal.prompts.conversion import jinja_writer
 from intermodal.prompts.conversion.convert import TARGETS, Converted, converted, place_of
 from intermodal.prompts.conversion.handlebars_writer import HandlebarsWriter
+from intermodal.prompts.conversion.plain_schema import inlined
 from intermodal.prompts.conversion.tree import (
     Both,
     Each,
@@ -34,12 +35,13 @@ from intermodal.prompts.conversion.tree import (
     Words,
     joined,
 )
-from intermodal.prompts.file import PromptFile
-from intermodal.request import Message
+from intermodal.prompts.file import PromptFile, model_names
+from intermodal.request import JsonOutput, Message
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "prompts"
 PUBLIC = Path(os.environ.get("CONFORMANCE", "nowhere"))
-OWN = [each for each in sorted(EXAMPLES.iterdir()) if each.suffix != ".baml" and not each.name.startswith("_")]
+OWN = [each for each in sorted(EXAMPLES.iterdir()) if each.name != "inbox.baml" and not each.name.startswith("_")]
+OWN += [EXAMPLES / f"inbox.baml#{name}" for name in ("ReadVoicemail", "AskReport", "WatchClip", "ReadPages")]
 
 
 def read(tmp_path: Path, name: str, text: str) -> PromptFile:
@@ -53,13 +55,14 @@ def into(file: PromptFile, to: str) -> Converted:
 
 
 def said(file: PromptFile, given: dict[str, Any]) -> list[tuple[str, list[Any]]]:
-    """What a file renders to, without white space around texts."""
-    return shown(file.template.messages(values.bound(file, given)))
+    """What a file renders to, without white space around texts, and without the words in which BAML tells a schema."""
+    told = file.output.told if isinstance(file.output, JsonOutput) else ""
+    return shown(file.template.messages(values.bound(file, given)), told)
 
 
-def shown(messages: tuple[Message, ...]) -> list[tuple[str, list[Any]]]:
+def shown(messages: tuple[Message, ...], told: str = "") -> list[tuple[str, list[Any]]]:
     def part(each: Any) -> Any:
-        return each.text.strip() if isinstance(each, Text) else (type(each), each.source)
+        return each.text.replace(told, "").strip() if isinstance(each, Text) else (type(each), each.source)
 
     whole = [(message.role, [part(each) for each in message.parts]) for message in messages]
     return [(role, [each for each in parts if each]) for role, parts in whole if any(parts)]
@@ -77,6 +80,11 @@ REFUSED = {
     ("report.prompt", "poml"): "private: report", ("voicemail.prompt", "github"): "audio",
     ("report.poml", "github"): "document", ("report.prompty", "github"): "document",
     ("voicemail.poml", "github"): "audio", ("voicemail.prompty", "github"): "audio",
+    ("report.prompt", "baml"): "private: report", ("invoice.baml", "github"): "image",
+    ("inbox.baml#ReadVoicemail", "github"): "audio", ("inbox.baml#AskReport", "github"): "document",
+    ("inbox.baml#WatchClip", "github"): "video", ("inbox.baml#WatchClip", "prompty"): "film",
+    ("inbox.baml#WatchClip", "poml"): "video",
+    **{("inbox.baml#ReadPages", to): "image and audio within" for to in ("dotprompt", "github", "prompty", "poml")},
 }  # fmt: skip
 
 
@@ -99,10 +107,14 @@ def test_every_example_is_the_same_prompt_in_every_format_or_says_why_not(path: 
     assert not again.changed, again.lost
     given = {each.name: _given(each.kind, each.many) for each in file.arguments}
     assert said(file, given) == said(made.file, given) == said(again.file, given)
-    assert file.output == made.file.output == again.file.output
-    assert (
-        (file.model, file.sampling) == (made.file.model, made.file.sampling) == (again.file.model, again.file.sampling)
-    )
+    assert asked(file) == asked(made.file) == asked(again.file)
+
+
+def asked(file: PromptFile) -> Any:
+    """What a file asks for beside its messages: the schema as far as it is the same in BAML."""
+    properties = inlined(file.output.schema)["properties"] if isinstance(file.output, JsonOutput) else {}
+    words = {name: (each.get("description"), each.get("enum")) for name, each in properties.items()}
+    return type(file.output), words, model_names(file.model)[-1:], file.sampling
 
 
 def _given(kind: str, many: bool) -> Any:
@@ -164,7 +176,7 @@ def test_whatever_a_template_says_is_said_in_every_format_with_branches(tmp_path
         pytest.skip("Handlebars has no way to write this")
     file = read(tmp_path, "grown.prompt", FRONT + writer.text)
     photo = BytesSource(data=b"x", name="x")
-    for to in ("prompty", "poml"):
+    for to in ("prompty", "poml", "baml"):
         made = into(file, to)
         assert not made.changed, (made.changed, made.text)
         again = into(made.file, "dotprompt")
@@ -209,11 +221,13 @@ LITERAL = {
     "x.prompt.yml": 'messages:\n  - role: user\n    content: |\n      %s {{n}}\n',
     "x.prompty": "---\nname: x\ninputs: [{name: n, kind: string}]\n---\nuser:\n%s {{n}}",
     "x.poml": '<poml><human-msg><p whiteSpace="pre">%s {{n}}</p></human-msg></poml>',
+    "x.baml": 'function Ask(n: string) -> string {\n  client "openai/m"\n  prompt ##"%s "# {{n}}"##\n}',
 }  # fmt: skip
 WRITTEN = {
     "x.prompt": "\\{{not}} {% x %} {# y #} <b> #lt; &amp;", "x.prompt.yml": "{{ 1 }} {% x %} {# y #} <b> #lt; &amp;",
     "x.prompty": "{{ '{{' }}not}} {{ '{%' }} x %} {{ '{#' }} y #} <b> #lt; &amp;",
     "x.poml": "#lbrace;{not}} {% x %} {# y #} #lt;b#gt; #hash;lt; #amp;amp;",
+    "x.baml": "{{ '{{' }}not}} {{ '{%' }} x %} {{ '{#' }} y #} <b> #lt; &amp;",
 }  # fmt: skip
 
 
@@ -253,7 +267,28 @@ def test_litellms_dialect_becomes_dotprompt(tmp_path: Path) -> None:
 
 # ---- what is lost ---------------------------------------------------------------------------------------
 
+CLIENT = 'client "openai/m"'
+BAML = f'function Ask(a: string) -> %s {{\n  {CLIENT}\n  prompt #"\n    %s\n  "#\n}}\n%s'
 LOST = [
+    ("x.baml", BAML % ("int", "{{ a }} {{ ctx.output_format }}", ""), "dotprompt", 1,
+     "the answer as int: elsewhere it is its words", True),
+    ("x.baml", BAML % ("C", "{{ a }}", 'class C {\n  n int @alias("count")\n}'), "dotprompt", 8,
+     "@alias of C.n: the answer has the name that the model is told", True),
+    ("x.baml", BAML % ("C", "{{ a }}", "class C {\n  n int @assert({{ this > 0 }})\n}"), "poml", 8,
+     "@assert of C.n: an answer that breaks it is taken", True),
+    ("x.baml", BAML % ("C", "{{ a }}", "class C {\n  n int @check(pos, {{ this > 0 }})\n}"), "prompty", 8,
+     "@check of C.n: nothing is checked", False),
+    ("x.baml", BAML % ("string", "{{ a }}", ""), "dotprompt", 1,
+     "the parser of answers, which BAML brings along", False),
+    ("x.prompt", "---\next:\n  intermodal: {strict: true}\noutput:\n  schema: {n: number}\n---\nx", "baml", 4,
+     "strict: BAML asks for a schema, and has no word to force it", True),
+    ("x.prompt", "---\ntoolDefs: [{name: t}]\n---\nhello", "baml", 2, "tool 't'", True),
+    ("x.prompt", "---\noutput:\n  schema: {n: any}\n---\nx", "baml", 2, "N may be anything, and there it is a text",
+     True),
+    ("x.prompt", "x {{a-b}}", "baml", 1, "the name 'a-b', which BAML does not take", True),
+    ("x.prompt", "{{a}}", "baml", 1, "argument 'a' may be anything: there it is a text", False),
+    ("x.prompt.yml", "messages: [{role: user, content: x}]\ntestData: [{input: a, expected: b}]\nevaluators:\n"
+     "  - {name: e, string: {contains: b}}", "baml", 2, "how the answer of a test is checked (regex)", False),
     ("x.prompt", "---\ninput:\n  schema: {a: string}\n---\nhello", "poml", 3,
      "argument 'a', which the template does not take", False),
     ("x.prompt", "---\nmetadata: {a: 1}\n---\nhello", "github", 2, "metadata", False),
@@ -286,6 +321,15 @@ def test_what_a_format_has_no_place_for_is_named_with_its_line(
 
 
 REFUSALS = [
+    ("x.baml", BAML % ("string", "{{ a|upper }}", ""), 4, "a filter (upper)"),
+    ("x.baml", BAML % ("string", "{{ _.role(a) }}x", ""), 4, "a role that is a value"),
+    ("x.baml", BAML % ("string", "{{ ctx.client.provider }}", ""), 4, "ctx"),
+    (
+        "x.baml",
+        BAML % ("string", "{{ T(a) }}", 'template_string T(b: string) #"\n  x\n  {{ b|upper }}\n"#'),
+        9,
+        "a filter (upper)",
+    ),
     ("x.prompt", "a\n{{lookup a b}}", 2, "{{lookup}} with words"),
     ("x.prompt", "a\n{{#foo}}x{{/foo}}", 2, "{{#foo}}"),
     ("x.prompt", "a\n{{json a indent=2}}", 2, "indented JSON"),
@@ -348,6 +392,74 @@ def test_a_loop_over_pictures_of_an_argument_is_a_list_of_media_in_poml(tmp_path
     assert (argument.name, argument.kind, argument.many) == ("pictures", "image", True)
 
 
+# ---- BAML --------------------------------------------------------------------------------------------------
+
+
+def test_template_strings_of_baml_stand_in_the_file_with_what_they_are_called_with(tmp_path: Path) -> None:
+    text = (
+        "enum Tone {\n  WARM\n  DRY\n}\nclass Row {\n  key string\n  values string[]\n}\n"
+        'template_string Listed(rows: Row[], head: string) #"\n  {{ head }}\n  {% for row in rows %}\n'
+        '  {{ loop.index }}. {{ row.key }}{% for row in row.values %} {{ row }}{% endfor %}\n  {% endfor %}\n"#\n'
+        "function Ask(row: string, rows: Row[], tone: Tone) -> Tone {\n"
+        f'  {CLIENT}\n  prompt #"\n    {{{{ _.role("system") }}}}\n    {{{{ Listed(rows, row) }}}}\n'
+        '    {% if tone == "WARM" %}\n    Be kind.\n    {% elif tone == "DRY" %}\n    Be brief.\n    {% endif %}\n'
+        '    {{ _.role("user") }}\n    {{ row }}?\n    {{ ctx.output_format }}\n  "#\n}\n'
+    )
+    file = read(tmp_path, "x.baml", text)
+    given = {
+        "row": "r {{ x }}",
+        "rows": [{"key": "k", "values": ["v", "w"]}, {"key": "l", "values": []}],
+        "tone": "DRY",
+    }
+    for to in ("prompty", "poml"):
+        made = into(file, to)
+        assert not made.changed, (made.changed, made.text)
+        assert said(made.file, given) == said(file, given)
+        assert "WARM" in str(said(made.file, given))  # the words of ctx.output_format, which no schema says
+
+
+def test_answers_and_tests_of_baml_are_those_of_the_file(tmp_path: Path) -> None:
+    text = (
+        "name: pay\nmodel: openai/gpt-4o\nmodelParameters: {temperature: 0.5, maxTokens: 9}\n"
+        "responseFormat: json_schema\n"
+        'jsonSchema: \'{"name":"a","schema":{"type":"object","properties":{"lines":{"type":"array",'
+        '"items":{"type":"object","properties":{"kind":{"enum":["a b","c"]},"n":{"type":["integer",'
+        '"null"]}},"required":["kind","n"]}},"more":{"type":"object","additionalProperties":{"type":'
+        '"number"}}},"required":["lines"]}}\'\n'
+        "messages: [{role: system, content: Read.}, {role: user, content: 'Of {{it}}'}]\n"
+        "testData:\n  - {it: 'a \"b\"', expected: {more: {x: 1.5}}}\n"
+    )
+    file = read(tmp_path, "x.prompt.yml", text)
+    made = into(file, "baml")
+    assert not made.changed, (made.changed, made.text)
+    for line in ('  kind "a b" | "c"', "  n int?", "  lines PayLines[]", "  more map<string, float>?",
+                 "function Pay(it: string) -> PayAnswer {", '    model "gpt-4o"', "    max_tokens 9"):  # fmt: skip
+        assert line in made.text.splitlines(), made.text
+    (example,) = made.file.examples
+    assert example.arguments == {"it": 'a "b"'}
+    assert example.checks == ({"compare": "json", "expected": {"more": {"x": 1.5}}},)
+    assert made.file.sampling == file.sampling
+    assert made.file.value(result_of('{"lines": [{"kind": "C"}], "more": {"x": 2}}')) == {
+        "lines": [{"kind": "c", "n": None}], "more": {"x": 2.0},
+    }  # fmt: skip
+
+
+def result_of(text: str) -> Any:
+    from types import SimpleNamespace
+
+    return SimpleNamespace(text=text, data=None)
+
+
+def test_a_converted_baml_file_stands_beside_those_of_its_folder(tmp_path: Path) -> None:
+    body = "---\noutput:\n  schema: {n: number}\n---\nx"
+    for name in ("a", "b"):
+        made = into(read(tmp_path, f"{name}.prompt", body), "baml")
+        (tmp_path / f"{name}.baml").write_text(made.text, encoding="utf-8")
+    assert {formats.load(tmp_path / f"{name}.baml").name for name in ("a", "b")} == {"A", "B"}
+    made = into(read(tmp_path, "a-.prompt", body), "baml")  # its function would be A, too
+    assert any("cannot be read as BAML" in loss.what for loss in made.changed)
+
+
 # ---- public examples --------------------------------------------------------------------------------
 
 
@@ -376,7 +488,7 @@ def test_published_cases_of_dotprompt_render_the_same_when_converted(
     except PromptError:
         return  # cases of what a host program adds
     given = {**group.get("data", {}), **test.get("data", {})}.get("input", {})
-    for to in ("github", "prompty", "poml"):
+    for to in ("github", "prompty", "poml", "baml"):
         try:
             made = into(file, to)
         except PromptError as error:
@@ -384,6 +496,9 @@ def test_published_cases_of_dotprompt_render_the_same_when_converted(
             assert error.where
             continue
         known = {name: value for name, value in given.items() if made.file.argument(name)}
+        texts = to == "baml" and any("there it is a text" in loss.what for loss in made.lost)
+        if texts and not all(isinstance(value, str) for value in known.values()):
+            continue  # it was said that nothing else goes there
         if not made.changed and known == given:
             try:
                 wanted = said(file, given)
@@ -393,7 +508,7 @@ def test_published_cases_of_dotprompt_render_the_same_when_converted(
 
 
 @pytest.mark.skipif(not POML, reason="CONFORMANCE names no folder with poml/examples")
-@pytest.mark.parametrize("to", ["dotprompt", "prompty", "github"])
+@pytest.mark.parametrize("to", ["dotprompt", "prompty", "github", "baml"])
 @pytest.mark.parametrize("path", POML, ids=lambda path: str(path.stem))
 def test_published_examples_of_poml_are_converted_or_say_why_not(path: Path, to: str) -> None:
     file = formats.load(path)

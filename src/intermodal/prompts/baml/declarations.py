@@ -442,7 +442,7 @@ def _quoted(token: Token) -> Text:
         marks = len(token.text) - len(token.text.lstrip("#"))
         made = Text(token.text[marks + 1 : -marks - 1])
     else:
-        made = Text(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), token.text.strip('"')))
+        made = Text(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), token.text[1:-1]))
     made.line = token.line
     return made
 

@@ -51,7 +51,7 @@ class Kinds:
             return Taken("json", False, required, "", schema, holds)
         if plain.kind == "name" and plain.name in _PLAIN:
             return Taken(_PLAIN[plain.name][0], False, required, "", schema)
-        return Taken("text" if self._is_text(plain) else "json", False, required, "", schema)
+        return Taken("text" if self.is_text(plain) else "json", False, required, "", schema)
 
     def words(self, type: Type) -> str:
         """A type as the file writes it."""
@@ -97,6 +97,24 @@ class Kinds:
         block = self._blocks.get(found.name) if found.kind == "name" else None
         return block is not None and block.kind == "class" and not block.has("dynamic") and bool(block.fields)
 
+    def attributed(self, type: Type, name: str) -> list[tuple[str, int]]:
+        """Classes, fields and values of enums that a type is made of and that have an attribute, with its line."""
+        found: list[tuple[str, int]] = []
+        seen = set[str]()
+        left = [type]
+        while left:
+            each = left.pop()
+            left += each.items
+            block = self._blocks.get(each.name) if each.kind == "name" else None
+            if block is None or each.name in seen:
+                continue
+            seen.add(each.name)
+            left += [block.type] if block.kind == "type" else [field.type for field in block.fields]
+            owners = (block.name, block), *((f"{block.name}.{field.name}", field) for field in block.fields)
+            for owner, has in owners:
+                found += [(owner, said.line) for said in has.attributes if said.name == name]
+        return sorted(found, key=lambda one: one[1])
+
     def _resolved(self, type: Type) -> Type:
         """The type that a name of one stands for."""
         for _ in range(20):
@@ -112,10 +130,11 @@ class Kinds:
         rest = tuple(each for each in type.items if each != _NULL)
         return (self._resolved(rest[0]) if len(rest) == 1 else Type("union", items=rest)), False
 
-    def _is_text(self, type: Type) -> bool:
+    def is_text(self, type: Type) -> bool:
         """Whether every value of it is a text: an enum, or words to choose from."""
+        type = self._resolved(type)
         if type.kind == "union":
-            return all(self._is_text(self._resolved(each)) for each in type.items)
+            return all(self.is_text(each) for each in type.items)
         if type.kind == "literal":
             return isinstance(type.value, str)
         block = self._blocks.get(type.name) if type.kind == "name" else None

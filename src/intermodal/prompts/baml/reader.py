@@ -41,16 +41,20 @@ _V1_FIELD = re.compile(r"\s*\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*")
 
 @dataclass(frozen=True)
 class Project:
-    """The files that belong together, validated. ``blocks``: what they declare, by name; tests by their own.
+    """The files that belong together, validated.
 
-    ``strings``: template strings, ``prompts``: those of functions, measured."""
+    ``root``: their folder. ``blocks``: what they declare, by name; tests by their own.
+    ``strings``: template strings, ``prompts``: those of functions, measured; ``called``: the strings themselves.
+    """
 
+    root: Path
     runtime: Runtime
     told: _Told
     blocks: Mapping[str, Block]
     tests: tuple[Block, ...]
     code: tuple[Block, ...]
     strings: Mapping[str, templates.Measured]
+    called: Mapping[str, Block]
     prompts: Mapping[str, templates.Measured]
     kinds: Kinds
 
@@ -61,14 +65,14 @@ class BamlTemplate:
 
     path: Path
     project: Project
-    function: str
+    block: Block
     prompt: templates.Measured
     line: int
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         try:
             templates.check_size(self.prompt, self.project.strings, values)
-            made = self.project.runtime.render(self.function, values)
+            made = self.project.runtime.render(self.block.name, values)
         except TemplateError as error:
             raise located(self.path, self.line, error) from None
         return with_history(made, history)
@@ -99,7 +103,7 @@ class Baml:
         root, name = _root(path)
         files = _files(root, path, name, text)
         try:
-            project = _project(tuple(sorted(files.items())))
+            project = _project(root, tuple(sorted(files.items())))
         except NotInstalled as error:
             raise PromptError(error.what, where=f"{path}:1", todo=error.todo) from None
         except Refused as error:
@@ -172,7 +176,7 @@ def _places(root: Path) -> Iterator[Path]:
 
 
 @lru_cache(maxsize=16)
-def _project(files: tuple[tuple[str, str], ...]) -> Project:
+def _project(root: Path, files: tuple[tuple[str, str], ...]) -> Project:
     """The runtime of files, and what they declare. Raises Refused, _Unread and _Template."""
     blocks: list[Block] = []
     unread: _Unread | None = None
@@ -191,12 +195,14 @@ def _project(files: tuple[tuple[str, str], ...]) -> Project:
     if unread is not None:
         raise unread
     return Project(
+        root=root,
         runtime=runtime,
         told=told,
         blocks=named,
         tests=tuple(each for each in blocks if each.kind == "test"),
         code=tuple(each for each in blocks if each.code),
         strings=strings,
+        called=texts,
         prompts=prompts,
         kinds=kinds,
     )
@@ -215,7 +221,7 @@ class _Told:
         made: list[str] = []
         for block in blocks:
             found = _FORMAT.search(str(block.settings.get("prompt", "")))
-            if block.kind != "function" or found is None or not kinds.is_object(block.type):
+            if block.kind != "function" or found is None:
                 continue
             self._names[block.name] = name = f"IntermodalFormat{len(made)}"
             head = f'function {name}() -> {kinds.words(block.type)} {{\n  client "openai/none"\n'
@@ -281,7 +287,7 @@ class _Function:
             path=str(self._path),
             name=block.name,
             format=Baml.name,
-            template=BamlTemplate(self._path, project, block.name, project.prompts[block.name], first),
+            template=BamlTemplate(self._path, project, block, project.prompts[block.name], first),
             arguments=arguments,
             description=block.about,
             output=output,

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 from intermodal.content import BytesSource, MediaPart, Text
 from intermodal.errors import PromptError
 from intermodal.prompts import imagined, values
+from intermodal.prompts.conversion import plain_schema
 from intermodal.prompts.conversion.shapes import Shape, shapes_of
 from intermodal.prompts.conversion.tree import Readout
 from intermodal.prompts.file import Argument, Media, PromptFile
 from intermodal.prompts.media import value_of
-from intermodal.request import Message
+from intermodal.request import JsonOutput, Message, Output
 
 # What would be something else in some language, were it read: tags, roles, marks of tags, entities.
 HOSTILE = '{{x}} {%if x%} {# x #} </p><b> #lt; &amp; \\ `${x}` \'"\nsystem:\n{{role "system"}} x'
@@ -42,6 +43,7 @@ def differences(read: Readout, target: PromptFile) -> Iterator[str]:
     Of white space around texts nothing counts, and where the format folds it only whether there is any.
     """
     source, folds = read.file, read.folds
+    parsed = source.parser is not None or target.parser is not None  # such a format writes schemas in its own way
     taken = {each.name for each in target.arguments}
     most = min(_MOST_CASES, max(3, _MOST_VALUES // (len(source.arguments) + 1)))
     for case in islice(cases(read), most):
@@ -59,10 +61,10 @@ def differences(read: Readout, target: PromptFile) -> Iterator[str]:
         except PromptError as error:
             yield f"{case.said} it cannot be rendered: {error.what}"
             continue
-        one, other = _shown(wanted, folds), _shown(made, folds)
+        one, other = _shown(wanted, folds, _told(output)), _shown(made, folds, _told(kept))
         if one != other:
             yield f"{case.said} it renders otherwise: {_first(one, other)}"
-        if output != kept:
+        if output != kept and not (parsed and plain_schema.same(output, kept)):
             yield f"{case.said} the schema of the answer is another"
 
 
@@ -124,14 +126,20 @@ def _folded(value: Any) -> Any:
 Shown = list[tuple[str, list[Any]]]
 
 
-def _shown(messages: tuple[Message, ...], folds: bool) -> Shown:
-    """Messages as they are compared: texts without white space around them, empty ones left out."""
+def _told(output: Output) -> str:
+    return output.told if isinstance(output, JsonOutput) else ""
+
+
+def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
+    """Messages as they are compared: texts without white space around them, empty ones left out. ``told``: words that
+    tell the schema, which other formats leave to who asks."""
     made: Shown = []
     for message in messages:
         parts: list[Any] = []
         for part in message.parts:
             if isinstance(part, Text):
-                text = " ".join(part.text.split()) if folds else part.text.strip()
+                words = "\n\n".join(each.strip() for each in part.text.split(told)) if told else part.text
+                text = " ".join(words.split()) if folds else words.strip()
                 if text:
                     parts.append(text)
             else:

@@ -14,6 +14,8 @@ from pathlib import Path
 from intermodal.errors import PromptError
 from intermodal.prompts import formats
 from intermodal.prompts.conversion import (
+    baml_reader,
+    baml_writer,
     check,
     fields,
     handlebars_reader,
@@ -24,7 +26,7 @@ from intermodal.prompts.conversion import (
     poml_writer,
 )
 from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Spelling, spelled
-from intermodal.prompts.file import PromptFile
+from intermodal.prompts.file import PromptFile, model_names
 from intermodal.prompts.litellm import LitellmTemplate
 from intermodal.prompts.rendering import TemplateError
 
@@ -34,13 +36,15 @@ Read = Callable[[PromptFile, Losses], Readout]
 
 @dataclass(frozen=True)
 class Target:
-    """A format that is written. ``wishes``: it has a place for ``ext: intermodal``. ``examples``: for test data."""
+    """A format that is written. ``wishes``: it has a place for ``ext: intermodal``; ``kept``: for these of them alone.
+    ``examples``: for test data."""
 
     name: str
     ending: str
     write: Write
     spelling: Spelling = "true"
     wishes: bool = False
+    kept: tuple[str, ...] = ()
     examples: bool = False
 
 
@@ -49,6 +53,7 @@ TARGETS: Mapping[str, Target] = {
     "github": Target("GitHub", ".prompt.yml", jinja_writer.write_github, examples=True),
     "prompty": Target("Prompty", ".prompty", jinja_writer.write_prompty, "True"),
     "poml": Target("POML", ".poml", poml_writer.write),
+    "baml": Target("BAML", ".baml", baml_writer.write, kept=("resends",), examples=True),
 }
 # Name of a format -> what reads its template as a tree.
 _READERS: Mapping[str, Read] = {
@@ -56,6 +61,7 @@ _READERS: Mapping[str, Read] = {
     "GitHub": jinja_reader.read_github,
     "Prompty": jinja_reader.read_prompty,
     "POML": poml_reader.read,
+    "BAML": baml_reader.read,
 }
 # Keys that a reader takes and that reach no request; other formats have no word for them.
 _ASIDE = ("name", "variant", "version", "metadata", "displayName", "authors", "tags", "base", "evaluators")
@@ -112,7 +118,7 @@ def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> C
     try:
         (made,) = formats.of_name(place).read(place, text)
     except PromptError as error:
-        losses.say(1, f"what was written cannot be read as {target.name}: {error.what}", meaning=True)
+        losses.say(1, f"what was written cannot be read as {target.name}: {error.what}; {error.todo}", meaning=True)
         return Converted(text, file, _in_order(losses))
     kept = {each.name for each in made.arguments}
     for each in file.arguments:
@@ -134,23 +140,26 @@ def _aside(file: PromptFile, target: Target, losses: Losses) -> None:
     for finding in () if looser else file.findings:
         losses.say(finding.line, finding.what)
     for key in _ASIDE:
-        if key in file.lines and not (key == "name" and target.name in ("GitHub", "Prompty")):
+        if key in file.lines and not (key == "name" and target.name in ("GitHub", "Prompty", "BAML")):
             losses.say(file.lines[key], key)
     if file.examples and not target.examples:
         losses.say(file.examples[0].line, f"test data ({len(file.examples)})")
     if file.parser is not None:
-        losses.say(1, f"the parser of answers, which {file.format} brings along")
+        losses.say(file.lines.get("output", 1), f"the parser of answers, which {file.format} brings along")
     if not target.wishes:
         for key, value in fields.wishes_of(file).items():
             said = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
-            losses.say(file.lines.get("ext", 1), f"the wish {key}: {said}", meaning=key in _FORBIDDING)
+            if key not in target.kept:
+                losses.say(file.lines.get("ext", 1), f"the wish {key}: {said}", meaning=key in _FORBIDDING)
 
 
 def _beside(file: PromptFile, made: PromptFile, target: Target) -> list[str]:
     """What of model, settings, tools and wishes did not come back."""
-    compared = {"model": "the model", "sampling": "how the answer is drawn", "settings": "settings of the model",
+    compared = {"sampling": "how the answer is drawn", "settings": "settings of the model",
                 "tools": "tools", "undefined_tools": "tools without a definition"}  # fmt: skip
     if target.wishes:
         compared["options"] = "the wishes"
-    return [f"{words} did not come back" for name, words in compared.items()
-            if getattr(file, name) != getattr(made, name)]  # fmt: skip
+    left = [words for name, words in compared.items() if getattr(file, name) != getattr(made, name)]
+    if not set(model_names(file.model)) & set(model_names(made.model)) and file.model != made.model:
+        left.insert(0, "the model")
+    return [f"{words} did not come back" for words in left]

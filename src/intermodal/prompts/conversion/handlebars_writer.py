@@ -34,6 +34,7 @@ from intermodal.prompts.conversion.tree import (
 from intermodal.prompts.declared import TYPES
 from intermodal.prompts.file import Argument, PromptFile
 from intermodal.prompts.handlebars import HELPERS
+from intermodal.prompts.litellm import is_dialect
 
 _ROLES = {"system": "system", "user": "user", "assistant": "model", "tool": "tool"}
 _NAME = re.compile(r"[^\W\d][\w-]*")
@@ -43,8 +44,10 @@ def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
     """The text of a ``.prompt`` file."""
     writer = HandlebarsWriter(losses)
     writer.nodes(nodes)
-    front = _front(read.file)
-    return f"---\n{fields.yaml_of(front)}---\n{writer.text.strip()}\n" if front else f"{writer.text.strip()}\n"
+    front, body = _front(read.file), writer.text.strip()
+    if is_dialect(front, body):  # a tag of dotprompt's own makes text of what would be LiteLLM's Jinja
+        body = f'{{{{role "user"}}}}\n{body}'
+    return f"---\n{fields.yaml_of(front)}---\n{body}\n" if front else f"{body}\n"
 
 
 def _front(file: PromptFile) -> dict[str, Any]:

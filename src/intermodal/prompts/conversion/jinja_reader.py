@@ -44,11 +44,10 @@ def read_prompty(file: PromptFile, losses: Losses) -> Readout:
     """The tree of a Prompty file, or of one of LiteLLM's. Raises PromptError with its line for what no tree says."""
     template = file.template
     assert isinstance(template, MarkedTemplate)
-    walk = _Walk(template, media_names(file))
     try:
-        nodes = joined(walk.nodes(template.body._program.body, ()))  # type: ignore[attr-defined]
+        nodes = joined(Walk(template, media_names(file)).nodes(template.body.program, ()))
     except TemplateError as error:
-        raise located(template.path, template.first, error) from None
+        raise located(template.path, 1, error) from None
     roles = isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marks.kept)
     if roles and not isinstance(opening(nodes), Role):
         nodes = (Role("system", template.first), *nodes)  # of what stands before the first line of a role
@@ -67,13 +66,15 @@ def read_github(file: PromptFile, losses: Losses) -> Readout:
     return Readout(file, joined(nodes))
 
 
-class _Walk:
-    """Nodes of Jinja's parser. ``loops`` are the names of the items around, the innermost last."""
+class Walk:
+    """Nodes of Jinja's parser. ``loops`` are the names of the items around, the innermost last. Lines are those of the
+    file, in errors as well."""
 
     def __init__(self, template: MarkedTemplate, media: Mapping[str, Any]) -> None:
         self._template = template
         self._media = media
         self._lists = set[str]()  # items of lists of media
+        self._named: Mapping[str, Path] = {}  # what names stand for that are neither arguments nor items
 
     def nodes(self, body: Sequence[Any], loops: tuple[str, ...]) -> list[Node]:
         made: list[Node] = []
@@ -87,7 +88,7 @@ class _Walk:
             elif kind == "For":
                 made.append(self._loop(node, loops))
             else:
-                raise _refused(node, "set")  # the one other statement that is rendered
+                raise self._refused(node, "set")  # the one other statement that is rendered
         return made
 
     def _if(self, node: Any, loops: tuple[str, ...]) -> If:
@@ -99,12 +100,19 @@ class _Walk:
 
     def _loop(self, node: Any, loops: tuple[str, ...]) -> Each:
         if type(node.target).__name__ != "Name" or node.test is not None:
-            raise _refused(node, "a loop with several names or a condition")
-        item, path = node.target.name, self._path(node.iter, loops)
+            raise self._refused(node, "a loop with several names or a condition")
+        item, path = self._item(node.target.name), self._path(node.iter, loops)
         if len(path) == 1 and path[0] in self._media:
             self._lists.add(item)
+        around = self._named
+        self._named = {**around, node.target.name: (item,)}
         body = self.nodes(node.body, (*loops, item))
+        self._named = around
         return Each(item, path, tuple(body), tuple(self.nodes(node.else_, loops)), self._line(node))
+
+    def _item(self, name: str) -> str:
+        """What the item of a loop is called in the tree."""
+        return name
 
     def _put(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         kind = type(node).__name__
@@ -149,12 +157,12 @@ class _Walk:
     def _path(self, node: Any, loops: tuple[str, ...]) -> Path:
         kind = type(node).__name__
         if kind == "Name" and (node.name != "loop" or not loops):
-            return (node.name,)
+            return self._named.get(node.name, (node.name,))
         if kind == "Getattr":
             return (*self._path(node.node, loops), node.attr)
         if kind == "Getitem" and type(node.arg).__name__ == "Const" and isinstance(node.arg.value, str | int):
             return (*self._path(node.node, loops), node.arg.value)
-        raise _refused(node)
+        raise self._refused(node)
 
     def _test(self, node: Any, loops: tuple[str, ...]) -> Test:
         kind = type(node).__name__
@@ -177,7 +185,6 @@ class _Walk:
         line: int = self._template.first + node.lineno - 1
         return line
 
-
-def _refused(node: Any, what: str = "") -> TemplateError:
-    more = f" ({node.name})" if type(node).__name__ in ("Filter", "Test") else ""
-    return TemplateError(f"{what or called(node)}{more} cannot be converted", node.lineno, _TODO)
+    def _refused(self, node: Any, what: str = "") -> TemplateError:
+        more = f" ({node.name})" if type(node).__name__ in ("Filter", "Test") else ""
+        return TemplateError(f"{what or called(node)}{more} cannot be converted", self._line(node), _TODO)

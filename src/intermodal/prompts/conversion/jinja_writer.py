@@ -211,12 +211,17 @@ class JinjaWriter:
         if isinstance(node, History):
             return self.history()
         if isinstance(node, If):
-            other = f"{{% else %}}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
-            return f"{{% if {self.test(node.test)} %}}{self.written(node.then, nested=True)}{other}{{% endif %}}"
-        assert isinstance(node, Each)
-        body = self.written(node.body, nested=True)
-        other = f"{{% else %}}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
-        return f"{{% for {node.item} in {self.name(node.path)} %}}{body}{other}{{% endfor %}}"
+            opening, then, closing = f"if {self.test(node.test)}", node.then, "endif"
+        else:
+            assert isinstance(node, Each)
+            opening, then, closing = f"for {node.item} in {self.name(node.path)}", node.body, "endfor"
+        body = self.written(then, nested=True)
+        other = f"{self.tag('else')}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
+        return f"{self.tag(opening)}{body}{other}{self.tag(closing)}"
+
+    def tag(self, inner: str) -> str:
+        """A tag of a block."""
+        return f"{{% {inner} %}}"
 
     def test(self, test: Test) -> str:
         if isinstance(test, Truth):

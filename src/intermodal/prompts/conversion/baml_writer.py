@@ -1,0 +1,420 @@
+"""A tree as a function of BAML: the class that it returns, its client, and its prompt.
+
+Every name in the file begins with that of the function, since BAML compiles the files of a folder as one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from intermodal.json_schema.choices import resolved
+from intermodal.prompts.conversion import fields
+from intermodal.prompts.conversion.jinja_writer import JinjaWriter
+from intermodal.prompts.conversion.shapes import Shape, shapes_of
+from intermodal.prompts.conversion.tree import (
+    History,
+    Losses,
+    Medium,
+    Node,
+    Readout,
+    Role,
+    Words,
+    messages_of,
+    walk,
+)
+from intermodal.prompts.file import Argument, ArgumentKind, Example, PromptFile
+
+_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_OPENING = re.compile(r"\{\{|\{%|\{#|\{\Z")
+_TAG = re.compile(r"\{%\+ (.*?) \+%\}(\n?)", re.DOTALL)
+_KINDS: Mapping[ArgumentKind, str] = {
+    "text": "string", "number": "float", "integer": "int", "boolean": "bool", "image": "image", "audio": "audio",
+    "video": "video", "document": "pdf",
+}  # fmt: skip
+_TYPES = {"string": "string", "number": "float", "integer": "int", "boolean": "bool", "null": "null"}
+_SNAKE = {
+    "temperature": "temperature", "top_p": "top_p", "max_tokens": "max_tokens", "stop": "stop", "seed": "seed",
+    "top_k": "top_k", "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
+}  # fmt: skip
+# Who makes a model, or how its name begins -> how BAML calls who serves it.
+_PROVIDERS = {
+    "openai": "openai", "anthropic": "anthropic", "google": "google-ai", "googleai": "google-ai",
+    "vertexai": "vertex-ai",
+}  # fmt: skip
+_ANYBODY = "openai-generic"  # any server of OpenAI's protocol, by its address
+_FAMILIES = (
+    ("gpt-", "openai"), ("o1", "openai"), ("o3", "openai"), ("o4", "openai"), ("claude", "anthropic"),
+    ("gemini", "google-ai"),
+)  # fmt: skip
+_KEPT = frozenset({"type", "description", "enum", "const", "properties", "required", "items", "anyOf", "oneOf", "$ref",
+                   "$defs", "definitions", "additionalProperties", "title", "$schema", "default"})  # fmt: skip
+_MOST_DEEP = 40
+
+
+def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+    """The text of a ``.baml`` file."""
+    file = read.file
+    name = _title(file.name) or "Prompt"
+    types = _Types(name, losses)
+    shapes = shapes_of(read.nodes)
+    taken = [f"{each.name}: {_taken(each, shapes.get(each.name, Shape()), types, losses)}" for each in file.arguments]
+    schema = fields.schema_of(file)
+    returns = "string"
+    if schema is not None:
+        returns = types.of(schema, schema, "Answer", file.lines.get("output", 1))
+    if fields.is_strict(file):
+        line = file.lines.get("output", 1)
+        losses.say(line, "strict: BAML asks for a schema, and has no word to force it", meaning=True)
+    for tool in (*(each.name for each in file.tools), *file.undefined_tools):
+        line = file.lines.get("toolDefs", file.lines.get("tools", 1))
+        losses.say(line, f"tool {tool!r}", meaning=True)
+    blocks = [*types.classes, *_client(file, name, losses), _function(file, name, taken, returns, nodes, losses)]
+    blocks += _tests(file, name, losses)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _title(name: str) -> str:
+    """A name as BAML's functions and classes have it: letters and digits, beginning with a capital."""
+    made = "".join(f"{word[0].upper()}{word[1:]}" for word in re.split(r"[^A-Za-z0-9]+", name) if word)
+    return f"Prompt{made}" if made[:1].isdigit() else made
+
+
+# ---- function ------------------------------------------------------------------------------------------
+
+
+def _function(
+    file: PromptFile, name: str, taken: Sequence[str], returns: str, nodes: Sequence[Node], losses: Losses
+) -> str:
+    told = "".join(f"/// {line.strip()}\n" for line in file.description.splitlines() if line.strip())
+    prompt = _prompt(file, nodes, losses, told=returns != "string")
+    marks = "#" * (1 + max((len(found) - 1 for found in re.findall(r'"#+', prompt)), default=0))
+    lines = "".join(f"    {line}\n" if line else "\n" for line in prompt.split("\n"))
+    head = f"function {name}({', '.join(taken)}) -> {returns} {{\n  client {name}Client\n"
+    return f'{told}{head}  prompt {marks}"\n{lines}  "{marks}\n}}'
+
+
+def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bool) -> str:
+    """The template. ``told``: the model is told the schema there, which BAML's own hosts do not do elsewhere."""
+    nodes = tuple(nodes)
+    if any(isinstance(each, History) for each in walk(nodes)):
+        nodes = tuple(
+            each for message in messages_of(nodes, losses) for each in (Role(message.role), *message.nodes)
+        )  # where BAML says nothing, earlier messages go before the last question
+    for each in walk(nodes):
+        if isinstance(each, Role) and each.role == "tool":
+            losses.say(each.line, "a message of a tool", meaning=True)
+    if told:
+        nodes = _with_schema(nodes)
+    elif not any(isinstance(each, Role) for each in nodes[:1]) and any(isinstance(each, Role) for each in walk(nodes)):
+        nodes = (Role("user"), *nodes)
+    return _plain_tags(BamlWriter(losses).written(nodes)).strip()
+
+
+_SCHEMA = Words("\0schema\0")  # a text that no file has: it is written as the tag
+
+
+def _with_schema(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes with the place of the schema at the end of the last message of the user, else of the first one."""
+    ends = [at for at, each in enumerate(nodes) if isinstance(each, Role)] + [len(nodes)]
+    roles = ["user", *(each.role for each in nodes if isinstance(each, Role))]
+    spoken = [(role, end) for role, end in zip(roles, ends, strict=True) if end]
+    at = next((end for role, end in reversed(spoken) if role == "user"), spoken[0][1] if spoken else 0)
+    return (*nodes[:at], _SCHEMA, *nodes[at:])
+
+
+class BamlWriter(JinjaWriter):
+    """Writes BAML's Jinja. Tags of blocks are written so that they leave all white space as it is."""
+
+    def role(self, node: Role) -> str:
+        return f'{{{{ _.role("{node.role}") }}}}\n'
+
+    def words(self, text: str) -> str:
+        if text == _SCHEMA.text:
+            return "\n\n{{ ctx.output_format }}\n"
+        return _OPENING.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
+
+    def medium(self, node: Medium) -> str:
+        if not node.path:
+            self._losses.say(node.line, f"{node.url[:60]!r}: media that the file itself names", meaning=True)
+            return ""
+        return super().medium(node)
+
+    def tag(self, inner: str) -> str:
+        return f"{{%+ {inner} +%}}"
+
+    def name(self, path: Any) -> str:
+        if str(path[0]) in ("_", "ctx", "loop") or not _WORD.fullmatch(str(path[0])):
+            self._losses.say(1, f"the name {path[0]!r}, which BAML does not take", meaning=True)
+        return super().name(path)
+
+
+def _plain_tags(text: str) -> str:
+    """The text with tags of blocks as people write them, where that says the same: BAML takes white space before a tag
+    that begins a line out of the text, and the end of the line after it."""
+    made = []
+    at = 0
+    for found in _TAG.finditer(text):
+        before = text[at : found.start()]
+        made.append(before)
+        line = text[: found.start()].rpartition("\n")[2]
+        opening = "{%+" if line and not line.strip() else "{%"
+        ends = "\n" if not line and not found[2] else ""  # the runtime takes this one out again
+        closing = "+%}" if found[2] else "%}"
+        made.append(f"{opening} {found[1]} {closing}{ends}{found[2]}")
+        at = found.end()
+    return "".join((*made, text[at:]))
+
+
+# ---- client --------------------------------------------------------------------------------------------
+
+
+def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
+    """The client of the function, which BAML always has. One without a model asks for none."""
+    line = file.lines.get("model", 1)
+    options = dict(fields.settings_of(file, _SNAKE))
+    provider, model = _served(file.model)
+    if not model:
+        losses.say(line, f"no model is named: BAML's own hosts need one in client {name}Client")
+    else:
+        options = {"model": model, **options}
+    policy = ""
+    if "resends" in file.options:
+        yield f"retry_policy {name}Retries {{\n  max_retries {file.options['resends']}\n}}"
+        policy = f"  retry_policy {name}Retries\n"
+    if provider == _ANYBODY:
+        options["base_url"] = "env.BASE_URL"
+        losses.say(line, f"who serves {model}: BAML's own hosts need it in client {name}Client, as BASE_URL")
+    said = "".join(f"    {key} {_value(each)}\n" for key, each in options.items())
+    yield f"client<llm> {name}Client {{\n  provider {provider}\n{policy}  options {{\n{said}  }}\n}}"
+
+
+def _served(model: str) -> tuple[str, str]:
+    """Who serves a model, as BAML calls them, and its name there."""
+    maker, mark, rest = model.partition("/")
+    if mark and maker in _PROVIDERS and "/" not in rest:
+        return _PROVIDERS[maker], rest
+    return next((provider for begins, provider in _FAMILIES if model.startswith(begins)),
+                _ANYBODY if model else "openai"), model  # fmt: skip
+
+
+def _value(value: Any) -> str:
+    """A value as BAML writes it."""
+    if isinstance(value, str):
+        return value if value.startswith("env.") else _text(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(str(name))} {_value(each)}" for name, each in value.items()) + " }"
+    return json.dumps(value)
+
+
+def _key(name: str) -> str:
+    return name if _WORD.fullmatch(name) else _text(name)
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+# ---- types ---------------------------------------------------------------------------------------------
+
+
+def _taken(argument: Argument, shape: Shape, types: _Types, losses: Losses) -> str:
+    """The type of an argument."""
+    name, line = argument.name, argument.line
+    if not _WORD.fullmatch(name):
+        losses.say(line, f"the name {name!r}, which BAML does not take", meaning=True)
+    if argument.kind == "file":
+        losses.say(line, f"argument {name!r} takes any file, and there a PDF", meaning=True)
+    if argument.default is not None:
+        losses.say(line, f"the default of argument {name!r}")
+    if argument.description:
+        losses.say(line, f"the description of argument {name!r}")
+    if argument.is_media:
+        made = _KINDS.get(argument.kind, "pdf") + ("[]" if argument.many else "")
+    elif argument.schema:
+        schema = {key: value for key, value in argument.schema.items() if key != "description"}
+        made = types.of(schema, schema, _title(name), line)
+    else:
+        schema = _shaped(shape) if argument.kind == "json" else {}
+        if argument.kind in ("json", "text"):
+            schema = schema or {"type": "string"}
+            what = (
+                f"argument {name!r} may be anything: there it is {'JSON' if schema['type'] != 'string' else 'a text'}"
+            )
+            losses.say(line, what)
+        made = types.of(schema, schema, _title(name), line) if schema else _KINDS.get(argument.kind, "string")
+    return made if argument.required or made.endswith("?") else f"{_grouped(made)}?"
+
+
+def _shaped(shape: Shape) -> dict[str, Any]:
+    """A schema of what a template makes of a value."""
+    if shape.items is not None:
+        return {"type": "array", "items": _shaped(shape.items)}
+    if shape.fields:
+        named = {name: _shaped(each) for name, each in shape.fields.items()}
+        return {"type": "object", "properties": named, "required": list(named)}
+    return {"type": "string"}
+
+
+def _grouped(word: str) -> str:
+    return f"({word})" if " | " in word else word
+
+
+class _Types:
+    """BAML's types of schemas, with the classes that they need. ``classes``: as they are written, inner ones first."""
+
+    def __init__(self, function: str, losses: Losses) -> None:
+        self.classes: list[str] = []
+        self._function = function
+        self._losses = losses
+        self._named: dict[str, str] = {}  # references -> the class that they became
+        self._taken = {function, f"{function}Client", f"{function}Retries"}
+
+    def of(self, root: Mapping[str, Any], schema: Any, hint: str, line: int, deep: int = 0) -> str:
+        """The type of a schema within ``root``. ``hint``: what a class of it is called, behind the function's name."""
+        if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
+            return self._referred(root, schema["$ref"], line, deep)
+        if not isinstance(schema, Mapping) or deep > _MOST_DEEP:
+            return self._anything(hint, line)
+        for key in schema.keys() - _KEPT:
+            self._losses.say(line, f"{key} of {hint}", meaning=True)
+        if "const" in schema or "enum" in schema:
+            return self._literals([schema["const"]] if "const" in schema else list(schema["enum"]), hint, line)
+        if choices := schema.get("anyOf") or schema.get("oneOf"):
+            return self._union([self.of(root, each, hint, line, deep + 1) for each in choices])
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            return self._union([self.of(root, {**schema, "type": each}, hint, line, deep + 1) for each in kind])
+        if kind == "array":
+            return f"{_grouped(self.of(root, schema.get('items'), hint, line, deep + 1))}[]"
+        if kind == "object" or "properties" in schema:
+            return self._object(root, schema, hint, line, deep)
+        return _TYPES.get(str(kind)) or self._anything(hint, line)
+
+    def _referred(self, root: Mapping[str, Any], reference: str, line: int, deep: int) -> str:
+        if reference not in self._named:
+            hint = _title(reference.rpartition("/")[2]) or "Answer"
+            found = resolved(root, reference)
+            is_class = isinstance(found, Mapping) and bool(found.get("properties"))
+            if is_class:
+                self._named[reference] = self._free(hint)  # it may hold itself
+                self._class(root, found, self._named[reference], line, deep)
+            else:
+                self._named[reference] = self.of(root, found, hint, line, deep + 1)
+        return self._named[reference]
+
+    def _object(self, root: Mapping[str, Any], schema: Mapping[str, Any], hint: str, line: int, deep: int) -> str:
+        more = schema.get("additionalProperties")
+        if schema.get("properties"):
+            if isinstance(more, Mapping) or more is True:
+                self._losses.say(line, f"fields of {hint} beyond those that are named", meaning=True)
+            name = self._free(hint)
+            self._class(root, schema, name, line, deep)
+            return name
+        if isinstance(more, Mapping):
+            return f"map<string, {self.of(root, more, hint, line, deep + 1)}>"
+        return self._anything(hint, line)
+
+    def _free(self, hint: str) -> str:
+        name, number = f"{self._function}{hint}", 2
+        while name in self._taken:
+            name, number = f"{self._function}{hint}{number}", number + 1
+        self._taken.add(name)
+        return name
+
+    def _class(self, root: Mapping[str, Any], schema: Mapping[str, Any], name: str, line: int, deep: int) -> None:
+        needed = schema.get("required") or ()
+        lines = []
+        for field, each in schema["properties"].items():
+            if not _WORD.fullmatch(field):
+                self._losses.say(line, f"the field {field!r}, a name that BAML does not take", meaning=True)
+            told = each.get("description") if isinstance(each, Mapping) else ""
+            made = self.of(root, each, _title(field), line, deep + 1)
+            made = made if field in needed or made.endswith("?") else f"{_grouped(made)}?"
+            lines.append(f"  {field} {made}{f' @description({_text(told)})' if told else ''}\n")
+        about = schema.get("description")
+        if about:
+            lines.append(f"  @@description({_text(about)})\n")
+        self.classes.append(f"class {name} {{\n{''.join(lines)}}}")
+
+    def _literals(self, values: list[Any], hint: str, line: int) -> str:
+        said = []
+        for each in values:
+            if isinstance(each, str | int) and not (isinstance(each, str) and "\n" in each):
+                said.append(_text(each) if isinstance(each, str) else json.dumps(each))
+            elif each is None:
+                said.append("null")
+            else:
+                self._losses.say(line, f"the value {each!r} of {hint}", meaning=True)
+        return self._union(said) if said else self._anything(hint, line)
+
+    def _union(self, words: list[str]) -> str:
+        optional = any(each == "null" or each.endswith("?") for each in words)
+        rest = list(dict.fromkeys(each.removesuffix("?") for each in words if each != "null"))
+        if not rest:
+            return "null"
+        made = " | ".join(rest)
+        return f"{_grouped(made)}?" if optional else made
+
+    def _anything(self, hint: str, line: int) -> str:
+        self._losses.say(line, f"{hint} may be anything, and there it is a text", meaning=True)
+        return "string"
+
+
+# ---- tests ---------------------------------------------------------------------------------------------
+
+
+def _tests(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
+    for number, each in enumerate(file.examples, 1):
+        if not all(_is_plain(value) for value in each.arguments.values()):
+            losses.say(each.line, "test data with media")
+            continue
+        arguments = "".join(f"    {_key(key)} {_value(value)}\n" for key, value in each.arguments.items())
+        checks = "".join(f"  @@assert({word}, {{{{ {said} }}}})\n" for word, said in _asserts(each, losses))
+        yield (f"test {name}Test{number} {{\n  functions [{name}]\n  args {{\n{arguments}  }}\n{checks}}}")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _asserts(example: Example, losses: Losses) -> Iterator[tuple[str, str]]:
+    """Comparisons with a value; what else is to be checked is a loss."""
+    for check in example.checks:
+        expected = check.get("expected")
+        pairs: list[tuple[str, Any]] | None = None
+        if check.get("compare") == "exact" and isinstance(expected, str):
+            pairs = [("this", expected)]
+        elif check.get("compare") == "json" and isinstance(expected, Mapping):
+            pairs = list(_leaves("this", expected))
+        if pairs is None or not all(_is_constant(value) for _, value in pairs):
+            losses.say(example.line, f"how the answer of a test is checked ({check.get('compare')})")
+            continue
+        for place, value in pairs:
+            yield place.replace(".", "_"), f"{place} == {_text(value) if isinstance(value, str) else _constant(value)}"
+
+
+def _leaves(place: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, each in value.items():
+        if isinstance(each, Mapping):
+            yield from _leaves(f"{place}.{name}", each)
+        else:
+            yield f"{place}.{name}", each
+
+
+def _is_constant(value: Any) -> bool:
+    if isinstance(value, str):
+        return not set('"\\\n') & set(value)
+    return value is None or isinstance(value, int | float)
+
+
+def _constant(value: Any) -> str:
+    return "none" if value is None else json.dumps(value)
