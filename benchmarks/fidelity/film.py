@@ -14,6 +14,7 @@ from fidelity import speech
 from fidelity.checks import at, has, order, read_or_told, share_of, silent
 from fidelity.drawn import Page
 from fidelity.samples import Chance, Made, recipe
+from fidelity.sound import call, call_checks
 
 SIZE, FPS = (960, 540), 5
 SLIDE_COLOURS = ("#ffffff", "#f3ead8", "#dde8f2", "#e6f0dc", "#f2dede", "#eeeeee")
@@ -37,9 +38,11 @@ def _slide(lines: Sequence[str], colour: str) -> Image.Image:
 
 
 def _film(
-    stills: Sequence[tuple[Image.Image, float]], sound: Any = None, *, form: str = "mp4", lines: Sequence[Line] = ()
-) -> bytes:
-    """Pictures with the seconds that each is shown, with speech and subtitles where they are given."""
+    stills: Sequence[tuple[Image.Image, float]], sound: Any = None, beside: Any = None, *, form: str = "mp4",
+    lines: Sequence[Line] = (),
+) -> bytes:  # fmt: skip
+    """Pictures with the seconds that each is shown, with speech and subtitles where they are given. ``beside``: what
+    is heard on a second channel."""
     import av
 
     out = io.BytesIO()
@@ -56,14 +59,15 @@ def _film(
         rate = 24_000
         audio: Any = container.add_stream(sound_codec, rate=rate) if sound is not None else None
         if audio is not None:
-            audio.layout = "mono"
+            audio.layout = "mono" if beside is None else "stereo"
         text: Any = container.add_stream(text_codec) if lines else None
         if text is not None:
             text.codec_context.subtitle_header = _STYLES
         packets = _picture_packets(video, stills)
         if audio is not None and sound is not None:
-            places = numpy.arange(0, len(sound) - 1, speech.RATE / rate)
-            samples = (numpy.clip(numpy.interp(places, numpy.arange(len(sound)), sound), -1, 1) * 32_767).astype("<i2")
+            samples = speech.at_rate(sound, rate)
+            if beside is not None:
+                samples = numpy.stack((samples, speech.at_rate(beside, rate)), axis=1).reshape(-1)
             packets += speech.audio_packets(audio, samples, rate)
         packets += [_subtitle(text, line, form) for line in lines]
         for packet in sorted(packets, key=lambda each: float((each.dts or 0) * each.time_base)):
@@ -199,6 +203,20 @@ def _still(chance: Chance) -> Made:
 
     text = " ".join(lines)
     return Made(make, [*has(title), share_of(text, 0.85), read_or_told(text)], f"{text} {title}", "What is said?")
+
+
+@recipe("video", "two channels of a film", "mp4")
+def _call(chance: Chance) -> Made:
+    """A call recorded with its picture: who calls on one channel, who answers on the other."""
+    lines, title = speech.sentences(chance, 6), f"Call {chance.code()}"
+
+    def make() -> bytes:
+        left, right = call(lines)
+        longest = max(len(left), len(right))
+        sounds = [numpy.pad(each, (0, longest - len(each))) for each in (left, right)]
+        return _film([(_slide([title], "#f3ead8"), longest / speech.RATE)], *sounds)
+
+    return Made(make, [*has(title), *call_checks(lines)], " ".join([*lines, title]), "Who says what?")
 
 
 @recipe("video", "without words", "mp4")

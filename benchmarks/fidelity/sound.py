@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import numpy
 
 from fidelity import speech
-from fidelity.checks import apart, at, has, heard, order, read_or_told, share_of, silent
+from fidelity.checks import Check, apart, at, has, heard, order, read_or_told, share_of, silent
 from fidelity.samples import Chance, Made, recipe
 
 ASKED = "What is said?"
@@ -24,7 +25,7 @@ def _speech(chance: Chance) -> Made:
     )
 
 
-def _parts(lines: list[str]) -> list[str]:
+def _parts(lines: Sequence[str]) -> list[str]:
     """Of each sentence who did it: three words that no other sentence begins with."""
     return [" ".join(line.split()[:3]) for line in lines]
 
@@ -45,26 +46,29 @@ def _opus(chance: Chance) -> Made:
     return _coded(chance, 3, "ogg", "libopus")
 
 
+def call(lines: Sequence[str], *, overlap: bool = False) -> tuple[speech.Sound, speech.Sound]:
+    """The two channels of a call: two people in turn, who say every other line; with overlap both at once."""
+    left, right, time = speech.quiet(0), speech.quiet(0), 0
+    for one, other in zip(lines[::2], lines[1::2], strict=True):
+        first, second = speech.spoken(one), speech.higher(speech.spoken(other))
+        start = time if overlap else time + len(first) + 6_000
+        left = numpy.concatenate((left, numpy.zeros(time - len(left)), first))
+        right = numpy.concatenate((right, numpy.zeros(start - len(right)), second))
+        time = max(len(left), len(right)) + 8_000
+    return left, right
+
+
+def call_checks(lines: Sequence[str]) -> list[Check]:
+    """Of a call of six lines: they arrive, each under who says it."""
+    parts = _parts(lines)
+    return [*has(*parts[:2]), read_or_told(" ".join(lines)), apart(parts[0], parts[1]), apart(parts[4], parts[5])]
+
+
 def _two(chance: Chance, *, overlap: bool) -> Made:
-    """Two people in turn, each on a channel; with overlap both at once."""
     lines = speech.sentences(chance, 6)
-    mine, others = lines[::2], lines[1::2]
-
-    def make() -> bytes:
-        left, right, time = speech.quiet(0), speech.quiet(0), 0
-        for one, other in zip(mine, others, strict=True):
-            first, second = speech.spoken(one), speech.higher(speech.spoken(other))
-            start = time if overlap else time + len(first) + 6_000
-            left = numpy.concatenate((left, numpy.zeros(time - len(left)), first))
-            right = numpy.concatenate((right, numpy.zeros(start - len(right)), second))
-            time = max(len(left), len(right)) + 8_000
-        return speech.wav(left, right)
-
-    checks = [
-        *has(*_parts(lines)[:2]), read_or_told(" ".join(lines)), apart(_parts(mine)[0], _parts(others)[0]),
-        apart(_parts(mine)[2], _parts(others)[2]),
-    ]  # fmt: skip
-    return Made(make, checks, " ".join(lines), "Who says what?")
+    return Made(
+        lambda: speech.wav(*call(lines, overlap=overlap)), call_checks(lines), " ".join(lines), "Who says what?"
+    )
 
 
 @recipe("audio", "two channels", "wav")

@@ -170,8 +170,7 @@ def coded(sound: Sound, form: str, codec: str, rate: int = 24_000) -> bytes:
     """The sound as another format."""
     import av
 
-    places = numpy.arange(0, len(sound) - 1, RATE / rate)
-    samples = (numpy.clip(numpy.interp(places, numpy.arange(len(sound)), sound), -1, 1) * 32_767).astype("<i2")
+    samples = at_rate(sound, rate)
     out = io.BytesIO()
     with av.open(out, "w", format=form, options=EXACT) as container:
         stream: Any = container.add_stream(codec, rate=rate)
@@ -181,15 +180,25 @@ def coded(sound: Sound, form: str, codec: str, rate: int = 24_000) -> bytes:
     return out.getvalue()
 
 
+def at_rate(sound: Sound, rate: int) -> Any:
+    """The sound as 16-bit samples at another rate."""
+    places = numpy.arange(0, len(sound) - 1, RATE / rate)
+    return (numpy.clip(numpy.interp(places, numpy.arange(len(sound)), sound), -1, 1) * 32_767).astype("<i2")
+
+
 def audio_packets(stream: Any, samples: Any, rate: int) -> list[Any]:
+    """The samples encoded; of two channels in turn where the stream has two."""
     import av
 
+    layout = stream.layout.name
+    channels = 2 if layout == "stereo" else 1
     resampler = av.AudioResampler(
-        format=stream.format.name, layout="mono", rate=rate, frame_size=stream.frame_size or 1024
+        format=stream.format.name, layout=layout, rate=rate, frame_size=stream.frame_size or 1024
     )
     packets: list[Any] = []
-    for place in range(0, len(samples), 4096):
-        frame = av.AudioFrame.from_ndarray(samples[place : place + 4096].reshape(1, -1), format="s16", layout="mono")
+    for place in range(0, len(samples) // channels, 4096):
+        piece = samples[place * channels : (place + 4096) * channels]
+        frame = av.AudioFrame.from_ndarray(piece.reshape(1, -1), format="s16", layout=layout)
         frame.sample_rate, frame.pts = rate, place
         for each in resampler.resample(frame):
             packets += stream.encode(each)

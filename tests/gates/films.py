@@ -93,8 +93,12 @@ def _frame(picture: Image.Image) -> Any:
 
 
 def _sound_stream(writer: Any, sound: Path, container: str) -> Any:
+    import av
+
+    with av.open(str(sound)) as reader:
+        channels = reader.streams.audio[0].codec_context.channels
     stream = writer.add_stream("libopus" if container == "webm" else "aac", rate=48_000)
-    stream.layout = "mono"
+    stream.layout = "stereo" if channels == 2 else "mono"
     return stream
 
 
@@ -103,7 +107,7 @@ def _copy_sound(writer: Any, stream: Any, sound: Path, begins: float) -> None:
 
     with av.open(str(sound)) as reader:
         resampler = av.AudioResampler(
-            format=stream.format.name, layout="mono", rate=stream.rate, frame_size=stream.frame_size or 960
+            format=stream.format.name, layout=stream.layout.name, rate=stream.rate, frame_size=stream.frame_size or 960
         )
         for frame in [*reader.decode(reader.streams.audio[0]), None]:
             for piece in resampler.resample(frame):

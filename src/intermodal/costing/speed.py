@@ -18,8 +18,8 @@ TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
 
 def hear_seconds(rates: Rates, level: Level, seconds: float, film: float = 0.0, channels: int = 1) -> float:
     """Hearing so many seconds of sound, ``film`` of them of films; each of two ``channels`` by itself."""
-    sound = (seconds - film) * (TWO_CHANNELS[level] if channels > 1 else 1.0)
-    return rates.overhead[level] + sound * rates.hear[level] + film * rates.hear_film[level]
+    times = TWO_CHANNELS[level] if channels > 1 else 1.0
+    return rates.overhead[level] + times * ((seconds - film) * rates.hear[level] + film * rates.hear_film[level])
 
 
 def speak_seconds(rates: Rates, level: Level, chars: float) -> float:

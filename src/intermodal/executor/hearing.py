@@ -12,9 +12,23 @@ from intermodal.executor.call import Done
 from intermodal.executor.job import Job, Made
 from intermodal.executor.pieces import Sound
 from intermodal.executor.together import as_one, share_of, side_by_side
+from intermodal.executor.world import Media, Progress
+from intermodal.file_bytes import Data
 from intermodal.plans.cores import NEAR
+from intermodal.plans.step import Call, Transform
 
 SPEAKERS = ("speaker 1", "speaker 2")  # the left channel, the right one
+
+
+def is_apart(step: Call | Transform) -> bool:
+    """Whether a step takes each of two channels by itself."""
+    return dict(step.params).get("channels") == "apart"
+
+
+async def both(media: Media, data: Data, name: str, progress: Progress | None = None) -> Sound:
+    """Both channels of a recording or of a film's sound, each for itself."""
+    first, second = [await media.pcm(data, name=name, progress=progress, channel=each) for each in (0, 1)]
+    return Sound(seconds=first.seconds, pcm=first.samples, beside=second.samples, name=name)
 
 
 def of_channels(left: Transcript, right: Transcript) -> Transcript:

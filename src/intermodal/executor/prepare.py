@@ -16,6 +16,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Part, Text
 from intermodal.executor.assemble import AUDIO_FORMATS, label, shown_name
+from intermodal.executor.hearing import both, is_apart
 from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Product, Sound, Words
 from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
@@ -46,13 +47,14 @@ class Preparer:
     ) -> tuple[Sound, ...]:
         """A recording for an ear: PCM for one of ours, else a file its wire carries; of channels that are heard apart
         one with both for ours, and a file of each for any other."""
-        if dict(step.params).get("channels") != "apart":
+        if not is_apart(step):
             return (await self._sound(step, products, endpoint, progress),)
-        both = await self._channels(int(step.inputs[0].partition(":")[2]), progress)
+        kind, _, source = step.inputs[0].partition(":")
+        sound = _taken_out(products[source]) if kind == "step" else await self._both(int(source), progress)
         if endpoint.host.zone == "process":
-            return (both,)
+            return (sound,)
         pack = carried if endpoint.host.zone in NEAR else _packed
-        apart = (msgspec.structs.replace(both, pcm=pcm, beside=b"") for pcm in (both.pcm, both.beside))
+        apart = (msgspec.structs.replace(sound, pcm=pcm, beside=b"") for pcm in (sound.pcm, sound.beside))
         return tuple([await offload(True, pack, each) for each in apart])
 
     async def _sound(
@@ -60,8 +62,8 @@ class Preparer:
     ) -> Sound:
         near = endpoint.host.zone == "process"
         for kind, _, name in (reference.partition(":") for reference in step.inputs):
-            if kind == "step":  # the sound of a video, taken out of it
-                found = next(piece for piece in products[name].pieces if isinstance(piece, Sound))
+            if kind == "step":
+                found = _taken_out(products[name])
                 return found if near else carried(found)
             if near:
                 return await self._decoded(int(name), progress)
@@ -122,11 +124,8 @@ class Preparer:
             self._pcm[index] = Sound(seconds=pcm.seconds, pcm=pcm.samples, name=name)
         return self._pcm[index]
 
-    async def _channels(self, index: int, progress: Progress | None = None) -> Sound:
-        """Both channels of a recording, each for itself."""
-        name, data = self._facts(index).name, self._opened.data(index)
-        first, second = [await self._media.pcm(data, name=name, progress=progress, channel=each) for each in (0, 1)]
-        return Sound(seconds=first.seconds, pcm=first.samples, beside=second.samples, name=name)
+    async def _both(self, index: int, progress: Progress | None = None) -> Sound:
+        return await both(self._media, self._opened.data(index), self._facts(index).name, progress)
 
     async def _file(
         self, index: int, endpoint: Endpoint, taken: Mapping[str, str], progress: Progress | None = None
@@ -160,6 +159,11 @@ class Preparer:
 def decoding(step: Call) -> Use:
     """What getting the media of a step ready occupies: a decoder, where they are not made by steps before it."""
     return DECODING if any(reference.startswith("part:") for reference in step.inputs) else ELSEWHERE
+
+
+def _taken_out(product: Product) -> Sound:
+    """The sound of a video, taken out of it."""
+    return next(piece for piece in product.pieces if isinstance(piece, Sound))
 
 
 def carried(sound: Sound) -> Sound:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from intermodal.events import Derived
 from intermodal.executor.assemble import label
+from intermodal.executor.hearing import both, is_apart
 from intermodal.executor.pieces import Pixels, Product, Sound, Words
 from intermodal.executor.timeline import NOTHING
 from intermodal.executor.world import Media, OpenedLike, Progress
@@ -89,6 +90,8 @@ async def _frames(step: Transform, opened: OpenedLike, media: Media, progress: P
 
 async def _demux(step: Transform, opened: OpenedLike, media: Media, progress: Progress) -> Product:
     facts: PartFacts = opened.facts.parts[step.part]
+    if is_apart(step):
+        return Product(part=step.part, pieces=(await both(media, opened.data(step.part), facts.name, progress),))
     pcm = await media.pcm(opened.data(step.part), name=facts.name, progress=progress)
     return Product(part=step.part, pieces=(Sound(seconds=pcm.seconds, pcm=pcm.samples, name=facts.name),))
 

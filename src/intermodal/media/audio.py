@@ -39,7 +39,7 @@ def _probed(data: Data, media_type: str, *, compared: bool) -> Probed:
     with fence.room(2 * in_memory(data) + (160 << 20)), _opened(data, media_type) as (box, stream):
         rate, count = _check_stream(stream)
         seconds = _length(box, stream, media_type, data)
-        apart = compared and count == 2 and 0 < seconds.for_limit() <= MAX_SECONDS and _differ(box, stream)
+        apart = compared and 0 < seconds.for_limit() <= MAX_SECONDS and differ(box, stream, count)
     if seconds.for_limit() > MAX_SECONDS:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
@@ -47,8 +47,13 @@ def _probed(data: Data, media_type: str, *, compared: bool) -> Probed:
     return Probed(seconds=seconds, sample_rate=rate, channels=count, separate_channels=apart, notes=notes)
 
 
-def _differ(box: Any, stream: Any) -> bool:
-    """Whether each of two channels has its own voice. What cannot be gone back in, or decoded, is heard as one."""
+def differ(box: Any, stream: Any, count: int) -> bool:
+    """Whether a sound of ``count`` channels has two of them, each with its own voice. What cannot be gone back in, or
+    decoded, is heard as one. Nothing else is to be read of the container afterwards."""
+    if count != 2:
+        return False
+    stream.codec_context.thread_count = 1
+    container.only(box, stream)
     try:
         box.seek(0)
         return channels.differ(box, stream)

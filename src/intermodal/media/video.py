@@ -107,6 +107,7 @@ def _probe(film: Film, density: Density) -> Probed:
     densities = [density(still.grey(picture, SAMPLE_SIDE)) for picture in shown]
     most = max(densities, key=lambda found: found.mid)
     written = subtitles.probe(film.opened)
+    apart = sound is not None and audio.differ(film.opened.container, sound, channels)
     return Probed(
         width=width,
         height=height,
@@ -115,6 +116,7 @@ def _probe(film: Film, density: Density) -> Probed:
         seconds=film.seconds,
         sample_rate=rate,
         channels=channels,
+        separate_channels=apart,
         subtitles=written.tracks,
         notes=written.notes,
         cuts=_cuts(film, {at: still.small(picture) for at, picture in found.items()})[:MAX_CUTS],

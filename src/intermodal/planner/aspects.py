@@ -177,8 +177,9 @@ def heard_by_ear(part: PartFacts, *, timed: bool) -> KeptAndLost:
 
 
 def heard_channels(part: PartFacts) -> int:
-    """How many channels of a recording are heard, each in a call of its own: both of two with a voice each."""
-    return 2 if part.kind == "audio" and part.separate_channels else 1
+    """How many channels of a recording, or of a film's sound, are heard, each in a call of its own: both of two with a
+    voice each."""
+    return 2 if part.separate_channels else 1
 
 
 def is_timed(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:
@@ -238,7 +239,7 @@ def lost(way: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, 
         gone = (*gone, "motion")  # it is the first frame that goes
     if compared and part.kind == "image" and way in IN_WORDS:
         gone = (*gone, "comparison")
-    if part.kind == "audio" and part.separate_channels:
+    if heard_channels(part) > 1:
         gone = tuple(aspect for aspect in gone if aspect != "speakers")
     if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
         return tuple(aspect for aspect in gone if aspect != "figures")

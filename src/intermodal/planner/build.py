@@ -38,7 +38,7 @@ from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.takes import named_texts, taken
 from intermodal.planner.verdict import name_of
-from intermodal.planner.way import TASK_OF, Conversions, Params
+from intermodal.planner.way import APART, TASK_OF, Conversions, Params
 from intermodal.planner.words import counted_by, strength, summary, tools_counted
 from intermodal.plans.plan import Candidate, Taken
 from intermodal.plans.step import SPEED, Call, Check, Estimate
@@ -169,7 +169,7 @@ class Builder:
             apart = heard_channels(case.bundles[0].parts[0]) > 1
             return (
                 ("format", wanted), *((("language", language),) if language else ()),
-                *((("channels", "apart"),) if apart else ()),
+                *(APART if apart else ()),
             )  # fmt: skip
         if case.job in ("embed", "score"):
             return ()

@@ -20,7 +20,7 @@ from intermodal.planner.pages import listed
 from intermodal.planner.pieces import pages_title
 from intermodal.planner.portions import portions
 from intermodal.planner.step_ids import step_id
-from intermodal.planner.way import TASK_OF, Conversions, Params, Passage, Piece, Way
+from intermodal.planner.way import APART, TASK_OF, Conversions, Params, Passage, Piece, Way
 from intermodal.planner.words import strength, summary, warnings
 from intermodal.plans.cores import use_of
 from intermodal.plans.facts import PartFacts
@@ -185,7 +185,10 @@ def _own_aspects(piece: Piece, way: Way) -> tuple[tuple[Aspect, ...], tuple[Aspe
         if not piece.shown:
             return (), ()
         own = STEP_LOSES.get(piece.op, ())
-        return STEP_KEEPS.get(piece.op, ()), tuple(aspect for aspect in way.loses if aspect in own)
+        keeps: set[Aspect] = set(STEP_KEEPS.get(piece.op, ()))
+        if piece.op == "transcribe" and APART[0] in piece.params:
+            keeps.add("speakers")
+        return tuple(a for a in ASPECTS if a in keeps), tuple(aspect for aspect in way.loses if aspect in own)
     if piece.op == "render":
         return (way.keeps if way.name == "render" else ()), ()
     return way.keeps, way.loses

@@ -110,7 +110,7 @@ def _work(case: Case) -> _Work:
         for part in bundle.parts:
             if bundle.kind == "audio" or (bundle.kind == "video" and part.channels):
                 lengths += [levels(part.seconds)[MID]] * heard_channels(part)
-                film += lengths[-1] if bundle.kind == "video" else 0.0
+                film += lengths[-1] * heard_channels(part) if bundle.kind == "video" else 0.0
             if bundle.kind == "video":
                 expected = expected_scenes(part.seconds.mid, part.cuts)[MID]
                 frames = max(1, round(min(expected, most_frames(part.seconds.mid))))

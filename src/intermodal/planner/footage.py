@@ -29,7 +29,16 @@ from intermodal.media.steps import (
     most_frames,
 )
 from intermodal.planner import pieces
-from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, HAS, MUST_KEEP, is_timed, wants_eye, wordless
+from intermodal.planner.aspects import (
+    DETAIL_PENALTY,
+    FACT_PENALTY,
+    HAS,
+    MUST_KEEP,
+    heard_channels,
+    is_timed,
+    wants_eye,
+    wordless,
+)
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
@@ -267,6 +276,8 @@ def _aspects(part: PartFacts, sound: Track, sight: Track) -> tuple[tuple[Aspect,
         there -= {"speakers", "alignment"}
     else:
         kept.update(_TOLD.get(sound.name, ()))
+    if sound.name == "heard" and heard_channels(part) > 1:
+        kept.add("speakers")
     if not part.channels:
         there.discard("tone")
     if sight.name in _READS and sound.name != "deaf":
@@ -296,7 +307,7 @@ def _passage(case: Case, part: PartFacts, sound: Track, sight: Track, *, timed: 
         made.append(pieces.subtitles(case, part, sound.written, timed=timed))
         lines = pieces.lines_written(part, sound.written, timed=timed)
     if sound.name == "heard":
-        made.append(pieces.demux(case, part, shown=False))
+        made.append(pieces.demux(case, part, shown=False, apart=heard_channels(part) > 1))
         ear = sound.endpoints[0]
         made.append(pieces.hear(case, part, ear, case.rates(ear), of=len(made) - 1, timed=timed))
         lines = plus(lines, pieces.lines_heard(part, timed=timed))

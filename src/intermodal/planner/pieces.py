@@ -45,7 +45,7 @@ from intermodal.planner.aspects import heard_channels
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.scripts import read_as
-from intermodal.planner.way import TASK_OF, Params, Picture, Piece
+from intermodal.planner.way import APART, TASK_OF, Params, Picture, Piece
 from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity, between, exact, total
@@ -95,6 +95,7 @@ def hear(
     length, made = levels(part.seconds), levels(tokens)
     film = length if part.kind == "video" else ZEROS
     channels = heard_channels(part)
+    apart = channels > 1
     if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
         sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
         cost = at_each(lambda level: channels * token_price(rates, 0.0, 0.0, sound[level], made[level] / channels))
@@ -103,14 +104,12 @@ def hear(
     # An ear that follows one which was told the wrong language is told none.
     wrong = any(done.problem == "language" for done in part.outcomes)
     language = "" if wrong else case.policy.language
-    apart = channels > 1
     return settled(
         Piece(
             op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s{', its two channels apart' if apart else ''}",
             tokens=tokens, cost=cost, of=of,
             params=(
-                *((("language", language),) if language else ()), *_times(timed),
-                *((("channels", "apart"),) if apart else ()),
+                *((("language", language),) if language else ()), *_times(timed), *(APART if apart else ()),
             ),
             seconds=at_each(lambda level: hear_seconds(rates, level, length[level], film[level], channels)),
         ),
@@ -363,12 +362,13 @@ def resize(case: Case, part: PartFacts, side: int, detail: str) -> tuple[Piece, 
     return settled(made, part), (width, height, detail)
 
 
-def demux(case: Case, part: PartFacts, *, shown: bool) -> Piece:
-    """The sound of a video."""
+def demux(case: Case, part: PartFacts, *, shown: bool, apart: bool = False) -> Piece:
+    """The sound of a video. ``apart``: each of its two channels by itself."""
     length = levels(part.seconds)
     return settled(
         Piece(
             op="demux", title=f"sound, {length[1]:.3g} s", tokens=exact(0.0), shown=shown,
+            params=APART if apart else (),
             seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, length[level])),
         ),
         part,

@@ -40,7 +40,7 @@ def sends_of(case: Case, route: Route, said: Said) -> tuple[Send, ...]:
             found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
             if way.name == "native":
-                heard = _sound if bundle.kind == "video" else _heard
+                heard = _sound_heard if bundle.kind == "video" else _heard
                 found += _each(bundle, way, route.endpoint, heard if case.job == "transcribe" else _as_it_is, said)
                 continue
             found += _each(bundle, way, route.endpoint, _derived, said)
@@ -127,7 +127,7 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "image" and not any(piece.op == "frames" for piece in pairs[0][1].pieces):
         return _as_it_is(bundle, pairs)
     if any(piece.op == "transcribe" for piece in _pieces_of(name, pairs)):
-        return _sound(bundle, pairs)
+        return _sound_heard(bundle, pairs)
     count = sum(piece.count for piece in _pieces_of(name, pairs))
     if not count:
         return "", "image"
@@ -137,7 +137,11 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 def _heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Recordings for an ear; of one whose channels are heard apart, each of them."""
     what, kind = _as_it_is(bundle, pairs)
-    return (f"{what} of each channel" if heard_channels(bundle.parts[0]) > 1 else what), kind
+    return f"{what}{_of_each(bundle)}", kind
+
+
+def _of_each(bundle: Bundle) -> str:
+    return " of each channel" if heard_channels(bundle.parts[0]) > 1 else ""
 
 
 def _pieces_of(name: str, pairs: Pairs) -> list[Piece]:
@@ -145,8 +149,14 @@ def _pieces_of(name: str, pairs: Pairs) -> list[Piece]:
 
 
 def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """The sound of videos."""
+    """The sound of videos as it is."""
     return f"{sum(part.seconds.mid for part, _ in pairs):.3g} s audio", "audio"
+
+
+def _sound_heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """The sound of videos for an ear; of one whose channels are heard apart, each of them."""
+    what, kind = _sound(bundle, pairs)
+    return f"{what}{_of_each(bundle)}", kind
 
 
 def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:

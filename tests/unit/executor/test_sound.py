@@ -9,7 +9,7 @@ import av
 import msgspec
 import numpy
 import pytest
-from tests.unit.executor.routes import EAR, Bench, Pcm, asked, ending, hear, kinds, plan, route, say
+from tests.unit.executor.routes import EAR, Bench, Pcm, asked, demux, ending, hear, kinds, plan, route, say
 
 from intermodal import errors
 from intermodal.catalog.nouns import Price
@@ -52,6 +52,22 @@ async def test_speakers_of_two_channels_take_turns_in_the_prompt(bench: Bench, h
     assert ending(host.attempts[-1].text) == (
         "Transcript of call.wav:\n---END\nspeaker 1: Hello. Who is it?\nspeaker 2: It is me speaker 1: no\n"
         "speaker 1: Good.\n---END\n\n?"
+    )
+
+
+async def test_speakers_of_two_channels_of_a_film_stand_at_their_times(bench: Bench, host: FakeHost) -> None:
+    text = host.endpoint("fake/text")
+    bench.endpoints = (text,)
+    bench.runtimes.channels = {b"0": LEFT, b"1": RIGHT}
+    request, opened = asked("?", "call.mp4")
+    apart = (("channels", "apart"),)
+    taken = msgspec.structs.replace(demux(1), params=apart)
+    step = msgspec.structs.replace(hear(1, source=f"step:{taken.id}"), params=apart)
+    await bench.run(plan(route(taken, step, say(text, "step:hear1r"))), request, opened)
+    assert bench.media.asked == ["pcm 0", "pcm 1"]
+    assert ending(host.attempts[-1].text) == (
+        "What is said in call.mp4:\n---END\n[0:00] speaker 1: Hello.\n[0:02] speaker 1: Who is it?\n"
+        "[0:03] speaker 2: It is me speaker 1: no\n[0:07] speaker 1: Good.\n---END\n\n?"
     )
 
 

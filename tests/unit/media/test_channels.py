@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.gates import films
 from tests.unit.runtimes.bench import pcm
 
+from intermodal.file_bytes import whole
 from intermodal.media import audio, channels
 from intermodal.media.decode import MediaWorker
 
@@ -87,6 +89,26 @@ async def test_one_scene_on_two_channels_is_heard_as_one(
         ("nothing on either", silence(10), silence(10)),
     ):
         assert not (await worker.probe(stereo(left, right))).separate_channels, name
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska", "webm"])
+async def test_the_two_voices_of_a_film_are_on_channels_of_their_own_and_its_one_scene_is_not(
+    worker: MediaWorker, voices: tuple[array[int], array[int]], tmp_path: Path, container: str
+) -> None:
+    """A call that was recorded with its pictures: what is said on either side is decoded for itself, at its time."""
+    one, other = voices
+    slides = list(films.held((films.slide("A call"), 10), (films.slide("Still the call", paper="yellow"), 10)))
+    for left, right, apart in ((one, silence(10) + other, True), (one, one, False), (one, silence(10), False)):
+        (tmp_path / "call.wav").write_bytes(stereo(left, right))
+        film = films.film(slides, container=container, sound=tmp_path / "call.wav")
+        found = await worker.probe(film)
+        assert (found.kind, found.channels, found.separate_channels) == ("video", 2, apart)
+        if apart:
+            first, second = [
+                array("h", whole((await worker.pcm(film, channel=each)).samples, "call")) for each in (0, 1)
+            ]
+            speaks = [sum(map(abs, each[:160_000])) / 160_000 > 100 for each in (first, second)]
+            assert speaks == [True, False], "the first ten seconds are those of the caller"
 
 
 async def test_one_channel_is_decoded_for_itself(worker: MediaWorker, voices: tuple[array[int], array[int]]) -> None:
