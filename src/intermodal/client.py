@@ -285,7 +285,8 @@ class AsyncClient(PromptVerb, Resources):
 
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
-        made = self._known_now.catalog(hosts, self.config, self.known.servers, self.weights.present())
+        weights = self.weights
+        made = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.served())
         made = with_named(made, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
         made = self._upstreams.corrected(self.known.corrected(made))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object

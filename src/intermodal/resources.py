@@ -80,9 +80,9 @@ class Resources:
     @property
     def weights(self) -> WeightsStore:
         if self._weights is None:
-            from intermodal.weights.store import WeightsStore
+            from intermodal.weights.store import weights_of
 
-            self._weights = WeightsStore(cache_dir(self.env) / "weights")
+            self._weights = weights_of(self.env)
         return self._weights
 
     @property

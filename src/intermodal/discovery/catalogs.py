@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.catalog.load import load_catalog, snapshot, with_found
+from intermodal.catalog.load import load_catalog, snapshot, with_found, with_pulled
 from intermodal.config import data_dir, snapshot_file
 from intermodal.latest import Latest
 
 if TYPE_CHECKING:
     from intermodal.catalog.found import FoundServer
     from intermodal.catalog.nouns import Catalog, Strength
-    from intermodal.catalog.rows import HostRow
+    from intermodal.catalog.rows import HostRow, ServedRow
     from intermodal.catalog.snapshot import Snapshot
     from intermodal.config import Config
 
@@ -33,6 +33,7 @@ class _Found(NamedTuple):
     measured: dict[str, tuple[Strength, ...]]
     published: Snapshot
     servers: tuple[FoundServer, ...]
+    pulled: tuple[ServedRow, ...]
 
 
 class Catalogs:
@@ -43,21 +44,23 @@ class Catalogs:
         self._made: Latest[tuple[str, ...], tuple[_Found, Catalog]] = Latest("catalogs by allowed hosts", KEPT)
 
     def catalog(
-        self, hosts: tuple[str, ...], config: Config, servers: tuple[FoundServer, ...], weights: frozenset[str]
-    ) -> Catalog:
+        self, hosts: tuple[str, ...], config: Config, servers: tuple[FoundServer, ...], weights: frozenset[str],
+        pulled: tuple[ServedRow, ...] = (),
+    ) -> Catalog:  # fmt: skip
         """The catalog with consent for a few more hosts, before anybody named a model in it.
 
-        ``servers`` that were found; names of ``weights`` that are complete. Raises ConfigError and StoreError where
-        what it is made of cannot be read.
+        ``servers`` that were found; names of ``weights`` that are complete; models ``pulled`` of a hub. Raises
+        ConfigError and StoreError where what it is made of cannot be read.
         """
         from intermodal.runtimes.installed import installed
         from intermodal.servers.here import started
         from intermodal.store.measured import strengths
 
         published = snapshot_file(self._env)
+        user = (*config.hosts, *started(self._env))
         found = _Found(
-            (*config.hosts, *started(self._env)), (*config.consent, *hosts), installed(), weights, dict(self._env),
-            strengths(data_dir(self._env)), snapshot(published), servers,
+            user, (*config.consent, *hosts), installed(), weights, dict(self._env), strengths(data_dir(self._env)),
+            snapshot(published), servers, pulled,
         )  # fmt: skip
         before = self._made.get(hosts)
         if before is not None and before[0] == found:
@@ -65,6 +68,10 @@ class Catalogs:
         made = load_catalog(
             user=found.user, consent=found.consent, installed=found.installed, weights=found.weights, env=found.env,
             measured=found.measured, own_snapshot=published,
+        )  # fmt: skip
+        made = with_pulled(
+            made, pulled, weights=weights, installed=found.installed, user=config.hosts, measured=found.measured,
+            own_snapshot=published,
         )  # fmt: skip
         made = with_found(made, found.servers, user=config.hosts, measured=found.measured)
         self._made[hosts] = (found, made)

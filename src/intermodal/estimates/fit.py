@@ -124,9 +124,10 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     sized = find_model(wish.model, weights, env)
     if sized.shape.role != "model":
         raise UsageError(f"{wish.model} is a projector", where="MODEL", todo="name the model, and this with --mmproj")
+    eyes = wish.projector or _own_projector(wish.model, weights)
     projector, draft = (
         find_beside(said, weights, env, where, role).shape if said else None
-        for said, where, role in ((wish.projector, "--mmproj", "projector"), (wish.draft, "--draft", "model"))
+        for said, where, role in ((eyes, "--mmproj", "projector"), (wish.draft, "--draft", "model"))
     )
     here = not (wish.gpus or wish.ram)
     machine = this_machine(env) if here else stated(wish.gpus, wish.ram)
@@ -146,6 +147,12 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     if here and wish.slots == 1:
         made = replace(made, pace=as_measured(made.pace, *_taken(wish.model, subject.path, env)))
     return replace(made, name=name, read=sized.read, requests=sized.requests)
+
+
+def _own_projector(name: str, weights: WeightsStore) -> str:
+    """The projector that was pulled with a model; "" for none."""
+    found = weights.projector(name) if any(row.name == name for row in weights.rows()) else None
+    return str(found) if found is not None else ""
 
 
 def report(

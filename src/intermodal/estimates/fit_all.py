@@ -23,6 +23,7 @@ from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.fit import Check, Verdict, all_on_cards, place
 from intermodal.sizing.machines import certain, for_models
 from intermodal.sizing.memory import Settings
+from intermodal.sizing.quantizations import OFF, QUANTIZATIONS
 from intermodal.sizing.sources import local
 from intermodal.sizing.speed import BITS, of_parameters, pace
 from intermodal.sizing.stores import stored_models
@@ -83,53 +84,69 @@ def _here(
 ) -> Iterator[Candidate]:
     """Files on this disk, by their headers; one that cannot be read is passed over."""
     pulled = [
-        (row.name, "intermodal", weights.path(row.name))
+        (row.name, "intermodal", weights.path(row.name), weights.projector(row.name))
         for row in weights.rows()
-        if row.runtime == "llama" and _does(_row_model(row.name), work)
+        if row.runtime == "llama" and _does(_row_model(row.name, weights), work)
     ]
     home = Path(env["HOME"]) if env.get("HOME") else None
     stored = [
-        (model.name, model.store, Path(model.path))
+        (model.name, model.store, Path(model.path), Path(model.projector) if model.projector else None)
         for model in stored_models(env, home)
         if work == "chat" or model.projector
     ]
-    for name, store, path in [*pulled, *stored][:MOST_FILES]:
+    for name, store, path, projector in [*pulled, *stored][:MOST_FILES]:
         if path is None:
             continue
         try:
             shape = local(path).shape
             if shape.role != "model" or shape.format != "gguf":
                 continue
+            eyes = local(projector).shape if projector is not None else None
             tokens = context or min(shape.context or CONTEXT, CONTEXT)
-            placed = place(shape, all_on_cards(Settings(context=tokens), machine), machine)
+            placed = place(shape, all_on_cards(Settings(context=tokens, projector=eyes), machine), machine)
         except IntermodalError:
             continue
         if placed.tightest is not None:
             yield Candidate(
-                name=name, where="here", store=store, tier=_tier(_row_model(name)), check=placed.tightest, exact=True,
-                decode=pace(shape, placed.settings, machine).decode, todo=f"intermodal fit {name}",
+                name=name, where="here", store=store, tier=_tier(_row_model(name, weights)), check=placed.tightest,
+                exact=True, decode=pace(shape, placed.settings, machine).decode, todo=f"intermodal fit {name}",
             )  # fmt: skip
 
 
 def _pullable(machine: Machine, weights: WeightsStore, context: int, work: Work) -> Iterator[Candidate]:
     for row in weights.rows():
-        if not _does(_row_model(row.name), work):
+        model = _row_model(row.name, weights)
+        if row.runtime != "llama" or weights.path(row.name) is not None or not _does(model, work):
             continue
-        size = _size(row)
-        if row.runtime != "llama" or weights.path(row.name) is not None or not size:
+        needed, parameters = _needed(row, model)
+        if not needed.known:
             continue
-        low, mid, high = (share * size for share in _BESIDE)
-        needed = between(low, mid, high, "the size of its file, its cache and buffers")
-        parameters = size * 8 / BITS
+        active = (model.active if model is not None else None) or parameters
         yield Candidate(
-            name=row.name, where="pull", store="", tier=_tier(_row_model(row.name)), exact=False,
-            check=_check(machine, needed, context), decode=of_parameters(parameters, parameters, machine).decode,
+            name=row.name, where="pull", store="", tier=_tier(model), exact=False,
+            check=_check(machine, needed, context), decode=of_parameters(parameters, active, machine).decode,
             todo=f"intermodal pull {row.name}",
         )  # fmt: skip
 
 
-def _size(row: WeightsRow) -> int:
-    return sum(file.size for file in row.files)
+def _needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
+    """Bytes and parameters of a row that is not here: by its file, else by what its quantization takes a parameter."""
+    low, mid, high = _BESIDE
+    size = sum(file.size for file in row.files)
+    if size:
+        return between(low * size, mid * size, high * size, "the size of its file, its cache and buffers"), (
+            size * 8 / BITS
+        )
+    named = QUANTIZATIONS.get(row.hub.rpartition(":")[2].upper())
+    parameters = model.parameters if model is not None else None
+    if named is None or not parameters:
+        return unknown("the hub says how large it is when it is pulled"), 0.0
+    size_of = parameters * named.bits / 8
+    rough = between(
+        low * OFF[0] * size_of, mid * size_of, high * OFF[2] * size_of,
+        f"{named.bits:.1f} bits of each of its parameters, its cache and buffers",
+    )  # fmt: skip
+    return rough, parameters
 
 
 def _open(machine: Machine, known: Mapping[str, Model], context: int, work: Work) -> Iterator[Candidate]:
@@ -149,11 +166,14 @@ def _does(model: Model | None, work: Work) -> bool:
     return work == "chat" or (model is not None and "image" in model.input)
 
 
-def _row_model(name: str) -> Model | None:
-    """The model whose weights a row of ``pull --list`` has."""
+def _row_model(name: str, weights: WeightsStore) -> Model | None:
+    """The model whose weights a row of ``pull --list`` has, or what was pulled of a hub."""
     ids = {served.weights: served.id for host in shipped().hosts for served in host.models if served.weights}
     row = shipped().rows.get(ids.get(name, ""))
-    return row.model() if row is not None else None
+    if row is not None:
+        return row.model()
+    pulled = next((served for served in weights.served() if served.weights == name), None)
+    return pulled.described(None) if pulled is not None else None
 
 
 def _tier(model: Model | None) -> str:

@@ -24,16 +24,15 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
     """
     import anyio
 
-    hub = env.get("INTERMODAL_HUB") or ""
     if said.startswith(REMOTE):
-        return anyio.run(_remote, said, hub)
+        return anyio.run(_remote, said, env)
     try:
         path, _ = located(said, weights)
     except NotInstalled:
         source = _of_hub(said, weights)
         if not source:
             raise
-        return anyio.run(_remote, source, hub)
+        return anyio.run(_remote, source, env)
     except UnknownModel as unknown:
         stored = _stored(said, env)
         if stored is None:
@@ -53,13 +52,15 @@ def find_beside(said: str, weights: WeightsStore, env: Mapping[str, str], where:
     return found
 
 
-async def _remote(said: str, hub: str) -> Sized:
-    return await remote(said, hub=hub)
+async def _remote(said: str, env: Mapping[str, str]) -> Sized:
+    return await remote(said, env=env)
 
 
 def _of_hub(said: str, weights: WeightsStore) -> str:
     """Where a hub has the model of a row that is not pulled yet; "" where none does."""
     row = next((row for row in weights.rows() if row.name == said), None)
+    if row is not None and row.hub and not row.files:
+        return row.hub
     origins = [origin for file in row.files if file.name == row.main for origin in file.origins] if row else []
     return next((str(origin) for origin in origins if isinstance(origin, HubSource)), "")
 

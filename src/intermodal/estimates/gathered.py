@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.catalog.families import families
 from intermodal.catalog.load import load_catalog, snapshot
-from intermodal.config import Config, cache_dir, snapshot_file
+from intermodal.config import Config, snapshot_file
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
 from intermodal.estimates.estimate import CountText, Estimate, counted, estimate, rules_of
@@ -96,6 +96,6 @@ def counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
 
     if vocabulary not in SOURCES and (vocabulary in encodings.NAMES or not vocabulary):
         return encodings.count
-    from intermodal.weights.store import WeightsStore
+    from intermodal.weights.store import weights_of
 
-    return Vocabularies(WeightsStore(cache_dir(env) / "weights")).count
+    return Vocabularies(weights_of(env)).count

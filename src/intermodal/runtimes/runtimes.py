@@ -39,16 +39,18 @@ DEFAULT_CONTEXT: Final = 2048
 
 class Child(Value):
     """How a protocol's child is started: ``env`` is set for it alone, ``context`` says it is told how many tokens
-    of context to keep room for. Without a ``module`` of ours it is another's program, which ``_PROGRAMS`` speaks to."""
+    of context to keep room for, ``projector`` that it is told what gives a model eyes. Without a ``module`` of ours it
+    is another's program, which ``_PROGRAMS`` speaks to."""
 
     module: str = ""
     env: dict[str, str] = msgspec.field(default_factory=dict)
     context: bool = False
+    projector: bool = False
 
 
 # How threads wait for each other is the machine's to say (``machine.waiting``); e5 gains nothing from spinning.
 _CHILDREN: Final[dict[str, Child]] = {
-    "llama": Child(module="intermodal.runtimes.embedded.llama", context=True),
+    "llama": Child(module="intermodal.runtimes.embedded.llama", context=True, projector=True),
     # One heap for all threads: what one frees, another takes. Of 200 s of speech the peak is 469 MiB instead of 568.
     "whisper": Child(module="intermodal.runtimes.embedded.whisper", env={"MALLOC_ARENA_MAX": "1"}),
     "ocr": Child(module="intermodal.runtimes.embedded.ocr"),
@@ -202,6 +204,9 @@ class Runtimes:
         if todo:
             raise NotInstalled("its runtime is not installed", where=endpoint.id, todo=f"run: {todo}")
         model = {"path": self._model_path(endpoint), "name": endpoint.weights or endpoint.served_as or endpoint.id}
+        projector = self._weights.projector(endpoint.weights) if kind.projector and endpoint.weights else None
+        if projector is not None:
+            model["projector"] = str(projector)
         if slot is None:
             slot = _Slot(endpoint, kind)
             self._slots[endpoint.id] = slot

@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from msgspec.structs import replace
+
+from intermodal.catalog.rows import ServedRow
 from intermodal.catalog.shipped import shipped
 from intermodal.content import Value
 from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError
@@ -46,7 +48,13 @@ def resolve(wish: Wish, weights: WeightsStore) -> Wanted:
         NotInstalled: weights or a program are missing. WeightsError: the file is damaged. UsageError: it is not served.
     """
     path, row = located(wish.model, weights)
-    return _folder(wish, path) if path.is_dir() else _gguf(wish, path, row or _same_file(path, weights))
+    if path.is_dir():
+        return _folder(wish, path)
+    eyes = weights.projector(row.name) if row is not None and not wish.projector else None
+    if eyes is not None:
+        wish = replace(wish, projector=str(eyes))
+    row = row or _same_file(path, weights)
+    return _gguf(wish, path, row, _served(weights).get(row.name) if row is not None else None)
 
 
 def located(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
@@ -64,7 +72,7 @@ def located(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
         return _pulled(rows[said], weights), rows[said]
     if os.sep in said or said.endswith((".gguf", ".safetensors")):
         raise InputMissing("there is no such file", where=said, todo="check the path")
-    by_model = {served.id: name for name, served in _served().items() if name in rows}
+    by_model = {served.id: name for name, served in _served(weights).items() if name in rows}
     if said in by_model:
         return _pulled(rows[by_model[said]], weights), rows[by_model[said]]
     near = difflib.get_close_matches(said, rows, n=2)
@@ -96,15 +104,19 @@ def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
     )
 
 
-def _served() -> Mapping[str, Any]:
+def _served(weights: WeightsStore) -> Mapping[str, ServedRow]:
     """The rows of models that intermodal's own runtimes serve, by name of their weights."""
-    return {served.weights: served for host in shipped().hosts for served in host.models if served.weights}
+    pulled = {served.weights: served for served in weights.served()}
+    return {
+        **pulled,
+        **{served.weights: served for host in shipped().hosts for served in host.models if served.weights},
+    }
 
 
 # ---- a file of llama.cpp ---------------------------------------------------------------------------
 
 
-def _gguf(wish: Wish, path: Path, row: WeightsRow | None) -> Wanted:
+def _gguf(wish: Wish, path: Path, row: WeightsRow | None, known: ServedRow | None) -> Wanted:
     found = local(path)
     shape = found.shape
     if shape.role == "projector":
@@ -114,7 +126,6 @@ def _gguf(wish: Wish, path: Path, row: WeightsRow | None) -> Wanted:
         )  # fmt: skip
     eyes = _projector(wish)
     context = _context(wish, shape.context)
-    known = _served().get(row.name) if row is not None else None
     name = wish.name or _slug(row.name if row is not None else path.stem)
     program, run = _program(wish, "gguf")
     projector = [Path(wish.projector).expanduser().resolve()] if wish.projector else []

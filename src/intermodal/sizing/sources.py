@@ -7,6 +7,7 @@ A GGUF header has the vocabulary in it, of a length that nobody says: it is read
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from intermodal.sizing.gguf_shape import gguf_shape, parts
 from intermodal.sizing.shape import ModelShape
 from intermodal.weights import safetensors
 from intermodal.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, parse_header, read_header
-from intermodal.weights.hub import DEFAULT_HUB, Hub, HubFile
+from intermodal.weights.hub import MIRROR, Hub, HubFile, Listing, hub_of
 from intermodal.weights.sources import SourceFailed
 
 PIECES: Final = (
@@ -89,28 +90,44 @@ def local(path: Path) -> Sized:
     )  # fmt: skip
 
 
-async def remote(said: str, *, hub: str = "") -> Sized:
-    """The shape of what a URL or ``hf:...`` names. ``hub``: base address of a mirror.
+async def remote(said: str, *, hub: str = "", env: Mapping[str, str] | None = None) -> Sized:
+    """The shape of what a URL or ``hf:...`` names. ``hub``: base address of a mirror; else the one that ``env`` has.
 
     Raises:
         UsageError: it names several models, or none. WeightsError: a header is damaged, or cannot be had.
     """
     wanted = repository(said)
-    base = hub or DEFAULT_HUB
+    asked = hub_of({**(env or {}), **({MIRROR: hub} if hub else {})})
     if wanted is None:
         parsed = urlsplit(said)
         if parsed.scheme not in ("http", "https") or not parsed.hostname:
             raise UsageError(f"{said} is no address", where="URL", todo="say https://..., hf:OWNER/REPO or a path")
-        base = f"{parsed.scheme}://{parsed.netloc}"
-    reader = _Remote(Hub(base))
+        asked = Hub(f"{parsed.scheme}://{parsed.netloc}")
+    reader = _Remote(asked)
     try:
         return await (reader.url(said) if wanted is None else reader.repository(wanted))
     except SourceFailed as failed:
-        raise WeightsError(
-            failed.reason, where=said, todo="check the name and the network, or name a file that is here"
-        ) from None
+        raise unavailable(failed, said) from None
     finally:
         await reader.close()
+
+
+async def listing(wanted: Repository, env: Mapping[str, str]) -> Listing:
+    """Files of a repository as the user's hub lists them. Raises ``SourceFailed``."""
+    hub = hub_of(env)
+    try:
+        return await hub.listing(wanted.repo, wanted.revision)
+    finally:
+        await hub.close()
+
+
+def unavailable(failed: SourceFailed, said: str) -> WeightsError:
+    """The error of a user who named something that the hub does not give."""
+    return WeightsError(
+        failed.reason,
+        where=said,
+        todo=failed.todo or "check the name and the network, or name a file that is here",
+    )
 
 
 class _Remote:
@@ -137,7 +154,7 @@ class _Remote:
         if wanted.file:
             raise UsageError(f"{wanted.file} is no GGUF file", where="hf:", todo="leave the file out, or name a GGUF")
         self._requests += 1
-        listed = await self._hub.listing(wanted.repo, wanted.revision)
+        listed = (await self._hub.listing(wanted.repo, wanted.revision)).files
         chosen = chosen_file(listed, wanted)
         return await (self._files(wanted, chosen) if chosen else self._saved(wanted, listed))
 

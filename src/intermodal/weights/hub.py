@@ -1,16 +1,20 @@
 """Files from a model hub over HTTP: streamed, resumed where they were cut, never trusted (the store checks the sum).
 
-The URL is the one Hugging Face and its mirrors share: ``BASE/OWNER/REPO/resolve/REVISION/FILE``.
+The URLs are those that Hugging Face and its mirrors share: ``BASE/OWNER/REPO/resolve/REVISION/FILE`` for a file, and
+``BASE/api/models/OWNER/REPO/revision/REVISION?blobs=true`` for the listing of a repository.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
+from intermodal.catalog.rows import zone_of
 from intermodal.weights.rows import HubSource, WeightsFile
 from intermodal.weights.sources import CHUNK, Progress, SourceFailed
 
@@ -18,10 +22,16 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_HUB = "https://huggingface.co"
+MIRROR, TOKEN = (
+    "INTERMODAL_HUB",
+    "HF_TOKEN",
+)  # variables: a mirror's address, and the token that the hub's own tools read
 CONNECT_SECONDS = 3.0  # a machine without a way to the hub must get to the next source soon
 READ_SECONDS = 30.0
 TRIES = 4  # in a row without a byte gained
 _ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
+_SUM = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 MAX_LISTING = 4 << 20  # bytes: repositories have a few hundred files
@@ -42,11 +52,36 @@ class HubFile(NamedTuple):
     sha256: str
 
 
-class Hub:
-    """One hub during one pull. Once it could not be reached, it is not tried again."""
+class Listing(NamedTuple):
+    """A repository at one revision, as the hub's listing says.
 
-    def __init__(self, base: str, *, pause: float = 0.5) -> None:
+    ``revision`` is the commit, whatever branch was asked for; ``licence`` is "" where the hub says none.
+    """
+
+    revision: str
+    files: tuple[HubFile, ...]
+    licence: str = ""
+
+
+def hub_of(env: Mapping[str, str]) -> Hub:
+    """The hub of the user: a mirror where one is set, and the token of the hub where there is one.
+
+    A token goes over HTTPS, or to this machine; to others in the clear it is not sent.
+    """
+    base = env.get(MIRROR) or DEFAULT_HUB
+    token = env.get(TOKEN, "").strip()
+    return Hub(base, token=token if urlsplit(base).scheme == "https" or zone_of(base) == "machine" else "")
+
+
+class Hub:
+    """One hub during one pull. Once it could not be reached, it is not tried again.
+
+    ``token`` is sent to the hub alone, and to no server that it sends us on to.
+    """
+
+    def __init__(self, base: str, *, token: str = "", pause: float = 0.5) -> None:
         self.base = base.rstrip("/")
+        self._token = token
         self.name = urlsplit(self.base).hostname or self.base
         self.dead = ""
         self._pause = pause
@@ -90,7 +125,7 @@ class Hub:
         """Size of the whole file, of an answer that is the asked part of it."""
         status, headers = response.status_code, response.headers
         if status in _ABSENT:
-            raise SourceFailed(f"{self.name} {_ABSENT[status]} ({status})")
+            raise self._absent(response)
         if status not in (200, 206) or headers.get("content-encoding", "identity") != "identity":
             raise SourceFailed(f"{self.name} answered {status}")
         if status == 200:
@@ -106,19 +141,73 @@ class Hub:
             raise SourceFailed(f"{self.name} does not say how large the file is")
         return int(said)
 
-    async def listing(self, repo: str, revision: str) -> tuple[HubFile, ...]:
-        """Files of a repository: the hub's ``/api/models/REPO/tree/REVISION``. Raises ``SourceFailed``."""
-        url = f"{self.base}/api/models/{quote(repo)}/tree/{quote(revision, safe='')}?recursive=true"
-        answer = await self.piece(url, 0, MAX_LISTING)
+    async def listing(self, repo: str, revision: str) -> Listing:
+        """Files of a repository with their sizes and sums, and the commit of a branch. Raises ``SourceFailed``."""
+        url = f"{self.base}/api/models/{quote(repo)}/revision/{quote(revision, safe='')}?blobs=true"
+        answer = await self._whole(url, MAX_LISTING)
         try:
-            rows = msgspec.json.decode(answer.data, type=list[dict[str, Any]])
-        except (msgspec.DecodeError, msgspec.ValidationError):
+            found = msgspec.json.decode(answer, type=dict[str, Any])
+            rows = msgspec.convert(found.get("siblings"), list[dict[str, Any]])
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
             raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
-        return tuple(
-            HubFile(str(row["path"]), int(row.get("size", 0) or 0), _sum(row))
+        files = tuple(
+            HubFile(str(row["rfilename"]), _listed_size(row), _sum(row))
             for row in rows
-            if row.get("type") == "file" and isinstance(row.get("path"), str) and isinstance(row.get("size", 0), int)
+            if isinstance(row.get("rfilename"), str)
         )
+        commit = found.get("sha")
+        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+            raise SourceFailed(f"{self.name} does not say which commit {revision} of {repo} is")
+        card = found.get("cardData")
+        licence = card.get("license") if isinstance(card, dict) else None
+        return Listing(commit, files, licence if isinstance(licence, str) else "")
+
+    async def _whole(self, url: str, most: int) -> bytes:
+        """All of a document, which may come without its length. Raises ``SourceFailed``."""
+        import httpx
+
+        data = bytearray()
+        try:
+            async with self._http().stream("GET", url) as response:
+                if response.status_code in _ABSENT:
+                    raise self._absent(response)
+                if response.status_code != 200:
+                    raise SourceFailed(f"{self.name} answered {response.status_code}")
+                async for chunk in response.aiter_bytes():
+                    data += chunk
+                    if len(data) > most:
+                        raise SourceFailed(f"{self.name} lists more than {most:,} bytes")
+        except httpx.InvalidURL:
+            raise SourceFailed(f"{url} is not a URL") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise SourceFailed(f"{self.name} cannot be reached", unreachable=True) from None
+        except httpx.HTTPError as error:
+            raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
+        return bytes(data)
+
+    def _absent(self, response: httpx.Response) -> SourceFailed:
+        """Why the hub does not give a file, and what to do: ``X-Error-Code`` tells a gate from a name that is wrong.
+
+        The hub answers 401 for a repository that is not there, too, so that nobody can tell private ones.
+        """
+        status, code = response.status_code, response.headers.get("x-error-code", "")
+        if code == "GatedRepo":
+            asked = (response.history or [response])[0].request.url.path
+            page = "/".join(asked.removeprefix("/api/models").split("/")[:3])
+            token = f"the token in {TOKEN} may not read it" if self._token else f"no token is in {TOKEN}"
+            return SourceFailed(
+                f"{self.name} gives it only to who accepted its terms, and {token} ({status})",
+                todo=f"accept the terms at {self.base}{page}, make a token at {self.base}/settings/tokens, "
+                f"and set {TOKEN} to it",
+            )
+        if code == "RepoNotFound" or (status == 401 and not code):
+            return SourceFailed(
+                f"{self.name} has no such repository, or it is private ({status})",
+                todo=f"check the name; for a private one set {TOKEN} to a token that may read it",
+            )
+        if code == "RevisionNotFound":
+            return SourceFailed(f"{self.name} has no such revision ({status})", todo="check what follows @")
+        return SourceFailed(f"{self.name} {_ABSENT[status]} ({status})")
 
     async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
         """Bring ``part`` to the whole of what is at an address of this host, going on from the bytes it holds.
@@ -157,7 +246,11 @@ class Hub:
                 max_redirects=5,
                 timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
                 # weights must arrive as they are: a compressed transfer cannot be resumed by byte
-                headers={"user-agent": "intermodal", "accept-encoding": "identity"},
+                headers={
+                    "user-agent": "intermodal",
+                    "accept-encoding": "identity",
+                    **({"authorization": f"Bearer {self._token}"} if self._token else {}),
+                },
             )
         return self._client
 
@@ -205,7 +298,7 @@ class Hub:
         """Bytes the whole file will have; raises when this answer cannot become it."""
         status = response.status_code
         if status in _ABSENT:
-            raise SourceFailed(f"{self.name} {_ABSENT[status]} ({status})")
+            raise self._absent(response)
         if status in (408, 429) or status >= 500:
             raise _Cut(f"answered {status}", wait=_retry_after(response))
         if status not in (200, 206):
@@ -230,10 +323,17 @@ class _Cut(Exception):
         self.wait = wait
 
 
+def _listed_size(row: dict[str, Any]) -> int:
+    """Bytes of the file itself, not of the note that stands for it in the repository; 0 where the hub says none."""
+    stored = row.get("lfs")
+    size = stored.get("size") if isinstance(stored, dict) else row.get("size")
+    return size if isinstance(size, int) and size >= 0 else 0
+
+
 def _sum(row: dict[str, Any]) -> str:
     stored = row.get("lfs")
-    found = stored.get("oid") if isinstance(stored, dict) else None
-    return found.removeprefix("sha256:") if isinstance(found, str) else ""
+    found = stored.get("sha256") if isinstance(stored, dict) else None
+    return found if isinstance(found, str) and _SUM.fullmatch(found) else ""
 
 
 def _size(part: Path) -> int:

@@ -25,6 +25,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HUB = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)/(?P<file>[\w./-]+)@(?P<revision>[\w.-]+)")
+_REPOSITORY = re.compile(r"hf:[\w.-]+/[\w.-]+(:[\w.-]+)?")
 _ADDRESS = re.compile(r"(?P<url>https://[\w.-]+/[\w./+-]+)(?:!(?P<member>[\w./+-]+))?")
 _MEMBER = re.compile(r"(?P<package>[A-Za-z0-9][\w.-]*)==(?P<version>[\w.!+-]+?)!(?P<member>[^!+\s]+)")
 
@@ -143,22 +144,27 @@ class WeightsRow(Value):
             ``evidence``; the checksum guards either way.
         evidence: where the pinned sums come from.
         needs: bytes of memory it takes when loaded, as a rule of thumb; 0 when not known.
+        hub: the repository that has it, ``hf:OWNER/REPO:QUANT``, where the hub's listing says which files those are
+            with their sums, and a pull pins them; "" where ``files`` says it.
+        projector: the file that gives the model eyes or ears; "" for none.
     """
 
     name: str
     title: str
     runtime: str
     licence: str
-    files: tuple[WeightsFile, ...]
+    files: tuple[WeightsFile, ...] = ()
     main: str = ""
     approximate: int = 0
     verified: bool = False
     evidence: str = ""
     needs: int = 0
+    hub: str = ""
+    projector: str = ""
 
     @property
     def pinned(self) -> bool:
-        return all(file.sha256 and file.size for file in self.files)
+        return bool(self.files) and all(file.sha256 and file.size for file in self.files)
 
     @property
     def size(self) -> int:
@@ -168,6 +174,8 @@ class WeightsRow(Value):
     @property
     def hosts(self) -> tuple[str, ...]:
         """The kinds of source it can come from, in order, for ``pull --list``."""
+        if self.hub:
+            return ("hub",)
         words = {HubSource: "hub", FileSource: "file", WheelSource: "wheel", UrlSource: "address"}
         kinds = dict.fromkeys(words[type(origin)] for file in self.files for origin in file.origins)
         return tuple(kinds)
@@ -192,16 +200,24 @@ def parse_registry(text: str) -> tuple[WeightsRow, ...]:
     return registry.row
 
 
+def plain_name(name: str) -> bool:
+    """Whether a file of a repository may have this name in the store: one that no shell and no path trips over."""
+    return bool(_FILE.fullmatch(name)) and not name.endswith(".part")
+
+
 def _check(row: WeightsRow) -> None:
     def fail(what: str) -> ConfigError:
         return ConfigError(what, where=f"weights row {row.name}")
 
     if not _NAME.fullmatch(row.name):
         raise fail("has a name that is not lower case letters, digits, dots and dashes")
-    if not row.files or (row.main and row.main not in {file.name for file in row.files}):
+    if row.hub:
+        if row.files or not _REPOSITORY.fullmatch(row.hub):
+            raise fail("names a repository that is not hf:OWNER/REPO:QUANT, or files beside it")
+    elif not row.files or (row.main and row.main not in {file.name for file in row.files}):
         raise fail("names no file to open")
     for file in row.files:
-        if not _FILE.fullmatch(file.name) or file.name.endswith(".part"):
+        if not plain_name(file.name):
             raise fail(f"has a file name that is not plain: {file.name}")
         if file.sha256 and not _SHA256.fullmatch(file.sha256):
             raise fail(f"has a sum of {file.name} that is not SHA-256")

@@ -22,10 +22,13 @@ from pathlib import Path
 
 import msgspec
 
+from intermodal.catalog.rows import ServedRow
+from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
 from intermodal.weights.archive import Addresses
-from intermodal.weights.hub import DEFAULT_HUB, Hub
+from intermodal.weights.hub import Hub, hub_of
+from intermodal.weights.lock import FILE, Lock, LockedFile, LockedModel
 from intermodal.weights.rows import (
     FileOrigin,
     FileSource,
@@ -56,8 +59,13 @@ class Marker(Value):
     files: dict[str, FetchedFile] = msgspec.field(default_factory=dict)
 
 
+def weights_of(env: Mapping[str, str]) -> WeightsStore:
+    """The user's weights: what ships as rows, and what was pulled of a hub and pinned."""
+    return WeightsStore(cache_dir(env) / "weights", env=env, lock=data_dir(env) / FILE)
+
+
 class WeightsStore:
-    """Weights under ``root``.
+    """Weights under ``root``. ``lock``: the file that pins what is pulled of a hub; None for a store of rows alone.
 
     Environment: ``INTERMODAL_HUB`` is the hub's base URL (a mirror); ``INTERMODAL_WEIGHTS_DIR`` a folder
     with files brought by hand, as ``DIR/NAME/FILE`` or ``DIR/FILE``. That folder is looked into first: who
@@ -65,15 +73,37 @@ class WeightsStore:
     """
 
     def __init__(
-        self, root: Path, *, rows: tuple[WeightsRow, ...] | None = None, env: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        *,
+        rows: tuple[WeightsRow, ...] | None = None,
+        env: Mapping[str, str] | None = None,
+        lock: Path | None = None,
     ) -> None:
         self.root = root
+        self.lock = Lock(lock)
         self._rows = rows
         self._env = env
         self._dead: dict[str, tuple[str, float]] = {}  # hubs out of reach: what was said, and when
 
     def rows(self) -> tuple[WeightsRow, ...]:
+        """Rows that ship, those of a hub with their files once they are pinned; then what else was pulled of one."""
+        shipped = self.shipped()
+        locked = {model.name: model for model in self.lock.models()}
+        if not locked:
+            return shipped
+        names = {row.name for row in shipped}
+        rows = [locked[row.name].row(row) if row.hub and row.name in locked else row for row in shipped]
+        return (*rows, *(model.row() for name, model in locked.items() if name not in names))
+
+    def shipped(self) -> tuple[WeightsRow, ...]:
+        """Rows as they ship, whatever was pulled."""
         return registry() if self._rows is None else self._rows
+
+    def served(self) -> tuple[ServedRow, ...]:
+        """Models pulled of a hub, as llama.cpp serves them here."""
+        rows = (model.served() for model in self.lock.models())
+        return tuple(row for row in rows if row is not None)
 
     def row(self, name: str) -> WeightsRow:
         """Raises ``UnknownModel``."""
@@ -92,6 +122,11 @@ class WeightsStore:
         if self._marker(row) is None:
             return None
         return folder / row.main if row.main else folder
+
+    def projector(self, name: str) -> Path | None:
+        """The file that gives a complete row eyes or ears; None where it has none."""
+        row = self.row(name)
+        return self.root / name / row.projector if row.projector and self._marker(row) is not None else None
 
     def present(self, begun: str = "") -> frozenset[str]:
         """Names of the rows that are complete, of those that begin so."""
@@ -124,9 +159,11 @@ class WeightsStore:
         (self.root / self.row(name).name / MARKER).unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
-        """Delete the row's folder, if there is one."""
-        self.distrust(name)
-        shutil.rmtree(self.root / name, ignore_errors=True)
+        """Delete the row's folder, if there is one, and forget what it was pinned to."""
+        row = self.row(name)
+        self.distrust(row.name)
+        shutil.rmtree(self.root / row.name, ignore_errors=True)
+        self.lock.drop(row.name)
 
     async def pull(
         self,
@@ -143,26 +180,59 @@ class WeightsStore:
         either, ``WeightsError`` when no source could give a file that has the right sum.
         Cancelled or cut off, it leaves ``.part`` files to go on from.
         """
-        row = _pinned(self.row(name), sums or {}, accept_unpinned)
-        folder = self.root / name
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            async with self._locked(row, progress or silent):
-                if self._marker(row) is None:
-                    await self._fetch_row(row, folder, progress or silent)
-        except OSError as error:
-            raise _disk(error, folder) from None
+        row = self.row(name)
+        if not row.files:
+            raise UsageError(
+                "is pinned by its first pull, and was not pulled yet", where=name, todo=f"run: intermodal pull {name}"
+            )
+        await self._complete(_pinned(row, sums or {}, accept_unpinned), progress or silent)
         found = self.path(name)
         if found is None:
             raise WeightsError("is not complete after the pull", where=name, todo=f"run: intermodal pull {name}")
         return found
 
+    async def pull_model(
+        self,
+        model: LockedModel,
+        progress: Progress | None = None,
+        *,
+        sums: Mapping[str, str] | None = None,
+        accept_unpinned: bool = False,
+    ) -> Path:
+        """Fetch a model of a hub and pin it, once all its files are here and right; returns ``path(model.name)``.
+
+        Broken off, nothing is pinned and nothing can be used; what came is gone on from. Raises as ``pull``.
+        """
+        row = _pinned(model.row(), sums or {}, accept_unpinned)
+        marker = await self._complete(row, progress or silent)
+        files = tuple(
+            LockedFile(path=file.path, size=marker.files[file.name].size, sha256=marker.files[file.name].sha256)
+            for file in model.files
+        )
+        self.lock.put(msgspec.structs.replace(model, files=files))
+        found = self.path(model.name)
+        if found is None:
+            raise WeightsError(
+                "is not complete after the pull", where=model.name, todo=f"run: intermodal pull {model.name}"
+            )
+        return found
+
+    async def _complete(self, row: WeightsRow, progress: Progress) -> Marker:
+        """Bring what is missing of a row."""
+        folder = self.root / row.name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            async with self._locked(row, progress):
+                return self._marker(row) or await self._fetch_row(row, folder, progress)
+        except OSError as error:
+            raise _disk(error, folder) from None
+
     # ---- one row -----------------------------------------------------------------------------------
 
-    async def _fetch_row(self, row: WeightsRow, folder: Path, progress: Progress) -> None:
+    async def _fetch_row(self, row: WeightsRow, folder: Path, progress: Progress) -> Marker:
         self._room(row, folder)
         env = os.environ if self._env is None else self._env
-        hub = Hub(env.get("INTERMODAL_HUB") or DEFAULT_HUB)
+        hub = hub_of(env)
         reason, since = self._dead.get(hub.base, ("", 0.0))
         if reason and time.monotonic() - since < DEAD_SECONDS:
             hub.dead = reason
@@ -180,7 +250,9 @@ class WeightsStore:
             wheels.close()
             await addresses.close()
             await hub.close()
-        _write(folder / MARKER, msgspec.json.format(msgspec.json.encode(Marker(files=done))))
+        marker = Marker(files=done)
+        _write(folder / MARKER, msgspec.json.format(msgspec.json.encode(marker)))
+        return marker
 
     async def _fetch_file(
         self, row: WeightsRow, file: WeightsFile, origins: tuple[FileOrigin, ...], doors: _Doors, progress: Progress
@@ -192,6 +264,7 @@ class WeightsStore:
         if not file.sha256:
             part.unlink(missing_ok=True)  # without a sum nothing proves that both halves are of one file
         reasons: list[str] = []
+        todo = ""
         for origin in origins:
             for resumed in (part.exists(), False):
                 try:
@@ -199,11 +272,13 @@ class WeightsStore:
                     found = await self._sum(part)
                 except SourceFailed as failed:
                     reasons.append(failed.reason)
+                    todo = todo or failed.todo
                     if not doors.said(failed) and origin is not origins[-1]:
                         progress(file.name, 0, file.size, f"{failed.reason}; {NEXT_SOURCE}")
                     break
                 size = part.stat().st_size
                 if not file.sha256 or found == file.sha256:
+                    (final.parent / MARKER).unlink(missing_ok=True)  # it may tell of what this takes the place of
                     part.replace(final)
                     return FetchedFile(size=size, sha256=found, source=str(origin))
                 part.unlink()
@@ -213,7 +288,8 @@ class WeightsStore:
         raise WeightsError(
             f"could not be fetched: {'; '.join(dict.fromkeys(reasons))}",
             where=f"{row.name} ({file.name})",
-            todo="check the network and run it again (it resumes), "
+            todo=todo
+            or "check the network and run it again (it resumes), "
             "or put the file into a folder and set INTERMODAL_WEIGHTS_DIR to it",
         )
 
@@ -228,6 +304,8 @@ class WeightsStore:
 
     def _marker(self, row: WeightsRow) -> Marker | None:
         """The marker, if it agrees with the row and with the sizes on disk."""
+        if not row.files:
+            return None
         folder = self.root / row.name
         try:
             marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=Marker)

@@ -13,8 +13,9 @@ from intermodal.runtimes.template_marks import marks_in
 _servers: dict[str, tuple[Any, str, tuple[str, ...]]] = {}
 
 
-def start(path: str, name: str, context: int) -> dict[str, Any]:
+def start(path: str, name: str, context: int, projector: str = "") -> dict[str, Any]:
     """Bring the server up (once) and say where it listens, and which strings its model takes for its template's.
+    ``projector``: the file that gives the model eyes or ears, "" for none.
 
     One slot, so that a request has the whole context. The context does not shift: a prompt that is too
     long is refused with its size instead of being cut.
@@ -23,6 +24,8 @@ def start(path: str, name: str, context: int) -> dict[str, Any]:
         xllamacpp = library("xllamacpp")
         key = secrets.token_urlsafe(24)
         parameters = _parameters(xllamacpp, path, name, context, key)
+        if projector:
+            parameters.mmproj.path = projector
         _servers[path] = (loading(name, lambda: xllamacpp.Server(parameters)), key, marks_in(Path(path)))
     server, key, marks = _servers[path]
     return {"base_url": f"{server.listening_address}/v1", "key": key, "marks": marks}

@@ -1,0 +1,202 @@
+"""``intermodal pull hf:...``: models of a hub, sized before they are fetched, pinned afterwards."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.estimates.hub_pull import HubPull
+    from intermodal.plans.machine import Machine
+    from intermodal.weights.store import WeightsStore
+
+
+def of_hub(store: WeightsStore, name: str) -> bool:
+    """Whether a name is a repository, a row of one, or what was pulled of one."""
+    if name.startswith("hf:"):
+        return True
+    shipped = next((row for row in store.shipped() if row.name == name), None)
+    return bool(shipped.hub) if shipped is not None else any(model.name == name for model in store.lock.models())
+
+
+def fetch_models(
+    store: WeightsStore, names: list[str], given: dict[str, Any], *, quiet: bool, sums: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Pull models of a hub, one after the other; all are sized before the first is fetched.
+
+    Raises DoesNotFit for one that does not fit, unless ``--force``; else as ``hub_pull`` and ``pull_model``.
+    """
+    from intermodal.estimates.fit import this_machine
+
+    machine = this_machine(os.environ)
+    plans: list[tuple[str, HubPull | None]] = []
+    for name in names:
+        taken = frozenset(plan.model.name for _, plan in plans if plan is not None)
+        plans.append((name, _plan(store, name, machine, update=given["update"], quiet=quiet, taken=taken)))
+    done = []
+    for name, plan in plans:
+        if plan is None:
+            done.append(_here(store, name))
+            continue
+        if not quiet:
+            _tell(plan)
+        if given["dry_run"]:
+            done.append({**_document(store, plan), "pulled": False})
+            continue
+        _check(plan, force=given["force"], quiet=quiet)
+        _fetch(store, plan, quiet=quiet, sums=sums, accept_unpinned=given["accept_unpinned"])
+        done.append({**_document(store, plan), "pulled": True})
+    return done
+
+
+def _plan(
+    store: WeightsStore, name: str, machine: Machine, *, update: bool, quiet: bool, taken: frozenset[str]
+) -> HubPull | None:
+    """What is to be fetched; None where it is here, whole and as pinned."""
+    import anyio
+
+    from intermodal.errors import WeightsError
+    from intermodal.estimates.hub_pull import hub_pull, pinned
+
+    async def planned() -> HubPull:
+        return await hub_pull(name, store, machine, os.environ, update=update, taken=taken)
+
+    before = pinned(name, store)
+    if before is None or update:
+        plan = anyio.run(planned)
+        same = before is not None and before.sums() == plan.model.sums()
+        if not (same and store.path(plan.model.name) is not None and anyio.run(store.verify, plan.model.name)):
+            return plan
+        store.lock.put(plan.model)  # the same bytes at another commit
+        if not quiet:
+            click.echo(f"{plan.model.name}: the newest already, at {plan.model.revision[:12]}", err=True)
+        return None
+    if store.path(before.name) is None:
+        return anyio.run(planned)
+    if not anyio.run(store.verify, before.name):
+        if not quiet:
+            click.echo(f"{before.name}: damaged since it was pulled; what is wrong is fetched again", err=True)
+        store.distrust(before.name)
+        return anyio.run(planned)
+    try:
+        plan = anyio.run(planned)
+    except WeightsError as error:
+        if not quiet:
+            click.echo(f"{before.name}: here, as pinned; the hub was asked whether it moved: {error}", err=True)
+        return None
+    if plan.moved and not quiet:
+        click.echo(_moved(plan), err=True)
+    return None
+
+
+def _tell(plan: HubPull) -> None:
+    """What would be fetched, why that, and whether it fits."""
+    from intermodal.cli.table import size
+    from intermodal.estimates.fit_text import pace_lines, verdict
+
+    model = plan.model
+    eyes = f", with its projector {model.projector}" if model.projector else ""
+    files = (
+        "" if len(model.files) < 3 and (model.projector or len(model.files) == 1) else f" in {len(model.files)} files"
+    )
+    click.echo(
+        f"{model.name}: {model.main}{eyes}, {size(model.size)}{files}, of {model.repo} at {model.revision[:12]}",
+        err=True,
+    )
+    if plan.why:
+        click.echo(f"{model.name}: {plan.why}", err=True)
+    click.echo(f"{model.name}: {verdict(plan.report)}", err=True)
+    for line in pace_lines(plan.report):
+        click.echo(f"{model.name}: {line.strip()}", err=True)
+    if plan.moved:
+        click.echo(_moved(plan), err=True)
+
+
+def _moved(plan: HubPull) -> str:
+    model = plan.model
+    return (
+        f"{model.name}: {model.asked} of {model.repo} is at {plan.moved[:12]} now, and {model.revision[:12]} is "
+        f"pinned; to take it: intermodal pull {model.name} --update"
+    )
+
+
+def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
+    from intermodal.errors import DoesNotFit
+    from intermodal.estimates.hub_pull import check_fits
+
+    try:
+        check_fits(plan)
+    except DoesNotFit as error:
+        if not force:
+            raise
+        if not quiet:
+            click.echo(f"{plan.model.name}: {error.what}; fetched all the same", err=True)
+
+
+def _fetch(store: WeightsStore, plan: HubPull, *, quiet: bool, sums: dict[str, str], accept_unpinned: bool) -> None:
+    import anyio
+
+    from intermodal.cli.pull import Bar
+    from intermodal.estimates.hub_pull import row_of
+    from intermodal.runtimes.installed import missing
+
+    model = plan.model
+    bar = Bar(row_of(plan, store), quiet=quiet, told=set())
+
+    async def go() -> None:
+        await store.pull_model(model, bar.show, sums=sums, accept_unpinned=accept_unpinned)
+
+    try:
+        anyio.run(go)
+    finally:
+        bar.close()
+    if quiet:
+        return
+    what = f"checked against the hub's SHA-256, pinned at {model.revision[:12]}"
+    click.echo(f"{model.name}: here, {what if model.pinned else 'its sums recorded as they came'}", err=True)
+    if todo := missing("llama"):
+        click.echo(f"{model.name}: what runs it is not here: {todo}", err=True)
+    click.echo(f"{model.name}: {_next(plan)}", err=True)
+
+
+def _next(plan: HubPull) -> str:
+    """The command that uses it."""
+    model = plan.model
+    if model.traits.embeds:
+        return f"to have vectors of it: intermodal up {model.name}"
+    if model.traits.sees:
+        return f'try: intermodal ask "What is in the picture?" photo.jpg --model {model.name}'
+    return f'try: intermodal ask "What is a GGUF file?" --model {model.name}'
+
+
+def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
+    from intermodal.estimates.fit_document import plain_amount
+    from intermodal.estimates.fit_text import verdict
+
+    model, check = plan.model, plan.report.placed.tightest
+    path = store.path(model.name) if any(row.name == model.name for row in store.rows()) else None
+    return {
+        "name": model.name, "path": str(path) if path is not None else None, "repository": model.repo,
+        "revision": model.revision, "asked": model.asked, "moved": plan.moved or None,
+        "quantization": model.quantization or None, "why": plan.why or None, "size": model.size,
+        "files": [{"path": file.path, "size": file.size, "sha256": file.sha256 or None} for file in model.files],
+        "projector": model.projector or None, "licence": model.licence or None, "verdict": plan.verdict,
+        "sentence": verdict(plan.report), "memory": plain_amount(plan.needed),
+        "room": check.room if check is not None else None, "decode": plain_amount(plan.report.pace.decode),
+        "sees": model.traits.sees, "hears": model.traits.hears, "embeds": model.traits.embeds,
+    }  # fmt: skip
+
+
+def _here(store: WeightsStore, said: str) -> dict[str, Any]:
+    """Of what is here already."""
+    from intermodal.estimates.hub_pull import pinned
+
+    model = pinned(said, store)
+    if model is None:
+        raise AssertionError("what is here was pinned")
+    return {
+        "name": model.name, "path": str(store.path(model.name)), "repository": model.repo, "revision": model.revision,
+        "pulled": False,
+    }  # fmt: skip

@@ -1,0 +1,374 @@
+"""What a pull of a hub would bring, before the first byte of weights: which files, whether they fit, why those.
+
+The hub's listing says files, sizes and sums; headers, read over HTTP ranges, say the rest; ``fit``'s formulas hold it
+against this machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from intermodal.content import Value
+from intermodal.errors import DoesNotFit, UsageError, WeightsError
+from intermodal.estimates.fit import FitReport, FitWish, report
+from intermodal.estimates.fit_text import gib
+from intermodal.plans.machine import Machine
+from intermodal.plans.numbers import size
+from intermodal.quantity import Quantity
+from intermodal.servers.need import gguf_need
+from intermodal.servers.resolve import CONTEXT
+from intermodal.sizing.accelerators import GIB
+from intermodal.sizing.command import Subject
+from intermodal.sizing.gguf_shape import parts
+from intermodal.sizing.quantizations import IN_NAME, QUANTIZATIONS
+from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.sources import Repository, chosen_file, listing, remote, repository, unavailable
+from intermodal.weights.hub import HubFile, Listing
+from intermodal.weights.lock import LockedFile, LockedModel, Traits
+from intermodal.weights.rows import WeightsRow, plain_name
+from intermodal.weights.sources import SourceFailed
+from intermodal.weights.store import WeightsStore
+
+MOST_HEADERS: Final = 4  # of quantizations of one model: sizes tell the others apart
+_WHOLE: Final = ("F32", "F16", "BF16")  # not proposed where a quantization is there: twice the bytes for nothing seen
+# Of several projectors: eight bits lose nothing that was ever measured here, and 16 bits run everywhere.
+_PROJECTORS: Final = ("Q8_0", "F16", "BF16", "F32")
+_NAME: Final = re.compile(r"[^a-z0-9._-]+")
+
+
+class Variant(Value):
+    """A model of a repository in one quantization: the files of all its parts."""
+
+    quantization: str
+    stem: str
+    files: tuple[HubFile, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+class HubPull(Value):
+    """What a pull would bring.
+
+    Attributes:
+        model: as it would be pinned. report: what ``fit`` says of it on this machine.
+        why: why this quantization. pinned: it was pulled before, and these are the same bytes.
+        moved: where the branch it was pulled from is now, "" where it is where it was or nobody asked.
+    """
+
+    model: LockedModel
+    report: FitReport
+    why: str = ""
+    pinned: bool = False
+    moved: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return self.report.verdict
+
+    @property
+    def needed(self) -> Quantity:
+        check = self.report.placed.tightest
+        return check.needed if check is not None else Quantity()
+
+
+def pinned(said: str, weights: WeightsStore) -> LockedModel | None:
+    """What was pulled under this name, or of this repository (and quantization or file, where one is named)."""
+    models = weights.lock.models()
+    wanted = repository(said)
+    if wanted is None:
+        return next((model for model in models if model.name == said), None)
+    same = [model for model in models if model.repo.lower() == wanted.repo.lower()]
+    if wanted.quant:
+        same = [model for model in same if model.quantization.lower() == wanted.quant.lower() or _in(model, wanted)]
+    if wanted.file:
+        same = [model for model in same if model.files[0].path == wanted.file]
+    return max(same, key=lambda model: model.date, default=None)
+
+
+def _in(model: LockedModel, wanted: Repository) -> bool:
+    return re.search(rf"(?i)(?<![a-z0-9]){re.escape(wanted.quant)}(?![a-z0-9_])", model.main) is not None
+
+
+async def hub_pull(
+    said: str, weights: WeightsStore, machine: Machine, env: Mapping[str, str], *, update: bool = False,
+    taken: frozenset[str] = frozenset(),
+) -> HubPull:  # fmt: skip
+    """What ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, or the name of a row of a hub, would bring.
+
+    What was pulled before is pinned: the same commit and sums, unless ``update`` asks for what is there now. ``taken``:
+    names that others, who are not here yet, will have.
+
+    Raises:
+        UsageError: several models, or none of that name. WeightsError: the hub does not give it, or has other bytes
+            under a commit that is pinned.
+    """
+    before = pinned(said, weights)
+    row = next((row for row in weights.shipped() if row.name == said and row.hub), None)
+    wanted = repository(row.hub if row is not None else said)
+    if wanted is None and before is not None:
+        wanted = Repository(repo=before.repo, file=before.files[0].path, revision=before.asked)
+    if wanted is None:
+        raise UsageError(f"{said} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
+    if before is not None and not update:
+        return await _again(before, wanted, said, machine, env)
+    listed = await _listed(wanted, said, env)
+    variants = _variants(listed, wanted)
+    projector = _projector(listed)
+    eyes = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
+    chosen, found, why = await _chosen(variants, eyes, wanted, listed.revision, machine, env)
+    known = before or row
+    made = LockedModel(
+        name=known.name if known is not None else _name(chosen, wanted, weights, taken),
+        repo=wanted.repo, revision=listed.revision, asked=wanted.revision, quantization=chosen.quantization,
+        files=tuple(
+            LockedFile(path=file.name, size=file.size, sha256=file.sha256)
+            for file in (*chosen.files, *((projector,) if projector is not None else ()))
+        ),
+        main=chosen.files[0].name.rpartition("/")[2],
+        projector=projector.name.rpartition("/")[2] if projector is not None else "", licence=listed.licence,
+        traits=_traits(found, eyes), date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )  # fmt: skip
+    _check_names(made, said)
+    return HubPull(model=made, report=found, why=why)
+
+
+async def _again(
+    before: LockedModel, wanted: Repository, said: str, machine: Machine, env: Mapping[str, str]
+) -> HubPull:
+    """What was pulled, as it was, with where its branch is now. Raises WeightsError where the hub has other bytes."""
+    if wanted.revision not in ("main", before.asked, before.revision):
+        raise UsageError(
+            f"is pinned to {before.revision[:12]} ({before.asked}), and {wanted.revision} is asked for", where=said,
+            todo="add --update to take that instead",
+        )  # fmt: skip
+    there = await _listed(replace(wanted, revision=before.revision), said, env, todo="--update takes what is there now")
+    now = {file.name: file.sha256 for file in there.files}
+    for file in before.files:
+        if file.path not in now:
+            what = f"the hub has no {file.path} at {before.revision[:12]} any more, which is pinned"
+        elif now[file.path] not in ("", file.sha256):
+            what = f"the hub has another sum of {file.path} at {before.revision[:12]} than the one that is pinned"
+        else:
+            continue
+        raise WeightsError(what, where=before.name, todo="find out why; add --update to take what is there now")
+    moved = ""
+    if before.asked != before.revision:
+        moved = (await _listed(replace(wanted, revision=before.asked), said, env)).revision
+    eyes = (
+        await _shape(before.repo, _path(before, before.projector), before.revision, env) if before.projector else None
+    )
+    shape = await _shape(before.repo, before.files[0].path, before.revision, env)
+    found = _report(before.repo, before.files[0].path, before.quantization, shape, eyes, machine)
+    return HubPull(model=before, report=found, pinned=True, moved=moved if moved != before.revision else "")
+
+
+def _path(model: LockedModel, name: str) -> str:
+    return next(file.path for file in model.files if file.name == name)
+
+
+async def _listed(wanted: Repository, said: str, env: Mapping[str, str], todo: str = "") -> Listing:
+    try:
+        return await listing(wanted, env)
+    except SourceFailed as failed:
+        if todo and not failed.unreachable:
+            failed.todo = failed.todo or todo
+        raise unavailable(failed, said) from None
+
+
+async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) -> ModelShape:
+    return (await remote(f"hf:{repo}/{file}@{revision}", env=env)).shape
+
+
+# ---- which files -------------------------------------------------------------------------------------
+
+
+def _variants(listed: Listing, wanted: Repository) -> list[Variant]:
+    """The model that is meant, in every quantization that it may be taken in. Raises UsageError."""
+    by_name = {file.name: file for file in listed.files}
+    if wanted.file or wanted.quant:
+        name = wanted.file or chosen_file(listed.files, wanted)
+        if name not in by_name:
+            raise UsageError(f"has no file {name}", where=wanted.repo, todo="look at its page, or leave the file out")
+        return [_variant(name, by_name, wanted)]
+    found = []
+    for name in by_name:
+        base = name.rpartition("/")[2]
+        if name.endswith(".gguf") and "mmproj" not in base.lower() and parts(base)[0] == base:
+            found.append(_variant(name, by_name, wanted))
+    if not found:
+        raise UsageError(
+            "has no GGUF file", where=wanted.repo,
+            todo="most models have a repository of such files beside theirs: look for one whose name ends with -GGUF",
+        )  # fmt: skip
+    known = [each for each in found if each.quantization] or found
+    if len(known) > 1 and len({each.stem for each in known}) > 1:
+        names = ", ".join(each.files[0].name for each in known[:8])
+        raise UsageError(f"has {len(known)} models", where=wanted.repo, todo=f"say which: {names}")
+    return known
+
+
+def _variant(name: str, by_name: Mapping[str, HubFile], wanted: Repository) -> Variant:
+    folder, _, base = name.rpartition("/")
+    names = [f"{folder}/{part}" if folder else part for part in parts(base)]
+    missing = [part for part in names if part not in by_name]
+    if missing:
+        raise WeightsError(f"lacks a part of the model, {missing[0]}", where=wanted.repo, todo="take another file")
+    said = IN_NAME.search(base)
+    return Variant(
+        quantization=said[1].upper() if said else "", stem=IN_NAME.sub("", base).lower() if said else base.lower(),
+        files=tuple(by_name[part] for part in names),
+    )  # fmt: skip
+
+
+def _projector(listed: Listing) -> HubFile | None:
+    """What gives the model eyes or ears; of several the one in the type that runs best."""
+    found = [file for file in listed.files if file.name.endswith(".gguf") and "mmproj" in file.name.lower()]
+
+    def place(file: HubFile) -> tuple[int, str]:
+        said = IN_NAME.search(file.name.rpartition("/")[2])
+        name = said[1].upper() if said else ""
+        return (_PROJECTORS.index(name) if name in _PROJECTORS else len(_PROJECTORS), file.name)
+
+    return min(found, key=place, default=None)
+
+
+async def _chosen(
+    variants: Sequence[Variant], eyes: ModelShape | None, wanted: Repository, revision: str, machine: Machine,
+    env: Mapping[str, str],
+) -> tuple[Variant, FitReport, str]:  # fmt: skip
+    """The best that fits, else the smallest, with what ``fit`` says of it.
+
+    Headers are read of those alone that may be it: quantizations of one model differ by the bytes of their files.
+    """
+    ranked = _ranked(variants)
+    tried: dict[str, FitReport] = {}
+
+    async def sized(variant: Variant) -> FitReport:
+        file = variant.files[0].name
+        if file not in tried:
+            shape = await _shape(wanted.repo, file, revision, env)
+            if shape.role != "model":
+                raise UsageError(f"{file} is a projector", where=wanted.repo, todo="name the model; it comes with it")
+            tried[file] = _report(wanted.repo, file, variant.quantization, shape, eyes, machine)
+        return tried[file]
+
+    best = ranked[0]
+    found = await sized(best)
+    if len(ranked) == 1:
+        return best, found, ""
+    refused: list[str] = []
+    for variant in ranked:
+        if _may_fit(found, variant.size - best.size) and len(tried) <= MOST_HEADERS:
+            own = await sized(variant)
+            if own.verdict == "fits":
+                return variant, own, _why(variant, refused, len(ranked))
+        refused.append(variant.quantization)
+    smallest = min(ranked, key=lambda variant: variant.size)
+    return smallest, await sized(smallest), f"the smallest of {len(ranked)}: none certainly fits"
+
+
+def _ranked(variants: Sequence[Variant]) -> list[Variant]:
+    """Best first: by what a quantization loses, else by its bits. 16 bits only where nothing else is there."""
+    usual = [each for each in variants if each.quantization not in _WHOLE] or list(variants)
+    return sorted(usual, key=lambda each: (_loss(each.quantization), each.size))
+
+
+def _loss(name: str) -> float:
+    """The growth of perplexity; where nobody published it, that of the next one with fewer bits that is known."""
+    found = QUANTIZATIONS.get(name)
+    if found is None:
+        return float("inf")
+    if found.loss is not None:
+        return found.loss
+    fewer = [each.loss for each in QUANTIZATIONS.values() if each.loss is not None and each.bits <= found.bits]
+    return min(fewer, default=1.0)
+
+
+def _may_fit(found: FitReport, more: int) -> bool:
+    return all(check.needed.known and check.needed.mid + more <= check.room for check in found.placed.checks)
+
+
+def _why(variant: Variant, refused: list[str], count: int) -> str:
+    loss = QUANTIZATIONS[variant.quantization].loss if variant.quantization in QUANTIZATIONS else None
+    costs = "" if loss is None else f", perplexity {loss:+.1%}"
+    larger = f"; too large here: {', '.join(refused)}" if refused else ""
+    return f"{variant.quantization or variant.files[0].name} is the best of {count} that fits{costs}{larger}"
+
+
+def _report(
+    repo: str, file: str, quantization: str, shape: ModelShape, eyes: ModelShape | None, machine: Machine
+) -> FitReport:
+    said = f"hf:{repo}/{file}"
+    subject = Subject(reference=said, quantization=quantization, projector="", draft="", path="")
+    found = report(FitWish(model=said), subject, shape, machine, here=True, projector=eyes)
+    return replace(found, name=file.rpartition("/")[2])
+
+
+def _traits(found: FitReport, eyes: ModelShape | None) -> Traits:
+    shape, pace = found.placed.shape, found.pace
+    encoders = [encoder.kind for encoder in eyes.encoders] if eyes is not None else []
+    context = min(shape.context or CONTEXT, CONTEXT)
+
+    def figures(amount: Quantity) -> tuple[float, float, float]:
+        return (amount.low, amount.mid, amount.high) if amount.known else (0.0, 0.0, 0.0)
+
+    return Traits(
+        context=context, trained=shape.context, parameters=float(shape.parameters), active=float(shape.active),
+        memory=gguf_need(shape, eyes, context, 1), decode=figures(pace.decode), prompt=figures(pace.prefill),
+        sees="vision" in encoders, hears="audio" in encoders, embeds=shape.pools,
+    )  # fmt: skip
+
+
+def _name(chosen: Variant, wanted: Repository, weights: WeightsStore, taken: frozenset[str]) -> str:
+    """Of the file, with its owner's before it where another repository's has that name already."""
+    base = chosen.files[0].name.rpartition("/")[2].removesuffix(".gguf").lower()
+    base = re.sub(r"-\d{5}-of-\d{5}$", "", base)
+    owner = wanted.repo.partition("/")[0].lower()
+    taken |= {row.name for row in weights.rows()}
+    for name in (base, f"{owner}-{base}"):
+        slug = _NAME.sub("-", name).strip("-._")[:80]
+        if slug and slug not in taken:
+            return slug
+    raise UsageError("its name is taken here by another model", where=wanted.repo, todo="pull --remove that one first")
+
+
+def _check_names(model: LockedModel, said: str) -> None:
+    names = [file.name for file in model.files]
+    for name in names:
+        if not plain_name(name):
+            raise UsageError(
+                f"has a file name that is not plain: {name}", where=said, todo="take another repository of this model"
+            )
+    if len(set(names)) != len(names):
+        raise UsageError("has two files of one name in its folders", where=said, todo="name the file")
+
+
+# ---- words -------------------------------------------------------------------------------------------
+
+
+def row_of(pull: HubPull, weights: WeightsStore) -> WeightsRow:
+    """The row that progress is told of."""
+    return pull.model.row(next((row for row in weights.shipped() if row.name == pull.model.name), None))
+
+
+def check_fits(pull: HubPull) -> None:
+    """Raise DoesNotFit, with the two numbers, where it does not fit this machine."""
+    check = pull.report.placed.tightest
+    if pull.verdict != "no" or check is None:
+        return
+    file = pull.model.files[0].path
+    raise DoesNotFit(
+        f"needs {gib(check.needed)} GiB and {check.room / GIB:.1f} GiB are free ({size(pull.model.size)} to fetch)",
+        where=pull.model.name,
+        todo=f"what would make it fit: intermodal fit hf:{pull.model.repo}/{file}; to fetch it all the same: --force",
+    )
+
+
+__all__ = ["HubPull", "check_fits", "hub_pull", "pinned", "row_of"]

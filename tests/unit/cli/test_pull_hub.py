@@ -1,0 +1,272 @@
+"""``pull hf:``: files, sums and commits are the hub's listing's, sized before they come, pinned once they are here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from tests.unit.cli.conftest import Cli
+from tests.unit.sizing.hub_server import HubServer, serving
+from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
+
+from intermodal.config import cache_dir, data_dir
+from intermodal.plans.machine import Machine
+
+REPO = "desk/Tiny-GGUF"
+GIB = 1 << 30
+
+
+def model(*, weights: int = 9000, parts: int = 0, part: int = 0, seed: int = 0, layers: int = 2) -> bytes:
+    """A GGUF of that many layers, whose last bytes are ``seed``'s."""
+    pairs = [
+        pair("general.architecture", 8, text("llama")),
+        pair("llama.block_count", 4, struct.pack("<I", layers)),
+        pair("llama.embedding_length", 4, struct.pack("<I", 64)),
+        pair("llama.context_length", 4, struct.pack("<I", 4096)),
+        pair("llama.attention.head_count", 4, struct.pack("<I", 2)),
+        pair("tokenizer.ggml.tokens", 9, texts([f"word{number}" for number in range(100)])),
+    ]
+    if parts:
+        pairs += [
+            pair("split.count", 2, struct.pack("<H", parts)),
+            pair("split.no", 2, struct.pack("<H", part)),
+        ]
+    tensors = [tensor("token_embd.weight", (64, 10), 1)] if not part else []
+    tensors += [tensor(f"blk.{part}.attn_q.weight", (64, 8), 1)]
+    return header(pairs, tensors) + bytes([seed]) * weights
+
+
+FILES = {
+    "Tiny-Q4_K_M.gguf": model(weights=300_000, seed=4), "Tiny-Q8_0.gguf": model(weights=600_000, seed=8),
+    "Tiny-F16.gguf": model(weights=1_200_000, seed=16), "README.md": b"# Tiny",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def own_weights(own_home: Path) -> Path:
+    folder = cache_dir(os.environ) / "weights"
+    folder.unlink()
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses between tries are right for a network and wrong for a test."""
+    real = anyio.sleep
+    monkeypatch.setattr(anyio, "sleep", lambda seconds: real(min(seconds, 0.01)))
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with serving(HubServer({REPO: dict(FILES)})) as hub:
+        monkeypatch.setenv("INTERMODAL_HUB", hub.url)
+        yield hub
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    made = Machine(cores=2, memory=free, free=free)
+    monkeypatch.setattr("intermodal.estimates.fit.this_machine", lambda env: made)
+
+
+def lock() -> list[dict[str, Any]]:
+    path = data_dir(os.environ) / "weights-lock.json"
+    models: list[dict[str, Any]] = json.loads(path.read_text()).get("models", []) if path.exists() else []
+    return models
+
+
+def test_without_a_quantization_the_best_that_fits_is_taken_and_why_is_said(
+    cli: Cli, hub: HubServer, own_weights: Path
+) -> None:
+    done = cli("pull", f"hf:{REPO}")
+    assert done.code == 0, done.err
+    assert "tiny-q8_0: Q8_0 is the best of 2 that fits, perplexity +0.0%" in done.err
+    assert "tiny-q8_0: fits: " in done.err
+    assert (own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf").read_bytes() == FILES["Tiny-Q8_0.gguf"]
+    assert hub.downloads("Tiny-F16.gguf") == hub.downloads("Tiny-Q4_K_M.gguf") == []
+
+
+def test_the_size_is_told_before_the_first_byte_of_weights_is_asked_for(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch, own_weights: Path
+) -> None:
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": model(weights=5_000_000)}
+    machine(monkeypatch, 50 << 20)
+    done = cli("pull", f"hf:{REPO}")
+    assert done.code == 4
+    assert "GiB are free" in done.err and "needs 0." in done.err and "--force" in done.err
+    assert hub.downloads("Tiny-Q8_0.gguf") == [] and hub.sent < 300_000
+    assert list(own_weights.iterdir()) == [] and lock() == []
+    forced = cli("pull", f"hf:{REPO}", "--force")
+    assert forced.code == 0 and "fetched all the same" in forced.err
+    assert lock()[0]["name"] == "tiny-q8_0"
+
+
+def test_a_dry_run_says_what_would_come_and_fetches_nothing(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    (row,) = cli("pull", f"hf:{REPO}:Q4_K_M", "--dry-run", "--json").document["weights"]
+    assert row["pulled"] is False and row["path"] is None and row["verdict"] == "fits"
+    assert row["revision"] == hub.commit(REPO) and row["licence"] == "apache-2.0"
+    assert row["files"] == [
+        {
+            "path": "Tiny-Q4_K_M.gguf", "size": len(FILES["Tiny-Q4_K_M.gguf"]),
+            "sha256": hashlib.sha256(FILES["Tiny-Q4_K_M.gguf"]).hexdigest(),
+        }
+    ]  # fmt: skip
+    assert row["memory"]["low"] <= row["memory"]["mid"] <= row["memory"]["high"] < row["room"]
+    assert list(own_weights.iterdir()) == [] and lock() == []
+
+
+def test_what_was_pulled_is_pinned_and_comes_back_as_it_was_after_the_branch_moved(
+    cli: Cli, hub: HubServer, own_weights: Path
+) -> None:
+    before = hub.commit(REPO)
+    assert cli("pull", f"hf:{REPO}:Q8_0").code == 0
+    hub.files[REPO] = {**FILES, "Tiny-Q8_0.gguf": model(weights=600_000, seed=99)}
+    after = hub.commit(REPO)
+    again = cli("pull", f"hf:{REPO}:Q8_0")
+    assert again.code == 0
+    assert f"main of {REPO} is at {after[:12]} now, and {before[:12]} is pinned" in again.err
+    shutil.rmtree(own_weights / "tiny-q8_0")
+    assert cli("pull", "tiny-q8_0").code == 0
+    assert (own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf").read_bytes() == FILES["Tiny-Q8_0.gguf"]
+    taken = cli("pull", "tiny-q8_0", "--update")
+    assert taken.code == 0, taken.err
+    assert (own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf").read_bytes()[-1] == 99
+    assert [each["revision"] for each in lock()] == [after]
+
+
+def test_another_sum_under_a_pinned_commit_is_refused(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
+    hub.sums["Tiny-Q8_0.gguf"] = "1" * 64
+    shutil.rmtree(own_weights / "tiny-q8_0")
+    refused = cli("pull", f"hf:{REPO}:Q8_0")
+    assert refused.code == 7
+    assert "another sum of Tiny-Q8_0.gguf" in refused.err and "--update" in refused.err
+    assert not (own_weights / "tiny-q8_0").exists()
+
+
+def test_a_pinned_commit_that_is_gone_is_said_and_nothing_newer_taken(
+    cli: Cli, hub: HubServer, own_weights: Path
+) -> None:
+    pinned = hub.commit(REPO)
+    assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
+    hub.files[REPO] = {**FILES, "README.md": b"rewritten"}
+    hub.gone.add(pinned)
+    kept = cli("pull", f"hf:{REPO}:Q8_0")
+    assert kept.code == 0 and "here, as pinned" in kept.err and "no such revision" in kept.err
+    shutil.rmtree(own_weights / "tiny-q8_0")
+    refused = cli("pull", f"hf:{REPO}:Q8_0")
+    assert refused.code == 7 and "no such revision" in refused.err
+    assert lock()[0]["revision"] == pinned
+    assert cli("pull", f"hf:{REPO}:Q8_0", "--update").code == 0
+
+
+def test_bytes_that_are_not_the_listed_ones_are_never_used(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    hub.sums["Tiny-Q8_0.gguf"] = "0" * 64
+    done = cli("pull", f"hf:{REPO}:Q8_0")
+    assert done.code == 7 and "does not have the pinned checksum" in done.err
+    assert list((own_weights / "tiny-q8_0").iterdir()) == [] and lock() == []
+    assert "tiny-q8_0" not in cli("pull", "--list").out
+
+
+def test_a_connection_that_is_cut_goes_on_where_it_was(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    hub.cuts = [200_000, 100_000]
+    assert cli("pull", f"hf:{REPO}:Q8_0").code == 0
+    assert hub.downloads("Tiny-Q8_0.gguf") == ["", "bytes=200000-", "bytes=300000-"]
+    assert (own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf").read_bytes() == FILES["Tiny-Q8_0.gguf"]
+
+
+def test_all_parts_of_a_split_file_come_with_the_projector(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    whole = {
+        f"Q8_0/Tiny-Q8_0-{at + 1:05d}-of-00003.gguf": model(parts=3, part=at, seed=at, layers=3) for at in range(3)
+    }
+    hub.files[REPO] = {**whole, "mmproj-Tiny-F16.gguf": EYE, "mmproj-Tiny-F32.gguf": EYE + bytes(10)}
+    done = cli("pull", f"hf:{REPO}")
+    assert done.code == 0, done.err
+    assert "in 4 files" in done.err and "with its projector mmproj-Tiny-F16.gguf" in done.err
+    names = {path.name for path in (own_weights / "tiny-q8_0").iterdir()}
+    assert names == {*(name.partition("/")[2] for name in whole), "mmproj-Tiny-F16.gguf", "complete.json"}
+    assert lock()[0]["traits"]["sees"] is True
+
+
+def test_a_gated_repository_says_what_to_do_and_takes_the_token(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.gates.add(REPO)
+    done = cli("pull", f"hf:{REPO}:Q8_0")
+    assert done.code == 7
+    assert f"accept the terms at {hub.url}/{REPO}" in done.err and "HF_TOKEN" in done.err
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    assert "the token in HF_TOKEN may not read it" in cli("pull", f"hf:{REPO}:Q8_0").err
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    done = cli("pull", f"hf:{REPO}:Q8_0")
+    assert done.code == 0, done.err
+    assert "hf_right" not in done.err + (data_dir(os.environ) / "weights-lock.json").read_text()
+
+
+def test_a_token_is_sent_to_the_hub_alone() -> None:
+    from intermodal.weights.hub import hub_of
+
+    assert hub_of({"HF_TOKEN": "x"})._token == "x"
+    assert hub_of({"HF_TOKEN": "x", "INTERMODAL_HUB": "http://127.0.0.1:9"})._token == "x"
+    assert hub_of({"HF_TOKEN": "x", "INTERMODAL_HUB": "http://mirror.example"})._token == "", (
+        "in the clear to a stranger"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "what", "code"),
+    [
+        ("hf:desk/Nothing", "has no such repository", 7),
+        ("hf:desk", "names no repository", 2),
+        (f"hf:{REPO}@v9", "no such revision", 7),
+        (f"hf:{REPO}:Q3_K_M", "has no file of Q3_K_M", 2),
+        (f"hf:{REPO}/other.gguf", "has no file other.gguf", 2),
+        ("hf:desk/Saved", "has no GGUF file", 2),
+        ("hf:desk/Two", "has 2 models", 2),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_pulled_says_why(cli: Cli, hub: HubServer, said: str, what: str, code: int) -> None:
+    hub.files["desk/Saved"] = {"config.json": b"{}", "model.safetensors": bytes(100)}
+    hub.files["desk/Two"] = {"One-Q8_0.gguf": model(), "Other-Q8_0.gguf": model()}
+    done = cli("pull", said)
+    assert done.code == code, done.err
+    assert what in done.err
+    assert lock() == []
+
+
+def test_two_repositories_with_a_file_of_one_name_are_two_models(cli: Cli, hub: HubServer) -> None:
+    hub.files["other/Tiny-GGUF"] = {"Tiny-Q8_0.gguf": model(seed=7)}
+    assert cli("pull", f"hf:{REPO}:Q8_0", "hf:other/Tiny-GGUF", "-q").code == 0
+    assert [(each["name"], each["repo"]) for each in lock()] == [
+        ("other-tiny-q8_0", "other/Tiny-GGUF"), ("tiny-q8_0", REPO)
+    ]  # fmt: skip
+
+
+def test_a_removed_model_leaves_nothing_behind(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
+    listed = {row["name"]: row for row in cli("pull", "--list", "--json").document["weights"]}
+    assert listed["tiny-q8_0"]["here"] is True
+    done = cli("pull", "--remove", "tiny-q8_0")
+    assert done.code == 0 and "tiny-q8_0: removed" in done.err
+    assert not (own_weights / "tiny-q8_0").exists() and lock() == []
+    assert cli("pull", "--remove", "tiny-q8_0").code == 2
+
+
+def test_a_lock_that_is_damaged_is_named_with_its_path(cli: Cli, hub: HubServer) -> None:
+    path = data_dir(os.environ) / "weights-lock.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{")
+    done = cli("pull", "--list")
+    assert done.code == 2
+    assert str(path) in done.err and "move it away" in done.err
+
+
+EYE = (Path(__file__).parents[2] / "media" / "tiny_eye" / "tiny-eye-mmproj.gguf").read_bytes()
