@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intermodal.asking import known_hosts
-from intermodal.cli.options import money
+from intermodal.cli.options import money, svg_option
 
 if TYPE_CHECKING:
     from intermodal._sync import Bridge
@@ -51,7 +51,7 @@ class Counts(click.ParamType[tuple[int, ...]]):
 @click.option("--max-cost", type=money, default="0.10", show_default=True, metavar="USD",
               help="Most that all of it may cost; over it nothing is sent.")  # fmt: skip
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this once; repeatable.")
-@click.option("--svg", type=click.Path(dir_okay=False), metavar="FILE", help="Write a chart.")
+@svg_option("Draw what was measured")
 @click.option("-q", "--quiet", is_flag=True, help="Only the table: no progress.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def bench(**given: Any) -> int | None:
@@ -62,9 +62,13 @@ def bench(**given: Any) -> int | None:
     asked only with consent and within --max-cost, which is checked before anything is sent.
     """  # fmt: skip
     from intermodal._sync import Bridge
+    from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.client import AsyncClient
     from intermodal.reports.bench import Bench
 
+    picture_file = given["svg_file"]
+    check_standard_output(picture_file, as_json=given["as_json"])
+    check_targets([Target("--svg", picture_file, "svg")], [each for each in given["media"] if "://" not in each])
     client, bridge = AsyncClient(), Bridge()
     try:
         made = Bench(client=client, settings=_settings(given, client), resident=lambda each: resident(each, client))
@@ -72,16 +76,16 @@ def bench(**given: Any) -> int | None:
         _measure(made, bridge, quiet=given["quiet"] or given["as_json"])
     finally:
         bridge.close(client.aclose)
-    if given["svg"]:
-        from intermodal.cli.files import write_atomically
+    if picture_file:
+        from intermodal.cli.pictures import write_picture
         from intermodal.reports.bench_picture import picture
 
-        write_atomically(Path(given["svg"]), picture(made.levels).encode())
+        write_picture(picture_file, picture(made.levels), quiet=given["as_json"])
     if given["as_json"]:
         from intermodal.cli.document import print_document
 
         print_document("bench", document(made))
-    else:
+    elif picture_file != "-":
         _show(made)
     return 5 if made.left and not any(level.first.count for level in made.levels) else None
 

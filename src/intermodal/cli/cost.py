@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intermodal.cli.options import svg_option
+
 if TYPE_CHECKING:
     from intermodal.estimates.monthly import MonthlyCost, PlanBill
     from intermodal.quantity import Quantity
@@ -21,8 +23,7 @@ Examples
 
 @click.command(epilog=EPILOG)
 @click.argument("workload", type=click.Path())
-@click.option("--svg", "svg_file", type=click.Path(), default=None, metavar="FILE",
-              help="The bills as a picture; - for standard output.")  # fmt: skip
+@svg_option("The bills as a picture")
 @click.option("--html", "html_file", type=click.Path(), default=None, metavar="FILE",
               help="Tables and picture as one page.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -36,7 +37,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
 
     import anyio
 
-    from intermodal.cli.targets import Target, check_targets
+    from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.client import AsyncClient
     from intermodal.config import load_config
     from intermodal.errors import UsageError
@@ -45,8 +46,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     from intermodal.estimates.month_tables import text
 
     found = read(Path(workload), load_config(os.environ), os.environ)
-    if svg_file == "-" and as_json:
-        raise UsageError("--svg - and --json both write to standard output", todo="give --svg a file")
+    check_standard_output(svg_file, as_json=as_json)
     if html_file == "-":
         raise UsageError("a page is not written to standard output", where="--html", todo="name a file")
     inputs = [workload, *(part.file for part in found.parts if part.file)]

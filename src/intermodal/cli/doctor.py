@@ -157,6 +157,7 @@ def _about_prompts(config: Config) -> Iterator[Finding]:
 
     if not config.serve.prompts:
         return
+    from intermodal.plans.numbers import counted
     from intermodal.prompts.folder import PromptFolder
 
     folder = PromptFolder(config.serve.prompts)
@@ -165,7 +166,8 @@ def _about_prompts(config: Config) -> Iterator[Finding]:
     except IntermodalError as error:
         yield Finding(area="prompts", name="", state="broken", what=f"{error.where} {error.what}", todo=error.todo)
         return
-    yield Finding(area="prompts", name="", state="ok", what=f"{folder.path}: {len(folder.prompts)} prompts are served")
+    served = counted(len(folder.prompts), "prompt")
+    yield Finding(area="prompts", name="", state="ok", what=f"{folder.path} serves {served}")
     for each in folder.unreadable:
         name = f"{each.file}:{each.line}" if each.line else each.file
         yield Finding(area="prompts", name=name, state="broken", what=each.error, todo=each.todo)

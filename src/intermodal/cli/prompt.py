@@ -187,6 +187,7 @@ def run(context: click.Context, /, file: str, **given: Any) -> int:
 def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
     """Check prompt files and folders of them; exit code 2 where one has an error. Plans nothing, for CI."""
     from intermodal.cli.document import print_document
+    from intermodal.plans.numbers import counted
     from intermodal.prompts.findings import checked
 
     made = checked(map(Path, places))
@@ -196,7 +197,8 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
     else:
         for each in made.found:
             click.echo(str(each))
-        click.echo(f"{made.files} files, {made.prompts} prompts: {made.errors} errors, {made.warnings} warnings")
+        click.echo(f"{counted(made.files, 'file')}, {counted(made.prompts, 'prompt')}: "
+                   f"{counted(made.errors, 'error')}, {counted(made.warnings, 'warning')}")  # fmt: skip
     return FAILED if made.errors or (strict and made.warnings) else 0
 
 

@@ -26,9 +26,10 @@ FORMATS = ("dotprompt", "poml", "github", "prompty", "baml")
 @click.option("--to", "to", type=click.Choice(FORMATS), required=True, help="The format to write.")
 @click.option("-o", "--output", "out", type=click.Path(), default=None, metavar="OUT",
               help="Write this file.  [default: standard output]")  # fmt: skip
+@click.option("--replace", "replaces", is_flag=True, help="Write OUT also where it is there already.")
 @click.option("--lossy", is_flag=True, help="Write it also where the prompt asks or gives something else then.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def convert(file: str, to: str, out: str | None, lossy: bool, as_json: bool) -> None:
+def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as_json: bool) -> None:
     """Write FILE in another format; FILE#NAME for one of several. What the format has no place for is named on stderr,
     with its line.
 
@@ -42,7 +43,7 @@ def convert(file: str, to: str, out: str | None, lossy: bool, as_json: bool) -> 
 
     found, target = formats.load(file), TARGETS[to]
     place = Path(out) if out else place_of(found, target)
-    _check_place(found.path, out, target)
+    _check_place(found.path, out, target, replaces)
     made = converted(found, target, place)
     for loss in made.lost:
         click.echo(f"{found.path}:{loss.line}: not converted: {loss.what}", err=True)
@@ -59,7 +60,7 @@ def convert(file: str, to: str, out: str | None, lossy: bool, as_json: bool) -> 
         click.echo(made.text, nl=False)
 
 
-def _check_place(path: str, out: str | None, target: Target) -> None:
+def _check_place(path: str, out: str | None, target: Target, replaces: bool) -> None:
     from intermodal.cli.targets import same_file
     from intermodal.prompts import formats
 
@@ -70,6 +71,8 @@ def _check_place(path: str, out: str | None, target: Target) -> None:
     reader = formats.format_of(Path(out))
     if reader is None or reader.name != target.name:
         raise UsageError(f"is no name of a file of {target.name}", where=out, todo=f"end it with {target.ending}")
+    if Path(out).exists() and not replaces:
+        raise UsageError("is there already", where=out, todo="name a new file, or give --replace")
 
 
 def _refused(path: str, made: Converted, target: Target) -> PromptError:

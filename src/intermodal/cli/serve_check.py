@@ -23,11 +23,13 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
 
     from intermodal.gateway import checking
     from intermodal.gateway.health import readiness
+    from intermodal.plans.numbers import counted
 
     ready, now = await readiness(gateway), time.time()
     client, known = gateway.client, books.every_key()
     await client.known.look()  # an alias may name a model of a server of this machine
-    found = await checking.prompts(gateway)
+    found = await checking.prompt_folder(gateway)
+    files = checking.prompt_files(gateway)
     named, wrong_names = await checking.names(gateway)
     found += [
         *wrong_names,
@@ -38,7 +40,7 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
         *checking.keys(client, known),
     ]
     active = [key for key in known if key.revoked is None and (key.expires is None or key.expires > now)]
-    report = _report(gateway, ready, named, found)
+    report = _report(gateway, ready, named, [*files, *found])
     report |= {
         "workers": workers,
         "ledger": str(books.path),
@@ -46,16 +48,18 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
         "keys_ended": len(known) - len(active),
     }
     wrong = [finding for finding in found if finding.level == "wrong"]
-    good = all(ready.values()) and not wrong
+    wrong_files = {finding.where.partition(":")[0] for finding in files if finding.level == "wrong"}
+    good = all(ready.values()) and not wrong and not wrong_files
     if as_json:
         from intermodal.cli.document import print_document
 
         print_document("serve", report)
         return 0 if good else FAILED
-    _show(report, named, found)
+    _show(report, named, [*files, *found])
     if not good:
         missing = [f"{name} not ready" for name, fine in ready.items() if not fine]
         missing += [f"{len(wrong)} wrong in the config"] if wrong else []
+        missing += [counted(len(wrong_files), "wrong prompt file")] if wrong_files else []
         raise UsageError(f"it could not serve so: {', '.join(missing)}", todo="see above; intermodal doctor says more")
     return 0
 

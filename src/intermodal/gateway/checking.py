@@ -88,9 +88,8 @@ async def _answering(client: AsyncClient, name: str) -> str:
     return plan_from(prepared.inputs).chosen.endpoint
 
 
-async def prompts(gateway: Gateway) -> list[Finding]:
-    """The folder of prompt files, and those of them that cannot be used or of which their reader has to say something.
-    Raises nothing: a folder that is not there is found."""
+async def prompt_folder(gateway: Gateway) -> list[Finding]:
+    """Read the folder of prompt files. What is found is that it cannot be read."""
     config, folder = gateway.client.config, gateway.prompts.folder
     if folder is None:
         return []
@@ -100,6 +99,14 @@ async def prompts(gateway: Gateway) -> list[Finding]:
         await gateway.prompts.start()
     except IntermodalError as error:
         return [Finding(level="wrong", where=where, what=f"{error.where}: {error.what}", todo=error.todo)]
+    return []
+
+
+def prompt_files(gateway: Gateway) -> list[Finding]:
+    """Files of that folder that cannot be used, or of which their reader has to say something."""
+    folder = gateway.prompts.folder
+    if folder is None:
+        return []
     found = [
         Finding(level="wrong", where=f"{each.file}:{each.line}" if each.line else each.file, what=each.error,
                 todo=each.todo)

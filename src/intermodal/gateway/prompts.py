@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from intermodal.config_file import AUTO, PROMPT
 from intermodal.content import BytesSource, Text, UrlSource
-from intermodal.errors import IntermodalError, UnknownModel
+from intermodal.errors import IntermodalError, PromptError, UnknownModel
 from intermodal.events import Event, Finished, TextDelta
 from intermodal.fair_lock import FairLock
 from intermodal.gateway.counted import check_media
@@ -28,7 +28,7 @@ from intermodal.gateway.listing import JSON, kinds_of
 from intermodal.gateway.naming import allowed, narrowed, policy_of, prompt_of
 from intermodal.incoming import messages_of
 from intermodal.offload import LONG, offload
-from intermodal.prompts import bound, nested, source, values
+from intermodal.prompts import bound, nested, source, trial, values
 from intermodal.prompts.call import check_kinds, chosen
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
 from intermodal.prompts.folder import Kept, PromptFolder, Unreadable, stem_of
@@ -157,6 +157,8 @@ class Prompts:
                 made = await offload(True, _rendered, kept, call, given, client.config, base, limits.text)
             return made._replace(shown=folder.shown)
         except IntermodalError as error:
+            if kept.error is not None and isinstance(error, PromptError) and error.what in kept.error.error:
+                raise Refused(str(kept.error), status=503, code="prompt_unreadable") from None
             error.where = folder.shown(error.where)
             raise
 
@@ -302,6 +304,7 @@ def _rendered(
         made = bound.request_of(
             file, given, {}, config, history=said if file.history else (), tools=tools
         )  # fmt: skip
+        trial.check_files(file, made.messages)
     letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
     if letters > most:
         what = f"the prompt is rendered to more than {most >> 20} MiB of text"
@@ -351,22 +354,23 @@ def _stated(said: Sampling | Settings) -> dict[str, Any]:
 # ---- what is told of them ---------------------------------------------------------------------------
 
 
-def _told(kept: Kept, error: Mapping[str, Any] | None) -> dict[str, Any]:
-    file = kept.file
+def _told(kept: Kept) -> dict[str, Any]:
+    file, wrong = kept.file, kept.error
     schema = file.output.schema if isinstance(file.output, JsonOutput) else None
     return {
         "id": PROMPT + kept.name, "object": "prompt", "name": kept.name, "description": file.description,
         "format": file.format, "file": kept.place, "version": kept.version, "model": file.model or None,
         "input_modalities": kinds_of(file), "arguments": [_argument(each) for each in file.arguments],
-        "more_arguments": file.open_ended, "output_schema": schema, "error": error,
+        "more_arguments": file.open_ended, "output_schema": schema,
+        "error": _error(wrong) if wrong is not None else None,
     }  # fmt: skip
 
 
 def _argument(argument: Argument) -> dict[str, Any]:
-    default = None if argument.is_media else argument.default
+    default = {} if argument.is_media or argument.default is None else {"default": argument.default}
     return {
         "name": argument.name, "kind": argument.kind, "many": argument.many, "required": argument.required,
-        "type": argument.words, "description": argument.description, "default": default,
+        "type": argument.words, "description": argument.description, **default,
         "schema": dict(argument.schema) or None,
     }  # fmt: skip
 
@@ -379,9 +383,8 @@ async def listed(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 def _list(prompts: Prompts, key: VirtualKey) -> bytes:
     wrong = prompts.folder.unreadable if prompts.folder is not None else ()
-    errors = {each.file: _error(each) for each in wrong if key.asks(PROMPT + stem_of(each.file))}
-    data = [_told(each, errors.get(each.place)) for each in prompts.seen_by(key)]
-    return dumps({"object": "list", "data": data, "unreadable": list(errors.values())})
+    errors = [_error(each) for each in wrong if key.asks(PROMPT + stem_of(each.file))]
+    return dumps({"object": "list", "data": list(map(_told, prompts.seen_by(key))), "unreadable": errors})
 
 
 def _error(wrong: Unreadable) -> dict[str, Any]:
@@ -393,9 +396,8 @@ async def one(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``GET /v1/prompts/NAME``."""
     name = unquote(asked.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
     allowed(asked.key, PROMPT + name, gateway.client)
-    folder, kept = await gateway.prompts.find(name, asked.key)
-    error = next((_error(each) for each in folder.unreadable if each.file == kept.place), None)
-    reply.whole(200, dumps(_told(kept, error)), JSON)
+    _, kept = await gateway.prompts.find(name, asked.key)
+    reply.whole(200, dumps(_told(kept)), JSON)
 
 
 # ---- answers that the format reads in its own way -----------------------------------------------------

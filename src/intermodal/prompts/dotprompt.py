@@ -25,7 +25,7 @@ from intermodal.prompts.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.media import media_part, within
 from intermodal.prompts.picoschema import json_schema
 from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
-from intermodal.prompts.source import Front, Parted, parted, text_of
+from intermodal.prompts.source import Front, Parted, parted, text_of, written
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 ROLES: Mapping[str, Role] = {
@@ -229,7 +229,7 @@ class _Reader:
         for role in uses.roles:
             if role not in ROLES:
                 line = self._first + max(body.line_of(role), 1) - 1
-                what, todo = f"{role!r} is no role", f"write one of {', '.join(sorted(ROLES))}"
+                what, todo = f"{written(role)} is no role", f"write one of {', '.join(sorted(ROLES))}"
                 raise PromptError(what, where=f"{self._path}:{line}", todo=todo)
         return uses
 
@@ -286,7 +286,7 @@ class _Reader:
     def _word(self, key: str) -> str:
         value = self._said.get(key)
         if value is not None and not isinstance(value, str):
-            raise self._front.error((key,), f"{value!r} is no text", "write a name")
+            raise self._front.error((key,), f"{written(value)} is no text", "write a name")
         return value or ""
 
     def _name(self) -> str:
@@ -327,7 +327,7 @@ class _Reader:
             self._findings.append(self._front.warning(("output",), what, "write output: {schema: …}"))
             return JsonOutput(schema={"type": "object"})
         if form not in (None, "text"):
-            what = f"format {form!r} is not known here; the answer is text"
+            what = f"format {written(form)} is not known here; the answer is text"
             self._findings.append(self._front.warning(("output", "format"), what, "write text or json"))
         return TextOutput()
 

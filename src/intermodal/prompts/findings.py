@@ -12,7 +12,7 @@ from intermodal.content import Text, Value
 from intermodal.costing.tokens import text_tokens
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
 from intermodal.plans.numbers import plain_money
-from intermodal.prompts import formats, imagined, values
+from intermodal.prompts import formats, trial
 from intermodal.prompts.bound import NOTHING
 from intermodal.prompts.file import Level, PromptFile, model_names
 
@@ -84,13 +84,14 @@ def _findings(file: PromptFile) -> Iterator[Found]:
     rows = _rows(file)
     yield from _of_media(file, rows)
     try:
-        given = imagined.imagine(file, {})
-        messages = file.template.messages(values.bound(file, {}, missing=given.values))
+        messages = trial.rendered(file)
     except InputError:
         raise
     except IntermodalError as error:
         yield _of_error(Path(file.path), error)
     else:
+        if messages is None:
+            return
         if (
             not any(message.parts for message in messages)
             and not file.history

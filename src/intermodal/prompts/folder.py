@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from intermodal.config_file import PROMPT
 from intermodal.content import Value
 from intermodal.errors import InputMissing, IntermodalError, PromptError, UnknownModel
-from intermodal.prompts import formats, imagined, source, values
+from intermodal.prompts import formats, source, trial
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.media import within
 
@@ -33,8 +35,8 @@ _NO_TEXTS: Mapping[str, str] = {}
 
 
 class Unreadable(Value):
-    """A file that cannot be used. ``file``: in the folder. ``line``: 0 where nobody knows. ``kept``: its prompts are
-    there as they were before."""
+    """A file that cannot be used, or not be rendered. ``file``: in the folder. ``line``: 0 where nobody knows.
+    ``kept``: its prompts are there as they were before."""
 
     file: str
     line: int
@@ -54,6 +56,7 @@ class Kept:
 
     Attributes:
         name: how it is asked for. place: of its file, in the folder. version: of its text and of what it took.
+        error: what is wrong with the file as it is now.
         texts: of all files that it was read from, by path.
     """
 
@@ -62,10 +65,12 @@ class Kept:
     file: PromptFile
     version: str
     texts: Mapping[str, str]
+    error: Unreadable | None = None
 
 
 class _Read(NamedTuple):
-    """A file as it was read last. ``error``: it changed since, and cannot be read any more; or never could."""
+    """A file as it was read last. ``error``: it changed since, and cannot be read any more; or never could; or it can
+    be read and not be rendered, as without a partial that it takes."""
 
     prompts: tuple[PromptFile, ...]
     texts: Mapping[str, str]
@@ -180,37 +185,47 @@ class PromptFolder:
 
     def _reading(self, place: str, path: Path, before: _Read | None, texts: dict[str, str]) -> _Read:
         """Read a file; where that fails, what it was before, with the error."""
+        good = before if before is not None and before.prompts and _is_good(before) else None
         try:
-            return self._read_now(path, texts)
+            made = self._read_now(place, path, texts)
+            if made.error is None or good is None:
+                return made
+            wrong = made.error
         except IntermodalError as error:
-            file, _, line = error.where.rpartition(":")
-            known = line.isdecimal()
-            shown = self.shown(file if known else error.where) or place
-            where = "" if shown == place else f"{shown}: "
-            wrong = Unreadable(file=place, line=int(line) if known and not where else 0, error=f"{where}{error.what}",
-                               todo=error.todo, kept=before is not None and bool(before.prompts))  # fmt: skip
+            wrong = self._wrong(place, error)
         except Exception as error:  # of a format that somebody else wrote
-            what = f"its reader failed ({type(error).__name__})"
-            wrong = Unreadable(file=place, line=0, error=what, kept=before is not None and bool(before.prompts))
-        return before._replace(error=wrong) if before is not None else _Read((), _NO_TEXTS, "", wrong)
+            wrong = Unreadable(file=place, line=0, error=f"its reader failed ({type(error).__name__})")
+        if good is not None:
+            return good._replace(error=replace(wrong, kept=True))
+        return _Read((), _NO_TEXTS, "", wrong)
 
-    def _read_now(self, path: Path, texts: dict[str, str]) -> _Read:
+    def _wrong(self, place: str, error: IntermodalError) -> Unreadable:
+        file, _, line = error.where.rpartition(":")
+        known = line.isdecimal()
+        shown = self.shown(file if known else error.where) or place
+        where = "" if shown == place else f"{shown}: "
+        at = int(line) if known and not where else 0
+        return Unreadable(file=place, line=at, error=f"{where}{error.what}", todo=error.todo)
+
+    def _read_now(self, place: str, path: Path, texts: dict[str, str]) -> _Read:
         if not within(self.path, path):
             raise PromptError(
                 "is a link that leads out of the folder", where=str(path), todo="put the file itself there"
             )
         with source.held(texts) as asked:
             prompts = formats.prompts_of(path)
+            wrong = None
             for each in prompts:  # what is taken while it is rendered is to be known, too
-                with suppress(IntermodalError):
-                    made = imagined.imagine(each, {})
-                    each.template.messages(values.bound(each, {}, missing=made.values))
+                try:
+                    trial.rendered(each)
+                except IntermodalError as error:
+                    wrong = wrong or self._wrong(place, error)
         texts.update(asked)
         said = hashlib.sha256()
         for name, text in sorted(asked.items()):
             for piece in (os.path.relpath(name, path.parent), text):
                 said.update(f"{len(piece)}:{piece}".encode("utf-8", "replace"))
-        return _Read(prompts, dict(asked), said.hexdigest()[:_VERSION])
+        return _Read(prompts, dict(asked), said.hexdigest()[:_VERSION], wrong)
 
     # ---- names --------------------------------------------------------------------------------------
 
@@ -224,12 +239,17 @@ class PromptFolder:
             head = stem if stem in alone else place
             for file in read.prompts:
                 name = head if len(read.prompts) == 1 else f"{head}#{file.name}"
-                made[name] = Kept(name, place, file, read.version, read.texts)
+                made[name] = Kept(name, place, file, read.version, read.texts, read.error)
                 for other in (stem, place, f"{stem}#{file.name}", f"{place}#{file.name}"):
                     if other != name:
                         also[other] = (*also.get(other, ()), name)
         self.prompts, self._also = dict(sorted(made.items())), also
         self.unreadable = tuple(read.error for read in self._read.values() if read.error is not None)
+
+
+def _is_good(read: _Read) -> bool:
+    """Whether its prompts can be rendered: they are as they were read, or as they were before that failed."""
+    return read.error is None or read.error.kept
 
 
 def stem_of(place: str) -> str:

@@ -19,7 +19,7 @@ from intermodal.errors import SchemaInvalid
 from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, Example, Finding, PromptFile
 from intermodal.prompts.rendering import MOST_LETTERS, Budget, TemplateError, located, with_history
-from intermodal.prompts.source import Front, mapping
+from intermodal.prompts.source import Front, mapping, written
 from intermodal.request import JsonOutput, Message, Output, TextOutput
 
 ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -138,7 +138,7 @@ class _Reader:
             role = ROLES.get(str(each.get("role")).lower())
             if role is None:
                 raise self._front.error(
-                    (*at, "role"), f"{each.get('role')!r} is no role", f"write {' or '.join(ROLES)}"
+                    (*at, "role"), f"{written(each.get('role'))} is no role", f"write {' or '.join(ROLES)}"
                 )
             made.append(Told(role, each["content"], self._front.line((*at, "content"))))
         return tuple(made)
@@ -147,7 +147,7 @@ class _Reader:
         form, said = self._said.get("responseFormat"), self._said.get("jsonSchema")
         if form not in (None, "text", "json_object", "json_schema"):
             raise self._front.error(
-                ("responseFormat",), f"{form!r} is not known", "write text, json_object or json_schema"
+                ("responseFormat",), f"{written(form)} is not known", "write text, json_object or json_schema"
             )
         if form == "json_schema" and said is None:
             raise self._front.error(("responseFormat",), "asks for jsonSchema, which is not there", "write jsonSchema")

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from intermodal.content import BytesSource, Part, Text
 from intermodal.costing.parts import Piece
+from intermodal.errors import IntermodalError
 from intermodal.estimates.part_facts import imagined as imagined_part
 from intermodal.estimates.workload import Part as Sized
 from intermodal.json_schema.choices import resolved
@@ -73,6 +74,11 @@ def imagine(file: PromptFile, given: Mapping[str, Any]) -> Imagined:
         made.words[argument.name] = f"<{argument.name}>" if said.endswith("letters") else value
         made.assumed.append(f"{argument.name} is {said}")
     return made
+
+
+def is_about(error: IntermodalError) -> bool:
+    """Whether an error is about a text that was imagined, and not about the prompt."""
+    return _SENTENCE[:20] in error.what
 
 
 def _media(made: Imagined, argument: Argument) -> None:

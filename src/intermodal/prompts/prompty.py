@@ -22,7 +22,7 @@ from intermodal.prompts.file import Argument, ArgumentKind, Example, Finding, Me
 from intermodal.prompts.jinja import MarkedTemplate
 from intermodal.prompts.media import media_part
 from intermodal.prompts.rendering import Marks, Slot, with_history
-from intermodal.prompts.source import Front, parted
+from intermodal.prompts.source import Front, parted, written
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 ROLES: Mapping[str, Role] = {
@@ -161,7 +161,9 @@ class _Reader:
         wanted = said.get("format", said.get("type")) if isinstance(said, Mapping) else said
         kind = wanted.get("kind") if isinstance(wanted, Mapping) else wanted
         if kind not in (None, "jinja2"):
-            raise self._front.error(("template",), f"a template of {kind!r} is not read here", "write it in jinja2")
+            raise self._front.error(
+                ("template",), f"a template of {written(kind)} is not read here", "write it in jinja2"
+            )
 
     def _template(self, slots: Mapping[str, Slot]) -> PromptyTemplate:
         marks = Marks[Slot]()
@@ -189,7 +191,9 @@ class _Reader:
                 continue
             kind = str(each.get("kind") or each.get("type") or "string")
             if kind not in _KINDS:
-                raise self._front.error(at, f"{kind!r} is no kind of input", f"kinds are {', '.join(sorted(_KINDS))}")
+                raise self._front.error(
+                    at, f"{written(kind)} is no kind of input", f"kinds are {', '.join(sorted(_KINDS))}"
+                )
             self._kinds[name] = kind
             if kind == "thread":
                 continue

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from intermodal.asking import nearest
 from intermodal.errors import InputMissing, PromptError, UsageError
@@ -92,6 +93,15 @@ def _text_of(path: Path, what: str) -> str:
         line = data[: error.start].count(b"\n") + 1
         raise PromptError("is not text in UTF-8", where=f"{path}:{line}", todo="save it as UTF-8") from None
     return text.replace("\r\n", "\n")  # a checkout on Windows is the same prompt, and the same version of it
+
+
+def written(value: Any) -> str:
+    """A value as a file has it, for an error.
+
+    >>> written(None), written("free"), written([1, True])
+    ('null', "'free'", '[1, true]')
+    """
+    return repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)[:80]
 
 
 class Front(Located):

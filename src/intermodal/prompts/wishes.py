@@ -11,7 +11,7 @@ import msgspec
 from intermodal.asking import nearest
 from intermodal.estimates.located import Path
 from intermodal.prompts.file import MEDIA_KINDS, ArgumentKind, Finding
-from intermodal.prompts.source import Front
+from intermodal.prompts.source import Front, written
 from intermodal.request import ASPECTS, LICENCES, OBJECTIVES, RETENTIONS, TIERS, Sampling, Settings
 
 BLOCK = "intermodal"
@@ -43,7 +43,7 @@ def read(front: Front) -> Wishes:
             continue
         if key == "strict":
             if not isinstance(value, bool):
-                raise front.error(at, f"{value!r} does not fit", "write true or false")
+                raise front.error(at, f"{written(value)} does not fit", "write true or false")
             strict = value
             continue
         if key not in WISHES:
@@ -53,7 +53,7 @@ def read(front: Front) -> Wishes:
         name, check, todo = WISHES[key]
         made = check(value)
         if made is None:
-            raise front.error(at, f"{value!r} does not fit", f"write {todo}")
+            raise front.error(at, f"{written(value)} does not fit", f"write {todo}")
         options[name] = made
         lines[name] = front.line(at)
     return Wishes(options, media, strict, lines)
@@ -79,7 +79,9 @@ def _media(front: Front, at: Path, value: Any) -> Mapping[str, ArgumentKind]:
         raise front.error(at, "is no mapping of arguments", "write media: {photo: image}")
     for name, kind in value.items():
         if kind not in MEDIA_KINDS:
-            raise front.error((*at, name), f"{kind!r} is no kind of media", f"kinds are {', '.join(MEDIA_KINDS)}")
+            raise front.error(
+                (*at, name), f"{written(kind)} is no kind of media", f"kinds are {', '.join(MEDIA_KINDS)}"
+            )
     return value
 
 

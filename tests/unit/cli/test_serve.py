@@ -252,7 +252,20 @@ def test_check_and_doctor_name_prompt_files_that_cannot_be_used(
     assert set(wrong) == {"broken.prompt:4", f"{path} line 5"} and "prompt named gone" in wrong[f"{path} line 5"]
     told = {each["name"]: each for each in cli("doctor", "--json").document["findings"] if each["area"] == "prompts"}
     assert (told[""]["state"], told["broken.prompt:4"]["state"]) == ("ok", "broken")
-    assert "1 prompts" in told[""]["what"]
+    assert told[""]["what"] == f"{folder} serves 1 prompt"
+    text = cli("serve", "--port", "0", "--check")
+    assert "1 wrong in the config, 1 wrong prompt file" in text.err
+
+
+def test_check_names_what_a_prompt_file_takes_and_is_not_there(host: FakeHost, cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    (folder / "greet.prompt").write_text("Greet {{name}}.\n{{> tone}}")
+    (folder / "logo.poml").write_text('<poml>\n<p>What is it?</p>\n<img src="logo.png"/></poml>')
+    done = cli("serve", "--port", "0", "--prompts", str(folder), "--check")
+    assert done.code == 2 and "it could not serve so: 2 wrong prompt files" in done.err
+    assert "greet.prompt:2: there is no partial 'tone'; put it into _tone.prompt" in done.out
+    assert "logo.poml:3: logo.png is not there" in done.out
 
 
 def test_a_folder_of_prompts_that_is_not_there_is_refused(host: FakeHost, cli: Cli, tmp_path: Path) -> None:

@@ -508,6 +508,39 @@ def test_a_file_that_never_could_be_read_is_said_to_who_asks(house: House, host:
     assert host.attempts == []
 
 
+def test_a_file_whose_partial_is_not_there_is_said_until_it_is(house: House, host: FakeHost, folder: Path) -> None:
+    def asked(name: str) -> tuple[int, str]:
+        found = ask(house, name, prompt_variables={})
+        return found.status_code, "" if found.status_code == 200 else found.json()["error"]["message"]
+
+    write(folder, "news.prompt", "What is new?\n{{> style}}")
+    write(folder, "logo.poml", '<poml>\n<p>What is it?</p>\n<img src="logo.png"/></poml>')
+    listed = house.http.get("/v1/prompts").json()
+    errors = {each["name"]: each["error"] for each in listed["data"]}
+    assert (errors["news"]["line"], errors["logo"]["line"], errors["greet"]) == (2, 3, None)
+    assert [each["file"] for each in listed["unreadable"]] == ["logo.poml", "news.prompt"]
+    assert house.http.get("/v1/prompts/news").json()["error"] == errors["news"]
+    missing = "there is no partial 'style'; put it into _style.prompt beside this file"
+    assert asked("news") == (503, f"prompt file news.prompt:2: {missing}")
+    status, message = asked("logo")
+    assert status == 503 and "logo.poml:3: logo.png is not there" in message and str(folder) not in message
+    assert host.attempts == []
+    write(folder, "_style.prompt", "Be brief.")
+    assert asked("news") == (200, "")
+    (folder / "_style.prompt").unlink()
+    until(lambda: house.http.get("/v1/prompts").json()["unreadable"][1:])
+    assert house.http.get("/v1/prompts/news").json()["error"]["kept"] is True
+    assert asked("news") == (200, ""), "as it was before"
+
+
+def test_an_argument_without_a_default_has_none_in_the_list(house: House, folder: Path) -> None:
+    write(
+        folder, "sum.prompt", "---\ninput:\n  schema: {a: number, b: number}\n  default: {b: 0}\n---\n{{a}} and {{b}}"
+    )
+    a, b = house.http.get("/v1/prompts/sum").json()["arguments"]
+    assert "default" not in a and b["default"] == 0
+
+
 def test_two_files_of_one_name_are_told_apart_by_their_endings(house: House, folder: Path) -> None:
     write(folder, "greet.prompt.yml", "messages: [{role: user, content: 'Greet {{name}}.'}]")
     found = ask(house, "greet", prompt_variables={"name": "Ada"})

@@ -320,6 +320,16 @@ def test_what_a_format_has_no_place_for_is_named_with_its_line(
     assert (line, what, meaning) in made.lost, made.lost
 
 
+def test_messages_of_one_role_stay_apart_or_it_is_said_that_they_become_one(tmp_path: Path) -> None:
+    file = read(tmp_path, "x.prompt", '{{role "system"}}a{{role "system"}}\nb {{{x}}}{{role "user"}}c')
+    for to, one in (("github", False), ("prompty", False), ("poml", True), ("baml", True)):
+        made = into(file, to)
+        assert not made.changed, made.lost
+        what = f"a message of system after another one: {TARGETS[to].name} makes one of both"
+        assert any(loss.what == what for loss in made.lost) == one
+        assert len(said(made.file, {"x": "y"})) == 3 - one
+
+
 REFUSALS = [
     ("x.baml", BAML % ("string", "{{ a|upper }}", ""), 4, "a filter (upper)"),
     ("x.baml", BAML % ("string", "{{ _.role(a) }}x", ""), 4, "a role that is a value"),

@@ -258,6 +258,8 @@ def test_a_folder_that_a_strangers_value_names_is_not_shown(tmp_path: Path) -> N
 
 
 def test_what_is_not_rendered_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "a.pdf").write_bytes(b"%PDF-")
     read(
         tmp_path,
         "<poml>\n<p>x</p>\n<webpage url='https://a.example'/>\n<document src='a.pdf' selectedPages='1'/></poml>",
@@ -265,6 +267,14 @@ def test_what_is_not_rendered_is_named_with_its_line(tmp_path: Path) -> None:
     found = checked([tmp_path]).found
     assert [(each.level, each.line) for each in found] == [("error", 3), ("warning", 4)]
     assert "<webpage> is not rendered here" in found[0].what
+
+
+def test_a_file_that_is_not_there_is_named_with_its_line_and_one_that_a_value_names_is_not(tmp_path: Path) -> None:
+    read(tmp_path, "<poml>\n<p>x</p>\n<img src='logo.png'/></poml>")
+    assert [(each.line, each.what) for each in checked([tmp_path]).found] == [(3, "logo.png is not there")]
+    for tag in ("<document src='{{ which }}.txt'/>", "<include src='{{ which }}'/>", "<p>{{ which - 1 }}</p>"):
+        read(tmp_path, f"<poml>\n<p>x</p>\n{tag}</poml>")
+        assert checked([tmp_path]).found == ()
 
 
 def test_a_picture_that_its_alt_stands_for_is_named_with_its_line(tmp_path: Path) -> None:

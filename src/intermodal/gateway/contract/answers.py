@@ -254,8 +254,8 @@ _SEGMENT = _all(
     avg_logprob=_NUMBER, compression_ratio=_NUMBER, no_speech_prob=_NUMBER,
 )  # fmt: skip
 _ARGUMENT = _all(
-    name=TEXT, kind=words(*get_args(ArgumentKind)), many=FLAG, required=FLAG, type=TEXT, description=TEXT,
-    default=ANYTHING, schema=or_null({"type": "object"}),
+    but=("default",), name=TEXT, kind=words(*get_args(ArgumentKind)), many=FLAG, required=FLAG, type=TEXT,
+    description=TEXT, default=ANYTHING, schema=or_null({"type": "object"}),
 )  # fmt: skip
 _HEARD = _all(type={"const": "duration"}, seconds=_NUMBER, intermodal=_TOLD)
 OTHERS: Mapping[str, Schema] = {
@@ -288,7 +288,8 @@ OTHERS: Mapping[str, Schema] = {
     "Prompts": _all(object={"const": "list"}, data=list_of(ref("Prompt")), unreadable=list_of(ref("UnreadablePrompt"))),
     "UnreadablePrompt": {
         **_all(file=TEXT, line=or_null(_COUNT), message=TEXT, kept=FLAG),
-        "description": "A file that cannot be used as it is now. `kept`: its prompts are served as they were before.",
+        "description": "A file that cannot be used as it is now, or not be rendered. `kept`: its prompts are served as "
+        "they were before.",
     },
     "PlanDocument": _all(kind={"const": "intermodal.plan"}, version={"const": 1}, plan=ref("Plan"), text=TEXT),
     "Alive": _all(status={"const": "ok"}),

@@ -37,10 +37,11 @@ class Case(NamedTuple):
     history: tuple[Message, ...] = ()
 
 
-def differences(read: Readout, target: PromptFile) -> Iterator[str]:
+def differences(read: Readout, target: PromptFile, *, joins: bool = False) -> Iterator[str]:
     """Where the file that was read and another do not say the same, a sentence each; nothing where they do.
 
-    Of white space around texts nothing counts, and where the format folds it only whether there is any.
+    ``joins``: messages of one role that follow each other are one in the other format. Of white space around texts
+    nothing counts, and where the format folds it only whether there is any.
     """
     source, folds = read.file, read.folds
     parsed = source.parser is not None or target.parser is not None  # such a format writes schemas in its own way
@@ -62,6 +63,8 @@ def differences(read: Readout, target: PromptFile) -> Iterator[str]:
             yield f"{case.said} it cannot be rendered: {error.what}"
             continue
         one, other = _shown(wanted, folds, _told(output)), _shown(made, folds, _told(kept))
+        if joins and len(one) != len(other):
+            one, other = _joined(one), _joined(other)
         if one != other:
             yield f"{case.said} it renders otherwise: {_first(one, other)}"
         if output != kept and not (parsed and plain_schema.same(output, kept)):
@@ -147,6 +150,23 @@ def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
                 parts.append((type(part).__name__, part.source))
         if parts:
             made.append((message.role, parts))
+    return made
+
+
+def _joined(shown: Shown) -> Shown:
+    """The same with messages of one role that follow each other as one, whose texts are compared without white space:
+    how much goes between them is the format's."""
+    made: Shown = []
+    for role, parts in shown:
+        if not made or made[-1][0] != role:
+            made.append((role, []))
+        last = made[-1][1]
+        for part in parts:
+            plain = "".join(part.split()) if isinstance(part, str) else part
+            if isinstance(plain, str) and last and isinstance(last[-1], str):
+                last[-1] += plain
+            else:
+                last.append(plain)
     return made
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 from intermodal.errors import PromptError
@@ -25,7 +25,7 @@ from intermodal.prompts.conversion import (
     poml_reader,
     poml_writer,
 )
-from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Spelling, spelled
+from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Role, Spelling, spelled
 from intermodal.prompts.file import PromptFile, model_names
 from intermodal.prompts.litellm import LitellmTemplate
 from intermodal.prompts.rendering import TemplateError
@@ -37,7 +37,7 @@ Read = Callable[[PromptFile, Losses], Readout]
 @dataclass(frozen=True)
 class Target:
     """A format that is written. ``wishes``: it has a place for ``ext: intermodal``; ``kept``: for these of them alone.
-    ``examples``: for test data."""
+    ``examples``: for test data. ``joins``: messages of one role that follow each other become one there."""
 
     name: str
     ending: str
@@ -46,14 +46,15 @@ class Target:
     wishes: bool = False
     kept: tuple[str, ...] = ()
     examples: bool = False
+    joins: bool = False
 
 
 TARGETS: Mapping[str, Target] = {
     "dotprompt": Target("dotprompt", ".prompt", handlebars_writer.write, wishes=True),
     "github": Target("GitHub", ".prompt.yml", jinja_writer.write_github, examples=True),
     "prompty": Target("Prompty", ".prompty", jinja_writer.write_prompty, "True"),
-    "poml": Target("POML", ".poml", poml_writer.write),
-    "baml": Target("BAML", ".baml", baml_writer.write, kept=("resends",), examples=True),
+    "poml": Target("POML", ".poml", poml_writer.write, joins=True),
+    "baml": Target("BAML", ".baml", baml_writer.write, kept=("resends",), examples=True, joins=True),
 }
 # Name of a format -> what reads its template as a tree.
 _READERS: Mapping[str, Read] = {
@@ -124,10 +125,21 @@ def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> C
     for each in file.arguments:
         if each.name not in kept and not any(f"argument {each.name!r}" in loss.what for loss in losses.found):
             losses.say(each.line, f"argument {each.name!r}, which the template does not take")
+    if target.joins:
+        _joined(read, target, losses)
     if not any(loss.meaning for loss in losses.found):  # else what is named makes the difference
-        for sentence in islice(chain(_beside(file, made, target), check.differences(read, made)), _MOST_SAID):
+        differences = check.differences(read, made, joins=target.joins)
+        for sentence in islice(chain(_beside(file, made, target), differences), _MOST_SAID):
             losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
     return Converted(text, made, _in_order(losses))
+
+
+def _joined(read: Readout, target: Target, losses: Losses) -> None:
+    """Name messages that become one with the one before."""
+    roles = [each for each in read.nodes if isinstance(each, Role)]
+    for one, other in pairwise(roles):
+        if one.role == other.role:
+            losses.say(other.line, f"a message of {other.role} after another one: {target.name} makes one of both")
 
 
 def _in_order(losses: Losses) -> tuple[Loss, ...]:
