@@ -139,6 +139,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         picture: USD per picture that is made.
         request: USD per call.
         memory: bytes resident, [low, mid, high].
+        memory_basis: where that is from, for people.
         weights: name in the weights store.
         speed: how fast it is here.
         source: where this was read.
@@ -173,6 +174,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     picture: float | None = None
     request: float = 0.0
     memory: Range | None = None
+    memory_basis: str = "resident when loaded"
     weights: str = ""
     speed: SpeedRow | None = None
     source: str = ""
@@ -448,4 +450,4 @@ def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
 
 def memory_of(row: ServedRow) -> Quantity:
     """Bytes resident on this machine; none when it runs elsewhere."""
-    return between(*row.memory, "resident when loaded") if row.memory else Quantity()
+    return between(*row.memory, row.memory_basis) if row.memory else Quantity()

@@ -26,7 +26,9 @@ Examples
   intermodal fit model.gguf --gpu M3 --ram 16GB --mmproj mmproj.gguf
   intermodal fit model.gguf --ram 8GB --json
   intermodal fit --all --gpu "RTX 3060 12GB" --for sight
+  intermodal fit --check http://127.0.0.1:8080           what a running server took beside what was predicted
 """
+LOOK = "(look)"  # --check without a word
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"}
 
 
@@ -61,8 +63,9 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.option("--ram", default="", metavar="SIZE", help='Memory of that machine: 64GB, "64GB DDR5-5600", "… 8ch".')
 @click.option("--prompt", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, metavar="TOKENS",
               help="Length of the text before the first word.")  # fmt: skip
-@click.option("--check", "log_file", type=click.Path(dir_okay=False), default=None, metavar="FILE",
-              help="Compare with the log of a llama-server that loaded it so.")  # fmt: skip
+@click.option("--check", "checked", is_flag=False, flag_value=LOOK, default=None, metavar="[SERVER]",
+              help="Compare with what a running server took: http://…, a name of intermodal up, or none to look for "
+              "one; or with the load log of a llama-server.")  # fmt: skip
 @click.option(
     "--measure", is_flag=True, help="First measure memory, and the model by llama-bench if that is here; kept."
 )
@@ -77,31 +80,26 @@ def fit(**given: Any) -> None:
     """
     from intermodal.cli.pull import weights_store
     from intermodal.cli.targets import Target, check_standard_output, check_targets
-    from intermodal.estimates.fit import FitWish, cache_words, context_words
     from intermodal.estimates.fit import fit as worked_out
     from intermodal.estimates.fit_vllm import VllmReport
 
     svg_file, as_json = given["svg_file"], given["as_json"]
+    if given["checked"] is not None:
+        from intermodal.cli.fit_check import check
+
+        check(given, given["checked"])
+        return
     if given["everything"] or not given["model"]:
         _rank(given)
         return
     check_standard_output(svg_file, as_json=as_json)
     check_targets((Target("--svg", svg_file, "svg"),), (given["model"], given["projector"], given["draft"]))
-    type_k, type_v = cache_words(given["kv"])
-    wish = FitWish(
-        model=given["model"], projector=given["projector"], draft=given["draft"], slots=given["slots"],
-        contexts=context_words(given["ctx"]) if given["ctx"] else (), type_k=type_k, type_v=type_v,
-        quantizations=tuple(word for some in given["quantizations"] for word in some), gpus=given["gpus"],
-        ram=given["ram"], prompt=given["prompt"], engine=given["engine"] or "",
-    )  # fmt: skip
+    wish = wish_of(given)
     if given["measure"]:
         _measure(wish, quiet=as_json)
     report = worked_out(wish, weights_store(), os.environ)
     if isinstance(report, VllmReport):
         _show_vllm(report, svg_file, as_json=as_json)
-        return
-    if given["log_file"]:
-        _check(report, given["log_file"], as_json=as_json)
         return
     if svg_file:
         from intermodal.cli.pictures import write_picture
@@ -115,6 +113,19 @@ def fit(**given: Any) -> None:
         print_document("fit", document(report))
     elif svg_file != "-":
         _echo(report)
+
+
+def wish_of(given: dict[str, Any]) -> FitWish:
+    """What the options say."""
+    from intermodal.estimates.fit import FitWish, cache_words, context_words
+
+    type_k, type_v = cache_words(given["kv"])
+    return FitWish(
+        model=given["model"], projector=given["projector"], draft=given["draft"], slots=given["slots"],
+        contexts=context_words(given["ctx"]) if given["ctx"] else (), type_k=type_k, type_v=type_v,
+        quantizations=tuple(word for some in given["quantizations"] for word in some), gpus=given["gpus"],
+        ram=given["ram"], prompt=given["prompt"], engine=given["engine"] or "",
+    )  # fmt: skip
 
 
 def _rank(given: dict[str, Any]) -> None:
@@ -146,37 +157,6 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
         return
     for line, verdict in lines(report):
         click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
-
-
-def _check(report: FitReport, log_file: str, *, as_json: bool) -> None:
-    """Predicted beside logged, term by term."""
-    from intermodal.cli.document import print_document
-    from intermodal.cli.table import echo_table
-    from intermodal.errors import InputMissing, UsageError
-    from intermodal.estimates.fit_text import verdict
-    from intermodal.sizing.logged import MIB, compared, logged_terms
-
-    try:
-        log = Path(log_file).read_text(errors="replace")
-    except OSError as error:
-        raise InputMissing(f"cannot be read ({error.strerror})", where=log_file, todo="name a log") from None
-    if not logged_terms(log):
-        raise UsageError(
-            "has no line about buffers", where=log_file, todo="start llama-server with -v, and keep its log"
-        )
-    found = compared(report.placed.memory, log)
-    if as_json:
-        plain = [{"name": each.name, "device": each.device, "predicted": each.predicted, "logged": each.logged,
-                  "error": each.error} for each in found]  # fmt: skip
-        print_document("fit", {"fit_version": 1, "model": report.name, "compared": plain})
-        return
-    click.echo(verdict(report))
-    rows = [
-        (each.name, each.device, f"{each.predicted / MIB:,.2f}", f"{each.logged / MIB:,.2f}",
-         f"{each.error:+.2%}" if each.error is not None else "not logged")
-        for each in found
-    ]  # fmt: skip
-    echo_table(("memory", "where", "predicted MiB", "logged MiB", "error"), rows)
 
 
 def _echo(report: FitReport) -> None:

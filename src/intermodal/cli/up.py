@@ -77,6 +77,7 @@ def _start(given: dict[str, Any]) -> tuple[Server, bool]:
     import anyio
 
     from intermodal.cli.pull import weights_store
+    from intermodal.config import cache_dir
     from intermodal.servers.resolve import Wish, resolve
     from intermodal.servers.up import up as start
 
@@ -85,7 +86,7 @@ def _start(given: dict[str, Any]) -> tuple[Server, bool]:
         model=given["model"], projector=given["projector"], name=_named(given["name"]), program=given["program"],
         context=given["context"] or 0, slots=given["slots"], idle=given["idle"],
     )  # fmt: skip
-    wanted = resolve(wish, weights_store())
+    wanted = resolve(wish, weights_store(), cache_dir(os.environ))
 
     def tell(what: str) -> None:
         if not quiet:
@@ -128,11 +129,12 @@ def _list(as_json: bool) -> None:
 
 def plain(server: Server) -> dict[str, Any]:
     """A server as a document. Its key stays out of it."""
+    from intermodal.estimates.fit_document import rows
     from intermodal.servers.here import endpoint_id
 
     wanted, state = server.wanted, server.state
     lives = state is not None and server.phase in ("starting", "ready", "restarting")
-    low, mid, high = wanted.memory
+    low, mid, high = server.memory
     return {
         "name": wanted.name, "endpoint": endpoint_id(server), "state": server.phase,
         "program": wanted.program, "model": wanted.model, "projector": wanted.projector,
@@ -140,6 +142,8 @@ def plain(server: Server) -> dict[str, Any]:
         "port": state.port if state is not None and lives else None,
         "context": (state.context if state is not None else 0) or wanted.context, "slots": wanted.slots,
         "idle_seconds": wanted.idle or None, "memory": resident_of(server), "memory_needed": [low, mid, high],
+        "memory_basis": server.foreseen.words if server.foreseen is not None else "",
+        "compared": rows(server.comparison.rows) if server.comparison is not None else None,
         "load_seconds": state.load_seconds if state is not None else 0.0,
         "crashes": state.crashes if state is not None else 0, "reason": state.reason if state is not None else "",
         "pid": _pid(server), "log": server.log,
@@ -195,8 +199,31 @@ def sentence(server: Server, new: bool) -> str:
     rest = f"unloaded after {wanted.idle:g} s without a request" if wanted.idle else "stays until intermodal down"
     return (
         f"up.{wanted.name} is up {how}: {state.base_url}, {state.context:,} tokens of context{kinds}, "
-        f"{held(memory or 0)} of memory{_foreseen(wanted.memory)}; {rest}"
+        f"{held(memory or 0)} of memory{_foreseen(wanted.memory)}; {rest}{_beside(server)}"
     )
+
+
+def _beside(server: Server) -> str:
+    """Predicted beside real of the start that made it, in a line; its buffers where its log says them."""
+    from intermodal.cli.table import held
+    from intermodal.servers.comparison import PROCESS
+    from intermodal.sizing.corrections import TOKENS
+
+    if server.comparison is None:
+        return ""
+    found = server.comparison.rows
+    logged = [row for row in found if row.source == "log" and row.real]
+    said = [
+        f"predicted {row.predicted.mid:,.0f} tokens remembered, {row.real:,.0f} are"
+        if row.name == TOKENS
+        else f"predicted {held(row.predicted.low)} to {held(row.predicted.high)}, held now {held(row.real)}"
+        for row in found
+        if row.name in (PROCESS, TOKENS)
+    ]
+    if logged:
+        error = sum(row.predicted.mid for row in logged) / sum(row.real for row in logged) - 1
+        said.append(f"its buffers {error:+.2%} beside its log")
+    return f"\n  {'; '.join(said)}" if said else ""
 
 
 __all__ = ["plain", "resident_of", "up"]

@@ -18,7 +18,8 @@ def about_servers() -> Iterator[Finding]:
         wanted, state = server.wanted, server.state
         if state is not None and server.phase == "ready":
             memory = resident_of(server) or 0
-            what = f"{state.base_url}, {held(memory)} of memory, {state.context:,} tokens of context"
+            foreseen = f" ({held(server.memory[2])} at most, {server.foreseen.words})" if server.foreseen else ""
+            what = f"{state.base_url}, {held(memory)} of memory{foreseen}, {state.context:,} tokens of context"
             yield Finding(area="up", name=wanted.name, state="ok", what=what)
         elif server.phase == "failed":
             yield Finding(area="up", name=wanted.name, state="broken", what=state.reason if state is not None else "",

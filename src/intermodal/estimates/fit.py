@@ -19,10 +19,12 @@ from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
 from intermodal.estimates.fit_vllm import VllmReport, vllm_report
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity
+from intermodal.runtimes.corrections import kept as kept_corrections
 from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.cache import TYPES
 from intermodal.sizing.changes import Change, changes
 from intermodal.sizing.command import Subject, command
+from intermodal.sizing.corrections import Correction
 from intermodal.sizing.fit import (
     Check,
     Placed,
@@ -136,14 +138,16 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
         reference=wish.model, quantization=quantization_of(name, sized.shape), projector=wish.projector,
         draft=wish.draft, path="" if wish.model.startswith(REMOTE) else sized.where,
     )  # fmt: skip
+    measured = kept_corrections(cache_dir(env), sized.where) if here else ()
     engine = wish.engine or ("llama.cpp" if sized.shape.format == "gguf" else "vllm")
     if engine == "vllm":
-        served = vllm_report(wish, subject, sized.shape, machine, here=here)
+        served = vllm_report(wish, subject, sized.shape, machine, here=here, corrections=measured)
         return replace(served, name=name, read=sized.read, requests=sized.requests)
     if sized.shape.format != "gguf":
         raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where="--engine",
                          todo="name a GGUF, or leave it out")  # fmt: skip
-    made = report(wish, subject, sized.shape, machine, here=here, projector=projector, draft=draft)
+    beside = Beside(projector=projector, draft=draft, corrections=measured)
+    made = report(wish, subject, sized.shape, machine, here=here, beside=beside)
     if here and wish.slots == 1:
         made = replace(made, pace=as_measured(made.pace, *_taken(wish.model, subject.path, env)))
     return replace(made, name=name, read=sized.read, requests=sized.requests)
@@ -155,18 +159,32 @@ def _own_projector(name: str, weights: WeightsStore) -> str:
     return str(found) if found is not None else ""
 
 
+class Beside(Value):
+    """What lies beside a model: a projector, a draft model, and what was measured of its file on this machine."""
+
+    projector: ModelShape | None = None
+    draft: ModelShape | None = None
+    corrections: tuple[Correction, ...] = ()
+
+
 def report(
-    wish: FitWish, subject: Subject, shape: ModelShape, machine: Machine, *, here: bool = False,
-    projector: ModelShape | None = None, draft: ModelShape | None = None,
-) -> FitReport:  # fmt: skip
+    wish: FitWish,
+    subject: Subject,
+    shape: ModelShape,
+    machine: Machine,
+    *,
+    here: bool = False,
+    beside: Beside | None = None,
+) -> FitReport:
     """The answer, of values alone."""
+    beside = beside or Beside()
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
     asked = Settings(
-        context=context * wish.slots, slots=wish.slots, type_k=wish.type_k, type_v=wish.type_v, projector=projector,
-        draft=draft,
+        context=context * wish.slots, slots=wish.slots, type_k=wish.type_k, type_v=wish.type_v,
+        projector=beside.projector, draft=beside.draft,
     )  # fmt: skip
     settings = all_on_cards(asked, machine)
-    placed = place(shape, settings, machine)
+    placed = place(shape, settings, machine, corrections=beside.corrections)
     found = pace(shape, placed.settings, machine, prompt=min(wish.prompt, context), users=wish.slots)
     return FitReport(
         subject=subject,
@@ -177,17 +195,17 @@ def report(
         placed=placed,
         pace=found,
         largest=largest_context(placed, machine),
-        cells=tuple(_cells(wish, subject, shape, placed.settings, machine)),
+        cells=tuple(_cells(wish, subject, placed, machine)),
         changes=changes(subject, placed, machine, prompt=found.prompt) if placed.verdict != "fits" else (),
         command=command(subject, placed.settings),
     )
 
 
-def _cells(wish: FitWish, subject: Subject, shape: ModelShape, settings: Settings, machine: Machine) -> list[Cell]:
+def _cells(wish: FitWish, subject: Subject, asked: Placed, machine: Machine) -> list[Cell]:
     found = []
     for name, to in _rows(wish, subject.quantization):
-        for tokens in contexts(shape, wish.contexts):
-            placed = placed_as(shape, with_context(settings, tokens), machine, to)
+        for tokens in contexts(asked.shape, wish.contexts):
+            placed = placed_as(asked, with_context(asked.settings, tokens), machine, to)
             found.append(
                 Cell(
                     quantization=name, context=tokens, verdict=placed.verdict, check=placed.tightest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from intermodal.estimates.fit import Cell, FitReport
@@ -9,7 +10,9 @@ from intermodal.estimates.fit_all import Candidate
 from intermodal.estimates.fit_text import verdict
 from intermodal.quantity import Quantity
 from intermodal.sizing.changes import Change
+from intermodal.sizing.corrections import Correction
 from intermodal.sizing.fit import Check
+from intermodal.sizing.logged import Compared
 
 FIT_VERSION = 1
 
@@ -38,6 +41,7 @@ def document(report: FitReport) -> dict[str, Any]:
             for term in report.placed.memory.terms
         ],
         "problems": list(report.placed.memory.problems),
+        "correction": correction(report.placed.memory.correction),
         "places": [_check(check) for check in report.placed.checks],
         "speed": {
             "prompt": found.prompt, "users": found.users, "bound": found.bound or None,
@@ -109,4 +113,29 @@ def plain_amount(amount: Quantity) -> dict[str, Any]:
     return {
         "low": amount.low if known else None, "mid": amount.mid if known else None,
         "high": amount.high if known else None, "certainty": amount.certainty, "basis": amount.basis,
+    }  # fmt: skip
+
+
+def rows(found: Iterable[Compared]) -> list[dict[str, Any]]:
+    """Predicted beside real: bytes, or tokens where the name says so. ``logged`` is there where a log says it."""
+    return [
+        {
+            "name": row.name, "device": row.device, "predicted": row.predicted.mid, "low": row.predicted.low,
+            "high": row.predicted.high, "real": row.real, **({"logged": row.real} if row.source == "log" else {}),
+            "source": row.source, "error": row.error, "inside": row.inside,
+        }
+        for row in found
+    ]  # fmt: skip
+
+
+def correction(found: Correction | None) -> dict[str, Any] | None:
+    """What predictions were, or are going to be, mended by."""
+    if found is None:
+        return None
+    return {
+        "flags": found.flags, "build": found.build, "taken": found.taken,
+        "ratios": [
+            {"name": each.name, "device": each.device, "low": each.low, "mid": each.mid, "high": each.high}
+            for each in found.ratios
+        ],
     }  # fmt: skip

@@ -38,6 +38,8 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
         found += _plainly([f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}"])
     problems = (f"  not understood: {problem}, so ranges are wide" for problem in report.placed.memory.problems)
     found += _plainly(problems)
+    if report.placed.memory.correction is not None:
+        found += _plainly([f"  corrected: {report.placed.memory.correction.words}"])
     found += _plainly([*_beyond_training(report), *_not_all_given(report)])
     found += _plainly(["", *terms(report), "", *bars(report, plain=plain), "", *speed(report), _largest(report), ""])
     found += table(report)

@@ -15,6 +15,7 @@ from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.command import Subject, tokens
+from intermodal.sizing.corrections import Correction
 from intermodal.sizing.fit import Verdict, contexts
 from intermodal.sizing.machines import machine_words
 from intermodal.sizing.settings import ALL, Settings
@@ -61,8 +62,11 @@ class VllmReport(Value):
         return "fits" if self.served.texts.low >= self.serving.slots else "tight"
 
 
-def vllm_report(wish: FitWish, subject: Subject, shape: ModelShape, machine: Machine, *, here: bool) -> VllmReport:
-    """The answer, of values alone.
+def vllm_report(
+    wish: FitWish, subject: Subject, shape: ModelShape, machine: Machine, *, here: bool,
+    corrections: tuple[Correction, ...] = (),
+) -> VllmReport:  # fmt: skip
+    """The answer, of values alone. ``corrections``: what was measured of its files on this machine.
 
     Raises:
         UsageError: there is no card, or keys and values are wanted in a type that vLLM has not.
@@ -79,7 +83,7 @@ def vllm_report(wish: FitWish, subject: Subject, shape: ModelShape, machine: Mac
         memory=smallest.memory, length=context, slots=wish.slots, cards=len(machine.gpus),
         cache_bytes=_CACHES[wish.type_k],
     )  # fmt: skip
-    found = served(shape, serving)
+    found = served(shape, serving, corrections)
     sizes = wish.contexts or contexts(shape, ())
     return VllmReport(
         subject=subject,
@@ -91,7 +95,7 @@ def vllm_report(wish: FitWish, subject: Subject, shape: ModelShape, machine: Mac
         served=found,
         pace=_pace(shape, context, machine, wish),
         room=round(smallest.memory * serving.utilization),
-        table=tuple((length, served(shape, replace(serving, length=length)).texts) for length in sizes),
+        table=tuple((length, served(shape, replace(serving, length=length), corrections).texts) for length in sizes),
         command=_command(wish, serving),
     )
 
@@ -105,6 +109,8 @@ def lines(report: VllmReport) -> Iterator[tuple[str, Verdict | None]]:
         yield f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}", None
     for problem in found.problems:
         yield f"  not understood: {problem}, so ranges are wide", None
+    if found.correction is not None:
+        yield f"  room corrected: {found.correction.words}", None
     yield "", None
     each = "each card" if cards > 1 else "the card"
     rows = [

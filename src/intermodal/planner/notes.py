@@ -161,7 +161,8 @@ def _started(case: Case, candidate: Candidate) -> list[str]:
             continue
         found[endpoint.host.id] = (
             f"{endpoint.host.id} is not running: the run starts it ({plain_seconds(endpoint.speed.load.mid)} s, "
-            f"{endpoint.memory.mid / (1 << 30):.1f} GiB of memory, up to {endpoint.memory.high / (1 << 30):.1f}) "
+            f"{endpoint.memory.mid / (1 << 30):.1f} GiB of memory, up to {endpoint.memory.high / (1 << 30):.1f}, "
+            f"{endpoint.memory.basis}) "
             "and leaves it up for others, until it is idle"
         )
     return list(found.values())

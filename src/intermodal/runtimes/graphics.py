@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -21,6 +22,7 @@ PATIENCE = 5.0  # seconds for a driver's tool; it answers in 0.05 to 1
 _MIB = 1 << 20
 _DRM = Path("/sys/class/drm")
 _AMD = "0x1002"
+_NVIDIA_PROCESSES = ("nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
 _NVIDIA = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
 
 
@@ -29,6 +31,22 @@ def graphics() -> tuple[Gpu, ...]:
     if platform.system() == "Darwin":
         return apple(_asked("sysctl", "machdep.cpu.brand_string", "hw.memsize", "iogpu.wired_limit_mb"))
     return (*nvidia(_asked(*_NVIDIA)), *amd(_DRM))
+
+
+def used_by(processes: Collection[int]) -> int:
+    """Bytes of NVIDIA cards that processes hold; 0 where no driver says it."""
+    return of_processes(_asked(*_NVIDIA_PROCESSES), processes)
+
+
+def of_processes(table: str, processes: Collection[int]) -> int:
+    """The same of what ``nvidia-smi`` writes: a process and MiB, a line a process and card.
+
+    >>> of_processes("4242, 8120\\n17, 300\\n4242, 100", {4242}) // 2**20
+    8220
+    """
+    rows = ([field.strip() for field in line.split(",")] for line in table.splitlines())
+    said = ((row[0], row[1]) for row in rows if len(row) == 2 and row[0].isdigit() and row[1].isdigit())
+    return sum(int(size) * _MIB for process, size in said if int(process) in processes)
 
 
 def nvidia(table: str) -> tuple[Gpu, ...]:

@@ -15,6 +15,7 @@ import msgspec
 
 from intermodal.content import Value
 from intermodal.quantity import Quantity, between
+from intermodal.runtimes import by_file
 
 PROGRAM = "llama-bench"
 FILE = "speeds.json"
@@ -80,29 +81,9 @@ def read(said: bytes, taken: str) -> Speeds | None:
 
 def keep(folder: Path, model: Path, found: Speeds) -> None:
     """Write it where ``kept`` finds it; a folder that cannot be written keeps nothing."""
-    everything = {**_all(folder), _key(model): found}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILE).write_bytes(msgspec.json.encode(everything))
-    except OSError:
-        pass
+    by_file.keep(folder, FILE, Speeds, model, lambda before: found)
 
 
 def kept(folder: Path, model: Path) -> Speeds | None:
     """What was measured of this very file; None where nothing was."""
-    return _all(folder).get(_key(model))
-
-
-def _all(folder: Path) -> dict[str, Speeds]:
-    try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=dict[str, Speeds])
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
-        return {}
-
-
-def _key(model: Path) -> str:
-    try:
-        stat = model.stat()
-    except OSError:
-        return str(model)
-    return f"{model.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+    return by_file.read(folder, FILE, Speeds).get(by_file.key(model))

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from intermodal.servers.records import Wanted
 
@@ -36,12 +38,12 @@ def healthy(port: int, key: str) -> bool:
 
 def asked(port: int, key: str) -> Said:
     """llama.cpp tells at ``/props`` (a slot's context, modalities), vLLM in its list of models."""
-    props = _json(_get(port, key, "/props"))
+    props = tree(_get(port, key, "/props"))
     settings, modalities = props.get("default_generation_settings"), props.get("modalities")
     context = settings.get("n_ctx", 0) if isinstance(settings, dict) else 0
     takes = modalities if isinstance(modalities, dict) else {}
     if not context:
-        rows = _json(_get(port, key, "/v1/models")).get("data")
+        rows = tree(_get(port, key, "/v1/models")).get("data")
         first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
         context = first.get("max_model_len", 0)
     return Said(context if isinstance(context, int) else 0, bool(takes.get("vision")), bool(takes.get("audio")))
@@ -74,7 +76,10 @@ def busy(port: int, key: str, counters: tuple[str, ...]) -> Busy | None:
 
 
 def resident(pid: int) -> int:
-    """Bytes resident of a process and all it started; shared pages counted once where the system tells (Linux)."""
+    """Bytes resident of a process and all it started; shared pages counted once where the system tells (Linux).
+
+    Of a single process all of its pages count: the weights it maps are its own, whoever maps the same file too.
+    """
     import psutil
 
     try:
@@ -82,16 +87,25 @@ def resident(pid: int) -> int:
         family = [first, *first.children(recursive=True)]
     except psutil.Error:
         return 0
-    total = 0
-    for process in family:
-        total += _proportional(process.pid)
-    return total
+    if len(family) == 1:
+        return _whole(pid)
+    return sum(_proportional(process.pid) for process in family)
+
+
+def mapped_out(pid: int, path: str) -> int:
+    """Bytes of a file that a process maps and that are not in memory now; 0 where nobody can look."""
+    import psutil
+
+    try:
+        maps = psutil.Process(pid).memory_maps(grouped=False)
+    except (psutil.Error, AttributeError):  # no such call on a Mac
+        return 0
+    real = os.path.realpath(path)
+    return sum(max(0, each.size - each.rss) for each in maps if each.path == real)
 
 
 def listening(base_url: str) -> int | None:
     """The process that listens at an address of this machine; None where there is none, or it is another user's."""
-    from urllib.parse import urlsplit
-
     import psutil
 
     parts = urlsplit(base_url)
@@ -111,6 +125,10 @@ def _proportional(pid: int) -> int:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
+    return _whole(pid)
+
+
+def _whole(pid: int) -> int:
     import psutil
 
     try:
@@ -121,20 +139,29 @@ def _proportional(pid: int) -> int:
 
 def _get(port: int, key: str, path: str, body: bytes | None = None, *, seconds: float = _SECONDS) -> bytes | None:
     """The body of a 200, None for everything else."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
-    headers = {"Authorization": f"Bearer {key}", **({"Content-Type": "application/json"} if body else {})}
+    status, data = reply(f"http://127.0.0.1:{port}", key, path, body, seconds=seconds)
+    return data if status == 200 else None
+
+
+def reply(root: str, key: str, path: str, body: bytes | None = None, *, seconds: float = _SECONDS) -> tuple[int, bytes]:
+    """Status and body of what a server answers; 0 where it does not."""
+    parts = urlsplit(root)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
+    headers = {"Content-Type": "application/json"} if body else {}
+    headers |= {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        connection.request("POST" if body else "GET", path, body, headers)
+        connection.request("POST" if body else "GET", parts.path.rstrip("/") + path, body, headers)
         response = connection.getresponse()
-        data = response.read(_MOST)
-        return data if response.status == 200 else None
-    except (OSError, http.client.HTTPException):
-        return None
+        return response.status, response.read(_MOST)
+    except (OSError, http.client.HTTPException, ValueError):
+        return 0, b""
     finally:
         connection.close()
 
 
-def _json(data: bytes | None) -> dict[str, Any]:
+def tree(data: bytes | None) -> dict[str, Any]:
+    """A JSON object; {} for everything else."""
     try:
         found = json.loads(data or b"{}")
     except ValueError:
@@ -142,4 +169,4 @@ def _json(data: bytes | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-__all__ = ["Busy", "Said", "asked", "busy", "healthy", "listening", "resident", "warm"]
+__all__ = ["Busy", "Said", "asked", "busy", "healthy", "listening", "mapped_out", "reply", "resident", "tree", "warm"]

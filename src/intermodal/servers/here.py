@@ -66,7 +66,7 @@ def _row(server: Server) -> HostRow:
     served = ServedRow(
         id=wanted.model_id, served_as=wanted.served_as, tasks=tuple(tasks), input=tuple(kinds),
         context=state.context if state is not None and asked else wanted.context,
-        parameters=wanted.parameters or None, memory=_memory(server),
+        parameters=wanted.parameters or None, memory=_memory(server), memory_basis=_memory_basis(server),
         speed=SpeedRow(load=_load(server), basis=_basis(server)),
     )  # fmt: skip
     return HostRow(
@@ -79,9 +79,16 @@ def _row(server: Server) -> HostRow:
 
 def _memory(server: Server) -> tuple[float, float, float]:
     """By the formula, and as measured after its last start where it was."""
-    low, mid, high = server.wanted.memory
+    low, mid, high = server.memory
     seen = float(server.state.memory) if server.state is not None else 0.0
     return (min(low, seen), seen, max(high, seen)) if seen else (low, mid, high)
+
+
+def _memory_basis(server: Server) -> str:
+    if server.foreseen is not None:
+        return server.foreseen.words
+    measured = server.state is not None and server.state.memory
+    return "measured after its last start" if measured else "from the header of its file"
 
 
 def _load(server: Server) -> tuple[float, float, float]:

@@ -9,6 +9,20 @@ from typing import IO
 
 from intermodal.servers.records import MAX_LOG
 
+STARTS = "[intermodal] starts "  # a line before what each start of a server says
+
+
+def loading(path: Path) -> str:
+    """What the newest start of a server said; "" where it is not there any more."""
+    text = ""
+    for file in (path.with_name(path.name + ".1"), path):
+        try:
+            text += file.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+    _, mark, after = text.rpartition(STARTS)
+    return after if mark else ""
+
 
 class Log:
     """One file, appended to. Full, it becomes ``NAME.log.1`` and a new one is begun."""

@@ -6,9 +6,10 @@ The low end leaves out what is touched only once a prompt fills the context; the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from intermodal.sizing.corrections import Correction
 from intermodal.sizing.fit import largest
 from intermodal.sizing.memory import memory
 from intermodal.sizing.settings import Settings
@@ -24,9 +25,16 @@ _TOKEN = (0.0, 1e5, 1e6)
 _STEP = 256  # tokens; llama.cpp rounds contexts to it
 
 
-def gguf_need(model: ModelShape, projector: ModelShape | None, context: int, slots: int) -> Range:
-    """Bytes resident with llama.cpp on the processor, low, mid and high. ``context``: of each slot."""
-    needed = memory(model, Settings(context=context * slots, slots=slots, projector=projector))
+def gguf_need(
+    model: ModelShape, projector: ModelShape | None, context: int, slots: int, corrections: Sequence[Correction] = (),
+    program: str = "",
+) -> Range:  # fmt: skip
+    """Bytes resident with llama.cpp on the processor, low, mid and high. ``context``: of each slot.
+
+    ``corrections``: what was measured of its file, with this ``program``.
+    """
+    settings = Settings(context=context * slots, slots=slots, projector=projector)
+    needed = memory(model, settings, corrections, program)
     low = mid = high = 0.0
     for term in needed.terms:
         amount = term.amount
@@ -46,15 +54,19 @@ def folder_need(shape: ModelShape, context: int, slots: int) -> Range:
     return (shape.weights + low, shape.weights + cache + mid, shape.weights + cache + high)
 
 
-def longest_context(model: str, projector: str, slots: int, most: int, room: Callable[[float], bool]) -> int:
+def longest_context(
+    model: str, projector: str, slots: int, most: int, room: Callable[[float], bool],
+    corrections: Sequence[Correction] = (), program: str = "",
+) -> int:  # fmt: skip
     """The longest context of each slot for which there is ``room``, at most ``most``; 0 for none."""
     path = Path(model)
     shape = local(path).shape
     eyes = local(Path(projector)).shape if projector else None
 
     def fits(context: int) -> bool:
-        needed = folder_need(shape, context, slots) if path.is_dir() else gguf_need(shape, eyes, context, slots)
-        return room(needed[2])
+        if path.is_dir():
+            return room(folder_need(shape, context, slots)[2])
+        return room(gguf_need(shape, eyes, context, slots, corrections, program)[2])
 
     return largest(most, fits, _STEP)
 

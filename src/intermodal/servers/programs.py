@@ -10,11 +10,13 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 import msgspec
 
 from intermodal.content import Value
+from intermodal.runtimes import by_file
 from intermodal.runtimes.machine import cores, snapshot, waiting
 from intermodal.servers.need import cache_space
 from intermodal.servers.records import Wanted
@@ -25,6 +27,7 @@ _INHERIT = (
     "DYLD_LIBRARY_PATH", "SYSTEMROOT", "XDG_CACHE_HOME",
 )  # fmt: skip
 _INHERIT_FAMILIES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "GGML_", "OMP_", "GOMP_", "LLAMA_ARG_", "VLLM_CPU_")
+_PACKAGES = ("xllamacpp",)  # programs that are a package of this Python
 _QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 
 
@@ -54,6 +57,16 @@ class Program(Value):
     counters: tuple[str, ...]
     patience: float
     quirks: tuple[str, ...] = ()
+
+
+def program_of(key: str, path: str) -> str:
+    """What a program is known by for corrections: a package's version, else the file with its size and time."""
+    if key not in _PACKAGES:
+        return by_file.key(path)
+    try:
+        return f"{key} {version(key)}"
+    except PackageNotFoundError:
+        return ""
 
 
 def environment(start: Start, env: Mapping[str, str] | None = None) -> dict[str, str]:

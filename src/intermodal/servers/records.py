@@ -2,6 +2,7 @@
 
     STATE/up/HOST/NAME/wanted.json    what to start: written by who holds the lock
     STATE/up/HOST/NAME/state.json     how it is: written by its supervisor, and by who finds that one dead
+    STATE/up/HOST/NAME/foreseen.json  what it takes, corrected by what it took: written by who started it
     STATE/up/HOST/NAME/used           touched by every request that is about to be sent
     STATE/up/HOST/.NAME.lock          shared to read and touch, exclusive to start, stop and unload
     STATE/logs/NAME.log               what the server said, at most ``MAX_LOG`` bytes and the same once more
@@ -74,8 +75,9 @@ class Wanted(Value):
     since: str = ""
 
     def same(self, other: Wanted) -> bool:
-        """Whether the server that runs for one serves the other: everything but when and for how long."""
-        alike = {"since": "", "idle": 0.0, "said": ""}
+        """Whether the server that runs for one serves the other: everything but when, for how long, and what it was
+        foreseen to take, of which more is known later."""
+        alike = {"since": "", "idle": 0.0, "said": "", "memory": (0.0, 0.0, 0.0)}
         return msgspec.structs.replace(self, **alike) == msgspec.structs.replace(other, **alike)
 
 
@@ -114,6 +116,13 @@ class State(Value):
         return self.phase in ALIVE and not dead(self.supervisor)
 
 
+class Foreseen(Value):
+    """What a server is foreseen to take since it was compared with what it took: [low, mid, high] bytes, and why."""
+
+    memory: tuple[float, float, float]
+    words: str
+
+
 class Place:
     """The files of one name."""
 
@@ -132,8 +141,14 @@ class Place:
     def state(self) -> State | None:
         return _read(self.folder / "state.json", State)
 
+    def foreseen(self) -> Foreseen | None:
+        return _read(self.folder / "foreseen.json", Foreseen)
+
     def want(self, wanted: Wanted) -> None:
         self._write("wanted.json", wanted)
+
+    def foresee(self, foreseen: Foreseen) -> None:
+        self._write("foreseen.json", foreseen)
 
     def mark(self) -> str:
         """Another one whenever it is written anew what is wanted; "" where nothing is. A supervisor is started for one

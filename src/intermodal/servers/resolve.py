@@ -15,9 +15,11 @@ from intermodal.catalog.rows import ServedRow
 from intermodal.catalog.shipped import shipped
 from intermodal.content import Value
 from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError
+from intermodal.runtimes.corrections import kept
 from intermodal.servers.need import folder_need, gguf_need
-from intermodal.servers.programs import PROGRAMS
+from intermodal.servers.programs import PROGRAMS, program_of
 from intermodal.servers.records import Wanted
+from intermodal.sizing.corrections import Correction
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import local
 from intermodal.weights.rows import WeightsRow
@@ -40,8 +42,8 @@ class Wish(Value):
     idle: float = IDLE
 
 
-def resolve(wish: Wish, weights: WeightsStore) -> Wanted:
-    """What is to be started.
+def resolve(wish: Wish, weights: WeightsStore, folder: Path | None = None) -> Wanted:
+    """What is to be started. ``folder``: the cache folder, where corrections of its file are.
 
     Raises:
         UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
@@ -54,7 +56,8 @@ def resolve(wish: Wish, weights: WeightsStore) -> Wanted:
     if eyes is not None:
         wish = replace(wish, projector=str(eyes))
     row = row or _same_file(path, weights)
-    return _gguf(wish, path, row, _served(weights).get(row.name) if row is not None else None)
+    corrections = kept(folder, path) if folder is not None else ()
+    return _gguf(wish, path, row, _served(weights).get(row.name) if row is not None else None, corrections)
 
 
 def located(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
@@ -116,7 +119,9 @@ def _served(weights: WeightsStore) -> Mapping[str, ServedRow]:
 # ---- a file of llama.cpp ---------------------------------------------------------------------------
 
 
-def _gguf(wish: Wish, path: Path, row: WeightsRow | None, known: ServedRow | None) -> Wanted:
+def _gguf(
+    wish: Wish, path: Path, row: WeightsRow | None, known: ServedRow | None, corrections: tuple[Correction, ...]
+) -> Wanted:
     found = local(path)
     shape = found.shape
     if shape.role == "projector":
@@ -136,7 +141,7 @@ def _gguf(wish: Wish, path: Path, row: WeightsRow | None, known: ServedRow | Non
         model=str(path), projector=str(projector[0]) if projector else "", digest=_digest(files),
         model_id=known.id if known is not None else f"local/{name}", served_as=name,
         weights="", context=context, slots=wish.slots, idle=wish.idle,
-        memory=gguf_need(shape, eyes, context, wish.slots),
+        memory=gguf_need(shape, eyes, context, wish.slots, corrections, program_of(program, run)),
         disk=sum(file.stat().st_size for file in files),
         parameters=float(shape.parameters), embeds=shape.pools,
         sees="vision" in encoders, hears="audio" in encoders, since=_now(),

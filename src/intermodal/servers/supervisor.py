@@ -22,7 +22,7 @@ from types import FrameType
 import msgspec
 
 from intermodal.servers.asked import Said, asked, busy, healthy, resident, warm
-from intermodal.servers.log import Log
+from intermodal.servers.log import STARTS, Log
 from intermodal.servers.programs import PROGRAMS, environment
 from intermodal.servers.records import Phase, Place, State, Wanted
 from intermodal.store.process import identity
@@ -108,6 +108,7 @@ class Supervisor:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_die_with_parent,
         )  # fmt: skip
         assert self._child.stdout is not None
+        self._log.write(f"\n{STARTS}{time.strftime('%Y-%m-%dT%H:%M:%S')}\n".encode())
         self._log.follow(self._child.stdout)
         self._state = msgspec.structs.replace(self._state, server=identity(self._child.pid), port=port, key=key)
         self._record(self._state.phase)

@@ -12,16 +12,22 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.config import state_dir
+from intermodal.config import cache_dir, state_dir
 from intermodal.content import Value
 from intermodal.costing.memory import fits
-from intermodal.errors import DoesNotFit, NotInstalled, RuntimeCrashed, StoreError, UsageError
+from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, RuntimeCrashed, StoreError, UsageError
 from intermodal.plans.numbers import held, size
+from intermodal.runtimes.corrections import kept
 from intermodal.runtimes.machine import snapshot
 from intermodal.runtimes.nouns import Served
 from intermodal.runtimes.template_marks import marks_in
+from intermodal.servers.comparison import Comparison
+from intermodal.servers.corrections import after_start, corrected
+from intermodal.servers.log import loading
 from intermodal.servers.need import longest_context
-from intermodal.servers.records import ALIVE, Place, State, Wanted, places
+from intermodal.servers.programs import program_of
+from intermodal.servers.records import ALIVE, Foreseen, Place, State, Wanted, places
+from intermodal.sizing.corrections import Correction
 from intermodal.store.process import dead, lives, pid_of
 
 _LOOK = 0.05  # seconds between two looks at a record
@@ -31,11 +37,22 @@ Told = Callable[[str], None]
 
 
 class Server(Value):
-    """A server that is wanted, and how it is. ``state`` None: it was never started."""
+    """A server that is wanted, and how it is. ``state`` None: it was never started.
+
+    ``foreseen``: what it takes by the formulas, corrected; None where it was never compared. ``comparison``: of the
+    start that made it, predicted beside real.
+    """
 
     wanted: Wanted
     state: State | None = None
     log: str = ""
+    foreseen: Foreseen | None = None
+    comparison: Comparison | None = None
+
+    @property
+    def memory(self) -> tuple[float, float, float]:
+        """Bytes it is foreseen to take."""
+        return self.foreseen.memory if self.foreseen is not None else self.wanted.memory
 
     @property
     def phase(self) -> str:
@@ -53,7 +70,7 @@ def all_servers(env: Mapping[str, str]) -> tuple[Server, ...]:
     for place in places(env):
         wanted = place.wanted()
         if wanted is not None:
-            found.append(Server(wanted=wanted, state=place.state(), log=str(place.log)))
+            found.append(_known(place, wanted, place.state()))
     return tuple(found)
 
 
@@ -77,13 +94,13 @@ async def up(
                     f"{wanted.name} is up already, as another server ({_unlike(before, wanted)})",
                     where="intermodal up", todo=f"intermodal down {wanted.name}, or choose another --name",
                 )  # fmt: skip
-            return Server(wanted=before, state=await _awaited(place, tell), log=str(place.log)), False
+            return _known(place, before, await _awaited(place, tell)), False
         await _cleaned(place)
         if later:
             place.want(wanted)
-            return Server(wanted=wanted, state=place.state(), log=str(place.log)), False
-        made = await _started(place, wanted, tell, known=before is not None)
-        return Server(wanted=wanted, state=made, log=str(place.log)), True
+            return _known(place, wanted, place.state()), False
+        made, found = await _started(place, wanted, env, tell, known=before is not None)
+        return msgspec.structs.replace(_known(place, wanted, made), comparison=found), True
 
 
 async def down(name: str, env: Mapping[str, str]) -> bool:
@@ -126,7 +143,7 @@ async def serving(name: str, env: Mapping[str, str], tell: Told = lambda what: N
             raise _failure(place, state)
         else:
             await _cleaned(place)
-            state = await _started(place, wanted, tell, known=True)
+            state, _ = await _started(place, wanted, env, tell, known=True)
         place.touch()
         return await _served(wanted, state, time.monotonic() - begun)
 
@@ -139,8 +156,15 @@ async def _served(wanted: Wanted, state: State, load_seconds: float = 0.0) -> Se
     return Served(base_url=state.base_url, key=state.key, load_seconds=load_seconds, marks=marks)
 
 
-def fit(wanted: Wanted, free: int, memory: int) -> None:
-    """Raise DoesNotFit where a plan would be refused for it: by the planner's own formula (``costing.memory.fits``)."""
+def _known(place: Place, wanted: Wanted, state: State | None) -> Server:
+    return Server(wanted=wanted, state=state, log=str(place.log), foreseen=place.foreseen())
+
+
+def fit(wanted: Wanted, free: int, memory: int, corrections: tuple[Correction, ...] = ()) -> None:
+    """Raise DoesNotFit where a plan would be refused for it: by the planner's own formula (``costing.memory.fits``).
+
+    ``corrections``: what was measured of its file, for the context that would fit.
+    """
     machine = msgspec.structs.replace(snapshot(), free=free, memory=memory)
     _, mid, high = wanted.memory
     if fits(machine, high):
@@ -149,8 +173,9 @@ def fit(wanted: Wanted, free: int, memory: int) -> None:
     todo = "free some memory"
     if fits(machine, wanted.disk):  # weights alone would
         shorter = longest_context(
-            wanted.model, wanted.projector, wanted.slots, wanted.context, lambda needed: fits(machine, needed)
-        )
+            wanted.model, wanted.projector, wanted.slots, wanted.context, lambda needed: fits(machine, needed),
+            corrections, program_of(wanted.program, wanted.path),
+        )  # fmt: skip
         todo += f", say --context {shorter}" if shorter else ""
         todo += ", fewer --slots" if wanted.slots > 1 else ""
     raise DoesNotFit(
@@ -175,18 +200,22 @@ async def _held(place: Place, tell: Told) -> AsyncIterator[None]:
         yield
 
 
-async def _started(place: Place, wanted: Wanted, tell: Told, *, known: bool) -> State:
-    """Spawn a supervisor and wait until its server answers."""
+async def _started(
+    place: Place, wanted: Wanted, env: Mapping[str, str], tell: Told, *, known: bool
+) -> tuple[State, Comparison | None]:
+    """Spawn a supervisor and wait until its server answers. What it took is compared with what was predicted."""
     import anyio
 
     machine = snapshot()
-    fit(wanted, machine.free, machine.memory)
+    fit(wanted, machine.free, machine.memory, kept(cache_dir(env), wanted.model))
     place.want(wanted)
-    with suppress(OSError):
-        (place.folder / "state.json").unlink()
+    for old in ("state.json", "foreseen.json"):
+        with suppress(OSError):
+            (place.folder / old).unlink()
     try:
         await _spawn(place)
-        return await _awaited(place, tell)
+        state = await _awaited(place, tell)
+        return state, await anyio.to_thread.run_sync(_compared, place, wanted, state, cache_dir(env))
     except BaseException:
         with anyio.CancelScope(shield=True):
             await _ended(place)
@@ -196,6 +225,18 @@ async def _started(place: Place, wanted: Wanted, tell: Told, *, known: bool) -> 
             elif failed is not None and failed.phase == "starting":
                 place.record(msgspec.structs.replace(failed, phase="stopped", server="", port=0, key="", reason=""))
         raise
+
+
+def _compared(place: Place, wanted: Wanted, state: State, folder: Path) -> Comparison | None:
+    """Predicted beside real, kept for later; None where that could not be found out, which stops nobody."""
+    try:
+        found = after_start(wanted, state, loading(place.log), folder)
+        if found.correction is not None:
+            foreseen = corrected(wanted, found.correction)
+            place.foresee(Foreseen(memory=foreseen, words=found.correction.words))
+    except (IntermodalError, OSError):
+        return None
+    return found
 
 
 async def _spawn(place: Place) -> None:

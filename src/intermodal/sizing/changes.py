@@ -16,7 +16,7 @@ from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB, find
 from intermodal.sizing.command import Subject, command, tokens
-from intermodal.sizing.fit import Placed, largest, largest_context, place, placed_as, with_context
+from intermodal.sizing.fit import Placed, again, largest, largest_context, placed_as, with_context
 from intermodal.sizing.machines import card
 from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, bits
 from intermodal.sizing.settings import ALL, Settings
@@ -119,10 +119,6 @@ def _attempts(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Atte
     yield from _other_card(subject, now, machine)
 
 
-def _again(now: Placed, machine: Machine, settings: Settings) -> Placed:
-    return place(now.shape, settings, machine, estimated=now.estimated)
-
-
 def _cached(settings: Settings, kind: str) -> Settings:
     return replace(settings, type_k=kind, type_v=kind, flash_attention=True)
 
@@ -132,7 +128,7 @@ def _caches(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attemp
     if now.settings.type_k not in ("f16", "bf16", "f32") or not _divides(now):
         return
     for kind, loss in CACHE_LOSS.items():
-        placed = _again(now, machine, _cached(now.settings, kind))
+        placed = again(now, _cached(now.settings, kind), machine)
         yield _Attempt(
             what=f"keep keys and values as {kind}", placed=placed, machine=machine,
             quantization=subject.quantization, loss=loss, words=(_cache_words(kind),),
@@ -155,13 +151,13 @@ def _cache_words(kind: str) -> str:
 def _shorter(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
     for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
         settings = _cached(now.settings, kind) if kind else now.settings
-        tried = _again(now, machine, settings)
+        tried = again(now, settings, machine)
         most = min(largest_context(tried, machine), _each(now.settings) - 1) // 256 * 256
         if most >= LEAST_CONTEXT:
             beside = f", and keep keys and values as {kind}" if kind else ""
             yield _Attempt(
                 what=f"use a context of {tokens(most)}{beside}",
-                placed=_again(now, machine, with_context(settings, most)),
+                placed=again(now, with_context(settings, most), machine),
                 machine=machine,
                 quantization=subject.quantization,
                 loss=CACHE_LOSS.get(kind, 0.0),
@@ -178,7 +174,7 @@ def _smaller(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attem
             to = QUANTIZATIONS[name]
             if to.bits >= bits(now.shape) * 0.98 or name == best:
                 continue
-            placed = placed_as(now.shape, settings, machine, to)
+            placed = placed_as(now, settings, machine, to)
             if placed.verdict == "fits":
                 beside = f", and keep keys and values as {kind}" if kind else ""
                 loss, words = _loss(subject.quantization, to)
@@ -202,7 +198,7 @@ def _fewer_slots(subject: Subject, now: Placed, machine: Machine) -> Iterator[_A
     slots, each = now.settings.slots, _each(now.settings)
 
     def with_slots(count: int) -> Placed:
-        return _again(now, machine, replace(now.settings, slots=count, context=each * count))
+        return again(now, replace(now.settings, slots=count, context=each * count), machine)
 
     most = largest(slots - 1, lambda count: with_slots(count).verdict == "fits") if slots > 1 else 0
     if most:
@@ -219,8 +215,8 @@ def _on_host(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attem
 
     def tried(kept: int) -> Placed:  # layers whose experts, or which, are on the card
         if now.shape.routed:
-            return _again(now, machine, replace(now.settings, host_experts=layers - kept))
-        return _again(now, machine, replace(now.settings, gpu_layers=kept))
+            return again(now, replace(now.settings, host_experts=layers - kept), machine)
+        return again(now, replace(now.settings, gpu_layers=kept), machine)
 
     kept = largest(layers, lambda count: tried(count).verdict == "fits")
     if now.shape.routed:
@@ -247,7 +243,7 @@ def _other_card(subject: Subject, now: Placed, has: Machine) -> Iterator[_Attemp
     for name in CARDS:
         row, size = find(name)
         machine = Machine(gpus=(card(row, size),))
-        placed = place(now.shape, settings, machine, estimated=now.estimated)
+        placed = again(now, settings, machine)
         if placed.verdict == "fits":
             yield _Attempt(
                 what=f"use a {'machine with a ' if fixed else ''}card of {size / GIB:g} GB, such as the {row.title}",

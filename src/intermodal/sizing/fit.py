@@ -6,7 +6,7 @@ and nobody should promise it. All devices have to have room.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, total
+from intermodal.sizing.corrections import Correction
 from intermodal.sizing.machines import certain, for_models
 from intermodal.sizing.memory import Memory, Settings, Term, memory
 from intermodal.sizing.quantizations import OFF, Quantization, requantized
@@ -51,13 +52,15 @@ class Check(Value):
 
 
 class Placed(Value):
-    """A model with its settings on a machine. ``estimated``: its weights are no file's, but what one would weigh."""
+    """A model with its settings on a machine. ``estimated``: its weights are no file's, but what one would weigh.
+    ``corrections``: what was measured of the file."""
 
     shape: ModelShape
     settings: Settings
     memory: Memory
     checks: tuple[Check, ...]
     estimated: bool = False
+    corrections: tuple[Correction, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -71,22 +74,33 @@ class Placed(Value):
         return max(self.checks, key=lambda check: (_WORST.index(check.verdict), check.share), default=None)
 
 
-def place(shape: ModelShape, settings: Settings, machine: Machine, *, estimated: bool = False) -> Placed:
+def place(
+    shape: ModelShape, settings: Settings, machine: Machine, *, estimated: bool = False,
+    corrections: Sequence[Correction] = (),
+) -> Placed:  # fmt: skip
     """Work out the memory, and hold it against what is free."""
     if not machine.gpus and settings.gpu_layers:
         settings = replace(settings, gpu_layers=0)
-    needed = _divided(shape, memory(shape, settings), len(machine.gpus) if settings.gpu_layers else 0)
+    needed = _divided(shape, memory(shape, settings, corrections), len(machine.gpus) if settings.gpu_layers else 0)
     if estimated:
         needed = replace(needed, terms=tuple(map(_roughly, needed.terms)))
     checks = _checks(needed, settings, machine)
-    return Placed(shape=shape, settings=settings, memory=needed, checks=checks, estimated=estimated)
+    return Placed(
+        shape=shape, settings=settings, memory=needed, checks=checks, estimated=estimated,
+        corrections=tuple(corrections),
+    )  # fmt: skip
 
 
-def placed_as(shape: ModelShape, settings: Settings, machine: Machine, to: Quantization | None) -> Placed:
-    """The same in another quantization; None for the file's own."""
+def again(placed: Placed, settings: Settings, machine: Machine) -> Placed:
+    """The same model with other settings, or elsewhere."""
+    return place(placed.shape, settings, machine, estimated=placed.estimated, corrections=placed.corrections)
+
+
+def placed_as(placed: Placed, settings: Settings, machine: Machine, to: Quantization | None) -> Placed:
+    """The same in another quantization, of which nothing was measured; None for the file's own."""
     if to is None:
-        return place(shape, settings, machine)
-    return place(requantized(shape, to), settings, machine, estimated=True)
+        return again(placed, settings, machine)
+    return place(requantized(placed.shape, to), settings, machine, estimated=True)
 
 
 def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
@@ -104,8 +118,7 @@ def largest_context(placed: Placed, machine: Machine) -> int:
     most = min(placed.shape.context or _MOST_CONTEXT, _MOST_CONTEXT)
 
     def fits(tokens: int) -> bool:
-        tried = replace(settings, context=tokens * settings.slots)
-        return place(placed.shape, tried, machine, estimated=placed.estimated).verdict == "fits"
+        return again(placed, with_context(settings, tokens), machine).verdict == "fits"
 
     return most if fits(most) else largest(most, fits, _STEP)
 

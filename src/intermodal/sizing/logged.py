@@ -6,25 +6,42 @@ import re
 from typing import Final
 
 from intermodal.content import Value
-from intermodal.sizing.memory import Device, Memory
+from intermodal.quantity import Quantity
+from intermodal.sizing.memory import Memory
+from intermodal.sizing.settings import Device
 
 MIB: Final = 1 << 20
+_DIGITS: Final = 0.03 * MIB  # two after the point, of a few lines
 _LINE: Final = re.compile(r"(\S+) +(model|KV|RS|compute|output) buffer size = +(\d+(?:\.\d+)?) MiB")
 _TERMS: Final = {"model": "weights", "KV": "cache", "RS": "state", "compute": "compute", "output": "output"}
 
 
 class Compared(Value):
-    """A term as it was predicted (the middle) and as it was logged, in bytes."""
+    """A term as it was predicted and as it really was, in bytes, or in tokens where its name says so.
+
+    ``source``: who says so, "log" for the server's own log. ``real`` is 0 where nobody does.
+    """
 
     name: str
     device: Device
-    predicted: float
-    logged: float
+    predicted: Quantity
+    real: float
+    source: str = "log"
 
     @property
     def error(self) -> float | None:
-        """Of the prediction, as a share of what was logged; None where nothing was."""
-        return self.predicted / self.logged - 1 if self.logged else None
+        """Of the prediction's middle, as a share of what was; None where nobody says that."""
+        return self.predicted.mid / self.real - 1 if self.real and self.predicted.known else None
+
+    @property
+    def as_logged(self) -> bool:
+        """Whether a log's digits leave no difference."""
+        return abs(self.real - self.predicted.mid) <= _DIGITS
+
+    @property
+    def inside(self) -> bool:
+        """Whether it was within the range that was predicted, to the digits of a log."""
+        return self.predicted.known and self.predicted.low - _DIGITS <= self.real <= self.predicted.high + _DIGITS
 
 
 def logged_terms(log: str) -> dict[tuple[str, Device], float]:
@@ -58,6 +75,7 @@ def compared(memory: Memory, log: str) -> tuple[Compared, ...]:
     found: dict[tuple[str, Device], Compared] = {}
     for key in names:
         device: Device = key[1]
-        amount = memory.of(key[0], device).mid
-        found[key] = Compared(name=key[0], device=device, predicted=amount, logged=logged.get(key, 0.0))
+        found[key] = Compared(
+            name=key[0], device=device, predicted=memory.of(key[0], device), real=logged.get(key, 0.0)
+        )
     return tuple(found.values())

@@ -13,17 +13,19 @@ Weights, cache, state and output are exact where the architecture is known; the 
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.quantity import Quantity, between, exact, total, unknown
 from intermodal.sizing.cache import index_bytes, layer_bytes, state_bytes
 from intermodal.sizing.compute import compute_buffer, input_buffer, output_buffer
-from intermodal.sizing.settings import Settings
+from intermodal.sizing.corrections import Correction, fitting, flags, mended
+from intermodal.sizing.settings import Device, Settings
 from intermodal.sizing.shape import Encoder, ModelShape
-
-Device = Literal["host", "device"]
 
 # CUDA's context and libraries: what tools show beyond the buffers of the log, 153 MiB to 500 MiB.
 _BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
@@ -45,10 +47,11 @@ class Term(Value):
 
 
 class Memory(Value):
-    """All terms. ``problems``: what was not understood, as clauses."""
+    """All terms. ``problems``: what was not understood, as clauses. ``correction``: what terms were mended by."""
 
     terms: tuple[Term, ...]
     problems: tuple[str, ...] = ()
+    correction: Correction | None = None
 
     def total(self, device: Device | None = None) -> Quantity:
         """Bytes on one device, or on both."""
@@ -59,8 +62,11 @@ class Memory(Value):
         return total([term.amount for term in self.terms if term.name == name and device in (None, term.device)])
 
 
-def memory(shape: ModelShape, settings: Settings) -> Memory:
+def memory(shape: ModelShape, settings: Settings, corrections: Sequence[Correction] = (), program: str = "") -> Memory:
     """What llama.cpp takes for ``shape``.
+
+    ``corrections``: what was measured of its file; the newest of these settings mends the terms. ``program``: the one
+    that is going to serve it, where that is known.
 
     Raises:
         UsageError: llama.cpp refuses these settings: a type that rows do not fill, quantized values without flash
@@ -78,10 +84,14 @@ def memory(shape: ModelShape, settings: Settings) -> Memory:
             )
         )
     low, mid, high = (beside + each * shape.vocab for beside, each in zip(_PROGRAM, _WORD, strict=True))
-    program = between(low, mid, high, "measured beside the buffers")
-    terms.append(Term(name="program", device="host", amount=program, source="benchmarks/results/fit.md"))
+    own = between(low, mid, high, "measured beside the buffers")
+    terms.append(Term(name="program", device="host", amount=own, source="benchmarks/results/fit.md"))
     beside = [model.problems for model in (settings.projector, settings.draft) if model is not None]
+    found = fitting(corrections, flags(settings), program) if corrections else None
+    if found is not None:
+        terms = [replace(term, amount=mended(term.name, term.device, term.amount, found)) for term in terms]
     return Memory(
+        correction=found,
         terms=tuple(term for term in terms if term.amount.high or not term.amount.known),
         problems=tuple(dict.fromkeys((*shape.problems, *(problem for problems in beside for problem in problems)))),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from intermodal.content import Value
 from intermodal.sizing.shape import ModelShape
 
 ALL: Final = -1  # layers on the device
+Device = Literal["host", "device"]  # where a term lies: the machine's memory, or the cards'
 
 
 class Settings(Value):

@@ -10,11 +10,13 @@ cards of tensor parallelism; the one latent vector of latent attention is not, e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.quantity import Quantity, between, exact, unknown
+from intermodal.sizing.corrections import TOKENS, Correction, fitting
 from intermodal.sizing.shape import Layer, ModelShape
 
 GIB: Final = 1 << 30
@@ -59,6 +61,19 @@ class Served(Value):
     texts: Quantity
     fits: bool | None
     problems: tuple[str, ...] = ()
+    correction: Correction | None = None
+
+
+def serving_flags(serving: Serving) -> str:
+    """The settings that a ratio of its tokens depends on (see ``corrections.py``).
+
+    >>> serving_flags(Serving(cards=2))
+    'vllm --tensor-parallel-size 2 --gpu-memory-utilization 0.9 --kv-cache-dtype auto'
+    """
+    room = f"VLLM_CPU_KVCACHE_SPACE={serving.cache / GIB:g}" if serving.cache else ""
+    room = room or f"--gpu-memory-utilization {serving.utilization:g}"
+    kind = "auto" if serving.cache_bytes == 2 else "fp8" if serving.cache_bytes == 1 else "float32"
+    return f"vllm --tensor-parallel-size {serving.cards} {room} --kv-cache-dtype {kind}"
 
 
 def page_bytes(layer: Layer, serving: Serving) -> int:
@@ -84,8 +99,8 @@ def text_bytes(shape: ModelShape, serving: Serving, length: int) -> int:
     return found
 
 
-def served(shape: ModelShape, serving: Serving) -> Served:
-    """What vLLM has left for texts.
+def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction] = ()) -> Served:
+    """What vLLM has left for texts. ``corrections``: what was measured of its files on this machine.
 
     Raises UsageError for settings that it refuses.
     """
@@ -101,6 +116,10 @@ def served(shape: ModelShape, serving: Serving) -> Served:
     )
     overhead = between(*_OVERHEAD, "vLLM measures it when it starts")
     cache = _cache(serving, weights, overhead)
+    found = fitting(corrections, serving_flags(serving)) if corrections else None
+    ratio = next((each for each in found.ratios if each.name == TOKENS), None) if found is not None else None
+    if found is not None and ratio is not None:
+        cache = between(cache.mid * ratio.low, cache.mid * ratio.mid, cache.mid * ratio.high, found.words)
     one = text_bytes(shape, serving, serving.length)
     if shape.memorizing == "unknown" or not one:
         nothing = unknown("nothing is known of what this architecture remembers")
@@ -112,6 +131,7 @@ def served(shape: ModelShape, serving: Serving) -> Served:
             texts=nothing,
             fits=None,
             problems=shape.problems,
+            correction=found,
         )
     texts = [amount / one for amount in (cache.low, cache.mid, cache.high)]
     whole = [int(count * serving.length) // serving.block * serving.block for count in texts]
@@ -121,6 +141,7 @@ def served(shape: ModelShape, serving: Serving) -> Served:
         tokens=sure(whole[1], "pages") if sure else between(whole[0], whole[1], whole[2], "cache / bytes of a token"),
         texts=sure(texts[1], "pages") if sure else between(texts[0], texts[1], texts[2], "cache / bytes of a text"),
         fits=True if texts[0] >= 1 else (None if texts[2] >= 1 else False), problems=shape.problems,
+        correction=found,
     )  # fmt: skip
 
 

@@ -222,7 +222,8 @@ def test_another_quantization_is_estimated_near_what_such_a_file_weighs() -> Non
     shape = models.qwen3_30b_a3b()
     assert bits(shape) == pytest.approx(4.86, abs=0.01)
     for name, published in (("Q8_0", 32.5e9), ("Q5_K_M", 21.7e9), ("Q3_K_M", 14.7e9), ("Q2_K", 11.3e9)):
-        other = placed_as(shape, Settings(context=8192, gpu_layers=-1), stated(["H100"]), QUANTIZATIONS[name])
+        own = place(shape, Settings(context=8192, gpu_layers=-1), stated(["H100"]))
+        other = placed_as(own, own.settings, stated(["H100"]), QUANTIZATIONS[name])
         weights = other.memory.of("weights")
         assert weights.certainty == "estimated"
         assert weights.low * 0.99 <= published <= weights.high * 1.01, name

@@ -1,0 +1,216 @@
+"""What ``intermodal fit --check`` answers: predicted beside real, of a server that runs or of the log of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from intermodal.catalog.found import is_here
+from intermodal.config import cache_dir
+from intermodal.content import Value
+from intermodal.errors import InputMissing, IntermodalError, Unreachable, UsageError
+from intermodal.estimates.fit import FitWish, fit, this_machine
+from intermodal.estimates.fit_document import FIT_VERSION, correction, plain_amount, rows
+from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
+from intermodal.estimates.fit_vllm import VllmReport
+from intermodal.quantity import Quantity
+from intermodal.runtimes.corrections import keep
+from intermodal.servers.comparison import Comparison, compare
+from intermodal.servers.corrections import today
+from intermodal.servers.footprint import Footprint, footprint
+from intermodal.servers.log import loading
+from intermodal.servers.records import Place, places
+from intermodal.sizing.corrections import Correction
+from intermodal.sizing.logged import Compared, compared, logged_terms
+from intermodal.sizing.speed import pace
+from intermodal.weights.store import WeightsStore
+
+# Where the three listen, as they come.
+USUAL = ("http://127.0.0.1:8080", "http://127.0.0.1:8000", "http://127.0.0.1:11434")
+_MOST_LOG = 64 << 20  # bytes
+
+
+class Checked(Value):
+    """The answer.
+
+    Attributes:
+        model: its name. server: None for a log. rows: predicted beside real. correction: what was kept, None for
+            nothing. notes: what could not be compared, each a clause. written, read: tokens a second, as predicted.
+    """
+
+    model: str
+    rows: tuple[Compared, ...]
+    server: Footprint | None = None
+    correction: Correction | None = None
+    notes: tuple[str, ...] = ()
+    written: Quantity = Quantity()
+    read: Quantity = Quantity()
+
+
+def check(wish: FitWish, target: str, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
+    """Compare. ``target``: an address, the name of a server of ``intermodal up``, a log, or "" to look for a server
+    of ``wish.model``.
+
+    Raises:
+        Unreachable: no such server answers. CredentialsRefused: it wants a key. InputMissing: no log is there.
+        UsageError: the log says nothing of buffers, or no model is named for it.
+    """
+    if urlsplit(target).scheme in ("http", "https"):
+        return _server(
+            wish, footprint(target, key=_key(env), log=_log_at(target, env), wanted=wish.model), weights, env
+        )
+    place = _place(target, env) if target else None
+    if place is not None:
+        return _server(wish, _started(place), weights, env)
+    if target:
+        return _log(wish, target, weights, env)
+    return _server(wish, _found(wish.model, weights, env), weights, env)
+
+
+def is_server(target: str, env: Mapping[str, str]) -> bool:
+    """Whether it names a server rather than a model: an address, or a name of ``intermodal up``."""
+    return urlsplit(target).scheme in ("http", "https") or _place(target, env) is not None
+
+
+# ---- a server ----------------------------------------------------------------------------------------
+
+
+def _server(wish: FitWish, found: Footprint, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
+    if wish.gpus or wish.ram:
+        raise UsageError("compares on this machine, and another one is named", where="--check", todo="leave one out")
+    sized = find_model(_file(wish.model, found), weights, env)
+    eyes, small = wish.projector or found.projector, wish.draft or found.draft
+    projector = find_beside(eyes, weights, env, "--mmproj", "projector").shape if eyes else None
+    draft = find_beside(small, weights, env, "--draft", "model").shape if small else None
+    machine = this_machine(env)
+    made = compare(sized.shape, found, machine, today(), projector=projector, draft=draft)
+    if made.correction is not None:
+        made = _kept(made, sized.where, env)
+    speed = None
+    if found.settings is not None and (found.written or found.read):
+        settings = replace(found.settings, host_experts=min(found.settings.host_experts, len(sized.shape.layers)))
+        on = machine if settings.gpu_layers else replace(machine, gpus=())
+        speed = pace(sized.shape, settings, on)
+    return Checked(
+        model=Path(sized.where).name, rows=made.rows, server=found, correction=made.correction, notes=made.notes,
+        written=speed.decode if speed else Quantity(), read=speed.prefill if speed else Quantity(),
+    )  # fmt: skip
+
+
+def _kept(made: Comparison, where: str, env: Mapping[str, str]) -> Comparison:
+    if made.correction is not None and keep(cache_dir(env), where, made.correction):
+        return made
+    return replace(made, correction=None, notes=(*made.notes, "the cache folder cannot be written: nothing is kept"))
+
+
+def _file(said: str, found: Footprint) -> str:
+    """The model to read: as it was named, else what the server says."""
+    if said:
+        return said
+    if found.engine == "vllm" and not Path(found.model).exists() and found.model.count("/") == 1:
+        return f"hf:{found.model}"
+    return found.model
+
+
+def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> Footprint:
+    """The server that serves a model: of those of ``intermodal up``, then where such servers usually listen."""
+    where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
+    for place in places(env):
+        wanted, state = place.wanted(), place.state()
+        lives = state is not None and state.phase == "ready" and state.lives
+        if lives and wanted is not None and where and Path(wanted.model).resolve() == Path(where).resolve():
+            return _started(place)
+    for address in USUAL:
+        try:
+            found = footprint(address, key=_key(env), wanted=model)
+        except IntermodalError:
+            continue
+        if _serves(found, model, where):
+            return found
+    raise Unreachable(
+        "no server that answers serves it", where=model, sent=False,
+        todo=f"start one (intermodal up {model}), or name its address: --check http://127.0.0.1:8080",
+    )  # fmt: skip
+
+
+def _serves(found: Footprint, model: str, where: str) -> bool:
+    path = Path(found.model)
+    if where and path.exists():
+        return path.resolve() == Path(where).resolve()
+    return found.model in (model, model.removeprefix("hf:"), f"{model}:latest")
+
+
+def _place(name: str, env: Mapping[str, str]) -> Place | None:
+    plain = name.removeprefix("up.")
+    return next((place for place in places(env) if place.name == plain and place.wanted() is not None), None)
+
+
+def _started(place: Place) -> Footprint:
+    state = place.state()
+    if state is None or state.phase != "ready" or not state.lives:
+        raise Unreachable("does not run now", where=f"up.{place.name}", todo="start it: intermodal up MODEL",
+                          sent=False)  # fmt: skip
+    return footprint(state.base_url, key=state.key, log=loading(place.log))
+
+
+def _log_at(address: str, env: Mapping[str, str]) -> str:
+    """The load log of a server that ``intermodal up`` started."""
+    for place in places(env):
+        state = place.state()
+        if state is not None and state.port and urlsplit(address).port == state.port and is_here(address):
+            return loading(place.log)
+    return ""
+
+
+def _key(env: Mapping[str, str]) -> str:
+    return env.get("LLAMA_API_KEY") or env.get("VLLM_API_KEY") or ""
+
+
+# ---- a log -------------------------------------------------------------------------------------------
+
+
+def _log(wish: FitWish, path: str, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
+    """Of a log the settings are those of the wish, so nothing is kept of it."""
+    if not wish.model:
+        raise UsageError("a log is compared with a model, and none is named", where="MODEL", todo="name one")
+    try:
+        with Path(path).open(errors="replace") as file:
+            log = file.read(_MOST_LOG)
+    except OSError as error:
+        reason = (error.strerror or "error").lower()
+        raise InputMissing(
+            f"cannot be read ({reason})", where=path, todo="name a log, an address, or a server of intermodal up"
+        ) from None
+    if not logged_terms(log):
+        raise UsageError("has no line about buffers", where=path, todo="start llama-server with -v, and keep its log")
+    report = fit(wish, weights, env)
+    if isinstance(report, VllmReport):
+        raise UsageError("a log is compared with llama.cpp's memory only", where="--check", todo="name its address")
+    return Checked(model=report.name, rows=compared(report.placed.memory, log), notes=("a log alone keeps nothing",))
+
+
+# ---- words -------------------------------------------------------------------------------------------
+
+
+def document(found: Checked) -> dict[str, Any]:
+    """Every number of the answer. Bytes, or tokens where the name says so."""
+    server = found.server
+    return {
+        "fit_version": FIT_VERSION, "model": found.model,
+        "server": None if server is None else {
+            "engine": server.engine, "address": server.address, "build": server.build, "model": server.model,
+            "context": server.settings.context if server.settings else None,
+            "slots": server.settings.slots if server.settings else server.serving.slots if server.serving else None,
+        },
+        "compared": rows(found.rows),
+        "speed": None if server is None or not server.written else {
+            "written": server.written, "predicted": plain_amount(found.written), "read": server.read or None,
+            "predicted_read": plain_amount(found.read),
+        },
+        "correction": correction(found.correction),
+        "notes": list(found.notes),
+    }  # fmt: skip

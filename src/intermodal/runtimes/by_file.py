@@ -1,0 +1,50 @@
+"""What was measured here of files of models: one small JSON file a kind of measurement, in the cache folder.
+
+A file is known by its path, size and time, so that another one under the same name has none of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def key(model: Path | str) -> str:
+    """What a file is known by; what is no file here, by its name."""
+    try:
+        path = Path(model)
+        stat = path.stat()
+    except OSError:
+        return str(model)
+    return f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def read(folder: Path, name: str, kind: type[T]) -> dict[str, T]:
+    """All that is kept; nothing where the file is not there, or another version wrote it."""
+    try:
+        return msgspec.json.decode((folder / name).read_bytes(), type=dict[str, kind])  # type: ignore[valid-type]
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return {}
+
+
+def keep(folder: Path, name: str, kind: type[T], model: Path | str, change: Callable[[T | None], T]) -> bool:
+    """Put what ``change`` makes of what is kept of a file in its place. False where the folder cannot be written."""
+    everything = read(folder, name, kind)
+    everything[key(model)] = change(everything.get(key(model)))
+    part = folder / f".{name}.{os.getpid()}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(msgspec.json.encode(everything))
+        part.replace(folder / name)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        return False
+    return True

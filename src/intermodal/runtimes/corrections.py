@@ -1,0 +1,27 @@
+"""What servers took beside what was predicted, kept by the file they served: what ``fit --check`` and ``up`` find."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from intermodal.runtimes import by_file
+from intermodal.sizing.corrections import Correction
+
+FILE = "corrections.json"
+MOST = 32  # of one file: of each flags and program the newest
+
+
+def keep(folder: Path, model: Path | str, found: Correction) -> bool:
+    """Keep it, in place of an older one of the same flags and program. False where the folder cannot be written."""
+
+    def with_it(before: tuple[Correction, ...] | None) -> tuple[Correction, ...]:
+        same = (found.flags, found.program)
+        others = [each for each in before or () if (each.flags, each.program) != same]
+        return (found, *others)[:MOST]
+
+    return by_file.keep(folder, FILE, tuple[Correction, ...], model, with_it)
+
+
+def kept(folder: Path, model: Path | str) -> tuple[Correction, ...]:
+    """What was found of this very file, the newest first."""
+    return by_file.read(folder, FILE, tuple[Correction, ...]).get(by_file.key(model), ())
