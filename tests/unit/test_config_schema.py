@@ -100,6 +100,7 @@ page = 0.1
 picture = 0.1
 request = 0.1
 memory = [1, 2, 3]
+memory_basis = "as htop shows it"
 weights = "eye"
 source = "x"
 checked = "2026-11-25"
