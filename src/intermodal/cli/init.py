@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from intermodal.catalog.rows import HostRow
     from intermodal.config import Config
+    from intermodal.estimates.best import Work
 
 EPILOG = """\b
 Examples
@@ -44,11 +45,13 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
     for name in allowed:
         config.consent(os.environ, name)
     pulled = _weights(fetch, asks=asks, quiet=as_json)
+    proposed = [] if fetch is False else _stronger(asks=asks, quiet=as_json, pulled=pulled)
     after = config.load_config(os.environ)
     if as_json:
         from intermodal.cli.document import print_document
 
-        print_document("init", {"config": str(path), "consent": list(after.consent), "pulled": pulled})
+        print_document("init", {"config": str(path), "consent": list(after.consent), "pulled": pulled,
+                                "proposed": proposed})  # fmt: skip
         return
     click.echo(f"config: {path}", err=True)
     click.echo(f"allowed hosts: {', '.join(after.consent) or 'none; everything stays on this machine'}", err=True)
@@ -98,3 +101,37 @@ def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
         return []
     pull_all(store, names, quiet=quiet)
     return names
+
+
+def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, Any]]:
+    """Propose the strongest that fit this machine; fetch those the user wants. Returns what was proposed."""
+    from intermodal.cli.pull import weights_store
+    from intermodal.cli.pull_best import best_here, document, lines
+    from intermodal.cli.pull_hub import fetch_models, of_hub
+
+    store = weights_store()
+    proposed = []
+    works: tuple[Work, ...] = ("chat", "sight", "speech")
+    for work in works:
+        found = best_here(store, work)
+        if found.chosen is None or found.chosen.here or found.chosen.name in pulled:
+            continue
+        proposed.append(document(found))
+        if quiet:
+            continue
+        click.echo("\n" + "\n".join(lines(found)), err=True)
+        name = found.chosen.name
+        if not asks:
+            click.echo(f"  to fetch it: intermodal pull {name}", err=True)
+        elif click.confirm(f"Fetch {name}?", default=False, err=True):
+            from intermodal.cli.pull import fetch as pull_all
+
+            if of_hub(store, name):
+                fetch_models(store, [name], _NOTHING_SAID, quiet=False, sums={})
+            else:
+                pull_all(store, [name], quiet=False)
+            pulled.append(name)
+    return proposed
+
+
+_NOTHING_SAID = {"update": False, "force": False, "dry_run": False, "accept_unpinned": False}

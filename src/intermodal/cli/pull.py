@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Examples
   intermodal pull whisper-base
+  intermodal pull smolvlm-500m-instruct           sees pictures
+  intermodal pull --best --for sight
   intermodal pull hf:ggml-org/SmolVLM-500M-Instruct-GGUF
   intermodal pull hf:unsloth/Qwen3-4B-Instruct-2507-GGUF:Q4_K_M --dry-run
-  intermodal pull smolvlm-500m-instruct-q8_0 --update
-  intermodal pull smolvlm-500m-instruct-q8_0 --remove
+  intermodal pull smolvlm-500m-instruct --update
+  intermodal pull smolvlm-500m-instruct --remove
   intermodal pull --list
   INTERMODAL_WEIGHTS_DIR=/media/usb intermodal pull whisper-base
 """
@@ -37,6 +39,10 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.argument("names", nargs=-1, shell_complete=_begun)
 @click.option("--list", "as_list", is_flag=True, help="What can be pulled, and what is here.")
 @click.option("--defaults", is_flag=True, help=f"The models of the embedded runtimes: {', '.join(DEFAULTS)}.")
+@click.option("--best", is_flag=True, help="Propose the strongest that fits this machine; --yes fetches it.")
+@click.option("--for", "work", type=click.Choice(["chat", "sight", "speech", "embedding"]), default=None,
+              help="With --best: the kind of work.  [default: chat]")  # fmt: skip
+@click.option("-y", "--yes", is_flag=True, help="With --best: fetch it without asking.")
 @click.option("--update", is_flag=True, help="Of a hub: take what is there now in place of what is pinned.")
 @click.option("--force", is_flag=True, help="Of a hub: fetch it though it does not fit this machine.")
 @click.option("--dry-run", is_flag=True, help="Of a hub: say what would be fetched and whether it fits.")
@@ -68,6 +74,14 @@ def pull(**given: Any) -> None:
         _list(store, given["as_json"])
         return
     names = tuple(dict.fromkeys((*given["names"], *(DEFAULTS if given["defaults"] else ()))))
+    _check_best(given, names)
+    if given["best"]:
+        from intermodal.cli.pull_best import propose
+
+        wanted = propose(store, given["work"] or "chat", given)
+        if wanted is None:
+            return
+        names = (wanted,)
     if not names:
         from intermodal.errors import UsageError
 
@@ -95,6 +109,16 @@ def pull(**given: Any) -> None:
         from intermodal.cli.document import print_document
 
         print_document("pull", {"weights": pulled})
+
+
+def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:
+    from intermodal.errors import UsageError
+
+    if given["best"] and (names or given["remove"]):
+        raise UsageError("proposes a model, and one is named", where="--best", todo="leave one of them out")
+    for option, said in (("--for", given["work"]), ("--yes", given["yes"])):
+        if said and not given["best"]:
+            raise UsageError("says nothing without --best", where=option, todo="add --best, or leave it out")
 
 
 def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) -> None:

@@ -13,27 +13,24 @@ from typing import Final, Literal
 from intermodal.advising.offers import four_bits, open_models
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.nouns import Model
-from intermodal.catalog.shipped import shipped
 from intermodal.content import Value
 from intermodal.errors import IntermodalError
+from intermodal.estimates.row_size import needed_by, row_model
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, between, unknown
+from intermodal.quantity import Quantity, unknown
 from intermodal.request import TIERS
 from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.fit import Check, Verdict, all_on_cards, place
 from intermodal.sizing.machines import certain, for_models
 from intermodal.sizing.memory import Settings
-from intermodal.sizing.quantizations import OFF, QUANTIZATIONS
 from intermodal.sizing.sources import local
-from intermodal.sizing.speed import BITS, of_parameters, pace
+from intermodal.sizing.speed import of_parameters, pace
 from intermodal.sizing.stores import stored_models
-from intermodal.weights.rows import WeightsRow
 from intermodal.weights.store import WeightsStore
 
 Work = Literal["chat", "sight"]
 Where = Literal["here", "pull", "open"]
 MOST_FILES: Final = 200  # on disk, of which headers are read
-_BESIDE: Final = (1.02, 1.15, 1.4)  # of a file of which only the size is known: with its cache and buffers
 
 
 class Candidate(Value):
@@ -86,7 +83,7 @@ def _here(
     pulled = [
         (row.name, "intermodal", weights.path(row.name), weights.projector(row.name))
         for row in weights.rows()
-        if row.runtime == "llama" and _does(_row_model(row.name, weights), work)
+        if row.runtime == "llama" and _does(row_model(row.name, weights), work)
     ]
     home = Path(env["HOME"]) if env.get("HOME") else None
     stored = [
@@ -108,17 +105,17 @@ def _here(
             continue
         if placed.tightest is not None:
             yield Candidate(
-                name=name, where="here", store=store, tier=_tier(_row_model(name, weights)), check=placed.tightest,
+                name=name, where="here", store=store, tier=_tier(row_model(name, weights)), check=placed.tightest,
                 exact=True, decode=pace(shape, placed.settings, machine).decode, todo=f"intermodal fit {name}",
             )  # fmt: skip
 
 
 def _pullable(machine: Machine, weights: WeightsStore, context: int, work: Work) -> Iterator[Candidate]:
     for row in weights.rows():
-        model = _row_model(row.name, weights)
+        model = row_model(row.name, weights)
         if row.runtime != "llama" or weights.path(row.name) is not None or not _does(model, work):
             continue
-        needed, parameters = _needed(row, model)
+        needed, parameters = needed_by(row, model)
         if not needed.known:
             continue
         active = (model.active if model is not None else None) or parameters
@@ -127,26 +124,6 @@ def _pullable(machine: Machine, weights: WeightsStore, context: int, work: Work)
             check=_check(machine, needed, context), decode=of_parameters(parameters, active, machine).decode,
             todo=f"intermodal pull {row.name}",
         )  # fmt: skip
-
-
-def _needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
-    """Bytes and parameters of a row that is not here: by its file, else by what its quantization takes a parameter."""
-    low, mid, high = _BESIDE
-    size = sum(file.size for file in row.files)
-    if size:
-        return between(low * size, mid * size, high * size, "the size of its file, its cache and buffers"), (
-            size * 8 / BITS
-        )
-    named = QUANTIZATIONS.get(row.hub.rpartition(":")[2].upper())
-    parameters = model.parameters if model is not None else None
-    if named is None or not parameters:
-        return unknown("the hub says how large it is when it is pulled"), 0.0
-    size_of = parameters * named.bits / 8
-    rough = between(
-        low * OFF[0] * size_of, mid * size_of, high * OFF[2] * size_of,
-        f"{named.bits:.1f} bits of each of its parameters, its cache and buffers",
-    )  # fmt: skip
-    return rough, parameters
 
 
 def _open(machine: Machine, known: Mapping[str, Model], context: int, work: Work) -> Iterator[Candidate]:
@@ -164,16 +141,6 @@ def _open(machine: Machine, known: Mapping[str, Model], context: int, work: Work
 def _does(model: Model | None, work: Work) -> bool:
     """Whether it does that kind of work; of a model that nothing is known of, whether it is chat."""
     return work == "chat" or (model is not None and "image" in model.input)
-
-
-def _row_model(name: str, weights: WeightsStore) -> Model | None:
-    """The model whose weights a row of ``pull --list`` has, or what was pulled of a hub."""
-    ids = {served.weights: served.id for host in shipped().hosts for served in host.models if served.weights}
-    row = shipped().rows.get(ids.get(name, ""))
-    if row is not None:
-        return row.model()
-    pulled = next((served for served in weights.served() if served.weights == name), None)
-    return pulled.described(None) if pulled is not None else None
 
 
 def _tier(model: Model | None) -> str:

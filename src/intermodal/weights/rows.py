@@ -147,6 +147,7 @@ class WeightsRow(Value):
         hub: the repository that has it, ``hf:OWNER/REPO:QUANT``, where the hub's listing says which files those are
             with their sums, and a pull pins them; "" where ``files`` says it.
         projector: the file that gives the model eyes or ears; "" for none.
+        model: id of what it is in the catalog, where no row of a host says it.
     """
 
     name: str
@@ -161,6 +162,7 @@ class WeightsRow(Value):
     needs: int = 0
     hub: str = ""
     projector: str = ""
+    model: str = ""
 
     @property
     def pinned(self) -> bool:
@@ -212,7 +214,7 @@ def _check(row: WeightsRow) -> None:
     if not _NAME.fullmatch(row.name):
         raise fail("has a name that is not lower case letters, digits, dots and dashes")
     if row.hub:
-        if row.files or not _REPOSITORY.fullmatch(row.hub):
+        if row.files or row.main or not _REPOSITORY.fullmatch(row.hub):
             raise fail("names a repository that is not hf:OWNER/REPO:QUANT, or files beside it")
     elif not row.files or (row.main and row.main not in {file.name for file in row.files}):
         raise fail("names no file to open")

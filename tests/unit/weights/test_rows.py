@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from intermodal.catalog.shipped import shipped
 from intermodal.errors import ConfigError
 from intermodal.weights.rows import (
     FileSource,
@@ -38,12 +39,34 @@ def test_each_default_is_pinned_and_can_come_from_hub_or_wheel(name: str) -> Non
     assert all(len(file.sources) == 2 for file in row.files)
 
 
-def test_stronger_models_are_there_and_an_unpinned_row_says_so() -> None:
+def test_stronger_models_are_there_and_every_row_is_pinned_or_of_a_hub_that_says_the_sums() -> None:
     rows = {row.name: row for row in registry()}
     assert {"qwen3-4b", "qwen3-8b", "whisper-small", "whisper-large-v3-turbo"} <= set(rows)
-    unpinned = [row.name for row in registry() if not row.pinned]
-    assert unpinned == ["smollm2-1.7b-instruct"]
+    unpinned = [row for row in registry() if not row.pinned]
+    assert {"smollm2-1.7b-instruct", "smolvlm-500m-instruct", "qwen3-vl-4b-instruct"} <= {row.name for row in unpinned}
+    assert all(row.hub and not row.files and row.hosts == ("hub",) for row in unpinned)
     assert rows["smollm2-1.7b-instruct"].size > 1e9
+
+
+def test_every_row_of_a_hub_has_a_model_that_says_what_it_is_and_what_it_takes() -> None:
+    served = {each.weights: each for host in shipped().hosts for each in host.models if each.weights}
+    hubs = [row for row in registry() if row.hub and not row.model]  # "model": served by a started server alone
+    assert all(row.name in served and served[row.name].memory for row in hubs)
+    seeing = [row.name for row in hubs if "image" in served[row.name].input]
+    assert {"smolvlm-500m-instruct", "qwen2.5-vl-7b-instruct"} <= set(seeing), "a small one and a middle one"
+    for row in hubs:
+        model = shipped().models[served[row.name].id]
+        assert model.parameters and model.strength, row.name
+        assert ("image" in model.input) == (row.name in seeing), row.name
+
+
+@pytest.mark.parametrize(
+    "more", ['hub = "OWNER/REPO"', 'hub = "hf:OWNER/REPO:Q8_0:more"', 'hub = "hf:o/r"\nmain = "x"']
+)
+def test_a_row_of_a_hub_names_a_repository_and_no_file(more: str) -> None:
+    row = 'checked = "2026-11-25"\n[[row]]\nname = "x"\ntitle = "x"\nruntime = "llama"\nlicence = "MIT"\n'
+    with pytest.raises(ConfigError):
+        parse_registry(row + more)
 
 
 def test_no_hub_copy_is_called_verified_that_nobody_fetched() -> None:

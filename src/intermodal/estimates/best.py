@@ -1,0 +1,157 @@
+"""The strongest model of ``pull --list`` that fits a machine, for a kind of work: what it takes, how fast, and why.
+
+Strength is its tier, then its parameters: a proxy, as everywhere where nothing was measured on the user's own files.
+For chat, models of text alone come before those of the same tier that see: some of their parameters are for pictures.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from intermodal.catalog.nouns import Model, Task
+from intermodal.content import Value
+from intermodal.estimates.row_size import fetched_size, needed_by, row_model, served_row
+from intermodal.plans.machine import Machine
+from intermodal.quantity import Quantity, between
+from intermodal.request import TIERS, Tier
+from intermodal.sizing.fit import Check, Verdict
+from intermodal.sizing.machines import certain, for_models
+from intermodal.sizing.speed import of_parameters
+from intermodal.weights.rows import WeightsRow
+from intermodal.weights.store import WeightsStore
+
+Work = Literal["chat", "sight", "speech", "embedding"]
+_TASKS: Final[dict[Work, Task]] = {
+    "chat": "text-generation", "sight": "image-text-to-text", "speech": "automatic-speech-recognition",
+    "embedding": "feature-extraction",
+}  # fmt: skip
+PROMPT, ANSWER = 1000, 200  # tokens of the question and of the answer that are timed
+SPEECH: Final = 60.0  # seconds of sound
+SLOW: Final = 3.0  # tokens a second: below, an answer comes slower than it is read
+
+
+class Proposal(Value):
+    """A model that could be pulled, or is here.
+
+    Attributes:
+        size: bytes to fetch. check: the memory it takes, and what is free. tier: "" where nobody knows.
+        alone: it does this work alone; a model that sees as well does not chat alone.
+        seconds: that ``what`` takes, unknown where nobody timed it. decode: tokens a second of an answer.
+    """
+
+    name: str
+    title: str
+    work: Work
+    tier: Tier | Literal[""]
+    parameters: float
+    alone: bool
+    size: float
+    check: Check
+    seconds: Quantity
+    what: str
+    decode: Quantity
+    here: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.check.verdict
+
+    @property
+    def slow(self) -> bool:
+        """Whether its answers come slower than they are read, or it hears slower than one speaks."""
+        if self.work == "speech":
+            return self.seconds.known and self.seconds.mid > SPEECH
+        return self.decode.known and 0 < self.decode.mid < SLOW
+
+
+class Best(Value):
+    """The answer: ``chosen`` of ``known`` models, and why. None where none fits."""
+
+    work: Work
+    chosen: Proposal | None
+    why: str
+    known: tuple[Proposal, ...]
+
+
+def best(machine: Machine, weights: WeightsStore, work: Work) -> Best:
+    """The strongest that certainly fits, of those that answer as fast as one reads, or hear as fast as one speaks,
+    where there are any."""
+    known = tuple(_proposals(machine, weights, work))
+    fitting = [each for each in known if each.verdict == "fits"]
+    quick = [each for each in fitting if not each.slow]
+    if not fitting:
+        return Best(work=work, chosen=None, why=f"none of {len(known)} models certainly fits", known=known)
+    chosen = sorted(quick or fitting, key=_strength)[-1]  # of equals the later row: it is newer
+    stronger = [each for each in known if _strength(each) > _strength(chosen)]
+    large = [each.name for each in stronger if each.verdict != "fits"]
+    slow = [each.name for each in stronger if each.verdict == "fits"]
+    why = f"the strongest of {len(known)} that fits: {_strong(chosen)}"
+    why += f"; stronger, and too large here: {', '.join(large)}" if large else ""
+    than = "speech" if work == "speech" else "one reads"
+    why += f"; stronger, and slower than {than} here: {', '.join(slow)}" if slow else ""
+    return Best(work=work, chosen=chosen, why=why, known=known)
+
+
+def _strength(each: Proposal) -> tuple[int, bool, float, float, bool]:
+    tier = TIERS.index(each.tier) if each.tier else -1
+    return tier, each.alone, each.parameters, each.decode.mid, each.here
+
+
+def _strong(each: Proposal) -> str:
+    words = f"{each.parameters / 1e9:.1f}B parameters" if each.parameters >= 1e9 else f"{each.parameters / 1e6:.0f}M"
+    return f"{each.tier or 'of unknown strength'} by its {words.removesuffix(' parameters')} parameters"
+
+
+def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Proposal]:
+    where, room = for_models(machine)
+    sure = certain(machine)
+    found = []
+    for row in weights.rows():
+        model = row_model(row.name, weights)
+        if model is None or not _does(model, work):
+            continue
+        needed, parameters = needed_by(row, model)
+        beside = row.runtime != "llama"  # it runs on the processor, whatever cards there are
+        check = Check(
+            where="memory" if beside else where, needed=needed, room=machine.free if beside else room,
+            certain=machine.free if beside else sure,
+        )  # fmt: skip
+        seconds, what, decode = _seconds(row, model, work, parameters, machine)
+        strength: Tier | Literal[""] = next((one.tier for one in model.strength if one.task == _TASKS[work]), "")
+        found.append(
+            Proposal(
+                name=row.name, title=row.title, work=work, tier=strength, parameters=model.parameters or 0.0,
+                alone=work != "chat" or set(model.input) <= {"text", "document"},
+                size=fetched_size(row, model), check=check, seconds=seconds, what=what, decode=decode,
+                here=weights.path(row.name) is not None,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _does(model: Model, work: Work) -> bool:
+    return _TASKS[work] in model.tasks
+
+
+def _seconds(
+    row: WeightsRow, model: Model, work: Work, parameters: float, machine: Machine
+) -> tuple[Quantity, str, Quantity]:
+    """What a usual piece of its work takes, which that is, and tokens a second of an answer."""
+    if work == "speech":
+        served = served_row(row.name)
+        factor = served.speed.realtime_factor if served is not None and served.speed is not None else None
+        basis = served.speed.basis if served is not None and served.speed is not None else ""
+        timed = between(*factor, basis).scaled(SPEECH) if factor is not None else Quantity()
+        return timed, f"{SPEECH:.0f} s of speech", Quantity()
+    if work == "embedding":
+        pace = of_parameters(parameters, model.active or parameters, machine, prompt=PROMPT)
+        return pace.first_word, f"a text of {PROMPT:,} tokens", Quantity()
+    pace = of_parameters(parameters, model.active or parameters, machine, prompt=PROMPT)
+    if not (pace.decode.known and pace.first_word.known):
+        return Quantity(), f"an answer of {ANSWER} tokens", pace.decode
+    rate, first = pace.decode, pace.first_word
+    seconds = between(
+        first.low + ANSWER / rate.high, first.mid + ANSWER / rate.mid, first.high + ANSWER / rate.low,
+        "by its parameters and this machine's bandwidth",
+    )  # fmt: skip
+    return seconds, f"an answer of {ANSWER} tokens to {PROMPT:,}", rate
