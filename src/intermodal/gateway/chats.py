@@ -30,7 +30,7 @@ from intermodal.gateway.dialects import CHAT, Dialect
 from intermodal.gateway.failing import code_of, cut
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, fields_of, policy_of, tightened, wishes_of
-from intermodal.gateway.prompts import Rendered, typed
+from intermodal.gateway.prompts import typed
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unheld, unread, untold
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from intermodal.config import Config
     from intermodal.gateway.lane.passage import Failure
     from intermodal.gateway.serving import Gateway
+    from intermodal.gateway.variables import Rendered
 
 QUIET = 5.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
 AGAIN = 10.0  # seconds of silence between two comments

@@ -35,7 +35,7 @@ from intermodal.gateway.metrics import Metrics
 from intermodal.gateway.openfiles import backlog, fitting
 from intermodal.gateway.outbox import Outbox
 from intermodal.gateway.planned import Plans
-from intermodal.gateway.prompts import Prompts, Rendered
+from intermodal.gateway.prompts import Prompts
 from intermodal.gateway.pruning import Pruning
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import Shapes
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intermodal.gateway.ledger.ledger import Ledger
+    from intermodal.gateway.variables import Rendered
     from intermodal.gateway.workers.worker import Worker
 
 _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.file import Argument, ArgumentKind
-from intermodal.prompts.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.media import kind_of
 
 TYPES: Mapping[str, ArgumentKind] = {

@@ -44,6 +44,11 @@ class Unreadable(Value):
     todo: str = ""
     kept: bool = False
 
+    @property
+    def stem(self) -> str:
+        """How its prompts are asked for, where no other file has that name."""
+        return stem_of(self.file)
+
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
         after = " (it is served as it was before)" if self.kept else ""

@@ -17,11 +17,11 @@ GROUP = "intermodal.prompts"
 MOST_FILES = 10_000
 # Ending of a file's name -> the module that has its FORMAT. What reads a format is imported with the first such file.
 _OURS: Mapping[str, str] = {
-    ".prompt": "dotprompt",
+    ".prompt": "dotprompt.reader",
     ".prompt.yml": "github",
     ".prompt.yaml": "github",
     ".prompty": "prompty",
-    ".poml": "poml",
+    ".poml": "poml.reader",
     ".baml": "baml.reader",
 }
 

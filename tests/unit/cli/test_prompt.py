@@ -366,6 +366,7 @@ def test_convert_writes_no_file_that_says_something_else_unless_told_to(cli: Cli
     ("given", "says"),
     [
         (("prompts/invoice.prompt", "--to", "poml", "-o", "prompts/invoice.prompt"), "is the file that is converted"),
+        (("prompts/invoice.prompt", "--to", "poml", "-o", "prompts/invoice.poml"), "is there already; name a new file"),
         (("prompts/invoice.prompt", "--to", "poml", "-o", "prompts/x.prompty"), "end it with .poml"),
         (
             ("prompts/invoice.prompt", "--to", "poml", "-o", "nowhere/x.poml"),

@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,15 @@ def test_a_prompt_is_rendered_from_its_variables_and_answers_by_its_schema(house
     assert words(host) == [("system", "You read invoices."), ("user", "What is the total?")]
     assert found.json()["model"] == "prompt:invoices/extract"
     assert found.headers["x-intermodal-route"] == "cloud:cloud/seeing"
+
+
+def test_a_gateway_without_prompts_imports_no_reader_of_them() -> None:
+    code = (
+        "import sys, intermodal.gateway.serving, intermodal.gateway.doors\n"
+        "print([each for each in sys.modules if each.startswith('intermodal.prompts.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['intermodal.prompts.verb']", "the door of the clients, which reads nothing"
 
 
 def test_a_prompt_streams(house: House) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from intermodal.content import Role, Text
-from intermodal.prompts.dotprompt import ROLES, Dotprompt, DotpromptTemplate, Turn
-from intermodal.prompts.handlebars import HandlebarsTemplate
-from intermodal.prompts.picoschema import json_schema
+from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate
+from intermodal.prompts.dotprompt.picoschema import json_schema
+from intermodal.prompts.dotprompt.reader import ROLES, Dotprompt, DotpromptTemplate, Turn
 from intermodal.prompts.rendering import Slot
 from intermodal.prompts.source import parted
 from intermodal.request import Message

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.prompts.handlebars import HandlebarsTemplate
+from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate
 from intermodal.prompts.rendering import Slot, TemplateError
 
 HOSTILE = (

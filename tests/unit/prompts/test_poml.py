@@ -13,9 +13,9 @@ import pytest
 from intermodal.content import Document, File, Image, PathSource, Text
 from intermodal.errors import PromptError
 from intermodal.prompts import formats, values
-from intermodal.prompts.expressions import names, parse, value
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.findings import checked
+from intermodal.prompts.poml.expressions import names, parse, value
 from intermodal.prompts.rendering import Budget, TemplateError
 from intermodal.request import JsonOutput, Message
 

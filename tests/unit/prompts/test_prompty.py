@@ -92,6 +92,8 @@ def test_version_one_is_read(tmp_path: Path) -> None:
     assert (system.role, system.parts) == ("system", (Text(text="You are an assistant.\n\n# T: C"),))
     assert user.parts == (Image(source=PathSource(path=str(tmp_path / "logo.png"))), Text(text="\nWhy?"))
     assert imagined.imagine(file, {}).values["question"] == "Who is it?", "the sample stands for what is not given"
+    assert [(each.line, each.what) for each in checked([tmp_path]).found] == [(27, "logo.png is not there")]
+    (tmp_path / "logo.png").write_bytes(b"png")
     assert checked([tmp_path]).found == ()
 
 

@@ -26,8 +26,8 @@ from intermodal.prompts.conversion import (
     poml_writer,
 )
 from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Role, Spelling, spelled
+from intermodal.prompts.dotprompt.litellm import LitellmTemplate
 from intermodal.prompts.file import PromptFile, model_names
-from intermodal.prompts.litellm import LitellmTemplate
 from intermodal.prompts.rendering import TemplateError
 
 Write = Callable[[Readout, Sequence[Node], Losses], str]

@@ -28,9 +28,9 @@ from intermodal.prompts.conversion.tree import (
     fact_test,
     joined,
 )
-from intermodal.prompts.dotprompt import ROLES, DotpromptTemplate
+from intermodal.prompts.dotprompt.handlebars import BLOCKS, HELPERS, NUMBER, STEP
+from intermodal.prompts.dotprompt.reader import ROLES, DotpromptTemplate
 from intermodal.prompts.file import PromptFile
-from intermodal.prompts.handlebars import BLOCKS, HELPERS, NUMBER, STEP
 from intermodal.prompts.rendering import TemplateError, located
 
 _FACTS: Mapping[str, Fact] = {"@index": "index", "@first": "first", "@last": "last"}

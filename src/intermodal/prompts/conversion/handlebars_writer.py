@@ -32,9 +32,9 @@ from intermodal.prompts.conversion.tree import (
     media_names,
 )
 from intermodal.prompts.declared import TYPES
+from intermodal.prompts.dotprompt.handlebars import HELPERS
+from intermodal.prompts.dotprompt.litellm import is_dialect
 from intermodal.prompts.file import Argument, PromptFile
-from intermodal.prompts.handlebars import HELPERS
-from intermodal.prompts.litellm import is_dialect
 
 _ROLES = {"system": "system", "user": "user", "assistant": "model", "tool": "tool"}
 _NAME = re.compile(r"[^\W\d][\w-]*")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from intermodal.prompts.picoschema import json_schema
+from intermodal.prompts.dotprompt.picoschema import json_schema
 
 _SCALARS = ("string", "boolean", "number", "integer")
 _ODD = frozenset("(),?")  # letters that mean something in the name of a field

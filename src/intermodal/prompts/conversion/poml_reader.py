@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from intermodal.content import Text
-from intermodal.prompts import expressions
 from intermodal.prompts.conversion.tree import (
     Both,
     Each,
@@ -37,9 +36,8 @@ from intermodal.prompts.conversion.tree import (
     joined,
 )
 from intermodal.prompts.file import PromptFile
-from intermodal.prompts.markup import Element
-from intermodal.prompts.poml import PomlTemplate, located
-from intermodal.prompts.poml_expansion import (
+from intermodal.prompts.poml import expressions
+from intermodal.prompts.poml.expansion import (
     ASIDE,
     DATA,
     MOST_INCLUDES,
@@ -53,6 +51,8 @@ from intermodal.prompts.poml_expansion import (
     only_hole,
     parsed,
 )
+from intermodal.prompts.poml.markup import Element
+from intermodal.prompts.poml.reader import PomlTemplate, located
 from intermodal.prompts.rendering import TemplateError
 
 _KEPT = frozenset({"let", "stylesheet"})  # as they are

@@ -32,7 +32,7 @@ from intermodal.prompts.conversion.tree import (
     messages_of,
 )
 from intermodal.prompts.file import Argument, PromptFile
-from intermodal.prompts.poml_expansion import ENTITIES
+from intermodal.prompts.poml.expansion import ENTITIES
 
 _TAGS = {"system": "system-msg", "user": "human-msg", "assistant": "ai-msg"}
 _MEDIA = {"image": "img", "audio": "audio", "document": "document"}

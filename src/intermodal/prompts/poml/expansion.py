@@ -17,11 +17,11 @@ from typing import Any
 
 from intermodal.content import MediaPart, PathSource
 from intermodal.errors import IntermodalError
-from intermodal.prompts import expressions
 from intermodal.prompts.file import ArgumentKind, Media
-from intermodal.prompts.markup import Element, parse
 from intermodal.prompts.media import URL, media_part, part_of, within
-from intermodal.prompts.poml_folder import DEPTH, Entry, FolderTree
+from intermodal.prompts.poml import expressions
+from intermodal.prompts.poml.folder import DEPTH, Entry, FolderTree
+from intermodal.prompts.poml.markup import Element, parse
 from intermodal.prompts.rendering import Budget, Marks, TemplateError
 from intermodal.prompts.source import text_of
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from intermodal.content import Role, Text
 from intermodal.prompts.declared import arguments_of
+from intermodal.prompts.dotprompt.handlebars import Uses
 from intermodal.prompts.file import Argument
-from intermodal.prompts.handlebars import Uses
 from intermodal.prompts.jinja import MarkedTemplate
 from intermodal.prompts.rendering import Marks, Slot, with_history
 from intermodal.request import Message

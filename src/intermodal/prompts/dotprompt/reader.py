@@ -18,12 +18,13 @@ from intermodal import schema as schemas
 from intermodal.asking import nearest
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import PromptError, SchemaInvalid
-from intermodal.prompts import litellm, wishes
+from intermodal.prompts import wishes
 from intermodal.prompts.declared import arguments_of, arguments_used
+from intermodal.prompts.dotprompt import litellm
+from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, Uses
+from intermodal.prompts.dotprompt.picoschema import json_schema
 from intermodal.prompts.file import Argument, Finding, Level, Media, PromptFile, Template
-from intermodal.prompts.handlebars import HandlebarsTemplate, Uses
 from intermodal.prompts.media import media_part, within
-from intermodal.prompts.picoschema import json_schema
 from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
 from intermodal.prompts.source import Front, Parted, parted, text_of, written
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool

@@ -19,8 +19,8 @@ from intermodal.content import Part, Role, Text
 from intermodal.errors import NotInstalled, PromptError, SchemaInvalid
 from intermodal.prompts import wishes
 from intermodal.prompts.file import Argument, ArgumentKind, Finding, PromptFile
-from intermodal.prompts.markup import Element, parse
-from intermodal.prompts.poml_expansion import Expansion, Reads, canonical, reads_of
+from intermodal.prompts.poml.expansion import Expansion, Reads, canonical, reads_of
+from intermodal.prompts.poml.markup import Element, parse
 from intermodal.prompts.rendering import TemplateError, with_history
 from intermodal.prompts.source import Front
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
