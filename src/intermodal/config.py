@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from intermodal.catalog.folders import is_folder
 from intermodal.catalog.load import find_host
-from intermodal.catalog.rows import HTTP, HostRow, decode, zone_of
+from intermodal.catalog.rows import FOLDERS, HTTP, HostRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
 from intermodal.catalog.waits import Waits
 from intermodal.config_file import (
@@ -346,6 +347,22 @@ def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where
     return msgspec.convert({**usual, **table, **stated}, Policy)
 
 
+def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
+    """A host of models that lie in folders of the user's own, which a runtime of ours opens."""
+    place = ".".join(key)
+    for given in ("base_url", "zone"):
+        if getattr(row, given):
+            what = f"[{place}] sets {given}, and models in folders run in a process of this machine"
+            raise ConfigError(what, where=where, todo=f"leave {given} out", key=(*key, given))
+    for at, served in enumerate(row.models):
+        if not is_folder(served.weights):
+            raise ConfigError(
+                f"model {served.id} of [{place}] names no folder", where=where,
+                todo='add weights = "/path/to/the/folder", with its ONNX files', key=(*key, "models", at, "id"),
+            )  # fmt: skip
+    return row
+
+
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:
     """One ``[hosts.NAME]``."""
     key, place = ("hosts", name), f"hosts.{name}"
@@ -354,11 +371,13 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
     if table.get("id", name) != name:
         what = f"[{place}] has another name inside: {table['id']}"
         raise ConfigError(what, where=where, todo="leave id out", key=(*key, "id"))
+    if row.protocol in FOLDERS:
+        return _of_folders(row, where, key)
     if row.protocol not in HTTP or row.zone == "process":
         raise ConfigError(
             f"[{place}] sets protocol or zone to what only built-in rows may have",
             where=where,
-            todo=f"protocol is one of {', '.join(HTTP)}; zone is machine, network or internet",
+            todo=f"protocol is one of {', '.join((*HTTP, *FOLDERS))}; zone is machine, network or internet",
             key=(*key, "protocol" if row.protocol not in HTTP else "zone"),
         )
     if row.discovery is not None:

@@ -120,6 +120,32 @@ def embedder() -> Endpoint:
     )
 
 
+def matcher(*, ready: bool = True) -> Endpoint:
+    """A contrastive model: pictures and texts in one space."""
+    return Endpoint(
+        id="embedded:openai/clip-vit-base-patch32",
+        model=Model(
+            id="openai/clip-vit-base-patch32",
+            tasks=("zero-shot-image-classification", "feature-extraction"),
+            input=("text", "image"),
+            output=("embedding",),
+            objective=("contrastive",),
+            context=77,
+            image_tokens="fixed:50",
+            strength=(strength("zero-shot-image-classification", "small", "CLIP"),),
+        ),
+        host=HERE,
+        input=("text", "image"),
+        context=77,
+        price=FREE,
+        memory=exact(700 * MIB),
+        ready=ready,
+        missing="" if ready else "its weights are not here",
+        todo="" if ready else "intermodal pull clip-vit-base-patch32",
+        speed=Speed(load=between(0.5, 1.5, 4.0, "start"), prompt=between(400, 1000, 4000, "measured")),
+    )
+
+
 def embedded(*, chat: bool = True) -> tuple[Endpoint, ...]:
     return (smollm2(ready=chat), ear(), ear("whisper-tiny.en", "tiny", 0.045, ("en",)), reader(), embedder())
 
@@ -400,6 +426,9 @@ def apart() -> tuple[Endpoint, ...]:
 
 
 SLICES = {
+    "matching": lambda: (*embedded(), matcher()),
+    "matching_desk": lambda: (*embedded(), matcher(), *desk()),
+    "matching_acme": lambda: (*embedded(), matcher(), *acme()),
     "runtimes": lambda: (*apart(), *desk()),
     "painters": lambda: (*embedded(), *acme(), *painters()),
     "omni": lambda: (*embedded(), *omni()),

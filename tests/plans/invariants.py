@@ -153,6 +153,8 @@ def within_limits(inputs: Inputs, candidate: Candidate) -> None:
     assert policy.deadline is None or total.seconds.high <= policy.deadline + 0.01
     assert not set(policy.keep) & set(candidate.loses), "a stated aspect is lost"
     answering, last = inputs.catalog.by_id[candidate.endpoint], candidate.answering.estimate
+    if answering.model.matches_pictures:
+        return  # each picture and each text is looked at by itself
     holds = answering.context or answering.model.context
     fits = not (holds and last.input_tokens.known) or last.input_tokens.high <= holds
     assert fits or (inputs.request.tools and last.input_tokens.low <= holds)

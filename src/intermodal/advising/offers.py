@@ -37,7 +37,7 @@ from intermodal.request import Policy
 OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
 SERVED = 3  # hosts from which on an open model is taken for one that people run
 ANY = Policy()
-_EMBEDDED = ("llama", "whisper", "ocr", "e5", "piper")
+_EMBEDDED = ("llama", "whisper", "ocr", "e5", "contrastive", "piper")
 _LENT = "process"  # the zone of what intermodal runs itself
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 # The embedded rows of llama.cpp have a resident size whose high end is a fifth above the middle.

@@ -16,6 +16,7 @@ import msgspec
 
 from intermodal.catalog import hosted
 from intermodal.catalog.families import families_of, with_rules
+from intermodal.catalog.folders import config_of, is_folder, memory_of_files, picture_tokens
 from intermodal.catalog.found import FoundServer, as_reported, beside, reported_rows
 from intermodal.catalog.names import known, split
 from intermodal.catalog.nouns import (
@@ -25,21 +26,26 @@ from intermodal.catalog.nouns import (
     Endpoint,
     Evidence,
     Host,
+    Model,
     Price,
     Strength,
+    Task,
     Tooling,
     Uncallable,
 )  # fmt: skip
 from intermodal.catalog.offered import cheapest, found_by_name, host_row, matching, offered, undrivable
 from intermodal.catalog.prices import Vector
-from intermodal.catalog.rows import HTTP, HostRow, ServedRow, memory_of
+from intermodal.catalog.rows import FOLDERS, HTTP, HostRow, ServedRow, memory_of
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
 from intermodal.catalog.thinking import with_thinking
 from intermodal.catalog.untimed import speed_of
+from intermodal.quantity import Quantity
 
 # Protocols that run inside the process tree need something installed; the others need an address.
-_INSTALLABLE = ("llama", "whisper", "ocr", "e5", "piper")
+_INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "piper")
+# What a model of a user's own folder does, unless its row says so.
+CONTRASTIVE: tuple[Task, ...] = ("zero-shot-image-classification", "feature-extraction")
 _STARTED = ("started",)  # has an address once it runs, and is started by the run that needs it
 
 
@@ -313,6 +319,8 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     if known is not None and written is not None:
         model = hosted.model_of(known, written, models.header)
     model = hosted.licensed(served.described(model))
+    if row.protocol in FOLDERS:
+        model = _in_a_folder(model, served)
     if model.thinking is None:  # of a row of the user's own
         model = with_thinking(model)
     if served.quirks:
@@ -345,10 +353,26 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         speed=speed,
         tools=_tooling(served, known, models.header, row),
         doubts=() if known is None or served.input else hosted.doubts_of(known, written),
-        memory=memory_of(served),
+        memory=_memory(served),
         weights=served.weights,
         evidence=Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked),
     )
+
+
+def _in_a_folder(model: Model, served: ServedRow) -> Model:
+    """A model of the user's own folder, which its row may leave undescribed: it is what its runtime opens."""
+    if not model.tasks or "text-generation" in model.tasks:
+        model = msgspec.structs.replace(model, tasks=CONTRASTIVE, input=("text", "image"), output=("embedding",))
+    if not model.image_tokens and is_folder(served.weights):
+        tokens = picture_tokens(config_of(Path(served.weights).expanduser()))
+        model = msgspec.structs.replace(model, image_tokens=f"fixed:{tokens}")
+    return model if model.objective else msgspec.structs.replace(model, objective=("contrastive",))
+
+
+def _memory(served: ServedRow) -> Quantity:
+    if served.memory is None and is_folder(served.weights):
+        return memory_of_files(Path(served.weights).expanduser())
+    return memory_of(served)
 
 
 def _tooling(served: ServedRow, known: Row | None, header: Header, row: HostRow) -> Tooling:
@@ -399,6 +423,9 @@ def _missing_of_host(
 
 
 def _missing_weights(served: ServedRow, present: frozenset[str]) -> tuple[str, str] | None:
+    if is_folder(served.weights):
+        there = Path(served.weights).expanduser().is_dir()
+        return None if there else (f"there is no folder {served.weights}", "correct weights in intermodal.toml")
     if not served.weights or served.weights in present:
         return None
     return "its weights are not here", f"intermodal pull {served.weights}"

@@ -26,7 +26,7 @@ from intermodal.request import Tier, Zone
 Protocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
     "started",
-    "llama", "whisper", "ocr", "e5", "piper",
+    "llama", "whisper", "ocr", "e5", "contrastive", "piper",
 ]  # fmt: skip
 Counter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
@@ -268,6 +268,11 @@ class Model(Value):
         return kinds.kind_of(self.tasks, self.input, self.output, self.objective)
 
     @property
+    def matches_pictures(self) -> bool:
+        """It has one space of vectors for pictures and texts, and says by them which text fits a picture."""
+        return self.output == ("embedding",) and "zero-shot-image-classification" in self.tasks
+
+    @property
     def compute_floor(self) -> Quantity:
         """Bytes of memory to run it at all; unknown where nobody published its size."""
         return kinds.compute_floor(self.parameters)
@@ -389,6 +394,8 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
     def scoring(self) -> tuple[Task, ...]:
         """The zero-shot tasks it can do: by vectors, or by the probabilities of a chat's next word where its host
         tells them."""
+        if self.model.matches_pictures:
+            return ("zero-shot-image-classification",)
         if self.model.output == ("embedding",):
             return ("zero-shot-classification",)
         if "text-generation" not in self.model.tasks or "no_logprobs" in self.host.quirks:

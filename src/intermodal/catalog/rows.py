@@ -45,14 +45,17 @@ T = TypeVar("T")
 
 # What a model makes that has these tasks and no other; text where none is named.
 _MADE: Mapping[str, Made] = {
-    "feature-extraction": "embedding", "text-to-speech": "audio", "text-to-image": "image", "image-to-image": "image",
+    "feature-extraction": "embedding", "zero-shot-image-classification": "embedding",
+    "text-to-speech": "audio", "text-to-image": "image", "image-to-image": "image",
 }  # fmt: skip
 
 # The protocols that are spoken over HTTP, and what some of them have of their own.
 HTTP: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
+# Protocols of embedded runtimes that open a folder of the user's own, so that a row of the config may have them.
+FOLDERS: tuple[Protocol, ...] = ("contrastive",)
 _PLACES = "the word env or keyring, which say where the key is, and never the key itself"
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
-_FRAMING: Mapping[Protocol, Framing] = {"ollama": "ndjson"}
+_FRAMING: Mapping[Protocol, Framing] = {"ollama": "ndjson", "contrastive": "local"}
 # What a protocol carries beyond text, pictures and priced sound. OpenAI's chat knows file parts too, and most of the
 # servers that speak it refuse them: there a row has to say so.
 _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
@@ -140,7 +143,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         request: USD per call.
         memory: bytes resident, [low, mid, high].
         memory_basis: where that is from, for people.
-        weights: name in the weights store.
+        weights: name in the weights store, or of a protocol of ``FOLDERS`` the folder itself.
         speed: how fast it is here.
         source: where this was read.
         checked: day on which the source was opened.
@@ -306,7 +309,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     id: str = ""
     name: str = ""
     base_url: str = ""
-    protocol: Annotated[Protocol, Meta(extra={"wanted": f"one of {', '.join(HTTP)}"})] = "openai"
+    protocol: Annotated[Protocol, Meta(extra={"wanted": f"one of {', '.join((*HTTP, *FOLDERS))}"})] = "openai"
     auth: Auth | None = None
     framing: Framing | None = None
     key_env: str = ""
@@ -351,7 +354,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             auth=self.auth or (_AUTH.get(self.protocol, "bearer") if self.keyed else "none"),
             framing=self.framing or _FRAMING.get(self.protocol, "sse"),
             key_env=self.key_env,
-            zone=self.zone or zone_of(self.base_url),
+            zone=self.zone or ("process" if self.protocol in FOLDERS else zone_of(self.base_url)),
             forced_json=bool(self.forced_json),
             tells_schema=bool(self.tells_schema),
             quirks=self.quirks,

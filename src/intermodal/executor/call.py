@@ -42,6 +42,7 @@ DRIVERS: Mapping[Protocol, str] = {
     "whisper": "intermodal.executor.drivers.whisper",
     "ocr": "intermodal.executor.drivers.ocr",
     "e5": "intermodal.executor.drivers.e5",
+    "contrastive": "intermodal.executor.drivers.contrastive",
     "piper": "intermodal.executor.drivers.piper",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part, ReadLine, Transcript, Value
@@ -20,8 +20,9 @@ class Job(Value, frozen=True):
 
     ``language`` is the speech's, ISO 639-1, "" when nobody said. ``stop_loops`` leaves a model that says the same
     over and over. ``lines`` are to be spoken, in ``voice`` ("" the usual one). ``labels`` are to be held against
-    ``text`` by their vectors; media ``beside`` a text go into its one vector. ``trial``: it finds out what its endpoint
-    is like, while another route is left. ``fresh``: over a connection that has served no other request.
+    ``text`` or ``pictures`` by their vectors; media ``beside`` a text go into its one vector. ``trial``: it finds out
+    what its endpoint is like, while another route is left. ``fresh``: over a connection that has served no
+    other request.
     """
 
     step: Call
@@ -42,6 +43,16 @@ class Job(Value, frozen=True):
     fresh: bool = False
 
 
+class Matching(Value, frozen=True):
+    """How a contrastive model makes scores of cosines: times ``scale``, plus ``bias``, through what it was trained
+    with. ``cut``: texts that are longer than it reads."""
+
+    loss: Literal["softmax", "sigmoid"]
+    scale: float
+    bias: float = 0.0
+    cut: int = 0
+
+
 class Made(Value, frozen=True):
     """What came back. ``lines`` are those of each picture, in order; ``refusal`` the model's words for why not.
 
@@ -51,8 +62,8 @@ class Made(Value, frozen=True):
     ``pcm`` is speech (signed 16-bit, mono, ``rate`` samples per second), ``silent`` what has no sound in it.
     ``drawn`` are pictures. ``candidates`` are the likeliest first words of an answer, each with its logarithm of
     probability; ``vectors`` are
-    those of a text and of the labels after it. ``said`` is all that a chat said, in order, where that was not words
-    alone: calls of tools, and blocks that go back as they came.
+    those of a text, or of pictures, and of the labels after it, which ``matching`` compares. ``said`` is all that a
+    chat said, in order, where that was not words alone: calls of tools, and blocks that go back as they came.
     """
 
     text: str = ""
@@ -62,6 +73,7 @@ class Made(Value, frozen=True):
     lines: tuple[tuple[ReadLine, ...], ...] = ()
     vector: tuple[float, ...] = ()
     vectors: tuple[tuple[float, ...], ...] = ()
+    matching: Matching | None = None
     candidates: tuple[tuple[str, float], ...] = ()
     drawn: tuple[Drawn, ...] = ()
     pcm: bytes = b""

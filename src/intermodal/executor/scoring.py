@@ -1,6 +1,8 @@
-"""How well each label fits: by the vectors of text and labels, or by the letter with which a chat would answer.
+"""How well each label fits: by the vectors of what there is and of the labels, or by the letter with which a chat would
+answer.
 
-Vectors: cosines, divided by a temperature, through a softmax. A chat: the labels as lettered options, one word of
+Vectors of text: cosines, divided by a temperature, through a softmax. Vectors of pictures: as their model was trained,
+see ``contrastive.py``. A chat: the labels as lettered options, one word of
 answer, and the probabilities of the letters among those that the host tells, made to sum to 1. Models favour some
 places among options, so every question is put twice, the second time with the options in reverse, and the mean counts.
 """
@@ -19,6 +21,7 @@ from intermodal.events import Actual, Committed, Finished, Note, StepFinished
 from intermodal.executor import assemble
 from intermodal.executor.call import Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
+from intermodal.executor.contrastive import by_pictures, softmax
 from intermodal.executor.course import Course
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
@@ -45,7 +48,9 @@ async def score(course: Course, step: Call) -> Finished:
     output = course.shop.request.output
     assert isinstance(output, ScoresOutput)
     endpoint = course.shop.endpoint(step)
-    if endpoint.model.output == ("embedding",):
+    if endpoint.model.matches_pictures:
+        scores = await by_pictures(course, step, endpoint, output.labels)
+    elif endpoint.model.output == ("embedding",):
         scores = await _by_vectors(course, step, endpoint, output.labels)
     else:
         scores = await _by_letters(course, step, endpoint, output.labels)
@@ -75,16 +80,6 @@ async def _by_vectors(course: Course, step: Call, endpoint: Endpoint, labels: tu
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     lengths = math.hypot(*one) * math.hypot(*other)
     return sum(map(float.__mul__, map(float, one), map(float, other))) / lengths if lengths else 0.0
-
-
-def softmax(values: Sequence[float]) -> tuple[float, ...]:
-    """
-    >>> softmax([0.0, 0.0])
-    (0.5, 0.5)
-    """
-    most = max(values)
-    powers = [math.exp(value - most) for value in values]
-    return tuple(power / sum(powers) for power in powers)
 
 
 def looked_at(request: Request) -> Request:

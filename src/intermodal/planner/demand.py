@@ -38,6 +38,7 @@ class Demand(Struct, frozen=True, gc=False):
     model is given text alone, so that the values of its answer can be looked for. ``calls`` is how
     often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
     in its context (the labels that an embedding model is given one by one). ``tools``: what of ``text`` is tools.
+    ``apart``: pictures and texts are looked at one by one, so that no context has to hold them all.
     ``memory`` is what the conversions leave loaded, ``peak`` the most that they take on their way, ``ending`` what of
     the first can end before the last call.
     """
@@ -66,6 +67,7 @@ class Demand(Struct, frozen=True, gc=False):
     calls: int = 1
     beside: float = 0.0
     tools: Levels = ZEROS
+    apart: bool = False
 
 
 def framing(case: Case, schema_by: str, tool_rule: str, vocabulary: Vocabulary) -> Levels:
@@ -129,6 +131,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
         again=again_tokens(case) if repaired else 0.0,
         evident=case.evident and image == ZEROS and audio == ZEROS, cold=assignment.cold,
         calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
+        apart=model.matches_pictures,
         tools=levels(case.tools(case.tool_rule(group), vocabulary)) if case.request.tools else ZEROS,
     )  # fmt: skip
 
@@ -145,6 +148,8 @@ def held_tokens(case: Case, endpoint: str, needs: Demand) -> float:
     what is typical, and as the least where nobody would have room otherwise; a server that says no is believed.
     So do pictures, of which many models do not say how many tokens they take, where they would be lost otherwise.
     """
+    if needs.apart:
+        return 0.0
     found = needs.total[HIGH]
     if case.hopeful_pictures:
         found += needs.image[LOW] - needs.image[HIGH]

@@ -89,7 +89,7 @@ class Group(Struct, eq=False):
     remote: bool
     tiers: dict[str, int]
     strongest: int
-    lane: tuple[frozenset[str], bool, bool]
+    lane: tuple[frozenset[str], bool, bool, str]
     books: dict[str, Book]
     sheets: dict[str, Sheet]
     bands: dict[tuple[str, Asked], tuple[Endpoint, ...]]
@@ -330,8 +330,16 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < READS
     return Group(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
-        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read), books={}, sheets={}, bands={}, ideals={},
+        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read, _compares(endpoint)),
+        books={}, sheets={}, bands={}, ideals={},
     )  # fmt: skip
+
+
+def _compares(endpoint: Endpoint) -> str:
+    """How it compares where it writes nothing: what goes into such a call is counted in another way."""
+    if endpoint.model.matches_pictures:
+        return "pictures"
+    return "texts" if endpoint.model.output == ("embedding",) else ""
 
 
 def _reading(tiers: dict[str, int], strongest: int) -> int:

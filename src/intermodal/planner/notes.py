@@ -103,7 +103,12 @@ def _tools_perhaps_too_long(case: Case, chosen: Route) -> list[str]:
 def _pictures_perhaps_too_long(case: Case, chosen: Route) -> list[str]:
     """Where all would not fit if the pictures took the most that they may take."""
     (low, _, high), context = chosen.demand.image, chosen.rates.context
-    if case.job == "transcribe" or low == high or chosen.demand.total[HIGH] + chosen.numbers.cap <= context:
+    if (
+        case.job == "transcribe"
+        or chosen.demand.apart
+        or low == high
+        or chosen.demand.total[HIGH] + chosen.numbers.cap <= context
+    ):
         return []
     return [
         f"pictures may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; how many "

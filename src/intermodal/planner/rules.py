@@ -215,6 +215,17 @@ def labels(group: Group, job: Job, case: Case) -> str:
     return f"scores {most} labels at once, and there are {len(output.labels)}"
 
 
+def matched(group: Group, job: Job, case: Case) -> str:
+    """What matches pictures and texts is no model of text: its texts are captions, a few words long."""
+    if job != case.job or job not in ("score", "embed") or not group.first.model.matches_pictures or case.bundles:
+        return ""
+    if job == "score":
+        return "holds labels against pictures, and there is none"
+    return (
+        "" if case.named is not None else "its vectors of words are for finding pictures: for those, name it (--model)"
+    )
+
+
 def drawing(group: Group, job: Job, case: Case) -> str:
     """What a host cannot be told about a picture, it would not know."""
     return cannot_be_told(group.first.host, case.request) if job == "draw" else ""
@@ -277,6 +288,13 @@ def labelled(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
         return ""
     gone = joined(way.missed)
     return f"labels go by {gone} of {bundle.title}, and {_DOING.get(way.name, 'this way')} loses it"
+
+
+def as_pictures(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
+    """What matches pictures and texts gets pictures, and no words about them."""
+    if case.job not in ("score", "embed") or not group.first.model.matches_pictures or way.hands == {"image"}:
+        return ""
+    return f"compares pictures, and {_DOING.get(way.name, 'this way')} makes something else of {bundle.title}"
 
 
 def drawn_from(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
@@ -387,6 +405,7 @@ RULES: tuple[Rule, ...] = (
     Rule("language", "endpoint", language),
     Rule("heard", "endpoint", heard),
     Rule("labels", "endpoint", labels),
+    Rule("matched", "endpoint", matched),
     Rule("tools", "endpoint", tools),
     Rule("schema", "endpoint", schema),
     Rule("drawing", "endpoint", drawing),
@@ -395,6 +414,7 @@ RULES: tuple[Rule, ...] = (
     Rule("refused", "way", as_it_is),
     Rule("keep", "way", keep),
     Rule("labelled", "way", labelled),
+    Rule("as_pictures", "way", as_pictures),
     Rule("drawn_from", "way", drawn_from),
     Rule("floor", "route", floor),
     Rule("images", "route", images),

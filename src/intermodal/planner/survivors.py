@@ -153,8 +153,8 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
-        _labels(case), _heard_badly(case), wishes(case.request), _tools(case), case.without_free_tiers,
-        case.effort, policy.licence, policy.regions, policy.retention,
+        _labels(case), bool(case.bundles), _heard_badly(case), wishes(case.request), _tools(case),
+        case.without_free_tiers, case.effort, policy.licence, policy.regions, policy.retention,
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)

@@ -23,7 +23,8 @@ from intermodal.planner.search import Found
 from intermodal.planner.survivors import members
 from intermodal.planner.way import TEXT, Way, unread
 from intermodal.planner.words import summary
-from intermodal.plans.verdict import Judged, Other, Verdict, VerdictName, judge
+from intermodal.plans.step import SPEED
+from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictName, judge
 from intermodal.quantity import Quantity, exact, unknown
 from intermodal.request import ASPECTS, Aspect
 
@@ -38,9 +39,40 @@ def verdict_of(case: Case, chosen: Route, found: Found, floor: int) -> Verdict:
     value = judge(parts, answers=answers(case, chosen))
     if value == "not_enough":
         return Verdict(value=value, parts=parts, keeps=_keeping(case, chosen, found, floor))
+    if value == "no_language_model":
+        return Verdict(value=value, parts=parts, instead=instead_of(case, chosen))
+    if case.job == "score" and value == "broader_needed":
+        return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen, found, floor))
     if value in ("enough", "enough_with_loss") and is_broad(chosen.assignment):
         return Verdict(value=value, parts=parts, language_model=_in_words(case, chosen, found))
     return Verdict(value=value, parts=parts)
+
+
+def instead_of(case: Case, route: Route) -> Instead:
+    """What kind of model does what no language model is needed for."""
+    if route.endpoint.model.matches_pictures:
+        return "contrastive model"
+    return _INSTEAD.get(case.job, "embedding model")
+
+
+_INSTEAD: dict[Job, Instead] = {
+    "transcribe": "speech recognition", "speak": "speech synthesis", "draw": "image generator",
+}  # fmt: skip
+
+
+def _contrastive(case: Case, chosen: Route, found: Found, floor: int) -> Other | None:
+    """The nearest contrastive model for labels of pictures, where one that writes picks among them."""
+    best: tuple[Rank, Other] | None = None
+    for group in case.index.groups:
+        if not group.first.model.matches_pictures:
+            continue
+        ways = _keeping_ways(case, group, chosen, found)
+        if ways is None or any(way.hands != {"image"} for way in ways):
+            continue
+        for rank, other in _priced(case, group, assign(case, ways, case.book(group)), floor):
+            if best is None or rank < best[0]:
+                best = (rank, other)
+    return best[1] if best is not None else None
 
 
 def name_of(case: Case, route: Route) -> VerdictName:
@@ -228,7 +260,10 @@ def _priced(case: Case, group: Group, assignment: Assignment, floor: int) -> Ite
         more = others or rules.of_route(priced(case, endpoint, group, rates, needs, numbers, floor), case)
         rule, _ = first or more or ("", "")
         _, words = more or first or ("", "")  # where consent alone would not do, what else keeps it out
-        kept_out = Other(endpoint=endpoint.id, summary=way, cost=_usd(numbers.cost), kept_out=words)
+        seconds = exact(round(numbers.seconds, 3), SPEED) if case.job == "score" else None
+        kept_out = Other(
+            endpoint=endpoint.id, summary=way, cost=_usd(numbers.cost), seconds=seconds, kept_out=words
+        )  # fmt: skip
         yield (-rules.order(rule) if rule else -math.inf, more is not None, weak, numbers.cost, endpoint.id), kept_out
 
 
@@ -240,4 +275,4 @@ def _of_ways(case: Case, group: Group, assignment: Assignment) -> rules.Reason |
     return None
 
 
-__all__ = ["answers", "is_broad", "is_told", "judged", "name_of", "verdict_of"]
+__all__ = ["answers", "is_broad", "instead_of", "is_told", "judged", "name_of", "verdict_of"]

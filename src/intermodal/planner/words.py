@@ -126,14 +126,36 @@ def headline(case: Case, assignment: Assignment, answering: Endpoint, verdict: V
     after = f" after {number(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
     seen = _seen(case, assignment)
     kind = _OTHER_KINDS.get(case.job, "")
+    if answering.model.matches_pictures:
+        return _matching(case, verdict, after)
     if case.job == "score" and answering.model.output == ("embedding",):
         kind = "labels scored by an embedding model"
     if kind:
         shown = f": {seen}" if seen and case.job == "draw" else ""
         return f"no language model needed: {kind}{after}{shown}{_falls_short(verdict)}"
     if seen:
-        return f"multimodal call{after}: {_beside(case, seen, verdict)}"
-    return f"LLM call{after}: {_alone(case, assignment, answering, verdict)}"
+        return f"multimodal call{after}: {_beside(case, seen, verdict)}{_or_contrastive(verdict)}"
+    return f"LLM call{after}: {_alone(case, assignment, answering, verdict)}{_or_contrastive(verdict)}"
+
+
+def _or_contrastive(verdict: Verdict) -> str:
+    """The contrastive model that labels of pictures may be left to."""
+    other = verdict.contrastive
+    if other is None or other.seconds is None:
+        return ""
+    price = f"{numbers.money(other.cost)}, {numbers.seconds(other.seconds)}"
+    why = f", but {other.kept_out}" if other.kept_out else ""
+    return f"; a contrastive model may be enough: {other.endpoint} ({price}){why}"
+
+
+def _matching(case: Case, verdict: Verdict, after: str) -> str:
+    """The verdict on a route on which pictures are compared with words."""
+    titles = joined([bundle.title for bundle in case.bundles])
+    if case.job == "embed":
+        what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
+    else:
+        what = f"labels are held against what {titles} shows{after}"
+    return f"a contrastive model is enough, no language model is needed: {what}{_falls_short(verdict)}"
 
 
 _OTHER_KINDS: dict[str, str] = {

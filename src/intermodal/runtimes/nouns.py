@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from intermodal.content import ReadLine, Transcript, Value
+
+# How a contrastive model was trained to compare: one choice among all, or yes or no of every pair.
+Loss = Literal["softmax", "sigmoid"]
 
 
 class Served(Value):
@@ -63,5 +68,24 @@ class Embedded(Value):
     vector: tuple[float, ...]
     tokens: int
     seconds: float
+    load_seconds: float = 0.0
+    peak_memory: int = 0
+
+
+class Compared(Value):
+    """Pictures or texts as vectors of length 1, in the space that a contrastive model has for both.
+
+    Attributes:
+        loss: what makes scores of cosines, after they are multiplied with ``scale`` and ``bias`` is added.
+        tokens: of texts, or the patches of a picture. cut: texts that are longer than the model reads.
+    """
+
+    vectors: tuple[tuple[float, ...], ...]
+    loss: Loss
+    scale: float
+    bias: float = 0.0
+    tokens: int = 0
+    cut: int = 0
+    seconds: float = 0.0
     load_seconds: float = 0.0
     peak_memory: int = 0

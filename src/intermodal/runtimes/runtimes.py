@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from intermodal._process import Reply, Worker
+from intermodal.catalog.folders import is_folder
 from intermodal.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
 from intermodal.file_bytes import Data
@@ -23,7 +24,7 @@ from intermodal.runtimes.embedded import tesseract
 from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
 from intermodal.runtimes.machine import cores, waiting
-from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
+from intermodal.runtimes.nouns import Compared, Embedded, Heard, Seen, Served, Spoken
 from intermodal.runtimes.reading import in_order, read_line, without_crumbs
 from intermodal.runtimes.scripts import pulled
 
@@ -55,6 +56,7 @@ _CHILDREN: Final[dict[str, Child]] = {
     "whisper": Child(module="intermodal.runtimes.embedded.whisper", env={"MALLOC_ARENA_MAX": "1"}),
     "ocr": Child(module="intermodal.runtimes.embedded.ocr"),
     "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
+    "contrastive": Child(module="intermodal.runtimes.embedded.contrastive"),
     "piper": Child(),
 }
 _PROGRAMS: Final[dict[str, type[Piper]]] = {"piper": Piper}
@@ -152,6 +154,14 @@ class Runtimes:
             peak_memory=reply.peak_memory,
         )
 
+    async def look(self, endpoint: Endpoint, png: bytes) -> Compared:
+        """The vector of a picture, in the space that a contrastive model has for pictures and texts."""
+        return _compared(*await self._work(endpoint, "picture", {"data": png}))
+
+    async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> Compared:
+        """The vectors of texts, in the same space."""
+        return _compared(*await self._work(endpoint, "texts", {"texts": list(texts)}))
+
     async def speak(self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None) -> Spoken:
         """The lines spoken one after the other. ``progress`` gets the share that is done and the line."""
         reply, load_seconds = await self._work(endpoint, "speak", {"lines": list(lines)}, progress=progress)
@@ -216,6 +226,8 @@ class Runtimes:
     def _model_path(self, endpoint: Endpoint) -> str:
         if not endpoint.weights:
             return ""
+        if is_folder(endpoint.weights):
+            return str(Path(endpoint.weights).expanduser())
         path = self._weights.path(endpoint.weights)
         if path is None:
             raise NotInstalled(
@@ -224,6 +236,15 @@ class Runtimes:
                 todo=f"run: intermodal pull {endpoint.weights}",
             )
         return str(path)
+
+
+def _compared(reply: Reply, load_seconds: float) -> Compared:
+    value = reply.value
+    return Compared(
+        vectors=tuple(map(tuple, value["vectors"])), loss=value["loss"], scale=value["scale"], bias=value["bias"],
+        tokens=value["tokens"], cut=value["cut"], seconds=reply.seconds, load_seconds=load_seconds,
+        peak_memory=reply.peak_memory,
+    )  # fmt: skip
 
 
 class _Slot:

@@ -1,0 +1,92 @@
+"""How well each label fits a picture, by a contrastive model, the way that kind of model wants to be asked.
+
+It was trained on pictures and their captions, so a label becomes a caption, by the template that was published with the
+model. Cosines are multiplied with the scale that it learned. CLIP tells which of the captions fits best, so its scores
+are together 1; SigLIP judges each pair by itself, so none of them may fit, or several. Of several pictures, and of the
+frames of a film, the mean counts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from intermodal import errors
+from intermodal.catalog.nouns import Endpoint
+from intermodal.events import Note, StepFinished
+from intermodal.executor.course import Course
+from intermodal.executor.job import Job, Matching
+from intermodal.executor.pieces import Pixels
+from intermodal.executor.prepare import work_of
+from intermodal.plans.step import Call
+
+# As OpenAI's notebook on prompts for CLIP has it, and as the pages of SigLIP's models do.
+TEMPLATE = "a photo of {}."
+UNCALIBRATED = "its scores order the labels; how sure it is, nobody measured here (intermodal eval does)"
+_WHOLE = re.compile(r"\b(photo|photograph|picture|image|drawing|painting|screenshot)s?\b", re.I)
+_COUNTED = re.compile(r"(an?|the|one|two|three|four|five|six|many|several|some|no)\s", re.I)
+
+
+def caption(label: str) -> str:
+    """A label as a caption. One that has an article or a number, or is a caption already, gets no article of ours.
+
+    >>> caption("cat"), caption("a red star"), caption("a drawing of a cat")
+    ('a photo of a cat.', 'a photo of a red star.', 'a drawing of a cat.')
+    """
+    label = label.strip().rstrip(".")
+    if _WHOLE.search(label):
+        return f"{label}."
+    if not _COUNTED.match(label):
+        label = f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
+    return TEMPLATE.format(label)
+
+
+async def by_pictures(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    """The score of every label, over all pictures that there are."""
+    stands_for = await course.stands_for(step, endpoint)
+    pictures = tuple(piece for found in stands_for.values() for piece in found if isinstance(piece, Pixels))
+    if not pictures:
+        raise errors.InputEmpty(
+            "there is no picture to hold the labels against", todo="give a picture, or a film with pictures",
+            step=step.id,
+        )  # fmt: skip
+    captions = tuple(map(caption, labels))
+    done = await course.do(
+        Job(step=step, endpoint=endpoint, pictures=pictures, labels=captions, work=work_of(pictures))
+    )
+    await course.shop.emit(StepFinished(actual=done.actual))
+    matching = done.made.matching
+    assert matching is not None
+    if matching.cut:
+        what = f"{matching.cut} of the labels are longer than {endpoint.id} reads, and were cut"
+        await course.shop.emit(Note(text=what, step=step.id, warns=True))
+    await course.shop.emit(Note(text=UNCALIBRATED, step=step.id))
+    seen, said = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
+    each = [scored(vector, said, matching) for vector in seen]
+    return tuple(sum(column) / len(each) for column in zip(*each, strict=True))
+
+
+def scored(picture: Sequence[float], captions: Sequence[Sequence[float]], matching: Matching) -> tuple[float, ...]:
+    """Scores of captions at one picture; vectors of length 1.
+
+    >>> scored((1.0, 0.0), [(1.0, 0.0), (0.0, 1.0)], Matching(loss="softmax", scale=0.0))
+    (0.5, 0.5)
+    """
+    logits = [
+        matching.scale * sum(map(float.__mul__, map(float, picture), map(float, each))) + matching.bias
+        for each in captions
+    ]
+    if matching.loss == "sigmoid":
+        return tuple(1 / (1 + math.exp(-max(-500.0, min(500.0, logit)))) for logit in logits)
+    return softmax(logits)
+
+
+def softmax(values: Sequence[float]) -> tuple[float, ...]:
+    """
+    >>> softmax([0.0, 0.0])
+    (0.5, 0.5)
+    """
+    most = max(values)
+    powers = [math.exp(value - most) for value in values]
+    return tuple(power / sum(powers) for power in powers)

@@ -1,0 +1,37 @@
+"""The embedded model that matches pictures and texts: a vector of each, in one space."""
+
+from __future__ import annotations
+
+from intermodal import errors
+from intermodal.executor.job import Job, Line, Made, Matching
+from intermodal.executor.world import World
+from intermodal.wire.call import Usage, WireImage
+
+
+async def drive(job: Job, world: World, line: Line) -> Made:
+    await line.sending()
+    pictures = [picture.data for picture in job.pictures] + [
+        media.data for media in job.beside if isinstance(media, WireImage)
+    ]
+    texts = job.labels or ((job.text,) if job.text else ())
+    if job.step.op == "embed" and len(pictures) + len(texts) > 1:
+        raise errors.UsageError(
+            "a vector is of one picture or of one text, and there are several", where=job.endpoint.id,
+            todo="ask for each of them by itself",
+        )  # fmt: skip
+    found = []
+    for number, data in enumerate(pictures):
+        found.append(await world.runtimes.look(job.endpoint, data))
+        line.progress((number + 1) / (len(pictures) + bool(texts)), "")
+    if texts:
+        found.append(await world.runtimes.place(job.endpoint, texts))
+    line.loaded(sum(each.load_seconds for each in found))
+    first = found[0]
+    vectors = tuple(vector for each in found for vector in each.vectors)
+    return Made(
+        vector=vectors[0],
+        vectors=vectors,
+        matching=Matching(loss=first.loss, scale=first.scale, bias=first.bias, cut=found[-1].cut if texts else 0),
+        usage=Usage(input_tokens=sum(each.tokens for each in found), output_tokens=0),
+        peak_memory=max(each.peak_memory for each in found),
+    )

@@ -1,0 +1,42 @@
+"""Labels as captions, and cosines as scores, the way contrastive models were trained."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from intermodal.executor.contrastive import caption, scored
+from intermodal.executor.job import Matching
+
+PICTURE = (1.0, 0.0)
+CAPTIONS = ((1.0, 0.0), (0.6, 0.8), (0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("cat", "a photo of a cat."),
+        ("Orange", "a photo of an Orange."),
+        ("a red star", "a photo of a red star."),
+        ("two red stars", "a photo of two red stars."),
+        ("a screenshot of an invoice", "a screenshot of an invoice."),
+        ("dog.", "a photo of a dog."),
+    ],
+)
+def test_a_label_becomes_a_caption(label: str, said: str) -> None:
+    assert caption(label) == said
+
+
+def test_softmax_shares_one_among_all_and_a_larger_scale_is_surer() -> None:
+    soft = scored(PICTURE, CAPTIONS, Matching(loss="softmax", scale=1.0))
+    hard = scored(PICTURE, CAPTIONS, Matching(loss="softmax", scale=100.0))
+    assert math.isclose(sum(soft), 1.0) and math.isclose(sum(hard), 1.0)
+    assert soft[0] > soft[1] > soft[2]
+    assert hard[0] > 0.999
+
+
+def test_sigmoid_judges_each_by_itself() -> None:
+    found = scored(PICTURE, CAPTIONS, Matching(loss="sigmoid", scale=100.0, bias=-90.0))
+    assert found == pytest.approx([1 / (1 + math.exp(-10)), 1 / (1 + math.exp(30)), 1 / (1 + math.exp(90))])
+    assert scored(PICTURE, CAPTIONS[1:], Matching(loss="sigmoid", scale=1e6, bias=-1e9)) == pytest.approx([0.0, 0.0])
