@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def pull(**given: Any) -> None:
     hubs = [name for name in names if of_hub(store, name)]
     rows = [name for name in names if name not in hubs]
     for name in rows:
-        store.row(name)  # a wrong name stops before the first download
+        _check_name(store, name)
     if given["dry_run"] and rows:
         from intermodal.errors import UsageError
 
@@ -109,6 +110,19 @@ def pull(**given: Any) -> None:
         from intermodal.cli.document import print_document
 
         print_document("pull", {"weights": pulled})
+
+
+def _check_name(store: WeightsStore, name: str) -> None:
+    """A wrong name stops before the first download. A repository is recognised however it is written."""
+    from intermodal.errors import UnknownModel
+
+    try:
+        store.row(name)
+    except UnknownModel as unknown:
+        path = re.sub(r"(?i)^(https?://[^/]+/|hf:)", "", name).partition("?")[0].strip("/")
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", path):
+            unknown.todo = f"a repository of the hub is said so: intermodal pull hf:{path}"
+        raise
 
 
 def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -199,12 +213,15 @@ def _sums(words: tuple[str, ...]) -> dict[str, str]:
 def _list(store: WeightsStore, as_json: bool) -> None:
     from intermodal.cli.document import print_document
     from intermodal.cli.table import echo_table, memory, size
+    from intermodal.estimates.row_size import fetched_size, row_model
 
     present = store.present()
     needs = memory_needs(store)
+    sizes = {row.name: fetched_size(row, row_model(row.name, store)) for row in store.rows()}
     if as_json:
         body = [
-            {"name": row.name, "title": row.title, "runtime": row.runtime, "licence": row.licence, "size": row.size,
+            {"name": row.name, "title": row.title, "runtime": row.runtime, "licence": row.licence,
+             "size": round(sizes[row.name]), "exact": row.pinned, "hub": row.hub or None,
              "memory": int(needs[row.name].mid), "peak_memory": int(needs[row.name].high), "here": row.name in present}
             for row in store.rows()
         ]  # fmt: skip
@@ -214,7 +231,7 @@ def _list(store: WeightsStore, as_json: bool) -> None:
         ("name", "size", "memory", "licence", "here", "what it is"),
         [
             (
-                row.name, size(row.size), memory(needs[row.name]), row.licence,
+                row.name, f"{'' if row.pinned else '~'}{size(sizes[row.name])}", memory(needs[row.name]), row.licence,
                 "yes" if row.name in present else "no", row.title,
             )
             for row in store.rows()
@@ -225,12 +242,18 @@ def _list(store: WeightsStore, as_json: bool) -> None:
 def memory_needs(store: WeightsStore) -> dict[str, Quantity]:
     """Bytes each row takes when loaded, by name: as plans reckon, or the row's own figure where no endpoint uses it."""
     from intermodal.catalog.load import load_catalog, with_pulled
-    from intermodal.quantity import exact
 
     shipped = load_catalog(installed={}, weights=frozenset())
     shipped = with_pulled(shipped, store.served(), weights=frozenset(), installed={})
     used = {endpoint.weights: endpoint.memory for endpoint in shipped.endpoints if endpoint.weights}
-    return {row.name: used.get(row.name, exact(row.needs)) for row in store.rows()}
+    return {row.name: used.get(row.name) or _need_of(row, store) for row in store.rows()}
+
+
+def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:
+    from intermodal.estimates.row_size import needed_by, row_model
+    from intermodal.quantity import exact
+
+    return exact(row.needs) if row.needs else needed_by(row, row_model(row.name, store))[0]
 
 
 class Bar:

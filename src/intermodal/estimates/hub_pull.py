@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.errors import DoesNotFit, UsageError, WeightsError
-from intermodal.estimates.fit import FitReport, FitWish, report
+from intermodal.estimates.fit import Beside, FitReport, FitWish, report
 from intermodal.estimates.fit_text import gib
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
@@ -183,7 +183,11 @@ async def _listed(wanted: Repository, said: str, env: Mapping[str, str], todo: s
 
 
 async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) -> ModelShape:
-    return (await remote(f"hf:{repo}/{file}@{revision}", env=env)).shape
+    try:
+        return (await remote(f"hf:{repo}/{file}@{revision}", env=env)).shape
+    except WeightsError as error:
+        error.where = f"hf:{repo}/{file}"  # the commit tells nobody anything
+        raise
 
 
 # ---- which files -------------------------------------------------------------------------------------
@@ -307,7 +311,7 @@ def _report(
 ) -> FitReport:
     said = f"hf:{repo}/{file}"
     subject = Subject(reference=said, quantization=quantization, projector="", draft="", path="")
-    found = report(FitWish(model=said), subject, shape, machine, here=True, projector=eyes)
+    found = report(FitWish(model=said), subject, shape, machine, here=True, beside=Beside(projector=eyes))
     return replace(found, name=file.rpartition("/")[2])
 
 
