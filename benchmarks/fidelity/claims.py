@@ -12,6 +12,7 @@ from fidelity.ours import Row
 from fidelity.samples import Sample
 
 INTACT = 0.8  # share of a file's words that must arrive where words are said to be kept
+HALF = 0.5  # and where most of them are
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,23 @@ def arrived(sample: Sample, row: Row) -> float:
 def claims(sample: Sample, row: Row) -> list[Claim]:
     """The testable ones of what the plan says to keep.
 
-    Words are kept where four of five arrive, or where anybody says that they may not; times where one stands in the
-    prompt, and where they are stated at the right words; layout and speakers where half of the checks of them hold.
+    Words are kept where four of five arrive, or where anybody says that they may not, and most of them where half
+    arrive; times where one stands in the prompt, and where they are stated at the right words; layout and speakers
+    where half of the checks of them hold; what is said and what is shown stand side by side (alignment) where times do.
     """
     if row.error:
         return []
     found = []
     if "words" in row.keeps and sample.truth:
         found.append(Claim(sample.name, "words", arrived(sample, row) >= INTACT or flagged(row)))
+    if "keeps most words" in row.planned and sample.truth:
+        found.append(Claim(sample.name, "most words", arrived(sample, row) >= HALF))
     if "timing" in row.keeps and "timing" not in sample.keep and sample.truth:
         found.append(Claim(sample.name, "timing", CLOCK.search(row.text) is not None))
-    for aspect in ("timing", "layout", "speakers"):
+    for aspect in ("timing", "layout", "speakers", "alignment"):
         if aspect in row.keeps and (aspect != "timing" or aspect in sample.keep):
-            held = [check.holds(Arrived(row.text, row.told)) for check in sample.checks if check.aspect == aspect]
+            tested = "timing" if aspect == "alignment" else aspect
+            held = [check.holds(Arrived(row.text, row.told)) for check in sample.checks if check.aspect == tested]
             if held:
                 found.append(Claim(sample.name, aspect, 2 * sum(held) >= len(held)))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy
 
@@ -102,6 +102,46 @@ def _noisy(chance: Chance) -> Made:
         return speech.wav(sound * 0.5 + speech.hiss(len(sound) / speech.RATE, 0.012, 5)[: len(sound)])
 
     return Made(make, [heard(" ".join(lines), 0.25)], " ".join(lines), ASKED)
+
+
+def _spoilt(chance: Chance, spoil: Callable[[speech.Sound, int], speech.Sound]) -> Made:
+    """Speech of which not every word can be heard: that has to be said."""
+    lines, seed = speech.sentences(chance, 6), chance.number(1, 99)
+    text = " ".join(lines)
+    return Made(lambda: speech.wav(spoil(speech.said(lines)[0], seed)), [read_or_told(text)], text, ASKED)
+
+
+@recipe("audio", "drowned in noise", "wav")
+def _drowned(chance: Chance) -> Made:
+    return _spoilt(
+        chance, lambda sound, seed: sound * 0.5 + speech.hiss(len(sound) / speech.RATE, 0.1, seed)[: len(sound)]
+    )
+
+
+@recipe("audio", "drowned in the second half", "wav")
+def _half_drowned(chance: Chance) -> Made:
+    def spoil(sound: speech.Sound, seed: int) -> speech.Sound:
+        noise = speech.hiss(len(sound) / speech.RATE, 0.25, seed)[: len(sound)]
+        noise[: len(sound) // 2] = 0
+        return sound * 0.5 + noise
+
+    return _spoilt(chance, spoil)
+
+
+@recipe("audio", "echo", "wav")
+def _echo(chance: Chance) -> Made:
+    def spoil(sound: speech.Sound, _: int) -> speech.Sound:
+        made = sound.copy()
+        for late, loud in ((2_000, 0.6), (5_000, 0.5), (9_000, 0.4), (14_000, 0.3)):
+            made[late:] += loud * sound[:-late]
+        return 0.4 * made
+
+    return _spoilt(chance, spoil)
+
+
+@recipe("audio", "played too slowly", "wav")
+def _slow(chance: Chance) -> Made:
+    return _spoilt(chance, lambda sound, _: speech.higher(sound, 0.6))
 
 
 @recipe("audio", "music under speech", "wav")

@@ -132,13 +132,15 @@ MediaPart = File | Image | Audio | Video | Document
 class Segment(Value):
     """A stretch of speech. Times in seconds from the start of the recording.
 
-    ``speaker`` is who says it ("speaker 1"), where speakers are told apart, else "".
+    ``speaker`` is who says it ("speaker 1"), where speakers are told apart, else "". ``certainty`` is the ear's
+    probability of its words, 0..1; 0 when it does not say.
     """
 
     start: float
     end: float
     text: str
     speaker: str = ""
+    certainty: float = 0.0
 
 
 class Transcript(Value):
@@ -150,6 +152,7 @@ class Transcript(Value):
         certainty: the ear's probability of its words, 0..1 (geometric mean over tokens); 0 when it does not say.
         seconds: length of the recording.
         segments: in time order; empty when there was no speech.
+        unheard: seconds of it in which no word was heard though they are about as loud as those with words.
     """
 
     language: str = ""
@@ -157,6 +160,7 @@ class Transcript(Value):
     certainty: float = 0.0
     seconds: float = 0.0
     segments: tuple[Segment, ...] = ()
+    unheard: float = 0.0
 
     @property
     def text(self) -> str:

@@ -225,7 +225,7 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         language=given.get("language", ""), frames=given.get("frames", 1), fps=given.get("fps", 0.0),
         channels=given.get("channels", 0), separate_channels=given.get("separate_channels", False),
         cuts=tuple(given.get("cuts", ())), script=given.get("script", ""),
-        read_before=_sure(given),
+        read_before=_sure(given), read_by=given.get("read_by", ""),
         outcomes=tuple(msgspec.convert(each, Outcome) for each in given.get("outcomes", ())),
         subtitles=msgspec.convert(given.get("subtitles", ()), tuple[SubtitleFacts, ...]),
     )  # fmt: skip

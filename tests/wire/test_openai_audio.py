@@ -68,17 +68,22 @@ def test_reads_whisper_s_verbose_reply() -> None:
         "duration": 11.0,
         "text": "And so, my fellow Americans",
         "segments": [
-            {"id": 0, "start": 0.0, "end": 5.5, "text": " And so,"},
-            {"id": 1, "start": 5.5, "end": 11, "text": " my fellow Americans"},
+            {"id": 0, "start": 0.0, "end": 5.5, "text": " And so,", "avg_logprob": -0.5},
+            {"id": 1, "start": 5.5, "end": 11, "text": " my fellow Americans", "avg_logprob": 0.0},
             {"id": 2, "start": 11, "end": 11, "text": " "},
         ],
         "usage": {"type": "duration", "seconds": 11},
     }
     heard = decode_reply(json.dumps(reply).encode(), "h:w")
+    first = heard.transcript.segments[0]
+    assert first.certainty == pytest.approx(0.607, abs=0.001), "of the mean log probability of its words"
     assert heard.transcript == Transcript(
         language="en",
         seconds=11.0,
-        segments=(Segment(start=0, end=5.5, text="And so,"), Segment(start=5.5, end=11, text="my fellow Americans")),
+        segments=(
+            Segment(start=0, end=5.5, text="And so,", certainty=first.certainty),
+            Segment(start=5.5, end=11, text="my fellow Americans"),  # some servers write a 0 for all
+        ),
     )
     assert heard.usage == Usage(seconds=11.0)
     assert heard.transcript.text == reply["text"]

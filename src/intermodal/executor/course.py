@@ -205,7 +205,7 @@ class Course:
         shop.products[step.id] = product
         if convert.lasting(product):
             await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product, step.endpoint)))
-        if product.lines:
+        if product.lines or product.transcript is not None:
             await written(lambda: self._keep_unread(step, product))
         await self._made(step, product, actual)
         return product
@@ -213,6 +213,11 @@ class Course:
     def _keep_unread(self, step: Call, product: Product) -> None:
         """Have the next plan know of what most words could not be read, or are doubted."""
         facts, cache = self.shop.opened.facts.parts[product.part], self.shop.world.derived
+        if product.transcript is not None:
+            sure = check.sure_of_speech(product.transcript)
+            if sure[1] and self.shop.endpoint(step).host.zone == "process":
+                remember(cache, facts, 0, self._makers.readers, by=step.endpoint, sure=sure)
+            return
         if "figures" in dict(step.params) or len(product.pieces) != len(product.lines):
             return
         for piece, lines in zip(product.pieces, product.lines, strict=True):

@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from intermodal.content import Segment, Transcript
+from intermodal.content import Transcript
 from intermodal.executor.call import Done
 from intermodal.executor.job import Job, Made
 from intermodal.executor.pieces import Sound
@@ -35,7 +35,7 @@ def of_channels(left: Transcript, right: Transcript) -> Transcript:
     """What was heard on two channels, in the order of time, each stretch with who says it."""
     both = (left, right)
     segments = [
-        Segment(start=each.start, end=each.end, text=each.text, speaker=speaker)
+        replace(each, speaker=speaker)
         for transcript, speaker in zip(both, SPEAKERS, strict=True)
         for each in transcript.segments
     ]
@@ -47,6 +47,7 @@ def of_channels(left: Transcript, right: Transcript) -> Transcript:
         certainty=min((transcript.certainty for transcript in spoken), default=0.0),
         seconds=max(left.seconds, right.seconds),
         segments=tuple(sorted(segments, key=lambda segment: segment.start)),
+        unheard=max(left.unheard, right.unheard),
     )
 
 

@@ -30,6 +30,7 @@ from intermodal.planner.demand import again_tokens
 from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
 from intermodal.planner.pieces import at_each
+from intermodal.planner.portions import speech
 from intermodal.planner.resident import ended, ends_first, levels_at_once
 from intermodal.planner.routes import Route, figure_of
 from intermodal.planner.sends import answer_sent, sends_of
@@ -41,7 +42,7 @@ from intermodal.planner.verdict import name_of
 from intermodal.planner.way import APART, TASK_OF, Conversions, Params
 from intermodal.planner.words import counted_by, strength, summary, tools_counted
 from intermodal.plans.plan import Candidate, Taken
-from intermodal.plans.step import SPEED, Call, Check, Estimate
+from intermodal.plans.step import SPEED, Call, Check, Estimate, Portion
 from intermodal.quantity import Quantity, between
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 
@@ -144,15 +145,17 @@ class Builder:
             title = title_of(params)
         keeps: tuple[Aspect, ...] = ()
         loses: tuple[Aspect, ...] = ()
+        partly: tuple[Portion, ...] = ()
         if op == "transcribe":
             part = case.bundles[0].parts[0]
+            partly = speech(case, part, endpoint)
             keeps, loses = heard_by_ear(part, timed=True)
             title = f"{case.bundles[0].title} {part.seconds.mid:.3g} s"
             title += ", its two channels apart" if heard_channels(part) > 1 else ""
         step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength(endpoint, judged, route.own_tier),
-            keeps=keeps, loses=loses,
+            keeps=keeps, loses=loses, partly=partly,
             estimate=self._last_estimate(route),
         )  # fmt: skip
         asked = asked_for(step, endpoint, case.request)

@@ -126,10 +126,12 @@ def _shape(part: PartFacts, detail: str) -> Shape:
             part.letters.mid,
             part.letters.certainty,
             part.script,
+            part.read_before,
         )
     if part.kind == "audio":
         length = part.seconds
-        return ("audio", done, length.low, length.mid, length.high, length.certainty, part.separate_channels)
+        heard = (part.separate_channels, part.read_before)
+        return ("audio", done, length.low, length.mid, length.high, length.certainty, *heard)
     return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
 
 

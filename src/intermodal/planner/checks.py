@@ -1,7 +1,7 @@
 """What is looked at on the way, and what an escalation would take: a condition with a price, in the plan beforehand.
 
-A transcript that is empty, loops or is in another language is heard again by a stronger ear; text that is hardly
-legible is read by a stronger reader or described by an eye; text longer than planned for makes the plan be made
+A transcript that is empty, loops, is doubted or is in another language is heard again by a stronger ear; text that is
+hardly legible is read by a stronger reader or described by an eye; text longer than planned for makes the plan be made
 again. Where nothing better is reachable, what is wrong is said.
 """
 
@@ -27,7 +27,7 @@ from intermodal.plans.step import Call, Check, CheckOp, Estimate, Step
 _CHECKS: dict[str, CheckOp] = {"transcribe": "transcript", "read": "reading"}
 _WHAT: dict[str, str] = {"transcribe": "transcript", "read": "reading"}
 _IF: dict[str, str] = {
-    "empty": "if it is empty, loops or is in another language",
+    "empty": "if it is empty, loops, is doubted or is in another language",
     "language": "if it is in another language",
     "confidence": "if little of it is legible",
 }

@@ -147,7 +147,7 @@ class Conversion:
             id=step_id(piece.op, endpoint.id, piece.params, (source,)), op=_CALLS[piece.op], task=task,
             endpoint=endpoint.id, inputs=(source,), part=part.index, title=f"{part.name} {piece.title}",
             params=piece.params, keeps=keeps, loses=loses, note=strength(endpoint, task),
-            estimate=self._estimate(piece, cold), partly=portions(part, piece, passage, keeps),
+            estimate=self._estimate(piece, cold), partly=portions(self.case, part, piece, passage, keeps),
         )  # fmt: skip
 
     def _transform(self, piece: Piece, part: PartFacts, source: str, way: Way, passage: Passage) -> Transform:
@@ -155,7 +155,7 @@ class Conversion:
         return Transform(
             id=step_id(piece.op, "", piece.params, (source,)), op=_TRANSFORMS[piece.op], inputs=(source,),
             part=part.index, title=f"{part.name} {piece.title}", params=piece.params, keeps=keeps, loses=loses,
-            estimate=self._estimate(piece, False), partly=portions(part, piece, passage, keeps),
+            estimate=self._estimate(piece, False), partly=portions(self.case, part, piece, passage, keeps),
         )  # fmt: skip
 
     def _estimate(self, piece: Piece, cold: bool) -> Estimate:
@@ -184,11 +184,13 @@ def _own_aspects(piece: Piece, way: Way) -> tuple[tuple[Aspect, ...], tuple[Aspe
     if way.name in ("mixed", "figured", "watch", "both", "read_along"):
         if not piece.shown:
             return (), ()
-        own = STEP_LOSES.get(piece.op, ())
-        keeps: set[Aspect] = set(STEP_KEEPS.get(piece.op, ()))
+        own: set[Aspect] = {*STEP_KEEPS.get(piece.op, ())}
         if piece.op == "transcribe" and APART[0] in piece.params:
-            keeps.add("speakers")
-        return tuple(a for a in ASPECTS if a in keeps), tuple(aspect for aspect in way.loses if aspect in own)
+            own.add("speakers")
+        gone = {*STEP_LOSES.get(piece.op, ())} | ({"words"} & own if piece.op == "transcribe" else set())
+        arrives = own - (gone & {*way.loses})
+        keeps: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in arrives)
+        return keeps, tuple(aspect for aspect in way.loses if aspect in gone)
     if piece.op == "render":
         return (way.keeps if way.name == "render" else ()), ()
     return way.keeps, way.loses

@@ -41,7 +41,9 @@ from intermodal.planner.aspects import (
 )
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
+from intermodal.planner.scripts import is_beyond
 from intermodal.planner.way import Conversions, Params, Passage, Picture, Piece, Way, make_way
+from intermodal.planner.way import wordless as wordless_way
 from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity
@@ -221,6 +223,8 @@ def _watch(case: Case, bundle: Bundle, sound: Track, sight: Track) -> Way:
         lambda place: _passage(case, bundle.parts[place], sound, sight, timed=is_timed(case.policy.keep, bundle.needs)),
         aspects=_aspects(bundle.parts[0], sound, sight),
     )  # fmt: skip
+    if sound.name == "heard" and is_beyond(case, bundle, sound.endpoints[0]):
+        made = wordless_way(made, bundle)
     if sight.spread is not None:
         made.penalty += _missed(bundle.parts[0], sight)
         made.lost += _leaves_out_scenes(case, bundle, sight.name, sight.spread)

@@ -4,32 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from intermodal.catalog.nouns import Endpoint
+from intermodal.planner.again import may_follow
+from intermodal.planner.case import Case
 from intermodal.planner.way import Passage, Piece
-from intermodal.plans.facts import PartFacts
+from intermodal.plans.facts import Outcome, PartFacts
 from intermodal.plans.step import Call, Portion, Step, Transform
 from intermodal.request import Aspect
 
 _SEEN: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what is lost with a scene
 
 
-def portions(part: PartFacts, piece: Piece, passage: Passage, keeps: Collection[Aspect]) -> tuple[Portion, ...]:
-    """What a step keeps of an aspect: of a film the scenes that are looked at, of what was read before the lines or
-    pages of which that reading was sure."""
+def portions(
+    case: Case, part: PartFacts, piece: Piece, passage: Passage, keeps: Collection[Aspect]
+) -> tuple[Portion, ...]:
+    """What a step keeps of an aspect: of a film the scenes that are looked at, of what was read or heard before the
+    lines, pages or seconds of which that reading was sure."""
     frames = _frames(piece, passage)
     if frames is not None and part.kind == "video":
         most, scenes = int(dict(frames.params).get("most", "0")), 1 + len(part.cuts)
         if dict(frames.params).get("frames") != "scenes" or most >= scenes:
             return ()
         return tuple(Portion(aspect=each, kept=most, of=scenes, unit="scenes") for each in _SEEN if each in keeps)
-    if piece.op != "read" or "words" not in keeps:
+    if "words" not in keeps or piece.endpoint is None:
         return ()
-    portion = read_before(part, piece.pages)
+    if piece.op == "transcribe":
+        return speech(case, part, piece.endpoint)
+    portion = read_before(part, piece.pages) if piece.op == "read" and part.kind != "video" else None
+    return (portion,) if portion is not None else ()
+
+
+def speech(case: Case, part: PartFacts, ear: Endpoint) -> tuple[Portion, ...]:
+    """How much of what is said in a recording or a film an earlier hearing was sure of; () where it was of nearly all,
+    and where this ear hears better than that one. Of ears elsewhere nothing is known."""
+    before = Outcome(op="transcribe", endpoint=part.read_by, problem="confidence")
+    if part.read_before == (0, 0) or ear.host.zone != "process" or may_follow(case, ear, before):
+        return ()
+    portion = read_before(part)
     return (portion,) if portion is not None else ()
 
 
 def read_before(part: PartFacts, pages: Collection[int] = ()) -> Portion | None:
-    """How much of a picture, or of scanned pages, an earlier reading was sure of; None where it was of nearly all."""
+    """How much of a picture, of scanned pages or of speech an earlier reading was sure of; None where it was of nearly
+    all."""
     sure, lines = part.read_before
+    if part.kind in ("audio", "video"):
+        return Portion(aspect="words", kept=sure, of=lines, unit="seconds") if lines else None
     if not part.pages:
         return Portion(aspect="words", kept=sure, of=lines, unit="lines") if lines else None
     scans = [page for page in part.pages if (page.number in pages if pages else page.scanned)]
@@ -49,7 +69,8 @@ def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
 
 
 def how_sure(portion: Portion) -> str:
-    return f"an earlier reading was sure of {portion.kept:,} of {portion.of:,} {portion.unit}"
+    how, what = ("hearing", "seconds of speech") if portion.unit == "seconds" else ("reading", portion.unit)
+    return f"an earlier {how} was sure of {portion.kept:,} of {portion.of:,} {what}"
 
 
 def _frames(piece: Piece, passage: Passage) -> Piece | None:

@@ -1,5 +1,5 @@
-"""Words of pictures in a script that a reader does not know, or that it read badly before: a route through it loses
-them. Pure."""
+"""Words of pictures in a script that a reader does not know, or that it read badly before, and speech that an ear heard
+badly: a route through it loses them. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from intermodal.catalog.nouns import Endpoint
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
-from intermodal.planner.portions import how_sure, read_before
+from intermodal.planner.portions import how_sure, read_before, speech
 from intermodal.plans.facts import ANOTHER, PageFacts, PartFacts
 from intermodal.plans.verdict import joined
 
@@ -35,12 +35,15 @@ def unreadable(case: Case, part: PartFacts) -> tuple[str, ...]:
 
 
 def is_beyond(case: Case, bundle: Bundle, reader: Endpoint) -> bool:
-    """Whether few of the words of some part arrive by a reader. Of readers elsewhere nothing is known."""
+    """Whether few of the words of some part arrive by a reader, or by an ear. Of those elsewhere nothing is known."""
+    if bundle.kind in ("audio", "video"):
+        return any(each.amount == "few" for part in bundle.parts for each in speech(case, part, reader))
     return reader.host.zone == "process" and any(unreadable(case, part) or doubted(part) for part in bundle.parts)
 
 
 def doubted(part: PartFacts) -> str:
-    """That an earlier reading was sure of little of a part, in words; "" where it was of most, or there was none."""
+    """That an earlier reading, or hearing, was sure of little of a part, in words; "" where it was of most, or there
+    was none."""
     portion = read_before(part)
     return how_sure(portion) if portion is not None and portion.amount == "few" else ""
 

@@ -87,7 +87,7 @@ def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
     kept = {aspect for there, _ in each for aspect in there} - lost
     keeps: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in kept)
     loses: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in lost)
-    return make_way(
+    made = make_way(
         case, bundle, "transcribe", TEXT,
         lambda place: Passage(
             pieces=(pieces.hear(case, bundle.parts[place], ear, rates, timed=timed),), blocks=1,
@@ -95,6 +95,7 @@ def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
         ),
         aspects=(keeps, loses),
     )  # fmt: skip
+    return wordless(made, bundle) if is_beyond(case, bundle, ear) else made
 
 
 def _seen(case: Case, bundle: Bundle, conversions: Conversions) -> list[Way]:

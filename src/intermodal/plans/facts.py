@@ -141,7 +141,8 @@ class PartFacts(Value, gc=False):
         script: that most words of an image are written in, where that is none of those that the embedded reader knows
             itself ("Cyrillic", as ``tesseract.SCRIPTS`` has them), or ``ANOTHER``; "" for those, and where nobody can
             tell.
-        read_before: of an image, as of a page.
+        read_before: of an image, as of a page; of audio and of a video's sound, seconds of speech that an earlier
+            hearing was sure of, and all of them. read_by: the ear that heard it then.
         seconds: length of audio, of video, of an animation that says so.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
         separate_channels: each of the two channels of a recording has a voice of its own.
@@ -186,6 +187,7 @@ class PartFacts(Value, gc=False):
     page: int = 0
     subtitles: tuple[SubtitleFacts, ...] = ()
     read_before: tuple[int, int] = (0, 0)
+    read_by: str = ""
 
 
 def is_pictured(part: PartFacts) -> bool:

@@ -78,7 +78,7 @@ def kept(step: Transform | Call) -> str:
 
 
 def _amount(portion: Portion) -> str:
-    surely = "" if portion.unit == "scenes" else " surely read before"
+    surely = {"scenes": "", "seconds": " surely heard before"}.get(portion.unit, " surely read before")
     return f"{portion.amount} {portion.aspect} ({portion.kept:,} of {portion.of:,} {portion.unit}{surely})"
 
 

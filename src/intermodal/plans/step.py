@@ -48,13 +48,13 @@ class Portion(Value):
     """How much of an aspect a step keeps, where that is counted and not all of it.
 
     ``kept`` of ``of`` things called ``unit``: scenes of a film that are looked at; lines of a picture, or scanned
-    pages, that an earlier reading of the same bytes was sure of.
+    pages, that an earlier reading of the same bytes was sure of; seconds of speech that an earlier hearing was.
     """
 
     aspect: Aspect
     kept: int
     of: int
-    unit: Literal["scenes", "lines", "pages"]
+    unit: Literal["scenes", "lines", "pages", "seconds"]
 
     @property
     def amount(self) -> Literal["most", "few"]:

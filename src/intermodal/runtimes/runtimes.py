@@ -118,7 +118,11 @@ class Runtimes:
             confidence=value["confidence"],
             certainty=value.get("certainty", 0.0),
             seconds=value["seconds"],
-            segments=tuple(Segment(start=start, end=end, text=text) for start, end, text in value["segments"]),
+            segments=tuple(
+                Segment(start=start, end=end, text=text, certainty=certainty)
+                for start, end, text, certainty in value["segments"]
+            ),
+            unheard=value.get("unheard", 0.0),
         )
         return Heard(
             transcript=transcript, seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory

@@ -30,7 +30,7 @@ CONVERTERS: Final[dict[str, Converter]] = {
     "video": Converter(1, ("av", "pillow")),
     "image": Converter(1, ("pillow",)),
     "document": Converter(1, ("pypdfium2",)),
-    "whisper": Converter(1, ("faster-whisper", "ctranslate2")),
+    "whisper": Converter(2, ("faster-whisper", "ctranslate2")),
     "ocr": Converter(1, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),
     "llama": Converter(1, ("xllamacpp",)),
     "codes": Converter(1, ("zxing-cpp",)),

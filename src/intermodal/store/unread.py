@@ -1,4 +1,5 @@
-"""What is remembered of pictures that were read badly: that, so that the next plan says it at once.
+"""What is remembered of pictures that were read badly, and of speech that was heard badly: that, so that the next plan
+says it at once.
 
 Not what was read of them: that is kept elsewhere, or waits for a reader. ``readers`` is what read here then
 (``runtimes/scripts.py``); when more can be read, or otherwise, it is a miss.
@@ -11,6 +12,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from intermodal.plans.facts import ANOTHER, Facts, PageFacts, PartFacts
+from intermodal.runtimes.versions import version
 from intermodal.store.derived import DerivedCache, Kept, Origin, key_of
 
 MOST_LOOKED = 100  # scanned pages of a document for which is looked
@@ -21,7 +23,7 @@ def remember(
     cache: DerivedCache, part: PartFacts, page: int, readers: str, *, by: str, sure: tuple[int, int] = (0, 0)
 ) -> None:  # fmt: skip
     """Keep how a picture, or a page, was read: how many lines the endpoint ``by`` was ``sure`` of, of how many; or that
-    most words could not be read at all."""
+    most words could not be read at all. Of a recording or a film, how many seconds of its speech."""
     op = "doubted" if sure[1] else "script"
     cache.put(_key(part, page, op, readers), Kept(name=part.name, op=op, maker=by, sure=sure))
 
@@ -33,6 +35,9 @@ def recalled(facts: Facts, cache: DerivedCache, readers: str) -> Facts:
 
 
 def _recalled(part: PartFacts, cache: DerivedCache, readers: str) -> PartFacts:
+    if part.kind in ("audio", "video"):
+        heard = cache.look(_key(part, 0, "doubted", readers))
+        return part if heard is None else replace(part, read_before=heard.sure, read_by=heard.maker)
     if part.kind == "image":
         return _told(part, part, 0, cache, readers)
     scans = {page.number for page in [page for page in part.pages if page.scanned][:MOST_LOOKED]}
@@ -50,4 +55,5 @@ def _told(facts: T, part: PartFacts, page: int, cache: DerivedCache, readers: st
 
 
 def _key(part: PartFacts, page: int, op: str, readers: str) -> str:
-    return key_of((Origin(digest=part.digest),), op, (("page", str(page)),), readers)
+    by = version("whisper") if part.kind in ("audio", "video") else readers
+    return key_of((Origin(digest=part.digest),), op, (("page", str(page)),), by)

@@ -7,6 +7,7 @@ which know the plain ``json`` form only (quirk ``no_verbose_json``): then there 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,7 +86,16 @@ def _segment(row: Any) -> Segment | None:
     if not isinstance(row, Mapping) or not isinstance(row.get("text"), str) or not row["text"].strip():
         return None
     start = _seconds(row.get("start"))
-    return Segment(start=start, end=max(start, _seconds(row.get("end"))), text=row["text"].strip())
+    return Segment(
+        start=start, end=max(start, _seconds(row.get("end"))), text=row["text"].strip(),
+        certainty=_certainty(row.get("avg_logprob")),
+    )  # fmt: skip
+
+
+def _certainty(likely: Any) -> float:
+    """Of the mean log probability of the words; 0 where none is told, as by servers that write a constant 0."""
+    known = isinstance(likely, int | float) and not isinstance(likely, bool) and -math.inf < likely < 0
+    return math.exp(likely) if known else 0.0
 
 
 def _seconds(value: Any) -> float:

@@ -147,6 +147,60 @@ def test_a_recording_of_which_little_was_heard_is_noted() -> None:
         assert finding.said.startswith("in loop.wav only 8 words were heard in 22 s of speech")
 
 
+SAID = (
+    "The harbour master counted the bales.", "Our customer returned eleven crates.", "A night driver lost his way.",
+    "Nobody weighs salt before noon.", "The crane stood still on Friday.", "Six invoices have no date.",
+    "Please call back when the ferry leaves.", "Copper wire is out of stock.", "They repaired both pumps.",
+    "Who signs for the glass panes?",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("doubted", "said"),
+    [
+        (0, ""),
+        (1, ""),  # a stretch of ten
+        (2, "8 of 40 s of speech in call.wav are doubted: most of its words arrive as they are"),
+        (8, "32 of 40 s of speech in call.wav are doubted: few of its words arrive as they are"),
+    ],
+)
+def test_speech_that_its_ear_doubts_is_said_though_the_mean_of_the_recording_is_high(doubted: int, said: str) -> None:
+    segments = tuple(
+        Segment(start=4.0 * place, end=4.0 * place + 4, text=text, certainty=0.3 if place < doubted else 0.9)
+        for place, text in enumerate(SAID)
+    )
+    transcript = Transcript(segments=segments, certainty=0.8, language="en")
+    product = Product(part=0, pieces=(Words(text=transcript.text, label="t"),), transcript=transcript)
+    facts = PartFacts(index=0, name="call.wav", kind="audio")
+    finding = check.inspect("transcript", check.Subject(step=hear(1), product=product, facts=facts))
+    assert finding.said == said and finding.problem == ("confidence" if said else "")
+
+
+def test_half_a_minute_that_says_the_same_over_and_over_is_doubted_however_sure_the_ear_is() -> None:
+    """Too seldom in a row for a loop, and longer phrases than a chorus."""
+    tale = "so the man said that the dog and the cat would go on a long walk over the hill"
+    again = [Segment(start=3.0 * at, end=3.0 * at + 3, text=f"{tale} {at}", certainty=0.9) for at in range(10)]
+    other = [Segment(start=30 + 4.0 * at, end=34 + 4.0 * at, text=SAID[at], certainty=0.9) for at in range(7)]
+    assert check.sure_of_speech(Transcript(segments=tuple(other))) == (0, 0)
+    assert check.sure_of_speech(Transcript(segments=(*again, *other))) == (28, 58)
+
+
+def test_what_an_ear_does_not_tell_is_not_doubted() -> None:
+    transcript = Transcript(segments=tuple(Segment(start=at, end=at + 4.0, text="a few words") for at in (0.0, 4.0)))
+    assert check.sure_of_speech(transcript) == (0, 0)
+    assert check.sure_of_speech(Transcript()) == (0, 0)
+
+
+def test_loud_seconds_without_a_word_are_said_to_be_there() -> None:
+    segments = (Segment(start=0, end=12, text="We weigh the bales before noon."),)
+    for unheard, said in ((0.0, 0), (1.0, 0), (11.0, 1)):
+        transcript = Transcript(segments=segments, seconds=23.0, unheard=unheard)
+        product = Product(part=0, pieces=(), transcript=transcript)
+        remarks = check.remarks("transcribe", product, "call.wav")
+        assert len(remarks) == said
+        assert not said or remarks[0].startswith("no words were heard in 11 of 23 s of call.wav that are as loud")
+
+
 @pytest.mark.parametrize(
     ("doubted", "unread", "said"),
     [

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tests.unit.executor.routes import Bench, asked, checked, look, plan, rename, route, say, using
+from tests.unit.executor.routes import EAR, Bench, asked, checked, hear, look, plan, rename, route, say, using
 
 from intermodal import errors
 from intermodal.cli.ask import UNREAD, exit_code
-from intermodal.content import ReadLine
+from intermodal.content import ReadLine, Segment, Transcript
 from intermodal.events import Finished, Note, TextDelta
 from intermodal.media.probed import Code
 from intermodal.plans.facts import ANOTHER
@@ -147,6 +147,27 @@ async def test_the_next_plan_knows_how_many_lines_were_doubted(
     cache = DerivedCache(bench.folder / "derived")
     assert [part.read_before for part in recalled(opened.facts, cache, "").parts] == [(0, 0), (3, 4), (0, 0)]
     assert recalled(opened.facts, cache, "another reader") == opened.facts
+
+
+async def test_the_next_plan_knows_how_many_seconds_of_speech_were_doubted(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    said = [("We weigh the bales.", 0.9), ("Wave aid tubs.", 0.3), ("At noon.", 0.8)]
+    segments = tuple(
+        Segment(start=4.0 * place, end=4.0 * place + 4, text=text, certainty=certainty)
+        for place, (text, certainty) in enumerate(said)
+    )
+    bench.runtimes.heard = Transcript(language="en", certainty=0.7, seconds=12, segments=segments)
+    request, opened = asked("What is said?", "call.wav")
+    course = plan(route(hear(1), checked("transcript", "hear1r"), say(model, "step:hear1r")))
+    result = await bench.run(course, request, opened)
+    (found,) = result.checks
+    assert (found.problem, found.said.partition(":")[0]) == (
+        "confidence",
+        "4 of 12 s of speech in call.wav are doubted",
+    )
+    cache = DerivedCache(bench.folder / "derived")
+    again = recalled(opened.facts, cache, "").parts[1]
+    assert (again.read_before, again.read_by) == ((8, 12), EAR.id)
 
 
 async def test_a_reader_is_told_the_language_and_what_it_reads_in_another_is_made_again(

@@ -44,6 +44,23 @@ def test_faint_sound_is_scaled_and_ordinary_sound_and_silence_are_not() -> None:
     assert _speech.gain(clicked) == pytest.approx(_speech.gain(faint), rel=0.05), "a click is not the level"
 
 
+@pytest.mark.parametrize(
+    ("rest", "seconds"),
+    [
+        pytest.param(tone(8, 0.2), 8.0, id="as loud as the words"),
+        pytest.param(tone(8, 0.05), 0.0, id="fainter"),
+        pytest.param(tone(2, 0.2), 0.0, id="a pause"),
+        pytest.param(tone(8, 0.0), 0.0, id="silence"),
+    ],
+)
+def test_loud_seconds_without_a_word_are_counted(rest: np.ndarray, seconds: float) -> None:
+    samples = np.concatenate([tone(6, 0.2), rest, tone(4, 0.2)])
+    after = 6 + len(rest) / RATE
+    heard = [(0.0, 3.0), (3.0, 6.0), (after, after + 4)]
+    assert _speech.unheard(samples, heard) == pytest.approx(seconds, abs=0.1)
+    assert _speech.unheard(samples, []) == 0, "of a recording without a word that is said already"
+
+
 class Word(NamedTuple):
     start: float
     end: float

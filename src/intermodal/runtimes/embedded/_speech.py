@@ -32,6 +32,8 @@ LONGEST = 5 * 60 * RATE  # samples that are heard at a time
 _ROOM = 30 * RATE  # of their end, in which the cut may be
 PAUSE = 1.0  # seconds without a voice: what the filter takes out is 2 s less 0.4 s on each side, and times are rough
 UNHEARD = 2.0  # seconds of a voice without a word: more than a breath and what times of words are wrong by
+UNHEARD_FROM = 3.0  # seconds without a word from which on they are looked at
+AS_LOUD = 0.7  # of the mean level of what has words
 _LOOK = 30 * RATE  # what one look of Whisper takes in
 
 
@@ -88,6 +90,28 @@ def stretches(samples: Any) -> list[tuple[int, int]]:
         found.append((start, end))
         start = end
     return [*found, (start, len(samples))]
+
+
+def unheard(samples: Any, heard: Sequence[tuple[float, float]]) -> float:
+    """Seconds without a word that are about as loud as those with words: there may be some in them, under what is loud.
+
+    Pauses and what is fainter are nothing to hear. ``heard``: where words are, in seconds.
+    """
+    numpy = library("numpy")
+    power = levels(samples) ** 2
+    frame = _FRAME / RATE
+    spoken = numpy.zeros(len(power), bool)
+    for start, end in heard:
+        spoken[int(start / frame) : int(end / frame) + 1] = True
+    if not spoken.any():
+        return 0.0
+    least, missing = float(power[spoken].mean()) * AS_LOUD**2, 0.0
+    edges = [0.0, *(time for stretch in sorted(heard) for time in stretch), len(power) * frame]
+    for before, after in zip(edges[::2], edges[1::2], strict=True):
+        between = power[int(before / frame) : int(after / frame)]
+        if after - before >= UNHEARD_FROM and float(between.mean()) >= least:
+            missing += after - before
+    return missing
 
 
 class Speech(NamedTuple):

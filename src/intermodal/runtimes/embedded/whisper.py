@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -27,11 +28,13 @@ from intermodal.runtimes.embedded._speech import (
     between_pauses,
     gain,
     stretches,
+    unheard,
     without_music,
 )
 
 BEAM = 5
 TEMPERATURES = [0.0, 0.4, 0.8]
+_LEAST = 1e-3  # of the probability of a word, so that one of them does not make nothing of all the others
 _models: dict[str, Any] = {}
 
 
@@ -73,6 +76,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str) -> dict[str, Any]
         "seconds": total,
         "certainty": math.exp(found.likely / found.tokens) if found.tokens else 0.0,
         "segments": found.segments,
+        "unheard": unheard(samples, [(start, end) for start, end, *_ in found.segments]),
     }
 
 
@@ -103,19 +107,29 @@ def _hear(model: Any, speech: Speech, language: str, found: _Heard, *, offset: f
         found.tokens += len(segment.tokens)
         found.likely += segment.avg_logprob * len(segment.tokens)
         report(min(1.0, float(offset + segment.end) / total), segment.text.strip())
-        for start, end, text in _phrases(segment, speech):
+        for start, end, text, sure in _phrases(segment, speech):
             if text:
-                found.segments.append([float(offset + start), float(min(offset + end, total)), text])
+                found.segments.append([float(offset + start), float(min(offset + end, total)), text, sure])
     if found.segments and not found.language:
         found.language, found.confidence = info.language, float(info.language_probability)
 
 
-def _phrases(segment: Any, speech: Speech) -> list[tuple[float, float, str]]:
-    """(start, end, words) of a segment of Whisper's, in more than one where the voice pauses in it."""
+def _phrases(segment: Any, speech: Speech) -> list[tuple[float, float, str, float]]:
+    """(start, end, words, certainty) of a segment of Whisper's, in more than one where the voice pauses in it."""
     apart = between_pauses(segment.words, speech.spoken) if segment.words else []
     if len(apart) < 2:
-        return [(segment.start, segment.end, segment.text.strip())]
-    return [(words[0].start, words[-1].end, "".join(each.word for each in words).strip()) for words in apart]
+        sure = _certainty(segment.words) if segment.words else math.exp(min(0.0, segment.avg_logprob))
+        return [(segment.start, segment.end, segment.text.strip(), sure)]
+    return [
+        (words[0].start, words[-1].end, "".join(each.word for each in words).strip(), _certainty(words))
+        for words in apart
+    ]
+
+
+def _certainty(words: Sequence[Any]) -> float:
+    """The geometric mean of what Whisper thinks of each word: of these words, where its mean log probability is that of
+    all it heard in the same half minute."""
+    return math.exp(sum(math.log(max(float(each.probability), _LEAST)) for each in words) / len(words))
 
 
 if __name__ == "__main__":
