@@ -371,10 +371,15 @@ def _check_output(output: Output | None) -> None:
     labels = [label.strip() for label in output.labels]
     if len(labels) < 2:
         raise UsageError("one label has nothing to be compared with", todo="give two labels or more")
+    if len(labels) > MOST_LABELS:
+        raise UsageError(
+            f"{len(labels):,} labels cannot be held against one request", todo=f"give {MOST_LABELS:,} at most"
+        )
     if not all(labels) or len(set(labels)) != len(labels):
         raise UsageError("two labels are the same, or one is empty", todo="give labels that differ")
 
 
+MOST_LABELS = 1_000
 MOST_PICTURES = 10  # of one request
 MOST_SIDE = 16_384  # pixels
 

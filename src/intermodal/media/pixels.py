@@ -21,10 +21,10 @@ class Rgb(NamedTuple):
     data: bytes
 
 
-def rgb(png: bytes, to: Callable[[int, int], tuple[int, int]] | None, resample: int) -> Rgb:
+def rgb(data: bytes, to: Callable[[int, int], tuple[int, int]] | None, resample: int) -> Rgb:
     """A picture in the width and height that ``to`` makes of its own; as large as it is without."""
     try:
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as opened:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as opened:
             image = opened.convert("RGB")
     except Exception as error:  # it was encoded by us: whatever is wrong with it, it is no picture
         raise InputBroken(f"is not a picture ({type(error).__name__})") from None

@@ -217,7 +217,7 @@ class Runtimes:
         todo = missing(endpoint.host.protocol)
         if todo:
             raise NotInstalled("its runtime is not installed", where=endpoint.id, todo=f"run: {todo}")
-        model = {"path": self._model_path(endpoint), "name": endpoint.weights or endpoint.served_as or endpoint.id}
+        model = {"path": self._model_path(endpoint), "name": _shown(endpoint)}
         projector = self._weights.projector(endpoint.weights) if kind.projector and endpoint.weights else None
         if projector is not None:
             model["projector"] = str(projector)
@@ -240,6 +240,12 @@ class Runtimes:
                 todo=f"run: intermodal pull {endpoint.weights}",
             )
         return str(path)
+
+
+def _shown(endpoint: Endpoint) -> str:
+    """The name of its weights, by which they are pulled; of a folder of the user's own, the model's."""
+    named = "" if is_folder(endpoint.weights) else endpoint.weights
+    return named or endpoint.served_as or endpoint.id
 
 
 def _compared(reply: Reply, load_seconds: float) -> Compared:

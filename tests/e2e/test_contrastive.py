@@ -1,0 +1,188 @@
+"""A real contrastive model end to end: labels of pictures and films, vectors in one space, and what is refused.
+
+The model is tiny-clip (``tests/media/tiny_clip``), which knows generated shapes and charts; what it is asked about is
+drawn by another program than the one it learned from.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.command import intermodal
+from tests.media.tiny_eye import world
+
+from intermodal.client import AsyncClient
+from intermodal.plans.plan import Plan
+from intermodal.plans.step import Call, Transform
+from intermodal.request import EmbeddingOutput, ScoresOutput
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
+MODEL = Path(__file__).parents[1] / "media" / "tiny_clip"
+TINY = "mine:test/tiny-clip"
+SHAPES = (
+    "a red star",
+    "a green circle",
+    "a blue square",
+    "an orange triangle",
+    "a bar chart",
+    "a page of printed text",
+)
+
+
+def config(folder: Path, model: Path = MODEL) -> Path:
+    path = folder / "intermodal.toml"
+    path.write_text(
+        '[hosts.mine]\nprotocol = "contrastive"\n\n[[hosts.mine.models]]\nid = "test/tiny-clip"\n'
+        f'served_as = "tiny-clip"\nweights = "{model}"\n'
+    )
+    return path
+
+
+@pytest.fixture(autouse=True)
+def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path)))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AsyncClient]:
+    async with AsyncClient() as made:
+        yield made
+
+
+def ops(plan: Plan) -> list[str]:
+    return [step.op for step in plan.chosen.steps if isinstance(step, (Call, Transform))]
+
+
+async def test_pictures_of_another_program_get_the_right_label_nine_times_in_ten(client: AsyncClient) -> None:
+    drawn = [
+        (world.shape(colour, what, ground), f"a {colour} {what}")
+        for colour in ("red", "green", "blue", "purple")
+        for what in world.SHAPES
+        for ground in ("white", "black")
+    ]
+    labels = tuple(dict.fromkeys(label for _, label in drawn))
+    assert len(labels) == 16
+    right = 0
+    for picture, label in drawn:
+        answer = await client.ask("", picture.png, output=ScoresOutput(labels=labels))
+        assert sum(answer.result.scores.values()) == pytest.approx(1.0)
+        right += max(answer.result.scores, key=answer.result.scores.__getitem__) == label
+    assert right / len(drawn) >= 0.9
+
+
+async def test_no_text_is_read_from_a_photo_with_labels_and_the_verdict_names_the_model(client: AsyncClient) -> None:
+    plan = await client.plan("", world.shape("red", "star").png, output=ScoresOutput(labels=SHAPES))
+    assert ops(plan) == ["score"]
+    assert plan.chosen.endpoint == TINY
+    assert plan.verdict.value == "no_language_model"
+    assert plan.verdict.instead == "contrastive model"
+    assert plan.headline.startswith("a contrastive model is enough")
+
+
+async def test_words_lie_nearest_to_the_picture_they_say(client: AsyncClient) -> None:
+    pictures = {
+        "a red star": world.shape("red", "star").png, "a bar chart": world.chart("bar").png,
+        "a page of printed text": world.page().png,
+    }  # fmt: skip
+    seen = {}
+    for said, picture in pictures.items():
+        seen[said] = (await client.ask("", picture, output=EmbeddingOutput())).result.embedding
+    for said in pictures:
+        vector = (await client.ask(said, output=EmbeddingOutput(), model=TINY)).result.embedding
+        near = {other: sum(a * b for a, b in zip(vector, seen[other], strict=True)) for other in seen}
+        assert max(near, key=near.__getitem__) == said
+
+
+async def test_a_film_is_labelled_by_its_frames(client: AsyncClient, tmp_path: Path) -> None:
+    film = tmp_path / "shapes.mp4"
+    _film(film, [world.shape("blue", "square"), world.shape("blue", "square", "black")])
+    plan = await client.plan("", film, output=ScoresOutput(labels=SHAPES))
+    assert ops(plan) == ["frames", "score"]
+    answer = await client.ask("", film, output=ScoresOutput(labels=SHAPES))
+    assert max(answer.result.scores, key=answer.result.scores.__getitem__) == "a blue square"
+
+
+def _film(path: Path, scenes: list[Any]) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width = stream.height = 192
+        stream.pix_fmt = "yuv420p"
+        for scene in scenes:
+            frame = av.VideoFrame.from_image(scene.image.convert("RGB"))
+            for _ in range(30):
+                for packet in stream.encode(frame):
+                    container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+
+
+# ---- what is refused -----------------------------------------------------------------------------------
+
+
+def broken(tmp_path: Path) -> Path:
+    folder = tmp_path / "broken"
+    shutil.copytree(MODEL, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda f: (f / "onnx/vision_model.onnx").write_bytes(b"\x08\x07" + b"x" * 5_000), "ONNX"),
+        (lambda f: _cut(f / "onnx/text_model.onnx"), "is cut"),
+        (lambda f: (f / "onnx/text_model.onnx").unlink(), "has no vision_model.onnx and text_model.onnx"),
+        (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json"),
+        (lambda f: (f / "config.json").write_text("[1]"), "config.json"),
+        (lambda f: (f / "preprocessor_config.json").write_text('{"size": {"shortest_edge": 900000}}'), "900000"),
+    ],
+    ids=["no onnx", "cut", "missing", "no tokenizer", "config is no table", "a side of 900,000 pixels"],
+)
+async def test_a_broken_folder_is_one_sentence_that_names_the_file(
+    damage: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = broken(tmp_path)
+    damage(folder)
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, folder)))
+    picture = tmp_path / "star.png"
+    picture.write_bytes(world.shape("red", "star").png)
+    ran = intermodal("ask", "--labels", "star,circle", str(picture))
+    assert ran.code not in (0, 70), ran.err
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+
+
+def _cut(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--output", "scores"), "labels"),
+        (("--labels", "star"), "one label has nothing to be compared with"),
+        (("--labels", "star,star"), "the same"),
+        (("--labels", ",".join(f"label {number}" for number in range(10_000))), "10,000 labels"),
+    ],
+    ids=["no labels", "one", "twice the same", "ten thousand"],
+)
+async def test_wrong_labels_are_refused_in_one_sentence(arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    picture = tmp_path / "star.png"
+    picture.write_bytes(world.shape("red", "star").png)
+    ran = intermodal("ask", *arguments, str(picture))
+    assert ran.code == 2
+    assert said in ran.err
+    assert len(ran.err) < 400
+
+
+async def test_a_folder_that_is_not_there_is_said_by_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, tmp_path / "nowhere")))
+    ran = intermodal("models", "--json", "--host", "mine")
+    assert "there is no folder" in json.dumps(json.loads(ran.out))
