@@ -139,7 +139,8 @@ WISHES: Mapping[str, tuple[str, Check, str]] = {
 _SAMPLING: Mapping[str, str] = {
     "maxOutputTokens": "max_tokens", "max_tokens": "max_tokens", "max_completion_tokens": "max_tokens",
     "maxCompletionTokens": "max_tokens", "maxTokens": "max_tokens", "temperature": "temperature",
-    "topP": "top_p", "top_p": "top_p", "stopSequences": "stop", "stop": "stop", "seed": "seed",
+    "topP": "top_p", "top_p": "top_p", "stopSequences": "stop", "stop_sequences": "stop", "stop": "stop",
+    "seed": "seed",
 }  # fmt: skip
 _SETTINGS: Mapping[str, str] = {
     "topK": "top_k", "top_k": "top_k", "presencePenalty": "presence_penalty", "presence_penalty": "presence_penalty",

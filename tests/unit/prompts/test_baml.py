@@ -96,6 +96,56 @@ def words(messages: tuple[Message, ...]) -> list[tuple[str, list[str]]]:
 # ---- what a file takes and makes ---------------------------------------------------------------------------
 
 
+OPENINGS = [
+    ('client "openai/gpt-4o"', "", "system"), ('client "anthropic/claude-sonnet-4-5"', "", "user"),
+    ("client C", 'client<llm> C {\n  provider anthropic\n  options {\n    model m\n    default_role "system"\n  }\n}\n',
+     "system"),
+    ("client C", 'client<llm> C {\n  provider openai\n  options {\n    model m\n    default_role "user"\n  }\n}\n',
+     "user"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("client", "more", "role"), OPENINGS)
+def test_words_before_the_first_role_are_whose_bamls_own_client_has_them(
+    tmp_path: Path, client: str, more: str, role: str
+) -> None:
+    path = tmp_path / "case.baml"
+    ask = f'function %s(a: string) -> string {{\n  {client}\n  prompt #"\n    Be brief.\n    %s\n    {{{{ a }}}}\n  "#\n}}\n'
+    strings = 'template_string Said() #"{{ _.role("user") }}"#\n'
+    path.write_text(
+        more + strings + ask % ("One", '{{ _.role("user") }}') + ask % ("Two", "{{ Said() }}") + ask % ("Three", "")
+    )
+    for name in ("One", "Two"):
+        first = formats.load(f"{path}#{name}").template.messages({"a": "x"})[0]
+        assert (first.role, first.parts[0]) == (role, Text(text="Be brief."))
+    (only,) = formats.load(f"{path}#Three").template.messages({"a": "x"})
+    assert only.role == "user", "nobody is named: it is the question"
+
+
+def test_attributes_within_a_union_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "case.baml"
+    path.write_text(
+        "class Foo {\n  bar (int @assert(positive, {{ this > 0 }}) | bool @assert(yes, {{ this }}))\n}\n"
+        "function F(a: int) -> Foo @assert(ok, {{ this.bar }}) {\n"
+        '  client "openai/m"\n  prompt #"{{ a }} {{ ctx.output_format }}"#\n}\n'
+    )
+    file = formats.load(path)
+    assert file.output.schema["properties"]["bar"] == {"anyOf": [{"type": "integer"}, {"type": "boolean"}]}  # type: ignore[union-attr]
+
+
+def test_settings_that_stand_in_a_table_of_googles_and_bedrocks_clients_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "case.baml"
+    path.write_text(
+        "client<llm> C {\n  provider google-ai\n  options {\n    model m\n"
+        "    generationConfig {\n      temperature 0.4\n"
+        "      maxOutputTokens 10\n      topK 3\n    }\n  }\n}\n"
+        'function F(a: int) -> string {\n  client C\n  prompt #"{{ a }}"#\n}\n'
+    )
+    file = formats.load(path)
+    assert (file.sampling.temperature, file.sampling.max_tokens, file.settings.top_k) == (0.4, 10, 3)
+    assert file.findings == ()
+
+
 def test_arguments_have_their_types_with_classes_unions_lists_maps_and_what_is_optional(tmp_path: Path) -> None:
     file = read(tmp_path)
     told = {each.name: (each.kind, each.required, each.line, each.description) for each in file.arguments}

@@ -428,6 +428,26 @@ def test_template_strings_of_baml_stand_in_the_file_with_what_they_are_called_wi
         assert "WARM" in str(said(made.file, given))  # the words of ctx.output_format, which no schema says
 
 
+def test_a_function_as_its_docs_write_it_becomes_a_prompt_of_a_system_and_a_user(tmp_path: Path) -> None:
+    text = (
+        'class Data {\n  kind string @description(#"\n    E.g.\n      SSN\n  "#)\n}\n'
+        f'function Extract(document: string) -> Data {{\n  {CLIENT}\n  prompt #"\n    Look for items like:\n'
+        '    - Names\n\n    {{ ctx.output_format }}\n\n    And nothing else.\n\n    {{ _.role("user") }}\n\n'
+        '    {{ document }}\n    {{ _.role("user") }}\n    JSON:\n  "#\n}\n'
+    )
+    file = read(tmp_path, "x.baml", text)
+    for to in ("dotprompt", "prompty", "poml", "github"):
+        made = into(file, to)
+        assert not made.changed, (made.changed, made.text)
+        assert said(made.file, {"document": "d"})[0] == (
+            "system", ["Look for items like:\n- Names\n\nAnd nothing else."]
+        )  # fmt: skip
+        assert [role for role, _ in said(made.file, {"document": "d"})] == ["system", "user"]
+        assert any("BAML makes one of both" in loss.what for loss in made.lost)
+        properties: Any = made.file.output.schema["properties"]  # type: ignore[union-attr]
+        assert properties["kind"]["description"] == "E.g.\n  SSN"
+
+
 def test_answers_and_tests_of_baml_are_those_of_the_file(tmp_path: Path) -> None:
     text = (
         "name: pay\nmodel: openai/gpt-4o\nmodelParameters: {temperature: 0.5, maxTokens: 9}\n"

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from intermodal.content import Role
 from intermodal.prompts import wishes
 from intermodal.prompts.baml.declarations import Block, Text
 from intermodal.prompts.file import Finding
@@ -21,6 +22,10 @@ _MAKERS = {
     "openai": "openai", "openai-responses": "openai", "azure-openai": "openai", "anthropic": "anthropic",
     "google-ai": "google", "vertex-ai": "google",
 }  # fmt: skip
+# By whom BAML's own clients take words before the first role for the system's; elsewhere they are the user's.
+_OPENING: Mapping[str, Role] = dict.fromkeys(
+    ("openai", "openai-generic", "openai-responses", "azure-openai", "openrouter", "ollama"), "system"
+)
 _CONNECTION = frozenset(
     (
         "model", "api_key", "base_url", "default_role", "allowed_roles", "remap_roles", "headers", "strategy",
@@ -28,13 +33,16 @@ _CONNECTION = frozenset(
         "location", "region", "credentials", "allowed_role_metadata", "finish_reason_allow_list", "http",
     )
 )  # fmt: skip
+_NESTED = ("generationConfig", "inference_configuration")  # where Google's clients and Bedrock's have their settings
 _MOST_DEEP = 5
 
 
 class Wanted(NamedTuple):
-    """``models``: in the order in which they are asked for. ``options``: of the policy, by its names."""
+    """``models``: in the order in which they are asked for. ``opening``: the role of words before the first one that a
+    prompt names. ``options``: of the policy, by its names."""
 
     models: tuple[str, ...] = ()
+    opening: Role = "user"
     sampling: Sampling = Sampling()
     settings: Settings = Settings()
     options: Mapping[str, Any] = {}
@@ -48,24 +56,29 @@ def wanted(said: Any, line: int, blocks: Mapping[str, Block], where: str) -> Wan
     """
     read = _Reader(blocks, where)
     models = tuple(dict.fromkeys(read.models(said)))
-    drawn = {name: value for name, value in read.first.items() if name not in _CONNECTION}
+    said_drawn = {name: value for name, value in read.first.items() if name not in _CONNECTION}
+    nested = [said_drawn.pop(name) for name in _NESTED if isinstance(said_drawn.get(name), Mapping)]
+    drawn = {**said_drawn, **{name: value for each in nested for name, value in each.items()}}
     sampling, settings, unread = wishes.sampling(drawn, Front(name=where, value=drawn, lines={(): line}), ())
     found = (Finding("warning", line, each) for each in dict.fromkeys(read.found))
     more = (Finding(each.level, line, each.what, each.todo) for each in unread)
-    return Wanted(models, sampling, settings, read.options, (*found, *more))
+    opening: Role = "system" if (read.opening or _OPENING.get(read.provider)) == "system" else "user"
+    return Wanted(models, opening, sampling, settings, read.options, (*found, *more))
 
 
 class _Reader:
     """Follows a client to the models that it names.
 
     Attributes:
-        first: options of the client that is asked first. options: of the policy. found: what is not done as it says.
+        first: options of the client that is asked first, provider: of it, opening: the role that it says for words
+            before the first role. options: of the policy. found: what is not done as it says.
     """
 
     def __init__(self, blocks: Mapping[str, Block], where: str) -> None:
         self._blocks = blocks
         self._where = where
         self.first: Mapping[str, Any] = {}
+        self.provider = self.opening = ""
         self.options: dict[str, Any] = {}
         self.found: list[str] = []
         self._read_first = False
@@ -73,7 +86,8 @@ class _Reader:
     def models(self, said: Any, depth: int = 0) -> Iterator[str]:
         """Models of a client, by its name or written out (``"openai/gpt-4o"``), in the order in which it asks them."""
         if isinstance(said, Text):
-            self._read_first = True
+            if not self._read_first:
+                self._read_first, self.provider = True, said.partition("/")[0]
             yield _called(*said.split("/", 1)) if "/" in said else str(said)
             return
         block = self._blocks.get(str(said or ""))
@@ -88,7 +102,8 @@ class _Reader:
             yield from self._several(block, provider, options, depth)
             return
         if not self._read_first:
-            self.first, self._read_first = options, True
+            self.first, self._read_first, self.provider = options, True, provider
+            self.opening = str(options.get("default_role") or "")
         model = str(options.get("model") or "")
         if options.get("base_url"):
             self.found.append(f"base_url of client {block.name} is not read: hosts are those of the config")

@@ -6,8 +6,9 @@ The runtime lists neither functions nor types. This reads declarations alone: te
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 _TOKEN = re.compile(
@@ -44,12 +45,14 @@ class Attribute(NamedTuple):
 
 @dataclass(frozen=True)
 class Type:
-    """A type. ``items``: of a list its own, of a map key and value, of a union each."""
+    """A type. ``items``: of a list its own, of a map key and value, of a union each. ``attributes``: those at it within
+    another type, which make no other type of it."""
 
     kind: Literal["name", "list", "map", "union", "literal"]
     name: str = ""
     items: tuple[Type, ...] = ()
     value: Any = None
+    attributes: tuple[Attribute, ...] = field(default=(), compare=False)
 
 
 class Attributed:
@@ -59,7 +62,8 @@ class Attributed:
 
     def said(self, name: str) -> Any:
         """What an attribute says; "" where it is not there."""
-        return next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
+        said = next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
+        return said.plain if isinstance(said, Text) else said
 
     def has(self, name: str) -> bool:
         return any(each.name == name for each in self.attributes)
@@ -104,9 +108,15 @@ class Expression(str):
 
 
 class Text(str):
-    """A text in quotation marks. ``line``: on which it begins."""
+    """A text in quotation marks. ``line``: on which it begins. ``block``: it has an indentation of its own."""
 
     line = 1
+    block = False
+
+    @property
+    def plain(self) -> str:
+        """The text as BAML has it: a block without its indentation."""
+        return textwrap.dedent(self).strip() if self.block else str(self)
 
 
 def declared(file: str, text: str) -> tuple[Block, ...]:
@@ -190,7 +200,7 @@ class _Reader:
         returns = Type("name", "null")
         if self._took("->"):
             returns = self._type()
-            self._attributes()
+            returns = replace(returns, attributes=(*returns.attributes, *self._attributes()))
         start = self._peek()
         if start is None or start.text != "{":
             return {"fields": fields, "type": returns, "code": True}
@@ -238,10 +248,16 @@ class _Reader:
         if depth > _MOST_DEEP:
             raise ValueError("types are nested too deep")
         self._took("|")
-        found = [self._postfixed(depth)]
+        found = [self._member(depth)]
         while self._took("|"):
-            found.append(self._postfixed(depth))
+            found.append(self._member(depth))
         return found[0] if len(found) == 1 else union(*found)
+
+    def _member(self, depth: int) -> Type:
+        """A type of a union. Within parentheses its attributes are its own, elsewhere they are those of the field."""
+        made = self._postfixed(depth)
+        found = self._attributes() if depth else ()
+        return replace(made, attributes=(*made.attributes, *found)) if found else made
 
     def _postfixed(self, depth: int) -> Type:
         made = self._simple(depth)
@@ -258,7 +274,6 @@ class _Reader:
         token = self._next()
         if token.text == "(":
             made = self._type(depth + 1)
-            self._attributes()
             self._expect(")")
             return made
         if token.text == "map" and self._took("<"):
@@ -437,10 +452,11 @@ def _tokens(text: str) -> Any:
 
 
 def _quoted(token: Token) -> Text:
-    """What stands between quotation marks; of a block without its indentation."""
+    """What stands between quotation marks, as it is."""
     if token.kind == "block":
         marks = len(token.text) - len(token.text.lstrip("#"))
         made = Text(token.text[marks + 1 : -marks - 1])
+        made.block = True
     else:
         made = Text(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), token.text[1:-1]))
     made.line = token.line

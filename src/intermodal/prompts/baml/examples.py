@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from intermodal.prompts.baml.declarations import Block, Expression
+from intermodal.prompts.baml.declarations import Block, Expression, Text
 from intermodal.prompts.baml.kinds import Kinds, Taken
 from intermodal.prompts.file import Example, Finding
 from intermodal.request import JsonOutput, Output
@@ -89,7 +89,7 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_plain(each) for each in value]
-    return str(value) if isinstance(value, str) else value
+    return value.plain if isinstance(value, Text) else str(value) if isinstance(value, str) else value
 
 
 def _checks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from intermodal.prompts.baml.declarations import Block, Field, Type
@@ -105,6 +106,8 @@ class Kinds:
         while left:
             each = left.pop()
             left += each.items
+            owner = self.words(replace(each, attributes=()))
+            found += [(owner, said.line) for said in each.attributes if said.name == name]
             block = self._blocks.get(each.name) if each.kind == "name" else None
             if block is None or each.name in seen:
                 continue

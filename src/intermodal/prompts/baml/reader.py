@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from intermodal.content import Text
+from intermodal.content import Role, Text
 from intermodal.errors import NotInstalled, PromptError
 from intermodal.prompts.baml import clients, templates
 from intermodal.prompts.baml.declarations import Block, Field, declared
@@ -36,6 +36,8 @@ _FORMAT = re.compile(
 )
 # What v1 writes and v0 does not: settings with a colon, functions of their own word, fields with a colon.
 _V1 = re.compile(r"\s*(?:(?:client|prompt)\s*[:=]|fn\s+\w+\s*\(|import\s|let\s)")
+_ROLE = re.compile(r"\b_\.(?:role|chat)\s*\(")
+_MOST_STRINGS = 5  # template strings within template strings that are looked into
 _V1_FIELD = re.compile(r"\s*\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*")
 
 
@@ -68,11 +70,12 @@ class BamlTemplate:
     block: Block
     prompt: templates.Measured
     line: int
+    opening: Role = "user"
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         try:
             templates.check_size(self.prompt, self.project.strings, values)
-            made = self.project.runtime.render(self.block.name, values)
+            made = self.project.runtime.render(self.block.name, values, self.opening)
         except TemplateError as error:
             raise located(self.path, self.line, error) from None
         return with_history(made, history)
@@ -279,6 +282,7 @@ class _Function:
         model_line = block.lines.get("client", block.line)
         wanted = clients.wanted(block.settings.get("client"), model_line, project.blocks, str(self._path))
         self._findings += wanted.findings
+        opening = wanted.opening if self._names_roles(str(text)) else "user"
         self._check(str(text), first)
         output = self._output()
         examples, unread = examples_of(block, project.tests, project.kinds, taken, self._path, output)
@@ -287,7 +291,7 @@ class _Function:
             path=str(self._path),
             name=block.name,
             format=Baml.name,
-            template=BamlTemplate(self._path, project, block, project.prompts[block.name], first),
+            template=BamlTemplate(self._path, project, block, project.prompts[block.name], first, opening),
             arguments=arguments,
             description=block.about,
             output=output,
@@ -312,6 +316,16 @@ class _Function:
             schema=taken.schema,
             line=field.line,
             holds=taken.holds,
+        )
+
+    def _names_roles(self, text: str, deep: int = 0) -> bool:
+        """Whether a template, or a template string that it calls, says who speaks. One that does not is the user's:
+        words of a system alone are no question to most hosts."""
+        if _ROLE.search(text):
+            return True
+        called = (each for name, each in self._project.called.items() if re.search(rf"\b{name}\s*\(", text))
+        return deep < _MOST_STRINGS and any(
+            self._names_roles(str(each.settings.get("prompt", "")), deep + 1) for each in called
         )
 
     def _check(self, text: str, first: int) -> None:

@@ -25,7 +25,7 @@ from intermodal.request import Message
 NAME = "baml_src"  # of the folder, as the runtime is told it: no path of this machine
 ROLES: Mapping[str, Role] = {"imsystem": "system", "imuser": "user", "imassistant": "assistant"}
 _OPTIONS = {
-    "base_url": "http://localhost:1/v1", "model": "none", "api_key": "none", "default_role": "user",
+    "base_url": "http://localhost:1/v1", "model": "none", "api_key": "none",
     "allowed_roles": ["system", "user", "assistant"],
     "remap_roles": {role: name for name, role in ROLES.items()},
     "media_url_handler": dict.fromkeys(("image", "audio", "pdf", "video"), "send_url"),
@@ -65,12 +65,16 @@ class Runtime:
             self._runtime = library.baml_py.BamlRuntime.from_files(NAME, dict(files), {})
         except BaseException as error:
             raise Refused(problems(_said(error))) from None
-        self._clients = library.ClientRegistry()
-        self._clients.add_llm_client("intermodal", "google-ai", _OPTIONS)
-        self._clients.set_primary("intermodal")
+        self._clients = {role: self._client(role) for role in ("user", "system")}
 
-    def render(self, function: str, values: Mapping[str, Any]) -> list[Message]:
-        """The messages of a function.
+    def _client(self, opening: str) -> Any:
+        made = self._library.ClientRegistry()
+        made.add_llm_client("intermodal", "google-ai", {**_OPTIONS, "default_role": opening})
+        made.set_primary("intermodal")
+        return made
+
+    def render(self, function: str, values: Mapping[str, Any], opening: Role = "user") -> list[Message]:
+        """The messages of a function. ``opening``: the role of words before the first one that it names.
 
         Raises TemplateError of what is wrong with the values or the template.
         """
@@ -80,7 +84,7 @@ class Runtime:
         runtime = self._runtime
         try:
             context = runtime.create_context_manager()
-            asked = runtime.build_request_sync(function, given, context, None, self._clients, {}, False)
+            asked = runtime.build_request_sync(function, given, context, None, self._clients[opening], {}, False)
             body = asked.body.json()
         except BaseException as error:
             raise TemplateError(problems(_said(error))[0].what, todo="see what the function takes") from None

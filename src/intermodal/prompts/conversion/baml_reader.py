@@ -6,6 +6,7 @@ Template strings are read where they are called.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace as with_fields
@@ -19,6 +20,8 @@ from intermodal.prompts.baml.reader import BamlTemplate
 from intermodal.prompts.conversion.jinja_reader import Walk
 from intermodal.prompts.conversion.plain_schema import inlined
 from intermodal.prompts.conversion.tree import (
+    Each,
+    If,
     Losses,
     Node,
     Nodes,
@@ -28,6 +31,8 @@ from intermodal.prompts.conversion.tree import (
     Words,
     joined,
     media_names,
+    opening,
+    walk,
 )
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.jinja import JinjaTemplate, MarkedTemplate
@@ -45,15 +50,47 @@ def read(file: PromptFile, losses: Losses) -> Readout:
     block = template.block
     try:
         marked = _marked(template, block)
-        nodes = _Walk(marked, template, media_names(file)).nodes(marked.body.program, ())
+        found = joined(_Walk(marked, template, media_names(file)).nodes(marked.body.program, ()))
     except TemplateError as error:
         raise located(template.project.root / block.file, 1, error) from None
     _beside(file, template, losses)
+    nodes = _joined(_opened(found, template.opening), losses)
     plain = [with_fields(each, description="") for each in file.arguments]  # it is BAML's word for the type
     file = with_fields(file, arguments=tuple(plain))
     if isinstance(file.output, JsonOutput):
         file = with_fields(file, output=replace(file.output, schema=inlined(file.output.schema)))
-    return Readout(file, joined(nodes))
+    return Readout(file, joined(map(_without_mark, nodes)), joins=True)
+
+
+def _opened(nodes: tuple[Node, ...], role: MessageRole) -> tuple[Node, ...]:
+    """The nodes with the role of what stands before the first one."""
+    return nodes if role == "user" or isinstance(opening(nodes), Role) else (Role(role), *nodes)
+
+
+def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
+    """The nodes without roles that the runtime takes for the one before, of which it makes one message."""
+    made: list[Node] = []
+    first = opening(nodes)
+    role: MessageRole | None = "user" if first is not None and not isinstance(first, Role) else None
+    for each in nodes:
+        if isinstance(each, Role) and each.role == role:
+            losses.say(each.line, f"a message of {role} after another one: BAML makes one of both")
+            made.append(Words("\n\n"))
+            continue
+        if isinstance(each, If | Each) and any(isinstance(inner, Role) for inner in walk((each,))):
+            role = None  # it depends on values who speaks after it
+        role = each.role if isinstance(each, Role) else role
+        made.append(each)
+    return tuple(made)
+
+
+_MARK = "\0format\0"  # where the words of ``ctx.output_format`` stand
+_AROUND = re.compile(rf"\s*{_MARK}\s*")
+
+
+def _without_mark(node: Node) -> Node:
+    """The words around those that tell the schema, parted by a blank line."""
+    return Words(_AROUND.sub("\n\n", node.text)) if isinstance(node, Words) and _MARK in node.text else node
 
 
 def _beside(file: PromptFile, template: BamlTemplate, losses: Losses) -> None:
@@ -137,8 +174,8 @@ class _Walk(Walk):
         project, block = self._baml.project, self._baml.block
         if self._within and not project.told.words(block, project.runtime):
             raise self._refused(node, "ctx.output_format within a template string")
-        if not project.kinds.is_object(block.type):
-            yield Words(project.told.words(block, project.runtime))
+        told = not project.kinds.is_object(block.type)
+        yield Words(project.told.words(block, project.runtime) if told else _MARK)
 
     def _string(self, name: str, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         """A template string with its parameters as what they are called with."""

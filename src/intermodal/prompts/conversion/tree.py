@@ -179,12 +179,14 @@ class Readout:
 
     Attributes:
         spelling: how its language writes a truth. folds: white space of values becomes one space.
+        joins: messages of one role that follow each other are one.
     """
 
     file: PromptFile
     nodes: tuple[Node, ...]
     spelling: Spelling = "true"
     folds: bool = False
+    joins: bool = False
 
 
 class Message(NamedTuple):
