@@ -110,7 +110,8 @@ def test_words_before_the_first_role_are_whose_bamls_own_client_has_them(
     tmp_path: Path, client: str, more: str, role: str
 ) -> None:
     path = tmp_path / "case.baml"
-    ask = f'function %s(a: string) -> string {{\n  {client}\n  prompt #"\n    Be brief.\n    %s\n    {{{{ a }}}}\n  "#\n}}\n'
+    prompt = 'prompt #"\n    Be brief.\n    %s\n    {{ a }}\n  "#'
+    ask = f"function %s(a: string) -> string {{\n  {client}\n  {prompt}\n}}\n"
     strings = 'template_string Said() #"{{ _.role("user") }}"#\n'
     path.write_text(
         more + strings + ask % ("One", '{{ _.role("user") }}') + ask % ("Two", "{{ Said() }}") + ask % ("Three", "")
