@@ -14,12 +14,13 @@ from itertools import groupby, pairwise
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import ReadLine, Segment, Transcript, Value
+from intermodal.executor import totals
 from intermodal.executor.assemble import empty
 from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call, Transform
 from intermodal.quantity import Quantity
-from intermodal.runtimes.reading import DOUBTED, SPOILT, worded
+from intermodal.runtimes.reading import DOUBTED, SPOILT, as_text, worded
 
 _LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
 _LINES = 6  # the same line so often in a row is a stuck writer
@@ -244,7 +245,13 @@ def _reading(made: Subject) -> Finding:
     mean = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
     if mean < _LEGIBLE and not any(line.unread for line in lines):
         return Finding(problem="confidence", said=f"the text read from {name} is a guess (confidence {mean:.0%})")
-    return _legible(lines, name) or _seen(made, characters) or Finding()
+    return _legible(lines, name) or _seen(made, characters) or _totals(made) or Finding()
+
+
+def _totals(made: Subject) -> Finding | None:
+    """What is wrong where a total is one digit away from what stands above it."""
+    found = [each for lines in made.product.lines for each in totals.differing(as_text(lines))]
+    return Finding(problem="confidence", said=totals.said(found, made.facts.name)) if found else None
 
 
 def _legible(lines: Sequence[ReadLine], name: str) -> Finding | None:

@@ -29,7 +29,7 @@ _WHAT: dict[str, str] = {"transcribe": "transcript", "read": "reading"}
 _IF: dict[str, str] = {
     "empty": "if it is empty, loops, is doubted or is in another language",
     "language": "if it is in another language",
-    "confidence": "if little of it is legible",
+    "confidence": "if it is doubted",
 }
 _DOES: dict[str, str] = {"transcribe": "hears", "read": "reads", "describe": "describes"}
 TOLD = "what is wrong would be said"

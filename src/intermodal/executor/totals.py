@@ -1,0 +1,89 @@
+"""Columns of amounts that were read from a picture, held against the total below them: a figure that was misread shows.
+
+That a total is another than what stands above it adds up to says little: there may be a tax or a discount in it. That
+the two differ by one digit in one place (``1,380.50`` and ``1,330.50``) says that a reader may have taken one digit for
+another: of totals that are otherwise not a sum, one in a hundred differs so by chance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from intermodal.content import Value
+
+LEAST = 3  # amounts above a total from which on they are added up
+_AMOUNT = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+|\d+)[.,]\d{2}(?![\w.,]*\d)")
+_TOTAL = re.compile(
+    r"\b(?:sub-?|grand )?total\w*|\bsum(?:me|ma)?\b|zwischensumme|gesamt\w*|\bimporto\b|\bsoma\b|\brazem\b|"
+    r"\bитого\b|\bвсего\b|σύνολο|合計|总计",
+    re.IGNORECASE,
+)
+
+
+class Differs(Value):
+    """A total as it was read, its row's label, and what the amounts above it add up to; both in hundredths."""
+
+    label: str
+    read: int
+    added: int
+
+
+def differing(text: str) -> tuple[Differs, ...]:
+    """The totals of a text in rows that differ from what is above them by one digit."""
+    found: list[Differs] = []
+    items: list[int] = []  # since the rows of amounts began
+    since: list[int] = []  # since the last total among them
+    before: int | None = None  # that total
+    for label, amount in _rows(text):
+        if amount is None:
+            if not _TOTAL.search(label):
+                items, since, before = [], [], None
+            continue
+        if not _TOTAL.search(label):
+            items.append(amount)
+            since.append(amount)
+            continue
+        sums = [sum(items), sum(since), *([before + sum(since)] if before is not None else [])]
+        if len(items) >= LEAST and amount not in sums:
+            near = next((each for each in sums if _by_one_digit(each, amount)), None)
+            if near is not None:
+                found.append(Differs(label=label, read=amount, added=near))
+        before, since = amount, []
+    return tuple(found)
+
+
+def written(hundredths: int) -> str:
+    """An amount as a sentence has it."""
+    return f"{hundredths / 100:,.2f}"
+
+
+def _rows(text: str) -> Iterator[tuple[str, int | None]]:
+    """Each row's words before its last amount, and that amount in hundredths; None where it has none. Empty rows are
+    left out."""
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        amounts = list(_AMOUNT.finditer(line))
+        if not amounts:
+            yield line.strip(), None
+            continue
+        last = amounts[-1]
+        digits = re.sub(r"\D", "", last.group())
+        yield " ".join(line[: last.start()].split()), int(digits) * (-1 if last.group().startswith("-") else 1)
+
+
+def _by_one_digit(one: int, other: int) -> bool:
+    """Whether two numbers are the same but for one of their digits."""
+    some, more = str(abs(one)), str(abs(other))
+    return len(some) == len(more) and one * other > 0 and sum(a != b for a, b in zip(some, more, strict=True)) == 1
+
+
+def said(found: Sequence[Differs], name: str) -> str:
+    """What to say of them."""
+    first = found[0]
+    label = f" {first.label!r}" if first.label else ""
+    return (
+        f"the total{label} read from {name} is {written(first.read)} and the amounts above it add up to "
+        f"{written(first.added)}: a figure may be wrong"
+    )
