@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import asking
 from intermodal.catalog.load import tariffs
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
@@ -63,6 +63,8 @@ class Resources:
         self._vocabularies: Vocabularies | None = None
         self.known = Known(self.config, self.env)
         self._last_catalog = Catalog()
+        self._roomy: tuple[Any, Catalog] | None = None
+        self._shortened: dict[str, Endpoint] = {}  # that were planned with less than their context
         self._known_now = Catalogs(self.env)
         self._upstreams = Upstreams(self.known.learn)
         self._weights: WeightsStore | None = None

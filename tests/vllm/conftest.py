@@ -22,7 +22,7 @@ from intermodal.weights.store import WeightsStore
 ROOT = Path(__file__).parents[2]
 WEIGHTS = WeightsStore(cache_dir(os.environ) / "weights")  # before a test moves the cache
 CONTEXT = 1024  # tokens, --max-model-len
-START = 300.0  # seconds; 36 on two quiet cores
+START = 600.0  # seconds; 36 on two quiet cores
 _SETTINGS = {
     "HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
 }  # fmt: skip
@@ -46,19 +46,28 @@ class VllmServer:
 
 
 @contextmanager
-def serving(python: str, weights: Path, name: str) -> Iterator[VllmServer]:
-    """``vllm serve`` as its own process; raises RuntimeError with the end of its log when it does not come up."""
+def serving(
+    python: str, weights: Path, name: str, *, context: int = CONTEXT, space: int = 1, more: tuple[str, ...] = ()
+) -> Iterator[VllmServer]:
+    """``vllm serve`` as its own process; raises RuntimeError with the end of its log when it does not come up.
+
+    ``space``: GiB it sets aside for keys and values. ``more``: options.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = weights.parent / f"{name}.log"
     command = [
         python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(weights), "--served-model-name", name,
-        "--host", "127.0.0.1", "--port", str(port), "--enforce-eager", "--max-model-len", str(CONTEXT),
+        "--host", "127.0.0.1", "--port", str(port), "--enforce-eager", "--max-model-len", str(context), *more,
     ]  # fmt: skip
     with log.open("w") as out:
         process = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env=os.environ | _SETTINGS, start_new_session=True
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=os.environ | _SETTINGS | {"VLLM_CPU_KVCACHE_SPACE": str(space)},
         )
     try:
         _wait(process, port, log)

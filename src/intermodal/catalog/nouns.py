@@ -343,6 +343,21 @@ class Tooling(Value):
     evidence: Evidence = Evidence(level="declared")
 
 
+class Uncut(Value):
+    """What an endpoint of this machine has where there is memory for it: tokens, and the bytes that it then takes."""
+
+    context: int
+    memory: Quantity
+
+    def words(self, free: int) -> str:
+        """Why it has less now."""
+        gib = 1 << 30
+        return (
+            f"with {self.context:,} it needs {self.memory.high / gib:.1f} GiB of memory, and {free / gib:.1f} GiB are "
+            "free"
+        )
+
+
 class Endpoint(Value, dict=True):  # so that what follows from it alone is worked out once, in whatever catalogs it is
     """A model at a host. ``id`` is ``host:vendor/model``.
 
@@ -350,6 +365,7 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
         served_as: the name the host knows the model by.
         input: kinds this endpoint takes, which may be fewer than the model's.
         context: tokens it really has here, None when unknown.
+        uncut: what it would have if there were more memory; None where it has that.
         memory: bytes resident when loaded on this machine, 0 elsewhere.
         weights: name in the weights store, "" when none are needed.
         tools: whether it takes tools, with evidence.
@@ -367,6 +383,7 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
     served_as: str = ""
     input: tuple[Kind, ...] = ("text",)
     context: int | None = None
+    uncut: Uncut | None = None
     price: Price = Price()
     later: tuple[Price, ...] = ()
     speed: Speed = Speed()
@@ -472,6 +489,11 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
     def whole(self) -> Catalog:
         """With what is beyond among the endpoints."""
         return self.among(tuple({each.id: each for each in (*self.beyond, *self.endpoints)}.values()))
+
+    @cached_property
+    def loadable(self) -> tuple[Endpoint, ...]:
+        """Those that take memory of this machine when they are loaded."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.memory.high and endpoint.ready)
 
     @cached_property
     def counting(self) -> Families:

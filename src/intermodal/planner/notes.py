@@ -46,6 +46,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _tools_perhaps_too_long(case, chosen)
     found += _pictures_perhaps_too_long(case, chosen)
     found += _untold(case, candidate)
+    found += _shortened(case, candidate)
     found += _started(case, candidate)
     found += _ended(candidate)
     if case.request.tools and case.request.tool_choice != "none":
@@ -171,6 +172,17 @@ def _started(case: Case, candidate: Candidate) -> list[str]:
             "and leaves it up for others, until it is idle"
         )
     return list(found.values())
+
+
+def _shortened(case: Case, candidate: Candidate) -> list[str]:
+    """Models that are loaded with a smaller context than they have, as there is no memory for all of it."""
+    used = dict.fromkeys(step.endpoint for step in candidate.steps if isinstance(step, Call))
+    found = (case.index.catalog.by_id.get(each) for each in used)
+    return [
+        f"{endpoint.id} runs with a context of {endpoint.context:,} tokens: {endpoint.uncut.words(case.machine.free)}"
+        for endpoint in found
+        if endpoint is not None and endpoint.uncut is not None
+    ]
 
 
 def _ended(candidate: Candidate) -> list[str]:

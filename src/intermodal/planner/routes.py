@@ -181,5 +181,6 @@ def priced(
         max_pictures=group.first.host.max_images, memory=numbers.memory,
         limits=case.book(group).limits, held=needs.held,
         tier=min(needs.tier, own_tier), own_tier=own_tier, floor=floor,
+        uncut=endpoint.uncut,
         cut=rates.room > 0 and case.job == "generate" and numbers.cap < min(answer_wanted(case, rates), rates.most_out),
     )  # fmt: skip

@@ -20,7 +20,7 @@ from msgspec import Struct
 from intermodal.catalog import doubts
 from intermodal.catalog.drawing import EDITS, picture_words
 from intermodal.catalog.forcing import held_strictly
-from intermodal.catalog.nouns import UNSAYABLE
+from intermodal.catalog.nouns import UNSAYABLE, Uncut
 from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits
 from intermodal.planner.again import may_follow
@@ -67,6 +67,7 @@ class Priced(Struct, gc=False):
     ``context_known`` is False where the endpoint does not say how much it holds. ``own_tier`` is the
     answering endpoint's strength, ``tier`` the weakest link's; ``floor`` what the former is held against.
     ``cut``: the room for what it thinks was made smaller to meet a limit, so the high ends are of that answer.
+    ``uncut``: what its endpoint would have if there were more memory.
     """
 
     cost: float
@@ -86,6 +87,7 @@ class Priced(Struct, gc=False):
     own_tier: int
     cut: bool
     floor: int
+    uncut: Uncut | None = None
 
 
 # ---- endpoint ---------------------------------------------------------------------------------
@@ -332,7 +334,8 @@ def context(priced: Priced, case: Case) -> str:
     tools = f" with {count} tool{'s' * (count > 1)}" if count else ""  # chat programs send dozens, unasked
     tools += " at their fewest" if case.hopeful else ""
     answer = f" and {priced.answer:,.0f} for the answer" if priced.answer else ""
-    return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{said}"
+    short = f", as {priced.uncut.words(case.machine.free)}" if priced.uncut is not None else ""
+    return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{said}{short}"
 
 
 def memory(priced: Priced, case: Case) -> str:

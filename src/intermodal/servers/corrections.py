@@ -37,11 +37,15 @@ def after_start(wanted: Wanted, state: State, log: str, folder: Path) -> Compari
 
 def corrected(wanted: Wanted, correction: Correction) -> tuple[float, float, float]:
     """Bytes that it takes, [low, mid, high], by the formulas and what was found of it."""
-    if not wanted.model.endswith(".gguf"):
-        return wanted.memory
+    return needed_at(wanted, wanted.context, (correction,)) if wanted.model.endswith(".gguf") else wanted.memory
+
+
+def needed_at(wanted: Wanted, context: int, corrections: tuple[Correction, ...]) -> tuple[float, float, float]:
+    """The same with so many tokens of each slot."""
     shape = local(Path(wanted.model)).shape
     eyes = local(Path(wanted.projector)).shape if wanted.projector else None
-    return gguf_need(shape, eyes, wanted.context, wanted.slots, (correction,))
+    program = program_of(wanted.program, wanted.path)
+    return gguf_need(shape, eyes, context, wanted.slots, corrections, program)
 
 
 def today() -> str:

@@ -65,7 +65,7 @@ def _row(server: Server) -> HostRow:
         tasks.append("audio-text-to-text")
     served = ServedRow(
         id=wanted.model_id, served_as=wanted.served_as, tasks=tuple(tasks), input=tuple(kinds),
-        context=state.context if state is not None and asked else wanted.context,
+        context=_context(server),
         parameters=wanted.parameters or None, memory=_memory(server), memory_basis=_memory_basis(server),
         speed=SpeedRow(load=_load(server), basis=_basis(server)),
     )  # fmt: skip
@@ -77,14 +77,26 @@ def _row(server: Server) -> HostRow:
     )  # fmt: skip
 
 
+def _context(server: Server) -> int:
+    """As it says itself. One that is not up and was last started with less has all of its own again."""
+    wanted, state = server.wanted, server.state
+    if wanted.uncut is not None and server.phase != "ready":
+        return wanted.uncut.context
+    return state.context if state is not None and state.context else wanted.context
+
+
 def _memory(server: Server) -> tuple[float, float, float]:
     """By the formula, and as measured after its last start where it was."""
+    if server.wanted.uncut is not None and server.phase != "ready":
+        return server.wanted.uncut.memory
     low, mid, high = server.memory
     seen = float(server.state.memory) if server.state is not None else 0.0
     return (min(low, seen), seen, max(high, seen)) if seen else (low, mid, high)
 
 
 def _memory_basis(server: Server) -> str:
+    if server.wanted.uncut is not None and server.phase != "ready":
+        return "from the header of its file"
     if server.foreseen is not None:
         return server.foreseen.words
     measured = server.state is not None and server.state.memory

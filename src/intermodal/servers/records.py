@@ -37,6 +37,13 @@ Phase = Literal["starting", "ready", "restarting", "stopped", "failed"]
 ALIVE: tuple[Phase, ...] = ("starting", "ready", "restarting")
 
 
+class UncutServer(Value):
+    """Tokens, and bytes [low, mid, high], that a server was wanted with, before there was no memory for it."""
+
+    context: int
+    memory: tuple[float, float, float]
+
+
 class Wanted(Value):
     """A server as it is to be.
 
@@ -50,7 +57,7 @@ class Wanted(Value):
         idle: seconds without a request after which it is unloaded; 0 never.
         memory: bytes, [low, mid, high]. disk: bytes that are read to load it.
         parameters: of the model, 0 where not known. embeds: it makes vectors. sees, hears: by its files.
-        since: ISO, UTC.
+        since: ISO, UTC. uncut: where it was started with fewer tokens than were wanted, those.
     """
 
     name: str
@@ -73,6 +80,7 @@ class Wanted(Value):
     sees: bool = False
     hears: bool = False
     since: str = ""
+    uncut: UncutServer | None = None
 
     def same(self, other: Wanted) -> bool:
         """Whether the server that runs for one serves the other: everything but when, for how long, and what it was

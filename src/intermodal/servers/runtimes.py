@@ -25,4 +25,5 @@ class LocalRuntimes(Runtimes):
         """Where the endpoint's server listens, started where it does not run. Raises as ``servers.up.serving``."""
         from intermodal.servers.up import serving
 
-        return await serving(name_of(endpoint.host.id), self._env)
+        cut = endpoint.context or 0 if endpoint.uncut is not None else 0
+        return await serving(name_of(endpoint.host.id), self._env, context=cut)

@@ -22,11 +22,11 @@ from intermodal.runtimes.machine import snapshot
 from intermodal.runtimes.nouns import Served
 from intermodal.runtimes.template_marks import marks_in
 from intermodal.servers.comparison import Comparison
-from intermodal.servers.corrections import after_start, corrected
+from intermodal.servers.corrections import after_start, corrected, needed_at
 from intermodal.servers.log import loading
 from intermodal.servers.need import longest_context
 from intermodal.servers.programs import program_of
-from intermodal.servers.records import ALIVE, Foreseen, Place, State, Wanted, places
+from intermodal.servers.records import ALIVE, Foreseen, Place, State, UncutServer, Wanted, places
 from intermodal.sizing.corrections import Correction
 from intermodal.store.process import dead, lives, pid_of
 
@@ -120,9 +120,9 @@ async def down(name: str, env: Mapping[str, str]) -> bool:
     return True
 
 
-async def serving(name: str, env: Mapping[str, str], tell: Told = lambda what: None) -> Served:
+async def serving(name: str, env: Mapping[str, str], tell: Told = lambda what: None, *, context: int = 0) -> Served:
     """Address and key of a server, started where it does not run. To be asked before every request: it then is not
-    unloaded under it.
+    unloaded under it. ``context``: tokens it is started with where there is no memory for all of its own, 0 for those.
 
     Raises: as ``up``, and NotInstalled where nothing of that name is known any more.
     """
@@ -143,9 +143,21 @@ async def serving(name: str, env: Mapping[str, str], tell: Told = lambda what: N
             raise _failure(place, state)
         else:
             await _cleaned(place)
-            state, _ = await _started(place, wanted, env, tell, known=True)
+            state, _ = await _started(place, _at(wanted, context, env), env, tell, known=True)
         place.touch()
         return await _served(wanted, state, time.monotonic() - begun)
+
+
+def _at(wanted: Wanted, context: int, env: Mapping[str, str]) -> Wanted:
+    """What is wanted with fewer tokens (0: with all of its own). What it was before stays written down."""
+    whole = wanted.uncut.context if wanted.uncut is not None else wanted.context
+    if wanted.uncut is not None:
+        wanted = msgspec.structs.replace(wanted, context=whole, memory=wanted.uncut.memory, uncut=None)
+    if not context or context >= whole:
+        return wanted
+    needed = needed_at(wanted, context, kept(cache_dir(env), wanted.model))
+    uncut = UncutServer(context=whole, memory=wanted.memory)
+    return msgspec.structs.replace(wanted, context=context, memory=needed, uncut=uncut)
 
 
 async def _served(wanted: Wanted, state: State, load_seconds: float = 0.0) -> Served:
