@@ -10,7 +10,7 @@ from msgspec import Struct
 from intermodal.advising.advice import Advice, Kind, Offer, Pick, Place, Step
 from intermodal.advising.break_even import at_a_time, break_even, capacity, own_cost
 from intermodal.advising.imagined import request_of
-from intermodal.advising.offers import OWN, Offers
+from intermodal.advising.offers import OWN, TEXT, Offers
 from intermodal.advising.path import against, closeness, path, penalty, why_lost
 from intermodal.advising.question import DAYS, PROMPT, Question, check
 from intermodal.advising.uses import TITLES, Use, UseName, job_of, narrowed, use_of, uses
@@ -31,6 +31,7 @@ from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import exact, unknown
 from intermodal.request import TIERS, Request
+from intermodal.sizing.parameters import floor
 
 OTHERS, REASONS = 2, 3
 
@@ -346,7 +347,7 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         load=route.total.load_seconds,
         slots=slots,
         memory=route.total.memory,
-        floor=endpoint.model.compute_floor,
+        floor=floor(endpoint.model.parameters),
         tokens_in=route.answering.estimate.input_tokens,
         tokens_out=route.answering.estimate.output_tokens,
         tier=route.tier,
@@ -506,7 +507,8 @@ def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
         found.append("hosts: imagined, so none was asked and none needs consent; nothing was sent")
     found.append(f"here: {question.hardware.words}; {at_a_time(question.hardware.users)}, models taken as pulled")
     if question.hardware.users > 1:
-        found.append("memory here: of one request; what the contexts of others take beside it is not counted")
+        users = question.hardware.users
+        found.append(f"memory here: of {users} requests at once, each with {TEXT:,} tokens of context")
     if question.hardware.stated and not question.hardware.cards:
         found.append("what intermodal runs itself (embedded) is timed as on 2 cores without a card")
     if question.hardware.cards:

@@ -31,17 +31,16 @@ from intermodal.costing.rates import HERE
 from intermodal.errors import UsageError
 from intermodal.planner.conditions import refused
 from intermodal.planner.index import band, index
-from intermodal.quantity import Quantity, between
 from intermodal.request import Policy
+from intermodal.sizing.parameters import of_texts
 
 OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
+TEXT = 2048  # tokens of context of each of several requests at once: a page or a picture, and an answer
 SERVED = 3  # hosts from which on an open model is taken for one that people run
 ANY = Policy()
 _EMBEDDED = ("llama", "whisper", "ocr", "e5", "contrastive", "piper")
 _LENT = "process"  # the zone of what intermodal runs itself
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
-# The embedded rows of llama.cpp have a resident size whose high end is a fifth above the middle.
-_ROOM = 1.2
 
 
 class Offers(Value):
@@ -182,7 +181,7 @@ def _dated(models: Snapshot) -> str:
 def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
     """Open models that write, each as if a server of one's own had it."""
     for model in open_models(models):
-        memory = four_bits(model)
+        memory = of_texts(model.parameters, hardware.users, min(model.context or TEXT, TEXT))
         yield Endpoint(
             id=f"{OWN.id}:{model.id}",
             model=model,
@@ -231,11 +230,3 @@ def _open_rows(models: Snapshot) -> Iterator[Row]:
             served.setdefault(row.id, set()).add(row.host)
             if len(served[row.id]) == SERVED:
                 yield row
-
-
-def four_bits(model: Model) -> Quantity:
-    """Bytes resident with four-bit weights and room for a request."""
-    floor = model.compute_floor
-    return between(
-        floor.low, floor.mid, floor.mid * _ROOM, "four-bit weights and room for a request, from its parameters"
-    )

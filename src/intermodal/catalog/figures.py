@@ -17,6 +17,7 @@ from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.nouns import Model
 from intermodal.catalog.snapshot import Header, Row
 from intermodal.content import Value
+from intermodal.quantity import Quantity
 
 UNVERIFIED = "unverified"
 
@@ -94,8 +95,11 @@ _OWN = (
 )
 
 
-def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Header) -> tuple[Figure, ...]:
-    """What is known of a model. ``rows`` are its rows of the snapshot, ``model`` what the planner made of it all."""
+def figures(
+    model: Model, own: ModelRow | None, rows: Sequence[Row], header: Header, floor: Quantity
+) -> tuple[Figure, ...]:
+    """What is known of a model. ``rows`` are its rows of the snapshot, ``model`` what the planner made of it all;
+    ``floor``: bytes without which it does not run."""
     found = [_derived("kind", model.kind)]
     foundation = kinds.is_foundation(model.adaptation, model.objective, model.trained_on)
     words = {True: "yes", False: "no: made for one task", None: "not published"}[foundation]
@@ -117,7 +121,6 @@ def figures(model: Model, own: ModelRow | None, rows: Sequence[Row], header: Hea
         found += _figure("languages", [own_said(own, "language_range")])
     if (own is None or own.parameters is None) and model.parameters:
         found.append(Figure(name="parameters", value=model.parameters, source="its name says so"))
-    floor = model.compute_floor
     if floor.known:
         found.append(Figure(name="compute floor", value=[floor.low, floor.high], source=floor.basis))
     found += _figure("knowledge", _models_dev(rows, "knowledge", header))

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from intermodal.quantity import Quantity, between
-
 
 class _Facts(NamedTuple):
     tasks: frozenset[str]
@@ -74,21 +72,6 @@ def is_foundation(adaptation: str, objective: Sequence[str], trained_on: Sequenc
     if adaptation == "one task" or "supervised" in objective:
         return False
     return True if adaptation or objective or trained_on else None
-
-
-# llama.cpp's Q4_K keeps 256 weights in 144 bytes; a tenth to a quarter more holds the context and working memory of a
-# short request; 16-bit weights are what most models are published in.
-_FOUR_BITS = 144 / 256
-
-
-def compute_floor(parameters: float | None) -> Quantity:
-    """Bytes of memory without which it does not run: from 4-bit weights (its floor) to 16-bit ones."""
-    if not parameters:
-        return Quantity(certainty="unknown", basis="its size is not published")
-    return between(
-        parameters * _FOUR_BITS * 1.1, parameters * _FOUR_BITS * 1.25, parameters * 2.2,
-        "from its parameters: weights of 4 to 16 bits and room for a short request",
-    )  # fmt: skip
 
 
 _TASKS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (

@@ -272,11 +272,6 @@ class Model(Value):
         """It has one space of vectors for pictures and texts, and says by them which text fits a picture."""
         return self.output == ("embedding",) and "zero-shot-image-classification" in self.tasks
 
-    @property
-    def compute_floor(self) -> Quantity:
-        """Bytes of memory to run it at all; unknown where nobody published its size."""
-        return kinds.compute_floor(self.parameters)
-
 
 class Host(Value):
     """Where models are served. A new OpenAI-compatible host is one row and no code.
@@ -348,14 +343,6 @@ class Uncut(Value):
 
     context: int
     memory: Quantity
-
-    def words(self, free: int) -> str:
-        """Why it has less now."""
-        gib = 1 << 30
-        return (
-            f"with {self.context:,} it needs {self.memory.high / gib:.1f} GiB of memory, and {free / gib:.1f} GiB are "
-            "free"
-        )
 
 
 class Endpoint(Value, dict=True):  # so that what follows from it alone is worked out once, in whatever catalogs it is

@@ -133,6 +133,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     from intermodal.catalog.find import model_named
     from intermodal.catalog.hosted import model_of
     from intermodal.catalog.shipped import shipped
+    from intermodal.sizing.parameters import floor
 
     model = model_named(catalog, snapshot, name)
     endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)
@@ -145,7 +146,8 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     else:
         made = shipped().models[model]
     offers = tuple(offer(row, snapshot.header) for row in rows)
-    return Known(made, figures(made, own, rows, snapshot.header), endpoints, offers)
+    least = floor(made.parameters)
+    return Known(made, figures(made, own, rows, snapshot.header, least), endpoints, offers)
 
 
 # ---- saying ------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from intermodal.catalog.nouns import Uncut
 from intermodal.plans.machine import Machine
+from intermodal.plans.numbers import held
 
 
 def fits(machine: Machine, needed: float) -> bool:
@@ -11,3 +13,8 @@ def fits(machine: Machine, needed: float) -> bool:
     A machine that says nothing about itself (``memory`` 0) refuses nothing.
     """
     return machine.memory == 0 or needed <= machine.free
+
+
+def shortened(uncut: Uncut, free: int) -> str:
+    """Why an endpoint has less than its context now."""
+    return f"with {uncut.context:,} it needs {held(uncut.memory.high)} of memory, and {held(free)} are free"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-from intermodal.advising.offers import four_bits, open_models
+from intermodal.advising.offers import open_models
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.nouns import Model
 from intermodal.content import Value
@@ -23,6 +23,7 @@ from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.fit import Check, Verdict, all_on_cards, place
 from intermodal.sizing.machines import certain, for_models
 from intermodal.sizing.memory import Settings
+from intermodal.sizing.parameters import of_parameters as memory_of
 from intermodal.sizing.sources import local
 from intermodal.sizing.speed import of_parameters, pace
 from intermodal.sizing.stores import stored_models
@@ -133,7 +134,7 @@ def _open(machine: Machine, known: Mapping[str, Model], context: int, work: Work
         size = model.parameters or 0.0
         yield Candidate(
             name=model.id, where="open", store="", tier=_tier(model), exact=False,
-            check=_check(machine, four_bits(model), context),
+            check=_check(machine, memory_of(size), context),
             decode=of_parameters(size, model.active or size, machine).decode, todo="a four-bit GGUF of it on a hub",
         )  # fmt: skip
 

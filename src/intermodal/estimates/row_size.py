@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from intermodal.catalog.nouns import Model
 from intermodal.catalog.rows import ServedRow
 from intermodal.catalog.shipped import shipped
 from intermodal.quantity import Quantity, between, unknown
-from intermodal.sizing.quantizations import OFF, QUANTIZATIONS
-from intermodal.sizing.speed import BITS
+from intermodal.sizing.parameters import BITS, of_file, of_parameters, weights_of
+from intermodal.sizing.quantizations import QUANTIZATIONS
 from intermodal.weights.rows import WeightsRow
 from intermodal.weights.store import WeightsStore
-
-_BESIDE: Final = (1.02, 1.15, 1.4)  # of a file of which only the size is known: with its cache and buffers
 
 
 def needed_by(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
     """Bytes of memory, and parameters, as far as known; unknown where nobody says how large it is."""
-    low, mid, high = _BESIDE
     size = row.size
     known = model.parameters if model is not None else None
     served = served_row(row.name)
     if served is not None and served.memory:
         return between(*served.memory, "its weights, its cache at 8k and buffers, by its row"), known or size * 8 / BITS
     if size:
-        needed = between(low * size, mid * size, high * size, "the size of its file, its cache and buffers")
-        return needed, known or size * 8 / BITS
-    named = QUANTIZATIONS.get(row.hub.rpartition(":")[2].upper())
-    if named is None or not known:
+        return of_file(size), known or size * 8 / BITS
+    named = row.hub.rpartition(":")[2].upper()
+    if named not in QUANTIZATIONS or not known:
         return unknown("the hub says how large it is when it is pulled"), 0.0
-    weights = known * named.bits / 8
-    needed = between(
-        low * OFF[0] * weights, mid * weights, high * OFF[2] * weights,
-        f"{named.bits:.1f} bits of each of its parameters, its cache and buffers",
-    )  # fmt: skip
-    return needed, known
+    return of_parameters(known, named), known
 
 
 def fetched_size(row: WeightsRow, model: Model | None) -> float:
     """Bytes to fetch: stated, else of its parameters in its quantization; 0 where nobody says."""
-    named = QUANTIZATIONS.get(row.hub.rpartition(":")[2].upper())
+    named = row.hub.rpartition(":")[2].upper()
     parameters = model.parameters if model is not None else None
-    return float(row.size) or (parameters * named.bits / 8 if named is not None and parameters else 0.0)
+    return float(row.size) or (weights_of(parameters, named) if named in QUANTIZATIONS and parameters else 0.0)
 
 
 def served_row(name: str) -> ServedRow | None:

@@ -6,6 +6,7 @@ import math
 
 from intermodal.catalog import doubts
 from intermodal.costing.levels import HIGH, MID
+from intermodal.costing.memory import shortened
 from intermodal.planner.case import Case
 from intermodal.planner.demand import answer_length
 from intermodal.planner.footage import scene_notes, subtitle_notes
@@ -179,7 +180,8 @@ def _shortened(case: Case, candidate: Candidate) -> list[str]:
     used = dict.fromkeys(step.endpoint for step in candidate.steps if isinstance(step, Call))
     found = (case.index.catalog.by_id.get(each) for each in used)
     return [
-        f"{endpoint.id} runs with a context of {endpoint.context:,} tokens: {endpoint.uncut.words(case.machine.free)}"
+        f"{endpoint.id} runs with a context of {endpoint.context:,} tokens: "
+        f"{shortened(endpoint.uncut, case.machine.free)}"
         for endpoint in found
         if endpoint is not None and endpoint.uncut is not None
     ]

@@ -22,7 +22,7 @@ from intermodal.catalog.drawing import EDITS, picture_words
 from intermodal.catalog.forcing import held_strictly
 from intermodal.catalog.nouns import UNSAYABLE, Uncut
 from intermodal.costing.limits import Held, Limits, refusal
-from intermodal.costing.memory import fits
+from intermodal.costing.memory import fits, shortened
 from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
@@ -334,7 +334,7 @@ def context(priced: Priced, case: Case) -> str:
     tools = f" with {count} tool{'s' * (count > 1)}" if count else ""  # chat programs send dozens, unasked
     tools += " at their fewest" if case.hopeful else ""
     answer = f" and {priced.answer:,.0f} for the answer" if priced.answer else ""
-    short = f", as {priced.uncut.words(case.machine.free)}" if priced.uncut is not None else ""
+    short = f", as {shortened(priced.uncut, case.machine.free)}" if priced.uncut is not None else ""
     return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{said}{short}"
 
 

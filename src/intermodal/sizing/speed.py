@@ -29,6 +29,7 @@ from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.sizing.cache import row_bytes, state_bytes
 from intermodal.sizing.memory import Placement
+from intermodal.sizing.parameters import BITS
 from intermodal.sizing.settings import ALL, Settings
 from intermodal.sizing.shape import Layer, ModelShape
 
@@ -38,7 +39,6 @@ SPARSE: Final[_Three] = (0.1, 0.35, 0.85)
 READS_DENSE: Final[_Three] = (0.15, 0.4, 0.75)
 READS_SPARSE: Final[_Three] = (0.05, 0.2, 0.6)
 KERNELS: Final[_Three] = (84e-6, 52e-6, 0.0)  # seconds a layer on a card, beside reading its weights
-BITS: Final = 4.8944  # of Q4_K_M, which is what people run
 _BEST: Final = 2  # of low, mid and high
 _LAYERS: Final = 28  # of such a model: those of 0.6 to 8 billion parameters have 16 to 36
 _PARTS: Final = 10_000  # in which a model of unknown layout is thought to be divided

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from intermodal.catalog.kinds import KINDS, compute_floor, is_foundation, kind_of
+from intermodal.catalog.kinds import KINDS, is_foundation, kind_of
 from intermodal.catalog.nouns import Model
 from intermodal.catalog.shipped import shipped
 
@@ -77,12 +77,6 @@ def test_a_foundation_model_is_pretrained_and_turned_to_many_tasks() -> None:
     assert is_foundation("", (), ()) is None
 
 
-def test_memory_for_a_model_is_a_range_from_its_size_and_unknown_without_one() -> None:
-    floor = compute_floor(8e9)
-    assert 4.5e9 < floor.low < floor.mid < 8e9 < floor.high < 20e9
-    assert not compute_floor(None).known
-
-
 def test_a_checked_row_has_an_address_that_was_opened_on_a_day_that_was() -> None:
     for row in shipped().rows.values():
         if row.checked:
@@ -116,7 +110,7 @@ def test_a_closed_model_claims_no_figures_that_its_vendor_does_not_publish() -> 
 @pytest.mark.parametrize("id", ["mistral/mistral-nemo", "mistral/open-mistral-nemo"])
 def test_a_size_that_is_published_and_not_in_the_name_is_known(id: str) -> None:
     row = shipped().rows[id]
-    assert row.parameters == 12e9 and row.model().compute_floor.known and row.source
+    assert row.parameters == 12e9 and row.source
 
 
 def test_every_kind_of_the_documentation_is_one_that_can_be_derived() -> None:

@@ -17,6 +17,7 @@ from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.catalog.snapshot import Snapshot
 from intermodal.catalog.sources import genai_prices
 from intermodal.errors import ConfigError
+from intermodal.quantity import unknown
 
 HOSTS = (
     HostRow(id="openai", base_url="https://api.openai.example/v1", models=(
@@ -97,7 +98,10 @@ def test_an_embedding_is_no_language_model_whatever_its_modalities_say(made: Sna
 
 def test_sources_that_disagree_are_both_shown(made: Snapshot) -> None:
     rows = made.by_model["openai/gpt-4o"]
-    known = {figure.name: figure for figure in figures(model_of(rows[0], None, made.header), None, rows, made.header)}
+    known = {
+        figure.name: figure
+        for figure in figures(model_of(rows[0], None, made.header), None, rows, made.header, unknown(""))
+    }
     (other,) = known["context"].conflicts
     assert (known["context"].value, other.value, other.source) == (128000, 120000, "genai-prices 9.9")
     asked = offer(made.by_endpoint["openai:openai/gpt-4o"], made.header)
@@ -107,7 +111,7 @@ def test_sources_that_disagree_are_both_shown(made: Snapshot) -> None:
 
 def test_every_figure_of_a_model_has_a_source(made: Snapshot) -> None:
     rows = made.by_model["openai/gpt-4o"]
-    for figure in figures(model_of(rows[0], None, made.header), None, rows, made.header):
+    for figure in figures(model_of(rows[0], None, made.header), None, rows, made.header, unknown("")):
         assert figure.source, figure.name
 
 
