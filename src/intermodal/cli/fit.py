@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ Examples
   intermodal fit --all --gpu "RTX 3060 12GB" --for sight
   intermodal fit --check http://127.0.0.1:8080           what a running server took beside what was predicted
 """
+MOST_NAMES = 40  # that a shell is told at once
 LOOK = "(look)"  # --check without a word
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"}
 
@@ -38,6 +40,14 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 
     rows = [row for row in weights_store().rows() if row.runtime == "llama" and row.name.startswith(begun)]
     return [*(CompletionItem(row.name) for row in rows), CompletionItem(begun, type="file")]
+
+
+def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Cards for the shell that begin as typed; in "2xH100" and after a comma what follows counts."""
+    from intermodal.sizing.accelerators import begun as names
+
+    before, rest = re.split(r"(?i)((?:.*,)?\s*(?:\d+\s*x\s*)?)", begun, maxsplit=1)[1:] or ("", begun)
+    return [CompletionItem(f"{before}{name}") for name in names(rest)[:MOST_NAMES]]
 
 
 @click.command(epilog=EPILOG)
@@ -58,7 +68,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 @click.option("--draft", metavar="FILE", default="", help="Small model beside it, for speculative decoding.")
 @click.option("--engine", type=click.Choice(["llama.cpp", "vllm"]), default=None,
               help="What serves it.  [default: llama.cpp of GGUF files, vllm of safetensors]")  # fmt: skip
-@click.option("--gpu", "gpus", multiple=True, metavar="NAME",
+@click.option("--gpu", "gpus", multiple=True, metavar="NAME", shell_complete=card_begun,
               help='"RTX 4090", 2xH100, 24GB, none; repeatable.  [default: this machine]')  # fmt: skip
 @click.option("--ram", default="", metavar="SIZE", help='Memory of that machine: 64GB, "64GB DDR5-5600", "… 8ch".')
 @click.option("--prompt", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, metavar="TOKENS",
@@ -132,16 +142,25 @@ def _rank(given: dict[str, Any]) -> None:
     """``--all``: every model that could run there."""
     from intermodal.cli.fitting import rank
     from intermodal.errors import UsageError
-    from intermodal.estimates.fit import this_machine
+    from intermodal.estimates.fit import PROMPT, this_machine
     from intermodal.sizing.machines import stated
 
     if not given["everything"]:
         raise UsageError("no model is named", where="MODEL", todo="name one, or rank all with --all")
     if given["model"]:
         raise UsageError("ranks every model, and one is named", where="--all", todo="leave one of them out")
+    for option, said in (
+        ("--mmproj", given["projector"]), ("--draft", given["draft"]), ("--quant", given["quantizations"]),
+        ("--engine", given["engine"] not in (None, "llama.cpp")), ("--svg", given["svg_file"]),
+        ("--measure", given["measure"]), ("--prompt", given["prompt"] != PROMPT),
+    ):  # fmt: skip
+        if said:
+            raise UsageError(
+                "is of one model, and --all ranks many", where=option, todo="name a model, or leave it out"
+            )
     here = not (given["gpus"] or given["ram"])
     machine = this_machine(os.environ) if here else stated(given["gpus"], given["ram"])
-    rank(machine, ctx=given["ctx"], work=given["work"], as_json=given["as_json"])
+    rank(machine, ctx=given["ctx"], work=given["work"], as_json=given["as_json"], slots=given["slots"], kv=given["kv"])
 
 
 def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> None:

@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 ROWS = 25
 
 
-def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool) -> None:
+def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 1, kv: str = "f16") -> None:
     """Print what fits, strongest first."""
     from intermodal.cli.pull import weights_store
-    from intermodal.estimates.fit import context_words
-    from intermodal.estimates.fit_all import candidates
+    from intermodal.estimates.fit import cache_words, context_words
+    from intermodal.estimates.fit_all import Wanted, candidates
 
+    type_k, type_v = cache_words(kv)
     context = max(context_words(ctx)) if ctx else 0
-    found = candidates(machine, weights_store(), os.environ, context=context, work=work)
+    wanted = Wanted(context=context, slots=slots, type_k=type_k, type_v=type_v, work=work)
+    found = candidates(machine, weights_store(), os.environ, wanted)
     if as_json:
         from intermodal.cli.document import print_document
         from intermodal.estimates.fit_document import ranked
@@ -64,6 +66,9 @@ def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
     ]  # fmt: skip
     echo_table(("model", "where", "tier", "GiB", "tokens/s", "to do"), rows)
     more = f"{len(fitting) - ROWS:,} more fit; " if len(fitting) > ROWS else ""
-    assumed = "only files on disk are sized by their headers, of others four bits are assumed"
+    assumed = (
+        "only files on disk are sized by their headers, of others four bits are assumed; within a tier the larger "
+        "come first, as nothing that was measured is known of all of them"
+    )
     open_ = f"of {unsure:,} no header says what texts so long take; " if unsure else ""
     click.echo(f"\n{more}{len(found) - len(fitting) - unsure:,} do not fit; {open_}{assumed}", err=True)

@@ -137,6 +137,7 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     subject = Subject(
         reference=wish.model, quantization=quantization_of(name, sized.shape), projector=wish.projector,
         draft=wish.draft, path="" if wish.model.startswith(REMOTE) else sized.where,
+        siblings=_siblings(Path(sized.where)) if not wish.model.startswith(REMOTE) else (),
     )  # fmt: skip
     measured = kept_corrections(cache_dir(env), sized.where) if here else ()
     engine = wish.engine or ("llama.cpp" if sized.shape.format == "gguf" else "vllm")
@@ -151,6 +152,14 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     if here and wish.slots == 1:
         made = replace(made, pace=as_measured(made.pace, *_taken(wish.model, subject.path, env)))
     return replace(made, name=name, read=sized.read, requests=sized.requests)
+
+
+def _siblings(path: Path) -> tuple[str, ...]:
+    """Names of the models in a file's folder."""
+    try:
+        return tuple(sorted(each.name for each in path.parent.glob("*.gguf")))
+    except OSError:
+        return ()
 
 
 def _own_projector(name: str, weights: WeightsStore) -> str:

@@ -6,23 +6,28 @@ request, and a speed by the bytes that a token reads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 from intermodal.advising.offers import open_models
 from intermodal.catalog.load import snapshot
+from intermodal.catalog.model_rows import tier_by_size
 from intermodal.catalog.nouns import Model
+from intermodal.config import cache_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError
 from intermodal.estimates.row_size import needed_by, row_model
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, unknown
 from intermodal.request import TIERS
+from intermodal.runtimes.corrections import kept
 from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.fit import Check, Verdict, all_on_cards, place
 from intermodal.sizing.machines import certain, for_models
 from intermodal.sizing.memory import Settings
+from intermodal.sizing.parameters import of_contexts
 from intermodal.sizing.parameters import of_parameters as memory_of
 from intermodal.sizing.sources import local
 from intermodal.sizing.speed import of_parameters, pace
@@ -39,7 +44,10 @@ class Candidate(Value):
 
     Attributes:
         where: "here" on disk, "pull" by ``intermodal pull``, "open" its weights are somewhere. store: whose folder.
-        tier: how strong it is, "" where nobody knows. exact: sized by its header.
+        tier: how strong it is, "" where nobody knows; evidence: by what, "proxy" for its size. exact: sized by its
+            header.
+        weight: parameters that count for its strength within a tier: of a mixture of experts the geometric mean of all
+            and of those of a token. 0 where nobody knows.
     """
 
     name: str
@@ -50,47 +58,65 @@ class Candidate(Value):
     decode: Quantity
     exact: bool
     todo: str
+    evidence: str = ""
+    weight: float = 0.0
 
     @property
     def verdict(self) -> Verdict:
         return self.check.verdict
 
 
+class Wanted(Value):
+    """What is to be ranked: ``context`` tokens of each of ``slots`` texts (0 for the usual), types of the cache."""
+
+    context: int = 0
+    slots: int = 1
+    type_k: str = "f16"
+    type_v: str = "f16"
+    work: Work = "chat"
+
+
 def candidates(
-    machine: Machine, weights: WeightsStore, env: Mapping[str, str], *, context: int = 0, work: Work = "chat"
+    machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: Wanted | None = None
 ) -> tuple[Candidate, ...]:
-    """All of them, those that fit first, then by strength, exact ones and quick ones first among alike."""
+    """All of them, those that fit first, then by tier; within a tier by evidence, then the larger ones first, exact
+    and quick ones first among alike."""
+    wanted = wanted or Wanted()
     known = {model.id: model for model in open_models(snapshot())}
-    found = [*_here(machine, weights, env, context, work), *_pullable(machine, weights, context, work)]
-    found += _open(machine, known, context, work)
+    found = [*_here(machine, weights, env, wanted), *_pullable(machine, weights, wanted)]
+    found += _open(machine, known, wanted)
     named = {each.name for each in found if each.where != "open"}
-    kept = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in named]
-    order: tuple[Verdict, ...] = ("fits", "tight", "unknown", "no")
-    return tuple(
-        sorted(
-            kept,
-            key=lambda each: (
-                order.index(each.verdict), -(TIERS.index(each.tier) if each.tier in TIERS else -1), not each.exact,
-                -each.decode.mid,
-            ),
-        )
-    )  # fmt: skip
+    left = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in named]
+    return tuple(sorted(left, key=_rank))
 
 
-def _here(
-    machine: Machine, weights: WeightsStore, env: Mapping[str, str], context: int, work: Work
-) -> Iterator[Candidate]:
+_ORDER: Final[tuple[Verdict, ...]] = ("fits", "tight", "unknown", "no")
+_EVIDENCE: Final = ("proxy", "declared", "benchmark", "measured")
+
+
+def _rank(each: Candidate) -> tuple[float, ...]:
+    tier = TIERS.index(each.tier) if each.tier in TIERS else -1
+    evidence = _EVIDENCE.index(each.evidence) if each.evidence in _EVIDENCE else -1
+    return _ORDER.index(each.verdict), -tier, -evidence, -each.weight, not each.exact, -each.decode.mid
+
+
+def _weight(parameters: float, active: float | None) -> float:
+    """What counts of a size for strength."""
+    return math.sqrt(parameters * (active or parameters))
+
+
+def _here(machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: Wanted) -> Iterator[Candidate]:
     """Files on this disk, by their headers; one that cannot be read is passed over."""
     pulled = [
         (row.name, "intermodal", weights.path(row.name), weights.projector(row.name))
         for row in weights.rows()
-        if row.runtime == "llama" and _does(row_model(row.name, weights), work)
+        if row.runtime == "llama" and _does(row_model(row.name, weights), wanted.work)
     ]
     home = Path(env["HOME"]) if env.get("HOME") else None
     stored = [
         (model.name, model.store, Path(model.path), Path(model.projector) if model.projector else None)
         for model in stored_models(env, home)
-        if work == "chat" or model.projector
+        if wanted.work == "chat" or model.projector
     ]
     for name, store, path, projector in [*pulled, *stored][:MOST_FILES]:
         if path is None:
@@ -100,42 +126,56 @@ def _here(
             if shape.role != "model" or shape.format != "gguf":
                 continue
             eyes = local(projector).shape if projector is not None else None
-            tokens = context or min(shape.context or CONTEXT, CONTEXT)
-            placed = place(shape, all_on_cards(Settings(context=tokens, projector=eyes), machine), machine)
+            tokens = wanted.context or min(shape.context or CONTEXT, CONTEXT)
+            settings = Settings(
+                context=tokens * wanted.slots, slots=wanted.slots, type_k=wanted.type_k, type_v=wanted.type_v,
+                projector=eyes,
+            )  # fmt: skip
+            measured = kept(cache_dir(env), path) if machine.processor else ()  # of this machine
+            placed = place(shape, all_on_cards(settings, machine), machine, corrections=measured)
         except IntermodalError:
             continue
         if placed.tightest is not None:
+            model = row_model(name, weights)
+            tier, evidence = (
+                _tier(model) if model is not None else (tier_by_size(shape.parameters, shape.active)[0], "proxy")
+            )
             yield Candidate(
-                name=name, where="here", store=store, tier=_tier(row_model(name, weights)), check=placed.tightest,
-                exact=True, decode=pace(shape, placed.settings, machine).decode, todo=f"intermodal fit {name}",
+                name=name, where="here", store=store, tier=tier, evidence=evidence, check=placed.tightest, exact=True,
+                weight=_weight(shape.parameters, shape.active),
+                decode=pace(shape, placed.settings, machine, users=wanted.slots).decode, todo=f"intermodal fit {name}",
             )  # fmt: skip
 
 
-def _pullable(machine: Machine, weights: WeightsStore, context: int, work: Work) -> Iterator[Candidate]:
+def _pullable(machine: Machine, weights: WeightsStore, wanted: Wanted) -> Iterator[Candidate]:
     for row in weights.rows():
         model = row_model(row.name, weights)
-        if row.runtime != "llama" or weights.path(row.name) is not None or not _does(model, work):
+        if row.runtime != "llama" or weights.path(row.name) is not None or not _does(model, wanted.work):
             continue
         needed, parameters = needed_by(row, model)
         if not needed.known:
             continue
         active = (model.active if model is not None else None) or parameters
+        tier, evidence = _tier(model)
         yield Candidate(
-            name=row.name, where="pull", store="", tier=_tier(model), exact=False,
-            check=_check(machine, needed, context), decode=of_parameters(parameters, active, machine).decode,
+            name=row.name, where="pull", store="", tier=tier, evidence=evidence, exact=False,
+            weight=_weight(parameters, active), check=_check(machine, needed, wanted),
+            decode=of_parameters(parameters, active, machine, users=wanted.slots).decode,
             todo=f"intermodal pull {row.name}",
         )  # fmt: skip
 
 
-def _open(machine: Machine, known: Mapping[str, Model], context: int, work: Work) -> Iterator[Candidate]:
+def _open(machine: Machine, known: Mapping[str, Model], wanted: Wanted) -> Iterator[Candidate]:
     for model in known.values():
-        if not _does(model, work):
+        if not _does(model, wanted.work):
             continue
         size = model.parameters or 0.0
+        tier, evidence = _tier(model)
         yield Candidate(
-            name=model.id, where="open", store="", tier=_tier(model), exact=False,
-            check=_check(machine, memory_of(size), context),
-            decode=of_parameters(size, model.active or size, machine).decode, todo="a four-bit GGUF of it on a hub",
+            name=model.id, where="open", store="", tier=tier, evidence=evidence, exact=False,
+            weight=_weight(size, model.active), check=_check(machine, memory_of(size), wanted),
+            decode=of_parameters(size, model.active or size, machine, users=wanted.slots).decode,
+            todo="a four-bit GGUF of it on a hub",
         )  # fmt: skip
 
 
@@ -144,17 +184,20 @@ def _does(model: Model | None, work: Work) -> bool:
     return work == "chat" or (model is not None and "image" in model.input)
 
 
-def _tier(model: Model | None) -> str:
-    """Of writing, else of its first task; "" where nobody knows."""
+def _tier(model: Model | None) -> tuple[str, str]:
+    """Of writing, else of its first task, and the level of its evidence; "" where nobody knows."""
     if model is None or not model.strength:
-        return ""
-    return next((one.tier for one in model.strength if one.task == "text-generation"), model.strength[0].tier)
+        return "", ""
+    found = next((one for one in model.strength if one.task == "text-generation"), model.strength[0])
+    return found.tier, found.evidence.level
 
 
-def _check(machine: Machine, needed: Quantity, context: int) -> Check:
+def _check(machine: Machine, needed: Quantity, wanted: Wanted) -> Check:
+    """Of a model without a header: with the contexts of further texts, and unknown for longer ones than are usual."""
     where, room = for_models(machine)
+    needed = needed + of_contexts(wanted.slots - 1, min(wanted.context or CONTEXT, CONTEXT))
     check = Check(where=where, needed=needed, room=room, certain=certain(machine))
-    if context <= CONTEXT or check.verdict == "no":
+    if wanted.context <= CONTEXT or check.verdict == "no":
         return check
     unsure = unknown(f"no header says what texts of more than {CONTEXT:,} tokens take")
     return Check(where=where, needed=unsure, room=room, certain=check.certain)

@@ -63,6 +63,7 @@ def ranked(found: tuple[Candidate, ...]) -> dict[str, Any]:
         "models": [
             {
                 "name": each.name, "source": each.where, "store": each.store or None, "tier": each.tier or None,
+                "evidence": each.evidence or None,
                 "exact": each.exact, **_check(each.check), "decode": plain_amount(each.decode), "todo": each.todo,
             }
             for each in found

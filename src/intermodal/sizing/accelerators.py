@@ -32,6 +32,10 @@ _BRANDS = re.compile(
 # How a chip is mounted or which memory is on it: cards of one name, often with the same memory.
 _VARIANT = re.compile(r"(pcie|sxm[2-6]?|nvl|cnx|hbm2e|hbm2|hbm3e|hbm3|dgxs|fhhl|\d\dcore)")
 _NEAR = 3
+# Graphics parts of processors, which have no memory of their own: a row would promise what the machine's memory gives.
+_SHARED = re.compile(
+    r"\b(igpu|integrated|onboard|apu|iris|uhd|hd graphics|vega (3|6|7|8|10|11)|radeon graphics|(radeon )?[4-8]\d0m)\b"
+)
 
 
 class Accelerator(Value):
@@ -188,13 +192,46 @@ def _plain(words: str) -> str:
     return _MEMORY.sub("", words).strip()
 
 
+def begun(words: str) -> tuple[str, ...]:
+    """Names that begin so, without spaces, so that a shell takes each for one word; brands may be left out.
+
+    >>> begun("rtx409")
+    ('RTX-4090', 'RTX-4090-D', 'RTX-4090-Max-Q', 'RTX-4090-Mobile')
+    """
+    wanted = re.sub(r"[^a-z0-9]", "", words.lower())
+    names = {_short(row.name): None for row in accelerators()}
+    return tuple(sorted(name for name in names if name.lower().replace("-", "").startswith(wanted)))
+
+
+def _short(name: str) -> str:
+    """A name as people write it: without brands and spaces."""
+    plain = re.sub(_BRANDS.pattern, " ", name, flags=re.IGNORECASE)
+    return "-".join(re.findall(r"[A-Za-z0-9+.]+", plain))
+
+
 def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
+    if _SHARED.search(words.lower()):
+        return (
+            "a graphics part without memory of its own is about as fast as the machine's memory: "
+            'write --gpu none --ram "16GB DDR5-5600"'
+        )
     keys = {named(row.name).key: row.title for row in rows} | {
         _whole(a)[0]: row.title for row in rows for a in row.also
     }
-    near = get_close_matches(named(words).key, keys, _NEAR, 0.6)
-    names = list(dict.fromkeys(keys[each] for each in near))
+    asked = named(words).key
+    near = get_close_matches(asked, keys, _NEAR, 0.6) or _alike(asked, words, rows)
+    names = list(dict.fromkeys(keys.get(each, each) for each in near))
     return f"nearest are {', '.join(names)}" if names else "write its memory instead: --gpu 24GB"
+
+
+def _alike(asked: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:
+    """Where no name is spelled nearly so: the newest with other numbers between the same letters, or of a maker."""
+    if not asked:
+        maker = [row for row in rows if row.vendor.lower() in words.lower()]
+        return [row.title for row in sorted(maker, key=lambda row: row.released, reverse=True)[:_NEAR]]
+    letters = re.sub(r"\d+", "#", asked)
+    same = [row for row in rows if re.sub(r"\d+", "#", named(row.name).key) == letters]
+    return [row.title for row in sorted(same, key=lambda row: row.released, reverse=True)[:_NEAR]]
 
 
 def _rows(name: str) -> Iterable[Accelerator]:

@@ -19,6 +19,7 @@ class Subject(Value):
     Attributes:
         reference: a path, a URL, ``hf:OWNER/REPO/FILE``, or a model's name. path: of the file, where it is on disk.
         quantization: of that file. projector, draft: files beside it, as they were named.
+        siblings: names of other models in its folder.
     """
 
     reference: str
@@ -26,16 +27,18 @@ class Subject(Value):
     path: str = ""
     projector: str = ""
     draft: str = ""
+    siblings: tuple[str, ...] = ()
 
 
 def command(subject: Subject, settings: Settings, quantization: str = "") -> str:
-    """What to run.
+    """What to run. A file in another ``quantization`` that is not there is made first, of the one that is.
 
     >>> subject = Subject(reference="hf:Qwen/Qwen3-8B-GGUF", quantization="Q4_K_M")
     >>> command(subject, Settings(context=8192, gpu_layers=-1))
     'llama-server -hf Qwen/Qwen3-8B-GGUF:Q4_K_M -c 8192 -np 1 -ngl 99'
     """
-    words = ["llama-server", *_model(subject, quantization or subject.quantization), "-c", str(settings.context)]
+    model, made = _model(subject, quantization or subject.quantization)
+    words = ["llama-server", *model, "-c", str(settings.context)]
     words += ["-np", str(settings.slots)]
     if settings.gpu_layers:
         words += ["-ngl", str(EVERY_LAYER if settings.gpu_layers < 0 else settings.gpu_layers)]
@@ -47,7 +50,7 @@ def command(subject: Subject, settings: Settings, quantization: str = "") -> str
         words += ["-ub", str(settings.ubatch)]
     words += ["--mmproj", subject.projector] if subject.projector else []
     words += ["-md", subject.draft] if subject.draft else []
-    return shlex.join(words)
+    return " && ".join(shlex.join(each) for each in (made, words) if each)
 
 
 def tokens(count: int) -> str:
@@ -61,17 +64,28 @@ def tokens(count: int) -> str:
     return f"{count / 1024:.1f}".removesuffix(".0") + "k"
 
 
-def _model(subject: Subject, quantization: str) -> list[str]:
-    """The model in that quantization: of a hub by its repository, else by the file's name with the other one in it."""
+def _model(subject: Subject, quantization: str) -> tuple[list[str], list[str]]:
+    """Options that name the model in that quantization, and what makes its file where there is none.
+
+    Of a hub it is named by its repository; on this disk it is the file of that name, else made by ``llama-quantize``.
+    """
     if subject.reference.startswith("hf:"):
         repository = "/".join(subject.reference.removeprefix("hf:").partition("@")[0].split("/")[:2]).partition(":")[0]
-        return ["-hf", f"{repository}:{quantization}" if quantization else repository]
+        return ["-hf", f"{repository}:{quantization}" if quantization else repository], []
     named = subject.path or subject.reference
     other = quantization != subject.quantization
     name = IN_NAME.sub(quantization, named) if other and IN_NAME.search(named) else named
     if re.match(r"https?://", name):
-        return ["-mu", name]
-    return ["-m", f"{quantization}.gguf" if other and name == named else name]
+        return ["-mu", name], []
+    if not other or (name != named and re.split(r"[/\\]", name)[-1] in subject.siblings):
+        return ["-m", name], []
+    if name == named:
+        name = f"{named.removesuffix('.gguf')}-{quantization}.gguf"
+    again = [] if subject.quantization in _WHOLE else ["--allow-requantize"]
+    return ["-m", name], ["llama-quantize", *again, named, name, quantization]
+
+
+_WHOLE: Final = ("F32", "F16", "BF16")  # of which another quantization is made without losing twice
 
 
 __all__ = ["Subject", "command", "tokens"]

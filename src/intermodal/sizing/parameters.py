@@ -50,14 +50,21 @@ def of_texts(parameters: float | None, texts: int, context: int) -> Quantity:
     """The same with so many texts at once, each with a context of its own.
 
     >>> round(of_texts(8e9, 20, 8192).mid / 1e9, 1)
-    25.6
+    25.8
     """
     one = of_parameters(parameters)
     if texts < 2 or not one.known:
         return one
-    low, mid, high = (texts * context * each for each in TOKEN)
-    more = between(low, mid, high, f"{texts} contexts of {context:,} tokens")
+    more = of_contexts(texts, context)
     return replace(one + more, basis=f"{one.basis}, with {more.basis}")
+
+
+def of_contexts(texts: int, context: int) -> Quantity:
+    """Bytes of the keys and values of so many texts; exact 0 for none."""
+    if texts < 1:
+        return Quantity()
+    low, mid, high = (texts * context * each for each in TOKEN)
+    return between(low, mid, high, f"{texts} contexts of {context:,} tokens")
 
 
 def floor(parameters: float | None) -> Quantity:

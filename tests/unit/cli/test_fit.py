@@ -354,3 +354,32 @@ def test_a_log_without_buffers_is_said(cli: Cli, model: str, tmp_path: Path) -> 
     log.write_text("main: server is listening\n")
     assert "has no line about buffers" in cli("fit", model, "--check", str(log)).err
     assert "cannot be read" in cli("fit", model, "--check", str(tmp_path / "none.log")).err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--mmproj", "p.gguf"), ("--draft", "d.gguf"), ("--quant", "Q4_K_M"), ("--engine", "vllm"), ("--svg", "x.svg"),
+     ("--prompt", "50")],
+)  # fmt: skip
+def test_an_option_of_one_model_is_refused_where_many_are_ranked(cli: Cli, option: str, value: str) -> None:
+    refused = cli("fit", "--all", option, value)
+    assert refused.code == 2 and f"{option}: is of one model" in refused.err
+    assert not Path("x.svg").exists()
+
+
+def test_twenty_texts_at_once_and_the_type_of_the_cache_count_in_the_ranking(cli: Cli) -> None:
+    def needed(*arguments: str) -> dict[str, float]:
+        found = cli("fit", "--all", "--ram", "64GB", "--ctx", "8k", "--json", *arguments).document["models"]
+        return {each["name"]: each["needed"]["mid"] for each in found if each["needed"]["mid"]}
+
+    one, twenty = needed(), needed("--slots", "20")
+    assert twenty.keys() == one.keys() and all(twenty[name] > one[name] for name in one)
+
+
+def test_within_a_tier_the_larger_come_first_and_that_is_said(cli: Cli) -> None:
+    found = cli("fit", "--all", "--gpu", "RTX 4090", "--json").document["models"]
+    medium = [each for each in found if each["tier"] == "medium" and each["verdict"] == "fits"]
+    assert {each["evidence"] for each in medium} <= {"proxy", "declared", "benchmark"}
+    sizes = [each["needed"]["mid"] for each in medium if each["source"] == "open" and "oss" not in each["name"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert "within a tier the larger come first" in cli("fit", "--all", "--gpu", "RTX 4090").err

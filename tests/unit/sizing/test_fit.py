@@ -248,3 +248,21 @@ def test_a_command_has_what_was_asked_for() -> None:
     assert words.endswith("--mmproj p.gguf -md d.gguf")
     url = Subject(reference="https://host/m-Q4_K_M.gguf", quantization="Q4_K_M")
     assert "-mu https://host/m-Q2_K.gguf" in command(url, Settings(context=512), "Q2_K")
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "siblings", "expected"),
+    [
+        ("/m/x-Q4_K_M.gguf", "Q4_K_M", (),
+         "llama-quantize --allow-requantize /m/x-Q4_K_M.gguf /m/x-Q3_K_M.gguf Q3_K_M && llama-server -m "),
+        ("/m/x-Q4_K_M.gguf", "Q4_K_M", ("x-Q3_K_M.gguf",), "llama-server -m /m/x-Q3_K_M.gguf "),
+        ("/m/x-F16.gguf", "F16", (), "llama-quantize /m/x-F16.gguf /m/x-Q3_K_M.gguf Q3_K_M && "),
+        ("/m/x.gguf", "Q8_0", (), "llama-quantize --allow-requantize /m/x.gguf /m/x-Q3_K_M.gguf Q3_K_M && "),
+    ],
+)  # fmt: skip
+def test_a_file_in_another_quantization_is_made_before_it_is_run_unless_it_is_there(
+    name: str, own: str, siblings: tuple[str, ...], expected: str
+) -> None:
+    subject = Subject(reference=name, path=name, quantization=own, siblings=siblings)
+    assert command(subject, Settings(context=512), "Q3_K_M").startswith(expected)
+    assert command(subject, Settings(context=512)).startswith(f"llama-server -m {name} ")

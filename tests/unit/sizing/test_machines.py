@@ -9,7 +9,7 @@ import pytest
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.quantity import exact
-from intermodal.sizing.accelerators import GIB, accelerators, by_driver, find, named, usable
+from intermodal.sizing.accelerators import GIB, accelerators, begun, by_driver, find, named, usable
 from intermodal.sizing.machines import machine_words, of_memory, settled, stated
 
 MIB = 1 << 20
@@ -75,11 +75,32 @@ def test_memory_decides_which_of_two_chips_is_meant() -> None:
     assert find("M4 Max 64GB")[0].bandwidth == 546e9
 
 
-@pytest.mark.parametrize(("words", "near"), [("RTX 4900", "RTX 4090"), ("H10", "H100"), ("RTX 4090 Ti", "RTX 3090 Ti")])
+@pytest.mark.parametrize(
+    ("words", "near"), [
+        ("RTX 4900", "RTX 4090"), ("H10", "H100"), ("RTX 4090 Ti", "RTX 3090 Ti"), ("M9", "Apple M5"),
+        ("M9 Max", "Apple M5 Max"), ("apple", "Apple M5"),
+    ],
+)  # fmt: skip
 def test_an_unknown_card_is_refused_with_the_nearest(words: str, near: str) -> None:
     with pytest.raises(UsageError, match=r"no graphics card is known as") as refused:
         find(words)
     assert near in refused.value.todo
+
+
+@pytest.mark.parametrize("words", ["iGPU", "radeon 780m", "Iris Xe", "UHD 630", "Vega 8", "AMD Radeon 890M Graphics"])
+def test_a_part_without_memory_of_its_own_is_asked_for_as_memory_and_not_as_another_card(words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        find(words)
+    assert "--gpu none --ram" in refused.value.todo and "nearest" not in refused.value.todo
+
+
+def test_every_name_that_a_shell_is_told_means_one_card_or_asks_for_its_memory_alone() -> None:
+    for name in begun(""):
+        try:
+            find(name)
+        except UsageError as refused:
+            assert "sold with different memory" in str(refused), name
+    assert "RTX-4090" in begun("rtx 40") and begun("rtx4090m") == ("RTX-4090-Max-Q", "RTX-4090-Mobile")
 
 
 def test_memory_that_a_card_does_not_come_with_is_refused_with_what_it_has() -> None:
