@@ -84,7 +84,7 @@ bench-fidelity: setup ## what reaches a model of 196 files of known contents, be
 
 gates: setup ## the reliability gates in full; writes out/gates.txt
 	@mkdir -p out
-	@$(BIN)/python -m pytest -q -rA tests/gates --full-gates > out/gates.txt; status=$$?; tail -n 1 out/gates.txt; exit $$status
+	@$(BIN)/python -m pytest -q -rA tests/gates --full-gates -o faulthandler_timeout=7200 > out/gates.txt; status=$$?; tail -n 1 out/gates.txt; exit $$status
 
 bless: $(INSTALLED) ## rewrite tests/plans/*.case, texts of advice and the blocks in docs/ from what the code says now; review the diff
 	@$(BIN)/python -m pytest -q tests/plans tests/docs tests/unit/advising --bless
