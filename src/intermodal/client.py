@@ -250,7 +250,7 @@ class AsyncClient(PromptVerb, Resources):
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))
         machine = self.machine_now
-        catalog = await self._with_room(catalog, machine)
+        catalog = await self.room.fitted(catalog, machine)
         if planning:
             catalog = plannable(catalog, asking.named_hosts(request.policy))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
@@ -264,25 +264,6 @@ class AsyncClient(PromptVerb, Resources):
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)
-
-    async def _with_room(self, catalog: Catalog, machine: Machine) -> Catalog:
-        """Local models for which there is no memory at a smaller context, where there is memory for that. What is
-        loaded so stays so."""
-        from intermodal.servers.room import lacking, with_room
-
-        short = lacking(catalog, machine)
-        kept = {key: each for key, each in self._shortened.items() if key in machine.loaded}
-        if not (short or kept):
-            return catalog
-        import anyio.to_thread
-
-        asked = (catalog, tuple(each.id for each in short), tuple(kept), machine.free)
-        if self._roomy is None or self._roomy[0] != asked:
-            found = catalog.among(tuple(kept.get(each.id, each) for each in catalog.endpoints)) if kept else catalog
-            made = await anyio.to_thread.run_sync(with_room, found, machine, self.weights, self.env)
-            self._shortened |= {each.id: each for each in made.loadable if each.uncut is not None}
-            self._roomy = asked, made
-        return self._roomy[1]
 
     async def told(self, question: str, kinds: tuple[Kind, ...] = PICTURES) -> QuestionFacts | None:
         """What a question needs of media, for who plans without a request of its own; None where nothing tells it."""

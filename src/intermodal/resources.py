@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import asking
 from intermodal.catalog.load import tariffs
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.nouns import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
     from intermodal.runtimes.vocabulary import Vocabularies
+    from intermodal.servers.room import Room
     from intermodal.store.database import Store
     from intermodal.telemetry.signals import Signals
     from intermodal.weights.store import WeightsStore
@@ -63,8 +64,6 @@ class Resources:
         self._vocabularies: Vocabularies | None = None
         self.known = Known(self.config, self.env)
         self._last_catalog = Catalog()
-        self._roomy: tuple[Any, Catalog] | None = None
-        self._shortened: dict[str, Endpoint] = {}  # that were planned with less than their context
         self._known_now = Catalogs(self.env)
         self._upstreams = Upstreams(self.known.learn)
         self._weights: WeightsStore | None = None
@@ -86,6 +85,13 @@ class Resources:
 
             self._weights = weights_of(self.env)
         return self._weights
+
+    @cached_property
+    def room(self) -> Room:
+        """What offers local models at the context there is memory for."""
+        from intermodal.servers.room import Room
+
+        return Room(self.weights, self.env)
 
     @property
     def vocabularies(self) -> Vocabularies:

@@ -52,6 +52,33 @@ def lacking(catalog: Catalog, machine: Machine) -> tuple[Endpoint, ...]:
     )
 
 
+class Room:
+    """For one client: catalogs with local models as they fit, and which were planned with less than their context."""
+
+    def __init__(self, weights: WeightsStore, env: Mapping[str, str]) -> None:
+        self._weights, self._env = weights, env
+        self._shortened: dict[str, Endpoint] = {}
+        self._made: tuple[object, Catalog] | None = None  # of what, and what was made of it
+
+    async def fitted(self, catalog: Catalog, machine: Machine) -> Catalog:
+        """The catalog with local models at the context there is memory for. What is loaded with less stays so."""
+        short = lacking(catalog, machine)
+        kept_so = {key: each for key, each in self._shortened.items() if key in machine.loaded}
+        if not (short or kept_so):
+            return catalog
+        import anyio.to_thread
+
+        asked = (catalog, tuple(each.id for each in short), tuple(kept_so), machine.free)
+        if self._made is None or self._made[0] != asked:
+            found = catalog
+            if kept_so:
+                found = catalog.among(tuple(kept_so.get(each.id, each) for each in catalog.endpoints))
+            made = await anyio.to_thread.run_sync(with_room, found, machine, self._weights, self._env)
+            self._shortened |= {each.id: each for each in made.loadable if each.uncut is not None}
+            self._made = asked, made
+        return self._made[1]
+
+
 def with_room(catalog: Catalog, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
     """The catalog with these endpoints at the longest context for which there is memory; those for which there is
     none at ``LEAST`` tokens stay as they are, and plans reject them."""
@@ -91,4 +118,4 @@ def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) ->
     return None if path is None else _Files(model=str(path), projector="")
 
 
-__all__ = ["LEAST", "lacking", "with_room"]
+__all__ = ["LEAST", "Room", "lacking", "with_room"]
