@@ -38,6 +38,8 @@ MOST_HEADERS: Final = 4  # of quantizations of one model: sizes tell the others 
 _WHOLE: Final = ("F32", "F16", "BF16")  # not proposed where a quantization is there: twice the bytes for nothing seen
 # Of several projectors: eight bits lose nothing that was ever measured here, and 16 bits run everywhere.
 _PROJECTORS: Final = ("Q8_0", "F16", "BF16", "F32")
+_PART: Final = re.compile(r"-\d{5}-of-\d{5}$")
+_MADE: Final = re.compile(r"[-.](ud|i1|imat|imatrix)$")  # words that some put before a quantization
 _NAME: Final = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -123,7 +125,7 @@ async def hub_pull(
     projector = _projector(listed)
     eyes = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
     chosen, found, why = await _chosen(variants, eyes, wanted, listed.revision, machine, env)
-    known = before or row
+    known = before or row or _row_of(wanted.repo, chosen.quantization, weights)
     made = LockedModel(
         name=known.name if known is not None else _name(chosen, wanted, weights, taken),
         repo=wanted.repo, revision=listed.revision, asked=wanted.revision, quantization=chosen.quantization,
@@ -167,6 +169,16 @@ async def _again(
     shape = await _shape(before.repo, before.files[0].path, before.revision, env)
     found = _report(before.repo, before.files[0].path, before.quantization, shape, eyes, machine)
     return HubPull(model=before, report=found, pinned=True, moved=moved if moved != before.revision else "")
+
+
+def _row_of(repo: str, quantization: str, weights: WeightsStore) -> WeightsRow | None:
+    """The row that ships of this repository and quantization: then more is known of the model than its header says."""
+    for row in weights.shipped():
+        known = repository(row.hub) if row.hub else None
+        same = known is not None and known.repo.lower() == repo.lower()
+        if same and known is not None and known.quant.upper() in ("", quantization):
+            return row
+    return None
 
 
 def _path(model: LockedModel, name: str) -> str:
@@ -226,9 +238,19 @@ def _variant(name: str, by_name: Mapping[str, HubFile], wanted: Repository) -> V
         raise WeightsError(f"lacks a part of the model, {missing[0]}", where=wanted.repo, todo="take another file")
     said = IN_NAME.search(base)
     return Variant(
-        quantization=said[1].upper() if said else "", stem=IN_NAME.sub("", base).lower() if said else base.lower(),
+        quantization=said[1].upper() if said else "", stem=_stem(base),
         files=tuple(by_name[part] for part in names),
     )  # fmt: skip
+
+
+def _stem(base: str) -> str:
+    """What a file of a model is called apart from its quantization, how that was made, and which part it is.
+
+    >>> _stem("Qwen3-4B-UD-IQ2_M.gguf"), _stem("qwen3-4b-q8_0-00001-of-00002.gguf")
+    ('qwen3-4b', 'qwen3-4b')
+    """
+    name = _PART.sub("", base.lower().removesuffix(".gguf"))
+    return _MADE.sub("", IN_NAME.sub("", name).strip("-._")).strip("-._")
 
 
 def _projector(listed: Listing) -> HubFile | None:
@@ -333,7 +355,7 @@ def _traits(found: FitReport, eyes: ModelShape | None) -> Traits:
 def _name(chosen: Variant, wanted: Repository, weights: WeightsStore, taken: frozenset[str]) -> str:
     """Of the file, with its owner's before it where another repository's has that name already."""
     base = chosen.files[0].name.rpartition("/")[2].removesuffix(".gguf").lower()
-    base = re.sub(r"-\d{5}-of-\d{5}$", "", base)
+    base = _PART.sub("", base)
     owner = wanted.repo.partition("/")[0].lower()
     taken |= {row.name for row in weights.rows()}
     for name in (base, f"{owner}-{base}"):

@@ -211,14 +211,52 @@ def test_a_gated_repository_says_what_to_do_and_takes_the_token(
     assert "hf_right" not in done.err + (data_dir(os.environ) / "weights-lock.json").read_text()
 
 
-def test_a_token_is_sent_to_the_hub_alone() -> None:
+def test_a_token_is_sent_to_the_hub_alone(cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub sends downloads on to servers of others, which hold them out to anybody who has the address."""
     from intermodal.weights.hub import hub_of
 
-    assert hub_of({"HF_TOKEN": "x"})._token == "x"
-    assert hub_of({"HF_TOKEN": "x", "INTERMODAL_HUB": "http://127.0.0.1:9"})._token == "x"
-    assert hub_of({"HF_TOKEN": "x", "INTERMODAL_HUB": "http://mirror.example"})._token == "", (
-        "in the clear to a stranger"
-    )
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    hub.gates.add(REPO)
+    hub.commit(REPO)
+    with serving(HubServer({REPO: dict(FILES)})) as content:
+        content.commit(REPO)
+        hub.content = content.url
+        assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
+        assert content.tokens and set(content.tokens) == {""}
+    assert set(hub.tokens) == {"Bearer hf_right"}
+    sent = {
+        at: hub_of({"HF_TOKEN": "x", "INTERMODAL_HUB": at})._token
+        for at in ("http://mirror.example", "https://m.example")
+    }
+    assert sent == {"http://mirror.example": "", "https://m.example": "x"}, "never in the clear to a stranger"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Tiny-Q4_K_M.gguf", "Tiny-UD-IQ2_M.gguf", "Tiny-UD-Q8_K_XL.gguf", "Tiny-Q8_0.gguf", "imatrix_tiny.gguf_file"),
+        ("tiny-q4_k_m.gguf", "tiny-fp16.gguf", "tiny-q8_0.gguf"),
+        ("Tiny.i1-Q4_K_M.gguf", "Tiny.Q8_0.gguf"),
+        ("Q8_0/Tiny-Q8_0-00001-of-00002.gguf", "Q8_0/Tiny-Q8_0-00002-of-00002.gguf", "Q4_K_M/Tiny-Q4_K_M.gguf"),
+    ],
+)
+def test_the_ways_in_which_people_name_quantizations_are_told_from_different_models(
+    cli: Cli, hub: HubServer, names: tuple[str, ...]
+) -> None:
+    split = {name: model(parts=2, part=int("00002-of" in name)) for name in names if "-of-" in name}
+    hub.files[REPO] = {name: model(weights=9000 + len(name)) for name in names} | split
+    done = cli("pull", f"hf:{REPO}", "--dry-run", "--json")
+    assert done.code == 0, done.out
+    assert done.document["weights"][0]["quantization"] == "Q8_0"
+
+
+def test_a_repository_that_a_row_names_is_that_row(cli: Cli, hub: HubServer) -> None:
+    hub.files["ggml-org/SmolVLM-500M-Instruct-GGUF"] = {
+        "SmolVLM-500M-Instruct-Q8_0.gguf": model(), "SmolVLM-500M-Instruct-f16.gguf": model(weights=99_000),
+        "mmproj-SmolVLM-500M-Instruct-Q8_0.gguf": EYE,
+    }  # fmt: skip
+    (row,) = cli("pull", "hf:ggml-org/SmolVLM-500M-Instruct-GGUF", "--dry-run", "--json").document["weights"]
+    assert row["name"] == "smolvlm-500m-instruct"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ class HubServer:
         self.cuts: list[int] = []
         self.gone: set[str] = set()
         self.licence = "apache-2.0"
+        self.content = ""  # another server's address, to which files are redirected, as the hub does
         self.requests = 0
         self.sent = 0
         self.url = ""
@@ -76,6 +77,12 @@ def serving(hub: HubServer) -> Iterator[HubServer]:
             hub.asked.append((path, self.headers.get("range", "")))
             hub.tokens.append(self.headers.get("authorization", ""))
             status, code, data = _answer(hub, path, self.headers.get("authorization", ""))
+            if data is not None and hub.content and "/resolve/" in path:
+                self.send_response(302)
+                self.send_header("location", f"{hub.content}{self.path}")
+                self.send_header("content-length", "0")
+                self.end_headers()
+                return
             if data is None:
                 self.send_response(status)
                 if code:
