@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from intermodal.client import AsyncClient
     from intermodal.config import Config
     from intermodal.plans.machine import Gpu, Machine
+    from intermodal.weights.store import WeightsStore
 
 EPILOG = """\b
 Examples
@@ -97,6 +98,7 @@ def _client() -> tuple[AsyncClient, Finding]:
     from intermodal.client import AsyncClient
     from intermodal.config import Config
     from intermodal.errors import ConfigError
+    from intermodal.weights.lock import FILE
 
     try:
         client = AsyncClient()
@@ -104,8 +106,11 @@ def _client() -> tuple[AsyncClient, Finding]:
     except ConfigError as error:
         what = f"{error.where} {error.what}" if error.where else error.what
         todo = error.todo or "correct the file"
-        broken = Finding(area="config", name="intermodal.toml", state="broken", what=what, todo=todo)
-        return AsyncClient(Config()), broken
+        name = os.path.basename(error.where) if error.where.endswith(FILE) else "intermodal.toml"
+        broken = Finding(area="config", name=name, state="broken", what=what, todo=todo)
+        without = AsyncClient(Config())
+        _readable(without.weights)
+        return without, broken
     return client, _about_config(client.config)
 
 
@@ -117,6 +122,18 @@ def _about_config(config: Config) -> Finding:
         )  # fmt: skip
     allowed = ", ".join((*config.consent, *(row.id for row in config.hosts if row.base_url))) or "none"
     return Finding(area="config", name="intermodal.toml", state="ok", what=f"{config.path}; hosts allowed: {allowed}")
+
+
+def _readable(store: WeightsStore) -> WeightsStore:
+    """The store, without its lock where that is damaged: it then knows what ships alone."""
+    from intermodal.errors import ConfigError
+    from intermodal.weights.lock import Lock
+
+    try:
+        store.lock.models()
+    except ConfigError:
+        store.lock = Lock(None)
+    return store
 
 
 def _header() -> Header:
@@ -146,7 +163,8 @@ def _about_folders(env: Mapping[str, str]) -> Iterator[Finding]:
     from intermodal.config import cache_dir, config_path, data_dir, state_dir
 
     yield Finding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
-    yield Finding(area="folder", name="data", state="ok", what=f"{data_dir(env)}: the store, and what was measured")
+    what = f"{data_dir(env)}: the store, what was measured, and what pulled models are pinned to"
+    yield Finding(area="folder", name="data", state="ok", what=what)
     yield Finding(area="folder", name="cache", state="ok", what=f"{cache_dir(env)}: weights, and texts of files")
     yield Finding(area="folder", name="state", state="ok", what=f"{state_dir(env)}: servers that are up, their logs")
 
@@ -251,7 +269,7 @@ def _about_scripts() -> Finding:
     from intermodal.runtimes.embedded import tesseract
     from intermodal.runtimes.scripts import pulled
 
-    known = tesseract.languages(pulled(weights_store()))
+    known = tesseract.languages(pulled(_readable(weights_store())))
     if not known:
         what = "pictures in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
         return Finding(area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.todo())
@@ -264,7 +282,7 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
     from intermodal.cli.pull import DEFAULTS, memory_needs, weights_store
     from intermodal.cli.table import held, memory
 
-    store = weights_store()
+    store = _readable(weights_store())
     present = store.present()
     needs = memory_needs(store)
     for row in store.rows():

@@ -305,6 +305,8 @@ def test_a_lock_that_is_damaged_is_named_with_its_path(cli: Cli, hub: HubServer)
     done = cli("pull", "--list")
     assert done.code == 2
     assert str(path) in done.err and "move it away" in done.err
+    (found,) = [each for each in cli("doctor", "--json").document["findings"] if each["name"] == path.name]
+    assert found["state"] == "broken" and str(path) in found["what"]
 
 
 EYE = (Path(__file__).parents[2] / "media" / "tiny_eye" / "tiny-eye-mmproj.gguf").read_bytes()
