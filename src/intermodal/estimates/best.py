@@ -1,7 +1,7 @@
 """The strongest model of ``pull --list`` that fits a machine, for a kind of work: what it takes, how fast, and why.
 
-Strength is its tier, then its parameters: a proxy, as everywhere where nothing was measured on the user's own files.
-For chat, models of text alone come before those of the same tier that see: some of their parameters are for pictures.
+Strength is as ``fit --all`` ranks: its tier, what that rests on, then its parameters, which are a proxy. For chat,
+models of text alone come before those of the same tier that see: some of their parameters are for pictures.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import Final, Literal
 
 from intermodal.catalog.nouns import Model, Task
 from intermodal.content import Value
+from intermodal.estimates.fit_all import place_of, weight_of
 from intermodal.estimates.row_size import fetched_size, needed_by, row_model, served_row
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
-from intermodal.request import TIERS, Tier
+from intermodal.request import Tier
 from intermodal.sizing.fit import Check, Verdict
 from intermodal.sizing.machines import certain, for_models
 from intermodal.sizing.speed import of_parameters
@@ -35,6 +36,7 @@ class Proposal(Value):
 
     Attributes:
         size: bytes to fetch. check: the memory it takes, and what is free. tier: "" where nobody knows.
+        evidence, weight: as of a ``Candidate`` of ``fit --all``.
         alone: it does this work alone; a model that sees as well does not chat alone.
         seconds: that ``what`` takes, unknown where nobody timed it. decode: tokens a second of an answer.
     """
@@ -43,7 +45,9 @@ class Proposal(Value):
     title: str
     work: Work
     tier: Tier | Literal[""]
+    evidence: str
     parameters: float
+    weight: float
     alone: bool
     size: float
     check: Check
@@ -92,9 +96,8 @@ def best(machine: Machine, weights: WeightsStore, work: Work) -> Best:
     return Best(work=work, chosen=chosen, why=why, known=known)
 
 
-def _strength(each: Proposal) -> tuple[int, bool, float, float, bool]:
-    tier = TIERS.index(each.tier) if each.tier else -1
-    return tier, each.alone, each.parameters, each.decode.mid, each.here
+def _strength(each: Proposal) -> tuple[float, ...]:
+    return *place_of(each.tier, each.evidence), each.alone, each.weight, each.decode.mid, each.here
 
 
 def _strong(each: Proposal) -> str:
@@ -117,10 +120,12 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Prop
             certain=machine.free if beside else sure,
         )  # fmt: skip
         seconds, what, decode = _seconds(row, model, work, parameters, machine)
-        strength: Tier | Literal[""] = next((one.tier for one in model.strength if one.task == _TASKS[work]), "")
+        strength = next((one for one in model.strength if one.task == _TASKS[work]), None)
         found.append(
             Proposal(
-                name=row.name, title=row.title, work=work, tier=strength, parameters=model.parameters or 0.0,
+                name=row.name, title=row.title, work=work, tier=strength.tier if strength is not None else "",
+                evidence=strength.evidence.level if strength is not None else "", parameters=model.parameters or 0.0,
+                weight=weight_of(model.parameters or 0.0, model.active),
                 alone=work != "chat" or set(model.input) <= {"text", "document"},
                 size=fetched_size(row, model), check=check, seconds=seconds, what=what, decode=decode,
                 here=weights.path(row.name) is not None,

@@ -95,12 +95,19 @@ _EVIDENCE: Final = ("proxy", "declared", "benchmark", "measured")
 
 
 def _rank(each: Candidate) -> tuple[float, ...]:
-    tier = TIERS.index(each.tier) if each.tier in TIERS else -1
-    evidence = _EVIDENCE.index(each.evidence) if each.evidence in _EVIDENCE else -1
+    tier, evidence = place_of(each.tier, each.evidence)
     return _ORDER.index(each.verdict), -tier, -evidence, -each.weight, not each.exact, -each.decode.mid
 
 
-def _weight(parameters: float, active: float | None) -> float:
+def place_of(tier: str, evidence: str) -> tuple[int, int]:
+    """Of a tier and of what it rests on, the higher the stronger; -1 where nobody knows."""
+    return (
+        TIERS.index(tier) if tier in TIERS else -1,
+        _EVIDENCE.index(evidence) if evidence in _EVIDENCE else -1,
+    )
+
+
+def weight_of(parameters: float, active: float | None) -> float:
     """What counts of a size for strength."""
     return math.sqrt(parameters * (active or parameters))
 
@@ -142,7 +149,7 @@ def _here(machine: Machine, weights: WeightsStore, env: Mapping[str, str], wante
             )
             yield Candidate(
                 name=name, where="here", store=store, tier=tier, evidence=evidence, check=placed.tightest, exact=True,
-                weight=_weight(shape.parameters, shape.active),
+                weight=weight_of(shape.parameters, shape.active),
                 decode=pace(shape, placed.settings, machine, users=wanted.slots).decode, todo=f"intermodal fit {name}",
             )  # fmt: skip
 
@@ -159,7 +166,7 @@ def _pullable(machine: Machine, weights: WeightsStore, wanted: Wanted) -> Iterat
         tier, evidence = _tier(model)
         yield Candidate(
             name=row.name, where="pull", store="", tier=tier, evidence=evidence, exact=False,
-            weight=_weight(parameters, active), check=_check(machine, needed, wanted),
+            weight=weight_of(parameters, active), check=_check(machine, needed, wanted),
             decode=of_parameters(parameters, active, machine, users=wanted.slots).decode,
             todo=f"intermodal pull {row.name}",
         )  # fmt: skip
@@ -173,7 +180,7 @@ def _open(machine: Machine, known: Mapping[str, Model], wanted: Wanted) -> Itera
         tier, evidence = _tier(model)
         yield Candidate(
             name=model.id, where="open", store="", tier=tier, evidence=evidence, exact=False,
-            weight=_weight(size, model.active), check=_check(machine, memory_of(size), wanted),
+            weight=weight_of(size, model.active), check=_check(machine, memory_of(size), wanted),
             decode=of_parameters(size, model.active or size, machine, users=wanted.slots).decode,
             todo="a four-bit GGUF of it on a hub",
         )  # fmt: skip
