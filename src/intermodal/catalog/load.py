@@ -40,6 +40,7 @@ from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
 from intermodal.catalog.thinking import with_thinking
 from intermodal.catalog.untimed import speed_of
+from intermodal.errors import UnknownModel
 from intermodal.quantity import Quantity
 
 # Protocols that run inside the process tree need something installed; the others need an address.
@@ -126,6 +127,15 @@ def load_catalog(
     )
 
 
+def _is_unknown(catalog: Catalog, name: str) -> bool:
+    """Whether nothing is called so. A name that several models share is said where it is meant, as not all are: of some
+    that somebody would rather have another one is taken."""
+    try:
+        return not known(catalog, name)
+    except UnknownModel:
+        return False
+
+
 def with_named(
     catalog: Catalog,
     names: tuple[str, ...],
@@ -148,7 +158,7 @@ def with_named(
                 endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
             more.setdefault(endpoint.id, with_rules(endpoint))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
-    unknown = (name for name in names if name.strip() and not known(catalog, name))
+    unknown = (name for name in names if name.strip() and _is_unknown(catalog, name))
     asked = (*unknown, *(f"{host}:{name}" for host in hosts for name in names if name))
     uncallable = tuple(each for name in asked for each in _uncallable(models, name, {*catalog.by_id, *more}))
     if uncallable:

@@ -40,7 +40,7 @@ _TYPES = {"integer": "integer", "int": "integer", "float": "number", "number": "
           "bool": "boolean", "array": "array", "list": "array", "object": "object", "string": "string"}  # fmt: skip
 _KEYS = (
     "$schema", "name", "displayName", "description", "version", "authors", "tags", "metadata", "model", "inputs",
-    "outputs", "inputSchema", "outputSchema", "sample", "template", "tools", "base",
+    "outputs", "inputSchema", "outputSchema", "sample", "template", "tools", "base", "kind",
 )  # fmt: skip
 
 

@@ -269,6 +269,18 @@ def test_what_is_not_rendered_is_named_with_its_line(tmp_path: Path) -> None:
     assert "<webpage> is not rendered here" in found[0].what
 
 
+def test_a_let_with_default_gives_way_to_what_is_there(tmp_path: Path) -> None:
+    text = (
+        "<poml><let name='tone' value=\"'warm'\"/><let name='tone' value=\"'dry'\" default='true'/>"
+        "<let name='who' default='true'>nobody</let><p>{{ tone }} {{ who }}</p></poml>"
+    )
+    file = read(tmp_path, text)
+    assert [(each.name, each.required) for each in file.arguments] == [("who", False)]
+    for given, wanted in (({}, "warm nobody"), ({"who": "Ada"}, "warm Ada")):
+        (message,) = messages(file, **given)
+        assert message.parts == (Text(text=wanted),)
+
+
 def test_a_file_that_is_not_there_is_named_with_its_line_and_one_that_a_value_names_is_not(tmp_path: Path) -> None:
     read(tmp_path, "<poml>\n<p>x</p>\n<img src='logo.png'/></poml>")
     assert [(each.line, each.what) for each in checked([tmp_path]).found] == [(3, "logo.png is not there")]

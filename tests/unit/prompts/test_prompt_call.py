@@ -260,3 +260,19 @@ def test_a_model_is_told_the_schema_of_a_file_once(host: FakeHost, media: Path, 
             prompt = client.prompt(EXAMPLES / name, model="acme/seer-70b" if forced else "acme/seer-7b")
             prompt.run(photo=media / "screenshot-invoice.png")
             assert json.dumps(sent(host)["messages"]).count("the code of three letters") == 1, name
+
+
+def test_a_name_that_several_models_share_is_a_preference_and_is_said(host: FakeHost, tmp_path: Path) -> None:
+    rows = tuple(
+        ServedRow(
+            id=f"acme/oracle-{size}", served_as=size, context=8192, input_mtok=1.0, output_mtok=2.0, input=("text",)
+        )
+        for size in ("small", "large")
+    )
+    config.add_host(os.environ, HostRow(id="two", base_url=host.base_url, models=rows))
+    path = written(tmp_path, INVOICE.replace("acme/seer-70b", "oracle"))
+    with Client() as client:
+        made = client.prompt(path).plan()
+    assert made.plan.chosen.endpoint == "box:acme/seer-70b"
+    (note,) = [each for each in made.notes if "not taken" in each]
+    assert note == f"{path}:2: oracle is not taken: oracle could be any of 2 models"

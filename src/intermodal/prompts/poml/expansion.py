@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,10 +220,8 @@ class Expansion:
     def _let(self, element: Element, names: dict[str, Any]) -> None:
         made = let(element, self._folder, lambda word: self._value(word, names, element))
         name = element.attrs.get("name")
-        if name:
-            names[name] = made
-        elif isinstance(made, Mapping):
-            names.update(made)
+        said = {name: made} if name else made if isinstance(made, Mapping) else {}
+        names.update({**said, **names} if _is_default(element) else said)
 
     # ---- files and media ------------------------------------------------------------------------------
 
@@ -383,12 +381,13 @@ def _json(text: str) -> Any:
 @dataclass
 class Reads:
     """Names that a document takes and does not make itself, with lines; those that go in whatever else is given; as
-    what media; and of which lists each item is one."""
+    what media; of which lists each item is one; and those that have a default (``<let default="true">``)."""
 
     names: dict[str, int] = field(default_factory=dict)
     needed: set[str] = field(default_factory=set)
     media: dict[str, set[ArgumentKind]] = field(default_factory=dict)
     lists: set[str] = field(default_factory=set)
+    defaulted: set[str] = field(default_factory=set)
 
 
 def reads_of(root: Element, folder: Path) -> Reads:
@@ -420,7 +419,7 @@ def _read(element: Element, folder: Path, made: dict[str, str], found: Reads, *,
                 found.media.setdefault(argument, set()).add(SRC[tag])
                 found.lists |= {argument} if whole in made else set()
     if tag == "let":
-        _made_by(element, folder, made)
+        _made_by(element, folder, made, found)
     elif tag != "stylesheet":
         for each in element.children:
             if isinstance(each, Element):
@@ -430,17 +429,30 @@ def _read(element: Element, folder: Path, made: dict[str, str], found: Reads, *,
                     _take(hole, element, made, found, sure=sure)
 
 
-def _made_by(element: Element, folder: Path, made: dict[str, str]) -> None:
+def _is_default(element: Element) -> bool:
+    """Whether a ``let`` makes its names where nothing else does, so that they may be given."""
+    return element.attrs.get("default", "").lower() == "true"
+
+
+def _made_by(element: Element, folder: Path, made: dict[str, str], found: Reads) -> None:
+    names: Iterable[str] = ()
     if name := element.attrs.get("name"):
-        made[name] = ""
+        names = (name,)
     elif "value" not in element.attrs:
         value = let(element, folder, lambda word: None)
-        made.update(dict.fromkeys(value if isinstance(value, Mapping) else (), ""))
+        names = value if isinstance(value, Mapping) else ()
+    if not _is_default(element):
+        made.update(dict.fromkeys(names, ""))
+        return
+    for each in names:
+        if each not in made:
+            found.names.setdefault(each, element.line)
+            found.defaulted.add(each)
 
 
 def _take(word: str, element: Element, made: Mapping[str, str], found: Reads, *, sure: bool) -> None:
     for name in expressions.names(parsed(word, element.line)):
         if name not in made:
             found.names.setdefault(name, element.line)
-            if sure:
+            if sure and name not in found.defaulted:
                 found.needed.add(name)
