@@ -164,29 +164,37 @@ def _rank(given: dict[str, Any]) -> None:
 
 
 def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> None:
-    from intermodal.errors import UsageError
     from intermodal.estimates.fit_vllm import document, lines
 
     if svg_file:
-        raise UsageError("a picture is drawn of llama.cpp's memory only", where="--svg", todo="leave it out")
+        from intermodal.cli.pictures import write_picture
+        from intermodal.reports.fit_picture import vllm_svg
+
+        write_picture(svg_file, vllm_svg(report), quiet=as_json)
     if as_json:
         from intermodal.cli.document import print_document
 
         print_document("fit", document(report))
-        return
-    for line, verdict in lines(report):
-        click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
+    elif svg_file != "-":
+        for line, verdict in lines(report, plain=_plain()):
+            click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
 
 
-def _echo(report: FitReport) -> None:
-    from intermodal.estimates.fit_text import FILLS, text
+def _plain() -> bool:
+    """Whether what shows this has no letters for bars."""
+    from intermodal.estimates.fit_bars import FILLS
 
     try:
         FILLS.encode(sys.stdout.encoding or "ascii")
-        plain = False
     except (UnicodeEncodeError, LookupError):
-        plain = True
-    for line in text(report, plain=plain):
+        return True
+    return False
+
+
+def _echo(report: FitReport) -> None:
+    from intermodal.estimates.fit_text import text
+
+    for line in text(report, plain=_plain()):
         click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
 
 

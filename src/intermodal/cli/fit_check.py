@@ -41,7 +41,7 @@ def check(given: dict[str, Any], said: str) -> None:
 
 def _echo(found: Checked) -> None:
     from intermodal.cli.table import echo_table
-    from intermodal.estimates.fit_text import rate
+    from intermodal.estimates.fit_bars import rate
 
     click.echo(f"{found.model}{f': {found.server.words}' if found.server is not None else ''}")
     if found.rows:

@@ -47,7 +47,8 @@ def named(words: str) -> Machine:
 
 def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
     from intermodal.cli.table import echo_table
-    from intermodal.estimates.fit_text import gib, rate
+    from intermodal.estimates.fit_bars import rate
+    from intermodal.estimates.fit_text import gib
     from intermodal.sizing.machines import machine_words
 
     fitting = [each for each in found if each.verdict in ("fits", "tight")]

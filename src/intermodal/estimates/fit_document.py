@@ -50,7 +50,7 @@ def document(report: FitReport) -> dict[str, Any]:
         },
         "largest_context": report.largest or None,
         "table": [_cell(cell) for cell in report.cells],
-        "changes": [_change(change) for change in report.changes],
+        "changes": [change_document(change) for change in report.changes],
         "command": report.command,
         "header": {"bytes": report.read, "requests": report.requests},
     }  # fmt: skip
@@ -101,7 +101,8 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _change(change: Change) -> dict[str, Any]:
+def change_document(change: Change) -> dict[str, Any]:
+    """A change, and what to run."""
     return {
         "what": change.what, "gives_up": change.gives_up, "cost": round(change.cost, 4), "room": change.room,
         "needed": plain_amount(change.needed), "decode": plain_amount(change.decode), "command": change.command,

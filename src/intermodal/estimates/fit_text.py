@@ -6,19 +6,16 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from intermodal.estimates.fit import Cell, FitReport
+from intermodal.estimates.fit_bars import bar_lines, change_lines, rate
 from intermodal.plans.numbers import counted, size
 from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.changes import Change
 from intermodal.sizing.command import tokens
 from intermodal.sizing.fit import Check, Verdict
 from intermodal.sizing.machines import machine_words
 from intermodal.sizing.memory import Term
 
-WIDTH: Final = 60  # letters of a bar
-FILLS: Final = "█▓▒░"
-PLAIN: Final = "#=+-"
 _SAID: Final[dict[Verdict, str]] = {
     "fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows whether it fits",
 }  # fmt: skip
@@ -48,7 +45,7 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
         if not any(change.same_machine for change in report.changes):
             found += _plainly(["  no settings are enough: this machine needs a smaller model"])
         each = " of each text" if report.pace.users > 1 else ""
-        found += _plainly(line for change in report.changes for line in _change(change, each))
+        found += _plainly(line for change in report.changes for line in change_lines(change, each))
     elif report.verdict == "fits":
         found += _plainly(["", f"run  {report.command}"])
     else:
@@ -123,20 +120,11 @@ def terms(report: FitReport) -> list[str]:
 
 def bars(report: FitReport, *, plain: bool = False) -> list[str]:
     """One stacked bar a place, and which filling is what."""
-    fills = PLAIN if plain else FILLS
-    found = []
-    for check in report.placed.checks:
-        parts = in_place(report, check)
-        most = max(check.room, check.needed.mid) or 1
-        drawn = "".join(
-            fills[index % len(fills)] * round(WIDTH * amount / most) for index, (_, amount) in enumerate(parts)
-        )
-        end = round(WIDTH * check.room / most)
-        line = f"{drawn[:end]:{'.' if plain else '·'}<{end}}|{drawn[end:]}"
-        found.append(f"{check.where:<7} {line} {check.room / GIB:.1f} GiB")
-        legend = [f"{fills[index % len(fills)]} {name}" for index, (name, _) in enumerate(parts)]
-        found.append(f"{'':<8}{'  '.join(legend)}")
-    return found
+    return [
+        line
+        for check in report.placed.checks
+        for line in bar_lines(check.where, in_place(report, check), check.room, check.room / GIB, plain=plain)
+    ]
 
 
 def in_place(report: FitReport, check: Check) -> list[tuple[str, float]]:
@@ -234,13 +222,6 @@ def _cell(cell: Cell) -> str:
     return f"{cell.check.needed.mid / GIB:.1f}{_MARKS[cell.verdict]}"
 
 
-def _change(change: Change, each: str) -> Iterator[str]:
-    pace = f"; writes {rate(change.decode.low)} to {rate(change.decode.high)}/s{each}" if change.decode.known else ""
-    yield f"  {change.what}: {change.needed.mid / GIB:.1f} of {change.room / GIB:.1f} GiB{pace}"
-    yield f"    costs {change.gives_up}"
-    yield f"    {change.command}"
-
-
 def amount(quantity: Quantity) -> str:
     """Bytes of a term in the unit that suits them, with their range.
 
@@ -261,11 +242,6 @@ def _place(report: FitReport, term: Term) -> str:
     if term.device == "host":
         return "memory"
     return "cards" if len(report.machine.gpus) > 1 else "card"
-
-
-def rate(value: float) -> str:
-    """Tokens a second, two figures below ten."""
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _seconds(value: float) -> str:

@@ -9,11 +9,13 @@ from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.estimates.fit_bars import bar_lines, change_lines
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted, size
 from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
+from intermodal.sizing.changes import Change
 from intermodal.sizing.command import Subject, tokens
 from intermodal.sizing.corrections import Correction
 from intermodal.sizing.fit import Verdict, contexts
@@ -22,6 +24,7 @@ from intermodal.sizing.settings import ALL, Settings
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.speed import Pace, pace
 from intermodal.sizing.vllm import Served, Serving, served
+from intermodal.sizing.vllm_changes import vllm_changes, vllm_command
 
 if TYPE_CHECKING:
     from intermodal.estimates.fit import FitWish
@@ -36,7 +39,7 @@ class VllmReport(Value):
 
     Attributes:
         served: of each card. context: tokens of each text. room: bytes of one card that vLLM takes.
-        table: texts at once, by context.
+        table: texts at once, by context. changes: what would make it fit, the cheapest first; () where it does.
     """
 
     subject: Subject
@@ -50,8 +53,15 @@ class VllmReport(Value):
     room: int
     table: tuple[tuple[int, Quantity], ...]
     command: str
+    changes: tuple[Change, ...] = ()
     read: int = 0
     requests: int = 0
+
+    @property
+    def parts(self) -> tuple[tuple[str, float], ...]:
+        """What one card is divided into, in bytes: what is left of the share that vLLM takes is for texts."""
+        found = self.served
+        return ("weights", found.weights.mid), ("overhead", found.overhead.mid), ("keys and values", found.cache.mid)
 
     @property
     def verdict(self) -> Verdict:
@@ -69,12 +79,22 @@ def vllm_report(
     """The answer, of values alone. ``corrections``: what was measured of its files on this machine.
 
     Raises:
-        UsageError: there is no card, or keys and values are wanted in a type that vLLM has not.
+        UsageError: there is no card, it is one that vLLM does not run on, the cards do not divide the model, or keys
+            and values are wanted in a type that vLLM has not.
     """
     if not machine.gpus:
         raise UsageError(
             "vLLM is sized for cards, and there is none", where="--engine vllm", todo="name one with --gpu"
         )
+    if any(gpu.name.startswith("Apple") for gpu in machine.gpus):
+        raise UsageError(
+            "vLLM itself runs on the processor of Apple's chips only, and the plugin for their graphics part "
+            "(vllm-metal) has memory of its own rules", where="--engine vllm",
+            todo="size a GGUF of it for llama.cpp: hf:OWNER/REPO-GGUF --engine llama.cpp",
+        )  # fmt: skip
+    if wish.projector or wish.draft:
+        option = "--mmproj" if wish.projector else "--draft"
+        raise UsageError("is of llama.cpp", where=option, todo="leave it out: vLLM reads one folder")
     if wish.type_k not in _CACHES or wish.type_k != wish.type_v:
         raise UsageError(f"vLLM keeps no {wish.type_k} cache", where="--kv", todo="write f16, or q8_0 for its fp8")
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
@@ -85,7 +105,12 @@ def vllm_report(
     )  # fmt: skip
     found = served(shape, serving, corrections)
     sizes = wish.contexts or contexts(shape, ())
-    return VllmReport(
+
+    def decode(of: ModelShape, tried: Serving, cards: int) -> Quantity:
+        more = replace(machine, gpus=(smallest,) * cards) if cards != len(machine.gpus) else machine
+        return _pace(of, tried.length, more, replace(wish, slots=tried.slots)).decode
+
+    whole = VllmReport(
         subject=subject,
         name=subject.path or subject.reference,
         machine=machine,
@@ -96,11 +121,14 @@ def vllm_report(
         pace=_pace(shape, context, machine, wish),
         room=round(smallest.memory * serving.utilization),
         table=tuple((length, served(shape, replace(serving, length=length), corrections).texts) for length in sizes),
-        command=_command(wish, serving),
+        command=vllm_command(wish.model.removeprefix("hf:"), serving),
     )
+    if whole.verdict in ("fits", "unknown"):
+        return whole
+    return replace(whole, changes=vllm_changes(wish.model.removeprefix("hf:"), shape, serving, decode))
 
 
-def lines(report: VllmReport) -> Iterator[tuple[str, Verdict | None]]:
+def lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Verdict | None]]:
     """The answer as text."""
     found, cards = report.served, len(report.machine.gpus)
     yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{machine_words(report.machine)}", None
@@ -120,6 +148,8 @@ def lines(report: VllmReport) -> Iterator[tuple[str, Verdict | None]]:
     ]
     yield from ((line, None) for line in aligned(("memory", "GiB", "where", ""), rows))
     yield "", None
+    yield from ((line, None) for line in bar_lines("card", report.parts, report.room, report.room / GIB, plain=plain))
+    yield "", None
     yield f"remembers {_count(found.tokens)} tokens at once", None
     if report.pace.decode.known:
         low, high = report.pace.decode.low, report.pace.decode.high
@@ -130,9 +160,15 @@ def lines(report: VllmReport) -> Iterator[tuple[str, Verdict | None]]:
     yield "", None
     rows_of_table = [(tokens(length), _count(texts)) for length, texts in report.table]
     yield from ((line, None) for line in aligned(("context", "texts of that length at once"), rows_of_table))
-    if report.verdict != "no":
-        yield "", None
+    yield "", None
+    if report.changes:
+        yield "what would make it fit, cheapest first", None
+        each = " of each text" if report.pace.users > 1 else ""
+        yield from ((line, None) for change in report.changes for line in change_lines(change, each))
+    elif report.verdict != "no":
         yield f"run  {report.command}", None
+    else:
+        yield "no change of settings and no usual card makes it fit", None
 
 
 def sentence(report: VllmReport) -> str:
@@ -151,6 +187,8 @@ def sentence(report: VllmReport) -> str:
 
 def document(report: VllmReport) -> dict[str, Any]:
     """Every number of the answer."""
+    from intermodal.estimates.fit_document import change_document, correction
+
     found = report.served
     return {
         "fit_version": 1, "engine": "vllm", "model": report.name, "verdict": report.verdict,
@@ -163,7 +201,8 @@ def document(report: VllmReport) -> dict[str, Any]:
         "cache": _plain(found.cache), "tokens": _plain(found.tokens), "texts": _plain(found.texts),
         "speed": {"users": report.pace.users, "decode": _plain(report.pace.decode)},
         "table": [{"context": length, "texts": _plain(texts)} for length, texts in report.table],
-        "problems": list(found.problems), "command": report.command,
+        "problems": list(found.problems), "command": report.command, "correction": correction(found.correction),
+        "changes": [change_document(change) for change in report.changes],
         "header": {"bytes": report.read, "requests": report.requests},
     }  # fmt: skip
 
@@ -176,16 +215,6 @@ def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitWish) -> P
     one = replace(slowest, name=name, bandwidth=slowest.bandwidth * cards, compute=slowest.compute * cards)
     settings = Settings(context=context * wish.slots, slots=wish.slots, gpu_layers=ALL)
     return pace(shape, settings, replace(machine, gpus=(one,)), prompt=min(wish.prompt, context), users=wish.slots)
-
-
-def _command(wish: FitWish, serving: Serving) -> str:
-    import shlex
-
-    model = wish.model.removeprefix("hf:")
-    words = ["vllm", "serve", model, "--max-model-len", str(serving.length), "--max-num-seqs", str(serving.slots)]
-    words += ["--tensor-parallel-size", str(serving.cards)] if serving.cards > 1 else []
-    words += ["--kv-cache-dtype", "fp8"] if serving.cache_bytes == 1 else []
-    return shlex.join(words)
 
 
 def _gib(amount: Quantity) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from intermodal.estimates.fit import Cell, FitReport
 from intermodal.estimates.fit_text import gib, in_place, machine_line, pace_lines, verdict
+from intermodal.estimates.fit_vllm import VllmReport, sentence
 from intermodal.plans.svg import Drawing, shortened, width
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.command import tokens
 from intermodal.sizing.fit import Check, Verdict
+from intermodal.sizing.machines import machine_words
 
 WIDE: Final = 720.0
 LEFT, BAR, ROW, SIZE = 24.0, 26.0, 24.0, 11.0
@@ -46,16 +49,49 @@ def svg(report: FitReport) -> str:
     return drawing.whole(f"Does {report.name} fit?", told)
 
 
+def vllm_svg(report: VllmReport) -> str:
+    """The picture of what vLLM divides a card into, and of how many texts that is."""
+    said = sentence(report)
+    high = 92 + BAR + 44 + 34 + 2 * ROW
+    drawing = Drawing("fit", WIDE, high, COLOURS)
+    drawing.text(LEFT, 30, shortened(report.name, 16, WIDE - 2 * LEFT, bold=True), "ink bold", size=16)
+    on = f"vLLM on {machine_words(report.machine)}"
+    drawing.text(LEFT, 48, shortened(on, SIZE, WIDE - 2 * LEFT), "soft", size=SIZE)
+    drawing.text(LEFT, 72, shortened(said, 13, WIDE - 2 * LEFT, bold=True), f"{INK[report.verdict]} bold", size=13)
+    each = "each card" if len(report.machine.gpus) > 1 else "card"
+    _stacked(
+        drawing, f"{each}: {report.room / GIB:.1f} GiB that vLLM takes", report.parts, report.room, report.verdict, 92
+    )
+    top = 92 + BAR + 54
+    for index, (length, texts) in enumerate(report.table):
+        middle = LEFT + index * COLUMN + COLUMN / 2
+        drawing.text(middle, top, tokens(length), "soft", size=SIZE, end="middle")
+        enough: Verdict = (
+            "unknown" if not texts.known else "fits" if texts.low >= 1 else "tight" if texts.high >= 1 else "no"
+        )
+        drawing.rect((LEFT + index * COLUMN + 2, top + 10, COLUMN - 4, ROW - 4), f"cell-{enough}", radius=3)
+        words = "?" if not texts.known else f"{texts.mid:,.0f}" if texts.mid >= 10 else f"{texts.mid:.1f}"
+        drawing.text(middle, top + 24, words, INK[enough], size=SIZE, end="middle")
+    return drawing.whole(f"Does {report.name} fit?", said)
+
+
 def _bar(drawing: Drawing, report: FitReport, check: Check, top: float) -> None:
     """What is needed beside what is free, on one axis."""
+    words = f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB"
+    _stacked(drawing, words, in_place(report, check), check.room, check.verdict, top, check.needed.high)
+
+
+def _stacked(
+    drawing: Drawing, title: str, parts: Sequence[tuple[str, float]], free: float, verdict_: Verdict, top: float,
+    needed: float = 0.0,
+) -> None:  # fmt: skip
+    """Parts one after the other, with their names below, and a line where what is free ends."""
     room = WIDE - 2 * LEFT
-    most = max(check.room, check.needed.high) or 1.0
+    most = max(free, needed, sum(amount for _, amount in parts)) or 1.0
     left, legend = LEFT, LEFT
-    drawing.text(
-        LEFT, top + 10, f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB", "ink bold", size=SIZE
-    )
-    drawing.rect((LEFT, top + 16, room * check.room / most, BAR), "card", radius=3)
-    for index, (name, amount) in enumerate(in_place(report, check)):
+    drawing.text(LEFT, top + 10, title, "ink bold", size=SIZE)
+    drawing.rect((LEFT, top + 16, room * free / most, BAR), "card", radius=3)
+    for index, (name, amount) in enumerate(parts):
         wide = room * amount / most
         drawing.open(f"{name}: {amount / GIB:.2f} GiB")
         drawing.rect((left, top + 16, max(0.5, wide), BAR), FILLS[index % len(FILLS)])
@@ -64,10 +100,10 @@ def _bar(drawing: Drawing, report: FitReport, check: Check, top: float) -> None:
         drawing.rect((legend, top + BAR + 22, 9, 9), FILLS[index % len(FILLS)], radius=2)
         drawing.text(legend + 13, top + BAR + 30, words, "soft", size=10)
         left, legend = left + wide, legend + 13 + width(words, 10) + 18
-    edge = LEFT + room * check.room / most
+    edge = LEFT + room * free / most
     drawing.path(
         f"M{edge:.1f} {top + 12:.1f}V{top + BAR + 20:.1f}",
-        "bad-line line thick" if check.verdict == "no" else "edge line",
+        "bad-line line thick" if verdict_ == "no" else "edge line",
     )
 
 

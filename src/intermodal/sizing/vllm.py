@@ -102,12 +102,19 @@ def text_bytes(shape: ModelShape, serving: Serving, length: int) -> int:
 def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction] = ()) -> Served:
     """What vLLM has left for texts. ``corrections``: what was measured of its files on this machine.
 
-    Raises UsageError for settings that it refuses.
+    Raises UsageError for settings that it refuses: heads of attention that the cards do not divide are some.
     """
     if serving.cards < 1 or serving.block < 1 or serving.length < 1 or not 0 < serving.utilization <= 1:
         raise UsageError(
             "cards, pages and texts are at least 1, utilization at most 1", where="vllm", todo="say others"
         )
+    heads = max((layer.heads for layer in shape.layers), default=0)
+    if heads % serving.cards:
+        able = [str(count) for count in range(1, min(heads, 16) + 1) if heads % count == 0]
+        raise UsageError(
+            f"vLLM divides the {heads} heads of attention among the cards, which {serving.cards} cards do not divide",
+            where="--gpu", todo=f"name as many as {', '.join(able)}",
+        )  # fmt: skip
     each = shape.weights / serving.cards
     weights = (
         between(each, each * 1.005, each * 1.03, "tensors, divided among the cards")

@@ -218,13 +218,48 @@ def test_vllm_is_asked_how_many_texts_it_has_room_for(cli: Cli, model: str) -> N
     assert found["tokens"]["certainty"] == "estimated"
     small = cli("fit", model, "--engine", "vllm", "--gpu", "4GB")
     assert small.out.splitlines()[1].startswith("does not fit: ")
-    assert "vllm serve" not in small.out
+    assert "run  vllm serve" not in small.out and "another card" in small.out
 
 
 def test_vllm_says_where_fewer_texts_have_room_than_were_asked_for(cli: Cli, model: str) -> None:
     done = cli("fit", model, "--engine", "vllm", "--gpu", "RTX 4090", "--slots", "500", "--ctx", "8k")
     verdict = done.out.splitlines()[1] if done.code == 0 else done.err
     assert re.match(r"fits with fewer texts: \d+ .* texts of 8k at once, and of 500 the others wait", verdict), verdict
+
+
+def test_what_vllm_has_no_room_for_comes_with_changes_that_fit_each_as_what_to_run(cli: Cli, model: str) -> None:
+    asked = ("--engine", "vllm", "--gpu", "RTX 4090", "--ctx", "32k", "--slots", "4")
+    found = cli("fit", model, *asked, "--json").document
+    assert found["verdict"] in ("tight", "no")
+    assert [change["cost"] for change in found["changes"]] == sorted(change["cost"] for change in found["changes"])
+    for change in found["changes"]:
+        assert change["needed"]["high"] <= change["room"] * 1.001, change
+        assert change["command"].startswith("vllm serve ")
+        if change["what"].startswith("use a context of "):
+            tokens = change["command"].split("--max-model-len ")[1].split()[0]
+            again = cli("fit", model, *asked[:4], "--ctx", tokens, "--slots", "4", "--json").document
+            assert again["texts"]["low"] >= 4
+    assert any("--kv-cache-dtype fp8" in change["command"] for change in found["changes"])
+    assert "what would make it fit, cheapest first" in cli("fit", model, *asked).out
+
+
+def test_what_vllm_divides_a_card_into_is_drawn(cli: Cli, model: str, tmp_path: Path) -> None:
+    picture = tmp_path / "fit.svg"
+    done = cli("fit", model, "--engine", "vllm", "--gpu", "2x RTX 4090", "--ctx", "4k,8k", "--svg", str(picture))
+    drawn = picture.read_text()
+    ET.fromstring(drawn)
+    for part in ("weights", "overhead", "keys and values", "that vLLM takes"):
+        assert part in drawn
+    assert "card    " in done.out and "|" in done.out
+
+
+def test_cards_that_do_not_divide_the_heads_and_chips_that_vllm_does_not_run_on_are_refused(
+    cli: Cli, model: str
+) -> None:
+    three = cli("fit", model, "--engine", "vllm", "--gpu", "3xL4")
+    assert three.code == 2 and "3 cards do not divide" in three.err and "1, 2, 4, 8, 16" in three.err
+    apple = cli("fit", model, "--engine", "vllm", "--gpu", "M3 Max 64GB")
+    assert apple.code == 2 and "processor of Apple's chips only" in apple.err and "llama.cpp" in apple.err
 
 
 def test_vllm_wants_a_card_and_its_own_types(cli: Cli, model: str) -> None:

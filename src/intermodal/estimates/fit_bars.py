@@ -1,0 +1,39 @@
+"""What the answers of llama.cpp and vLLM show alike: stacked bars of letters, changes, rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from intermodal.sizing.accelerators import GIB
+from intermodal.sizing.changes import Change
+
+WIDTH: Final = 60  # letters of a bar
+FILLS: Final = "█▓▒░"
+PLAIN: Final = "#=+-"
+
+
+def bar_lines(
+    name: str, parts: Sequence[tuple[str, float]], room: float, gib: float, *, plain: bool = False
+) -> list[str]:
+    """One stacked bar, ``room`` marked on it, and which filling is what. ``gib``: of the room, as it is said."""
+    fills = PLAIN if plain else FILLS
+    most = max(room, sum(amount for _, amount in parts)) or 1
+    drawn = "".join(fills[index % len(fills)] * round(WIDTH * amount / most) for index, (_, amount) in enumerate(parts))
+    end = round(WIDTH * room / most)
+    line = f"{drawn[:end]:{'.' if plain else '·'}<{end}}|{drawn[end:]}"
+    legend = [f"{fills[index % len(fills)]} {part}" for index, (part, _) in enumerate(parts)]
+    return [f"{name:<7} {line} {gib:.1f} GiB", f"{'':<8}{'  '.join(legend)}"]
+
+
+def change_lines(change: Change, each: str) -> Iterator[str]:
+    """A change: what it is, what it costs, and what to run."""
+    pace = f"; writes {rate(change.decode.low)} to {rate(change.decode.high)}/s{each}" if change.decode.known else ""
+    yield f"  {change.what}: {change.needed.mid / GIB:.1f} of {change.room / GIB:.1f} GiB{pace}"
+    yield f"    costs {change.gives_up}"
+    yield f"    {change.command}"
+
+
+def rate(value: float) -> str:
+    """Tokens a second, two figures below ten."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
