@@ -115,7 +115,8 @@ def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) ->
         wanted = Place(state_dir(env), name_of(endpoint.host.id)).wanted()
         return None if wanted is None else _Files(model=wanted.model, projector=wanted.projector, slots=wanted.slots)
     path = weights.path(endpoint.weights) if endpoint.weights else None
-    return None if path is None else _Files(model=str(path), projector="")
+    eyes = weights.projector(endpoint.weights) if path is not None else None
+    return None if path is None else _Files(model=str(path), projector=str(eyes or ""))
 
 
 __all__ = ["LEAST", "Room", "lacking", "with_room"]

@@ -17,8 +17,13 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.sizing.hub_server import HubServer, serving
 from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
 
+from intermodal import AsyncClient
 from intermodal.config import cache_dir, data_dir
 from intermodal.plans.machine import Machine
+from intermodal.servers.need import gguf_need
+from intermodal.servers.room import with_room
+from intermodal.sizing.sources import local
+from intermodal.weights.store import weights_of
 
 REPO = "desk/Tiny-GGUF"
 GIB = 1 << 30
@@ -278,6 +283,22 @@ def test_what_cannot_be_pulled_says_why(cli: Cli, hub: HubServer, said: str, wha
     assert done.code == code, done.err
     assert what in done.err
     assert lock() == []
+
+
+def test_where_memory_is_short_its_projector_is_counted_too(cli: Cli, hub: HubServer) -> None:
+    """A model is offered at the context for which there is memory beside what lets it see."""
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": model(), "mmproj-Tiny-F16.gguf": EYE}
+    assert cli("pull", f"hf:{REPO}", "-q").code == 0
+    weights = weights_of(os.environ)
+    catalog = AsyncClient().catalog
+    whole = catalog.by_id["embedded:desk/tiny-q8_0"]
+    short = Machine(cores=2, memory=int(whole.memory.high) - 1_000_000, free=int(whole.memory.high) - 1_000_000)
+    cut = with_room(catalog, short, weights, os.environ).by_id[whole.id]
+    assert cut.context and whole.context and cut.context < whole.context
+    path, eyes = weights.path("tiny-q8_0"), weights.projector("tiny-q8_0")
+    assert path is not None and eyes is not None
+    low, mid, high = gguf_need(local(path).shape, local(eyes).shape, cut.context, 1)
+    assert (cut.memory.low, cut.memory.mid, cut.memory.high) == (low, mid, high)
 
 
 def test_two_repositories_with_a_file_of_one_name_are_two_models(cli: Cli, hub: HubServer) -> None:
