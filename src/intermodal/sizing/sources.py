@@ -18,6 +18,7 @@ from intermodal.content import Value
 from intermodal.errors import InputMissing, UsageError, WeightsError
 from intermodal.sizing.config_shape import config_shape
 from intermodal.sizing.gguf_shape import gguf_shape, parts
+from intermodal.sizing.quantizations import IN_NAME
 from intermodal.sizing.shape import ModelShape
 from intermodal.weights import safetensors
 from intermodal.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, parse_header, read_header
@@ -237,15 +238,19 @@ def chosen_file(listed: tuple[HubFile, ...], wanted: Repository) -> str:
     """
     names = [file.name for file in listed if file.name.endswith(".gguf") and "mmproj" not in file.name.lower()]
     names = [name for name in names if parts(name.rsplit("/", 1)[-1])[0] == name.rsplit("/", 1)[-1]]
+    every = names
     if wanted.quant:
         names = [name for name in names if re.search(rf"(?i)(?<![a-z0-9]){re.escape(wanted.quant)}(?![a-z0-9_])", name)]
     if len(names) == 1:
         return names[0]
     if not names and not wanted.quant:
         return ""
+    if names:
+        raise UsageError(f"has {len(names)} models", where=wanted.repo, todo=f"say which: {', '.join(names[:8])}")
+    there = dict.fromkeys(said[1].upper() for said in map(IN_NAME.search, every) if said)
     raise UsageError(
-        f"has no file of {wanted.quant}" if not names else f"has {len(names)} models", where=wanted.repo,
-        todo=f"say which: {', '.join(names[:8])}" if names else "say another quantization, or name the file",
+        f"has no file of {wanted.quant}", where=wanted.repo,
+        todo=f"it has {', '.join(there)}" if there else "leave the quantization out, or name the file",
     )  # fmt: skip
 
 

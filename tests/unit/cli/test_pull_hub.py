@@ -270,7 +270,7 @@ def test_a_repository_that_a_row_names_is_that_row(cli: Cli, hub: HubServer) -> 
         ("hf:desk/Nothing", "has no such repository", 7),
         ("hf:desk", "names no repository", 2),
         (f"hf:{REPO}@v9", "no such revision", 7),
-        (f"hf:{REPO}:Q3_K_M", "has no file of Q3_K_M", 2),
+        (f"hf:{REPO}:Q3_K_M", "has no file of Q3_K_M; it has Q4_K_M, Q8_0, F16", 2),
         (f"hf:{REPO}/other.gguf", "has no file other.gguf", 2),
         ("hf:desk/Saved", "has no GGUF file", 2),
         ("hf:desk/Two", "has 2 models", 2),
@@ -299,6 +299,53 @@ def test_where_memory_is_short_its_projector_is_counted_too(cli: Cli, hub: HubSe
     assert path is not None and eyes is not None
     low, mid, high = gguf_need(local(path).shape, local(eyes).shape, cut.context, 1)
     assert (cut.memory.low, cut.memory.mid, cut.memory.high) == (low, mid, high)
+
+
+SHA = '"sha": "0123456789abcdef0123456789abcdef01234567"'
+
+
+@pytest.mark.parametrize(
+    ("listing", "what"),
+    [
+        (b"[]", "not understood"), (b"{}", "not understood"), (b"not json", "not understood"),
+        (b"[" * 100_000, "not understood"), (b'{"siblings": 5}', "not understood"),
+        (b'{"siblings": []}', "does not say which commit"),
+        (b'{"sha": "../../x", "siblings": []}', "does not say which commit"),
+        (b" " * (5 << 20), "lists more than"),
+        (f'{{{SHA}, "siblings": [{{"rfilename": 5}}, {{"size": 1}}]}}'.encode(), "has no GGUF file"),
+    ],
+)  # fmt: skip
+def test_a_listing_that_makes_no_sense_is_refused(
+    cli: Cli, hub: HubServer, listing: bytes, what: str, own_weights: Path
+) -> None:
+    hub.listing = listing
+    done = cli("pull", f"hf:{REPO}")
+    assert done.code in (2, 7)
+    assert what in done.err
+    assert list(own_weights.iterdir()) == [] and lock() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["../../.bashrc -Q8_0.gguf", "a;rm -rf ~-Q8_0.gguf", "-Q8_0.gguf", "x\u202e-Q8_0.gguf"]
+)
+def test_a_file_name_that_is_not_plain_is_refused(cli: Cli, hub: HubServer, name: str, own_weights: Path) -> None:
+    hub.files[REPO] = {name: model()}
+    done = cli("pull", f"hf:{REPO}")
+    assert done.code in (2, 7), done.err
+    assert list(own_weights.iterdir()) == [] and lock() == []
+
+
+def test_a_file_without_a_sum_needs_one_from_elsewhere_or_a_yes(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    data = model()
+    rows = [{"rfilename": "Tiny-Q8_0.gguf", "size": len(data), "lfs": {"sha256": "what?", "size": len(data)}}]
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": data}
+    hub.listing = json.dumps({"sha": hub.commit(REPO), "siblings": rows}).encode()
+    refused = cli("pull", f"hf:{REPO}")
+    assert refused.code == 2 and "--accept-unpinned" in refused.err
+    wrong = cli("pull", f"hf:{REPO}", "--sha256", f"Tiny-Q8_0.gguf={'0' * 64}")
+    assert wrong.code == 7 and lock() == []
+    assert cli("pull", f"hf:{REPO}", "--accept-unpinned").code == 0
+    assert lock()[0]["files"][0]["sha256"] == hashlib.sha256(data).hexdigest(), "pinned from now on"
 
 
 def test_two_repositories_with_a_file_of_one_name_are_two_models(cli: Cli, hub: HubServer) -> None:

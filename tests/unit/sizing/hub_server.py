@@ -33,6 +33,7 @@ class HubServer:
         self.cuts: list[int] = []
         self.gone: set[str] = set()
         self.licence = "apache-2.0"
+        self.listing: bytes | None = None  # what is listed of any repository, whatever it has
         self.content = ""  # another server's address, to which files are redirected, as the hub does
         self.requests = 0
         self.sent = 0
@@ -148,6 +149,8 @@ def _answer(hub: HubServer, path: str, authorization: str) -> tuple[int, str, by
     if found is None:
         return 404, "RevisionNotFound", None
     commit, files = found
+    if listing and hub.listing is not None:
+        return 200, "", hub.listing
     if listing:
         return 200, "", json.dumps(_listing(hub, repo, commit, files)).encode()
     if repo in hub.gates and authorization != f"Bearer {hub.token}":
