@@ -39,7 +39,7 @@ def claims(sample: Sample, row: Row) -> list[Claim]:
 
     Words are kept where four of five arrive, or where anybody says that they may not, and most of them where half
     arrive; times where one stands in the prompt, and where they are stated at the right words; layout and speakers
-    where half of the checks of them hold; what is said and what is shown stand side by side (alignment) where times do.
+    where half of the checks of them hold.
     """
     if row.error:
         return []
@@ -50,10 +50,9 @@ def claims(sample: Sample, row: Row) -> list[Claim]:
         found.append(Claim(sample.name, "most words", arrived(sample, row) >= HALF))
     if "timing" in row.keeps and "timing" not in sample.keep and sample.truth:
         found.append(Claim(sample.name, "timing", CLOCK.search(row.text) is not None))
-    for aspect in ("timing", "layout", "speakers", "alignment"):
+    for aspect in ("timing", "layout", "speakers"):
         if aspect in row.keeps and (aspect != "timing" or aspect in sample.keep):
-            tested = "timing" if aspect == "alignment" else aspect
-            held = [check.holds(Arrived(row.text, row.told)) for check in sample.checks if check.aspect == tested]
+            held = [check.holds(Arrived(row.text, row.told)) for check in sample.checks if check.aspect == aspect]
             if held:
                 found.append(Claim(sample.name, aspect, 2 * sum(held) >= len(held)))
     return found

@@ -76,6 +76,22 @@ def _call(chance: Chance) -> Made:
     return _two(chance, overlap=False)
 
 
+@recipe("audio", "telephone with crosstalk", "wav")
+def _telephone(chance: Chance) -> Made:
+    """A call as a telephone system records it: 8 kHz, and each side hears a little of the other."""
+    lines = speech.sentences(chance, 6)
+
+    def make() -> bytes:
+        left, right = call(lines)
+        longest = max(len(left), len(right))
+        one, other = [numpy.pad(each, (0, longest - len(each))) for each in (left, right)]
+        both = 0.5 * one + 0.03 * other, 0.3 * other + 0.02 * one
+        narrow = [speech.at_rate(each, 8_000) / 32_768 for each in both]
+        return speech.wav(*narrow, rate=8_000)
+
+    return Made(make, [*call_checks(lines), heard(" ".join(lines), 0.2)], " ".join(lines), "Who says what?")
+
+
 @recipe("audio", "two channels at once", "wav")
 def _at_once(chance: Chance) -> Made:
     return _two(chance, overlap=True)

@@ -62,18 +62,20 @@ def differ(box: Any, stream: Any, count: int) -> bool:
 
 
 def pcm(data: Data, media_type: str, report: Report, channel: int | None = None) -> Iterator[bytearray]:
-    """Signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1). In pieces of a megabyte.
+    """Signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1), without what is on it of
+    the other's voice. In pieces of a megabyte.
 
     Seconds and decoded bytes are counted while decoding.
     """
     expected = _probed(data, media_type, compared=False).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
+    silent = [] if channel is None else _leaked(data, media_type, channel)
     with fence.room(3 * in_memory(data) + (192 << 20)), _opened(data, media_type) as (box, stream):
         layout, plane = ("mono", 0) if channel is None else ("stereo", channel)
         resampler = av.AudioResampler(format="s16p", layout=layout, rate=PCM_RATE)
         lead = min(_lead(box, stream), _MOST_LEAD) if container.is_film(media_type) else 0.0
         made = bytearray(round(lead * PCM_RATE) * 2)
-        most, silent = (limit + lead) * PCM_BYTES_PER_SECOND, len(made)
+        most, before = (limit + lead) * PCM_BYTES_PER_SECOND, len(made)
         decoded, given, told = 0, 0, 0.0
         for frame in container.frames(box, stream, "sound"):
             decoded += frame.samples * frame.format.bytes * len(frame.layout.channels)
@@ -88,14 +90,31 @@ def pcm(data: Data, media_type: str, report: Report, channel: int | None = None)
                 told = seconds
                 report(min(1.0, seconds / expected.mid), "")
             if len(made) >= PIECE:
+                _silence(made, given, silent, lead)
                 given += len(made)
                 yield made
                 made = bytearray()
         for piece in resampler.resample(None):
             made += memoryview(piece.planes[plane])[: 2 * piece.samples]
-    if given + len(made) == silent:
+    if given + len(made) == before:
         raise InputBroken("holds no sound that can be decoded", todo=_TODO)
+    _silence(made, given, silent, lead)
     yield made
+
+
+def _leaked(data: Data, media_type: str, channel: int) -> list[tuple[float, float]]:
+    """From and until which seconds one of two channels has nothing but the voice that is on the other."""
+    with fence.room(3 * in_memory(data) + (192 << 20)), _opened(data, media_type) as (box, stream):
+        return channels.leaks(box, stream)[channel]
+
+
+def _silence(made: bytearray, given: int, silent: list[tuple[float, float]], lead: float) -> None:
+    """Set what is within the stretches to zero, in samples that begin ``given`` bytes after the beginning."""
+    for start, end in silent:
+        first, last = (max(0, 2 * round((lead + time) * PCM_RATE) - given) for time in (start, end))
+        last = min(last, len(made))
+        if first < last:
+            made[first:last] = bytes(last - first)
 
 
 @contextmanager

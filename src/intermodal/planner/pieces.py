@@ -16,7 +16,7 @@ from intermodal.catalog.effort import UNASKED
 from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.costing.counts import corrected
 from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import LEVELS, MID, ZEROS, Level, Levels, levels, plus
+from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus
 from intermodal.costing.native import heard
 from intermodal.costing.price import as_heard, hearing_price, reading_price, token_price
 from intermodal.costing.rates import Rates
@@ -50,6 +50,8 @@ from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity, between, exact, total
 
+TURN_TOKENS = 4  # who says it, and a new line
+TURNS: Levels = (0.0, 1 / 6, 1 / 2)  # a second: of two people who talk to each other
 SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # a second: stretches of speech as an ear writes them
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
@@ -92,10 +94,13 @@ def hear(
 ) -> Piece:  # fmt: skip
     """Speech to text. ``timed``: each stretch of it keeps its own time."""
     tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
-    length, made = levels(part.seconds), levels(tokens)
+    length = levels(part.seconds)
     film = length if part.kind == "video" else ZEROS
     channels = heard_channels(part)
     apart = channels > 1
+    if apart:
+        tokens = _of_two(tokens, part.seconds)
+    made = levels(tokens)
     if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
         sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
         cost = at_each(lambda level: channels * token_price(rates, 0.0, 0.0, sound[level], made[level] / channels))
@@ -115,6 +120,15 @@ def hear(
         ),
         part,
     )  # fmt: skip
+
+
+def _of_two(tokens: Quantity, seconds: Quantity) -> Quantity:
+    """Tokens of speech on two channels: both may talk all the time, and each of their turns has who it is."""
+    if not tokens.known:
+        return tokens
+    labels = [TURN_TOKENS * turns * length for turns, length in zip(TURNS, levels(seconds), strict=True)]
+    low, mid, high = levels(tokens)
+    return between(low, mid + labels[MID], 2 * high + labels[HIGH], f"{tokens.basis}, on two channels")
 
 
 def read(case: Case, part: PartFacts, reader: Endpoint, rates: Rates) -> Piece:

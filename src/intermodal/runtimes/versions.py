@@ -26,8 +26,8 @@ class Converter(NamedTuple):
 # (``runtimes/embedded/``), or what else takes part (``describe``: what an eye is asked,
 # ``executor/describing.py``; ``codes``: ``media/codes.py``).
 CONVERTERS: Final[dict[str, Converter]] = {
-    "audio": Converter(1, ("av",)),
-    "video": Converter(1, ("av", "pillow")),
+    "audio": Converter(2, ("av",)),
+    "video": Converter(2, ("av", "pillow")),
     "image": Converter(1, ("pillow",)),
     "document": Converter(1, ("pypdfium2",)),
     "whisper": Converter(2, ("faster-whisper", "ctranslate2")),

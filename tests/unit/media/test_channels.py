@@ -113,7 +113,31 @@ async def test_the_two_voices_of_a_film_are_on_channels_of_their_own_and_its_one
 
 async def test_one_channel_is_decoded_for_itself(worker: MediaWorker, voices: tuple[array[int], array[int]]) -> None:
     one, other = voices
-    data = stereo(one, other)
-    assert (await worker.pcm(data, channel=0)).samples == one.tobytes()
-    assert (await worker.pcm(data, channel=1)).samples == other.tobytes()
+    data = stereo(one, silence(10) + other)
+    assert (await worker.pcm(data, channel=0)).samples == (one + silence(10)).tobytes()
+    assert (await worker.pcm(data, channel=1)).samples == (silence(10) + other).tobytes()
     assert (await worker.pcm(data)).samples not in (one.tobytes(), other.tobytes())
+
+
+async def test_what_leaks_from_one_channel_into_the_other_is_silenced_and_what_both_say_at_once_is_not(
+    worker: MediaWorker, voices: tuple[array[int], array[int]]
+) -> None:
+    """Two telephones: in turns, then both at once. An ear of one channel wrote down the other's words as this one's."""
+    one, other = voices
+    one = array("h", (sample // 3 for sample in one))  # about as loud as the other
+    left, right = one + silence(10) + one, silence(10) + other + other
+    mine = array("h", (int(a + 0.06 * b) for a, b in zip(left, right, strict=True)))
+    theirs = array("h", (int(b + 0.06 * a) for a, b in zip(left, right, strict=True)))
+    data = stereo(mine, theirs)
+    heard = [array("h", whole((await worker.pcm(data, channel=each)).samples, "call")) for each in (0, 1)]
+    second = 10 * RATE
+
+    def power(samples: Sequence[int]) -> float:
+        return sum(sample * sample for sample in samples) or 1.0
+
+    for channel, before, leaked, own in ((heard[0], mine, 1, 0), (heard[1], theirs, 0, 1)):
+        away = slice(leaked * second, (leaked + 1) * second)
+        assert power(channel[away]) < 0.1 * power(before[away]), "the other's voice"
+        for said in (own, 2):
+            kept = slice(said * second, (said + 1) * second)
+            assert power(channel[kept]) > 0.97 * power(before[kept]), "its own, alone and at once"
