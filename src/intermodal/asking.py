@@ -411,6 +411,23 @@ def checked_region(word: object) -> str:
     return word
 
 
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0.0, HOTTEST), "top_p": (0.0, 1.0), "max_tokens": (1, math.inf),
+}  # fmt: skip
+
+
+def out_of_range(name: str, value: object) -> str:
+    """What to do about a setting of how an answer is drawn that no host takes; "" where it may be one.
+
+    >>> out_of_range("top_p", 1.5), out_of_range("max_tokens", 0), out_of_range("seed", -1)
+    ('give 0 to 1', 'give 1 or more', '')
+    """
+    least, most = _RANGES.get(name, (-math.inf, math.inf))
+    if not isinstance(value, int | float) or least <= value <= most:
+        return ""
+    return f"give {least:g} to {most:g}" if most < math.inf else f"give {least:g} or more"
+
+
 def _values(cls: Any, given: dict[str, Any]) -> Any:
     """A noun from keyword values, each checked against its type; one value stands for a tuple of one."""
     for name in _SEVERAL & given.keys():
@@ -420,11 +437,9 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
         value = given.get(name)
         if value is not None and not (isinstance(value, int | float) and 0 <= value < math.inf):
             raise UsageError(f"{name}={value!r} is not a limit", todo="give a number of 0 or more")
-    for name, least, most in (("temperature", 0.0, HOTTEST), ("top_p", 0.0, 1.0), ("max_tokens", 1, math.inf)):
-        value = given.get(name)
-        if isinstance(value, int | float) and not least <= value <= most:
-            todo = f"give {least:g} to {most:g}" if most < math.inf else f"give {least:g} or more"
-            raise UsageError(f"{name}={value!r} is out of range", todo=todo)
+    for name in _RANGES:
+        if todo := out_of_range(name, given.get(name)):
+            raise UsageError(f"{name}={given[name]!r} is out of range", todo=todo)
     for region in given.get("regions", ()):
         checked_region(region)
     if isinstance(given.get("language"), str):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.asking import nearest
+from intermodal.asking import nearest, out_of_range
 from intermodal.estimates.located import Path
 from intermodal.prompts.file import MEDIA_KINDS, ArgumentKind, Finding
 from intermodal.prompts.source import Front, written
@@ -162,6 +162,8 @@ def sampling(config: Mapping[str, Any], front: Front, at: Path = ("config",)) ->
             value = [value]
         if key in _SAMPLING:
             drawn[_SAMPLING[key]] = value
+            if todo := out_of_range(_SAMPLING[key], value):
+                raise front.error((*at, key), f"{written(value)} is out of range", todo)
         elif key in _SETTINGS:
             other[_SETTINGS[key]] = value
         else:
