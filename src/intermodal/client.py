@@ -39,6 +39,7 @@ from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.prompts.verb import PromptVerb
 from intermodal.request import Request
 from intermodal.resources import Resources
+from intermodal.retrieval.verb import FindVerb
 
 if TYPE_CHECKING:
     from intermodal.estimates.estimate import Estimate
@@ -68,7 +69,7 @@ async def _words(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
                 yield event.text
 
 
-class AsyncClient(PromptVerb, Resources):
+class AsyncClient(PromptVerb, FindVerb, Resources):
     """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
 
     Args:
@@ -352,9 +353,8 @@ class AsyncClient(PromptVerb, Resources):
         Args:
             prompt: the words of the call; "" for files alone.
             model: ``vendor/model``, ``host:vendor/model`` or a short name; it need not be reachable.
-            out_tokens: of the answer; None leaves it out of the bill.
-            day: whose rules and prices, as "2026-11-25"; today for "".
-            batch: at the price of a batch. cached: tokens that are read from the host's cache.
+            out_tokens: of the answer; None leaves it out of the bill. batch: at the price of a batch.
+            day: whose rules and prices, as "2026-11-25"; today for "". cached: tokens read from the host's cache.
 
         Raises:
             UnknownModel: nothing is called ``model``. InputError: a file cannot be taken.

@@ -94,6 +94,15 @@ class Resources:
         return Room(self.weights, self.env)
 
     @property
+    def runtimes(self) -> Any:
+        """The models that run in processes of this client."""
+        if self._runtimes is None:
+            from intermodal.servers.runtimes import LocalRuntimes
+
+            self._runtimes = LocalRuntimes(self.weights, self.env)
+        return self._runtimes
+
+    @property
     def vocabularies(self) -> Vocabularies:
         if self._vocabularies is None:
             from intermodal.runtimes.vocabulary import Vocabularies
@@ -123,15 +132,12 @@ class Resources:
         from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
-        from intermodal.servers.runtimes import LocalRuntimes
         from intermodal.store.derived import FOLDER, DerivedCache
 
-        if self._runtimes is None:
-            self._runtimes = LocalRuntimes(self.weights, self.env)
         if self._transport is None:
             self._transport = Transport()
         return World(
-            catalog=inputs.catalog, media=self.media, runtimes=self._runtimes, store=self.store,
+            catalog=inputs.catalog, media=self.media, runtimes=self.runtimes, store=self.store,
             derived=DerivedCache(cache_dir(self.env) / FOLDER),
             transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),

@@ -9,37 +9,19 @@ frames of a film, the mean counts.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.events import Note, StepFinished
+from intermodal.executor.captions import caption
 from intermodal.executor.course import Course
 from intermodal.executor.job import Job, Matching
 from intermodal.executor.pieces import Pixels
 from intermodal.executor.prepare import work_of
 from intermodal.plans.step import Call
 
-# As OpenAI's notebook on prompts for CLIP has it, and as the pages of SigLIP's models do.
-TEMPLATE = "a photo of {}."
 UNCALIBRATED = "its scores order the labels; how sure it is, nobody measured here (intermodal eval does)"
-_WHOLE = re.compile(r"\b(photo|photograph|picture|image|drawing|painting|screenshot)s?\b", re.I)
-_COUNTED = re.compile(r"(an?|the|one|two|three|four|five|six|many|several|some|no)\s", re.I)
-
-
-def caption(label: str) -> str:
-    """A label as a caption. One that has an article or a number, or is a caption already, gets no article of ours.
-
-    >>> caption("cat"), caption("a red star"), caption("a drawing of a cat")
-    ('a photo of a cat.', 'a photo of a red star.', 'a drawing of a cat.')
-    """
-    label = label.strip().rstrip(".")
-    if _WHOLE.search(label):
-        return f"{label}."
-    if not _COUNTED.match(label):
-        label = f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
-    return TEMPLATE.format(label)
 
 
 async def by_pictures(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:

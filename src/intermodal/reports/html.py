@@ -30,12 +30,14 @@ details{margin:0}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:a
 STYLE += "@media print{body{max-width:none}details>*{display:block}}"
 
 
-def document(title: str, body: str, style: str = STYLE) -> str:
-    """A whole page. It may load nothing: neither a script nor a picture, nor a font."""
+def document(title: str, body: str, style: str = STYLE, *, pictures: bool = False) -> str:
+    """A whole page. It may load nothing: neither a script nor a picture, nor a font; ``pictures``: it holds some."""
+    images = "; img-src data:" if pictures else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta http-equiv="Content-Security-Policy" '
+        f"content=\"default-src 'none'; style-src 'unsafe-inline'{images}\">\n"
         f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     )

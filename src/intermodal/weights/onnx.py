@@ -123,7 +123,8 @@ def _tensor(data: mmap.mmap | bytes, first: int, last: int, where: str) -> str:
 
 
 def _value(data: mmap.mmap | bytes, first: int, last: int, where: str) -> tuple[str, tuple[int, ...]]:
-    name, shape = "", ()  # type: str, tuple[int, ...]
+    name = ""
+    shape: tuple[int, ...] = ()
     for number, wire, start, end in _fields(data, first, last, where):
         if number == _NAME and wire == _BYTES:
             name = _text(data, start, end, where)

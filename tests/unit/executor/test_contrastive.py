@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from intermodal.executor.contrastive import caption, scored
+from intermodal.executor.captions import caption
+from intermodal.executor.contrastive import scored
 from intermodal.executor.job import Matching
 
 PICTURE = (1.0, 0.0)

@@ -1,0 +1,141 @@
+"""``intermodal find``: pictures by words or by a picture. What is nearest on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal.retrieval.find import Finder, Found
+
+EPILOG = """\b
+Examples
+  intermodal find "a dog on a beach" ~/Pictures
+  intermodal find "an invoice" scans/ --top 3 --html found.html
+  intermodal find photo.jpg ~/Pictures            # what looks like this picture
+  intermodal find "a bar chart" a.png b.png --json
+  intermodal find --forget                        # remove the index
+"""
+SIDE = 200  # pixels of a thumbnail
+
+
+@click.command(epilog=EPILOG)
+@click.argument("query", required=False, default="")
+@click.argument("paths", nargs=-1, type=click.Path())
+@click.option(
+    "-k",
+    "--top",
+    type=click.IntRange(1, 10_000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many pictures to show.",
+)
+@click.option("-m", "--model", default="", metavar="NAME", help="The contrastive model.  [default: the strongest here]")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False),
+    default=None,
+    metavar="FILE",
+    help="Write a self-contained page with thumbnails.",
+)
+@click.option("--forget", is_flag=True, help="Remove the index of pictures, and look for nothing.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def find(**given: Any) -> None:
+    """Find pictures of PATHS (files, and folders with all below them) by QUERY: words, or the file of a picture.
+
+    A contrastive model of this machine looks at each picture once; what it saw is kept, so that the next search reads
+    no picture. A score says which picture is nearer, not how sure anybody is. Nothing leaves this machine.
+    """  # fmt: skip
+    from intermodal._sync import Bridge
+    from intermodal.cli.targets import Target, check_targets
+    from intermodal.client import AsyncClient
+
+    if given["forget"]:
+        _forget(AsyncClient().vectors.forget(), as_json=given["as_json"])
+        return
+    if not given["query"] or not given["paths"]:
+        missing = "QUERY" if not given["query"] else "PATHS"
+        raise click.UsageError(f"missing argument '{missing}'", click.get_current_context())
+    check_targets((Target("--html", given["html_file"], "html"),), given["paths"])
+    client, bridge = AsyncClient(), Bridge()
+    try:
+        finder = client.finder(given["model"])
+        found = _found(bridge, finder, given)
+        if given["html_file"]:
+            _write(bridge, finder, found, Path(given["html_file"]))
+    finally:
+        bridge.run(client.aclose)
+        bridge.close()
+    _show(found, given)
+
+
+def _found(bridge: Any, finder: Finder, given: dict[str, Any]) -> Found:
+    """Search under a bar that moves while pictures are looked at for the first time."""
+    from intermodal.cli.render import Progress
+    from intermodal.events import StepProgress, StepStarted
+
+    shown, title = Progress(quiet=given["quiet"]), "Look at pictures"
+    begun = False
+
+    def progress(number: int, of: int, file: str) -> None:
+        nonlocal begun
+        if not begun:
+            shown.show(StepStarted(step=title, title=title))
+            begun = True
+        shown.show(StepProgress(step=title, fraction=number / of, note=f"{number:,} of {of:,}  {Path(file).name}"))
+
+    async def run() -> Found:
+        return await finder.find(given["query"], given["paths"], top=given["top"], progress=progress)
+
+    try:
+        made: Found = bridge.run(run)
+        return made
+    finally:
+        shown.clear()
+
+
+def _show(found: Found, given: dict[str, Any]) -> None:
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("find", found)
+    else:
+        for each in found.nearest:
+            click.echo(f"{each.score:.3f}  {click.format_filename(each.file)}")
+    if given["quiet"] or given["as_json"]:
+        return
+    from intermodal.plans.numbers import counted
+
+    what = f"{counted(found.pictures, 'picture')} compared by {found.endpoint}, {found.looked_at:,} looked at now"
+    click.echo(f"\n{what}; a score orders them and is no probability", err=True)
+    for out in found.left_out[:5]:
+        click.echo(f"note: {click.format_filename(out.file)} {out.why}, and was left out", err=True)
+    if len(found.left_out) > 5:
+        click.echo(f"note: {len(found.left_out) - 5:,} more files were left out (--json lists them)", err=True)
+    if found.cut:
+        click.echo("note: the query is longer than the model reads, and was cut", err=True)
+
+
+def _write(bridge: Any, finder: Finder, found: Found, path: Path) -> None:
+    from intermodal.reports.found_page import page
+    from intermodal.store import whole
+
+    async def thumbnails() -> list[tuple[bytes, str]]:
+        return [await finder.thumbnail(each.file, SIDE) for each in found.nearest]
+
+    made = page(found, bridge.run(thumbnails))
+    whole.replace(path.absolute(), made.encode("utf-8", "replace"))
+
+
+def _forget(there: bool, *, as_json: bool) -> None:
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("find.forget", {"forgotten": there})
+    else:
+        click.echo("the index of pictures is removed" if there else "there was no index of pictures")

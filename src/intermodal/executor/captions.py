@@ -1,0 +1,24 @@
+"""Words as the captions that contrastive models were trained with."""
+
+from __future__ import annotations
+
+import re
+
+# As OpenAI's notebook on prompts for CLIP has it, and as the pages of SigLIP's models do.
+TEMPLATE = "a photo of {}."
+_WHOLE = re.compile(r"\b(photo|photograph|picture|image|drawing|painting|screenshot)s?\b", re.I)
+_COUNTED = re.compile(r"(an?|the|one|two|three|four|five|six|many|several|some|no)\s", re.I)
+
+
+def caption(label: str) -> str:
+    """A label as a caption. One that has an article or a number, or is a caption already, gets no article of ours.
+
+    >>> caption("cat"), caption("a red star"), caption("a drawing of a cat")
+    ('a photo of a cat.', 'a photo of a red star.', 'a drawing of a cat.')
+    """
+    label = label.strip().rstrip(".")
+    if _WHOLE.search(label):
+        return f"{label}."
+    if not _COUNTED.match(label):
+        label = f"{'an' if label[:1].lower() in 'aeiou' else 'a'} {label}"
+    return TEMPLATE.format(label)

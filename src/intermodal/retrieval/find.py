@@ -1,0 +1,270 @@
+"""What is nearest to words or to a picture among many pictures, by the vectors of a contrastive model.
+
+A picture is decoded and looked at once. Decoders and the model work side by side; what is made is kept at once, so that
+whoever is interrupted goes on from there. Only so much is in memory as is being worked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+
+from intermodal import errors
+from intermodal.catalog.folders import is_folder
+from intermodal.catalog.names import resolve
+from intermodal.content import PathSource, Value
+from intermodal.executor.captions import caption
+from intermodal.media import fetch
+from intermodal.request import TIERS
+from intermodal.retrieval.folders import pictures
+from intermodal.runtimes.versions import version
+from intermodal.store.vectors import Stamp, Vectors
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectSendStream
+
+    from intermodal.catalog.nouns import Catalog, Endpoint
+    from intermodal.executor.world import LocalRuntimes
+    from intermodal.media.decode import MediaWorker
+
+SIDE: Final = 1_024  # pixels of the longer side as which a picture is handed to a model, which looks at 224 or so
+_NUMBER: Final = 1  # counts our changes after which the same picture gets another vector
+WAITING: Final = 4  # decoded pictures that wait for the model
+SHORT: Final = "intermodal pull clip-vit-base-patch32"
+
+Progress = Callable[[int, int, str], None]  # pictures looked at, pictures to look at, the file
+
+
+class Near(Value):
+    """A picture that was found. ``score``: the cosine with the query, -1 to 1; higher is nearer."""
+
+    file: str
+    score: float
+
+
+class LeftOut(Value):
+    """A file that is in no answer, and why."""
+
+    file: str
+    why: str
+
+
+class Found(Value):
+    """What was found.
+
+    Attributes:
+        query: the words, or the file of the picture. by: which of the two.
+        endpoint: whose vectors were compared.
+        nearest: the nearest first. pictures: how many were compared.
+        looked_at: of how many a vector was made now; those of the others were here.
+        left_out: files that could not be taken. cut: the query is longer than the model reads.
+    """
+
+    query: str
+    by: str
+    endpoint: str
+    nearest: tuple[Near, ...] = ()
+    pictures: int = 0
+    looked_at: int = 0
+    left_out: tuple[LeftOut, ...] = ()
+    cut: bool = False
+
+
+def matching(catalog: Catalog, name: str = "") -> Endpoint:
+    """The contrastive model that is asked: the one named, else the strongest that is ready.
+
+    Raises NoRoute where none is here, UsageError for one that is none.
+    """
+    able = [each for each in catalog.endpoints if each.model.matches_pictures]
+    if name:
+        named = resolve(catalog, name)
+        able = [each for each in named if each.model.matches_pictures]
+        if not able:
+            raise errors.UsageError(
+                "has no vectors for pictures and words", where=name, todo="name a contrastive model, or none"
+            )
+    ready = [each for each in able if each.ready]
+    if not ready:
+        reasons = tuple(f"{each.id}: {each.missing}{f' ({each.todo})' if each.todo else ''}" for each in able)
+        raise errors.NoRoute("no contrastive model is here to find pictures with", todo=SHORT, reasons=reasons)
+    return max(ready, key=lambda each: (_strength(each), each.memory.mid, each.id))
+
+
+def _strength(endpoint: Endpoint) -> int:
+    return max((TIERS.index(each.tier) for each in endpoint.model.strength), default=0)
+
+
+class Finder:
+    """Finds pictures with one model. ``sums``: the checksum of weights in the store, which vectors depend on."""
+
+    def __init__(
+        self, endpoint: Endpoint, vectors: Vectors, media: MediaWorker, runtimes: LocalRuntimes,
+        *, sums: Callable[[str], str],
+    ) -> None:  # fmt: skip
+        self._endpoint = endpoint
+        self._vectors = vectors
+        self._media = media
+        self._runtimes = runtimes
+        self._model = _key(endpoint, sums)
+
+    async def find(
+        self, query: str, paths: Sequence[str | Path], *, top: int = 10, progress: Progress | None = None
+    ) -> Found:
+        """The ``top`` pictures nearest to the query: to the picture where it is a file that is there, else to words."""
+        if not query.strip():
+            raise errors.UsageError(
+                "there is nothing to look for", todo='say it in words: intermodal find "a dog" FOLDER'
+            )
+        if top < 1:
+            raise errors.UsageError(f"{top} pictures cannot be asked for", where="top", todo="ask for 1 or more")
+        stamps = await anyio.to_thread.run_sync(pictures, paths)
+        digests, left_out, looked_at = await self._indexed(stamps, progress)
+        picture = await anyio.to_thread.run_sync(_picture, query)
+        if picture:
+            wanted, cut = await self._of_picture(picture), False
+            digests.pop(picture, None)
+        else:
+            wanted, cut = await self._of_words(query)
+        return Found(
+            query=query, by="picture" if picture else "words", endpoint=self._endpoint.id,
+            nearest=self._nearest(wanted, digests, top), pictures=len(digests), looked_at=looked_at,
+            left_out=tuple(left_out), cut=cut,
+        )  # fmt: skip
+
+    async def thumbnail(self, file: str, side: int) -> tuple[bytes, str]:
+        """A picture made small, for a page: PNG, without metadata."""
+        loaded = await fetch.load(PathSource(path=file))
+        made = await self._media.picture(loaded.data, max_side=side, name=loaded.name)
+        return made.data, made.media_type
+
+    # ---- the index ------------------------------------------------------------------------------
+
+    async def _indexed(
+        self, stamps: Mapping[str, Stamp], progress: Progress | None
+    ) -> tuple[dict[str, str], list[LeftOut], int]:
+        """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made."""
+        digests = self._vectors.digests(dict(stamps))
+        known = self._vectors.known(self._model)
+        todo = [path for path in stamps if digests.get(path, "") not in known]
+        made: dict[str, str] = {path: digest for path, digest in digests.items() if digest in known}
+        if not todo:
+            return made, [], 0
+        left_out: list[LeftOut] = []
+        number = looked_at = 0
+        waiting = iter(todo)
+        send, receive = anyio.create_memory_object_stream[tuple[str, str, bytes]](WAITING)
+
+        async def decode(out: MemoryObjectSendStream[tuple[str, str, bytes]]) -> None:
+            async with out:
+                for path in waiting:
+                    try:
+                        digest, data = await self._decoded(path, known)
+                    except errors.InputError as error:
+                        left_out.append(LeftOut(file=path, why=error.what))
+                        digest, data = "", b""
+                    await out.send((path, digest, data))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(decode, send.clone())
+            send.close()
+            async with receive:
+                async for path, digest, data in receive:
+                    number += 1
+                    if progress is not None:
+                        progress(number, len(todo), path)
+                    if not digest:
+                        continue
+                    if digest not in known:
+                        seen = await self._runtimes.look(self._endpoint, data)
+                        self._vectors.put(self._model, digest, seen.vectors[0])
+                        known.add(digest)
+                        looked_at += 1
+                    self._vectors.saw([(path, stamps[path], digest)])
+                    made[path] = digest
+        return made, sorted(left_out, key=lambda each: each.file), looked_at
+
+    async def _decoded(self, path: str, known: set[str]) -> tuple[str, bytes]:
+        """Digest and pixels of a file; no pixels where its vector is here under another name."""
+        loaded = await fetch.load(PathSource(path=path))
+        if loaded.digest in known:
+            return loaded.digest, b""
+        picture = await self._media.picture(loaded.data, max_side=SIDE, name=loaded.name)
+        return loaded.digest, picture.data
+
+    # ---- the query --------------------------------------------------------------------------------
+
+    async def _of_words(self, words: str) -> tuple[bytes, bool]:
+        """The vector of words as a caption, and whether they were cut."""
+        said = caption(words)
+        digest = f"words {hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()}"
+        kept = self._vectors.vector(self._model, digest)
+        if kept is not None:
+            return kept, False
+        found = await self._runtimes.place(self._endpoint, (said,))
+        if found.cut:  # not kept: it would be said once and never again
+            from array import array
+
+            return array("f", found.vectors[0]).tobytes(), True
+        self._vectors.put(self._model, digest, found.vectors[0])
+        return self._vectors.vector(self._model, digest) or b"", False
+
+    async def _of_picture(self, path: str) -> bytes:
+        loaded = await fetch.load(PathSource(path=path))
+        kept = self._vectors.vector(self._model, loaded.digest)
+        if kept is None:
+            picture = await self._media.picture(loaded.data, max_side=SIDE, name=loaded.name)
+            seen = await self._runtimes.look(self._endpoint, picture.data)
+            self._vectors.put(self._model, loaded.digest, seen.vectors[0])
+            kept = self._vectors.vector(self._model, loaded.digest)
+        return kept or b""
+
+    def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[Near, ...]:
+        import numpy
+
+        query = numpy.frombuffer(wanted, dtype="float32")
+        scores: dict[str, float] = {}
+        for some in self._vectors.of(self._model, sorted(set(digests.values()))):
+            fit = [(digest, vector) for digest, vector in some if len(vector) == len(wanted)]
+            if fit:
+                matrix = numpy.frombuffer(b"".join(vector for _, vector in fit), dtype="float32")
+                found = matrix.reshape(len(fit), -1) @ query
+                scores |= {digest: float(score) for (digest, _), score in zip(fit, found, strict=True)}
+        ranked = ((scores[digest], path) for path, digest in digests.items() if digest in scores)
+        best = heapq.nsmallest(top, ranked, key=lambda each: (-each[0], each[1]))
+        return tuple(Near(file=path, score=round(score, 6)) for score, path in best)
+
+
+def _picture(query: str) -> str:
+    """The whole path of the file that a query names; "" where it is words."""
+    try:
+        path = Path(query).expanduser()
+        return str(path.absolute()) if path.is_file() else ""
+    except (OSError, ValueError, RuntimeError):  # too long, or with signs that no path has
+        return ""
+
+
+def _key(endpoint: Endpoint, sums: Callable[[str], str]) -> str:
+    """What vectors depend on: the model's files, and the version of what prepares pictures for it."""
+    weights: object = sums(endpoint.weights) if not is_folder(endpoint.weights) else _files(endpoint.weights)
+    parts = f"{endpoint.id}\n{weights}\n{_NUMBER}\n{version('image')}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:32]
+
+
+def _files(folder: str) -> list[tuple[str, int, int]]:
+    """The files of a model's folder, by which it is known to be the same."""
+    root = Path(folder).expanduser()
+    found = []
+    for path in sorted((*root.glob("*.onnx"), *root.glob("onnx/*.onnx"), *root.glob("*.json"))):
+        stat = path.stat()
+        found.append((path.name, stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+__all__ = ["Finder", "Found", "LeftOut", "Near", "Progress", "matching"]

@@ -1,0 +1,57 @@
+"""The pictures that somebody named: files as they are, folders with all that is below them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from intermodal.errors import InputEmpty, InputMissing, UsageError
+from intermodal.store.vectors import Stamp
+
+ENDINGS: Final = frozenset(
+    [".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"]
+)  # by which a picture in a folder is known; a file that is named is taken whatever it is called
+MOST: Final = 200_000
+
+
+def pictures(paths: Iterable[str | Path]) -> dict[str, Stamp]:
+    """The files, each with its stamp, in a fixed order. Hidden files and folders are left out where nobody named them.
+
+    Raises InputMissing for a path that is not there, InputEmpty where no picture is.
+    """
+    found: dict[str, Stamp] = {}
+    for given in paths:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            _walk(path, found)
+            continue
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise InputMissing(
+                f"cannot be read ({(error.strerror or 'unreadable').lower()})", where=str(given)
+            ) from None
+        found[str(path.absolute())] = Stamp(stat.st_size, stat.st_mtime_ns)
+    if not found:
+        raise InputEmpty("holds no pictures", where=", ".join(map(str, paths)), todo="name a folder with pictures")
+    return found
+
+
+def _walk(folder: Path, found: dict[str, Stamp]) -> None:
+    for where, folders, files in os.walk(folder.absolute()):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if name.startswith(".") or os.path.splitext(name)[1].lower() not in ENDINGS:
+                continue
+            path = os.path.join(where, name)
+            try:
+                stat = os.stat(path)
+            except OSError:  # a link to nothing, or gone meanwhile
+                continue
+            found[path] = Stamp(stat.st_size, stat.st_mtime_ns)
+            if len(found) > MOST:
+                raise UsageError(
+                    f"there are more than {MOST:,} pictures below it", where=str(folder), todo="name a smaller folder"
+                )

@@ -1,0 +1,51 @@
+"""What a client has for finding pictures: the library's side of ``intermodal find``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intermodal.config import cache_dir
+from intermodal.keywords import python_words
+
+if TYPE_CHECKING:
+    from intermodal.retrieval.find import Finder, Found, Progress
+    from intermodal.store.vectors import Vectors
+
+
+class FindVerb:
+    """What a client has for finding pictures."""
+
+    async def find(
+        self: Any, query: str, *paths: str | Path, top: int = 10, model: str = "", progress: Progress | None = None
+    ) -> Found:
+        """Pictures of folders and files that are nearest to words, or to a picture.
+
+        What a picture looks like is worked out once by a contrastive model on this machine, and kept in the cache.
+
+        Args:
+            query: words, or the path of a picture. paths: folders, with all that is below them, and files.
+            top: how many. model: which contrastive model; the strongest that is here where none is named.
+            progress: gets how many pictures were looked at, of how many, and the file.
+
+        Raises:
+            NoRoute: no contrastive model is here; ``reasons`` say why. InputError: a path is not there, or there are no
+            pictures. UsageError: an argument is wrong.
+        """
+        with python_words():
+            finder: Finder = self.finder(model)
+            return await finder.find(query, paths, top=top, progress=progress)
+
+    def finder(self: Any, model: str = "") -> Finder:
+        """A contrastive model with its index, for several queries."""
+        from intermodal.retrieval.find import Finder, matching
+
+        endpoint = matching(self.catalog, model)
+        return Finder(endpoint, self.vectors, self.media, self.runtimes, sums=self.weights.sums)
+
+    @property
+    def vectors(self: Any) -> Vectors:
+        """The index of pictures."""
+        from intermodal.store.vectors import FILE, Vectors
+
+        return Vectors(cache_dir(self.env) / FILE)

@@ -1,0 +1,135 @@
+"""Vectors of pictures, kept by content: a folder is looked at once, and searched from then on.
+
+One file of SQLite in the cache folder, for the user alone. A picture is known again by its path, size and time without
+being read, and by the digest of its bytes where it was moved; what a vector means depends on the model, so each has its
+own. Nothing depends on it: it can be removed, and what cannot be used is made anew.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from intermodal.errors import StoreError
+
+FILE = "vectors.sqlite3"  # in the cache folder
+_VERSION = 1
+_BUSY_SECONDS = 10.0
+_AT_ONCE = 500  # rows
+_SCHEMA = """
+CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, digest TEXT NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE vectors (model TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, digest));
+"""
+
+
+class Stamp(NamedTuple):
+    """By what a file is known again without being read: its size, and when it was changed, in nanoseconds."""
+
+    size: int
+    modified: int
+
+
+class Vectors:
+    """The file at ``path``, made when it is first written. Raises ``StoreError`` where it cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: sqlite3.Connection | None = None
+
+    def digests(self, stamps: dict[str, Stamp]) -> dict[str, str]:
+        """Digests of the files that are as they were when they were looked at."""
+        found: dict[str, str] = {}
+        for row in self._read("SELECT path, size, modified, digest FROM files"):
+            path, size, modified, digest = row
+            if stamps.get(path) == (size, modified):
+                found[path] = digest
+        return found
+
+    def known(self, model: str) -> set[str]:
+        """Digests of which a model's vectors are here."""
+        return {digest for (digest,) in self._read("SELECT digest FROM vectors WHERE model = ?", model)}
+
+    def of(self, model: str, digests: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
+        """Vectors with their digests, some at a time: numbers of 4 bytes in the order of this machine."""
+        for start in range(0, len(digests), _AT_ONCE):
+            some = digests[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            sql = f"SELECT digest, vector FROM vectors WHERE model = ? AND digest IN ({marks})"
+            yield [(digest, vector) for digest, vector in self._read(sql, model, *some)]
+
+    def vector(self, model: str, digest: str) -> bytes | None:
+        """One vector."""
+        return next((vector for _, vector in next(self.of(model, [digest]))), None)
+
+    def put(self, model: str, digest: str, vector: Sequence[float]) -> None:
+        """Keep a vector."""
+        packed = array("f", vector).tobytes()
+        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(model, digest, packed)])
+
+    def saw(self, files: Iterable[tuple[str, Stamp, str]]) -> None:
+        """Keep by what files are known again: path, stamp and digest of each."""
+        rows = [(path, stamp.size, stamp.modified, digest) for path, stamp, digest in files]
+        self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def forget(self) -> bool:
+        """Remove all of it; returns whether there was something."""
+        self.close()
+        there = self._path.exists()
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{self._path}{ending}").unlink(missing_ok=True)
+        return there
+
+    def _read(self, sql: str, *values: str) -> list[Any]:
+        if self._open is None and not self._path.exists():
+            return []
+        try:
+            return self._connection().execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._wrong(error) from None
+
+    def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
+        try:
+            with self._connection() as connection:
+                connection.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise self._wrong(error) from None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._open is None:
+            self._open = self._opened()
+        return self._open
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise StoreError(f"cannot be written ({error.strerror})", where=str(self._path)) from None
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # what a loss of power takes is made again
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, _VERSION):
+            connection.close()
+            raise StoreError("is of another version of intermodal", where=str(self._path), todo="remove the file")
+        if not version:
+            with connection:
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        return connection
+
+    def _wrong(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(
+            f"cannot be used ({error})", where=str(self._path), todo="run: intermodal find --forget, and again"
+        )

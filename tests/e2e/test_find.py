@@ -1,0 +1,176 @@
+"""Pictures found by words and by a picture, with a real contrastive model, as a user finds them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from tests import in_time
+from tests.e2e.command import Ran, intermodal
+from tests.e2e.test_contrastive import config
+from tests.media.tiny_eye import world
+
+from intermodal.client import AsyncClient
+from intermodal.errors import RuntimeCrashed
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Eight pictures in a folder and one below it, with a file that is none and one that says it is."""
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path)))
+    folder = tmp_path / "album"
+    (folder / "charts").mkdir(parents=True)
+    for colour, what in (("red", "star"), ("blue", "circle"), ("green", "square"), ("orange", "triangle")):
+        (folder / f"{colour}-{what}.png").write_bytes(world.shape(colour, what).png)  # type: ignore[arg-type]
+    (folder / "red-star-again.jpg").write_bytes(_jpeg(world.shape("red", "star", "black").png))
+    (folder / "page.png").write_bytes(world.page().png)
+    (folder / "charts" / "bars.png").write_bytes(world.chart("bar").png)
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"nothing" * 20)
+    return folder
+
+
+def _jpeg(png: bytes) -> bytes:
+    import io
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as image:
+        image.convert("RGB").save(out := io.BytesIO(), "JPEG", quality=90)
+    return out.getvalue()
+
+
+def found(ran: Ran) -> dict[str, object]:
+    assert ran.code == 0, ran.err
+    made: dict[str, object] = json.loads(ran.out)
+    return made
+
+
+def names(document: dict[str, object]) -> list[str]:
+    near = document["nearest"]
+    assert isinstance(near, list)
+    return [Path(each["file"]).name for each in near]
+
+
+def test_words_find_the_pictures_that_show_it_and_a_broken_file_is_named(album: Path) -> None:
+    document = found(intermodal("find", "a red star", str(album), "--top", "3", "--json"))
+    assert set(names(document)[:2]) == {"red-star.png", "red-star-again.jpg"}
+    assert document["pictures"] == 7
+    assert document["looked_at"] == 7
+    left_out = document["left_out"]
+    assert isinstance(left_out, list)
+    assert [Path(each["file"]).name for each in left_out] == ["broken.png"]
+    assert names(found(intermodal("find", "a bar chart", str(album), "--json")))[0] == "bars.png"
+
+
+def test_a_picture_finds_what_looks_like_it_and_not_itself(album: Path) -> None:
+    document = found(intermodal("find", str(album / "red-star.png"), str(album), "--json"))
+    assert document["by"] == "picture"
+    assert names(document)[0] == "red-star-again.jpg"
+    assert "red-star.png" not in names(document)
+
+
+async def test_the_second_search_looks_at_no_picture_and_starts_no_model(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncClient() as client:
+        first = await client.find("a red star", album)
+    os.replace(album / "page.png", album / "moved.png")  # the same bytes under another name
+    async with AsyncClient() as client:
+        finder = client.finder()
+
+        async def refuse(*_: object) -> None:
+            raise RuntimeCrashed("a model was asked")
+
+        monkeypatch.setattr(client.runtimes, "look", refuse)
+        monkeypatch.setattr(client.runtimes, "place", refuse)
+        second = await finder.find("a red star", [album])
+        assert second.looked_at == 0
+        assert [each.score for each in second.nearest] == [each.score for each in first.nearest]
+
+        async def measured() -> float:
+            began = time.perf_counter()
+            assert (await finder.find("a red star", [album])).nearest == second.nearest
+            return time.perf_counter() - began
+
+        await in_time.kept(measured, 0.0, 0.3)
+
+
+async def test_a_changed_picture_is_looked_at_again(album: Path) -> None:
+    async with AsyncClient() as client:
+        await client.find("a red star", album)
+        (album / "green-square.png").write_bytes(world.shape("red", "star", "gray").png)
+        again = await client.find("a red star", album, top=3)
+    assert again.looked_at == 1
+    assert "green-square.png" in [Path(each.file).name for each in again.nearest]
+
+
+async def test_another_model_has_an_index_of_its_own(album: Path, tmp_path: Path) -> None:
+    async with AsyncClient() as client:
+        await client.find("a red star", album)
+    other = tmp_path / "other"
+    shutil.copytree(Path(__file__).parents[1] / "media" / "tiny_clip", other)
+    os.utime(other / "onnx" / "vision_model.onnx", (1, 1))
+    config(tmp_path, other)
+    async with AsyncClient() as client:
+        assert (await client.find("a red star", album)).looked_at == 7
+
+
+def test_the_page_holds_thumbnails_and_loads_nothing(album: Path, tmp_path: Path) -> None:
+    page = tmp_path / "found.html"
+    ran = intermodal("find", "a <b>red</b> star", str(album), "--top", "4", "--html", str(page))
+    assert ran.code == 0, ran.err
+    text = page.read_text()
+    assert text.count('<img src="data:image/') == 4
+    assert "<b>red" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert "red-star.png" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("find",), 2, "QUERY"),
+        (("find", "a star"), 2, "PATHS"),
+        (("find", "a star", "nowhere"), 3, "nowhere"),
+        (("find", " ", "ALBUM"), 2, "nothing to look for"),
+        (("find", "a star", "EMPTY"), 3, "holds no pictures"),
+        (("find", "a star", "ALBUM", "--top", "0"), 2, "0"),
+        (("find", "a star", "ALBUM", "-m", "no-such-model"), 2, "no-such-model"),
+        (("find", "a star", "ALBUM", "-m", "embedded:intfloat/multilingual-e5-small"), 2, "no vectors for pictures"),
+    ],
+)
+def test_what_cannot_be_looked_for_is_one_sentence(
+    arguments: tuple[str, ...], code: int, said: str, album: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir(exist_ok=True)
+    places = {"ALBUM": str(album), "EMPTY": str(tmp_path / "empty")}
+    ran = intermodal(*(places.get(each, each) for each in arguments))
+    assert ran.code == code, ran.err
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_where_no_contrastive_model_is_here_it_says_how_to_get_one(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "none.toml"
+    empty.write_text("")
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(empty))
+    ran = intermodal("find", "a star", str(album))
+    assert ran.code == 4
+    assert "intermodal pull clip-vit-base-patch32" in ran.err
+
+
+def test_the_index_can_be_forgotten(album: Path) -> None:
+    assert intermodal("find", "a star", str(album), "-q").code == 0
+    assert "is removed" in intermodal("find", "--forget").out
+    assert "there was no index" in intermodal("find", "--forget").out
+    document = found(intermodal("find", "a star", str(album), "--json"))
+    assert document["looked_at"] == 7
