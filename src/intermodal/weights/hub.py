@@ -142,25 +142,43 @@ class Hub:
         return int(said)
 
     async def listing(self, repo: str, revision: str) -> Listing:
-        """Files of a repository with their sizes and sums, and the commit of a branch. Raises ``SourceFailed``."""
-        url = f"{self.base}/api/models/{quote(repo)}/revision/{quote(revision, safe='')}?blobs=true"
-        answer = await self._whole(url, MAX_LISTING)
+        """Files of a repository with their sizes and sums, and the commit of a branch. Raises ``SourceFailed``.
+
+        A mirror that has the older listing alone, a tree, is asked for that. It names no commit: the branch stands for
+        it, and sums alone say whether it moved.
+        """
+        about = f"{self.base}/api/models/{quote(repo)}"
+        at = quote(revision, safe="")
+        try:
+            answer = await self._whole(f"{about}/revision/{at}?blobs=true", MAX_LISTING)
+        except SourceFailed as failed:
+            if not failed.absent:
+                raise
+            return Listing(revision, self._tree(await self._older(failed, f"{about}/tree/{at}?recursive=true"), repo))
         try:
             found = msgspec.json.decode(answer, type=dict[str, Any])
             rows = msgspec.convert(found.get("siblings"), list[dict[str, Any]])
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
             raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
-        files = tuple(
-            HubFile(str(row["rfilename"]), _listed_size(row), _sum(row))
-            for row in rows
-            if isinstance(row.get("rfilename"), str)
-        )
         commit = found.get("sha")
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise SourceFailed(f"{self.name} does not say which commit {revision} of {repo} is")
         card = found.get("cardData")
         licence = card.get("license") if isinstance(card, dict) else None
-        return Listing(commit, files, licence if isinstance(licence, str) else "")
+        return Listing(commit, _files(rows, "rfilename"), licence if isinstance(licence, str) else "")
+
+    async def _older(self, failed: SourceFailed, url: str) -> bytes:
+        try:
+            return await self._whole(url, MAX_LISTING)
+        except SourceFailed:
+            raise failed from None
+
+    def _tree(self, answer: bytes, repo: str) -> tuple[HubFile, ...]:
+        try:
+            rows = msgspec.json.decode(answer, type=list[dict[str, Any]])
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+            raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
+        return _files([row for row in rows if row.get("type") == "file"], "path")
 
     async def _whole(self, url: str, most: int) -> bytes:
         """All of a document, which may come without its length. Raises ``SourceFailed``."""
@@ -207,7 +225,7 @@ class Hub:
             )
         if code == "RevisionNotFound":
             return SourceFailed(f"{self.name} has no such revision ({status})", todo="check what follows @")
-        return SourceFailed(f"{self.name} {_ABSENT[status]} ({status})")
+        return SourceFailed(f"{self.name} {_ABSENT[status]} ({status})", absent=status in (404, 410))
 
     async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
         """Bring ``part`` to the whole of what is at an address of this host, going on from the bytes it holds.
@@ -331,9 +349,17 @@ def _listed_size(row: dict[str, Any]) -> int:
 
 
 def _sum(row: dict[str, Any]) -> str:
+    """Called ``sha256`` in a listing of a repository, and ``oid`` in one of a tree."""
     stored = row.get("lfs")
-    found = stored.get("sha256") if isinstance(stored, dict) else None
-    return found if isinstance(found, str) and _SUM.fullmatch(found) else ""
+    found = stored.get("sha256", stored.get("oid")) if isinstance(stored, dict) else None
+    found = found.removeprefix("sha256:") if isinstance(found, str) else ""
+    return found if _SUM.fullmatch(found) else ""
+
+
+def _files(rows: list[dict[str, Any]], called: str) -> tuple[HubFile, ...]:
+    return tuple(
+        HubFile(str(row[called]), _listed_size(row), _sum(row)) for row in rows if isinstance(row.get(called), str)
+    )
 
 
 def _size(part: Path) -> int:

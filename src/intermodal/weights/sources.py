@@ -20,12 +20,14 @@ NEXT_SOURCE = "trying the next source"  # how a trouble that is not the end is s
 class SourceFailed(Exception):
     """One source could not give one file; the next one may. ``reason`` is a clause for the user.
 
-    ``unreachable`` says that the whole source is out of reach, not only this file; ``todo`` what the user can do.
+    ``unreachable`` says that the whole source is out of reach, not only this file; ``absent`` that it is not
+    there; ``todo`` what the user can do.
     """
 
-    def __init__(self, reason: str, *, unreachable: bool = False, todo: str = "") -> None:
+    def __init__(self, reason: str, *, unreachable: bool = False, absent: bool = False, todo: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+        self.absent = absent
         self.todo = todo
         self.unreachable = unreachable
 

@@ -197,7 +197,7 @@ def test_a_host_s_name_for_batches_is_not_taken_for_the_model_itself(cli: Cli) -
     image = ("--image", "1000x1000")
     plain = asked(cli, "--model", "openrouter:anthropic/claude-sonnet-4.5", *image)["usd"]["mid"]
     assert plain == pytest.approx(1296 * 3e-6)
-    known = asked(cli, "--model", "qwen2.5-vl-7b-instruct", *image)["usd"]
+    known = asked(cli, "--model", "claude-haiku-4.5", *image)["usd"]
     assert known["mid"], "a host that has the model by this very name and no price is not the only one"
     batch = asked(cli, "--model", "openrouter:anthropic/claude-sonnet-4.5:batch", *image)["usd"]["mid"]
     assert batch == pytest.approx(1296 * 1.5e-6)

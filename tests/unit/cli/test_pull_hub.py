@@ -301,6 +301,22 @@ def test_where_memory_is_short_its_projector_is_counted_too(cli: Cli, hub: HubSe
     assert (cut.memory.low, cut.memory.mid, cut.memory.high) == (low, mid, high)
 
 
+def test_a_mirror_with_the_older_listing_alone_is_pinned_by_its_sums(
+    cli: Cli, hub: HubServer, own_weights: Path
+) -> None:
+    hub.trees = True
+    assert cli("pull", f"hf:{REPO}", "-q").code == 0
+    assert (own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf").read_bytes() == FILES["Tiny-Q8_0.gguf"]
+    assert (lock()[0]["revision"], lock()[0]["files"][0]["sha256"]) == (
+        "main", hashlib.sha256(FILES["Tiny-Q8_0.gguf"]).hexdigest()
+    )  # fmt: skip
+    hub.files[REPO] = {**FILES, "Tiny-Q8_0.gguf": model(weights=600_000, seed=99)}
+    shutil.rmtree(own_weights / "tiny-q8_0")
+    refused = cli("pull", f"hf:{REPO}")
+    assert refused.code == 7 and "another sum of Tiny-Q8_0.gguf" in refused.err
+    assert cli("pull", f"hf:{REPO}", "--update", "-q").code == 0
+
+
 SHA = '"sha": "0123456789abcdef0123456789abcdef01234567"'
 
 

@@ -34,6 +34,7 @@ class HubServer:
         self.gone: set[str] = set()
         self.licence = "apache-2.0"
         self.listing: bytes | None = None  # what is listed of any repository, whatever it has
+        self.trees = False  # whether it has the older listing alone, as some mirrors do
         self.content = ""  # another server's address, to which files are redirected, as the hub does
         self.requests = 0
         self.sent = 0
@@ -149,6 +150,9 @@ def _answer(hub: HubServer, path: str, authorization: str) -> tuple[int, str, by
     if found is None:
         return 404, "RevisionNotFound", None
     commit, files = found
+    if listing and (hub.trees or steps[2] == "tree"):
+        tree = [_in_tree(row) for row in _listing(hub, repo, commit, files)["siblings"]]
+        return (200, "", json.dumps(tree).encode()) if steps[2] == "tree" else (404, "", None)
     if listing and hub.listing is not None:
         return 200, "", hub.listing
     if listing:
@@ -169,3 +173,8 @@ def _listing(hub: HubServer, repo: str, commit: str, files: Files) -> dict[str, 
         rows.append(row)
     return {"id": repo, "sha": commit, "gated": repo in hub.gates, "cardData": {"license": hub.licence},
             "siblings": rows}  # fmt: skip
+
+
+def _in_tree(row: dict[str, Any]) -> dict[str, Any]:
+    stored = {"lfs": {"oid": row["lfs"]["sha256"], "size": row["size"], "pointerSize": 134}} if "lfs" in row else {}
+    return {"type": "file", "oid": row["blobId"], "path": row["rfilename"], "size": row["size"], **stored}
