@@ -288,7 +288,8 @@ LOST = [
     ("x.prompt", "x {{a-b}}", "baml", 1, "the name 'a-b', which BAML does not take", True),
     ("x.prompt", "{{a}}", "baml", 1, "argument 'a' may be anything: there it is a text", False),
     ("x.prompt.yml", "messages: [{role: user, content: x}]\ntestData: [{input: a, expected: b}]\nevaluators:\n"
-     "  - {name: e, string: {contains: b}}", "baml", 2, "how the answer of a test is checked (regex)", False),
+     "  - {name: e, string: {contains: b}}", "baml", 2,
+     "what a test asks of the answer, beyond that it is equal to a value", False),
     ("x.prompt", "---\ninput:\n  schema: {a: string}\n---\nhello", "poml", 3,
      "argument 'a', which the template does not take", False),
     ("x.prompt", "---\nmetadata: {a: 1}\n---\nhello", "github", 2, "metadata", False),
