@@ -331,6 +331,22 @@ def test_messages_of_one_role_stay_apart_or_it_is_said_that_they_become_one(tmp_
         assert len(said(made.file, {"x": "y"})) == 3 - one
 
 
+def test_what_public_files_say_is_converted_or_named(tmp_path: Path) -> None:
+    text = (
+        f'function Look(photo: image) -> string {{\n  {CLIENT}\n  prompt #"{{{{ photo }}}} What is it?"#\n}}\n'
+        'test One {\n  functions [Look]\n  args {\n    photo {\n      url "https://example.com/a.png"\n    }\n  }\n}\n'
+    )
+    made = into(read(tmp_path, "x.baml", text), "github")
+    assert (5, "test data with media", False) in made.lost
+    front = "model: vertexai/gemini-1.0-pro\ninput:\n  schema:\n    it: string\n    m?(object): {'a?': string}\n"
+    text = f"---\n{front}---\n{{{{it}}}}"
+    file = read(tmp_path, "x.prompt", text)
+    for to in ("prompty", "baml"):
+        assert not into(file, to).changed, to
+    text = "---\nname: x\n---\nsystem:\nSee.\nuser:\n![a](https://example.com/a.png)\nWhat is it?"
+    assert not into(read(tmp_path, "x.prompty", text), "poml").changed
+
+
 REFUSALS = [
     ("x.baml", BAML % ("string", "{{ a|upper }}", ""), 4, "a filter (upper)"),
     ("x.baml", BAML % ("string", "{{ _.role(a) }}x", ""), 4, "a role that is a value"),

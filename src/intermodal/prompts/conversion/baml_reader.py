@@ -85,7 +85,7 @@ def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
 
 
 _MARK = "\0format\0"  # where the words of ``ctx.output_format`` stand
-_AROUND = re.compile(rf"\s*{_MARK}\s*")
+_AROUND = re.compile(rf"\n*{_MARK}\n*")
 
 
 def _without_mark(node: Node) -> Node:

@@ -42,7 +42,7 @@ _SNAKE = {
 # Who makes a model, or how its name begins -> how BAML calls who serves it.
 _PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "google": "google-ai", "googleai": "google-ai",
-    "vertexai": "vertex-ai",
+    "vertexai": "google-ai",  # whose own client needs no region
 }  # fmt: skip
 _ANYBODY = "openai-generic"  # any server of OpenAI's protocol, by its address
 _FAMILIES = (
@@ -369,21 +369,10 @@ class _Types:
 
 
 def _tests(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
-    for number, each in enumerate(file.examples, 1):
-        if not all(_is_plain(value) for value in each.arguments.values()):
-            losses.say(each.line, "test data with media")
-            continue
+    for number, each in enumerate(fields.plain_examples(file, losses), 1):
         arguments = "".join(f"    {_key(key)} {_value(value)}\n" for key, value in each.arguments.items())
         checks = "".join(f"  @@assert({word}, {{{{ {said} }}}})\n" for word, said in _asserts(each, losses))
         yield (f"test {name}Test{number} {{\n  functions [{name}]\n  args {{\n{arguments}  }}\n{checks}}}")
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(map(_is_plain, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, str | int | float | bool)
 
 
 def _asserts(example: Example, losses: Losses) -> Iterator[tuple[str, str]]:

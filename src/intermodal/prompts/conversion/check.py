@@ -63,7 +63,7 @@ def differences(read: Readout, target: PromptFile, *, joins: bool = False) -> It
             yield f"{case.said} it cannot be rendered: {error.what}"
             continue
         one, other = _shown(wanted, folds, _told(output)), _shown(made, folds, _told(kept))
-        apart = joins and [(role, len(parts)) for role, parts in one] != [(role, len(parts)) for role, parts in other]
+        apart = (joins and len(one) != len(other)) or (read.joins and _places(one) != _places(other))
         if one != other and not (apart and _joined(one) == _joined(other)):
             yield f"{case.said} it renders otherwise: {_first(one, other)}"
         if output != kept and not (parsed and plain_schema.same(output, kept)):
@@ -140,7 +140,7 @@ def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
         parts: list[Any] = []
         for part in message.parts:
             if isinstance(part, Text):
-                words = "\n\n".join(each.strip() for each in part.text.split(told)) if told else part.text
+                words = "\n\n".join(each.strip("\n") for each in part.text.split(told)) if told else part.text
                 text = " ".join(words.split()) if folds else words.strip()
                 if text:
                     parts.append(text)
@@ -150,6 +150,11 @@ def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
         if parts:
             made.append((message.role, parts))
     return made
+
+
+def _places(shown: Shown) -> list[tuple[str, int]]:
+    """Messages by their roles, with how many parts each has."""
+    return [(role, len(parts)) for role, parts in shown]
 
 
 def _joined(shown: Shown) -> Shown:

@@ -128,7 +128,7 @@ def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> C
     if target.joins:
         _joined(read, target, losses)
     if not any(loss.meaning for loss in losses.found):  # else what is named makes the difference
-        differences = check.differences(read, made, joins=target.joins or read.joins)
+        differences = check.differences(read, made, joins=target.joins)
         for sentence in islice(chain(_beside(file, made, target), differences), _MOST_SAID):
             losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
     return Converted(text, made, _in_order(losses))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from intermodal.estimates.located import read_word
-from intermodal.prompts.file import PromptFile
+from intermodal.prompts.conversion.tree import Losses
+from intermodal.prompts.file import Example, PromptFile
 from intermodal.prompts.wishes import WISHES
 from intermodal.request import JsonOutput, Sampling, Settings
 
@@ -46,6 +47,25 @@ def is_strict(file: PromptFile) -> bool:
 def schema_of(file: PromptFile) -> dict[str, Any] | None:
     """The schema of the answer; None where it is text."""
     return dict(file.output.schema) if isinstance(file.output, JsonOutput) else None
+
+
+def plain_examples(file: PromptFile, losses: Losses) -> list[Example]:
+    """Test data that can be written out; those with media are lost."""
+    kept = []
+    for each in file.examples:
+        if _is_plain(each.arguments):
+            kept.append(each)
+        else:
+            losses.say(each.line, "test data with media")
+    return kept
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
 
 
 def yaml_of(value: Any) -> str:

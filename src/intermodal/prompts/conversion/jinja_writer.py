@@ -115,6 +115,8 @@ def _takes_anything(argument: Argument) -> bool:
 def _json_kind(argument: Argument, shape: Shape) -> str:
     """What an argument of JSON is, by its schema, else by what the template makes of it."""
     said = argument.schema.get("type")
+    if isinstance(said, list):
+        said = next((each for each in said if each != "null"), None)
     if said in ("object", "array"):
         return str(said)
     return "array" if shape.items is not None else "object" if shape.fields else "string"
@@ -275,7 +277,8 @@ def write_github(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
         losses.say(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
     for name in file.undefined_tools:
         losses.say(file.lines.get("tools", 1), f"tool {name!r}", meaning=True)
-    if data := [_data(dict(each.arguments), each.checks) for each in file.examples]:
+    plain = fields.plain_examples(file, losses)
+    if data := [_data(dict(each.arguments), each.checks) for each in plain]:
         made["testData"] = data
     return fields.yaml_of(made)
 

@@ -40,6 +40,7 @@ from intermodal.prompts.poml import expressions
 from intermodal.prompts.poml.expansion import (
     ASIDE,
     DATA,
+    MEDIA_TYPES,
     MOST_INCLUDES,
     SRC,
     Expansion,
@@ -215,7 +216,7 @@ class _Marker:
         if not Expansion(self._folder).is_medium(tag, element, {}):
             self._losses.say(element.line, f"{word}: its words stand in the file")
             return None
-        media_type = {"img": "image/*", "audio": "audio/*"}.get(tag) or mimetypes.guess_type(word)[0]
+        media_type = MEDIA_TYPES.get(tag) or mimetypes.guess_type(word)[0]
         return Medium(url=word, media_type=media_type or "application/pdf", line=element.line)
 
     # ---- expressions ----------------------------------------------------------------------------------

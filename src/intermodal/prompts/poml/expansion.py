@@ -26,6 +26,7 @@ from intermodal.prompts.rendering import Budget, Marks, TemplateError
 from intermodal.prompts.source import text_of
 
 _LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
+MEDIA_TYPES: Mapping[str, str] = {"img": "image/*", "audio": "audio/*"}  # a document says by its bytes what it is
 SRC: Mapping[str, ArgumentKind] = {"img": "image", "audio": "audio", "document": "document", "table": "document"}
 _WORDS = frozenset({"txt", "md", "markdown", "json", "jsonl", "csv", "tsv", "py", "js", "ts", "html", "xml", "yaml",
                     "yml", "poml", "toml", "log", "css", "sql", "java", "c", "h", "cpp", "go", "rs", "sh"})  # fmt: skip
@@ -276,9 +277,9 @@ class Expansion:
             if isinstance(each, Media):
                 part = each.part
             else:
-                literal = "{{" not in element.attrs["src"]
+                folder = None if "{{" in element.attrs["src"] else self._folder
                 try:
-                    part = media_part(expressions.words(each), "", self._folder if literal else None)
+                    part = media_part(expressions.words(each), MEDIA_TYPES.get(tag, ""), folder)
                 except ValueError as error:
                     what, todo = error.args
                     raise TemplateError(what, element.line, todo) from None
