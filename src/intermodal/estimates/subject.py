@@ -11,7 +11,7 @@ from intermodal.catalog.doubts import Doubt
 from intermodal.catalog.find import at_host, model_named
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.names import known, resolve, split
-from intermodal.catalog.nouns import Catalog, Endpoint, Evidence, Model, Price
+from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Model, Price
 from intermodal.catalog.prices import Vector
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Rival, Row, Snapshot
@@ -45,13 +45,15 @@ class Subject(Value):
     doubts: tuple[Doubt, ...] = ()
 
     @property
-    def _preference(self) -> tuple[bool, bool, float, str]:
-        """The vendor's own host first, then a known price, then the lowest."""
+    def _preference(self) -> tuple[bool, bool, bool, float, str]:
+        """The vendor's own host first, then a known price, then the lowest; what would run here, for nothing, last of
+        those with a price: whoever asks what a call costs has not pulled it."""
         price = self.price or Price()
         by = (price.input_mtok, price.second, price.page, price.picture, price.input_mchar)
         rate = next((usd for usd in by if usd is not None), None)
         host, _, _ = self.endpoint.partition(":")
-        return host != self.id.partition("/")[0], rate is None, rate or 0.0, self.endpoint
+        vendors = host == self.id.partition("/")[0]
+        return not vendors, rate is None, self.price == FREE, rate or 0.0, self.endpoint
 
     def priced(self, date: str, *, batch: bool = False) -> tuple[Priced, ...] | str:
         """What a usage costs on an ISO date, at each price that holds at some hour of it; or why nobody knows."""

@@ -197,7 +197,7 @@ def test_a_host_s_name_for_batches_is_not_taken_for_the_model_itself(cli: Cli) -
     image = ("--image", "1000x1000")
     plain = asked(cli, "--model", "openrouter:anthropic/claude-sonnet-4.5", *image)["usd"]["mid"]
     assert plain == pytest.approx(1296 * 3e-6)
-    known = asked(cli, "--model", "claude-haiku-4.5", *image)["usd"]
+    known = asked(cli, "--model", "qwen2.5-vl-7b-instruct", *image)["usd"]
     assert known["mid"], "a host that has the model by this very name and no price is not the only one"
     batch = asked(cli, "--model", "openrouter:anthropic/claude-sonnet-4.5:batch", *image)["usd"]["mid"]
     assert batch == pytest.approx(1296 * 1.5e-6)
@@ -299,3 +299,11 @@ def test_a_row_that_names_a_rule_nobody_knows_is_an_error_with_its_place(cli: Cl
     for words in (("estimate", "--model", "box:acme/eye-7b", "--image", "10x10"), ("explain", "hello")):
         done = cli(*words)
         assert done.code == 2 and "[hosts.box]" in done.err and "openai_tyle" in done.err and "openai_tile" in done.err
+
+
+def test_a_model_that_could_be_pulled_is_priced_where_it_is_sold(cli: Cli) -> None:
+    """What a call costs is asked of a host; that the weights could run here for nothing answers another question."""
+    for name in ("gpt-oss-20b", "gemma-3-4b-it", "qwen2.5-vl-7b-instruct"):
+        assert asked(cli, "--model", name, "--image", "1000x1000", "--out-tokens", "10")["usd"]["mid"] != 0.0
+    found = asked(cli, "--model", "embedded:google/gemma-3-4b-it", "--image", "1000x1000")
+    assert found["usd"]["mid"] == 0.0, "named, it is what it is"
