@@ -32,6 +32,7 @@ from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import exact, unknown
 from intermodal.request import TIERS, Request
 from intermodal.sizing.parameters import floor
+from intermodal.sizing.rentals import rental_words
 
 OTHERS, REASONS = 2, 3
 
@@ -513,4 +514,6 @@ def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
         found.append("what intermodal runs itself (embedded) is timed as on 2 cores without a card")
     if question.hardware.cards:
         found.append(f"speeds here: {_on_cards(question)}")
+        rented = rental_words(question.hardware.machine)
+        found += [rented] if rented else []
     return tuple(found)
