@@ -91,7 +91,7 @@ async def test_words_lie_nearest_to_the_picture_they_say(client: AsyncClient) ->
     }  # fmt: skip
     seen = {}
     for said, picture in pictures.items():
-        seen[said] = (await client.ask("", picture, output=EmbeddingOutput())).result.embedding
+        seen[said] = (await client.ask("", picture, output=EmbeddingOutput(), model=TINY)).result.embedding
     for said in pictures:
         vector = (await client.ask(said, output=EmbeddingOutput(), model=TINY)).result.embedding
         near = {other: sum(a * b for a, b in zip(vector, seen[other], strict=True)) for other in seen}
@@ -121,6 +121,22 @@ def _film(path: Path, scenes: list[Any]) -> None:
                     container.mux(packet)
         for packet in stream.encode(None):
             container.mux(packet)
+
+
+def test_several_files_without_a_question_are_all_looked_at(tmp_path: Path) -> None:
+    for colour in ("red", "blue"):
+        (tmp_path / f"{colour}.png").write_bytes(world.shape(colour, "star").png)
+    ran = intermodal("ask", "--json", "--labels", "a red star,a blue star", *map(str, sorted(tmp_path.glob("*.png"))))
+    assert ran.code == 0, ran.err
+    scores = ran.document["scores"]
+    assert scores["a red star"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_words_of_a_document_are_no_picture_to_be_labelled(media: Path) -> None:
+    """What compares pictures tells what is shown, and not what is written."""
+    ran = intermodal("explain", "--json", "--labels", "invoice,letter", str(media / "screenshot-invoice.png"))
+    assert ran.code == 0, ran.err
+    assert "multilingual-e5-small" in ran.document["plan"]["chosen"]["endpoint"]
 
 
 # ---- what is refused -----------------------------------------------------------------------------------

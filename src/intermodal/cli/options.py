@@ -23,10 +23,12 @@ from intermodal.request import (
     OBJECTIVES,
     RETENTIONS,
     TIERS,
+    EmbeddingOutput,
     JsonOutput,
     Message,
     Output,
     Request,
+    ScoresOutput,
     SpeechOutput,
     TextOutput,
     TranscriptOutput,
@@ -256,6 +258,8 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
                 todo=f'say what you want to know first: intermodal ask "What is this about?" {prompt}',
             )
         return "", [prompt]
+    if files and isinstance(output, ScoresOutput | EmbeddingOutput) and _names_a_file(prompt):
+        return "", [prompt, *files]  # nothing is asked about files that are scored or become a vector
     if prompt.startswith("@"):
         prompt = _prompt_of_file(prompt)
     if prompt == "-":

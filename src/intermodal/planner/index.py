@@ -328,6 +328,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> Group:
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE
     strongest = max(tiers.values(), default=0)
     cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < READS
+    cannot_read |= endpoint.model.matches_pictures  # it tells what is shown, and not what is written
     return Group(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
         tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read, _compares(endpoint)),
