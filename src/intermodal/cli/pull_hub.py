@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from intermodal.estimates.hub_pull import HubPull
     from intermodal.plans.machine import Machine
+    from intermodal.weights.lock import LockedModel
     from intermodal.weights.store import WeightsStore
 
 
@@ -31,6 +32,7 @@ def fetch_models(
     from intermodal.estimates.fit import this_machine
 
     machine = this_machine(os.environ)
+    whole = store.present()
     plans: list[tuple[str, HubPull | None]] = []
     for name in names:
         taken = frozenset(plan.model.name for _, plan in plans if plan is not None)
@@ -38,7 +40,7 @@ def fetch_models(
     done = []
     for name, plan in plans:
         if plan is None:
-            done.append(_here(store, name))
+            done.append(_here(store, name, whole))
             continue
         if not quiet:
             _tell(plan)
@@ -74,7 +76,7 @@ def _plan(
             click.echo(f"{plan.model.name}: the newest already, at {plan.model.revision[:12]}", err=True)
         return None
     if store.path(before.name) is None:
-        return anyio.run(planned)
+        return None if _by_hand(store, before, quiet=quiet) else anyio.run(planned)
     if not anyio.run(store.verify, before.name):
         if not quiet:
             click.echo(f"{before.name}: damaged since it was pulled; what is wrong is fetched again", err=True)
@@ -89,6 +91,18 @@ def _plan(
     if plan.moved and not quiet:
         click.echo(_moved(plan), err=True)
     return None
+
+
+def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool) -> bool:
+    """Take what is pinned from the folder of the user's own, where it has all of it: no hub is needed then."""
+    import anyio
+
+    if not store.by_hand(model.row()):
+        return False
+    anyio.run(store.pull_model, model)
+    if not quiet:
+        click.echo(f"{model.name}: here, checked against the SHA-256 that are pinned", err=True)
+    return True
 
 
 def _tell(plan: HubPull) -> None:
@@ -189,8 +203,8 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _here(store: WeightsStore, said: str) -> dict[str, Any]:
-    """Of what is here already."""
+def _here(store: WeightsStore, said: str, whole: frozenset[str]) -> dict[str, Any]:
+    """Of what is here; ``whole``: names of what was before."""
     from intermodal.estimates.hub_pull import pinned
 
     model = pinned(said, store)
@@ -198,5 +212,5 @@ def _here(store: WeightsStore, said: str) -> dict[str, Any]:
         raise AssertionError("what is here was pinned")
     return {
         "name": model.name, "path": str(store.path(model.name)), "repository": model.repo, "revision": model.revision,
-        "pulled": False,
+        "pulled": model.name not in whole,
     }  # fmt: skip

@@ -317,6 +317,23 @@ def test_a_mirror_with_the_older_listing_alone_is_pinned_by_its_sums(
     assert cli("pull", f"hf:{REPO}", "--update", "-q").code == 0
 
 
+def test_what_is_pinned_can_be_brought_by_hand_to_a_machine_without_a_network(
+    cli: Cli, hub: HubServer, own_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
+    shutil.rmtree(own_weights / "tiny-q8_0")
+    monkeypatch.setenv("INTERMODAL_HUB", "http://127.0.0.1:9")
+    assert cli("pull", "tiny-q8_0").code == 7
+    monkeypatch.setenv("INTERMODAL_WEIGHTS_DIR", str(tmp_path))
+    (tmp_path / "Tiny-Q8_0.gguf").write_bytes(FILES["Tiny-Q8_0.gguf"])
+    done = cli("pull", "tiny-q8_0")
+    assert done.code == 0 and "checked against the SHA-256 that are pinned" in done.err
+    assert (own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf").read_bytes() == FILES["Tiny-Q8_0.gguf"]
+    shutil.rmtree(own_weights / "tiny-q8_0")
+    (tmp_path / "Tiny-Q8_0.gguf").write_bytes(bytes(len(FILES["Tiny-Q8_0.gguf"])))
+    assert cli("pull", "tiny-q8_0").code == 7, "other bytes are nobody's"
+
+
 SHA = '"sha": "0123456789abcdef0123456789abcdef01234567"'
 
 
