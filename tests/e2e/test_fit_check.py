@@ -44,7 +44,12 @@ def test_up_says_what_it_took_and_later_predictions_are_mended_by_that() -> None
         return float(program["high"] - program["low"])
 
     assert width(after) < width(before)
-    assert "took here on" in intermodal("doctor").out
+    found = {(each["area"], each["name"]): each for each in intermodal("doctor", "--json").document["findings"]}
+    assert "took here on" in found["up", NAME]["what"] and "took here on" in found["weights", NAME]["what"]
+    embedded = "embedded:huggingfacetb/smollm2-135m-instruct"
+    plan = intermodal("explain", "Say hello.", "--model", embedded, "--json").document["plan"]
+    memory = plan["chosen"]["total"]["memory"]
+    assert memory["high"] - memory["low"] < 0.12 * memory["mid"], "as it was measured, and no wide range"
     intermodal("down", "-q")
     later = intermodal("up", NAME, "--context", "1024", "--later", "--json").document["server"]
     assert later["memory_needed"][2] < before["places"][0]["needed"]["high"]

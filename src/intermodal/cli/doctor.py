@@ -279,16 +279,20 @@ def _about_scripts() -> Finding:
 
 def _about_weights(machine: Machine) -> Iterator[Finding]:
     """Default weights that are missing, and all that are here; too big for the memory is said of each."""
-    from intermodal.cli.pull import DEFAULTS, memory_needs, weights_store
+    from intermodal.cli.pull import DEFAULTS, contexts_of, memory_needs, weights_store
     from intermodal.cli.table import held, memory
+    from intermodal.servers.room import measured
 
     store = _readable(weights_store())
     present = store.present()
-    needs = memory_needs(store)
+    needs, contexts = memory_needs(store), contexts_of(store)
     for row in store.rows():
         if row.name not in present and row.name not in DEFAULTS:
             continue
-        words, peak = memory(needs[row.name]), needs[row.name].high
+        path = store.path(row.name) if row.runtime == "llama" and row.name in present else None
+        taken = measured(path, store.projector(row.name), contexts.get(row.name, 0), os.environ) if path else None
+        need = taken or needs[row.name]
+        words, peak = memory(need) + (f", {taken.basis}" if taken else ""), need.high
         if machine.memory and peak > machine.memory:
             yield Finding(
                 area="weights", name=row.name, state="too big",

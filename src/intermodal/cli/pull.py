@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from intermodal.catalog.nouns import Endpoint
     from intermodal.quantity import Quantity
     from intermodal.weights.rows import WeightsRow
     from intermodal.weights.store import WeightsStore
@@ -241,12 +242,21 @@ def _list(store: WeightsStore, as_json: bool) -> None:
 
 def memory_needs(store: WeightsStore) -> dict[str, Quantity]:
     """Bytes each row takes when loaded, by name: as plans reckon, or the row's own figure where no endpoint uses it."""
+    used = {endpoint.weights: endpoint.memory for endpoint in _served(store)}
+    return {row.name: used.get(row.name) or _need_of(row, store) for row in store.rows()}
+
+
+def contexts_of(store: WeightsStore) -> dict[str, int]:
+    """Tokens each row is loaded with, by name; of language models alone."""
+    return {endpoint.weights: endpoint.context for endpoint in _served(store) if endpoint.context}
+
+
+def _served(store: WeightsStore) -> list[Endpoint]:
     from intermodal.catalog.load import load_catalog, with_pulled
 
     shipped = load_catalog(installed={}, weights=frozenset())
     shipped = with_pulled(shipped, store.served(), weights=frozenset(), installed={})
-    used = {endpoint.weights: endpoint.memory for endpoint in shipped.endpoints if endpoint.weights}
-    return {row.name: used.get(row.name) or _need_of(row, store) for row in store.rows()}
+    return [endpoint for endpoint in shipped.endpoints if endpoint.weights]
 
 
 def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:

@@ -25,3 +25,11 @@ def keep(folder: Path, model: Path | str, found: Correction) -> bool:
 def kept(folder: Path, model: Path | str) -> tuple[Correction, ...]:
     """What was found of this very file, the newest first."""
     return by_file.read(folder, FILE, tuple[Correction, ...]).get(by_file.key(model), ())
+
+
+def written(folder: Path) -> int:
+    """When something was last kept, in nanoseconds; 0 for never."""
+    try:
+        return (folder / FILE).stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -18,11 +18,14 @@ from intermodal.content import Value
 from intermodal.costing.memory import fits
 from intermodal.errors import IntermodalError
 from intermodal.plans.machine import Machine
-from intermodal.quantity import between
-from intermodal.runtimes.corrections import kept
+from intermodal.quantity import Quantity, between
+from intermodal.runtimes.corrections import kept, written
 from intermodal.servers.here import name_of
 from intermodal.servers.need import gguf_need, longest_context
+from intermodal.servers.programs import program_of
 from intermodal.servers.records import Place
+from intermodal.sizing.corrections import fitting, flags
+from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import local
 from intermodal.weights.store import WeightsStore
 
@@ -59,9 +62,12 @@ class Room:
         self._weights, self._env = weights, env
         self._shortened: dict[str, Endpoint] = {}
         self._made: tuple[object, Catalog] | None = None  # of what, and what was made of it
+        self._measured: tuple[object, Catalog] | None = None
 
     async def fitted(self, catalog: Catalog, machine: Machine) -> Catalog:
-        """The catalog with local models at the context there is memory for. What is loaded with less stays so."""
+        """The catalog with what was measured of local models, and these at the context there is memory for. What is
+        loaded with less stays so."""
+        catalog = await self._corrected(catalog)
         short = lacking(catalog, machine)
         kept_so = {key: each for key, each in self._shortened.items() if key in machine.loaded}
         if not (short or kept_so):
@@ -77,6 +83,45 @@ class Room:
             self._shortened |= {each.id: each for each in made.loadable if each.uncut is not None}
             self._made = asked, made
         return self._made[1]
+
+    async def _corrected(self, catalog: Catalog) -> Catalog:
+        """With the memory that was measured; nothing is read where nothing was, or where it is known."""
+        stamp = written(cache_dir(self._env))
+        if not stamp:
+            return catalog
+        if self._measured is None or self._measured[0] != (catalog, stamp):
+            import anyio.to_thread
+
+            made = await anyio.to_thread.run_sync(with_corrections, catalog, self._weights, self._env)
+            self._measured = (catalog, stamp), made
+        return self._measured[1]
+
+
+def with_corrections(catalog: Catalog, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
+    """The catalog with embedded models as they took memory here, where that was measured."""
+    changed: dict[str, Endpoint] = {}
+    for endpoint in catalog.loadable:
+        path = weights.path(endpoint.weights) if endpoint.weights and endpoint.host.protocol == "llama" else None
+        has = endpoint.context or endpoint.model.context
+        found = measured(path, weights.projector(endpoint.weights), has, env) if path is not None and has else None
+        if found is not None:
+            changed[endpoint.id] = replace(endpoint, memory=found)
+    return catalog.among(tuple(changed.get(each.id, each) for each in catalog.endpoints)) if changed else catalog
+
+
+def measured(path: Path, projector: Path | None, context: int, env: Mapping[str, str]) -> Quantity | None:
+    """Bytes that an embedded model takes with so many tokens, mended by what was measured; None where nothing was."""
+    corrections, program = kept(cache_dir(env), path), program_of("xllamacpp", "")
+    if not corrections:
+        return None
+    try:
+        eyes = local(projector).shape if projector is not None else None
+        settings = Settings(context=context, projector=eyes)
+        found = fitting(corrections, flags(settings), program)
+        needed = gguf_need(local(path).shape, eyes, context, 1, corrections, program)
+    except (IntermodalError, OSError):
+        return None
+    return between(*needed, found.words) if found is not None else None
 
 
 def with_room(catalog: Catalog, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
@@ -119,4 +164,4 @@ def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) ->
     return None if path is None else _Files(model=str(path), projector=str(eyes or ""))
 
 
-__all__ = ["LEAST", "Room", "lacking", "with_room"]
+__all__ = ["LEAST", "Room", "lacking", "measured", "with_corrections", "with_room"]
