@@ -34,7 +34,7 @@ from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
-from intermodal.plans.facts import QuestionFacts, is_pictured
+from intermodal.plans.facts import QuestionFacts, is_read_or_heard
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.prompts.verb import PromptVerb
 from intermodal.request import Request
@@ -245,8 +245,8 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
         long = is_long(request.messages)
         request = await offload(long, asking.guarded, request, self.config.private)
         opened, told = await asking.opened(request, self.media, fetcher, self._questions)
-        if any(map(is_pictured, opened.facts.parts)):
-            opened = await anyio.to_thread.run_sync(self._with_scripts, opened, request.policy.language)
+        if any(map(is_read_or_heard, opened.facts.parts)):
+            opened = await anyio.to_thread.run_sync(self._as_known, opened, request.policy.language)
         if counting:
             await self.known.look()
         catalog = self._catalog(request.policy.hosts, (request.policy.model, *also))

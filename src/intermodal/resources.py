@@ -154,9 +154,9 @@ class Resources:
 
         return readers(self.weights)
 
-    def _with_scripts(self, opened: Opened, language: str) -> Opened:
-        """``opened`` with what is known of scripts: pictures of which an earlier reading lacked most words, and what
-        can be read here, where there are words in a script that not every reader knows."""
+    def _as_known(self, opened: Opened, language: str) -> Opened:
+        """``opened`` with what earlier readings and hearings found of the same bytes, and with what can be read here,
+        where there are words in a script that not every reader knows."""
         from intermodal.runtimes.scripts import read_here
         from intermodal.store.derived import FOLDER, DerivedCache
         from intermodal.store.unread import recalled

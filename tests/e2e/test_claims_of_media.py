@@ -49,6 +49,19 @@ def test_what_is_said_to_be_kept_arrives_or_is_said_not_to(
         assert arrived(sample, row) > 0.95 and not flagged(row), row.told
 
 
+def test_speech_that_was_heard_badly_is_said_to_be_and_the_next_plan_does_not_claim_its_words(
+    reading: tuple[intermodal.Client, FakeHost],
+) -> None:
+    """The row's plan is one that is made after the file was asked about."""
+    sample = FILES["drowned in noise"]
+    row = asked(*reading, sample, sample.make())
+    assert not row.error and arrived(sample, row) < 0.8
+    assert "s of speech in file.wav are doubted" in row.found
+    assert "words" in row.loses and "words" not in row.keeps
+    assert "an earlier hearing was sure of" in row.planned and row.planned.startswith("LLM call")
+    assert "a language model is not enough" in row.planned
+
+
 @pytest.mark.skipif("Cyrillic" in tesseract.languages(), reason="Tesseract reads Russian on this machine")
 def test_words_in_a_script_that_nothing_here_reads_are_said_to_be_lost_before_and_after(
     reading: tuple[intermodal.Client, FakeHost],

@@ -190,9 +190,9 @@ class PartFacts(Value, gc=False):
     read_by: str = ""
 
 
-def is_pictured(part: PartFacts) -> bool:
-    """Whether it is a picture, or a document with pages that are: their words have to be read or seen."""
-    return part.kind == "image" or any(page.scanned for page in part.pages)
+def is_read_or_heard(part: PartFacts) -> bool:
+    """Whether its words have to be read, seen or heard: a picture, a recording, a film, a document with such pages."""
+    return part.kind in ("image", "audio", "video") or any(page.scanned for page in part.pages)
 
 
 class ToolFacts(Value):
