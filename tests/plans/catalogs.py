@@ -120,7 +120,7 @@ def embedder() -> Endpoint:
     )
 
 
-def matcher(*, ready: bool = True) -> Endpoint:
+def matcher(*, ready: bool = True, tier: Tier = "small") -> Endpoint:
     """A contrastive model: pictures and texts in one space."""
     return Endpoint(
         id="embedded:openai/clip-vit-base-patch32",
@@ -132,7 +132,7 @@ def matcher(*, ready: bool = True) -> Endpoint:
             objective=("contrastive",),
             context=77,
             image_tokens="fixed:50",
-            strength=(strength("zero-shot-image-classification", "small", "CLIP"),),
+            strength=(strength("zero-shot-image-classification", tier, "CLIP"),),
         ),
         host=HERE,
         input=("text", "image"),
@@ -428,6 +428,7 @@ def apart() -> tuple[Endpoint, ...]:
 SLICES = {
     "matching": lambda: (*embedded(), matcher()),
     "matching_desk": lambda: (*embedded(), matcher(), *desk()),
+    "matching_measured": lambda: (*embedded(), matcher(tier="large"), *acme()),
     "matching_acme": lambda: (*embedded(), matcher(), *acme()),
     "runtimes": lambda: (*apart(), *desk()),
     "painters": lambda: (*embedded(), *acme(), *painters()),

@@ -136,7 +136,8 @@ class Builder:
             task = _SEEING.get(op, "image-text-to-text")
         elif op == "generate" and route.assignment.audio != ZEROS:
             task = "audio-text-to-text"
-        judged: Task = "feature-extraction" if op == "score" and endpoint.model.output == ("embedding",) else task
+        by_text = op == "score" and endpoint.model.output == ("embedding",) and not endpoint.model.matches_pictures
+        judged: Task = "feature-extraction" if by_text else task
         params = self._params(route)
         title = TITLES[case.output]
         if op == "speak":

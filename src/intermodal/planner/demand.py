@@ -161,6 +161,7 @@ def held_tokens(case: Case, endpoint: str, needs: Demand) -> float:
     return found - needs.tools[HIGH] + needs.tools[LOW if case.hopeful else MID]
 
 
+_LABELLING: Task = "zero-shot-image-classification"
 _OWN_TASK: dict[str, Task] = {
     "transcribe": "automatic-speech-recognition", "embed": "feature-extraction", "speak": "text-to-speech",
     "draw": "text-to-image",
@@ -177,8 +178,9 @@ def task_of(case: Case, needs: Demand | Assignment) -> Task:
 
 
 def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
-    """Strength of the answering endpoint for what it is given here."""
-    return group.tier(task_of(case, needs))
+    """Strength of the answering endpoint for what it is given here; with labels of pictures, in that where known."""
+    labelled = group.tiers.get(_LABELLING) if case.job == "score" and needs.pictures else None
+    return group.tier(task_of(case, needs)) if labelled is None else labelled
 
 
 def answer_words(case: Case) -> float:
