@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from intermodal.weights.store import WeightsStore
 # Where the three listen, as they come.
 USUAL = ("http://127.0.0.1:8080", "http://127.0.0.1:8000", "http://127.0.0.1:11434")
 _MOST_LOG = 64 << 20  # bytes
+_WEB = ("http://", "https://")
+_PLACE = re.compile(r"[\w.-]+:\d+(/v1)?/?")  # an address without its scheme
 
 
 class Checked(Value):
@@ -59,7 +62,8 @@ def check(wish: FitWish, target: str, weights: WeightsStore, env: Mapping[str, s
         Unreachable: no such server answers. CredentialsRefused: it wants a key. InputMissing: no log is there.
         UsageError: the log says nothing of buffers, or no model is named for it.
     """
-    if urlsplit(target).scheme in ("http", "https"):
+    target = _address(target)
+    if target.startswith(_WEB):
         return _server(
             wish, footprint(target, key=_key(env), log=_log_at(target, env), wanted=wish.model), weights, env
         )
@@ -72,8 +76,30 @@ def check(wish: FitWish, target: str, weights: WeightsStore, env: Mapping[str, s
 
 
 def is_server(target: str, env: Mapping[str, str]) -> bool:
-    """Whether it names a server rather than a model: an address, or a name of ``intermodal up``."""
-    return urlsplit(target).scheme in ("http", "https") or _place(target, env) is not None
+    """Whether it names a server rather than a model: an address, or a name of ``intermodal up``.
+
+    Raises UsageError for an address that is none, and a name of ``up`` that nothing has.
+    """
+    if _address(target).startswith(_WEB) or _place(target, env) is not None:
+        return True
+    if target.startswith("up."):
+        raise UsageError(f"no server is called {target}", where="--check", todo="see: intermodal up")
+    return False
+
+
+def _address(target: str) -> str:
+    """An address with its scheme; what is none as it is."""
+    said = f"http://{target}" if _PLACE.fullmatch(target) else target
+    if not said.startswith(_WEB):
+        return target
+    try:
+        parts = urlsplit(said)
+        sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise UsageError(f"{target} is no address", where="--check", todo="write --check http://127.0.0.1:8080")
+    return said
 
 
 # ---- a server ----------------------------------------------------------------------------------------

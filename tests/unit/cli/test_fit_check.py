@@ -116,6 +116,10 @@ def test_a_check_without_a_server_that_answers_says_so_and_how(cli: Cli, stored:
         assert wrong.code == 2 and "neither a model nor a server is named" in wrong.out + wrong.err
     assert "is neither a file" in cli("fit", "--check", "no-such-model").err
     assert cli("fit", "--check", "http://127.0.0.1:9", "--all").code == 2
+    for none in ("http://", "http://localhost:99999", "127.0.0.1:0"):
+        assert f"{none} is no address" in cli("fit", "--check", none).err
+    assert "no server is called up.none" in cli("fit", "--check", "up.none").err
+    assert "no server answers there" in cli("fit", "--check", "127.0.0.1:9").err
 
 
 def test_a_check_of_a_named_machine_is_refused(cli: Cli, stored: str) -> None:
