@@ -150,6 +150,9 @@ class Connection(asyncio.Protocol):
         if self._room is not None:
             self._room.set()
         self.cancel()
+        # It holds methods of this connection. Of long connections, only a collection of all generations, which is rare,
+        # would free such a cycle, with the last request's head and the transport.
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
         if self.refused:

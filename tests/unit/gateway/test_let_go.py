@@ -10,7 +10,9 @@ import pytest
 from tests.unit.gateway.house import House, until
 from tests.unit.gateway.test_chat import shown
 
+from intermodal.gateway.connection import Connection
 from intermodal.gateway.lane.lifted import Body
+from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.messages import Asked
 from intermodal.request import Request
 from intermodal.testing import FakeHost, Fault
@@ -65,3 +67,21 @@ def test_what_failed_goes_too(house: House, host: FakeHost, kind: str, stream: b
 
 def asked() -> list[object]:
     return [each for each in gc.get_objects() if isinstance(each, Asked)]
+
+
+def test_connections_go_when_they_are_closed(house: House, host: FakeHost, uncollected: None) -> None:
+    """A parser holds methods of the connection that it calls, and the connection has the parser."""
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    body = b'{"model": "cloud/strong", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}'
+    request = head + b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    assert b"200 OK" in house.raw(request)
+    for cut in (40, len(head), len(request) - 5):
+        house.raw(request[:cut], seconds=0.2)
+    host.fault = Fault("gone")
+    for _ in range(3):
+        assert b"200 OK" not in house.raw(request)
+    until(lambda: len(those(Connection)) <= 1 and not those(Pipe))  # whoever watched them last may hold one
+
+
+def those(kind: type) -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, kind)]

@@ -401,6 +401,7 @@ class Pipe(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
         self._pipes.gone(self)
+        del self._parser  # it holds methods of this connection, a cycle that only the collector would free
         listener, self.listener = self.listener, None
         if listener is None:
             return
