@@ -162,7 +162,7 @@ def rendered(
         made = bound.request_of(
             file, given, {}, config, history=said if file.history else (), tools=tools
         )  # fmt: skip
-        trial.check_files(file, made.messages)
+        trial.check_files(file, made.messages, given)
     letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
     if letters > most:
         what = f"the prompt is rendered to more than {most >> 20} MiB of text"

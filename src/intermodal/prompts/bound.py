@@ -33,6 +33,9 @@ def request_of(
 
     Raises PromptError with file and line.
     """
+    for each in file.findings:
+        if each.stops:
+            raise file.error(each.what, each.line, each.todo)
     messages = file.template.messages(values, tuple(history))
     if not any(message.parts for message in messages):
         raise file.error(NOTHING[0], "template", NOTHING[1])

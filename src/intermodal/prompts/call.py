@@ -18,12 +18,13 @@ from intermodal.content import KINDS, Kind
 from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
 from intermodal.events import Event, TextDelta, fold
 from intermodal.keywords import python_words
+from intermodal.offload import offload
 from intermodal.planner import plan_from
 from intermodal.planner.case import question_of
 from intermodal.plans import explain, numbers
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
-from intermodal.prompts import formats, imagined, values
+from intermodal.prompts import formats, imagined, trial, values
 from intermodal.prompts.bound import request_of
 from intermodal.prompts.file import PromptFile
 from intermodal.quantity import Quantity
@@ -126,7 +127,14 @@ class Prompt:
         with python_words():
             bound = values.bound(self.file, args)
             await values.checked_media(self.file, bound)
-            return request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
+            made = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
+            await self._checked(made, bound)
+            return made
+
+    async def _checked(self, request: Request, bound: Mapping[str, Any]) -> None:
+        """Hold media that the file itself names against what it says of them. Raises PromptError with their line."""
+        if trial.files_of(request.messages, bound):
+            await offload(True, trial.check_files, self.file, request.messages, bound)
 
     async def plan(self, **args: Any) -> PromptPlan:
         """Plan for these arguments; what is not given is imagined at a usual size. Spends nothing, contacts no model.
@@ -142,6 +150,7 @@ class Prompt:
             bound = values.bound(self.file, args, missing=made.values)
             await values.checked_media(self.file, {name: value for name, value in bound.items() if name in args})
             request = request_of(self.file, bound, self._options, self._client.config)
+            await self._checked(request, bound)
             prepared = await self._client.prepare(
                 imagined.marked(request, made), also=self._names(), planning=True
             )  # fmt: skip

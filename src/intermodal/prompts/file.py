@@ -70,12 +70,13 @@ class Argument:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a prompt file. An ``error`` makes ``lint`` fail."""
+    """What is wrong with a prompt file. An ``error`` makes ``lint`` fail; ``stops``: nothing is asked with it."""
 
     level: Level
     line: int
     what: str
     todo: str = ""
+    stops: bool = False
 
 
 @dataclass(frozen=True)

@@ -200,17 +200,17 @@ def fits(takes: tuple[ArgumentKind, ...], kind: Kind) -> bool:
     return kind in takes or "file" in takes or ("document" in takes and kind == "text")
 
 
-_A = {"image": "a picture", "audio": "sound", "video": "a film", "document": "a document", "text": "text"}
+A = {"image": "a picture", "audio": "sound", "video": "a film", "document": "a document", "text": "text"}
 
 
 def wrong_kind(
     file: PromptFile, argument: Argument, medium: Media | None, name: str, kind: Kind, media_type: str
 ) -> PromptError:
     """The error of a file that is of another kind than its argument takes, or the place in it where it stands."""
-    wanted = " or ".join(_A[each] for each in ((medium.kinds if medium is not None else ()) or argument.media))
+    wanted = " or ".join(A[each] for each in ((medium.kinds if medium is not None else ()) or argument.media))
     place = (medium.at if medium is not None else "") or argument.name
     within = f" at {place}" if place != argument.name else ""
-    what = f"argument {argument.name!r} takes {wanted}{within}, and {name} is {_A[kind]} ({media_type})"
+    what = f"argument {argument.name!r} takes {wanted}{within}, and {name} is {A[kind]} ({media_type})"
     todo = f"give {wanted}, or declare {place} as {'document' if kind == 'text' else kind}"
     return file.error(what, argument.line, todo)
 

@@ -163,7 +163,8 @@ def sampling(config: Mapping[str, Any], front: Front, at: Path = ("config",)) ->
         if key in _SAMPLING:
             drawn[_SAMPLING[key]] = value
             if todo := out_of_range(_SAMPLING[key], value):
-                raise front.error((*at, key), f"{written(value)} is out of range", todo)
+                what = f"{'.'.join(map(str, (*at, key)))}: {written(value)} is out of range"
+                unread.append(Finding("error", front.line((*at, key)), what, todo, stops=True))
         elif key in _SETTINGS:
             other[_SETTINGS[key]] = value
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from intermodal import Client
 from intermodal.content import Document, File, Image, PathSource, Text
 from intermodal.errors import PromptError
 from intermodal.prompts import formats, values
@@ -18,6 +19,8 @@ from intermodal.prompts.findings import checked
 from intermodal.prompts.poml.expressions import names, parse, value
 from intermodal.prompts.rendering import Budget, TemplateError
 from intermodal.request import JsonOutput, Message
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0"
 
 EXAMPLES = Path(os.environ.get("CONFORMANCE", "nowhere")) / "poml" / "examples"
 PUBLISHED = sorted(EXAMPLES.glob("*.poml")) if EXAMPLES.is_dir() else []
@@ -267,6 +270,21 @@ def test_what_is_not_rendered_is_named_with_its_line(tmp_path: Path) -> None:
     found = checked([tmp_path]).found
     assert [(each.level, each.line) for each in found] == [("error", 3), ("warning", 4)]
     assert "<webpage> is not rendered here" in found[0].what
+
+
+def test_a_pdf_where_a_tag_or_a_type_says_picture_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    for name, data in (("a.pdf", b"%PDF-1.7 "), ("b.png", PNG)):
+        (tmp_path / "prompts" / name).write_bytes(data)
+    what = "a.pdf is a document, and the prompt says a picture"
+    read(tmp_path, "<poml>\n<p>x</p>\n<img src='b.png'/>\n<img src='a.pdf'/></poml>")
+    assert [(each.level, each.line, each.what) for each in checked([tmp_path]).found] == [("error", 4, what)]
+    with Client() as client, pytest.raises(PromptError, match="says a picture") as raised:
+        client.prompt(tmp_path / "prompts" / "case.poml").plan()
+    assert raised.value.where == f"{tmp_path / 'prompts' / 'case.poml'}:4"
+    (tmp_path / "prompts" / "case.poml").unlink()
+    read(tmp_path, 'x\n{{media url="a.pdf" contentType="image/png"}}{{media url="a.pdf"}}', "case.prompt")
+    assert [(each.line, each.what) for each in checked([tmp_path]).found] == [(2, what)]
 
 
 def test_a_let_with_default_gives_way_to_what_is_there(tmp_path: Path) -> None:

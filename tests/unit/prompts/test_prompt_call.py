@@ -16,6 +16,7 @@ from intermodal.content import BytesSource, Text
 from intermodal.errors import InputError, NoRoute, PromptError
 from intermodal.media import fetch
 from intermodal.plans.plan import Call
+from intermodal.prompts.findings import checked
 from intermodal.request import JsonOutput, Message, without_schema
 from intermodal.testing import FakeHost
 
@@ -276,3 +277,14 @@ def test_a_name_that_several_models_share_is_a_preference_and_is_said(host: Fake
     assert made.plan.chosen.endpoint == "box:acme/seer-70b"
     (note,) = [each for each in made.notes if "not taken" in each]
     assert note == f"{path}:2: oracle is not taken: oracle could be any of 2 models"
+
+
+@pytest.mark.parametrize("setting", ["temperature: 3", "maxOutputTokens: 0", "topP: 1.5"])
+def test_a_setting_that_no_host_takes_is_an_error_with_its_line(host: FakeHost, tmp_path: Path, setting: str) -> None:
+    path = written(tmp_path, f"---\nconfig:\n  {setting}\n---\nhello")
+    (found,) = checked([path]).found
+    assert (found.level, found.line, found.what) == ("error", 3, f"config.{setting} is out of range")
+    with Client() as client, pytest.raises(PromptError, match="out of range") as raised:
+        client.prompt(path).plan()
+    assert raised.value.where == f"{path}:3"
+    assert not host.attempts

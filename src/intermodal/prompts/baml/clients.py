@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace as with_fields
 from typing import Any, NamedTuple
 
 from intermodal.content import Role
@@ -61,7 +62,7 @@ def wanted(said: Any, line: int, blocks: Mapping[str, Block], where: str) -> Wan
     drawn = {**said_drawn, **{name: value for each in nested for name, value in each.items()}}
     sampling, settings, unread = wishes.sampling(drawn, Front(name=where, value=drawn, lines={(): line}), ())
     found = (Finding("warning", line, each) for each in dict.fromkeys(read.found))
-    more = (Finding(each.level, line, each.what, each.todo) for each in unread)
+    more = (with_fields(each, line=line) for each in unread)
     opening: Role = "system" if (read.opening or _OPENING.get(read.provider)) == "system" else "user"
     return Wanted(models, opening, sampling, settings, read.options, (*found, *more))
 
