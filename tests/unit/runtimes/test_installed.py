@@ -14,7 +14,8 @@ from intermodal.runtimes.installed import installed, missing
 
 
 def test_every_protocol_is_answered_and_here_all_are_usable() -> None:
-    assert installed() == dict.fromkeys(("llama", "whisper", "ocr", "e5", "pdfium", "openai", "piper"), "")
+    protocols = ("llama", "whisper", "ocr", "e5", "contrastive", "pdfium", "openai", "piper")
+    assert installed() == dict.fromkeys(protocols, "")
 
 
 def test_a_missing_package_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
