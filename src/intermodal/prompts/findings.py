@@ -1,4 +1,7 @@
-"""What is wrong with prompt files before anybody runs them, for an editor and for CI. Plans nothing, opens no media."""
+"""What is wrong with prompt files before anybody runs them, for an editor and for CI.
+
+Plans nothing, and of media beside them reads the beginning alone.
+"""
 
 from __future__ import annotations
 
