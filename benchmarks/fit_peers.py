@@ -104,15 +104,15 @@ def lines() -> list[str]:
         parts = ", ".join(f"{made.of(name, 'device').mid / GIB:.2f}" for name in ("weights", "cache", "compute"))
         said = f"{whole.mid / GIB:.2f} ({whole.low / GIB:.2f}..{whole.high / GIB:.2f})"
         found.append(f"| {row.name} | {row.context:,} | {row.card:.2f} | {said} | {parts} |")
-    whole = text_bytes(MINIMAX, Serving(batched=1), 196_608)
+    half = text_bytes(MINIMAX, Serving(batched=1), 196_608)
     found += [
         "",
         f"hf-mem says {HF_MEM / 1e9:.2f} GB for the keys and values of one text of 196,608 tokens of MiniMax-M2, as its"
-        f" weights are of eight bits; intermodal {whole / 1e9:.2f} GB, as vLLM keeps them in sixteen unless it is told"
+        f" weights are of eight bits; intermodal {half / 1e9:.2f} GB, as vLLM keeps them in sixteen unless it is told"
         f" otherwise, and {text_bytes(MINIMAX, Serving(batched=1, cache_bytes=1), 196_608) / 1e9:.2f} with"
         " `--kv-cache-dtype fp8`.",
         "",
-        "llmfit and whichllm publish no memory of a model at a stated context that could be set beside a load.",
+        "No published figure of llmfit for a model at a stated context was found; whichllm was not looked through.",
     ]
     return found
 
