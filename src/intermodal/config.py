@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +38,7 @@ from intermodal.config_file import (
 )
 from intermodal.content import Value
 from intermodal.errors import ConfigError
+from intermodal.file_lock import alone
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Licence, Policy, Retention, Zone
 
 if TYPE_CHECKING:
@@ -514,7 +514,7 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
         if not touch and not path.exists():
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.parent):
+        with alone(path.parent):  # no lock file stays in a folder that is the user's
             before = path.read_text("utf-8-sig") if path.exists() else ""
             document = tomlkit.parse(before or HEADER)
             change(document)
@@ -529,20 +529,6 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
         todo = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "correct its permissions"
         raise ConfigError(f"cannot be written ({reason})", where=str(path), todo=todo) from None
     return path
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else edits a file in it meanwhile. The kernel lets go of it when a process dies, and no lock file stays
-    in a folder that is the user's."""
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _write(path: Path, text: str) -> None:

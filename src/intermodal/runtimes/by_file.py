@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
+from intermodal.file_lock import alone
+
 T = TypeVar("T")
 
 
@@ -35,16 +37,23 @@ def read(folder: Path, name: str, kind: type[T]) -> dict[str, T]:
 
 
 def keep(folder: Path, name: str, kind: type[T], model: Path | str, change: Callable[[T | None], T]) -> bool:
-    """Put what ``change`` makes of what is kept of a file in its place. False where the folder cannot be written."""
-    everything = read(folder, name, kind)
-    everything[key(model)] = change(everything.get(key(model)))
+    """Put what ``change`` makes of what is kept of a file in its place. False where the folder cannot be written.
+
+    Who keeps something at the same time waits: what is kept of other files is written back as it was read.
+    """
     part = folder / f".{name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(msgspec.json.encode(everything))
-        part.replace(folder / name)
+        with alone(folder / f".{name}.lock"):
+            everything = read(folder, name, kind)
+            everything[key(model)] = change(everything.get(key(model)))
+            try:
+                part.write_bytes(msgspec.json.encode(everything))
+                part.replace(folder / name)
+            except OSError:
+                with suppress(OSError):
+                    part.unlink()
+                raise
     except OSError:
-        with suppress(OSError):
-            part.unlink()
         return False
     return True

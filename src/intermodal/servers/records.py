@@ -182,6 +182,12 @@ class Place:
                 (self.folder / "state.json").unlink()
             self.folder.rmdir()  # where nothing else is in it
 
+    def begin_anew(self) -> None:
+        """Nothing is known of former starts any more; what is wanted stays."""
+        for old in ("state.json", "foreseen.json"):
+            with suppress(OSError):
+                (self.folder / old).unlink()
+
     def forget(self) -> None:
         """Nothing is known of it any more; its log stays."""
         shutil.rmtree(self.folder, ignore_errors=True)

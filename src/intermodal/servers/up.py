@@ -98,6 +98,8 @@ async def up(
         await _cleaned(place)
         if later:
             place.want(wanted)
+            if before is None or not before.same(wanted):
+                place.begin_anew()
             return _known(place, wanted, place.state()), False
         made, found = await _started(place, wanted, env, tell, known=before is not None)
         return msgspec.structs.replace(_known(place, wanted, made), comparison=found), True
@@ -221,9 +223,7 @@ async def _started(
     machine = snapshot()
     fit(wanted, machine.free, machine.memory, kept(cache_dir(env), wanted.model))
     place.want(wanted)
-    for old in ("state.json", "foreseen.json"):
-        with suppress(OSError):
-            (place.folder / old).unlink()
+    place.begin_anew()
     try:
         await _spawn(place)
         state = await _awaited(place, tell)

@@ -74,10 +74,12 @@ def _model(subject: Subject, quantization: str) -> tuple[list[str], list[str]]:
         return ["-hf", f"{repository}:{quantization}" if quantization else repository], []
     named = subject.path or subject.reference
     other = quantization != subject.quantization
-    name = IN_NAME.sub(quantization, named) if other and IN_NAME.search(named) else named
-    if re.match(r"https?://", name):
-        return ["-mu", name], []
-    if not other or (name != named and re.split(r"[/\\]", name)[-1] in subject.siblings):
+    if re.match(r"https?://", named):
+        return ["-mu", IN_NAME.sub(quantization, named) if other else named], []
+    base = re.split(r"[/\\]", named)[-1]
+    folder = named.removesuffix(base)  # stays: one that is called like a quantization has no twin of the other
+    name = folder + IN_NAME.sub(quantization, base) if other else named
+    if not other or (name != named and name.removeprefix(folder) in subject.siblings):
         return ["-m", name], []
     if name == named:
         name = f"{named.removesuffix('.gguf')}-{quantization}.gguf"

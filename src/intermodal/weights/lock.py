@@ -8,8 +8,8 @@ It lies with what must not be lost, not with the weights: whoever empties the ca
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from intermodal.catalog.nouns import Task
 from intermodal.catalog.rows import Range, ServedRow, SpeedRow
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
+from intermodal.file_lock import alone
 from intermodal.weights.rows import WeightsFile, WeightsRow
 
 FILE: Final = "weights-lock.json"
@@ -185,7 +186,8 @@ class Lock:
     def _change(self, to: Callable[[tuple[LockedModel, ...]], tuple[LockedModel, ...]]) -> None:
         if self._path is None:
             raise ValueError("a store without a lock pins nothing")
-        with _alone(self._path.with_name(f".{self._path.name}.lock")):
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(self._path.with_name(f".{self._path.name}.lock")):
             models = sorted(to(self.models()), key=lambda model: model.name)
             body = msgspec.json.format(msgspec.json.encode(_Document(models=tuple(models))), indent=1)
             temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
@@ -204,17 +206,6 @@ class Lock:
             raise ConfigError(
                 f"cannot be read: {error}", where=str(path), todo="mend it, or move it away and pull the models again"
             ) from None
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock of the kernel, which a process that dies lets go of. It is held for as long as a file is written."""
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 __all__ = ["FILE", "Lock", "LockedFile", "LockedModel", "Traits"]

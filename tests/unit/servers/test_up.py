@@ -12,11 +12,13 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from intermodal.config import state_dir
 from intermodal.servers import up
+from intermodal.servers.here import started
 from intermodal.servers.programs import PROGRAMS
-from intermodal.servers.records import Place, Wanted
+from intermodal.servers.records import Foreseen, Place, State, Wanted
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +124,18 @@ async def test_what_somebody_still_wants_is_started(home: Home) -> None:
     await until(home.ran.exists, "no server")
     assert await up.down("box", home.env)
     await home.let_go()
+
+
+@pytest.mark.parametrize(("context", "memory"), [(4096, 3e9), (8192, 5e9)])
+async def test_what_is_written_down_with_other_settings_is_offered_with_these(
+    home: Home, context: int, memory: float
+) -> None:
+    """With the same ones it is offered as it was seen at its last start."""
+    before = replace(home.wanted, context=4096, memory=(1e9, 2e9, 3e9))
+    home.place.want(before)
+    home.place.record(State(phase="stopped", context=4096, memory=round(2e9), load_seconds=7.0))
+    home.place.foresee(Foreseen(memory=(2e9, 2e9, 3e9), words="as it took here"))
+    await up.up(replace(before, context=context, memory=(3e9, 4e9, 5e9)), home.env, later=True)
+    [host] = started(home.env)
+    [served] = host.models
+    assert served.memory is not None and (served.context, served.memory[2]) == (context, memory)

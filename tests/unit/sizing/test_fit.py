@@ -257,6 +257,12 @@ def test_a_command_has_what_was_asked_for() -> None:
          "llama-quantize --allow-requantize /m/x-Q4_K_M.gguf /m/x-Q3_K_M.gguf Q3_K_M && llama-server -m "),
         ("/m/x-Q4_K_M.gguf", "Q4_K_M", ("x-Q3_K_M.gguf",), "llama-server -m /m/x-Q3_K_M.gguf "),
         ("/m/x-F16.gguf", "F16", (), "llama-quantize /m/x-F16.gguf /m/x-Q3_K_M.gguf Q3_K_M && "),
+        ("/m/x-q8_0/X-Q8_0.gguf", "Q8_0", (),
+         "llama-quantize --allow-requantize /m/x-q8_0/X-Q8_0.gguf /m/x-q8_0/X-Q3_K_M.gguf Q3_K_M && llama-server -m "
+         "/m/x-q8_0/X-Q3_K_M.gguf "),
+        ("/m/q8_0/X-Q8_0.gguf", "Q8_0", ("X-Q3_K_M.gguf",), "llama-server -m /m/q8_0/X-Q3_K_M.gguf "),
+        ("/m/q8_0/x.gguf", "Q8_0", (),
+         "llama-quantize --allow-requantize /m/q8_0/x.gguf /m/q8_0/x-Q3_K_M.gguf Q3_K_M && "),
         ("/m/x.gguf", "Q8_0", (), "llama-quantize --allow-requantize /m/x.gguf /m/x-Q3_K_M.gguf Q3_K_M && "),
     ],
 )  # fmt: skip
