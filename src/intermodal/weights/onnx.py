@@ -16,15 +16,20 @@ from intermodal.content import Value
 from intermodal.errors import WeightsError
 
 MAX_FILE: Final = (2 << 30) - 1  # protobuf's own limit of a message
-MAX_NODES: Final = 200_000
+MAX_FIELDS: Final = 2_000_000  # in all that is read here; the largest of models have some ten thousand
+MAX_DEPTH: Final = 16  # graphs within each other, as of loops and branches
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto and ValueInfoProto, in that order.
-_IR_VERSION, _GRAPH, _OPSET = 1, 7, 8
-_NODE, _INITIALIZER, _INPUT, _OUTPUT = 1, 5, 11, 12
-_OP_TYPE, _DOMAIN = 4, 7
-_TENSOR_NAME, _DATA_LOCATION = 8, 14
+_IR_VERSION, _GRAPH, _OPSET, _TRAINING, _FUNCTION = 1, 7, 8, 20, 25
+_NODE, _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 1, 5, 11, 12, 15
+_OP_TYPE, _ATTRIBUTE, _DOMAIN = 4, 5, 7
+_TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 _NAME, _TYPE = 1, 2
-_EXTERNAL = 1
+# Fields of AttributeProto, FunctionProto, SparseTensorProto and TrainingInfoProto that hold others.
+_TENSORS, _GRAPHS, _SPARSE_TENSORS = (5, 10), (6, 11), (22, 23)
+_FUNCTION_NODE, _FUNCTION_ATTRIBUTE = 7, 11
+_SPARSE_PARTS = (1, 2)
+_TRAINING_GRAPHS = (1, 2)
 
 
 class OnnxHeader(Value):
@@ -58,118 +63,171 @@ def read_header(path: Path) -> OnnxHeader:
 
 def parse(data: mmap.mmap | bytes, where: str) -> OnnxHeader:
     """The header of a file whose bytes are ``data``. Raises ``WeightsError``."""
-    graph: tuple[int, int] | None = None
-    version = opset = False
-    for number, wire, first, last in _fields(data, 0, len(data), where):
-        if number == _IR_VERSION and wire == _VARINT:
-            version = True
-        elif number == _OPSET and wire == _BYTES:
-            opset = True
-        elif number == _GRAPH and wire == _BYTES:
-            if graph is not None:
-                raise _wrong(where, "has two graphs")
-            graph = (first, last)
-    if graph is None or not version or not opset:
-        raise _wrong(where, "is not an ONNX model")
-    return _graph(data, graph, where)
+    return _File(data, where).header()
 
 
-def _graph(data: mmap.mmap | bytes, span: tuple[int, int], where: str) -> OnnxHeader:
-    inputs: dict[str, tuple[int, ...]] = {}
-    outputs: dict[str, tuple[int, ...]] = {}
-    operators: set[str] = set()
-    held: set[str] = set()
-    nodes = 0
-    for number, wire, first, last in _fields(data, *span, where):
-        if wire != _BYTES:
-            continue
-        if number == _NODE:
-            nodes += 1
-            if nodes > MAX_NODES:
-                raise _wrong(where, f"has more than {MAX_NODES:,} nodes")
-            operators.add(_operator(data, first, last, where))
-        elif number == _INITIALIZER:
-            held.add(_tensor(data, first, last, where))
-        elif number == _INPUT:
-            name, shape = _value(data, first, last, where)
-            inputs[name] = shape
-        elif number == _OUTPUT:
-            name, shape = _value(data, first, last, where)
-            outputs[name] = shape
-    if not nodes or not outputs:
-        raise _wrong(where, "has a graph without nodes or without outputs")
-    found = {name: shape for name, shape in inputs.items() if name not in held}  # of old files weights are inputs, too
-    return OnnxHeader(inputs=found, outputs=outputs, operators=frozenset(operators), size=len(data))
+class _File:
+    """A file that is read: its bytes, and how many fields may still come."""
 
+    def __init__(self, data: mmap.mmap | bytes, where: str) -> None:
+        self._data = data
+        self._where = where
+        self._left = MAX_FIELDS
 
-def _operator(data: mmap.mmap | bytes, first: int, last: int, where: str) -> str:
-    kind, domain = "", ""
-    for number, wire, start, end in _fields(data, first, last, where):
-        if wire == _BYTES and number == _OP_TYPE:
-            kind = _text(data, start, end, where)
-        elif wire == _BYTES and number == _DOMAIN:
-            domain = _text(data, start, end, where)
-    return f"{domain}.{kind}" if domain else kind
-
-
-def _tensor(data: mmap.mmap | bytes, first: int, last: int, where: str) -> str:
-    name = ""
-    for number, wire, start, end in _fields(data, first, last, where):
-        if number == _TENSOR_NAME and wire == _BYTES:
-            name = _text(data, start, end, where)
-        elif number == _DATA_LOCATION and wire == _VARINT and start == _EXTERNAL:
-            raise _wrong(where, "keeps its weights in another file, which is not opened here")
-    return name
-
-
-def _value(data: mmap.mmap | bytes, first: int, last: int, where: str) -> tuple[str, tuple[int, ...]]:
-    name = ""
-    shape: tuple[int, ...] = ()
-    for number, wire, start, end in _fields(data, first, last, where):
-        if number == _NAME and wire == _BYTES:
-            name = _text(data, start, end, where)
-        elif number == _TYPE and wire == _BYTES:
-            shape = _shape(data, start, end, where)
-    return name, shape
-
-
-def _shape(data: mmap.mmap | bytes, first: int, last: int, where: str) -> tuple[int, ...]:
-    """Dimensions of a TypeProto: tensor_type (1), its shape (2), each dim (1), its value (1)."""
-    found: list[int] = []
-    for place, wire, start, end in _fields(data, first, last, where):
-        if place != 1 or wire != _BYTES:
-            continue
-        for number, kind, begin, close in _fields(data, start, end, where):
-            if number != 2 or kind != _BYTES:
+    def header(self) -> OnnxHeader:
+        graph: tuple[int, int] | None = None
+        version = opset = False
+        for number, wire, first, last in self._fields(0, len(self._data)):
+            if number == _IR_VERSION and wire == _VARINT:
+                version = True
+            elif wire != _BYTES:
                 continue
-            for _, inner, one, other in _fields(data, begin, close, where):
-                if inner == _BYTES:
-                    values = [at for field, how, at, _ in _fields(data, one, other, where) if (field, how) == (1, 0)]
-                    found.append(values[0] if values else 0)
-    return tuple(found)
+            elif number == _OPSET:
+                opset = True
+            elif number == _GRAPH:
+                if graph is not None:
+                    raise _wrong(self._where, "has two graphs")
+                graph = (first, last)
+            elif number == _FUNCTION:
+                self._function(first, last)
+            elif number == _TRAINING:
+                for inner, kind, start, end in self._fields(first, last):
+                    if inner in _TRAINING_GRAPHS and kind == _BYTES:
+                        self._graph(start, end, 1)
+        if graph is None or not version or not opset:
+            raise _wrong(self._where, "is not an ONNX model")
+        found = self._graph(*graph, 0)
+        if not found.operators or not found.outputs:
+            raise _wrong(self._where, "has a graph without nodes or without outputs")
+        return found
 
+    def _graph(self, first: int, last: int, depth: int) -> OnnxHeader:
+        if depth > MAX_DEPTH:
+            raise _wrong(self._where, f"has more than {MAX_DEPTH} graphs within each other")
+        inputs: dict[str, tuple[int, ...]] = {}
+        outputs: dict[str, tuple[int, ...]] = {}
+        operators: set[str] = set()
+        held: set[str] = set()
+        for number, wire, start, end in self._fields(first, last):
+            if wire != _BYTES:
+                continue
+            if number == _NODE:
+                operators.add(self._operator(start, end, depth))
+            elif number == _INITIALIZER:
+                held.add(self._tensor(start, end))
+            elif number == _SPARSE_INITIALIZER:
+                self._sparse(start, end)
+            elif number == _INPUT:
+                name, shape = self._value(start, end)
+                inputs[name] = shape
+            elif number == _OUTPUT:
+                name, shape = self._value(start, end)
+                outputs[name] = shape
+        taken = {name: shape for name, shape in inputs.items() if name not in held}  # of old files weights are, too
+        return OnnxHeader(inputs=taken, outputs=outputs, operators=frozenset(operators), size=len(self._data))
 
-def _fields(data: mmap.mmap | bytes, first: int, last: int, where: str) -> Iterator[tuple[int, int, int, int]]:
-    """Fields of a message that lies between two places: number, kind, and where its bytes begin and end; of a number,
-    its value in place of the beginning."""
-    at = first
-    while at < last:
-        key, at = _number(data, at, last, where)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, at = _number(data, at, last, where)
-            yield number, wire, value, at
-            continue
-        if wire == _BYTES:
-            size, at = _number(data, at, last, where)
-        elif wire in (_FIXED64, _FIXED32):
-            size = 8 if wire == _FIXED64 else 4
-        else:
-            raise _wrong(where, "is not an ONNX model")
-        if not number or at + size > last:
-            raise _wrong(where, "is cut, or is not an ONNX model")
-        yield number, wire, at, at + size
-        at += size
+    def _function(self, first: int, last: int) -> None:
+        for number, wire, start, end in self._fields(first, last):
+            if number == _FUNCTION_NODE and wire == _BYTES:
+                self._operator(start, end, 0)
+            elif number == _FUNCTION_ATTRIBUTE and wire == _BYTES:
+                self._attribute(start, end, 0)
+
+    def _operator(self, first: int, last: int, depth: int) -> str:
+        kind, domain = "", ""
+        for number, wire, start, end in self._fields(first, last):
+            if wire != _BYTES:
+                continue
+            if number == _OP_TYPE:
+                kind = self._text(start, end)
+            elif number == _DOMAIN:
+                domain = self._text(start, end)
+            elif number == _ATTRIBUTE:
+                self._attribute(start, end, depth)
+        return f"{domain}.{kind}" if domain else kind
+
+    def _attribute(self, first: int, last: int, depth: int) -> None:
+        for number, wire, start, end in self._fields(first, last):
+            if wire != _BYTES:
+                continue
+            if number in _TENSORS:
+                self._tensor(start, end)
+            elif number in _SPARSE_TENSORS:
+                self._sparse(start, end)
+            elif number in _GRAPHS:
+                self._graph(start, end, depth + 1)
+
+    def _sparse(self, first: int, last: int) -> None:
+        for number, wire, start, end in self._fields(first, last):
+            if number in _SPARSE_PARTS and wire == _BYTES:
+                self._tensor(start, end)
+
+    def _tensor(self, first: int, last: int) -> str:
+        """Its name. Refuses one that is elsewhere, which a runtime would open beside what was checked."""
+        name = ""
+        for number, wire, start, end in self._fields(first, last):
+            if number == _TENSOR_NAME and wire == _BYTES:
+                name = self._text(start, end)
+            elif number == _EXTERNAL_DATA or (
+                number == _DATA_LOCATION and wire == _VARINT and start & 0xFFFFFFFF  # what protobuf keeps of it
+            ):
+                raise _wrong(self._where, "keeps its weights in another file, which is not opened here")
+        return name
+
+    def _value(self, first: int, last: int) -> tuple[str, tuple[int, ...]]:
+        name = ""
+        shape: tuple[int, ...] = ()
+        for number, wire, start, end in self._fields(first, last):
+            if number == _NAME and wire == _BYTES:
+                name = self._text(start, end)
+            elif number == _TYPE and wire == _BYTES:
+                shape = self._shape(start, end)
+        return name, shape
+
+    def _shape(self, first: int, last: int) -> tuple[int, ...]:
+        """Dimensions of a TypeProto: tensor_type (1), its shape (2), each dim (1), its value (1)."""
+        found: list[int] = []
+        for place, wire, start, end in self._fields(first, last):
+            if place != 1 or wire != _BYTES:
+                continue
+            for number, kind, begin, close in self._fields(start, end):
+                if number != 2 or kind != _BYTES:
+                    continue
+                for _, inner, one, other in self._fields(begin, close):
+                    if inner == _BYTES:
+                        values = [at for field, how, at, _ in self._fields(one, other) if (field, how) == (1, 0)]
+                        found.append(values[0] if values else 0)
+        return tuple(found)
+
+    def _fields(self, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
+        """Fields of a message that lies between two places: number, kind, and where its bytes begin and end; of a
+        number, its value in place of the beginning."""
+        at = first
+        while at < last:
+            if self._left <= 0:
+                raise _wrong(self._where, f"has more than {MAX_FIELDS:,} fields")
+            self._left -= 1
+            key, at = _number(self._data, at, last, self._where)
+            number, wire = key >> 3, key & 7
+            if wire == _VARINT:
+                value, at = _number(self._data, at, last, self._where)
+                yield number, wire, value, at
+                continue
+            if wire == _BYTES:
+                size, at = _number(self._data, at, last, self._where)
+            elif wire in (_FIXED64, _FIXED32):
+                size = 8 if wire == _FIXED64 else 4
+            else:
+                raise _wrong(self._where, "is not an ONNX model")
+            if not number or at + size > last:
+                raise _wrong(self._where, "is cut, or is not an ONNX model")
+            yield number, wire, at, at + size
+            at += size
+
+    def _text(self, first: int, last: int) -> str:
+        if last - first > 4_096:
+            raise _wrong(self._where, "has a name of more than 4,096 bytes")
+        return self._data[first:last].decode("utf-8", "replace")
 
 
 def _number(data: mmap.mmap | bytes, at: int, last: int, where: str) -> tuple[int, int]:
@@ -182,12 +240,6 @@ def _number(data: mmap.mmap | bytes, at: int, last: int, where: str) -> tuple[in
             return value, at
         shift += 7
     raise _wrong(where, "is cut, or is not an ONNX model")
-
-
-def _text(data: mmap.mmap | bytes, first: int, last: int, where: str) -> str:
-    if last - first > 4_096:
-        raise _wrong(where, "has a name of more than 4,096 bytes")
-    return data[first:last].decode("utf-8", "replace")
 
 
 def _wrong(where: str, what: str) -> WeightsError:
