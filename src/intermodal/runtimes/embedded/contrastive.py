@@ -19,15 +19,19 @@ from intermodal.catalog.folders import MAX_CONFIG, picture_tokens
 from intermodal.errors import RuntimeCrashed, WeightsError
 from intermodal.media.pixels import FILTERS, rgb
 from intermodal.runtimes.embedded._child import library, loading, threads
-from intermodal.weights.onnx import OnnxHeader, read_header
+from intermodal.weights.onnx import read_header
 
 MAX_SIDE: Final = 2_048  # pixels of a side that a model may want
 MAX_TOKENIZER: Final = 64 << 20
 BATCH: Final = 32  # texts at once
 _CLIP_SCALE: Final = 100.0  # to which OpenAI's training holds it, and where the published weights lie
 _UNTRAINED: Final = 2.6592  # of a configuration: logarithm of 1 / 0.07, what training begins with
-_PICTURE: Final = ("image_embeds", "image_embeddings", "l2norm_image_embeddings", "pooler_output", "sentence_embedding")
-_TEXT: Final = ("text_embeds", "text_embeddings", "l2norm_text_embeddings", "pooler_output", "sentence_embedding")
+_PICTURE: Final = ("image_embeds", "image_embeddings", "l2norm_image_embeddings", "sentence_embedding")
+_TEXT: Final = ("text_embeds", "text_embeddings", "l2norm_text_embeddings", "sentence_embedding")
+_POOLED: Final = (
+    "pooler_output"  # SigLIP's vector; of CLIP the state before its projection, another space for each side
+)
+_HIDDEN: Final = "last_hidden_state"
 _LOGITS: Final = "logits_per_image"
 
 _model: Contrastive | None = None
@@ -57,8 +61,7 @@ class Contrastive:
             )  # fmt: skip
         self._vision_out = self._chosen(self._vision, _PICTURE, folder)
         self._text_out = self._chosen(self._said, _TEXT, folder)
-        scored = self._vision if self._vision is self._said else (self._session(both) if both is not None else None)
-        self.scale, self.bias = self._scaled(config, scored, folder)
+        self.scale, self.bias = self._scaled(config, both, folder)
 
     # ---- what it answers ----------------------------------------------------------------------
 
@@ -111,7 +114,9 @@ class Contrastive:
 
     def _chosen(self, session: Any, names: tuple[str, ...], folder: Path) -> str:
         there = [output.name for output in session.get_outputs()]
-        found = next((name for name in names if name in there), there[0] if len(there) == 1 else "")
+        able = (*names, _POOLED) if self.loss == "sigmoid" else names
+        only = there[0] if len(there) == 1 and there[0] not in (_POOLED, _HIDDEN) else ""
+        found = next((name for name in able if name in there), only)
         if not found:
             raise WeightsError(
                 f"makes {', '.join(there)}, and no vectors", where=folder.name,
@@ -119,14 +124,15 @@ class Contrastive:
             )  # fmt: skip
         return found
 
-    def _scaled(self, config: dict[str, Any], scored: Any, folder: Path) -> tuple[float, float]:
+    def _scaled(self, config: dict[str, Any], both: Path | None, folder: Path) -> tuple[float, float]:
         """What cosines are multiplied with, and what is added. Of the configuration where that says it, else as the
-        model itself does: two texts at one picture tell both."""
+        file of both does (opened for that alone where the halves are there): two texts at one picture tell both."""
         scale, bias = config.get("logit_scale"), config.get("logit_bias")
         if isinstance(scale, int | float) and (isinstance(bias, int | float) or self.loss == "softmax"):
             return math.exp(min(float(scale), 20.0)), float(bias or 0.0)
-        if scored is not None and _LOGITS in [output.name for output in scored.get_outputs()]:
-            return self._measured(scored)
+        whole = self._vision if self._vision is self._said else self._session(both) if both is not None else None
+        if whole is not None and _LOGITS in [output.name for output in whole.get_outputs()]:
+            return self._measured(whole, folder)
         if self.loss == "softmax":
             begun = config.get("logit_scale_init_value")
             if isinstance(begun, int | float) and abs(begun - _UNTRAINED) > 1e-3:
@@ -137,7 +143,9 @@ class Contrastive:
             todo="put model.onnx beside the others, or both numbers into config.json",
         )  # fmt: skip
 
-    def _measured(self, session: Any) -> tuple[float, float]:
+    def _measured(self, session: Any, folder: Path) -> tuple[float, float]:
+        # It names its outputs its own way: halves of SigLIP make pooler_output, the whole image_embeds and text_embeds.
+        vision, text = self._chosen(session, _PICTURE, folder), self._chosen(session, _TEXT, folder)
         rows = self._texts.encode_batch(["a photo of a cat", "seven red stones in the rain"])
         side = self._prepare.side
         numpy = self._numpy
@@ -146,7 +154,7 @@ class Contrastive:
             "attention_mask": numpy.array([row.attention_mask for row in rows], dtype="int64"),
             "pixel_values": numpy.linspace(-1, 1, 3 * side * side, dtype="float32").reshape(1, 3, side, side),
         }
-        logits, seen, said = self._run(session, [_LOGITS, self._vision_out, self._text_out], given, several=True)
+        logits, seen, said = self._run(session, [_LOGITS, vision, text], given, several=True)
         picture = numpy.array(self._unit(seen[0]))
         cosines = [float(picture @ numpy.array(self._unit(each))) for each in said]
         if abs(cosines[0] - cosines[1]) < 1e-7:
@@ -289,13 +297,9 @@ def _onnx(folder: Path, name: str) -> Path | None:
         for ending in ("", "_quantized", "_int8", "_fp16"):
             path = place / f"{name}{ending}.onnx"
             if path.is_file():
-                _checked(path)
+                read_header(path)
                 return path
     return None
-
-
-def _checked(path: Path) -> OnnxHeader:
-    return read_header(path)
 
 
 def load(path: str, name: str) -> dict[str, Any]:
