@@ -65,7 +65,7 @@ def _heard(product: Product, name: str) -> list[str]:
         return [f"no speech found in {name}"]
     if looped(transcript) or repeats(transcript.text):
         return [f"the transcript of {name} repeats itself: the ear may have been stuck"]
-    if transcript.unheard >= _UNHEARD * transcript.seconds:
+    if transcript.unheard and transcript.unheard >= _UNHEARD * transcript.seconds:
         return [
             f"no words were heard in {transcript.unheard:,.0f} of {transcript.seconds:,.0f} s of {name} that are as "
             "loud as its words: if somebody speaks there, they are missing"

@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from tests.unit.cli.conftest import Cli
 from tests.unit.sizing.hub_server import HubServer, serving
 from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
@@ -20,8 +21,12 @@ from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
 from intermodal import AsyncClient
 from intermodal.config import cache_dir, data_dir
 from intermodal.plans.machine import Machine
+from intermodal.runtimes.corrections import keep
+from intermodal.servers import programs
 from intermodal.servers.need import gguf_need
 from intermodal.servers.room import with_room
+from intermodal.sizing.corrections import BUFFERS, Correction, Ratio, flags
+from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import local
 from intermodal.weights.store import weights_of
 
@@ -285,8 +290,12 @@ def test_what_cannot_be_pulled_says_why(cli: Cli, hub: HubServer, said: str, wha
     assert lock() == []
 
 
-def test_where_memory_is_short_its_projector_is_counted_too(cli: Cli, hub: HubServer) -> None:
-    """A model is offered at the context for which there is memory beside what lets it see."""
+def test_where_memory_is_short_its_projector_is_counted_too(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model is offered at the context for which there is memory beside what lets it see, by what this program took
+    of it."""
+    monkeypatch.setattr(programs, "version", lambda package: "2026.10")
     hub.files[REPO] = {"Tiny-Q8_0.gguf": model(), "mmproj-Tiny-F16.gguf": EYE}
     assert cli("pull", f"hf:{REPO}", "-q").code == 0
     weights = weights_of(os.environ)
@@ -299,6 +308,16 @@ def test_where_memory_is_short_its_projector_is_counted_too(cli: Cli, hub: HubSe
     assert path is not None and eyes is not None
     low, mid, high = gguf_need(local(path).shape, local(eyes).shape, cut.context, 1)
     assert (cut.memory.low, cut.memory.mid, cut.memory.high) == (low, mid, high)
+    settings = Settings(context=512, projector=local(eyes).shape)
+    thrice = Ratio(name=BUFFERS, device="host", low=3.0, mid=3.0, high=3.0)
+    of_another = Correction(
+        flags=flags(settings), build="b1", taken="2026-11-29", ratios=(thrice,), program="/bin/other"
+    )
+    assert keep(cache_dir(os.environ), path, of_another)
+    again = with_room(catalog, short, weights, os.environ).by_id[whole.id]
+    assert (again.context, again.memory) == (cut.context, cut.memory), "another program took it, not this one"
+    assert keep(cache_dir(os.environ), path, replace(of_another, program=programs.program_of("xllamacpp", "")))
+    assert with_room(catalog, short, weights, os.environ).by_id[whole.id].memory != cut.memory
 
 
 def test_a_mirror_with_the_older_listing_alone_is_pinned_by_its_sums(

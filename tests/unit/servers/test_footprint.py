@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.unit.servers.fake_servers import OLLAMA_ROW, VLLM_METRICS, ollama, serving, vllm
 
 from intermodal.errors import CredentialsRefused, Unreachable, UsageError
 from intermodal.servers.flags import flags_of
 from intermodal.servers.footprint import footprint
+from intermodal.sizing.corrections import Correction
 from intermodal.sizing.settings import ALL
 
 
@@ -78,7 +81,36 @@ def test_slots_that_share_one_cache_are_not_counted_four_times() -> None:
         apart = footprint(address, log="srv load_model: initializing, n_slots = 4, kv_unified = 'false'")
     assert shared.settings is not None and apart.settings is not None
     assert (shared.settings.context, apart.settings.context) == (4096, 16384)
-    assert (shared.build, shared.written) == ("b6700-abcdef1", 41.5)
+    assert (shared.build, shared.written) == ("llama.cpp b6700-abcdef1", 41.5)
+
+
+@pytest.mark.parametrize(
+    ("replies", "words"),
+    [
+        ({"/props": PROPS}, "llama.cpp b6700-abcdef1 at "),
+        ({"/props": {**PROPS, "build_info": ""}}, "llama.cpp at "),
+        (vllm("m"), "vLLM 0.11.0 at "),
+        (ollama(OLLAMA_ROW), "Ollama 0.40.12 at "),
+    ],
+)
+def test_a_server_is_called_by_its_program_and_its_build_once(replies: dict[str, object], words: str) -> None:
+    with serving(replies) as address:
+        assert footprint(address).words.startswith(f"{words}{address},")
+
+
+def test_a_correction_says_what_program_took_it() -> None:
+    with serving({"/props": PROPS}) as address:
+        build = footprint(address).build
+    words = Correction(flags="", build=build, taken="2026-11-29", ratios=()).words
+    assert words == "as llama.cpp b6700-abcdef1 took here on 2026-11-29"
+    docs = Path(__file__).parents[3] / "docs"
+    assert all(words in (docs / name).read_text() for name in ("fit.md", "up.md")), "as the docs say it"
+
+
+def test_an_answer_that_is_nested_too_deep_is_no_answer() -> None:
+    deep = {"/props": "[" * 200_000, "/api/ps": "[" * 200_000, "/metrics": "up 1\n"}
+    with serving(deep) as address, pytest.raises(Unreachable, match=r"no llama\.cpp, vLLM or Ollama"):
+        footprint(address)
 
 
 @pytest.mark.parametrize(

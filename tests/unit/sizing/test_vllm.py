@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.sizing import headers
 
 from intermodal.errors import UsageError
+from intermodal.quantity import Quantity
+from intermodal.sizing.corrections import TOKENS, Correction, Ratio
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.vllm import GIB, Serving, page_bytes, served, text_bytes
+from intermodal.sizing.vllm import GIB, Serving, page_bytes, served, serving_flags, text_bytes
+from intermodal.sizing.vllm_changes import enough, vllm_changes
 
 
 def qwen3_8b() -> ModelShape:
@@ -63,3 +67,21 @@ def test_what_is_not_known_is_not_counted() -> None:
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UsageError):
         served(qwen3_8b(), Serving(memory=GIB, utilization=1.2))
+
+
+def test_a_proposed_context_fits_by_what_was_measured_on_this_card_too() -> None:
+    serving = Serving(memory=40 * GIB, length=262_144, slots=1)
+    ratio = Ratio(name=TOKENS, device="device", low=0.4, mid=0.4, high=0.4)
+    measured = (Correction(flags=serving_flags(serving), build="vLLM", taken="2026-11-29", ratios=(ratio,)),)
+
+    def lengths(corrections: tuple[Correction, ...]) -> list[int]:
+        found = vllm_changes(
+            "m", qwen3_8b(), serving, lambda of, tried, cards: Quantity(certainty="unknown"), corrections
+        )
+        [command] = [each.command for each in found if each.what.startswith("use a context of")]
+        return [int(command.split("--max-model-len ")[1].split()[0])]
+
+    [plain], [mended] = lengths(()), lengths(measured)
+    assert mended < plain
+    assert enough(served(qwen3_8b(), replace(serving, length=mended), measured), 1)
+    assert not enough(served(qwen3_8b(), replace(serving, length=mended + 256), measured), 1)

@@ -14,7 +14,8 @@ from typing import Any
 class FakeHub:
     """``files``: path -> content. ``tricks``: what to do to the next requests, first come first served:
     ``("cut", n)`` send n bytes and hang up, ``("status", code)``, ``("no-range",)`` ignore the range,
-    ``("content", data)`` serve other bytes, ``("liar",)`` answer 206 from byte 0, ``("redirect", path)``."""
+    ``("content", data)`` serve other bytes, ``("length", n)`` announce so many bytes, or nothing for None,
+    ``("liar",)`` answer 206 from byte 0, ``("redirect", path)``."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     tricks: list[tuple[Any, ...]] = field(default_factory=list)
@@ -51,7 +52,7 @@ def fake_hub(**files: bytes) -> Iterator[FakeHub]:
 def _serve(hub: FakeHub, http: BaseHTTPRequestHandler) -> None:
     wanted = http.headers.get("Range", "")
     hub.requests.append((http.path, wanted))
-    trick = hub.tricks.pop(0) if hub.tricks else ("",)
+    trick: tuple[Any, ...] = hub.tricks.pop(0) if hub.tricks else ("",)
     data = trick[1] if trick[0] == "content" else hub.files.get(http.path)
     if trick[0] == "redirect":
         return _reply(http, 302, b"", {"Location": trick[1]})
@@ -63,18 +64,21 @@ def _serve(hub: FakeHub, http: BaseHTTPRequestHandler) -> None:
     begin = 0 if trick[0] == "liar" else start
     headers = {"Content-Range": f"bytes {begin}-{len(data) - 1}/{len(data)}"} if wanted and start else {}
     limit = trick[1] if trick[0] == "cut" else None
-    _reply(http, 206 if headers else 200, data[begin:], headers, limit)
+    length = trick[1] if trick[0] == "length" else len(data) - begin
+    _reply(http, 206 if headers else 200, data[begin:], headers, limit, length)
 
 
 def _reply(
-    http: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str], limit: int | None = None
-) -> None:
+    http: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str], limit: int | None = None,
+    length: int | None = -1,
+) -> None:  # fmt: skip
     http.send_response(status)
     for name, value in headers.items():
         http.send_header(name, value)
-    http.send_header("Content-Length", str(len(body)))
+    if length is not None:
+        http.send_header("Content-Length", str(len(body) if length < 0 else length))
     http.end_headers()
     with suppress(ConnectionError):  # a client that has seen enough hangs up
         http.wfile.write(body if limit is None else body[:limit])
-    if limit is not None:
+    if limit is not None or length != len(body):
         http.close_connection = True

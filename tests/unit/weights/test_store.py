@@ -151,6 +151,18 @@ async def test_a_hub_file_of_another_size_is_refused_before_it_is_fetched(tmp_pa
         await store(tmp_path, hub).pull("m")
 
 
+@pytest.mark.parametrize(("length", "words"), [(None, "does not say how large"), (1 << 60, "there is room for")])
+async def test_a_file_of_a_size_nobody_listed_is_refused_unless_it_is_announced_and_there_is_room(
+    tmp_path: Path, hub: FakeHub, length: int | None, words: str
+) -> None:
+    weights = store(tmp_path, hub, row(HUB, pinned=False))
+    hub.tricks = [("length", length)]
+    with pytest.raises(WeightsError, match=words):
+        await weights.pull("m", accept_unpinned=True)
+    assert not (tmp_path / "weights" / "m" / "model.bin.part").exists()
+    assert (await weights.pull("m", accept_unpinned=True)).read_bytes() == DATA
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_a_hub_without_the_file_gives_way_to_the_next_source(tmp_path: Path, hub: FakeHub, status: int) -> None:
     (tmp_path / "copy.bin").write_bytes(DATA)

@@ -37,7 +37,7 @@ _FORMAT = re.compile(
 # What v1 writes and v0 does not: settings with a colon, functions of their own word, fields with a colon.
 _V1 = re.compile(r"\s*(?:(?:client|prompt)\s*[:=]|fn\s+\w+\s*\(|import\s|let\s)")
 _ROLE = re.compile(r"\b_\.(?:role|chat)\s*\(")
-_MOST_STRINGS = 5  # template strings within template strings that are looked into
+_CALLED = re.compile(r"\b(\w+)\s*\(")
 _V1_FIELD = re.compile(r"\s*\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*")
 
 
@@ -318,15 +318,18 @@ class _Function:
             holds=taken.holds,
         )
 
-    def _names_roles(self, text: str, deep: int = 0) -> bool:
+    def _names_roles(self, text: str) -> bool:
         """Whether a template, or a template string that it calls, says who speaks. One that does not is the user's:
         words of a system alone are no question to most hosts."""
-        if _ROLE.search(text):
-            return True
-        called = (each for name, each in self._project.called.items() if re.search(rf"\b{name}\s*\(", text))
-        return deep < _MOST_STRINGS and any(
-            self._names_roles(str(each.settings.get("prompt", "")), deep + 1) for each in called
-        )
+        waiting, seen = [text], set[str]()
+        while waiting:
+            text = waiting.pop()
+            if _ROLE.search(text):
+                return True
+            names = set(_CALLED.findall(text)) & self._project.called.keys() - seen
+            seen |= names
+            waiting += [str(self._project.called[name].settings.get("prompt", "")) for name in names]
+        return False
 
     def _check(self, text: str, first: int) -> None:
         for name, what, todo in _REMARKS:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any
 
 from intermodal.json_schema.choices import resolved
 from intermodal.request import JsonOutput, Output
 
 _MOST_DEEP = 40
+_MOST_MADE = 10_000  # parts of a schema in words: one that names each of its types several times grows with its depth
 _SAID_BY_ENUM = ("string", "integer", "boolean")
 
 
 def inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema with each ``$ref`` in words, null among the types, and no type beside values to choose from; one that
-    holds itself stays as it is."""
+    holds itself, or is too large in words, stays as it is."""
     try:
-        made: dict[str, Any] = _inlined(schema, schema, 0)
+        made: dict[str, Any] = _inlined(schema, schema, 0, count(1))
         return made
     except RecursionError:
         return dict(schema)
@@ -29,20 +31,20 @@ def same(one: Output, other: Output) -> bool:
     return one.strict == other.strict and _plain(inlined(one.schema)) == _plain(inlined(other.schema))
 
 
-def _inlined(root: Mapping[str, Any], schema: Any, deep: int) -> Any:
-    if deep > _MOST_DEEP:
+def _inlined(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[int]) -> Any:
+    if deep > _MOST_DEEP or next(parts) > _MOST_MADE:
         raise RecursionError
     if isinstance(schema, list):
-        return [_inlined(root, each, deep + 1) for each in schema]
+        return [_inlined(root, each, deep + 1, parts) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
     if isinstance(schema.get("$ref"), str):
         more = {key: value for key, value in schema.items() if key != "$ref"}
         schema = {**(resolved(root, schema["$ref"]) or {}), **more}
     made = {
-        key: {name: _inlined(root, each, deep + 1) for name, each in value.items()}
+        key: {name: _inlined(root, each, deep + 1, parts) for name, each in value.items()}
         if key == "properties" and isinstance(value, Mapping)
-        else value if key in ("enum", "const", "default") else _inlined(root, value, deep + 1)
+        else value if key in ("enum", "const", "default") else _inlined(root, value, deep + 1, parts)
         for key, value in schema.items()
         if key not in ("$defs", "definitions")
     }  # fmt: skip
