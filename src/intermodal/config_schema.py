@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.rows import HTTP, PRICES, HostRow, ServedRow
+from intermodal.catalog.rows import FOLDERS, HTTP, PRICES, HostRow, ServedRow
 from intermodal.config import NOT_NAMES
 from intermodal.config_file import AUTO, POLICY, PROMPT, USUAL, ConfigFile, PolicyRow
 from intermodal.request import ZONES
@@ -115,7 +115,7 @@ def _refine(parts: dict[str, Any]) -> None:
     url = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
     host, served = parts[HostRow.__name__]["properties"], parts[ServedRow.__name__]["properties"]
     del host["discovery"]  # only shipped rows say how they are found
-    host["protocol"]["enum"] = list(HTTP)
+    host["protocol"]["enum"] = [*HTTP, *FOLDERS]
     host["zone"] = {"enum": [zone for zone in ZONES if zone != "process"]}
     host["base_url"]["pattern"] = f"^$|{url}"
     for price in PRICES:

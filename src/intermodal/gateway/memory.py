@@ -42,11 +42,17 @@ def set_malloc_options() -> bool:
 
 
 def give_back() -> None:
-    """Give the system back what is free, where that is possible: with glibc on Linux. For a thread.
+    """Free cycles of all generations, and give the system back what is free: with glibc on Linux. For a thread.
+
+    What failed or was cut off leaves cycles (an error, its traceback, the request in it). Those that outlive two
+    collections wait for one of all generations, which comes when there is a quarter more than there was: 30,000 blocks
+    after 24,000 mixed requests, between what stays. It looks through what was made since the start alone, 25,000
+    containers with every table full: some milliseconds.
 
     Blocks that are freed lie between others that stay, and the C library gives none of them back by itself. After
     31,000 mixed requests that was 7 of 108 MB, and what was resident grew by 0.2 KB a request with every table full.
     """
+    gc.collect()
     if sys.platform.startswith("linux"):
         import ctypes
 
