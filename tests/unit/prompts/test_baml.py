@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.content import Audio, BytesSource, Document, Image, PathSource, Text, Video
 from intermodal.errors import CallError, OutputInvalid, PromptError
 from intermodal.prompts import formats, imagined, values
+from intermodal.prompts.baml.reader import BamlTemplate
 from intermodal.prompts.file import PromptFile
 from intermodal.prompts.findings import checked
 from intermodal.request import JsonOutput, Message, TextOutput
@@ -121,6 +123,19 @@ def test_words_before_the_first_role_are_whose_bamls_own_client_has_them(
         assert (first.role, first.parts[0]) == (role, Text(text="Be brief."))
     (only,) = formats.load(f"{path}#Three").template.messages({"a": "x"})
     assert only.role == "user", "nobody is named: it is the question"
+
+
+def test_whoever_speaks_is_found_however_many_template_strings_lie_between(tmp_path: Path) -> None:
+    """A hundred that each call all after them have more ways through them than can be gone."""
+    each = 'template_string T%d() #"{%% if false %%}%s{%% endif %%}{{ T%d() }}"#\n'
+    calls = ("".join(f"{{{{ T{to}() }}}}" for to in range(n + 1, 100)) for n in range(99))
+    strings = "".join(each % (n, more, n + 1) for n, more in enumerate(calls))
+    for last, role in (("{{ _.role('user') }}", "system"), ("x", "user")):
+        text = simple("Be brief. {{ T0() }} {{ s }}", more=f'{strings}template_string T99() #"{last}"#\n')
+        began = time.process_time()
+        file = read(tmp_path, text)
+        assert isinstance(file.template, BamlTemplate) and file.template.opening == role
+        assert time.process_time() - began < 60, "it would take hours"
 
 
 def test_attributes_within_a_union_are_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from intermodal.prompts import formats, values
 from intermodal.prompts.conversion import jinja_writer
 from intermodal.prompts.conversion.convert import TARGETS, Converted, converted, place_of
 from intermodal.prompts.conversion.handlebars_writer import HandlebarsWriter
-from intermodal.prompts.conversion.plain_schema import inlined
+from intermodal.prompts.conversion.plain_schema import inlined, same
 from intermodal.prompts.conversion.tree import (
     Both,
     Each,
@@ -392,6 +392,18 @@ def test_conditions_that_double_what_they_hold_end(tmp_path: Path) -> None:
     body = "{% if a or b %}" * 30 + "x" + "{% endif %}" * 30
     with pytest.raises(PromptError, match="more than 20,000 texts"):
         into(read(tmp_path, "x.prompty", f"---\nname: x\n---\nuser:\n{body}"), "dotprompt")
+
+
+def test_a_schema_that_is_large_in_words_keeps_its_definitions() -> None:
+    """Each of its types names the next several times: in words it is four times as long a level."""
+    definitions = {
+        f"T{n}": {"type": "object", "properties": {f"f{m}": {"$ref": f"#/$defs/T{n + 1}"} for m in range(4)}}
+        for n in range(30)
+    }
+    for first, named in ((28, False), (23, True), (0, True)):
+        schema = {"$ref": f"#/$defs/T{first}", "$defs": {**definitions, "T30": {"type": "string"}}}
+        assert (inlined(schema) == schema) == named
+        assert same(JsonOutput(schema=schema), JsonOutput(schema=schema))
 
 
 def test_a_template_nested_too_deep_is_refused_or_converted(tmp_path: Path) -> None:
