@@ -201,6 +201,13 @@ def test_loud_seconds_without_a_word_are_said_to_be_there() -> None:
         assert not said or remarks[0].startswith("no words were heard in 11 of 23 s of call.wav that are as loud")
 
 
+def test_an_ear_that_does_not_say_how_long_it_heard_is_not_said_to_have_missed_words() -> None:
+    """A hosted one may answer with its words alone."""
+    transcript = Transcript(segments=(Segment(start=0, end=0, text="We weigh the bales before noon."),))
+    product = Product(part=0, pieces=(), transcript=transcript)
+    assert check.remarks("transcribe", product, "call.wav") == ()
+
+
 @pytest.mark.parametrize(
     ("doubted", "unread", "said"),
     [
