@@ -138,7 +138,7 @@ def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:
 
 def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) -> None:
     """Delete files, and what pins them."""
-    rows = [store.row(name) for name in names]
+    rows = [store.row(name) for name in dict.fromkeys(_pulled_name(store, name) for name in names)]
     here = [row.name for row in rows if (store.root / row.name).exists()]
     for row in rows:
         store.remove(row.name)
@@ -149,6 +149,21 @@ def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) 
         from intermodal.cli.document import print_document
 
         print_document("pull", {"removed": here})
+
+
+def _pulled_name(store: WeightsStore, said: str) -> str:
+    """The name under which a repository was pulled, or the name itself. Raises where there is none, or several."""
+    if not said.startswith("hf:"):
+        return said
+    from intermodal.errors import UnknownModel, UsageError
+    from intermodal.estimates.hub_pull import every_pinned
+
+    names = [model.name for model in every_pinned(said, store)]
+    if not names:
+        raise UnknownModel("nothing was pulled of it", where=said, todo="see what is here: intermodal pull --list")
+    if len(names) > 1:
+        raise UsageError(f"{len(names)} models were pulled of it", where=said, todo=f"say which: {', '.join(names)}")
+    return names[0]
 
 
 def weights_store() -> WeightsStore:

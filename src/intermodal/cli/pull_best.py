@@ -23,9 +23,9 @@ def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | Non
     found = best_here(store, work)
     quiet = given["quiet"] or given["as_json"]
     if found.chosen is None:
-        raise DoesNotFit(
-            found.why, where=f"pull --best --for {work}", todo=f"see: intermodal fit --all --for {_kind(work)}"
-        )
+        # fit --all ranks what answers in words: models that hear or make vectors alone are in the list
+        listed = f"fit --all --for {work}" if work in ("chat", "sight") else "pull --list"
+        raise DoesNotFit(found.why, where=f"pull --best --for {work}", todo=f"see: intermodal {listed}")
     if not quiet:
         for line in lines(found):
             click.echo(line, err=True)
@@ -92,10 +92,6 @@ def _agreed(chosen: Proposal, *, quiet: bool) -> bool:
     if quiet or not sys.stdin.isatty():
         return False
     return click.confirm(f"Fetch {chosen.name}?", default=True, err=True)
-
-
-def _kind(work: Work) -> str:
-    return "sight" if work == "sight" else "chat"
 
 
 def _round(seconds: float) -> str:

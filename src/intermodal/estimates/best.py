@@ -2,6 +2,8 @@
 
 Strength is as ``fit --all`` ranks: its tier, what that rests on, then its parameters, which are a proxy. For chat,
 models of text alone come before those of the same tier that see: some of their parameters are for pictures.
+
+What is pulled runs on the processor, whatever cards there are: it is held against the memory.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.request import Tier
 from intermodal.sizing.fit import Check, Verdict
-from intermodal.sizing.machines import certain, for_models
+from intermodal.sizing.machines import without_cards
 from intermodal.sizing.speed import of_parameters
 from intermodal.weights.rows import WeightsRow
 from intermodal.weights.store import WeightsStore
@@ -89,8 +91,8 @@ def best(machine: Machine, weights: WeightsStore, work: Work) -> Best:
     stronger = [each for each in known if _strength(each) > _strength(chosen)]
     large = [each.name for each in stronger if each.verdict != "fits"]
     slow = [each.name for each in stronger if each.verdict == "fits"]
-    why = f"the strongest of {len(known)} that fits: {_strong(chosen)}"
-    why += f"; stronger, and too large here: {', '.join(large)}" if large else ""
+    why = f"the strongest that fits, of {len(known)} known: {_strong(chosen)}"
+    why += f"; stronger, and not certain to fit here: {', '.join(large)}" if large else ""
     than = "speech" if work == "speech" else "one reads"
     why += f"; stronger, and slower than {than} here: {', '.join(slow)}" if slow else ""
     return Best(work=work, chosen=chosen, why=why, known=known)
@@ -106,19 +108,14 @@ def _strong(each: Proposal) -> str:
 
 
 def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Proposal]:
-    where, room = for_models(machine)
-    sure = certain(machine)
+    machine = without_cards(machine)
     found = []
     for row in weights.rows():
         model = row_model(row.name, weights)
         if model is None or not _does(model, work):
             continue
         needed, parameters = needed_by(row, model)
-        beside = row.runtime != "llama"  # it runs on the processor, whatever cards there are
-        check = Check(
-            where="memory" if beside else where, needed=needed, room=machine.free if beside else room,
-            certain=machine.free if beside else sure,
-        )  # fmt: skip
+        check = Check(where="memory", needed=needed, room=machine.free, certain=machine.free)
         seconds, what, decode = _seconds(row, model, work, parameters, machine)
         strength = next((one for one in model.strength if one.task == _TASKS[work]), None)
         found.append(
@@ -135,7 +132,9 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Prop
 
 
 def _does(model: Model, work: Work) -> bool:
-    return _TASKS[work] in model.tasks
+    """Whether it does this work: of those that make vectors, on texts as long as the one that is timed."""
+    long = work != "embedding" or model.context is None or model.context >= PROMPT
+    return _TASKS[work] in model.tasks and long
 
 
 def _seconds(

@@ -1,7 +1,7 @@
 """What a pull of a hub would bring, before the first byte of weights: which files, whether they fit, why those.
 
 The hub's listing says files, sizes and sums; headers, read over HTTP ranges, say the rest; ``fit``'s formulas hold it
-against this machine.
+against this machine's memory and processor, where the llama.cpp in a process of ours runs it, whatever cards there are.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.command import Subject
 from intermodal.sizing.gguf_shape import parts
+from intermodal.sizing.machines import without_cards
 from intermodal.sizing.quantizations import IN_NAME, QUANTIZATIONS
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import Repository, chosen_file, listing, remote, repository, unavailable
@@ -34,7 +35,6 @@ from intermodal.weights.rows import WeightsRow, plain_name
 from intermodal.weights.sources import SourceFailed
 from intermodal.weights.store import WeightsStore
 
-MOST_HEADERS: Final = 4  # of quantizations of one model: sizes tell the others apart
 _WHOLE: Final = ("F32", "F16", "BF16")  # not proposed where a quantization is there: twice the bytes for nothing seen
 # Of several projectors: eight bits lose nothing that was ever measured here, and 16 bits run everywhere.
 _PROJECTORS: Final = ("Q8_0", "F16", "BF16", "F32")
@@ -62,6 +62,7 @@ class HubPull(Value):
         model: as it would be pinned. report: what ``fit`` says of it on this machine.
         why: why this quantization. pinned: it was pulled before, and these are the same bytes.
         moved: where the branch it was pulled from is now, "" where it is where it was or nobody asked.
+        cards: the machine has some, which ``report`` does not count.
     """
 
     model: LockedModel
@@ -69,6 +70,7 @@ class HubPull(Value):
     why: str = ""
     pinned: bool = False
     moved: str = ""
+    cards: bool = False
 
     @property
     def verdict(self) -> str:
@@ -81,17 +83,22 @@ class HubPull(Value):
 
 
 def pinned(said: str, weights: WeightsStore) -> LockedModel | None:
-    """What was pulled under this name, or of this repository (and quantization or file, where one is named)."""
+    """What was pulled under this name, or last of this repository (and quantization or file, where one is named)."""
+    return max(every_pinned(said, weights), key=lambda model: model.date, default=None)
+
+
+def every_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
+    """All that was pulled of a repository, or what was under a name."""
     models = weights.lock.models()
     wanted = repository(said)
     if wanted is None:
-        return next((model for model in models if model.name == said), None)
+        return [model for model in models if model.name == said]
     same = [model for model in models if model.repo.lower() == wanted.repo.lower()]
     if wanted.quant:
         same = [model for model in same if model.quantization.lower() == wanted.quant.lower() or _in(model, wanted)]
     if wanted.file:
         same = [model for model in same if model.files[0].path == wanted.file]
-    return max(same, key=lambda model: model.date, default=None)
+    return same
 
 
 def _in(model: LockedModel, wanted: Repository) -> bool:
@@ -111,16 +118,19 @@ async def hub_pull(
         UsageError: several models, or none of that name. WeightsError: the hub does not give it, or has other bytes
             under a commit that is pinned.
     """
+    cards, machine = bool(machine.gpus), without_cards(machine)
     before = pinned(said, weights)
     row = next((row for row in weights.shipped() if row.name == said and row.hub), None)
     wanted = repository(row.hub if row is not None else said)
     if wanted is None and before is not None:
-        wanted = Repository(repo=before.repo, file=before.files[0].path, revision=before.asked)
+        wanted = Repository(repo=before.repo, revision=before.asked)
     if wanted is None:
         raise UsageError(f"{said} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
     if before is not None and not update:
-        return await _again(before, wanted, said, machine, env)
+        return replace(await _again(before, wanted, said, machine, env), cards=cards)
     listed = await _listed(wanted, said, env)
+    if before is not None:
+        wanted = _same_model(before, wanted, listed)
     variants = _variants(listed, wanted)
     projector = _projector(listed)
     eyes = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
@@ -138,7 +148,17 @@ async def hub_pull(
         traits=_traits(found, eyes), date=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
     _check_names(made, said)
-    return HubPull(model=made, report=found, why=why)
+    return HubPull(model=made, report=found, why=why, cards=cards)
+
+
+def _same_model(before: LockedModel, wanted: Repository, listed: Listing) -> Repository:
+    """What an update takes where nobody says: the file that was pulled, else its quantization, as it keeps its name."""
+    if wanted.file or wanted.quant:
+        return wanted
+    path = before.files[0].path
+    if before.quantization and all(file.name != path for file in listed.files):
+        return replace(wanted, quant=before.quantization)
+    return replace(wanted, file=path)
 
 
 async def _again(
@@ -271,7 +291,8 @@ async def _chosen(
 ) -> tuple[Variant, FitReport, str]:  # fmt: skip
     """The best that fits, else the smallest, with what ``fit`` says of it.
 
-    Headers are read of those alone that may be it: quantizations of one model differ by the bytes of their files.
+    Headers are read of those alone that may be it: quantizations of one model differ by the bytes of their files, so
+    what the first one needs says what the others need.
     """
     ranked = _ranked(variants)
     tried: dict[str, FitReport] = {}
@@ -291,13 +312,16 @@ async def _chosen(
         return best, found, ""
     refused: list[str] = []
     for variant in ranked:
-        if _may_fit(found, variant.size - best.size) and len(tried) <= MOST_HEADERS:
+        if _may_fit(found, variant.size - best.size):
             own = await sized(variant)
             if own.verdict == "fits":
                 return variant, own, _why(variant, refused, len(ranked))
         refused.append(variant.quantization)
     smallest = min(ranked, key=lambda variant: variant.size)
-    return smallest, await sized(smallest), f"the smallest of {len(ranked)}: none certainly fits"
+    own = await sized(smallest)
+    if own.verdict == "fits":
+        return smallest, own, _why(smallest, [name for name in refused if name != smallest.quantization], len(ranked))
+    return smallest, own, f"the smallest of {len(ranked)}: none certainly fits"
 
 
 def _ranked(variants: Sequence[Variant]) -> list[Variant]:
@@ -318,13 +342,13 @@ def _loss(name: str) -> float:
 
 
 def _may_fit(found: FitReport, more: int) -> bool:
-    return all(check.needed.known and check.needed.mid + more <= check.room for check in found.placed.checks)
+    return all(check.needed.known and check.needed.high + more <= check.certain for check in found.placed.checks)
 
 
 def _why(variant: Variant, refused: list[str], count: int) -> str:
     loss = QUANTIZATIONS[variant.quantization].loss if variant.quantization in QUANTIZATIONS else None
     costs = "" if loss is None else f", perplexity {loss:+.1%}"
-    larger = f"; too large here: {', '.join(refused)}" if refused else ""
+    larger = f"; not certain to fit here: {', '.join(refused)}" if refused else ""
     return f"{variant.quantization or variant.files[0].name} is the best of {count} that fits{costs}{larger}"
 
 
@@ -390,11 +414,14 @@ def check_fits(pull: HubPull) -> None:
     if pull.verdict != "no" or check is None:
         return
     file = pull.model.files[0].path
+    asked = "what would make it fit"
+    if pull.cards:
+        asked = "it runs on the processor; whether a llama-server has room for it on the card"
     raise DoesNotFit(
         f"needs {gib(check.needed)} GiB and {check.room / GIB:.1f} GiB are free ({size(pull.model.size)} to fetch)",
         where=pull.model.name,
-        todo=f"what would make it fit: intermodal fit hf:{pull.model.repo}/{file}; to fetch it all the same: --force",
+        todo=f"{asked}: intermodal fit hf:{pull.model.repo}/{file}; to fetch it all the same: --force",
     )
 
 
-__all__ = ["HubPull", "check_fits", "hub_pull", "pinned", "row_of"]
+__all__ = ["HubPull", "check_fits", "every_pinned", "hub_pull", "pinned", "row_of"]

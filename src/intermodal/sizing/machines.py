@@ -140,6 +140,11 @@ def for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], in
     return "cards" if len(machine.gpus) > 1 else "card", room
 
 
+def without_cards(machine: Machine) -> Machine:
+    """What a model has that runs in a process of ours: processor and memory, as no layer of it is put on a card."""
+    return replace(machine, gpus=())
+
+
 # Of a card that is named nobody knows what is free. By llama.cpp's logs a T4 gave 14,814 of its 16,384 MiB, an RTX 2070
 # 7,777 of 8,192 and an RTX PRO 6000 97,252 of 98,304: error correction and the driver have the rest.
 LEAST_GIVEN: Final = 0.904

@@ -69,11 +69,23 @@ def test_a_model_that_answers_slower_than_one_reads_is_named_and_not_proposed(
     assert "qwen2.5-vl-7b-instruct" in slow and found["chosen"]["name"] not in slow
 
 
-def test_a_card_is_where_models_go_and_ears_stay_on_the_processor(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    machine(monkeypatch, 32, card=8)
-    sees = cli("pull", "--best", "--for", "sight", "--json").document["proposed"]["chosen"]
-    assert sees["room"] == 8 * GIB
-    assert cli("pull", "--best", "--for", "speech", "--json").document["proposed"]["chosen"]["room"] == 32 * GIB
+@pytest.mark.parametrize("work", ["chat", "sight", "speech", "embedding"])
+def test_a_card_changes_no_proposal_as_what_is_pulled_runs_on_the_processor(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    machine(monkeypatch, 8)
+    without = cli("pull", "--best", "--for", work, "--json").document["proposed"]
+    for card in (1, 80):
+        machine(monkeypatch, 8, card=card)
+        assert cli("pull", "--best", "--for", work, "--json").document["proposed"] == without
+    assert without["chosen"]["room"] == 8 * GIB
+
+
+def test_no_model_is_timed_on_a_text_that_it_cannot_read(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, 16)
+    names = {row["name"] for row in cli("pull", "--best", "--for", "embedding", "--json").document["proposed"]["known"]}
+    assert "embeddinggemma-300m" in names, "it reads 2,048 tokens"
+    assert not names & {"clip-vit-base-patch32", "siglip-base-patch16-224"}, "they read 77 and 64 tokens of 1,000"
 
 
 def test_the_proposal_is_said_with_its_numbers_and_nothing_is_fetched_unasked(
@@ -85,7 +97,8 @@ def test_the_proposal_is_said_with_its_numbers_and_nothing_is_fetched_unasked(
     said = " ".join(done.err.split())
     assert "for sight: qwen3-vl-4b-instruct" in said and "3.3 GB to fetch, 4.4 GiB of memory" in said
     assert "s for an answer of 200 tokens" in said and "small by its 4.4B parameters" in said
-    assert "too large here: qwen2.5-vl-7b-instruct" in said
+    assert "the strongest that fits, of 5 known: small by its" in said
+    assert "stronger, and not certain to fit here: qwen2.5-vl-7b-instruct" in said
     assert "to fetch it: intermodal pull qwen3-vl-4b-instruct" in said
     assert list(own_weights.iterdir()) == []
 
@@ -95,6 +108,19 @@ def test_where_nothing_fits_that_is_said(cli: Cli, monkeypatch: pytest.MonkeyPat
     done = cli("pull", "--best", "--for", "sight")
     assert done.code == 4
     assert "none of 5 models certainly fits" in done.err
+
+
+@pytest.mark.parametrize("work", ["chat", "sight", "speech", "embedding"])
+def test_where_nothing_fits_the_list_that_is_named_has_models_of_that_kind(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    machine(monkeypatch, 0.01)
+    done = cli("pull", "--best", "--for", work)
+    assert done.code == 4
+    command = done.err.strip().rpartition("see: intermodal ")[2].split()
+    machine(monkeypatch, 64)
+    known = cli("pull", "--best", "--for", work, "--json").document["proposed"]["known"]
+    assert any(row["name"] in cli(*command, "--json").out for row in known)
 
 
 @pytest.mark.parametrize("wrong", [("--for", "sight"), ("whisper-base", "--best"), ("whisper-base", "--yes")])

@@ -20,7 +20,7 @@ from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
 
 from intermodal import AsyncClient
 from intermodal.config import cache_dir, data_dir
-from intermodal.plans.machine import Machine
+from intermodal.plans.machine import Gpu, Machine
 from intermodal.runtimes.corrections import keep
 from intermodal.servers import programs
 from intermodal.servers.need import gguf_need
@@ -34,8 +34,10 @@ REPO = "desk/Tiny-GGUF"
 GIB = 1 << 30
 
 
-def model(*, weights: int = 9000, parts: int = 0, part: int = 0, seed: int = 0, layers: int = 2) -> bytes:
-    """A GGUF of that many layers, whose last bytes are ``seed``'s."""
+def model(
+    *, weights: int = 9000, parts: int = 0, part: int = 0, seed: int = 0, layers: int = 2, told: bool = False
+) -> bytes:
+    """A GGUF of that many layers, whose last bytes are ``seed``'s. ``told``: its header counts all its weights."""
     pairs = [
         pair("general.architecture", 8, text("llama")),
         pair("llama.block_count", 4, struct.pack("<I", layers)),
@@ -51,6 +53,8 @@ def model(*, weights: int = 9000, parts: int = 0, part: int = 0, seed: int = 0, 
         ]
     tensors = [tensor("token_embd.weight", (64, 10), 1)] if not part else []
     tensors += [tensor(f"blk.{part}.attn_q.weight", (64, 8), 1)]
+    if told:
+        tensors += [tensor("blk.1.ffn_up.weight", (1000, (weights - 9000) // 2000), 1)]  # of two bytes each
     return header(pairs, tensors) + bytes([seed]) * weights
 
 
@@ -82,8 +86,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         yield hub
 
 
-def machine(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    made = Machine(cores=2, memory=free, free=free)
+def machine(monkeypatch: pytest.MonkeyPatch, free: int, *, card: int = 0) -> None:
+    gpus = (Gpu(name="a card", memory=card, free=card, bandwidth=9e11, compute=5e13),) if card else ()
+    made = Machine(cores=2, memory=free, free=free, gpus=gpus)
     monkeypatch.setattr("intermodal.estimates.fit.this_machine", lambda env: made)
 
 
@@ -117,6 +122,59 @@ def test_the_size_is_told_before_the_first_byte_of_weights_is_asked_for(
     forced = cli("pull", f"hf:{REPO}", "--force")
     assert forced.code == 0 and "fetched all the same" in forced.err
     assert lock()[0]["name"] == "tiny-q8_0"
+
+
+def test_a_card_counts_for_nothing_as_what_is_pulled_runs_on_the_processor(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch, own_weights: Path
+) -> None:
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": model(weights=50_000_000, told=True)}
+    machine(monkeypatch, 40 << 20, card=24 * GIB)
+    refused = cli("pull", f"hf:{REPO}")
+    assert refused.code == 4, "every plan would reject it"
+    assert "it runs on the processor" in refused.err and list(own_weights.iterdir()) == []
+    machine(monkeypatch, 2 * GIB, card=1 << 20)
+    (row,) = cli("pull", f"hf:{REPO}", "--json").document["weights"]
+    assert (row["verdict"], row["room"]) == ("fits", 2 * GIB)
+    assert lock()[0]["traits"].get("decode", [0, 0, 0])[1] < 9e11 / 50_000_000 / 2, "not the pace of the card"
+
+
+def test_every_quantization_that_certainly_fits_is_tried_and_none_is_called_too_large_that_is_not(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_L", "Q3_K_M", "Q2_K")
+    sizes = {name: 9_000_000 - 1_000_000 * at for at, name in enumerate(names)}
+    hub.files[REPO] = {f"Tiny-{name}.gguf": model(weights=size, told=True) for name, size in sizes.items()}
+    (all_of_it,) = cli("pull", f"hf:{REPO}:Q8_0", "--dry-run", "--json").document["weights"]
+    beside = all_of_it["memory"]["high"] - sizes["Q8_0"]
+    for name in ("Q5_K_S", "Q3_K_M", "Q2_K"):
+        machine(monkeypatch, int(beside) + sizes[name] + 1000)
+        (row,) = cli("pull", f"hf:{REPO}", "--dry-run", "--json").document["weights"]
+        assert (row["quantization"], row["verdict"]) == (name, "fits")
+        larger = [each for each in names if sizes[each] > sizes[name]]
+        said = row["why"].partition("not certain to fit here: ")[2].split(", ")
+        assert sorted(said) == sorted(larger) and "none certainly fits" not in row["why"]
+    machine(monkeypatch, int(beside) + sizes["Q2_K"] - 100_000)
+    (row,) = cli("pull", f"hf:{REPO}", "--dry-run", "--json").document["weights"]
+    assert row["quantization"] == "Q2_K" and row["why"] == "the smallest of 9: none certainly fits"
+
+
+def test_an_update_takes_the_quantization_that_has_the_name(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch, own_weights: Path
+) -> None:
+    assert cli("pull", f"hf:{REPO}:Q4_K_M", "-q").code == 0
+    newer = model(weights=300_000, seed=44)
+    hub.files[REPO] = {**FILES, "Tiny-Q4_K_M.gguf": newer}
+    assert cli("pull", f"hf:{REPO}", "--update", "-q").code == 0
+    assert [(each["name"], each["quantization"]) for each in lock()] == [("tiny-q4_k_m", "Q4_K_M")]
+    assert (own_weights / "tiny-q4_k_m" / "Tiny-Q4_K_M.gguf").read_bytes() == newer
+    renamed = model(weights=300_000, seed=45)
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": FILES["Tiny-Q8_0.gguf"], "Tiny-v2-Q4_K_M.gguf": renamed}
+    assert cli("pull", "tiny-q4_k_m", "--update", "-q").code == 0
+    assert lock()[0]["quantization"] == "Q4_K_M" and lock()[0]["revision"] == hub.commit(REPO)
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": FILES["Tiny-Q8_0.gguf"]}
+    gone = cli("pull", f"hf:{REPO}", "--update")
+    assert gone.code == 2 and "has no file of Q4_K_M; it has Q8_0" in gone.err
+    assert lock()[0]["quantization"] == "Q4_K_M"
 
 
 def test_a_dry_run_says_what_would_come_and_fetches_nothing(cli: Cli, hub: HubServer, own_weights: Path) -> None:
@@ -416,6 +474,17 @@ def test_a_removed_model_leaves_nothing_behind(cli: Cli, hub: HubServer, own_wei
     assert done.code == 0 and "tiny-q8_0: removed" in done.err
     assert not (own_weights / "tiny-q8_0").exists() and lock() == []
     assert cli("pull", "--remove", "tiny-q8_0").code == 2
+
+
+def test_a_repository_is_removed_as_it_was_pulled(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    nothing = cli("pull", f"hf:{REPO}", "--remove")
+    assert nothing.code == 2 and "nothing was pulled of it" in nothing.err
+    assert cli("pull", f"hf:{REPO}:Q8_0", f"hf:{REPO}:Q4_K_M", "-q").code == 0
+    several = cli("pull", f"hf:{REPO}", "--remove")
+    assert several.code == 2 and "say which: tiny-q4_k_m, tiny-q8_0" in several.err and len(lock()) == 2
+    assert cli("pull", f"hf:{REPO}:Q8_0", "--remove", "--json").document["removed"] == ["tiny-q8_0"]
+    assert cli("pull", f"hf:{REPO}", "--remove", "-q").code == 0
+    assert lock() == [] and not list(own_weights.glob("tiny*"))
 
 
 def test_a_lock_that_is_damaged_is_named_with_its_path(cli: Cli, hub: HubServer) -> None:
