@@ -125,7 +125,7 @@ def vllm_report(
     )
     if whole.verdict in ("fits", "unknown"):
         return whole
-    return replace(whole, changes=vllm_changes(wish.model.removeprefix("hf:"), shape, serving, decode))
+    return replace(whole, changes=vllm_changes(wish.model.removeprefix("hf:"), shape, serving, decode, corrections))
 
 
 def lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Verdict | None]]:

@@ -164,7 +164,7 @@ def tree(data: bytes | None) -> dict[str, Any]:
     """A JSON object; {} for everything else."""
     try:
         found = json.loads(data or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # the second of one that is nested too deep
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -87,7 +87,9 @@ class Footprint(Value):
     def words(self) -> str:
         """It in a line."""
         found = f"{self.engine} at {self.address}"
-        if self.build and self.engine not in self.build:
+        if self.build.lower().startswith(self.engine):
+            found = f"{self.build} at {self.address}"
+        elif self.build:
             found = f"{self.engine} {self.build} at {self.address}"
         if self.settings is not None:
             each = self.settings.context if self.settings.unified else self.settings.context // self.settings.slots
@@ -152,12 +154,12 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> Footprint
         cache_on_host=said.cache_on_host, projector_on_host=said.projector_on_host,
     )  # fmt: skip
     written, read = _speeds(root, key)
-    build = str(props.get("build_info") or "")
-    package = program_of("xllamacpp", "") if ours else ""
+    package, said_build = program_of("xllamacpp", "") if ours else "", str(props.get("build_info") or "")
+    build = package or (f"llama.cpp {said_build}" if said_build else "")
     model = str(props.get("model_path") or said.model or ours.get("model") or "")
     return Footprint(
         engine="llama.cpp", address=root, model=model,
-        build=package or build, program=package or _executable(process), settings=settings,
+        build=build, program=package or _executable(process), settings=settings,
         projector=said.projector or str(ours.get("projector") or ""), draft=said.draft, log=log,
         resident=resident(process.pid) if process.pid else 0,
         mapped_out=mapped_out(process.pid, model) if process.pid else 0, on_cards=_on_cards(process),

@@ -34,10 +34,11 @@ _SERVED: Final = ("llama", "started")  # protocols of models whose context is ou
 
 
 class _Files(Value):
-    """What an endpoint serves."""
+    """What an endpoint serves, and the program that does, for corrections."""
 
     model: str
     projector: str
+    program: str
     slots: int = 1
 
 
@@ -142,13 +143,14 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
     try:
         corrections = kept(cache_dir(env), files.model)
         most = longest_context(
-            files.model, files.projector, files.slots, has - 1, partial(fits, machine), corrections
+            files.model, files.projector, files.slots, has - 1, partial(fits, machine), corrections,
+            files.program,
         ) // LEAST * LEAST  # fmt: skip
         if most < LEAST:
             return None
         shape = local(Path(files.model)).shape
         eyes = local(Path(files.projector)).shape if files.projector else None
-        needed = gguf_need(shape, eyes, most, files.slots, corrections)
+        needed = gguf_need(shape, eyes, most, files.slots, corrections, files.program)
     except (IntermodalError, OSError):  # damaged or gone: whoever runs it is told
         return None
     memory = between(*needed, f"for {most:,} tokens, by the header of its file")
@@ -158,10 +160,15 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
 def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) -> _Files | None:
     if endpoint.host.protocol == "started":
         wanted = Place(state_dir(env), name_of(endpoint.host.id)).wanted()
-        return None if wanted is None else _Files(model=wanted.model, projector=wanted.projector, slots=wanted.slots)
+        if wanted is None:
+            return None
+        program = program_of(wanted.program, wanted.path)
+        return _Files(model=wanted.model, projector=wanted.projector, program=program, slots=wanted.slots)
     path = weights.path(endpoint.weights) if endpoint.weights else None
     eyes = weights.projector(endpoint.weights) if path is not None else None
-    return None if path is None else _Files(model=str(path), projector=str(eyes or ""))
+    if path is None:
+        return None
+    return _Files(model=str(path), projector=str(eyes or ""), program=program_of("xllamacpp", ""))
 
 
 __all__ = ["LEAST", "Room", "lacking", "measured", "with_corrections", "with_room"]

@@ -6,7 +6,7 @@ Every change is tried by the arithmetic of the verdict (``vllm.py``), so what is
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -17,6 +17,7 @@ from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB, find
 from intermodal.sizing.changes import CARD_COST, CARDS, CONTEXT_COST, LEAST_CONTEXT, SPEED_COST, WAIT_COST, Change
 from intermodal.sizing.command import tokens
+from intermodal.sizing.corrections import Correction
 from intermodal.sizing.fit import largest
 from intermodal.sizing.quantizations import Quantization, bits, requantized
 from intermodal.sizing.shape import ModelShape
@@ -28,6 +29,7 @@ _FP8_WEIGHTS, _FP8_CACHE = 0.01, 0.01
 _UTILIZATION: Final = 0.95
 _RISK: Final = 0.03  # of a card that is filled to the brim
 _STEP: Final = 256
+Judge = Callable[[ModelShape, Serving], Served]  # what is left for texts, by what was measured too
 Decode = Callable[[ModelShape, Serving, int], Quantity]  # tokens a second of each text, with so many of these cards
 
 
@@ -63,12 +65,22 @@ def enough(found: Served, slots: int) -> bool:
     return found.fits is True and found.texts.low >= slots
 
 
-def vllm_changes(model: str, shape: ModelShape, serving: Serving, decode: Decode) -> tuple[Change, ...]:
-    """What would make it fit as it was asked, the cheapest first. ``decode``: how fast a way to serve it writes."""
+def vllm_changes(
+    model: str, shape: ModelShape, serving: Serving, decode: Decode, corrections: Sequence[Correction] = ()
+) -> tuple[Change, ...]:
+    """What would make it fit as it was asked, the cheapest first. ``decode``: how fast a way to serve it writes.
+
+    ``corrections``: what was measured of its files on this machine. They are of these weights on this card.
+    """
+
+    def judge(of: ModelShape, tried: Serving) -> Served:
+        measured = corrections if of is shape and tried.memory == serving.memory else ()
+        return served(of, tried, measured)
+
     before = decode(shape, serving, serving.cards)
     found = []
-    for tried in _attempts(shape, serving):
-        made = served(tried.shape, tried.serving)
+    for tried in _attempts(shape, serving, judge):
+        made = judge(tried.shape, tried.serving)
         if enough(made, tried.serving.slots):
             found.append(_change(model, tried, made, before, decode))
     return tuple(sorted(found, key=lambda change: change.cost))
@@ -91,27 +103,27 @@ def _change(model: str, tried: Attempt, made: Served, before: Quantity, decode: 
 # ---- what is tried ---------------------------------------------------------------------------------
 
 
-def _attempts(shape: ModelShape, serving: Serving) -> Iterator[Attempt]:
+def _attempts(shape: ModelShape, serving: Serving, judge: Judge) -> Iterator[Attempt]:
     fuller = replace(serving, utilization=max(serving.utilization, _UTILIZATION))
     yield Attempt(what=f"let it take {_UTILIZATION:.0%} of the card", serving=fuller, shape=shape, cost=_RISK,
                   gives_up=("room for what else runs there",))  # fmt: skip
     if serving.cache_bytes > 1:
         yield Attempt(what="keep keys and values as fp8", serving=replace(serving, cache_bytes=1), shape=shape,
                       cost=_FP8_CACHE, gives_up=("about no quality",))  # fmt: skip
-    yield from _in_eight_bits(shape, serving)
-    yield from _shorter(shape, serving)
-    yield from _fewer(shape, serving)
-    yield from _cards(shape, serving)
+    yield from _in_eight_bits(shape, serving, judge)
+    yield from _shorter(shape, serving, judge)
+    yield from _fewer(shape, serving, judge)
+    yield from _cards(shape, serving, judge)
 
 
-def _in_eight_bits(shape: ModelShape, serving: Serving) -> Iterator[Attempt]:
+def _in_eight_bits(shape: ModelShape, serving: Serving, judge: Judge) -> Iterator[Attempt]:
     """Weights of sixteen bits made into eight when they are loaded; with such a cache too."""
     if bits(shape) < 12:
         return
     smaller = requantized(shape, FP8)
     yield Attempt(what="make its weights fp8 when it loads", serving=serving, shape=smaller, cost=_FP8_WEIGHTS,
                   fp8=True, gives_up=("about no quality; cards before Ada gain room alone",))  # fmt: skip
-    if serving.cache_bytes > 1 and not enough(served(smaller, serving), serving.slots):
+    if serving.cache_bytes > 1 and not enough(judge(smaller, serving), serving.slots):
         yield Attempt(
             what="make its weights fp8 when it loads, and keep keys and values as fp8", fp8=True, shape=smaller,
             serving=replace(serving, cache_bytes=1), cost=_FP8_WEIGHTS + _FP8_CACHE,
@@ -119,19 +131,19 @@ def _in_eight_bits(shape: ModelShape, serving: Serving) -> Iterator[Attempt]:
         )  # fmt: skip
 
 
-def _shorter(shape: ModelShape, serving: Serving) -> Iterator[Attempt]:
+def _shorter(shape: ModelShape, serving: Serving, judge: Judge) -> Iterator[Attempt]:
     def at(length: int) -> Serving:
         return replace(serving, length=length)
 
-    most = largest(serving.length - 1, lambda length: enough(served(shape, at(length)), serving.slots), _STEP)
+    most = largest(serving.length - 1, lambda length: enough(judge(shape, at(length)), serving.slots), _STEP)
     if most >= LEAST_CONTEXT:
         lost = 1 - most / serving.length
         yield Attempt(what=f"use a context of {tokens(most)}", serving=at(most), shape=shape, cost=CONTEXT_COST * lost,
                       gives_up=(f"{tokens(serving.length - most)} of context",))  # fmt: skip
 
 
-def _fewer(shape: ModelShape, serving: Serving) -> Iterator[Attempt]:
-    most = largest(serving.slots - 1, lambda slots: enough(served(shape, serving), slots)) if serving.slots > 1 else 0
+def _fewer(shape: ModelShape, serving: Serving, judge: Judge) -> Iterator[Attempt]:
+    most = largest(serving.slots - 1, lambda slots: enough(judge(shape, serving), slots)) if serving.slots > 1 else 0
     if most:
         yield Attempt(
             what=f"serve {counted(most, 'text')} at once", serving=replace(serving, slots=most), shape=shape,
@@ -140,12 +152,12 @@ def _fewer(shape: ModelShape, serving: Serving) -> Iterator[Attempt]:
         )  # fmt: skip
 
 
-def _cards(shape: ModelShape, serving: Serving) -> Iterator[Attempt]:
+def _cards(shape: ModelShape, serving: Serving, judge: Judge) -> Iterator[Attempt]:
     """More cards like these, as many as divide its heads; else the smallest usual card that is enough."""
     heads = max((layer.heads for layer in shape.layers), default=0)
     for count in (2, 4, 8):
         wider = replace(serving, cards=count)
-        if count <= serving.cards or heads % count or not enough(served(shape, wider), serving.slots):
+        if count <= serving.cards or heads % count or not enough(judge(shape, wider), serving.slots):
             continue
         yield Attempt(what=f"divide it among {count} such cards", serving=wider, shape=shape, card="more",
                       cost=CARD_COST, gives_up=(counted(count - serving.cards, "more card"),))  # fmt: skip
@@ -153,7 +165,7 @@ def _cards(shape: ModelShape, serving: Serving) -> Iterator[Attempt]:
     for name in CARDS:
         row, size = find(name)
         other = replace(serving, memory=size, cards=1)
-        if size > serving.memory and enough(served(shape, other), serving.slots):
+        if size > serving.memory and enough(judge(shape, other), serving.slots):
             yield Attempt(what=f"use a card of {size / GIB:g} GB, such as the {row.title}", serving=other, shape=shape,
                           card=name, cost=CARD_COST, gives_up=("another card",))  # fmt: skip
             return

@@ -7,6 +7,7 @@ The URLs are those that Hugging Face and its mirrors share: ``BASE/OWNER/REPO/re
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -230,7 +231,8 @@ class Hub:
     async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
         """Bring ``part`` to the whole of what is at an address of this host, going on from the bytes it holds.
 
-        ``most``: bytes that a file of unknown size may have, 0 for any. Raises ``SourceFailed``. What was received
+        ``most``: bytes that a file of unknown size may have, 0 for those that are announced and that there is room
+        for. Raises ``SourceFailed``. What was received
         stays in ``part`` for the next try, whatever happens.
         """
         import anyio
@@ -286,6 +288,8 @@ class Hub:
                     _forget(part)  # not a prefix of what the hub has: start over
                     raise _Cut("did not accept the resumed download")
                 total = self._expect(response, have, file)
+                if not (file.size or most):
+                    self._bounded(response, total - have, part)
                 resumed = response.status_code == 206
                 with part.open("ab" if resumed else "wb") as out:
                     done = said = have if resumed else 0
@@ -330,6 +334,14 @@ class Hub:
         if file.size and total and total != file.size:
             raise SourceFailed(f"{self.name} has a file of {total:,} bytes, expected {file.size:,}")
         return total
+
+    def _bounded(self, response: httpx.Response, missing: int, part: Path) -> None:
+        """Raise where nobody says how much would come, or more than there is room for."""
+        if "content-length" not in response.headers:
+            raise SourceFailed(f"{self.name} does not say how large the file is")
+        free = shutil.disk_usage(part.parent).free
+        if missing > free:
+            raise SourceFailed(f"{self.name} has {missing:,} bytes more, and there is room for {free:,}")
 
 
 class _Cut(Exception):
