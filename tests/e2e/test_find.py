@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import in_time
@@ -15,7 +17,7 @@ from tests.e2e.test_contrastive import config
 from tests.media.tiny_eye import world
 
 from intermodal.client import AsyncClient
-from intermodal.errors import RuntimeCrashed
+from intermodal.errors import NotInstalled, RuntimeCrashed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -102,6 +104,62 @@ async def test_the_second_search_looks_at_no_picture_and_starts_no_model(
         await in_time.kept(measured, 0.0, 0.3)
 
 
+async def test_a_picture_by_another_spelling_of_its_path_is_not_found_as_itself(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(album / "charts")
+    by_itself = [Path("..", "..", "album", "red-star.png"), album / "charts" / ".." / "red-star.png"]
+    linked = album.parent / "linked"
+    linked.symlink_to(album / "charts", target_is_directory=True)
+    async with AsyncClient() as client:
+        for query in (*by_itself, linked / ".." / "red-star.png"):
+            found = await client.find(str(query), album, "..", album / "charts" / "..")
+            assert str(album / "red-star.png") not in [each.file for each in found.nearest], query
+            assert found.pictures == 6
+            assert all(".." not in Path(each.file).parts for each in found.nearest)
+
+
+async def test_a_picture_whose_decoder_is_not_installed_is_left_out_and_says_what_to_install(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncClient() as client:
+        decode = client.media.picture
+
+        async def without_one(data: bytes, **rest: Any) -> Any:
+            if rest["name"] == "page.png":
+                raise NotInstalled("needs a decoder", todo="pip install it")
+            return await decode(data, **rest)
+
+        monkeypatch.setattr(client.media, "picture", without_one)
+        found = await client.find("a red star", album)
+    assert found.pictures == 6
+    why = {Path(each.file).name: each.why for each in found.left_out}
+    assert why["page.png"] == "needs a decoder (pip install it)"
+    assert set(why) == {"page.png", "broken.png"}
+
+
+@pytest.mark.parametrize("failing", ["look", "picture"])
+async def test_what_breaks_a_search_reaches_the_caller_as_one_error(
+    failing: str, album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(*_: object, **__: object) -> None:
+        raise RuntimeCrashed("it ended")
+
+    async with AsyncClient() as client:
+        monkeypatch.setattr(client.runtimes if failing == "look" else client.media, failing, crash)
+        with pytest.raises(RuntimeCrashed, match="it ended"):
+            await client.find("a red star", album)
+
+
+async def test_only_pictures_that_were_compared_are_counted(album: Path) -> None:
+    async with AsyncClient() as client:
+        finder = client.finder()
+        assert (await finder.find("a red star", [album])).pictures == 7
+        with sqlite3.connect(client.vectors._path) as index:  # as another model under the same name would leave it
+            index.execute("UPDATE vectors SET vector = x'00000000' WHERE digest = (SELECT min(digest) FROM files)")
+        assert (await finder.find("a red star", [album])).pictures == 6
+
+
 async def test_a_changed_picture_is_looked_at_again(album: Path) -> None:
     async with AsyncClient() as client:
         await client.find("a red star", album)
@@ -165,7 +223,7 @@ def test_where_no_contrastive_model_is_here_it_says_how_to_get_one(
     monkeypatch.setenv("INTERMODAL_CONFIG", str(empty))
     ran = intermodal("find", "a star", str(album))
     assert ran.code == 4
-    assert "intermodal pull clip-vit-base-patch32" in ran.err
+    assert "with; intermodal pull clip-vit-base-patch32 --accept-unpinned\n" in ran.err
 
 
 def test_the_index_can_be_forgotten(album: Path) -> None:

@@ -141,7 +141,7 @@ def matcher(*, ready: bool = True, tier: Tier = "small") -> Endpoint:
         memory=exact(700 * MIB),
         ready=ready,
         missing="" if ready else "its weights are not here",
-        todo="" if ready else "intermodal pull clip-vit-base-patch32",
+        todo="" if ready else "intermodal pull clip-vit-base-patch32 --accept-unpinned",
         speed=Speed(load=between(0.5, 1.5, 4.0, "start"), prompt=between(400, 1000, 4000, "measured")),
     )
 

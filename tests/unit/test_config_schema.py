@@ -102,6 +102,7 @@ request = 0.1
 memory = [1, 2, 3]
 memory_basis = "as htop shows it"
 weights = "eye"
+unpinned = true
 source = "x"
 checked = "2026-11-25"
 [policies.house]

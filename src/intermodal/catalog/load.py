@@ -438,7 +438,8 @@ def _missing_weights(served: ServedRow, present: frozenset[str]) -> tuple[str, s
         return None if there else (f"there is no folder {served.weights}", "correct weights in intermodal.toml")
     if not served.weights or served.weights in present:
         return None
-    return "its weights are not here", f"intermodal pull {served.weights}"
+    unpinned = " --accept-unpinned" if served.unpinned else ""
+    return "its weights are not here", f"intermodal pull {served.weights}{unpinned}"
 
 
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:

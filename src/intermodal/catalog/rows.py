@@ -144,6 +144,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         memory: bytes resident, [low, mid, high].
         memory_basis: where that is from, for people.
         weights: name in the weights store, or of a protocol of ``FOLDERS`` the folder itself.
+        unpinned: whether nobody knows the checksums of these weights, so that a pull has to be told to take them.
         speed: how fast it is here.
         source: where this was read.
         checked: day on which the source was opened.
@@ -179,6 +180,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     memory: Range | None = None
     memory_basis: str = "resident when loaded"
     weights: str = ""
+    unpinned: bool = False
     speed: SpeedRow | None = None
     source: str = ""
     checked: str = ""

@@ -305,7 +305,7 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
                           todo="close something" if tight else "")  # fmt: skip
         else:
             yield Finding(area="weights", name=row.name, state="missing", what=row.title,
-                          todo=f"intermodal pull {row.name}")  # fmt: skip
+                          todo=row.pull)  # fmt: skip
 
 
 def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:

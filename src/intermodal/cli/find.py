@@ -49,7 +49,8 @@ def find(**given: Any) -> None:
     """Find pictures of PATHS (files, and folders with all below them) by QUERY: words, or the file of a picture.
 
     A contrastive model of this machine looks at each picture once; what it saw is kept, so that the next search reads
-    no picture. A score says which picture is nearer, not how sure anybody is. Nothing leaves this machine.
+    no picture that was looked at. A score says which picture is nearer, not how sure anybody is. Nothing leaves this
+    machine.
     """  # fmt: skip
     from intermodal._sync import Bridge
     from intermodal.cli.targets import Target, check_targets

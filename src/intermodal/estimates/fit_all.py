@@ -168,7 +168,7 @@ def _pullable(machine: Machine, weights: WeightsStore, wanted: Wanted) -> Iterat
             name=row.name, where="pull", store="", tier=tier, evidence=evidence, exact=False,
             weight=weight_of(parameters, active), check=_check(machine, needed, wanted),
             decode=of_parameters(parameters, active, machine, users=wanted.slots).decode,
-            todo=f"intermodal pull {row.name}",
+            todo=row.pull,
         )  # fmt: skip
 
 

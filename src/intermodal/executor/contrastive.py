@@ -56,7 +56,7 @@ def scored(picture: Sequence[float], captions: Sequence[Sequence[float]], matchi
     (0.5, 0.5)
     """
     logits = [
-        matching.scale * sum(map(float.__mul__, map(float, picture), map(float, each))) + matching.bias
+        matching.scale * sum(float(a) * float(b) for a, b in zip(picture, each, strict=True)) + matching.bias
         for each in captions
     ]
     if matching.loss == "sigmoid":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,11 +21,13 @@ from intermodal.catalog.folders import is_folder
 from intermodal.catalog.names import resolve
 from intermodal.content import PathSource, Value
 from intermodal.executor.captions import caption
+from intermodal.executor.together import side_by_side
 from intermodal.media import fetch
 from intermodal.request import TIERS
-from intermodal.retrieval.folders import pictures
+from intermodal.retrieval.folders import pictures, whole_path
 from intermodal.runtimes.versions import version
 from intermodal.store.vectors import Stamp, Vectors
+from intermodal.weights.rows import registry
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 SIDE: Final = 1_024  # pixels of the longer side as which a picture is handed to a model, which looks at 224 or so
 _NUMBER: Final = 1  # counts our changes after which the same picture gets another vector
 WAITING: Final = 4  # decoded pictures that wait for the model
-SHORT: Final = "intermodal pull clip-vit-base-patch32"
+_USUAL: Final = "clip-vit-base-patch32"  # weights that are proposed to who has none
 
 Progress = Callable[[int, int, str], None]  # pictures looked at, pictures to look at, the file
 
@@ -92,7 +95,8 @@ def matching(catalog: Catalog, name: str = "") -> Endpoint:
     ready = [each for each in able if each.ready]
     if not ready:
         reasons = tuple(f"{each.id}: {each.missing}{f' ({each.todo})' if each.todo else ''}" for each in able)
-        raise errors.NoRoute("no contrastive model is here to find pictures with", todo=SHORT, reasons=reasons)
+        todo = next(row.pull for row in registry() if row.name == _USUAL)
+        raise errors.NoRoute("no contrastive model is here to find pictures with", todo=todo, reasons=reasons)
     return max(ready, key=lambda each: (_strength(each), each.memory.mid, each.id))
 
 
@@ -131,9 +135,10 @@ class Finder:
             digests.pop(picture, None)
         else:
             wanted, cut = await self._of_words(query)
+        nearest, compared = self._nearest(wanted, digests, top)
         return Found(
             query=query, by="picture" if picture else "words", endpoint=self._endpoint.id,
-            nearest=self._nearest(wanted, digests, top), pictures=len(digests), looked_at=looked_at,
+            nearest=nearest, pictures=compared, looked_at=looked_at,
             left_out=tuple(left_out), cut=cut,
         )  # fmt: skip
 
@@ -165,15 +170,16 @@ class Finder:
                 for path in waiting:
                     try:
                         digest, data = await self._decoded(path, known)
-                    except errors.InputError as error:
-                        left_out.append(LeftOut(file=path, why=error.what))
+                    except (errors.InputError, errors.NotInstalled) as error:  # its own fault, or one of its kind
+                        left_out.append(LeftOut(file=path, why=_why(error)))
                         digest, data = "", b""
-                    await out.send((path, digest, data))
+                    try:
+                        await out.send((path, digest, data))
+                    except anyio.BrokenResourceError:  # the model failed, and that is what is said
+                        return
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(2):
-                tasks.start_soon(decode, send.clone())
-            send.close()
+        async def look() -> None:
+            nonlocal number, looked_at
             async with receive:
                 async for path, digest, data in receive:
                     number += 1
@@ -188,6 +194,8 @@ class Finder:
                         looked_at += 1
                     self._vectors.saw([(path, stamps[path], digest)])
                     made[path] = digest
+
+        await side_by_side([partial(decode, send.clone()), partial(decode, send), look])
         return made, sorted(left_out, key=lambda each: each.file), looked_at
 
     async def _decoded(self, path: str, known: set[str]) -> tuple[str, bytes]:
@@ -225,7 +233,8 @@ class Finder:
             kept = self._vectors.vector(self._model, loaded.digest)
         return kept or b""
 
-    def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[Near, ...]:
+    def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[Near, ...], int]:
+        """The nearest, and how many were compared: those whose vectors are as long as the query's."""
         import numpy
 
         query = numpy.frombuffer(wanted, dtype="float32")
@@ -236,16 +245,20 @@ class Finder:
                 matrix = numpy.frombuffer(b"".join(vector for _, vector in fit), dtype="float32")
                 found = matrix.reshape(len(fit), -1) @ query
                 scores |= {digest: float(score) for (digest, _), score in zip(fit, found, strict=True)}
-        ranked = ((scores[digest], path) for path, digest in digests.items() if digest in scores)
+        ranked = [(scores[digest], path) for path, digest in digests.items() if digest in scores]
         best = heapq.nsmallest(top, ranked, key=lambda each: (-each[0], each[1]))
-        return tuple(Near(file=path, score=round(score, 6)) for score, path in best)
+        return tuple(Near(file=path, score=round(score, 6)) for score, path in best), len(ranked)
+
+
+def _why(error: errors.IntermodalError) -> str:
+    return f"{error.what} ({error.todo})" if error.todo else error.what
 
 
 def _picture(query: str) -> str:
     """The whole path of the file that a query names; "" where it is words."""
     try:
         path = Path(query).expanduser()
-        return str(path.absolute()) if path.is_file() else ""
+        return whole_path(path) if path.is_file() else ""
     except (OSError, ValueError, RuntimeError):  # too long, or with signs that no path has
         return ""
 

@@ -33,14 +33,27 @@ def pictures(paths: Iterable[str | Path]) -> dict[str, Stamp]:
             raise InputMissing(
                 f"cannot be read ({(error.strerror or 'unreadable').lower()})", where=str(given)
             ) from None
-        found[str(path.absolute())] = Stamp(stat.st_size, stat.st_mtime_ns)
+        found[whole_path(path)] = Stamp(stat.st_size, stat.st_mtime_ns)
     if not found:
         raise InputEmpty("holds no pictures", where=", ".join(map(str, paths)), todo="name a folder with pictures")
     return found
 
 
+def whole_path(path: Path) -> str:
+    """The one name of a file or folder, without ``..``: the same however somebody came to it.
+
+    Where a link is on the way, what is behind it may lie elsewhere than the words say; then the links are followed.
+    """
+    plain = os.path.abspath(path)
+    try:
+        same = os.path.samefile(plain, path)
+    except OSError:
+        same = False
+    return plain if same else os.path.realpath(path)
+
+
 def _walk(folder: Path, found: dict[str, Stamp]) -> None:
-    for where, folders, files in os.walk(folder.absolute()):
+    for where, folders, files in os.walk(whole_path(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             if name.startswith(".") or os.path.splitext(name)[1].lower() not in ENDINGS:

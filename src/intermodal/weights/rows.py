@@ -169,6 +169,12 @@ class WeightsRow(Value):
         return bool(self.files) and all(file.sha256 and file.size for file in self.files)
 
     @property
+    def pull(self) -> str:
+        """The command that fetches it, as it is to be typed. Of a hub's row the hub says the sums."""
+        sums = bool(self.hub) or all(file.sha256 for file in self.files)
+        return f"intermodal pull {self.name}" + ("" if sums else " --accept-unpinned")
+
+    @property
     def size(self) -> int:
         """Bytes in total; the published figure for an unpinned row."""
         return sum(file.size for file in self.files) if self.pinned else self.approximate

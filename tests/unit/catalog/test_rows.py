@@ -204,6 +204,17 @@ def test_an_endpoint_without_its_weights_says_what_to_pull() -> None:
     assert catalog(weights=frozenset({"whisper-base"})).by_id[ear.id].ready
 
 
+def test_an_endpoint_says_the_pull_that_is_not_refused() -> None:
+    """Weights whose sums nobody knows are fetched with --accept-unpinned only."""
+    from intermodal.weights.rows import registry
+
+    pulls = {row.name: row.pull for row in registry()}
+    absent = [endpoint for endpoint in catalog().endpoints if endpoint.missing == "its weights are not here"]
+    assert {endpoint.weights: endpoint.todo for endpoint in absent} == {e.weights: pulls[e.weights] for e in absent}
+    assert pulls["clip-vit-base-patch32"] == "intermodal pull clip-vit-base-patch32 --accept-unpinned"
+    assert pulls["whisper-base"] == "intermodal pull whisper-base"
+
+
 def test_an_endpoint_without_its_runtime_says_what_to_install() -> None:
     without = {**ALL, "ocr": "pip install 'intermodal[embedded]'"}
     eye = catalog(installed=without).by_id["embedded:paddlepaddle/ppocr-v6-small"]

@@ -37,6 +37,11 @@ def test_softmax_shares_one_among_all_and_a_larger_scale_is_surer() -> None:
     assert hard[0] > 0.999
 
 
+def test_vectors_of_different_lengths_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        scored((1.0, 0.0, 0.0), CAPTIONS, Matching(loss="softmax", scale=1.0))
+
+
 def test_sigmoid_judges_each_by_itself() -> None:
     found = scored(PICTURE, CAPTIONS, Matching(loss="sigmoid", scale=100.0, bias=-90.0))
     assert found == pytest.approx([1 / (1 + math.exp(-10)), 1 / (1 + math.exp(30)), 1 / (1 + math.exp(90))])
