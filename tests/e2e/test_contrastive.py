@@ -98,6 +98,15 @@ async def test_words_lie_nearest_to_the_picture_they_say(client: AsyncClient) ->
         assert max(near, key=near.__getitem__) == said
 
 
+async def test_a_text_that_is_cut_for_its_vector_is_said_to_be(client: AsyncClient) -> None:
+    def cut(answer: Any) -> list[str]:
+        return [note for note in answer.result.notes if "was cut" in note]
+
+    long = await client.ask("a red star and a blue circle " * 40, output=EmbeddingOutput(), model=TINY)
+    assert cut(long) == [f"the text is longer than {TINY} reads, and was cut"]
+    assert not cut(await client.ask("a red star", output=EmbeddingOutput(), model=TINY))
+
+
 async def test_a_film_is_labelled_by_its_frames(client: AsyncClient, tmp_path: Path) -> None:
     film = tmp_path / "shapes.mp4"
     _film(film, [world.shape("blue", "square"), world.shape("blue", "square", "black")])

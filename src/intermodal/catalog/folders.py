@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from intermodal.quantity import Quantity, between
+from intermodal.quantity import Quantity, between, unknown
 
 MAX_CONFIG: Final = 4 << 20  # bytes
-MAX_FILES: Final = 16
+_PLACES: Final = ("", "onnx")  # of a folder
+_ENDINGS: Final = ("", "_quantized", "_int8", "_fp16")  # of names of ONNX files, the best first
 _PATCH: Final = 16  # pixels, where a configuration says nothing: what most of its kind have
 _SIDE: Final = 224
 
@@ -47,9 +48,53 @@ def picture_tokens(config: Mapping[str, Any]) -> int:
     return int(side // patch) ** 2 + 1
 
 
+class OnnxFiles(NamedTuple):
+    """The ONNX files of a contrastive model, each as it is or quantized; None for one that is not there."""
+
+    vision: Path | None
+    text: Path | None
+    whole: Path | None
+
+    @property
+    def halved(self) -> bool:
+        """Whether pictures and texts have a file each, which are opened then in place of the whole."""
+        return self.vision is not None and self.text is not None
+
+
+def onnx_files(folder: Path) -> OnnxFiles:
+    """The files of a folder that a contrastive model is opened by, of all that a repository may hold."""
+    return OnnxFiles(*(_variant(folder, name) for name in ("vision_model", "text_model", "model")))
+
+
+def _variant(folder: Path, name: str) -> Path | None:
+    paths = (folder / place / f"{name}{ending}.onnx" for place in _PLACES for ending in _ENDINGS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def by_pairs(config: Mapping[str, Any]) -> bool:
+    """Whether a model of such a configuration judges each pair by itself, as SigLIP does."""
+    return "siglip" in str(config.get("model_type", "")).lower()
+
+
+def scale_of(config: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Logarithm of the scale of cosines, and the bias, where a configuration says them; else the whole model does."""
+    scale, bias = config.get("logit_scale"), config.get("logit_bias")
+    if isinstance(scale, int | float) and (isinstance(bias, int | float) or not by_pairs(config)):
+        return float(scale), float(bias or 0.0)
+    return None
+
+
 def memory_of_files(folder: Path) -> Quantity:
-    """Bytes of memory that the models of a folder take, by the size of its ONNX files; unknown where it has none."""
-    found = [*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")][:MAX_FILES]
-    size = float(sum(file.stat().st_size for file in found))
+    """Bytes of memory that the model of a folder takes, by the size of the files that are opened; unknown where it has
+    none."""
+    files = onnx_files(folder)
+    found = [files.vision, files.text] if files.halved else []
+    if not files.halved or scale_of(config_of(folder)) is None:
+        found.append(files.whole)
+    size = float(sum(file.stat().st_size for file in found if file is not None))
     # Measured: the runtime with its libraries takes 60 to 90 MB without a model.
-    return between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, "size of its files") if size else Quantity()
+    return (
+        between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, "size of its files")
+        if size
+        else unknown("no ONNX file is there")
+    )

@@ -347,6 +347,9 @@ async def _embed(course: Course, step: Call) -> Finished:
     )
     done = await course.do(Job(step=step, endpoint=endpoint, text=text, beside=media, work=work))
     await course.shop.emit(StepFinished(actual=done.actual))
+    if done.made.matching is not None and done.made.matching.cut:
+        what = f"the text is longer than {endpoint.id} reads, and was cut"
+        await course.shop.emit(Note(text=what, step=step.id, warns=True))
     return course.finished(step, embedding=done.made.vector)
 
 

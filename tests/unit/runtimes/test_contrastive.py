@@ -93,6 +93,32 @@ def test_the_whole_is_not_opened_where_the_configuration_says_both_numbers(tmp_p
     assert Contrastive(place).bias == -4.0
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"resize_mode": "shortest"}, "resize_mode"),
+        ({"interpolation": "bicubic", "size": 224}, "interpolation"),
+        ({"image_mean": None}, "image_mean"),
+        ({"image_std": [0.5, 0.5]}, "three numbers"),
+    ],
+)
+def test_pixels_that_would_be_others_than_the_model_learned_from_are_refused(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    place = folder(tmp_path / "clip", "clip", ("image_embeds", "text_embeds"))
+    Contrastive(place)
+    path = place / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(WeightsError, match=said):
+        Contrastive(place)
+
+
+def test_nothing_is_needed_to_normalise_where_nothing_is_normalised(tmp_path: Path) -> None:
+    place = folder(tmp_path / "clip", "clip", ("image_embeds", "text_embeds"))
+    (place / "preprocessor_config.json").write_text(json.dumps({"size": SIDE, "do_normalize": False}))
+    assert len(Contrastive(place).picture(png())[0]) == 3
+
+
 @pytest.mark.parametrize("name", ["pooler_output", "last_hidden_state"])
 def test_a_clip_before_its_projection_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no vectors"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from intermodal._process import serve
-from intermodal.catalog.folders import MAX_CONFIG, picture_tokens
+from intermodal.catalog.folders import MAX_CONFIG, by_pairs, onnx_files, picture_tokens, scale_of
 from intermodal.errors import RuntimeCrashed, WeightsError
 from intermodal.media.pixels import FILTERS, rgb
 from intermodal.runtimes.embedded._child import library, loading, threads
@@ -33,6 +33,10 @@ _POOLED: Final = (
 )
 _HIDDEN: Final = "last_hidden_state"
 _LOGITS: Final = "logits_per_image"
+_OWN_WAYS: Final = (
+    "resize_mode",
+    "interpolation",
+)  # of preprocessors that do otherwise than transformers' of CLIP and SigLIP
 
 _model: Contrastive | None = None
 
@@ -43,17 +47,16 @@ class Contrastive:
     def __init__(self, folder: Path) -> None:
         self._onnxruntime, self._numpy = library("onnxruntime"), library("numpy")
         config = _json(folder / "config.json", MAX_CONFIG)
-        self.loss = "sigmoid" if "siglip" in str(config.get("model_type", "")).lower() else "softmax"
+        self.loss = "sigmoid" if by_pairs(config) else "softmax"
         self._text_config = config.get("text_config") or {}
         self._tokens = picture_tokens(config)
         self._prepare = _Preprocessor(_json(folder / "preprocessor_config.json", MAX_CONFIG))
         self._texts = self._tokenizer(folder)
-        both = _onnx(folder, "model")
-        vision, text = _onnx(folder, "vision_model"), _onnx(folder, "text_model")
-        if vision is not None and text is not None:
-            self._vision, self._said = self._session(vision), self._session(text)
-        elif both is not None:
-            self._vision = self._said = self._session(both)
+        files = onnx_files(folder)
+        if files.vision is not None and files.text is not None:
+            self._vision, self._said = self._session(files.vision), self._session(files.text)
+        elif files.whole is not None:
+            self._vision = self._said = self._session(files.whole)
         else:
             raise WeightsError(
                 "has no vision_model.onnx and text_model.onnx, and no model.onnx",
@@ -61,7 +64,7 @@ class Contrastive:
             )  # fmt: skip
         self._vision_out = self._chosen(self._vision, _PICTURE, folder)
         self._text_out = self._chosen(self._said, _TEXT, folder)
-        self.scale, self.bias = self._scaled(config, both, folder)
+        self.scale, self.bias = self._scaled(config, files.whole, folder)
 
     # ---- what it answers ----------------------------------------------------------------------
 
@@ -89,6 +92,7 @@ class Contrastive:
     # ---- loading --------------------------------------------------------------------------------
 
     def _session(self, path: Path) -> Any:
+        read_header(path)  # checked before a runtime maps it
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads()
         options.log_severity_level = 3
@@ -127,9 +131,9 @@ class Contrastive:
     def _scaled(self, config: dict[str, Any], both: Path | None, folder: Path) -> tuple[float, float]:
         """What cosines are multiplied with, and what is added. Of the configuration where that says it, else as the
         file of both does (opened for that alone where the halves are there): two texts at one picture tell both."""
-        scale, bias = config.get("logit_scale"), config.get("logit_bias")
-        if isinstance(scale, int | float) and (isinstance(bias, int | float) or self.loss == "softmax"):
-            return math.exp(min(float(scale), 20.0)), float(bias or 0.0)
+        stated = scale_of(config)
+        if stated is not None:
+            return math.exp(min(stated[0], 20.0)), stated[1]
         whole = self._vision if self._vision is self._said else self._session(both) if both is not None else None
         if whole is not None and _LOGITS in [output.name for output in whole.get_outputs()]:
             return self._measured(whole, folder)
@@ -197,6 +201,9 @@ class _Preprocessor:
     """What ``preprocessor_config.json`` says is done to a picture, in its order: resize, cut, scale, normalise."""
 
     def __init__(self, config: dict[str, Any]) -> None:
+        own = next((name for name in _OWN_WAYS if config.get(name) is not None), "")
+        if own:
+            raise _unusable(f"{own}, of a preprocessor of its own")
         size, crop = config.get("size", 224), config.get("crop_size")
         self._cropped = bool(config.get("do_center_crop", crop is not None)) and crop is not None
         self._shortest = 0
@@ -212,8 +219,8 @@ class _Preprocessor:
         rescale = config.get("rescale_factor", 1 / 255)
         self._factor = float(rescale) if config.get("do_rescale", True) else 1.0
         normal = config.get("do_normalize", True)
-        self._mean = _three(config.get("image_mean"), 0.5) if normal else (0.0, 0.0, 0.0)
-        self._spread = _three(config.get("image_std"), 0.5) if normal else (1.0, 1.0, 1.0)
+        self._mean = _three(config.get("image_mean")) if normal else (0.0, 0.0, 0.0)
+        self._spread = _three(config.get("image_std")) if normal else (1.0, 1.0, 1.0)
         self._resizes = bool(config.get("do_resize", True))
 
     @property
@@ -266,10 +273,11 @@ def _both(value: Any) -> tuple[int, int]:
     return _side(value), _side(value)
 
 
-def _three(value: Any, usual: float) -> tuple[float, ...]:
-    found = tuple(value) if isinstance(value, list) else (usual,) * 3
+def _three(value: Any) -> tuple[float, ...]:
+    """Numbers of red, green and blue. Without them nobody knows: CLIP's are others than SigLIP's."""
+    found = tuple(value) if isinstance(value, list) else ()
     if len(found) != 3 or not all(isinstance(each, int | float) for each in found):
-        raise _unusable("an image_mean or image_std that is not three numbers")
+        raise _unusable("normalised pixels by an image_mean or image_std that is not three numbers")
     return tuple(map(float, found))
 
 
@@ -289,17 +297,6 @@ def _json(path: Path, most: int) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise WeightsError("is not a table", where=path.name, todo="fetch it again")
     return found
-
-
-def _onnx(folder: Path, name: str) -> Path | None:
-    """The file of that name that is there, checked: as it is, or quantized."""
-    for place in (folder, folder / "onnx"):
-        for ending in ("", "_quantized", "_int8", "_fp16"):
-            path = place / f"{name}{ending}.onnx"
-            if path.is_file():
-                read_header(path)
-                return path
-    return None
 
 
 def load(path: str, name: str) -> dict[str, Any]:
