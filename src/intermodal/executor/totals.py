@@ -1,7 +1,8 @@
 """Columns of amounts that were read from a picture, held against the total below them: a figure that was misread shows.
 
-That a total is another than what stands above it adds up to says little: there may be a tax or a discount in it. That
-the two differ by one digit in one place (``1,380.50`` and ``1,330.50``) says that a reader may have taken one digit for
+That a total is another than what stands above it adds up to says little: there may be a tax or a discount in it, and a
+round one changes one digit, too, so that an amount above which is the difference, or half of it, explains it. That the
+two differ by one digit in one place (``1,380.50`` and ``1,330.50``) says that a reader may have taken one digit for
 another: of totals that are otherwise not a sum, one in a hundred differs so by chance.
 """
 
@@ -45,7 +46,7 @@ def differing(text: str) -> tuple[Differs, ...]:
             since.append(amount)
             continue
         sums = [sum(items), sum(since), *([before + sum(since)] if before is not None else [])]
-        if len(items) >= LEAST and amount not in sums:
+        if len(items) >= LEAST and amount not in sums and not _with_one_apart(amount, sums, items):
             near = next((each for each in sums if _by_one_digit(each, amount)), None)
             if near is not None:
                 found.append(Differs(label=label, read=amount, added=near))
@@ -71,6 +72,13 @@ def _rows(text: str) -> Iterator[tuple[str, int | None]]:
         last = amounts[-1]
         digits = re.sub(r"\D", "", last.group())
         yield " ".join(line[: last.start()].split()), int(digits) * (-1 if last.group().startswith("-") else 1)
+
+
+def _with_one_apart(amount: int, sums: Sequence[int], items: Sequence[int]) -> bool:
+    """Whether a total is a sum in which one of the amounts is taken off, a discount that is written without a sign, or
+    is left out: a tax that is in the others already, a deposit, what was given."""
+    apart = {some - amount for some in sums}
+    return any(times * item in apart for item in items for times in (1, 2))
 
 
 def _by_one_digit(one: int, other: int) -> bool:

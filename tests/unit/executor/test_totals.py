@@ -38,6 +38,24 @@ def test_a_total_that_is_one_digit_away_from_what_is_above_it_is_found(
     )
 
 
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Discount\t5.00\nTotal\t55.00",
+        "Rabatt\t5,00-\nSumme\t55,00",
+        "Discount\t-5.00\nTotal\t55.00",
+        "Subtotal\t60.00\nDiscount\t5.00\nTotal\t55.00",
+        "VAT included\t10.00\nTotal\t60.00",
+        "Subtotal\t60.00\nVAT included\t10.00\nTotal\t60.00",
+        "Deposit\t10.00\nDelivery\t1.00\nTotal\t61.00",
+    ],
+)
+def test_a_round_discount_or_a_tax_that_is_in_the_prices_is_no_misread_digit(below: str) -> None:
+    rows = "Pens\t10.00\nPaper\t20.00\nInk\t30.00\n"
+    assert differing(rows + below) == ()
+    assert differing(rows + "Total\t68.00"), "nor does it explain away what nothing above is the difference of"
+
+
 def test_totals_that_are_no_sum_seldom_look_like_a_misread_digit() -> None:
     chance = random.Random(3)
     rows = [[chance.randint(1_000, 99_999) for _ in range(6)] for _ in range(500)]
