@@ -12,7 +12,7 @@ import pytest
 from tests.gates import corpus
 
 from intermodal import errors
-from intermodal.media import audio, container, steps
+from intermodal.media import audio, channels, container, steps
 from intermodal.media.decode import MediaWorker
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]
@@ -230,6 +230,11 @@ def test_d9_seconds_and_bytes_are_counted_while_decoding(media: Path, monkeypatc
     monkeypatch.setattr(audio, "_probed", lambda data, media_type, compared: Probed(seconds=exact(1.0, "fooled")))
     with pytest.raises(errors.InputTooLarge, match="more sound than its header says"):
         list(audio.pcm(data, "audio/flac", lambda fraction, note: None))
+    looked: list[float] = []
+    monkeypatch.setattr(channels, "leaks", lambda frames: looked.extend(frame.time for frame in frames))
+    with pytest.raises(errors.InputTooLarge, match="more sound than its header says"):
+        list(audio.pcm(data, "audio/flac", lambda fraction, note: None, 0))
+    assert 10 < looked[-1] < 12, "what leaks between two channels is looked for within the same bounds"
     monkeypatch.setattr(audio, "probe", lambda data, media_type: Probed(seconds=exact(25.0, "header")))
     monkeypatch.setattr(audio, "_MAX_DECODED", 100_000)
     with pytest.raises(errors.InputTooLarge):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ _MAX_DECODED = 16 << 30  # bytes of sound at its own rate and channels, before r
 _MOST_LEAD = 600.0  # seconds of silence put before a sound that begins after its pictures
 _TODO = container.TODO
 _SLACK = 4_096  # bytes a WAVE header may promise too many
+_leaks: dict[tuple[int, ...], tuple[channels.Stretches, channels.Stretches]] = {}  # of the last sound, by its identity
 
 
 def probe(data: Data, media_type: str) -> Probed:
@@ -69,22 +71,16 @@ def pcm(data: Data, media_type: str, report: Report, channel: int | None = None)
     """
     expected = _probed(data, media_type, compared=False).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
-    silent = [] if channel is None else _leaked(data, media_type, channel)
+    silent = [] if channel is None else _leaked(data, media_type, limit)[channel]
     with fence.room(3 * in_memory(data) + (192 << 20)), _opened(data, media_type) as (box, stream):
         layout, plane = ("mono", 0) if channel is None else ("stereo", channel)
         resampler = av.AudioResampler(format="s16p", layout=layout, rate=PCM_RATE)
         lead = min(_lead(box, stream), _MOST_LEAD) if container.is_film(media_type) else 0.0
         made = bytearray(round(lead * PCM_RATE) * 2)
-        most, before = (limit + lead) * PCM_BYTES_PER_SECOND, len(made)
-        decoded, given, told = 0, 0, 0.0
-        for frame in container.frames(box, stream, "sound"):
-            decoded += frame.samples * frame.format.bytes * len(frame.layout.channels)
-            if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
-                raise _implausible(frame.sample_rate)
+        before, given, told = len(made), 0, 0.0
+        for frame in _frames(box, stream, limit):
             for piece in resampler.resample(frame):
                 made += memoryview(piece.planes[plane])[: 2 * piece.samples]
-            if given + len(made) > most or decoded > _MAX_DECODED:
-                raise InputTooLarge("holds more sound than its header says", todo="convert it to WAV and try again")
             seconds = (given + len(made)) / PCM_BYTES_PER_SECOND
             if seconds - told >= 30:
                 told = seconds
@@ -102,10 +98,37 @@ def pcm(data: Data, media_type: str, report: Report, channel: int | None = None)
     yield made
 
 
-def _leaked(data: Data, media_type: str, channel: int) -> list[tuple[float, float]]:
-    """From and until which seconds one of two channels has nothing but the voice that is on the other."""
-    with fence.room(3 * in_memory(data) + (192 << 20)), _opened(data, media_type) as (box, stream):
-        return channels.leaks(box, stream)[channel]
+def _frames(box: Any, stream: Any, limit: float) -> Iterator[Any]:
+    """Decoded frames, of ``limit`` seconds at most. Raises the InputError that fits where a header was not true."""
+    decoded, seconds = 0, 0.0
+    for frame in container.frames(box, stream, "sound"):
+        if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
+            raise _implausible(frame.sample_rate)
+        decoded += frame.samples * frame.format.bytes * len(frame.layout.channels)
+        seconds += frame.samples / frame.sample_rate
+        if seconds > limit or decoded > _MAX_DECODED:
+            raise InputTooLarge("holds more sound than its header says", todo="convert it to WAV and try again")
+        yield frame
+
+
+def _leaked(data: Data, media_type: str, limit: float) -> tuple[channels.Stretches, channels.Stretches]:
+    """From and until which seconds each of two channels has nothing but the voice that is on the other. Those of
+    the last sound are kept: its other channel is asked for next."""
+    key = _identity(data)
+    if key not in _leaks:
+        with fence.room(3 * in_memory(data) + (192 << 20)), _opened(data, media_type) as (box, stream):
+            found = channels.leaks(_frames(box, stream, limit))
+        _leaks.clear()
+        _leaks[key] = found
+    return _leaks[key]
+
+
+def _identity(data: Data) -> tuple[int, ...]:
+    """What tells a sound from others within this process."""
+    if isinstance(data, bytes):
+        return len(data), hash(data)
+    state = os.fstat(data.fileno())
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _silence(made: bytearray, given: int, silent: list[tuple[float, float]], lead: float) -> None:

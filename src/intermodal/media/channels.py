@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import mul
 from typing import Any
 
@@ -20,6 +20,8 @@ import av
 import av.audio.resampler
 
 from intermodal.media import container
+
+Stretches = list[tuple[float, float]]  # from and until which seconds
 
 _RATE = 4_000  # Hz: what a voice has most of lies below 2 kHz
 _SECONDS = 120  # looked at: people say something in two minutes
@@ -56,12 +58,12 @@ def are_different(left: Sequence[int], right: Sequence[int]) -> bool:
     return _correlation(*heights) < _TOGETHER
 
 
-def leaks(box: Any, stream: Any) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-    """Of each of the two channels of a recording, from and until which seconds only the other's voice is on it. Reads
-    from where the container stands, to the end."""
+def leaks(frames: Iterable[Any]) -> tuple[Stretches, Stretches]:
+    """Of each of the two channels of a recording, by its decoded frames, from and until which seconds only the other's
+    voice is on it."""
     levels: tuple[list[float], list[float]] = ([], [])
     kept = array("h"), array("h")
-    for piece in _pieces(box, stream):
+    for piece in _pieces(frames):
         for some, channel, plane in zip(levels, kept, piece.planes, strict=False):
             channel.frombytes(bytes(plane)[: 2 * piece.samples])
             if len(channel) >= 64 * _FRAME:
@@ -71,12 +73,12 @@ def leaks(box: Any, stream: Any) -> tuple[list[tuple[float, float]], list[tuple[
     return leaked(left, right), leaked(right, left)
 
 
-def leaked(own: Sequence[float], other: Sequence[float]) -> list[tuple[float, float]]:
+def leaked(own: Sequence[float], other: Sequence[float]) -> Stretches:
     """From and until which seconds a channel has nothing but the other's voice, by the levels of both."""
     scales = [_loud(each) for each in (own, other)]
     if min(scales) < _FAINTEST:
         return []
-    found: list[tuple[float, float]] = []
+    found: Stretches = []
     begins = -1
     for place in range(len(own) + 1):
         around = max(other[max(0, place - _AROUND) : place + _AROUND + 1], default=0.0)
@@ -130,7 +132,7 @@ def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
 def _sampled(box: Any, stream: Any) -> tuple[array[int], array[int]]:
     """The first minutes of both channels, at 4 kHz."""
     channels = array("h"), array("h")
-    for piece in _pieces(box, stream):
+    for piece in _pieces(container.frames(box, stream, "sound")):
         for channel, plane in zip(channels, piece.planes, strict=False):
             channel.frombytes(bytes(plane)[: 2 * piece.samples])
         if len(channels[0]) >= _SECONDS * _RATE:
@@ -138,8 +140,8 @@ def _sampled(box: Any, stream: Any) -> tuple[array[int], array[int]]:
     return channels
 
 
-def _pieces(box: Any, stream: Any) -> Iterator[Any]:
+def _pieces(frames: Iterable[Any]) -> Iterator[Any]:
     """Both channels at 4 kHz, as they are decoded."""
     resampler = av.AudioResampler(format="s16p", layout="stereo", rate=_RATE)
-    for frame in container.frames(box, stream, "sound"):
+    for frame in frames:
         yield from resampler.resample(frame)

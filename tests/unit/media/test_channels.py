@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
+import os
 import wave
 from array import array
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 from tests.gates import films
 from tests.unit.runtimes.bench import pcm
 
-from intermodal.file_bytes import whole
+from intermodal.file_bytes import Data, FileBytes, whole
 from intermodal.media import audio, channels
 from intermodal.media.decode import MediaWorker
 
@@ -71,6 +72,27 @@ def test_channels_are_compared_when_a_recording_is_probed_and_not_again_for_its_
     for channel in (None, 0, 1):
         assert list(audio.pcm(data, "audio/wav", lambda done, said: None, channel))
     assert len(compared) == 1
+
+
+def test_what_leaks_between_two_channels_is_looked_for_once_for_both_and_again_in_another_sound(
+    voices: tuple[array[int], array[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, leaks = list[object](), channels.leaks
+
+    def look(frames: Iterable[object]) -> object:
+        looked.append(frames)
+        return leaks(frames)
+
+    monkeypatch.setattr(audio, "_leaks", {})
+    monkeypatch.setattr(channels, "leaks", look)
+    sounds: list[Data] = [stereo(*voices), stereo(voices[1], voices[0])]
+    for place, sound in enumerate(list(sounds)):
+        (tmp_path / f"{place}.wav").write_bytes(whole(sound, "call"))
+        sounds.append(FileBytes(os.open(tmp_path / f"{place}.wav", os.O_RDONLY)))
+    for count, sound in enumerate(sounds, 1):
+        for channel in (0, 1):
+            assert list(audio.pcm(sound, "audio/wav", lambda done, said: None, channel))
+        assert len(looked) == count
 
 
 async def test_one_scene_on_two_channels_is_heard_as_one(
