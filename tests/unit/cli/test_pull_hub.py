@@ -191,6 +191,114 @@ def test_a_dry_run_says_what_would_come_and_fetches_nothing(cli: Cli, hub: HubSe
     assert list(own_weights.iterdir()) == [] and lock() == []
 
 
+def test_a_dry_run_changes_nothing_of_what_is_here(
+    cli: Cli, hub: HubServer, own_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def everything() -> dict[str, bytes]:
+        folders = (own_weights, data_dir(os.environ))
+        files = [
+            path for folder in folders for path in folder.rglob("*") if path.is_file() and "lock" not in path.parts
+        ]
+        return {str(path): path.read_bytes() for path in files if ".locks" not in path.parts}
+
+    assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
+    before = everything()
+    hub.files[REPO] = {**FILES, "README.md": b"rewritten"}
+    newest = cli("pull", "tiny-q8_0", "--update", "--dry-run")
+    assert newest.code == 0 and "the newest already" in newest.err
+    assert everything() == before, "the same bytes at another commit"
+
+    path = own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf"
+    path.write_bytes(bytes(len(FILES["Tiny-Q8_0.gguf"])))
+    before = everything()
+    damaged = cli("pull", "tiny-q8_0", "--dry-run")
+    assert damaged.code == 0 and "what is wrong would be fetched again" in damaged.err
+    assert everything() == before
+
+    shutil.rmtree(own_weights / "tiny-q8_0")
+    before = everything()
+    monkeypatch.setenv("INTERMODAL_WEIGHTS_DIR", str(tmp_path))
+    (tmp_path / "Tiny-Q8_0.gguf").write_bytes(FILES["Tiny-Q8_0.gguf"])
+    brought = cli("pull", "tiny-q8_0", "--dry-run")
+    assert brought.code == 0 and "would be taken from the folder of INTERMODAL_WEIGHTS_DIR" in brought.err
+    (row,) = cli("pull", "tiny-q8_0", "--dry-run", "--json").document["weights"]
+    assert row["pulled"] is False and row["path"] is None
+    assert everything() == before
+
+
+def free(monkeypatch: pytest.MonkeyPatch, amount: int) -> None:
+    usage = shutil.disk_usage("/")._replace(free=amount)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+
+
+def test_an_update_needs_room_for_what_comes_beside_what_it_takes_the_place_of(
+    cli: Cli, hub: HubServer, own_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("pull", f"hf:{REPO}:Q8_0", "-q").code == 0
+    hub.files[REPO] = {**FILES, "Tiny-Q8_0.gguf": model(weights=3_000_000, seed=99)}
+    path = own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf"
+    free(monkeypatch, 2_000_000)
+    hub.asked.clear()
+    refused = cli("pull", "tiny-q8_0", "--update")
+    assert refused.code == 7 and "needs 3 MB, there are 2 MB free" in refused.err
+    assert hub.downloads("Tiny-Q8_0.gguf") == [] and path.read_bytes() == FILES["Tiny-Q8_0.gguf"]
+    path.with_name("Tiny-Q8_0.gguf.part").write_bytes(hub.files[REPO]["Tiny-Q8_0.gguf"][:1_200_000])
+    assert cli("pull", "tiny-q8_0", "--update").code == 0, "the part that came needs no room any more"
+
+
+def test_room_is_looked_at_where_a_listing_has_sizes_without_sums(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_sums(hub, model(weights=3_000_000))
+    free(monkeypatch, 1_000_000)
+    refused = cli("pull", f"hf:{REPO}", "--accept-unpinned")
+    assert refused.code == 7 and "needs 3 MB, there are 1 MB free" in refused.err
+    assert hub.downloads("Tiny-Q8_0.gguf") == []
+
+
+def test_parts_that_are_whole_need_no_room_when_a_pull_goes_on(
+    cli: Cli, hub: HubServer, own_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"Tiny-Q8_0-{at + 1:05d}-of-00002.gguf" for at in range(2)]
+    hub.files[REPO] = {name: model(weights=1_000_000, parts=2, part=at) for at, name in enumerate(names)}
+    folder = own_weights / "tiny-q8_0"
+    folder.mkdir()
+    (folder / names[0]).write_bytes(hub.files[REPO][names[0]])  # broken off before the marker was written
+    free(monkeypatch, 1_100_000)
+    assert cli("pull", f"hf:{REPO}", "-q").code == 0
+    assert hub.downloads(names[0]) == []
+
+
+def test_files_of_the_revision_before_do_not_stay(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": model(), "mmproj-Tiny-F16.gguf": EYE}
+    assert cli("pull", f"hf:{REPO}", "-q").code == 0
+    hub.files[REPO] = {"Tiny-v2-Q8_0.gguf": model(seed=2)}
+    assert cli("pull", "tiny-q8_0", "--update", "-q").code == 0
+    assert {path.name for path in (own_weights / "tiny-q8_0").iterdir()} == {"Tiny-v2-Q8_0.gguf", "complete.json"}
+
+
+def without_sums(hub: HubServer, data: bytes) -> None:
+    """The hub's listing of another commit, which has a size of its one file, and no sum."""
+    rows = [{"rfilename": "Tiny-Q8_0.gguf", "size": len(data)}]
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": data}
+    hub.listing = json.dumps({"sha": hub.commit(REPO), "siblings": rows}).encode()
+
+
+def test_an_update_without_sums_fetches_what_the_new_commit_has(cli: Cli, hub: HubServer, own_weights: Path) -> None:
+    without_sums(hub, model(seed=1))
+    assert cli("pull", f"hf:{REPO}", "--accept-unpinned", "-q").code == 0
+    newer = model(seed=2)
+    without_sums(hub, newer)
+    assert cli("pull", "tiny-q8_0", "--update", "--accept-unpinned", "-q").code == 0
+    assert (own_weights / "tiny-q8_0" / "Tiny-Q8_0.gguf").read_bytes() == newer
+    assert lock()[0]["revision"] == hub.commit(REPO)
+    assert lock()[0]["files"][0]["sha256"] == hashlib.sha256(newer).hexdigest()
+    hub.asked.clear()
+    again = cli("pull", "tiny-q8_0", "--update")
+    assert again.code == 0 and "the newest already" in again.err, "a commit stays as it was recorded"
+    assert hub.downloads("Tiny-Q8_0.gguf") == []
+
+
 def test_what_was_pulled_is_pinned_and_comes_back_as_it_was_after_the_branch_moved(
     cli: Cli, hub: HubServer, own_weights: Path
 ) -> None:
