@@ -161,7 +161,7 @@ class Resources:
         from intermodal.store.derived import FOLDER, DerivedCache
         from intermodal.store.unread import recalled
 
-        facts = recalled(opened.facts, DerivedCache(cache_dir(self.env) / FOLDER), self._readers())
+        facts = recalled(opened.facts, DerivedCache(cache_dir(self.env) / FOLDER), self._readers(), language)
         if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
             facts = replace(facts, scripts=read_here(self.weights, language))
         if facts is opened.facts:

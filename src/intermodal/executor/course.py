@@ -35,7 +35,7 @@ from intermodal.offload import MANY, offload
 from intermodal.plans.cores import DECODING, use_of
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.store.unread import remember
+from intermodal.store.unread import remember, withdraw
 
 if TYPE_CHECKING:
     import anyio
@@ -214,9 +214,14 @@ class Course:
         """Have the next plan know of what most words could not be read, or are doubted."""
         facts, cache = self.shop.opened.facts.parts[product.part], self.shop.world.derived
         if product.transcript is not None:
-            sure = check.sure_of_speech(product.transcript)
-            if sure[1] and self.shop.endpoint(step).host.zone == "process":
-                remember(cache, facts, 0, self._makers.readers, by=step.endpoint, sure=sure)
+            if self.shop.endpoint(step).host.zone != "process":
+                return
+            sure, by = check.sure_of_speech(product.transcript), step.endpoint
+            language = convert.language_of(step, self.shop.request.policy.language)
+            if sure[1]:
+                remember(cache, facts, 0, self._makers.readers, by=by, sure=sure, language=language)
+            else:
+                withdraw(cache, facts, by=by, language=language)
             return
         if "figures" in dict(step.params) or len(product.pieces) != len(product.lines):
             return

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from intermodal.languages import code_of
 from intermodal.plans.facts import ANOTHER, Facts, PageFacts, PartFacts
 from intermodal.runtimes.versions import version
 from intermodal.store.derived import DerivedCache, Kept, Origin, key_of
@@ -20,23 +21,33 @@ T = TypeVar("T", PartFacts, PageFacts)
 
 
 def remember(
-    cache: DerivedCache, part: PartFacts, page: int, readers: str, *, by: str, sure: tuple[int, int] = (0, 0)
+    cache: DerivedCache, part: PartFacts, page: int, readers: str, *, by: str, sure: tuple[int, int] = (0, 0),
+    language: str = "",
 ) -> None:  # fmt: skip
     """Keep how a picture, or a page, was read: how many lines the endpoint ``by`` was ``sure`` of, of how many; or that
-    most words could not be read at all. Of a recording or a film, how many seconds of its speech."""
+    most words could not be read at all. Of a recording or a film, how many seconds of its speech, heard as of a
+    ``language`` that a person stated: with a wrong one any speech is heard badly."""
     op = "doubted" if sure[1] else "script"
-    cache.put(_key(part, page, op, readers), Kept(name=part.name, op=op, maker=by, sure=sure))
+    cache.put(_key(part, page, op, readers, language), Kept(name=part.name, op=op, maker=by, sure=sure))
 
 
-def recalled(facts: Facts, cache: DerivedCache, readers: str) -> Facts:
-    """The facts with what earlier readings found of the same bytes."""
-    parts = tuple(_recalled(part, cache, readers) for part in facts.parts)
+def withdraw(cache: DerivedCache, part: PartFacts, *, by: str, language: str) -> None:
+    """Forget that an ear heard speech badly, which it now heard well; what is kept of another ear stays true."""
+    key = _key(part, 0, "doubted", "", language)
+    kept = cache.look(key)
+    if kept is not None and kept.maker == by:
+        cache.remove(key)
+
+
+def recalled(facts: Facts, cache: DerivedCache, readers: str, language: str = "") -> Facts:
+    """The facts with what earlier readings found of the same bytes, and hearings in the ``language`` that is stated."""
+    parts = tuple(_recalled(part, cache, readers, language) for part in facts.parts)
     return facts if parts == facts.parts else replace(facts, parts=parts)
 
 
-def _recalled(part: PartFacts, cache: DerivedCache, readers: str) -> PartFacts:
+def _recalled(part: PartFacts, cache: DerivedCache, readers: str, language: str) -> PartFacts:
     if part.kind in ("audio", "video"):
-        heard = cache.look(_key(part, 0, "doubted", readers))
+        heard = cache.look(_key(part, 0, "doubted", readers, language))
         return part if heard is None else replace(part, read_before=heard.sure, read_by=heard.maker)
     if part.kind == "image":
         return _told(part, part, 0, cache, readers)
@@ -54,6 +65,9 @@ def _told(facts: T, part: PartFacts, page: int, cache: DerivedCache, readers: st
     return facts if doubted is None else replace(facts, read_before=doubted.sure)
 
 
-def _key(part: PartFacts, page: int, op: str, readers: str) -> str:
-    by = version("whisper") if part.kind in ("audio", "video") else readers
-    return key_of((Origin(digest=part.digest),), op, (("page", str(page)),), by)
+def _key(part: PartFacts, page: int, op: str, readers: str, language: str = "") -> str:
+    params = (("page", str(page)),)
+    if part.kind not in ("audio", "video"):
+        return key_of((Origin(digest=part.digest),), op, params, readers)
+    stated = (("language", code_of(language)),) if language else ()
+    return key_of((Origin(digest=part.digest),), op, (*params, *stated), version("whisper"))

@@ -170,6 +170,47 @@ async def test_the_next_plan_knows_how_many_seconds_of_speech_were_doubted(bench
     assert (again.read_before, again.read_by) == ((8, 12), EAR.id)
 
 
+def spoken(certainty: float) -> Transcript:
+    segments = (Segment(start=0, end=12, text="We weigh the bales before noon.", certainty=certainty),)
+    return Transcript(language="en", certainty=certainty, seconds=12, segments=segments)
+
+
+@pytest.mark.parametrize(
+    ("again", "by", "doubts"),
+    [(spoken(0.9), EAR.id, False), (spoken(0.9), "embedded/whisper-tiny", True), (spoken(0.3), EAR.id, True)],
+)
+async def test_a_doubt_about_speech_ends_when_the_same_ear_hears_it_well(
+    bench: Bench, host: FakeHost, again: Transcript, by: str, doubts: bool
+) -> None:
+    """Another way to hear it, its channels apart, is no hearing that is kept already."""
+    (model,) = using(bench, host)
+    request, opened = asked("What is said?", "call.wav")
+    ear = rename(EAR, id=by)
+    bench.endpoints = (*bench.endpoints, ear)
+    ways: tuple[tuple[str, tuple[tuple[str, str], ...], Transcript], ...] = (
+        (EAR.id, (), spoken(0.3)),
+        (by, (("channels", "mixed"),), again),
+    )
+    cache = DerivedCache(bench.folder / "derived")
+    for endpoint, params, heard in ways:
+        bench.runtimes.heard = heard
+        step = rename(hear(1), endpoint=endpoint, params=params)
+        await bench.run(plan(route(step, say(model, "step:hear1r"))), request, opened)
+        if heard.certainty == 0.3:
+            assert recalled(opened.facts, cache, "").parts[1].read_before == (0, 12)
+    assert (recalled(opened.facts, cache, "").parts[1].read_by == EAR.id) == doubts
+
+
+async def test_a_doubt_about_speech_is_one_about_the_language_that_was_stated(bench: Bench, host: FakeHost) -> None:
+    (model,) = using(bench, host)
+    bench.runtimes.heard = spoken(0.3)
+    request, opened = asked("What is said?", "call.wav", policy=Policy(language="German"))
+    await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
+    cache = DerivedCache(bench.folder / "derived")
+    doubted = {each: recalled(opened.facts, cache, "", each).parts[1].read_before for each in ("", "en", "de")}
+    assert doubted == {"": (0, 0), "en": (0, 0), "de": (0, 12)}
+
+
 async def test_a_reader_is_told_the_language_and_what_it_reads_in_another_is_made_again(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
