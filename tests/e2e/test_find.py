@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from tests import in_time
 from tests.e2e.command import Ran, intermodal
@@ -158,6 +159,40 @@ async def test_only_pictures_that_were_compared_are_counted(album: Path) -> None
         with sqlite3.connect(client.vectors._path) as index:  # as another model under the same name would leave it
             index.execute("UPDATE vectors SET vector = x'00000000' WHERE digest = (SELECT min(digest) FROM files)")
         assert (await finder.find("a red star", [album])).pictures == 6
+
+
+async def test_the_event_loop_goes_on_while_another_program_writes_the_index(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncClient() as client:
+        await client.find("a red star", album / "charts")
+        look, looked = client.runtimes.look, anyio.Event()
+
+        async def told(*given: Any) -> Any:
+            looked.set()
+            return await look(*given)
+
+        monkeypatch.setattr(client.runtimes, "look", told)
+        other = sqlite3.connect(client.vectors._path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+
+        async def release() -> None:
+            await looked.wait()
+            await anyio.sleep(1.0)
+            other.rollback()
+            other.close()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(release)
+            assert (await client.find("a red star", album)).looked_at == 6
+
+
+async def test_a_search_leaves_no_open_index(album: Path) -> None:
+    async with AsyncClient() as client:
+        await client.find("a red star", album)
+        index = client.vectors._path
+        assert index.exists()
+        assert not Path(f"{index}-wal").exists()  # SQLite removes it with the last connection
 
 
 async def test_a_changed_picture_is_looked_at_again(album: Path) -> None:

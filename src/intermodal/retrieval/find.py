@@ -135,12 +135,16 @@ class Finder:
             digests.pop(picture, None)
         else:
             wanted, cut = await self._of_words(query)
-        nearest, compared = self._nearest(wanted, digests, top)
+        nearest, compared = await anyio.to_thread.run_sync(self._nearest, wanted, digests, top)
         return Found(
             query=query, by="picture" if picture else "words", endpoint=self._endpoint.id,
             nearest=nearest, pictures=compared, looked_at=looked_at,
             left_out=tuple(left_out), cut=cut,
         )  # fmt: skip
+
+    def close(self) -> None:
+        """End the connection to the index; it is opened again when it is needed."""
+        self._vectors.close()
 
     async def thumbnail(self, file: str, side: int) -> tuple[bytes, str]:
         """A picture made small, for a page: PNG, without metadata."""
@@ -154,8 +158,8 @@ class Finder:
         self, stamps: Mapping[str, Stamp], progress: Progress | None
     ) -> tuple[dict[str, str], list[LeftOut], int]:
         """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made."""
-        digests = self._vectors.digests(dict(stamps))
-        known = self._vectors.known(self._model)
+        digests = await anyio.to_thread.run_sync(self._vectors.digests, dict(stamps))
+        known = await anyio.to_thread.run_sync(self._vectors.known, self._model)
         todo = [path for path in stamps if digests.get(path, "") not in known]
         made: dict[str, str] = {path: digest for path, digest in digests.items() if digest in known}
         if not todo:
@@ -189,10 +193,10 @@ class Finder:
                         continue
                     if digest not in known:
                         seen = await self._runtimes.look(self._endpoint, data)
-                        self._vectors.put(self._model, digest, seen.vectors[0])
+                        await self._keep(digest, seen.vectors[0])
                         known.add(digest)
                         looked_at += 1
-                    self._vectors.saw([(path, stamps[path], digest)])
+                    await anyio.to_thread.run_sync(self._vectors.saw, [(path, stamps[path], digest)])
                     made[path] = digest
 
         await side_by_side([partial(decode, send.clone()), partial(decode, send), look])
@@ -212,7 +216,7 @@ class Finder:
         """The vector of words as a caption, and whether they were cut."""
         said = caption(words)
         digest = f"words {hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()}"
-        kept = self._vectors.vector(self._model, digest)
+        kept = await self._kept(digest)
         if kept is not None:
             return kept, False
         found = await self._runtimes.place(self._endpoint, (said,))
@@ -220,18 +224,24 @@ class Finder:
             from array import array
 
             return array("f", found.vectors[0]).tobytes(), True
-        self._vectors.put(self._model, digest, found.vectors[0])
-        return self._vectors.vector(self._model, digest) or b"", False
+        await self._keep(digest, found.vectors[0])
+        return await self._kept(digest) or b"", False
 
     async def _of_picture(self, path: str) -> bytes:
         loaded = await fetch.load(PathSource(path=path))
-        kept = self._vectors.vector(self._model, loaded.digest)
+        kept = await self._kept(loaded.digest)
         if kept is None:
             picture = await self._media.picture(loaded.data, max_side=SIDE, name=loaded.name)
             seen = await self._runtimes.look(self._endpoint, picture.data)
-            self._vectors.put(self._model, loaded.digest, seen.vectors[0])
-            kept = self._vectors.vector(self._model, loaded.digest)
+            await self._keep(loaded.digest, seen.vectors[0])
+            kept = await self._kept(loaded.digest)
         return kept or b""
+
+    async def _kept(self, digest: str) -> bytes | None:
+        return await anyio.to_thread.run_sync(self._vectors.vector, self._model, digest)
+
+    async def _keep(self, digest: str, vector: Sequence[float]) -> None:
+        await anyio.to_thread.run_sync(self._vectors.put, self._model, digest, vector)
 
     def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[Near, ...], int]:
         """The nearest, and how many were compared: those whose vectors are as long as the query's."""

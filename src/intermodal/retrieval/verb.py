@@ -34,7 +34,10 @@ class FindVerb:
         """
         with python_words():
             finder: Finder = self.finder(model)
-            return await finder.find(query, paths, top=top, progress=progress)
+            try:
+                return await finder.find(query, paths, top=top, progress=progress)
+            finally:
+                finder.close()
 
     def finder(self: Any, model: str = "") -> Finder:
         """A contrastive model with its index, for several queries."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -22,9 +23,12 @@ _VERSION = 1
 _BUSY_SECONDS = 10.0
 _AT_ONCE = 500  # rows
 _SCHEMA = """
-CREATE TABLE files (path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, digest TEXT NOT NULL)
-    WITHOUT ROWID;
-CREATE TABLE vectors (model TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, digest));
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, digest TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vectors (
+    model TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, digest)
+);
 """
 
 
@@ -36,11 +40,16 @@ class Stamp(NamedTuple):
 
 
 class Vectors:
-    """The file at ``path``, made when it is first written. Raises ``StoreError`` where it cannot be used."""
+    """The file at ``path``, made when it is first written. Raises ``StoreError`` where it cannot be used.
+
+    Reading and writing may wait for another program, so whoever has an event loop calls from threads; calls wait for
+    each other.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open: sqlite3.Connection | None = None
+        self._one = threading.Lock()
 
     def digests(self, stamps: dict[str, Stamp]) -> dict[str, str]:
         """Digests of the files that are as they were when they were looked at."""
@@ -78,9 +87,10 @@ class Vectors:
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
 
     def close(self) -> None:
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        with self._one:
+            if self._open is not None:
+                self._open.close()
+                self._open = None
 
     def forget(self) -> bool:
         """Remove all of it; returns whether there was something."""
@@ -94,13 +104,14 @@ class Vectors:
         if self._open is None and not self._path.exists():
             return []
         try:
-            return self._connection().execute(sql, values).fetchall()
+            with self._one:
+                return self._connection().execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise self._wrong(error) from None
 
     def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
         try:
-            with self._connection() as connection:
+            with self._one, self._connection() as connection:
                 connection.executemany(sql, rows)
         except sqlite3.Error as error:
             raise self._wrong(error) from None
@@ -117,16 +128,19 @@ class Vectors:
                 os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
         except OSError as error:
             raise StoreError(f"cannot be written ({error.strerror})", where=str(self._path)) from None
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # what a loss of power takes is made again
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, _VERSION):
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")  # what a loss of power takes is made again
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, _VERSION):
+                raise StoreError("is of another version of intermodal", where=str(self._path), todo="remove the file")
+            if not version:
+                with connection:  # another program may make them between the look and this
+                    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+        except BaseException:
             connection.close()
-            raise StoreError("is of another version of intermodal", where=str(self._path), todo="remove the file")
-        if not version:
-            with connection:
-                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            raise
         return connection
 
     def _wrong(self, error: sqlite3.Error) -> StoreError:
