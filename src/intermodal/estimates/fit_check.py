@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from intermodal.catalog.found import is_here
 from intermodal.config import cache_dir
 from intermodal.content import Value
-from intermodal.errors import InputMissing, IntermodalError, Unreachable, UsageError
+from intermodal.errors import CredentialsRefused, InputMissing, IntermodalError, Unreachable, UsageError
 from intermodal.estimates.fit import FitWish, fit, this_machine
 from intermodal.estimates.fit_document import FIT_VERSION, correction, plain_amount, rows
 from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
@@ -22,7 +23,7 @@ from intermodal.quantity import Quantity
 from intermodal.runtimes.corrections import keep
 from intermodal.servers.comparison import Comparison, compare
 from intermodal.servers.corrections import today
-from intermodal.servers.footprint import Footprint, footprint
+from intermodal.servers.footprint import Footprint, fitting_keys, footprint
 from intermodal.servers.log import loading
 from intermodal.servers.records import Place, places
 from intermodal.sizing.corrections import Correction
@@ -63,11 +64,9 @@ def check(wish: FitWish, target: str, weights: WeightsStore, env: Mapping[str, s
         UsageError: the log says nothing of buffers, or no model is named for it.
     """
     target = _address(target)
-    if target.startswith(_WEB):
-        return _server(
-            wish, footprint(target, key=_key(env), log=_log_at(target, env), wanted=wish.model), weights, env
-        )
-    place = _place(target, env) if target else None
+    place = _listening(target, env) if target.startswith(_WEB) else _place(target, env) if target else None
+    if place is None and target.startswith(_WEB):
+        return _server(wish, _asked(target, wish.model, env), weights, env)
     if place is not None:
         return _server(wish, _started(place), weights, env)
     if target:
@@ -150,16 +149,41 @@ def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> Footpri
         lives = state is not None and state.phase == "ready" and state.lives
         if lives and wanted is not None and where and Path(wanted.model).resolve() == Path(where).resolve():
             return _started(place)
+    locked: list[str] = []
     for address in USUAL:
         try:
-            found = footprint(address, key=_key(env), wanted=model)
+            found = footprint(address, wanted=model)  # without a key: whatever listens there is not what one is for
+        except CredentialsRefused:
+            locked.append(address)
+            continue
         except IntermodalError:
             continue
         if _serves(found, model, where):
             return found
+    wants = f"; {' and '.join(locked)} want{'s' if len(locked) == 1 else ''} a key: it is sent to a named address alone"
     raise Unreachable(
-        "no server that answers serves it", where=model, sent=False,
-        todo=f"start one (intermodal up {model}), or name its address: --check http://127.0.0.1:8080",
+        f"no server that answers serves it{wants if locked else ''}", where=model, sent=False,
+        todo=f"start one (intermodal up {model}), or name its address: --check {[*locked, USUAL[0]][0]}",
+    )  # fmt: skip
+
+
+def _asked(address: str, model: str, env: Mapping[str, str]) -> Footprint:
+    """A server at an address that was named. It is sent a key where it wants one, and none of another program."""
+    try:
+        return footprint(address, wanted=model)
+    except CredentialsRefused as wants:
+        refused = wants
+    tried: list[str] = []
+    for name in fitting_keys(address):
+        if env.get(name):
+            tried.append(name)
+            with suppress(CredentialsRefused):
+                return footprint(address, key=env[name], wanted=model)
+    if not tried:
+        raise refused
+    raise CredentialsRefused(
+        f"refuses the key in {' and in '.join(tried)}", where=refused.where or address, sent=False,
+        todo="set it to the key that the server was started with",
     )  # fmt: skip
 
 
@@ -183,17 +207,14 @@ def _started(place: Place) -> Footprint:
     return footprint(state.base_url, key=state.key, log=loading(place.log))
 
 
-def _log_at(address: str, env: Mapping[str, str]) -> str:
-    """The load log of a server that ``intermodal up`` started."""
-    for place in places(env):
+def _listening(address: str, env: Mapping[str, str]) -> Place | None:
+    """The server of ``intermodal up`` at an address, whose log and key are known."""
+    port = urlsplit(address).port
+    for place in places(env) if port and is_here(address) else ():
         state = place.state()
-        if state is not None and state.port and urlsplit(address).port == state.port and is_here(address):
-            return loading(place.log)
-    return ""
-
-
-def _key(env: Mapping[str, str]) -> str:
-    return env.get("LLAMA_API_KEY") or env.get("VLLM_API_KEY") or ""
+        if state is not None and state.phase == "ready" and state.lives and state.port == port:
+            return place
+    return None
 
 
 # ---- a log -------------------------------------------------------------------------------------------

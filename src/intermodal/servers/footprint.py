@@ -34,6 +34,7 @@ _PATIENCE: Final = 3.0  # seconds for one answer
 _UNIFIED: Final = re.compile(r"kv_unified\s*=\s*'?(true|false)")
 _OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_LLAMA_KEY, _VLLM_KEY = "LLAMA_API_KEY", "VLLM_API_KEY"  # variables, as the programs themselves read them
 _CACHE_CONFIG: Final = "vllm:cache_config_info{"
 _MODULE: Final = "intermodal.servers.llama"
 
@@ -102,6 +103,19 @@ class Footprint(Value):
         return found
 
 
+def fitting_keys(address: str) -> tuple[str, ...]:
+    """Variables whose key may be meant for a server that wants one, by what it says without: both where that is not
+    known. vLLM keeps ``/metrics`` open, and llama.cpp its list of models."""
+    root = address.rstrip("/").removesuffix("/v1")
+    status, body = reply(root, "", "/metrics", seconds=_PATIENCE)
+    if status == 200 and _CACHE_CONFIG.encode() in body:
+        return (_VLLM_KEY,)
+    rows = tree(reply(root, "", "/v1/models", seconds=_PATIENCE)[1]).get("data")
+    if isinstance(rows, list) and any(isinstance(row, dict) and row.get("owned_by") == "llamacpp" for row in rows):
+        return (_LLAMA_KEY,)
+    return _LLAMA_KEY, _VLLM_KEY
+
+
 def footprint(address: str, *, key: str = "", log: str = "", wanted: str = "") -> Footprint:
     """Ask a server. ``log``: what it said when it loaded, if that is here; ``wanted``: the model, where it has several.
 
@@ -120,15 +134,18 @@ def footprint(address: str, *, key: str = "", log: str = "", wanted: str = "") -
         if found is not None:
             return found
     if any(status in (401, 403) for status in statuses):
-        raise CredentialsRefused(
-            "wants a key", where=root, todo="put it into the variable LLAMA_API_KEY or VLLM_API_KEY", sent=False
-        )
+        raise _refused(root)
     if 0 in statuses:
         raise Unreachable("no server answers there", where=root, todo="start it, or name its address", sent=False)
     raise Unreachable(
         "answers, and is no llama.cpp, vLLM or Ollama that says what it holds", where=root,
         todo="name the address of one of them; of vLLM /metrics must not be switched off", sent=False,
     )  # fmt: skip
+
+
+def _refused(root: str) -> CredentialsRefused:
+    todo = f"put it into the variable {_LLAMA_KEY} or {_VLLM_KEY}"
+    return CredentialsRefused("wants a key", where=root, todo=todo, sent=False)
 
 
 # ---- llama.cpp ---------------------------------------------------------------------------------------
@@ -216,7 +233,10 @@ def _speeds(root: str, key: str) -> tuple[float, float]:
 def _vllm(root: str, key: str, body: bytes, log: str, wanted: str) -> Footprint | None:
     line = next((line for line in body.decode(errors="replace").splitlines() if line.startswith(_CACHE_CONFIG)), "")
     labels = dict(_LABEL.findall(line))
-    rows = tree(reply(root, key, "/v1/models", seconds=_PATIENCE)[1]).get("data")
+    status, models = reply(root, key, "/v1/models", seconds=_PATIENCE)
+    if line and status in (401, 403):
+        raise _refused(root)
+    rows = tree(models).get("data")
     row = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
     block, blocks = _whole(labels.get("block_size")), _whole(labels.get("num_gpu_blocks"))
     if not line or not row or not block:

@@ -31,6 +31,7 @@ CONNECT_SECONDS = 3.0  # a machine without a way to the hub must get to the next
 READ_SECONDS = 30.0
 TRIES = 4  # in a row without a byte gained
 _ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
+_BAD_TOKEN = "Invalid credentials in Authorization header"  # it says so of public repositories too
 _SUM = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
@@ -211,13 +212,20 @@ class Hub:
         """
         status, code = response.status_code, response.headers.get("x-error-code", "")
         if code == "GatedRepo":
-            asked = (response.history or [response])[0].request.url.path
-            page = "/".join(asked.removeprefix("/api/models").split("/")[:3])
+            asked = (response.history or [response])[0].request.url.path.removeprefix(urlsplit(self.base).path)
+            page = "/".join(asked.removeprefix("/api/models").split("/")[:3])  # terms and tokens are of the hub itself
             token = f"the token in {TOKEN} may not read it" if self._token else f"no token is in {TOKEN}"
             return SourceFailed(
                 f"{self.name} gives it only to who accepted its terms, and {token} ({status})",
-                todo=f"accept the terms at {self.base}{page}, make a token at {self.base}/settings/tokens, "
+                todo=f"accept the terms at {DEFAULT_HUB}{page}, make a token at {DEFAULT_HUB}/settings/tokens, "
                 f"and set {TOKEN} to it",
+            )
+        if status == 401 and self._token and not code:
+            no_repo = "" if response.headers.get("x-error-message") == _BAD_TOKEN else ", or has no such repository"
+            return SourceFailed(
+                f"{self.name} refuses the token in {TOKEN}{no_repo} (401)",
+                todo=f"make a new one at {DEFAULT_HUB}/settings/tokens, or unset {TOKEN}"
+                + (", and check the name" if no_repo else ""),
             )
         if code == "RepoNotFound" or (status == 401 and not code):
             return SourceFailed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_fit import WHOLE, head
 from tests.unit.servers.fake_servers import OLLAMA_ROW, VLLM_METRICS, ollama, serving, vllm
 from tests.unit.servers.test_need import saved
+
+from intermodal.config import state_dir
+from intermodal.servers.records import Place, State, Wanted
+from intermodal.store.process import identity
 
 SHA = "a" * 64
 
@@ -136,3 +141,88 @@ def test_a_cache_folder_that_cannot_be_written_keeps_nothing_and_says_so(
     with serving(ollama(row(9_000_000_000))) as address:
         found = cli("fit", "--check", address)
     assert found.code == 0 and "cannot be written: nothing is kept" in found.out
+
+
+# What each answers without its key: vLLM guards /v1 alone, llama-server all but its health and its models.
+LISTED = {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "llamacpp"}]}
+VLLM_OPEN, LLAMA_OPEN = ("/metrics", "/version", "/props", "/api/ps"), ("/health", "/v1/models")
+
+
+def llama(model: str) -> dict[str, object]:
+    props = {"default_generation_settings": {"n_ctx": 4096}, "total_slots": 1, "model_path": model}
+    return {"/props": props, "/v1/models": LISTED}
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize(
+    ("engine", "unlocked", "key", "sent"),
+    [
+        ("vllm", VLLM_OPEN, "of vllm", {"of vllm"}),
+        ("llama", LLAMA_OPEN, "of llama", {"of llama"}),
+        ("vllm", (), "of vllm", {"of llama", "of vllm"}),
+        ("llama", (), "of llama", {"of llama"}),
+        ("vllm", (*VLLM_OPEN, "/v1/models"), "not wanted", set()),
+    ],
+)
+def test_a_server_is_sent_a_key_only_where_it_wants_one_and_not_that_of_another_program(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, unlocked: tuple[str, ...], key: str,
+    sent: set[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("LLAMA_API_KEY", "of llama")
+    monkeypatch.setenv("VLLM_API_KEY", "of vllm")
+    (tmp_path / "model").mkdir()
+    saved(tmp_path / "model")
+    model = tmp_path / "m.gguf"
+    model.write_bytes(head())
+    os.truncate(model, WHOLE)
+    replies = vllm(str(tmp_path / "model")) if engine == "vllm" else llama(str(model))
+    keys: list[str] = []
+    with serving(replies, key=key, unlocked=unlocked, keys=keys) as address:
+        done = cli("fit", "--check", address, "--json")
+    assert done.code == 0, done.out + done.err
+    assert set(keys) == sent
+
+
+def test_a_key_that_a_server_refuses_is_named_and_that_it_wants_one_is_said_without(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(vllm("m"), key="right", unlocked=VLLM_OPEN) as address:
+        without = cli("fit", "--check", address)
+        assert "wants a key" in without.err and "VLLM_API_KEY" in without.err
+        monkeypatch.setenv("LLAMA_API_KEY", "right")
+        assert "wants a key" in cli("fit", "--check", address).err, "that one is of another program"
+        monkeypatch.setenv("VLLM_API_KEY", "wrong")
+        assert "refuses the key in VLLM_API_KEY" in cli("fit", "--check", address).err
+
+
+def test_whatever_listens_where_servers_usually_do_is_sent_no_key_unasked(
+    cli: Cli, stored: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_API_KEY", "of llama")
+    monkeypatch.setenv("VLLM_API_KEY", "of vllm")
+    keys: list[str] = []
+    with serving(ollama(row(9_000_000_000)), key="of llama", keys=keys) as address:
+        monkeypatch.setattr("intermodal.estimates.fit_check.USUAL", (address,))
+        done = cli("fit", stored, "--check")
+        assert keys == [] and done.code == 5
+        assert f"{address} wants a key" in done.err and f"--check {address}" in done.err
+        assert cli("fit", stored, "--check", address).code == 0
+    assert set(keys) == {"of llama"}
+
+
+def test_a_server_of_up_is_asked_with_its_own_key_at_its_address_too(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMA_API_KEY", "of llama")
+    model = tmp_path / "m.gguf"
+    model.write_bytes(head())
+    os.truncate(model, WHOLE)
+    keys: list[str] = []
+    with serving(llama(str(model)), key="its own", keys=keys) as address:
+        place = Place(state_dir(os.environ), "box")
+        place.want(Wanted(name="box", said="box", program="llama-server", path="", model=str(model)))
+        port = int(address.rpartition(":")[2])
+        place.record(State(phase="ready", supervisor=identity(), port=port, key="its own"))
+        done = cli("fit", "--check", address)
+    assert done.code == 0, done.err
+    assert set(keys) == {"its own"}

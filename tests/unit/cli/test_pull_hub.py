@@ -378,13 +378,27 @@ def test_a_gated_repository_says_what_to_do_and_takes_the_token(
     hub.gates.add(REPO)
     done = cli("pull", f"hf:{REPO}:Q8_0")
     assert done.code == 7
-    assert f"accept the terms at {hub.url}/{REPO}" in done.err and "HF_TOKEN" in done.err
+    assert f"accept the terms at https://huggingface.co/{REPO}, " in done.err, "the hub's page, not the mirror's"
+    assert "a token at https://huggingface.co/settings/tokens, and set HF_TOKEN" in done.err
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
     assert "the token in HF_TOKEN may not read it" in cli("pull", f"hf:{REPO}:Q8_0").err
     monkeypatch.setenv("HF_TOKEN", "hf_right")
     done = cli("pull", f"hf:{REPO}:Q8_0")
     assert done.code == 0, done.err
     assert "hf_right" not in done.err + (data_dir(os.environ) / "weights-lock.json").read_text()
+
+
+def test_an_expired_token_is_said_to_be_refused_and_not_that_nothing_is_there(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a public repository too, which is pulled without it."""
+    hub.expired = "hf_expired"
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    for done in (cli("pull", f"hf:{REPO}"), cli("fit", f"hf:{REPO}")):
+        assert "refuses the token in HF_TOKEN (401)" in done.err and "unset HF_TOKEN" in done.err, done.err
+        assert "no such repository" not in done.err
+    monkeypatch.delenv("HF_TOKEN")
+    assert cli("pull", f"hf:{REPO}", "-q").code == 0
 
 
 def test_a_token_is_sent_to_the_hub_alone(cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,14 +21,16 @@ class HubServer:
     """``files``: bytes by path below ``OWNER/REPO``, as main has them; what it had before stays at its commit.
 
     ``ranges``: whether parts of files are sent. ``gates``: repositories for whose files ``token`` is wanted.
-    ``sums``: what the listing says of a file in place of its sum. ``cuts``: bytes after which the next downloads of a
-    whole file, or of all the rest of it, break off. ``gone``: commits that are not there any more.
+    ``expired``: a token that it knows no more. ``sums``: what the listing says of a file in place of its sum.
+    ``cuts``: bytes after which the next downloads of a whole file, or of all the rest of it, break off. ``gone``:
+    commits that are not there any more.
     """
 
     def __init__(self, files: dict[str, Files], *, ranges: bool = True) -> None:
         self.files, self.ranges = files, ranges
         self.gates: set[str] = set()
         self.token = "hf_right"
+        self.expired = ""
         self.sums: dict[str, str] = {}
         self.cuts: list[int] = []
         self.gone: set[str] = set()
@@ -88,7 +90,7 @@ def serving(hub: HubServer) -> Iterator[HubServer]:
             if data is None:
                 self.send_response(status)
                 if code:
-                    self.send_header("x-error-code", code)
+                    self.send_header("x-error-code" if " " not in code else "x-error-message", code)
                 self.send_header("content-length", "0")
                 self.end_headers()
                 return
@@ -137,7 +139,9 @@ def serving(hub: HubServer) -> Iterator[HubServer]:
 
 
 def _answer(hub: HubServer, path: str, authorization: str) -> tuple[int, str, bytes | None]:
-    """Status, error code and body. As the hub does, of a repository that is not there it says 401."""
+    """Status, error code or message, and body. As the hub does, of a repository that is not there it says 401."""
+    if hub.expired and authorization == f"Bearer {hub.expired}":
+        return 401, "Invalid credentials in Authorization header", None
     steps = path.strip("/").split("/")
     listing = steps[:2] == ["api", "models"]
     steps = steps[2:] if listing else steps
