@@ -258,6 +258,8 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
                 todo=f'say what you want to know first: intermodal ask "What is this about?" {prompt}',
             )
         return "", [prompt]
+    if not files and _misses_a_file(prompt):
+        raise UsageError("there is no such file", where=prompt, todo="check the path; a question has more than a name")
     if files and isinstance(output, ScoresOutput | EmbeddingOutput) and _names_a_file(prompt):
         return "", [prompt, *files]  # nothing is asked about files that are scored or become a vector
     if prompt.startswith("@"):
@@ -319,6 +321,16 @@ def _names_a_file(word: str) -> bool:
         return " " not in word.strip() and word != "-" and Path(word).is_file()
     except (OSError, ValueError):
         return False
+
+
+def _misses_a_file(word: str) -> bool:
+    """A single word with the ending of a picture, a recording, a film or a document that is not there."""
+    from intermodal.media.sniff import MEDIA_ENDINGS
+
+    name, _, ending = word.lower().rpartition(".")
+    return (
+        bool(name) and ending in MEDIA_ENDINGS and len(word.split()) == 1 and "://" not in word and not _is_there(word)
+    )
 
 
 def source_of(file: str) -> Any:

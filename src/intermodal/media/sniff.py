@@ -48,7 +48,7 @@ NOT_UTF_8 = "is text, but not in UTF-8"
 _OFFICE_TODO = "save it as PDF"
 
 # Endings that promise media, to say so when the bytes are words.
-_MEDIA_ENDINGS = frozenset((
+MEDIA_ENDINGS = frozenset((
     "png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif",
     "wav", "mp3", "flac", "m4a", "aac", "ogg", "oga", "opus",
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx", "msg",
@@ -346,7 +346,7 @@ def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
         return "text", HTML
     if ending in (_NOTEBOOK_ENDING, "") and head.lstrip().startswith(b"{") and _holds(data, b'"nbformat"'):
         return "document", IPYNB
-    named = ending in _TEXT_TYPES or ending in _MEDIA_ENDINGS or ending in _TEXT_ENDINGS
+    named = ending in _TEXT_TYPES or ending in MEDIA_ENDINGS or ending in _TEXT_ENDINGS
     if ending == "eml" or (not named and _begins_as_mail(head)):
         return "document", EML
     if not named and _PAGE.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")):
@@ -453,7 +453,7 @@ def _text_type(data: Data, name: str) -> str:
     blank = True
     for words in _words_of(data, name):
         blank = blank and not words.strip()
-    if ending in _MEDIA_ENDINGS:
+    if ending in MEDIA_ENDINGS:
         what = "only blanks" if blank else "text"
         raise InputBroken(f"is named .{ending} but holds {what}", where=name, todo="check what wrote this file")
     return _TEXT_TYPES.get(ending, "text/plain")

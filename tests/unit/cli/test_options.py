@@ -119,6 +119,18 @@ def test_a_lone_file_without_a_question_is_asked_about(tmp_path: Path) -> None:
         request(str(file))
 
 
+@pytest.mark.parametrize("more", [(), ("--output", "embedding"), ("--output", "scores", "--labels", "a,b")])
+def test_the_name_of_a_file_that_is_not_there_is_no_question(more: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match="there is no such file"):
+        request(*more, "album/photo-of-a-cat.JPG")
+
+
+@pytest.mark.parametrize("words", ["what is in call.wav", "what.is.it", "https://example.com/photo.jpg", "jpg"])
+def test_a_question_may_have_names_of_files_in_it(words: str) -> None:
+    (part,) = [part for _, _, part in request(words).parts()]
+    assert part == Text(text=words)
+
+
 def test_a_schema_is_read_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "total.json"
     file.write_text(json.dumps({"type": "object", "title": "Total"}))
