@@ -12,6 +12,7 @@ import gc
 import ipaddress
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,10 @@ SECRET = re.compile(r"(_API_KEY|_TOKEN|_SECRET)$")
 # Tests start hundreds of processes. Where no compiled files are kept, as in many containers, each compiles us again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell that starts pytest in the background has it ignore Ctrl-C, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -106,7 +106,8 @@ def test_a_transcript_with_nothing_in_it_is_heard_again_by_the_better_ear_that_t
     if kept_here:
         assert "what is wrong would be said" in plan and host.attempts == [] and "two words" not in ran.out
     else:
-        assert "if it is empty, loops or is in another language, cloud:cloud/ear hears it, + up to $" in plan
+        causes = "empty, loops, is doubted or is in another language"
+        assert f"if it is {causes}, cloud:cloud/ear hears it, + up to $" in plan
         assert ran.out.strip() == "two words" and len(host.attempts) == 1
         assert "cloud:cloud/ear answers instead of embedded:openai/whisper-base" in told
 

@@ -158,6 +158,9 @@ class BrokenWeights:
     def path(self, name: str) -> Path:
         return self._path
 
+    def projector(self, name: str) -> None:
+        return None
+
 
 @pytest.mark.parametrize("data", [b"", b"GGUF", b"not a model" * 1000])
 async def test_a_file_that_is_no_model_is_one_clear_error(tmp_path: Path, data: bytes) -> None:
