@@ -45,6 +45,7 @@ _PHRASES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"--host (\S+)", r"intermodal hosts add \1"),
         (r"(intermodal (?:pull|eval|explain|keys \w+ \S+|hosts add \S+))(?: --[a-z-]+(?: [A-Z]+\b)?)+", r"\1"),
+        (r"(intermodal pull [^\s;,()]+) --accept-unpinned", r"\1"),
         (r"(did you mean [^;]+\?) See intermodal models\b(?! \w)", rf"\1 See /v1/models{_ALIASES}"),
         (r"(say which: .+)$", rf"\1{_ALIASES}"),
         (r"([Ss]ee):? intermodal models\b(?! \w)", r"\1 /v1/models"),

@@ -42,7 +42,7 @@ def test_filters_leave_only_what_fits(cli: Cli) -> None:
     assert "openai:openai/gpt-4o" in ids(cli("models", "--input", "image", "--at-least", "large", "--json"))
     assert "embedded:paddlepaddle/ppocr-v6-small" not in ids(cli("models", "--at-least", "medium", "--json"))
     vectors = cli("models", "--task", "feature-extraction", "--json").document["models"]
-    assert {row["kind"] for row in vectors} == {"embedding"}
+    assert {row["kind"] for row in vectors} == {"embedding", "contrastive image-text"}
 
 
 def test_ready_leaves_out_what_has_a_key_but_no_consent(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

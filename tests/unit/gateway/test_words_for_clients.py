@@ -27,8 +27,8 @@ REACH = ("asking.py", "incoming.py", "request.py", "catalog", "costing", "execut
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 # Started by whoever runs the server, before there is a client, or run as a program.
 STARTING = frozenset({
-    "defaults", "force-reinstall", "list-langs", "psm", "tessdata-dir", "forget", "list", "output", "policy", "port",
-    "prompts", "query-gpu", "save", "workers",
+    "accept-unpinned", "defaults", "force-reinstall", "list-langs", "psm", "tessdata-dir", "forget", "list", "output",
+    "policy", "port", "prompts", "query-compute-apps", "query-gpu", "save", "workers",
 })  # fmt: skip
 
 
