@@ -44,10 +44,10 @@ def set_malloc_options() -> bool:
 def give_back() -> None:
     """Free cycles of all generations, and give the system back what is free: with glibc on Linux. For a thread.
 
-    What failed or was cut off leaves cycles (an error, its traceback, the request in it). Those that outlive two
-    collections wait for one of all generations, which comes when there is a quarter more than there was: 30,000 blocks
-    after 24,000 mixed requests, between what stays. It looks through what was made since the start alone, 25,000
-    containers with every table full: some milliseconds.
+    What failed or was cut off leaves cycles (an error, its traceback, the request in it), and planning the first
+    requests leaves more. Those that outlive two collections wait for one of all generations, which is rare. Collected
+    each minute, 136 MiB were resident after 36,000 mixed requests instead of 148. It looks through what was made since
+    the start alone: 16,000 small containers in 0.4 ms.
 
     Blocks that are freed lie between others that stay, and the C library gives none of them back by itself. After
     31,000 mixed requests that was 7 of 108 MB, and what was resident grew by 0.2 KB a request with every table full.

@@ -30,8 +30,9 @@ def uncollected() -> Iterator[None]:
     gc.enable()
 
 
-def held() -> list[object]:
-    return [each for each in gc.get_objects() if isinstance(each, (Request, Body))]
+def those(*kinds: type) -> list[object]:
+    """Values of these types that are still there."""
+    return [each for each in gc.get_objects() if isinstance(each, kinds)]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -41,14 +42,14 @@ def test_what_was_asked_goes_with_its_answer(house: House, route: str, stream: b
     assert house.chat("hello", **more).status_code == 200  # the first of its kind is planned
     assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
     gc.collect()
-    before = len(held())
+    before = len(those(Request, Body))
     lane, taking = house.gateway.lane, route == "lane"
     until(lambda: lane.taken == 2 * taking)  # a client has its answer before it is counted
     for _ in range(3):
         assert house.chat("hello", **more).status_code == 200
         assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
     until(lambda: lane.taken == 8 * taking)
-    until(lambda: len(held()) <= before)
+    until(lambda: len(those(Request, Body)) <= before)
 
 
 @pytest.mark.parametrize("kind", ["unavailable", "key", "gateway", "no such model"])
@@ -58,15 +59,11 @@ def test_what_failed_goes_too(house: House, host: FakeHost, kind: str, stream: b
     if kind != "no such model":
         host.fault = Fault(kind)
     model = "cloud/nobody" if kind == "no such model" else "cloud/strong"
-    before = len(asked())
+    before = len(those(Asked))
     for _ in range(3):
         assert house.chat("hello " * 50, model=model, stream=stream, max_tokens=50).status_code >= 400
         assert house.post("/v1/embeddings", {"model": "cloud/nobody", "input": "hello"}).status_code >= 400
-    until(lambda: len(asked()) <= before)
-
-
-def asked() -> list[object]:
-    return [each for each in gc.get_objects() if isinstance(each, Asked)]
+    until(lambda: len(those(Asked)) <= before)
 
 
 def test_connections_go_when_they_are_closed(house: House, host: FakeHost, uncollected: None) -> None:
@@ -81,7 +78,3 @@ def test_connections_go_when_they_are_closed(house: House, host: FakeHost, uncol
     for _ in range(3):
         assert b"200 OK" not in house.raw(request)
     until(lambda: len(those(Connection)) <= 1 and not those(Pipe))  # whoever watched them last may hold one
-
-
-def those(kind: type) -> list[object]:
-    return [each for each in gc.get_objects() if isinstance(each, kind)]
