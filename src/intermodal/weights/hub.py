@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -23,10 +24,8 @@ if TYPE_CHECKING:
     import httpx
 
 DEFAULT_HUB = "https://huggingface.co"
-MIRROR, TOKEN = (
-    "INTERMODAL_HUB",
-    "HF_TOKEN",
-)  # variables: a mirror's address, and the token that the hub's own tools read
+MIRROR = "INTERMODAL_HUB"  # the variable with a mirror's address
+TOKEN = "HF_TOKEN"  # the variable with the token that the hub's own tools read
 CONNECT_SECONDS = 3.0  # a machine without a way to the hub must get to the next source soon
 READ_SECONDS = 30.0
 TRIES = 4  # in a row without a byte gained
@@ -102,10 +101,8 @@ class Hub:
 
         A server that sends whole files only is read as far as asked when ``first`` is 0, then left.
         """
-        import httpx
-
         headers = {"range": f"bytes={first}-{first + size - 1}"}
-        try:
+        with self._failures(url):
             async with self._http().stream("GET", url, headers=headers) as response:
                 total = self._total(response, first)
                 data = bytearray()
@@ -113,12 +110,6 @@ class Hub:
                     data += chunk[: size - len(data)]
                     if len(data) >= size:
                         break
-        except httpx.InvalidURL:
-            raise SourceFailed(f"{url} is not a URL") from None
-        except (httpx.ConnectError, httpx.ConnectTimeout):
-            raise SourceFailed(f"{self.name} cannot be reached", unreachable=True) from None
-        except httpx.HTTPError as error:
-            raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
         if len(data) < min(size, total - first):
             raise SourceFailed(f"{self.name} cut the answer")
         return Piece(bytes(data), total)
@@ -152,7 +143,7 @@ class Hub:
         about = f"{self.base}/api/models/{quote(repo)}"
         at = quote(revision, safe="")
         try:
-            answer = await self._whole(f"{about}/revision/{at}?blobs=true", MAX_LISTING)
+            answer = await self._whole(f"{about}/revision/{at}?blobs=true")
         except SourceFailed as failed:
             if not failed.absent:
                 raise
@@ -171,7 +162,7 @@ class Hub:
 
     async def _older(self, failed: SourceFailed, url: str) -> bytes:
         try:
-            return await self._whole(url, MAX_LISTING)
+            return await self._whole(url)
         except SourceFailed:
             raise failed from None
 
@@ -182,12 +173,10 @@ class Hub:
             raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
         return _files([row for row in rows if row.get("type") == "file"], "path")
 
-    async def _whole(self, url: str, most: int) -> bytes:
-        """All of a document, which may come without its length. Raises ``SourceFailed``."""
-        import httpx
-
+    async def _whole(self, url: str) -> bytes:
+        """All of a listing, which may come without its length. Raises ``SourceFailed``."""
         data = bytearray()
-        try:
+        with self._failures(url):
             async with self._http().stream("GET", url) as response:
                 if response.status_code in _ABSENT:
                     raise self._absent(response)
@@ -195,15 +184,23 @@ class Hub:
                     raise SourceFailed(f"{self.name} answered {response.status_code}")
                 async for chunk in response.aiter_bytes():
                     data += chunk
-                    if len(data) > most:
-                        raise SourceFailed(f"{self.name} lists more than {most:,} bytes")
+                    if len(data) > MAX_LISTING:
+                        raise SourceFailed(f"{self.name} lists more than {MAX_LISTING:,} bytes")
+        return bytes(data)
+
+    @contextmanager
+    def _failures(self, url: str) -> Iterator[None]:
+        """Raise ``SourceFailed`` for what keeps an address from being read at all."""
+        import httpx
+
+        try:
+            yield
         except httpx.InvalidURL:
             raise SourceFailed(f"{url} is not a URL") from None
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise SourceFailed(f"{self.name} cannot be reached", unreachable=True) from None
         except httpx.HTTPError as error:
             raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
-        return bytes(data)
 
     def _absent(self, response: httpx.Response) -> SourceFailed:
         """Why the hub does not give a file, and what to do: ``X-Error-Code`` tells a gate from a name that is wrong.
@@ -240,8 +237,7 @@ class Hub:
         """Bring ``part`` to the whole of what is at an address of this host, going on from the bytes it holds.
 
         ``most``: bytes that a file of unknown size may have, 0 for those that are announced and that there is room
-        for. Raises ``SourceFailed``. What was received
-        stays in ``part`` for the next try, whatever happens.
+        for. Raises ``SourceFailed``. What was received stays in ``part`` for the next try, whatever happens.
         """
         import anyio
 
