@@ -187,14 +187,8 @@ class WeightsStore:
         """
         row = self.row(name)
         if not row.files:
-            raise UsageError(
-                "is pinned by its first pull, and was not pulled yet", where=name, todo=f"run: intermodal pull {name}"
-            )
-        await self._complete(_pinned(row, sums or {}, accept_unpinned), progress or silent)
-        found = self.path(name)
-        if found is None:
-            raise WeightsError("is not complete after the pull", where=name, todo=f"run: intermodal pull {name}")
-        return found
+            raise UsageError("is pinned by its first pull, and was not pulled yet", where=name, todo=f"run: {row.pull}")
+        return await self._complete(_pinned(row, sums or {}, accept_unpinned), progress or silent)
 
     async def pull_model(
         self,
@@ -221,18 +215,13 @@ class WeightsStore:
                 if path.name != MARKER and path.name not in marker.files and not path.is_dir():
                     path.unlink(missing_ok=True)
 
-        await self._complete(row, progress or silent, then=pin)
-        found = self.path(model.name)
-        if found is None:
-            raise WeightsError(
-                "is not complete after the pull", where=model.name, todo=f"run: intermodal pull {model.name}"
-            )
-        return found
+        return await self._complete(row, progress or silent, then=pin)
 
     async def _complete(
         self, row: WeightsRow, progress: Progress, then: Callable[[Marker], None] | None = None
-    ) -> None:
-        """Bring what is missing of a row. ``then`` is called with what is here, before another process may go on.
+    ) -> Path:
+        """Bring what is missing of a row; returns ``path(row.name)``. ``then`` is called with what is here, before
+        another process may go on.
 
         A model of a hub (``then``) of which a sum is not known is fetched anew: nothing tells that files which are
         here already are of the commit that was asked for.
@@ -247,6 +236,10 @@ class WeightsStore:
                     then(marker)
         except OSError as error:
             raise _disk(error, folder) from None
+        found = self.path(row.name)
+        if found is None:
+            raise WeightsError("is not complete after the pull", where=row.name, todo=f"run: {row.pull}")
+        return found
 
     # ---- one row -----------------------------------------------------------------------------------
 
