@@ -103,8 +103,8 @@ def _strength(each: Proposal) -> tuple[float, ...]:
 
 
 def _strong(each: Proposal) -> str:
-    words = f"{each.parameters / 1e9:.1f}B parameters" if each.parameters >= 1e9 else f"{each.parameters / 1e6:.0f}M"
-    return f"{each.tier or 'of unknown strength'} by its {words.removesuffix(' parameters')} parameters"
+    size = f"{each.parameters / 1e9:.1f}B" if each.parameters >= 1e9 else f"{each.parameters / 1e6:.0f}M"
+    return f"{each.tier or 'of unknown strength'} by its {size} parameters"
 
 
 def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Proposal]:
@@ -147,10 +147,9 @@ def _seconds(
         basis = served.speed.basis if served is not None and served.speed is not None else ""
         timed = between(*factor, basis).scaled(SPEECH) if factor is not None else Quantity()
         return timed, f"{SPEECH:.0f} s of speech", Quantity()
-    if work == "embedding":
-        pace = of_parameters(parameters, model.active or parameters, machine, prompt=PROMPT)
-        return pace.first_word, f"a text of {PROMPT:,} tokens", Quantity()
     pace = of_parameters(parameters, model.active or parameters, machine, prompt=PROMPT)
+    if work == "embedding":
+        return pace.first_word, f"a text of {PROMPT:,} tokens", Quantity()
     if not (pace.decode.known and pace.first_word.known):
         return Quantity(), f"an answer of {ANSWER} tokens", pace.decode
     rate, first = pace.decode, pace.first_word
