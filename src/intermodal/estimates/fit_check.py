@@ -28,6 +28,7 @@ from intermodal.servers.log import loading
 from intermodal.servers.records import Place, places
 from intermodal.sizing.corrections import Correction
 from intermodal.sizing.logged import Compared, compared, logged_terms
+from intermodal.sizing.machines import without_cards
 from intermodal.sizing.speed import pace
 from intermodal.weights.store import WeightsStore
 
@@ -118,7 +119,7 @@ def _server(wish: FitWish, found: Footprint, weights: WeightsStore, env: Mapping
     speed = None
     if found.settings is not None and (found.written or found.read):
         settings = replace(found.settings, host_experts=min(found.settings.host_experts, len(sized.shape.layers)))
-        on = machine if settings.gpu_layers else replace(machine, gpus=())
+        on = machine if settings.gpu_layers else without_cards(machine)
         speed = pace(sized.shape, settings, on)
     return Checked(
         model=Path(sized.where).name, rows=made.rows, server=found, correction=made.correction, notes=made.notes,
