@@ -35,7 +35,7 @@ from intermodal.catalog.nouns import (
 )  # fmt: skip
 from intermodal.catalog.offered import cheapest, found_by_name, host_row, matching, offered, undrivable
 from intermodal.catalog.prices import Vector
-from intermodal.catalog.rows import FOLDERS, HTTP, HostRow, ServedRow, memory_of
+from intermodal.catalog.rows import FOLDERS, HTTP, HostRow, ServedRow, memory_of, pull_command
 from intermodal.catalog.shipped import Shipped, known_hosts, shipped
 from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
 from intermodal.catalog.thinking import with_thinking
@@ -438,8 +438,7 @@ def _missing_weights(served: ServedRow, present: frozenset[str]) -> tuple[str, s
         return None if there else (f"there is no folder {served.weights}", "correct weights in intermodal.toml")
     if not served.weights or served.weights in present:
         return None
-    unpinned = " --accept-unpinned" if served.unpinned else ""
-    return "its weights are not here", f"intermodal pull {served.weights}{unpinned}"
+    return "its weights are not here", pull_command(served.weights, unpinned=served.unpinned)
 
 
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:

@@ -453,6 +453,11 @@ def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
     return tuple(row for name, row in below.items() if name in path and name in getattr(cls, "__struct_fields__", ()))
 
 
+def pull_command(weights: str, *, unpinned: bool = False) -> str:
+    """The command that fetches weights, as it is to be typed; ``unpinned``: it has to be told to take them."""
+    return f"intermodal pull {weights}{' --accept-unpinned' if unpinned else ''}"
+
+
 def memory_of(row: ServedRow) -> Quantity:
     """Bytes resident on this machine; none when it runs elsewhere."""
     return between(*row.memory, row.memory_basis) if row.memory else Quantity()

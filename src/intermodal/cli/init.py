@@ -122,7 +122,7 @@ def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, A
         click.echo("\n" + "\n".join(lines(found)), err=True)
         name = found.chosen.name
         if not asks:
-            click.echo(f"  to fetch it: intermodal pull {name}", err=True)
+            click.echo(f"  to fetch it: {store.row(name).pull}", err=True)
         elif click.confirm(f"Fetch {name}?", default=False, err=True):
             from intermodal.cli.pull import fetch as pull_all
 

@@ -39,7 +39,7 @@ def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | Non
 
         print_document("pull", {"proposed": document(found)})
     elif not (found.chosen.here or quiet):
-        click.echo(f"to fetch it: intermodal pull {found.chosen.name}", err=True)
+        click.echo(f"to fetch it: {store.row(found.chosen.name).pull}", err=True)
     return None
 
 

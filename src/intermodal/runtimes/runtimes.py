@@ -237,7 +237,7 @@ class Runtimes:
             raise NotInstalled(
                 "its weights are not on this machine",
                 where=endpoint.id,
-                todo=f"run: intermodal pull {endpoint.weights}",
+                todo=f"run: {self._weights.row(endpoint.weights).pull}",
             )
         return str(path)
 

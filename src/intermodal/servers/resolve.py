@@ -93,9 +93,7 @@ def _pulled(row: WeightsRow, weights: WeightsStore) -> Path:
         )  # fmt: skip
     path = weights.path(row.name)
     if path is None:
-        raise NotInstalled(
-            "its weights are not on this machine", where=row.name, todo=f"run: intermodal pull {row.name}"
-        )
+        raise NotInstalled("its weights are not on this machine", where=row.name, todo=f"run: {row.pull}")
     return path
 
 

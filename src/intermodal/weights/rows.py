@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from intermodal.catalog.rows import pull_command
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 
@@ -172,7 +173,7 @@ class WeightsRow(Value):
     def pull(self) -> str:
         """The command that fetches it, as it is to be typed. Of a hub's row the hub says the sums."""
         sums = bool(self.hub) or all(file.sha256 for file in self.files)
-        return f"intermodal pull {self.name}" + ("" if sums else " --accept-unpinned")
+        return pull_command(self.name, unpinned=not sums)
 
     @property
     def size(self) -> int:
