@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from tests.e2e.command import ANSWERED
 
 from intermodal.cli.main import main
+from intermodal.config import cache_dir
 
 
 class Done(NamedTuple):
@@ -58,3 +61,12 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Done(code if isinstance(code, int) else 1, said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def own_weights(own_home: Path) -> Path:
+    """An empty folder of weights, in place of those that are linked in."""
+    folder = cache_dir(os.environ) / "weights"
+    folder.unlink()
+    folder.mkdir()
+    return folder

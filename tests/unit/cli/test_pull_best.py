@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,19 +10,12 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_pull_hub import model
 from tests.unit.sizing.hub_server import HubServer, serving
 
-from intermodal.config import cache_dir
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.quantity import between
 
+pytestmark = pytest.mark.usefixtures("own_weights")
+
 GIB = 1 << 30
-
-
-@pytest.fixture(autouse=True)
-def own_weights(own_home: Path) -> Path:
-    folder = cache_dir(os.environ) / "weights"
-    folder.unlink()
-    folder.mkdir()
-    return folder
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, memory: float, *, bandwidth: float = 60e9, card: float = 0) -> None:

@@ -30,6 +30,8 @@ from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import local
 from intermodal.weights.store import weights_of
 
+pytestmark = pytest.mark.usefixtures("own_weights")
+
 REPO = "desk/Tiny-GGUF"
 GIB = 1 << 30
 
@@ -62,14 +64,6 @@ FILES = {
     "Tiny-Q4_K_M.gguf": model(weights=300_000, seed=4), "Tiny-Q8_0.gguf": model(weights=600_000, seed=8),
     "Tiny-F16.gguf": model(weights=1_200_000, seed=16), "README.md": b"# Tiny",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def own_weights(own_home: Path) -> Path:
-    folder = cache_dir(os.environ) / "weights"
-    folder.unlink()
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture(autouse=True)
