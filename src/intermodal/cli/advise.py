@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import listed, money, seconds, svg_option, with_conditions
+from intermodal.cli.options import html_option, listed, money, seconds, svg_option, with_conditions
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
@@ -92,14 +92,7 @@ Examples
 @click.option("--power", type=click.FloatRange(min=0), default=None, metavar="WATTS", help="What it draws.")
 @click.option("--kwh", type=money, default=None, metavar="USD", help="What a kilowatt-hour costs.")
 @svg_option("Draw the decision and cost against volume")
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(dir_okay=False),
-    default=None,
-    metavar="FILE",
-    help="A page with the picture and every number.",
-)
+@html_option("A page with the picture and every number")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def advise(**given: Any) -> None:
     """Say whether a language model is enough for a task or a broader model is needed, and what it would cost.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import svg_option
+from intermodal.cli.options import html_option, svg_option
 
 if TYPE_CHECKING:
     from intermodal.estimates.monthly import MonthlyCost, PlanBill
@@ -24,8 +24,7 @@ Examples
 @click.command(epilog=EPILOG)
 @click.argument("workload", type=click.Path())
 @svg_option("The bills as a picture")
-@click.option("--html", "html_file", type=click.Path(), default=None, metavar="FILE",
-              help="Tables and picture as one page.")  # fmt: skip
+@html_option("Tables and picture as one page")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bool) -> None:
     """What a WORKLOAD costs a month: one kind of request, how often it comes, and plans to compare.

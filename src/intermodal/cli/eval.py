@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intermodal.cli.options import listed, money, seconds, with_all
+from intermodal.cli.options import html_option, listed, money, seconds, with_all
 
 if TYPE_CHECKING:
     from intermodal._sync import Bridge
@@ -91,8 +91,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
             "--temperature", type=click.FloatRange(min=0), default=None, metavar="T", help="Sampling temperature."
         ),
         click.option("--seed", type=int, default=None, metavar="N", help="Sampling seed."),
-        click.option("--html", "html_file", type=click.Path(dir_okay=False), default=None, metavar="FILE",
-                     help="Write a self-contained HTML report."),
+        html_option("Write a self-contained HTML report"),
         click.option(
             "--journal",
             "journal_file",

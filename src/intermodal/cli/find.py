@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from intermodal.cli.options import html_option
+
 if TYPE_CHECKING:
     from intermodal.retrieval.find import Finder, Found
 
@@ -34,14 +36,7 @@ SIDE = 200  # pixels of a thumbnail
     help="How many pictures to show.",
 )
 @click.option("-m", "--model", default="", metavar="NAME", help="The contrastive model.  [default: the strongest here]")
-@click.option(
-    "--html",
-    "html_file",
-    type=click.Path(dir_okay=False),
-    default=None,
-    metavar="FILE",
-    help="Write a self-contained page with thumbnails.",
-)
+@html_option("Write a self-contained page with thumbnails")
 @click.option("--forget", is_flag=True, help="Remove the index of pictures, and look for nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

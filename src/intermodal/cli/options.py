@@ -102,6 +102,12 @@ def svg_option(draws: str) -> Callable[[F], F]:
                         metavar="FILE", help=f"{draws}; - for standard output.")  # fmt: skip
 
 
+def html_option(writes: str) -> Callable[[F], F]:
+    """``--html``, as ``html_file``: a page in a file. ``writes``: what help says of it."""
+    return click.option("--html", "html_file", type=click.Path(dir_okay=False), default=None, metavar="FILE",
+                        help=f"{writes}.")  # fmt: skip
+
+
 _SHARED = [
     click.argument("prompt", required=False),
     click.argument("files", nargs=-1, type=click.Path()),
