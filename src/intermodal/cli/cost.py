@@ -39,15 +39,12 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.client import AsyncClient
     from intermodal.config import load_config
-    from intermodal.errors import UsageError
     from intermodal.estimates.document import read
     from intermodal.estimates.month import monthly_cost
     from intermodal.estimates.month_tables import text
 
     found = read(Path(workload), load_config(os.environ), os.environ)
     check_standard_output(svg_file, as_json=as_json)
-    if html_file == "-":
-        raise UsageError("a page is not written to standard output", where="--html", todo="name a file")
     inputs = [workload, *(part.file for part in found.parts if part.file)]
     check_targets([Target("--svg", svg_file, "svg"), Target("--html", html_file, "html")], inputs)
 

@@ -25,17 +25,18 @@ _BLANK = b"\xef\xbb\xbf \r\n\t"
 class Kind(NamedTuple):
     """``named`` as a sentence goes on after "is not"; ``begins`` what such a file begins with, blanks before it.
 
-    ``makes_folder``: a folder that is not there is made.
+    ``makes_folder``: a folder that is not there is made. ``streams``: "-" is standard output.
     """
 
     named: str
     begins: re.Pattern[bytes]
     makes_folder: bool = False
+    streams: bool = True
 
 
 KINDS: Mapping[str, Kind] = {
     "svg": Kind("an SVG picture", re.compile(rb"(<[?!][^>]*>\s*)*<svg", re.I)),
-    "html": Kind("an HTML page", re.compile(rb"<!doctype html|<html", re.I)),
+    "html": Kind("an HTML page", re.compile(rb"<!doctype html|<html", re.I), streams=False),
     "plan": Kind("a saved plan", re.compile(rb"\{\s*\"plan\"\s*:\s*\{\s*\"id\"")),
     "journal": Kind("a journal of an evaluation", re.compile(rb"\{\"item\":\""), makes_folder=True),
     "wav": Kind("a WAV file", re.compile(rb"RIFF....WAVE", re.S)),
@@ -57,11 +58,13 @@ class Target(NamedTuple):
 def check_targets(targets: Iterable[Target], inputs: Iterable[str]) -> None:
     """Raise UsageError for the first target that must not or cannot be written. ``inputs`` are paths, where they are.
 
-    "-" is standard output and no file.
+    "-" is standard output and no file, where the kind has a place there.
     """
     read = list(inputs)
     before: list[tuple[str, str]] = []
     for option, path, kind in targets:
+        if path == "-" and not KINDS[kind].streams:
+            raise UsageError(f"{KINDS[kind].named} is not written to standard output", where=option, todo="name a file")
         if not path or path == "-":
             continue
         for other, taken in before:

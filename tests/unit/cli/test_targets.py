@@ -136,3 +136,18 @@ def test_what_was_derived_never_falls_on_an_input(tmp_path: Path) -> None:
     written = save_derived(tmp_path, made, [str(mine)])
     assert mine.read_bytes() == b"mine"
     assert [path.name for path in written] == ["call.wav.transcribe.2.txt"] and written[0].read_bytes() == b"heard\n"
+
+
+def test_no_verb_writes_a_page_to_standard_output(
+    cli: Cli, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept(tmp_path / "data.jsonl", b'{"prompt": "Say it.", "expected": "it", "compare": "exact"}\n')
+    calls = str(media.parent / "workloads" / "support-calls.yaml")
+    before = sorted(tmp_path.iterdir())
+    verbs = (("advise", "--in", "text"), ("cost", calls), ("eval", "data.jsonl"), ("find", "a cat", str(media)))
+    for verb in verbs:
+        done = cli(*verb, "--html", "-")
+        assert done.code == 2 and not done.out, verb
+        assert "--html: an HTML page is not written to standard output; name a file" in done.err, verb
+    assert sorted(tmp_path.iterdir()) == before
