@@ -20,7 +20,7 @@ from intermodal.prompts import bound, nested, source, trial, values
 from intermodal.prompts.call import check_kinds, chosen
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
 from intermodal.prompts.folder import Kept
-from intermodal.prompts.media import part_of
+from intermodal.prompts.media import value_of
 from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
 from intermodal.wire.call import ChatCall, Pasted, WireLink, WireMedia
 from intermodal.wire.reading import data_uri
@@ -90,8 +90,7 @@ def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
     def put(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> Media | None:
         if not isinstance(each, (str, *_MEDIA)):
             return None
-        media = Media(at)
-        media.part = part_of(_source(file, argument, each, at), kinds[0] if len(kinds) == 1 else "file")
+        media = value_of(at, _source(file, argument, each, at), kinds[0] if len(kinds) == 1 else "file")
         media.kinds, media.at = kinds, at
         return media
 
@@ -125,9 +124,7 @@ def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
 def _medium(file: PromptFile, argument: Argument, value: Any, number: int) -> Media:
     """Bytes and addresses of the web. A text is never a path of this machine."""
     name = argument.name if number == 1 else f"{argument.name} {number}"
-    media = Media(name)
-    media.part = part_of(_source(file, argument, value, name), argument.kind)
-    return media
+    return value_of(name, _source(file, argument, value, name), argument.kind)
 
 
 def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> BytesSource | UrlSource:
