@@ -17,7 +17,6 @@ from intermodal.prompts.conversion.shapes import Shape, shapes_of
 from intermodal.prompts.conversion.tree import (
     History,
     Losses,
-    Medium,
     Node,
     Readout,
     Role,
@@ -35,10 +34,7 @@ _KINDS: Mapping[ArgumentKind, str] = {
     "video": "video", "document": "pdf",
 }  # fmt: skip
 _TYPES = {"string": "string", "number": "float", "integer": "int", "boolean": "bool", "null": "null"}
-_SNAKE = {
-    "temperature": "temperature", "top_p": "top_p", "max_tokens": "max_tokens", "stop": "stop", "seed": "seed",
-    "top_k": "top_k", "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
-}  # fmt: skip
+_SNAKE = {name: name for name in fields.CAMEL}
 # Who makes a model, or how its name begins -> how BAML calls who serves it.
 _PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "google": "google-ai", "googleai": "google-ai",
@@ -135,12 +131,6 @@ class BamlWriter(JinjaWriter):
         if text == _SCHEMA.text:
             return "\n\n{{ ctx.output_format }}\n"
         return _OPENING.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
-
-    def medium(self, node: Medium) -> str:
-        if not node.path:
-            self._losses.say(node.line, f"{node.url[:60]!r}: media that the file itself names", meaning=True)
-            return ""
-        return super().medium(node)
 
     def tag(self, inner: str) -> str:
         return f"{{%+ {inner} +%}}"
