@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mimetypes
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -54,7 +53,7 @@ from intermodal.prompts.poml.expansion import (
 )
 from intermodal.prompts.poml.markup import Element
 from intermodal.prompts.poml.reader import PomlTemplate, located
-from intermodal.prompts.rendering import TemplateError
+from intermodal.prompts.rendering import Marks, TemplateError
 
 _KEPT = frozenset({"let", "stylesheet"})  # as they are
 _INLINE = frozenset({"span", "b", "i", "u", "s", "strike", "br", "text"})
@@ -96,7 +95,7 @@ def read(file: PromptFile, losses: Losses) -> Readout:
     nodes: list[Node] = []
     for message in PomlTemplate(template.path, root).messages({}):
         text = "\n\n".join(part.text for part in message.parts if isinstance(part, Text))
-        nodes += (Role(message.role, template.root.line), *_tree(text, marker))
+        nodes += (Role(message.role, template.root.line), *_tree(marker.marks.cut(text)))
     if marker.folds:
         losses.say(template.root.line, "white space within values, which POML folds into one space")
     return Readout(file, joined(nodes), folds=marker.folds)
@@ -106,8 +105,7 @@ class _Marker:
     """Puts marks into a copy of a document. ``folds``: a value stands where white space is folded."""
 
     def __init__(self, file: PromptFile, template: PomlTemplate, losses: Losses) -> None:
-        self.mark = secrets.token_hex(16)
-        self.marks: list[_Mark] = []
+        self.marks = Marks[_Mark]()
         self.folds = False
         self._losses = losses
         self._folder = template.path.parent
@@ -118,10 +116,6 @@ class _Marker:
         (made,) = self._element(root, (), pre=False)
         assert isinstance(made, Element)
         return made
-
-    def put(self, mark: _Mark) -> str:
-        self.marks.append(mark)
-        return f"{self.mark}:{len(self.marks) - 1};"
 
     def _element(self, element: Element, loops: tuple[str, ...], *, pre: bool) -> list[Element | str]:
         tag = canonical(element.tag)
@@ -134,11 +128,11 @@ class _Marker:
         opened = self._branches(element, condition, loop, loops)
         inner = (*loops, *(mark.item for mark in opened if mark.item))
         layout = "inline" if tag in _INLINE else "item" if tag == "item" else "block"
-        begins = "".join(self.put(mark) for mark in opened)
+        begins = "".join(self.marks.put(mark) for mark in opened)
         for mark in opened:
             mark.layout = layout
         made = self._one(tag, element, attributes, inner, pre)
-        ends = "".join(self.put(_Mark(layout=layout)) for _ in opened)
+        ends = "".join(self.marks.put(_Mark(layout=layout)) for _ in opened)
         if layout == "inline":
             return [begins, *made, ends]
         if layout == "item":
@@ -174,7 +168,7 @@ class _Marker:
         if tag in SRC and "src" in attributes and tag != "table":
             medium = self._medium(tag, element, loops)
             if medium is not None:
-                return [Element("p", {}, [self.put(_Mark(node=medium))], element.line)]
+                return [Element("p", {}, [self.marks.put(_Mark(node=medium))], element.line)]
         for name, word in attributes.items():
             if name in DATA.get(tag, ()) or self._reads_arguments(word, element):
                 raise TemplateError(f"{name} of <{element.tag}>, a value, cannot be converted", element.line, _TODO)
@@ -237,7 +231,7 @@ class _Marker:
             if not self._takes(tree) and not any(name in loops for name in expressions.names(tree)):
                 made.append(f"{{{{{piece}}}}}")  # of what the document itself makes, with <let>
                 continue
-            made.append(self.put(_Mark(node=self._node(tree, element, loops))))
+            made.append(self.marks.put(_Mark(node=self._node(tree, element, loops))))
             self.folds = self.folds or not pre
         return "".join(made)
 
@@ -301,26 +295,26 @@ def _is_length(tree: expressions.Node) -> bool:
 # ---- from what was laid out to a tree ---------------------------------------------------------------------
 
 
-def _tree(text: str, marker: _Marker) -> list[Node]:
+def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
     """The nodes of a message. Blank lines around a branch that is a block of its own go with it."""
     stack = [_Open(None)]
-    pieces = re.split(f"{marker.mark}:(\\d+);", text)
     cut = ""  # what the text after a branch begins with, and has lost to it
-    for number, piece in enumerate(pieces):
-        if not number % 2:
-            stack[-1].nodes.append(Words(piece.removeprefix(cut)))
+    for number, mark in enumerate(pieces):
+        if isinstance(mark, str):
+            stack[-1].nodes.append(Words(mark.removeprefix(cut)))
             cut = ""
             continue
-        mark = marker.marks[int(piece)]
+        after = pieces[number + 1]
+        assert isinstance(after, str)
         if mark.node is not None:
             stack[-1].nodes.append(mark.node)
         elif mark.test is not None or mark.item:
             opened = _Open(mark)
-            cut = _opened(mark, stack[-1], opened, pieces[number + 1])
+            cut = _opened(mark, stack[-1], opened, after)
             stack.append(opened)
         else:
             done = stack.pop()
-            cut = _closed(mark, done, stack[-1], pieces[number + 1])
+            cut = _closed(mark, done, stack[-1], after)
             stack[-1].nodes.append(_branch(done))
     return stack[0].nodes
 
