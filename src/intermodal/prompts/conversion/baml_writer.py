@@ -61,12 +61,8 @@ def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
     returns = "string"
     if schema is not None:
         returns = types.of(schema, schema, "Answer", file.lines.get("output", 1))
-    if fields.is_strict(file):
-        line = file.lines.get("output", 1)
-        losses.say(line, "strict: BAML asks for a schema, and has no word to force it", meaning=True)
-    for tool in (*(each.name for each in file.tools), *file.undefined_tools):
-        line = file.lines.get("toolDefs", file.lines.get("tools", 1))
-        losses.say(line, f"tool {tool!r}", meaning=True)
+    fields.lose_strict(file, "BAML", losses)
+    fields.lose_tools(file, losses)
     blocks = [*types.classes, *_client(file, name, losses), _function(file, name, taken, returns, nodes, losses)]
     blocks += _tests(file, name, losses)
     return "\n\n".join(blocks) + "\n"

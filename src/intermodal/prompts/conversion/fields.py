@@ -44,6 +44,27 @@ def is_strict(file: PromptFile) -> bool:
     return isinstance(file.output, JsonOutput) and file.output.strict
 
 
+def lose_strict(file: PromptFile, format: str, losses: Losses) -> None:
+    """Name that the schema is forced, for a format that has no word for that."""
+    if is_strict(file):
+        what = f"strict: {format} asks for a schema, and has no word to force it"
+        losses.say(file.lines.get("output", 1), what, meaning=True)
+
+
+def lose_tools(file: PromptFile, losses: Losses) -> None:
+    """Name every tool, for a format that has none."""
+    for tool in file.tools:
+        losses.say(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
+    for name in file.undefined_tools:
+        losses.say(file.lines.get("tools", 1), f"tool {name!r}", meaning=True)
+
+
+def lose_undefined_tools(file: PromptFile, losses: Losses) -> None:
+    """Name tools without a definition, for a format that has tools with one alone."""
+    for name in file.undefined_tools:
+        losses.say(file.lines.get("tools", 1), f"tool {name!r}, which has no definition", meaning=True)
+
+
 def schema_of(file: PromptFile) -> dict[str, Any] | None:
     """The schema of the answer; None where it is text."""
     return dict(file.output.schema) if isinstance(file.output, JsonOutput) else None

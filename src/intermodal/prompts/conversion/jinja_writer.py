@@ -96,8 +96,7 @@ def _prompty_front(read: Readout, losses: Losses, *, history: bool) -> dict[str,
         made["outputs"] = outputs
     if file.tools:
         made["tools"] = [_tool(each) for each in file.tools]
-    for name in file.undefined_tools:
-        losses.say(file.lines.get("tools", 1), f"tool {name!r}, which has no definition", meaning=True)
+    fields.lose_undefined_tools(file, losses)
     made["template"] = {"format": {"kind": "jinja2"}, "parser": {"kind": "prompty"}}
     return made
 
@@ -273,10 +272,7 @@ def write_github(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
     contents = [(each.role, _content(each.nodes, losses).strip("\r\n")) for each in messages]
     made["messages"] = [{"role": role, "content": content} for role, content in contents if content.strip()]
     _github_arguments(read, named, losses)
-    for tool in file.tools:
-        losses.say(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
-    for name in file.undefined_tools:
-        losses.say(file.lines.get("tools", 1), f"tool {name!r}", meaning=True)
+    fields.lose_tools(file, losses)
     plain = fields.plain_examples(file, losses)
     if data := [_data(dict(each.arguments), each.checks) for each in plain]:
         made["testData"] = data

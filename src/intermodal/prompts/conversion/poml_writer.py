@@ -65,14 +65,11 @@ def _beside(file: PromptFile, losses: Losses) -> list[str]:
     schema = fields.schema_of(file)
     if schema is not None:
         lines.append(f"  <output-schema>\n{_json(schema, 2)}\n  </output-schema>")
-    if fields.is_strict(file):
-        line = file.lines.get("output", 1)
-        losses.say(line, "strict: POML asks for a schema, and has no word to force it", meaning=True)
+    fields.lose_strict(file, "POML", losses)
     for tool in file.tools:
         about = f' description="{_attribute(tool.description)}"' if tool.description else ""
         lines.append(f'  <tool-definition name="{tool.name}"{about}>{_json(tool.schema)}</tool-definition>')
-    for name in file.undefined_tools:
-        losses.say(file.lines.get("tools", 1), f"tool {name!r}, which has no definition", meaning=True)
+    fields.lose_undefined_tools(file, losses)
     said: dict[str, Any] = {"model": file.model} if file.model else {}
     said |= fields.settings_of(file)
     if said:
