@@ -48,7 +48,7 @@ def request_of(
         said["private"] = _labels(file, said["private"], values)
     asking.usual(said, config)
     made = asking.make_request("prompt", **said)
-    output = file.output_by(values) if file.output_by is not None else file.output
+    output = file.output_with(values)
     if isinstance(output, JsonOutput) and output.told and not _said(messages, output.told):
         output = replace(output, told="")
     return replace(made, messages=messages, output=output, settings=file.settings, tools=_tools(file, tools))

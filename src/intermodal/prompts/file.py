@@ -160,6 +160,10 @@ class PromptFile:
     def error(self, what: str, place: str | int = 1, todo: str = "") -> PromptError:
         return PromptError(what, where=self.where(place), todo=todo)
 
+    def output_with(self, values: Mapping[str, Any]) -> Output:
+        """The output that is wanted where the template has these values. Raises PromptError with file and line."""
+        return self.output_by(values) if self.output_by is not None else self.output
+
     @property
     def model_names(self) -> tuple[str, ...]:
         """What the models that it asks for may be called here, the one that it asks for first before the others."""
