@@ -281,7 +281,7 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
     """Default weights that are missing, and all that are here; too big for the memory is said of each."""
     from intermodal.cli.pull import DEFAULTS, contexts_of, memory_needs, weights_store
     from intermodal.cli.table import held, memory
-    from intermodal.servers.room import measured
+    from intermodal.servers.contexts import measured
 
     store = _readable(weights_store())
     present = store.present()

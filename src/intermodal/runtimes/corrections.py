@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from intermodal.runtimes import by_file
-from intermodal.sizing.corrections import Correction
+
+if TYPE_CHECKING:
+    from intermodal.sizing.corrections import Correction
 
 FILE = "corrections.json"
 MOST = 32  # of one file: of each flags and program the newest
@@ -19,12 +22,12 @@ def keep(folder: Path, model: Path | str, found: Correction) -> bool:
         others = [each for each in before or () if (each.flags, each.program) != same]
         return (found, *others)[:MOST]
 
-    return by_file.keep(folder, FILE, tuple[Correction, ...], model, with_it)
+    return by_file.keep(folder, FILE, _kind(), model, with_it)
 
 
 def kept(folder: Path, model: Path | str) -> tuple[Correction, ...]:
     """What was found of this very file, the newest first."""
-    return by_file.read(folder, FILE, tuple[Correction, ...]).get(by_file.key(model), ())
+    return by_file.read(folder, FILE, _kind()).get(by_file.key(model), ())
 
 
 def written(folder: Path) -> int:
@@ -33,3 +36,10 @@ def written(folder: Path) -> int:
         return (folder / FILE).stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def _kind() -> type[tuple[Correction, ...]]:
+    """What is kept of a file. Imported here: every request asks ``written``, and formulas are for who reads on."""
+    from intermodal.sizing.corrections import Correction
+
+    return tuple[Correction, ...]

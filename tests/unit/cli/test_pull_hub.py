@@ -23,8 +23,8 @@ from intermodal.config import cache_dir, data_dir
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.runtimes.corrections import keep
 from intermodal.servers import programs
+from intermodal.servers.contexts import with_room
 from intermodal.servers.need import gguf_need
-from intermodal.servers.room import with_room
 from intermodal.sizing.corrections import BUFFERS, Correction, Ratio, flags
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import local

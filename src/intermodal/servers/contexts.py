@@ -1,0 +1,119 @@
+"""What local models take by the headers of their files, by what was measured of them, and at which context they fit.
+
+By the formulas of ``intermodal fit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from intermodal.catalog.nouns import Catalog, Endpoint, Uncut
+from intermodal.config import cache_dir, state_dir
+from intermodal.content import Value
+from intermodal.costing.memory import fits
+from intermodal.errors import IntermodalError
+from intermodal.plans.machine import Machine
+from intermodal.quantity import Quantity, between
+from intermodal.runtimes.corrections import kept
+from intermodal.servers.here import name_of
+from intermodal.servers.need import gguf_need, longest_context
+from intermodal.servers.programs import program_of
+from intermodal.servers.records import Place
+from intermodal.servers.room import lacking
+from intermodal.sizing.corrections import fitting, flags
+from intermodal.sizing.settings import Settings
+from intermodal.sizing.sources import local
+from intermodal.weights.store import WeightsStore
+
+LEAST: Final = 512  # tokens: in less there is no room for a question and an answer
+
+
+class _Files(Value):
+    """What an endpoint serves, and the program that does, for corrections."""
+
+    model: str
+    projector: str
+    program: str
+    slots: int = 1
+
+
+def with_corrections(catalog: Catalog, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
+    """The catalog with embedded models as they took memory here, where that was measured."""
+    changed: dict[str, Endpoint] = {}
+    for endpoint in catalog.loadable:
+        path = weights.path(endpoint.weights) if endpoint.weights and endpoint.host.protocol == "llama" else None
+        has = endpoint.context or endpoint.model.context
+        found = measured(path, weights.projector(endpoint.weights), has, env) if path is not None and has else None
+        if found is not None:
+            changed[endpoint.id] = replace(endpoint, memory=found)
+    return catalog.among(tuple(changed.get(each.id, each) for each in catalog.endpoints)) if changed else catalog
+
+
+def measured(path: Path, projector: Path | None, context: int, env: Mapping[str, str]) -> Quantity | None:
+    """Bytes that an embedded model takes with so many tokens, mended by what was measured; None where nothing was."""
+    corrections = kept(cache_dir(env), path)
+    if not corrections:
+        return None
+    program = program_of("xllamacpp", "")
+    try:
+        eyes = local(projector).shape if projector is not None else None
+        settings = Settings(context=context, projector=eyes)
+        found = fitting(corrections, flags(settings), program)
+        needed = gguf_need(local(path).shape, eyes, context, 1, corrections, program)
+    except (IntermodalError, OSError):
+        return None
+    return between(*needed, found.words) if found is not None else None
+
+
+def with_room(catalog: Catalog, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
+    """The catalog with these endpoints at the longest context for which there is memory; those for which there is
+    none at ``LEAST`` tokens stay as they are, and plans reject them."""
+    made = {each.id: _shorter(each, machine, weights, env) for each in lacking(catalog, machine)}
+    changed = {key: endpoint for key, endpoint in made.items() if endpoint is not None}
+    if not changed:
+        return catalog
+    return catalog.among(tuple(changed.get(each.id, each) for each in catalog.endpoints))
+
+
+def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Endpoint | None:
+    files = _files(endpoint, weights, env)
+    has = endpoint.context or endpoint.model.context
+    if files is None or not has or not files.model.endswith(".gguf"):
+        return None
+    try:
+        corrections = kept(cache_dir(env), files.model)
+        most = longest_context(
+            files.model, files.projector, files.slots, has - 1, partial(fits, machine), corrections,
+            files.program,
+        ) // LEAST * LEAST  # fmt: skip
+        if most < LEAST:
+            return None
+        shape = local(Path(files.model)).shape
+        eyes = local(Path(files.projector)).shape if files.projector else None
+        needed = gguf_need(shape, eyes, most, files.slots, corrections, files.program)
+    except (IntermodalError, OSError):  # damaged or gone: whoever runs it is told
+        return None
+    memory = between(*needed, f"for {most:,} tokens, by the header of its file")
+    return replace(endpoint, context=most, memory=memory, uncut=Uncut(context=has, memory=endpoint.memory))
+
+
+def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) -> _Files | None:
+    if endpoint.host.protocol == "started":
+        wanted = Place(state_dir(env), name_of(endpoint.host.id)).wanted()
+        if wanted is None:
+            return None
+        program = program_of(wanted.program, wanted.path)
+        return _Files(model=wanted.model, projector=wanted.projector, program=program, slots=wanted.slots)
+    path = weights.path(endpoint.weights) if endpoint.weights else None
+    eyes = weights.projector(endpoint.weights) if path is not None else None
+    if path is None:
+        return None
+    return _Files(model=str(path), projector=str(eyes or ""), program=program_of("xllamacpp", ""))
+
+
+__all__ = ["LEAST", "measured", "with_corrections", "with_room"]
