@@ -21,7 +21,7 @@ from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.runtimes.corrections import kept
 from intermodal.servers.here import name_of
-from intermodal.servers.need import gguf_need, longest_context
+from intermodal.servers.need import gguf_need, longest_context, need
 from intermodal.servers.programs import program_of
 from intermodal.servers.records import Place
 from intermodal.servers.room import lacking
@@ -87,18 +87,13 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
         return None
     try:
         corrections = kept(cache_dir(env), files.model)
-        most = longest_context(
-            files.model, files.projector, files.slots, has - 1, partial(fits, machine), corrections,
-            files.program,
-        ) // LEAST * LEAST  # fmt: skip
+        needed = need(files.model, files.projector, files.slots, corrections, files.program)
+        most = longest_context(needed, has - 1, partial(fits, machine)) // LEAST * LEAST
         if most < LEAST:
             return None
-        shape = local(Path(files.model)).shape
-        eyes = local(Path(files.projector)).shape if files.projector else None
-        needed = gguf_need(shape, eyes, most, files.slots, corrections, files.program)
     except (IntermodalError, OSError):  # damaged or gone: whoever runs it is told
         return None
-    memory = between(*needed, f"for {most:,} tokens, by the header of its file")
+    memory = between(*needed(most), f"for {most:,} tokens, by the header of its file")
     return replace(endpoint, context=most, memory=memory, uncut=Uncut(context=has, memory=endpoint.memory))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from intermodal.runtimes.corrections import keep
 from intermodal.runtimes.machine import snapshot, survey
 from intermodal.servers.comparison import Comparison, compare
 from intermodal.servers.footprint import footprint
-from intermodal.servers.need import gguf_need
+from intermodal.servers.need import Range, need
 from intermodal.servers.programs import program_of
 from intermodal.servers.records import State, Wanted
 from intermodal.sizing.corrections import Correction
@@ -35,17 +36,10 @@ def after_start(wanted: Wanted, state: State, log: str, folder: Path) -> Compari
     return made
 
 
-def corrected(wanted: Wanted, correction: Correction) -> tuple[float, float, float]:
-    """Bytes that it takes, [low, mid, high], by the formulas and what was found of it."""
-    return needed_at(wanted, wanted.context, (correction,)) if wanted.model.endswith(".gguf") else wanted.memory
-
-
-def needed_at(wanted: Wanted, context: int, corrections: tuple[Correction, ...]) -> tuple[float, float, float]:
-    """The same with so many tokens of each slot."""
-    shape = local(Path(wanted.model)).shape
-    eyes = local(Path(wanted.projector)).shape if wanted.projector else None
+def corrected(wanted: Wanted, corrections: tuple[Correction, ...]) -> Callable[[int], Range]:
+    """Bytes that it takes, [low, mid, high], by the context of each slot: by the formulas and what was found of it."""
     program = program_of(wanted.program, wanted.path)
-    return gguf_need(shape, eyes, context, wanted.slots, corrections, program)
+    return need(wanted.model, wanted.projector, wanted.slots, corrections, program)
 
 
 def today() -> str:

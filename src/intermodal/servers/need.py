@@ -54,21 +54,21 @@ def folder_need(shape: ModelShape, context: int, slots: int) -> Range:
     return (shape.weights + low, shape.weights + cache + mid, shape.weights + cache + high)
 
 
-def longest_context(
-    model: str, projector: str, slots: int, most: int, room: Callable[[float], bool],
-    corrections: Sequence[Correction] = (), program: str = "",
-) -> int:  # fmt: skip
-    """The longest context of each slot for which there is ``room``, at most ``most``; 0 for none."""
+def need(
+    model: str, projector: str, slots: int, corrections: Sequence[Correction] = (), program: str = ""
+) -> Callable[[int], Range]:
+    """Bytes that files take, by the context of each slot: their headers are read once."""
     path = Path(model)
     shape = local(path).shape
+    if path.is_dir():
+        return lambda context: folder_need(shape, context, slots)
     eyes = local(Path(projector)).shape if projector else None
+    return lambda context: gguf_need(shape, eyes, context, slots, corrections, program)
 
-    def fits(context: int) -> bool:
-        if path.is_dir():
-            return room(folder_need(shape, context, slots)[2])
-        return room(gguf_need(shape, eyes, context, slots, corrections, program)[2])
 
-    return largest(most, fits, _STEP)
+def longest_context(needed: Callable[[int], Range], most: int, room: Callable[[float], bool]) -> int:
+    """The longest context of each slot for which there is ``room``, at most ``most``; 0 for none."""
+    return largest(most, lambda context: room(needed(context)[2]), _STEP)
 
 
 def cache_space(folder: str, context: int, slots: int) -> int:

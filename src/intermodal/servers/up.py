@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -22,10 +23,9 @@ from intermodal.runtimes.machine import snapshot
 from intermodal.runtimes.nouns import Served
 from intermodal.runtimes.template_marks import marks_in
 from intermodal.servers.comparison import Comparison
-from intermodal.servers.corrections import after_start, corrected, needed_at
+from intermodal.servers.corrections import after_start, corrected
 from intermodal.servers.log import loading
 from intermodal.servers.need import longest_context
-from intermodal.servers.programs import program_of
 from intermodal.servers.records import ALIVE, Foreseen, Place, State, UncutServer, Wanted, places
 from intermodal.sizing.corrections import Correction
 from intermodal.store.process import dead, lives, pid_of
@@ -157,7 +157,7 @@ def _at(wanted: Wanted, context: int, env: Mapping[str, str]) -> Wanted:
         wanted = msgspec.structs.replace(wanted, context=whole, memory=wanted.uncut.memory, uncut=None)
     if not context or context >= whole:
         return wanted
-    needed = needed_at(wanted, context, kept(cache_dir(env), wanted.model))
+    needed = corrected(wanted, kept(cache_dir(env), wanted.model))(context)
     uncut = UncutServer(context=whole, memory=wanted.memory)
     return msgspec.structs.replace(wanted, context=context, memory=needed, uncut=uncut)
 
@@ -186,10 +186,7 @@ def fit(wanted: Wanted, free: int, memory: int, corrections: tuple[Correction, .
     context = f", {wanted.context:,} tokens of context" + (f" times {wanted.slots}" if wanted.slots > 1 else "")
     todo = "free some memory"
     if fits(machine, wanted.disk):  # weights alone would
-        shorter = longest_context(
-            wanted.model, wanted.projector, wanted.slots, wanted.context, lambda needed: fits(machine, needed),
-            corrections, program_of(wanted.program, wanted.path),
-        )  # fmt: skip
+        shorter = longest_context(corrected(wanted, corrections), wanted.context, partial(fits, machine))
         todo += f", say --context {shorter}" if shorter else ""
         todo += ", fewer --slots" if wanted.slots > 1 else ""
     raise DoesNotFit(
@@ -244,7 +241,7 @@ def _compared(place: Place, wanted: Wanted, state: State, folder: Path) -> Compa
     try:
         found = after_start(wanted, state, loading(place.log), folder)
         if found.correction is not None:
-            foreseen = corrected(wanted, found.correction)
+            foreseen = corrected(wanted, (found.correction,))(wanted.context)
             place.foresee(Foreseen(memory=foreseen, words=found.correction.words))
     except (IntermodalError, OSError):
         return None
