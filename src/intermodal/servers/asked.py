@@ -6,6 +6,8 @@ from __future__ import annotations
 import http.client
 import json
 import os
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -43,9 +45,7 @@ def asked(port: int, key: str) -> Said:
     context = settings.get("n_ctx", 0) if isinstance(settings, dict) else 0
     takes = modalities if isinstance(modalities, dict) else {}
     if not context:
-        rows = tree(_get(port, key, "/v1/models")).get("data")
-        first = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
-        context = first.get("max_model_len", 0)
+        context = next(iter(models(_get(port, key, "/v1/models"))), {}).get("max_model_len", 0)
     return Said(context if isinstance(context, int) else 0, bool(takes.get("vision")), bool(takes.get("audio")))
 
 
@@ -62,15 +62,7 @@ def busy(port: int, key: str, counters: tuple[str, ...]) -> Busy | None:
     text = _get(port, key, "/metrics")
     if text is None:
         return None
-    found: dict[str, float] = {}
-    for line in text.decode(errors="replace").splitlines():
-        name, _, value = line.rpartition(" ")
-        plain = name.partition("{")[0]
-        if plain in counters:
-            try:
-                found[plain] = found.get(plain, 0.0) + float(value)
-            except ValueError:
-                continue
+    found = metrics(text, counters)
     totals = tuple(value for name, value in sorted(found.items()) if name.endswith("_total"))
     return Busy(any(value > 0 for name, value in found.items() if not name.endswith("_total")), totals)
 
@@ -160,6 +152,24 @@ def reply(root: str, key: str, path: str, body: bytes | None = None, *, seconds:
         connection.close()
 
 
+def metrics(text: bytes, names: Collection[str]) -> dict[str, float]:
+    """Values by name, as Prometheus reads them, added up over their labels; none of what is no number."""
+    found: dict[str, float] = {}
+    for line in text.decode(errors="replace").splitlines():
+        name, _, value = line.rpartition(" ")
+        plain = name.partition("{")[0]
+        if plain in names:
+            with suppress(ValueError):
+                found[plain] = found.get(plain, 0.0) + float(value)
+    return found
+
+
+def models(listed: bytes | None) -> list[dict[str, Any]]:
+    """The rows of ``/v1/models``; [] of everything else."""
+    rows = tree(listed).get("data")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
 def tree(data: bytes | None) -> dict[str, Any]:
     """A JSON object; {} for everything else."""
     try:
@@ -169,4 +179,7 @@ def tree(data: bytes | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-__all__ = ["Busy", "Said", "asked", "busy", "healthy", "listening", "mapped_out", "reply", "resident", "tree", "warm"]
+__all__ = [
+    "Busy", "Said", "asked", "busy", "healthy", "listening", "mapped_out", "metrics", "models", "reply", "resident",
+    "tree", "warm",
+]  # fmt: skip

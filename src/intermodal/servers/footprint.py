@@ -22,7 +22,7 @@ from intermodal.content import Value
 from intermodal.errors import CredentialsRefused, Unreachable, UsageError
 from intermodal.runtimes import by_file
 from intermodal.runtimes.graphics import used_by
-from intermodal.servers.asked import listening, mapped_out, reply, resident, tree
+from intermodal.servers.asked import listening, mapped_out, metrics, models, reply, resident, tree
 from intermodal.servers.flags import Flags, flags_of
 from intermodal.servers.programs import program_of
 from intermodal.sizing.settings import ALL, Settings
@@ -110,8 +110,8 @@ def fitting_keys(address: str) -> tuple[str, ...]:
     status, body = reply(root, "", "/metrics", seconds=_PATIENCE)
     if status == 200 and _CACHE_CONFIG.encode() in body:
         return (_VLLM_KEY,)
-    rows = tree(reply(root, "", "/v1/models", seconds=_PATIENCE)[1]).get("data")
-    if isinstance(rows, list) and any(isinstance(row, dict) and row.get("owned_by") == "llamacpp" for row in rows):
+    rows = models(reply(root, "", "/v1/models", seconds=_PATIENCE)[1])
+    if any(row.get("owned_by") == "llamacpp" for row in rows):
         return (_LLAMA_KEY,)
     return _LLAMA_KEY, _VLLM_KEY
 
@@ -162,12 +162,13 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> Footprint
     process = _process(root)
     said = flags_of(process.arguments, process.env)
     ours = _of_package(process.arguments)
+    on_cards = _on_cards(process)
     assumed = [] if process.seen else ["its options, of which none can be seen from here: the usual ones"]
     unified = _unified(log, said, slots, ours, process, assumed)
     settings = Settings(
         context=each if unified else each * slots, slots=slots, unified=unified, ubatch=said.ubatch,
         type_k=said.type_k, type_v=said.type_v, flash_attention=said.flash != "off", swa_full=said.swa_full,
-        gpu_layers=_layers(log, said, process), host_experts=_EVERY if said.all_experts else said.experts,
+        gpu_layers=_layers(log, said, on_cards), host_experts=_EVERY if said.all_experts else said.experts,
         cache_on_host=said.cache_on_host, projector_on_host=said.projector_on_host,
     )  # fmt: skip
     written, read = _speeds(root, key)
@@ -179,7 +180,7 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> Footprint
         build=build, program=package or _executable(process), settings=settings,
         projector=said.projector or str(ours.get("projector") or ""), draft=said.draft, log=log,
         resident=resident(process.pid) if process.pid else 0,
-        mapped_out=mapped_out(process.pid, model) if process.pid else 0, on_cards=_on_cards(process),
+        mapped_out=mapped_out(process.pid, model) if process.pid else 0, on_cards=on_cards,
         grows=said.kept and not ours, written=written, read=read, assumed=tuple(assumed),
     )  # fmt: skip
 
@@ -204,26 +205,23 @@ def _unified(
     return said.slots == 0
 
 
-def _layers(log: str, said: Flags, process: Process) -> int:
+def _layers(log: str, said: Flags, on_cards: int) -> int:
     """Layers on cards: by its log, else as it was told, else all if it holds memory of a card."""
     logged = _OFFLOADED.findall(log)
     if logged:
         some, all_of_them = map(int, logged[-1])
         return ALL if some == all_of_them else some
-    if not _on_cards(process):
+    if not on_cards:
         return 0
     return ALL if said.layers is None or said.layers < 0 else said.layers
 
 
 def _speeds(root: str, key: str) -> tuple[float, float]:
     """Tokens a second written and read so far, where ``--metrics`` is on and it did something."""
-    status, body = reply(root, key, "/metrics", seconds=_PATIENCE)
-    found: dict[str, str] = {}
-    for line in body.decode(errors="replace").splitlines() if status == 200 else ():
-        name, _, value = line.rpartition(" ")
-        found[name] = value
     names = ("llamacpp:predicted_tokens_seconds", "llamacpp:prompt_tokens_seconds")
-    written, read = (_amount(found.get(name, "0")) for name in names)
+    status, body = reply(root, key, "/metrics", seconds=_PATIENCE)
+    found = metrics(body, names) if status == 200 else {}
+    written, read = (_amount(found.get(name, 0.0)) for name in names)
     return written, read
 
 
@@ -233,11 +231,10 @@ def _speeds(root: str, key: str) -> tuple[float, float]:
 def _vllm(root: str, key: str, body: bytes, log: str, wanted: str) -> Footprint | None:
     line = next((line for line in body.decode(errors="replace").splitlines() if line.startswith(_CACHE_CONFIG)), "")
     labels = dict(_LABEL.findall(line))
-    status, models = reply(root, key, "/v1/models", seconds=_PATIENCE)
+    status, listed = reply(root, key, "/v1/models", seconds=_PATIENCE)
     if line and status in (401, 403):
         raise _refused(root)
-    rows = tree(models).get("data")
-    row = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else {}
+    row = next(iter(models(listed)), {})
     block, blocks = _whole(labels.get("block_size")), _whole(labels.get("num_gpu_blocks"))
     if not line or not row or not block:
         return None
@@ -364,9 +361,9 @@ def _whole(value: Any) -> int:
         return 0
 
 
-def _amount(word: str) -> float:
+def _amount(said: str | float) -> float:
     try:
-        found = float(word)
+        found = float(said)
     except ValueError:
         return 0.0
     return found if 0 < found < float("inf") else 0.0
