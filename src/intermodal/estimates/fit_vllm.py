@@ -106,9 +106,8 @@ def vllm_report(
     found = served(shape, serving, corrections)
     sizes = wish.contexts or contexts(shape, ())
 
-    def decode(of: ModelShape, tried: Serving, cards: int) -> Quantity:
-        more = replace(machine, gpus=(smallest,) * cards) if cards != len(machine.gpus) else machine
-        return _pace(of, tried.length, more, replace(wish, slots=tried.slots)).decode
+    def decode(of: ModelShape, tried: Serving) -> Quantity:
+        return _pace(of, tried.length, machine, replace(wish, slots=tried.slots)).decode
 
     whole = VllmReport(
         subject=subject,

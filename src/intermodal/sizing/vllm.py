@@ -16,7 +16,7 @@ from typing import Final
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.quantity import Quantity, between, exact, unknown
-from intermodal.sizing.corrections import TOKENS, Correction, fitting
+from intermodal.sizing.corrections import TOKENS, Correction, fitting, mended
 from intermodal.sizing.shape import Layer, ModelShape
 
 GIB: Final = 1 << 30
@@ -76,6 +76,11 @@ def serving_flags(serving: Serving) -> str:
     return f"vllm --tensor-parallel-size {serving.cards} {room} --kv-cache-dtype {kind}"
 
 
+def most_heads(shape: ModelShape) -> int:
+    """Heads of attention that cards have to divide; 0 for none."""
+    return max((layer.heads for layer in shape.layers), default=0)
+
+
 def page_bytes(layer: Layer, serving: Serving) -> int:
     """Bytes of one page of one layer, on one card."""
     if not layer.kv_heads or not layer.cached:
@@ -108,7 +113,7 @@ def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction
         raise UsageError(
             "cards, pages and texts are at least 1, utilization at most 1", where="vllm", todo="say others"
         )
-    heads = max((layer.heads for layer in shape.layers), default=0)
+    heads = most_heads(shape)
     if heads % serving.cards:
         able = [str(count) for count in range(1, min(heads, 16) + 1) if heads % count == 0]
         raise UsageError(
@@ -124,9 +129,8 @@ def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction
     overhead = between(*_OVERHEAD, "vLLM measures it when it starts")
     cache = _cache(serving, weights, overhead)
     found = fitting(corrections, serving_flags(serving)) if corrections else None
-    ratio = next((each for each in found.ratios if each.name == TOKENS), None) if found is not None else None
-    if found is not None and ratio is not None:
-        cache = between(cache.mid * ratio.low, cache.mid * ratio.mid, cache.mid * ratio.high, found.words)
+    if found is not None:
+        cache = mended(TOKENS, "host" if serving.cache else "device", cache, found)
     one = text_bytes(shape, serving, serving.length)
     if shape.memorizing == "unknown" or not one:
         nothing = unknown("nothing is known of what this architecture remembers")

@@ -21,7 +21,7 @@ from intermodal.sizing.corrections import Correction
 from intermodal.sizing.fit import largest
 from intermodal.sizing.quantizations import Quantization, bits, requantized
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.vllm import Served, Serving, served, text_bytes
+from intermodal.sizing.vllm import Served, Serving, most_heads, served, text_bytes
 
 FP8: Final = Quantization(name="fp8", bits=8.1, loss=None)  # vLLM makes it when it loads; embeddings stay as they are
 # What eight bits cost is placed beside llama.cpp's q8_0 (``changes.CACHE_LOSS``): little, and more for keys and values.
@@ -30,11 +30,11 @@ _UTILIZATION: Final = 0.95
 _RISK: Final = 0.03  # of a card that is filled to the brim
 _STEP: Final = 256
 Judge = Callable[[ModelShape, Serving], Served]  # what is left for texts, by what was measured too
-Decode = Callable[[ModelShape, Serving, int], Quantity]  # tokens a second of each text, with so many of these cards
+Decode = Callable[[ModelShape, Serving], Quantity]  # tokens a second of each text, on the cards asked about
 
 
 class Attempt(Value):
-    """A way to serve it. ``card``: another card that it is on, "" for the one asked about."""
+    """A way to serve it. ``elsewhere``: on more or other cards than those asked about."""
 
     what: str
     serving: Serving
@@ -42,7 +42,7 @@ class Attempt(Value):
     cost: float
     gives_up: tuple[str, ...] = ()
     fp8: bool = False
-    card: str = ""
+    elsewhere: bool = False
 
 
 def vllm_command(model: str, serving: Serving, *, fp8: bool = False) -> str:
@@ -77,7 +77,7 @@ def vllm_changes(
         measured = corrections if of is shape and tried.memory == serving.memory else ()
         return served(of, tried, measured)
 
-    before = decode(shape, serving, serving.cards)
+    before = decode(shape, serving)
     found = []
     for tried in _attempts(shape, serving, judge):
         made = judge(tried.shape, tried.serving)
@@ -87,7 +87,7 @@ def vllm_changes(
 
 
 def _change(model: str, tried: Attempt, made: Served, before: Quantity, decode: Decode) -> Change:
-    after = decode(tried.shape, tried.serving, tried.serving.cards) if not tried.card else Quantity(certainty="unknown")
+    after = Quantity(certainty="unknown") if tried.elsewhere else decode(tried.shape, tried.serving)
     slower = max(0.0, 1 - after.mid / before.mid) if after.known and before.known and before.mid else 0.0
     words = [*tried.gives_up, *([f"{slower:.0%} of its speed"] if slower > 0.05 else [])]
     texts = tried.serving.slots * text_bytes(tried.shape, tried.serving, tried.serving.length)
@@ -96,7 +96,7 @@ def _change(model: str, tried: Attempt, made: Served, before: Quantity, decode: 
         what=tried.what, gives_up=", ".join(words) or "nothing that is measured",
         cost=tried.cost + SPEED_COST * slower, needed=needed,
         room=round(tried.serving.memory * tried.serving.utilization), decode=after,
-        command=vllm_command(model, tried.serving, fp8=tried.fp8), same_machine=not tried.card,
+        command=vllm_command(model, tried.serving, fp8=tried.fp8), same_machine=not tried.elsewhere,
     )  # fmt: skip
 
 
@@ -154,12 +154,12 @@ def _fewer(shape: ModelShape, serving: Serving, judge: Judge) -> Iterator[Attemp
 
 def _cards(shape: ModelShape, serving: Serving, judge: Judge) -> Iterator[Attempt]:
     """More cards like these, as many as divide its heads; else the smallest usual card that is enough."""
-    heads = max((layer.heads for layer in shape.layers), default=0)
+    heads = most_heads(shape)
     for count in (2, 4, 8):
         wider = replace(serving, cards=count)
         if count <= serving.cards or heads % count or not enough(judge(shape, wider), serving.slots):
             continue
-        yield Attempt(what=f"divide it among {count} such cards", serving=wider, shape=shape, card="more",
+        yield Attempt(what=f"divide it among {count} such cards", serving=wider, shape=shape, elsewhere=True,
                       cost=CARD_COST, gives_up=(counted(count - serving.cards, "more card"),))  # fmt: skip
         break
     for name in CARDS:
@@ -167,7 +167,7 @@ def _cards(shape: ModelShape, serving: Serving, judge: Judge) -> Iterator[Attemp
         other = replace(serving, memory=size, cards=1)
         if size > serving.memory and enough(judge(shape, other), serving.slots):
             yield Attempt(what=f"use a card of {size / GIB:g} GB, such as the {row.title}", serving=other, shape=shape,
-                          card=name, cost=CARD_COST, gives_up=("another card",))  # fmt: skip
+                          elsewhere=True, cost=CARD_COST, gives_up=("another card",))  # fmt: skip
             return
 
 

@@ -75,9 +75,7 @@ def test_a_proposed_context_fits_by_what_was_measured_on_this_card_too() -> None
     measured = (Correction(flags=serving_flags(serving), build="vLLM", taken="2026-11-29", ratios=(ratio,)),)
 
     def lengths(corrections: tuple[Correction, ...]) -> list[int]:
-        found = vllm_changes(
-            "m", qwen3_8b(), serving, lambda of, tried, cards: Quantity(certainty="unknown"), corrections
-        )
+        found = vllm_changes("m", qwen3_8b(), serving, lambda of, tried: Quantity(certainty="unknown"), corrections)
         [command] = [each.command for each in found if each.what.startswith("use a context of")]
         return [int(command.split("--max-model-len ")[1].split()[0])]
 
