@@ -13,7 +13,7 @@ from intermodal.advising.question import DAYS, MAKES, Hardware, Makes, Volume
 from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.sizing.machines import card_words, of_cores, settled, stated
+from intermodal.sizing.machines import cards_words, of_cores, settled, stated
 
 _KINDS: dict[str, Kind] = {
     "text": "text", "words": "text",
@@ -133,10 +133,7 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
     if not size:
         raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=_HARDWARE)
     machine = msgspec.structs.replace(found, memory=size, free=size)
-    said: dict[str, int] = {}
-    for gpu in found.gpus:
-        said[card_words(gpu)] = said.get(card_words(gpu), 0) + 1
-    cards = ", ".join(f"{count} x {name}" if count > 1 else name for name, count in said.items())
+    cards = cards_words(found.gpus)
     return Hardware(machine=machine, words=f"{cards}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
 
 

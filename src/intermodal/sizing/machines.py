@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final, Literal
 
@@ -132,6 +133,12 @@ def card_words(gpu: Gpu) -> str:
     return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{of}{speed})"
 
 
+def cards_words(cards: Iterable[Gpu]) -> str:
+    """Cards in a line, alike ones counted; "" for none."""
+    alike = Counter(map(card_words, cards))
+    return ", ".join(f"{count} x {words}" if count > 1 else words for words, count in alike.items())
+
+
 def for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], int]:
     """Where models go, and the bytes that are free there: the cards where there are any, else the memory."""
     if not machine.gpus:
@@ -162,14 +169,10 @@ def certain(machine: Machine) -> int:
 
 def machine_words(machine: Machine) -> str:
     """A machine in a line: cards, cores, memory."""
-    cards: dict[str, int] = {}
-    for gpu in machine.gpus:
-        cards[card_words(gpu)] = cards.get(card_words(gpu), 0) + 1
-    said = [f"{count} x {words}" if count > 1 else words for words, count in cards.items()]
     memory = f"{machine.memory / GIB:.1f} GiB of memory" if machine.memory else "memory not stated"
     memory += f" ({machine.free / GIB:.1f} free)" if machine.memory else ""
     cores = counted(machine.cores, "core") + ("" if machine.processor else ", assumed")
-    return ", ".join([*said, memory] if said else [cores, memory])
+    return ", ".join([cards_words(machine.gpus) or cores, memory])
 
 
 def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
