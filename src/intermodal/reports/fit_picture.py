@@ -32,10 +32,7 @@ def svg(report: FitReport) -> str:
         rows.setdefault(cell.quantization, []).append(cell)
     said = list(pace_lines(report))
     high = 92 + len(report.placed.checks) * (BAR + 44) + len(said) * 16 + 34 + (len(rows) + 1) * ROW
-    drawing = Drawing("fit", WIDE, high, COLOURS)
-    drawing.text(LEFT, 30, shortened(report.name, 16, WIDE - 2 * LEFT, bold=True), "ink bold", size=16)
-    drawing.text(LEFT, 48, shortened(machine_line(report), SIZE, WIDE - 2 * LEFT), "soft", size=SIZE)
-    drawing.text(LEFT, 72, verdict(report), f"{INK[report.verdict]} bold", size=13)
+    drawing = _drawing(report, machine_line(report), verdict(report), high)
     top = 92.0
     for check in report.placed.checks:
         _bar(drawing, report, check, top)
@@ -53,26 +50,30 @@ def vllm_svg(report: VllmReport) -> str:
     """The picture of what vLLM divides a card into, and of how many texts that is."""
     said = sentence(report)
     high = 92 + BAR + 44 + 34 + 2 * ROW
-    drawing = Drawing("fit", WIDE, high, COLOURS)
-    drawing.text(LEFT, 30, shortened(report.name, 16, WIDE - 2 * LEFT, bold=True), "ink bold", size=16)
-    on = f"vLLM on {machine_words(report.machine)}"
-    drawing.text(LEFT, 48, shortened(on, SIZE, WIDE - 2 * LEFT), "soft", size=SIZE)
-    drawing.text(LEFT, 72, shortened(said, 13, WIDE - 2 * LEFT, bold=True), f"{INK[report.verdict]} bold", size=13)
+    drawing = _drawing(report, f"vLLM on {machine_words(report.machine)}", said, high)
     each = "each card" if len(report.machine.gpus) > 1 else "card"
     _stacked(
         drawing, f"{each}: {report.room / GIB:.1f} GiB that vLLM takes", report.parts, report.room, report.verdict, 92
     )
     top = 92 + BAR + 54
     for index, (length, texts) in enumerate(report.table):
-        middle = LEFT + index * COLUMN + COLUMN / 2
-        drawing.text(middle, top, tokens(length), "soft", size=SIZE, end="middle")
+        left = LEFT + index * COLUMN
+        drawing.text(left + COLUMN / 2, top, tokens(length), "soft", size=SIZE, end="middle")
         enough: Verdict = (
             "unknown" if not texts.known else "fits" if texts.low >= 1 else "tight" if texts.high >= 1 else "no"
         )
-        drawing.rect((LEFT + index * COLUMN + 2, top + 10, COLUMN - 4, ROW - 4), f"cell-{enough}", radius=3)
         words = "?" if not texts.known else f"{texts.mid:,.0f}" if texts.mid >= 10 else f"{texts.mid:.1f}"
-        drawing.text(middle, top + 24, words, INK[enough], size=SIZE, end="middle")
+        _cell(drawing, left, top + 8, words, enough)
     return drawing.whole(f"Does {report.name} fit?", said)
+
+
+def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: float) -> Drawing:
+    """With what is on top of both pictures: the model, the machine and the verdict."""
+    drawing, room = Drawing("fit", WIDE, high, COLOURS), WIDE - 2 * LEFT
+    drawing.text(LEFT, 30, shortened(report.name, 16, room, bold=True), "ink bold", size=16)
+    drawing.text(LEFT, 48, shortened(machine, SIZE, room), "soft", size=SIZE)
+    drawing.text(LEFT, 72, shortened(said, 13, room, bold=True), f"{INK[report.verdict]} bold", size=13)
+    return drawing
 
 
 def _bar(drawing: Drawing, report: FitReport, check: Check, top: float) -> None:
@@ -116,7 +117,11 @@ def _table(drawing: Drawing, rows: dict[str, list[Cell]], top: float) -> None:
         ink = "ink" if any(cell.estimated for cell in cells) else "ink bold"
         drawing.text(first - 10, y + 16, name, ink, size=SIZE, end="end")
         for index, cell in enumerate(cells):
-            drawing.rect((first + index * COLUMN + 2, y + 2, COLUMN - 4, ROW - 4), f"cell-{cell.verdict}", radius=3)
             known = cell.check is not None and cell.check.needed.known
             words = f"{cell.check.needed.mid / GIB:.1f}" if cell.check is not None and known else "?"
-            drawing.text(first + index * COLUMN + COLUMN / 2, y + 16, words, INK[cell.verdict], size=SIZE, end="middle")
+            _cell(drawing, first + index * COLUMN, y, words, cell.verdict)
+
+
+def _cell(drawing: Drawing, left: float, top: float, words: str, found: Verdict) -> None:
+    drawing.rect((left + 2, top + 2, COLUMN - 4, ROW - 4), f"cell-{found}", radius=3)
+    drawing.text(left + COLUMN / 2, top + 16, words, INK[found], size=SIZE, end="middle")
