@@ -13,6 +13,7 @@ from intermodal.plans.machine import Machine
 from intermodal.runtimes import machine
 
 if TYPE_CHECKING:
+    from intermodal.servers.records import UncutServer
     from intermodal.servers.up import Server
 
 PREFIX = "up."
@@ -77,25 +78,31 @@ def _row(server: Server) -> HostRow:
     )  # fmt: skip
 
 
+def _uncut(server: Server) -> UncutServer | None:
+    """One that is not up and was last started with less has all of its own again."""
+    return server.wanted.uncut if server.phase != "ready" else None
+
+
 def _context(server: Server) -> int:
-    """As it says itself. One that is not up and was last started with less has all of its own again."""
-    wanted, state = server.wanted, server.state
-    if wanted.uncut is not None and server.phase != "ready":
-        return wanted.uncut.context
-    return state.context if state is not None and state.context else wanted.context
+    """As it says itself."""
+    uncut, state = _uncut(server), server.state
+    if uncut is not None:
+        return uncut.context
+    return state.context if state is not None and state.context else server.wanted.context
 
 
 def _memory(server: Server) -> tuple[float, float, float]:
     """By the formula, and as measured after its last start where it was."""
-    if server.wanted.uncut is not None and server.phase != "ready":
-        return server.wanted.uncut.memory
+    uncut = _uncut(server)
+    if uncut is not None:
+        return uncut.memory
     low, mid, high = server.memory
     seen = float(server.state.memory) if server.state is not None else 0.0
     return (min(low, seen), seen, max(high, seen)) if seen else (low, mid, high)
 
 
 def _memory_basis(server: Server) -> str:
-    if server.wanted.uncut is not None and server.phase != "ready":
+    if _uncut(server) is not None:
         return "from the header of its file"
     if server.foreseen is not None:
         return server.foreseen.words

@@ -152,13 +152,13 @@ async def serving(name: str, env: Mapping[str, str], tell: Told = lambda what: N
 
 def _at(wanted: Wanted, context: int, env: Mapping[str, str]) -> Wanted:
     """What is wanted with fewer tokens (0: with all of its own). What it was before stays written down."""
-    whole = wanted.uncut.context if wanted.uncut is not None else wanted.context
     if wanted.uncut is not None:
-        wanted = msgspec.structs.replace(wanted, context=whole, memory=wanted.uncut.memory, uncut=None)
-    if not context or context >= whole:
+        before = wanted.uncut
+        wanted = msgspec.structs.replace(wanted, context=before.context, memory=before.memory, uncut=None)
+    if not context or context >= wanted.context:
         return wanted
     needed = corrected(wanted, kept(cache_dir(env), wanted.model))(context)
-    uncut = UncutServer(context=whole, memory=wanted.memory)
+    uncut = UncutServer(context=wanted.context, memory=wanted.memory)
     return msgspec.structs.replace(wanted, context=context, memory=needed, uncut=uncut)
 
 
