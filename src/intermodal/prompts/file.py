@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -150,7 +151,12 @@ class PromptFile:
     lines: Mapping[str, int] = field(default_factory=dict)
 
     def argument(self, name: str) -> Argument | None:
-        return next((each for each in self.arguments if each.name == name), None)
+        return self._named.get(name)
+
+    @cached_property
+    def _named(self) -> Mapping[str, Argument]:
+        """Arguments by name, the first of each: a request may name as many variables as it likes."""
+        return {each.name: each for each in reversed(self.arguments)}
 
     def where(self, place: str | int = 1) -> str:
         """``file:line`` of a line, or of what is called ``place``."""

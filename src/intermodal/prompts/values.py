@@ -65,7 +65,7 @@ def _media_in(value: Any) -> Iterator[Media]:
 def _check_names(file: PromptFile, given: Given) -> None:
     names = [each.name for each in file.arguments]
     for name in given:
-        if name not in names and not file.open_ended:
+        if file.argument(name) is None and not file.open_ended:
             known = f"arguments are {', '.join(names)}" if names else "it takes no arguments"
             raise file.error(f"there is no argument {name!r}", "input", asking.nearest(name, names, known))
 

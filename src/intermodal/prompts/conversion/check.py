@@ -46,7 +46,6 @@ def differences(read: Readout, target: PromptFile, *, joins: bool = False) -> It
     source, folds = read.file, read.folds
     fixed = source.output_by is None and target.output_by is None
     alike = fixed and _alike(source, source.output, target, target.output)  # of large schemas that takes a while
-    taken = {each.name for each in target.arguments}
     most = min(_MOST_CASES, max(3, _MOST_VALUES // (len(source.arguments) + 1)))
     for case in islice(cases(read), most):
         try:
@@ -55,7 +54,7 @@ def differences(read: Readout, target: PromptFile, *, joins: bool = False) -> It
             output = source.output_with(bound)
         except PromptError:
             continue  # what the file itself does not take is nothing to compare
-        known = {name: each for name, each in bound.items() if name in taken}
+        known = {name: each for name, each in bound.items() if target.argument(name) is not None}
         try:
             again = values.bound(target, known)
             made = target.template.messages(again, case.history)
