@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from intermodal.content import Kind, MediaPart
-from intermodal.errors import PromptError
+from intermodal.errors import IntermodalError, PromptError
 from intermodal.events import Result
 from intermodal.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput, Tool
 
@@ -209,6 +209,12 @@ class PromptFormat(Protocol):
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
         """The prompts of a file; several where a format has functions. Raises PromptError with file and line."""
         ...
+
+
+def where_of(error: IntermodalError) -> tuple[str, int]:
+    """The file that an error is about, "" where it says none, and the line, 0 where it says none."""
+    file, _, line = error.where.rpartition(":")
+    return (file, int(line)) if line.isdecimal() else (error.where, 0)
 
 
 def model_names(model: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from intermodal.errors import InputError, InputMissing, IntermodalError, PromptE
 from intermodal.plans.numbers import plain_money
 from intermodal.prompts import formats, trial
 from intermodal.prompts.bound import NOTHING
-from intermodal.prompts.file import Level, PromptFile, model_names
+from intermodal.prompts.file import Level, PromptFile, model_names, where_of
 
 _TAKEN_WHOLE = ("image", "audio", "video")
 
@@ -155,12 +155,5 @@ def _error(file: PromptFile, place: str, what: str, todo: str) -> Found:
 
 
 def _of_error(path: Path, error: IntermodalError) -> Found:
-    place, _, line = error.where.rpartition(":")
-    known = line.isdecimal()
-    return Found(
-        file=place if known else error.where or str(path),
-        line=int(line) if known else 0,
-        level="error",
-        what=error.what,
-        todo=error.todo,
-    )
+    file, line = where_of(error)
+    return Found(file=file or str(path), line=line, level="error", what=error.what, todo=error.todo)

@@ -24,7 +24,7 @@ from intermodal.config_file import PROMPT
 from intermodal.content import Value
 from intermodal.errors import InputMissing, IntermodalError, PromptError, UnknownModel
 from intermodal.prompts import formats, source, trial
-from intermodal.prompts.file import PromptFile
+from intermodal.prompts.file import PromptFile, where_of
 from intermodal.prompts.media import within
 
 MOST_PLACES = 20_000  # files and folders that are looked at
@@ -205,12 +205,10 @@ class PromptFolder:
         return _Read((), _NO_TEXTS, "", wrong)
 
     def _wrong(self, place: str, error: IntermodalError) -> Unreadable:
-        file, _, line = error.where.rpartition(":")
-        known = line.isdecimal()
-        shown = self.shown(file if known else error.where) or place
+        file, line = where_of(error)
+        shown = self.shown(file) or place
         where = "" if shown == place else f"{shown}: "
-        at = int(line) if known and not where else 0
-        return Unreadable(file=place, line=at, error=f"{where}{error.what}", todo=error.todo)
+        return Unreadable(file=place, line=0 if where else line, error=f"{where}{error.what}", todo=error.todo)
 
     def _read_now(self, place: str, path: Path, texts: dict[str, str]) -> _Read:
         if not within(self.path, path):
