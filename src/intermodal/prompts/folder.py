@@ -47,7 +47,7 @@ class Unreadable(Value):
     @property
     def stem(self) -> str:
         """How its prompts are asked for, where no other file has that name."""
-        return stem_of(self.file)
+        return formats.stem_of(self.file)
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
@@ -235,7 +235,7 @@ class PromptFolder:
     def _name(self) -> None:
         made: dict[str, Kept] = {}
         also: dict[str, tuple[str, ...]] = {}
-        stems = {place: stem_of(place) for place in self._read}
+        stems = {place: formats.stem_of(place) for place in self._read}
         alone = {stem for stem, count in Counter(stems.values()).items() if count == 1}
         for place, stem in stems.items():
             read = self._read[place]
@@ -253,11 +253,6 @@ class PromptFolder:
 def _is_good(read: _Read) -> bool:
     """Whether its prompts can be rendered: they are as they were read, or as they were before that failed."""
     return read.error is None or read.error.kept
-
-
-def stem_of(place: str) -> str:
-    """The place of a file without its ending: how its prompt is asked for, where no other file has that name."""
-    return place.removesuffix(formats.ending_of(place))
 
 
 def _stamp(path: str) -> _Stamp | None:

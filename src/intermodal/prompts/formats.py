@@ -60,6 +60,11 @@ def ending_of(name: str) -> str:
     return max((ending for ending in endings() if name.endswith(ending)), key=len, default="")
 
 
+def stem_of(name: str) -> str:
+    """The name of a file, or its place in a folder, without that ending."""
+    return name.removesuffix(ending_of(name))
+
+
 def of_name(path: Path) -> PromptFormat:
     """Who reads a file of this name. Raises PromptError where nobody does."""
     made = format_of(path)

@@ -88,7 +88,7 @@ class Converted:
 def place_of(file: PromptFile, target: Target) -> Path:
     """Where the file would lie in the other format: beside itself."""
     path = Path(file.path)
-    return path.with_name(f"{path.name.removesuffix(formats.ending_of(path.name))}{target.ending}")
+    return path.with_name(f"{formats.stem_of(path.name)}{target.ending}")
 
 
 def converted(file: PromptFile, target: Target, place: Path) -> Converted:
