@@ -129,14 +129,17 @@ class Database:
     Args:
         changes: schema of the file, what each version added to the one before it.
         busy: seconds a lock of another process is waited for.
+        remedy: what to do about a file that is damaged or none of ours.
     """
 
     def __init__(
-        self, path: Path, *, changes: Mapping[int, str] = MappingProxyType(_CHANGES), busy: float = BUSY_SECONDS
-    ) -> None:
+        self, path: Path, *, changes: Mapping[int, str] = MappingProxyType(_CHANGES), busy: float = BUSY_SECONDS,
+        remedy: str = "move the file away and run again: a new one is made",
+    ) -> None:  # fmt: skip
         self.path = path
         self._changes = changes
         self._busy = busy
+        self._remedy = remedy
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._later = False  # how the connection commits now
@@ -289,8 +292,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            what, todo = _FAILURES.get(code, (f"cannot be used ({error.__class__.__name__})", _ASIDE))
-            raise self._error(what, todo) from None
+            what, todo = _FAILURES.get(code, (f"cannot be used ({error.__class__.__name__})", ""))
+            raise self._error(what, todo or self._remedy) from None
 
     def _error(self, what: str, todo: str) -> StoreError:
         return StoreError(what, where=shown(self.path), todo=todo)
@@ -316,17 +319,17 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-_ASIDE = "move the file away and run again: a new one is made"
 _NO_FOLDER = "move that file away, or choose another place with INTERMODAL_HOME"
 _WRITABLE = "make its folder writable, or choose another with INTERMODAL_HOME"
-# Primary result codes of SQLite: https://www.sqlite.org/rescode.html
+# What failed and what to do, "" where that is the remedy of the file, by SQLite's primary result codes:
+# https://www.sqlite.org/rescode.html
 _FAILURES: dict[int, tuple[str, str]] = {
     5: ("is locked by another process", "wait for it to finish, or end it"),
     6: ("is locked by another process", "wait for it to finish, or end it"),
     8: ("cannot be written", _WRITABLE),
     10: ("cannot be read or written (disk error)", "see whether its disk is full or failing"),
-    11: ("is damaged", _ASIDE),
+    11: ("is damaged", ""),
     13: ("cannot be written: the disk is full", "free some space"),
     14: ("cannot be opened", _WRITABLE),
-    26: ("is not a database", _ASIDE),
+    26: ("is not a database", ""),
 }

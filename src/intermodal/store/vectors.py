@@ -7,29 +7,27 @@ own. Nothing depends on it: it can be removed, and what cannot be used is made a
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal.errors import StoreError
+from intermodal.store.connection import Database
 
 FILE = "vectors.sqlite3"  # in the cache folder
-_VERSION = 1
 _BUSY_SECONDS = 10.0
 _AT_ONCE = 500  # rows
-_SCHEMA = """
+_CHANGES = {
+    1: """
+CREATE TABLE schema (version INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, digest TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS vectors (
     model TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL, PRIMARY KEY (model, digest)
 );
-"""
+""",
+}
 
 
 class Stamp(NamedTuple):
@@ -48,8 +46,9 @@ class Vectors:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._open: sqlite3.Connection | None = None
-        self._one = threading.Lock()
+        self._database = Database(
+            path, changes=_CHANGES, busy=_BUSY_SECONDS, remedy="run: intermodal find --forget, and again"
+        )
 
     def digests(self, stamps: dict[str, Stamp]) -> dict[str, str]:
         """Digests of the files that are as they were when they were looked at."""
@@ -87,10 +86,7 @@ class Vectors:
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
 
     def close(self) -> None:
-        with self._one:
-            if self._open is not None:
-                self._open.close()
-                self._open = None
+        self._database.close()
 
     def forget(self) -> bool:
         """Remove all of it; returns whether there was something."""
@@ -101,49 +97,9 @@ class Vectors:
         return there
 
     def _read(self, sql: str, *values: str) -> list[Any]:
-        if self._open is None and not self._path.exists():
-            return []
-        try:
-            with self._one:
-                return self._connection().execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise self._wrong(error) from None
+        with self._database.reading() as connection:
+            return connection.execute(sql, values).fetchall() if connection is not None else []
 
     def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-        try:
-            with self._one, self._connection() as connection:
-                connection.executemany(sql, rows)
-        except sqlite3.Error as error:
-            raise self._wrong(error) from None
-
-    def _connection(self) -> sqlite3.Connection:
-        if self._open is None:
-            self._open = self._opened()
-        return self._open
-
-    def _opened(self) -> sqlite3.Connection:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL, 0o600))
-        except OSError as error:
-            raise StoreError(f"cannot be written ({error.strerror})", where=str(self._path)) from None
-        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, check_same_thread=False)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # what a loss of power takes is made again
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise StoreError("is of another version of intermodal", where=str(self._path), todo="remove the file")
-            if not version:
-                with connection:  # another program may make them between the look and this
-                    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _wrong(self, error: sqlite3.Error) -> StoreError:
-        return StoreError(
-            f"cannot be used ({error})", where=str(self._path), todo="run: intermodal find --forget, and again"
-        )
+        with self._database.writing(later=True) as connection:  # what a loss of power takes is made again
+            connection.executemany(sql, rows)

@@ -17,7 +17,7 @@ def test_tables_that_another_program_made_meanwhile_are_used(tmp_path: Path) -> 
     path = tmp_path / FILE
     Vectors(path).put("model", "digest", [1.0])
     with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 0")
+        other.execute("DROP TABLE schema")
     later = Vectors(path)
     later.saw([("a.png", Stamp(1, 2), "digest")])
     assert later.digests({"a.png": Stamp(1, 2)}) == {"a.png": "digest"}
@@ -50,7 +50,19 @@ def test_threads_may_share_one_and_close_it_meanwhile(tmp_path: Path) -> None:
 
 def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / FILE
+    Vectors(path).put("model", "digest", [1.0])
     with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreError, match="another version"):
+        other.execute("UPDATE schema SET version = 99")
+    with pytest.raises(StoreError, match="newer intermodal"):
         Vectors(path).known("model")
+
+
+def test_an_index_that_is_no_database_says_how_it_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_bytes(b"this is not a database, but somebody's file" * 100)
+    with pytest.raises(StoreError, match="is not a database") as caught:
+        Vectors(path).known("model")
+    assert "intermodal find --forget" in caught.value.todo
+    Vectors(path).forget()
+    Vectors(path).put("model", "digest", [1.0])
+    assert Vectors(path).known("model") == {"digest"}
