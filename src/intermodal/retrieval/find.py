@@ -26,7 +26,7 @@ from intermodal.media import fetch
 from intermodal.request import TIERS
 from intermodal.retrieval.folders import pictures, whole_path
 from intermodal.runtimes.versions import version
-from intermodal.store.vectors import Stamp, Vectors
+from intermodal.store.vectors import Stamp, Vectors, packed
 from intermodal.weights.rows import registry
 
 if TYPE_CHECKING:
@@ -192,8 +192,7 @@ class Finder:
                     if not digest:
                         continue
                     if digest not in known:
-                        seen = await self._runtimes.look(self._endpoint, data)
-                        await self._keep(digest, seen.vectors[0])
+                        await self._looked_at(digest, data)
                         known.add(digest)
                         looked_at += 1
                     await anyio.to_thread.run_sync(self._vectors.saw, [(path, stamps[path], digest)])
@@ -207,8 +206,16 @@ class Finder:
         loaded = await fetch.load(PathSource(path=path))
         if loaded.digest in known:
             return loaded.digest, b""
+        return loaded.digest, await self._small(loaded)
+
+    async def _small(self, loaded: fetch.Loaded) -> bytes:
         picture = await self._media.picture(loaded.data, max_side=SIDE, name=loaded.name)
-        return loaded.digest, picture.data
+        return picture.data
+
+    async def _looked_at(self, digest: str, picture: bytes) -> bytes:
+        """The vector that the model makes of a picture; it is kept."""
+        seen = await self._runtimes.look(self._endpoint, picture)
+        return await self._keep(digest, seen.vectors[0])
 
     # ---- the query --------------------------------------------------------------------------------
 
@@ -221,27 +228,19 @@ class Finder:
             return kept, False
         found = await self._runtimes.place(self._endpoint, (said,))
         if found.cut:  # not kept: it would be said once and never again
-            from array import array
-
-            return array("f", found.vectors[0]).tobytes(), True
-        await self._keep(digest, found.vectors[0])
-        return await self._kept(digest) or b"", False
+            return packed(found.vectors[0]), True
+        return await self._keep(digest, found.vectors[0]), False
 
     async def _of_picture(self, path: str) -> bytes:
         loaded = await fetch.load(PathSource(path=path))
         kept = await self._kept(loaded.digest)
-        if kept is None:
-            picture = await self._media.picture(loaded.data, max_side=SIDE, name=loaded.name)
-            seen = await self._runtimes.look(self._endpoint, picture.data)
-            await self._keep(loaded.digest, seen.vectors[0])
-            kept = await self._kept(loaded.digest)
-        return kept or b""
+        return kept if kept is not None else await self._looked_at(loaded.digest, await self._small(loaded))
 
     async def _kept(self, digest: str) -> bytes | None:
         return await anyio.to_thread.run_sync(self._vectors.vector, self._model, digest)
 
-    async def _keep(self, digest: str, vector: Sequence[float]) -> None:
-        await anyio.to_thread.run_sync(self._vectors.put, self._model, digest, vector)
+    async def _keep(self, digest: str, vector: Sequence[float]) -> bytes:
+        return await anyio.to_thread.run_sync(self._vectors.put, self._model, digest, vector)
 
     def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[Near, ...], int]:
         """The nearest, and how many were compared: those whose vectors are as long as the query's."""

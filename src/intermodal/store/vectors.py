@@ -37,6 +37,11 @@ class Stamp(NamedTuple):
     modified: int
 
 
+def packed(vector: Sequence[float]) -> bytes:
+    """A vector as it is kept: numbers of 4 bytes in the order of this machine."""
+    return array("f", vector).tobytes()
+
+
 class Vectors:
     """The file at ``path``, made when it is first written. Raises ``StoreError`` where it cannot be used.
 
@@ -64,7 +69,7 @@ class Vectors:
         return {digest for (digest,) in self._read("SELECT digest FROM vectors WHERE model = ?", model)}
 
     def of(self, model: str, digests: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
-        """Vectors with their digests, some at a time: numbers of 4 bytes in the order of this machine."""
+        """Vectors with their digests, some at a time, as ``packed`` makes them."""
         for start in range(0, len(digests), _AT_ONCE):
             some = digests[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
@@ -75,10 +80,11 @@ class Vectors:
         """One vector."""
         return next((vector for _, vector in next(self.of(model, [digest]))), None)
 
-    def put(self, model: str, digest: str, vector: Sequence[float]) -> None:
-        """Keep a vector."""
-        packed = array("f", vector).tobytes()
-        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(model, digest, packed)])
+    def put(self, model: str, digest: str, vector: Sequence[float]) -> bytes:
+        """Keep a vector; returns it as it is kept."""
+        kept = packed(vector)
+        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(model, digest, kept)])
+        return kept
 
     def saw(self, files: Iterable[tuple[str, Stamp, str]]) -> None:
         """Keep by what files are known again: path, stamp and digest of each."""
