@@ -35,10 +35,12 @@ from intermodal.offload import MANY, offload
 from intermodal.plans.cores import DECODING, use_of
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.store.unread import remember, withdraw
+from intermodal.store.unread import remember, remember_heard
 
 if TYPE_CHECKING:
     import anyio
+
+    from intermodal.content import Transcript
 
 
 class Course:
@@ -205,24 +207,17 @@ class Course:
         shop.products[step.id] = product
         if convert.lasting(product):
             await written(lambda: shop.world.derived.put(self._keys[step.id], convert.to_keep(product, step.endpoint)))
-        if product.lines or product.transcript is not None:
+        if product.lines:
             await written(lambda: self._keep_unread(step, product))
+        transcript = product.transcript
+        if transcript is not None and endpoint.host.zone == "process":
+            await written(lambda: self._keep_unheard(step, product.part, transcript))
         await self._made(step, product, actual)
         return product
 
     def _keep_unread(self, step: Call, product: Product) -> None:
         """Have the next plan know of what most words could not be read, or are doubted."""
         facts, cache = self.shop.opened.facts.parts[product.part], self.shop.world.derived
-        if product.transcript is not None:
-            if self.shop.endpoint(step).host.zone != "process":
-                return
-            sure, by = check.sure_of_speech(product.transcript), step.endpoint
-            language = convert.language_of(step, self.shop.request.policy.language)
-            if sure[1]:
-                remember(cache, facts, 0, self._makers.readers, by=by, sure=sure, language=language)
-            else:
-                withdraw(cache, facts, by=by, language=language)
-            return
         if "figures" in dict(step.params) or len(product.pieces) != len(product.lines):
             return
         for piece, lines in zip(product.pieces, product.lines, strict=True):
@@ -232,6 +227,14 @@ class Course:
             sure = (0, 0) if unread else check.sure_of(lines)
             if unread or sure[1]:
                 remember(cache, facts, piece.page, self._makers.readers, by=step.endpoint, sure=sure)
+
+    def _keep_unheard(self, step: Call, part: int, transcript: Transcript) -> None:
+        """Have the next plan know of how much of what is said this ear doubts, or that it now hears all well."""
+        remember_heard(
+            self.shop.world.derived, self.shop.opened.facts.parts[part], by=step.endpoint,
+            sure=check.sure_of_speech(transcript),
+            language=convert.language_of(step, self.shop.request.policy.language),
+        )  # fmt: skip
 
     async def _heard_or_read(self, step: Call, endpoint: Endpoint) -> tuple[Product, Actual]:
         shop = self.shop

@@ -21,19 +21,24 @@ T = TypeVar("T", PartFacts, PageFacts)
 
 
 def remember(
-    cache: DerivedCache, part: PartFacts, page: int, readers: str, *, by: str, sure: tuple[int, int] = (0, 0),
-    language: str = "",
+    cache: DerivedCache, part: PartFacts, page: int, readers: str, *, by: str, sure: tuple[int, int] = (0, 0)
 ) -> None:  # fmt: skip
     """Keep how a picture, or a page, was read: how many lines the endpoint ``by`` was ``sure`` of, of how many; or that
-    most words could not be read at all. Of a recording or a film, how many seconds of its speech, heard as of a
-    ``language`` that a person stated: with a wrong one any speech is heard badly."""
+    most words could not be read at all."""
     op = "doubted" if sure[1] else "script"
-    cache.put(_key(part, page, op, readers, language), Kept(name=part.name, op=op, maker=by, sure=sure))
+    cache.put(_key(part, page, op, readers), Kept(name=part.name, op=op, maker=by, sure=sure))
 
 
-def withdraw(cache: DerivedCache, part: PartFacts, *, by: str, language: str) -> None:
-    """Forget that an ear heard speech badly, which it now heard well; what is kept of another ear stays true."""
-    key = _key(part, 0, "doubted", "", language)
+def remember_heard(cache: DerivedCache, part: PartFacts, *, by: str, sure: tuple[int, int], language: str) -> None:
+    """Keep how a recording or a film was heard: how many seconds of its speech the ear ``by`` was ``sure`` of, of how
+    many, heard as of a ``language`` that a person stated: with a wrong one any speech is heard badly.
+
+    (0, 0), where it heard all well, removes what is kept of this ear; what is kept of another one stays true.
+    """
+    key = _heard_key(part, language)
+    if sure[1]:
+        cache.put(key, Kept(name=part.name, op="doubted", maker=by, sure=sure))
+        return
     kept = cache.look(key)
     if kept is not None and kept.maker == by:
         cache.remove(key)
@@ -47,7 +52,7 @@ def recalled(facts: Facts, cache: DerivedCache, readers: str, language: str = ""
 
 def _recalled(part: PartFacts, cache: DerivedCache, readers: str, language: str) -> PartFacts:
     if part.kind in ("audio", "video"):
-        heard = cache.look(_key(part, 0, "doubted", readers, language))
+        heard = cache.look(_heard_key(part, language))
         return part if heard is None else replace(part, read_before=heard.sure, read_by=heard.maker)
     if part.kind == "image":
         return _told(part, part, 0, cache, readers)
@@ -65,9 +70,10 @@ def _told(facts: T, part: PartFacts, page: int, cache: DerivedCache, readers: st
     return facts if doubted is None else replace(facts, read_before=doubted.sure)
 
 
-def _key(part: PartFacts, page: int, op: str, readers: str, language: str = "") -> str:
-    params = (("page", str(page)),)
-    if part.kind not in ("audio", "video"):
-        return key_of((Origin(digest=part.digest),), op, params, readers)
+def _key(part: PartFacts, page: int, op: str, readers: str) -> str:
+    return key_of((Origin(digest=part.digest),), op, (("page", str(page)),), readers)
+
+
+def _heard_key(part: PartFacts, language: str) -> str:
     stated = (("language", code_of(language)),) if language else ()
-    return key_of((Origin(digest=part.digest),), op, (*params, *stated), version("whisper"))
+    return key_of((Origin(digest=part.digest),), "doubted", (("page", "0"), *stated), version("whisper"))
