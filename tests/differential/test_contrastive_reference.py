@@ -33,6 +33,13 @@ WORDS = ["a", "photo", "of", "red", "blue", "star", "circle", "cat", "dog", "on"
 CAPTIONS = ("a photo of a cat", "two red star on the table", "dog", "a blue circle " * 20)
 SIZES = ((64, 64), (301, 47), (33, 200), (20, 18), (640, 480))
 CLOSE = 1e-4
+TEXT = {
+    "vocab_size": len(WORDS) + 3, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "pad_token_id": 1, "eos_token_id": 1,
+}  # fmt: skip
+VISION = {
+    "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 48, "patch_size": 16,
+}  # fmt: skip
 
 
 def pictures() -> list[Image.Image]:
@@ -80,55 +87,42 @@ def by_pillow(name: str) -> Any:
     return getattr(transformers, f"{name}Pil", None) or getattr(transformers, name)
 
 
+def write(folder: Path, config: Any, processor: Any, *, begins: bool) -> None:
+    """The files beside the weights."""
+    tokenizer(folder, begins=begins)
+    (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
+    processor.save_pretrained(folder)
+
+
 def clip(folder: Path) -> tuple[Any, Any]:
-    size = len(WORDS) + 3
     config = transformers.CLIPConfig(
-        text_config={
-            "vocab_size": size, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "max_position_embeddings": 24, "bos_token_id": 0, "eos_token_id": 1,
-            "pad_token_id": 1,
-        },
-        vision_config={
-            "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "image_size": 48, "patch_size": 16,
-        },
+        text_config={**TEXT, "max_position_embeddings": 24, "bos_token_id": 0},
+        vision_config={**VISION, "hidden_size": 48},
         projection_dim=40,
-    )  # fmt: skip
+    )
     torch.manual_seed(11)
     model = transformers.CLIPModel(config).eval()
     with torch.no_grad():
         model.logit_scale.fill_(math.log(37.5))
-    tokenizer(folder, begins=True)
-    (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
     processor = by_pillow("CLIPImageProcessor")(
         size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48}, resample=3
     )
-    processor.save_pretrained(folder)
+    write(folder, config, processor, begins=True)
     return model, processor
 
 
 def siglip(folder: Path) -> tuple[Any, Any]:
-    size = len(WORDS) + 3
     config = transformers.SiglipConfig(
-        text_config={
-            "vocab_size": size, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "max_position_embeddings": 16, "pad_token_id": 1, "eos_token_id": 1,
-            "projection_size": 32,
-        },
-        vision_config={
-            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-            "image_size": 48, "patch_size": 16,
-        },
-    )  # fmt: skip
+        text_config={**TEXT, "max_position_embeddings": 16, "projection_size": 32},
+        vision_config={**VISION, "hidden_size": 32},
+    )
     torch.manual_seed(12)
     model = transformers.SiglipModel(config).eval()
     with torch.no_grad():
         model.logit_scale.fill_(math.log(21.0))
         model.logit_bias.fill_(-9.25)
-    tokenizer(folder, begins=False)
-    (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
     processor = by_pillow("SiglipImageProcessor")(size={"height": 48, "width": 48}, resample=3)
-    processor.save_pretrained(folder)
+    write(folder, config, processor, begins=False)
     return model, processor
 
 
