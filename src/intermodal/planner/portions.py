@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Literal
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.planner.again import may_follow
@@ -37,21 +38,20 @@ def portions(
 def speech(case: Case, part: PartFacts, ear: Endpoint) -> tuple[Portion, ...]:
     """How much of what is said in a recording or a film an earlier hearing was sure of; () where it was of nearly all,
     and where this ear hears better than that one. Of ears elsewhere nothing is known."""
-    before = Outcome(op="transcribe", endpoint=part.read_by, problem="confidence")
-    if part.read_before == (0, 0) or ear.host.zone != "process" or may_follow(case, ear, before):
-        return ()
     portion = read_before(part)
-    return (portion,) if portion is not None else ()
+    before = Outcome(op="transcribe", endpoint=part.read_by, problem="confidence")
+    if portion is None or ear.host.zone != "process" or may_follow(case, ear, before):
+        return ()
+    return (portion,)
 
 
 def read_before(part: PartFacts, pages: Collection[int] = ()) -> Portion | None:
     """How much of a picture, of scanned pages or of speech an earlier reading was sure of; None where it was of nearly
     all."""
-    sure, lines = part.read_before
-    if part.kind in ("audio", "video"):
-        return Portion(aspect="words", kept=sure, of=lines, unit="seconds") if lines else None
+    kept, of = part.read_before
     if not part.pages:
-        return Portion(aspect="words", kept=sure, of=lines, unit="lines") if lines else None
+        unit: Literal["seconds", "lines"] = "seconds" if part.kind in ("audio", "video") else "lines"
+        return Portion(aspect="words", kept=kept, of=of, unit=unit) if of else None
     scans = [page for page in part.pages if (page.number in pages if pages else page.scanned)]
     bad = sum(page.read_before != (0, 0) for page in scans)
     return Portion(aspect="words", kept=len(scans) - bad, of=len(scans), unit="pages") if bad else None
