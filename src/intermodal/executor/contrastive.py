@@ -71,4 +71,5 @@ def softmax(values: Sequence[float]) -> tuple[float, ...]:
     """
     most = max(values)
     powers = [math.exp(value - most) for value in values]
-    return tuple(power / sum(powers) for power in powers)
+    whole = sum(powers)
+    return tuple(power / whole for power in powers)

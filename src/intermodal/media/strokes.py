@@ -118,7 +118,8 @@ def likelihoods(features: list[float], model: Model) -> dict[str, float]:
     ]
     most = max(sums)
     each = [math.exp(value - most) for value in sums]
-    return {script: value / sum(each) for script, value in zip(model.scripts, each, strict=True)}
+    whole = sum(each)
+    return {script: value / whole for script, value in zip(model.scripts, each, strict=True)}
 
 
 def patterns(grey: Image.Image) -> list[list[int]] | None:
