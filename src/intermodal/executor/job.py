@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part, ReadLine, Transcript, Value
@@ -11,6 +11,7 @@ from intermodal.executor.pieces import Pixels, Sound
 from intermodal.executor.transport import Record
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
+from intermodal.runtimes.nouns import Loss
 from intermodal.store.rows import Work
 from intermodal.wire.call import ChatCall, PictureCall, Usage, WireMedia
 
@@ -47,7 +48,7 @@ class Matching(Value, frozen=True):
     """How a contrastive model makes scores of cosines: times ``scale``, plus ``bias``, through what it was trained
     with. ``cut``: texts that are longer than it reads."""
 
-    loss: Literal["softmax", "sigmoid"]
+    loss: Loss
     scale: float
     bias: float = 0.0
     cut: int = 0

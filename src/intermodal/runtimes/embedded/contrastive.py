@@ -19,6 +19,7 @@ from intermodal.catalog.folders import MAX_CONFIG, by_pairs, onnx_files, picture
 from intermodal.errors import RuntimeCrashed, WeightsError
 from intermodal.media.pixels import FILTERS, rgb
 from intermodal.runtimes.embedded._child import library, loading, threads
+from intermodal.runtimes.nouns import Loss
 from intermodal.weights.onnx import read_header
 
 MAX_SIDE: Final = 2_048  # pixels of a side that a model may want
@@ -47,7 +48,7 @@ class Contrastive:
     def __init__(self, folder: Path) -> None:
         self._onnxruntime, self._numpy = library("onnxruntime"), library("numpy")
         config = _json(folder / "config.json", MAX_CONFIG)
-        self.loss = "sigmoid" if by_pairs(config) else "softmax"
+        self.loss: Loss = "sigmoid" if by_pairs(config) else "softmax"
         self._text_config = config.get("text_config") or {}
         self._tokens = picture_tokens(config)
         self._prepare = _Preprocessor(_json(folder / "preprocessor_config.json", MAX_CONFIG))
