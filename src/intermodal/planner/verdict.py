@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from intermodal.catalog.nouns import Task
 from intermodal.content import Kind
@@ -62,17 +62,10 @@ _INSTEAD: dict[Job, Instead] = {
 
 def _contrastive(case: Case, chosen: Route, found: Found, floor: int) -> Other | None:
     """The nearest contrastive model for labels of pictures, where one that writes picks among them."""
-    best: tuple[Rank, Other] | None = None
-    for group in case.index.groups:
-        if not group.first.model.matches_pictures:
-            continue
-        ways = _keeping_ways(case, group, chosen, found)
-        if ways is None or any(way.hands != {"image"} for way in ways):
-            continue
-        for rank, other in _priced(case, group, assign(case, ways, case.book(group)), floor):
-            if best is None or rank < best[0]:
-                best = (rank, other)
-    return best[1] if best is not None else None
+    matching = [group for group in case.index.groups if group.first.model.matches_pictures]
+    able = _keepers(case, matching, chosen, found)
+    as_pictures = ((group, ways) for group, ways in able if all(way.hands == {"image"} for way in ways))
+    return _nearest(case, as_pictures, floor)
 
 
 def name_of(case: Case, route: Route) -> VerdictName:
@@ -200,18 +193,29 @@ def _keeping(case: Case, chosen: Route, found: Found, floor: int) -> Other | Non
     """The nearest route that would keep what is needed: the later a rule speaks against it, the nearer; then one that
     consent alone would open, one as strong as is wanted, and the cheapest. Hosts without consent and weights that are
     not here are looked at, too."""
-    best: tuple[Rank, Other] | None = None
     if case.index.catalog.beyond and case.named is None:
         case = make_case(case.request, case.facts, case.index.catalog.whole, case.machine, case.statistics, case.as_of)
-    for group in case.index.groups:
+    able = _keepers(case, case.index.groups, chosen, found)
+    return _nearest(case, able, floor) or _elsewhere(case, chosen)
+
+
+def _keepers(
+    case: Case, groups: Iterable[Group], chosen: Route, found: Found
+) -> Iterator[tuple[Group, tuple[Way, ...]]]:
+    """Classes that could answer and lose nothing needed, with the ways of it."""
+    for group in groups:
         ways = _keeping_ways(case, group, chosen, found)
-        if ways is None:
-            continue
-        assignment = assign(case, ways, case.book(group))
-        for rank, other in _priced(case, group, assignment, floor):
-            if best is None or rank < best[0]:
-                best = (rank, other)
-    return best[1] if best is not None else _elsewhere(case, chosen)
+        if ways is not None:
+            yield group, ways
+
+
+def _nearest(case: Case, able: Iterable[tuple[Group, tuple[Way, ...]]], floor: int) -> Other | None:
+    """The first by rank of all endpoints of classes by these ways."""
+    ranked = (
+        each for group, ways in able for each in _priced(case, group, assign(case, ways, case.book(group)), floor)
+    )
+    best = min(ranked, key=lambda each: each[0], default=None)
+    return best[1] if best is not None else None
 
 
 def _elsewhere(case: Case, chosen: Route) -> Other | None:
