@@ -5,15 +5,13 @@ A file is known by its path, size and time, so that another one under the same n
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from intermodal.file_lock import alone
+from intermodal.file_lock import alone, replace
 
 T = TypeVar("T")
 
@@ -41,19 +39,12 @@ def keep(folder: Path, name: str, kind: type[T], model: Path | str, change: Call
 
     Who keeps something at the same time waits: what is kept of other files is written back as it was read.
     """
-    part = folder / f".{name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder / f".{name}.lock"):
             everything = read(folder, name, kind)
             everything[key(model)] = change(everything.get(key(model)))
-            try:
-                part.write_bytes(msgspec.json.encode(everything))
-                part.replace(folder / name)
-            except OSError:
-                with suppress(OSError):
-                    part.unlink()
-                raise
+            replace(folder / name, msgspec.json.encode(everything))
     except OSError:
         return False
     return True

@@ -7,9 +7,7 @@ It lies with what must not be lost, not with the weights: whoever empties the ca
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +17,7 @@ from intermodal.catalog.nouns import Task
 from intermodal.catalog.rows import Range, ServedRow, SpeedRow
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
-from intermodal.file_lock import alone
+from intermodal.file_lock import alone, replace
 from intermodal.weights.rows import WeightsFile, WeightsRow
 
 FILE: Final = "weights-lock.json"
@@ -190,13 +188,7 @@ class Lock:
         with alone(self._path.with_name(f".{self._path.name}.lock")):
             models = sorted(to(self.models()), key=lambda model: model.name)
             body = msgspec.json.format(msgspec.json.encode(_Document(models=tuple(models))), indent=1)
-            temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-            try:
-                temporary.write_bytes(body + b"\n")
-                temporary.replace(self._path)
-            finally:
-                with suppress(OSError):
-                    temporary.unlink()
+            replace(self._path, body + b"\n")
 
     @staticmethod
     def _read(path: Path) -> tuple[LockedModel, ...]:

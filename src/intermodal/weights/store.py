@@ -26,6 +26,7 @@ from intermodal.catalog.rows import ServedRow
 from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
+from intermodal.file_lock import replace
 from intermodal.weights.archive import Addresses
 from intermodal.weights.hub import Hub, hub_of
 from intermodal.weights.lock import FILE, Lock, LockedFile, LockedModel
@@ -267,7 +268,7 @@ class WeightsStore:
             await addresses.close()
             await hub.close()
         marker = Marker(files={file.name: done[file.name] for file in row.files})
-        _write(folder / MARKER, msgspec.json.format(msgspec.json.encode(marker)))
+        replace(folder / MARKER, msgspec.json.format(msgspec.json.encode(marker)))
         return marker
 
     async def _whole(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:
@@ -463,12 +464,6 @@ def _check_room(row: WeightsRow, folder: Path, whole: frozenset[str]) -> None:
             where=str(folder),
             todo="free some space, or set INTERMODAL_HOME to a larger disk",
         )
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def _disk(error: OSError, folder: Path) -> IntermodalError:
