@@ -106,14 +106,17 @@ def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
 def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, Any]]:
     """Propose the strongest that fit this machine; fetch those the user wants. Returns what was proposed."""
     from intermodal.cli.pull import weights_store
-    from intermodal.cli.pull_best import best_here, document, lines
+    from intermodal.cli.pull_best import document, lines
     from intermodal.cli.pull_hub import fetch_models, of_hub
+    from intermodal.estimates.best import best
+    from intermodal.estimates.fit import this_machine
 
+    machine = this_machine(os.environ)
     store = weights_store()
     proposed = []
     works: tuple[Work, ...] = ("chat", "sight", "speech")
     for work in works:
-        found = best_here(store, work)
+        found = best(machine, store, work)
         if found.chosen is None or found.chosen.here or found.chosen.name in pulled:
             continue
         proposed.append(document(found))

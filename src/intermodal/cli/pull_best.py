@@ -19,8 +19,10 @@ def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | Non
     Raises DoesNotFit where none fits.
     """
     from intermodal.errors import DoesNotFit
+    from intermodal.estimates.best import best
+    from intermodal.estimates.fit import this_machine
 
-    found = best_here(store, work)
+    found = best(this_machine(os.environ), store, work)
     quiet = given["quiet"] or given["as_json"]
     if found.chosen is None:
         # fit --all ranks what answers in words: models that hear or make vectors alone are in the list
@@ -41,14 +43,6 @@ def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | Non
     elif not (found.chosen.here or quiet):
         click.echo(f"to fetch it: {store.row(found.chosen.name).pull}", err=True)
     return None
-
-
-def best_here(store: WeightsStore, work: Work) -> Best:
-    """The strongest that fits this machine now."""
-    from intermodal.estimates.best import best
-    from intermodal.estimates.fit import this_machine
-
-    return best(this_machine(os.environ), store, work)
 
 
 def lines(found: Best) -> list[str]:
