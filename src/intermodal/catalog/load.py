@@ -100,10 +100,7 @@ def load_catalog(
     endpoints: dict[str, Endpoint] = {}
 
     def add(endpoint: Endpoint, gap: tuple[str, str] | None) -> None:
-        endpoint = _as_measured(endpoint, measured or {})
-        if gap:
-            endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-        endpoints.setdefault(endpoint.id, _counting(with_rules(endpoint)))
+        endpoints.setdefault(endpoint.id, _listed(endpoint, measured, gap))
 
     for row in rows:
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
@@ -113,10 +110,7 @@ def load_catalog(
         if row.id in allowed and _is_as_published(row, models, own):
             for endpoint in offered(models, row, frozenset(served.called for served in row.models)):
                 add(endpoint, missing)
-    beyond = tuple(
-        _counting(with_rules(_as_measured(endpoint, measured or {})))
-        for _, endpoint in cheapest(models, known_hosts(), {*allowed, *own})
-    )
+    beyond = tuple(_listed(endpoint, measured) for _, endpoint in cheapest(models, known_hosts(), {*allowed, *own}))
     return Catalog(
         endpoints=tuple(endpoints.values()),
         consent=tuple(sorted(allowed)),
@@ -154,9 +148,7 @@ def with_named(
     for row, some in found:
         gap = _missing_of_host(row, {}, env or {}, allowed=row.id in catalog.consent)
         for endpoint in some:
-            if gap:
-                endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-            more.setdefault(endpoint.id, with_rules(endpoint))
+            more.setdefault(endpoint.id, with_rules(_lacking(endpoint, gap)))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
     unknown = (name for name in names if name.strip() and _is_unknown(catalog, name))
     asked = (*unknown, *(f"{host}:{name}" for host in hosts for name in names if name))
@@ -240,8 +232,7 @@ def with_found(
             allowed.add(row.id)
         for served in row.models:
             endpoint = as_reported(_endpoint(base, models, row, row.host(), served), server, told[served.called])
-            endpoint = _as_measured(endpoint, measured or {})
-            endpoints.setdefault(endpoint.id, _counting(with_rules(endpoint)))
+            endpoints.setdefault(endpoint.id, _listed(endpoint, measured))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(
         catalog, endpoints=every, consent=tuple(sorted(allowed)), families=families_of((*every, *catalog.beyond))
@@ -276,11 +267,8 @@ def with_pulled(
         if served.weights in known:
             changes = {name: getattr(served, name) for name in ("memory", "context", "speed", "input")}
             served = msgspec.structs.replace(known[served.weights], **changes)
-        endpoint = _as_measured(_endpoint(base, models, row, row.host(), served), measured or {})
-        gap = missing or _missing_weights(served, weights)
-        if gap:
-            endpoint = msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1])
-        endpoints[endpoint.id] = _counting(with_rules(endpoint))
+        endpoint = _endpoint(base, models, row, row.host(), served)
+        endpoints[endpoint.id] = _listed(endpoint, measured, missing or _missing_weights(served, weights))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(catalog, endpoints=every, families=families_of((*every, *catalog.beyond)))
 
@@ -393,6 +381,18 @@ def _tooling(served: ServedRow, known: Row | None, header: Header, row: HostRow)
     source = Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked)
     takes = found.takes if served.tools is None else served.tools
     return Tooling(takes=takes, with_json=served.tools_with_json, evidence=source)
+
+
+def _listed(
+    endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]] | None, gap: tuple[str, str] | None = None
+) -> Endpoint:
+    """The endpoint as a catalog has it: as measured, with its rules, and with what it lacks."""
+    return _counting(with_rules(_lacking(_as_measured(endpoint, measured or {}), gap)))
+
+
+def _lacking(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
+    """The endpoint with what keeps it from being called, and what to do; as it is where nothing does."""
+    return msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1]) if gap else endpoint
 
 
 def _counting(endpoint: Endpoint) -> Endpoint:
