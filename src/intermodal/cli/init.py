@@ -107,7 +107,7 @@ def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, A
     """Propose the strongest that fit this machine; fetch those the user wants. Returns what was proposed."""
     from intermodal.cli.pull import weights_store
     from intermodal.cli.pull_best import document, lines
-    from intermodal.cli.pull_hub import fetch_models, of_hub
+    from intermodal.cli.pull_hub import Options, fetch_models, of_hub
     from intermodal.estimates.best import best
     from intermodal.estimates.fit import this_machine
 
@@ -130,11 +130,8 @@ def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, A
             from intermodal.cli.pull import fetch as pull_all
 
             if of_hub(store, name):
-                fetch_models(store, [name], _NOTHING_SAID, quiet=False, sums={})
+                fetch_models(store, [name], Options())
             else:
                 pull_all(store, [name], quiet=False)
             pulled.append(name)
     return proposed
-
-
-_NOTHING_SAID = {"update": False, "force": False, "dry_run": False, "accept_unpinned": False}

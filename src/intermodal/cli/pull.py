@@ -91,7 +91,7 @@ def pull(**given: Any) -> None:
     if given["remove"]:
         _remove(store, names, given)
         return
-    from intermodal.cli.pull_hub import fetch_models, of_hub
+    from intermodal.cli.pull_hub import Options, fetch_models, of_hub
 
     quiet, sums = given["quiet"] or given["as_json"], _sums(given["sums"])
     hubs = [name for name in names if of_hub(store, name)]
@@ -102,7 +102,11 @@ def pull(**given: Any) -> None:
         from intermodal.errors import UsageError
 
         raise UsageError(f"{rows[0]} is no model of a hub", where="--dry-run", todo="see its size: pull --list")
-    pulled = fetch_models(store, hubs, given, quiet=quiet, sums=sums) if hubs else []
+    asked = Options(
+        update=given["update"], force=given["force"], dry_run=given["dry_run"],
+        accept_unpinned=given["accept_unpinned"], sums=sums, quiet=quiet,
+    )  # fmt: skip
+    pulled = fetch_models(store, hubs, asked) if hubs else []
     if rows:
         pulled += fetch(
             store, rows, quiet=quiet, sums=sums, accept_unpinned=given["accept_unpinned"], again=given["names"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
     from intermodal.weights.store import WeightsStore
 
 
+class Options(NamedTuple):
+    """What is asked of a pull beside the names: as the options of the command are called. ``sums`` by file."""
+
+    update: bool = False
+    force: bool = False
+    dry_run: bool = False
+    accept_unpinned: bool = False
+    sums: Mapping[str, str] = MappingProxyType({})
+    quiet: bool = False
+
+
 def of_hub(store: WeightsStore, name: str) -> bool:
     """Whether a name is a repository, a row of one, or what was pulled of one."""
     if name.startswith("hf:"):
@@ -22,9 +35,7 @@ def of_hub(store: WeightsStore, name: str) -> bool:
     return bool(shipped.hub) if shipped is not None else any(model.name == name for model in store.lock.models())
 
 
-def fetch_models(
-    store: WeightsStore, names: list[str], given: dict[str, Any], *, quiet: bool, sums: dict[str, str]
-) -> list[dict[str, Any]]:
+def fetch_models(store: WeightsStore, names: list[str], asked: Options) -> list[dict[str, Any]]:
     """Pull models of a hub, one after the other; all are sized before the first is fetched.
 
     Raises DoesNotFit for one that does not fit, unless ``--force``; else as ``hub_pull`` and ``pull_model``.
@@ -36,64 +47,60 @@ def fetch_models(
     plans: list[tuple[str, HubPull | None]] = []
     for name in names:
         taken = frozenset(plan.model.name for _, plan in plans if plan is not None)
-        plans.append((name, _plan(store, name, machine, given, quiet=quiet, taken=taken)))
+        plans.append((name, _plan(store, name, machine, asked, taken)))
     done = []
     for name, plan in plans:
         if plan is None:
-            done.append(_here(store, name, whole, dry_run=given["dry_run"]))
+            done.append(_here(store, name, whole, dry_run=asked.dry_run))
             continue
-        if not quiet:
+        if not asked.quiet:
             _tell(plan)
-        if given["dry_run"]:
+        if asked.dry_run:
             done.append({**_document(store, plan), "pulled": False})
             continue
-        _check(plan, force=given["force"], quiet=quiet)
-        _fetch(store, plan, quiet=quiet, sums=sums, accept_unpinned=given["accept_unpinned"])
+        _check(plan, force=asked.force, quiet=asked.quiet)
+        _fetch(store, plan, asked)
         done.append({**_document(store, plan), "pulled": True})
     return done
 
 
-def _plan(
-    store: WeightsStore, name: str, machine: Machine, given: dict[str, Any], *, quiet: bool, taken: frozenset[str]
-) -> HubPull | None:
+def _plan(store: WeightsStore, name: str, machine: Machine, asked: Options, taken: frozenset[str]) -> HubPull | None:
     """What is to be fetched; None where it is here, whole and as pinned. A dry run changes nothing of what is here."""
     import anyio
 
     from intermodal.errors import WeightsError
     from intermodal.estimates.hub_pull import hub_pull, pinned
 
-    update, dry_run = given["update"], given["dry_run"]
-
     async def planned() -> HubPull:
-        return await hub_pull(name, store, machine, os.environ, update=update, taken=taken)
+        return await hub_pull(name, store, machine, os.environ, update=asked.update, taken=taken)
 
     before = pinned(name, store)
-    if before is None or update:
+    if before is None or asked.update:
         plan = anyio.run(planned)
         same = before is not None and before.sums() == plan.model.sums()
         if not (same and store.path(plan.model.name) is not None and anyio.run(store.verify, plan.model.name)):
             return plan
-        if not dry_run:
+        if not asked.dry_run:
             store.lock.put(plan.model)  # the same bytes at another commit
-        if not quiet:
+        if not asked.quiet:
             click.echo(f"{plan.model.name}: the newest already, at {plan.model.revision[:12]}", err=True)
         return None
     if store.path(before.name) is None:
-        return None if _by_hand(store, before, quiet=quiet, dry_run=dry_run) else anyio.run(planned)
+        return None if _by_hand(store, before, quiet=asked.quiet, dry_run=asked.dry_run) else anyio.run(planned)
     if not anyio.run(store.verify, before.name):
-        if not quiet:
-            again = "would be" if dry_run else "is"
+        if not asked.quiet:
+            again = "would be" if asked.dry_run else "is"
             click.echo(f"{before.name}: damaged since it was pulled; what is wrong {again} fetched again", err=True)
-        if not dry_run:
+        if not asked.dry_run:
             store.distrust(before.name)
         return anyio.run(planned)
     try:
         plan = anyio.run(planned)
     except WeightsError as error:
-        if not quiet:
+        if not asked.quiet:
             click.echo(f"{before.name}: here, as pinned; the hub was asked whether it moved: {error}", err=True)
         return None
-    if plan.moved and not quiet:
+    if plan.moved and not asked.quiet:
         click.echo(_moved(plan), err=True)
     return None
 
@@ -161,7 +168,7 @@ def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
             click.echo(f"{plan.model.name}: {error.what}; fetched all the same", err=True)
 
 
-def _fetch(store: WeightsStore, plan: HubPull, *, quiet: bool, sums: dict[str, str], accept_unpinned: bool) -> None:
+def _fetch(store: WeightsStore, plan: HubPull, asked: Options) -> None:
     import anyio
 
     from intermodal.cli.pull import Bar
@@ -169,16 +176,16 @@ def _fetch(store: WeightsStore, plan: HubPull, *, quiet: bool, sums: dict[str, s
     from intermodal.runtimes.installed import missing
 
     model = plan.model
-    bar = Bar(row_of(plan, store), quiet=quiet, told=set())
+    bar = Bar(row_of(plan, store), quiet=asked.quiet, told=set())
 
     async def go() -> None:
-        await store.pull_model(model, bar.show, sums=sums, accept_unpinned=accept_unpinned)
+        await store.pull_model(model, bar.show, sums=asked.sums, accept_unpinned=asked.accept_unpinned)
 
     try:
         anyio.run(go)
     finally:
         bar.close()
-    if quiet:
+    if asked.quiet:
         return
     what = f"checked against the hub's SHA-256, pinned at {model.revision[:12]}"
     click.echo(f"{model.name}: here, {what if model.pinned else 'its sums recorded as they came'}", err=True)
