@@ -61,7 +61,7 @@ class HubPull(Value):
 
     Attributes:
         model: as it would be pinned. report: what ``fit`` says of it on this machine.
-        why: why this quantization. pinned: it was pulled before, and these are the same bytes.
+        why: why this quantization, "" where there was nothing to choose.
         moved: where the branch it was pulled from is now, "" where it is where it was or nobody asked.
         cards: the machine has some, which ``report`` does not count.
     """
@@ -69,7 +69,6 @@ class HubPull(Value):
     model: LockedModel
     report: FitReport
     why: str = ""
-    pinned: bool = False
     moved: str = ""
     cards: bool = False
 
@@ -191,7 +190,7 @@ async def _again(
     )
     shape = await _shape(before.repo, before.files[0].path, before.revision, env)
     found = _report(before.repo, before.files[0].path, before.quantization, shape, eyes, machine)
-    return HubPull(model=before, report=found, pinned=True, moved=moved if moved != before.revision else "")
+    return HubPull(model=before, report=found, moved=moved if moved != before.revision else "")
 
 
 def _row_of(repo: str, quantization: str, weights: WeightsStore) -> WeightsRow | None:
