@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from intermodal.sizing.accelerators import GIB
@@ -26,12 +26,15 @@ def bar_lines(
     return [f"{name:<7} {line} {gib:.1f} GiB", f"{'':<8}{'  '.join(legend)}"]
 
 
-def change_lines(change: Change, each: str) -> Iterator[str]:
-    """A change: what it is, what it costs, and what to run."""
-    pace = f"; writes {rate(change.decode.low)} to {rate(change.decode.high)}/s{each}" if change.decode.known else ""
-    yield f"  {change.what}: {change.needed.mid / GIB:.1f} of {change.room / GIB:.1f} GiB{pace}"
-    yield f"    costs {change.gives_up}"
-    yield f"    {change.command}"
+def change_lines(changes: Iterable[Change], users: int) -> Iterator[str]:
+    """Changes: what each is, what it costs, and what to run. ``users``: texts that are written at once."""
+    each = " of each text" if users > 1 else ""
+    for change in changes:
+        low, high = rate(change.decode.low), rate(change.decode.high)
+        pace = f"; writes {low} to {high}/s{each}" if change.decode.known else ""
+        yield f"  {change.what}: {change.needed.mid / GIB:.1f} of {change.room / GIB:.1f} GiB{pace}"
+        yield f"    costs {change.gives_up}"
+        yield f"    {change.command}"
 
 
 def rate(value: float) -> str:

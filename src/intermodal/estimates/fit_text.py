@@ -44,8 +44,7 @@ def text(report: FitReport, *, plain: bool = False) -> list[Line]:
         found += _plainly(["", "what would make it fit, cheapest first"])
         if not any(change.same_machine for change in report.changes):
             found += _plainly(["  no settings are enough: this machine needs a smaller model"])
-        each = " of each text" if report.pace.users > 1 else ""
-        found += _plainly(line for change in report.changes for line in change_lines(change, each))
+        found += _plainly(change_lines(report.changes, report.pace.users))
     elif report.verdict == "fits":
         found += _plainly(["", f"run  {report.command}"])
     else:

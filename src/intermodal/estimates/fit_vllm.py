@@ -162,8 +162,7 @@ def lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Ver
     yield "", None
     if report.changes:
         yield "what would make it fit, cheapest first", None
-        each = " of each text" if report.pace.users > 1 else ""
-        yield from ((line, None) for change in report.changes for line in change_lines(change, each))
+        yield from ((line, None) for line in change_lines(report.changes, report.pace.users))
     elif report.verdict != "no":
         yield f"run  {report.command}", None
     else:
@@ -186,20 +185,20 @@ def sentence(report: VllmReport) -> str:
 
 def document(report: VllmReport) -> dict[str, Any]:
     """Every number of the answer."""
-    from intermodal.estimates.fit_document import change_document, correction
+    from intermodal.estimates.fit_document import FIT_VERSION, change_document, correction, plain_amount
 
     found = report.served
     return {
-        "fit_version": 1, "engine": "vllm", "model": report.name, "verdict": report.verdict,
+        "fit_version": FIT_VERSION, "engine": "vllm", "model": report.name, "verdict": report.verdict,
         "sentence": sentence(report),
         "settings": {
             "context": report.context, "slots": report.serving.slots, "cards": report.serving.cards,
             "utilization": report.serving.utilization,
         },
-        "room": report.room, "weights": _plain(found.weights), "overhead": _plain(found.overhead),
-        "cache": _plain(found.cache), "tokens": _plain(found.tokens), "texts": _plain(found.texts),
-        "speed": {"users": report.pace.users, "decode": _plain(report.pace.decode)},
-        "table": [{"context": length, "texts": _plain(texts)} for length, texts in report.table],
+        "room": report.room, "weights": plain_amount(found.weights), "overhead": plain_amount(found.overhead),
+        "cache": plain_amount(found.cache), "tokens": plain_amount(found.tokens), "texts": plain_amount(found.texts),
+        "speed": {"users": report.pace.users, "decode": plain_amount(report.pace.decode)},
+        "table": [{"context": length, "texts": plain_amount(texts)} for length, texts in report.table],
         "problems": list(found.problems), "command": report.command, "correction": correction(found.correction),
         "changes": [change_document(change) for change in report.changes],
         "header": {"bytes": report.read, "requests": report.requests},
@@ -228,9 +227,3 @@ def _count(amount: Quantity) -> str:
         f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in (amount.low, amount.mid, amount.high)
     )
     return mid if low == high else f"{mid} ({low}..{high})"
-
-
-def _plain(amount: Quantity) -> dict[str, Any]:
-    from intermodal.estimates.fit_document import plain_amount
-
-    return plain_amount(amount)
