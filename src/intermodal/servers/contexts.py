@@ -5,8 +5,8 @@ By the formulas of ``intermodal fit``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -19,13 +19,14 @@ from intermodal.costing.memory import fits
 from intermodal.errors import IntermodalError
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
+from intermodal.runtimes import by_file
 from intermodal.runtimes.corrections import kept
 from intermodal.servers.here import name_of
-from intermodal.servers.need import gguf_need, longest_context, need
+from intermodal.servers.need import Range, gguf_need, longest_context, need
 from intermodal.servers.programs import program_of
 from intermodal.servers.records import Place
 from intermodal.servers.room import lacking
-from intermodal.sizing.corrections import fitting, flags
+from intermodal.sizing.corrections import Correction, fitting, flags
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import local
 from intermodal.weights.store import WeightsStore
@@ -87,7 +88,8 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
         return None
     try:
         corrections = kept(cache_dir(env), files.model)
-        needed = need(files.model, files.projector, files.slots, corrections, files.program)
+        stamps = by_file.key(files.model), by_file.key(files.projector) if files.projector else ""
+        needed = _need(files, corrections, stamps)
         most = longest_context(needed, has - 1, partial(fits, machine)) // LEAST * LEAST
         if most < LEAST:
             return None
@@ -95,6 +97,12 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
         return None
     memory = between(*needed(most), f"for {most:,} tokens, by the header of its file")
     return replace(endpoint, context=most, memory=memory, uncut=Uncut(context=has, memory=endpoint.memory))
+
+
+@lru_cache(64)
+def _need(files: _Files, corrections: tuple[Correction, ...], stamps: tuple[str, str]) -> Callable[[int], Range]:
+    """Headers of files are read once for as long as these are the same, however often what is free changes."""
+    return need(files.model, files.projector, files.slots, corrections, files.program)
 
 
 def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) -> _Files | None:

@@ -22,12 +22,12 @@ from intermodal import AsyncClient
 from intermodal.config import cache_dir, data_dir
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.runtimes.corrections import keep
-from intermodal.servers import programs
+from intermodal.servers import need, programs
 from intermodal.servers.contexts import with_room
 from intermodal.servers.need import gguf_need
 from intermodal.sizing.corrections import BUFFERS, Correction, Ratio, flags
 from intermodal.sizing.settings import Settings
-from intermodal.sizing.sources import local
+from intermodal.sizing.sources import Sized, local
 from intermodal.weights.store import weights_of
 
 pytestmark = pytest.mark.usefixtures("own_weights")
@@ -492,6 +492,34 @@ def test_where_memory_is_short_its_projector_is_counted_too(
     assert (again.context, again.memory) == (cut.context, cut.memory), "another program took it, not this one"
     assert keep(cache_dir(os.environ), path, replace(of_another, program=programs.program_of("xllamacpp", "")))
     assert with_room(catalog, short, weights, os.environ).by_id[whole.id].memory != cut.memory
+
+
+def test_where_memory_is_short_a_header_is_read_once_until_its_file_is_another(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.files[REPO] = {"Tiny-Q8_0.gguf": model()}
+    assert cli("pull", f"hf:{REPO}", "-q").code == 0
+    weights, catalog = weights_of(os.environ), AsyncClient().catalog
+    whole = catalog.by_id["embedded:desk/tiny-q8_0"]
+
+    def context(lacks: int) -> int:
+        free = int(whole.memory.high) - lacks
+        found = with_room(catalog, Machine(cores=2, memory=free, free=free), weights, os.environ)
+        return found.by_id[whole.id].context or 0
+
+    first = context(1_000_000)
+    read: list[Path] = []
+
+    def reading(path: Path) -> Sized:
+        read.append(path)
+        return local(path)
+
+    monkeypatch.setattr(need, "local", reading)
+    assert 0 < context(2_000_000) < first and not read
+    path = weights.path("tiny-q8_0")
+    assert path is not None
+    os.utime(path, (1, 1))
+    assert context(1_000_000) == first and read == [path]
 
 
 def test_a_mirror_with_the_older_listing_alone_is_pinned_by_its_sums(
