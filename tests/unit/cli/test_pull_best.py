@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.cli.conftest import Cli
-from tests.unit.cli.test_pull_hub import model
+from tests.unit.cli.test_pull_hub import EYE, model
 from tests.unit.sizing.hub_server import HubServer, serving
 
 from intermodal.plans.machine import Gpu, Machine
@@ -156,6 +156,3 @@ def test_init_proposes_for_each_kind_of_work_and_fetches_what_is_agreed_to(
     assert said.code == 0, said.err
     assert "for sight: smolvlm-500m-instruct" in said.err
     assert [path.name for path in own_weights.iterdir() if not path.name.startswith(".")] == ["smolvlm-500m-instruct"]
-
-
-EYE = (Path(__file__).parents[2] / "media" / "tiny_eye" / "tiny-eye-mmproj.gguf").read_bytes()
