@@ -127,10 +127,7 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     if sized.shape.role != "model":
         raise UsageError(f"{wish.model} is a projector", where="MODEL", todo="name the model, and this with --mmproj")
     eyes = wish.projector or _own_projector(wish.model, weights)
-    projector, draft = (
-        find_beside(said, weights, env, where, role).shape if said else None
-        for said, where, role in ((eyes, "--mmproj", "projector"), (wish.draft, "--draft", "model"))
-    )
+    projector, draft = find_beside(eyes, wish.draft, weights, env)
     here = not (wish.gpus or wish.ram)
     machine = this_machine(env) if here else stated(wish.gpus, wish.ram)
     name = sized.files[0][0] if sized.files else sized.where

@@ -109,9 +109,7 @@ def _server(wish: FitWish, found: Footprint, weights: WeightsStore, env: Mapping
     if wish.gpus or wish.ram:
         raise UsageError("compares on this machine, and another one is named", where="--check", todo="leave one out")
     sized = find_model(_file(wish.model, found), weights, env)
-    eyes, small = wish.projector or found.projector, wish.draft or found.draft
-    projector = find_beside(eyes, weights, env, "--mmproj", "projector").shape if eyes else None
-    draft = find_beside(small, weights, env, "--draft", "model").shape if small else None
+    projector, draft = find_beside(wish.projector or found.projector, wish.draft or found.draft, weights, env)
     machine = this_machine(env)
     made = compare(sized.shape, found, machine, today(), projector=projector, draft=draft)
     if made.correction is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from intermodal.errors import NotInstalled, UnknownModel, UsageError
 from intermodal.servers.resolve import located
+from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import Sized, local, remote
 from intermodal.sizing.stores import StoredModel, stored_models
 from intermodal.weights.rows import HubSource
@@ -44,12 +45,21 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
     return local(path)
 
 
-def find_beside(said: str, weights: WeightsStore, env: Mapping[str, str], where: str, role: str) -> Sized:
-    """A projector or a draft model. Raises UsageError for what is not one."""
-    found = find_model(said, weights, env)
-    if found.shape.role != role:
-        raise UsageError(f"{Path(said).name} is a {found.shape.role}", where=where, todo=f"name a {role}")
-    return found
+def find_beside(
+    projector: str, draft: str, weights: WeightsStore, env: Mapping[str, str]
+) -> tuple[ModelShape | None, ModelShape | None]:
+    """A projector and a draft model; None for one that is not named. Raises UsageError for what is not one."""
+    return (
+        _in_role(projector, "projector", "--mmproj", weights, env) if projector else None,
+        _in_role(draft, "model", "--draft", weights, env) if draft else None,
+    )
+
+
+def _in_role(said: str, role: str, where: str, weights: WeightsStore, env: Mapping[str, str]) -> ModelShape:
+    shape = find_model(said, weights, env).shape
+    if shape.role != role:
+        raise UsageError(f"{Path(said).name} is a {shape.role}", where=where, todo=f"name a {role}")
+    return shape
 
 
 async def _remote(said: str, env: Mapping[str, str]) -> Sized:
