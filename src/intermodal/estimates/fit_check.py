@@ -25,7 +25,7 @@ from intermodal.servers.comparison import Comparison, compare
 from intermodal.servers.corrections import today
 from intermodal.servers.footprint import Footprint, fitting_keys, footprint
 from intermodal.servers.log import loading
-from intermodal.servers.records import Place, places
+from intermodal.servers.records import Place, State, places
 from intermodal.sizing.corrections import Correction
 from intermodal.sizing.logged import Compared, compared, logged_terms
 from intermodal.sizing.machines import without_cards
@@ -144,9 +144,8 @@ def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> Footpri
     """The server that serves a model: of those of ``intermodal up``, then where such servers usually listen."""
     where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
     for place in places(env):
-        wanted, state = place.wanted(), place.state()
-        lives = state is not None and state.phase == "ready" and state.lives
-        if lives and wanted is not None and where and Path(wanted.model).resolve() == Path(where).resolve():
+        wanted = place.wanted() if where and _ready(place) is not None else None
+        if wanted is not None and Path(wanted.model).resolve() == Path(where).resolve():
             return _started(place)
     locked: list[str] = []
     for address in USUAL:
@@ -198,9 +197,15 @@ def _place(name: str, env: Mapping[str, str]) -> Place | None:
     return next((place for place in places(env) if place.name == plain and place.wanted() is not None), None)
 
 
-def _started(place: Place) -> Footprint:
+def _ready(place: Place) -> State | None:
+    """The state of a server that answers; None of one that does not."""
     state = place.state()
-    if state is None or state.phase != "ready" or not state.lives:
+    return state if state is not None and state.phase == "ready" and state.lives else None
+
+
+def _started(place: Place) -> Footprint:
+    state = _ready(place)
+    if state is None:
         raise Unreachable("does not run now", where=f"up.{place.name}", todo="start it: intermodal up MODEL",
                           sent=False)  # fmt: skip
     return footprint(state.base_url, key=state.key, log=loading(place.log))
@@ -210,8 +215,8 @@ def _listening(address: str, env: Mapping[str, str]) -> Place | None:
     """The server of ``intermodal up`` at an address, whose log and key are known."""
     port = urlsplit(address).port
     for place in places(env) if port and is_here(address) else ():
-        state = place.state()
-        if state is not None and state.phase == "ready" and state.lives and state.port == port:
+        state = _ready(place)
+        if state is not None and state.port == port:
             return place
     return None
 
