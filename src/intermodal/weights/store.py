@@ -411,7 +411,7 @@ def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRo
         raise UsageError(
             "is unpinned: nobody here knows the checksum of its files",
             where=row.name,
-            todo="pass --sha256 SUM from a place you trust, or --accept-unpinned",
+            todo="pass --sha256 FILE=SUM from a place you trust, or --accept-unpinned",
         )
     return msgspec.structs.replace(row, files=files)
 
