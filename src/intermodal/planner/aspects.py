@@ -176,6 +176,11 @@ def heard_by_ear(part: PartFacts, *, timed: bool) -> KeptAndLost:
     return tuple(a for a in HAS["audio"] if a in keeps), tuple(a for a in HAS["audio"] if a not in keeps)
 
 
+def in_order(aspects: Collection[str]) -> tuple[Aspect, ...]:
+    """Aspects in the order in which all are listed."""
+    return tuple(aspect for aspect in ASPECTS if aspect in aspects)
+
+
 def heard_channels(part: PartFacts) -> int:
     """How many channels of a recording, or of a film's sound, are heard, each in a call of its own: both of two with a
     voice each."""

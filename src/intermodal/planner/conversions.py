@@ -10,7 +10,7 @@ from msgspec import Struct
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.levels import Levels, levels, quantity
 from intermodal.costing.tokens import CHARS_OF_TOKEN
-from intermodal.planner.aspects import STEP_KEEPS, STEP_LOSES
+from intermodal.planner.aspects import STEP_KEEPS, STEP_LOSES, in_order
 from intermodal.planner.assignment import Assignment
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
@@ -26,7 +26,7 @@ from intermodal.plans.cores import use_of
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call, CallOp, Check, Estimate, Step, Transform, TransformOp
 from intermodal.quantity import Quantity
-from intermodal.request import ASPECTS, Aspect
+from intermodal.request import Aspect
 
 Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
 _TRANSFORMS: dict[str, TransformOp] = {
@@ -72,8 +72,8 @@ class Conversion:
                 steps=tuple(steps),
                 inputs=tuple(inputs),
                 names=",".join([step.id for step in steps]),
-                keeps=tuple(aspect for aspect in ASPECTS if aspect in keeps),
-                loses=tuple(aspect for aspect in ASPECTS if aspect in loses),
+                keeps=in_order(keeps),
+                loses=in_order(loses),
                 warnings=warnings(case, assignment),
                 summary=summary(case, assignment),
                 checks=checks_of(case, self.conversions, assignment, steps),
@@ -189,7 +189,7 @@ def _own_aspects(piece: Piece, way: Way) -> tuple[tuple[Aspect, ...], tuple[Aspe
             own.add("speakers")
         gone = {*STEP_LOSES.get(piece.op, ())} | ({"words"} & own if piece.op == "transcribe" else set())
         arrives = own - (gone & {*way.loses})
-        keeps: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in arrives)
+        keeps = in_order(arrives)
         return keeps, tuple(aspect for aspect in way.loses if aspect in gone)
     if piece.op == "render":
         return (way.keeps if way.name == "render" else ()), ()

@@ -35,6 +35,7 @@ from intermodal.planner.aspects import (
     HAS,
     MUST_KEEP,
     heard_channels,
+    in_order,
     is_timed,
     wants_eye,
     wordless,
@@ -47,7 +48,7 @@ from intermodal.planner.way import wordless as wordless_way
 from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity
-from intermodal.request import ASPECTS, Aspect
+from intermodal.request import Aspect
 
 _TOLD: dict[str, tuple[Aspect, ...]] = {  # of what is said
     "subtitled": ("words", "timing"),
@@ -294,7 +295,7 @@ def _aspects(part: PartFacts, sound: Track, sight: Track) -> tuple[tuple[Aspect,
             kept.add("alignment")
     if sight.spread is not None and sight.spread.dense:
         kept.add("motion")
-    return tuple(a for a in ASPECTS if a in kept), tuple(a for a in ASPECTS if a in there - kept)
+    return in_order(kept), in_order(there - kept)
 
 
 def text_loses(part: PartFacts) -> tuple[Aspect, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from intermodal.catalog.nouns import Task
 from intermodal.content import Kind
 from intermodal.planner import rules
-from intermodal.planner.aspects import MUST_KEEP, figured_pages, lost, medium_of, pages_with_figures
+from intermodal.planner.aspects import MUST_KEEP, figured_pages, in_order, lost, medium_of, pages_with_figures
 from intermodal.planner.assignment import Assignment, assign
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case, make_case
@@ -26,7 +26,7 @@ from intermodal.planner.words import summary
 from intermodal.plans.step import SPEED
 from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictName, judge
 from intermodal.quantity import Quantity, exact, unknown
-from intermodal.request import ASPECTS, Aspect
+from intermodal.request import Aspect
 
 _AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}  # how media become text without an eye
 _NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
@@ -95,16 +95,12 @@ def _judged(case: Case, bundle: Bundle, way: Way) -> Judged:
     return Judged(
         title=bundle.title,
         told=is_told(case, bundle),
-        needs=_ordered(needs),
-        unsure=_ordered(_unsure(case, bundle) - needs),
-        as_text=_ordered(as_text),
-        loses=_ordered(way.loses),
+        needs=in_order(needs),
+        unsure=in_order(_unsure(case, bundle) - needs),
+        as_text=in_order(as_text),
+        loses=in_order(way.loses),
         left_out=way.left_out,
     )
-
-
-def _ordered(aspects: set[Aspect] | tuple[Aspect, ...]) -> tuple[Aspect, ...]:
-    return tuple(aspect for aspect in ASPECTS if aspect in aspects)
 
 
 def is_told(case: Case, bundle: Bundle) -> bool:

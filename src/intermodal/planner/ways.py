@@ -19,7 +19,7 @@ from intermodal.costing.rates import HERE
 from intermodal.media.steps import SAFE_SIDE
 from intermodal.planner import pieces
 from intermodal.planner.again import may_follow
-from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, SPARSE, heard_by_ear, is_timed, wants_eye
+from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, SPARSE, heard_by_ear, in_order, is_timed, wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.documents import document_ways
@@ -27,7 +27,6 @@ from intermodal.planner.footage import animation_way, video_ways
 from intermodal.planner.scripts import is_beyond
 from intermodal.planner.way import BOTH, IMAGE, TEXT, Conversions, Kept, Passage, Picture, Way, make_way, wordless
 from intermodal.plans.facts import PartFacts
-from intermodal.request import ASPECTS, Aspect
 
 BOTH_OF = 2  # readers, and eyes, up to which a picture is both read and described
 
@@ -85,15 +84,13 @@ def _heard(case: Case, bundle: Bundle, ear: Endpoint) -> Way:
     each = [heard_by_ear(part, timed=timed) for part in bundle.parts]
     lost = {aspect for _, gone in each for aspect in gone}
     kept = {aspect for there, _ in each for aspect in there} - lost
-    keeps: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in kept)
-    loses: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS if aspect in lost)
     made = make_way(
         case, bundle, "transcribe", TEXT,
         lambda place: Passage(
             pieces=(pieces.hear(case, bundle.parts[place], ear, rates, timed=timed),), blocks=1,
             lines=pieces.lines_heard(bundle.parts[place], timed=timed),
         ),
-        aspects=(keeps, loses),
+        aspects=(in_order(kept), in_order(lost)),
     )  # fmt: skip
     return wordless(made, bundle) if is_beyond(case, bundle, ear) else made
 
