@@ -15,14 +15,8 @@ from intermodal.executor.together import as_one, share_of, side_by_side
 from intermodal.executor.world import Media, Progress
 from intermodal.file_bytes import Data
 from intermodal.plans.cores import NEAR
-from intermodal.plans.step import Call, Transform
 
 SPEAKERS = ("speaker 1", "speaker 2")  # the left channel, the right one
-
-
-def is_apart(step: Call | Transform) -> bool:
-    """Whether a step takes each of two channels by itself."""
-    return dict(step.params).get("channels") == "apart"
 
 
 async def both(media: Media, data: Data, name: str, progress: Progress | None = None) -> Sound:

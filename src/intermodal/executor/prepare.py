@@ -16,7 +16,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Image, Part, Text
 from intermodal.executor.assemble import AUDIO_FORMATS, label, shown_name
-from intermodal.executor.hearing import both, is_apart
+from intermodal.executor.hearing import both
 from intermodal.executor.pieces import Film, Paper, Piece, Pixels, Product, Sound, Words
 from intermodal.executor.wires import picture_types
 from intermodal.executor.world import Media, OpenedLike, Progress
@@ -26,7 +26,7 @@ from intermodal.media.steps import MAX_FILE_BYTES, PDF
 from intermodal.offload import offload
 from intermodal.plans.cores import DECODING, ELSEWHERE, NEAR, Use
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.step import Call
+from intermodal.plans.step import Call, is_apart
 from intermodal.store.rows import Work
 from intermodal.wire.openai_audio import ENDINGS
 

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from intermodal.events import Derived
 from intermodal.executor.assemble import label
-from intermodal.executor.hearing import both, is_apart
+from intermodal.executor.hearing import both
 from intermodal.executor.pieces import Pixels, Product, Sound, Words
 from intermodal.executor.timeline import NOTHING
 from intermodal.executor.world import Media, OpenedLike, Progress
 from intermodal.media.steps import line_of
 from intermodal.plans.facts import Box, PartFacts
-from intermodal.plans.step import Transform, TransformOp
+from intermodal.plans.step import Transform, TransformOp, is_apart
 from intermodal.wire.call import Detail
 
 DEFAULT_DPI = 150

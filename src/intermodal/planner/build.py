@@ -39,10 +39,10 @@ from intermodal.planner.speech import memory as voice_memory
 from intermodal.planner.step_ids import step_id
 from intermodal.planner.takes import named_texts, taken
 from intermodal.planner.verdict import name_of
-from intermodal.planner.way import APART, TASK_OF, Conversions, Params
+from intermodal.planner.way import TASK_OF, Conversions, Params
 from intermodal.planner.words import counted_by, strength, summary, tools_counted
 from intermodal.plans.plan import Candidate, Taken
-from intermodal.plans.step import SPEED, Call, Check, Estimate, Portion
+from intermodal.plans.step import APART, SPEED, Call, Check, Estimate, Portion
 from intermodal.quantity import Quantity, between
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 

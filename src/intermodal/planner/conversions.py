@@ -20,11 +20,11 @@ from intermodal.planner.pages import listed
 from intermodal.planner.pieces import pages_title
 from intermodal.planner.portions import portions
 from intermodal.planner.step_ids import step_id
-from intermodal.planner.way import APART, TASK_OF, Conversions, Params, Passage, Piece, Way
+from intermodal.planner.way import TASK_OF, Conversions, Params, Passage, Piece, Way
 from intermodal.planner.words import strength, summary, warnings
 from intermodal.plans.cores import use_of
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.step import Call, CallOp, Check, Estimate, Step, Transform, TransformOp
+from intermodal.plans.step import APART, Call, CallOp, Check, Estimate, Step, Transform, TransformOp
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 

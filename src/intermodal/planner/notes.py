@@ -12,10 +12,9 @@ from intermodal.planner.demand import answer_length
 from intermodal.planner.footage import scene_notes, subtitle_notes
 from intermodal.planner.portions import portion_notes
 from intermodal.planner.routes import Route
-from intermodal.planner.way import APART
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate
-from intermodal.plans.step import Call
+from intermodal.plans.step import Call, is_apart
 from intermodal.plans.verdict import joined
 from intermodal.request import DEFAULT_MAX_COST
 
@@ -72,7 +71,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
 
 def _channels(case: Case, candidate: Candidate) -> list[str]:
     parts = {part.index: part for part in case.facts.parts}
-    heard = [step for step in candidate.steps if isinstance(step, Call) and APART[0] in step.params]
+    heard = [step for step in candidate.steps if isinstance(step, Call) and is_apart(step)]
     names = [parts[step.part].name if step.part >= 0 else case.bundles[0].title for step in heard]
     return [f"speakers of {name} are told apart by its two channels, not within one" for name in names]
 

@@ -45,9 +45,10 @@ from intermodal.planner.aspects import heard_channels
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers
 from intermodal.planner.scripts import read_as
-from intermodal.planner.way import APART, TASK_OF, Params, Picture, Piece
+from intermodal.planner.way import TASK_OF, Params, Picture, Piece
 from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
+from intermodal.plans.step import APART
 from intermodal.quantity import Quantity, between, exact, total
 
 TURN_TOKENS = 4  # who says it, and a new line

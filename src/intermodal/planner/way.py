@@ -28,7 +28,6 @@ from intermodal.request import Aspect
 NO_TIER = 99  # nothing in the way has weights
 Picture = tuple[int, int, str]  # width, height, detail
 Params = tuple[tuple[str, str], ...]
-APART: Params = (("channels", "apart"),)  # of a step that takes each of two channels by itself
 Loss = tuple[int, int]  # parts diverted, needs lost: what comes before every number
 Conversions = dict[str, list[Endpoint]]  # "transcribe", "read", "describe" -> endpoints worth considering
 Kept = dict[int, tuple[PageFacts, ...]]  # part index -> pages kept by a selection

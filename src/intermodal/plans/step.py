@@ -19,6 +19,7 @@ CallOp = Literal["read", "transcribe", "describe", "generate", "embed", "speak",
 CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
 
+APART: tuple[tuple[str, str], ...] = (("channels", "apart"),)  # params of a step that takes each channel by itself
 SPEED = "speed"  # the basis of seconds of which nothing more is to be said
 
 
@@ -102,6 +103,11 @@ class Call(Value, tag_field="step", tag="call"):
     room: int | None = None
     estimate: Estimate = Estimate()
     partly: tuple[Portion, ...] = ()
+
+
+def is_apart(step: Transform | Call) -> bool:
+    """Whether a step takes each of two channels by itself."""
+    return APART[0] in step.params
 
 
 class Check(Value, tag_field="step", tag="check"):
