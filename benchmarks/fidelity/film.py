@@ -211,10 +211,8 @@ def _call(chance: Chance) -> Made:
     lines, title = speech.sentences(chance, 6), f"Call {chance.code()}"
 
     def make() -> bytes:
-        left, right = call(lines)
-        longest = max(len(left), len(right))
-        sounds = [numpy.pad(each, (0, longest - len(each))) for each in (left, right)]
-        return _film([(_slide([title], "#f3ead8"), longest / speech.RATE)], *sounds)
+        sounds = speech.padded(*call(lines))
+        return _film([(_slide([title], "#f3ead8"), len(sounds[0]) / speech.RATE)], *sounds)
 
     return Made(make, [*has(title), *call_checks(lines)], " ".join([*lines, title]), "Who says what?")
 

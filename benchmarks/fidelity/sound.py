@@ -82,9 +82,7 @@ def _telephone(chance: Chance) -> Made:
     lines = speech.sentences(chance, 6)
 
     def make() -> bytes:
-        left, right = call(lines)
-        longest = max(len(left), len(right))
-        one, other = [numpy.pad(each, (0, longest - len(each))) for each in (left, right)]
+        one, other = speech.padded(*call(lines))
         both = 0.5 * one + 0.03 * other, 0.3 * other + 0.02 * one
         narrow = [speech.at_rate(each, 8_000) / 32_768 for each in both]
         return speech.wav(*narrow, rate=8_000)

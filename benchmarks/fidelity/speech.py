@@ -152,11 +152,15 @@ def tune(seconds: float, level: float, seed: int) -> Sound:
     return joined(*made)[: round(seconds * RATE)]
 
 
+def padded(*channels: Sound) -> list[Sound]:
+    """The sounds, all as long as the longest of them; the shorter ones end in silence."""
+    longest = max(map(len, channels))
+    return [numpy.pad(each, (0, longest - len(each))) for each in channels]
+
+
 def wav(*channels: Sound, rate: int = RATE) -> bytes:
     """A WAV file, one channel for each sound; the shorter ones end in silence."""
-    longest = max(map(len, channels))
-    padded = [numpy.pad(each, (0, longest - len(each))) for each in channels]
-    frames = numpy.stack(padded, axis=1)
+    frames = numpy.stack(padded(*channels), axis=1)
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(len(channels))
