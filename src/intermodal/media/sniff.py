@@ -47,9 +47,9 @@ _PICTURE_TODO = "convert it to PNG or JPEG"
 NOT_UTF_8 = "is text, but not in UTF-8"
 _OFFICE_TODO = "save it as PDF"
 
+PICTURE_ENDINGS = frozenset(("png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif"))
 # Endings that promise media, to say so when the bytes are words.
-MEDIA_ENDINGS = frozenset((
-    "png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif",
+MEDIA_ENDINGS = PICTURE_ENDINGS | frozenset((
     "wav", "mp3", "flac", "m4a", "aac", "ogg", "oga", "opus",
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx", "msg",
     "odt", "ods", "odp", "odg", "doc", "xls", "ppt", "epub", "zip",

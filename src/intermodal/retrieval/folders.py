@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from intermodal.errors import InputEmpty, InputMissing, UsageError
+from intermodal.media.sniff import PICTURE_ENDINGS, ending_of
 from intermodal.store.vectors import Stamp
 
-ENDINGS: Final = frozenset(
-    [".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"]
-)  # by which a picture in a folder is known; a file that is named is taken whatever it is called
 MOST: Final = 200_000
 
 
@@ -56,7 +54,8 @@ def _walk(folder: Path, found: dict[str, Stamp]) -> None:
     for where, folders, files in os.walk(whole_path(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if name.startswith(".") or os.path.splitext(name)[1].lower() not in ENDINGS:
+            # A picture in a folder is known by its ending; a file that is named is taken whatever it is called.
+            if name.startswith(".") or ending_of(name) not in PICTURE_ENDINGS:
                 continue
             path = os.path.join(where, name)
             try:
