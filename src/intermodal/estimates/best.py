@@ -17,7 +17,7 @@ from intermodal.estimates.row_size import fetched_size, needed_by, row_model, se
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.request import Tier
-from intermodal.sizing.fit import Check, Verdict
+from intermodal.sizing.fit import Check, Verdict, check
 from intermodal.sizing.machines import without_cards
 from intermodal.sizing.speed import of_parameters
 from intermodal.weights.rows import WeightsRow
@@ -115,7 +115,6 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Prop
         if model is None or not _does(model, work):
             continue
         needed, parameters = needed_by(row, model)
-        check = Check(where="memory", needed=needed, room=machine.free, certain=machine.free)
         seconds, what, decode = _seconds(row, model, work, parameters, machine)
         strength = next((one for one in model.strength if one.task == _TASKS[work]), None)
         found.append(
@@ -124,7 +123,7 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Prop
                 evidence=strength.evidence.level if strength is not None else "", parameters=model.parameters or 0.0,
                 weight=weight_of(model.parameters or 0.0, model.active),
                 alone=work != "chat" or set(model.input) <= {"text", "document"},
-                size=fetched_size(row, model), check=check, seconds=seconds, what=what, decode=decode,
+                size=fetched_size(row, model), check=check(needed, machine), seconds=seconds, what=what, decode=decode,
                 here=weights.path(row.name) is not None,
             )
         )  # fmt: skip

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
+from msgspec.structs import replace
+
 from intermodal.advising.offers import open_models
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.model_rows import tier_by_size
@@ -24,8 +26,7 @@ from intermodal.quantity import Quantity, unknown
 from intermodal.request import TIERS
 from intermodal.runtimes.corrections import kept
 from intermodal.servers.resolve import CONTEXT
-from intermodal.sizing.fit import Check, Verdict, all_on_cards, place
-from intermodal.sizing.machines import certain, for_models
+from intermodal.sizing.fit import Check, Verdict, all_on_cards, check, place
 from intermodal.sizing.memory import Settings
 from intermodal.sizing.parameters import of_contexts
 from intermodal.sizing.parameters import of_parameters as memory_of
@@ -201,10 +202,7 @@ def _tier(model: Model | None) -> tuple[str, str]:
 
 def _check(machine: Machine, needed: Quantity, wanted: Wanted) -> Check:
     """Of a model without a header: with the contexts of further texts, and unknown for longer ones than are usual."""
-    where, room = for_models(machine)
-    needed = needed + of_contexts(wanted.slots - 1, min(wanted.context or CONTEXT, CONTEXT))
-    check = Check(where=where, needed=needed, room=room, certain=certain(machine))
-    if wanted.context <= CONTEXT or check.verdict == "no":
-        return check
-    unsure = unknown(f"no header says what texts of more than {CONTEXT:,} tokens take")
-    return Check(where=where, needed=unsure, room=room, certain=check.certain)
+    found = check(needed + of_contexts(wanted.slots - 1, min(wanted.context or CONTEXT, CONTEXT)), machine)
+    if wanted.context <= CONTEXT or found.verdict == "no":
+        return found
+    return replace(found, needed=unknown(f"no header says what texts of more than {CONTEXT:,} tokens take"))

@@ -51,6 +51,12 @@ class Check(Value):
         return self.needed.mid / self.room if self.room else float("inf")
 
 
+def check(needed: Quantity, machine: Machine) -> Check:
+    """Where models go on a machine: its cards, or its memory where it has none."""
+    where, room = for_models(machine)
+    return Check(where=where, needed=needed, room=room, certain=certain(machine))
+
+
 class Placed(Value):
     """A model with its settings on a machine. ``estimated``: its weights are no file's, but what one would weigh.
     ``corrections``: what was measured of the file."""
@@ -149,8 +155,7 @@ def _checks(needed: Memory, settings: Settings, machine: Machine) -> tuple[Check
     found = []
     cards = machine.gpus if settings.gpu_layers else ()
     if cards:
-        where, room = for_models(machine)
-        found.append(Check(where=where, needed=needed.total("device"), room=room, certain=certain(machine)))
+        found.append(check(needed.total("device"), machine))
     if machine.memory:
         shared = any(gpu.unified for gpu in cards)
         host = needed.total() if shared else needed.total("host")
