@@ -130,8 +130,12 @@ class WeightsStore:
         return self.root / name / row.projector if row.projector and self._marker(row) is not None else None
 
     def present(self, begun: str = "") -> frozenset[str]:
-        """Names of the rows that are complete, of those that begin so."""
-        rows = (row for row in self.rows() if row.name.startswith(begun))
+        """Names of the rows that are complete, of those that begin so. Every plan asks; most have no folder."""
+        try:
+            folders = frozenset(os.listdir(self.root))
+        except OSError:
+            return frozenset()
+        rows = (row for row in self.rows() if row.name.startswith(begun) and row.name in folders)
         return frozenset(row.name for row in rows if self._marker(row) is not None)
 
     def sums(self, name: str) -> str:
