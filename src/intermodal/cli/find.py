@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from intermodal.cli.options import html_option
 
 if TYPE_CHECKING:
+    from intermodal._sync import Bridge
     from intermodal.retrieval.find import Finder, Found
 
 EPILOG = """\b
@@ -65,12 +67,11 @@ def find(**given: Any) -> None:
         if given["html_file"]:
             _write(bridge, finder, found, Path(given["html_file"]))
     finally:
-        bridge.run(client.aclose)
-        bridge.close()
+        bridge.close(client.aclose)
     _show(found, given)
 
 
-def _found(bridge: Any, finder: Finder, given: dict[str, Any]) -> Found:
+def _found(bridge: Bridge, finder: Finder, given: dict[str, Any]) -> Found:
     """Search under a bar that moves while pictures are looked at for the first time."""
     from intermodal.cli.render import Progress
     from intermodal.events import StepProgress, StepStarted
@@ -85,12 +86,9 @@ def _found(bridge: Any, finder: Finder, given: dict[str, Any]) -> Found:
             begun = True
         shown.show(StepProgress(step=title, fraction=number / of, note=f"{number:,} of {of:,}  {Path(file).name}"))
 
-    async def run() -> Found:
-        return await finder.find(given["query"], given["paths"], top=given["top"], progress=progress)
-
+    search = partial(finder.find, given["query"], given["paths"], top=given["top"], progress=progress)
     try:
-        made: Found = bridge.run(run)
-        return made
+        return bridge.run(search)
     finally:
         shown.clear()
 
@@ -117,7 +115,7 @@ def _show(found: Found, given: dict[str, Any]) -> None:
         click.echo("note: the query is longer than the model reads, and was cut", err=True)
 
 
-def _write(bridge: Any, finder: Finder, found: Found, path: Path) -> None:
+def _write(bridge: Bridge, finder: Finder, found: Found, path: Path) -> None:
     from intermodal.reports.found_page import page
     from intermodal.store import whole
 
