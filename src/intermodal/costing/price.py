@@ -37,6 +37,14 @@ def hearing_price(rates: Rates, seconds: float, channels: int = 1) -> float:
     return channels * (rates.request + (max(seconds, rates.least) * rates.second if seconds and rates.second else 0.0))
 
 
+def ear_price(rates: Rates, seconds: float, sound: float, made: float, channels: int) -> float:
+    """USD of a transcription of a call for each channel: by its seconds, or where an ear is billed so, by tokens of
+    ``sound`` in each call and of the text that all of them ``made``."""
+    if rates.second == math.inf and rates.audio < math.inf:
+        return channels * token_price(rates, 0.0, 0.0, sound, made / channels)
+    return hearing_price(rates, seconds, channels)
+
+
 def reading_price(rates: Rates, pages: float) -> float:
     """USD of text recognition billed by page or picture."""
     return rates.request + (pages * rates.page if pages and rates.page else 0.0)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from intermodal.catalog.effort import reached
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.answers import Length, expected
 from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, levels
-from intermodal.costing.price import as_heard, hearing_price, speaking_price, token_price
+from intermodal.costing.price import as_heard, ear_price, speaking_price, token_price
 from intermodal.costing.rates import Rates, learned_at, thinking_figure
 from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
 from intermodal.costing.tokens import (
@@ -103,10 +102,7 @@ def last_call(
         of_film = any(bundle.kind == "video" for bundle in case.bundles)
         channels = heard_channels(case.bundles[0].parts[0])
         time = hear_seconds(rates, level, sound, sound if of_film else 0.0, channels)
-        if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
-            heard = as_heard(rates, needs.audio)[level]
-            return channels * token_price(rates, 0.0, 0.0, heard, out / channels), time
-        return hearing_price(rates, sound, channels), time
+        return ear_price(rates, sound, as_heard(rates, needs.audio)[level], out, channels), time
     if case.job == "speak":
         chars = needs.text[level] * CHARS_OF_TOKEN
         return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)

@@ -18,7 +18,7 @@ from intermodal.costing.counts import corrected
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus
 from intermodal.costing.native import heard
-from intermodal.costing.price import as_heard, hearing_price, reading_price, token_price
+from intermodal.costing.price import as_heard, ear_price, reading_price, token_price
 from intermodal.costing.rates import Rates
 from intermodal.costing.speed import (
     demux_seconds,
@@ -102,11 +102,8 @@ def hear(
     if apart:
         tokens = _of_two(tokens, part.seconds)
     made = levels(tokens)
-    if rates.second == math.inf and rates.audio < math.inf:  # an ear billed by tokens
-        sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
-        cost = at_each(lambda level: channels * token_price(rates, 0.0, 0.0, sound[level], made[level] / channels))
-    else:
-        cost = at_each(lambda level: hearing_price(rates, length[level], channels))
+    sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
+    cost = at_each(lambda level: ear_price(rates, length[level], sound[level], made[level], channels))
     # An ear that follows one which was told the wrong language is told none.
     wrong = any(done.problem == "language" for done in part.outcomes)
     language = "" if wrong else case.policy.language
