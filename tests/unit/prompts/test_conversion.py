@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from intermodal.cli import prompt_convert
 from intermodal.content import BytesSource, MediaPart, Text
 from intermodal.errors import PromptError
 from intermodal.prompts import formats, values
@@ -589,3 +590,7 @@ def media_and_words(file: PromptFile) -> list[tuple[str, list[Any]]]:
 
     messages = file.template.messages(values.bound(file, {}))
     return [(message.role, [part(each) for each in message.parts]) for message in messages]
+
+
+def test_the_command_line_names_every_format_that_is_written() -> None:
+    assert sorted(prompt_convert.FORMATS) == sorted(TARGETS)  # it does not import what writes them for its help
