@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -142,33 +144,53 @@ def filled(path: Path, many: int, *, at: float) -> Store:
 
 
 KILLED = """
-import sys
+import os, signal, sqlite3, sys
 from pathlib import Path
 from intermodal.store.database import Store
 from intermodal.store.pruning import Keep
-store = Store(Path(sys.argv[1]))
-print("begins", flush=True)
-store.prune(Keep(seconds=0.0, rows=0), rest=lambda seconds: None)
-print("done", flush=True)
+
+steps, writes, last, connect = 0, False, int(sys.argv[2]), sqlite3.connect
+
+def begin(statement):
+    global writes
+    writes = statement.startswith(("BEGIN IMMEDIATE", "DELETE", "INSERT", "UPDATE", "COMMIT"))
+
+def step():
+    global steps
+    steps += writes
+    if steps == last > 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def connected(*args, **options):
+    connection = connect(*args, **options)
+    connection.set_trace_callback(begin)
+    connection.set_progress_handler(step, 10)
+    return connection
+
+sqlite3.connect = connected
+Store(Path(sys.argv[1])).prune(Keep(seconds=0.0, rows=0), rest=lambda seconds: None)
+print(steps)
 """
 
 
 def test_a_prune_that_is_killed_again_and_again_counts_nothing_twice_and_loses_nothing(tmp_path: Path) -> None:
+    """Each kill comes after so many of SQLite's instructions, not after a time: a quick machine is killed as often."""
     path, chance = tmp_path / "store.sqlite3", random.Random(11)
     store = filled(path, 15_000, at=time.time() - 40 * DAY)
-    before, kills = said(store), 0
-    for _ in range(200):
-        with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None and child.stdout.readline() == b"begins\n"
-            time.sleep(chance.random() * 0.08)
-            child.send_signal(signal.SIGKILL)
-            ended = b"done" in child.stdout.read()
+    before, kept = said(store), [30_000]
+
+    def pruned(path: Path, last: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", KILLED, str(path), str(last)], text=True, stdout=subprocess.PIPE)
+
+    for number in range(12):
+        copy = tmp_path / f"{number}.sqlite3"
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        whole = int(pruned(copy, 0).stdout)
+        assert pruned(path, round(whole * chance.uniform(0.05, 0.3))).returncode == -signal.SIGKILL
         assert said(store) == before
-        kills += not ended
-        if ended:
-            break
-    kept = len(store.attempts(-1))
-    assert kills > 3 and kept < 15_000, (kills, kept)
+        kept.append(len(store.attempts(-1)) + len(store.runs(20_000)))
+    assert len(set(kept)) > 8 and kept == sorted(kept, reverse=True), kept
     store.prune(ALL_OLD)
     assert said(store) == before and len(store.attempts(-1)) < 3000
 
