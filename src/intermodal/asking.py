@@ -90,6 +90,7 @@ class Options(TypedDict, total=False):
     release: str | Sequence[str]
     keep: Aspect | Sequence[Aspect]
     language: str
+    translate: str
     hosts: str | Sequence[str]
     pages: int | Sequence[int]
     time_value: float
@@ -442,8 +443,9 @@ def _values(cls: Any, given: dict[str, Any]) -> Any:
             raise UsageError(f"{name}={given[name]!r} is out of range", todo=todo)
     for region in given.get("regions", ()):
         checked_region(region)
-    if isinstance(given.get("language"), str):
-        given["language"] = languages.checked(given["language"])
+    for name in ("language", "translate"):
+        if isinstance(given.get(name), str):
+            given[name] = languages.checked(given[name])
     try:
         return msgspec.convert(given, cls)
     except msgspec.ValidationError as error:

@@ -153,6 +153,7 @@ class Transcript(Value):
         seconds: length of the recording.
         segments: in time order; empty when there was no speech.
         unheard: seconds of it in which no word was heard though they are about as loud as those with words.
+        into: ISO 639-1 code of the language that the words were translated into, "" where they are as they were said.
     """
 
     language: str = ""
@@ -161,6 +162,7 @@ class Transcript(Value):
     seconds: float = 0.0
     segments: tuple[Segment, ...] = ()
     unheard: float = 0.0
+    into: str = ""
 
     @property
     def text(self) -> str:

@@ -77,6 +77,20 @@ def checked(language: str) -> str:
     return code
 
 
+def name_of(code: str) -> str:
+    """The English name of a language, as a sentence has it; where none is known, its code.
+
+    >>> name_of("de"), name_of("es")
+    ('German', 'Spanish')
+    """
+    found = _USUAL.get(code) or next((name for name, each in CODES.items() if each == code), "")
+    return found.title() if found else f"the language {code!r} (ISO 639-1)"
+
+
+# Of those that Whisper's list has several names for, the usual one where it is not the first.
+_USUAL = {"es": "spanish", "lb": "luxembourgish", "pa": "punjabi", "ro": "romanian"}
+
+
 def whispers(language: str) -> str:
     """The code as Whisper's own list has it. Raises UsageError for a language that Whisper was not taught."""
     code = checked(language)

@@ -199,6 +199,7 @@ class Policy(Value):
         release: "audio:text" pairs: text derived from audio may leave although audio may not.
         keep: aspects the route must keep (stated: they reject).
         language: ISO 639-1 code of the speech, and of words in pictures, "" when nobody said.
+        translate: ISO 639-1 code of the language that speech is turned into when it is heard, "" leaves it in its own.
         hosts: names of hosts the user consented to, in addition to the config; () for none.
         pages: page numbers (1-based) to which documents are restricted; () for all.
         time_value: USD one second of waiting is worth.
@@ -231,6 +232,7 @@ class Policy(Value):
     release: tuple[str, ...] = ()
     keep: tuple[Aspect, ...] = ()
     language: str = ""
+    translate: str = ""
     hosts: tuple[str, ...] = ()
     pages: tuple[int, ...] = ()
     time_value: float = DEFAULT_TIME_VALUE

@@ -270,7 +270,7 @@ def _chat_column(wire: Wire) -> dict[str, str]:
 # put into the columns below.
 FIELDS: Mapping[type[msgspec.Struct], set[str]] = {
     EmbeddingCall: {"model", "texts", "dimensions", "media"},
-    TranscriptionCall: {"model", "data", "media_type", "language", "prompt"},
+    TranscriptionCall: {"model", "data", "media_type", "language", "prompt", "into"},
     SpeechCall: {"model", "text", "voice", "format"},
     PictureCall: {"model", "prompt", "images", "mask", "size", "count", "seed", "steps", "negative", "quality",
                   "format", "writes"},

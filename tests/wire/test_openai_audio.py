@@ -149,3 +149,29 @@ def test_half_a_reply_is_a_cut() -> None:
 def test_languages_become_codes(said: str, code: str) -> None:
     assert code_of(said) == code
     assert len(CODES) > 99
+
+
+# ---- translations ----------------------------------------------------------------------------------
+
+ENGLISH = Host(id="h", quirks=("audio_translations",))
+
+
+def test_a_translation_goes_to_its_own_door_and_says_no_language_of_the_speech() -> None:
+    """OpenAI's translations take no language: it is the one that is spoken, and what comes back is English."""
+    call = TranscriptionCall(model="whisper-1", data=SOUND, language="fr", into="en")
+    assert encode_request(call, ENGLISH).path == "/audio/translations"
+    assert "language" not in form(call, ENGLISH)
+    assert encode_request(TranscriptionCall(model="whisper-1", data=SOUND), ENGLISH).path == "/audio/transcriptions"
+
+
+@pytest.mark.parametrize(("host", "into"), [(HOST, "en"), (ENGLISH, "de")])
+def test_a_translation_that_a_host_has_no_door_for_is_refused_before_sending(host: Host, into: str) -> None:
+    with pytest.raises(NotExpressible, match=into):
+        encode_request(TranscriptionCall(model="m", data=SOUND, into=into), host)
+
+
+def test_the_language_of_a_translation_is_not_taken_for_that_of_the_speech() -> None:
+    """The reply says "english", whatever was spoken."""
+    body = json.dumps({"task": "translate", "language": "english", "duration": 2.0, "text": "Yes.", "segments": []})
+    found = decode_reply(body.encode(), "h:m", into="en").transcript
+    assert (found.language, found.into, found.text) == ("", "en", "Yes.")

@@ -228,6 +228,8 @@ class Model(Value):
         objective, trained_on, adaptation: how it came about; () and "" where nobody published it.
         parameters, active: in units (135e6), None when not published; ``active`` where only some work on a token.
         languages: ISO 639-1; () means many, or that nobody says.
+        translates: languages that it writes what it hears in, whatever was spoken, ISO 639-1; () where it writes down
+            what it hears and nothing else.
         tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
         vocabulary: by whose factors its text is estimated where nothing counts it (``catalog/vocabularies.py``), ""
             where nobody knows its vocabulary.
@@ -251,6 +253,7 @@ class Model(Value):
     context: int | None = None
     max_output: int | None = None
     languages: tuple[str, ...] = ()
+    translates: tuple[str, ...] = ()
     tokenizer: str = ""
     vocabulary: str = ""
     image_tokens: str = ""
@@ -312,6 +315,8 @@ class Host(Value):
     conditions: Evidence = Evidence(level="declared")
     evidence: Evidence = Evidence(level="declared")
 
+
+AUDIO_TRANSLATIONS = "audio_translations"  # quirk of hosts with OpenAI's door for translated speech
 
 # Protocols that can be told what to keep of a prompt for the next turn.
 CACHED_BY: frozenset[Protocol] = frozenset({"anthropic"})
@@ -383,6 +388,13 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
     missing: str = ""
     todo: str = ""
     evidence: Evidence = Evidence(level="declared")
+
+    @property
+    def translates(self) -> tuple[str, ...]:
+        """Languages that it can be told to write what it hears in: what its model learned, where its host has a door
+        for it."""
+        by = self.host.protocol == "whisper" or AUDIO_TRANSLATIONS in self.host.quirks
+        return self.model.translates if by else ()
 
     @property
     def rationed(self) -> bool:

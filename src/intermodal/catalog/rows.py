@@ -107,7 +107,17 @@ PRICES = (
 )  # fmt: skip
 
 
-_OVERLAID = ("name", "tasks", "languages", "tokenizer", "image_tokens", "marks", "parameters", "max_output")
+_OVERLAID = (
+    "name",
+    "tasks",
+    "languages",
+    "translates",
+    "tokenizer",
+    "image_tokens",
+    "marks",
+    "parameters",
+    "max_output",
+)
 
 
 class ServedRow(Value, forbid_unknown_fields=True):
@@ -125,6 +135,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         context: tokens of prompt and answer together.
         max_output: tokens of an answer, at most.
         languages: of speech or text, by ISO 639-1 code; () for any.
+        translates: languages that it writes what it hears in, whatever was spoken ("en"); () for none.
         tokenizer: vocabulary that its text is counted with.
         image_tokens: rule by which it counts pictures, with its numbers ("openai_tile:85:170").
         marks: strings that its chat template writes, besides those of known families ("<turn>").
@@ -161,6 +172,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     context: int | None = None
     max_output: int | None = None
     languages: tuple[str, ...] = ()
+    translates: tuple[str, ...] = ()
     tokenizer: str = ""
     image_tokens: str = ""
     marks: tuple[str, ...] = ()
@@ -217,6 +229,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
             context=self.context,
             max_output=self.max_output,
             languages=self.languages,
+            translates=self.translates,
             tokenizer=self.tokenizer,
             image_tokens=self.image_tokens,
             marks=self.marks,

@@ -157,6 +157,8 @@ _SHARED = [
     click.option("--steps", type=click.IntRange(min=1), default=None, metavar="N", help="Steps of a diffusion model."),
     click.option("--language", default="", metavar="CODE",
                  help="Language of the speech, and of words in pictures (en, fr, …); found out when not given."),
+    click.option("--translate", default="", metavar="CODE",
+                 help="Have what is said written in this language (en, de, …): in a transcript, or for a question."),
     click.option("--pages", type=listed, multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
     click.option("--system", default="", metavar="TEXT", help="Instruction for the whole conversation."),
     click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N",
@@ -222,6 +224,7 @@ def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
         "release": _releases(given["release"]),
         "keep": keep_aspects(given["keep"]),
         "language": _language(given["language"]),
+        "translate": _language(given["translate"], "--translate"),
         "pages": _pages(_flat(given["pages"])),
         "hosts": asking.known_hosts(given["hosts"], config),
     }
@@ -429,10 +432,10 @@ def _aspects(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def _language(code: str) -> str:
+def _language(code: str, where: str = "--language") -> str:
     code = code.strip().lower()
     if code and not (len(code) in (2, 3) and code.isascii() and code.isalpha()):
-        raise UsageError(f"{code!r} is not a language code", where="--language", todo="write en, fr, de, …")
+        raise UsageError(f"{code!r} is not a language code", where=where, todo="write en, fr, de, …")
     return code
 
 

@@ -40,6 +40,6 @@ def output_limit(step: Call, request: Request) -> int | None:
 
 def asked_for(step: Call, endpoint: Endpoint, request: Request) -> int | None:
     """The number as a plan shows it; None where the server is not asked."""
-    if endpoint.host.protocol not in ASKED_BY or step.op not in ("generate", "score"):
+    if endpoint.host.protocol not in ASKED_BY or step.op not in ("generate", "translate", "score"):
         return None
     return room(step, endpoint, output_limit(step, request))

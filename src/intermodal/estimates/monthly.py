@@ -29,6 +29,9 @@ RatesOf = Callable[[Endpoint], Rates]
 Cached = Callable[[Endpoint], tuple[int, float | None]]
 
 
+_BY_TOKENS = ("generate", "translate", "score", "embed")  # last calls whose input is billed by tokens of each kind
+
+
 class StepBill(Value):
     """One step over a month. ``hours``: of this machine's work; 0 where the step runs elsewhere."""
 
@@ -145,7 +148,7 @@ class Biller:
 
     def _shares(self, chosen: Candidate, step: Step, kinds: Mapping[int, str]) -> dict[str, Quantity]:
         """USD of one step of one request, by modality."""
-        if isinstance(step, Call) and step is chosen.answering and step.op in ("generate", "score", "embed"):
+        if isinstance(step, Call) and step is chosen.answering and step.op in _BY_TOKENS:
             endpoint = self._catalog.by_id[step.endpoint]
             cached = self._cached(endpoint)
             return _answer(chosen, step, kinds, self._rates_of(endpoint), self._tokens, cached)

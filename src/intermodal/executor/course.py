@@ -210,7 +210,7 @@ class Course:
         if product.lines:
             await written(lambda: self._keep_unread(step, product))
         transcript = product.transcript
-        if transcript is not None and endpoint.host.zone == "process":
+        if transcript is not None and not transcript.into and endpoint.host.zone == "process":
             await written(lambda: self._keep_unheard(step, product.part, transcript))
         await self._made(step, product, actual)
         return product
@@ -256,6 +256,7 @@ class Course:
             sound=sounds[0] if sounds else None,
             pictures=pictures,
             language=language,
+            into=dict(step.params).get("translate", ""),
             work=work,
         )
         try:

@@ -42,6 +42,7 @@ def of_channels(left: Transcript, right: Transcript) -> Transcript:
         seconds=max(left.seconds, right.seconds),
         segments=tuple(sorted(segments, key=lambda segment: segment.start)),
         unheard=max(left.unheard, right.unheard),
+        into=more.into,
     )
 
 

@@ -19,7 +19,8 @@ from intermodal.wire.call import ChatCall, PictureCall, Usage, WireMedia
 class Job(Value, frozen=True):
     """What is to be done. One of ``chat``, ``sound``, ``pictures``, ``drawing`` and ``text`` is set, by ``step.op``.
 
-    ``language`` is the speech's, ISO 639-1, "" when nobody said. ``stop_loops`` leaves a model that says the same
+    ``language`` is the speech's, ISO 639-1, "" when nobody said; ``into`` that of the translation, "" for none.
+    ``stop_loops`` leaves a model that says the same
     over and over. ``lines`` are to be spoken, in ``voice`` ("" the usual one). ``labels`` are to be held against
     ``text`` or ``pictures`` by their vectors; media ``beside`` a text go into its one vector. ``trial``: it finds out
     what its endpoint is like, while another route is left. ``fresh``: over a connection that has served no
@@ -38,6 +39,7 @@ class Job(Value, frozen=True):
     drawing: PictureCall | None = None
     beside: tuple[WireMedia, ...] = ()
     language: str = ""
+    into: str = ""
     stop_loops: bool = False
     work: Work = Work()
     trial: bool = False

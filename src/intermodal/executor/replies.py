@@ -13,7 +13,7 @@ from intermodal.catalog.nouns import Endpoint, Host
 from intermodal.content import ToolCall
 from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor import answer, assemble, check, drawing, scoring, speaking
+from intermodal.executor import answer, assemble, check, drawing, scoring, speaking, translation
 from intermodal.executor.answer_state import overrun
 from intermodal.executor.bounded import bounded
 from intermodal.executor.call import Done, Reroute
@@ -334,6 +334,24 @@ async def _transcribe(course: Course, step: Call) -> Finished:
     return course.finished(step, transcript=transcript, looped=looped)
 
 
+async def _translate(course: Course, step: Call) -> Finished:
+    """What was heard, in another language. Silence is translated by nobody."""
+    endpoint = course.shop.endpoint(step)
+    request, stands_for, heard = await translation.begin(course, step)
+    if heard is not None and not heard.text:
+        return course.finished(step, transcript=heard)
+    facts = course.shop.opened.facts.parts
+    messages = assemble.messages(request, stands_for, facts, endpoint.model.marks)
+    job = await _job(course, step, endpoint, messages, stands_for, held=False)
+    speaker = Speaker(endpoint.id, course.shop.emit, live=False)
+    done = await course.do(job, speaker)
+    await course.shop.emit(StepFinished(actual=done.actual))
+    if _is_refusal(done, speaker):
+        raise refused(endpoint, done.made.refusal, done.actual.step)
+    await _remark(course, done, step, output_limit(step, request), looped=done.made.looped)
+    return await translation.end(course, step, done.made.text, heard)
+
+
 async def _embed(course: Course, step: Call) -> Finished:
     endpoint = course.shop.endpoint(step)
     stands_for = await course.stands_for(step, endpoint)
@@ -360,6 +378,7 @@ async def _speak(course: Course, step: Call) -> Finished:
 REPLIES: Mapping[str, Callable[[Course, Call], Awaitable[Finished]]] = {
     "generate": _generate,
     "transcribe": _transcribe,
+    "translate": _translate,
     "embed": _embed,
     "speak": _speak,
     "score": scoring.score,

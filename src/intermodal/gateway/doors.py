@@ -56,6 +56,7 @@ DOORS: Mapping[tuple[str, str], Door] = {
     ("POST", "/v1/responses"): _chats(RESPONSES, body=_JSON),
     ("POST", "/v1/embeddings"): Door(works.embeddings, body=_JSON),
     ("POST", "/v1/audio/transcriptions"): Door(works.transcriptions, body="multipart/form-data"),
+    ("POST", "/v1/audio/translations"): Door(works.translations, body="multipart/form-data"),
     ("POST", "/v1/audio/speech"): Door(works.speech, body=_JSON),
     ("POST", "/v1/images/generations"): Door(works.pictures, body=_JSON),
     ("POST", "/v1/messages"): _chats(MESSAGES, body=_JSON),

@@ -52,6 +52,7 @@ PICTURES = _COMMON | {
 TRANSCRIPTIONS = frozenset({
     "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",
 })  # fmt: skip
+TRANSLATIONS = TRANSCRIPTIONS - {"language"}
 AT_ONCE = 4  # texts of one request that are embedded at the same time
 
 
@@ -221,6 +222,16 @@ async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 
 async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/audio/transcriptions``: a form with a recording, or a film."""
+    await _heard(gateway, asked, reply, TRANSCRIPTIONS)
+
+
+async def translations(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+    """``POST /v1/audio/translations``: the same in English, whatever is spoken. By an ear that translates or a model
+    that does so from its transcript, as the name says or the plan chooses."""
+    await _heard(gateway, asked, reply, TRANSLATIONS, into="en")
+
+
+async def _heard(gateway: Gateway, asked: Asked, reply: Reply, takes: frozenset[str], into: str = "") -> None:
     kind = asked.head.headers.get("content-type", "")
     form = await offload(len(asked.body) > LONG, form_of, kind, asked.body)
     _check(form)
@@ -231,11 +242,12 @@ async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
         there = ", ".join(wire.TRANSCRIPTS)
         raise Refused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
     policy = _policy(gateway, asked, model, {})
-    policy = replace(policy, language=form.field("language") or policy.language)
+    language = form.field("language") if "language" in takes else ""
+    policy = replace(policy, language=language or policy.language, translate=into)
     name, data = form.files["file"]
     source = BytesSource(data=data, name=name.rpartition("/")[2][:200])
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
-    ignored = _unknown((name for name, _ in form.fields), TRANSCRIPTIONS)
+    ignored = _unknown((name for name, _ in form.fields), takes)
     made = await _make(gateway, asked, _request((part,), TranscriptOutput(), policy), ignored)
     transcript = made.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}

@@ -42,7 +42,7 @@ from intermodal.planner.verdict import name_of
 from intermodal.planner.way import TASK_OF, Conversions, Params
 from intermodal.planner.words import counted_by, strength, summary, tools_counted
 from intermodal.plans.plan import Candidate, Taken
-from intermodal.plans.step import APART, SPEED, Call, Check, Estimate, Portion
+from intermodal.plans.step import APART, SPEED, Call, CallOp, Check, Estimate, Portion
 from intermodal.quantity import Quantity, between
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 
@@ -130,11 +130,11 @@ class Builder:
 
     def _last(self, route: Route, inputs: tuple[str, ...]) -> Call:
         case, endpoint = self.case, route.endpoint
-        op = case.job
-        task: Task = TASK_OF[op]
+        op: CallOp = case.job if not case.translating else "translate"
+        task: Task = TASK_OF[case.job]
         if route.assignment.pictures:
             task = _SEEING.get(op, "image-text-to-text")
-        elif op == "generate" and route.assignment.audio != ZEROS:
+        elif case.job == "generate" and route.assignment.audio != ZEROS:
             task = "audio-text-to-text"
         by_text = op == "score" and endpoint.model.output == ("embedding",) and not endpoint.model.matches_pictures
         judged: Task = "feature-extraction" if by_text else task
@@ -142,6 +142,8 @@ class Builder:
         title = TITLES[case.output]
         if op == "speak":
             title = "the text"
+        if op == "translate":
+            title = f"translation into {case.translating}"
         if op == "draw":
             title = title_of(params)
         keeps: tuple[Aspect, ...] = ()
@@ -153,6 +155,7 @@ class Builder:
             keeps, loses = heard_by_ear(part, timed=True)
             title = f"{case.bundles[0].title} {part.seconds.mid:.3g} s"
             title += ", its two channels apart" if heard_channels(part) > 1 else ""
+            title += f", into {case.into}" if case.into else ""
         step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength(endpoint, judged, route.own_tier),
@@ -173,6 +176,7 @@ class Builder:
             apart = heard_channels(case.bundles[0].parts[0]) > 1
             return (
                 ("format", wanted), *((("language", language),) if language else ()),
+                *((("translate", case.into),) if case.into else ()),
                 *(APART if apart else ()),
             )  # fmt: skip
         if case.job in ("embed", "score"):
@@ -186,6 +190,8 @@ class Builder:
         if case.job == "speak":
             return spoken
         found: Params = (("max_tokens", str(int(route.numbers.cap))),)
+        if case.translating:
+            return (*found, ("translate", case.translating))
         if case.output == "json":
             found += _JSON[case.schema_by(route.group)]
         return (*found, *spoken)

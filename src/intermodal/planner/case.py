@@ -82,6 +82,8 @@ class Case(Struct):
         tight: nobody has room, money and time for an answer as long as the request allows; it is shrunk to what
             there is.
         hopeful: nobody surely has room for the tools, which nobody can count; who has it if they are few may try.
+        translating: the language that a model which answers is to write what was heard in, "" for nothing of the kind
+            (``planner/translation.py``).
         hopeful_pictures: the same of pictures, where whoever surely has room loses what the question needs of them.
     """
 
@@ -132,10 +134,17 @@ class Case(Struct):
     tight: bool = False
     hopeful: bool = False
     hopeful_pictures: bool = False
+    translating: str = ""
 
     @property
     def policy(self) -> Policy:
         return self.request.policy
+
+    @property
+    def into(self) -> str:
+        """The language that ears are to write what they hear in; "" where they write it down as it is said."""
+        wanted = self.policy.translate
+        return "" if self.translating or self.languages == {wanted} else wanted
 
     @property
     def without_free_tiers(self) -> str:

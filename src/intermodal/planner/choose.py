@@ -23,6 +23,7 @@ from intermodal.planner.pin import pinned
 from intermodal.planner.remedies import remedy
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
+from intermodal.planner.translation import translated
 from intermodal.planner.verdict import verdict_of
 from intermodal.planner.voice import Voice
 from intermodal.planner.words import headline, policy_line, told_needs
@@ -81,7 +82,14 @@ def choice(
 
 def _described(case: Case) -> Plan:
     _check_hosts(case)
-    return describe(decide(case))
+    if case.job == "transcribe" and case.into:
+        return translated(case, _chosen)
+    return _chosen(case)[1]
+
+
+def _chosen(case: Case) -> tuple[Route, Plan]:
+    decision = decide(case)
+    return decision.chosen, describe(decision)
 
 
 def plan_from(inputs: Inputs) -> Plan:
@@ -231,10 +239,11 @@ def no_route(case: Case, refused: list[Refused]) -> NoRoute:
     reasons = tuple(f"{_who(row)}: {row.reason}" for row in telling) or ("no endpoint is known",)
     by = f" with {case.policy.model}" if case.policy.model else ""
     what = {
+        "translation": f"translate this into {case.into or case.translating}",
         "text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this",
         "speech": "answer this aloud", "scores": "score these labels",
         "image": "draw this",
-    }.get(case.output, "embed this")  # fmt: skip
+    }.get("translation" if case.into or case.translating else case.output, "embed this")  # fmt: skip
     cause = _cause(case, telling[0]) if telling else ""
     todo = remedy(case, telling[0], refused, cause) if telling else "run intermodal doctor"
     error = NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)

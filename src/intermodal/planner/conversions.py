@@ -90,7 +90,7 @@ class Conversion:
                 by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
             else:
                 by_part[part.index] = ((), (f"part:{part.index}",))
-        if case.job != "transcribe":
+        if case.job != "transcribe" and not case.translating:  # whose instruction is no part of the request
             for text in case.texts:
                 by_part[text.index] = ((), (f"part:{text.index}",))
         steps: list[Step] = []

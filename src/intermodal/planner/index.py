@@ -313,7 +313,7 @@ def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
             host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
             (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
-            endpoint.doubts, of_endpoint(endpoint), "strict_subset" in host.quirks,
+            endpoint.doubts, of_endpoint(endpoint), "strict_subset" in host.quirks, endpoint.translates,
         )  # fmt: skip
     return found
 

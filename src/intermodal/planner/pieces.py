@@ -109,15 +109,21 @@ def hear(
     language = "" if wrong else case.policy.language
     return settled(
         Piece(
-            op="transcribe", endpoint=ear, title=f"{length[1]:.3g} s{', its two channels apart' if apart else ''}",
+            op="transcribe", endpoint=ear, title=_heard_title(case, length[1], apart),
             tokens=tokens, cost=cost, of=of,
             params=(
-                *((("language", language),) if language else ()), *_times(timed), *(APART if apart else ()),
+                *((("language", language),) if language else ()),
+                *((("translate", case.into),) if case.into else ()), *_times(timed), *(APART if apart else ()),
             ),
             seconds=at_each(lambda level: hear_seconds(rates, level, length[level], film[level], channels)),
         ),
         part,
     )  # fmt: skip
+
+
+def _heard_title(case: Case, seconds: float, apart: bool) -> str:
+    into = f", into {case.into}" if case.into else ""
+    return f"{seconds:.3g} s{', its two channels apart' if apart else ''}{into}"
 
 
 def _of_two(tokens: Quantity, seconds: Quantity) -> Quantity:

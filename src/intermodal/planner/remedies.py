@@ -30,6 +30,8 @@ _REMEDIES: dict[str, str] = {
     "schema": "do without strict: then it is asked for in words and checked; or allow a host that forces schemas",
     "images": "send fewer pictures",
     "language": "allow an ear for this language (intermodal pull --list, intermodal hosts add)",
+    "translation": "leave --translate out, or have a language model translate a transcript (--output transcript), by "
+    "one that is pulled or allowed: intermodal pull --list, intermodal hosts add",
     "pages": "choose pages (--pages)",
 }
 

@@ -152,6 +152,25 @@ def language(group: Group, job: Job, case: Case) -> str:
     return f"hears only {known}, and nothing says {name} {verb} (if so: --language {languages[0]})"
 
 
+def translation(group: Group, job: Job, case: Case) -> str:
+    """Who is to write what is said in another language was made for that, and for that language; a model that writes
+    knows the languages that its row says."""
+    first, into = group.first, case.into
+    if job == "transcribe" and into and into not in first.translates:
+        able = ", ".join(first.translates)
+        if able:
+            return f"translates what it hears into {able} alone, and {into} is wanted"
+        door = f", whatever its model can: {first.host.id} has no door for it" if first.model.translates else ""
+        return f"writes down what it hears and does not translate it{door}"
+    if job != case.job or not case.translating or not first.model.languages:
+        return ""
+    unknown = sorted((case.languages | {case.translating}) - set(first.model.languages))
+    known = joined(first.model.languages)
+    if unknown:
+        return f"knows {known} alone, and {joined(unknown)} is wanted of it"
+    return f"knows {known} alone, and translates nothing" if len(first.model.languages) == 1 else ""
+
+
 def heard(group: Group, job: Job, case: Case) -> str:
     """An answer that is a transcript and was no good is made again by a better ear, or by none."""
     if job != "transcribe" or case.job != "transcribe":
@@ -406,6 +425,7 @@ RULES: tuple[Rule, ...] = (
     Rule("conditions", "endpoint", conditions),
     Rule("rationed", "endpoint", rationed),
     Rule("language", "endpoint", language),
+    Rule("translation", "endpoint", translation),
     Rule("heard", "endpoint", heard),
     Rule("labels", "endpoint", labels),
     Rule("matched", "endpoint", matched),

@@ -154,7 +154,8 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
         _labels(case), bool(case.bundles), _heard_badly(case), wishes(case.request), _tools(case),
-        case.without_free_tiers, case.effort, policy.licence, policy.regions, policy.retention,
+        case.without_free_tiers, case.effort, policy.licence, policy.regions, policy.retention, case.into,
+        case.translating,
     )  # fmt: skip
     kept = case.index.survivors
     found = kept.get(key)

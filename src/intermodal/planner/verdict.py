@@ -52,6 +52,8 @@ def instead_of(case: Case, route: Route) -> Instead:
     """What kind of model does what no language model is needed for."""
     if route.endpoint.model.matches_pictures:
         return "contrastive model"
+    if case.job == "transcribe" and case.into:
+        return "speech translation"
     return _INSTEAD.get(case.job, "embedding model")
 
 

@@ -36,6 +36,7 @@ TASK_OF: dict[str, Task] = {
     "read": "image-to-text",
     "describe": "image-text-to-text",
     "generate": "text-generation",
+    "translate": "text-generation",
     "embed": "feature-extraction",
     "score": "zero-shot-classification",
     "speak": "text-to-speech",

@@ -40,6 +40,10 @@ def ways(case: Case, bundle: Bundle, conversions: Conversions, kept_pages: Kept 
             )
         ]
     open_to = {job: may(case, bundle, job, some) for job, some in conversions.items()}
+    if case.translating:  # words alone are wanted, of a film, too
+        heard = [_heard(case, bundle, ear) for ear in open_to.get("transcribe", [])]
+        whole = [make_way(case, bundle, "native", frozenset(("audio",)), lambda place: _as_it_is(bundle, place))]
+        return [*heard, *(whole if bundle.kind == "audio" else [])]
     if bundle.kind == "document":
         return document_ways(case, bundle, open_to, kept_pages or {})
     if bundle.kind == "video":

@@ -23,6 +23,7 @@ _DOES: dict[str, str] = {
     "read": "reads",
     "describe": "describes",
     "generate": "answers",
+    "translate": "translates",
     "embed": "embeds",
     "score": "scores",
     "speak": "speaks",

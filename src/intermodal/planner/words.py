@@ -102,7 +102,7 @@ def tools_counted(count: int, tokens: Quantity, source: str, known: Tooling) -> 
 def summary(case: Case, assignment: Assignment) -> str:
     """The route in a few words."""
     if case.job == "transcribe":
-        return "speech recognition alone"
+        return f"speech translation into {case.into} alone" if case.into else "speech recognition alone"
     if not case.bundles:
         return "text only"
     found: list[str] = []
@@ -125,7 +125,7 @@ def headline(case: Case, assignment: Assignment, answering: Endpoint, verdict: V
     conversions = sum(_conversions(way, passage) for way in assignment.ways for passage in way.passages)
     after = f" after {number(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
     seen = _seen(case, assignment)
-    kind = _OTHER_KINDS.get(case.job, "")
+    kind = "speech translation" if case.job == "transcribe" and case.into else _OTHER_KINDS.get(case.job, "")
     if answering.model.matches_pictures:
         return _matching(case, verdict, after)
     if case.job == "score" and answering.model.output == ("embedding",):
@@ -461,6 +461,8 @@ def policy_line(case: Case, default_floor: str) -> str:
         words.append("free tiers too")
     if policy.language:
         words.append(f"language {policy.language}")
+    if policy.translate:
+        words.append(f"translate {policy.translate}")
     if policy.model:
         words.append(f"model {policy.model}")
     return f"{policy.objective} ({', '.join(words)})"

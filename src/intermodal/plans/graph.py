@@ -31,7 +31,7 @@ _KINDS: dict[str, Kind] = {
     "select": "document",
     "resize": "image",
 }
-_ANSWERING = ("generate", "embed", "speak", "score", "draw")  # steps that take what is asked, not only files
+_ANSWERING = ("generate", "translate", "embed", "speak", "score", "draw")  # they take what is asked, not only files
 _SIZE = re.compile(
     r" (?P<size>[\d.,e+]+ s|\d+x\d+|pages? [\d, and-]+( at \d+ dpi)?|[\d,]+ chars|[\d,]+ pages?"
     r"|[\d,]+ pictures? of pages|and [\d,]+ more\b.*)$"

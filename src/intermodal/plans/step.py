@@ -15,7 +15,7 @@ from intermodal.request import Aspect
 
 # Transform ops are deterministic and weightless; call ops have weights or a price.
 TransformOp = Literal["extract", "render", "select", "frames", "demux", "subtitles", "resize"]
-CallOp = Literal["read", "transcribe", "describe", "generate", "embed", "speak", "score", "draw"]
+CallOp = Literal["read", "transcribe", "describe", "generate", "translate", "embed", "speak", "score", "draw"]
 CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
 

@@ -21,7 +21,8 @@ VerdictName = Literal[
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 # What does it where no language model is needed, in everyday words.
 Instead = Literal[
-    "", "contrastive model", "embedding model", "speech recognition", "speech synthesis", "image generator",
+    "", "contrastive model", "embedding model", "speech recognition", "speech translation", "speech synthesis",
+    "image generator",
 ]  # fmt: skip
 MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
 

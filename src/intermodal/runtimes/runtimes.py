@@ -103,14 +103,15 @@ class Runtimes:
         )
 
     async def transcribe(
-        self, endpoint: Endpoint, pcm: Data, *, language: str = "", progress: Progress | None = None
+        self, endpoint: Endpoint, pcm: Data, *, language: str = "", into: str = "", progress: Progress | None = None
     ) -> Heard:
-        """Words of signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to recognise it.
+        """Words of signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to recognise it. ``into``: the
+        language they are written in, "" for that in which they are said.
 
         Recordings without speech give an empty transcript. ``progress`` gets the fraction heard and the last words.
         """
         reply, load_seconds = await self._work(
-            endpoint, "transcribe", {"pcm": pcm, "language": language}, progress=progress
+            endpoint, "transcribe", {"pcm": pcm, "language": language, "translate": bool(into)}, progress=progress
         )
         value = reply.value
         transcript = Transcript(
@@ -123,6 +124,7 @@ class Runtimes:
                 for start, end, text, certainty in value["segments"]
             ),
             unheard=value.get("unheard", 0.0),
+            into=into,
         )
         return Heard(
             transcript=transcript, seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory

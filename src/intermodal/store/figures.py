@@ -72,7 +72,7 @@ TRANSFORMS: dict[str, str] = {
     "extract": "extract_page", "render": "render_megapixel", "frames": "frames_second", "demux": "demux_second",
 }  # fmt: skip
 _PER_SECOND = ("prompt", "decode")
-_CHATS = ("generate", "describe")
+_CHATS = ("generate", "translate", "describe")
 
 Figure = Callable[[Attempt], float | None]
 

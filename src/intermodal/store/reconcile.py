@@ -29,7 +29,7 @@ PRIORS: dict[str, Prior] = {
     "framing_start": Prior(TEMPLATE[1], 1.0),
     "framing_message": Prior(MESSAGE[1], 0.4),
 }
-_CHATS = ("generate", "describe")
+_CHATS = ("generate", "translate", "describe")
 # How far a count may be from ours and still be one: vocabularies and scripts differ by three, what a server puts before
 # a prompt is some hundred tokens, rules for pictures and sound are guesses for many models.
 _TEXT_APART, _MEDIA_APART, _BEFORE = 4.0, 10.0, 1500.0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 SCHEMA = "https://opentelemetry.io/schemas/1.41.1"
 
 # Our words for what a call does -> the conventions' where they have one. What is not here goes by our word.
-OPERATIONS: Mapping[str, str] = {"generate": "chat", "describe": "chat", "embed": "embeddings"}
+OPERATIONS: Mapping[str, str] = {"generate": "chat", "translate": "chat", "describe": "chat", "embed": "embeddings"}
 # Ids of hosts that the conventions call by another name; every other host goes by its id.
 PROVIDERS: Mapping[str, str] = {"google": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai"}
 OUTPUTS: Mapping[str, str] = {"speak": "speech", "draw": "image"}

@@ -220,6 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         handle = {
             "/v1/chat/completions": self._chat,
             "/v1/audio/transcriptions": self._transcription,
+            "/v1/audio/translations": self._transcription,
             "/v1/audio/speech": self._speech,
             "/v1/embeddings": self._embeddings,
             "/v1/images/generations": self._pictures,
@@ -301,7 +302,8 @@ class _Handler(BaseHTTPRequestHandler):
         reply: dict[str, Any] = {"text": text, "usage": {"type": "duration", "seconds": seconds}}
         if attempt.form.get("response_format") == "verbose_json":
             segment = {"id": 0, "start": 0.0, "end": seconds, "text": f" {text}"}
-            reply |= {"task": "transcribe", "language": "english", "duration": seconds, "segments": [segment]}
+            task = "translate" if attempt.path.endswith("translations") else "transcribe"
+            reply |= {"task": task, "language": "english", "duration": seconds, "segments": [segment]}
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, json.dumps(reply).encode(), fault)
         return self._send_json(200, reply)

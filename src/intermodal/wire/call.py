@@ -142,7 +142,8 @@ class TranscriptionCall(Value, frozen=True):
     """One transcription of one recording.
 
     ``media_type`` is what ``data`` is ("audio/wav"); ``language`` ISO 639-1, "" lets the ear find out;
-    ``prompt`` words that may occur.
+    ``prompt`` words that may occur. ``into``: the language that the words are written in whatever is spoken, "" for its
+    own.
     """
 
     model: str
@@ -150,6 +151,7 @@ class TranscriptionCall(Value, frozen=True):
     media_type: str = "audio/wav"
     language: str = ""
     prompt: str = ""
+    into: str = ""
 
 
 class EmbeddingCall(Value, frozen=True):

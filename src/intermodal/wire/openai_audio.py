@@ -1,6 +1,8 @@
-"""OpenAI audio transcriptions: a multipart form out, a transcript with times back.
+"""OpenAI audio transcriptions and translations: a multipart form out, a transcript with times back.
 
-Source: OpenAI's OpenAPI document for ``POST /audio/transcriptions``. Spoken also by vLLM and Ollama,
+Source: OpenAI's OpenAPI document for ``POST /audio/transcriptions`` and ``POST /audio/translations``. The second writes
+English whatever is spoken, takes no language of the speech, and says "english" where the first says what was spoken.
+Spoken also by vLLM and Ollama,
 which know the plain ``json`` form only (quirk ``no_verbose_json``): then there is one segment without times.
 """
 
@@ -12,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.nouns import AUDIO_TRANSLATIONS, Host
 from intermodal.content import Segment, Transcript
 from intermodal.languages import code_of
 from intermodal.wire import status
@@ -23,7 +25,11 @@ from intermodal.wire.openai_reply import read_usage
 
 WIRE = "OpenAI transcription"
 PATH = "/audio/transcriptions"
-QUIRKS: Mapping[str, str] = {"no_verbose_json": "only the plain json form is known: a transcript without times"}
+TRANSLATIONS = "/audio/translations"
+QUIRKS: Mapping[str, str] = {
+    "no_verbose_json": "only the plain json form is known: a transcript without times",
+    AUDIO_TRANSLATIONS: "speech is written in English by a door of its own, /audio/translations",
+}
 
 # Media types these endpoints take, with the file ending by which they tell them apart.
 ENDINGS: Mapping[str, str] = {
@@ -37,11 +43,14 @@ def encode_request(call: TranscriptionCall, host: Host) -> Encoded:
     ending = ENDINGS.get(call.media_type)
     if ending is None:
         raise NotExpressible.of(f"audio of type {call.media_type}", WIRE, where=host.id, todo="convert it to WAV")
+    if call.into and (call.into != "en" or AUDIO_TRANSLATIONS not in host.quirks):
+        todo = "have it transcribed, and let a language model translate"
+        raise NotExpressible.of(f"a translation into {call.into!r}", WIRE, where=host.id, todo=todo)
     plain = "no_verbose_json" in host.quirks
     fields = {
         "model": call.model,
         "response_format": "json" if plain else "verbose_json",
-        "language": call.language,
+        "language": "" if call.into else call.language,
         "prompt": call.prompt,
     }
     # Drawn from the content: the same call gives the same bytes, and no recording contains its own hash.
@@ -55,11 +64,17 @@ def encode_request(call: TranscriptionCall, host: Host) -> Encoded:
         f"content-type: {call.media_type}\r\n\r\n"
     ).encode()
     headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
-    return Encoded(path=PATH, headers=headers, segments=(bytes(head), call.data, f"\r\n--{boundary}--\r\n".encode()))
+    path = TRANSLATIONS if call.into else PATH
+    return Encoded(path=path, headers=headers, segments=(bytes(head), call.data, f"\r\n--{boundary}--\r\n".encode()))
 
 
-def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Transcription:
-    """The transcript in a 2xx reply. Raises CallError for an error inside it, StreamCut for half a reply."""
+def decode_reply(
+    body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None, into: str = ""
+) -> Transcription:
+    """The transcript in a 2xx reply, of words that were translated ``into`` a language.
+
+    Raises CallError for an error inside it, StreamCut for half a reply.
+    """
     try:
         tree = loads_whole(body)
     except ValueError:
@@ -75,9 +90,10 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
         segments = (Segment(start=0.0, end=seconds, text=tree["text"].strip()),)
     language = tree.get("language")
     transcript = Transcript(
-        language=code_of(language) if isinstance(language, str) else "",
+        language=code_of(language) if isinstance(language, str) and not into else "",  # of a translation, its own
         seconds=seconds or (segments[-1].end if segments else 0.0),
         segments=segments,
+        into=into,
     )
     return Transcription(transcript=transcript, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
 

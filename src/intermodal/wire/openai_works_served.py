@@ -1,7 +1,8 @@
 """OpenAI's doors that make one thing of another, as a server speaks them: vectors, speech, transcripts, pictures.
 
 Requests are read into the same calls that the other direction sends; replies are written. Source: OpenAI's OpenAPI
-document for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions`` and ``/images/generations``.
+document for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions``, ``/audio/translations`` and
+``/images/generations``.
 """
 
 from __future__ import annotations
@@ -162,7 +163,8 @@ def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> t
          "temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 0.0, "no_speech_prob": 0.0}
         for index, each in enumerate(made.segments)
     ]  # fmt: skip
-    whole = {"task": "transcribe", "language": made.language, "duration": made.seconds, "text": made.text}
+    task, language = ("translate", made.into) if made.into else ("transcribe", made.language)
+    whole = {"task": task, "language": language, "duration": made.seconds, "text": made.text}
     return "application/json", dumps({**whole, "segments": rows, "usage": usage})
 
 

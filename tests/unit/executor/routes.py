@@ -163,7 +163,9 @@ class FakeRuntimes:
         await self._work("chat_url")
         return Served(base_url=self.url, load_seconds=0.25)
 
-    async def transcribe(self, endpoint: Endpoint, pcm: bytes, *, language: str = "", progress: Any = None) -> Heard:
+    async def transcribe(
+        self, endpoint: Endpoint, pcm: bytes, *, language: str = "", into: str = "", progress: Any = None
+    ) -> Heard:
         await self._work(f"transcribe {endpoint.id}")
         if progress is not None:
             progress(0.5, "")

@@ -183,7 +183,8 @@ def test_openai_responses_take_media_and_tools(client: openai.OpenAI, host: Fake
 WORKING = """
 id = "cloud/vectors"; tasks = ["feature-extraction"]; input_mtok = 0.02; tier = "large"; input = ["text"]
 id = "cloud/voice"; tasks = ["text-to-speech"]; input_mchar = 1.0; tier = "large"; input = ["text"]
-id = "cloud/ear"; tasks = ["automatic-speech-recognition"]; input = ["audio"]; second = 0.0001; tier = "large"
+id = "cloud/ear"; tasks = ["automatic-speech-recognition"]; input = ["audio"]; second = 0.0001; tier = "large"; \
+translates = ["en"]; quirks = ["audio_translations"]
 id = "cloud/brush"; tasks = ["text-to-image"]; input = ["text"]; picture = 0.01; tier = "large"
 """
 
@@ -235,6 +236,33 @@ def test_openai_transcribes(working: openai.OpenAI, host: FakeHost, media: Path)
     assert whole.duration == pytest.approx(11, abs=0.5)
     srt = working.audio.transcriptions.create(model="cloud/ear", file=media / "jfk.wav", response_format="srt")
     assert "-->" in str(srt)
+
+
+DEPRECATED = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # by its SDK; it is there
+
+
+@DEPRECATED
+def test_openai_translates_speech_in_every_format(working: openai.OpenAI, host: FakeHost, media: Path) -> None:
+    host.transcript = "Good day, sir."
+    asked: Any = {"model": "cloud/ear", "file": ("french.flac", (media / "french.flac").read_bytes())}
+    assert working.audio.translations.create(**asked).text == "Good day, sir."
+    assert {each.path for each in host.attempts} == {"/v1/audio/translations"}
+    whole = working.audio.translations.create(**asked, response_format="verbose_json")
+    assert (whole.language, whole.text) == ("en", "Good day, sir.")
+    assert "-->" in str(working.audio.translations.create(**asked, response_format="srt"))
+    assert "WEBVTT" in str(working.audio.translations.create(**asked, response_format="vtt"))
+    assert "Good day, sir." in str(working.audio.translations.create(**asked, response_format="text"))
+
+
+@DEPRECATED
+def test_openai_is_told_that_a_translation_takes_no_language(
+    working: openai.OpenAI, host: FakeHost, media: Path
+) -> None:
+    """It is English here as at OpenAI; a language that a client sends is named, not obeyed in silence."""
+    made = working.audio.translations.with_raw_response.create(
+        model="cloud/ear", file=("french.flac", (media / "french.flac").read_bytes()), extra_body={"language": "de"}
+    )
+    assert "language" in made.headers["x-intermodal-ignored"]
 
 
 def test_a_form_that_is_sent_again_is_known_again(working: openai.OpenAI, host: FakeHost, media: Path) -> None:

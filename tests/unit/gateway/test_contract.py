@@ -204,8 +204,11 @@ NAMING: Mapping[str, dict[str, Any]] = {
 }
 
 
+FORMS = {"/v1/audio/transcriptions", "/v1/audio/translations"}
+
+
 def test_every_door_that_is_asked_for_something_is_asked_with_a_model() -> None:
-    assert set(NAMING) | {"/v1/audio/transcriptions"} == {path for verb, path in DOORS if verb == "POST"}
+    assert set(NAMING) | FORMS == {path for verb, path in DOORS if verb == "POST"}
 
 
 @pytest.mark.parametrize("path", NAMING)
@@ -222,9 +225,11 @@ def test_a_request_without_a_model_is_refused_where_the_document_requires_one(ho
             check(schema, body, "without a model")
 
 
+@pytest.mark.parametrize("path", sorted(FORMS))
 @pytest.mark.parametrize("model", [None, ""])
-def test_a_form_without_a_model_is_refused_and_the_document_requires_one(house: House, model: str | None) -> None:
-    path = "/v1/audio/transcriptions"
+def test_a_form_without_a_model_is_refused_and_the_document_requires_one(
+    house: House, model: str | None, path: str
+) -> None:
     schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     said = {} if model is None else {"model": model}
     found = house.http.post(path, files={"file": ("a.wav", b"RIFF")}, data=said)
@@ -301,6 +306,8 @@ def test_every_door_answers_as_it_is_said(all_works: House, media: Path) -> None
         with (media / "jfk.wav").open("rb") as sound:
             fields = {"model": "cloud/ear", "response_format": form, "unheard_of": "x"}
             got(house.http.post("/v1/audio/transcriptions", data=fields, files={"file": sound}))
+        with (media / "jfk.wav").open("rb") as sound:
+            got(house.http.post("/v1/audio/translations", data=fields, files={"file": sound}))
     assert answered == set(DOORS)
 
 

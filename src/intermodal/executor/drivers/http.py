@@ -221,12 +221,12 @@ async def _events(response: Response, decoder: Decoding, *, whole: bool) -> Asyn
 async def transcribe(job: Job, world: World, line: Line, server: Server) -> Made:
     assert job.sound is not None
     call = TranscriptionCall(
-        model=_model(job), data=job.sound.data, media_type=job.sound.media_type, language=job.language
+        model=_model(job), data=job.sound.data, media_type=job.sound.media_type, language=job.language, into=job.into
     )
     encoded = openai_audio.encode_request(call, job.endpoint.host)
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
-        reply = openai_audio.decode_reply(body, job.endpoint.id, headers=response.headers)
+        reply = openai_audio.decode_reply(body, job.endpoint.id, headers=response.headers, into=job.into)
     return Made(transcript=reply.transcript, usage=reply.usage)
 
 
@@ -309,8 +309,8 @@ async def draw(job: Job, world: World, line: Line, server: Server) -> Made:
 
 
 _BY_OP = {
-    "generate": chat, "describe": chat, "transcribe": transcribe, "embed": embed, "score": score, "speak": speak,
-    "draw": draw,
+    "generate": chat, "translate": chat, "describe": chat, "transcribe": transcribe, "embed": embed, "score": score,
+    "speak": speak, "draw": draw,
 }  # fmt: skip
 
 

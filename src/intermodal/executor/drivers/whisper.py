@@ -14,7 +14,9 @@ async def drive(job: Job, world: World, line: Line) -> Made:
     heard, load, memory = [], 0.0, 0
     for place, pcm in enumerate(channels):
         progress = _share(line.progress, place, len(channels))
-        made = await world.runtimes.transcribe(job.endpoint, pcm, language=job.language, progress=progress)
+        made = await world.runtimes.transcribe(
+            job.endpoint, pcm, language=job.language, into=job.into, progress=progress
+        )
         heard.append(made.transcript)
         load, memory = load + made.load_seconds, max(memory, made.peak_memory)
     line.loaded(load)

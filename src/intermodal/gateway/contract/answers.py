@@ -257,6 +257,17 @@ _ARGUMENT = _all(
     but=("default",), name=TEXT, kind=words(*get_args(ArgumentKind)), many=FLAG, required=FLAG, type=TEXT,
     description=TEXT, default=ANYTHING, schema=or_null({"type": "object"}),
 )  # fmt: skip
+
+
+def _words_of(task: str) -> Schema:
+    """What was heard: the text alone, or with the times of its stretches."""
+    return {"anyOf": [
+        _all(text=TEXT, usage=_HEARD),
+        _all(task={"const": task}, language=TEXT, duration=_NUMBER, text=TEXT, segments=list_of(_SEGMENT),
+            usage=_HEARD),
+    ]}  # fmt: skip
+
+
 _HEARD = _all(type={"const": "duration"}, seconds=_NUMBER, intermodal=_TOLD)
 OTHERS: Mapping[str, Schema] = {
     "Embeddings": _all(
@@ -268,11 +279,8 @@ OTHERS: Mapping[str, Schema] = {
         created=WHOLE, data=list_of(_all(but=("revised_prompt",), b64_json=TEXT, revised_prompt=TEXT)),
         usage=_all(input_tokens=_COUNT, output_tokens=_COUNT, total_tokens=_COUNT, intermodal=_TOLD),
     ),
-    "Transcription": {"anyOf": [
-        _all(text=TEXT, usage=_HEARD),
-        _all(task={"const": "transcribe"}, language=TEXT, duration=_NUMBER, text=TEXT, segments=list_of(_SEGMENT),
-            usage=_HEARD),
-    ]},
+    "Transcription": _words_of("transcribe"),
+    "Translation": _words_of("translate"),
     "Model": _all(
         id=TEXT, object={"const": "model"}, created=WHOLE, owned_by=TEXT, name=TEXT, context_length=or_null(WHOLE),
         architecture=_all(input_modalities=_KINDS, native_input_modalities=_KINDS, output_modalities=_TEXTS),

@@ -199,6 +199,13 @@ _VARIABLES: Schema = {
     "type": ["object", "null"],
     "description": "Arguments of a prompt file, by name: JSON; media as a data URI, an address, or a part of media.",
 }
+_HEARD: dict[str, Schema] = {
+    "model": _COMMON["model"], "user": TEXT,
+    "file": {
+        "type": "string", "contentMediaType": "application/octet-stream", "description": "A recording, or a film.",
+    },
+    "response_format": words(*TRANSCRIPTS), "timestamp_granularities[]": words("segment"), "stream": words("false"),
+}  # fmt: skip
 _PROMPT: Mapping[str, Schema] = {
     "prompt_id": {"type": ["string", "null"], "description": "A prompt file of the server's: GET /v1/prompts."},
     "prompt_version": or_null(TEXT), "prompt_variables": _VARIABLES,
@@ -271,19 +278,15 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "output_format": or_null(words("", *get_args(PictureFormat))), "response_format": or_null(words("b64_json")),
         "steps": or_null(WHOLE), "negative_prompt": or_null(TEXT), "stream": {"enum": [False, None]},
     },
-    "TranscriptionRequest": {
-        "model": _COMMON["model"], "language": {"type": "string", "description": "ISO 639-1."}, "user": TEXT,
-        "file": {"type": "string", "contentMediaType": "application/octet-stream",
-            "description": "A recording, or a film."},
-        "response_format": words(*TRANSCRIPTS), "timestamp_granularities[]": words("segment"),
-        "stream": words("false"),
-    },
+    "TranscriptionRequest": {"language": {"type": "string", "description": "ISO 639-1."}, **_HEARD},
+    "TranslationRequest": _HEARD,
 }  # fmt: skip
 TAKES: Mapping[str, frozenset[str]] = {
     "ChatRequest": CHAT.takes, "ResponsesRequest": RESPONSES.takes, "MessagesRequest": MESSAGES.takes,
     "OllamaChatRequest": OLLAMA.takes, "OllamaGenerateRequest": GENERATE.takes, "OllamaEmbedRequest": works.EMBED,
     "EmbeddingsRequest": works.EMBEDDINGS, "SpeechRequest": works.SPEECH,
     "PicturesRequest": works.PICTURES, "TranscriptionRequest": works.TRANSCRIPTIONS,
+    "TranslationRequest": works.TRANSLATIONS,
 }  # fmt: skip
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "ChatRequest": ("model", "messages"), "ResponsesRequest": ("model", "input"),
@@ -291,7 +294,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "OllamaGenerateRequest": ("model",), "OllamaEmbedRequest": ("model", "input"),
     "EmbeddingsRequest": ("model", "input"), "SpeechRequest": ("model", "input"), "PicturesRequest": ("model",
         "prompt"),
-    "TranscriptionRequest": ("model", "file"),
+    "TranscriptionRequest": ("model", "file"), "TranslationRequest": ("model", "file"),
 }  # fmt: skip
 # Requests in which a prompt file may say everything, and the field that is needed besides without one.
 _RENDERED: Mapping[str, str] = {

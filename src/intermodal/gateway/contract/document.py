@@ -70,6 +70,9 @@ SAID: Mapping[tuple[str, str], Said] = {
     ("POST", "/v1/audio/transcriptions"): Said(
         "The words of a recording, or of a film.", "TranscriptionRequest",
         {**_json("Transcription"), "text/plain": TEXT, "application/x-subrip": TEXT, "text/vtt": TEXT}, runs=True),
+    ("POST", "/v1/audio/translations"): Said(
+        "The words of a recording, or of a film, in English whatever is spoken.", "TranslationRequest",
+        {**_json("Translation"), "text/plain": TEXT, "application/x-subrip": TEXT, "text/vtt": TEXT}, runs=True),
     ("POST", "/v1/audio/speech"): Said(
         "A text, spoken.", "SpeechRequest", {kind: _file(kind) for kind in ("audio/mpeg", "audio/wav")}, runs=True),
     ("POST", "/v1/images/generations"): Said("Pictures, drawn.", "PicturesRequest", _json("Pictures"), runs=True),

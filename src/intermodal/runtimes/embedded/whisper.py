@@ -51,8 +51,9 @@ def load(path: str, name: str) -> None:
         )
 
 
-def transcribe(path: str, name: str, pcm: Data, language: str) -> dict[str, Any]:
-    """Words of signed 16-bit little-endian 16 kHz mono samples. ``language`` "" recognises it."""
+def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool = False) -> dict[str, Any]:
+    """Words of signed 16-bit little-endian 16 kHz mono samples. ``language`` "" recognises it. ``translate``: in
+    English, whatever is spoken, which is a task that multilingual models learned beside writing down."""
     language = whispers(language)
     load(path, name)
     numpy = library("numpy")
@@ -65,7 +66,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str) -> dict[str, Any]
         piece = numpy.clip(samples[start:end].astype(numpy.float32) * scale, -1.0, 1.0)
         speech = without_music(piece, model, language or found.language) if len(piece) else None
         if speech is not None:
-            _hear(model, speech, language, found, offset=start / RATE, total=total)
+            _hear(model, speech, language, found, offset=start / RATE, total=total, translate=translate)
     if not found.segments:
         return {"language": "", "confidence": 0.0, "seconds": total, "segments": []}
     # A monolingual ear does not recognise its language, it presumes it: nothing was measured.
@@ -90,12 +91,15 @@ class _Heard(Struct):
     likely: float = 0.0
 
 
-def _hear(model: Any, speech: Speech, language: str, found: _Heard, *, offset: float, total: float) -> None:
+def _hear(
+    model: Any, speech: Speech, language: str, found: _Heard, *, offset: float, total: float, translate: bool = False
+) -> None:
     """Add the words of a stretch that begins ``offset`` seconds into the recording."""
     library("ctranslate2").set_random_seed(0)  # the same recording gives the same words
     said, info = model.transcribe(
         speech.samples,
         language=language or found.language or None,
+        task="translate" if translate else "transcribe",
         beam_size=BEAM,
         temperature=TEMPERATURES,
         vad_filter=True,

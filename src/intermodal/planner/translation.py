@@ -1,0 +1,180 @@
+"""Speech in one language, words in another: two kinds of routes, each planned as what it is, and the better one taken.
+
+    an ear that translates    hears and writes another language in one call (Whisper: English, and nothing else)
+    a model that translates   gets what an ear wrote down, or the sound itself, and writes the translation
+
+The second is planned as the answer to a request that asks for a translation in words, so its limits, prices and floors
+are those of any answer; its executor keeps the times of what was said (``executor/translation.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+
+from intermodal.content import Text
+from intermodal.costing.answers import Length
+from intermodal.costing.levels import HIGH, levels, times
+from intermodal.costing.tokens import speech_tokens
+from intermodal.errors import NoRoute
+from intermodal.languages import name_of
+from intermodal.planner.case import Case, make_case
+from intermodal.planner.floors import DEFAULT_FLOOR
+from intermodal.planner.routes import Route
+from intermodal.planner.words import policy_line
+from intermodal.plans import numbers
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
+from intermodal.request import TIERS, TextOutput
+
+_LONGER = 1.5  # times the tokens of what is said that a translation may have: languages differ, and lines are numbered
+_NUMBER = 4  # tokens of the number of a line, of which speech has one every few seconds
+FALLBACKS = 4
+
+
+def instruction(into: str) -> str:
+    """What a model is told that translates what was heard."""
+    return (
+        f"Translate what is said into {name_of(into)}. Where lines have numbers, answer with the same numbers, one "
+        "line for each. Write the translation and nothing else."
+    )
+
+
+def in_words(case: Case) -> Case:
+    """The same request as a question to a model that writes: what was heard goes in, its translation comes out."""
+    request, into = case.request, case.into
+    told = instruction(into)
+    parts = (
+        *case.facts.parts,
+        PartFacts(index=len(case.facts.parts), name="instruction", kind="text", chars=len(told)),
+    )
+    last = request.messages[-1]
+    asked = msgspec.structs.replace(
+        request,
+        messages=(*request.messages[:-1], msgspec.structs.replace(last, parts=(*last.parts, Text(text=told)))),
+        output=TextOutput(),
+        answer_tokens=math.ceil(_tokens(case)[HIGH]) + 16,
+    )
+    facts = msgspec.structs.replace(case.facts, parts=parts)
+    made = make_case(asked, facts, case.index.catalog, case.machine, case.statistics, case.as_of)
+    made.translating = into
+    made.texts = [parts[-1]]
+    made.text_files, made.bundles, made.ignored = [], case.bundles, case.ignored
+    low, mid, _ = _tokens(case)
+    made.typical_answer = Length(low, mid, mid)
+    made.ranked_answer = made.paid_answer = mid
+    return made
+
+
+def _tokens(case: Case) -> tuple[float, float, float]:
+    """Tokens of the translation: about as many as of what is said."""
+    part = case.bundles[0].parts[0]
+    low, mid, high = levels(speech_tokens(part.seconds, None))
+    lines = part.seconds.high / 3.0 * _NUMBER if part.seconds.known else 0.0
+    return low, mid, times((high, high, high), _LONGER)[HIGH] + lines
+
+
+def translated(case: Case, plan_of: Callable[[Case], tuple[Route, Plan]]) -> Plan:
+    """The plan of the better kind of route, with the best of the other as a fallback and in numbers.
+
+    Raises NoRoute where neither is open, with the reasons of both.
+    """
+    ear = words = None
+    errors: list[NoRoute] = []
+    try:
+        ear = plan_of(case)
+    except NoRoute as error:
+        errors.append(error)
+    try:
+        words = plan_of(in_words(case))
+    except NoRoute as error:
+        errors.append(error)
+    found = [each for each in (ear, words) if each is not None]
+    if not found:
+        raise _neither(case, errors)
+    (_, plan), *others = sorted(found, key=lambda each: _order(case, each[0]))
+    plan = msgspec.structs.replace(plan, policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]))
+    if others:
+        return _with(case, plan, others[0][1])
+    closed = (
+        f"the other way into {case.into} is not open: {errors[0].reasons[0] if errors[0].reasons else errors[0].what}"
+    )
+    return msgspec.structs.replace(plan, notes=(*plan.notes, _ways(plan.chosen, case.into), closed))
+
+
+def _order(case: Case, route: Route) -> tuple[float | str, ...]:
+    """What no price makes up for; then whether it is as strong as is wanted by default; then the objective."""
+    policy = case.policy
+    held = policy.objective != "fastest" and policy.at_least is None and case.named is None
+    return (*route.loss, -min(route.tier, DEFAULT_FLOOR) if held else 0, *route.key)
+
+
+def _with(case: Case, plan: Plan, other: Plan) -> Plan:
+    taken = {plan.chosen.endpoint, *(each.endpoint for each in plan.fallbacks)}
+    more = [each for each in (other.chosen, *other.fallbacks) if each.endpoint not in taken]
+    fallbacks = (*plan.fallbacks[: FALLBACKS - 1], *more)[:FALLBACKS]
+    rows = [
+        each for each in (*plan.outranked, *other.outranked) if each.endpoint not in taken | {e.endpoint for e in more}
+    ]
+    best = plan.chosen.score
+    why = f"{_score(case, other.chosen)} > {_score(case, plan.chosen)}"
+    if other.chosen.score <= best:
+        why = f"its weakest link is {other.chosen.tier}, and that of the chosen one {plan.chosen.tier}"
+    ways = [
+        f"two ways into {case.into}: {_ways(plan.chosen, case.into)}; {_ways(other.chosen, case.into)}, after it: {why}"
+    ]
+    return msgspec.structs.replace(
+        plan, fallbacks=fallbacks, outranked=tuple(_unlike(rows)),
+        rejected=_rejected(plan, other), notes=(*plan.notes, *ways),
+    )  # fmt: skip
+
+
+def _ways(candidate: Candidate, into: str) -> str:
+    """One kind of route in numbers, and what it keeps of what was said."""
+    total, last = candidate.total, candidate.last
+    costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}"
+    if last.op == "transcribe":
+        return (
+            f"{last.endpoint} hears it and writes {into} by itself ({costs}; the words as they were said are not kept)"
+        )
+    ears = [step.endpoint for step in candidate.steps if step.op == "transcribe"]
+    heard = f"what {ears[0]} hears" if ears else "the sound"
+    kept = "the words as they were said are kept" if ears else "the words as they were said are not kept"
+    return f"{last.endpoint} translates {heard} ({costs}; {kept})"
+
+
+def _score(case: Case, candidate: Candidate) -> str:
+    return (
+        f"{candidate.score:.2g} s" if case.policy.objective == "fastest" else f"${numbers.plain_money(candidate.score)}"
+    )
+
+
+def _unlike(rows: list[Outranked]) -> list[Outranked]:
+    return list({(row.endpoint, row.summary): row for row in rows}.values())
+
+
+def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
+    """What is out of both kinds of routes: an ear is no reason against a model that writes, nor the other way round."""
+    used = {plan.chosen.endpoint, other.chosen.endpoint}
+    rows = [row for row in (*plan.rejected, *other.rejected) if row.rule != "output" and not used & set(row.endpoints)]
+    return tuple({(row.rule, row.reason): row for row in rows}.values())
+
+
+def _neither(case: Case, errors: list[NoRoute]) -> NoRoute:
+    """The error, with the reasons against both kinds."""
+    reasons = tuple(dict.fromkeys(reason for error in errors for reason in error.reasons))
+    first, second = errors
+    todo = "allow a language model to translate the transcript: intermodal hosts add NAME, or intermodal pull --list"
+    if case.named is not None:
+        first = next((error for error in errors if error.rule != "output"), first)
+        todo = "name a model that translates into it, or none"
+    by = f" with {case.policy.model}" if case.policy.model else ""
+    about = first.reasons[0] if first.reasons else first.what
+    made = NoRoute(f"nothing reachable can translate this into {case.into}{by}: {about}", todo=todo, reasons=reasons)
+    made.rule = first.rule or second.rule
+    return made
+
+
+__all__ = ["in_words", "instruction", "translated"]

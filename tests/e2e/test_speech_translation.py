@@ -1,0 +1,46 @@
+"""French speech as English words and as English speech, by models of this machine, from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.command import intermodal
+
+pytestmark = pytest.mark.e2e
+ENGLISH = ("thank you", "my name is marie", "france")
+
+
+def test_whisper_writes_french_speech_in_english(media: Path) -> None:
+    ran = intermodal("ask", "--output", "transcript", "--translate", "en", "--json", str(media / "french.flac"))
+    assert ran.answered, ran.err
+    heard = ran.document["transcript"]
+    assert (heard["language"], heard["into"]) == ("fr", "en")
+    said = " ".join(each["text"] for each in heard["segments"]).lower()
+    assert sum(words in said for words in ENGLISH) >= 2, said
+    assert "bonjour" not in said and heard["segments"][0]["end"] > heard["segments"][0]["start"]
+
+
+def test_a_translation_is_written_as_subtitles(media: Path) -> None:
+    ran = intermodal(
+        "ask", "--translate", "en", "--output", "transcript", "--format", "srt", str(media / "french.flac")
+    )
+    assert ran.answered and "-->" in ran.out and "merci" not in ran.out.lower(), ran.out
+
+
+def test_whisper_is_refused_by_name_for_anything_but_english(media: Path) -> None:
+    ran = intermodal("explain", "--output", "transcript", "--translate", "de", str(media / "french.flac"))
+    assert ran.code != 0
+    assert "whisper-base: translates what it hears into en alone, and de is wanted" in ran.err
+    assert "allow a language model to translate the transcript" in ran.err
+
+
+def test_french_speech_becomes_english_speech_as_a_chain_that_the_plan_shows(media: Path, tmp_path: Path) -> None:
+    asked = ("--verbatim", "--translate", "en", str(media / "french.flac"))
+    planned = intermodal("explain", *asked)
+    assert planned.code == 0, planned.err
+    assert "Speak" in planned.out and "Transcribe" in planned.out and "into en" in planned.out
+    ran = intermodal("ask", *asked, "--to", str(tmp_path / "english.wav"))
+    assert ran.answered, ran.err
+    again = intermodal("ask", "--output", "transcript", "--language", "en", str(tmp_path / "english.wav"))
+    assert "france" in again.out.lower(), again.out
