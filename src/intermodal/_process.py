@@ -30,6 +30,7 @@ from intermodal import errors
 from intermodal.content import Value
 from intermodal.fair_lock import FairLock
 from intermodal.file_bytes import FileBytes
+from intermodal.hints import packed, unpacked
 
 _LENGTH = struct.Struct(">I")
 MAX_FRAME = 1 << 30
@@ -180,7 +181,8 @@ class Worker:
                     await self._discard()
             if kind == "ok":
                 return Reply(value=rest[0], seconds=rest[1], peak_memory=rest[2])
-            code, what, where, todo = rest
+            code, *said = rest
+            what, where, todo = map(unpacked, said)
             raised = errors.by_code(code)
             ours = issubclass(raised, errors.RuntimeCrashed)
             raise raised(what, where=where or (self.name if ours else ""), todo=todo)
@@ -472,7 +474,7 @@ def _answer(handler: Handler, arguments: dict[str, Any], gauge: Gauge, *, decode
     try:
         value = handler(**arguments)
     except errors.IntermodalError as error:
-        return _not_loaded(error) or ["error", error.code, error.what, error.where, error.todo]
+        return _not_loaded(error) or ["error", error.code, *map(packed, error.hints[:3])]
     except MemoryError:
         if not fenced:
             return ["error", "runtime_crashed", "ran out of memory", "", "free some memory, or choose a smaller model"]

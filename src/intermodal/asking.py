@@ -23,6 +23,7 @@ from intermodal.config_file import USUAL
 from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import ConfigError, InputError, IntermodalError, NoRoute, PlanStale, UsageError
 from intermodal.events import Result
+from intermodal.hints import action, setting
 from intermodal.offload import TOOLS, offload
 from intermodal.planner.case import question_of
 from intermodal.planner.index import needs_consent
@@ -202,7 +203,7 @@ def asked(
 
 
 def known_hosts(
-    names: tuple[str, ...], config: Config, env: Mapping[str, str] = os.environ, *, where: str = "--host"
+    names: tuple[str, ...], config: Config, env: Mapping[str, str] = os.environ, *, where: str = setting("host")
 ) -> tuple[str, ...]:
     """The names, if each is a host that may be consented to. Raises UsageError."""
     from intermodal.catalog.load import find_host, unknown_host
@@ -408,10 +409,11 @@ def nearest(word: str, known: Collection[str], otherwise: str) -> str:
 def checked_region(word: object) -> str:
     """The code of a region. Raises UsageError for what is none."""
     if not (isinstance(word, str) and re.fullmatch(REGION, word)):
-        raise UsageError(f"{word!r} is no region", where="--region", todo=f"write {REGION_WORDS}")
+        raise UsageError(f"{word!r} is no region", where=setting("region"), todo=f"write {REGION_WORDS}")
     return word
 
 
+_PLAN_AGAIN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
 _RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0.0, HOTTEST), "top_p": (0.0, 1.0), "max_tokens": (1, math.inf),
 }  # fmt: skip
@@ -568,7 +570,7 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
             raise PlanStale(
                 "changed since the plan was approved",
                 where=next(iter(known.origins), known.name),
-                todo="run intermodal explain --save again",
+                todo=_PLAN_AGAIN,
             )
     for step in saved.plan.chosen.steps:
         if isinstance(step, Call):
@@ -578,7 +580,7 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
                 raise PlanStale(
                     f"the approved plan needs it, but: {why}",
                     where=step.endpoint,
-                    todo=(endpoint.todo if endpoint is not None else "") or "run intermodal explain --save again",
+                    todo=(endpoint.todo if endpoint is not None else "") or _PLAN_AGAIN,
                 )
             allowed = (*inputs.catalog.consent, *saved.request.policy.hosts)
             if needs_consent(endpoint) and endpoint.host.id not in allowed:

@@ -30,7 +30,6 @@ from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.estimates.workload_keys import WorkloadKeys
 from intermodal.events import Event, Finished, Result, TextDelta, fold
-from intermodal.keywords import python_words
 from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
@@ -94,9 +93,8 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
             InputError: a file or URL cannot be taken.
             NoRoute: nothing reachable satisfies request and policy; ``reasons`` say why.
         """
-        with python_words():
-            request = asking.asked(self.config, self.env, prompt, files, schema, options)
-            return plan_from((await self.prepare(request, planning=True)).inputs)
+        request = asking.asked(self.config, self.env, prompt, files, schema, options)
+        return plan_from((await self.prepare(request, planning=True)).inputs)
 
     @with_options(AskOptions)
     async def explain(
@@ -127,19 +125,17 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
 
         A wrong argument is refused here, before the first event is asked for. The rest as in ``run``.
         """
-        with python_words():
-            request, plan = self._to_run(prompt, files, plan, schema, options)
+        request, plan = self._to_run(prompt, files, plan, schema, options)
         return self._streamed(request, plan)
 
     async def _streamed(self, request: Request, plan: Plan | None) -> AsyncGenerator[Event]:
-        with python_words():
-            prepared = await self.prepare(request, counting=True)
-            made = plan or plan_from(prepared.inputs)
-            if plan is not None:
-                asking.check_callable(plan, prepared.inputs.catalog)
-            async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
-                async for event in events:
-                    yield event
+        prepared = await self.prepare(request, counting=True)
+        made = plan or plan_from(prepared.inputs)
+        if plan is not None:
+            asking.check_callable(plan, prepared.inputs.catalog)
+        async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
+            async for event in events:
+                yield event
 
     def _to_run(
         self, prompt: str | Request, files: tuple[Any, ...], plan: Plan | None, schema: Any, options: Any
@@ -161,8 +157,7 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
         **options: Unpack[AskOptions],
     ) -> AsyncGenerator[str]:
         """The words of the answer as they come: ``stream``, and of its events the text alone."""
-        with python_words():
-            request, plan = self._to_run(prompt, files, plan, schema, options)
+        request, plan = self._to_run(prompt, files, plan, schema, options)
         return _words(self._streamed(request, plan))
 
     @overload
@@ -189,8 +184,7 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
             prompt: the question, with files and options as ``ask`` takes them; or a request of ``make_request``, behind
                 which the plan may stand.
         """
-        with python_words():
-            request, plan = self._to_run(prompt, files, plan, schema, options)
+        request, plan = self._to_run(prompt, files, plan, schema, options)
         return fold([event async for event in self._streamed(request, plan)])
 
     async def execute(
@@ -319,12 +313,11 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
         self, prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
-        with python_words():
-            request = asking.asked(self.config, self.env, prompt, files, schema, options)
-            prepared = await self.prepare(request, counting=True)
-            plan = plan_from(prepared.inputs)
-            result = fold([event async for event in self.execute(prepared, plan)])
-            return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
+        request = asking.asked(self.config, self.env, prompt, files, schema, options)
+        prepared = await self.prepare(request, counting=True)
+        plan = plan_from(prepared.inputs)
+        result = fold([event async for event in self.execute(prepared, plan)])
+        return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
 
     async def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
         """The endpoints that plans choose from, servers of this machine looked for; no model is contacted.
@@ -337,11 +330,10 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
         Raises:
             UnknownModel: nothing is called ``name``, or several models are.
         """
-        with python_words():
-            if not isinstance(name, str):
-                raise UsageError(f"name={name!r} is not a name", todo='write models("gpt-4o")')
-            await self.known.look()
-            found = resolve(self._catalog((), (name,)), name) if name else self.catalog.endpoints
+        if not isinstance(name, str):
+            raise UsageError(f"name={name!r} is not a name", todo='write models("gpt-4o")')
+        await self.known.look()
+        found = resolve(self._catalog((), (name,)), name) if name else self.catalog.endpoints
         return tuple(endpoint for endpoint in found if endpoint.ready or not ready)
 
     async def estimate(
@@ -363,8 +355,7 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
         from intermodal.estimates.gathered import Wanted, estimate_of
 
         wanted = Wanted(model, out_tokens, day, batch, cached)
-        with python_words():
-            return await estimate_of(prompt, files, wanted, self.config, self.env)
+        return await estimate_of(prompt, files, wanted, self.config, self.env)
 
     @with_options(WorkloadKeys)
     async def cost(
@@ -384,8 +375,7 @@ class AsyncClient(PromptVerb, FindVerb, Resources):
         from intermodal.estimates.document import workload_of
         from intermodal.estimates.month import monthly_cost
 
-        with python_words():
-            return await monthly_cost(workload_of(workload, keys, self.config, self.env), self)
+        return await monthly_cost(workload_of(workload, keys, self.config, self.env), self)
 
     def world(self, prepared: Prepared) -> World:
         """What calls are made with, for those who make them without a plan: a probe."""

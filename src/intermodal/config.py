@@ -39,6 +39,7 @@ from intermodal.config_file import (
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 from intermodal.file_lock import alone
+from intermodal.hints import command
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Licence, Policy, Retention, Zone
 
 if TYPE_CHECKING:
@@ -218,7 +219,9 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
             raise ConfigError(
                 f"consent names a host that is not known: {name}",
                 where=where,
-                todo=f"hosts are {', '.join(sorted(names))}; a new one: intermodal hosts add {name} --base-url URL",
+                todo=command(
+                    f"hosts are {', '.join(sorted(names))}; a new one: intermodal hosts add {name} --base-url URL"
+                ),
                 key=("consent", at),
             )
     _check_trusted(file, names, where, snapshot)
@@ -292,7 +295,7 @@ def _discovery(table: Mapping[str, Any], where: str) -> Discovery:
             raise ConfigError(
                 f"[discovery] addresses has {address}, which is not on this machine or its network",
                 where=where,
-                todo=f"add it as a host: intermodal hosts add NAME --base-url {address}",
+                todo=command(f"add it as a host: intermodal hosts add NAME --base-url {address}"),
                 key=key,
             )
     return found

@@ -40,12 +40,15 @@
 Interrupted by the user (Ctrl-C): exit 130.
 
 Each error says *what* happened, *where*, and what to *do*; ``str(error)`` is one clear sentence
-built from the three.
+built from the three. An exception is Python's, so it names keyword arguments; the command line and the gateway word the
+same hints as theirs (``hints.py``).
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
+
+from intermodal.hints import Surface, words
 
 # What may follow a failed attempt; how often and how long after is ``executor/retry.py``'s.
 # never: nothing. resend: the same endpoint, and then another. once: the same, one time, and then another. wait: the
@@ -53,6 +56,24 @@ from typing import ClassVar, Literal
 Retry = Literal["never", "resend", "once", "wait", "reroute", "shrink"]
 # Whether the failed attempt is charged for: certainly not; nobody can know; it is.
 Billing = Literal["free", "maybe", "billed"]
+
+
+class Hints(NamedTuple):
+    """The sentences of an error, with the settings in them as values."""
+
+    what: str
+    where: str = ""
+    todo: str = ""
+    reasons: tuple[str, ...] = ()
+
+    def worded(self, surface: Surface) -> Hints:
+        """The same as plain texts of a surface."""
+        what, where, todo = (words(text, surface) for text in self[:3])
+        return Hints(what, where, todo, tuple(words(reason, surface) for reason in self.reasons))
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; {self.todo}" if self.todo else text
 
 
 class IntermodalError(Exception):
@@ -64,6 +85,9 @@ class IntermodalError(Exception):
         todo: what the user can do about it; "" when there is nothing.
         step: id of the plan step that failed, "" outside a run.
         reasons: a sentence each where there are several, shown one a line below the error.
+
+    ``hints``: these sentences with their settings as values, for who says them elsewhere; read as attributes they are
+    in words of Python.
 
     ``stale``: a connection kept from an earlier request ended without a word. That says nothing about this request or
     who got it: a host ends such a connection when it has been idle for too long, or after each reply (llama.cpp after
@@ -78,16 +102,49 @@ class IntermodalError(Exception):
     def __init__(
         self, what: str, *, where: str = "", todo: str = "", step: str = "", reasons: tuple[str, ...] = ()
     ) -> None:
-        self.what = what
-        self.where = where
-        self.todo = todo
+        self.hints = Hints(what, where, todo, reasons)
         self.step = step
-        self.reasons = reasons
-        super().__init__(what)
+        super().__init__(words(what, "python"))
+
+    @property
+    def what(self) -> str:
+        return words(self.hints.what, "python")
+
+    @what.setter
+    def what(self, text: str) -> None:
+        self.hints = self.hints._replace(what=text)
+        self.args = (words(text, "python"), *self.args[1:])
+
+    @property
+    def where(self) -> str:
+        return words(self.hints.where, "python")
+
+    @where.setter
+    def where(self, text: str) -> None:
+        self.hints = self.hints._replace(where=text)
+
+    @property
+    def todo(self) -> str:
+        return words(self.hints.todo, "python")
+
+    @todo.setter
+    def todo(self, text: str) -> None:
+        self.hints = self.hints._replace(todo=text)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(words(reason, "python") for reason in self.hints.reasons)
+
+    @reasons.setter
+    def reasons(self, texts: tuple[str, ...]) -> None:
+        self.hints = self.hints._replace(reasons=texts)
+
+    def worded(self, surface: Surface) -> Hints:
+        """What it says, in words of a surface; as a text, one sentence."""
+        return self.hints.worded(surface)
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}; {self.todo}" if self.todo else text
+        return str(self.worded("python"))
 
 
 class UsageError(IntermodalError):

@@ -6,6 +6,7 @@ Source: the language list of OpenAI's Whisper (``whisper/tokenizer.py``); ISO 63
 from __future__ import annotations
 
 from intermodal.errors import UsageError
+from intermodal.hints import hint
 
 _ROWS = """
 afrikaans af; albanian sq; amharic am; arabic ar; armenian hy; assamese as; azerbaijani az; bashkir ba; basque eu;
@@ -97,7 +98,7 @@ def whispers(language: str) -> str:
     if code and code not in CODES.values():
         raise UsageError(
             f"Whisper was not taught the language {code!r}",
-            todo="leave --language out, or let another ear hear it (--model)",
+            todo=hint("leave {language} out, or let another ear hear it ({model})"),
         )
     return _WHISPERS_OWN.get(code, code)
 

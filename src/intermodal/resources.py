@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from functools import cached_property, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot
 from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known
 from intermodal.executor.upstream import Upstreams
+from intermodal.hints import Surface
 from intermodal.planner import plan_from
 from intermodal.plans.cores import DECODERS
 from intermodal.plans.facts import Facts
@@ -41,14 +42,19 @@ if TYPE_CHECKING:
 _TELLING = 3.0  # seconds that a collector gets to take what waits at the end
 
 
-def _again(inputs: Inputs, upstreams: Upstreams, request: Request, facts: Facts) -> Plan:
+def _again(inputs: Inputs, upstreams: Upstreams, surface: Surface, request: Request, facts: Facts) -> Plan:
     """The plan for the rest of a run: what is left of budget and time, what is done, what endpoints do not take."""
     facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
-    return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog))
+    return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog), surface)
 
 
 class Resources:
-    """Child processes, connections, the store and what is known of endpoints, for one client."""
+    """Child processes, connections, the store and what is known of endpoints, for one client.
+
+    ``surface``: in whose words a plan is that is made anew in the middle of a run.
+    """
+
+    surface: ClassVar[Surface] = "command line"
 
     def __init__(
         self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
@@ -146,7 +152,7 @@ class Resources:
             pay_twice=inputs.request.policy.pay_twice, resends=inputs.request.policy.resends,
             timeouts=Timeouts().as_said(self.config.timeouts),
             live=live, readers=self._readers, sums=self.weights.sums,
-            plan_again=None if exact else partial(_again, inputs, self._upstreams),
+            plan_again=None if exact else partial(_again, inputs, self._upstreams, self.surface),
         )  # fmt: skip
 
     def _readers(self) -> str:

@@ -106,10 +106,11 @@ def run(case: Mapping[str, Any]) -> str:
         made = plan(*arguments)
         text = explain_all(made, frontier(inputs)) if case.get("all") else explain(made)
     except NoRoute as error:
-        reasons = "\n".join(f"- {reason}" for reason in error.reasons)
-        text = f"NoRoute: {error}\n{reasons}"
+        said = error.worded("command line")
+        reasons = "\n".join(f"- {reason}" for reason in said.reasons)
+        text = f"NoRoute: {said}\n{reasons}"
     except IntermodalError as error:
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error.worded('command line')}"
     asked = [f"why not {name}?\n{_why(inputs, name)}" for name in case.get("why_not", [])]
     return "\n".join([text, *asked])
 

@@ -18,7 +18,7 @@ from intermodal.advising.question import PROMPT, Question
 from intermodal.asking import with_options
 from intermodal.config import Config, data_dir, load_config, snapshot_file
 from intermodal.errors import UsageError
-from intermodal.keywords import python_words
+from intermodal.hints import setting
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.statistics import Statistics
 from intermodal.questions.reader import Reader
@@ -45,8 +45,7 @@ def advise(
         UsageError: the question makes no sense.
         NoRoute: nothing that could be had answers such a request; ``reasons`` say why.
     """
-    with python_words():
-        return advice_for(takes, makes, config=config, env=env, **options)
+    return advice_for(takes, makes, config=config, env=env, **options)
 
 
 def advice_for(
@@ -77,7 +76,9 @@ def _trusted(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
     """The hosts to look at. Raises UsageError for a named one that the config does not trust."""
     for name in named if config.trusted_hosts else ():
         if name not in config.trusted_hosts:
-            raise UsageError(f"trusted_hosts of the config does not have {name}", where="--host", todo="add it there")
+            raise UsageError(
+                f"trusted_hosts of the config does not have {name}", where=setting("host"), todo="add it there"
+            )
     return named or config.trusted_hosts
 
 

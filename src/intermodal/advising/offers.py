@@ -29,6 +29,7 @@ from intermodal.catalog.snapshot import Row, Snapshot
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.planner.conditions import refused
 from intermodal.planner.index import band, index
 from intermodal.request import Policy
@@ -134,7 +135,7 @@ def _hosts(
     for name in named:
         if name not in mine and find_host(name, own_snapshot) is None:
             what, todo = unknown_host(name, mine, own_snapshot)
-            raise UsageError(what, where="--host", todo=todo)
+            raise UsageError(what, where=setting("host"), todo=todo)
     if named:
         return named
     known = [row.id for row in known_hosts()]

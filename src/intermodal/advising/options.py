@@ -13,6 +13,7 @@ from intermodal.advising.question import MONTHS, PROMPT, Owned, Question, Shows,
 from intermodal.asking import checked_region
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
+from intermodal.hints import hint, setting
 from intermodal.plans.machine import Machine
 from intermodal.request import (
     ASPECTS,
@@ -101,7 +102,7 @@ def make_question(
         if name not in known:
             raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(known))}")
     _check_types(options)
-    kinds = words.kinds(_some(takes), "--in")
+    kinds = words.kinds(_some(takes), setting("in"))
     sized = [_sized(kind, size) for kind, size in options.get("sizes", {}).items()]
     parts, assumed = with_defaults(kinds, (*sized, *options.get("parts", ())))
     stated = options.get("hardware") or ""
@@ -125,20 +126,20 @@ def make_question(
         figures=options.get("figures", False),
         verbatim=options.get("verbatim", False),
         out_tokens=_count(options.get("out_tokens")),
-        objective=_one_of(options.get("objective", "default"), OBJECTIVES, "--objective"),
+        objective=_one_of(options.get("objective", "default"), OBJECTIVES, setting("objective")),
         at_least=_tier(options.get("at_least")),
         private=words.private(_some(options.get("private", ()))),
         release=tuple(_some(options.get("release", ()))),
-        keep=tuple(_one_of(cast("Aspect", each), ASPECTS, "--keep") for each in _some(options.get("keep", ()))),
+        keep=tuple(_one_of(cast("Aspect", each), ASPECTS, setting("keep")) for each in _some(options.get("keep", ()))),
         language=options.get("language", ""),
         hosts=tuple(_some(options.get("hosts", ()))),
-        licence=_one_of(options.get("licence", "commercial"), LICENCES, "--licence"),
+        licence=_one_of(options.get("licence", "commercial"), LICENCES, setting("licence")),
         regions=tuple(map(checked_region, _some(options.get("regions", ())))),
-        retention=_one_of(options.get("retention", "any"), RETENTIONS, "--retention"),
+        retention=_one_of(options.get("retention", "any"), RETENTIONS, setting("retention")),
         waits=options.get("waits"),
         local=options.get("local", False),
-        latency=_positive(options.get("latency"), "--latency", "seconds"),
-        max_cost=_amount(options.get("max_cost"), "--max-cost", "dollars"),
+        latency=_positive(options.get("latency"), setting("latency"), "seconds"),
+        max_cost=_amount(options.get("max_cost"), setting("max-cost"), "dollars"),
         owned=_owned(options),
     )
 
@@ -207,7 +208,7 @@ def _is_listed(given: object) -> bool:
 
 def _tier(word: Tier | None) -> Tier | None:
     if word is not None:
-        _one_of(word, TIERS, "--at-least")
+        _one_of(word, TIERS, setting("at-least"))
     return word
 
 
@@ -223,13 +224,13 @@ def _one_of(word: T, known: tuple[T, ...], where: str) -> T:
 
 def _count(value: int | None) -> int | None:
     if value is not None and value < 1:
-        raise UsageError(f"{value} is no length of an answer", where="--out-tokens", todo="write 1 or more")
+        raise UsageError(f"{value} is no length of an answer", where=setting("out-tokens"), todo="write 1 or more")
     return value
 
 
 def _users(value: int | None) -> int:
     if value is not None and not 1 <= value <= MOST_USERS:
-        raise UsageError(f"{value} is no number of users", where="--users", todo=f"write 1 to {MOST_USERS}")
+        raise UsageError(f"{value} is no number of users", where=setting("users"), todo=f"write 1 to {MOST_USERS}")
     return int(value or 1)
 
 
@@ -248,17 +249,19 @@ def _positive(value: float | None, where: str, what: str) -> float | None:
 
 def _owned(options: AdviseOptions) -> Owned | None:
     """What hardware costs, None where its price is not stated."""
-    price = _positive(options.get("hardware_price"), "--hardware-price", "dollars")
-    months = _positive(options.get("life_months"), "--life", "months")
-    watts = _amount(options.get("power"), "--power", "watts")
-    kwh = _amount(options.get("kwh"), "--kwh", "dollars")
-    for value, name in ((months, "--life"), (watts, "--power"), (kwh, "--kwh")):
+    price = _positive(options.get("hardware_price"), setting("hardware-price"), "dollars")
+    months = _positive(options.get("life_months"), setting("life"), "months")
+    watts = _amount(options.get("power"), setting("power"), "watts")
+    kwh = _amount(options.get("kwh"), setting("kwh"), "dollars")
+    for value, name in ((months, setting("life")), (watts, setting("power")), (kwh, setting("kwh"))):
         if value is not None and price is None:
             raise UsageError(
-                "means nothing without what the machine costs", where=name, todo="add --hardware-price USD"
+                "means nothing without what the machine costs", where=name, todo=hint("add {hardware-price=}", "USD")
             )
     if (watts is None) != (kwh is None):
-        where, other = ("--power", "--kwh USD") if kwh is None else ("--kwh", "--power WATTS")
+        where, other = (
+            (setting("power"), setting("kwh", "USD")) if kwh is None else (setting("kwh"), setting("power", "WATTS"))
+        )
         raise UsageError("says half of what power costs", where=where, todo=f"add {other}")
     if price is None:
         return None

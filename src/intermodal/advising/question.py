@@ -9,6 +9,7 @@ from typing import Literal
 from intermodal.content import Kind, Value
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
+from intermodal.hints import hint, setting
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.request import DEFAULT_TIME_VALUE, Aspect, Licence, Objective, Policy, Retention, Tier
@@ -176,7 +177,7 @@ def with_defaults(takes: tuple[Kind, ...], parts: tuple[Piece, ...]) -> tuple[tu
             raise UsageError(
                 f"a size is given, and no {name} goes in",
                 where=f"--{name}",
-                todo=f"add {name} to --in, or leave it out",
+                todo=hint("add {} to {in}, or leave it out", name),
             )
     found: list[Piece] = []
     assumed: list[str] = []
@@ -197,27 +198,37 @@ def check(question: Question) -> None:
         there.add("comparison")
     for aspect in question.keep:
         if aspect not in there:
-            raise UsageError(f"nothing that goes in has {aspect} to keep", where="--keep", todo="leave it out")
+            raise UsageError(f"nothing that goes in has {aspect} to keep", where=setting("keep"), todo="leave it out")
     for kind in question.private:
         if kind not in takes:
             name = said(kind)
-            raise UsageError(f"no {name} goes in", where="--private", todo="leave it out, or add it to --in")
+            raise UsageError(
+                f"no {name} goes in", where=setting("private"), todo=hint("leave it out, or add it to {in}")
+            )
     if makes == "transcript" and len([p for p in question.parts if p.kind in ("audio", "video")]) != 1:
         raise UsageError(
-            "a transcript is made of one recording", where="--out", todo="write --in audio --out transcript"
+            "a transcript is made of one recording",
+            where=setting("out"),
+            todo=hint("write {in=} {out=}", "audio", "transcript"),
         )
     if makes == "embedding" and takes & {"audio", "video"}:
-        raise UsageError("no endpoint is known that embeds sound or video", where="--out", todo="transcribe it first")
+        raise UsageError(
+            "no endpoint is known that embeds sound or video", where=setting("out"), todo="transcribe it first"
+        )
     if question.verbatim and (makes != "speech" or takes != {"text"}):
-        raise UsageError("text alone is spoken as it is", where="--verbatim", todo="write --in text --out speech")
+        raise UsageError(
+            "text alone is spoken as it is",
+            where=setting("verbatim"),
+            todo=hint("write {in=} {out=}", "text", "speech"),
+        )
     if question.shows and not takes & {"image", "video"}:
-        raise UsageError("no picture goes in", where="--shows", todo="leave it out, or add image to --in")
+        raise UsageError("no picture goes in", where=setting("shows"), todo=hint("leave it out, or add image to {in}"))
     if (question.scanned or question.figures) and "document" not in takes:
-        where = "--scanned" if question.scanned else "--figures"
-        raise UsageError("no document goes in", where=where, todo="leave it out, or add pdf to --in")
+        where = setting("scanned") if question.scanned else setting("figures")
+        raise UsageError("no document goes in", where=where, todo=hint("leave it out, or add pdf to {in}"))
     if question.scanned and question.figures:
-        raise UsageError("a scanned page is one picture, text and figures alike", where="--figures",
-                         todo="leave --scanned or --figures out")  # fmt: skip
+        raise UsageError("a scanned page is one picture, text and figures alike", where=setting("figures"),
+                         todo=hint("leave {scanned} or {figures} out"))  # fmt: skip
     if question.hosts and question.local:
-        raise UsageError("a host is away from this machine, and nothing may leave it", where="--local",
-                         todo="leave --host or --local out")  # fmt: skip
+        raise UsageError("a host is away from this machine, and nothing may leave it", where=setting("local"),
+                         todo=hint("leave {host} or {local} out"))  # fmt: skip

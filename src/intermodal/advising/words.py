@@ -12,6 +12,7 @@ import msgspec
 from intermodal.advising.question import DAYS, MAKES, Hardware, Makes, Volume
 from intermodal.content import Kind
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.sizing.machines import cards_words, of_cores, settled, stated
 
@@ -56,10 +57,10 @@ def made(words: Iterable[str]) -> tuple[Makes, ...]:
     for word in _split(words):
         if word not in _MADE:
             near = get_close_matches(word, _MADE, 2, 0.6)
-            raise UsageError(f"{word!r} is nothing that comes out", where="--out", todo=_or(near, MAKES))
+            raise UsageError(f"{word!r} is nothing that comes out", where=setting("out"), todo=_or(near, MAKES))
         found[_MADE[word]] = None
     if not found:
-        raise UsageError("nothing comes out", where="--out", todo=f"name some of {', '.join(MAKES)}")
+        raise UsageError("nothing comes out", where=setting("out"), todo=f"name some of {', '.join(MAKES)}")
     return tuple(found)
 
 
@@ -69,12 +70,12 @@ def volume(word: str) -> Volume:
     unit = said[3].lower() if said and said[3] else "month"
     if said is None or unit not in _PER_MONTH:
         todo = f"write 10000/day; units are {', '.join(_PER_MONTH)}"
-        raise UsageError(f"{word!r} is no number of requests", where="--requests", todo=todo)
+        raise UsageError(f"{word!r} is no number of requests", where=setting("requests"), todo=todo)
     number = float(said[1].replace(",", "").replace("_", "") or "nan")
     number *= {"": 1.0, "k": 1e3, "m": 1e6}[said[2].lower()]
     per_month = number * _PER_MONTH[unit]
     if not 0 < per_month <= _MOST:
-        raise UsageError(f"{word!r} is no number of requests", where="--requests", todo="write 10000/day")
+        raise UsageError(f"{word!r} is no number of requests", where=setting("requests"), todo="write 10000/day")
     return Volume(per_month=per_month, words=f"{number:,.10g} a {unit}")
 
 
@@ -105,7 +106,7 @@ def _plain_hardware(word: str, here: Machine) -> Hardware | None:
         else:
             return None
     if not 0 < bytes_ <= 1e15:
-        raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=_HARDWARE)
+        raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE)
     size = int(bytes_)
     gpus = tuple(Gpu(name="stated", memory=size // cards) for _ in range(cards))
     machine = settled(Machine(cores=cores, memory=size, free=size, gpus=gpus, compute=of_cores(cores)))
@@ -127,11 +128,11 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
         found = stated(names, cores=cores)
     except UsageError as error:
         if not re.search(r"\d", word):  # no card is called by letters alone
-            raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=_HARDWARE) from None
-        raise UsageError(error.what, where="--hardware", todo=error.todo) from None
+            raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE) from None
+        raise UsageError(error.hints.what, where=setting("hardware"), todo=error.hints.todo) from None
     size = sum(gpu.memory for gpu in found.gpus)
     if not size:
-        raise UsageError(f"{word!r} is no hardware", where="--hardware", todo=_HARDWARE)
+        raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE)
     machine = msgspec.structs.replace(found, memory=size, free=size)
     cards = cards_words(found.gpus)
     return Hardware(machine=machine, words=f"{cards}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
@@ -150,7 +151,7 @@ def this_machine(here: Machine) -> Hardware:
 
 def private(words: Iterable[str]) -> tuple[str, ...]:
     """Kinds that may not leave, as the planner's labels."""
-    return cast("tuple[str, ...]", kinds(words, "--private")) if _split(words) else ()
+    return cast("tuple[str, ...]", kinds(words, setting("private"))) if _split(words) else ()
 
 
 def _split(words: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from intermodal.catalog.cited import cited
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 
 Aspect = Literal["text", "image", "audio", "video", "document", "drawn", "speech", "tools"]
 ASPECTS: tuple[Aspect, ...] = ("text", "image", "audio", "video", "document", "drawn", "speech", "tools")
@@ -200,7 +201,7 @@ class Families(Struct, frozen=True, kw_only=True, dict=True):
         first = rules[0].effective_from
         if date < first:
             raise UsageError(
-                f"no rule of {found[0]} is known for {date}", where="--date", todo=f"its first is of {first}"
+                f"no rule of {found[0]} is known for {date}", where=setting("date"), todo=f"its first is of {first}"
             )
         return _in_force(found[0], found[1], date)
 

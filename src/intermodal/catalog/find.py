@@ -16,6 +16,7 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row, Snapshot
 from intermodal.errors import UnknownModel
+from intermodal.hints import MODELS, command, hint, say_which
 
 
 class Wanted(NamedTuple):
@@ -136,7 +137,7 @@ def model_named(catalog: Catalog, models: Snapshot, name: str) -> str:
         return plain[0]
     words = {id.lower().rpartition("/")[2]: id for id in reversed(ids)}
     near = [words[match] for match in get_close_matches(word.rpartition("/")[2], words, _NEAR, 0.6)]
-    todo = f"did you mean {' or '.join(near)}?" if near else "see intermodal models"
+    todo = f"did you mean {' or '.join(near)}?" if near else hint("see {}", MODELS)
     raise UnknownModel(f"there is no model named {name}", todo=todo)
 
 
@@ -156,7 +157,7 @@ def _check_listed(name: str, found: list[str]) -> None:
     """Raise UnknownModel where a name could be any of several models."""
     if len(found) > 1:
         listed = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
-        error = UnknownModel(f"{name} could be any of {len(found)} models", todo=f"say which: {listed}")
+        error = UnknownModel(f"{name} could be any of {len(found)} models", todo=say_which(listed))
         error.several = True
         raise error
 
@@ -192,9 +193,9 @@ def _near_models(there: Iterable[Endpoint | Row], models: Snapshot, host: str, w
     names = {_called(each).last_word: _called(each).id for each in there}
     near = [names[each] for each in get_close_matches(word.rpartition("/")[2], names, _NEAR, 0.7)]
     if near:
-        return f"did you mean {' or '.join(near)}? All of them: intermodal models --host {host}"
+        return command(f"did you mean {' or '.join(near)}? All of them: intermodal models --host {host}")
     others = sorted({row.host for row in models.by_model.get(word, ())})
     if others:
         more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
         return f"it is at {', '.join(others[:_LISTED])}{more}: intermodal models show {word}"
-    return f"its models: intermodal models --host {host}"
+    return command(f"its models: intermodal models --host {host}")

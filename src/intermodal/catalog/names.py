@@ -17,6 +17,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.errors import UnknownModel
+from intermodal.hints import EVERY_MODEL, MODELS, hint, say_which
 
 _MAX_LISTED = 5
 _SHORTEST = 3  # letters that the start of a name must have to mean it
@@ -209,7 +210,7 @@ def check_one(name: str, models: list[str]) -> None:
     """Raise UnknownModel where a name could be any of several models."""
     if len(models) > 1:
         listed = ", ".join(models[:_MAX_LISTED]) + (", …" if len(models) > _MAX_LISTED else "")
-        raise UnknownModel(f"{name} could be any of {len(models)} models", todo=f"say which: {listed}")
+        raise UnknownModel(f"{name} could be any of {len(models)} models", todo=say_which(listed))
 
 
 def _near(catalog: Catalog, wanted: str) -> str:
@@ -230,5 +231,5 @@ def _near(catalog: Catalog, wanted: str) -> str:
         by_model.setdefault(of, written)
     found = list(by_model.values())[:3]
     if found:
-        return f"did you mean {' or '.join(found)}? See intermodal models"
-    return "see intermodal models"
+        return hint("did you mean {}? See {}", " or ".join(found), EVERY_MODEL)
+    return hint("see {}", MODELS)

@@ -104,9 +104,10 @@ def _client() -> tuple[AsyncClient, Finding]:
         client = AsyncClient()
         _ = client.catalog  # the user's host rows are read here
     except ConfigError as error:
-        what = f"{error.where} {error.what}" if error.where else error.what
-        todo = error.todo or "correct the file"
-        name = os.path.basename(error.where) if error.where.endswith(FILE) else "intermodal.toml"
+        said = error.worded("command line")
+        what = f"{said.where} {said.what}" if said.where else said.what
+        todo = said.todo or "correct the file"
+        name = os.path.basename(said.where) if said.where.endswith(FILE) else "intermodal.toml"
         broken = Finding(area="config", name=name, state="broken", what=what, todo=todo)
         without = AsyncClient(Config())
         _readable(without.weights)
@@ -182,7 +183,8 @@ def _about_prompts(config: Config) -> Iterator[Finding]:
     try:
         folder.look()
     except IntermodalError as error:
-        yield Finding(area="prompts", name="", state="broken", what=f"{error.where} {error.what}", todo=error.todo)
+        said = error.worded("command line")
+        yield Finding(area="prompts", name="", state="broken", what=f"{said.where} {said.what}", todo=said.todo)
         return
     served = counted(len(folder.prompts), "prompt")
     yield Finding(area="prompts", name="", state="ok", what=f"{folder.path} serves {served}")
@@ -226,7 +228,13 @@ def _about_sandbox() -> Finding:
     try:
         found = anyio.run(tried)
     except IntermodalError as error:
-        return Finding(area="media", name="sandbox", state="broken", what=str(error), todo="please report it")
+        return Finding(
+            area="media",
+            name="sandbox",
+            state="broken",
+            what=str(error.worded("command line")),
+            todo="please report it",
+        )
     return about_sandbox(found)
 
 
@@ -368,10 +376,12 @@ async def _ask(row: HostRow, key: str) -> Finding:
     try:
         there = {model.id for model in await listed_models(row.host(), key=key)}
     except Unreachable as error:
-        return Finding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {error.what}",
-                       todo=error.todo or "start the server")  # fmt: skip
+        said = error.worded("command line")
+        return Finding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {said.what}",
+                       todo=said.todo or "start the server")  # fmt: skip
     except CallError as error:
-        return Finding(area="host", name=row.id, state="broken", what=f"{row.base_url} {error.what}", todo=error.todo)
+        said = error.worded("command line")
+        return Finding(area="host", name=row.id, state="broken", what=f"{row.base_url} {said.what}", todo=said.todo)
     gone = [model.called for model in row.models if model.called not in there]
     if gone:
         return Finding(area="host", name=row.id, state="broken", what=f"does not serve {', '.join(gone)}",
@@ -429,8 +439,9 @@ def _about_store(client: AsyncClient) -> Iterator[Finding]:
         client.store.check()
         summary, drifts = client.store.summary(), client.store.drifts()
     except StoreError as error:
-        todo = error.todo or "move that file away"
-        yield Finding(area="store", name="", state="broken", what=f"{error.where} {error.what}", todo=todo)
+        said = error.worded("command line")
+        todo = said.todo or "move that file away"
+        yield Finding(area="store", name="", state="broken", what=f"{said.where} {said.what}", todo=todo)
         return
     finally:
         client.store.close()

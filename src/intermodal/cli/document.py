@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from intermodal.hints import words
+
 DOCUMENT_VERSION = 1
 
 
@@ -41,4 +43,4 @@ def plainly(value: Any) -> Any:
         return [plainly(item) for item in value]
     if isinstance(value, dict):
         return {key: plainly(item) for key, item in value.items()}
-    return value
+    return words(value, "command line") if isinstance(value, str) else value

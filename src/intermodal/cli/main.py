@@ -248,16 +248,17 @@ def _help_hint(error: click.UsageError) -> str:
 
 def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoReturn:
     """Say it once: a sentence on stderr, or the error document on stdout; then exit."""
+    said = error.worded("command line")
     if as_json:
         from intermodal.cli.document import print_document
 
-        body: dict[str, Any] = {"code": error.code, "what": error.what, "where": error.where, "todo": error.todo}
-        if error.reasons or isinstance(error, errors.NoRoute):
-            body["reasons"] = list(error.reasons)
+        body: dict[str, Any] = {"code": error.code, "what": said.what, "where": said.where, "todo": said.todo}
+        if said.reasons or isinstance(error, errors.NoRoute):
+            body["reasons"] = list(said.reasons)
         print_document("error", body)
     else:
-        click.echo(f"intermodal: {_line(str(error))}", err=True)
-        for reason in error.reasons:
+        click.echo(f"intermodal: {_line(str(said))}", err=True)
+        for reason in said.reasons:
             click.echo(f"  - {_line(reason)}", err=True)
         if hint:
             click.echo(hint, err=True)

@@ -98,7 +98,10 @@ def _plan(store: WeightsStore, name: str, machine: Machine, asked: Options, take
         plan = anyio.run(planned)
     except WeightsError as error:
         if not asked.quiet:
-            click.echo(f"{before.name}: here, as pinned; the hub was asked whether it moved: {error}", err=True)
+            click.echo(
+                f"{before.name}: here, as pinned; the hub was asked whether it moved: {error.worded('command line')}",
+                err=True,
+            )
         return None
     if plan.moved and not asked.quiet:
         click.echo(_moved(plan), err=True)
@@ -165,7 +168,7 @@ def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
         if not force:
             raise
         if not quiet:
-            click.echo(f"{plan.model.name}: {error.what}; fetched all the same", err=True)
+            click.echo(f"{plan.model.name}: {error.worded('command line').what}; fetched all the same", err=True)
 
 
 def _fetch(store: WeightsStore, plan: HubPull, asked: Options) -> None:

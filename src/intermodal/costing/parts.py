@@ -20,6 +20,7 @@ from intermodal.costing.limits import Held, limits_of, refusal
 from intermodal.costing.sound import sound_tokens
 from intermodal.costing.tokens import MESSAGE, TEMPLATE, text_tokens
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.quantity import Quantity, between, exact, total, unknown
 
 PieceKind = Literal["text", "image", "audio", "video", "document", "framing", "output", "drawn", "speech"]
@@ -115,7 +116,7 @@ def _counted(piece: Piece, rules: Sheet, takes: tuple[Kind, ...] | None, model: 
     if aspect is not None and aspect in rules.later:
         raise UsageError(
             f"no rule for {_PLURAL[aspect]} of {model or rules.name} is known for that day",
-            where="--date",
+            where=setting("date"),
             todo=f"its first is of {rules.later[aspect]}",
         )
     rule = rules.rules.get(aspect, "") if aspect is not None else ""

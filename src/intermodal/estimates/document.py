@@ -168,7 +168,7 @@ def _part(found: Located, place: int, said: Mapping[str, Any], folder: Path) -> 
     try:
         piece = _imagined(kind, said[kind])
     except IntermodalError as error:
-        raise UsageError(f"{kind}: {error.what}", where=found.where((*at, kind)), todo=error.todo) from None
+        raise UsageError(f"{kind}: {error.what}", where=found.where((*at, kind)), todo=error.hints.todo) from None
     return Part(
         name=said.get("name", ""), piece=piece, count=said.get("count", 1), density=said.get("text_density"),
         letters=0 if said.get("scanned") else said.get("letters_per_page", LETTERS_PER_PAGE),

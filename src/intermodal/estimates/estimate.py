@@ -18,6 +18,7 @@ from intermodal.costing.parts import Count, Counted, Piece, count
 from intermodal.costing.rates import assumed
 from intermodal.errors import UsageError
 from intermodal.estimates.subject import Subject, answer
+from intermodal.hints import setting
 from intermodal.media.scripts import scripts
 from intermodal.quantity import Quantity, between, unknown
 
@@ -75,7 +76,7 @@ def estimate(
     found = _held(_thinking(found, subject), subject)
     if not found.rejected and cached > cacheable(found.parts):
         what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable(found.parts):,.0f}"
-        raise UsageError(what, where="--cached", todo="give the tokens of this call that are read from a cache")
+        raise UsageError(what, where=setting("cached"), todo="give the tokens of this call that are read from a cache")
     priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
     usd = unknown(priced) if isinstance(priced, str) else _billed(found, priced, cached)
     return Estimate(

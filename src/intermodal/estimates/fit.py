@@ -17,6 +17,7 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
 from intermodal.estimates.fit_vllm import VllmReport, vllm_report
+from intermodal.hints import hint, setting
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity
 from intermodal.runtimes.corrections import kept as kept_corrections
@@ -125,7 +126,9 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     """
     sized = find_model(wish.model, weights, env)
     if sized.shape.role != "model":
-        raise UsageError(f"{wish.model} is a projector", where="MODEL", todo="name the model, and this with --mmproj")
+        raise UsageError(
+            f"{wish.model} is a projector", where="MODEL", todo=hint("name the model, and this with {mmproj}")
+        )
     eyes = wish.projector or _own_projector(wish.model, weights)
     projector, draft = find_beside(eyes, wish.draft, weights, env)
     here = not (wish.gpus or wish.ram)
@@ -142,7 +145,7 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
         served = vllm_report(wish, subject, sized.shape, machine, here=here, corrections=measured)
         return replace(served, name=name, read=sized.read, requests=sized.requests)
     if sized.shape.format != "gguf":
-        raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where="--engine",
+        raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where=setting("engine"),
                          todo="name a GGUF, or leave it out")  # fmt: skip
     beside = Beside(projector=projector, draft=draft, corrections=measured)
     made = report(wish, subject, sized.shape, machine, here=here, beside=beside)
@@ -242,7 +245,9 @@ def context_words(words: str) -> tuple[int, ...]:
         said = _TOKENS.fullmatch(word.strip())
         tokens = float(said[1]) * _TIMES[said[2].lower()] if said else 0.0
         if not 1 <= tokens <= _MOST_TOKENS:
-            raise UsageError(f"{word.strip()!r} is no context", where="--ctx", todo="write 8k, 32768, or 8k,32k,128k")
+            raise UsageError(
+                f"{word.strip()!r} is no context", where=setting("ctx"), todo="write 8k, 32768, or 8k,32k,128k"
+            )
         found.append(int(tokens))
     return tuple(dict.fromkeys(found))
 
@@ -256,9 +261,13 @@ def cache_words(words: str) -> tuple[str, str]:
     some = [word.strip().lower() for word in words.split(",")]
     for word in some:
         if word not in TYPES:
-            raise UsageError(f"{word!r} is no type of a cache", where="--kv", todo=f"write one of {', '.join(TYPES)}")
+            raise UsageError(
+                f"{word!r} is no type of a cache", where=setting("kv"), todo=f"write one of {', '.join(TYPES)}"
+            )
     if len(some) > 2:
-        raise UsageError("a cache has two types", where="--kv", todo="write one, or that of keys and that of values")
+        raise UsageError(
+            "a cache has two types", where=setting("kv"), todo="write one, or that of keys and that of values"
+        )
     return some[0], some[-1]
 
 

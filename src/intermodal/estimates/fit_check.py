@@ -19,6 +19,7 @@ from intermodal.estimates.fit import FitWish, fit, this_machine
 from intermodal.estimates.fit_document import FIT_VERSION, correction, plain_amount, rows
 from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
 from intermodal.estimates.fit_vllm import VllmReport
+from intermodal.hints import hint, setting
 from intermodal.quantity import Quantity
 from intermodal.runtimes.corrections import keep
 from intermodal.servers.comparison import Comparison, compare
@@ -83,7 +84,7 @@ def is_server(target: str, env: Mapping[str, str]) -> bool:
     if _address(target).startswith(_WEB) or _place(target, env) is not None:
         return True
     if target.startswith("up."):
-        raise UsageError(f"no server is called {target}", where="--check", todo="see: intermodal up")
+        raise UsageError(f"no server is called {target}", where=setting("check"), todo="see: intermodal up")
     return False
 
 
@@ -98,7 +99,9 @@ def _address(target: str) -> str:
     except ValueError:
         sound = False
     if not sound:
-        raise UsageError(f"{target} is no address", where="--check", todo="write --check http://127.0.0.1:8080")
+        raise UsageError(
+            f"{target} is no address", where=setting("check"), todo=hint("write {check=}", "http://127.0.0.1:8080")
+        )
     return said
 
 
@@ -107,7 +110,9 @@ def _address(target: str) -> str:
 
 def _server(wish: FitWish, found: Footprint, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
     if wish.gpus or wish.ram:
-        raise UsageError("compares on this machine, and another one is named", where="--check", todo="leave one out")
+        raise UsageError(
+            "compares on this machine, and another one is named", where=setting("check"), todo="leave one out"
+        )
     sized = find_model(_file(wish.model, found), weights, env)
     projector, draft = find_beside(wish.projector or found.projector, wish.draft or found.draft, weights, env)
     machine = this_machine(env)
@@ -161,7 +166,7 @@ def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> Footpri
     wants = f"; {' and '.join(locked)} want{'s' if len(locked) == 1 else ''} a key: it is sent to a named address alone"
     raise Unreachable(
         f"no server that answers serves it{wants if locked else ''}", where=model, sent=False,
-        todo=f"start one (intermodal up {model}), or name its address: --check {[*locked, USUAL[0]][0]}",
+        todo=hint("start one (intermodal up {}), or name its address: {check=}", model, [*locked, USUAL[0]][0]),
     )  # fmt: skip
 
 
@@ -240,7 +245,9 @@ def _log(wish: FitWish, path: str, weights: WeightsStore, env: Mapping[str, str]
         raise UsageError("has no line about buffers", where=path, todo="start llama-server with -v, and keep its log")
     report = fit(wish, weights, env)
     if isinstance(report, VllmReport):
-        raise UsageError("a log is compared with llama.cpp's memory only", where="--check", todo="name its address")
+        raise UsageError(
+            "a log is compared with llama.cpp's memory only", where=setting("check"), todo="name its address"
+        )
     return Checked(model=report.name, rows=compared(report.placed.memory, log), notes=("a log alone keeps nothing",))
 
 

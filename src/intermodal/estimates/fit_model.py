@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from intermodal.errors import NotInstalled, UnknownModel, UsageError
+from intermodal.hints import setting
 from intermodal.servers.resolve import located
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import Sized, local, remote
@@ -50,8 +51,8 @@ def find_beside(
 ) -> tuple[ModelShape | None, ModelShape | None]:
     """A projector and a draft model; None for one that is not named. Raises UsageError for what is not one."""
     return (
-        _in_role(projector, "projector", "--mmproj", weights, env) if projector else None,
-        _in_role(draft, "model", "--draft", weights, env) if draft else None,
+        _in_role(projector, "projector", setting("mmproj"), weights, env) if projector else None,
+        _in_role(draft, "model", setting("draft"), weights, env) if draft else None,
     )
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.estimates.fit_bars import bar_lines, change_lines
+from intermodal.hints import hint, setting
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted, size
 from intermodal.plans.table import aligned
@@ -84,19 +85,23 @@ def vllm_report(
     """
     if not machine.gpus:
         raise UsageError(
-            "vLLM is sized for cards, and there is none", where="--engine vllm", todo="name one with --gpu"
+            "vLLM is sized for cards, and there is none",
+            where=setting("engine", "vllm"),
+            todo=hint("name one with {gpu}"),
         )
     if any(gpu.name.startswith("Apple") for gpu in machine.gpus):
         raise UsageError(
             "vLLM itself runs on the processor of Apple's chips only, and the plugin for their graphics part "
-            "(vllm-metal) has memory of its own rules", where="--engine vllm",
-            todo="size a GGUF of it for llama.cpp: hf:OWNER/REPO-GGUF --engine llama.cpp",
+            "(vllm-metal) has memory of its own rules", where=setting("engine", "vllm"),
+            todo=hint("size a GGUF of it for llama.cpp: hf:OWNER/REPO-GGUF {engine=}", "llama.cpp"),
         )  # fmt: skip
     if wish.projector or wish.draft:
-        option = "--mmproj" if wish.projector else "--draft"
+        option = setting("mmproj") if wish.projector else setting("draft")
         raise UsageError("is of llama.cpp", where=option, todo="leave it out: vLLM reads one folder")
     if wish.type_k not in _CACHES or wish.type_k != wish.type_v:
-        raise UsageError(f"vLLM keeps no {wish.type_k} cache", where="--kv", todo="write f16, or q8_0 for its fp8")
+        raise UsageError(
+            f"vLLM keeps no {wish.type_k} cache", where=setting("kv"), todo="write f16, or q8_0 for its fp8"
+        )
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
     smallest = min(machine.gpus, key=lambda gpu: gpu.memory)
     serving = Serving(

@@ -14,6 +14,7 @@ from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
 from intermodal.estimates.estimate import CountText, Estimate, counted, estimate, rules_of
 from intermodal.estimates.subject import Subject, find
+from intermodal.hints import setting
 
 if TYPE_CHECKING:
     from intermodal.asking import FileLike
@@ -76,7 +77,7 @@ def checked_day(text: str) -> str:
             raise ValueError
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise UsageError(f"{text!r} is not a day", where="--date", todo="write 2026-11-25") from None
+        raise UsageError(f"{text!r} is not a day", where=setting("date"), todo="write 2026-11-25") from None
 
 
 def subject_of(name: str, config: Config, env: Mapping[str, str]) -> Subject:

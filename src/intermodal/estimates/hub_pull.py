@@ -17,6 +17,7 @@ from intermodal.content import Value
 from intermodal.errors import DoesNotFit, UsageError, WeightsError
 from intermodal.estimates.fit import Beside, FitReport, FitWish, report
 from intermodal.estimates.fit_text import gib
+from intermodal.hints import hint
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity
@@ -170,9 +171,11 @@ async def _again(
     if wanted.revision not in ("main", before.asked, before.revision):
         raise UsageError(
             f"is pinned to {before.revision[:12]} ({before.asked}), and {wanted.revision} is asked for", where=said,
-            todo="add --update to take that instead",
+            todo=hint("add {update} to take that instead"),
         )  # fmt: skip
-    there = await _listed(replace(wanted, revision=before.revision), said, env, todo="--update takes what is there now")
+    there = await _listed(
+        replace(wanted, revision=before.revision), said, env, todo=hint("{update} takes what is there now")
+    )
     now = {file.name: file.sha256 for file in there.files}
     for file in before.files:
         if file.path not in now:
@@ -181,7 +184,7 @@ async def _again(
             what = f"the hub has another sum of {file.path} at {before.revision[:12]} than the one that is pinned"
         else:
             continue
-        raise WeightsError(what, where=before.name, todo="find out why; add --update to take what is there now")
+        raise WeightsError(what, where=before.name, todo=hint("find out why; add {update} to take what is there now"))
     moved = ""
     if before.asked != before.revision:
         moved = (await _listed(replace(wanted, revision=before.asked), said, env)).revision
@@ -422,7 +425,7 @@ def check_fits(pull: HubPull) -> None:
     raise DoesNotFit(
         f"needs {gib(check.needed)} GiB and {check.room / GIB:.1f} GiB are free ({size(pull.model.size)} to fetch)",
         where=pull.model.name,
-        todo=f"{asked}: intermodal fit hf:{pull.model.repo}/{file}; to fetch it all the same: --force",
+        todo=hint("{}: intermodal fit hf:{}/{}; to fetch it all the same: {force}", asked, pull.model.repo, file),
     )
 
 

@@ -111,7 +111,7 @@ def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, env: Mapping[str
     except NoRoute as error:
         return PlanBill(name=wanted.name, refused=str(error), reasons=error.reasons)
     except (UnknownModel, UsageError) as error:
-        raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.todo) from None
+        raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.hints.todo) from None
     biller = Biller(
         catalog, lambda endpoint: rates(endpoint, inputs.statistics, inputs.as_of), requests=workload.requests,
         tokens=workload.tokens, cached=priced.cached,

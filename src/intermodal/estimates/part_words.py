@@ -8,6 +8,7 @@ from intermodal.costing.drawn import QUALITIES
 from intermodal.costing.images import DETAILS
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 
 MOST_PIXELS, MOST_SECONDS, MOST_PAGES = 1_000_000, 10_000_000.0, 1_000_000  # a side; anything larger is a slip
 
@@ -25,7 +26,7 @@ def text(word: str) -> Piece:
     """``500words``, ``500 words``, ``3000chars``; a bare number is of words."""
     found = _LENGTH.fullmatch(word.strip())
     if found is None or not 0 < int(found[1]) <= MOST_CHARS:
-        raise _not(word, "--text", f"{word!r} is no length of a text", "500words or 3000chars")
+        raise _not(word, setting("text"), f"{word!r} is no length of a text", "500words or 3000chars")
     letters = (found[2] or "words").lower().startswith("c")
     chars = int(found[1]) * (1 if letters else CHARS_OF_WORD)
     said = f"{int(found[1]):,} {'letters' if letters else 'words'}"
@@ -35,27 +36,27 @@ def text(word: str) -> Piece:
 def image(word: str) -> Piece:
     """``1024x1024`` or ``1024x1024:high``."""
     size, _, detail = word.partition(":")
-    width, height = _size(size, word, "--image")
-    detail = _one_of(detail or "auto", DETAILS, word, "--image", "detail")
+    width, height = _size(size, word, setting("image"))
+    detail = _one_of(detail or "auto", DETAILS, word, setting("image"), "detail")
     return Piece(kind="image", name=f"image {word}", width=width, height=height, detail=detail)
 
 
 def drawn(word: str) -> Piece:
     """A picture that comes out: ``1024x1024`` or ``1024x1024:low``."""
     size, _, quality = word.partition(":")
-    width, height = _size(size, word, "--out-image")
-    quality = _one_of(quality or "high", QUALITIES, word, "--out-image", "quality")
+    width, height = _size(size, word, setting("out-image"))
+    quality = _one_of(quality or "high", QUALITIES, word, setting("out-image"), "quality")
     return Piece(kind="drawn", name=f"drawn {word}", width=width, height=height, detail=quality)
 
 
 def audio(word: str) -> Piece:
     """``10s``, ``1m30s``, ``1.5h``."""
-    return Piece(kind="audio", name=f"audio {word}", seconds=_seconds(word, word, "--audio"))
+    return Piece(kind="audio", name=f"audio {word}", seconds=_seconds(word, word, setting("audio")))
 
 
 def speech(word: str) -> Piece:
     """Speech that comes out."""
-    return Piece(kind="speech", name=f"speech {word}", seconds=_seconds(word, word, "--out-audio"))
+    return Piece(kind="speech", name=f"speech {word}", seconds=_seconds(word, word, setting("out-audio")))
 
 
 def video(word: str) -> Piece:
@@ -65,16 +66,16 @@ def video(word: str) -> Piece:
     fps = 0.0
     if at:
         if not _RATE.fullmatch(rate) or not 0 < float(rate) <= 1_000:
-            raise _not(word, "--video", f"{rate!r} is no number of frames a second", "10s@1")
+            raise _not(word, setting("video"), f"{rate!r} is no number of frames a second", "10s@1")
         fps = float(rate)
     width = height = 0
     detail = "auto"
     for more in rest:
         if _SIZE.fullmatch(more):
-            width, height = _size(more, word, "--video")
+            width, height = _size(more, word, setting("video"))
         else:
-            detail = _one_of(more, DETAILS, word, "--video", "detail")
-    seconds = _seconds(length, word, "--video")
+            detail = _one_of(more, DETAILS, word, setting("video"), "detail")
+    seconds = _seconds(length, word, setting("video"))
     return Piece(
         kind="video", name=f"video {word}", seconds=seconds, fps=fps, width=width, height=height, detail=detail
     )
@@ -85,8 +86,8 @@ def pdf(word: str) -> Piece:
     pages, _, detail = word.partition(":")
     found = _PAGES.fullmatch(pages)
     if found is None or int(found[1]) > MOST_PAGES:
-        raise _not(word, "--pdf", f"{pages!r} is no number of pages", "10p")
-    detail = _one_of(detail or "auto", DETAILS, word, "--pdf", "detail")
+        raise _not(word, setting("pdf"), f"{pages!r} is no number of pages", "10p")
+    detail = _one_of(detail or "auto", DETAILS, word, setting("pdf"), "detail")
     return Piece(kind="document", name=f"pdf {word}", pages=int(found[1]), detail=detail)
 
 

@@ -18,6 +18,7 @@ from intermodal.catalog.snapshot import Rival, Row, Snapshot
 from intermodal.content import Kind, Value
 from intermodal.costing.bill import Priced, Usage, priced_by
 from intermodal.errors import UnknownModel
+from intermodal.hints import MODELS, hint, setting
 
 _NEAR = 3
 _BATCH = ("processing", "batch")
@@ -100,14 +101,14 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
     try:
         one = at_host(catalog, models, name)
     except UnknownModel as error:
-        raise UnknownModel(error.what, where="--model", todo=error.todo) from None
+        raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
     if one is not None:
         return of_row(one, models) if isinstance(one, Row) else of_endpoint(one, models)
     try:
         there = _of_model(catalog, models, model_named(catalog, models, name))
     except UnknownModel as error:
         if error.several and bare(name) not in families.names:  # a family's own name has its rules
-            raise UnknownModel(error.what, where="--model", todo=error.todo) from None
+            raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
         there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
         there += [of_row(row, models) for row in _rows(models, families, name)]
     if there:
@@ -123,7 +124,9 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
     try:
         found = [of_endpoint(endpoint, models) for endpoint in resolve(catalog, name)]
     except UnknownModel as error:
-        raise UnknownModel(error.what, where="--model", todo=_todo(error, models, families, name)) from None
+        raise UnknownModel(
+            error.hints.what, where=setting("model"), todo=_todo(error, models, families, name)
+        ) from None
     return min(found, key=lambda each: each._preference)
 
 
@@ -232,8 +235,8 @@ def _todo(error: UnknownModel, models: Snapshot, families: Families, name: str) 
     """The nearest names of the snapshot and of the families whose rules are known."""
     from difflib import get_close_matches
 
-    if "say which" in error.todo:
-        return error.todo
+    if error.several:
+        return error.hints.todo
     names = {bare(row.id): row.id for row in models.rows} | families.names
     near = get_close_matches(bare(name), names, _NEAR, 0.6)
-    return f"did you mean {' or '.join(names[each] for each in near)}?" if near else "see intermodal models"
+    return f"did you mean {' or '.join(names[each] for each in near)}?" if near else hint("see {}", MODELS)

@@ -493,12 +493,14 @@ def outcome_of(
 def _without(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
     """The error, with the key taken out of its words should an upstream have quoted it; a quote may end within it."""
     if key:
-        error.what, error.todo = _hidden(key, error.what), _hidden(key, error.todo)
-        error.args = (error.what,)
+        said = error.hints
+        error.what, error.todo = (_hidden(key, text) for text in (said.what, said.todo))
     return error
 
 
 def _hidden(key: str, text: str) -> str:
+    if key[:_TELLING] not in text:
+        return text  # with its settings, where it has any
     for length in range(len(key), min(len(key), _TELLING) - 1, -1):
         text = text.replace(key[:length], "(hidden)")
     return text

@@ -30,6 +30,7 @@ from intermodal.executor.waiting import with_signs
 from intermodal.executor.weighed import heard, rules
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import Progress
+from intermodal.hints import hint
 from intermodal.languages import checked
 from intermodal.offload import MANY, offload
 from intermodal.plans.cores import DECODING, use_of
@@ -418,7 +419,7 @@ class Course:
 def _name_file(error: errors.IntermodalError, name: str) -> None:
     """Have an error say on which file it happened: a runtime gets samples and pixels, and knows of no files."""
     if isinstance(error, errors.RuntimeCrashed):
-        error.what = f"{error.what}, on {name}"
+        error.what = hint("{}, on {}", error.hints.what, name)
     elif isinstance(error, errors.InputError) and not error.where:
         error.where = name
 

@@ -17,6 +17,7 @@ from intermodal.costing.rates import learned_at, thinking_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.accounting import Charge, Closed, bound
 from intermodal.executor.measured import range_of
+from intermodal.hints import hint
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
 from intermodal.store.rows import FILM_SOUND, Outcome, Reservation, Work
@@ -49,7 +50,7 @@ def what_went_wrong(error: IntermodalError, before: IntermodalError | None) -> I
     """Where there is no room for another attempt, what the one before it failed of; ``error`` otherwise."""
     if before is None or not isinstance(error, NoRoom):
         return error
-    before.todo = error.what
+    before.todo = error.hints.what
     return before
 
 
@@ -84,7 +85,7 @@ class Ledger:
                 f"this call may cost up to ${high:.4f}, and ${self.spent + self.reserved:.4f} of the "
                 f"${self.max_cost:.4f} allowed is spent or set aside",
                 where=endpoint.id,
-                todo="raise --max-cost, or choose a cheaper route",
+                todo=hint("raise {max-cost}, or choose a cheaper route"),
                 step=step.id,
             )
         row = reservation(step, endpoint, self.answer, run=self.run, work=work, asked=self.effort)

@@ -22,6 +22,7 @@ from intermodal.executor.ledger import Ledger
 from intermodal.executor.pieces import Pixels, Product, Words
 from intermodal.executor.workshop import Conversion, Workshop
 from intermodal.executor.world import World
+from intermodal.hints import hint, joined_by, setting
 from intermodal.plans.cores import NEAR
 from intermodal.plans.facts import Facts, Outcome
 from intermodal.plans.plan import Candidate, PartNeeds, Plan
@@ -129,7 +130,7 @@ class Replanner:
             await self._emit(Note(text=f"{surprise.reason}: {first.endpoint} answers instead of {current.endpoint}"))
         for warning in first.warnings:  # what is lost now, which the plan that was shown did not lose
             if warning not in current.warnings:
-                await self._emit(Note(text=f"the new plan {warning}", step=surprise.step, warns=True))
+                await self._emit(Note(text=hint("the new plan {}", warning), step=surprise.step, warns=True))
         return routes
 
     async def _go_on(self, surprise: Surprise, why: str) -> None:
@@ -155,8 +156,8 @@ class Replanner:
         if planner is None or policy.model or not isinstance(error, CallError):
             return ""
         options = {
-            "--local": msgspec.structs.replace(policy, farthest="machine"),
-            f"--at-least {TIERS[0]}": msgspec.structs.replace(policy, at_least=TIERS[0]),
+            setting("local"): msgspec.structs.replace(policy, farthest="machine"),
+            hint("{at-least=}", TIERS[0]): msgspec.structs.replace(policy, at_least=TIERS[0]),
         }
         found: dict[str, list[str]] = {}
         for option, other in options.items():
@@ -169,7 +170,9 @@ class Replanner:
                 if self._is_here(route, failed):
                     found.setdefault(route.endpoint, []).append(option)
                     break
-        return "; ".join(f"{', or '.join(by)}, would do it here with {who}" for who, by in found.items())
+        return joined_by(
+            "; ", (hint("{}, would do it here with {}", joined_by(", or ", by), who) for who, by in found.items())
+        )
 
     def _is_here(self, route: Candidate, failed: frozenset[str]) -> bool:
         """Whether every call of a route is made on this machine, by somebody who has not failed."""

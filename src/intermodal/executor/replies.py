@@ -29,6 +29,7 @@ from intermodal.executor.speaker import Speaker
 from intermodal.executor.sums import both, without_first
 from intermodal.executor.weighed import weighed
 from intermodal.executor.world import World
+from intermodal.hints import hint
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, instruction
 from intermodal.offload import LONG, is_long, offload
 from intermodal.plans.facts import PartFacts
@@ -252,7 +253,7 @@ async def _valid(course: Course, job: Job, done: Done, schema: JsonOutput, speak
             "the answer was cut at the length limit before its JSON was whole" if cut
             else f"the answer breaks the schema: {parsed.problem}",
             where=job.endpoint.id,
-            todo="allow more tokens (--max-tokens)" if cut else "use a stronger model, or a simpler schema",
+            todo=hint("allow more tokens ({max-tokens})") if cut else "use a stronger model, or a simpler schema",
             step=job.step.id,
         )  # fmt: skip
     if parsed.mended:
@@ -313,10 +314,12 @@ def ending(reason: str, text: str, tokens: int | None, *, called: bool, thought:
     """What is to be said of how an answer ended. ``tokens``: that were made, or were allowed; ``called``: tools;
     ``thought``: tokens of them that were."""
     if reason == "length" and thought and not text.strip() and not called:
-        return [f"the answer ended without a word: {thought} tokens went into thought; allow more with --max-tokens"]
+        return [
+            hint("the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}", thought)
+        ]
     if reason == "length":
         what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
-        return [f"{what}; allow more with --max-tokens"]
+        return [hint("{}; allow more with {max-tokens}", what)]
     if reason == "content_filter":
         return ["the answer was stopped by the host's content filter"]
     return [] if text.strip() or called else ["the answer is empty"]

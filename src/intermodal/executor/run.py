@@ -22,6 +22,7 @@ from intermodal.executor.replan import Replanner
 from intermodal.executor.replies import answered
 from intermodal.executor.workshop import Workshop
 from intermodal.executor.world import OpenedLike, World
+from intermodal.hints import hint
 from intermodal.offload import is_long, offload
 from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
 from intermodal.plans.step import Call
@@ -163,7 +164,7 @@ class Trip:
             raise errors.CallError(
                 f"took longer than the deadline of {limit:g} s",
                 where=self._plan.chosen.endpoint,
-                todo="allow more time (--deadline), or plan for speed (--objective fastest)",
+                todo=hint("allow more time ({deadline}), or plan for speed ({objective=})", "fastest"),
             )
 
     async def _routes(self) -> None:
@@ -221,7 +222,7 @@ class Trip:
         error = _said_last(failures or self._too_long)
         instead = await replanner.instead(frozenset(failure.endpoint for failure in failures), error)
         if instead:
-            error.todo = f"{error.todo}; {instead}" if error.todo else instead
+            error.todo = hint("{}; {}", error.hints.todo, instead) if error.todo else instead
         raise error
 
     async def _instead(

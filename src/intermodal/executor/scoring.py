@@ -27,6 +27,7 @@ from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
 from intermodal.executor.sums import both, without_first
+from intermodal.hints import hint
 from intermodal.plans.step import Call
 from intermodal.request import Request, Sampling, ScoresOutput
 from intermodal.wire.call import ChatCall, NotExpressible
@@ -180,7 +181,7 @@ def of_letters(candidates: tuple[tuple[str, float], ...], letters: str, step: Ca
         raise errors.CallError(
             "did not tell the probabilities of words",
             where=step.endpoint,
-            todo="let another model score (--model)",
+            todo=hint("let another model score ({model})"),
             step=step.id,
         )
     found = dict.fromkeys(letters, 0.0)
@@ -193,7 +194,7 @@ def of_letters(candidates: tuple[tuple[str, float], ...], letters: str, step: Ca
         raise errors.CallError(
             "answers with none of the letters it was given",
             where=step.endpoint,
-            todo="let another model score (--model)",
+            todo=hint("let another model score ({model})"),
             step=step.id,
         )
     least = math.exp(min(logarithm for _, logarithm in candidates))

@@ -18,6 +18,7 @@ from intermodal.executor.call import Reroute
 from intermodal.executor.course import Course
 from intermodal.executor.job import Job, Made
 from intermodal.executor.pieces import Product, Words
+from intermodal.hints import hint
 from intermodal.media.invisible import visible
 from intermodal.media.sound import at_rate, mp3, wav
 from intermodal.plans.step import Call
@@ -216,7 +217,7 @@ async def native(course: Course, step: Call, made: Made) -> Speech | None:
         raise errors.OutputInvalid(
             "answered in words and sent no speech",
             where=step.endpoint,
-            todo="let a voice speak the answer: leave --model out, or name a model that speaks",
+            todo=hint("let a voice speak the answer: leave {model} out, or name a model that speaks"),
             step=step.id,
         )
     return await packed(made, step, output)

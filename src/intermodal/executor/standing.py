@@ -10,6 +10,7 @@ from intermodal import errors
 from intermodal.events import Retrying
 from intermodal.executor.job import Job
 from intermodal.executor.retry import FIRST_WAIT, NO_MORE, PATIENCE, Allowed, Decision, decide, reason_of
+from intermodal.hints import hint
 from intermodal.plans.step import Call
 
 if TYPE_CHECKING:
@@ -70,7 +71,12 @@ async def wait_out(caller: Caller, job: Job) -> None:
     if caller.remaining is not None and seconds >= caller.remaining:
         what = f"wants to be asked again in {seconds:.0f} s, and there is less time"
         raise errors.RateLimited(
-            what, where=name, todo="allow more time (--deadline)", step=job.step.id, retry_after=seconds, sent=False
+            what,
+            where=name,
+            todo=hint("allow more time ({deadline})"),
+            step=job.step.id,
+            retry_after=seconds,
+            sent=False,
         )
     seconds += world.jitter() * FIRST_WAIT
     reason = f"{name} is asked again, as nobody else is left"

@@ -22,9 +22,9 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.listing import usable
 from intermodal.gateway.naming import policy_of
 from intermodal.gateway.workers.listening import cannot, hindrance
+from intermodal.hints import hint
 from intermodal.keys import find_key
 from intermodal.request import Message, Policy, Request
-from intermodal.wire.advice import for_clients
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ async def names(gateway: Gateway) -> tuple[list[Name], list[Finding]]:
                     continue
                 answers = await _answering(client, name)
             except UnknownModel as error:
-                found.append(Finding(level="wrong", where=where, what=f"{name}: {error.what}", todo=error.todo))
+                said = error.worded("command line")
+                found.append(Finding(level="wrong", where=where, what=f"{name}: {said.what}", todo=said.todo))
             except Refused as error:
                 found.append(Finding(level="wrong", where=where, what=f"{name}: {error}"))
             except IntermodalError as error:
-                what = for_clients(f"{name} answers no chat now: {error.what}")
+                what = f"{name} answers no chat now: {error.worded('http').what}"
                 found.append(Finding(level="note", where=where, what=what))
         made.append(Name(name=name, stands_for=meant, answers=answers))
     return made, found
@@ -94,11 +95,12 @@ async def prompt_folder(gateway: Gateway) -> list[Finding]:
     if folder is None:
         return []
     stated = config.path if str(folder.path) == config.serve.prompts else ""
-    where = placed(config.path, ("serve", "prompts")) if stated else f"--prompts {folder.path}"
+    where = placed(config.path, ("serve", "prompts")) if stated else hint("{prompts=}", folder.path)
     try:
         await gateway.prompts.start()
     except IntermodalError as error:
-        return [Finding(level="wrong", where=where, what=f"{error.where}: {error.what}", todo=error.todo)]
+        said = error.worded("command line")
+        return [Finding(level="wrong", where=where, what=f"{said.where}: {said.what}", todo=said.todo)]
     return []
 
 
@@ -127,7 +129,7 @@ def address(gateway: Gateway) -> Iterator[Finding]:
         return
     config, said = gateway.client.config, cannot(error, gateway.host, gateway.port)
     stated = gateway.host == config.serve.host and bool(config.path)
-    where = placed(config.path, ("serve", "host")) if stated else f"--host {gateway.host}"
+    where = placed(config.path, ("serve", "host")) if stated else hint("{host=}", gateway.host)
     what = f"{said.where}: {said.what}"
     if error.errno == errno.EADDRINUSE:
         yield Finding(level="note", where=where, what=what, todo="stop what listens there, unless it is this gateway")
@@ -186,7 +188,7 @@ def _unknown(client: LastingClient, name: str) -> str:
     try:
         resolve(client.catalog_for(Policy(model=name)), name)
     except UnknownModel as error:
-        return error.what
+        return error.worded("command line").what
     return ""
 
 

@@ -17,11 +17,10 @@ from intermodal.gateway.reply import Reply
 from intermodal.gateway.told import ignored_told
 from intermodal.offload import MANY, is_long, offload
 from intermodal.plans.explain import explain as as_text
-from intermodal.plans.plan import Candidate, Plan, Rejected
+from intermodal.plans.plan import Plan
 from intermodal.plans.rejections import folded
-from intermodal.plans.verdict import Verdict
+from intermodal.plans.wording import worded
 from intermodal.wire._json import dumps
-from intermodal.wire.advice import for_clients
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
@@ -82,34 +81,6 @@ def _written(plan: Plan) -> bytes:
 
 
 def _document(plan: Plan) -> dict[str, Any]:
-    told = _told(plan)
     # Rejections of many hosts are one line of the text, which has words of its own.
-    short = replace(told, rejected=_rejections(folded(plan.rejected)))
-    return {"kind": "intermodal.plan", "version": VERSION, "plan": msgspec.to_builtins(told), "text": as_text(short)}
-
-
-def _told(plan: Plan) -> Plan:
-    """The plan with what its sentences advise in words of whoever asked over HTTP. Names of files stay as they are."""
-    return replace(
-        plan,
-        headline=for_clients(plan.headline),
-        verdict=_verdict(plan.verdict),
-        chosen=_route(plan.chosen),
-        fallbacks=tuple(map(_route, plan.fallbacks)),
-        outranked=tuple(replace(other, reason=for_clients(other.reason)) for other in plan.outranked),
-        rejected=_rejections(plan.rejected),
-        notes=tuple(map(for_clients, plan.notes)),
-    )
-
-
-def _rejections(rows: tuple[Rejected, ...]) -> tuple[Rejected, ...]:
-    return tuple(replace(row, reason=for_clients(row.reason)) for row in rows)
-
-
-def _verdict(made: Verdict) -> Verdict:
-    kept = made.keeps
-    return made if kept is None else replace(made, keeps=replace(kept, kept_out=for_clients(kept.kept_out)))
-
-
-def _route(route: Candidate) -> Candidate:
-    return replace(route, warnings=tuple(map(for_clients, route.warnings)))
+    short = worded(replace(plan, rejected=folded(plan.rejected)), "http")
+    return {"kind": "intermodal.plan", "version": VERSION, "plan": msgspec.to_builtins(plan), "text": as_text(short)}

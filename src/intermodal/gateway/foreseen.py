@@ -38,7 +38,7 @@ async def foreseen(client: AsyncClient, request: Request) -> None:
         if any(endpoint.host.counts_text for endpoint in prepared.inputs.catalog.endpoints):
             return  # it may know better than our rules do how many tokens that is
         try:
-            await offload(long, plan_from, prepared.inputs)
+            await offload(long, plan_from, prepared.inputs, "http")
         except NoRoute as refusal:
             raise await offload(long, _of_all, prepared, share) or refusal from None
         size *= SHARE

@@ -7,13 +7,14 @@ import math
 import time
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.client import PICTURES, AsyncClient
 from intermodal.errors import IntermodalError
 from intermodal.executor.transport import Transport
 from intermodal.executor.upstream import Upstreams
+from intermodal.hints import Surface
 from intermodal.latest import Latest
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
@@ -37,6 +38,8 @@ class _Held(NamedTuple):
 
 class LastingClient(AsyncClient):
     """An :class:`AsyncClient` for many requests. Making the catalog takes longer than planning with it."""
+
+    surface: ClassVar[Surface] = "http"
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,7 +26,6 @@ from intermodal.gateway.naming import allowed, policy_of, prompt_of
 from intermodal.offload import LONG, offload
 from intermodal.request import JsonOutput
 from intermodal.wire._json import dumps
-from intermodal.wire.advice import for_clients
 from intermodal.wire.call import ChatCall
 from intermodal.wire.served import Refused
 
@@ -207,7 +206,7 @@ def _list(prompts: Prompts, key: VirtualKey) -> bytes:
 
 
 def _error(wrong: Unreadable) -> dict[str, Any]:
-    said = for_clients(f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}")
+    said = f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}"
     return {"file": wrong.file, "line": wrong.line or None, "message": said, "kept": wrong.kept}
 
 

@@ -43,6 +43,7 @@ from intermodal.gateway.signatures import Signatures
 from intermodal.gateway.told import Told, failure_told
 from intermodal.gateway.workers import counting
 from intermodal.gateway.workers.listening import address, cannot
+from intermodal.hints import hint
 from intermodal.offload import is_long, offload
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Request
@@ -87,7 +88,7 @@ class Gateway:
         elif not is_loopback(host):
             raise UsageError(
                 f"without keys only this machine is served, and {host} is more than that",
-                todo="leave --host out, or put a server with authentication before it",
+                todo=hint("leave {host} out, or put a server with authentication before it"),
             )
         self.client = client
         self.host, self.port = host, port
@@ -356,7 +357,7 @@ class Gateway:
             if not exact:
                 return await self.shapes.plan(inputs)
             long = is_long(request.messages, request.tools, request.output)
-            return await offload(long, plan_from, inputs)
+            return await offload(long, plan_from, inputs, "http")
 
         if rendered is None:
             prepared = await self.client.prepare(request, counting=True)

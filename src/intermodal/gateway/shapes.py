@@ -65,7 +65,7 @@ class Shapes:
         shared = await self.shared(inputs)
         if shared is not None:
             return shared
-        return await offload(_is_long(inputs), plan_from, inputs)
+        return await offload(_is_long(inputs), plan_from, inputs, "http")
 
     async def shared(self, inputs: Inputs) -> Plan | None:
         """The plan that all requests of this shape have; None where each is planned by itself."""
@@ -161,7 +161,7 @@ def _bottom(size: int) -> int:
 
 def _planned(inputs: Inputs) -> Plan | None:
     try:
-        most, least = plan_from(_sized(inputs, most=True)), plan_from(_sized(inputs, most=False))
+        most, least = plan_from(_sized(inputs, most=True), "http"), plan_from(_sized(inputs, most=False), "http")
     except IntermodalError:
         return None
     return most if _way(most) == _way(least) else None

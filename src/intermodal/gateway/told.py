@@ -18,9 +18,9 @@ from intermodal.events import (
     StepStarted,
     TextDelta,
 )
+from intermodal.hints import words
 from intermodal.plans.plan import Plan, calls_of, sent
 from intermodal.telemetry.served import Served
-from intermodal.wire.advice import for_clients
 from intermodal.wire.served import tell_about
 
 Instead = Replanned | Rerouted
@@ -151,7 +151,7 @@ class Told:
             "attempts": self.attempts,
             "seconds": round(finished.seconds, 3),
             # the plan's begin with what is lost
-            "notes": list(dict.fromkeys(map(for_clients, (*self._plan.notes, *self._notes)))),
-            **({"replanned": list(map(for_clients, self._replans))} if self._replans else {}),
+            "notes": list(dict.fromkeys(words(each, "http") for each in (*self._plan.notes, *self._notes))),
+            **({"replanned": [words(each, "http") for each in self._replans]} if self._replans else {}),
             **({"evidence": [_where(each) for each in finished.evidence]} if finished.evidence else {}),
         }

@@ -14,10 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 from intermodal.content import Value
 from intermodal.errors import UrlBlocked
+from intermodal.hints import action
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_URL_LENGTH = 8_192
+_BYTES = "send its bytes in the request"
+_PATH = action("pass the path itself", http=_BYTES)
 _PORTS = {"http": 80, "https": 443}
 _ODD = re.compile(r"[\x00-\x20\x7f\\\u0080-\u00a0\u2028\u2029\ufeff\ud800-\udfff]")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -91,7 +94,7 @@ def parse_url(text: str) -> Target:
     scheme, colon, rest = text.partition("://")
     scheme = scheme.lower()
     if not colon or scheme not in _PORTS:
-        todo = "pass the path itself" if scheme == "file" else "download it and pass the file"
+        todo = _PATH if scheme == "file" else "download it and pass the file"
         raise _blocked("only http and https URLs are fetched", _shown(text), todo)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in authority:
@@ -121,7 +124,9 @@ def check_address(host: str) -> Address | None:
 def blocked_address(shown: str) -> UrlBlocked:
     """The error for an address that is not public. It does not say which: that would map the network for a stranger."""
     return _blocked(
-        "the URL leads to an address that is not on the open internet", shown, "pass a local file by its path"
+        "the URL leads to an address that is not on the open internet",
+        shown,
+        action("pass a local file by its path", http=_BYTES),
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, Part, Text, Video
 from intermodal.errors import InputBroken, InputError, InputTooLarge, UsageError
 from intermodal.file_bytes import Data, whole
+from intermodal.hints import hint
 from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher, Loaded
 from intermodal.media.office.converted import (
@@ -109,7 +110,9 @@ async def _leaves(
     pages = [page for page in made if not wanted or page.number in wanted]
     if not pages:
         asked = ", ".join(map(str, wanted[:5]))
-        raise UsageError(f"has {count} pages, none of them among {asked}", where=loaded.name, todo="change --pages")
+        raise UsageError(
+            f"has {count} pages, none of them among {asked}", where=loaded.name, todo=hint("change {pages}")
+        )
     left = sum(number <= count for number in wanted) if wanted else count
     left -= len(pages := pages[:MAX_PICTURES])
     notes = (f"{counted(left, 'further page')} left out: at most {MAX_PICTURES} are taken",) if left else ()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from intermodal.content import Kind
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
 from intermodal.file_bytes import Data
+from intermodal.hints import hint
 from intermodal.media import boxes
 from intermodal.media.cues import begins_as_cues
 from intermodal.media.office.converted import (
@@ -105,7 +106,7 @@ _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (257, b"ustar", "an archive (tar)", "unpack it first"),
     (0, b"SQLite format 3\0", "a database (SQLite)", "export what you need as CSV"),
     (0, b"PAR1", "a table (Parquet)", "export what you need as CSV"),
-    (0, b"GGUF", "model weights (GGUF)", "pass it to --model, not as input"),
+    (0, b"GGUF", "model weights (GGUF)", hint("pass it to {model}, not as input")),
     (0, b"\x7fELF", "a program", _TAKEN),
 )
 # Office files by a folder in their ZIP container (ECMA-376-2); OpenDocument and books by the member that comes first

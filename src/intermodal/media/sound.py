@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from intermodal.errors import NotInstalled
+from intermodal.hints import hint
 
 if TYPE_CHECKING:
     import av
@@ -80,7 +81,7 @@ def mp3(pcm: bytes, rate: int) -> bytes:
     try:
         encoder = av.codec.CodecContext.create("libmp3lame", "w")
     except Exception:  # the library's own class for "no such codec" has changed its name before
-        raise NotInstalled("this PyAV cannot write MP3", todo="ask for --format wav") from None
+        raise NotInstalled("this PyAV cannot write MP3", todo=hint("ask for {format=}", "wav")) from None
     assert isinstance(encoder, av.AudioCodecContext)
     target = min((known for known in _MP3_RATES if known >= rate), default=48_000)
     encoder.sample_rate, encoder.layout, encoder.format = target, "mono", "s16p"

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from intermodal.content import Kind
 from intermodal.errors import UsageError
+from intermodal.hints import hint
 from intermodal.planner.aspects import is_page, needed
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.labels import is_private, released
@@ -153,6 +154,6 @@ def _wanted_pages(part: PartFacts, policy: Policy) -> tuple[PageFacts, ...]:
     if not found:
         asked_for = ", ".join(map(str, policy.pages[:5]))
         raise UsageError(
-            f"has {len(part.pages)} pages, none of them among {asked_for}", where=part.name, todo="change --pages"
+            f"has {len(part.pages)} pages, none of them among {asked_for}", where=part.name, todo=hint("change {pages}")
         )
     return found

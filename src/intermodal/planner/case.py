@@ -23,6 +23,7 @@ from intermodal.costing.schemas import schema_tokens
 from intermodal.costing.tokens import Vocabulary, part_tokens
 from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.planner.bundles import Bundle, bundled
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.index import Group, Index, Job, canonical, index
@@ -321,10 +322,10 @@ def check_labels(policy: Policy, facts: Facts) -> None:
     for pair in policy.release:
         label, colon, kind = pair.rpartition(":")
         if not colon or kind not in KINDS:
-            raise UsageError(f"{pair} releases nothing", where="--release", todo="write it as audio:text")
-        pairs.append(("--release", label))
-    fits = {"--private": covers, "--release": same_name}
-    for option, label in [*(("--private", label) for label in policy.private), *pairs]:
+            raise UsageError(f"{pair} releases nothing", where=setting("release"), todo="write it as audio:text")
+        pairs.append((setting("release"), label))
+    fits = {setting("private"): covers, setting("release"): same_name}
+    for option, label in [*((setting("private"), label) for label in policy.private), *pairs]:
         if label not in KINDS and not any(fits[option](label, name) for name in names):
             raise UsageError(
                 f"no part is named {label}", where=option,
@@ -335,7 +336,7 @@ def check_labels(policy: Policy, facts: Facts) -> None:
 def check_pages(policy: Policy, facts: Facts) -> None:
     """An option that means nothing here is not passed over without a word."""
     if policy.pages and not any(part.pages or part.page for part in facts.parts):
-        raise UsageError("nothing here has pages to choose from", where="--pages", todo="leave it out")
+        raise UsageError("nothing here has pages to choose from", where=setting("pages"), todo="leave it out")
 
 
 def _job(request: Request) -> tuple[Job, str]:

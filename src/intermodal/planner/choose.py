@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Catalog
 from intermodal.errors import NoRoute, UnknownModel
+from intermodal.hints import Surface, command, hint
 from intermodal.planner import rules
 from intermodal.planner.again import may_follow
 from intermodal.planner.aspects import MUST_KEEP
@@ -34,6 +35,7 @@ from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected
 from intermodal.plans.rejections import folded
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.verdict import joined
+from intermodal.plans.wording import worded
 from intermodal.request import TIERS, Request
 
 FALLBACKS = 3
@@ -54,13 +56,15 @@ class Decision(Struct):
 
 
 def plan(
-    request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
-) -> Plan:
+    request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str,
+    surface: Surface = "command line",
+) -> Plan:  # fmt: skip
     """Choose a route. Pure: no clock, network, environment or randomness; same inputs, same bytes.
 
     Args:
         facts: what probing found, one entry per part of the request.
         as_of: the date the plan is for, ISO: prices are dated.
+        surface: in whose words its sentences name settings; the plan and its id are the same for all.
 
     Raises:
         NoRoute: nothing satisfies request and policy, or a host that was named for this request cannot be called;
@@ -69,7 +73,7 @@ def plan(
         UsageError: a label or a page that fits no part, a transcript of no recording or of several.
     """
     case = make_case(request, facts, catalog, machine, statistics, as_of)
-    return identified(case, _described(case))
+    return identified(case, _described(case), surface)
 
 
 def choice(
@@ -77,7 +81,7 @@ def choice(
 ) -> Plan:
     """The same without the plan's id and the digest of its inputs. Over a large catalog those take longer than the
     choice; who asks many times and keeps no plan needs neither."""
-    return _described(make_case(request, facts, catalog, machine, statistics, as_of))
+    return worded(_described(make_case(request, facts, catalog, machine, statistics, as_of)), "command line")
 
 
 def _described(case: Case) -> Plan:
@@ -92,9 +96,9 @@ def _chosen(case: Case) -> tuple[Route, Plan]:
     return decision.chosen, describe(decision)
 
 
-def plan_from(inputs: Inputs) -> Plan:
+def plan_from(inputs: Inputs, surface: Surface = "command line") -> Plan:
     """The plan for these inputs: pure, so a saved ``Inputs`` gives the same plan on any machine. Raises as ``plan``."""
-    return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+    return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of, surface)
 
 
 def decide(case: Case) -> Decision:
@@ -137,13 +141,19 @@ def _check_hosts(case: Case) -> None:
             else "no model of it is known"
         )
         todo = next((endpoint.todo for endpoint in there if endpoint.todo), "") or "run intermodal doctor"
-        error = NoRoute(f"cannot be used: {why}", where=f"host {name}", todo=f"{todo}, or name another host, or none")
+        error = NoRoute(
+            hint("cannot be used: {}", why),
+            where=f"host {name}",
+            todo=hint("{}, or name another host, or none", command(todo)),
+        )
         error.rule = "not_ready"
         raise error
     meant = {f"{name}:{case.policy.model}".lower() for name in case.policy.hosts}
     withdrawn = [each for each in case.index.catalog.uncallable if each.name in meant]
     if withdrawn and not any(id.partition(":")[0] in case.policy.hosts for id in case.named or ()):
-        raise UnknownModel(f"{withdrawn[0].id} cannot be called: {withdrawn[0].why}", todo=withdrawn[0].todo)
+        raise UnknownModel(
+            hint("{} cannot be called: {}", withdrawn[0].id, withdrawn[0].why), todo=command(withdrawn[0].todo)
+        )
 
 
 def _too_long_an_answer(case: Case, settled: Settled) -> bool:
@@ -236,7 +246,7 @@ def no_route(case: Case, refused: list[Refused]) -> NoRoute:
     said = {row.ids for row in named}
     rows = folded(rejected([*named, *(row for row in refused if row.ids not in said)]))
     telling = [row for row in rows if row.rule not in ("output", "model")] or list(rows)
-    reasons = tuple(f"{_who(row)}: {row.reason}" for row in telling) or ("no endpoint is known",)
+    reasons = tuple(hint("{}: {}", _who(row), row.reason) for row in telling) or ("no endpoint is known",)
     by = f" with {case.policy.model}" if case.policy.model else ""
     what = {
         "translation": f"translate this into {case.into or case.translating}",
@@ -246,7 +256,7 @@ def no_route(case: Case, refused: list[Refused]) -> NoRoute:
     }.get("translation" if case.into or case.translating else case.output, "embed this")  # fmt: skip
     cause = _cause(case, telling[0]) if telling else ""
     todo = remedy(case, telling[0], refused, cause) if telling else "run intermodal doctor"
-    error = NoRoute(f"nothing reachable can {what}{by}: {reasons[0]}", todo=todo, reasons=reasons)
+    error = NoRoute(hint("nothing reachable can {}{}: {}", what, by, reasons[0]), todo=todo, reasons=reasons)
     error.rule = cause
     return error
 
@@ -310,10 +320,12 @@ def describe(decision: Decision) -> Plan:
     )
 
 
-def identified(case: Case, made: Plan) -> Plan:
-    """The plan with the digest of what it was made of, and its own id."""
+def identified(case: Case, made: Plan, surface: Surface = "command line") -> Plan:
+    """The plan with the digest of what it was made of, and its own id, which is of the words of the command line."""
     made = msgspec.structs.replace(made, inputs=digest(case))
-    return msgspec.structs.replace(made, id=plan_id(made))
+    plain = worded(made, "command line")
+    told = plain if surface == "command line" else worded(made, surface)
+    return msgspec.structs.replace(told, id=plan_id(plain))
 
 
 def plan_id(made: Plan) -> str:

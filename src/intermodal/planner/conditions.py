@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from intermodal.catalog.nouns import Endpoint
+from intermodal.hints import hint
 from intermodal.request import Policy
 
 Conditions = tuple[tuple[str, ...], bool | None, int | None, bool]
@@ -30,7 +31,7 @@ def refused(endpoint: Endpoint, policy: Policy) -> str:
 
 def _licence(endpoint: Endpoint, conditions: Conditions, policy: Policy) -> str:
     forbidden = policy.licence == "commercial" and conditions[3]
-    return "its licence is for research only (--licence any)" if forbidden else ""
+    return hint("its licence is for research only ({licence=})", "any") if forbidden else ""
 
 
 def _regions(endpoint: Endpoint, conditions: Conditions, policy: Policy) -> str:
@@ -38,10 +39,10 @@ def _regions(endpoint: Endpoint, conditions: Conditions, policy: Policy) -> str:
         return ""
     wanted = " or ".join(policy.regions)
     if not conditions[0]:
-        return f"nobody states where its host computes, and {wanted} is asked for (--region)"
+        return hint("nobody states where its host computes, and {} is asked for ({region})", wanted)
     if set(conditions[0]) <= set(policy.regions):
         return ""
-    return f"its host computes in {' or '.join(conditions[0])}, and {wanted} is asked for (--region)"
+    return hint("its host computes in {}, and {} is asked for ({region})", " or ".join(conditions[0]), wanted)
 
 
 def _retention(endpoint: Endpoint, conditions: Conditions, policy: Policy) -> str:
@@ -49,13 +50,17 @@ def _retention(endpoint: Endpoint, conditions: Conditions, policy: Policy) -> st
         return ""
     _, trains, days, _ = conditions
     if trains:
-        return "its host trains on what it is sent (--retention any)"
+        return hint("its host trains on what it is sent ({retention=})", "any")
     if policy.retention == "no-training":
         keeps_to_it = trains is False or days == 0
-        return "" if keeps_to_it else "nobody states whether its host trains on what it is sent (--retention any)"
+        return (
+            ""
+            if keeps_to_it
+            else hint("nobody states whether its host trains on what it is sent ({retention=})", "any")
+        )
     if days is None:
-        return "nobody states how long its host keeps what it is sent (--retention)"
-    return f"its host keeps what it is sent, for up to {days} days (--retention)" if days else ""
+        return hint("nobody states how long its host keeps what it is sent ({retention})")
+    return hint("its host keeps what it is sent, for up to {} days ({retention})", days) if days else ""
 
 
 _CHECKS: tuple[Callable[[Endpoint, Conditions, Policy], str], ...] = (_licence, _regions, _retention)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from intermodal.hints import PULL_LIST, hint
 from intermodal.planner import rules
 from intermodal.planner.case import Case
 from intermodal.planner.converters import KINDS, TASKS, VERB, Floors
@@ -136,16 +137,21 @@ def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) ->
     why = _kept_out(case, settled)
     floor, weak = tier_name(DEFAULT_FLOOR), ", ".join(short)
     if why:
-        return [f"floor {floor} not reached ({weak}): {why}"]
+        return [hint("floor {} not reached ({}): {}", floor, weak, why)]
     hosts = hosts_without_consent(
         case,
         left.refused,
         lambda group: any(job in group.jobs and group.strongest > place for job, place in low),
     )
-    add = f"--host {hosts[0]}" if len(hosts) == 1 else "intermodal hosts add"
+    add = hint("{host=}", hosts[0]) if len(hosts) == 1 else "intermodal hosts add"
     return [
-        f"floor {floor} not reached, the strongest reachable is taken ({weak}); "
-        f"for better: intermodal pull --list, or {add}"
+        hint(
+            "floor {} not reached, the strongest reachable is taken ({}); for better: {}, or {}",
+            floor,
+            weak,
+            PULL_LIST,
+            add,
+        )
     ]
 
 
@@ -153,7 +159,7 @@ def _kept_out(case: Case, settled: Settled) -> str:
     """What keeps something stronger and reachable out, the nearest miss."""
     if settled.passed_over:
         nearest = max(settled.passed_over, key=lambda each: rules.order(each.rule))
-        return f"{nearest.ids[0]} {nearest.reason}"
+        return hint("{} {}", nearest.ids[0], nearest.reason)
     if settled.floors.answer >= settled.top.answer:
         return ""
     stronger = [
@@ -165,8 +171,8 @@ def _kept_out(case: Case, settled: Settled) -> str:
         return ""
     nearest = max(stronger, key=lambda each: rules.order(each.rule))
     if nearest.reason.startswith("the nearest"):
-        return f"of the stronger ones {nearest.reason}"
-    return f"{nearest.ids[0]} is out: {nearest.reason}"
+        return hint("of the stronger ones {}", nearest.reason)
+    return hint("{} is out: {}", nearest.ids[0], nearest.reason)
 
 
 def _is_stronger(case: Case, group: Group, floor: int) -> bool:
@@ -202,7 +208,7 @@ def _passed_over(case: Case, left: Survivors, top: Floors, floors: Floors) -> li
         if nearest is None:
             continue
         verb = VERB[job]
-        words = f"could {verb}, but every route through it is out: {nearest.reason}"
+        words = hint("could {}, but every route through it is out: {}", verb, nearest.reason)
         ids = (best.ids[0], *(name for name in first_ids(groups) if name != best.ids[0]))[:LISTED]
         found.append(Refused(nearest.rule, words, sum(len(group.members) for group in groups), ids))
     return found

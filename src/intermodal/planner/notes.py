@@ -7,6 +7,7 @@ import math
 from intermodal.catalog import doubts
 from intermodal.costing.levels import HIGH, MID
 from intermodal.costing.memory import shortened
+from intermodal.hints import command, hint
 from intermodal.planner.case import Case
 from intermodal.planner.demand import answer_length
 from intermodal.planner.footage import scene_notes, subtitle_notes
@@ -130,8 +131,14 @@ def _perhaps_without_a_word(case: Case, chosen: Route, candidate: Candidate) -> 
     if not thought.high or cap >= case.ranked_answer + _THOUGHT * usual:
         return []
     return [
-        f"{chosen.endpoint.id} thinks before it answers, usually {usual:,.0f} tokens ({thought.basis}), and the limit "
-        f"of {cap:,.0f} counts them: it may end without a word (--max-tokens allows more)"
+        hint(
+            "{} thinks before it answers, usually {} tokens ({}), and the limit of {} counts them: it may end without "
+            "a word ({max-tokens} allows more)",
+            chosen.endpoint.id,
+            f"{usual:,.0f}",
+            thought.basis,
+            f"{cap:,.0f}",
+        )
     ]
 
 
@@ -201,7 +208,7 @@ def _unlicensed(case: Case, chosen: Route) -> list[str]:
     model = chosen.endpoint.model
     if case.policy.licence == "any" or model.permits or chosen.group.remote:
         return []
-    return [f"nobody states what the licence of {model.id} permits, and commercial use is asked for (--licence)"]
+    return [hint("nobody states what the licence of {} permits, and commercial use is asked for ({licence})", model.id)]
 
 
 def _contested(case: Case, chosen: Route) -> list[str]:
@@ -216,7 +223,11 @@ def _contested(case: Case, chosen: Route) -> list[str]:
 def _not_yet(case: Case, candidate: Candidate) -> list[str]:
     """What a plan that was made without a key takes before it can be run."""
     called = (case.index.catalog.by_id[step.endpoint] for step in candidate.steps if isinstance(step, Call))
-    return list(dict.fromkeys(f"cannot run yet: {each.missing} ({each.todo})" for each in called if each.missing))
+    return list(
+        dict.fromkeys(
+            hint("cannot run yet: {} ({})", each.missing, command(each.todo)) for each in called if each.missing
+        )
+    )
 
 
 def _unverified(case: Case, candidate: Candidate) -> list[str]:

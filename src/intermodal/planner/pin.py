@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from intermodal.content import ToolResult
+from intermodal.hints import hint
 from intermodal.planner import rules
 from intermodal.planner.case import Case
 from intermodal.planner.converters import Floors
@@ -37,7 +38,7 @@ def pinned(case: Case, left: Survivors, settled: Settled, best: Route) -> tuple[
         if not alone.routes and case.policy.at_least is None:  # the default floor is no stated need
             alone = Search(case, left, Floors(0, 0, 0), Only(previous, case.job)).run()
         if not alone.routes:
-            return best, [f"switches from {previous}: {_why(alone.refused, previous, case)}"]
+            return best, [hint("switches from {}: {}", previous, _why(alone.refused, previous, case))]
         mine = alone.routes[0]
         settled.found.routes.append(mine)
         settled.found.routes.sort(key=lambda route: route.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from intermodal.hints import hint
 from intermodal.planner import rules
 from intermodal.planner.case import Case
 from intermodal.planner.index import LISTED
@@ -41,7 +42,7 @@ class Refusals:
         for key, row in self._rows.items():
             if key in self._several:
                 who = f", {self._nearest[key]}," if self._nearest[key] else ""
-                row = Refused(row.rule, f"the nearest{who} {row.reason}", row.count, row.ids, row.miss)
+                row = Refused(row.rule, hint("the nearest{} {}", who, row.reason), row.count, row.ids, row.miss)
             found.append(row)
         return found
 

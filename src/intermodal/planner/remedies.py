@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from intermodal.catalog.nouns import Endpoint
+from intermodal.hints import PULL_LIST, action, command, consent_to, hint
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group
 from intermodal.planner.survivors import Refused
@@ -12,27 +13,33 @@ from intermodal.plans.plan import Rejected
 from intermodal.request import TIERS
 
 MOST_NAMED = 2  # hosts a remedy names; of more, the general words
+_LISTED = action("intermodal models", http="see /v1/models")
+_DEFAULTS = command("intermodal pull --defaults")
+_PAGES = action(hint("choose pages ({pages})"), http="send fewer pages")
 _REMEDIES: dict[str, str] = {
-    "named": "name another model (intermodal models), or none",
-    "not_ready": "bring what is missing (intermodal pull --defaults for the small models; intermodal doctor)",
-    "consent": "or bring the small local models: intermodal pull --defaults",
-    "zone": "drop --local, or add a nearer host",
-    "privacy": "release the text (--release), or add a stronger local model (intermodal pull)",
+    "named": hint("name another model ({}), or none", _LISTED),
+    "not_ready": hint("bring what is missing ({} for the small models; intermodal doctor)", _DEFAULTS),
+    "consent": hint("or bring the small local models: {}", _DEFAULTS),
+    "zone": hint("drop {local}, or add a nearer host"),
+    "privacy": hint("release the text ({release}), or add a stronger local model (intermodal pull)"),
     "keep": "keep fewer aspects, or allow a host whose models take such parts (intermodal hosts add)",
     "labelled": "allow a host whose models see (intermodal hosts add), or a local one (intermodal up, ollama)",
-    "rationed": "let free tiers in: --free-tiers",
-    "floor": "lower --at-least, or add a stronger model (intermodal pull, intermodal hosts add)",
+    "rationed": hint("let free tiers in: {free-tiers}"),
+    "floor": hint("lower {at-least}, or add a stronger model (intermodal pull, intermodal hosts add)"),
     "context": "give less text, or allow a model with a longer context",
     "memory": "free some memory, or use a smaller model",
-    "unknown_price": "give the host's price in intermodal.toml, or drop --max-cost",
-    "max_cost": "raise --max-cost",
-    "deadline": "raise --deadline, or allow a shorter answer (--max-tokens)",
+    "unknown_price": hint("give the host's price in intermodal.toml, or drop {max-cost}"),
+    "max_cost": hint("raise {max-cost}"),
+    "deadline": hint("raise {deadline}, or allow a shorter answer ({max-tokens})"),
     "schema": "do without strict: then it is asked for in words and checked; or allow a host that forces schemas",
     "images": "send fewer pictures",
-    "language": "allow an ear for this language (intermodal pull --list, intermodal hosts add)",
-    "translation": "leave --translate out, or have a language model translate a transcript (--output transcript), by "
-    "one that is pulled or allowed: intermodal pull --list, intermodal hosts add",
-    "pages": "choose pages (--pages)",
+    "language": hint("allow an ear for this language ({}, intermodal hosts add)", PULL_LIST),
+    "translation": hint(
+        "leave {translate} out, or have a language model translate a transcript ({output=}), by one that is pulled or "
+        "allowed: {}, intermodal hosts add",
+        "transcript", PULL_LIST,
+    ),  # fmt: skip
+    "pages": _PAGES,
 }
 
 
@@ -42,9 +49,9 @@ def remedy(case: Case, row: Rejected, refused: Iterable[Refused], cause: str) ->
     if cause == "schema":
         return _REMEDIES[cause]
     if row.rule == "named" and row.reason.startswith("no consent"):
-        return "or name another model (intermodal models)"
+        return hint("or name another model ({})", _LISTED)
     if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):
-        return "choose pages (--pages), or allow a model with a longer context"
+        return hint("{}, or allow a model with a longer context", _PAGES)
     if row.rule == "context" and case.request.tools:
         return "send fewer tools or less text, or allow a model with a longer context"
     if row.rule == "language":
@@ -53,8 +60,8 @@ def remedy(case: Case, row: Rejected, refused: Iterable[Refused], cause: str) ->
     hosts = hosts_without_consent(case, refused, lambda group: helps(case, group)) if helps is not None else ()
     if not 0 < len(hosts) <= MOST_NAMED:
         return general
-    asked_less = {"keep": "keep fewer aspects, or ", "floor": "lower --at-least, or "}.get(row.rule, "")
-    return f"{asked_less}{_allowing(*hosts)}"
+    asked_less = {"keep": "keep fewer aspects, or ", "floor": hint("lower {at-least}, or ")}.get(row.rule, "")
+    return hint("{}allow a host: {}", asked_less, consent_to(*hosts))
 
 
 def _ear(case: Case, row: Rejected) -> str:
@@ -71,12 +78,13 @@ def _ear(case: Case, row: Rejected) -> str:
         for endpoint in group.members
         if not endpoint.ready and endpoint.todo and _knows(endpoint, heard)
     ]
-    bring = min(ears, key=lambda ear: (ear.memory.mid, ear.id)).todo if ears else ""
+    bring = command(min(ears, key=lambda ear: (ear.memory.mid, ear.id)).todo) if ears else ""
     refusing = next((case.index.group_of[name].first for name in row.endpoints if name in case.index.group_of), None)
     if heard or refusing is None or not refusing.model.languages:
         return bring
     known = refusing.model.languages[0]
-    return f"if it is {_LANGUAGES.get(known, known)}: --language {known}" + (f"; otherwise {bring}" if bring else "")
+    claimed = hint("if it is {}: {language=}", _LANGUAGES.get(known, known), known)
+    return hint("{}; otherwise {}", claimed, bring) if bring else claimed
 
 
 def _knows(endpoint: Endpoint, heard: frozenset[str]) -> bool:
@@ -91,11 +99,6 @@ def hosts_without_consent(case: Case, refused: Iterable[Refused], helps: Callabl
     """Hosts that only want consent, and have an endpoint that would help."""
     groups = [case.index.group_of[name] for row in refused if row.rule == "consent" for name in row.ids]
     return tuple(sorted({group.first.host.id for group in groups if helps(group)}))
-
-
-def _allowing(*hosts: str) -> str:
-    options = " or ".join(f"--host {host}" for host in hosts)
-    return f"allow a host: {options} for this once, or intermodal hosts add {hosts[0] if len(hosts) == 1 else 'NAME'}"
 
 
 def _takes_all(case: Case, group: Group) -> bool:

@@ -23,6 +23,7 @@ from intermodal.catalog.forcing import held_strictly
 from intermodal.catalog.nouns import UNSAYABLE, Uncut
 from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits, shortened
+from intermodal.hints import command, consent_to, hint, release
 from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
@@ -117,7 +118,8 @@ def not_ready(group: Group, job: Job, case: Case) -> str:
     first = group.first
     if first.ready:
         return ""
-    return f"{first.missing or 'not ready'}{f': {first.todo}' if first.todo else ''}"
+    missing = first.missing or "not ready"
+    return hint("{}: {}", missing, command(first.todo)) if first.todo else missing
 
 
 def consent(group: Group, job: Job, case: Case) -> str:
@@ -125,7 +127,7 @@ def consent(group: Group, job: Job, case: Case) -> str:
     if not needs_consent(group.first) or group.first.host.id in case.consented:
         return ""
     name = group.first.host.id
-    return f"no consent for host {name}: --host {name} for this once, or intermodal hosts add {name}"
+    return hint("no consent for host {}: {}", name, consent_to(name))
 
 
 def zone(group: Group, job: Job, case: Case) -> str:
@@ -149,7 +151,7 @@ def language(group: Group, job: Job, case: Case) -> str:
     known = ", ".join(languages)
     if heard:
         return f"hears only {known}, and {name} {verb} {', '.join(sorted(heard))}"
-    return f"hears only {known}, and nothing says {name} {verb} (if so: --language {languages[0]})"
+    return hint("hears only {}, and nothing says {} {} (if so: {language=})", known, name, verb, languages[0])
 
 
 def translation(group: Group, job: Job, case: Case) -> str:
@@ -190,7 +192,7 @@ def rationed(group: Group, job: Job, case: Case) -> str:
         return ""
     if case.named is not None and job == case.job and any(e.id in case.named for e in group.members):
         return ""
-    return f"a free tier, which is rationed: not taken for {objective} unless asked for (--free-tiers)"
+    return hint("a free tier, which is rationed: not taken for {} unless asked for ({free-tiers})", objective)
 
 
 def conditions(group: Group, job: Job, case: Case) -> str:
@@ -243,7 +245,9 @@ def matched(group: Group, job: Job, case: Case) -> str:
     if job == "score":
         return "holds labels against pictures, and there is none"
     return (
-        "" if case.named is not None else "its vectors of words are for finding pictures: for those, name it (--model)"
+        ""
+        if case.named is not None
+        else hint("its vectors of words are for finding pictures: for those, name it ({model})")
     )
 
 
@@ -273,19 +277,19 @@ def privacy(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     if way.name in ("native", "resized", "read_along") or (way.name == "frames" and bundle.picture_private):
         return f"{bundle.kind} may not leave this machine ({bundle.title} is private)"
     if "text" in way.hands and bundle.text_private:
-        return f"{bundle.title} is private, and so is its text (release it with --release {bundle.kind}:text)"
+        return hint("{} is private, and so is its text ({})", bundle.title, release(f"{bundle.kind}:text"))
     if "image" in way.hands and bundle.picture_private:
         what = "pictures of its pages" if bundle.kind == "document" else "its pictures"
         return f"{bundle.title} is private, and so are {what}"
     if "audio" in way.hands and bundle.sound_private:
-        return f"{bundle.title} is private, and so is its sound (release it with --release {bundle.kind}:audio)"
+        return hint("{} is private, and so is its sound ({})", bundle.title, release(f"{bundle.kind}:audio"))
     return ""
 
 
 def as_it_is(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     """What its vendor is known to refuse is not sent."""
     reason = refused(way, case.book(group)) if way.odd or way.name == "native" else ""
-    return f"{bundle.title}: {reason}" if reason else ""
+    return hint("{}: {}", bundle.title, reason) if reason else ""
 
 
 _DOING = {
@@ -300,7 +304,9 @@ def keep(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     gone = [aspect for aspect in case.policy.keep if aspect in way.loses]
     if not gone:
         return ""
-    return f"{_DOING.get(way.name, 'this way')} loses {' and '.join(gone)} of {bundle.title}, which --keep asks for"
+    return hint(
+        "{} loses {} of {}, which {keep} asks for", _DOING.get(way.name, "this way"), " and ".join(gone), bundle.title
+    )
 
 
 def labelled(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
@@ -375,7 +381,7 @@ def max_cost(priced: Priced, case: Case) -> str:
     if priced.cost_high <= case.policy.max_cost or priced.cost_high == float("inf"):
         return ""
     high = f"${plain_money(priced.cost_high)}{_cut(priced)}"
-    return f"would cost up to {high}, and the limit is ${plain_money(case.policy.max_cost)} (--max-cost)"
+    return hint("would cost up to {}, and the limit is ${} ({max-cost})", high, plain_money(case.policy.max_cost))
 
 
 def deadline(priced: Priced, case: Case) -> str:
@@ -400,8 +406,10 @@ def below(case: Case, place: int, job: Job = "generate") -> str:
     name = tier_name(place)
     if case.policy.at_least is not None:
         return f"below the floor {name}{_AS.get(job, '')}"
-    return (
-        f"weaker than {name}{_AS.get(job, '')}; by default nothing weaker stands in for what is reachable (--at-least)"
+    return hint(
+        "weaker than {}{}; by default nothing weaker stands in for what is reachable ({at-least})",
+        name,
+        _AS.get(job, ""),
     )
 
 

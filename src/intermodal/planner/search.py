@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.rates import Rates
+from intermodal.hints import action, hint
 from intermodal.planner import rules
 from intermodal.planner.aspects import AS_IT_CAME
 from intermodal.planner.assignment import Assignment, assign
@@ -44,6 +45,8 @@ from intermodal.planner.ways import ways
 from intermodal.plans.verdict import joined
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
+
+_PAGES = action(hint(" ({pages})"), http="")  # a client sends fewer, as the remedy says
 
 
 class Found(Struct):
@@ -310,7 +313,7 @@ class Search:
     def _no_way(self, bundle: Bundle, reasons: list[Reason]) -> Reason:
         """Why no way of a bundle is open; where a conversion is missing, why its endpoints are out."""
         if not reasons:
-            return ("pages", f"{bundle.title} has more pages to look at than one plan takes (--pages)")
+            return ("pages", hint("{} has more pages to look at than one plan takes{}", bundle.title, _PAGES))
         rule, words = max(reasons, key=lambda reason: rules.order(reason[0]))
         wanted = "transcribe" if bundle.kind == "audio" else "read"
         if rule != "modality" or self.conversions.get(wanted):
@@ -321,8 +324,11 @@ class Search:
             if each.rule != "output" and each.ids and wanted in self.case.index.group_of[each.ids[0]].jobs
         ]
         nearest = max(near, key=lambda each: rules.order(each.rule), default=None)
-        why = f": {nearest.ids[0]} is out, {nearest.reason}" if nearest is not None else ""
-        return (rule, f"{words}, and nothing reachable can {'hear' if wanted == 'transcribe' else 'read'} it{why}")
+        why = hint(": {} is out, {}", nearest.ids[0], nearest.reason) if nearest is not None else ""
+        return (
+            rule,
+            hint("{}, and nothing reachable can {} it{}", words, "hear" if wanted == "transcribe" else "read", why),
+        )
 
     # ---- routes -------------------------------------------------------------------------------
 
@@ -363,14 +369,16 @@ class Search:
             takes = bundle.kind in route.group.inputs and way.name not in AS_IT_CAME and not self.case.resumed
             if takes and self.case.named is not None:
                 words = self._not_as_it_is(route, place)
-                found.append(f"{bundle.title} does not reach {route.endpoint.id} as it is: {words}")
+                found.append(hint("{} does not reach {} as it is: {}", bundle.title, route.endpoint.id, words))
             elif way.lost:
                 usable = self.lanes.usable(route.group)
                 choices = usable[place] if isinstance(usable, list) else []
                 better = min(choices, key=lambda each: each.lost, default=way)
                 if better.lost < way.lost and (words := self._fails(route, place, better)):
                     kept = joined([each for each in way.missed if each not in better.missed])
-                    found.append(f"{route.endpoint.id} could keep {kept} of {bundle.title}, but that {words}")
+                    found.append(
+                        hint("{} could keep {} of {}, but that {}", route.endpoint.id, kept, bundle.title, words)
+                    )
         return found
 
     def _not_as_it_is(self, route: Route, place: int) -> str:
@@ -381,7 +389,8 @@ class Search:
             return "only some of its pages are wanted"
         reasons = [rules.of_way(route.group, way, bundle, self.case) for way in direct]
         if all(reasons):
-            return next(reason[1] for reason in reasons if reason is not None).removeprefix(f"{bundle.title}: ")
+            said, before = next(reason[1] for reason in reasons if reason is not None), f"{bundle.title}: "
+            return said.removeprefix(before) if said.startswith(before) else said
         usable = next(way for way, reason in zip(direct, reasons, strict=True) if reason is None)
         broken = self._fails(route, place, usable)
         return f"that {broken}" if broken else f"the {self.case.policy.objective} route was asked for"

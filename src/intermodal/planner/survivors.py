@@ -12,6 +12,7 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.costing.native import Book
 from intermodal.costing.rates import Rates
 from intermodal.costing.tokens import Vocabulary
+from intermodal.hints import consent_to, hint
 from intermodal.planner import rules
 from intermodal.planner.aspects import wants_eye
 from intermodal.planner.bundles import Bundle
@@ -194,7 +195,7 @@ def _elsewhere(case: Case) -> list[Refused]:
             hosts, endpoints = hosts + (place.host not in case.index.hosts), endpoints + able
     if not endpoints:
         return []
-    words = f"no consent for {hosts} more hosts: --host NAME for this once, or intermodal hosts add NAME"
+    words = hint("no consent for {} more hosts: {}", hosts, consent_to())
     return [Refused("consent", words, endpoints, (), hosts=hosts)]
 
 

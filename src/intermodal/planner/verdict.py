@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from intermodal.catalog.nouns import Task
 from intermodal.content import Kind
+from intermodal.hints import hint
 from intermodal.planner import rules
 from intermodal.planner.aspects import MUST_KEEP, figured_pages, in_order, lost, medium_of, pages_with_figures
 from intermodal.planner.assignment import Assignment, assign
@@ -173,7 +174,7 @@ def _not_as_text(case: Case, found: Found, bundle: Bundle) -> str:
     who = f"{best.ids[0]}, which could {job} {bundle.title},"
     reason = rules.of_endpoint(best, job, case)
     if reason is not None:
-        return f"{who} is out: {reason[1]}"
+        return hint("{} is out: {}", who, reason[1])
     tier, floor = best.tier(TASKS[job]), found.search.floors.of(job)
     return f"{who} is {tier_name(tier)}, below {tier_name(floor)}" if tier < floor else f"{who} may not be given it"
 

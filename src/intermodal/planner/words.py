@@ -6,6 +6,7 @@ import math
 
 from intermodal.catalog.nouns import Endpoint, Task, Tooling
 from intermodal.content import Kind
+from intermodal.hints import hint
 from intermodal.planner import scripts
 from intermodal.planner.aspects import SPARSE, figured_pages, medium_of, pages_with_figures
 from intermodal.planner.assignment import Assignment
@@ -132,10 +133,10 @@ def headline(case: Case, assignment: Assignment, answering: Endpoint, verdict: V
         kind = "labels scored by an embedding model"
     if kind:
         shown = f": {seen}" if seen and case.job == "draw" else ""
-        return f"no language model needed: {kind}{after}{shown}{_falls_short(verdict)}"
+        return hint("no language model needed: {}{}{}{}", kind, after, shown, _falls_short(verdict))
     if seen:
-        return f"multimodal call{after}: {_beside(case, seen, verdict)}{_or_contrastive(verdict)}"
-    return f"LLM call{after}: {_alone(case, assignment, answering, verdict)}{_or_contrastive(verdict)}"
+        return hint("multimodal call{}: {}{}", after, _beside(case, seen, verdict), _or_contrastive(verdict))
+    return hint("LLM call{}: {}{}", after, _alone(case, assignment, answering, verdict), _or_contrastive(verdict))
 
 
 def _or_contrastive(verdict: Verdict) -> str:
@@ -144,8 +145,8 @@ def _or_contrastive(verdict: Verdict) -> str:
     if other is None or other.seconds is None:
         return ""
     price = f"{numbers.money(other.cost)}, {numbers.seconds(other.seconds)}"
-    why = f", but {other.kept_out}" if other.kept_out else ""
-    return f"; a contrastive model may be enough: {other.endpoint} ({price}){why}"
+    why = hint(", but {}", other.kept_out) if other.kept_out else ""
+    return hint("; a contrastive model may be enough: {} ({}){}", other.endpoint, price, why)
 
 
 def _matching(case: Case, verdict: Verdict, after: str) -> str:
@@ -155,7 +156,7 @@ def _matching(case: Case, verdict: Verdict, after: str) -> str:
         what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
     else:
         what = f"labels are held against what {titles} shows{after}"
-    return f"a contrastive model is enough, no language model is needed: {what}{_falls_short(verdict)}"
+    return hint("a contrastive model is enough, no language model is needed: {}{}", what, _falls_short(verdict))
 
 
 _OTHER_KINDS: dict[str, str] = {
@@ -177,31 +178,31 @@ def _alone(case: Case, assignment: Assignment, answering: Endpoint, verdict: Ver
     out = "speech" if case.output == "speech" else "text"
     how = f"{joined(names)} {verb} text first" if names else f"text goes in and {out} comes out"
     if verdict.value == "not_enough":
-        return f"a language model is not enough, {how}{_falls_short(verdict, _unreadable(case, verdict))}"
+        return hint("a language model is not enough, {}{}", how, _falls_short(verdict, _unreadable(case, verdict)))
     if verdict.value == "broader_needed":
         eyes = joined(_describers(assignment))
         return f"a language model alone is not enough, {_beyond(verdict)}; {eyes} sees it and puts it in words"
     if verdict.value == "unknown":
-        return f"{_open(verdict)}; {how}, which loses {lost(verdict)}"
-    return f"a language model is enough, {how}{_given_up(case, verdict)}{_no_matter(answering, turned)}"
+        return hint("{}; {}, which loses {}", _open(verdict), how, lost(verdict))
+    return hint("a language model is enough, {}{}{}", how, _given_up(case, verdict), _no_matter(answering, turned))
 
 
 def _beside(case: Case, seen: str, verdict: Verdict) -> str:
     """The verdict on a route whose last model is given more than text."""
     if verdict.value == "not_enough":
-        return f"{seen}, and this is not enough{_falls_short(verdict)}"
+        return hint("{}, and this is not enough{}", seen, _falls_short(verdict))
     if verdict.value == "broader_needed":
         return f"a language model is not enough, {_beyond(verdict)}; {seen}, which keeps it"
     if verdict.value == "unknown":
         gone = lost(verdict)
-        return f"{_open(verdict)}; {seen}, which {f'loses {gone}' if gone else 'keeps everything'}"
+        return hint("{}; {}, which {}", _open(verdict), seen, f"loses {gone}" if gone else "keeps everything")
     other = verdict.language_model
     without = lost_as_text(verdict)
-    gone = f", though text would lose {without}, which {_unasked(case)}" if without else ""
+    gone = hint(", though text would lose {}, which {}", without, _unasked(case)) if without else ""
     if other is None or other.kept_out:
-        why = f", but {other.kept_out}" if other is not None else ""
-        return f"a language model would be enough{gone}{why}; {seen}"
-    return f"a language model would be enough{gone}; {seen}, as {_preferred(case, other)}"
+        why = hint(", but {}", other.kept_out) if other is not None else ""
+        return hint("a language model would be enough{}{}; {}", gone, why, seen)
+    return hint("a language model would be enough{}; {}, as {}", gone, seen, _preferred(case, other))
 
 
 def _preferred(case: Case, other: Other) -> str:
@@ -224,15 +225,19 @@ _BETTER: dict[Objective, str] = {
 def _open(verdict: Verdict) -> str:
     """Why nobody can tell, and what to do about it."""
     maybe = maybe_needed(verdict)
-    why = f"the question may need {maybe} (--keep tells)" if maybe else "it is not told what is needed (--keep tells)"
-    return f"whether a language model is enough is not known: {why}"
+    why = (
+        hint("the question may need {} ({keep} tells)", maybe)
+        if maybe
+        else hint("it is not told what is needed ({keep} tells)")
+    )
+    return hint("whether a language model is enough is not known: {}", why)
 
 
 def _unreadable(case: Case, verdict: Verdict) -> str:
     """Why words are lost that are there, and what would read them."""
     lost_words = any("words" in part.loses and "words" in part.needs for part in verdict.parts)
     why = scripts.said(case, case.facts.parts) if lost_words else ""
-    return f" ({why})" if why else ""
+    return hint(" ({})", why) if why else ""
 
 
 def _beyond(verdict: Verdict) -> str:
@@ -242,12 +247,14 @@ def _beyond(verdict: Verdict) -> str:
 def _given_up(case: Case, verdict: Verdict) -> str:
     """What is lost that nobody seems to need."""
     gone = lost(verdict)
-    return f"; {gone} {_are(gone)} lost, which {_unasked(case)}" if gone else ""
+    return hint("; {} {} lost, which {}", gone, _are(gone), _unasked(case)) if gone else ""
 
 
 def _unasked(case: Case) -> str:
     """By whose word a loss does no harm."""
-    return "neither --keep nor the question asks for" if case.policy.keep else "the question does not seem to need"
+    return (
+        hint("neither {keep} nor the question asks for") if case.policy.keep else "the question does not seem to need"
+    )
 
 
 def _are(said: str) -> str:
@@ -261,7 +268,7 @@ def _falls_short(verdict: Verdict, why: str = "") -> str:
     gone = needed_and_lost(verdict)
     if verdict.value != "not_enough":
         return ""
-    return f"; {gone} {_are(gone)} needed and lost{why}{would_keep(verdict)}"
+    return hint("; {} {} needed and lost{}{}", gone, _are(gone), why, would_keep(verdict))
 
 
 def would_keep(verdict: Verdict) -> str:
@@ -270,9 +277,9 @@ def would_keep(verdict: Verdict) -> str:
     if other is None:
         return "; nothing that is known would keep it"
     if not other.endpoint:
-        return f"; {other.kept_out}"
+        return hint("; {}", other.kept_out)
     usd = f"${numbers.plain_money(other.cost.mid)}" if other.cost.known else "price unknown"
-    return f"; {other.endpoint} would keep it ({usd}){f', but {other.kept_out}' if other.kept_out else ''}"
+    return hint("; {} would keep it ({}){}", other.endpoint, usd, f", but {other.kept_out}" if other.kept_out else "")
 
 
 def _describers(assignment: Assignment) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from intermodal.hints import action, consent_to, hint
 from intermodal.plans.plan import Rejected
 
 LISTED = 4  # endpoints a folded line names
@@ -40,13 +41,15 @@ def _consent(rows: list[Rejected]) -> Words:
     hosts = sorted({name.partition(":")[0] for row in rows for name in row.endpoints})
     more = sum(row.hosts for row in rows)
     named = f"{', '.join(hosts)} and {more} more" if more else ", ".join(hosts)
-    return f"no consent for hosts {named}: --host NAME for this once, or intermodal hosts add NAME", True
+    return hint("no consent for hosts {}: {}", named, consent_to()), True
 
 
 def _not_ready(rows: list[Rejected]) -> Words:
-    pulls = [row.reason.partition(_PULL) for row in rows]
+    pulls = [str(row.reason).partition(_PULL) for row in rows]
     if not all(pull for _, pull, _ in pulls):
-        return f"not ready: {rows[0].reason}, and so on (intermodal models NAME)", False
+        return hint(
+            "not ready: {}, and so on ({})", rows[0].reason, action("intermodal models NAME", http="see /v1/models")
+        ), False
     names = list(dict.fromkeys(name for _, _, name in pulls))
     return f"weights not here{_PULL}{' '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}", True
 

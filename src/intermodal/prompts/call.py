@@ -17,7 +17,6 @@ from intermodal.config import Config
 from intermodal.content import KINDS, Kind
 from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
 from intermodal.events import Event, TextDelta, fold
-from intermodal.keywords import python_words
 from intermodal.offload import offload
 from intermodal.planner import plan_from
 from intermodal.planner.case import question_of
@@ -124,12 +123,11 @@ class Prompt:
         self, args: Mapping[str, Any], *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = ()
     ) -> Request:
         """The same of arguments by name, whatever they are called."""
-        with python_words():
-            bound = values.bound(self.file, args)
-            await values.checked_media(self.file, bound)
-            made = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
-            await self._checked(made, bound)
-            return made
+        bound = values.bound(self.file, args)
+        await values.checked_media(self.file, bound)
+        made = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
+        await self._checked(made, bound)
+        return made
 
     async def _checked(self, request: Request, bound: Mapping[str, Any]) -> None:
         """Hold media that the file itself names against what it says of them. Raises PromptError with their line."""
@@ -145,22 +143,21 @@ class Prompt:
 
     async def foreseen(self, args: Mapping[str, Any]) -> PromptPlan:
         """The same of arguments by name, whatever they are called."""
-        with python_words():
-            made = imagined.imagine(self.file, args)
-            bound = values.bound(self.file, args, missing=made.values)
-            await values.checked_media(self.file, {name: value for name, value in bound.items() if name in args})
-            request = request_of(self.file, bound, self._options, self._client.config)
-            await self._checked(request, bound)
-            prepared = await self._client.prepare(
-                imagined.marked(request, made), also=self._names(), planning=True
-            )  # fmt: skip
-            inputs = prepared.inputs
-            if made.pieces:
-                inputs = imagined.filled(inputs, request, made)
-                inputs = await self._told(inputs, {**bound, **made.words})
-            check_kinds(self.file, inputs)
-            _, plan, notes = await self._chosen(inputs)
-            return PromptPlan(self.file, plan, tuple(made.assumed), notes)
+        made = imagined.imagine(self.file, args)
+        bound = values.bound(self.file, args, missing=made.values)
+        await values.checked_media(self.file, {name: value for name, value in bound.items() if name in args})
+        request = request_of(self.file, bound, self._options, self._client.config)
+        await self._checked(request, bound)
+        prepared = await self._client.prepare(
+            imagined.marked(request, made), also=self._names(), planning=True
+        )  # fmt: skip
+        inputs = prepared.inputs
+        if made.pieces:
+            inputs = imagined.filled(inputs, request, made)
+            inputs = await self._told(inputs, {**bound, **made.words})
+        check_kinds(self.file, inputs)
+        _, plan, notes = await self._chosen(inputs)
+        return PromptPlan(self.file, plan, tuple(made.assumed), notes)
 
     async def explain(self, **args: Any) -> str:
         """The plan as text, with what was imagined and what a run and a thousand runs cost."""
@@ -171,19 +168,17 @@ class Prompt:
 
         Raises what ``request`` does, NoRoute, and what a call may end with.
         """
-        with python_words():
-            prepared, plan, _ = await self.prepared(history=history, tools=tools, **args)
-            async with aclosing(self._client.execute(prepared, plan, live=False)) as events:
-                result = fold([event async for event in events])
-            return Answer(value=self.file.value(result), result=result, plan=plan)
+        prepared, plan, _ = await self.prepared(history=history, tools=tools, **args)
+        async with aclosing(self._client.execute(prepared, plan, live=False)) as events:
+            result = fold([event async for event in events])
+        return Answer(value=self.file.value(result), result=result, plan=plan)
 
     async def stream(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Event]:
         """Plan and run; events as they happen."""
-        with python_words():
-            prepared, plan, _ = await self.prepared(history=history, **args)
-            async with aclosing(self._client.execute(prepared, plan)) as events:
-                async for event in events:
-                    yield event
+        prepared, plan, _ = await self.prepared(history=history, **args)
+        async with aclosing(self._client.execute(prepared, plan)) as events:
+            async for event in events:
+                yield event
 
     async def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Any]:
         """Plan and run; the value as far as it is known, each time more of it is, and at last the whole one.

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from intermodal import asking
 from intermodal.content import BytesSource, Kind, PathSource, UrlSource, Value
 from intermodal.errors import InputUnsupported, IntermodalError, PromptError, UsageError
+from intermodal.hints import setting
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, known_schema
 from intermodal.prompts import nested
 from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
@@ -227,7 +228,7 @@ def of_words(file: PromptFile, pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, word = pair.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"{pair!r} is no argument", where="--arg", todo="write name=value, or name=@file")
+            raise UsageError(f"{pair!r} is no argument", where=setting("arg"), todo="write name=value, or name=@file")
         name = name.strip()
         argument = file.argument(name) or Argument(name=name, kind="text")
         value = _word(file, argument, word)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from intermodal.keywords import python_words
-
 if TYPE_CHECKING:
     from intermodal.prompts.call import Prompt
 
@@ -26,5 +24,4 @@ class PromptVerb:
         """
         from intermodal.prompts.call import Prompt
 
-        with python_words():
-            return Prompt(self, path, options)
+        return Prompt(self, path, options)

@@ -25,6 +25,7 @@ from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
 from intermodal.events import TextDelta, fold
+from intermodal.hints import hint, setting
 from intermodal.store.fit import percentile
 
 if TYPE_CHECKING:
@@ -177,8 +178,9 @@ class Bench:
         if self.bound > self.settings.most:
             words = "a price that nobody states" if math.isinf(self.bound) else f"up to ${self.bound:.4f}"
             raise BudgetExceeded(
-                f"{self.total} requests would cost {words}, and ${self.settings.most:g} is allowed", where="--max-cost",
-                todo="raise --max-cost, ask for fewer --requests or --tokens, or leave hosted endpoints out",
+                f"{self.total} requests would cost {words}, and ${self.settings.most:g} is allowed",
+                where=setting("max-cost"),
+                todo=hint("raise {max-cost}, ask for fewer {requests} or {tokens}, or leave hosted endpoints out"),
             )  # fmt: skip
 
     def _allowed(self, endpoint: Endpoint, consent: tuple[str, ...]) -> bool:

@@ -18,6 +18,7 @@ from msgspec import field
 from intermodal._version import __version__
 from intermodal.content import Value
 from intermodal.errors import StoreError, UsageError
+from intermodal.hints import hint
 from intermodal.reports.routes import Route, Took
 from intermodal.request import Aspect
 
@@ -143,7 +144,9 @@ class Journal:
 
     def _error(self, what: str, error: OSError) -> StoreError:
         reason = (error.strerror or type(error).__name__).lower()
-        return StoreError(f"cannot be {what} ({reason})", where=str(self.path), todo="name another one: --journal FILE")
+        return StoreError(
+            f"cannot be {what} ({reason})", where=str(self.path), todo=hint("name another one: {journal=}", "FILE")
+        )
 
 
 def _end_line(handle: int) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intermodal.config import cache_dir
-from intermodal.keywords import python_words
 
 if TYPE_CHECKING:
     from intermodal.retrieval.find import Finder, Found, Progress
@@ -32,12 +31,11 @@ class FindVerb:
             NoRoute: no contrastive model is here; ``reasons`` say why. InputError: a path is not there, or there are no
             pictures. UsageError: an argument is wrong.
         """
-        with python_words():
-            finder: Finder = self.finder(model)
-            try:
-                return await finder.find(query, paths, top=top, progress=progress)
-            finally:
-                finder.close()
+        finder: Finder = self.finder(model)
+        try:
+            return await finder.find(query, paths, top=top, progress=progress)
+        finally:
+            finder.close()
 
     def finder(self: Any, model: str = "") -> Finder:
         """A contrastive model with its index, for several queries."""

@@ -15,6 +15,7 @@ from intermodal.catalog.rows import ServedRow
 from intermodal.catalog.shipped import shipped
 from intermodal.content import Value
 from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError
+from intermodal.hints import hint, setting
 from intermodal.runtimes.corrections import kept
 from intermodal.servers.need import folder_need, gguf_need
 from intermodal.servers.programs import PROGRAMS, program_of
@@ -125,7 +126,7 @@ def _gguf(
     if shape.role == "projector":
         raise UsageError(
             f"{path.name} is a projector, which gives a model eyes or ears", where="intermodal up",
-            todo="name the model, and this with --mmproj",
+            todo=hint("name the model, and this with {mmproj}"),
         )  # fmt: skip
     eyes = _projector(wish)
     context = _context(wish, shape.context)
@@ -151,10 +152,12 @@ def _projector(wish: Wish) -> ModelShape | None:
         return None
     path = Path(wish.projector).expanduser()
     if not path.is_file():
-        raise InputMissing("there is no such file", where=wish.projector, todo="check the path after --mmproj")
+        raise InputMissing("there is no such file", where=wish.projector, todo=hint("check the path after {mmproj}"))
     shape = local(path).shape
     if shape.role != "projector":
-        raise UsageError(f"{path.name} is a model and no projector", where="--mmproj", todo="name the mmproj file")
+        raise UsageError(
+            f"{path.name} is a model and no projector", where=setting("mmproj"), todo="name the mmproj file"
+        )
     return shape
 
 
@@ -163,7 +166,7 @@ def _projector(wish: Wish) -> ModelShape | None:
 
 def _folder(wish: Wish, path: Path) -> Wanted:
     if wish.projector:
-        raise UsageError("a folder has its own eyes and ears", where="--mmproj", todo="leave it out")
+        raise UsageError("a folder has its own eyes and ears", where=setting("mmproj"), todo="leave it out")
     shape = local(path).shape
     context = _context(wish, shape.context)
     name = wish.name or _slug(path.name)
@@ -184,7 +187,8 @@ def _context(wish: Wish, trained: int | None) -> int:
         return min(trained or CONTEXT, CONTEXT)
     if trained and wish.context > trained:
         raise UsageError(
-            f"{wish.context:,} tokens are more than the {trained:,} the model was trained for", where="--context",
+            f"{wish.context:,} tokens are more than the {trained:,} the model was trained for",
+            where=setting("context"),
             todo=f"say at most {trained}",
         )  # fmt: skip
     return wish.context
@@ -196,19 +200,19 @@ def _program(wish: Wish, takes: str) -> tuple[str, str]:
     if said and os.sep in said:
         path = Path(said).expanduser()
         if not (path.is_file() and os.access(path, os.X_OK)):
-            raise InputMissing("there is no such program", where=said, todo="check the path after --program")
+            raise InputMissing("there is no such program", where=said, todo=hint("check the path after {program}"))
         key = "vllm" if path.name.startswith(("python", "vllm")) else "llama-server"
         said, run = key, str(path.absolute())  # a Python of a virtual environment is a link that must stay one
     elif said and said not in PROGRAMS:
         raise UsageError(
-            f"no program called {said!r}", where="--program", todo=f"one of {', '.join(PROGRAMS)}, or a path"
+            f"no program called {said!r}", where=setting("program"), todo=f"one of {', '.join(PROGRAMS)}, or a path"
         )
     else:
         run = ""
     able = [key for key, program in PROGRAMS.items() if program.takes == takes and said in ("", key)]
     if not able:
         what = "a GGUF file" if takes == "gguf" else "a folder of safetensors"
-        raise UsageError(f"{said} does not serve {what}", where="--program", todo="leave it out")
+        raise UsageError(f"{said} does not serve {what}", where=setting("program"), todo="leave it out")
     for key in able:
         where = run or PROGRAMS[key].find()
         if where:

@@ -17,6 +17,7 @@ from intermodal.config import cache_dir, state_dir
 from intermodal.content import Value
 from intermodal.costing.memory import fits
 from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, RuntimeCrashed, StoreError, UsageError
+from intermodal.hints import hint
 from intermodal.plans.numbers import held, size
 from intermodal.runtimes.corrections import kept
 from intermodal.runtimes.machine import snapshot
@@ -92,7 +93,7 @@ async def up(
             if not before.same(wanted):
                 raise UsageError(
                     f"{wanted.name} is up already, as another server ({_unlike(before, wanted)})",
-                    where="intermodal up", todo=f"intermodal down {wanted.name}, or choose another --name",
+                    where="intermodal up", todo=hint("intermodal down {}, or choose another {name}", wanted.name),
                 )  # fmt: skip
             return _known(place, before, await _awaited(place, tell)), False
         await _cleaned(place)
@@ -187,8 +188,8 @@ def fit(wanted: Wanted, free: int, memory: int, corrections: tuple[Correction, .
     todo = "free some memory"
     if fits(machine, wanted.disk):  # weights alone would
         shorter = longest_context(corrected(wanted, corrections), wanted.context, partial(fits, machine))
-        todo += f", say --context {shorter}" if shorter else ""
-        todo += ", fewer --slots" if wanted.slots > 1 else ""
+        todo += hint(", say {context=}", shorter) if shorter else ""
+        todo += hint(", fewer {slots}") if wanted.slots > 1 else ""
     raise DoesNotFit(
         f"needs {held(mid)} of memory and up to {held(high)} ({size(wanted.disk)} of weights{context}), "
         f"and {held(free)} are free",

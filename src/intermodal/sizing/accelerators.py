@@ -16,6 +16,7 @@ from typing import Literal, cast
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.hints import hint, setting
 
 DATA = Path(__file__).parent / "data"
 Form = Literal["desktop", "laptop", "server", "unified"]
@@ -114,7 +115,9 @@ def accelerators() -> tuple[Accelerator, ...]:
     return (*stated, *(row for row in _rows("accelerators.csv") if _whole(row.name) not in known))
 
 
-def find(words: str, where: str = "--gpu", among: tuple[Accelerator, ...] | None = None) -> tuple[Accelerator, int]:
+def find(
+    words: str, where: str = setting("gpu"), among: tuple[Accelerator, ...] | None = None
+) -> tuple[Accelerator, int]:
     """The one row a name means, and its memory in bytes.
 
     Raises:
@@ -211,9 +214,10 @@ def _short(name: str) -> str:
 
 def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
     if _SHARED.search(words.lower()):
-        return (
-            "a graphics part without memory of its own is about as fast as the machine's memory: "
-            'write --gpu none --ram "16GB DDR5-5600"'
+        return hint(
+            "a graphics part without memory of its own is about as fast as the machine's memory: write {gpu=} {ram=}",
+            "none",
+            "16GB DDR5-5600",
         )
     keys = {named(row.name).key: row.title for row in rows} | {
         _whole(a)[0]: row.title for row in rows for a in row.also
@@ -221,7 +225,7 @@ def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
     asked = named(words).key
     near = get_close_matches(asked, keys, _NEAR, 0.6) or _alike(asked, words, rows)
     names = list(dict.fromkeys(keys.get(each, each) for each in near))
-    return f"nearest are {', '.join(names)}" if names else "write its memory instead: --gpu 24GB"
+    return f"nearest are {', '.join(names)}" if names else hint("write its memory instead: {gpu=}", "24GB")
 
 
 def _alike(asked: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.shape import Layer, ModelShape
 from intermodal.weights.gguf import BLOCKS
@@ -70,11 +71,15 @@ def row_bytes(kind: str, numbers: int) -> int:
         UsageError: no such type, or the numbers do not fill its blocks.
     """
     if kind not in TYPES:
-        raise UsageError(f"keys and values cannot be kept as {kind!r}", where="--kv", todo=f"one of {', '.join(TYPES)}")
+        raise UsageError(
+            f"keys and values cannot be kept as {kind!r}", where=setting("kv"), todo=f"one of {', '.join(TYPES)}"
+        )
     block, size = TYPES[kind]
     if numbers % block:
         raise UsageError(
-            f"{numbers} numbers of a token do not fill blocks of {block}, as {kind} needs", where="--kv", todo="say f16"
+            f"{numbers} numbers of a token do not fill blocks of {block}, as {kind} needs",
+            where=setting("kv"),
+            todo="say f16",
         )
     return numbers // block * size
 

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from intermodal.errors import UsageError
+from intermodal.hints import hint, setting
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity, between, exact, unknown
@@ -49,11 +50,11 @@ def stated(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
         if word.lower() in NO_CARD:
             continue
         if not word:
-            raise UsageError("names no card", where="--gpu", todo='write --gpu "RTX 4090"')
+            raise UsageError("names no card", where=setting("gpu"), todo=hint("write {gpu=}", "RTX 4090"))
         found += _cards(word, memory)
     cards = [card for card, _ in found]
     if len(cards) > MOST_CARDS:
-        raise UsageError(f"{len(cards)} cards", where="--gpu", todo=f"name {MOST_CARDS} at most")
+        raise UsageError(f"{len(cards)} cards", where=setting("gpu"), todo=f"name {MOST_CARDS} at most")
     shared = max((sold for card, sold in found if card.unified), default=0)
     if shared:
         memory, bandwidth = max(memory, shared), _chip(cards)
@@ -103,7 +104,7 @@ def of_memory(words: str) -> tuple[int, Quantity]:
     amount = float(size[1]) * _UNITS[size[2].lower()] if size else 0.0
     many = int(channels[1]) if channels else 2
     if left.strip(" ,") or not 0 < amount <= _MOST_MEMORY or not 1 <= many <= 64:
-        raise UsageError(f"{words!r} is no memory", where="--ram", todo='write 64GB, or "64GB DDR5-5600 2ch"')
+        raise UsageError(f"{words!r} is no memory", where=setting("ram"), todo='write 64GB, or "64GB DDR5-5600 2ch"')
     if speed is None:
         return int(amount), between(*_assumed(many), f"{counted(many, 'channel')} of DDR4 or DDR5, assumed")
     peak = many * float(speed[1]) * 1e6 * 8
@@ -181,12 +182,12 @@ def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
     count = int(times[1] or times[2]) if times else 1
     name = (word[: times.start()] + word[times.end() :]).strip() if times else word
     if not 1 <= count <= MOST_CARDS:
-        raise UsageError(f"{word!r} is no number of cards", where="--gpu", todo=f"write 1 to {MOST_CARDS}")
+        raise UsageError(f"{word!r} is no number of cards", where=setting("gpu"), todo=f"write 1 to {MOST_CARDS}")
     size = _SIZE.fullmatch(name)
     if size is not None:
         amount = int(float(size[1]) * _UNITS[size[2].lower()])
         if not 0 < amount <= _MOST_MEMORY:
-            raise UsageError(f"{word!r} is no card", where="--gpu", todo="write --gpu 24GB")
+            raise UsageError(f"{word!r} is no card", where=setting("gpu"), todo=hint("write {gpu=}", "24GB"))
         gpu = Gpu(name=f"a card of {amount / GIB:g} GB", memory=amount, free=amount, source="its memory, as stated")
         return [(gpu, amount)] * count
     row, sold = find(name if not memory or _SIZE.search(name) else _with_memory(name, memory))

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.quantity import Quantity, between, exact, total, unknown
 from intermodal.sizing.cache import index_bytes, layer_bytes, state_bytes
 from intermodal.sizing.compute import compute_buffer, input_buffer, output_buffer
@@ -117,7 +118,9 @@ def _checked(settings: Settings) -> None:
         raise UsageError("context, slots and batches are at least 1", where="memory", todo="say larger numbers")
     if settings.type_v not in ("f32", "f16", "bf16") and not settings.flash_attention:
         raise UsageError(
-            f"values can be kept as {settings.type_v} with flash attention only", where="--kv", todo="leave it on"
+            f"values can be kept as {settings.type_v} with flash attention only",
+            where=setting("kv"),
+            todo="leave it on",
         )
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.sizing.shape import Layer, ModelShape
 
 PERPLEXITY: Final = 6.2332
@@ -60,7 +61,7 @@ def quantization(word: str) -> Quantization:
         from difflib import get_close_matches
 
         near = get_close_matches(word.upper(), QUANTIZATIONS, 3, 0.5) or USUAL
-        raise UsageError(f"{word!r} is no quantization", where="--quant", todo=f"write one of {', '.join(near)}")
+        raise UsageError(f"{word!r} is no quantization", where=setting("quant"), todo=f"write one of {', '.join(near)}")
     return found
 
 

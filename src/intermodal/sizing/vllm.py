@@ -15,6 +15,7 @@ from typing import Final
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.sizing.corrections import TOKENS, Correction, fitting, mended
 from intermodal.sizing.shape import Layer, ModelShape
@@ -118,7 +119,7 @@ def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction
         able = [str(count) for count in range(1, min(heads, 16) + 1) if heads % count == 0]
         raise UsageError(
             f"vLLM divides the {heads} heads of attention among the cards, which {serving.cards} cards do not divide",
-            where="--gpu", todo=f"name as many as {', '.join(able)}",
+            where=setting("gpu"), todo=f"name as many as {', '.join(able)}",
         )  # fmt: skip
     each = shape.weights / serving.cards
     weights = (

@@ -27,6 +27,7 @@ from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
 from intermodal.file_lock import replace
+from intermodal.hints import hint
 from intermodal.weights.archive import Addresses
 from intermodal.weights.hub import Hub, hub_of
 from intermodal.weights.lock import FILE, Lock, LockedFile, LockedModel
@@ -415,7 +416,7 @@ def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRo
         raise UsageError(
             "is unpinned: nobody here knows the checksum of its files",
             where=row.name,
-            todo="pass --sha256 FILE=SUM from a place you trust, or --accept-unpinned",
+            todo=hint("pass {sha256=} from a place you trust, or {accept-unpinned}", "FILE=SUM"),
         )
     return msgspec.structs.replace(row, files=files)
 

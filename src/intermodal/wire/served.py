@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from intermodal import errors, events
 from intermodal.content import Value
-from intermodal.wire.advice import for_clients
 from intermodal.wire.call import (
     Finish,
     OpaqueBlock,
@@ -114,16 +113,18 @@ def tell_about(error: BaseException, about: Mapping[str, Any]) -> None:
 
 
 def answered(error: BaseException) -> Answered:
-    """What a client is told. Our errors are written to be shown, in the words of a client (``advice.py``); any other
+    """What a client is told. Our errors are written to be shown, in the words of a client; any other
     says nothing of our inside."""
     if isinstance(error, Refused):
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
-        message, about = for_clients(str(error)), vars(error).get("about", {})
+        message, about = str(error), vars(error).get("about", {})
         return Answered(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
     wrong = type(error) is errors.CallError and error.status in _WRONG
     row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     ours = isinstance(error, (errors.IntermodalError, ValueError))
-    message = for_clients(str(error)) if ours else "failed inside"
+    message = (
+        str(error.worded("http") if isinstance(error, errors.IntermodalError) else error) if ours else "failed inside"
+    )
     about = vars(error).get("about", {})
     return Answered(status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error), about=about)
 

@@ -8,7 +8,6 @@ import pytest
 from tests.unit.gateway.house import Before, House
 
 from intermodal.testing import FakeHost
-from intermodal.wire.advice import for_clients
 
 CHAT, RESPONSES, MESSAGES, OLLAMA = "/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"
 SPEECH, PICTURES, VECTORS = "/v1/audio/speech", "/v1/images/generations", "/v1/embeddings"
@@ -89,31 +88,6 @@ def test_a_block_that_is_not_read_is_refused_before_its_own_vendor_is_asked(befo
     tree = {"model": "vendor/opus", "max_tokens": 50, **user({"type": "search_result", "content": []})}
     assert "is not read here" in house.post(MESSAGES, {**tree, "intermodal": {"deadline": 60}}).text
     assert vendor.attempts == []
-
-
-@pytest.mark.parametrize(
-    ("sentence", "told"),
-    [
-        (
-            "did you mean a/b? See intermodal models",
-            "did you mean a/b? See /v1/models; what else this name is to mean can be said in [serve.aliases] in the "
-            "server's config",
-        ),
-        ("name another model (intermodal models), or none", "name another model (see /v1/models), or none"),
-        (
-            "no consent for host openai: --host openai for this once, or intermodal hosts add openai; or name another "
-            "model (intermodal models)",
-            "no consent for host openai: whoever runs the server can give it (intermodal hosts add openai); or name "
-            "another model (see /v1/models)",
-        ),
-        ("it is far; pass a local file by its path", "it is far; send its bytes in the request"),
-        ("file: is no scheme here; pass the path itself", "file: is no scheme here; send its bytes in the request"),
-        ('the host said: "see intermodal models"; see intermodal models',
-         'the host said: "see intermodal models"; see /v1/models'),
-    ],
-)  # fmt: skip
-def test_words_of_the_command_line_are_none_of_an_answer(sentence: str, told: str) -> None:
-    assert for_clients(sentence) == told
 
 
 def test_who_asks_over_http_is_sent_to_what_is_there(house: House) -> None:

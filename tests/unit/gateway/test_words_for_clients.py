@@ -15,60 +15,12 @@ from tests.unit.gateway.house import STRONG, House, config
 import intermodal
 from intermodal import errors
 from intermodal.gateway.dialects import CHAT, ERRORS, MESSAGES, OLLAMA, RESPONSES, Dialect
+from intermodal.hints import consent_to, hint, setting
 from intermodal.testing import FakeHost
-from intermodal.wire.advice import OPTIONS, for_clients
 from intermodal.wire.call import Error
 from intermodal.wire.served import Refused
 
-ROOT = Path(intermodal.__file__).parent
-# What answers a request over HTTP is made by these; programs of the command line have words of their own.
-REACH = ("asking.py", "incoming.py", "request.py", "catalog", "costing", "executor", "gateway", "media", "planner",
-         "plans", "runtimes", "store", "wire")  # fmt: skip
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
-# Started by whoever runs the server, before there is a client, or run as a program.
-STARTING = frozenset({
-    "accept-unpinned", "defaults", "force-reinstall", "list-langs", "psm", "tessdata-dir", "forget", "list", "output",
-    "policy", "port", "prompts", "query-compute-apps", "query-gpu", "save", "workers",
-})  # fmt: skip
-
-
-def sentences() -> Iterator[tuple[str, str]]:
-    """Every string in the code that is no docstring, with a word for what is put into it; and where it is."""
-    for name in REACH:
-        for path in [ROOT / name] if name.endswith(".py") else sorted((ROOT / name).rglob("*.py")):
-            if path == ROOT / "wire" / "advice.py":
-                continue
-            if "--" not in (source := path.read_text()):
-                continue
-            nodes = tuple(ast.walk(ast.parse(source)))
-            within = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
-            within |= {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-            for node in nodes:
-                if isinstance(node, ast.JoinedStr):
-                    words = "".join(
-                        str(part.value) if isinstance(part, ast.Constant) else "word" for part in node.values
-                    )
-                elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in within:
-                    words = node.value
-                else:
-                    continue
-                if OPTION.search(words) and "\r\n" not in words:  # no boundary of a form
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", words
-
-
-SENTENCES = list(sentences())
-
-
-def test_there_are_sentences_to_look_at() -> None:
-    assert len(SENTENCES) > 30, "the search finds nothing any more"
-
-
-@pytest.mark.parametrize(("where", "words"), SENTENCES, ids=[where for where, _ in SENTENCES])
-def test_no_sentence_of_ours_tells_a_client_of_an_option(where: str, words: str) -> None:
-    told = for_clients(words)
-    assert not OPTION.search(told), told
-    unknown = {name for name in OPTION.findall(words) if name not in OPTIONS and name not in STARTING}
-    assert not unknown, f"{where}: say in wire/advice.py what a client does instead of {unknown}"
 
 
 def every(kind: type[BaseException]) -> Iterator[type[BaseException]]:
@@ -78,15 +30,16 @@ def every(kind: type[BaseException]) -> Iterator[type[BaseException]]:
 
 
 KINDS = [kind for kind in (*every(errors.IntermodalError), Refused) if kind.__module__.startswith("intermodal")]
-TODO = "raise --max-cost, allow more time (--deadline), or lower --at-least; --host acme for this once, or " \
-       "intermodal hosts add acme"  # fmt: skip
+LIMIT = hint("the limit is $1 ({max-cost})")
+TODO = hint("raise {max-cost}, allow more time ({deadline}), or lower {at-least}; {}", consent_to("acme"))
 
 
 def made(kind: type[BaseException]) -> BaseException:
     if kind is Refused:
-        return Refused("the limit is $1 (--max-cost)", status=402, todo=TODO)
+        return Refused(LIMIT.words("http"), status=402, todo=TODO.words("http"))
     found: BaseException = kind.__new__(kind)
-    errors.IntermodalError.__init__(found, "the limit is $1 (--max-cost)", where="--release", todo=TODO)  # type: ignore[arg-type]
+    where = setting("release")
+    errors.IntermodalError.__init__(found, LIMIT, where=where, todo=TODO, reasons=(LIMIT,))  # type: ignore[arg-type]
     if isinstance(found, errors.CallError):
         found.status = 0
     return found
@@ -109,8 +62,60 @@ def test_no_kind_of_error_tells_a_client_of_an_option(kind: type[BaseException])
 
 
 def test_what_a_host_said_is_left_as_it_was_said() -> None:
-    said = 'box: refused the request: "tools need --enable-auto-tool-choice"; raise --max-cost'
-    assert '"tools need --enable-auto-tool-choice"; raise x-intermodal-max-cost' in for_clients(said)
+    error = errors.CallError('refused it: "tools need --enable-auto-tool-choice"', todo=hint("raise {max-cost}"))
+    assert '"tools need --enable-auto-tool-choice"; raise x-intermodal-max-cost' in str(error.worded("http"))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
+def test_every_kind_of_error_names_settings_as_its_reader_sets_them(kind: type[BaseException]) -> None:
+    error = made(kind)
+    if not isinstance(error, errors.IntermodalError):
+        return
+    in_python = (str(error), error.what, error.where, error.todo, *error.reasons, *map(str, error.args))
+    assert not OPTION.search(" ".join(in_python)), in_python
+    assert "raise max_cost" in error.todo and 'hosts=("acme",)' in error.todo and error.where == "release"
+    typed = error.worded("command line")
+    assert str(typed).startswith("--release: the limit is $1 (--max-cost); raise --max-cost, allow more time")
+    assert typed.reasons == ("the limit is $1 (--max-cost)",)
+
+
+# Files whose texts the command line alone shows: its verbs; commands of other programs; settings of llama.cpp and vLLM.
+SHOWN_BY_THE_COMMAND_LINE = (
+    "cli", "testing", "servers/flags.py", "servers/programs.py", "servers/footprint.py", "sizing/command.py",
+    "sizing/corrections.py", "runtimes/embedded", "runtimes/graphics.py", "weights/wheel.py", "reports/html.py",
+)  # fmt: skip
+COMMAND = re.compile(r"(intermodal|pull|serve|pip|vllm|explain|fit)\b[^;(]*? --[a-z]")
+
+
+def advised(path: Path) -> Iterator[tuple[int, str]]:
+    """What is written as the ``what``, ``where`` or ``todo`` of something raised: constants and pieces of f-strings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call):
+            continue
+        for part in (*node.exc.args, *(each.value for each in node.exc.keywords)):
+            written = tuple(ast.walk(part))
+            within = {id(piece) for each in written if isinstance(each, ast.JoinedStr) for piece in each.values}
+            for each in written:
+                if isinstance(each, ast.JoinedStr):
+                    pieces = (str(piece.value) if isinstance(piece, ast.Constant) else "word" for piece in each.values)
+                    yield each.lineno, "".join(pieces)
+                elif isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in within:
+                    yield each.lineno, each.value
+
+
+def test_what_is_raised_names_settings_as_values_and_no_options() -> None:
+    root = Path(intermodal.__file__).parent
+    seen, wrong = 0, []
+    for path in sorted(root.rglob("*.py")):
+        name = str(path.relative_to(root))
+        if name.startswith(SHOWN_BY_THE_COMMAND_LINE):
+            continue
+        for line, words in advised(path):
+            seen += 1
+            if OPTION.search(words) and not COMMAND.search(words):
+                wrong.append(f"{name}:{line}: {words}")
+    assert seen > 1_000, "the search finds nothing any more"
+    assert not wrong, "\n".join(("write a setting with intermodal.hints in place of an option", *wrong))
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from intermodal.gateway.ledger.nouns import Claim, claim_of
 from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of
 from intermodal.gateway.unread import unheld, untold
+from intermodal.hints import words
 from intermodal.latest import Latest
 from intermodal.plans.cores import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
@@ -39,7 +40,6 @@ from intermodal.request import Request, TextOutput
 from intermodal.store.rows import RunRow, Work, names_kept
 from intermodal.store.slate import Sort
 from intermodal.wire._json import dumps
-from intermodal.wire.advice import for_clients
 from intermodal.wire.call import Usage
 from intermodal.wire.fields import fitted
 from intermodal.wire.openai_chat import MAX_STOP
@@ -134,7 +134,7 @@ class Way:
             "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
         }  # fmt: skip
         self.about = dumps(about)[:-1]
-        self.notes = tuple(map(for_clients, (*plan.notes, *chosen.warnings)))
+        self.notes = tuple(words(each, "http") for each in (*plan.notes, *chosen.warnings))
         self._tariff = tariff
         self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
@@ -315,5 +315,10 @@ def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
 
 def about(way: Way, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()) -> bytes:
     """What is told of a run beside its usage, as ``told.py`` has it."""
-    said = _Told(cost, attempts, round(seconds, 3), (*way.notes, *map(for_clients, notes)) if notes else way.notes)
+    said = _Told(
+        cost,
+        attempts,
+        round(seconds, 3),
+        (*way.notes, *(words(each, "http") for each in notes)) if notes else way.notes,
+    )
     return way.about + b"," + _encode(said)[1:]

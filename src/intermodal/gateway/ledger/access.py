@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from intermodal.errors import ConfigError, StoreError
 from intermodal.gateway.ledger.minting import LONGEST, digest
 from intermodal.gateway.ledger.nouns import OPEN, POLICY, Refusal, VirtualKey
+from intermodal.hints import hint
 
 if TYPE_CHECKING:
     from intermodal.gateway.ledger.books import Books
@@ -61,7 +62,7 @@ class Access:
         if not self._known and not loopback(host):
             raise ConfigError(
                 "others can reach this address, and there is no key yet",
-                where=f"--host {host}",
+                where=hint("{host=}", host),
                 todo="make one: intermodal keys create NAME, or serve 127.0.0.1",
             )
         self._open = loopback(host) and not self._known

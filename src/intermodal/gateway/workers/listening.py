@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from intermodal.errors import UsageError
+from intermodal.hints import hint
 
 BACKLOG = 1024
 _OF_PORTS = (errno.EADDRINUSE, errno.EACCES)  # what another port may help against
@@ -64,7 +65,11 @@ def cannot(error: OSError, host: str, port: int) -> UsageError:
     """That an address cannot be listened on, and what to do."""
     known = isinstance(error, socket.gaierror) or error.errno not in errno.errorcode
     why = (error.strerror if known else os.strerror(error.errno or 0)) or "cannot be listened on"
-    todo = "choose another --port" if error.errno in _OF_PORTS else "choose an address of this machine as --host"
+    todo = (
+        hint("choose another {port}")
+        if error.errno in _OF_PORTS
+        else hint("choose an address of this machine as {host}")
+    )
     return UsageError(f"{why[:1].lower()}{why[1:]}", where=address(host, port), todo=todo)
 
 

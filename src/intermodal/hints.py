@@ -1,0 +1,212 @@
+"""What an error or a note advises, as a value: a sentence with settings in it, which each surface words as its own.
+
+Whoever reads an error sits at a command line (``--max-cost``), called a function (``max_cost``), or asked a server
+(``x-intermodal-max-cost``). A sentence is written once, with the settings as values among its words, and worded where
+it is shown: by the command line, by an exception, in an answer over HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, Self
+
+Surface = Literal["command line", "python", "http"]
+_OWNER = "in the server's config"
+ALIASES = f"; what else this name is to mean can be said in [serve.aliases] {_OWNER}"
+# How Python calls a setting, where it is not the same word.
+_KEYWORDS: Mapping[str, str] = {
+    "date": "day", "format": "output", "host": "hosts", "in": "takes", "life": "life_months",
+    "local": 'farthest="machine"', "out": "makes", "save-derived": "result.derived",
+}  # fmt: skip
+_SEVERAL = frozenset({"host"})  # keywords that take several
+# What a client sets, or whoever's server it is. A value goes behind the names that end with a colon or are headers.
+_FIELDS: Mapping[str, str] = {
+    "at-least": "x-intermodal-at-least",
+    "base-url": f"base_url of the host {_OWNER}",
+    "date": "the date",
+    "deadline": "x-intermodal-deadline",
+    "format": "response_format",
+    "free-tiers": f"free_tiers {_OWNER}, or the model by its name",
+    "host": f"consent for a host {_OWNER}",
+    "keep": "x-intermodal-keep",
+    "language": "x-intermodal-language",
+    "licence": f"licence {_OWNER}",
+    "local": "x-intermodal-farthest: machine",
+    "max-cost": f"x-intermodal-max-cost, or max_cost {_OWNER}",
+    "objective": "x-intermodal-objective",
+    "private": "x-intermodal-private",
+    "region": f"regions {_OWNER}",
+    "release": f"release of a policy {_OWNER}",
+    "retention": f"retention {_OWNER}",
+}
+_SLOT = re.compile(r"\{([a-z][a-z0-9-]*)?(=?)\}")
+
+
+class Setting(NamedTuple):
+    """What somebody can set, by the name of its option; ``value`` is what it is to be set to, "" where that is open."""
+
+    name: str
+    value: str = ""
+
+    def words(self, surface: Surface) -> str:
+        if surface == "command line":
+            value = f'"{self.value}"' if " " in self.value else self.value
+            return f"--{self.name} {value}" if value else f"--{self.name}"
+        if surface == "python":
+            name = _KEYWORDS.get(self.name, self.name.replace("-", "_"))
+            if not self.value:
+                return name
+            value = self.value if self.value.isdecimal() else f'"{self.value}"'
+            return f"{name}=({value},)" if self.name in _SEVERAL else f"{name}={value}"
+        if self.name == "host" and self.value:
+            return f"intermodal hosts add {self.value}"  # a client consents to nothing
+        name = _FIELDS.get(self.name, self.name.replace("-", "_"))
+        return f"{name}: {self.value}" if self.value else name
+
+
+class Action(NamedTuple):
+    """What somebody can do that is another thing, and not only called otherwise, wherever it is read."""
+
+    command_line: str
+    python: str
+    http: str
+
+    def words(self, surface: Surface) -> str:
+        return self.command_line if surface == "command line" else self.python if surface == "python" else self.http
+
+
+Part = str | Setting | Action
+
+
+class Hint(str):
+    """A sentence with settings and actions among its words. As a text it is in words of the command line."""
+
+    parts: tuple[Part, ...]
+
+    def __new__(cls, parts: Iterable[Part]) -> Self:
+        parts = tuple(parts)
+        made = super().__new__(cls, "".join(_words(part, "command line") for part in parts))
+        made.parts = parts
+        return made
+
+    def __getnewargs__(self) -> tuple[tuple[Part, ...]]:  # type: ignore[override]
+        return (self.parts,)
+
+    def words(self, surface: Surface) -> str:
+        """The sentence for a surface, as a plain text."""
+        return "".join(_words(part, surface) for part in self.parts)
+
+
+def hint(template: str, *values: object) -> Hint:
+    """A sentence of a template: ``{}`` takes a value, ``{max-cost}`` is a setting, ``{language=}`` one with a value.
+
+    >>> raised = hint("would cost up to {}; raise {max-cost}, or {host=} for this once", "$0.2", "openai")
+    >>> raised.words("python")
+    'would cost up to $0.2; raise max_cost, or hosts=("openai",) for this once'
+    """
+    given = iter(values)
+    parts: list[Part] = []
+    for part in _read(template):
+        if isinstance(part, str):
+            parts.append(part)
+        elif part.value:
+            parts.append(Setting(part.name, str(next(given))))
+        elif part.name:
+            parts.append(part)
+        else:
+            parts += parts_of(next(given))
+    if rest := tuple(given):
+        raise TypeError(f"{template!r} has no place for {rest}")
+    return Hint(parts)
+
+
+def joined_by(between: str, sentences: Iterable[str]) -> Hint:
+    """Sentences in one, with something between each two."""
+    parts: list[Part] = []
+    for sentence in sentences:
+        parts += [between, *parts_of(sentence)] if parts else parts_of(sentence)
+    return Hint(parts)
+
+
+def setting(name: str, value: str = "") -> Hint:
+    """A setting alone, as the place where an error happened."""
+    return Hint((Setting(name, value),))
+
+
+def action(command_line: str, *, python: str | None = None, http: str | None = None) -> Hint:
+    """What is to be done, which differs by where it is read; as at the command line where nothing else is said."""
+    python, http = (command_line if said is None else said for said in (python, http))
+    return Hint((Action(words(command_line, "command line"), words(python, "python"), words(http, "http")),))
+
+
+def command(text: str) -> Hint:
+    """A sentence that ends with a command for a shell. Who asks over HTTP is told of it, without its options."""
+    return action(text, http=str(text).partition(" --")[0])
+
+
+def words(text: str, surface: Surface) -> str:
+    """A text of ours as a surface says it; one that has no settings in it is as it is."""
+    return text.words(surface) if isinstance(text, Hint) else text
+
+
+def packed(text: str) -> str | list[Part]:
+    """A text as it goes from one process to another, as JSON or MessagePack have it."""
+    return list(text.parts) if isinstance(text, Hint) else text
+
+
+def unpacked(said: str | list[Any]) -> str:
+    """A text of what ``packed`` made."""
+    if isinstance(said, str):
+        return said
+    return Hint(part if isinstance(part, str) else Setting(*part) if len(part) == 2 else Action(*part) for part in said)
+
+
+def parts_of(value: object) -> tuple[Part, ...]:
+    return value.parts if isinstance(value, Hint) else (str(value),)
+
+
+def _words(part: Part, surface: Surface) -> str:
+    return part if isinstance(part, str) else part.words(surface)
+
+
+@lru_cache(maxsize=1024)
+def _read(template: str) -> tuple[str | Setting, ...]:
+    """A template as what it is made of. A setting without a name is the place of a value."""
+    found: list[str | Setting] = []
+    at = 0
+    for slot in _SLOT.finditer(template):
+        found += [template[at : slot.start()]] * (slot.start() > at)
+        found.append(Setting(slot[1] or "", slot[2]))
+        at = slot.end()
+    return (*found, *[template[at:]] * (at < len(template)))
+
+
+PULL_LIST = command("intermodal pull --list")
+MODELS = action("intermodal models", http="/v1/models")
+EVERY_MODEL = action("intermodal models", http=f"/v1/models{ALIASES}")
+_WHO = "whoever runs the server can give it (intermodal hosts add "
+
+
+def consent_to(*hosts: str) -> Hint:
+    """How hosts are allowed: one is named, for several the option is, and for none that is named any."""
+    named = hosts[0] if len(hosts) == 1 else "NAME"
+    add = f"or intermodal hosts add {named}"
+    if len(hosts) > 1:
+        once = joined_by(" or ", (setting("host", host) for host in hosts))
+        others = f"{' or '.join(hosts)}, which whoever runs the server can do: intermodal hosts add NAME"
+    else:
+        once, others = setting("host", named), f"{_WHO}{named})"
+    return action(hint("{} for this once, {}", once, add), http=others)
+
+
+def release(label: str) -> Hint:
+    """How something private is let out, by the label that does it."""
+    said = hint("release it with {release=}", label)
+    return action(said, http=f'release = ["{label}"] in a policy {_OWNER} releases it')
+
+
+def say_which(listed: str) -> Hint:
+    """The names among which one has to be chosen."""
+    return hint("say which: {}", action(listed, http=f"{listed}{ALIASES}"))
