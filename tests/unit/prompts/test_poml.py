@@ -172,6 +172,7 @@ def test_a_stylesheet_evaluates_nothing(tmp_path: Path) -> None:
     [("loop.index + 1", 1), ("a && !b ? 'yes' : 'no'", "yes"), ("name.toUpperCase().slice(0, 2)", "NA"),
      ("rows[1].x", 2), ("rows.length >= 2 || missing.part", True), ("{k: [1, 'b']}", {"k": [1, "b"]}),
      ("{'a\\n\\'b': 1}", {"a\n'b": 1}),
+     (r"'\u00e9\xe9\u{1f600}\ud83d\ude00\0\v\q'", "éé😀😀\0\vq"), ("'a\\\nb'", "ab"),  # as Node.js reads them
      ("name.replace(/^./g, 'N')", "Name"), ("1 + '1'", "11"), ("7 % 4 * 2 - -1", 7)],
 )  # fmt: skip
 def test_expressions_are_javascripts(word: str, made: Any) -> None:
@@ -193,6 +194,8 @@ def test_expressions_are_javascripts(word: str, made: Any) -> None:
             "code of Zod, which is not run",
         ),
         ("<poml>\n<let src='../x.json'/></poml>", 2, "not in the folder"),
+        (r"<poml>" "\n" r"<p>{{ '\u12' }}</p></poml>", 2, "an escape is not whole"),
+        (r"<poml>" "\n" r"<p>{{ '\u{110000}' }}</p></poml>", 2, "there is no letter"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, line: int, says: str) -> None:

@@ -184,12 +184,28 @@ class _Parser:
 
 
 def _unquoted(word: str) -> str:
-    """The text that a quoted word stands for."""
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), word[1:-1])
+    """The text that a quoted word stands for, by JavaScript's escapes."""
+    said = _ESCAPE.sub(_letter, word[1:-1])
+    return said.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # two halves are one letter
+
+
+def _letter(found: re.Match[str]) -> str:
+    code, plain = found[1] or found[2] or found[3], found[4] or ""
+    if code is None:
+        if plain in ("u", "x"):
+            raise TemplateError(f"an escape is not whole: {found[0]}", todo="write \\u00e9, \\u{e9} or \\xe9")
+        return _ESCAPES.get(plain, plain)
+    if int(code, 16) > 0x10FFFF:
+        raise TemplateError(f"there is no letter {found[0][:20]}", todo="letters end at \\u{10ffff}")
+    return chr(int(code, 16))
 
 
 _TODO = "use names, items, operators and methods of texts and lists"
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
+_ESCAPE = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,12})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(\r\n|.))", re.DOTALL)
+_ESCAPES = {
+    "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": "", "\r\n": "", "\u2028": "",
+    "\u2029": "",
+}  # fmt: skip
 _LEVELS = (("||",), ("&&",), ("===", "!==", "==", "!="), (">=", "<=", ">", "<"), ("+", "-"), ("*", "/", "%"))
 
 
