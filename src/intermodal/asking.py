@@ -23,7 +23,7 @@ from intermodal.config_file import USUAL
 from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import ConfigError, InputError, IntermodalError, NoRoute, PlanStale, UsageError
 from intermodal.events import Result
-from intermodal.hints import action, setting
+from intermodal.hints import action, command, setting
 from intermodal.offload import TOOLS, offload
 from intermodal.planner.case import question_of
 from intermodal.planner.index import needs_consent
@@ -214,7 +214,7 @@ def known_hosts(
     for name in names:
         if name not in mine and find_host(name, snapshot) is None:
             what, todo = unknown_host(name, mine, snapshot)
-            raise UsageError(what, where=where, todo=todo)
+            raise UsageError(what, where=where, todo=command(todo))
     return names
 
 

@@ -19,11 +19,12 @@ from intermodal.errors import NotInstalled, PromptError
 from intermodal.prompts.baml import clients, templates
 from intermodal.prompts.baml.declarations import Block, Field, declared
 from intermodal.prompts.baml.examples import examples_of
+from intermodal.prompts.baml.format_size import FormatSize
 from intermodal.prompts.baml.kinds import Kinds, Taken
 from intermodal.prompts.baml.runtime import MARKS, NAME, Problem, Refused, Runtime
 from intermodal.prompts.file import Argument, Finding, PromptFile
 from intermodal.prompts.media import within
-from intermodal.prompts.rendering import TemplateError, located, with_history
+from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, located, with_history
 from intermodal.prompts.source import text_of
 from intermodal.request import JsonOutput, Message, Output, TextOutput
 from intermodal.schema import json_output
@@ -59,6 +60,7 @@ class Project:
     called: Mapping[str, Block]
     prompts: Mapping[str, templates.Measured]
     kinds: Kinds
+    sizes: FormatSize
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class BamlTemplate:
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         try:
-            templates.check_size(self.prompt, self.project.strings, values)
+            told = self.project.sizes.letters(self.block.type)
+            templates.check_size(self.prompt, self.project.strings, values, told)
             made = self.project.runtime.render(self.block.name, values, self.opening)
         except TemplateError as error:
             raise located(self.path, self.line, error) from None
@@ -208,6 +211,7 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> Project:
         called=texts,
         prompts=prompts,
         kinds=kinds,
+        sizes=FormatSize(named),
     )
 
 
@@ -284,6 +288,7 @@ class _Function:
         self._findings += wanted.findings
         opening = wanted.opening if self._names_roles(str(text)) else "user"
         self._check(str(text), first)
+        self._check_format(str(text), first)
         output = self._output()
         examples, unread = examples_of(block, project.tests, project.kinds, taken, self._path, output)
         self._findings += unread
@@ -340,6 +345,18 @@ class _Function:
             if each.file == self._block.file:
                 what = f"{each.name} is code, which is not run; functions with a prompt are"
                 self._findings.append(Finding("warning", each.line, what, "call it from your program"))
+
+    def _check_format(self, text: str, line: int) -> None:
+        """Refuse a format that grows beyond what a prompt may have, before the runtime writes it."""
+        project, word = self._project, "output_format"
+        strings = (str(each.settings.get("prompt", "")) for each in project.called.values())
+        if word not in text and not any(word in each for each in strings):
+            return
+        if project.sizes.letters(self._block.type) > MOST_LETTERS:
+            what = (
+                f"ctx.output_format would be more than {MOST_LETTERS >> 20} MiB, as a class is written for each field"
+            )
+            raise located(self._path, line, TemplateError(what, todo="nest fewer classes, or describe them in words"))
 
     def _output(self) -> Output:
         """JSON of the class that the function returns; whatever else it returns is read off the words of the answer."""

@@ -121,9 +121,10 @@ def _grown(statement: str, plain: str, line: int) -> int:
     return factor
 
 
-def check_size(prompt: Measured, strings: Mapping[str, Measured], values: Mapping[str, Any]) -> None:
-    """Hold what rendering may take against the bounds. Raises TemplateError."""
-    known = _Known(strings, values)
+def check_size(prompt: Measured, strings: Mapping[str, Measured], values: Mapping[str, Any], told: int = 0) -> None:
+    """Hold what rendering may take against the bounds. ``told``: letters of ``ctx.output_format``. Raises
+    TemplateError."""
+    known = _Known(strings, values, told)
     steps, letters = known.cost(prompt, dict(values), ())
     if steps > MOST_STEPS:
         raise TemplateError(f"may take more than {MOST_STEPS:,} steps to render", todo="loop over fewer values")
@@ -133,8 +134,9 @@ def check_size(prompt: Measured, strings: Mapping[str, Measured], values: Mappin
 
 
 class _Known:
-    def __init__(self, strings: Mapping[str, Measured], values: Mapping[str, Any]) -> None:
+    def __init__(self, strings: Mapping[str, Measured], values: Mapping[str, Any], told: int) -> None:
         self._strings = strings
+        self._told = told
         self._sizes = {name: size(value) for name, value in values.items()}
         self._all = sum(self._sizes.values())
         self._most = max((most(value) for value in values.values()), default=0)
@@ -149,6 +151,7 @@ class _Known:
             steps += times
             if tag.writes:
                 letters += sum(self._letters(name, one, tag.loops, turns, values) for name in tag.names)
+                letters += times * self._told * ("ctx" in tag.names)
             for name in tag.names & self._strings.keys():
                 some, more = self._of_string(name, within)
                 steps += times * some
