@@ -309,7 +309,7 @@ def _reasons(error: NoRoute, use: Use, *, stated: bool) -> tuple[str, ...]:
     Where nobody asked for what only this use keeps, that a way loses it, or that some ear does not serve, means that
     nobody is there who could be used so.
     """
-    found = [each for each in error.reasons if not each.endswith(_ANOTHER_JOB)]
+    found = [each for each in error.worded("command line").reasons if not each.endswith(_ANOTHER_JOB)]
     if stated:
         return tuple(found)
     telling = [each for each in found if _KEEP not in each and "hears only" not in each]

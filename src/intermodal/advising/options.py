@@ -167,7 +167,7 @@ def _check_types(options: AdviseOptions) -> None:
         elif name == "sizes" and not isinstance(value, Mapping):
             wrong = 'write {"pdf": 30}'
         if wrong:
-            raise UsageError(f"{value!r} does not fit here", where=f"--{name.replace('_', '-')}", todo=wrong)
+            raise UsageError(f"{value!r} does not fit here", where=setting(name.replace("_", "-")), todo=wrong)
 
 
 def _sized(word: str, size: Size) -> Piece:

@@ -176,7 +176,7 @@ def with_defaults(takes: tuple[Kind, ...], parts: tuple[Piece, ...]) -> tuple[tu
             name = said(piece.kind)
             raise UsageError(
                 f"a size is given, and no {name} goes in",
-                where=f"--{name}",
+                where=setting(name),
                 todo=hint("add {} to {in}, or leave it out", name),
             )
     found: list[Piece] = []

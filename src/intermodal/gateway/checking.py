@@ -22,7 +22,6 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.listing import usable
 from intermodal.gateway.naming import policy_of
 from intermodal.gateway.workers.listening import cannot, hindrance
-from intermodal.hints import hint
 from intermodal.keys import find_key
 from intermodal.request import Message, Policy, Request
 from intermodal.wire.served import Refused
@@ -95,7 +94,7 @@ async def prompt_folder(gateway: Gateway) -> list[Finding]:
     if folder is None:
         return []
     stated = config.path if str(folder.path) == config.serve.prompts else ""
-    where = placed(config.path, ("serve", "prompts")) if stated else hint("{prompts=}", folder.path)
+    where = placed(config.path, ("serve", "prompts")) if stated else f"--prompts {folder.path}"
     try:
         await gateway.prompts.start()
     except IntermodalError as error:
@@ -127,9 +126,9 @@ def address(gateway: Gateway) -> Iterator[Finding]:
     error = hindrance(gateway.host, gateway.port)
     if error is None:
         return
-    config, said = gateway.client.config, cannot(error, gateway.host, gateway.port)
+    config, said = gateway.client.config, cannot(error, gateway.host, gateway.port).worded("command line")
     stated = gateway.host == config.serve.host and bool(config.path)
-    where = placed(config.path, ("serve", "host")) if stated else hint("{host=}", gateway.host)
+    where = placed(config.path, ("serve", "host")) if stated else f"--host {gateway.host}"
     what = f"{said.where}: {said.what}"
     if error.errno == errno.EADDRINUSE:
         yield Finding(level="note", where=where, what=what, todo="stop what listens there, unless it is this gateway")

@@ -74,4 +74,4 @@ def test_an_ear_of_another_language_is_remedied_by_an_ear_of_this_one(language: 
     catalog = msgspec.structs.replace(inputs.catalog, endpoints=endpoints)
     with pytest.raises(NoRoute) as caught:
         plan(inputs.request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
-    assert caught.value.todo == todo
+    assert caught.value.worded("command line").todo == todo
