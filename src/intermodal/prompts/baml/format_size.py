@@ -107,7 +107,7 @@ def _groups(leads: Mapping[str, list[str]]) -> Iterator[list[str]]:
                 if path:
                     low[path[-1][0]] = min(low[path[-1][0]], low[name])
                 if low[name] == number[name]:
-                    group = []
+                    group: list[str] = []
                     while name not in group[-1:]:
                         group.append(open_.popitem()[0])
                     yield group
