@@ -37,8 +37,9 @@ _REMEDIES: dict[str, str] = {
     "translation": hint(
         "leave {translate} out, or have a language model translate a transcript ({output=}), by one that is pulled or "
         "allowed: {}, intermodal hosts add",
-        "transcript", PULL_LIST,
-    ),  # fmt: skip
+        "transcript",
+        PULL_LIST,
+    ),
     "pages": _PAGES,
 }
 

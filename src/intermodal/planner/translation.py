@@ -19,6 +19,7 @@ from intermodal.costing.answers import Length
 from intermodal.costing.levels import HIGH, levels, times
 from intermodal.costing.tokens import speech_tokens
 from intermodal.errors import NoRoute
+from intermodal.hints import PULL_LIST, hint
 from intermodal.languages import name_of
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.floors import DEFAULT_FLOOR
@@ -164,15 +165,16 @@ def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
 
 def _neither(case: Case, errors: list[NoRoute]) -> NoRoute:
     """The error, with the reasons against both kinds."""
-    reasons = tuple(dict.fromkeys(reason for error in errors for reason in error.reasons))
+    reasons = tuple(dict.fromkeys(reason for error in errors for reason in error.hints.reasons))
     first, second = errors
-    todo = "allow a language model to translate the transcript: intermodal hosts add NAME, or intermodal pull --list"
+    todo: str = hint("allow a language model to translate the transcript: intermodal hosts add NAME, or {}", PULL_LIST)
     if case.named is not None:
         first = next((error for error in errors if error.rule != "output"), first)
         todo = "name a model that translates into it, or none"
     by = f" with {case.policy.model}" if case.policy.model else ""
-    about = first.reasons[0] if first.reasons else first.what
-    made = NoRoute(f"nothing reachable can translate this into {case.into}{by}: {about}", todo=todo, reasons=reasons)
+    about = first.hints.reasons[0] if first.reasons else first.hints.what
+    what = hint("nothing reachable can translate this into {}{}: {}", case.into, by, about)
+    made = NoRoute(what, todo=todo, reasons=reasons)
     made.rule = first.rule or second.rule
     return made
 
