@@ -371,7 +371,7 @@ def _check_output(output: Output | None) -> None:
     if not isinstance(output, ScoresOutput):
         return
     labels = [label.strip() for label in output.labels]
-    if len(labels) < 2:
+    if len(labels) == 1:
         raise UsageError("one label has nothing to be compared with", todo="give two labels or more")
     if len(labels) > MOST_LABELS:
         raise UsageError(

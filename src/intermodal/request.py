@@ -82,9 +82,12 @@ class SpeechOutput(Value, tag_field="kind", tag="speech"):
 
 
 class ScoresOutput(Value, tag_field="kind", tag="scores"):
-    """How well each label fits, 0..1, together 1: zero-shot classification."""
+    """How well each label fits, 0..1: classification.
 
-    labels: tuple[str, ...]
+    ``labels``: () asks a classifier for those that it has itself.
+    """
+
+    labels: tuple[str, ...] = ()
 
 
 class ImageOutput(Value, tag_field="kind", tag="image"):

@@ -11,6 +11,7 @@ import msgspec
 from intermodal.quantity import Quantity, between, unknown
 
 MAX_CONFIG: Final = 4 << 20  # bytes
+SIZE_OF_FILES: Final = "size of its files"
 _PLACES: Final = ("", "onnx")  # of a folder
 _ENDINGS: Final = ("", "_quantized", "_int8", "_fp16")  # of names of ONNX files, the best first
 _PATCH: Final = 16  # pixels, where a configuration says nothing: what most of its kind have
@@ -84,6 +85,21 @@ def scale_of(config: Mapping[str, Any]) -> tuple[float, float] | None:
     return None
 
 
+def speed_of_file(folder: Path) -> tuple[Quantity, Quantity] | None:
+    """Tokens a second, and seconds to load, of an encoder of a folder, by the size of its file, as the work of a token
+    goes with it; None where it has none.
+
+    Measured on two busy cores, weights random: 187 tokens a second of 438 MB (BERT base), 868 of 91 MB, 31,000 of 0.4;
+    loaded in 3.3, 1.2 and 0.4 s.
+    """
+    file = onnx_files(folder).whole
+    if file is None:
+        return None
+    size = file.stat().st_size
+    rate, load = 1 / (size / 8e10 + 1 / 40_000), 0.4 + size / 1.5e8
+    return between(rate / 3, rate, rate * 8, SIZE_OF_FILES), between(load / 3, load, load * 4, SIZE_OF_FILES)
+
+
 def memory_of_files(folder: Path) -> Quantity:
     """Bytes of memory that the model of a folder takes, by the size of the files that are opened; unknown where it has
     none."""
@@ -94,7 +110,7 @@ def memory_of_files(folder: Path) -> Quantity:
     size = float(sum(file.stat().st_size for file in found if file is not None))
     # Measured: the runtime with its libraries takes 60 to 90 MB without a model.
     return (
-        between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, "size of its files")
+        between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, SIZE_OF_FILES)
         if size
         else unknown("no ONNX file is there")
     )

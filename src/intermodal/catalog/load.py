@@ -16,8 +16,9 @@ import msgspec
 
 from intermodal.catalog import hosted
 from intermodal.catalog.families import families_of, with_rules
-from intermodal.catalog.folders import config_of, is_folder, memory_of_files, picture_tokens
+from intermodal.catalog.folders import config_of, is_folder, memory_of_files, picture_tokens, speed_of_file
 from intermodal.catalog.found import FoundServer, as_reported, beside, reported_rows
+from intermodal.catalog.heads import context_of, head_of
 from intermodal.catalog.names import known, split
 from intermodal.catalog.nouns import (
     FREE,
@@ -28,6 +29,7 @@ from intermodal.catalog.nouns import (
     Host,
     Model,
     Price,
+    Protocol,
     Strength,
     Task,
     Tooling,
@@ -44,7 +46,7 @@ from intermodal.errors import UnknownModel
 from intermodal.quantity import Quantity
 
 # Protocols that run inside the process tree need something installed; the others need an address.
-_INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "piper")
+_INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "encoder", "piper")
 # What a model of a user's own folder does, unless its row says so.
 CONTRASTIVE: tuple[Task, ...] = ("zero-shot-image-classification", "feature-extraction")
 _STARTED = ("started",)  # has an address once it runs, and is started by the run that needs it
@@ -106,7 +108,7 @@ def load_catalog(
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
         host = row.host()
         for served in row.models:
-            add(_endpoint(base, models, row, host, served), missing or _missing_weights(served, weights))
+            add(_endpoint(base, models, row, host, served), missing or _missing_weights(row, served, weights))
         if row.id in allowed and _is_as_published(row, models, own):
             for endpoint in offered(models, row, frozenset(served.called for served in row.models)):
                 add(endpoint, missing)
@@ -268,7 +270,7 @@ def with_pulled(
             changes = {name: getattr(served, name) for name in ("memory", "context", "speed", "input")}
             served = msgspec.structs.replace(known[served.weights], **changes)
         endpoint = _endpoint(base, models, row, row.host(), served)
-        endpoints[endpoint.id] = _listed(endpoint, measured, missing or _missing_weights(served, weights))
+        endpoints[endpoint.id] = _listed(endpoint, measured, missing or _missing_weights(row, served, weights))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(catalog, endpoints=every, families=families_of((*every, *catalog.beyond)))
 
@@ -318,7 +320,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         model = hosted.model_of(known, written, models.header)
     model = hosted.licensed(served.described(model))
     if row.protocol in FOLDERS:
-        model = _in_a_folder(model, served)
+        model = _OF_FOLDERS[row.protocol](model, served)
     if model.thinking is None:  # of a row of the user's own
         model = with_thinking(model)
     if served.quirks:
@@ -333,6 +335,9 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         price = msgspec.structs.replace(price, least_seconds=row.least_seconds)
         later = tuple(msgspec.structs.replace(each, least_seconds=row.least_seconds) for each in later)
     speed = speed_of(model, host.zone)
+    if row.protocol == "encoder" and is_folder(served.weights):
+        sized = speed_of_file(Path(served.weights).expanduser())
+        speed = speed if sized is None else msgspec.structs.replace(speed, prompt=sized[0], load=sized[1])
     for timed in (row.speed, served.speed):
         speed = timed.speed(speed) if timed is not None else speed
     return Endpoint(
@@ -357,7 +362,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     )
 
 
-def _in_a_folder(model: Model, served: ServedRow) -> Model:
+def _contrastive(model: Model, served: ServedRow) -> Model:
     """A model of the user's own folder, which its row may leave undescribed: it is what its runtime opens."""
     if not model.tasks or "text-generation" in model.tasks:
         model = msgspec.structs.replace(model, tasks=CONTRASTIVE, input=("text", "image"), output=("embedding",))
@@ -365,6 +370,26 @@ def _in_a_folder(model: Model, served: ServedRow) -> Model:
         tokens = picture_tokens(config_of(Path(served.weights).expanduser()))
         model = msgspec.structs.replace(model, image_tokens=f"fixed:{tokens}")
     return model if model.objective else msgspec.structs.replace(model, objective=("contrastive",))
+
+
+def _encoder(model: Model, served: ServedRow) -> Model:
+    """The same of an encoder, of which the configuration says what its head makes, and how much it reads at once."""
+    if not is_folder(served.weights):
+        return model
+    config = config_of(Path(served.weights).expanduser())
+    head = head_of(config)
+    trained = (Strength(task=head.task, tier="medium", evidence=_TRAINED),)
+    return msgspec.structs.replace(
+        model, tasks=(head.task,), input=("text",), output=("scores",),
+        labels=head.labels if head.kind == "labels" else (), context=served.context or context_of(config),
+        strength=model.strength if served.tier is not None else trained,
+        adaptation=model.adaptation or ("" if head.kind == "words" else "one task"),
+        objective=model.objective or (("masked-token",) if head.kind == "words" else ()),
+    )  # fmt: skip
+
+
+_TRAINED = Evidence(level="declared", source="it was trained for its task and for no other; eval measures it")
+_OF_FOLDERS: Mapping[Protocol, Callable[[Model, ServedRow], Model]] = {"contrastive": _contrastive, "encoder": _encoder}
 
 
 def _memory(served: ServedRow) -> Quantity:
@@ -432,10 +457,13 @@ def _missing_of_host(
     return None
 
 
-def _missing_weights(served: ServedRow, present: frozenset[str]) -> tuple[str, str] | None:
+def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -> tuple[str, str] | None:
     if is_folder(served.weights):
-        there = Path(served.weights).expanduser().is_dir()
-        return None if there else (f"there is no folder {served.weights}", "correct weights in intermodal.toml")
+        folder = Path(served.weights).expanduser()
+        if not folder.is_dir():
+            return f"there is no folder {served.weights}", "correct weights in intermodal.toml"
+        why = head_of(config_of(folder)).why if row.protocol == "encoder" else ""
+        return (why, "take a model with a head for labels or ranking") if why else None
     if not served.weights or served.weights in present:
         return None
     return "its weights are not here", pull_command(served.weights, unpinned=served.unpinned)

@@ -48,6 +48,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
     language_range: str = ""
     tokenizer: str = ""
     image_tokens: str = ""
+    labels: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     tier: Tier | None = None
     tier_level: Literal["proxy", "benchmark", "measured"] = "proxy"
@@ -84,6 +85,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
             translates=self.translates,
             tokenizer=self.tokenizer,
             image_tokens=self.image_tokens,
+            labels=self.labels,
             marks=self.marks,
             strength=self._strength(tasks),
             licence=self.licence,
@@ -111,6 +113,7 @@ _TASKS_NEED: dict[Task, tuple[tuple[Kind, ...], tuple[Made, ...]]] = {
     "text-to-image": (("text",), ("image",)),
     "text-to-video": (("text",), ("video",)),
     "text-ranking": (("text",), ("scores",)),
+    "text-classification": (("text",), ("scores",)),
 }
 
 

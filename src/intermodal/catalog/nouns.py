@@ -26,7 +26,7 @@ from intermodal.request import Tier, Zone
 Protocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
     "started",
-    "llama", "whisper", "ocr", "e5", "contrastive", "piper",
+    "llama", "whisper", "ocr", "e5", "contrastive", "encoder", "piper",
 ]  # fmt: skip
 Counter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
@@ -42,6 +42,7 @@ Task = Literal[
     "feature-extraction",
     "text-to-speech",
     "zero-shot-classification",
+    "text-classification",
     "zero-shot-image-classification",
     "video-text-to-text",
     "any-to-any",
@@ -234,6 +235,7 @@ class Model(Value):
         vocabulary: by whose factors its text is estimated where nothing counts it (``catalog/vocabularies.py``), ""
             where nobody knows its vocabulary.
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
+        labels: those of its head, which it was trained to tell apart; () where it has none.
         drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
         licence, permits: of its weights, in words, and what that comes to; "" where nobody says.
         marks: strings that its chat template writes, besides those of known families (``wire/template_marks.py``).
@@ -257,6 +259,7 @@ class Model(Value):
     tokenizer: str = ""
     vocabulary: str = ""
     image_tokens: str = ""
+    labels: tuple[str, ...] = ()
     drawn: str = ""
     marks: tuple[str, ...] = ()
     strength: tuple[Strength, ...] = ()
@@ -274,6 +277,21 @@ class Model(Value):
     def matches_pictures(self) -> bool:
         """It has one space of vectors for pictures and texts, and says by them which text fits a picture."""
         return self.output == ("embedding",) and "zero-shot-image-classification" in self.tasks
+
+    @property
+    def classifies(self) -> bool:
+        """It has a head of labels that it was trained for, and tells those apart and no others."""
+        return self.output == ("scores",) and "text-classification" in self.tasks
+
+    @property
+    def fills_masks(self) -> bool:
+        """It says which word stands where one is masked."""
+        return self.output == ("scores",) and "fill-mask" in self.tasks
+
+    @property
+    def answers_in_words(self) -> bool:
+        """It writes, and so picks among labels by their letters; others compare vectors, or have a head of labels."""
+        return self.output not in (("embedding",), ("scores",))
 
 
 class Host(Value):
@@ -414,6 +432,8 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
             return ("zero-shot-image-classification",)
         if self.model.output == ("embedding",):
             return ("zero-shot-classification",)
+        if not self.model.answers_in_words:
+            return ()
         if "text-generation" not in self.model.tasks or "no_logprobs" in self.host.quirks:
             return ()
         seeing: tuple[Task, ...] = ("zero-shot-image-classification",) if "image" in self.input else ()

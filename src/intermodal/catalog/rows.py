@@ -46,16 +46,17 @@ T = TypeVar("T")
 # What a model makes that has these tasks and no other; text where none is named.
 _MADE: Mapping[str, Made] = {
     "feature-extraction": "embedding", "zero-shot-image-classification": "embedding",
+    "text-classification": "scores", "text-ranking": "scores", "fill-mask": "scores",
     "text-to-speech": "audio", "text-to-image": "image", "image-to-image": "image",
 }  # fmt: skip
 
 # The protocols that are spoken over HTTP, and what some of them have of their own.
 HTTP: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
 # Protocols of embedded runtimes that open a folder of the user's own, so that a row of the config may have them.
-FOLDERS: tuple[Protocol, ...] = ("contrastive",)
+FOLDERS: tuple[Protocol, ...] = ("contrastive", "encoder")
 _PLACES = "the word env or keyring, which say where the key is, and never the key itself"
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
-_FRAMING: Mapping[Protocol, Framing] = {"ollama": "ndjson", "contrastive": "local"}
+_FRAMING: Mapping[Protocol, Framing] = {"ollama": "ndjson", "contrastive": "local", "encoder": "local"}
 # What a protocol carries beyond text, pictures and priced sound. OpenAI's chat knows file parts too, and most of the
 # servers that speak it refuse them: there a row has to say so.
 _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {

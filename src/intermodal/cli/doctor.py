@@ -261,6 +261,7 @@ def _about_runtimes() -> Iterator[Finding]:
         "ocr": "text in pictures (RapidOCR)",
         "piper": "answers that are heard (Piper, a separate program)",
         "e5": "embeddings (e5)",
+        "encoder": "labels of texts, and ranking passages, by a head that was trained for it (BERT and its kind)",
         "contrastive": "labels of pictures, and finding them by words (CLIP and its kind)",
         "pdfium": "PDF",
         "openai": "OpenAI-compatible hosts",

@@ -113,10 +113,6 @@ def _speech(given: Mapping[str, Any]) -> SpeechOutput:
 
 def _scores(given: Mapping[str, Any]) -> ScoresOutput:
     labels = tuple(word for words in given.get("labels") or () for word in words)
-    if not labels:
-        raise UsageError(
-            "scores need labels to be held against", where="--output scores", todo='add --labels "invoice,letter,photo"'
-        )
     return ScoresOutput(labels=labels)
 
 

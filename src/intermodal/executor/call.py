@@ -43,6 +43,7 @@ DRIVERS: Mapping[Protocol, str] = {
     "ocr": "intermodal.executor.drivers.ocr",
     "e5": "intermodal.executor.drivers.e5",
     "contrastive": "intermodal.executor.drivers.contrastive",
+    "encoder": "intermodal.executor.drivers.encoder",
     "piper": "intermodal.executor.drivers.piper",
 }
 

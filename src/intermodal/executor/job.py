@@ -56,6 +56,15 @@ class Matching(Value, frozen=True):
     cut: int = 0
 
 
+class Told(Value, frozen=True):
+    """What an encoder's head says of a text: each label with its score, of how many windows, and whether its end is in
+    none of them."""
+
+    scores: tuple[tuple[str, float], ...]
+    windows: int = 1
+    cut: bool = False
+
+
 class Made(Value, frozen=True):
     """What came back. ``lines`` are those of each picture, in order; ``refusal`` the model's words for why not.
 
@@ -77,6 +86,7 @@ class Made(Value, frozen=True):
     vector: tuple[float, ...] = ()
     vectors: tuple[tuple[float, ...], ...] = ()
     matching: Matching | None = None
+    told: Told | None = None
     candidates: tuple[tuple[str, float], ...] = ()
     drawn: tuple[Drawn, ...] = ()
     pcm: bytes = b""

@@ -23,6 +23,7 @@ from intermodal.executor.call import Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
 from intermodal.executor.contrastive import by_pictures, softmax
 from intermodal.executor.course import Course
+from intermodal.executor.heads import by_head
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
@@ -51,7 +52,12 @@ async def score(course: Course, step: Call) -> Finished:
     endpoint = course.shop.endpoint(step)
     if endpoint.model.matches_pictures:
         scores = await by_pictures(course, step, endpoint, output.labels)
-    elif endpoint.model.output == ("embedding",):
+    elif endpoint.model.classifies or endpoint.model.fills_masks:
+        text = await _text(course, step, endpoint)
+        found = await by_head(course, step, endpoint, text, output.labels)
+        await course.shop.emit(Committed(endpoint=step.endpoint))
+        return course.finished(step, scores=found)
+    elif not endpoint.model.answers_in_words:
         scores = await _by_vectors(course, step, endpoint, output.labels)
     else:
         scores = await _by_letters(course, step, endpoint, output.labels)
@@ -62,12 +68,18 @@ async def score(course: Course, step: Call) -> Finished:
 # ---- vectors ---------------------------------------------------------------------------------------
 
 
-async def _by_vectors(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+async def _text(course: Course, step: Call, endpoint: Endpoint) -> str:
+    """The words that labels are held against. Raises InputEmpty where there are none."""
     text = assemble.text_to_embed(looked_at(course.shop.request), await course.stands_for(step, endpoint))
     if not text:
         raise errors.InputEmpty(
             "there is no text to hold the labels against", todo="give a file with words in it", step=step.id
         )
+    return text
+
+
+async def _by_vectors(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    text = await _text(course, step, endpoint)
     sentences = tuple(HYPOTHESIS.format(label) for label in labels)
     done = await course.do(Job(step=step, endpoint=endpoint, text=text, labels=sentences))
     await course.shop.emit(StepFinished(actual=done.actual))

@@ -53,7 +53,7 @@ def _no_answer(case: Case, endpoint: Endpoint, sound: Levels) -> Levels:
     if case.job == "draw":
         return drawn(endpoint, case.request)
     if case.job == "score":
-        return ZEROS if endpoint.model.output == ("embedding",) else (2.0, 2.0, 2.0)
+        return (2.0, 2.0, 2.0) if endpoint.model.answers_in_words else ZEROS
     if case.job == "transcribe":
         return levels(
             speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))

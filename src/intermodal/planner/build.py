@@ -136,8 +136,11 @@ class Builder:
             task = _SEEING.get(op, "image-text-to-text")
         elif case.job == "generate" and route.assignment.audio != ZEROS:
             task = "audio-text-to-text"
-        by_text = op == "score" and endpoint.model.output == ("embedding",) and not endpoint.model.matches_pictures
-        judged: Task = "feature-extraction" if by_text else task
+        judged = task
+        if op == "score" and (endpoint.model.classifies or endpoint.model.fills_masks):
+            task = judged = "text-classification" if endpoint.model.classifies else "fill-mask"
+        elif op == "score" and not endpoint.model.answers_in_words and not endpoint.model.matches_pictures:
+            judged = "feature-extraction"
         params = self._params(route)
         title = TITLES[case.output]
         if op == "speak":

@@ -23,7 +23,7 @@ from intermodal.costing.schemas import schema_tokens
 from intermodal.costing.tokens import Vocabulary, part_tokens
 from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
-from intermodal.hints import setting
+from intermodal.hints import hint, setting
 from intermodal.planner.bundles import Bundle, bundled
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.index import Group, Index, Job, canonical, index
@@ -34,6 +34,7 @@ from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
+from intermodal.plans.verdict import joined
 from intermodal.quantity import Quantity
 from intermodal.questions.words import by_words, words_of
 from intermodal.request import (
@@ -222,7 +223,7 @@ def make_case(
 
     Raises:
         UsageError: a label or page that fits nothing, pages of what has none, a transcript of no or several recordings,
-            no content.
+            no content, no labels where no classifier or several have their own.
         UnknownModel: ``Policy.model`` names nothing, or several models.
     """
     policy = request.policy
@@ -254,6 +255,7 @@ def make_case(
     length = request.answer_tokens
     usual = typical(kind) if length is None else Length(*(3 * (float(length),)))
     named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
+    check_own_labels(request, catalog, named)
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
         job=job, output=output, texts=texts, text_files=files,
@@ -331,6 +333,25 @@ def check_labels(policy: Policy, facts: Facts) -> None:
                 f"no part is named {label}", where=option,
                 todo=f"name a kind ({', '.join(KINDS)}), one of the files, or a part as the plan calls it",
             )  # fmt: skip
+
+
+def check_own_labels(request: Request, catalog: Catalog, named: frozenset[str] | None) -> None:
+    """Who gives no labels wants those of a classifier, of which there is to be one."""
+    output = request.output
+    if not isinstance(output, ScoresOutput) or output.labels:
+        return
+    able = [each.id for each in catalog.endpoints if each.model.classifies and each.ready]
+    able = able if named is None else [each for each in catalog.by_id if each in named]
+    if not able:
+        raise UsageError(
+            "scores need labels to be held against, and no classifier that has its own is here",
+            where="scores", todo=hint("give some: {labels=}", "invoice,letter,photo"),
+        )  # fmt: skip
+    if len(able) > 1:
+        raise UsageError(
+            f"{joined(able)} have labels of their own", where="scores",
+            todo=hint("name one of them ({model}), or give labels ({labels})"),
+        )  # fmt: skip
 
 
 def check_pages(policy: Policy, facts: Facts) -> None:

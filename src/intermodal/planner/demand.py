@@ -38,7 +38,7 @@ class Demand(Struct, frozen=True, gc=False):
     model is given text alone, so that the values of its answer can be looked for. ``calls`` is how
     often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
     in its context (the labels that an embedding model is given one by one). ``tools``: what of ``text`` is tools.
-    ``apart``: pictures and texts are looked at one by one, so that no context has to hold them all.
+    ``apart``: pictures and texts are looked at one by one, or a text by windows, so that no context has to hold all.
     ``memory`` is what the conversions leave loaded, ``peak`` the most that they take on their way, ``ending`` what of
     the first can end before the last call.
     """
@@ -116,7 +116,8 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
             framing(case, schema_by, case.tool_rule(group), vocabulary),
         )
     repaired = schema_by == "asked"
-    lettered = case.job == "score" and model.output != ("embedding",)
+    lettered = case.job == "score" and model.answers_in_words
+    headed = case.job == "score" and (model.classifies or model.fills_masks)
     if lettered:
         text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
     total = ZEROS if case.job == "transcribe" else plus(plus(text, image), audio)
@@ -130,8 +131,8 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
         held=assignment.held,
         again=again_tokens(case) if repaired else 0.0,
         evident=case.evident and image == ZEROS and audio == ZEROS, cold=assignment.cold,
-        calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered else 0.0,
-        apart=model.matches_pictures,
+        calls=2 if lettered else 1, beside=case.labels if case.job == "score" and not lettered and not headed else 0.0,
+        apart=model.matches_pictures or headed,
         tools=levels(case.tools(case.tool_rule(group), vocabulary)) if case.request.tools else ZEROS,
     )  # fmt: skip
 
@@ -162,6 +163,7 @@ def held_tokens(case: Case, endpoint: str, needs: Demand) -> float:
 
 
 _LABELLING: Task = "zero-shot-image-classification"
+_OF_HEADS: tuple[Task, ...] = ("text-classification", "fill-mask")
 _OWN_TASK: dict[str, Task] = {
     "transcribe": "automatic-speech-recognition", "embed": "feature-extraction", "speak": "text-to-speech",
     "draw": "text-to-image",
@@ -179,7 +181,11 @@ def task_of(case: Case, needs: Demand | Assignment) -> Task:
 
 def tier_of(case: Case, group: Group, needs: Demand | Assignment) -> int:
     """Strength of the answering endpoint for what it is given here; with labels of pictures, in that where known."""
-    labelled = group.tiers.get(_LABELLING) if case.job == "score" and needs.pictures else None
+    if case.job == "score":
+        headed = next((group.tiers[task] for task in _OF_HEADS if task in group.tiers), None)
+        labelled = group.tiers.get(_LABELLING) if needs.pictures else headed
+    else:
+        labelled = None
     return group.tier(task_of(case, needs)) if labelled is None else labelled
 
 

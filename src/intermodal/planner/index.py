@@ -51,6 +51,8 @@ JOBS: dict[Task, tuple[Job, ...]] = {
     "feature-extraction": ("embed",),
     "text-to-speech": ("speak",),
     "zero-shot-classification": ("score",),
+    "text-classification": ("score",),
+    "fill-mask": ("score",),
     "zero-shot-image-classification": ("score",),
     "text-to-image": ("draw",),
     "image-to-image": ("draw",),
@@ -313,7 +315,7 @@ def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
             host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
             (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
-            endpoint.doubts, of_endpoint(endpoint), "strict_subset" in host.quirks, endpoint.translates,
+            endpoint.doubts, of_endpoint(endpoint), "strict_subset" in host.quirks, endpoint.translates, model.labels,
         )  # fmt: skip
     return found
 
@@ -340,7 +342,9 @@ def _compares(endpoint: Endpoint) -> str:
     """How it compares where it writes nothing: what goes into such a call is counted in another way."""
     if endpoint.model.matches_pictures:
         return "pictures"
-    return "texts" if endpoint.model.output == ("embedding",) else ""
+    if not endpoint.model.answers_in_words:
+        return "texts"
+    return ""
 
 
 def _reading(tiers: dict[str, int], strongest: int) -> int:

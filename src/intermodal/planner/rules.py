@@ -20,6 +20,7 @@ from msgspec import Struct
 from intermodal.catalog import doubts
 from intermodal.catalog.drawing import EDITS, picture_words
 from intermodal.catalog.forcing import held_strictly
+from intermodal.catalog.heads import unknown_labels
 from intermodal.catalog.nouns import UNSAYABLE, Uncut
 from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits, shortened
@@ -228,9 +229,20 @@ def schema(group: Group, job: Job, case: Case) -> str:
 
 
 def labels(group: Group, job: Job, case: Case) -> str:
-    """A chat picks among lettered labels, and is told the chances of so many letters at most."""
+    """A head knows its own labels. A chat picks among lettered ones, and is told the chances of so many at most."""
     output = case.request.output
-    if job != "score" or not isinstance(output, ScoresOutput) or group.first.model.output == ("embedding",):
+    if job != "score" or not isinstance(output, ScoresOutput):
+        return ""
+    model = group.first.model
+    if model.classifies:
+        gone = unknown_labels(output.labels, model.labels)
+        verb = "is no label" if len(gone) == 1 else "are no labels"
+        return f"{joined(gone)} {verb} of its head, which knows {joined(model.labels)}" if gone else ""
+    if model.fills_masks:
+        return "" if case.named is not None else hint("says which word is masked: for that, name it ({model})")
+    if not output.labels:
+        return hint("has no labels of its own: give some ({labels})")
+    if not model.answers_in_words:
         return ""
     most = 26 if "many_logprobs" in group.first.host.quirks else 20
     if len(output.labels) <= most:

@@ -126,9 +126,9 @@ def jobs_needed(case: Case) -> tuple[Job, ...]:
     return tuple(found)
 
 
-def _labels(case: Case) -> int:
+def _labels(case: Case) -> tuple[str, ...]:
     output = case.request.output
-    return len(output.labels) if isinstance(output, ScoresOutput) else 0
+    return output.labels if isinstance(output, ScoresOutput) else ()
 
 
 def _tools(case: Case) -> tuple[object, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from intermodal.catalog.nouns import Task
 from intermodal.content import Kind
 from intermodal.hints import hint
@@ -27,11 +29,11 @@ from intermodal.planner.words import summary
 from intermodal.plans.step import SPEED
 from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictName, judge
 from intermodal.quantity import Quantity, exact, unknown
-from intermodal.request import Aspect
+from intermodal.request import Aspect, ScoresOutput
 
 _AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}  # how media become text without an eye
 _NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
-Rank = tuple[float, bool, bool, float, str]
+Rank = tuple[float, bool, bool, float, float, str]
 
 
 def verdict_of(case: Case, chosen: Route, found: Found, floor: int) -> Verdict:
@@ -41,7 +43,10 @@ def verdict_of(case: Case, chosen: Route, found: Found, floor: int) -> Verdict:
     if value == "not_enough":
         return Verdict(value=value, parts=parts, keeps=_keeping(case, chosen, found, floor))
     if value == "no_language_model":
-        return Verdict(value=value, parts=parts, instead=instead_of(case, chosen))
+        beside = _lettered(case, chosen, found, floor) if _of_text(case, chosen) else None
+        return Verdict(value=value, parts=parts, instead=instead_of(case, chosen), language_model=beside)
+    if _of_text(case, chosen):
+        return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen, found, floor))
     if case.job == "score" and value == "broader_needed":
         return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen, found, floor))
     if value in ("enough", "enough_with_loss") and is_broad(chosen.assignment):
@@ -55,6 +60,8 @@ def instead_of(case: Case, route: Route) -> Instead:
         return "contrastive model"
     if case.job == "transcribe" and case.into:
         return "speech translation"
+    if route.endpoint.model.classifies or route.endpoint.model.fills_masks:
+        return "encoder"
     return _INSTEAD.get(case.job, "embedding model")
 
 
@@ -71,6 +78,36 @@ def _contrastive(case: Case, chosen: Route, found: Found, floor: int) -> Other |
     return _nearest(case, as_pictures, floor)
 
 
+def _of_text(case: Case, route: Route) -> bool:
+    """Labels are held against words, and against nothing that is seen or heard."""
+    return case.job == "score" and not is_broad(route.assignment)
+
+
+def _lettered(case: Case, chosen: Route, found: Found, floor: int) -> Other | None:
+    """The nearest language model for labels of a text, where another kind of model tells them apart. Of labels that
+    nobody gave it has none, and who names the other model compares it still."""
+    output = case.request.output
+    if not isinstance(output, ScoresOutput) or not output.labels:
+        return None
+    case = msgspec.structs.replace(case, named=None)
+    writing = [group for group in case.index.groups if group.first.model.answers_in_words]
+    return _nearest(case, _as_text_only(_keepers(case, writing, chosen, found)), floor)
+
+
+def _encoder(case: Case, chosen: Route, found: Found, floor: int) -> Other | None:
+    """The nearest encoder for labels of a text, where a model that writes picks among them."""
+    silent = [
+        group for group in case.index.groups
+        if not (group.first.model.answers_in_words or group.first.model.matches_pictures)
+        and rules.labels(group, case.job, case) == ""
+    ]  # fmt: skip
+    return _nearest(case, _as_text_only(_keepers(case, silent, chosen, found)), floor)
+
+
+def _as_text_only(able: Iterable[tuple[Group, tuple[Way, ...]]]) -> Iterator[tuple[Group, tuple[Way, ...]]]:
+    return ((group, ways) for group, ways in able if all(way.hands <= TEXT for way in ways))
+
+
 def name_of(case: Case, route: Route) -> VerdictName:
     """The verdict on any route in one word."""
     return judge(judged(case, route.assignment), answers=answers(case, route))
@@ -78,7 +115,7 @@ def name_of(case: Case, route: Route) -> VerdictName:
 
 def answers(case: Case, route: Route) -> bool:
     """A model answers in words, or picks among labels as one that writes does."""
-    return case.job not in _NOT_ANSWERED and route.endpoint.model.output != ("embedding",)
+    return case.job not in _NOT_ANSWERED and route.endpoint.model.answers_in_words
 
 
 def judged(case: Case, assignment: Assignment) -> tuple[Judged, ...]:
@@ -267,7 +304,11 @@ def _priced(case: Case, group: Group, assignment: Assignment, floor: int) -> Ite
         kept_out = Other(
             endpoint=endpoint.id, summary=way, cost=_usd(numbers.cost), seconds=seconds, kept_out=words
         )  # fmt: skip
-        yield (-rules.order(rule) if rule else -math.inf, more is not None, weak, numbers.cost, endpoint.id), kept_out
+        yield (
+            (-rules.order(rule) if rule else -math.inf, more is not None, weak, numbers.cost, numbers.seconds,
+             endpoint.id),
+            kept_out,
+        )  # fmt: skip
 
 
 def _of_ways(case: Case, group: Group, assignment: Assignment) -> rules.Reason | None:

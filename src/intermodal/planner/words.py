@@ -129,24 +129,42 @@ def headline(case: Case, assignment: Assignment, answering: Endpoint, verdict: V
     kind = "speech translation" if case.job == "transcribe" and case.into else _OTHER_KINDS.get(case.job, "")
     if answering.model.matches_pictures:
         return _matching(case, verdict, after)
-    if case.job == "score" and answering.model.output == ("embedding",):
+    if case.job == "score" and not answering.model.answers_in_words:
+        if answering.model.classifies:
+            what = f"its head was trained for these labels{after}"
+            beside = _or_language_model(verdict)
+            return hint("an encoder is enough, no language model is needed: {}{}", what, beside)
         kind = "labels scored by an embedding model"
+        if answering.model.fills_masks:
+            kind = "an encoder says which word is masked"
     if kind:
         shown = f": {seen}" if seen and case.job == "draw" else ""
-        return hint("no language model needed: {}{}{}{}", kind, after, shown, _falls_short(verdict))
+        beside = _or_language_model(verdict)
+        return hint("no language model needed: {}{}{}{}{}", kind, after, shown, _falls_short(verdict), beside)
     if seen:
         return hint("multimodal call{}: {}{}", after, _beside(case, seen, verdict), _or_contrastive(verdict))
     return hint("LLM call{}: {}{}", after, _alone(case, assignment, answering, verdict), _or_contrastive(verdict))
 
 
 def _or_contrastive(verdict: Verdict) -> str:
-    """The contrastive model that labels of pictures may be left to."""
-    other = verdict.contrastive
+    """The contrastive model that labels of pictures may be left to, or the encoder that those of a text may be."""
+    kind = "a contrastive model" if verdict.contrastive is not None else "an encoder"
+    said = _beside_in_numbers(verdict.contrastive or verdict.encoder)
+    return hint("; {} may be enough: {}", kind, said) if said else ""
+
+
+def _or_language_model(verdict: Verdict) -> str:
+    """The language model that would tell labels of a text apart, too, with its price."""
+    said = _beside_in_numbers(verdict.language_model)
+    return hint("; a language model for it: {}", said) if said else ""
+
+
+def _beside_in_numbers(other: Other | None) -> str:
     if other is None or other.seconds is None:
         return ""
     price = f"{numbers.money(other.cost)}, {numbers.seconds(other.seconds)}"
     why = hint(", but {}", other.kept_out) if other.kept_out else ""
-    return hint("; a contrastive model may be enough: {} ({}){}", other.endpoint, price, why)
+    return hint("{} ({}){}", other.endpoint, price, why)
 
 
 def _matching(case: Case, verdict: Verdict, after: str) -> str:

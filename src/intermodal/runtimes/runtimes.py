@@ -24,7 +24,7 @@ from intermodal.runtimes.embedded import tesseract
 from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
 from intermodal.runtimes.machine import cores, waiting
-from intermodal.runtimes.nouns import Compared, Embedded, Heard, Seen, Served, Spoken
+from intermodal.runtimes.nouns import Compared, Embedded, Heard, Judged, Seen, Served, Spoken
 from intermodal.runtimes.reading import in_order, read_line, without_crumbs
 from intermodal.runtimes.scripts import pulled
 
@@ -57,6 +57,7 @@ _CHILDREN: Final[dict[str, Child]] = {
     "ocr": Child(module="intermodal.runtimes.embedded.ocr"),
     "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
     "contrastive": Child(module="intermodal.runtimes.embedded.contrastive"),
+    "encoder": Child(module="intermodal.runtimes.embedded.encoder"),
     "piper": Child(),
 }
 _PROGRAMS: Final[dict[str, type[Piper]]] = {"piper": Piper}
@@ -168,6 +169,18 @@ class Runtimes:
         """The vectors of texts, in the same space."""
         return _compared(*await self._work(endpoint, "texts", {"texts": list(texts)}))
 
+    async def classify(self, endpoint: Endpoint, text: str) -> Judged:
+        """The chances of the labels that an encoder's head knows."""
+        return _judged(*await self._work(endpoint, "classify", {"text": text}))
+
+    async def rank(self, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> Judged:
+        """How well each text answers the query, by an encoder that reads both at once."""
+        return _judged(*await self._work(endpoint, "rank", {"query": query, "texts": list(texts)}))
+
+    async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> Judged:
+        """The chances of words where one is masked: of these, else of the likeliest."""
+        return _judged(*await self._work(endpoint, "fill", {"text": text, "labels": list(words)}))
+
     async def speak(self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None) -> Spoken:
         """The lines spoken one after the other. ``progress`` gets the share that is done and the line."""
         reply, load_seconds = await self._work(endpoint, "speak", {"lines": list(lines)}, progress=progress)
@@ -255,6 +268,15 @@ def _compared(reply: Reply, load_seconds: float) -> Compared:
     return Compared(
         vectors=tuple(map(tuple, value["vectors"])), loss=value["loss"], scale=value["scale"], bias=value["bias"],
         tokens=value["tokens"], cut=value["cut"], seconds=reply.seconds, load_seconds=load_seconds,
+        peak_memory=reply.peak_memory,
+    )  # fmt: skip
+
+
+def _judged(reply: Reply, load_seconds: float) -> Judged:
+    value = reply.value
+    return Judged(
+        scores=tuple(value["scores"]), labels=tuple(value["labels"]), tokens=value["tokens"], windows=value["windows"],
+        cut=value["cut"], query_cut=value.get("query_cut", False), seconds=reply.seconds, load_seconds=load_seconds,
         peak_memory=reply.peak_memory,
     )  # fmt: skip
 

@@ -9,7 +9,6 @@ Files are checked before a runtime maps them (``weights/onnx.py``): a broken one
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +17,11 @@ from intermodal._process import serve
 from intermodal.catalog.folders import MAX_CONFIG, by_pairs, onnx_files, picture_tokens, scale_of
 from intermodal.errors import RuntimeCrashed, WeightsError
 from intermodal.media.pixels import FILTERS, rgb
-from intermodal.runtimes.embedded._child import library, loading, threads
+from intermodal.runtimes.embedded._child import library, loading
+from intermodal.runtimes.embedded._onnx import session, table, tokenizer, typed
 from intermodal.runtimes.nouns import Loss
-from intermodal.weights.onnx import read_header
 
 MAX_SIDE: Final = 2_048  # pixels of a side that a model may want
-MAX_TOKENIZER: Final = 64 << 20
 BATCH: Final = 32  # texts at once
 _CLIP_SCALE: Final = 100.0  # to which OpenAI's training holds it, and where the published weights lie
 _UNTRAINED: Final = 2.6592  # of a configuration: logarithm of 1 / 0.07, what training begins with
@@ -46,18 +44,18 @@ class Contrastive:
     """A contrastive model in memory. ``loss`` is how it was trained to compare: softmax, or sigmoid for each pair."""
 
     def __init__(self, folder: Path) -> None:
-        self._onnxruntime, self._numpy = library("onnxruntime"), library("numpy")
-        config = _json(folder / "config.json", MAX_CONFIG)
+        self._numpy = library("numpy")
+        config = table(folder / "config.json", MAX_CONFIG)
         self.loss: Loss = "sigmoid" if by_pairs(config) else "softmax"
         self._text_config = config.get("text_config") or {}
         self._tokens = picture_tokens(config)
-        self._prepare = _Preprocessor(_json(folder / "preprocessor_config.json", MAX_CONFIG))
+        self._prepare = _Preprocessor(table(folder / "preprocessor_config.json", MAX_CONFIG))
         self._texts = self._tokenizer(folder)
         files = onnx_files(folder)
         if files.vision is not None and files.text is not None:
-            self._vision, self._said = self._session(files.vision), self._session(files.text)
+            self._vision, self._said = session(files.vision), session(files.text)
         elif files.whole is not None:
-            self._vision = self._said = self._session(files.whole)
+            self._vision = self._said = session(files.whole)
         else:
             raise WeightsError(
                 "has no vision_model.onnx and text_model.onnx, and no model.onnx",
@@ -92,30 +90,20 @@ class Contrastive:
 
     # ---- loading --------------------------------------------------------------------------------
 
-    def _session(self, path: Path) -> Any:
-        read_header(path)  # checked before a runtime maps it
-        options = self._onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads()
-        options.log_severity_level = 3
-        return self._onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
     def _tokenizer(self, folder: Path) -> Any:
-        path = folder / "tokenizer.json"
-        if not path.is_file() or path.stat().st_size > MAX_TOKENIZER:
-            raise WeightsError("has no tokenizer.json that can be read", where=folder.name, todo="put it there")
-        tokenizer = library("tokenizers").Tokenizer.from_file(str(path))
+        made = tokenizer(folder)
         most = self._text_config.get("max_position_embeddings")
         sigmoid = self.loss == "sigmoid"
         if not isinstance(most, int) or not 2 <= most <= 8_192:
             most = 64 if sigmoid else 77
-        tokenizer.enable_truncation(most)
-        padding = tokenizer.padding or {}
+        made.enable_truncation(most)
+        padding = made.padding or {}
         number = padding.get("pad_id", self._text_config.get("pad_token_id"))
         number = number if isinstance(number, int) else 1
         # SigLIP was trained on texts that are all of full length; CLIP looks no further than the end of a text.
         length = most if sigmoid else None
-        tokenizer.enable_padding(pad_id=number, pad_token=tokenizer.id_to_token(number) or "", length=length)
-        return tokenizer
+        made.enable_padding(pad_id=number, pad_token=made.id_to_token(number) or "", length=length)
+        return made
 
     def _chosen(self, session: Any, names: tuple[str, ...], folder: Path) -> str:
         there = [output.name for output in session.get_outputs()]
@@ -135,7 +123,7 @@ class Contrastive:
         stated = scale_of(config)
         if stated is not None:
             return math.exp(min(stated[0], 20.0)), stated[1]
-        whole = self._vision if self._vision is self._said else self._session(both) if both is not None else None
+        whole = self._vision if self._vision is self._said else session(both) if both is not None else None
         if whole is not None and _LOGITS in [output.name for output in whole.get_outputs()]:
             return self._measured(whole, folder)
         if self.loss == "softmax":
@@ -170,24 +158,20 @@ class Contrastive:
 
     def _run(self, session: Any, output: Any, given: dict[str, Any], *, several: bool = False) -> Any:
         wanted = {each.name: each for each in session.get_inputs()}
-        found = {name: self._typed(value, wanted[name]) for name, value in given.items() if name in wanted}
+        found = {name: typed(value, wanted[name]) for name, value in given.items() if name in wanted}
         for name, each in wanted.items():  # one file of both: what was not given is looked at and left
             if name not in found:
                 found[name] = self._blank(name, each)
         made = session.run(output if several else [output], found)
         return made if several else made[0]
 
-    def _typed(self, value: Any, wanted: Any) -> Any:
-        kinds = {"tensor(float16)": "float16", "tensor(float)": "float32", "tensor(int32)": "int32"}
-        return value.astype(kinds.get(wanted.type, str(value.dtype)), copy=False)
-
     def _blank(self, name: str, wanted: Any) -> Any:
         if name == "pixel_values":
             side = self._prepare.side
-            return self._typed(self._numpy.zeros((1, 3, side, side), dtype="float32"), wanted)
+            return typed(self._numpy.zeros((1, 3, side, side), dtype="float32"), wanted)
         if name in ("input_ids", "attention_mask", "position_ids"):
             row = self._texts.encode("a")
-            return self._typed(self._numpy.array([row.ids if name == "input_ids" else row.attention_mask]), wanted)
+            return typed(self._numpy.array([row.ids if name == "input_ids" else row.attention_mask]), wanted)
         raise WeightsError(f"wants {name}, which nobody gives it", where="onnx", todo="export it in the usual form")
 
     def _unit(self, vector: Any) -> list[float]:
@@ -284,20 +268,6 @@ def _three(value: Any) -> tuple[float, ...]:
 
 def _unusable(what: str) -> WeightsError:
     return WeightsError(f"asks for {what}", where="preprocessor_config.json", todo="take the file that came with it")
-
-
-def _json(path: Path, most: int) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > most:
-            raise WeightsError(f"has more than {most:,} bytes", where=path.name)
-        found = json.loads(path.read_bytes())
-    except OSError:
-        raise WeightsError(f"has no {path.name}", where=path.parent.name, todo="put it there") from None
-    except (ValueError, RecursionError):
-        raise WeightsError("is not JSON", where=path.name, todo="fetch it again") from None
-    if not isinstance(found, dict):
-        raise WeightsError("is not a table", where=path.name, todo="fetch it again")
-    return found
 
 
 def load(path: str, name: str) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""What an encoder (BERT and its kind) has on top, as its configuration says it: labels, one number for a pair of texts,
+or words for what is masked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+# What its head makes: chances of labels, one number that ranks, or chances of words.
+HeadKind = Literal["", "labels", "rank", "words"]
+HeadTask = Literal["text-classification", "text-ranking", "fill-mask"]
+MOST_LABELS: Final = 10_000
+CONTEXT: Final = 512  # tokens, where a configuration says nothing: what BERT has
+_PLACES_BEFORE: Final = ("roberta", "camembert", "mpnet", "longformer")  # number places from 2 on, beside padding
+
+
+class Head(NamedTuple):
+    """A head. ``several``: each label is judged by itself, so that several hold, or none. ``why``: it is none that is
+    known here, in words."""
+
+    kind: HeadKind
+    labels: tuple[str, ...] = ()
+    several: bool = False
+    why: str = ""
+
+    @property
+    def task(self) -> HeadTask:
+        """Hugging Face's name for what it does."""
+        return _TASK[self.kind]
+
+
+_TASK: Mapping[HeadKind, HeadTask] = {
+    "labels": "text-classification", "rank": "text-ranking", "words": "fill-mask", "": "text-classification",
+}  # fmt: skip
+
+
+def head_of(config: Mapping[str, Any]) -> Head:
+    """The head that a ``config.json`` describes.
+
+    >>> head_of({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "bad", "1": "good"}}).labels
+    ('bad', 'good')
+    """
+    said = config.get("architectures")
+    names = [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
+    if any(name.endswith("ForMaskedLM") for name in names):
+        return Head("words")
+    if not any(name.endswith("ForSequenceClassification") for name in names):
+        what = f"says that it is {', '.join(names)}" if names else "names no architecture"
+        return Head("", why=f"its config.json {what}, and no ...ForSequenceClassification or ...ForMaskedLM")
+    labels = _labels(config)
+    if labels is None:
+        return Head("", why="its config.json has id2label with numbers that are missing, or labels that are the same")
+    if len(labels) > MOST_LABELS:
+        return Head("", why=f"its head has {len(labels):,} labels, more than {MOST_LABELS:,}")
+    if len(labels) == 1:
+        return Head("rank")
+    problem = config.get("problem_type")
+    if problem == "regression":
+        return Head("", why="its head was trained for numbers (problem_type regression), and has no labels")
+    return Head("labels", labels, several=problem == "multi_label_classification")
+
+
+def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Labels by their numbers; those of transformers where none are named, which are two."""
+    named = config.get("id2label")
+    if not isinstance(named, dict) or not named:
+        count = config.get("num_labels")
+        return tuple(f"LABEL_{at}" for at in range(count if isinstance(count, int) and count > 0 else 2))
+    found = [named.get(str(at), named.get(at)) for at in range(len(named))]
+    labels = tuple(each for each in found if isinstance(each, str) and each.strip())
+    folded = {each.casefold() for each in labels}
+    return labels if len(labels) == len(named) == len(folded) else None
+
+
+def context_of(config: Mapping[str, Any]) -> int:
+    """Tokens that a model of such a configuration reads at once.
+
+    >>> context_of({"max_position_embeddings": 514, "model_type": "xlm-roberta"}), context_of({})
+    (512, 512)
+    """
+    most = config.get("max_position_embeddings")
+    if not isinstance(most, int) or not 8 <= most <= 1 << 20:
+        return CONTEXT
+    taken = any(each in str(config.get("model_type", "")) for each in _PLACES_BEFORE)
+    return most - 2 if taken else most
+
+
+def places_of(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
+    """Where labels are among those of a head, upper and lower case alike; -1 for one that it does not know.
+
+    >>> places_of(("positive", "neutral"), ("NEGATIVE", "POSITIVE"))
+    (1, -1)
+    """
+    at = {label.casefold(): place for place, label in enumerate(known)}
+    return tuple(at.get(label.strip().casefold(), -1) for label in labels)
+
+
+def unknown_labels(labels: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
+    """Labels that a head does not know."""
+    return [label for label, at in zip(labels, places_of(labels, known), strict=True) if at < 0]

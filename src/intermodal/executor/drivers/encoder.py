@@ -1,0 +1,22 @@
+"""The embedded encoder with a head: chances of labels of a text, or of words where one is masked."""
+
+from __future__ import annotations
+
+from intermodal.executor.job import Job, Line, Made, Told
+from intermodal.executor.world import World
+from intermodal.wire.call import Usage
+
+
+async def drive(job: Job, world: World, line: Line) -> Made:
+    await line.sending()
+    if job.endpoint.model.fills_masks:
+        found = await world.runtimes.fill(job.endpoint, job.text, job.labels)
+    else:
+        found = await world.runtimes.classify(job.endpoint, job.text)
+    line.loaded(found.load_seconds)
+    scores = tuple(zip(found.labels, found.scores, strict=True))
+    return Made(
+        told=Told(scores=scores, windows=found.windows, cut=bool(found.cut)),
+        usage=Usage(input_tokens=found.tokens, output_tokens=0),
+        peak_memory=found.peak_memory,
+    )
