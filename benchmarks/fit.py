@@ -70,12 +70,14 @@ class Point(NamedTuple):
     predicted: dict[str, float]
     logged: dict[str, float]
     resident: tuple[float, float] | None
+    peers: dict[str, fit_peers.Said]
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         points = list(pool.map(lambda wanted: _point(*wanted), _points(Path(folder))))
-    body = [*_lines(points), "", *_vllm(), *fit_peers.lines()]
+    body = [*_lines(points), "", *_vllm(), *fit_peers.errors([_compared(point) for point in points if point.peers])]
+    body += fit_peers.lines()
     report.write("fit", "Memory predicted and logged", "\n".join(body))
 
 
@@ -132,7 +134,12 @@ def _point(name: str, file: Path, settings: Settings, eye: Path | None) -> Point
         raise SystemExit(f"{name} was not loaded:\n{log[-2000:]}")
     predicted = {term: found.of(term).mid / MIB for term in _LINES}
     return Point(
-        name, settings, predicted, logged, (found.total().mid / MIB, int(resident[1]) / MIB) if resident else None
+        name,
+        settings,
+        predicted,
+        logged,
+        (found.total().mid / MIB, int(resident[1]) / MIB) if resident else None,
+        {} if eye is not None else fit_peers.ask(file, settings),
     )
 
 
@@ -306,6 +313,14 @@ def _summary(points: list[Point]) -> list[str]:
         f"Process within 10 %: {within} of {len(rows['process'])}. Logs have two digits after the point, and a term"
         " may be two lines of them.",
     ]  # fmt: skip
+
+
+def _compared(point: Point) -> fit_peers.Load:
+    ours = fit_peers.Said(_of(point.predicted, "cache"), _total(point.predicted))
+    return fit_peers.Load(
+        _of(point.logged, "cache"), _total(point.logged), point.resident[1] if point.resident else None,
+        {"intermodal": ours, **point.peers},
+    )  # fmt: skip
 
 
 def _of(found: dict[str, float], term: str) -> float:
