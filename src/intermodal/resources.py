@@ -135,10 +135,11 @@ class Resources:
         return started(settings, self.env) if wanted(settings, switch) else None
 
     def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> World:
-        from intermodal.executor.transport import Timeouts, Transport
         from intermodal.executor.world import World
         from intermodal.keys import find_key
         from intermodal.store.derived import FOLDER, DerivedCache
+        from intermodal.transport.client import Transport
+        from intermodal.transport.timeouts import Timeouts
 
         if self._transport is None:
             self._transport = Transport()

@@ -15,8 +15,10 @@ from intermodal import errors
 from intermodal.catalog.nouns import Host
 from intermodal.catalog.shipped import shipped
 from intermodal.config import cache_dir
-from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.request import JsonOutput, Sampling
+from intermodal.transport.addresses import Server
+from intermodal.transport.client import Transport
+from intermodal.transport.timeouts import Timeouts
 from intermodal.weights.store import WeightsStore
 from intermodal.wire import openai_chat, status
 from intermodal.wire.call import (

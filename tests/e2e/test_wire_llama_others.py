@@ -24,9 +24,11 @@ from intermodal import config, errors
 from intermodal.catalog.nouns import Host, Protocol
 from intermodal.catalog.rows import HostRow, ServedRow
 from intermodal.content import ToolCall, ToolResult
-from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.request import Sampling, Tool
 from intermodal.testing import Attempt, FakeVendor
+from intermodal.transport.addresses import Server
+from intermodal.transport.client import Transport
+from intermodal.transport.timeouts import Timeouts
 from intermodal.wire import anthropic, openai_responses, status
 from intermodal.wire.call import ChatCall, Error, Finish, Usage, WireEvent, WireImage, WireMessage, WireText
 from intermodal.wire.turns import turn

@@ -18,15 +18,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Who may open a connection, and why. Everything else that needs the network goes through one of these.
 NETWORK = {
-    "httpx": {"executor/kept.py", "executor/transport.py", "weights/hub.py"},
+    "httpx": {"transport/proxied.py", "weights/hub.py"},
     "httpcore": {
-        "executor/kept.py",  # says which connections of the transport are used again
         "media/fetch.py",
         "media/_dial.py",
     },
     "socket": {
         "_process.py",  # hands a child the descriptor of a file, over a pair of sockets that leads nowhere else
-        "executor/transport.py",  # knows a failed name lookup by its class
+        "transport/failures.py",  # knows a failed name lookup by its class
         "gateway/service_manager.py",  # tells systemd on this machine that the process is alive, where it asked
         "gateway/workers/",  # listens for several processes; a line between them and their parent
         "media/fence.py",  # finds out that the worker can make none
@@ -130,7 +129,7 @@ def test_no_telemetry_only_named_modules_can_reach_the_network() -> None:
 def test_connections_are_made_by_the_event_loop_in_one_place_alone() -> None:
     """What imports say nothing of: the loop itself dials. Where to is a row of the catalog (``lane/way.py``)."""
     dialling = {path.relative_to(PACKAGE).as_posix() for path in MODULES if ".create_connection(" in path.read_text()}
-    assert dialling == {"gateway/lane/pipes.py"}
+    assert dialling == {"transport/http1.py"}
 
 
 def test_d4_only_media_decodes_media() -> None:

@@ -20,10 +20,10 @@ from tests.unit.gateway.house import House, priced
 from intermodal import errors
 from intermodal.events import AttemptFailed, Note
 from intermodal.executor import upstream as breaker
-from intermodal.executor.transport import Timeouts
 from intermodal.executor.upstream import COOLDOWN, TRIPS, Upstreams
 from intermodal.plans.plan import Plan
 from intermodal.request import Policy
+from intermodal.transport.timeouts import Timeouts
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]
 

@@ -16,7 +16,7 @@ from tests.unit.executor.routes import rename
 
 from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
-from intermodal.executor.transport import Timeouts
+from intermodal.transport.timeouts import Timeouts
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(600)]
 QUICK = Timeouts(connect=5.0, first_byte=5.0, idle=0.5)

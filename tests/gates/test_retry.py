@@ -19,9 +19,10 @@ from tests.unit.executor.routes import rename
 from intermodal import errors
 from intermodal.executor.retry import MAX_WAIT, PATIENCE
 from intermodal.executor.run import run
-from intermodal.executor.transport import Timeouts, Transport
 from intermodal.executor.upstream import BURST, FLOOR, SHARE, Upstreams
 from intermodal.request import Policy
+from intermodal.transport.client import Transport
+from intermodal.transport.timeouts import Timeouts
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]
 

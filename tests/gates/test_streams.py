@@ -35,7 +35,7 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint
 from intermodal.catalog.waits import Waits
 from intermodal.events import AttemptFailed, Committed, Finished, Note, TextDelta
-from intermodal.executor.transport import Timeouts
+from intermodal.transport.timeouts import Timeouts
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]
 

@@ -20,7 +20,7 @@ from intermodal.catalog.shipped import known_hosts
 from intermodal.catalog.waits import Waits
 from intermodal.config import Config, cache_dir, config_path, data_dir, load_config
 from intermodal.errors import ConfigError, NotInstalled
-from intermodal.executor.transport import Timeouts
+from intermodal.transport.timeouts import Timeouts
 
 Env = dict[str, str]
 

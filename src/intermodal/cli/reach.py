@@ -48,7 +48,8 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
     """
     import anyio
 
-    from intermodal.executor.transport import Server, Transport
+    from intermodal.transport.addresses import Server
+    from intermodal.transport.client import Transport
 
     transport = Transport()
     listing = LISTINGS.get(host.protocol, OPENAI)

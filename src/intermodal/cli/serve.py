@@ -78,9 +78,9 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
     from intermodal.errors import NotInstalled
 
     try:
-        import httptools  # noqa: F401
+        import pybase64  # noqa: F401
     except ImportError:
-        raise NotInstalled("the gateway needs httptools", todo="run: pip install 'intermodal[gateway]'") from None
+        raise NotInstalled("the gateway needs pybase64", todo="run: pip install 'intermodal[gateway]'") from None
     given = {name: said for name, said in given.items() if said is not None}
     if not check and not as_worker and _lead(given):
         return
@@ -218,12 +218,12 @@ async def _load_what_is_needed_later() -> None:
 
 
 def _load() -> None:
-    import intermodal.executor.kept
     import intermodal.executor.replies
     import intermodal.media.decode
     import intermodal.media.expand
     import intermodal.servers.runtimes
-    import intermodal.store.derived  # noqa: F401
+    import intermodal.store.derived
+    import intermodal.transport.http1  # noqa: F401
 
 
 async def _tell_what_is_wrong(gateway: Gateway, log: Log) -> None:

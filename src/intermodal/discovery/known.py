@@ -22,9 +22,9 @@ from intermodal.catalog.shipped import known_hosts
 from intermodal.config import Config, data_dir
 from intermodal.discovery.look import look
 from intermodal.errors import StoreError
-from intermodal.executor.transport import Server
 from intermodal.keys import find_key
 from intermodal.store import lessons, servers
+from intermodal.transport.addresses import Server
 
 FRESH = 30.0  # seconds for which a look is not repeated
 OFF = "INTERMODAL_DISCOVERY"  # "off": nothing is looked for, whatever the config says

@@ -17,7 +17,9 @@ from intermodal.catalog.found import FoundModel, FoundServer, Said, folded
 from intermodal.catalog.rows import HostRow
 from intermodal.catalog.signs import Read, Sign, Signs
 from intermodal.discovery.reading import OF_THE_LOADED, READERS, at
-from intermodal.executor.transport import Server, Timeouts, Transport, listening
+from intermodal.transport.addresses import Server, listening
+from intermodal.transport.client import Transport
+from intermodal.transport.timeouts import Timeouts
 from intermodal.wire.call import Encoded
 
 SECONDS = 0.9  # for everything

@@ -8,11 +8,11 @@ from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Part, ReadLine, Transcript, Value
 from intermodal.events import Drawn, Thought
 from intermodal.executor.pieces import Pixels, Sound
-from intermodal.executor.transport import Record
 from intermodal.executor.world import World
 from intermodal.plans.step import Call
 from intermodal.runtimes.nouns import Loss
 from intermodal.store.rows import Work
+from intermodal.transport.client import Record
 from intermodal.wire.call import ChatCall, PictureCall, Usage, WireMedia
 
 

@@ -1,18 +1,6 @@
-"""Time that a host gets, and is not charged for what was ours.
-
-A process that was stopped, or got no turn on a busy machine, wakes with the time over and the answer in its socket. So
-when time is up the event loop first reads what there is; who still waits then is cancelled.
-"""
+"""How long to go on listening once an answer is whole."""
 
 from __future__ import annotations
-
-import asyncio
-import math
-from types import TracebackType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from anyio import CancelScope
 
 _COUNTS = 2.0  # seconds after the finish reason in which a stream may say what it counts: some hosts add that up late
 _LAST_WORD = 0.5  # seconds where it did, and only [DONE] is missing, which some hosts never send
@@ -24,53 +12,3 @@ def last_words(*, counted: bool) -> float:
     Without its counts a call is booked at the most that it may have cost, so they are worth more patience than an end.
     """
     return _LAST_WORD if counted else _COUNTS
-
-
-class Limit:
-    """A context whose inside is cancelled when time is up; ``over`` says afterwards that it was.
-
-    ``deadline`` is on the clock of the event loop, and may be set while it is entered.
-    """
-
-    def __init__(self, deadline: float = math.inf) -> None:
-        self.over = False
-        self._deadline = deadline
-        self._scope: CancelScope | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> Limit:
-        import anyio
-
-        self._scope = anyio.CancelScope()
-        self._scope.__enter__()
-        self.until(self._deadline)
-        return self
-
-    def until(self, deadline: float) -> None:
-        """Nothing where it was left already."""
-        self._deadline = deadline
-        if self._scope is None:
-            return
-        self._stop()
-        if deadline < math.inf:
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._up)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        assert self._scope is not None
-        self._stop()
-        scope, self._scope = self._scope, None
-        swallowed = bool(scope.__exit__(kind, error, trace))
-        self.over = scope.cancelled_caught
-        return swallowed
-
-    def _up(self) -> None:
-        """Timers come after what was received, in each turn of the loop: one more turn, and it was looked for."""
-        assert self._scope is not None
-        self._timer = asyncio.get_running_loop().call_later(0, self._scope.cancel)
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

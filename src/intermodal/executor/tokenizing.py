@@ -18,13 +18,15 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
-from intermodal.executor.transport import Server, Timeouts, Transport
 from intermodal.json_schema.instruction import described
 from intermodal.keys import find_key
 from intermodal.latest import Latest
 from intermodal.media.definitions import Definitions, definitions
 from intermodal.media.opened import Opened
 from intermodal.request import JsonOutput, Request
+from intermodal.transport.addresses import Server
+from intermodal.transport.client import Transport
+from intermodal.transport.timeouts import Timeouts
 from intermodal.wire import tokenize
 from intermodal.wire.call import Encoded
 

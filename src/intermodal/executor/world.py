@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog, Endpoint, Host
     from intermodal.catalog.prices import Vector
     from intermodal.content import ReadLine, Transcript
-    from intermodal.executor.transport import Timeouts, Transport
     from intermodal.file_bytes import Data
     from intermodal.plans.facts import Box, Facts
     from intermodal.plans.plan import Plan
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from intermodal.runtimes.nouns import Compared, Judged
     from intermodal.store.database import Store
     from intermodal.store.derived import DerivedCache
+    from intermodal.transport.client import Transport
+    from intermodal.transport.timeouts import Timeouts
 
 Progress = Callable[[float | None, str], None]
 

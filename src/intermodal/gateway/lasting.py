@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from intermodal.catalog.nouns import Catalog, Shortcoming
 from intermodal.client import PICTURES, AsyncClient
 from intermodal.errors import IntermodalError
-from intermodal.executor.transport import Transport
 from intermodal.executor.upstream import Upstreams
 from intermodal.hints import Surface
 from intermodal.latest import Latest
@@ -20,6 +19,7 @@ from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.request import Policy
 from intermodal.telemetry.starting import started, wanted
+from intermodal.transport.client import Transport
 
 if TYPE_CHECKING:
     from intermodal.telemetry.signals import Signals

@@ -20,7 +20,6 @@ from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Host, Model, Task
 from intermodal.content import BytesSource, File, Part, ReadLine, Segment, Text, Transcript
 from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.run import run
-from intermodal.executor.transport import Transport
 from intermodal.executor.world import World
 from intermodal.media.probed import Code, Pcm, Picture, SubtitleLine
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
@@ -32,6 +31,7 @@ from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
 from intermodal.store.database import Store
 from intermodal.store.derived import DerivedCache
 from intermodal.testing import FakeHost
+from intermodal.transport.client import Transport
 
 V = TypeVar("V", bound=msgspec.Struct)
 WORDS = "ask not what your country can do for you"

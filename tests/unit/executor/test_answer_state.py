@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from intermodal.executor.answer_state import Meter, Silence, says
+from intermodal.executor.answer_state import Meter, says
 from intermodal.runtimes import encodings
+from intermodal.transport.silence import Silence
 from intermodal.wire.call import (
     OpaqueBlock,
     ReasoningDelta,

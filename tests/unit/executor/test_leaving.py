@@ -16,8 +16,8 @@ from intermodal import errors
 from intermodal.events import Event, Finished, TextDelta
 from intermodal.executor.detached import settled
 from intermodal.executor.run import run
-from intermodal.executor.transport import Transport
 from intermodal.testing import FakeHost
+from intermodal.transport.client import Transport
 
 pytestmark = pytest.mark.anyio
 ANSWER = " ".join(f"word{number}" for number in range(12))

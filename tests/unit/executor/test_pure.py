@@ -368,7 +368,7 @@ def test_what_is_heard_and_read_depends_on_the_weights_and_readers_that_are_here
 def test_a_longer_prompt_raises_the_reservation_and_a_shorter_one_never_lowers_it(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    from intermodal.executor.transport import Transport
+    from intermodal.transport.client import Transport
 
     bench = Bench(tmp_path_factory.mktemp("w"), options={"count": lambda tokenizer, text: len(text.split())})
     world = bench.world(Transport())

@@ -13,12 +13,12 @@ from tests.unit.executor.routes import PRICED, Bench, asked, plan, rename, route
 
 from intermodal.events import TextDelta
 from intermodal.executor.run import run
-from intermodal.executor.transport import Transport
 from intermodal.quantity import exact, unknown
 from intermodal.store.connection import StoreError
 from intermodal.store.database import Store
 from intermodal.store.rows import Reservation
 from intermodal.testing import FakeHost
+from intermodal.transport.client import Transport
 
 pytestmark = pytest.mark.anyio
 FREE = rename(PRICED, cost=exact(0.0))

@@ -57,7 +57,7 @@ async def test_closing_the_iterator_early_cancels_and_settles(bench: Bench, host
     from contextlib import aclosing
 
     from intermodal.executor.run import run
-    from intermodal.executor.transport import Transport
+    from intermodal.transport.client import Transport
 
     (model,) = using(bench, host, "fake/m-fault-stall-2")
     request, opened = asked("?")

@@ -82,9 +82,9 @@ async def _known(gateway: Gateway, asked: Asked) -> Way | None:
     way = None if ready is None else ready.way or await lane.learned(ready, asked)
     if way is None:
         return None
-    open_one = lane.pipes.take(way.target, monotonic())
-    lane.pipes.free(open_one or await lane.pipes.connect(way.target, "test"))
-    lane.pipes.reused -= open_one is not None
+    open_one = lane.pool.take(way.target, monotonic())
+    lane.pool.free(open_one or await lane.pool.connect(way.target, "test"))
+    lane.pool.reused -= open_one is not None
     if gateway.ledger is not None:
         given = await gateway.ledger.admit(asked.key, way.claim)
         if not isinstance(given, Reservation):

@@ -46,7 +46,7 @@ def clean(house: House) -> bool:
     lane = house.gateway.lane
     slate = lane.rows._slate
     free = slate is None or len(slate._free) == SLOTS
-    busy = [pipe for pipe in tuple(lane.pipes._all) if pipe.listener is not None]
+    busy = [pipe for pipe in tuple(lane.pool._all) if pipe.listener is not None]
     return not house.gateway.active and free and not busy and not lane.rows._waiting
 
 
@@ -137,4 +137,4 @@ def test_connections_are_used_again_over_answers_and_streams(wall: Wall) -> None
             assert data.startswith(b"HTTP/1.1 200")
             until(lambda: clean(house))
         assert house.taken == 12
-        assert house.gateway.lane.pipes.opened == 1
+        assert house.gateway.lane.pool.opened == 1

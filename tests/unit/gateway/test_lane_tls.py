@@ -127,10 +127,10 @@ def test_one_connection_serves_answers_and_streams(secure: SecureHost) -> None:
             assert said.json()["choices"][0]["message"]["content"] == "the hosted answer"
             stream = sse(house.chat(max_tokens=100, stream=True).text)
             assert stream.done and len(stream.events) > 3
-            until(lambda: any(house.gateway.lane.pipes._idle.values()))  # the end of its reply is read, too
+            until(lambda: any(house.gateway.lane.pool._idle.values()))  # the end of its reply is read, too
         lane = house.gateway.lane
         until(lambda: lane.taken == 8)
-        assert (lane.pipes.opened, lane.pipes.reused) == (1, 7)
+        assert (lane.pool.opened, lane.pool.reused) == (1, 7)
         assert secure.made == 1
 
 

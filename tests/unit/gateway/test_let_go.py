@@ -12,10 +12,10 @@ from tests.unit.gateway.test_chat import shown
 
 from intermodal.gateway.connection import Connection
 from intermodal.gateway.lane.lifted import Body
-from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.messages import Asked
 from intermodal.request import Request
 from intermodal.testing import FakeHost, Fault
+from intermodal.transport.http1 import HostConnection
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -77,4 +77,4 @@ def test_connections_go_when_they_are_closed(house: House, host: FakeHost, uncol
     host.fault = Fault("gone")
     for _ in range(3):
         assert b"200 OK" not in house.raw(request)
-    until(lambda: len(those(Connection)) <= 1 and not those(Pipe))  # whoever watched them last may hold one
+    until(lambda: len(those(Connection)) <= 1 and not those(HostConnection))  # whoever watched them last may hold one

@@ -18,7 +18,7 @@ from tests.in_time import kept_by
 from tests.unit.gateway.house import STRONG, House, config, sse
 
 from intermodal.executor import limits
-from intermodal.executor.unpacking import PIECE, Unpacker
+from intermodal.transport.compression import PIECE, Unpacker
 
 Ask = Callable[..., Any]
 WAYS = ("lane", "executor")

@@ -18,13 +18,13 @@ from tests.unit.gateway.test_lane_leaving import clean, request
 
 from intermodal.gateway import chats
 from intermodal.gateway.connection import Connection
-from intermodal.gateway.lane.pipes import Pipe, Pipes, Target
 from intermodal.gateway.lane.way import Way
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.serving import Gateway
 from intermodal.store import epochs
+from intermodal.transport.http1 import ConnectionPool, HostConnection, Target
 
 PLAYS: dict[str, Play] = {}
 OTHER = STRONG.replace("strong", "other").replace("0.1", "0.5")
@@ -311,15 +311,15 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
 
 
 def test_a_stream_is_kept_open_while_its_host_is_connected_to(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect, said = Pipes.connect, threading.Event()
+    connect, said = ConnectionPool.connect, threading.Event()
 
-    async def slow(self: Pipes, target: Target, where: str) -> Pipe:
+    async def slow(self: ConnectionPool, target: Target, where: str) -> HostConnection:
         while not said.is_set():
             await asyncio.sleep(0.01)
         return await connect(self, target, where)
 
     monkeypatch.setattr(chats, "QUIET", 0.2)
-    monkeypatch.setattr(Pipes, "connect", slow)
+    monkeypatch.setattr(ConnectionPool, "connect", slow)
     PLAYS["now"] = answer(["Pa", "ris"])
     with House() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
         line.sendall(request(stream=True))

@@ -22,12 +22,14 @@ from intermodal.executor.assemble import text_of
 from intermodal.executor.guard import LoopGuard
 from intermodal.executor.heard import cut_in_silence
 from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.limits import Limit, last_words
-from intermodal.executor.transport import Server, Timeouts
+from intermodal.executor.limits import last_words
 from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.world import World
 from intermodal.media.sound import samples
 from intermodal.offload import HEAVY, LONG, is_long, offload
+from intermodal.transport.addresses import Server
+from intermodal.transport.deadline import Deadline
+from intermodal.transport.timeouts import Timeouts
 from intermodal.wire import openai_audio, openai_chat, openai_speech, status, web_page
 from intermodal.wire.call import (
     Candidates,
@@ -51,7 +53,7 @@ from intermodal.wire.decoding import NO_REASON, Decoding
 from intermodal.wire.turns import TurnMaker
 
 if TYPE_CHECKING:
-    from intermodal.executor.transport import Response
+    from intermodal.transport.client import Response
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
@@ -110,7 +112,8 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     async with _posted(job, world, line, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
-        async for event in _bounded(_events(response, decoder, whole=not job.chat.stream), meter, decoder):
+        events = _events(response, decoder, whole=not job.chat.stream)
+        async for event in _bounded(events, meter, whole=not job.chat.stream):
             turn.add(event)
             if isinstance(event, TextDelta):
                 text.append(event.text)
@@ -154,14 +157,14 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     )
 
 
-async def _bounded(events: AsyncIterator[WireEvent], meter: Meter, decoder: Decoding) -> AsyncIterator[WireEvent]:
-    """The answer up to its limit. Of one that came at once the counts are there already, and are what is paid; a stream
-    is left, which closes its connection."""
+async def _bounded(events: AsyncIterator[WireEvent], meter: Meter, *, whole: bool) -> AsyncIterator[WireEvent]:
+    """The answer up to its limit. Of a ``whole`` one the counts are there already, and are what is paid; a stream is
+    left, which closes its connection."""
     async for event in events:
         kept = await offload(length(event) > LONG, meter.kept, event)
         if kept is not None:
             yield kept
-        if meter.stopped and not decoder.done:
+        if meter.stopped and not whole:
             return
 
 
@@ -199,7 +202,7 @@ async def _events(response: Response, decoder: Decoding, *, whole: bool) -> Asyn
         chunk = None
         if decoder.complete:  # what comes is listened to, and does not prolong it
             until = min(until, anyio.current_time() + last_words(counted=decoder.counted))
-            with Limit(until), suppress(errors.CallError):  # a connection that breaks now breaks off nothing
+            with Deadline(until), suppress(errors.CallError):  # a connection that breaks now breaks off nothing
                 chunk = await anext(chunks, None)
         else:
             chunk = await anext(chunks, None)

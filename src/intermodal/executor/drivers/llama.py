@@ -6,8 +6,8 @@ import msgspec
 
 from intermodal.executor.drivers import http
 from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.transport import Server
 from intermodal.executor.world import World
+from intermodal.transport.addresses import Server
 from intermodal.wire.template_marks import marks_of, without_marks
 
 # Where nobody asked for chance, the likeliest words: small models wander off otherwise, and the same question

@@ -5,8 +5,8 @@ from __future__ import annotations
 from intermodal.executor.drivers import http
 from intermodal.executor.drivers.llama import steady, unmarked
 from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.transport import Server
 from intermodal.executor.world import World
+from intermodal.transport.addresses import Server
 
 
 async def drive(job: Job, world: World, line: Line) -> Made:

@@ -22,9 +22,9 @@ from intermodal.executor.speaker import Speaker
 from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
 from intermodal.gateway.lane.objects import taken_apart
-from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, of_choice, read, rewritten
 from intermodal.gateway.reply import Reply
+from intermodal.transport.http1 import HostConnection
 from intermodal.wire import status, web_page
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Error, Finish, ReasoningDelta, TextDelta, ToolCallDelta, WireEvent
@@ -108,7 +108,7 @@ class Exchange:
         """Called once, when it is over. It must not raise."""
         self._then = do
 
-    # ---- what the connection says (pipes.Listener)
+    # ---- what the connection says (transport.http1.Listener)
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
@@ -311,7 +311,7 @@ class Live(Exchange):
     ) -> None:
         super().__init__(endpoint, secret, reader)
         self._loop = loop
-        self.pipe: Pipe | None = None
+        self.connection: HostConnection | None = None
         self.begun = False
         self._teller = teller
         self._reply = teller.reply
@@ -569,8 +569,8 @@ class Live(Exchange):
                 return
             self.begun = True
             self._teller.begin()
-            if self.pipe is not None:
-                self.pipe.wordless = False
+            if self.connection is not None:
+                self.connection.wordless = False
             through = self._held + through
             self._held = []
         data = self._joined(through)
@@ -581,8 +581,8 @@ class Live(Exchange):
             return
         if data:
             self._reply.put(data)
-            if self._reply.behind and self.pipe is not None:
-                self.pipe.pause()
+            if self._reply.behind and self.connection is not None:
+                self.connection.pause()
         if self.finish and not self.over:
             self._wait_for_more()
 
@@ -605,7 +605,7 @@ class Live(Exchange):
 
     def _waited(self) -> None:
         self._timer = None
-        if self.pipe is not None and self.pipe.behind:  # it may have come, and is not read
+        if self.connection is not None and self.connection.behind:  # it may have come, and is not read
             self._wait_for_more()
         else:
             self.end()

@@ -20,7 +20,6 @@ from intermodal.catalog.load import tariffs
 from intermodal.catalog.nouns import Catalog
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
-from intermodal.executor.transport import Timeouts
 from intermodal.gateway import chats
 from intermodal.gateway.conversations import Place, going_on
 from intermodal.gateway.counted import LARGE, VALUES, check_media, check_values, read_large
@@ -30,7 +29,6 @@ from intermodal.gateway.lane.lifted import Body, lifted
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.passage import Failure, Passage
 from intermodal.gateway.lane.pictures import Seen
-from intermodal.gateway.lane.pipes import Pipes
 from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.rows import Rows
 from intermodal.gateway.lane.tongues import TONGUES, Tongue
@@ -48,6 +46,8 @@ from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Policy, Request
+from intermodal.transport.http1 import ConnectionPool
+from intermodal.transport.timeouts import Timeouts
 from intermodal.wire.call import NotExpressible
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Lane:
 
     def __init__(self, gateway: Gateway) -> None:
         self.taken = 0
-        self.pipes = Pipes(gateway.outbox)
+        self.pool = ConnectionPool(gateway.outbox)
         self.rows = Rows(gateway.client)
         self._gateway = gateway
         self._ways: Latest[tuple[object, ...], _Known] = Latest(
@@ -292,10 +292,10 @@ class Lane:
                 gateway.ledger.settle(given, cost=counts, tokens=None, untold=0.0 if told else counts or 0.0)
 
     def watch(self, now: float) -> None:
-        self.pipes.watch(now)
+        self.pool.watch(now)
 
     async def close(self) -> None:
-        self.pipes.close()
+        self.pool.close()
         await self.rows.close()
 
 

@@ -34,7 +34,6 @@ from intermodal.gateway.conversations import answered
 from intermodal.gateway.failing import cut
 from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
 from intermodal.gateway.lane.ids import new_ids
-from intermodal.gateway.lane.pipes import Pipe
 from intermodal.gateway.lane.replies import calls_of
 from intermodal.gateway.lane.way import Shortened, Way, about
 from intermodal.gateway.ledger.nouns import OF_BUDGETS, Refusal
@@ -47,6 +46,7 @@ from intermodal.store.passed import Passed
 from intermodal.store.rows import Outcome, Work
 from intermodal.store.slate import uuid_of
 from intermodal.telemetry.served import Called
+from intermodal.transport.http1 import HostConnection
 from intermodal.wire.call import Usage
 from intermodal.wire.decoding import NO_REASON
 
@@ -88,7 +88,7 @@ class Passage:
         self._ids = new_ids(self._started)
         self._upstream: UpstreamCall
         self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue)
-        self._pipe: Pipe | None = None
+        self._connection: HostConnection | None = None
         self._given: Reservation | None = None
         self._shortened: Shortened | None = None
         self._slot = -1  # on the slate
@@ -131,35 +131,35 @@ class Passage:
 
     async def _connected(self) -> None:
         """Send it on a connection of before, or a new one."""
-        way, pipes = self._way, self._lane.pipes
-        pipe = pipes.take(way.target, self._began)
-        if pipe is None:
+        way, pool = self._way, self._lane.pool
+        connection = pool.take(way.target, self._began)
+        if connection is None:
             try:
-                pipe = await pipes.connect(way.target, way.endpoint.id)
+                connection = await pool.connect(way.target, way.endpoint.id)
             except errors.Unreachable as failure:
                 self._ended(failure)
                 return
-        self._send(pipe)
+        self._send(connection)
 
     # ---- without one ---------------------------------------------------------------------------
 
     def start(self, over: Over) -> bool:
         """Send it now, if that needs nothing to be waited for; ``over`` is called later, when it is answered, or has
         failed before anything was shown. False: nothing was done."""
-        ledger, pipes = self._gateway.ledger, self._lane.pipes
+        ledger, pool = self._gateway.ledger, self._lane.pool
         if not self._may_ask() or self._explores():
             return False
-        pipe = pipes.take(self._way.target, self._began)
-        if pipe is None:
+        connection = pool.take(self._way.target, self._began)
+        if connection is None:
             return False
         if ledger is not None:
             given = ledger.admit_now(self._asked.key, self._way.claim)
             if given is None or isinstance(given, Refusal):
-                pipes.untake(pipe)
+                pool.give_back(connection)
                 return False
             self._given = given
         if not self._noted():
-            pipes.untake(pipe)
+            pool.give_back(connection)
             self._release()
             return False
         self._over = over
@@ -167,7 +167,7 @@ class Passage:
         self._asked.sent, self._asked.counted = 1, True
         self._asks()
         self._listen()
-        self._send(pipe)  # first of all: the rest is done while it is on its way
+        self._send(connection)  # first of all: the rest is done while it is on its way
         self._planned()
         return True
 
@@ -203,18 +203,18 @@ class Passage:
         if served.span is not None:
             served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
 
-    def _send(self, pipe: Pipe) -> None:
+    def _send(self, connection: HostConnection) -> None:
         exchange, way = self._exchange, self._way
         if isinstance(exchange, Live):
-            exchange.pipe = pipe
-            self._reply.when_caught_up(pipe.resume)
-        self._pipe = pipe
+            exchange.connection = connection
+            self._reply.when_caught_up(connection.resume)
+        self._connection = connection
         self._sent_at = time.monotonic()
         exchange.then(self._ended)
         try:
-            pipe.send(way.target, way.body(self._chat, self._shortened), exchange, way.endpoint.id)
+            connection.send(way.target, way.body(self._chat, self._shortened), exchange, way.endpoint.id)
         except Exception as problem:  # a mistake of ours
-            pipe.abort()
+            connection.abort()
             self._left()
             self._gateway.could_not(self._asked, self._reply, problem)
             over, self._over = self._over, None  # it is settled: who leaves now gives up nothing
@@ -270,17 +270,17 @@ class Passage:
 
     def _let_go(self) -> None:
         """The connection is no longer this request's."""
-        exchange, pipe = self._exchange, self._pipe
-        if pipe is None:
+        exchange, connection = self._exchange, self._connection
+        if connection is None:
             return
         live = isinstance(exchange, Live)
         if live:
             self._reply.when_caught_up(None)
-        if pipe.listener is exchange:
+        if connection.listener is exchange:
             if live:
-                pipe.resume()  # a slow reader has all there is: the end of the reply is still to be read
+                connection.resume()  # a slow reader has all there is: the end of the reply is still to be read
             if not exchange.finish or exchange.looped:
-                pipe.abort()  # it works for nobody
+                connection.abort()  # it works for nobody
 
     def _stopped(self) -> None:
         """Where it is the server that stops, say so at the end of what was said."""
@@ -496,7 +496,7 @@ class Passage:
                 error, self._upstream, run=self._ids[1].hex(), cost=charge.cost, counts=self._counts(),
                 paid=charge.maybe_paid, seconds=seconds,
             )  # fmt: skip
-            tried.sent = self._pipe is not None
+            tried.sent = self._connection is not None
             return Failure(tried, self._given)
         gateway = self._gateway
         self._upstream.end(error, time.monotonic())
@@ -517,7 +517,7 @@ class Passage:
 
     def _left(self) -> None:
         """The client left, or the server stops: nobody knows what was made, so what was set aside counts."""
-        sent = self._pipe is not None
+        sent = self._connection is not None
         charge = accounting.of_cancel(self._way.estimated, sent=sent)
         self._upstream.leave()
         self._cost = charge.cost

@@ -21,10 +21,8 @@ from intermodal.costing.room import output_limit
 from intermodal.executor.accounting import bound, free
 from intermodal.executor.bill import bill
 from intermodal.executor.ledger import reservation
-from intermodal.executor.transport import FIRST_BYTE_TIMEOUT, Server, Timeouts, is_this_machine, plain_address
 from intermodal.executor.weighed import rules
 from intermodal.executor.wires import picture_types
-from intermodal.gateway.lane.pipes import Target
 from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.tongues import Opening, Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
@@ -39,6 +37,9 @@ from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput
 from intermodal.store.rows import RunRow, Work, names_kept
 from intermodal.store.slate import Sort
+from intermodal.transport.addresses import Server, is_this_machine, plain_address
+from intermodal.transport.http1 import Target
+from intermodal.transport.timeouts import FIRST_BYTE_TIMEOUT, Timeouts
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
 from intermodal.wire.fields import fitted

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.test_lane_pipes import Site
 from tests.unit.gateway.test_lane_tls import LOCAL, Authority
+from tests.unit.transport.test_http1 import Site
 
-from intermodal.executor.transport import Server, Transport
+from intermodal.transport.addresses import Server
+from intermodal.transport.client import Transport
 from intermodal.wire.call import Encoded
 
 pytestmark = pytest.mark.anyio
@@ -122,16 +123,16 @@ async def test_what_ends_in_good_order_is_kept(reply: object) -> None:
         assert site.connections == 1
 
 
-async def test_the_same_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_by_a_proxy_each_request_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_PROXY", raising=False)
-    for more, connections in ((b"", 1), (sized(b"a stranger's"), 3)):
+    for more in (b"", sized(b"a stranger's")):
         site = Site(sized(b"mine") + more)
         async with at(site) as (sender, server):
             monkeypatch.setenv("HTTP_PROXY", server.base_url.removesuffix("/v1"))
             for _ in range(3):
                 async with sender.post(Server("http://api.example.invalid/v1"), ASKED, proxied=True) as response:
                     assert await response.read() == b"mine"
-            assert site.connections == connections
+            assert site.connections == 3
 
 
 async def test_a_request_that_wants_a_fresh_connection_gets_one() -> None:

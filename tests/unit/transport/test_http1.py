@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.executor.transport import Server, Timeouts
-from intermodal.gateway.lane.pipes import Pipe, Pipes, Target
+from intermodal.transport.addresses import Server
+from intermodal.transport.http1 import ConnectionPool, HostConnection, Target
+from intermodal.transport.timeouts import Timeouts
 
 pytestmark = pytest.mark.anyio
 
@@ -102,18 +103,18 @@ async def at(
     named = f"[{host}]" if ":" in host else host
     base = f"http{'s' if tls else ''}://{named}:{port}/v1"
     target = Target(Server(base, "key"), "/chat/completions", (("x-a", "b"),), Timeouts(**waits))
-    pipes = Pipes()
+    pool = ConnectionPool()
     try:
-        yield pipes, target
+        yield pool, target
     finally:
-        pipes.close()
+        pool.close()
         server.close()
         await asyncio.sleep(0)
 
 
-async def ask(pipes: Pipes, target: Target, body: bytes = BODY, heard: Heard | None = None) -> Heard:
+async def ask(pool: ConnectionPool, target: Target, body: bytes = BODY, heard: Heard | None = None) -> Heard:
     heard = heard or Heard()
-    pipe = pipes.take(target, asyncio.get_running_loop().time()) or await pipes.connect(target, "host:m")
+    pipe = pool.take(target, asyncio.get_running_loop().time()) or await pool.connect(target, "host:m")
     pipe.send(target, [body], heard, "host:m")
     await asyncio.wait_for(heard.over.wait(), 5)
     return heard
@@ -125,25 +126,25 @@ async def ask(pipes: Pipes, target: Target, body: bytes = BODY, heard: Heard | N
 async def test_a_reply_may_come_in_any_pieces(reply: bytes) -> None:
     for cut in range(1, len(reply)):
         site = Site(reply[:cut], 0.0, reply[cut:])
-        async with at(site) as (pipes, target):
-            heard = await ask(pipes, target)
+        async with at(site) as (pool, target):
+            heard = await ask(pool, target)
             assert (heard.status, heard.body, heard.whole) == (200, b"abcdefgh", True)
 
 
 async def test_chunks_that_come_at_once_go_on_at_once() -> None:
     chunks = b"".join(b"2\r\n%02d\r\n" % number for number in range(50))
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-    async with at(Site(head, 0.02, chunks, 0.02, chunks + b"0\r\n\r\n")) as (pipes, target):
+    async with at(Site(head, 0.02, chunks, 0.02, chunks + b"0\r\n\r\n")) as (pool, target):
         heard, times = Heard(), list[int]()
         heard.taken = lambda: times.append(len(heard.body))
-        await ask(pipes, target, heard=heard)
+        await ask(pool, target, heard=heard)
         assert (times, heard.whole) == ([100, 200], True)
 
 
 async def test_what_came_before_a_reply_broke_is_handed_on_before_it_is_said() -> None:
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-    async with at(Site(head + b"3\r\nabc\r\n2\r\nde\r\nnot a length\r\n")) as (pipes, target):
-        heard = await ask(pipes, target)
+    async with at(Site(head + b"3\r\nabc\r\n2\r\nde\r\nnot a length\r\n")) as (pool, target):
+        heard = await ask(pool, target)
         assert (heard.body, heard.whole) == (b"abcde", False)
         assert isinstance(heard.error, errors.StreamCut)
 
@@ -151,10 +152,10 @@ async def test_what_came_before_a_reply_broke_is_handed_on_before_it_is_said() -
 async def test_a_connection_is_used_again_after_every_whole_reply() -> None:
     for reply in (CHUNKED, SIZED, b"HTTP/1.1 204 No\r\n\r\n", b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno"):
         site = Site(reply)
-        async with at(site) as (pipes, target):
+        async with at(site) as (pool, target):
             for _ in range(5):
-                assert (await ask(pipes, target)).whole
-            assert (site.connections, pipes.opened, pipes.reused) == (1, 1, 4)
+                assert (await ask(pool, target)).whole
+            assert (site.connections, pool.opened, pool.reused) == (1, 1, 4)
         await asyncio.wait_for(site.gone.wait(), 5)
 
 
@@ -164,10 +165,10 @@ async def test_a_connection_is_used_again_after_every_whole_reply() -> None:
 )
 async def test_what_is_not_over_in_good_order_is_not_used_again(reply: bytes) -> None:
     site = Site(reply)
-    async with at(site) as (pipes, target):
-        assert (await ask(pipes, target)).body == b"abcdefgh"
+    async with at(site) as (pool, target):
+        assert (await ask(pool, target)).body == b"abcdefgh"
         await asyncio.sleep(0.02)
-        assert (await ask(pipes, target)).body == b"abcdefgh"
+        assert (await ask(pool, target)).body == b"abcdefgh"
         assert site.connections == 2
 
 
@@ -175,22 +176,22 @@ async def test_what_came_while_this_thread_was_busy_is_no_answer_to_what_follows
     """The loop had no turn between its coming and the next request."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         target = Target(Server(f"http://127.0.0.1:{listening.getsockname()[1]}/v1"), "/x", (), Timeouts())
-        pipes, heard = Pipes(), Heard()
-        pipe = await pipes.connect(target, "host:m")
+        pool, heard = ConnectionPool(), Heard()
+        pipe = await pool.connect(target, "host:m")
         pipe.send(target, [BODY], heard, "host:m")
         await asyncio.sleep(0.01)
         with listening.accept()[0] as there:
             there.sendall(SIZED)
             await asyncio.wait_for(heard.over.wait(), 5)
             there.sendall(SIZED.replace(b"abcdefgh", b"a strang"))
-            assert pipes.take(target, asyncio.get_running_loop().time()) is None
-        pipes.close()
+            assert pool.take(target, asyncio.get_running_loop().time()) is None
+        pool.close()
         await asyncio.sleep(0)
 
 
 async def test_a_reply_without_a_length_ends_with_its_connection() -> None:
-    async with at(Site(b"HTTP/1.1 200 OK\r\n\r\nabc", 0.01, b"def", then="close")) as (pipes, target):
-        heard = await ask(pipes, target)
+    async with at(Site(b"HTTP/1.1 200 OK\r\n\r\nabc", 0.01, b"def", then="close")) as (pool, target):
+        heard = await ask(pool, target)
         assert (heard.body, heard.whole) == (b"abcdef", True)
 
 
@@ -198,12 +199,12 @@ async def test_a_reply_without_a_length_ends_with_its_connection() -> None:
 @pytest.mark.parametrize("place", ["nothing", "head", "sized", "chunked"])
 async def test_what_breaks_off_is_never_whole(place: str, then: str) -> None:
     sent = {"nothing": b"", "head": SIZED[:20], "sized": SIZED[:-2], "chunked": CHUNKED[:-14]}[place]
-    async with at(Site(sent, 0.01, then=then)) as (pipes, target):
-        heard = await ask(pipes, target)
+    async with at(Site(sent, 0.01, then=then)) as (pool, target):
+        heard = await ask(pool, target)
         assert heard.error is not None and heard.error.sent
         kind = errors.Unreachable if place in ("nothing", "head") else errors.StreamCut
         assert type(heard.error) is kind
-        assert pipes.take(target, 0.0) is None
+        assert pool.take(target, 0.0) is None
 
 
 @pytest.mark.parametrize(
@@ -215,17 +216,17 @@ async def test_what_breaks_off_is_never_whole(place: str, then: str) -> None:
     ],
 )  # fmt: skip
 async def test_what_is_no_reply_is_an_error_and_not_read_further(reply: bytes) -> None:
-    async with at(Site(reply)) as (pipes, target):
-        heard = await ask(pipes, target)
+    async with at(Site(reply)) as (pool, target):
+        heard = await ask(pool, target)
         assert heard.error is not None and not heard.whole
         assert "host:m" in str(heard.error)
 
 
 async def test_an_idle_connection_that_its_host_closed_is_not_used() -> None:
     site = Site(SIZED, then="close")
-    async with at(site) as (pipes, target):
+    async with at(site) as (pool, target):
         for _ in range(3):
-            assert (await ask(pipes, target)).whole
+            assert (await ask(pool, target)).whole
             await asyncio.sleep(0.02)
         assert site.connections == 3
 
@@ -237,13 +238,13 @@ async def test_a_host_gets_its_time_and_no_more() -> None:
         ((SIZED[:-4], 60.0), False, errors.StreamCut, "went silent for 0.1 s"),
         ((SIZED[:-4], 60.0), True, errors.StreamCut, "said no word within 0.2 s"),
     ):
-        async with at(Site(*pieces), first_byte=0.2, idle=0.1) as (pipes, target):
+        async with at(Site(*pieces), first_byte=0.2, idle=0.1) as (pool, target):
             heard = Heard()
             heard.waits = waits
-            pipe = await pipes.connect(target, "host:m")
+            pipe = await pool.connect(target, "host:m")
             pipe.send(target, [BODY], heard, "host:m")
             while not heard.over.is_set():
-                pipes.watch(loop.time())
+                pool.watch(loop.time())
                 await asyncio.sleep(0.01)
             assert type(heard.error) is kind and words in str(heard.error)
 
@@ -252,16 +253,16 @@ async def test_while_the_reader_is_behind_no_time_runs_and_nothing_is_read() -> 
     loop = asyncio.get_running_loop()
     rest = b"x" * 4_000_000
     head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(rest)
-    async with at(Site(head + rest[:10], 0.01, rest[10:]), first_byte=5, idle=0.1) as (pipes, target):
+    async with at(Site(head + rest[:10], 0.01, rest[10:]), first_byte=5, idle=0.1) as (pool, target):
         heard = Heard()
-        pipe = await pipes.connect(target, "host:m")
+        pipe = await pool.connect(target, "host:m")
         heard.taken = pipe.pause
         pipe.send(target, [BODY], heard, "host:m")
         while not heard.body:
             await asyncio.sleep(0.01)
         end, had = loop.time() + 0.3, 0
         while loop.time() < end:
-            pipes.watch(loop.time())
+            pool.watch(loop.time())
             await asyncio.sleep(0.01)
             had = had or len(heard.body)
         assert not heard.over.is_set(), heard.error
@@ -274,29 +275,29 @@ async def test_while_the_reader_is_behind_no_time_runs_and_nothing_is_read() -> 
 
 async def test_who_was_behind_at_the_end_does_not_stop_the_next() -> None:
     """Its last bytes came with those that made it stop."""
-    async with at(Site(SIZED)) as (pipes, target):
+    async with at(Site(SIZED)) as (pool, target):
         heard = Heard()
-        pipe = await pipes.connect(target, "host:m")
+        pipe = await pool.connect(target, "host:m")
         heard.taken = pipe.pause
         pipe.send(target, [BODY], heard, "host:m")
         await asyncio.wait_for(heard.over.wait(), 5)
-        assert (await ask(pipes, target)).whole and pipes.reused == 1
+        assert (await ask(pool, target)).whole and pool.reused == 1
 
 
 async def test_a_large_body_arrives_as_it_is() -> None:
     body = bytes(range(256)) * 20_000
     site = Site(SIZED)
-    async with at(site) as (pipes, target):
-        assert (await ask(pipes, target, body)).whole
+    async with at(site) as (pool, target):
+        assert (await ask(pool, target, body)).whole
         assert site.requests[0].partition(b"\r\n\r\n")[2] == body
-        assert (await ask(pipes, target)).whole
+        assert (await ask(pool, target)).whole
         assert site.connections == 1
 
 
 async def test_who_leaves_ends_the_request_at_its_host() -> None:
     site = Site(SIZED[:-2], 60.0)
-    async with at(site) as (pipes, target):
-        pipe = await pipes.connect(target, "host:m")
+    async with at(site) as (pool, target):
+        pipe = await pool.connect(target, "host:m")
         heard = Heard()
         pipe.send(target, [BODY], heard, "host:m")
         while not heard.body:
@@ -304,7 +305,7 @@ async def test_who_leaves_ends_the_request_at_its_host() -> None:
         pipe.abort()
         await asyncio.sleep(0.02)
         assert not heard.over.is_set()
-        assert pipes.take(target, 0.0) is None
+        assert pool.take(target, 0.0) is None
 
 
 async def test_an_address_in_brackets_is_dialled() -> None:
@@ -312,8 +313,8 @@ async def test_an_address_in_brackets_is_dialled() -> None:
         pytest.skip("this machine has no IPv6")
     site = Site(SIZED)
     try:
-        async with at(site, host="::1") as (pipes, target):
-            assert (await ask(pipes, target)).whole
+        async with at(site, host="::1") as (pool, target):
+            assert (await ask(pool, target)).whole
             assert b"host: [::1]:" in site.requests[0]
     except OSError:
         pytest.skip("this machine has no IPv6")
@@ -324,31 +325,31 @@ async def test_nobody_there_is_said_and_nothing_was_sent() -> None:
         taken.bind(("127.0.0.1", 0))
         target = Target(Server(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"), "/x", (), Timeouts())
         with pytest.raises(errors.Unreachable, match="nothing listens there") as found:
-            await Pipes().connect(target, "host:m")
+            await ConnectionPool().connect(target, "host:m")
     assert found.value.billing == "free"
 
 
 async def test_no_more_connections_are_made_at_once_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intermodal.gateway.lane.pipes.MOST", 5)
-    async with at(Site(SIZED)) as (pipes, target):
+    monkeypatch.setattr("intermodal.transport.http1.MAX_CONNECTIONS", 5)
+    async with at(Site(SIZED)) as (pool, target):
         for _ in range(2):
-            found = await asyncio.gather(*(pipes.connect(target, "host:m") for _ in range(20)), return_exceptions=True)
-            made = [each for each in found if isinstance(each, Pipe)]
+            found = await asyncio.gather(*(pool.connect(target, "host:m") for _ in range(20)), return_exceptions=True)
+            made = [each for each in found if isinstance(each, HostConnection)]
             assert len(made) == 5
             for each in found:
-                assert isinstance(each, Pipe) or (isinstance(each, errors.Unreachable) and not each.sent)
+                assert isinstance(each, HostConnection) or (isinstance(each, errors.Unreachable) and not each.sent)
             for pipe in made:
                 pipe.abort()
-            while pipes._all:
+            while pool._all:
                 await asyncio.sleep(0)
 
 
 async def test_connections_that_could_not_be_made_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intermodal.gateway.lane.pipes.MOST", 2)
+    monkeypatch.setattr("intermodal.transport.http1.MAX_CONNECTIONS", 2)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         target = Target(Server(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"), "/x", (), Timeouts())
-        pipes = Pipes()
+        pool = ConnectionPool()
         for _ in range(5):
             with pytest.raises(errors.Unreachable, match="nothing listens there"):
-                await pipes.connect(target, "host:m")
+                await pool.connect(target, "host:m")

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from intermodal.executor.limits import Limit
+from intermodal.transport.deadline import Deadline
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ def test_what_came_while_the_process_stood_still_is_taken(pair: tuple[socket.soc
 
     async def wait() -> tuple[bytes, bool]:
         data = b""
-        with Limit(loop.time() + 0.05) as limit:
+        with Deadline(loop.time() + 0.05) as limit:
             loop.call_soon(theirs.send, b"word")  # once it is waited for
             selector.sleeps = 0.1
             data = await loop.sock_recv(ours, 9)
@@ -61,19 +61,19 @@ def test_what_came_while_the_process_stood_still_is_taken(pair: tuple[socket.soc
 
 async def test_who_is_silent_is_cut_when_time_is_up(pair: tuple[socket.socket, socket.socket]) -> None:
     began = time.monotonic()
-    with Limit(asyncio.get_running_loop().time() + 0.05) as limit:
+    with Deadline(asyncio.get_running_loop().time() + 0.05) as limit:
         await asyncio.get_running_loop().sock_recv(pair[0], 9)
     assert limit.over and 0.04 < time.monotonic() - began < 5
 
 
 async def test_a_limit_can_be_set_while_it_runs_and_not_any_more_after_it() -> None:
     clock = asyncio.get_running_loop().time
-    with Limit() as limit:
+    with Deadline() as limit:
         limit.until(clock() + 60)
         limit.until(clock() + 0.01)
         await asyncio.sleep(30)
     assert limit.over
-    with Limit(clock() + 0.01) as limit:
+    with Deadline(clock() + 0.01) as limit:
         limit.until(math.inf)
         await asyncio.sleep(0.05)
     limit.until(clock())
@@ -82,9 +82,9 @@ async def test_a_limit_can_be_set_while_it_runs_and_not_any_more_after_it() -> N
 
 
 async def test_errors_and_who_cancels_from_outside_pass_through() -> None:
-    limit = Limit(asyncio.get_running_loop().time() + 60)
+    limit = Deadline(asyncio.get_running_loop().time() + 60)
     with pytest.raises(KeyError), limit:
         raise KeyError
-    with anyio.move_on_after(0.01) as outer, Limit(asyncio.get_running_loop().time() + 60) as limit:
+    with anyio.move_on_after(0.01) as outer, Deadline(asyncio.get_running_loop().time() + 60) as limit:
         await asyncio.sleep(30)
     assert outer.cancelled_caught and not limit.over

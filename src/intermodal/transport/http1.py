@@ -1,13 +1,19 @@
-"""Connections to hosts, kept open between requests: HTTP/1.1 on asyncio, as little of it as the lane needs.
+"""HTTP/1.1 to hosts, over connections that are kept: the one client of the executor and of the gateway.
 
-A client library costs 30 to 1,500 us of the processor's time a request. Here there is
-no task for a request, no queue for a piece, and what is received is handed on in the very callback that received it.
-What fails is told in the words and classes of ``executor/transport.py``, whose time-outs these are too.
+A client library costs 30 to 1,500 us of the processor's time a request. Here a request needs no task and a piece of its
+reply no queue: what is received is handed on in the callback that received it. The bytes are read by llhttp.
+
+Nothing but its place says which request a reply answers. A host that sends one too many would have it read as the
+answer to the next request on the same connection, which may be another client's. So a connection is used again only
+where a reply was read to its end and nothing came after it; it is looked at once more when it is taken.
+
+Failures are in the words and classes of ``failures.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,31 +23,32 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import httptools
 
 from intermodal import errors
-from intermodal.executor.answer_state import Silence
-from intermodal.executor.transport import (
-    FAILURES,
-    KEEP_ALIVE,
-    UNREADABLE,
-    Server,
-    Timeouts,
-    certificates,
-    plain_address,
-    request_headers,
-    unanswered,
-    why,
-)
-from intermodal.executor.unpacking import Unpacker, Unreadable, unpacker
-from intermodal.gateway.outbox import Outbox
+from intermodal.transport.addresses import Server, certificates, plain_address, request_headers
+from intermodal.transport.compression import Unpacker, Unreadable, unpacker
+from intermodal.transport.failures import FAILURES, UNREADABLE, unanswered, why
+from intermodal.transport.silence import Silence
+from intermodal.transport.timeouts import KEEP_ALIVE, Timeouts
 
 if TYPE_CHECKING:
     import ssl
 
-MOST = 4096  # connections to all hosts
+MAX_CONNECTIONS = 4096  # to all hosts: more than a gateway lets clients in
 _HEADERS = 100  # of a reply; a host that sends more is not spoken to
 _HEAD = 64 << 10  # bytes of all of them, and of what comes before a reply that is none
 _SLICE = 256 << 10  # bytes of a body that are written at once; what the socket does not take of it is copied by asyncio
 _AT_ONCE = 8  # slices that are written before anything else has its turn
 _ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits here
+
+
+class Writer(Protocol):
+    """What writes to sockets: at once, or many of them together (``gateway/outbox.py``)."""
+
+    def write(self, transport: asyncio.Transport, data: bytes) -> None: ...
+
+
+class _AtOnce:
+    def write(self, transport: asyncio.Transport, data: bytes) -> None:
+        transport.write(data)
 
 
 class Listener(Protocol):
@@ -73,7 +80,9 @@ class Target:
     Raises ConfigError for an address or a key that cannot be used.
     """
 
-    def __init__(self, server: Server, path: str, headers: Sequence[tuple[str, str]], timeouts: Timeouts) -> None:
+    def __init__(
+        self, server: Server, path: str, headers: Sequence[tuple[str, str]], timeouts: Timeouts, method: str = "POST"
+    ) -> None:
         address = plain_address(server.base_url, path)
         self.secure = address.scheme != "http"
         self.host = address.host
@@ -81,44 +90,53 @@ class Target:
         self.key = (self.secure, self.host, self.port)
         self.timeouts = timeouts
         self.secret = server.key  # never in words of an error
-        named = address.netloc.decode("ascii")
-        lines = [f"POST {address.raw_path.decode('ascii')} HTTP/1.1", f"host: {named}"]
+        lines = [f"{method} {address.path} HTTP/1.1", f"host: {address.netloc}"]
         said = {**dict(headers), **request_headers(address, server.key, server.auth)}
         lines += [f"{name}: {value}" for name, value in said.items()]
-        self.head = ("\r\n".join(lines) + "\r\ncontent-length: ").encode("latin-1")
+        end = "content-length: " if method == "POST" else "\r\n"
+        self.head = ("\r\n".join(lines) + "\r\n" + end).encode("latin-1")
+
+    def head_of(self, size: int) -> bytes:
+        """Return the head of a request with a body of so many bytes; only a POST has one."""
+        return b"%b%d\r\n\r\n" % (self.head, size) if self.head.endswith(b": ") else self.head
 
 
-class Pipes:
-    """All connections of a process. ``opened`` counts those that were made, ``reused`` requests on one that was."""
+class ConnectionPool:
+    """All connections of a client, in one event loop.
 
-    def __init__(self, outbox: Outbox | None = None) -> None:
-        self.outbox = outbox or Outbox()
+    Attributes:
+        opened: connections that were made. reused: requests on one that was there.
+    """
+
+    def __init__(self, writer: Writer | None = None) -> None:
+        self.writer = writer or _AtOnce()
         self.opened = 0
         self.reused = 0
-        self._idle: dict[tuple[bool, str, int], list[Pipe]] = {}
-        self._all: set[Pipe] = set()
+        self._idle: dict[tuple[bool, str, int], list[HostConnection]] = {}
+        self._all: set[HostConnection] = set()
         self._opening = 0  # connections that are being made
         self._tls: ssl.SSLContext | None = None
+        self._timer: asyncio.TimerHandle | None = None  # until which connections are unused for too long
 
-    def take(self, target: Target, now: float) -> Pipe | None:
+    def take(self, target: Target, now: float) -> HostConnection | None:
         """A connection that is open and free; None where one has to be made."""
         waiting = self._idle.get(target.key)
         while waiting:
-            pipe = waiting.pop()  # the one that was used last is the one that is open most likely
-            if pipe.open and now - pipe.since < KEEP_ALIVE and not pipe.heard():
+            connection = waiting.pop()  # the one that was used last is the one that is open most likely
+            if connection.open and now - connection.since < KEEP_ALIVE and not connection.has_input():
                 self.reused += 1
-                return pipe
-            pipe.abort()
+                return connection
+            connection.abort()
         return None
 
-    def untake(self, pipe: Pipe) -> None:
+    def give_back(self, connection: HostConnection) -> None:
         """It was not used."""
         self.reused -= 1
-        self.free(pipe)
+        self.free(connection)
 
-    async def connect(self, target: Target, where: str) -> Pipe:
+    async def connect(self, target: Target, where: str) -> HostConnection:
         """A new connection. Raises Unreachable."""
-        if len(self._all) + self._opening >= MOST:
+        if len(self._all) + self._opening >= MAX_CONNECTIONS:
             what = FAILURES["PoolTimeout"][1]
             raise errors.Unreachable(what, where=where, todo="try again later", sent=False)
         loop = asyncio.get_running_loop()
@@ -126,10 +144,14 @@ class Pipes:
         self._opening += 1
         try:
             if target.secure:
-                more = {"ssl": self._context(), "server_hostname": target.host}
+                more |= {"ssl": self._context(), "server_hostname": target.host}
             async with asyncio.timeout(target.timeouts.connect):
-                _, pipe = await loop.create_connection(
-                    lambda: Pipe(self, target, loop), target.host, target.port, happy_eyeballs_delay=0.25, **more
+                _, connection = await loop.create_connection(
+                    lambda: HostConnection(self, target, loop),
+                    target.host,
+                    target.port,
+                    happy_eyeballs_delay=0.25,
+                    **more,
                 )
         except TimeoutError:
             what = FAILURES["ConnectTimeout"][1]
@@ -141,19 +163,33 @@ class Pipes:
         finally:
             self._opening -= 1
         self.opened += 1
-        return pipe
+        return connection
 
     def watch(self, now: float) -> None:
-        """End what has been silent for too long, and connections nobody used for a while."""
-        for pipe in tuple(self._all):
-            if pipe.deadline < now:
-                pipe.expire()
-            elif pipe.listener is None and now - pipe.since > KEEP_ALIVE:
-                pipe.abort()
+        """End requests whose host has been silent for too long. For who sends with ``timed``; call it now and then."""
+        for connection in tuple(self._all):
+            if connection.deadline < now:
+                connection.expire()
+
+    def _end_unused(self) -> None:
+        self._timer = None
+        now = monotonic()
+        for waiting in tuple(self._idle.values()):
+            for connection in tuple(waiting):
+                if now - connection.since >= KEEP_ALIVE:
+                    connection.abort()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._timer is None and any(self._idle.values()):
+            self._timer = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._end_unused)
 
     def close(self) -> None:
-        for pipe in tuple(self._all):
-            pipe.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for connection in tuple(self._all):
+            connection.abort()
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -162,17 +198,18 @@ class Pipes:
 
     # ---- for the connections
 
-    def began(self, pipe: Pipe) -> None:
-        self._all.add(pipe)
+    def began(self, connection: HostConnection) -> None:
+        self._all.add(connection)
 
-    def free(self, pipe: Pipe) -> None:
-        self._idle.setdefault(pipe.key, []).append(pipe)
+    def free(self, connection: HostConnection) -> None:
+        self._idle.setdefault(connection.key, []).append(connection)
+        self._look_again()
 
-    def gone(self, pipe: Pipe) -> None:
-        self._all.discard(pipe)
-        waiting = self._idle.get(pipe.key)
-        if waiting and pipe in waiting:
-            waiting.remove(pipe)
+    def gone(self, connection: HostConnection) -> None:
+        self._all.discard(connection)
+        waiting = self._idle.get(connection.key)
+        if waiting and connection in waiting:
+            waiting.remove(connection)
 
 
 def with_one_length(reply: bytes) -> bytes:
@@ -186,34 +223,34 @@ def with_one_length(reply: bytes) -> bytes:
     return b"\r\n".join([*(line for line in lines if line not in lengths), lengths[0]]) + end + rest
 
 
-class _Line(Protocol):
+class _Socket(Protocol):
     def fileno(self) -> int: ...
 
 
-def _ear(line: _Line) -> Callable[[], object]:
+def _input_probe(of: _Socket) -> Callable[[], object]:
     """What looks whether something may be read: a call of the system, which takes half a microsecond."""
     if not hasattr(select, "poll"):  # Windows
-        return lambda: line.fileno() < 0 or select.select([line], [], [], 0)[0]
+        return lambda: of.fileno() < 0 or select.select([of], [], [], 0)[0]
     poll = select.poll()
-    poll.register(line, select.POLLIN)
+    poll.register(of, select.POLLIN)
     return partial(poll.poll, 0)
 
 
-class Pipe(asyncio.Protocol):
+class HostConnection(asyncio.Protocol):
     """One connection, one request at a time."""
 
-    def __init__(self, pipes: Pipes, target: Target, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pool: ConnectionPool, target: Target, loop: asyncio.AbstractEventLoop) -> None:
         self.key = target.key
         self.open = False
         self.since = monotonic()  # when it was last used
-        self.deadline = float("inf")
+        self.deadline = math.inf
         self.listener: Listener | None = None
         self.wordless = False  # nothing of the answer was said yet: the time until its first word still runs
-        self._pipes = pipes
+        self._pool = pool
         self._loop = loop
         self._transport: asyncio.Transport
         # Whether something came that nobody has read yet: an end, or a reply to nothing.
-        self.heard: Callable[[], object]
+        self.has_input: Callable[[], object]
         self._parser = httptools.HttpResponseParser(self)  # of one reply after another
         self._timeouts = target.timeouts
         self._silence = Silence(0.0, 0.0)
@@ -230,19 +267,34 @@ class Pipe(asyncio.Protocol):
         self._whole = False  # the reply has come to its end
         self._stays = False  # after which the host keeps the connection
         self._kept = False  # it has served a request before
+        self._timed = True
+        self._timer: asyncio.TimerHandle | None = None  # while a body is written, where the caller keeps the deadlines
+        self._written: Callable[[], None] | None = None
+        self._asked_at = 0.0  # when the last byte of the request left
+        self.spoke = False  # something came before anybody asked
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=_ROOM)
-        self.heard = _ear(transport.get_extra_info("socket"))
+        self.has_input = _input_probe(transport.get_extra_info("socket"))
         self.open = True
-        self._pipes.began(self)
+        self._pool.began(self)
 
     # ---- a request
 
-    def send(self, target: Target, body: Sequence[bytes | memoryview], listener: Listener, where: str) -> None:
-        """Write a request; its reply goes to the listener."""
+    def send(
+        self, target: Target, body: Sequence[bytes | memoryview], listener: Listener, where: str,
+        *, timed: bool = True, written: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        """Write a request; its reply goes to the listener.
+
+        Args:
+            timed: keep a deadline, which the pool's ``watch`` holds it to; else the caller keeps its own once the
+                request is written.
+            written: called when the last byte of it has left for the socket.
+        """
         self.listener, self._where, self._timeouts = listener, where, target.timeouts
+        self._timed, self._written = timed, written
         self._answering = self._more = self._behind = self._whole = False
         self._before, self._head = 0, b""
         self.wordless = True
@@ -251,11 +303,11 @@ class Pipe(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._said: list[tuple[bytes, bytes]] = []
         size = sum(map(len, body))
-        head = b"%b%d\r\n\r\n" % (target.head, size)
+        head = target.head_of(size)
         if size <= _ROOM and listener.waits:  # its first word is looked out for
             self._transport.write(b"".join((head, *body)))
         elif size <= _ROOM:
-            self._pipes.outbox.write(self._transport, b"".join((head, *body)))
+            self._pool.writer.write(self._transport, b"".join((head, *body)))
         else:
             self._left = [memoryview(head), *(memoryview(piece) for piece in body)]
             self._write()
@@ -283,8 +335,23 @@ class Pipe(asyncio.Protocol):
 
     def _wait_for_it(self) -> None:
         """The host's turn, from when the last byte left; until then it must go on taking what is sent."""
-        if not self._answering:
-            self.deadline = monotonic() + (self._timeouts.idle if self._left else self._timeouts.first_byte)
+        if not self._left and self._written is not None:
+            written, self._written = self._written, None
+            written()
+        if self._answering:
+            return
+        self._asked_at = monotonic()
+        if self._timed:
+            self.deadline = self._asked_at + (self._timeouts.idle if self._left else self._timeouts.first_byte)
+        else:
+            self._stop_timer()
+            if self._left:
+                self._timer = self._loop.call_later(self._timeouts.idle, self.expire)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     @property
     def behind(self) -> bool:
@@ -296,7 +363,7 @@ class Pipe(asyncio.Protocol):
         if self.open:
             self._transport.pause_reading()
         self._behind = True
-        self.deadline = float("inf")
+        self.deadline = math.inf
 
     def resume(self) -> None:
         if not self._behind:
@@ -304,14 +371,16 @@ class Pipe(asyncio.Protocol):
         self._behind = False
         if self.open:
             self._transport.resume_reading()
-        now = monotonic()
-        self._silence.word(now)  # words were coming, or nobody would be behind
-        self.deadline = self._silence.until(now)
+        if self._timed:
+            now = monotonic()
+            self._silence.word(now)  # words were coming, or nobody would be behind
+            self.deadline = self._silence.until(now)
 
     def abort(self) -> None:
         """Close it at once: a host that answers stops working, and charging, for nobody."""
         self.listener = None
         self.open = False
+        self._stop_timer()
         self._transport.abort()
 
     def expire(self) -> None:
@@ -323,6 +392,8 @@ class Pipe(asyncio.Protocol):
         elif self._answering:
             what = f"went silent for {self._timeouts.idle:g} s in the middle of its answer"
             error = errors.StreamCut(what, where=self._where, todo="ask again")
+        elif self._left:
+            error = unanswered(FAILURES["WriteTimeout"][1], self._where, sent=False, kept=self._kept, seconds=math.inf)
         else:
             what = f"gave no answer within {self._timeouts.first_byte:g} s"
             error = errors.Unreachable(what, where=self._where, todo="allow more time", sent=self.sent)
@@ -346,6 +417,7 @@ class Pipe(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.listener is None:
+            self.spoke = True
             self.abort()  # nobody asked
             return
         if not self._answering:
@@ -361,6 +433,8 @@ class Pipe(asyncio.Protocol):
             else:
                 self._fail(self._broken(UNREADABLE))
         else:
+            if self._whole and not self._more:
+                self._more = self._goes_beyond(data)
             self._hand_on()
             if self._whole:
                 self._ended()
@@ -369,8 +443,14 @@ class Pipe(asyncio.Protocol):
                     self.abort()  # a reply to nothing
             elif not self._answering and self._before > _HEAD:
                 self._fail(self._broken(UNREADABLE))
-            elif not self._behind:
+            elif self._timed and not self._behind:
                 self._goes_on(self.listener)
+
+    def _goes_beyond(self, data: bytes) -> bool:
+        """Return whether blank lines follow the end of a reply, which llhttp reads over; ``data`` came last."""
+        if self._headers.get("transfer-encoding"):
+            return data.endswith(b"\r\n\r\n\r\n")
+        return bool(self._got) and not data.endswith(self._got[-1])
 
     def _goes_on(self, listener: Listener) -> None:
         """Something came: how long the next piece of the answer is waited for."""
@@ -400,7 +480,8 @@ class Pipe(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.open = False
-        self._pipes.gone(self)
+        self._stop_timer()
+        self._pool.gone(self)
         del self._parser  # it holds methods of this connection, a cycle that only the collector would free
         listener, self.listener = self.listener, None
         if listener is None:
@@ -418,7 +499,7 @@ class Pipe(asyncio.Protocol):
     def _broken(self, what: str) -> errors.CallError:
         if self._answering:
             return errors.StreamCut(f"{what} in the middle of its answer", where=self._where, todo="ask again")
-        waited = monotonic() - (self.deadline - self._timeouts.first_byte)
+        waited = monotonic() - self._asked_at
         return unanswered(what, self._where, sent=self.sent, kept=self._kept, seconds=waited)
 
     # ---- the parser's side
@@ -435,10 +516,15 @@ class Pipe(asyncio.Protocol):
         said, self._said = self._said, []
         if self._whole:
             return
-        self._headers = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, value in said}
+        self._headers = {}
+        for raw_name, raw_value in said:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
+            before = self._headers.get(name)
+            self._headers[name] = value if before is None else f"{before}, {value}"
         status = self._parser.get_status_code()
         if status >= 200 and self.listener is not None:
             self._answering, self._head = True, b""
+            self._stop_timer()
             self.wordless = True
             self._unpacker = unpacker(self._headers)
             self.listener.head(status, self._headers)
@@ -477,10 +563,10 @@ class Pipe(asyncio.Protocol):
         self._whole = False
         listener, self.listener = self.listener, None
         self.resume()  # a reader that was behind at the end is no concern of the next request's
-        self.deadline, self.since = float("inf"), monotonic()
+        self.deadline, self.since = math.inf, monotonic()
         if self._stays and not self._left and self.open and not self._more:
             self._kept = True
-            self._pipes.free(self)
+            self._pool.free(self)
         else:
             self.abort()
         if listener is not None:

@@ -19,9 +19,13 @@ from tests.in_time import kept
 from tests.unit.executor.routes import until
 
 from intermodal import errors
-from intermodal.executor import transport
-from intermodal.executor.transport import FAILURES, Server, Timeouts, Transport
 from intermodal.testing import FakeHost, Fault
+from intermodal.transport import http1
+from intermodal.transport.addresses import Server
+from intermodal.transport.client import Exchange, Transport
+from intermodal.transport.failures import FAILURES, Phase
+from intermodal.transport.proxied import _Progress
+from intermodal.transport.timeouts import Timeouts
 from intermodal.wire.call import Encoded
 
 pytestmark = pytest.mark.anyio
@@ -234,10 +238,12 @@ async def test_every_exception_of_httpx_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("kind", exceptions_of(httpx), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("phase", ["connecting", "sending", "waiting", "answering"])
-async def test_A6_sent_is_never_denied_once_the_body_is_out(kind: type[Exception], phase: transport.Phase) -> None:
-    request = transport._Request((b"a",), "h", Timeouts())
-    request.phase = phase
-    error = request.failure(Exception.__new__(kind))
+async def test_A6_sent_is_never_denied_once_the_body_is_out(kind: type[Exception], phase: Phase) -> None:
+    exchange = Exchange("h", Timeouts())
+    exchange.answering = phase == "answering"
+    progress = _Progress((b"a",), exchange)
+    progress._phase = phase
+    error = progress.failure(Exception.__new__(kind))
     proven_unsent = FAILURES[kind.__name__][0] == "connecting"
     assert error.sent == (
         not proven_unsent and (phase in ("waiting", "answering") or isinstance(error, errors.StreamCut))
@@ -327,7 +333,7 @@ async def test_B5_leaving_the_block_early_closes_the_connection(sender: Transpor
 
 
 async def test_B6_abandoned_replies_do_not_use_up_the_pool(sender: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(http1, "MAX_CONNECTIONS", 3)
     with FakeHost(answer="one two three") as host:
         for model in ["m-fault-stall-1", "m-fault-broken", "m-fault-limited", "m-fault-cut-1"] * 5:
             with pytest.raises(RuntimeError, match="of the test"):

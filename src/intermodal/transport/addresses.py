@@ -1,0 +1,140 @@
+"""Where requests go: the server's address, the key for it, and what its certificate is held against."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from intermodal import errors
+from intermodal._version import __version__
+from intermodal.catalog.nouns import Auth
+from intermodal.transport.failures import NoCertificates
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class Server(NamedTuple):
+    """Where to send, the key for it and where the key goes."""
+
+    base_url: str
+    key: str = ""
+    auth: Auth = "bearer"
+
+
+class Address(NamedTuple):
+    """Where a request goes, in ASCII. ``netloc``: as the host header has it; ``path``: with its query."""
+
+    scheme: str
+    host: str
+    port: int | None
+    netloc: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.netloc}{self.path}"
+
+
+_SAFE = "/%:@!$&'()*+,;=?~"  # what stays in a path and its query
+
+
+@lru_cache(maxsize=256)
+def plain_address(base_url: str, path: str) -> Address:
+    """Return where a request goes. Raises ConfigError for a base_url that is no plain http(s) address."""
+    text = base_url.rstrip("/") + path
+    try:
+        parts = urlsplit(text)
+        host, port = _ascii(parts.hostname or ""), parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    plain = (
+        re.fullmatch(r"[\w.:-]+", host, re.ASCII) and "@" not in parts.netloc and not re.search(r"[\0-\x1f\x7f]", text)
+    )
+    if not plain or parts.scheme not in ("http", "https") or not path.startswith("/"):
+        raise errors.ConfigError(
+            "a host's base_url must be an http: or https: address without a user in it",
+            todo="correct it in intermodal.toml (for example http://127.0.0.1:8080/v1)",
+        )
+    named = f"[{host}]" if ":" in host else host
+    usual = port is None or port == {"http": 80, "https": 443}[parts.scheme]
+    asked = quote(parts.path + (f"?{parts.query}" if parts.query else ""), safe=_SAFE)
+    return Address(parts.scheme, host, None if usual else port, named if usual else f"{named}:{port}", asked)
+
+
+def _ascii(host: str) -> str:
+    """Raises ValueError for a name that cannot be one."""
+    if host.isascii():
+        return host
+    import idna
+
+    return idna.encode(host, uts46=True).decode()
+
+
+def is_this_machine(host: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+
+
+async def listening(address: str, seconds: float = 0.25) -> bool:
+    """Whether a port takes connections; far cheaper than a request where none does."""
+    from urllib.parse import urlsplit
+
+    import anyio
+
+    parts = urlsplit(address)
+    try:
+        with anyio.fail_after(seconds):
+            stream = await anyio.connect_tcp(parts.hostname or "", parts.port or 80)
+    except (OSError, TimeoutError):
+        return False
+    await stream.aclose()
+    return True
+
+
+# Where each kind of host wants its key.
+_KEYS: Mapping[Auth, tuple[str, str]] = {
+    "bearer": ("authorization", "Bearer "),
+    "x-api-key": ("x-api-key", ""),
+    "x-goog-api-key": ("x-goog-api-key", ""),
+}
+
+
+def request_headers(address: Address, key: str, auth: Auth) -> dict[str, str]:
+    # Asking for no compression: a stream then comes as it is made, and nothing can unpack to gigabytes.
+    headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": f"intermodal/{__version__}"}
+    if not key or auth not in _KEYS:
+        return headers
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise errors.ConfigError("the key has characters that no key has", where=address.host, todo="enter it again")
+    name, before = _KEYS[auth]
+    return {**headers, name: before + key}
+
+
+def certificates() -> ssl.SSLContext:
+    """What hosts are held against. Reading them takes 20 to 50 ms, so who speaks plain http goes without.
+
+    Raises NoCertificates where SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be read.
+    """
+    import os
+    import ssl
+
+    import certifi
+
+    named = {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)}
+    try:
+        if "SSL_CERT_FILE" in named:
+            return ssl.create_default_context(cafile=named["SSL_CERT_FILE"])
+        if "SSL_CERT_DIR" in named:
+            return ssl.create_default_context(capath=named["SSL_CERT_DIR"])
+        return ssl.create_default_context(cafile=certifi.where())
+    except OSError:  # ssl.SSLError among them
+        if not named:
+            raise
+        raise NoCertificates(next(iter(named))) from None
