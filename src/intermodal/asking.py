@@ -254,7 +254,7 @@ def make_request(
     parts += [as_part(file) for file in files]
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
-    _check_output(output)
+    check_output(output)
     options.setdefault("max_cost_stated", "max_cost" in options)
     messages = [Message(role="system", parts=(Text(text=system),))] if system else []
     messages += [*history, Message(role="user", parts=tuple(parts))]
@@ -358,7 +358,7 @@ def vocabularies(catalog: Catalog) -> frozenset[str]:
     )
 
 
-def _check_output(output: Output | None) -> None:
+def check_output(output: Output | None) -> None:
     """An output is one of the classes; labels are two at least, and differ; a picture has a size and there is one."""
     if output is not None and not isinstance(output, get_args(Output)):
         raise UsageError(

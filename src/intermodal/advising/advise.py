@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from intermodal.advising.advice import Advice, Kind, Offer, Pick, Place, Step
 from intermodal.advising.break_even import at_a_time, break_even, capacity, own_cost
-from intermodal.advising.imagined import request_of
+from intermodal.advising.imagined import LABELS, request_of
 from intermodal.advising.offers import OWN, TEXT, Offers
 from intermodal.advising.path import against, closeness, path, penalty, why_lost
 from intermodal.advising.question import DAYS, PROMPT, Question, check
@@ -116,7 +116,7 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
     planning = Planning(question, request, facts, offers.catalog, as_of, known, _no_host(question, offers))
     best = _chosen(planning, offers.catalog)
     made = offer(planning, best, _place(best.chosen, offers.catalog))
-    decided = use_of(best.chosen, question.makes)
+    decided = use_of(best, question.makes)
     merged = _merged([_kind(planning, use, decided, made) for use in uses(question)])
     merged = [_with(kind, made) if kind.use == decided else kind for kind in merged]
     if all(kind.use != decided for kind in merged):  # a use nobody thought of: the planner found it all the same
@@ -226,7 +226,7 @@ def _picks(planning: Planning, offers: Offers, made: Offer, decided: UseName) ->
 
 def _pick(planning: Planning) -> Pick:
     best = _chosen(planning, planning.catalog)
-    use = use_of(best.chosen, planning.question.makes)
+    use = use_of(best, planning.question.makes)
     return Pick(use=use, title=TITLES[use], offer=offer(planning, best, _place(best.chosen, planning.catalog)))
 
 
@@ -278,8 +278,7 @@ def _offer(planning: Planning, use: Use, place: Place) -> Offer:
     only this use keeps."""
     if place == "hosted" and planning.no_host:
         return Offer(place=place, refused=(planning.no_host,))
-    job = job_of(planning.question)
-    catalog = narrowed(planning.catalog, use, job, place)
+    catalog = narrowed(planning.catalog, use, use.job or job_of(planning.question), place)
     request = planning.request
     # Route at a place: what converts for an answer made here is here too.
     policy = msgspec.structs.replace(request.policy, farthest="machine") if place == "here" else request.policy
@@ -292,9 +291,9 @@ def _offer(planning: Planning, use: Use, place: Place) -> Offer:
             ours = set(keep) - set(policy.keep)
             reasons = _reasons(error, use, stated=not ours) or reasons or _NOBODY
             continue
-        if use_of(found.chosen, planning.question.makes) == use.name:
+        if use_of(found, planning.question.makes) == use.name:
             return offer(planning, found, place)
-        other = TITLES[use_of(found.chosen, planning.question.makes)]
+        other = TITLES[use_of(found, planning.question.makes)]
         reasons = reasons or (f"{found.chosen.endpoint} would be used as {other}",)
     return Offer(place=place, refused=reasons)
 
@@ -436,7 +435,10 @@ def _reason(question: Question, decided: UseName, made: Offer, kinds: list[Kind]
 _BY_OUTPUT: dict[UseName, str] = {
     "recognition": "words of a recording come out, and nobody answers anything",
     "synthesis": "the text itself is spoken, and nobody answers anything",
-    "embedding": "a vector comes out, and no words",
+    "translation": "words come out in another language, and nobody answers anything",
+    "embedding": "vectors say enough, and no words come out",
+    "encoding": "scores of labels come out, and no words",
+    "matching": "labels are held against what pictures show, and no words come out",
     "drawing": "a picture comes out, and no words",
 }
 
@@ -449,7 +451,8 @@ def _rejected(made: Plan) -> tuple[str, ...]:
 def _asked(question: Question) -> str:
     given = ", ".join(piece.name for piece in question.parts)
     often = f", {question.volume.words} ({question.volume.per_month:,.0f} a month)" if question.volume else ""
-    return f"{given} -> {question.makes}{often}"
+    into = f" into {question.translate}" if question.translate else ""
+    return f"{given} -> {question.makes}{into}{often}"
 
 
 def _assumed(question: Question) -> tuple[str, ...]:
@@ -464,6 +467,8 @@ def _assumed(question: Question) -> tuple[str, ...]:
             "" if question.figures else " and no figures (--scanned, --figures)"))  # fmt: skip
     if kinds & {"image"} and not question.shows:
         found.append("nobody said whether pictures show text or a scene (--shows)")
+    if question.makes == "scores" and not question.labels:
+        found.append(f"{len(LABELS)} labels of a word or two (--labels)")
     if question.makes == "image":
         found.append("one picture of 1024x1024 a request, of medium quality where a model sells by quality")
     if question.objective == "default" and question.somebody_waits:

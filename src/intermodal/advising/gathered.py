@@ -36,7 +36,7 @@ def advise(
 
     Args:
         takes: kinds that go in: "text", "image", "audio", "video", "pdf".
-        makes: "text", "json", "transcript", "speech", "embedding" or "image"; several of them, the answer first.
+        makes: "text", "json", "transcript", "scores", "speech", "embedding", "image"; several, the answer first.
         config: servers of one's own; read from the config file when None.
         env: environment for folders; ``os.environ`` when None.
         options: see :class:`intermodal.advising.options.AdviseOptions`.

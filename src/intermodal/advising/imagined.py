@@ -18,11 +18,13 @@ from intermodal.request import (
     Message,
     Output,
     Request,
+    ScoresOutput,
     SpeechOutput,
     TextOutput,
     TranscriptOutput,
 )
 
+LABELS = ("an invoice", "a letter", "something else")  # where nobody says which
 PAGE = (595.0, 842.0)  # A4, in points
 PAGE_CHARS = 2_500  # letters of a page of running text
 FIGURE = 0.2  # share of a page that a figure takes
@@ -36,7 +38,7 @@ def request_of(question: Question) -> tuple[Request, Facts]:
     parts: list[Part] = []
     facts: list[PartFacts] = []
     described = question.makes == "image" and "text" in question.takes  # the text says what is to be drawn
-    if question.makes not in ("embedding", "transcript") and not described and not question.verbatim:
+    if question.makes not in ("embedding", "transcript", "scores") and not described and not question.verbatim:
         parts.append(Text(text=question.prompt))
         facts.append(_words(0, "prompt", len(question.prompt)))
     for piece, name in zip(question.parts, names(question.parts), strict=True):
@@ -77,6 +79,8 @@ def _output(question: Question) -> Output:
         return EmbeddingOutput()
     if question.makes == "image":
         return ImageOutput()
+    if question.makes == "scores":
+        return ScoresOutput(labels=question.labels or LABELS)
     return SpeechOutput(verbatim=question.verbatim) if question.makes == "speech" else TextOutput()
 
 

@@ -10,10 +10,11 @@ from msgspec import structs
 
 from intermodal.advising import words
 from intermodal.advising.question import MONTHS, PROMPT, Owned, Question, Shows, with_defaults
-from intermodal.asking import checked_region
+from intermodal.asking import check_output, checked_region
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
+from intermodal.languages import checked
 from intermodal.plans.machine import Machine
 from intermodal.request import (
     ASPECTS,
@@ -25,6 +26,7 @@ from intermodal.request import (
     Licence,
     Objective,
     Retention,
+    ScoresOutput,
     Tier,
 )
 
@@ -50,6 +52,7 @@ class AdviseOptions(TypedDict, total=False):
         hardware: "24GB", "2x24GB 16cores", "RTX 4090", "2xH100"; this machine when not stated. users: requests that a
             server of one's own answers at once. hardware_price: USD of one machine.
         life_months: that it lasts. power: watts. kwh: USD.
+        translate: the language that speech is turned into. labels: to be told apart, where scores come out.
         shows: what pictures show, "text" or "scene". scanned: pages have no text layer. figures: pages have some.
         verbatim: the text itself is spoken.
     """
@@ -65,6 +68,8 @@ class AdviseOptions(TypedDict, total=False):
     release: Iterable[str]
     keep: Iterable[str]
     language: str
+    translate: str
+    labels: Iterable[str]
     at_least: Tier | None
     objective: Objective
     hosts: Iterable[str]
@@ -132,6 +137,8 @@ def make_question(
         release=tuple(_some(options.get("release", ()))),
         keep=tuple(_one_of(cast("Aspect", each), ASPECTS, setting("keep")) for each in _some(options.get("keep", ()))),
         language=options.get("language", ""),
+        translate=checked(options.get("translate", "")),
+        labels=_labels(_some(options.get("labels", ()))),
         hosts=tuple(_some(options.get("hosts", ()))),
         licence=_one_of(options.get("licence", "commercial"), LICENCES, setting("licence")),
         regions=tuple(map(checked_region, _some(options.get("regions", ())))),
@@ -144,9 +151,19 @@ def make_question(
     )
 
 
-_WORDS = frozenset({"prompt", "language", "hardware", "objective", "at_least", "shows", "licence", "retention"})
+_WORDS = frozenset(
+    {"prompt", "language", "translate", "hardware", "objective", "at_least", "shows", "licence", "retention"}
+)
 _NUMBERS = frozenset({"out_tokens", "users", "max_cost", "latency", "hardware_price", "life_months", "power", "kwh"})
 _LISTS = frozenset({"private", "release", "keep", "hosts", "parts", "regions"})
+
+
+def _labels(given: Iterable[str]) -> tuple[str, ...]:
+    """Labels to be told apart. Raises UsageError as for a real request."""
+    labels = tuple(given)
+    if labels:
+        check_output(ScoresOutput(labels=labels))
+    return labels
 
 
 def _check_types(options: AdviseOptions) -> None:

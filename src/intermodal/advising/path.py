@@ -17,7 +17,10 @@ CLOSE = 0.10  # of the objective's number: nearer than that, estimates do not te
 _ENDS: dict[UseName, str] = {
     "recognition": "the words of a recording are wanted, and nobody answers anything",
     "synthesis": "the text itself is spoken, and nobody answers anything",
-    "embedding": "a vector is wanted, and no words",
+    "translation": "the words of a recording are wanted in another language, and nobody answers anything",
+    "embedding": "vectors say enough, and no words are wanted",
+    "encoding": "scores of labels are wanted, and no words",
+    "matching": "labels are held against what pictures show, and no words are wanted",
     "drawing": "a picture is wanted, and no words",
 }
 

@@ -14,8 +14,8 @@ from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.request import DEFAULT_TIME_VALUE, Aspect, Licence, Objective, Policy, Retention, Tier
 
-Makes = Literal["text", "json", "transcript", "embedding", "speech", "image"]
-MAKES: tuple[Makes, ...] = ("text", "json", "transcript", "embedding", "speech", "image")
+Makes = Literal["text", "json", "transcript", "scores", "embedding", "speech", "image"]
+MAKES: tuple[Makes, ...] = ("text", "json", "transcript", "scores", "embedding", "speech", "image")
 Shows = Literal["text", "scene"]
 
 PROMPT = "Answer the request about what is given."  # asks for nothing in particular
@@ -94,6 +94,8 @@ class Question(Value):
         waits: somebody waits for each answer, so that seconds count beside money; None where nobody says.
         time_value: USD that one such second is worth. told: what the prompt needs of such media, None where only its
             words say.
+        labels: to be told apart where scores come out; () for three of a word or two. translate: the language that
+            speech is turned into, "" for its own.
         assumed: sentences about what nobody stated. beside: what comes out besides ``makes``.
     """
 
@@ -114,6 +116,8 @@ class Question(Value):
     release: tuple[str, ...] = ()
     keep: tuple[Aspect, ...] = ()
     language: str = ""
+    translate: str = ""
+    labels: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     local: bool = False
     latency: float | None = None
@@ -162,6 +166,7 @@ class Question(Value):
             release=self.release,
             keep=self.keep,
             language=self.language,
+            translate=self.translate,
         )
 
 
@@ -214,6 +219,16 @@ def check(question: Question) -> None:
     if makes == "embedding" and takes & {"audio", "video"}:
         raise UsageError(
             "no endpoint is known that embeds sound or video", where=setting("out"), todo="transcribe it first"
+        )
+    if question.labels and makes != "scores":
+        raise UsageError(
+            "labels are told apart by scores", where=setting("labels"), todo=hint("write {out=}", "scores")
+        )
+    if question.translate and not takes & {"audio", "video"}:
+        raise UsageError(
+            "nothing that goes in is spoken",
+            where=setting("translate"),
+            todo=hint("add audio to {in}, or leave it out"),
         )
     if question.verbatim and (makes != "speech" or takes != {"text"}):
         raise UsageError(

@@ -7,7 +7,7 @@ no more than that use does, and where that is not enough, what the use is for is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import msgspec
@@ -18,11 +18,14 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.content import Kind
 from intermodal.costing.rates import HERE
 from intermodal.planner.index import JOBS, Job
-from intermodal.plans.plan import Candidate
+from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Aspect
 
-UseName = Literal["llm", "cascade", "vision", "hearing", "omni", "recognition", "synthesis", "embedding", "drawing"]
+UseName = Literal[
+    "llm", "cascade", "vision", "hearing", "omni", "recognition", "translation", "synthesis", "embedding", "encoding",
+    "matching", "drawing",
+]  # fmt: skip
 TITLES: dict[UseName, str] = {
     "llm": "an LLM",
     "cascade": "an LLM after conversion (a cascade)",
@@ -30,8 +33,11 @@ TITLES: dict[UseName, str] = {
     "hearing": "a speech model that answers (audio-language)",
     "omni": "a natively multimodal (omni) model",
     "recognition": "a speech recognition model",
+    "translation": "a speech model that translates",
     "synthesis": "a speech synthesis model",
     "embedding": "an embedding model",
+    "encoding": "an encoder trained for the labels",
+    "matching": "a contrastive model",
     "drawing": "an image generation model",
 }
 _SEEN: frozenset[str] = frozenset(("image", "document"))
@@ -44,12 +50,16 @@ class Use(Struct, frozen=True):
     Attributes:
         inputs: kinds the answering endpoint is given. keep: aspects that only this use keeps.
         speaks: it says the answer itself; otherwise a voice does.
+        answers: which endpoints may answer; None for all that can do the job. job: what they do where that is not what
+            the question asks for by itself (a model that writes translates what an ear wrote down).
     """
 
     name: UseName
     inputs: frozenset[Kind]
     keep: tuple[Aspect, ...] = ()
     speaks: bool = False
+    answers: Callable[[Endpoint], bool] | None = None
+    job: Job | None = None
 
 
 _EVERYTHING: frozenset[Kind] = frozenset(("text", "image", "audio", "video", "document"))
@@ -62,14 +72,23 @@ def job_of(question: Question) -> Job:
         return "embed"
     if question.makes == "image":
         return "draw"
+    if question.makes == "scores":
+        return "score"
     return "speak" if question.verbatim else "generate"
 
 
 def uses(question: Question) -> tuple[Use, ...]:
     """The uses that come into question, simplest first."""
     job = job_of(question)
+    if job == "transcribe" and question.translate:
+        return (
+            Use("translation", _EVERYTHING, answers=lambda each: bool(each.translates)),
+            Use("cascade", frozenset(("text",)), answers=lambda each: not each.translates, job="generate"),
+        )
     if job == "transcribe":
         return (Use("recognition", _EVERYTHING),)
+    if job == "score":
+        return _scoring(question)
     if job == "embed":
         return (Use("embedding", _EVERYTHING),)
     if job == "draw":
@@ -91,10 +110,37 @@ def uses(question: Question) -> tuple[Use, ...]:
     return tuple(found)
 
 
-def use_of(candidate: Candidate, makes: Makes) -> UseName:
-    """What a finished route uses its answering model as. One that speaks, and is told what was said without hearing it,
-    is a language model with a voice."""
+def _scoring(question: Question) -> tuple[Use, ...]:
+    """Who may tell labels apart: of pictures what compares them with words, or what sees; of words vectors, or a model
+    that picks a letter."""
+    if {"image", "video"} & set(question.takes):
+        return (
+            Use("matching", _EVERYTHING, answers=lambda each: each.model.matches_pictures),
+            Use("vision", frozenset(("text", "image", "document")), answers=_writes),
+        )
+    return (
+        Use("embedding", _EVERYTHING, answers=lambda each: not _writes(each) and not each.model.matches_pictures),
+        Use("cascade" if set(question.takes) - {"text"} else "llm", frozenset(("text",)), answers=_writes),
+    )
+
+
+def _writes(endpoint: Endpoint) -> bool:
+    return "text-generation" in endpoint.model.tasks
+
+
+_INSTEAD: dict[str, UseName] = {
+    "contrastive model": "matching", "encoder": "encoding", "embedding model": "embedding",
+    "speech translation": "translation",
+}  # fmt: skip
+
+
+def use_of(plan: Plan, makes: Makes) -> UseName:
+    """What a plan uses its answering model as. One that speaks, and is told what was said without hearing it, is a
+    language model with a voice."""
+    candidate = plan.chosen
     last, answering = candidate.last, candidate.answering
+    if last.op in ("transcribe", "score") and plan.verdict.instead in _INSTEAD:
+        return _INSTEAD[plan.verdict.instead]
     ends: dict[str, UseName] = {"transcribe": "recognition", "embed": "embedding", "draw": "drawing"}
     if last.op in ends:
         return ends[last.op]
@@ -150,7 +196,11 @@ def _narrowed(endpoints: Iterable[Endpoint], use: Use | None, job: Job, place: s
         here = endpoint.host.zone in HERE
         if place == "here" and not here:
             continue
-        jobs = {each for task in endpoint.model.tasks for each in JOBS.get(task, ())}
+        tasks = (*endpoint.model.tasks, *(endpoint.scoring if job == "score" else ()))
+        jobs = {each for task in tasks for each in JOBS.get(task, ())}
+        if use is not None and use.answers is not None and not use.answers(endpoint):
+            yield from _not_asked(endpoint, job)
+            continue
         if job not in jobs:
             yield endpoint
             continue
@@ -159,6 +209,19 @@ def _narrowed(endpoints: Iterable[Endpoint], use: Use | None, job: Job, place: s
         if use is not None and use.speaks and "audio" not in endpoint.model.output:
             continue
         yield endpoint if use is None or job != "generate" else _as_used(endpoint, use)
+
+
+def _not_asked(endpoint: Endpoint, job: Job) -> Iterable[Endpoint]:
+    """The endpoint as one that does not answer so: still there to convert what goes in, where it can."""
+    jobs = {each for task in endpoint.model.tasks for each in JOBS.get(task, ())}
+    if job == "generate":
+        if endpoint.translates:
+            yield msgspec.structs.replace(endpoint, model=msgspec.structs.replace(endpoint.model, translates=()))
+        else:
+            yield endpoint
+    elif job == "score" and jobs & {"describe", "read", "transcribe"}:
+        quirks = tuple(dict.fromkeys((*endpoint.host.quirks, "no_logprobs")))
+        yield msgspec.structs.replace(endpoint, host=msgspec.structs.replace(endpoint.host, quirks=quirks))
 
 
 def _as_used(endpoint: Endpoint, use: Use) -> Endpoint:

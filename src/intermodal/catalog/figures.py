@@ -91,6 +91,7 @@ _OWN = (
     "licence",
     "permits",
     "languages",
+    "translates",
     "tokenizer",
 )
 

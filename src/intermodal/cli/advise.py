@@ -19,6 +19,8 @@ Examples
   intermodal advise --in image --shows text --keep layout --svg advice.svg
   intermodal advise --in pdf --pdf 30p --scanned --hardware 24GB --hardware-price 2500 --requests 500/day
   intermodal advise --in audio,image --private audio --local --json
+  intermodal advise --in image --shows scene --out scores --labels "damaged,whole" --requests 50k/day
+  intermodal advise --in audio --out transcript --translate en --requests 500/day
   intermodal advise --in text --requests 20000/month --region eu --retention no-training
 """
 
@@ -33,7 +35,7 @@ Examples
     default="text",
     show_default=True,
     metavar="KINDS",
-    help="What comes out, the answer first: text, json, transcript, speech, embedding, image.",
+    help="What comes out, the answer first: text, json, transcript, scores, speech, embedding, image.",
 )
 @click.option("--requests", default="", metavar="N/day", help="How often: 10000/day, 50k/month.")
 @click.option("--prompt", default="", metavar="TEXT", help="What is asked; its words say what has to be kept.")
@@ -61,6 +63,8 @@ Examples
 @click.option("--release", type=listed, multiple=True, metavar="LIST", help="What made of them may leave: audio:text")
 @click.option("--keep", type=listed, multiple=True, metavar="ASPECTS", help=f"What must be kept: {', '.join(ASPECTS)}.")
 @click.option("--language", default="", metavar="CODE", help="Language of the speech.")
+@click.option("--translate", default="", metavar="CODE", help="Language that speech is turned into (en, de, …).")
+@click.option("--labels", type=listed, multiple=True, metavar="LIST", help="Labels to tell apart, with --out scores.")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Look at this host only; repeatable.")
 @with_conditions("commercial, or licence of the config")
 @click.option(
@@ -111,7 +115,7 @@ def advise(**given: Any) -> None:
     check_targets((Target("--svg", picture, "svg"), Target("--html", page, "html")), ())
     parts = _pieces(given)
     takes, makes = given.pop("takes"), given.pop("makes")
-    for name in ("keep", "release", "regions"):
+    for name in ("keep", "release", "regions", "labels"):
         given[name] = [each for some in given[name] for each in some]
     given["regions"] = given["regions"] or None
     made = advice_for(takes, makes, parts=parts, **given)

@@ -126,7 +126,8 @@ def _sounds(case: Case, part: PartFacts, conversions: Conversions) -> list[Track
     ears = conversions.get("transcribe", [])
     found += [Track("heard", (ear,), written=beside) for ear in ears]
     found.append(Track("listened", written=beside))
-    if not ears and written is None:
+    shown_alone = case.job in ("score", "embed")  # pictures are compared, and nothing of what is said goes with them
+    if (not ears and written is None) or shown_alone:
         found.append(Track("deaf", written=beside))
     return found
 
