@@ -37,6 +37,7 @@ from intermodal.plans.facts import QuestionFacts, is_read_or_heard
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.prompts.verb import PromptVerb
 from intermodal.request import Request
+from intermodal.rerank import RerankVerb
 from intermodal.resources import Resources
 from intermodal.retrieval.verb import FindVerb
 
@@ -68,7 +69,7 @@ async def _words(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
                 yield event.text
 
 
-class AsyncClient(PromptVerb, FindVerb, Resources):
+class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
     """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
 
     Args:

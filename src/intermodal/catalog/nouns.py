@@ -284,6 +284,11 @@ class Model(Value):
         return self.output == ("scores",) and "text-classification" in self.tasks
 
     @property
+    def ranks(self) -> bool:
+        """It reads a query and a passage together, and says with one number how well the passage answers it."""
+        return self.output == ("scores",) and "text-ranking" in self.tasks
+
+    @property
     def fills_masks(self) -> bool:
         """It says which word stands where one is masked."""
         return self.output == ("scores",) and "fill-mask" in self.tasks

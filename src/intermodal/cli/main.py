@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
     "find": ("find", "Find pictures of folders by words or by a picture."),
+    "rerank": ("rerank", "Rank passages of files by how well they answer a question."),
     "probe": ("probe", "Find out by asking what an endpoint really takes, and keep it."),
     "pull": ("pull", "Fetch model weights, pinned by checksum."),
     "up": ("up", "Start a server for a model that is here, shared by all; or show what is up."),

@@ -1,0 +1,127 @@
+"""``intermodal rerank``: passages of files in the order in which they answer a query. The best on stdout, progress on
+stderr."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from intermodal._sync import Bridge
+    from intermodal.client import AsyncClient
+    from intermodal.retrieval.rank import Ranked
+
+EPILOG = """\b
+Examples
+  intermodal rerank "how much is the rent?" lease.pdf
+  intermodal rerank "who leads the office in Oslo?" notes.txt minutes.md --top 3
+  grep -h office *.txt | intermodal rerank "when did Oslo open?" -    # a line, a passage
+  intermodal rerank "notice period" lease.pdf --json
+"""
+SHOWN = 100  # characters of a passage
+
+
+@click.command(epilog=EPILOG)
+@click.argument("query")
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "-k",
+    "--top",
+    type=click.IntRange(1, 10_000),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many passages to show.",
+)
+@click.option("-m", "--model", default="", metavar="NAME", help="The model that ranks.  [default: the strongest here]")
+@click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def rerank(**given: Any) -> None:
+    """Rank the passages of FILES by how well they answer QUERY: pages of documents, paragraphs of texts, or, of - (the
+    standard input), lines.
+
+    An encoder of this machine reads the query with each passage. Where no such model is here, vectors of a model of
+    text are compared, which is coarser. No language model is needed, and nothing leaves this machine.
+    """  # fmt: skip
+    from intermodal._sync import Bridge
+    from intermodal.client import AsyncClient
+
+    client, bridge = AsyncClient(), Bridge()
+    try:
+        ranked = _ranked(bridge, client, given)
+    finally:
+        bridge.close(client.aclose)
+    _show(ranked, given)
+
+
+def _ranked(bridge: Bridge, client: AsyncClient, given: dict[str, Any]) -> Ranked:
+    """Rank under a bar that moves while passages are read."""
+    from intermodal.cli.render import Progress
+    from intermodal.events import StepProgress, StepStarted
+
+    shown, title = Progress(quiet=given["quiet"]), "Read passages"
+    begun = False
+
+    def progress(number: int, of: int) -> None:
+        nonlocal begun
+        if not begun:
+            shown.show(StepStarted(step=title, title=title))
+            begun = True
+        shown.show(StepProgress(step=title, fraction=number / of, note=f"{number:,} of {of:,}"))
+
+    files = [file for file in given["files"] if file != "-"]
+    lines: list[str] = []
+    if "-" in given["files"]:
+        with click.open_file("-", encoding="utf-8", errors="replace") as stream:
+            lines = [line.strip() for line in stream if line.strip()]
+    search = partial(
+        client.rerank, given["query"], lines, files=files, top=given["top"], model=given["model"], progress=progress
+    )
+    try:
+        return bridge.run(search)
+    finally:
+        shown.clear()
+
+
+def _show(ranked: Ranked, given: dict[str, Any]) -> None:
+    if given["as_json"]:
+        from intermodal.cli.document import print_document
+
+        print_document("rerank", ranked)
+    else:
+        for each in ranked.results:
+            text = " ".join(each.passage.text.split())
+            page = f", page {each.passage.page}" if each.passage.page else ""
+            where = f"{click.format_filename(each.passage.file)}{page}: " if each.passage.file else ""
+            click.echo(f"{each.score:.3f}  {where}{text[:SHOWN]}{'…' if len(text) > SHOWN else ''}")
+    if given["quiet"] or given["as_json"]:
+        return
+    for note in notes(ranked):
+        click.echo(note, err=True)
+
+
+def notes(ranked: Ranked) -> list[str]:
+    """What is said beside the passages: by whom, in what time, what a language model would take, what was left out."""
+    from intermodal.plans import numbers
+
+    read = numbers.counted(ranked.read, "passage")
+    by = "read with the query" if ranked.by == "reranker" else "compared by vectors, which is coarser than reading both"
+    found = [f"\n{read} {by} by {ranked.endpoint} in {ranked.seconds:.2g} s ($0); a score orders them, no probability"]
+    other = ranked.verdict.language_model
+    kind = "an encoder is enough" if ranked.by == "reranker" else "an embedding model is enough"
+    beside = ""
+    if other is not None and other.endpoint and other.seconds is not None:
+        price = f"{numbers.money(other.cost)}, {numbers.seconds(other.seconds)}"
+        beside = f"; a language model that reads it all: {other.endpoint} ({price})"
+    found.append(f"{kind}, no language model is needed to find passages{beside}")
+    if ranked.passages > ranked.read:
+        left = ranked.passages - ranked.read
+        found.append(f"note: {left:,} more share fewer words with the query, or are empty, and were not read")
+    if ranked.cut:
+        found.append(f"note: {numbers.counted(ranked.cut, 'passage')} longer than is read of one, and cut")
+    if ranked.query_cut:
+        found.append("note: the query is longer than half of what the model reads, and was cut")
+    found += [f"note: {name} has no text of its own, and was left out" for name in ranked.without_text]
+    return found

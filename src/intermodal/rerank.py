@@ -1,0 +1,76 @@
+"""What a client has for ranking passages: the library's side of ``intermodal rerank``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from intermodal import asking
+from intermodal.content import Text
+from intermodal.errors import NoRoute
+from intermodal.planner import plan_from
+from intermodal.plans.verdict import Other
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from intermodal.asking import FileLike
+    from intermodal.plans.inputs import Inputs
+    from intermodal.request import Request
+    from intermodal.retrieval.rank import Progress, Ranked
+
+
+_GIVEN: Final = "passages.txt"  # how texts are called that were given as they are
+
+
+class RerankVerb:
+    """What a client has for ranking passages."""
+
+    async def rerank(
+        self: Any, query: str, passages: Sequence[str] = (), *, files: Sequence[FileLike] = (), top: int = 10,
+        model: str = "", progress: Progress | None = None,
+    ) -> Ranked:  # fmt: skip
+        """Passages in the order in which they answer a query, the best first.
+
+        An encoder on this machine reads the query with each passage; where none is here, vectors are compared. Nothing
+        is written and nothing leaves this machine.
+
+        Args:
+            passages: texts. files: text files, which are ranked by their paragraphs, and documents, by their pages.
+            top: how many to return. model: a reranker or a model of vectors; the strongest here where none is named.
+            progress: gets how many passages were read, and of how many.
+
+        Raises:
+            NoRoute: nothing is here that ranks; ``reasons`` say why. InputError: a file cannot be taken, or there is no
+            text. UsageError: an argument is wrong.
+        """
+        from intermodal.retrieval.passages import passages as passages_of
+        from intermodal.retrieval.rank import Passage, Ranker, check, judged, ranking
+
+        endpoint = ranking(self.catalog, model)
+        given = [Passage(text=text) for text in passages]
+        check(query, given if not files else [Passage(text="of files")], top)
+        prepared = await self.prepare(_reading(self, query, passages, files), planning=True)
+        request, opened = prepared.inputs.request, prepared.opened
+        told, without = await passages_of(request, opened, self.media, besides=_GIVEN if given else "")
+        loaded = endpoint.id in self.machine_now.loaded
+        ranker = Ranker(endpoint, self.runtimes, loaded=loaded)
+        ranked = await ranker.rank(query, [*given, *told], top=top, progress=progress)
+        return msgspec.structs.replace(judged(ranked, _in_words(prepared.inputs)), without_text=tuple(without))
+
+
+def _reading(client: Any, query: str, passages: Sequence[str], files: Sequence[FileLike]) -> Request:
+    """The request by which a language model would read all of it."""
+    whole = "\n\n".join(passages)
+    texts: tuple[FileLike, ...] = (Text(text=whole, name=_GIVEN),) if whole.strip() else ()
+    return asking.asked(client.config, client.env, query, (*texts, *files), None, {})
+
+
+def _in_words(inputs: Inputs) -> Other:
+    """What a language model would take that reads all of it and answers."""
+    try:
+        chosen = plan_from(inputs).chosen
+    except NoRoute as error:
+        return Other(endpoint="", summary="", kept_out=error.what)
+    return Other(endpoint=chosen.endpoint, summary=chosen.summary, cost=chosen.total.cost, seconds=chosen.total.seconds)
