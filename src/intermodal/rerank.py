@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from intermodal.asking import FileLike
-    from intermodal.plans.inputs import Inputs
+    from intermodal.plans.plan import Inputs
     from intermodal.request import Request
     from intermodal.retrieval.rank import Progress, Ranked
 

@@ -186,7 +186,7 @@ class FakeRuntimes:
     async def unload(self, endpoint_id: str, *, idle: bool = False) -> None:
         self.calls.append(f"unload {endpoint_id}{' if idle' if idle else ''}")
 
-    async def embed(self, endpoint: Endpoint, text: str) -> Embedded:
+    async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> Embedded:
         await self._work(f"embed {text}")
         return Embedded(vector=self.vectors.get(text, (0.6, 0.8)), tokens=3, seconds=0.01)
 
