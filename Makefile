@@ -25,7 +25,7 @@ $(INSTALLED): pyproject.toml
 	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > $(VENV)/dev-requirements.txt
 	@echo "Installing intermodal, the embedded runtimes and the tools into $(VENV) (about 1 GB, a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,documents,tokenizers,gateway,otel,prompts,baml]' -r $(VENV)/dev-requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[embedded,diffusion,documents,tokenizers,gateway,otel,prompts,baml]' -r $(VENV)/dev-requirements.txt
 	@touch $@
 
 # Kept outside the repository, checked against their SHA-256; says nothing when all are there.

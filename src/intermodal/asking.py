@@ -36,6 +36,7 @@ from intermodal.request import (
     REGION,
     REGION_WORDS,
     RETENTIONS,
+    SAMPLERS,
     ZONES,
     Aspect,
     EmbeddingOutput,
@@ -254,7 +255,7 @@ def make_request(
     parts += [as_part(file) for file in files]
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
-    check_output(output)
+    check_output(output, options.get("seed"))
     options.setdefault("max_cost_stated", "max_cost" in options)
     messages = [Message(role="system", parts=(Text(text=system),))] if system else []
     messages += [*history, Message(role="user", parts=tuple(parts))]
@@ -358,7 +359,7 @@ def vocabularies(catalog: Catalog) -> frozenset[str]:
     )
 
 
-def check_output(output: Output | None) -> None:
+def check_output(output: Output | None, seed: object = None) -> None:
     """An output is one of the classes; labels are two at least, and differ; a picture has a size and there is one."""
     if output is not None and not isinstance(output, get_args(Output)):
         raise UsageError(
@@ -367,7 +368,7 @@ def check_output(output: Output | None) -> None:
             todo=f"give one of {', '.join(x.__name__ for x in get_args(Output))}",
         )
     if isinstance(output, ImageOutput):
-        _check_picture(output)
+        _check_picture(output, seed)
     if not isinstance(output, ScoresOutput):
         return
     labels = [label.strip() for label in output.labels]
@@ -386,7 +387,7 @@ MOST_PICTURES = 10  # of one request
 MOST_SIDE = 16_384  # pixels
 
 
-def _check_picture(output: ImageOutput) -> None:
+def _check_picture(output: ImageOutput, seed: object) -> None:
     if not 1 <= output.count <= MOST_PICTURES:
         raise UsageError(f"{output.count} pictures cannot be asked for", todo=f"ask for 1 to {MOST_PICTURES}")
     if output.size is not None and not all(1 <= side <= MOST_SIDE for side in output.size):
@@ -394,6 +395,18 @@ def _check_picture(output: ImageOutput) -> None:
         raise UsageError(f"{width}x{height} is not the size of a picture", todo="write it as 1024x1024")
     if output.steps is not None and not 1 <= output.steps <= 1000:
         raise UsageError(f"{output.steps} steps cannot be asked for", todo="ask for 1 to 1000")
+    if output.guidance is not None and not 0 <= output.guidance <= 100:
+        raise UsageError(f"a guidance of {output.guidance:g} cannot be asked for", todo="ask for 0 to 100, 7 is usual")
+    if output.strength is not None and not 0 < output.strength <= 1:
+        what = f"a strength of {output.strength:g} cannot be asked for"
+        raise UsageError(what, todo="ask for more than 0 and at most 1, 0.75 is usual")
+    if output.sampler and output.sampler not in SAMPLERS:
+        raise UsageError(
+            f"{output.sampler!r} is no sampler", where="--sampler",
+            todo=nearest(output.sampler, SAMPLERS, f"samplers are {', '.join(SAMPLERS)}"),
+        )  # fmt: skip
+    if isinstance(seed, int) and not 0 <= seed < 1 << 63:
+        raise UsageError(f"{seed} is no seed of a picture", where="--seed", todo="give 0 or more, or leave it out")
 
 
 def nearest(word: str, known: Collection[str], otherwise: str) -> str:

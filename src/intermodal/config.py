@@ -350,8 +350,13 @@ def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where
     return msgspec.convert({**usual, **table, **stated}, Policy)
 
 
+_FILES: Mapping[str, str] = {
+    "contrastive": "ONNX files", "diffusion": ".safetensors or .gguf", "encoder": "ONNX files",
+}  # fmt: skip
+
+
 def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
-    """A host of models that lie in folders of the user's own, which a runtime of ours opens."""
+    """A host of models that lie in folders (or files) of the user's own, which a runtime of ours opens."""
     place = ".".join(key)
     for given in ("base_url", "zone"):
         if getattr(row, given):
@@ -361,7 +366,8 @@ def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
         if not is_folder(served.weights):
             raise ConfigError(
                 f"model {served.id} of [{place}] names no folder", where=where,
-                todo='add weights = "/path/to/the/folder", with its ONNX files', key=(*key, "models", at, "id"),
+                todo=f'add weights = "/path/to/the/folder", with its {_FILES[row.protocol]}',
+                key=(*key, "models", at, "id"),
             )  # fmt: skip
     return row
 

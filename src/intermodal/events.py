@@ -220,6 +220,16 @@ class Drawn(Value):
     prompt: str = ""
 
 
+class Sketched(Value, tag_field="event", tag="sketched"):
+    """How a picture looks in the middle of its making, after ``done`` of so many ``steps``: small, and no part of the
+    result."""
+
+    step: str
+    picture: Drawn
+    done: int
+    steps: int
+
+
 class Committed(Value, tag_field="event", tag="committed"):
     """The first meaningful output is next: from here on no other model may speak."""
 
@@ -289,6 +299,7 @@ Event = (
     | Checked
     | Replanned
     | Rerouted
+    | Sketched
     | Committed
     | TextDelta
     | Thought
@@ -426,6 +437,6 @@ def fold(events: Iterable[Event]) -> Result:
 AttemptState = Literal["reserved", "sent", "settled", "estimated", "void"]
 __all__ = [
     "Actual", "AttemptFailed", "AttemptState", "Checked", "Committed", "Derived", "Drawn", "Event", "FieldEvidence",
-    "Finished", "Note", "Replanned", "Rerouted", "Result", "Retrying", "Speech", "StepFinished", "StepProgress",
-    "StepStarted", "TextDelta", "Thought", "Usage", "fold", "usage_of",
+    "Finished", "Note", "Replanned", "Rerouted", "Result", "Retrying", "Sketched", "Speech", "StepFinished",
+    "StepProgress", "StepStarted", "TextDelta", "Thought", "Usage", "fold", "usage_of",
 ]  # fmt: skip

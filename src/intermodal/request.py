@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -24,6 +24,12 @@ ASPECTS: tuple[Aspect, ...] = (
 )  # fmt: skip
 Quality = Literal["low", "medium", "high"]  # of a picture that is drawn
 PictureFormat = Literal["png", "jpeg", "webp"]
+# How a diffusion model takes its steps, by the names that stable-diffusion.cpp gives them.
+Sampler = Literal[
+    "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "dpm++2mv2", "ipndm", "ipndm_v", "lcm",
+    "ddim_trailing", "tcd", "res_multistep", "res_2s", "er_sde",
+]  # fmt: skip
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 Licence = Literal["any", "commercial"]
 LICENCES: tuple[Licence, ...] = ("any", "commercial")
 Retention = Literal["any", "no-training", "none"]
@@ -95,7 +101,11 @@ class ImageOutput(Value, tag_field="kind", tag="image"):
 
     Attributes:
         size: width and height in pixels, None leaves them to the plan. count: how many.
-        steps: of a diffusion model. negative: what must not be on them, in words.
+        steps, guidance, sampler: of a diffusion model; None and "" leave them to the plan. Guidance is how closely the
+            words are followed: 1 leaves out the second evaluation of each step, which the negative words are for.
+        negative: what must not be on them, in words.
+        strength: how much of a picture that goes in is drawn anew, 0 to 1.
+        mask: the last picture that goes in is a mask of the one before it: white where it may change, black where not.
         quality: "" leaves it to the plan. format: of the file, "" the host's usual one.
 
     The seed is ``Sampling.seed``.
@@ -104,7 +114,11 @@ class ImageOutput(Value, tag_field="kind", tag="image"):
     size: tuple[int, int] | None = None
     count: int = 1
     steps: int | None = None
+    guidance: float | None = None
+    sampler: Sampler | Literal[""] = ""
     negative: str = ""
+    strength: float | None = None
+    mask: bool = False
     quality: Quality | Literal[""] = ""
     format: PictureFormat | Literal[""] = ""
 

@@ -136,7 +136,7 @@ SERVED = '[hosts.a]\nbase_url = "http://x/v1"\n[[hosts.a.models]]\nid = "a/b"\n'
         ("[serve]\nnames = ['http://a']", "at names[0]: must be a name or an address without scheme and port"),
         ("[serve]\norigins = ['*']", "at origins[0]: must be scheme, host and port of a page and nothing after them"),
         (SERVED + 'tier = "huge"', "models[0].tier: must be one of frontier, large, medium, small, tiny, not 'huge'"),
-        ('[hosts.a]\nprotocol = "grpc"', "anthropic, gemini, ollama, contrastive, encoder, not 'grpc'; correct it"),
+        ('[hosts.a]\nprotocol = "grpc"', "ollama, contrastive, diffusion, encoder, not 'grpc'; correct it"),
         ('consent = ["nobody"]', "consent names a host that is not known: nobody"),
         ("[hosts.a]", "lacks base_url"),
         ('[hosts.a]\nbase_url = "ftp://x/v1"', "http or https"),

@@ -272,8 +272,8 @@ FIELDS: Mapping[type[msgspec.Struct], set[str]] = {
     EmbeddingCall: {"model", "texts", "dimensions", "media"},
     TranscriptionCall: {"model", "data", "media_type", "language", "prompt", "into"},
     SpeechCall: {"model", "text", "voice", "format"},
-    PictureCall: {"model", "prompt", "images", "mask", "size", "count", "seed", "steps", "negative", "quality",
-                  "format", "writes"},
+    PictureCall: {"model", "prompt", "images", "mask", "size", "count", "seed", "steps", "guidance", "sampler",
+                  "strength", "negative", "quality", "format", "writes"},
 }  # fmt: skip
 
 

@@ -39,7 +39,7 @@ OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone
 TEXT = 2048  # tokens of context of each of several requests at once: a page or a picture, and an answer
 SERVED = 3  # hosts from which on an open model is taken for one that people run
 ANY = Policy()
-_EMBEDDED = ("llama", "whisper", "ocr", "e5", "contrastive", "encoder", "piper")
+_EMBEDDED = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")
 _LENT = "process"  # the zone of what intermodal runs itself
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 

@@ -10,8 +10,9 @@ from functools import lru_cache
 
 from intermodal.catalog.nouns import Host, Protocol
 
-SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO, EDITS = (
-    "size", "count", "quality", "format", "seed", "steps", "negative", "ratio", "edits",
+SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO, EDITS, GUIDANCE, SAMPLER, STRENGTH, MASK = (
+    "size", "count", "quality", "format", "seed", "steps", "negative", "ratio", "edits", "guidance", "sampler",
+    "strength", "mask",
 )  # fmt: skip
 # How each wish is called in a sentence.
 SPELLED: Mapping[str, str] = {
@@ -23,11 +24,16 @@ SPELLED: Mapping[str, str] = {
     STEPS: "steps of a picture",
     NEGATIVE: "a negative prompt",
     EDITS: "pictures to start from",
+    GUIDANCE: "a guidance",
+    SAMPLER: "a sampler",
+    STRENGTH: "a strength",
+    MASK: "a mask",
 }
 _HAS: Mapping[Protocol, frozenset[str]] = {
     "openai": frozenset((SIZE, COUNT, QUALITY, FORMAT, EDITS)),
     "openai-responses": frozenset((SIZE, COUNT, QUALITY, FORMAT, EDITS)),
     "gemini": frozenset((RATIO, SEED, EDITS)),
+    "diffusion": frozenset((SIZE, COUNT, FORMAT, EDITS, SEED, STEPS, NEGATIVE, GUIDANCE, SAMPLER, STRENGTH, MASK)),
 }
 IN_CHAT = "pictures_in_chat"  # the quirk of hosts that draw in an answer of a chat
 _HAS_IN_CHAT: Mapping[Protocol, frozenset[str]] = {

@@ -23,6 +23,7 @@ from intermodal.catalog.names import known, split
 from intermodal.catalog.nouns import (
     FREE,
     Catalog,
+    Diffusion,
     Elsewhere,
     Endpoint,
     Evidence,
@@ -46,7 +47,7 @@ from intermodal.errors import UnknownModel
 from intermodal.quantity import Quantity
 
 # Protocols that run inside the process tree need something installed; the others need an address.
-_INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "encoder", "piper")
+_INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")
 # What a model of a user's own folder does, unless its row says so.
 CONTRASTIVE: tuple[Task, ...] = ("zero-shot-image-classification", "feature-extraction")
 _STARTED = ("started",)  # has an address once it runs, and is started by the run that needs it
@@ -275,6 +276,14 @@ def with_pulled(
     return msgspec.structs.replace(catalog, endpoints=every, families=families_of((*every, *catalog.beyond)))
 
 
+def with_gaps(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:
+    """The catalog with what is wrong with files of the user's own, and what to do, per endpoint."""
+    if not gaps:
+        return catalog
+    every = tuple(_lacking(each, gaps.get(each.id) if each.ready else None) for each in catalog.endpoints)
+    return msgspec.structs.replace(catalog, endpoints=every)
+
+
 def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
     """Shipped rows with what the user's say, the user's own, and hosts of the snapshot that were allowed."""
     rows = [row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts]
@@ -356,7 +365,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         speed=speed,
         tools=_tooling(served, known, models.header, row),
         doubts=() if known is None or served.input else hosted.doubts_of(known, written),
-        memory=_memory(served),
+        memory=_memory(row, served),
         weights=served.weights,
         evidence=Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked),
     )
@@ -388,12 +397,35 @@ def _encoder(model: Model, served: ServedRow) -> Model:
     )  # fmt: skip
 
 
+def _drawing(model: Model, served: ServedRow) -> Model:
+    """A diffusion model of the user's own: it draws, and how is what its row says, or its files (``weights/``)."""
+    if not {"text-to-image", "image-to-image"} & set(model.tasks):
+        strength = tuple(
+            msgspec.structs.replace(each, task=task)
+            for each in model.strength[:1]
+            for task in ("text-to-image", "image-to-image")
+        )
+        model = msgspec.structs.replace(
+            model, tasks=("text-to-image", "image-to-image"), input=("text", "image"), output=("image",),
+            strength=strength,
+        )  # fmt: skip
+    usual = Diffusion()
+    diffusion = Diffusion(
+        side=served.side or usual.side, unit=served.unit or usual.unit, steps=served.steps or usual.steps,
+        guidance=usual.guidance if served.guidance is None else served.guidance,
+        buffers=served.buffers or usual.buffers,
+    )  # fmt: skip
+    return msgspec.structs.replace(model, diffusion=diffusion, objective=model.objective or ("diffusion",))
+
+
 _TRAINED = Evidence(level="declared", source="it was trained for its task and for no other; eval measures it")
-_OF_FOLDERS: Mapping[Protocol, Callable[[Model, ServedRow], Model]] = {"contrastive": _contrastive, "encoder": _encoder}
+_OF_FOLDERS: Mapping[Protocol, Callable[[Model, ServedRow], Model]] = {
+    "contrastive": _contrastive, "diffusion": _drawing, "encoder": _encoder,
+}  # fmt: skip
 
 
-def _memory(served: ServedRow) -> Quantity:
-    if served.memory is None and is_folder(served.weights):
+def _memory(row: HostRow, served: ServedRow) -> Quantity:
+    if served.memory is None and row.protocol != "diffusion" and is_folder(served.weights):
         return memory_of_files(Path(served.weights).expanduser())
     return memory_of(served)
 
@@ -460,8 +492,8 @@ def _missing_of_host(
 def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -> tuple[str, str] | None:
     if is_folder(served.weights):
         folder = Path(served.weights).expanduser()
-        if not folder.is_dir():
-            return f"there is no folder {served.weights}", "correct weights in intermodal.toml"
+        if not folder.exists():
+            return f"there is no {served.weights}", "correct weights in intermodal.toml"
         why = head_of(config_of(folder)).why if row.protocol == "encoder" else ""
         return (why, "take a model with a head for labels or ranking") if why else None
     if not served.weights or served.weights in present:

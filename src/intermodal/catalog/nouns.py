@@ -26,7 +26,7 @@ from intermodal.request import Tier, Zone
 Protocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
     "started",
-    "llama", "whisper", "ocr", "e5", "contrastive", "encoder", "piper",
+    "llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper",
 ]  # fmt: skip
 Counter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
@@ -209,6 +209,8 @@ class Speed(Value):
         prompt: input tokens per second. decode: output tokens per second.
         realtime_factor: seconds of work per second of audio, heard or made.
         megapixel: seconds per megapixel of image. page: seconds per page. picture: seconds per picture made.
+        denoise: of a diffusion model, seconds per megapixel of one evaluation. latent: seconds per megapixel of a
+            picture that is made of its latents, or turned into them.
     """
 
     overhead: Quantity = Quantity()
@@ -219,6 +221,24 @@ class Speed(Value):
     megapixel: Quantity = Quantity()
     page: Quantity = Quantity()
     picture: Quantity = Quantity()
+    denoise: Quantity = Quantity()
+    latent: Quantity = Quantity()
+
+
+class Diffusion(Value):
+    """What is particular to a diffusion model that runs here.
+
+    Attributes:
+        side: pixels of a side of the squares that it draws best. unit: sides of its pictures are multiples of so many.
+        steps, guidance: what it is told where nobody says otherwise.
+        buffers: bytes that a pixel takes while it draws, low, mid and high; the endpoint's memory has a square's.
+    """
+
+    side: int = 512
+    unit: int = 64
+    steps: int = 20
+    guidance: float = 7.0
+    buffers: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 class Model(Value):
@@ -237,6 +257,7 @@ class Model(Value):
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
         labels: those of its head, which it was trained to tell apart; () where it has none.
         drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
+        diffusion: how it draws where it is evaluated here, step by step; None of any other.
         licence, permits: of its weights, in words, and what that comes to; "" where nobody says.
         marks: strings that its chat template writes, besides those of known families (``wire/template_marks.py``).
         thinking: how it thinks before it answers, None where nobody says that it does.
@@ -261,6 +282,7 @@ class Model(Value):
     image_tokens: str = ""
     labels: tuple[str, ...] = ()
     drawn: str = ""
+    diffusion: Diffusion | None = None
     marks: tuple[str, ...] = ()
     strength: tuple[Strength, ...] = ()
     licence: str = ""

@@ -53,10 +53,15 @@ _MADE: Mapping[str, Made] = {
 # The protocols that are spoken over HTTP, and what some of them have of their own.
 HTTP: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
 # Protocols of embedded runtimes that open a folder of the user's own, so that a row of the config may have them.
-FOLDERS: tuple[Protocol, ...] = ("contrastive", "encoder")
+FOLDERS: tuple[Protocol, ...] = ("contrastive", "diffusion", "encoder")
 _PLACES = "the word env or keyring, which say where the key is, and never the key itself"
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
-_FRAMING: Mapping[Protocol, Framing] = {"ollama": "ndjson", "contrastive": "local", "encoder": "local"}
+_FRAMING: Mapping[Protocol, Framing] = {
+    "ollama": "ndjson",
+    "contrastive": "local",
+    "diffusion": "local",
+    "encoder": "local",
+}
 # What a protocol carries beyond text, pictures and priced sound. OpenAI's chat knows file parts too, and most of the
 # servers that speak it refuse them: there a row has to say so.
 _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
@@ -76,6 +81,8 @@ class SpeedRow(Value, forbid_unknown_fields=True):
         megapixel: seconds per megapixel of image.
         page: seconds per page.
         picture: seconds per picture made.
+        denoise: of a diffusion model that runs here, seconds per megapixel of one evaluation.
+        latent: seconds per megapixel of a picture that is made of its latents.
         basis: where the numbers come from.
     """
 
@@ -87,6 +94,8 @@ class SpeedRow(Value, forbid_unknown_fields=True):
     megapixel: Range | None = None
     page: Range | None = None
     picture: Range | None = None
+    denoise: Range | None = None
+    latent: Range | None = None
     basis: str = "declared"
 
     def speed(self, fallback: Speed) -> Speed:
@@ -155,7 +164,11 @@ class ServedRow(Value, forbid_unknown_fields=True):
         request: USD per call.
         memory: bytes resident, [low, mid, high].
         memory_basis: where that is from, for people.
-        weights: name in the weights store, or of a protocol of ``FOLDERS`` the folder itself.
+        weights: name in the weights store, or of a protocol of ``FOLDERS`` the folder itself, or the file.
+        steps, guidance, side, unit: of a diffusion model of the user's own, what is planned where nobody says: steps,
+            how closely words are followed, pixels of a side, of which sides are multiples. Without them, what is usual
+            of its architecture.
+        buffers: bytes that a pixel of a picture takes while such a model draws it.
         unpinned: whether nobody knows the checksums of these weights, so that a pull has to be told to take them.
         speed: how fast it is here.
         source: where this was read.
@@ -194,6 +207,11 @@ class ServedRow(Value, forbid_unknown_fields=True):
     memory_basis: str = "resident when loaded"
     weights: str = ""
     unpinned: bool = False
+    steps: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    guidance: Annotated[float, Meta(ge=0, le=100)] | None = None
+    side: Annotated[int, Meta(ge=64, le=4096)] | None = None
+    unit: Annotated[int, Meta(ge=8, le=256)] | None = None
+    buffers: Range | None = None
     speed: SpeedRow | None = None
     source: str = ""
     checked: str = ""

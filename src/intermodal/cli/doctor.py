@@ -262,6 +262,7 @@ def _about_runtimes() -> Iterator[Finding]:
         "piper": "answers that are heard (Piper, a separate program)",
         "e5": "embeddings (e5)",
         "encoder": "labels of texts, and ranking passages, by a head that was trained for it (BERT and its kind)",
+        "diffusion": "drawing pictures, with a model of your own (docs/drawing.md)",
         "contrastive": "labels of pictures, and finding them by words (CLIP and its kind)",
         "pdfium": "PDF",
         "openai": "OpenAI-compatible hosts",

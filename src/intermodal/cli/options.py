@@ -22,6 +22,7 @@ from intermodal.request import (
     LICENCES,
     OBJECTIVES,
     RETENTIONS,
+    SAMPLERS,
     TIERS,
     EmbeddingOutput,
     JsonOutput,
@@ -154,7 +155,16 @@ _SHARED = [
     click.option("--count", type=click.IntRange(1, 10), default=None, metavar="N", help="How many pictures to draw."),
     click.option("--quality", type=click.Choice(QUALITIES), default=None, help="Quality of a picture."),
     click.option("--negative", default="", metavar="TEXT", help="What must not be on a picture."),
-    click.option("--steps", type=click.IntRange(min=1), default=None, metavar="N", help="Steps of a diffusion model."),
+    click.option("--steps", type=click.IntRange(1, 1000), default=None, metavar="N",
+                 help="Steps of a diffusion model."),
+    click.option("--guidance", type=click.FloatRange(0, 100), default=None, metavar="X",
+                 help="How closely a diffusion model follows the words; 1 is fastest and hears no --negative."),
+    click.option("--sampler", type=click.Choice(SAMPLERS), default=None, metavar="NAME",
+                 help=f"How a diffusion model takes its steps: {', '.join(SAMPLERS)}."),
+    click.option("--strength", type=click.FloatRange(0, 1, min_open=True), default=None, metavar="X",
+                 help="How much of a picture is drawn anew, up to 1."),
+    click.option("--mask", default="", metavar="FILE",
+                 help="Mask of the picture that goes in: white where it may change, black where not."),
     click.option("--language", default="", metavar="CODE",
                  help="Language of the speech, and of words in pictures (en, fr, …); found out when not given."),
     click.option("--translate", default="", metavar="CODE",
@@ -188,7 +198,11 @@ def stated(*, but: tuple[str, ...]) -> list[str]:
 
 def asked_files(given: Mapping[str, Any]) -> list[str]:
     """Everything a request is made of that may be a file here, as it was given: what no output may write over."""
-    return [word for word in (given["prompt"], *given["files"], given["schema_file"]) if word and word != "-"]
+    return [
+        word
+        for word in (given["prompt"], *given["files"], given["schema_file"], given.get("mask"))
+        if word and word != "-"
+    ]
 
 
 def build_request(
@@ -204,6 +218,7 @@ def build_request(
 
     output = output_of(given)
     prompt, files = _asked(given["prompt"] or "", list(given["files"]), output)
+    files += [given["mask"]] if given.get("mask") else []
     options = policy_options(given, config)
     asking.usual(options, config)
     made = asking.make_request(

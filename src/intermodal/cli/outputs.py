@@ -33,7 +33,8 @@ FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS, *PICTURE_FORMATS)
 # What an option is for, by the parameter's name.
 _FOR = {
     "schema_file": "json", "voice": "speech", "verbatim": "speech", "labels": "scores", "size": "image",
-    "count": "image", "steps": "image", "negative": "image", "quality": "image",
+    "count": "image", "steps": "image", "guidance": "image", "sampler": "image", "strength": "image", "mask": "image",
+    "negative": "image", "quality": "image",
 }  # fmt: skip
 _SPELLED = {name: "--schema" if name == "schema_file" else f"--{name}" for name in (*_FOR, "to")}
 _IMPLIED: Mapping[str, str] = {"wav": "speech", "mp3": "speech", "png": "image", "jpeg": "image", "webp": "image"}
@@ -45,7 +46,7 @@ def output_of(given: Mapping[str, Any]) -> Output:
     Raises UsageError where two do not go together.
     """
     form = given["form"]
-    said = [name for name in _FOR if given.get(name)]
+    said = [name for name in _FOR if given.get(name) not in (None, "", False, ())]
     implied = [_FOR[name] for name in said]
     if form:
         implied.append(_IMPLIED.get(form, "transcript"))

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog.effort import UNASKED, Asked, effort_at, reached, tokens_at
-from intermodal.catalog.nouns import Endpoint, Price, Speed, Thinking
+from intermodal.catalog.nouns import Diffusion, Endpoint, Price, Speed, Thinking
 from intermodal.catalog.untimed import PLACEHOLDER
 from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import ZEROS, Levels
@@ -35,6 +35,8 @@ _ELSEWHERE: dict[str, Quantity] = {  # hosted models as a whole, when nothing is
     "megapixel": between(0.1, 0.7, 3.0, PLACEHOLDER),
     "page": between(0.2, 1.5, 6.0, PLACEHOLDER),
     "picture": between(2.0, 12.0, 60.0, PLACEHOLDER),
+    "denoise": between(0.02, 0.3, 5.0, PLACEHOLDER),
+    "latent": between(0.02, 0.5, 10.0, PLACEHOLDER),
 }
 _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
     "overhead": between(0.0, 0.05, 0.3, _NOT_MEASURED),
@@ -44,6 +46,8 @@ _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
     "megapixel": between(0.2, 0.8, 4.0, _NOT_MEASURED),
     "page": between(0.5, 2.0, 8.0, _NOT_MEASURED),
     "picture": between(10.0, 120.0, 1200.0, _NOT_MEASURED),
+    "denoise": between(0.2, 10.0, 300.0, _NOT_MEASURED),
+    "latent": between(2.0, 30.0, 300.0, _NOT_MEASURED),
 }
 
 
@@ -61,7 +65,9 @@ class Rates(Struct, frozen=True, gc=False):
     request: USD per call. All infinite where unknown.
     overhead, load: seconds. read_in, write_out: seconds per input and output token.
     hear: seconds per second of audio; hear_film: of a film's. see: seconds per megapixel. spell: seconds per token a
-    reader reads, 0 where nobody says. leaf: seconds per page. draw: seconds per picture made.
+    reader reads, 0 where nobody says. leaf: seconds per page. draw: seconds per picture made. denoise, latent: seconds
+    per megapixel of an evaluation of a diffusion model, and of what makes a picture of its latents; ``diffusion``: how
+    it draws, None of a model that does not draw here.
     context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
     counts: how its server counts what goes in, None where it was not seen to.
     steps: the rates of requests of more input tokens than so many, fewest first.
@@ -99,6 +105,9 @@ class Rates(Struct, frozen=True, gc=False):
     thought: Levels = ZEROS
     room: float = 0.0
     timed_by: tuple[str, ...] = ()
+    denoise: Levels = ZEROS
+    latent: Levels = ZEROS
+    diffusion: Diffusion | None = None
 
     @property
     def length(self) -> float:
@@ -119,7 +128,7 @@ class Rates(Struct, frozen=True, gc=False):
 
 # Seconds a second of a film's sound, where they were learned: over music some ears take many times as long.
 FILM = "film_factor"
-TIMED = ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
+TIMED = ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture", "denoise", "latent")
 
 
 def rates(endpoint: Endpoint, statistics: Statistics, as_of: str, asked: Asked = UNASKED) -> Rates:
@@ -199,7 +208,7 @@ def learned_at(told: Asked) -> str:
 def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, asked: Asked) -> Rates:
     text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, price, as_of)
     speeds = _speeds(endpoint, statistics)
-    overhead, load, prompt, decode, hear, see, leaf, draw = speeds
+    overhead, load, prompt, decode, hear, see, leaf, draw, denoise, latent = speeds
     thinks, room = thought(endpoint, statistics, asked)
     return Rates(
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
@@ -212,6 +221,7 @@ def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str,
         most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
         memory=_of(endpoint.memory), counts=counts(endpoint.id, statistics),
         thought=_of(thinks), room=room, timed_by=tuple(speed.basis for speed in speeds),
+        denoise=_of(denoise), latent=_of(latent), diffusion=endpoint.model.diffusion,
     )  # fmt: skip
 
 
@@ -355,6 +365,9 @@ def ideal(many: list[Rates]) -> Rates:
         thought=_least([one.thought for one in many]),
         room=min([one.room for one in many]),
         memory=_least([one.memory for one in many]),
+        denoise=_least([one.denoise for one in many]),
+        latent=_least([one.latent for one in many]),
+        diffusion=many[0].diffusion,  # members of a class draw alike
     )
 
 
@@ -373,5 +386,6 @@ def dimensions(one: Rates) -> tuple[float, ...]:
         one.drawn, one.picture, one.request, one.least,
         *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
         *one.hear[1:], *one.hear_film[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.draw[1:],
+        *one.denoise[1:], *one.latent[1:],
         *one.memory[1:], -one.context, -one.most_out, *one.thought[1:], one.room,
     )  # fmt: skip

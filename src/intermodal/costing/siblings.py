@@ -23,7 +23,7 @@ from intermodal.costing.rates import HERE, usual
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
 
-SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture")
+SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture", "denoise", "latent")
 _OWN = ("reasoning_tokens", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
         "reading_factor", *FACTORS, *FRAMING)  # fmt: skip
 _SIZES = 2.0  # times; models that are farther apart are of another speed

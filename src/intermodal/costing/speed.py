@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from intermodal.costing.levels import Level, Levels
 from intermodal.costing.rates import MediaRates, Rates
 from intermodal.costing.tokens import CHARS_PER_SECOND
@@ -27,9 +29,19 @@ def speak_seconds(rates: Rates, level: Level, chars: float) -> float:
     return rates.overhead[level] + chars / CHARS_PER_SECOND[level] * rates.hear[level]
 
 
-def draw_seconds(rates: Rates, level: Level, count: int) -> float:
-    """Drawing so many pictures."""
-    return rates.overhead[level] + count * rates.draw[level]
+class Strokes(NamedTuple):
+    """What drawing by diffusion takes: ``denoised``, megapixels of all evaluations of its steps, and ``made``, of all
+    pictures that are made of latents, or turned into them."""
+
+    denoised: float
+    made: float
+
+
+def draw_seconds(rates: Rates, level: Level, count: int, strokes: Strokes | None = None) -> float:
+    """Drawing so many pictures: by the picture, or where it is done here, by ``strokes``."""
+    if strokes is None:
+        return rates.overhead[level] + count * rates.draw[level]
+    return rates.overhead[level] + strokes.denoised * rates.denoise[level] + strokes.made * rates.latent[level]
 
 
 def see_seconds(rates: Rates, level: Level, megapixels: float, tokens: float) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.catalog.load import load_catalog, snapshot, with_found, with_pulled
+from intermodal.catalog.load import load_catalog, snapshot, with_found, with_gaps, with_pulled
 from intermodal.config import data_dir, snapshot_file
 from intermodal.latest import Latest
 
@@ -34,6 +34,7 @@ class _Found(NamedTuple):
     published: Snapshot
     servers: tuple[FoundServer, ...]
     pulled: tuple[ServedRow, ...]
+    wrong: dict[str, tuple[str, str]]
 
 
 class Catalogs:
@@ -55,12 +56,14 @@ class Catalogs:
         from intermodal.runtimes.installed import installed
         from intermodal.servers.here import started
         from intermodal.store.measured import strengths
+        from intermodal.weights.diffusion import described
 
         published = snapshot_file(self._env)
-        user = (*config.hosts, *started(self._env))
+        rows, wrong = described(config.hosts)
+        user = (*rows, *started(self._env))
         found = _Found(
             user, (*config.consent, *hosts), installed(), weights, dict(self._env), strengths(data_dir(self._env)),
-            snapshot(published), servers, pulled,
+            snapshot(published), servers, pulled, wrong,
         )  # fmt: skip
         before = self._made.get(hosts)
         if before is not None and before[0] == found:
@@ -74,5 +77,6 @@ class Catalogs:
             own_snapshot=published,
         )  # fmt: skip
         made = with_found(made, found.servers, user=config.hosts, measured=found.measured)
+        made = with_gaps(made, found.wrong)
         self._made[hosts] = (found, made)
         return made

@@ -11,7 +11,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.nouns import Protocol
 from intermodal.content import Value
-from intermodal.events import Actual, AttemptFailed, Event, StepProgress, Thought, Usage
+from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought, Usage
 from intermodal.executor import accounting, standing
 from intermodal.executor.accounting import Charge
 from intermodal.executor.bill import bill
@@ -44,6 +44,7 @@ DRIVERS: Mapping[Protocol, str] = {
     "e5": "intermodal.executor.drivers.e5",
     "contrastive": "intermodal.executor.drivers.contrastive",
     "encoder": "intermodal.executor.drivers.encoder",
+    "diffusion": "intermodal.executor.drivers.diffusion",
     "piper": "intermodal.executor.drivers.piper",
 }
 
@@ -349,6 +350,9 @@ class Attempt:
 
     def progress(self, fraction: float | None, note: str = "") -> None:
         self._caller.hint(StepProgress(step=self._job.step.id, fraction=fraction, note=note))
+
+    def sketched(self, picture: Drawn, done: int, steps: int) -> None:
+        self._caller.hint(Sketched(step=self._job.step.id, picture=picture, done=done, steps=steps))
 
     # ---- the attempt --------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from intermodal.executor.course import Course
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels
 from intermodal.executor.prepare import work_of
+from intermodal.planner.drawing import canvas
 from intermodal.plans.step import Call
 from intermodal.request import ImageOutput, Sampling
 from intermodal.wire.call import PictureCall, WireImage
@@ -32,15 +33,25 @@ async def draw(course: Course, step: Call) -> Finished:
         raise errors.InputEmpty("nothing says what to draw", todo="say it in words", step=step.id)
     given = _pictures(stands_for)
     call = call_of(endpoint, step, output, course.shop.request.sampling, prompt, given)
-    work = msgspec.structs.replace(work_of(given), pictures=output.count)
+    work = msgspec.structs.replace(work_of(given), pictures=output.count, **_strokes(course, endpoint))
     done = await course.do(Job(step=step, endpoint=endpoint, drawing=call, work=work))
     await course.shop.emit(StepFinished(actual=done.actual))
     await course.shop.emit(Committed(endpoint=step.endpoint))
     images = tuple([await _as_wanted(course, step, each, output) for each in done.made.drawn])
+    if done.made.seed is not None:
+        await course.shop.emit(Note(text=f"drawn with --seed {done.made.seed}, which draws it again", step=step.id))
     if len(images) != output.count:
         what = f"{endpoint.id} made {len(images)} pictures, and {output.count} were asked for"
         await course.shop.emit(Note(text=what, step=step.id))
     return course.finished(step, images=images)
+
+
+def _strokes(course: Course, endpoint: Endpoint) -> dict[str, float]:
+    """What a model that draws here is given to do; {} of any other."""
+    if endpoint.model.diffusion is None:
+        return {}
+    strokes = canvas(endpoint.model.diffusion, course.shop.request, course.shop.opened.facts).strokes
+    return {"denoised": round(strokes.denoised, 6), "made": round(strokes.made, 6)}
 
 
 def call_of(
@@ -48,6 +59,8 @@ def call_of(
 ) -> PictureCall:
     """What the host is told: as the plan has it, as far as it has words for it."""
     params, has = dict(step.params), picture_words(endpoint.host)
+    given, mask = (given[:-1], given[-1].data) if output.mask else (given, b"")
+    strength = params.get("strength", "")
     width, _, height = params.get("size", "").partition("x")
     return PictureCall(
         model=endpoint.served_as or endpoint.model.id,
@@ -56,7 +69,11 @@ def call_of(
         size=(int(width), int(height)) if has & {SIZE, RATIO} and width else None,
         count=output.count,
         seed=sampling.seed,
-        steps=output.steps,
+        steps=int(params["steps"]) if "steps" in params else output.steps,
+        guidance=float(params["guidance"]) if "guidance" in params else output.guidance,
+        sampler=params.get("sampler", output.sampler),
+        strength=float(strength) if strength else output.strength,
+        mask=mask,
         negative=output.negative,
         quality=params.get("quality", ""),  # type: ignore[arg-type]
         format=output.format if FORMAT in has else "",

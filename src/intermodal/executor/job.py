@@ -72,10 +72,10 @@ class Made(Value, frozen=True):
     went on after the tokens that were allowed, and was stopped there; usage came with it only where it came at once.
     ``beside`` is what such an answer had made besides words: thoughts, and arguments of calls.
     ``pcm`` is speech (signed 16-bit, mono, ``rate`` samples per second), ``silent`` what has no sound in it.
-    ``drawn`` are pictures. ``candidates`` are the likeliest first words of an answer, each with its logarithm of
-    probability; ``vectors`` are
-    those of a text, or of pictures, and of the labels after it, which ``matching`` compares. ``said`` is all that a
-    chat said, in order, where that was not words alone: calls of tools, and blocks that go back as they came.
+    ``drawn`` are pictures, ``seed`` what was chosen for them where nobody said one. ``candidates`` are the likeliest
+    first words of an answer, each with its logarithm of probability; ``vectors`` are those of a text, or of pictures,
+    and of the labels after it, which ``matching`` compares. ``said`` is all that a chat said, in order, where that was
+    not words alone: calls of tools, and blocks that go back as they came.
     """
 
     text: str = ""
@@ -89,6 +89,7 @@ class Made(Value, frozen=True):
     told: Told | None = None
     candidates: tuple[tuple[str, float], ...] = ()
     drawn: tuple[Drawn, ...] = ()
+    seed: int | None = None
     pcm: bytes = b""
     rate: int = 0
     silent: tuple[str, ...] = ()
@@ -127,6 +128,9 @@ class Line(Protocol):
         """The runtime had to be started or loaded, which took so long."""
 
     def progress(self, fraction: float | None, note: str = "") -> None: ...
+
+    def sketched(self, picture: Drawn, done: int, steps: int) -> None:
+        """How a picture looks after so many of its steps."""
 
 
 class Driver(Protocol):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from intermodal.executor.upstream import Upstreams
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from intermodal.plans.facts import Box, Facts
     from intermodal.plans.plan import Plan
     from intermodal.request import Request
-    from intermodal.runtimes.nouns import Compared, Judged
+    from intermodal.runtimes.nouns import Compared, Judged, Painted, Sketch
     from intermodal.store.database import Store
     from intermodal.store.derived import DerivedCache
     from intermodal.transport.client import Transport
@@ -197,6 +197,10 @@ class LocalRuntimes(Protocol):
     async def rank(self, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> Judged: ...
     async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> Judged: ...
     async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> Compared: ...
+    async def draw(
+        self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes, mask: bytes, *,
+        progress: Progress | None = None, sketched: Callable[[Sketch], None] | None = None,
+    ) -> Painted: ...  # fmt: skip
     async def speak(
         self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
     ) -> SpokenLike: ...

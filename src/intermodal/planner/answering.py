@@ -107,7 +107,7 @@ def last_call(
         chars = needs.text[level] * CHARS_OF_TOKEN
         return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)
     if case.job == "draw":
-        return draw_call(case.request, rates, level, needs.text[level], needs.image[level], out)
+        return draw_call(case.request, case.facts, rates, level, needs.text[level], needs.image[level], out)
     if needs.calls > 1 or needs.beside:
         once = out / needs.calls
         text = needs.text[level] + needs.beside

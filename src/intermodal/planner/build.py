@@ -185,7 +185,7 @@ class Builder:
         if case.job in ("embed", "score"):
             return ()
         if case.job == "draw":
-            return params_of(route.endpoint, case.request)
+            return params_of(route.endpoint, case.request, case.facts)
         output = case.request.output
         spoken: Params = ()
         if isinstance(output, SpeechOutput) and (case.job == "speak" or speaks(route.endpoint)):

@@ -25,6 +25,7 @@ from intermodal.costing.tooling import tool_tokens
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
 from intermodal.planner.bundles import Bundle, bundled
+from intermodal.planner.drawing import check_wishes, drawing_memory
 from intermodal.planner.index import ENCODER as _ENCODER
 from intermodal.planner.index import Group, Index, Job, canonical, index
 from intermodal.planner.labels import covers, is_private, same_name
@@ -164,7 +165,15 @@ class Case(Struct):
         return not self.told_private or is_here(eye)
 
     def rates(self, endpoint: Endpoint) -> Rates:
-        """Rates of an endpoint, what its earlier runs took included."""
+        """Rates of an endpoint, what its earlier runs took included; of one that draws here, with the memory that a
+        picture of such a size takes."""
+        known = self._rates(endpoint)
+        if self.job != "draw" or known.diffusion is None:
+            return known
+        memory = drawing_memory(known.diffusion, known.memory, self.request, self.facts)
+        return msgspec.structs.replace(known, memory=memory)
+
+    def _rates(self, endpoint: Endpoint) -> Rates:
         if endpoint.id not in self.informed:
             return known_rates(endpoint, self.as_of, self.effort)
         found = self.rates_cache.get(endpoint.id)
@@ -236,6 +245,8 @@ def make_case(
     job, output = _job(request)
     if request.tools and job != "generate":
         raise UsageError(f"tools go with an answer, and {_NO_ANSWER[job]} is wanted", todo="leave the tools out")
+    if job == "draw":
+        check_wishes(request, facts)
     question = question_of(request)
     asked = facts.question or by_words(question)
     texts, files, media = _split(request, facts)

@@ -314,7 +314,8 @@ def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.tells_schema,
             host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
-            (model.drawn, picture_words(host)) if "image" in model.output else None, endpoint.rationed,
+            (model.drawn, model.diffusion, picture_words(host)) if "image" in model.output else None,
+            endpoint.rationed,
             endpoint.doubts, of_endpoint(endpoint), "strict_subset" in host.quirks, endpoint.translates, model.labels,
         )  # fmt: skip
     return found

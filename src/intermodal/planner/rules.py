@@ -29,7 +29,7 @@ from intermodal.planner.again import may_follow
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
 from intermodal.planner.conditions import refused as refused_by_wish
-from intermodal.planner.drawing import cannot_be_told
+from intermodal.planner.drawing import cannot_be_told, cannot_draw
 from intermodal.planner.index import Group, Job, needs_consent, tier_name
 from intermodal.planner.way import Way, refused
 from intermodal.plans.numbers import plain_money
@@ -265,7 +265,11 @@ def matched(group: Group, job: Job, case: Case) -> str:
 
 def drawing(group: Group, job: Job, case: Case) -> str:
     """What a host cannot be told about a picture, it would not know."""
-    return cannot_be_told(group.first.host, case.request) if job == "draw" else ""
+    if job != "draw":
+        return ""
+    return cannot_be_told(group.first.host, case.request) or cannot_draw(
+        group.first.model.diffusion, case.request, case.facts
+    )
 
 
 # ---- way --------------------------------------------------------------------------------------

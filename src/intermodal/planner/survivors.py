@@ -17,7 +17,7 @@ from intermodal.planner import rules
 from intermodal.planner.aspects import wants_eye
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import Case
-from intermodal.planner.drawing import wishes
+from intermodal.planner.drawing import pictures_in, wishes
 from intermodal.planner.index import JOBS, LISTED, Group, Job, tier_name
 from intermodal.request import ScoresOutput
 
@@ -154,7 +154,8 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
     key = (
         jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
-        _labels(case), bool(case.bundles), _heard_badly(case), wishes(case.request), _tools(case),
+        _labels(case), bool(case.bundles), _heard_badly(case), wishes(case.request), _pictures(case),
+        _tools(case),
         case.without_free_tiers, case.effort, policy.licence, policy.regions, policy.retention, case.into,
         case.translating,
     )  # fmt: skip
@@ -163,6 +164,11 @@ def survivors(case: Case, jobs: tuple[Job, ...]) -> Survivors:
     if not isinstance(found, Survivors):
         found = kept[key] = _apply(case, jobs)
     return found
+
+
+def _pictures(case: Case) -> int:
+    """How many pictures are to be drawn from, which a model that draws here may take one of."""
+    return len(pictures_in(case.facts)) if case.job == "draw" else 0
 
 
 def _apply(case: Case, jobs: tuple[Job, ...]) -> Survivors:

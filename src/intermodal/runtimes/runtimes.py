@@ -7,7 +7,7 @@ own call, so that it is timed apart from the work and a cold start never spoils 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +24,17 @@ from intermodal.runtimes.embedded import tesseract
 from intermodal.runtimes.embedded.piper import Piper
 from intermodal.runtimes.installed import missing
 from intermodal.runtimes.machine import cores, waiting
-from intermodal.runtimes.nouns import Compared, Embedded, Heard, Judged, Seen, Served, Spoken
+from intermodal.runtimes.nouns import (
+    Compared,
+    Embedded,
+    Heard,
+    Judged,
+    Painted,
+    Seen,
+    Served,
+    Sketch,
+    Spoken,
+)
 from intermodal.runtimes.reading import in_order, read_line, without_crumbs
 from intermodal.runtimes.scripts import pulled
 
@@ -58,6 +68,7 @@ _CHILDREN: Final[dict[str, Child]] = {
     "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
     "contrastive": Child(module="intermodal.runtimes.embedded.contrastive"),
     "encoder": Child(module="intermodal.runtimes.embedded.encoder"),
+    "diffusion": Child(module="intermodal.runtimes.embedded.diffusion"),
     "piper": Child(),
 }
 _PROGRAMS: Final[dict[str, type[Piper]]] = {"piper": Piper}
@@ -181,6 +192,25 @@ class Runtimes:
         """The chances of words where one is masked: of these, else of the likeliest."""
         return _judged(*await self._work(endpoint, "fill", {"text": text, "labels": list(words)}))
 
+    async def draw(
+        self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes = b"", mask: bytes = b"", *,
+        progress: Progress | None = None, sketched: Callable[[Sketch], None] | None = None,
+    ) -> Painted:  # fmt: skip
+        """Pictures, as ``wanted`` describes them, which has the fields of ``embedded/diffusion.py``'s ``Wanted``.
+        ``progress`` gets the share of the steps that is done; ``sketched`` how it looks after a step, where the engine
+        shows it."""
+
+        def take(value: Any) -> None:
+            if sketched is not None:
+                sketched(msgspec.convert(value, Sketch))
+
+        given = {"wanted": dict(wanted), "picture": picture, "mask": mask, "sketches": sketched is not None}
+        reply, load_seconds = await self._work(endpoint, "draw", given, progress=progress, take=take)
+        return Painted(
+            pictures=tuple(reply.value["pictures"]), seed=reply.value["seed"], seconds=reply.seconds,
+            load_seconds=load_seconds, peak_memory=reply.peak_memory,
+        )  # fmt: skip
+
     async def speak(self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None) -> Spoken:
         """The lines spoken one after the other. ``progress`` gets the share that is done and the line."""
         reply, load_seconds = await self._work(endpoint, "speak", {"lines": list(lines)}, progress=progress)
@@ -215,11 +245,16 @@ class Runtimes:
             await self.unload(endpoint_id)
 
     async def _work(
-        self, endpoint: Endpoint, method: str, arguments: dict[str, Any], *, progress: Progress | None = None
-    ) -> tuple[Reply, float]:
+        self, endpoint: Endpoint, method: str, arguments: dict[str, Any], *, progress: Progress | None = None,
+        take: Callable[[Any], None] | None = None,
+    ) -> tuple[Reply, float]:  # fmt: skip
         slot = self._slot(endpoint)
         _, load_seconds = await slot.ready()
-        reply = await slot.worker.call(method, {**slot.model, **arguments}, progress=progress)
+        given = {**slot.model, **arguments}
+        if take is not None and isinstance(slot.worker, Worker):
+            reply = await slot.worker.call(method, given, progress=progress, take=take)
+        else:
+            reply = await slot.worker.call(method, given, progress=progress)
         return reply, load_seconds
 
     def _slot(self, endpoint: Endpoint) -> _Slot:

@@ -116,6 +116,10 @@ CREATE INDEX runs_open ON runs (outcome) WHERE outcome = 'running';
     7: """
 ALTER TABLE attempts ADD COLUMN cut INTEGER NOT NULL DEFAULT 0;
 """,
+    8: """
+ALTER TABLE attempts ADD COLUMN denoised REAL NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN made REAL NOT NULL DEFAULT 0;
+""",
 }
 SCHEMA_VERSION = max(_CHANGES)
 

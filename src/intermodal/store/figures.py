@@ -285,6 +285,9 @@ def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
         return [Seen(tuple(read), outcome.seconds, weight)]
     if expected.op == "embed" and usage.input_tokens:
         return [Seen((("overhead", 1.0), ("prompt", float(usage.input_tokens))), outcome.seconds, weight)]
+    if expected.op == "draw" and work.made:
+        drawn = (("overhead", 1.0), ("denoise", work.denoised), ("latent", work.made))
+        return [Seen(drawn, outcome.seconds, weight)]
     if expected.op == "draw" and work.pictures:
         return [Seen((("overhead", 1.0), ("picture", float(work.pictures))), outcome.seconds, weight)]
     if expected.op not in _CHATS or not usage.input_tokens or reconcile.implausible(row):

@@ -55,7 +55,8 @@ def priors(endpoint: str, zone: Zone, theirs: Mapping[str, Quantity] = MappingPr
         if known.mid <= 0:
             known = getattr(untimed, figure)
         if known.mid <= 0:
-            known = {"load": _LOAD, "picture": usual("picture", zone)}.get(figure, _AT_ONCE)
+            drawn = {name: usual(name, zone) for name in ("picture", "denoise", "latent")}
+            known = {"load": _LOAD, **drawn}.get(figure, _AT_ONCE)
         found[figure] = prior(known, per_second=figure in _RATES)
     return found
 

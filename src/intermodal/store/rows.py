@@ -24,6 +24,8 @@ class Work(Value, frozen=True):
         pages: pages read, 0 for a picture that is no page.
         characters: of text to be spoken.
         pictures: how many were looked at, pages among them, or are to be drawn; 0 when nobody counted.
+        denoised, made: of pictures that are drawn by diffusion here, megapixels of all evaluations of its steps, and of
+            all that is made of latents or turned into them; 0 of others.
         letters: counted on them from afar when they were probed; 0 when any was not.
         text_tokens, image_tokens, audio_tokens: what was sent, by our own rules; ``text_exact``: that of text is
             counted with the model's vocabulary. messages: how many; 0 where nobody weighed it.
@@ -40,6 +42,8 @@ class Work(Value, frozen=True):
     image_tokens: float = 0.0
     audio_tokens: float = 0.0
     messages: int = 0
+    denoised: float = 0.0
+    made: float = 0.0
 
 
 class Range(Value, frozen=True):

@@ -179,9 +179,10 @@ class PictureCall(Value, frozen=True):
     """Pictures to be made, or made of others.
 
     Attributes:
-        images: pictures to start from; () makes new ones. ``mask``: a PNG, transparent where the first may change.
+        images: pictures to start from; () makes new ones. ``mask``: a PNG, transparent where the first may change; for
+            a model that draws here, and a server of stable-diffusion.cpp, white there.
         size: width and height in pixels, None the host's usual one.
-        count: how many. seed, steps: of a diffusion model, where the host has them.
+        count: how many. seed, steps, guidance, sampler, strength: of a diffusion model, where the host has them.
         negative: what must not be on them, in words. quality: "" the host's usual one.
         format: of the file that comes back; "" the host's usual one.
         writes: the model also writes, and answers with words beside a picture.
@@ -195,6 +196,9 @@ class PictureCall(Value, frozen=True):
     count: int = 1
     seed: int | None = None
     steps: int | None = None
+    guidance: float | None = None
+    sampler: str = ""
+    strength: float | None = None
     negative: str = ""
     quality: Quality | Literal[""] = ""
     format: Literal["", "png", "jpeg", "webp"] = ""

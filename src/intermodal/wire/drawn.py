@@ -10,14 +10,17 @@ from intermodal.catalog.drawing import (
     COUNT,
     EDITS,
     FORMAT,
+    GUIDANCE,
     NEGATIVE,
     QUALITY,
     RATIO,
     RATIOS,
+    SAMPLER,
     SEED,
     SIZE,
     SPELLED,
     STEPS,
+    STRENGTH,
     picture_words,
 )
 from intermodal.catalog.nouns import Host
@@ -33,6 +36,9 @@ _WISHES: Mapping[str, Callable[[PictureCall], bool]] = {
     QUALITY: lambda call: bool(call.quality),
     COUNT: lambda call: call.count > 1,
     EDITS: lambda call: bool(call.images),
+    GUIDANCE: lambda call: call.guidance is not None,
+    SAMPLER: lambda call: bool(call.sampler),
+    STRENGTH: lambda call: call.strength is not None,
 }
 
 

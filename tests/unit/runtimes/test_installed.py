@@ -14,7 +14,7 @@ from intermodal.runtimes.installed import installed, missing
 
 
 def test_every_protocol_is_answered_and_here_all_are_usable() -> None:
-    protocols = ("llama", "whisper", "ocr", "e5", "contrastive", "encoder", "pdfium", "openai", "piper")
+    protocols = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "pdfium", "openai", "piper")
     assert installed() == dict.fromkeys(protocols, "")
 
 

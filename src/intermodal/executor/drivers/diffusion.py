@@ -1,0 +1,37 @@
+"""The embedded model that draws: words, and perhaps a picture with its mask, in; pictures out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intermodal.events import Drawn
+from intermodal.executor.job import Job, Line, Made
+from intermodal.executor.world import World
+
+if TYPE_CHECKING:
+    from intermodal.runtimes.nouns import Sketch
+
+_TYPES = {"": "image/png", "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+async def drive(job: Job, world: World, line: Line) -> Made:
+    call = job.drawing
+    assert call is not None
+    assert call.size is not None, "the plan of a model that draws here has a size"
+
+    def sketched(sketch: Sketch) -> None:
+        line.sketched(Drawn(data=sketch.png), sketch.step, sketch.steps)
+
+    await line.sending()
+    wanted = {
+        "prompt": call.prompt, "negative": call.negative, "size": list(call.size), "count": call.count,
+        "steps": call.steps, "guidance": call.guidance, "seed": call.seed, "sampler": call.sampler,
+        "strength": call.strength, "form": call.format or "png",
+    }  # fmt: skip
+    picture = call.images[0].data if call.images else b""
+    made = await world.runtimes.draw(
+        job.endpoint, wanted, picture, call.mask, progress=line.progress, sketched=sketched
+    )
+    line.loaded(made.load_seconds)
+    drawn = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in made.pictures)
+    return Made(drawn=drawn, seed=made.seed if call.seed is None else None, peak_memory=made.peak_memory)

@@ -1,0 +1,174 @@
+"""Child: pictures out of words, by stable-diffusion.cpp in the wheel ``cyllama``.
+
+The headers of all files are checked before the engine maps one (``weights/diffusion.py``): what is damaged is one clear
+error. The engine ends the whole process where something inside it is not as it expects, which is why it has one of its
+own: then that is the error.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from intermodal._process import give, report, serve
+from intermodal.content import Value
+from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
+from intermodal.media.pixels import NEAREST, SMOOTH, Rgb, encoded, rgb
+from intermodal.runtimes.embedded._child import library, loading, threads
+from intermodal.runtimes.installed import DIFFUSION
+from intermodal.weights.diffusion import opened
+
+_ATTRIBUTES: Final = {
+    "model": "model_path", "diffusion_model": "diffusion_model_path", "vae": "vae_path", "taesd": "taesd_path",
+    "clip_l": "clip_l_path", "clip_g": "clip_g_path", "t5xxl": "t5xxl_path", "llm": "llm_path",
+}  # fmt: skip
+_LOGGED: Final = 2  # the engine's levels: warnings and errors
+_SKETCH: Final = 256  # pixels of the longer side of a sketch
+
+_context: Any = None
+
+
+class Wanted(Value):
+    """What is to be drawn, in the engine's words; ``seed`` None chooses one, ``sampler`` "" the model's own."""
+
+    prompt: str
+    size: tuple[int, int]
+    steps: int
+    guidance: float
+    negative: str = ""
+    count: int = 1
+    seed: int | None = None
+    sampler: str = ""
+    strength: float | None = None
+    form: str = "png"
+
+
+def _engine() -> Any:
+    try:
+        return library("cyllama.sd.stable_diffusion")
+    except NotInstalled as error:
+        error.todo = f"run: {DIFFUSION}"
+        raise
+
+
+def load(path: str, name: str) -> None:
+    """Have the model in memory (once)."""
+    global _context
+    if _context is not None:
+        return
+    found = opened(Path(path))
+    engine = _engine()
+    # Python's own standard output is not: it is the way back to the parent, who reads frames there.
+    engine.set_log_callback(lambda level, text: sys.stderr.write(text) if int(level) >= _LOGGED else None)
+    wanted = engine.SDContextParams(n_threads=threads(), vae_decode_only=False)
+    for part, file in found.parts.items():
+        setattr(wanted, _ATTRIBUTES[part], file)
+    # Else the engine frees the weights after its first picture, and the second one ends the process.
+    wanted.free_params_immediately = False
+    _context = loading(name, lambda: engine.SDContext(wanted))
+
+
+def draw(
+    path: str, name: str, wanted: dict[str, Any], picture: bytes = b"", mask: bytes = b"", *, sketches: bool = False
+) -> dict[str, Any]:
+    """Pictures as files, and the seed of the first.
+
+    ``wanted``: ``Wanted``'s fields. ``picture`` b"": it begins with noise. ``mask``: white where that may change.
+    """
+    load(path, name)
+    engine, asked = _engine(), msgspec.convert(wanted, Wanted)
+    width, height = asked.size
+    seed = secrets.randbelow(1 << 31) if asked.seed is None else asked.seed
+    given: dict[str, Any] = {}
+    if picture:
+        given["init_image"] = _image(engine, picture, width, height)
+        given["strength"] = 1.0 if asked.strength is None else asked.strength
+    if mask:
+        given["mask_image"] = _mask(engine, mask, width, height)
+    _follow(engine, asked.count, sketches)
+    try:
+        made = _context.generate(
+            _words(asked.prompt), negative_prompt=_words(asked.negative), width=width, height=height, seed=seed,
+            batch_count=asked.count, sample_steps=asked.steps, cfg_scale=asked.guidance,
+            sample_method=_method(engine, asked.sampler), **given,
+        )  # fmt: skip
+    except RuntimeError:
+        todo = "see whether its parts belong together"
+        raise RuntimeCrashed("the engine drew nothing", where=name, todo=todo) from None
+    finally:
+        engine.set_progress_callback(None)
+        if sketches:
+            engine.set_preview_callback(None)
+    pixels = [each.to_numpy().copy() for each in made]
+    if mask:  # the model gives back what it made of the whole: what may not change is as it was
+        numpy = library("numpy")
+        kept, changes = given["init_image"].to_numpy(), given["mask_image"].to_numpy() > 0
+        pixels = [numpy.where(changes, each, kept) for each in pixels]
+    return {"pictures": [_file(each, asked.form) for each in pixels], "seed": seed}
+
+
+def _follow(engine: Any, count: int, sketches: bool) -> None:
+    """Tell the parent how far it is, after each step, and how it looks there."""
+    state = {"picture": 0, "step": 0, "steps": 1}
+
+    def stepped(step: int, steps: int, seconds: float) -> None:
+        if step < state["step"]:
+            state["picture"] = min(count - 1, state["picture"] + 1)
+        state["step"], state["steps"] = step, max(1, steps)
+        report((state["picture"] + step / max(1, steps)) / count, f"step {step} of {steps}")
+
+    def looked(step: int, frames: list[Any], noisy: bool) -> None:
+        if frames:  # it is the engine's memory, and the next step's: copied before anything else
+            png = _file(frames[0].to_numpy().copy(), "png", largest=_SKETCH)
+            give({"step": step, "steps": max(state["steps"], step), "png": png})
+
+    engine.set_progress_callback(stepped)
+    if sketches:
+        engine.set_preview_callback(looked, mode=engine.PreviewMode.PROJ, interval=1)
+
+
+def _words(text: str) -> str:
+    """The engine takes C strings: a NUL would end the text there, unseen. A lone surrogate has no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+
+
+def _method(engine: Any, sampler: str) -> Any:
+    """The engine's word for a sampler; None for the one that the model wants."""
+    if not sampler:
+        return None
+    for each in engine.SampleMethod:
+        if engine.sample_method_name(each) == sampler:
+            return each
+    raise InputUnsupported(f"has no sampler {sampler}", where="stable-diffusion.cpp", todo="leave it out")
+
+
+def _image(engine: Any, data: bytes, width: int, height: int) -> Any:
+    numpy = library("numpy")
+    found = rgb(data, lambda _wide, _high: (width, height), SMOOTH)
+    pixels = numpy.frombuffer(found.data, dtype="uint8").reshape(height, width, 3)
+    return engine.SDImage.from_numpy(pixels.copy())  # which wants memory that can be written
+
+
+def _mask(engine: Any, data: bytes, width: int, height: int) -> Any:
+    numpy = library("numpy")
+    found = rgb(data, lambda _wide, _high: (width, height), NEAREST)
+    pixels = numpy.frombuffer(found.data, dtype="uint8").reshape(height, width, 3)
+    grey = numpy.where(pixels.mean(axis=2, keepdims=True) >= 128, 255, 0).astype("uint8")
+    if not grey.any():
+        raise InputUnsupported(
+            "is black everywhere, so nothing may change", where="the mask", todo="make white what may"
+        )
+    return engine.SDImage.from_numpy(grey)
+
+
+def _file(pixels: Any, form: str, largest: int = 0) -> bytes:
+    height, width = pixels.shape[:2]
+    return encoded(Rgb(width, height, pixels[:, :, :3].tobytes()), form, largest)
+
+
+if __name__ == "__main__":
+    serve({"load": load, "draw": draw})

@@ -1,0 +1,319 @@
+"""Pictures drawn on this machine by a real engine, with a model of random weights (``testing/tiny_diffusion.py``): what
+is drawn is noise, and every word, seed, step and mask changes it as it would a picture.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from PIL import Image
+from tests.e2e.command import intermodal
+
+from intermodal import errors
+from intermodal.asking import make_request
+from intermodal.client import AsyncClient
+from intermodal.events import Result, Sketched, StepProgress
+from intermodal.plans.explain import explain
+from intermodal.request import ImageOutput
+from intermodal.testing import tiny_diffusion
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
+BRUSH = "mine:test/tiny-diffusion"
+SIZE = (64, 48)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_diffusion.write(tmp_path_factory.mktemp("tiny-diffusion"))
+
+
+def configure(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, more: str = "") -> None:
+    path = folder / "intermodal.toml"
+    path.write_text(
+        '[hosts.mine]\nprotocol = "diffusion"\n\n[[hosts.mine.models]]\nid = "test/tiny-diffusion"\n'
+        f'weights = "{weights}"\n{more}'
+    )
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+
+
+@pytest.fixture(autouse=True)
+def configured(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(tmp_path, model, monkeypatch)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AsyncClient]:
+    async with AsyncClient() as made:
+        yield made
+
+
+async def drawn(client: AsyncClient, prompt: str, *files: Any, seed: int | None = 1, **wishes: Any) -> Result:
+    usual: dict[str, Any] = {"size": SIZE, "steps": 2, "guidance": 1.0}
+    output = ImageOutput(**usual | wishes)
+    return (await client.ask(prompt, *files, output=output, seed=seed)).result
+
+
+def pixels(result: Result, place: int = 0) -> bytes:
+    return Image.open(io.BytesIO(result.images[place].data)).convert("RGB").tobytes()
+
+
+def png(image: Image.Image) -> bytes:
+    held = io.BytesIO()
+    image.save(held, "PNG")
+    return held.getvalue()
+
+
+def photo(size: tuple[int, int] = SIZE) -> Image.Image:
+    return Image.linear_gradient("L").resize(size).convert("RGB")
+
+
+def left_half(size: tuple[int, int] = SIZE) -> bytes:
+    """A mask: what may change is white."""
+    mask = Image.new("L", size, 0)
+    mask.paste(255, (0, 0, size[0] // 2, size[1]))
+    return png(mask)
+
+
+# ---- what is drawn ---------------------------------------------------------------------------------------------
+
+
+async def test_a_seed_draws_the_same_bytes_again_and_another_seed_word_or_step_draws_another(
+    client: AsyncClient,
+) -> None:
+    first = await drawn(client, "a red fox")
+    assert Image.open(io.BytesIO(first.images[0].data)).size == SIZE
+    assert first.endpoint == BRUSH
+    assert first.cost == 0
+    again = await drawn(client, "a red fox")
+    assert again.images[0].data == first.images[0].data
+    others = [
+        await drawn(client, "a red fox", seed=2), await drawn(client, "a blue car"),
+        await drawn(client, "a red fox", steps=3), await drawn(client, "a red fox", guidance=4.0),
+        await drawn(client, "a red fox", guidance=4.0, negative="snow"),
+        await drawn(client, "a red fox", sampler="heun", steps=3),
+    ]  # fmt: skip
+    every = [pixels(each) for each in (first, *others)]
+    assert len(set(every)) == len(every)
+
+
+async def test_another_process_draws_the_same_bytes_with_the_seed(client: AsyncClient, tmp_path: Path) -> None:
+    here = await drawn(client, "a red fox")
+    target = tmp_path / "fox.png"
+    options = ("--size", "64x48", "--steps", "2", "--guidance", "1", "--seed", "1")
+    ran = intermodal("ask", "a red fox", *options, "--to", str(target), "--quiet")
+    assert ran.code == 0, ran.err
+    assert target.read_bytes() == here.images[0].data
+
+
+async def test_without_a_seed_the_one_that_was_chosen_is_said_and_draws_it_again(client: AsyncClient) -> None:
+    made = await drawn(client, "a red fox", seed=None)
+    (note,) = [note for note in made.notes if "drawn with --seed" in note]
+    chosen = int(note.split("--seed ")[1].split(",")[0])
+    again = await drawn(client, "a red fox", seed=chosen)
+    assert pixels(again) == pixels(made)
+    assert not [note for note in again.notes if "drawn with" in note]
+
+
+async def test_several_pictures_have_seeds_one_after_the_other(client: AsyncClient) -> None:
+    both = await drawn(client, "a red fox", seed=5, count=2)
+    assert len(both.images) == 2
+    assert pixels(both, 1) == pixels(await drawn(client, "a red fox", seed=6))
+
+
+@pytest.mark.parametrize(("form", "head"), [("jpeg", b"\xff\xd8\xff"), ("webp", b"RIFF"), ("png", b"\x89PNG")])
+async def test_the_format_that_is_asked_for_is_what_comes(client: AsyncClient, form: Any, head: bytes) -> None:
+    made = await drawn(client, "a red fox", format=form)
+    assert made.images[0].media_type == f"image/{form}"
+    assert made.images[0].data.startswith(head)
+    assert not made.notes or "was asked for" not in " ".join(made.notes)
+
+
+# ---- pictures that go in ---------------------------------------------------------------------------------------
+
+
+async def test_a_picture_is_drawn_anew_as_far_as_its_strength_says(client: AsyncClient) -> None:
+    picture = png(photo())
+    little = await drawn(client, "a red fox", picture, steps=8, strength=0.2)
+    much = await drawn(client, "a red fox", picture, steps=8, strength=1.0)
+    assert pixels(little) != pixels(much)
+    other = await drawn(client, "a red fox", png(photo().rotate(180)), steps=8, strength=0.2)
+    assert pixels(little) != pixels(other)
+    assert pixels(await drawn(client, "a red fox", picture, steps=8, strength=0.2)) == pixels(little)
+
+
+async def test_the_size_of_a_picture_that_goes_in_is_kept_in_units_of_the_model(client: AsyncClient) -> None:
+    made = await drawn(client, "a red fox", png(photo((100, 50))), size=None)
+    assert Image.open(io.BytesIO(made.images[0].data)).size == (96, 48)
+
+
+async def test_what_a_mask_leaves_black_stays_as_it_was_and_the_rest_is_drawn(client: AsyncClient) -> None:
+    original = photo()
+    output = ImageOutput(size=SIZE, steps=3, guidance=1.0, strength=1.0, mask=True)
+    answer = await client.ask("a red fox", png(original), left_half(), output=output, seed=1)
+    made = Image.open(io.BytesIO(answer.result.images[0].data)).convert("RGB")
+    right, left = (SIZE[0] // 2, 0, *SIZE), (0, 0, SIZE[0] // 2, SIZE[1])
+    assert made.crop(right).tobytes() == original.crop(right).tobytes()
+    assert made.crop(left).tobytes() != original.crop(left).tobytes()
+    other = (await client.ask("a red fox", png(original), left_half(), output=output, seed=2)).result
+    assert Image.open(io.BytesIO(other.images[0].data)).convert("RGB").crop(left).tobytes() != made.crop(left).tobytes()
+
+
+# ---- while it draws --------------------------------------------------------------------------------------------
+
+
+async def test_each_step_is_told_with_how_the_picture_looks(client: AsyncClient) -> None:
+    events = []
+    request = make_request("a red fox", output=ImageOutput(size=SIZE, steps=4, guidance=1.0), seed=1)
+    async for event in client.stream(request):
+        events.append(event)
+    fractions = [event.fraction for event in events if isinstance(event, StepProgress) and event.fraction is not None]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert len(set(fractions)) >= 4
+    sketches = [event for event in events if isinstance(event, Sketched)]
+    assert [each.done for each in sketches] == [1, 2, 3, 4]
+    looks = [Image.open(io.BytesIO(each.picture.data)).convert("RGB") for each in sketches]
+    assert looks[0].tobytes() != looks[-1].tobytes()
+    assert max(looks[0].size) == 256
+
+
+async def test_a_drawing_that_nobody_waits_for_ends_and_the_next_one_is_drawn(client: AsyncClient) -> None:
+    with anyio.move_on_after(1.0) as scope:
+        await drawn(client, "a red fox", steps=1000, size=(512, 512))
+    assert scope.cancelled_caught
+    assert (await drawn(client, "a red fox")).images
+
+
+# ---- the plan --------------------------------------------------------------------------------------------------
+
+
+async def test_the_plan_says_steps_and_pixels_and_that_an_image_generator_does_it(client: AsyncClient) -> None:
+    plan = await client.plan("a red fox", output=ImageOutput(size=(256, 256), steps=20))
+    assert plan.chosen.endpoint == BRUSH
+    assert plan.verdict.instead == "image generator"
+    text = explain(plan)
+    assert "256x256 x 20 steps" in text
+    assert "nothing leaves this machine" in text
+    longer = await client.plan("a red fox", output=ImageOutput(size=(256, 256), steps=40))
+    larger = await client.plan("a red fox", output=ImageOutput(size=(512, 512), steps=20))
+    assert longer.chosen.total.seconds.mid > plan.chosen.total.seconds.mid
+    assert larger.chosen.total.seconds.mid > 2 * plan.chosen.total.seconds.mid
+    assert larger.chosen.total.memory.mid > plan.chosen.total.memory.mid
+
+
+async def test_the_memory_that_it_takes_is_within_what_the_plan_said(client: AsyncClient) -> None:
+    answer = await client.ask("a red fox", output=ImageOutput(size=(384, 384), steps=1), seed=1)
+    (actual,) = answer.result.actuals
+    promised = answer.plan.chosen.total.memory
+    assert actual.peak_memory is not None
+    assert promised.low <= actual.peak_memory <= promised.high
+
+
+# ---- what is wrong ---------------------------------------------------------------------------------------------
+
+
+async def test_a_mask_of_another_size_is_refused_before_anything_is_drawn(client: AsyncClient) -> None:
+    output = ImageOutput(steps=2, mask=True)
+    with pytest.raises(errors.UsageError, match="make the mask as large as its picture|has 32x32 pixels"):
+        await client.plan("a fox", ("photo.png", png(photo())), ("mask.png", left_half((32, 32))), output=output)
+
+
+async def test_a_mask_that_is_black_everywhere_is_refused(client: AsyncClient) -> None:
+    black = png(Image.new("L", SIZE, 0))
+    with pytest.raises(errors.InputUnsupported, match="black everywhere"):
+        await client.ask("a fox", png(photo()), black, output=ImageOutput(steps=1, mask=True))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "part"),
+    [
+        ({"size": (250, 256)}, "multiples of 16 pixels"), ({"steps": 0}, "0 steps"), ({"strength": 0.5}, "no picture"),
+        ({"strength": 1.5}, "strength of 1.5"), ({"guidance": -1.0}, "guidance of -1"),
+        ({"sampler": "eulr"}, "did you mean euler"), ({"mask": True}, "no picture goes in"),
+        ({"quality": "high"}, "cannot be told a quality"),
+    ],
+)  # fmt: skip
+async def test_wishes_that_make_no_sense_are_one_sentence(
+    client: AsyncClient, wishes: dict[str, Any], part: str
+) -> None:
+    with pytest.raises(errors.IntermodalError) as caught:
+        await client.plan("a fox", output=ImageOutput(**wishes))
+    assert part in f"{caught.value} {caught.value.todo}"
+
+
+async def test_a_negative_seed_is_refused(client: AsyncClient) -> None:
+    with pytest.raises(errors.UsageError, match="no seed of a picture"):
+        await client.plan("a fox", output=ImageOutput(), seed=-1)
+
+
+def spoilt(model: Path, folder: Path) -> Path:
+    place = folder / "spoilt"
+    shutil.copytree(model, place)
+    return place
+
+
+async def test_files_that_are_damaged_are_refused_before_the_engine_sees_them(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = spoilt(model, tmp_path)
+    network = place / "diffusion_model.safetensors"
+    configure(tmp_path, place, monkeypatch)
+    whole = network.read_bytes()
+    network.write_bytes(whole[: len(whole) // 2])
+    assert "diffusion_model.safetensors: is shorter than its own header says" in await failing()
+    network.write_bytes(b"\xff" * 4096)
+    assert "claims a header of" in await failing()
+    network.write_bytes(whole)
+    (place / "llm.safetensors").unlink()
+    assert "has no encoder of text" in await failing()
+    network.rename(place / "model.ckpt")
+    (place / "taesd.safetensors").unlink()
+    assert "is a pickle" in await failing()
+
+
+async def failing() -> str:
+    async with AsyncClient() as client:
+        with pytest.raises(errors.NoRoute) as caught:
+            await drawn(client, "a red fox")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_an_engine_that_dies_is_an_error_and_the_next_picture_is_drawn(client: AsyncClient) -> None:
+    await drawn(client, "a red fox")
+
+    async def kill() -> None:
+        while True:  # it is tried again once
+            for child in [pid for pid in _children(os.getpid()) if "embedded.diffusion" in _command(pid)]:
+                os.kill(child, signal.SIGSEGV)
+            await anyio.sleep(0.1)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(kill)
+        with pytest.raises(errors.RuntimeCrashed, match="died"):
+            await drawn(client, "a red fox", steps=1000, size=(512, 512))
+        group.cancel_scope.cancel()
+    assert (await drawn(client, "a red fox")).images
+
+
+def _children(pid: int) -> list[int]:
+    import psutil
+
+    return [each.pid for each in psutil.Process(pid).children(recursive=True)]
+
+
+def _command(pid: int) -> str:
+    import psutil
+
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return ""
