@@ -395,6 +395,24 @@ def test_conditions_that_double_what_they_hold_end(tmp_path: Path) -> None:
         into(read(tmp_path, "x.prompty", f"---\nname: x\n---\nuser:\n{body}"), "dotprompt")
 
 
+def test_conditions_that_double_long_texts_end_before_they_fill_the_memory(tmp_path: Path) -> None:
+    both = " and ".join(f"(a{number} or b{number})" for number in range(10))
+    text = f"---\nname: x\n---\nuser:\n{{% if {both} %}}{'X' * 30_000}{{% else %}}{'Y' * 30_000}{{% endif %}}"
+    file = read(tmp_path, "case.prompty", text)
+    with pytest.raises(PromptError, match="becomes more than 32 MiB of Handlebars"):
+        into(file, "dotprompt")
+
+
+@pytest.mark.parametrize("to", ["prompty", "poml"])
+def test_loops_in_loops_are_converted_and_compared_without_going_through_them_for_hours(
+    tmp_path: Path, to: str
+) -> None:
+    deep = 40  # with two items of each list the comparison went through 2^40
+    loops = "{{#each a}}" * deep + "{{this}}" + "{{/each}}" * deep
+    made = into(read(tmp_path, "case.prompt", f"---\nmodel: x/y\n---\n{loops}"), to)
+    assert not made.changed and len(made.text) < 100 * deep
+
+
 def test_a_schema_that_is_large_in_words_keeps_its_definitions() -> None:
     """Each of its types names the next several times: in words it is four times as long a level."""
     definitions = {

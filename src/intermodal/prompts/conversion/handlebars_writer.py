@@ -35,6 +35,7 @@ from intermodal.prompts.declared import TYPES
 from intermodal.prompts.dotprompt.handlebars import HELPERS
 from intermodal.prompts.dotprompt.litellm import is_dialect
 from intermodal.prompts.file import Argument, PromptFile
+from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
 
 _ROLES = {"system": "system", "user": "user", "assistant": "model", "tool": "tool"}
 _NAME = re.compile(r"[^\W\d][\w-]*")
@@ -102,14 +103,60 @@ def _declared(argument: Argument) -> dict[str, Any]:
     return schema
 
 
+class _Written:
+    """A text that grows. It is kept in pieces: what is there is not copied for each one more."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._letters = 0
+        self.line = 1
+
+    def put(self, text: str) -> None:
+        """Add a text. Raises TemplateError where it grows beyond what a prompt may have."""
+        if not text:
+            return
+        self._pieces.append(text)
+        self._letters += len(text)
+        self.line += text.count("\n")
+        if self._letters > MOST_LETTERS:
+            what = f"becomes more than {MOST_LETTERS >> 20} MiB of Handlebars, which has no word for and, or, not"
+            raise TemplateError(what, todo="join fewer conditions around long texts")
+
+    def ends_in(self, letter: str) -> bool:
+        return bool(self._pieces) and self._pieces[-1].endswith(letter)
+
+    def end_line(self) -> None:
+        """Have it end in one line break, whatever it ended in; a text that is empty stays empty."""
+        while self._pieces:
+            piece = self._pieces.pop()
+            kept = piece.rstrip("\r\n")
+            self._letters -= len(piece) - len(kept)
+            self.line -= piece.count("\n") - kept.count("\n")
+            if kept:
+                self._pieces.append(kept)
+                self.put("\n")
+                return
+
+    @property
+    def empty(self) -> bool:
+        return not self._pieces
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
+
+
 class HandlebarsWriter:
     """Writes Handlebars. ``text`` is what there is until now."""
 
     def __init__(self, losses: Losses) -> None:
-        self.text = ""
+        self._written = _Written()
         self._losses = losses
         self._loops: list[str] = []
         self._count = Nodes()
+
+    @property
+    def text(self) -> str:
+        return str(self._written)
 
     def nodes(self, nodes: Sequence[Node]) -> None:
         opened = False  # a role whose text begins here
@@ -131,9 +178,9 @@ class HandlebarsWriter:
         elif isinstance(node, Medium):
             self._medium(node)
         elif isinstance(node, Role):
-            self.text = self.text.rstrip("\r\n") + ("\n" if self.text else "")
+            self._written.end_line()
             self._tag(f'role "{_ROLES[node.role]}"')
-            self.text += "\n"
+            self._written.put("\n")
         elif isinstance(node, History):
             self._tag("history")
         elif isinstance(node, If):
@@ -192,20 +239,20 @@ class HandlebarsWriter:
     def _words(self, text: str) -> None:
         if "\\{{" in text:
             self._losses.say(1, "a backslash before two opening braces", meaning=True)
-        self.text += text.replace("{{", "\\{{")
+        self._written.put(text.replace("{{", "\\{{"))
 
     def _tag(self, inner: str) -> None:
-        if self.text.endswith("\\"):
-            self.text += "\\"  # a single one would make text of the tag
-        elif self.text.endswith("{"):
-            self._losses.say(self.text.count("\n") + 1, "an opening brace right before a value", meaning=True)
-        self.text += f"{{{{{inner}}}}}"
+        if self._written.ends_in("\\"):
+            self._written.put("\\")  # a single one would make text of the tag
+        elif self._written.ends_in("{"):
+            self._losses.say(self._written.line, "an opening brace right before a value", meaning=True)
+        self._written.put(f"{{{{{inner}}}}}")
 
     def _block_tag(self, inner: str) -> None:
         """A tag of a block. One that begins a line ends it: a line with nothing else is no line of the text."""
-        begins = not self.text or self.text.endswith("\n")
+        begins = self._written.empty or self._written.ends_in("\n")
         self._tag(inner)
-        self.text += "\n" if begins else ""
+        self._written.put("\n" if begins else "")
 
     def _name(self, path: Path) -> str:
         root, *rest = path

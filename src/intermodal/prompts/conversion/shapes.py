@@ -9,6 +9,7 @@ from typing import Any
 from intermodal.prompts.conversion.tree import Each, If, Medium, Node, Path, Value, paths_of
 
 _WORDS = "some words"
+_MOST_TWICE = 4  # lists within lists that have two items each
 
 
 @dataclass
@@ -23,11 +24,12 @@ class Shape:
         """Whether it goes into the text as it is."""
         return self.items is None and not self.fields
 
-    def sample(self) -> Any:
-        """A small value of this shape."""
+    def sample(self, depth: int = 0) -> Any:
+        """A small value of this shape. ``depth``: of lists around it; two items of each would be as many as a template
+        nested that deep goes through for hours."""
         if self.items is not None:
-            return [self.items.sample(), self.items.sample()]
-        return {name: each.sample() for name, each in self.fields.items()} if self.fields else _WORDS
+            return [self.items.sample(depth + 1)] * (2 if depth < _MOST_TWICE else 1)
+        return {name: each.sample(depth) for name, each in self.fields.items()} if self.fields else _WORDS
 
 
 def shapes_of(nodes: Iterable[Node]) -> dict[str, Shape]:
