@@ -17,6 +17,7 @@ from intermodal.config import Config
 from intermodal.content import KINDS, Kind
 from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
 from intermodal.events import Event, TextDelta, fold
+from intermodal.hints import hint
 from intermodal.offload import offload
 from intermodal.planner import plan_from
 from intermodal.planner.case import question_of
@@ -277,7 +278,8 @@ async def chosen(
             made = await plan(pinned)
         except (UnknownModel, NoRoute) as error:
             if model not in why or isinstance(error, NoRoute):
-                why[model] = error.reasons[0] if isinstance(error, NoRoute) and error.reasons else error.what
+                said = error.hints
+                why[model] = said.reasons[0] if isinstance(error, NoRoute) and said.reasons else said.what
         else:
             why.pop(model, None)
             return pinned, made, _not_taken(file, why)
@@ -290,7 +292,7 @@ async def chosen(
 
 def _not_taken(file: PromptFile, why: Mapping[str, str]) -> tuple[str, ...]:
     where = file.where("model")
-    return tuple(f"{where}: {model} is not taken: {reason}" for model, reason in why.items())
+    return tuple(hint("{}: {} is not taken: {}", where, model, reason) for model, reason in why.items())
 
 
 def _with_model(inputs: Inputs, name: str) -> Inputs:
