@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -29,12 +29,13 @@ TOKEN = "HF_TOKEN"  # the variable with the token that the hub's own tools read
 CONNECT_SECONDS = 3.0  # a machine without a way to the hub must get to the next source soon
 READ_SECONDS = 30.0
 TRIES = 4  # in a row without a byte gained
+LONGEST_WAIT = 30.0  # seconds that a hub may ask for between two tries
 _ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
 _BAD_TOKEN = "Invalid credentials in Authorization header"  # it says so of public repositories too
 _SUM = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
-
+_T = TypeVar("_T")
 MAX_LISTING = 4 << 20  # bytes: repositories have a few hundred files
 
 
@@ -101,6 +102,9 @@ class Hub:
 
         A server that sends whole files only is read as far as asked when ``first`` is 0, then left.
         """
+        return await self._again(lambda: self._piece(url, first, size))
+
+    async def _piece(self, url: str, first: int, size: int) -> Piece:
         headers = {"range": f"bytes={first}-{first + size - 1}"}
         with self._failures(url):
             async with self._http().stream("GET", url, headers=headers) as response:
@@ -119,6 +123,8 @@ class Hub:
         status, headers = response.status_code, response.headers
         if status in _ABSENT:
             raise self._absent(response)
+        if status == 429:
+            raise _Cut("answered 429", wait=_retry_after(response))
         if status not in (200, 206) or headers.get("content-encoding", "identity") != "identity":
             raise SourceFailed(f"{self.name} answered {status}")
         if status == 200:
@@ -175,11 +181,16 @@ class Hub:
 
     async def _whole(self, url: str) -> bytes:
         """All of a listing, which may come without its length. Raises ``SourceFailed``."""
+        return await self._again(lambda: self._listed(url))
+
+    async def _listed(self, url: str) -> bytes:
         data = bytearray()
         with self._failures(url):
             async with self._http().stream("GET", url) as response:
                 if response.status_code in _ABSENT:
                     raise self._absent(response)
+                if response.status_code == 429:
+                    raise _Cut("answered 429", wait=_retry_after(response))
                 if response.status_code != 200:
                     raise SourceFailed(f"{self.name} answered {response.status_code}")
                 async for chunk in response.aiter_bytes():
@@ -187,6 +198,27 @@ class Hub:
                     if len(data) > MAX_LISTING:
                         raise SourceFailed(f"{self.name} lists more than {MAX_LISTING:,} bytes")
         return bytes(data)
+
+    async def _again(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """What asking brings; where the hub is asked too often, asked again as late as it says, a few times.
+
+        Raises ``SourceFailed``, also where it says longer than anybody waits for an answer.
+        """
+        import anyio
+
+        turn = 0
+        while True:
+            try:
+                return await ask()
+            except _Cut as cut:
+                turn += 1
+                if cut.wait > LONGEST_WAIT:
+                    raise SourceFailed(
+                        f"{self.name} {cut.reason}, and asks to wait {cut.wait:,.0f} s", todo="ask again then"
+                    ) from None
+                if turn >= TRIES:
+                    raise SourceFailed(f"{self.name} {cut.reason}", todo="ask again later") from None
+                await anyio.sleep(cut.wait or self._pause * 2**turn)
 
     @contextmanager
     def _failures(self, url: str) -> Iterator[None]:
@@ -254,7 +286,7 @@ class Hub:
                 if idle >= TRIES:
                     raise SourceFailed(f"{self.name} {cut.reason}") from None
                 progress(file.name, _size(part), file.size, f"{self.name} again")
-                await anyio.sleep(min(cut.wait or self._pause * 2**idle, 30.0))
+                await anyio.sleep(min(cut.wait or self._pause * 2**idle, LONGEST_WAIT))
 
     async def close(self) -> None:
         if self._client is not None:

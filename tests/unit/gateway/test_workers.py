@@ -167,7 +167,7 @@ def test_workers_have_one_address_and_nobody_else_has_it() -> None:
     try:
         ports = {line.getsockname()[1] for sockets in lines for line in sockets}
         assert len(ports) == 1
-        with pytest.raises(UsageError, match="already in use; choose another --port"):
+        with pytest.raises(UsageError, match="already in use; choose another port"):
             bound("localhost", ports.pop(), 2)  # although no worker serves yet
         host, port = lines[0][0].getsockname()[:2]
         with closing(socket.create_connection((host, port))):  # and who comes already waits for the first

@@ -91,7 +91,7 @@ def test_an_unknown_card_is_refused_with_the_nearest(words: str, near: str) -> N
 def test_a_part_without_memory_of_its_own_is_asked_for_as_memory_and_not_as_another_card(words: str) -> None:
     with pytest.raises(UsageError) as refused:
         find(words)
-    assert "--gpu none --ram" in refused.value.todo and "nearest" not in refused.value.todo
+    assert "--gpu none --ram" in refused.value.worded("command line").todo and "nearest" not in refused.value.todo
 
 
 def test_every_name_that_a_shell_is_told_means_one_card_or_asks_for_its_memory_alone() -> None:
@@ -151,13 +151,13 @@ def test_a_card_may_be_named_by_its_memory_alone_and_has_no_speed_then() -> None
 
 @pytest.mark.parametrize("words", ["0xH100", "65xH100", "RTX 4090,", ",", "0GB"])
 def test_what_is_no_card_is_refused(words: str) -> None:
-    with pytest.raises(UsageError, match="--gpu"):
+    with pytest.raises(UsageError, match="^gpu: "):
         stated([words])
 
 
 @pytest.mark.parametrize("words", ["64", "a lot", "64GB 3 pounds", "0GB", "64GB DDR5-5600 0ch", "-5GB"])
 def test_what_is_no_memory_is_refused(words: str) -> None:
-    with pytest.raises(UsageError, match="--ram"):
+    with pytest.raises(UsageError, match="^ram: "):
         of_memory(words)
 
 

@@ -58,7 +58,7 @@ def _serve(hub: FakeHub, http: BaseHTTPRequestHandler) -> None:
         return _reply(http, 302, b"", {"Location": trick[1]})
     if trick[0] == "status" or data is None:
         return _reply(http, trick[1] if trick[0] == "status" else 404, b"no", hub.headers)
-    start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and trick[0] != "no-range" else 0
+    start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted and trick[0] != "no-range" else 0
     if start >= len(data) and wanted and trick[0] != "no-range":
         return _reply(http, 416, b"", {"Content-Range": f"bytes */{len(data)}"})
     begin = 0 if trick[0] == "liar" else start

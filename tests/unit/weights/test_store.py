@@ -277,7 +277,7 @@ async def test_a_row_whose_pin_changed_is_fetched_anew(tmp_path: Path, hub: Fake
 
 async def test_an_unpinned_row_is_not_trusted_unasked(tmp_path: Path, hub: FakeHub) -> None:
     weights = store(tmp_path, hub, row(HUB, pinned=False))
-    with pytest.raises(UsageError, match="--accept-unpinned"):
+    with pytest.raises(UsageError, match="accept_unpinned"):
         await weights.pull("m")
     assert hub.requests == []
     with pytest.raises(WeightsError, match="pinned checksum"):
