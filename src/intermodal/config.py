@@ -38,7 +38,7 @@ from intermodal.config_file import (
 )
 from intermodal.content import Value
 from intermodal.errors import ConfigError
-from intermodal.file_lock import alone
+from intermodal.file_lock import alone, mode_of, replace
 from intermodal.hints import command
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Licence, Policy, Retention, Zone
 
@@ -530,7 +530,7 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
             text = tomlkit.dumps(document)
             parse(parse_toml(text, str(path)), str(path))  # never leave a file that cannot be read back
             if text != before and (before or touch):
-                _write(path, text)
+                replace(path, text.encode(), mode=mode_of(path, private=True))
     except TOMLKitError as error:
         raise ConfigError(f"is not TOML: {error}", where=str(path), todo="correct that line") from None
     except OSError as error:
@@ -538,20 +538,6 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
         todo = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "correct its permissions"
         raise ConfigError(f"cannot be written ({reason})", where=str(path), todo=todo) from None
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    import tempfile
-
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, path.stat().st_mode & 0o777 if path.exists() else 0o600)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def zone_words(zone: Zone) -> str:

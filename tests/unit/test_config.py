@@ -341,17 +341,17 @@ def test_of_two_edits_at_once_none_is_lost(env: Env, monkeypatch: pytest.MonkeyP
     with subprocess.Popen([sys.executable, "-c", CONSENTS], stdin=-1, stdout=-1, env=where) as other:
         assert other.stdin is not None and other.stdout is not None
         other.stdout.readline()
-        write = config._write
+        write = config.replace
 
-        def late(path: Path, text: str) -> None:
+        def late(path: Path, body: bytes, *, mode: int) -> None:
             assert other.stdin is not None
             other.stdin.write(b"\n")
             other.stdin.flush()
             with suppress(subprocess.TimeoutExpired):  # an edit that waited for nobody would be made by then
                 other.wait(2)
-            write(path, text)
+            write(path, body, mode=mode)
 
-        monkeypatch.setattr(config, "_write", late)
+        monkeypatch.setattr(config, "replace", late)
         assert config.remove_host(env, "openai")
     assert other.returncode == 0
     assert load_config(env).consent == ("groq",)

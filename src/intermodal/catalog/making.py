@@ -30,6 +30,7 @@ from intermodal.catalog.sources.litellm_table import Listed
 from intermodal.catalog.sources.model_prices import ModelPrices
 from intermodal.catalog.sources.models_dev import ModelsDev, Served
 from intermodal.content import Value
+from intermodal.file_lock import mode_of, replace
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _SEPARATORS = re.compile(r"[._\s]+")
@@ -150,9 +151,7 @@ def _priced_now(row: Row, header: Header) -> Row:
 def write(made: Made, path: Path) -> None:
     """Put it in place in one move: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(made.data)
-    part.replace(path)
+    replace(path, made.data, mode=mode_of(path, private=False))
 
 
 def _order(row: Row) -> tuple[str, str]:

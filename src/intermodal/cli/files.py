@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from intermodal.cli.targets import same_file
 from intermodal.content import Audio, Document, File, Image, Part, PathSource, Video
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
+from intermodal.file_lock import mode_of, replace
 from intermodal.request import Request
 from intermodal.wire.subtitles import subtitles
 
@@ -29,30 +29,11 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     """
     target = path.resolve() if path.is_symlink() else path
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".intermodal-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                os.fchmod(file.fileno(), _mode(target, private=private))
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        replace(target, data, mode=mode_of(target, private=private))
     except OSError as error:
         raise UsageError(
             f"cannot be written ({_reason(error)})", where=str(path), todo="check the folder and its permissions"
         ) from None
-
-
-def _mode(target: Path, *, private: bool) -> int:
-    try:
-        return target.stat().st_mode & 0o777
-    except FileNotFoundError:
-        if private:
-            return 0o600
-        umask = os.umask(0o077)  # there is no other way to ask for it
-        os.umask(umask)
-        return 0o666 & ~umask
 
 
 def write_json(path: Path, value: Any) -> None:

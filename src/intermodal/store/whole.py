@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from intermodal import file_lock
 from intermodal.errors import StoreError
 from intermodal.store.connection import shown
 
 
 def replace(path: Path, body: bytes) -> None:
-    """Put these bytes there, readable by their owner alone. Raises OSError; then what was there still is."""
-    import tempfile  # takes 5 ms, and those who only read import this too
+    """Put these bytes there, readable by their owner alone, in a folder that is made where there is none.
 
+    Raises OSError; then what was there still is.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(body)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
+    file_lock.replace(path, body)
 
 
 def lines(body: bytes) -> bytes:

@@ -17,7 +17,7 @@ from intermodal.catalog.nouns import Task
 from intermodal.catalog.rows import Range, ServedRow, SpeedRow
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
-from intermodal.file_lock import alone, replace
+from intermodal.file_lock import alone, mode_of, replace
 from intermodal.weights.rows import WeightsFile, WeightsRow
 
 FILE: Final = "weights-lock.json"
@@ -188,7 +188,7 @@ class Lock:
         with alone(self._path.with_name(f".{self._path.name}.lock")):
             models = sorted(to(self.models()), key=lambda model: model.name)
             body = msgspec.json.format(msgspec.json.encode(_Document(models=tuple(models))), indent=1)
-            replace(self._path, body + b"\n")
+            replace(self._path, body + b"\n", mode=mode_of(self._path, private=False))
 
     @staticmethod
     def _read(path: Path) -> tuple[LockedModel, ...]:

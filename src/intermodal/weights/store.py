@@ -26,7 +26,7 @@ from intermodal.catalog.rows import ServedRow
 from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
-from intermodal.file_lock import replace
+from intermodal.file_lock import mode_of, replace
 from intermodal.hints import hint
 from intermodal.weights.archive import Addresses
 from intermodal.weights.hub import Hub, hub_of
@@ -273,7 +273,8 @@ class WeightsStore:
             await addresses.close()
             await hub.close()
         marker = Marker(files={file.name: done[file.name] for file in row.files})
-        replace(folder / MARKER, msgspec.json.format(msgspec.json.encode(marker)))
+        body = msgspec.json.format(msgspec.json.encode(marker))
+        replace(folder / MARKER, body, mode=mode_of(folder / MARKER, private=False))  # others may read the weights, too
         return marker
 
     async def _whole(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:
