@@ -14,7 +14,6 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
@@ -40,6 +39,7 @@ from intermodal.request import Request
 from intermodal.rerank import RerankVerb
 from intermodal.resources import Resources
 from intermodal.retrieval.verb import FindVerb
+from intermodal.today import today
 
 if TYPE_CHECKING:
     from intermodal.estimates.estimate import Estimate
@@ -256,7 +256,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             catalog=catalog,
             machine=machine,
             statistics=self.store.statistics(),
-            as_of=datetime.now(UTC).date().isoformat(),
+            as_of=today(),
             asked=asked,
         )
         return Prepared(inputs=inputs, opened=opened)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Unpack, cast
 
 import msgspec
@@ -25,6 +24,7 @@ from intermodal.questions.reader import Reader
 from intermodal.runtimes.machine import snapshot
 from intermodal.store.database import Store
 from intermodal.store.measured import strengths
+from intermodal.today import today
 
 
 @with_options(AdviseOptions)
@@ -63,7 +63,7 @@ def advice_for(
         question, hosts=_trusted(question.hosts, config), trusted=config.trusted_hosts, time_value=config.time_value,
         told=_told(question),
     )  # fmt: skip
-    as_of = datetime.now(UTC).date().isoformat()
+    as_of = today()
     found = offers(
         question.hardware, as_of, user=config.hosts, hosts=question.hosts, policy=question.policy,
         measured=strengths(data_dir(env)), own_snapshot=snapshot_file(env),

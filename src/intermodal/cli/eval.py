@@ -187,9 +187,8 @@ def _journal_of(folder: Path, data: str) -> Path:
 
 def run(evaluation: Evaluation, bridge: Bridge, given: Mapping[str, Any]) -> Report:
     """Plan, run, keep; an interrupt says what is kept before it goes on as one."""
-    from datetime import UTC, datetime
-
     from intermodal.reports.report import report
+    from intermodal.today import today
 
     quiet = given["quiet"] or given["as_json"]
     with evaluation.journal.writing(fresh=given["fresh"]):
@@ -205,7 +204,7 @@ def run(evaluation: Evaluation, bridge: Bridge, given: Mapping[str, Any]) -> Rep
                 f"{done} of {len(evaluation.runs())} runs are kept; the same command goes on from there", err=True
             )
             raise
-        made = report(evaluation, datetime.now(UTC).date().isoformat(), reused)
+        made = report(evaluation, today(), reused)
     return made if given["no_remember"] else _remember(made, evaluation)
 
 

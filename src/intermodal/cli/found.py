@@ -61,11 +61,11 @@ _MAKES = {"embedding": "makes vectors", "transcript": "hears speech", "other": "
 
 def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[Lesson]:
     """What was learned of endpoints and still holds."""
-    from datetime import UTC, datetime
+    from intermodal.today import today
 
-    today, by_id = datetime.now(UTC).date().isoformat(), {endpoint.id: endpoint for endpoint in endpoints}
+    day, by_id = today(), {endpoint.id: endpoint for endpoint in endpoints}
     for lesson in client.known.lessons:
-        if lesson.endpoint in by_id and lesson.holds_of(by_id[lesson.endpoint], today):
+        if lesson.endpoint in by_id and lesson.holds_of(by_id[lesson.endpoint], day):
             yield lesson
 
 

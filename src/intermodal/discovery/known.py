@@ -24,6 +24,7 @@ from intermodal.discovery.look import look
 from intermodal.errors import StoreError
 from intermodal.keys import find_key
 from intermodal.store import lessons, servers
+from intermodal.today import today
 from intermodal.transport.addresses import Server
 
 FRESH = 30.0  # seconds for which a look is not repeated
@@ -85,11 +86,11 @@ class Known:
 
     def corrected(self, catalog: Catalog) -> Catalog:
         """The catalog with endpoints as they turned out to be, in this run of the program or an earlier one."""
-        return with_lessons(catalog, self.lessons, _today())
+        return with_lessons(catalog, self.lessons, today())
 
     def learn(self, shortcoming: Shortcoming) -> None:
         """Keep what an endpoint turned out not to take. Raises StoreError."""
-        lessons.keep(self._folder, lessons_of(shortcoming, _today()))
+        lessons.keep(self._folder, lessons_of(shortcoming, today()))
 
     def keep(self, found: Iterable[Lesson]) -> None:
         """Keep what a probe found. Raises StoreError."""
@@ -131,10 +132,6 @@ def _as_before(server: FoundServer, before: FoundServer | None) -> FoundServer:
     if server.whole or before is None or not before.kind or server.kind not in ("", before.kind):
         return server
     return msgspec.structs.replace(before, whole=False, said=server.said)
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
 
 
 def _with_port(said: str, usual: str) -> str:

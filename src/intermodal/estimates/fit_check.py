@@ -23,7 +23,6 @@ from intermodal.hints import hint, setting
 from intermodal.quantity import Quantity
 from intermodal.runtimes.corrections import keep
 from intermodal.servers.comparison import Comparison, compare
-from intermodal.servers.corrections import today
 from intermodal.servers.footprint import Footprint, fitting_keys, footprint
 from intermodal.servers.log import loading
 from intermodal.servers.records import Place, State, places
@@ -31,6 +30,7 @@ from intermodal.sizing.corrections import Correction
 from intermodal.sizing.logged import Compared, compared, logged_terms
 from intermodal.sizing.machines import without_cards
 from intermodal.sizing.speed import pace
+from intermodal.today import today
 from intermodal.weights.store import WeightsStore
 
 # Where the three listen, as they come.
@@ -121,9 +121,8 @@ def _server(wish: FitWish, found: Footprint, weights: WeightsStore, env: Mapping
         made = _kept(made, sized.where, env)
     speed = None
     if found.settings is not None and (found.written or found.read):
-        settings = replace(found.settings, host_experts=min(found.settings.host_experts, len(sized.shape.layers)))
-        on = machine if settings.gpu_layers else without_cards(machine)
-        speed = pace(sized.shape, settings, on)
+        on = machine if found.settings.gpu_layers else without_cards(machine)
+        speed = pace(sized.shape, found.settings, on)
     return Checked(
         model=Path(sized.where).name, rows=made.rows, server=found, correction=made.correction, notes=made.notes,
         written=speed.decode if speed else Quantity(), read=speed.prefill if speed else Quantity(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.catalog.families import families
@@ -15,6 +15,7 @@ from intermodal.errors import UsageError
 from intermodal.estimates.estimate import CountText, Estimate, counted, estimate, rules_of
 from intermodal.estimates.subject import Subject, find
 from intermodal.hints import setting
+from intermodal.today import today
 
 if TYPE_CHECKING:
     from intermodal.asking import FileLike
@@ -71,7 +72,7 @@ def _check(wanted: Wanted) -> None:
 def checked_day(text: str) -> str:
     """A day as ISO has it, today for "". Raises UsageError for what is none."""
     if not text:
-        return datetime.now(UTC).date().isoformat()
+        return today()
     try:
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
             raise ValueError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
@@ -23,6 +22,7 @@ from intermodal.planner import plan_from
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
+from intermodal.today import today
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,7 +50,7 @@ async def monthly_cost(workload: Workload, client: Preparing) -> MonthlyCost:
 
     Raises InputError for a file that cannot be taken, UnknownModel for a model nobody knows.
     """
-    day = workload.day or datetime.now(UTC).date().isoformat()
+    day = workload.day or today()
     base = replace(await _inputs(workload, client), as_of=day)
     bills: list[PlanBill] = []
     for wanted in workload.plans:

@@ -8,7 +8,6 @@ made as any other: a row in the store before each is sent, and none that could c
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import msgspec
@@ -32,6 +31,7 @@ from intermodal.quantity import Quantity, between, exact
 from intermodal.reports import samples
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
 from intermodal.store.rows import Work
+from intermodal.today import today
 from intermodal.wire.call import (
     ChatCall,
     NotExpressible,
@@ -164,9 +164,9 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> Async
         if about == "text":
             plain = found.tokens
         if found.holds is not None:
-            today = datetime.now(UTC).date().isoformat()
+            day = today()
             lesson = Lesson(
-                endpoint=endpoint.id, about=about, holds=found.holds, level="probed", day=today, build=endpoint.build,
+                endpoint=endpoint.id, about=about, holds=found.holds, level="probed", day=day, build=endpoint.build,
                 said=found.said,
             )  # fmt: skip
             client.known.keep((lesson,))

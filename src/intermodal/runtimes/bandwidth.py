@@ -9,13 +9,13 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from intermodal.content import Value
 from intermodal.quantity import Quantity, between
+from intermodal.today import today
 
 FILE = "machine.json"
 BLOCK = 64 << 20  # bytes a processor copies at a time: more than any cache it shares
@@ -42,7 +42,7 @@ def measure(processor: str, cores: int) -> Measured:
     """
     many = max(1, min(cores, MOST // (2 * BLOCK)))
     best = max(_round(many) for _ in range(ROUNDS))
-    return Measured(processor=processor, cores=cores, bandwidth=best, taken=datetime.now(UTC).date().isoformat())
+    return Measured(processor=processor, cores=cores, bandwidth=best, taken=today())
 
 
 def keep(folder: Path, found: Measured) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import msgspec
 from intermodal.content import Value
 from intermodal.quantity import Quantity, between
 from intermodal.runtimes import by_file
+from intermodal.today import today
 
 PROGRAM = "llama-bench"
 FILE = "speeds.json"
@@ -54,7 +54,7 @@ def measure(model: Path) -> Speeds | None:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
-    return read(done.stdout, datetime.now(UTC).date().isoformat())
+    return read(done.stdout, today())
 
 
 def read(said: bytes, taken: str) -> Speeds | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from intermodal.servers.programs import program_of
 from intermodal.servers.records import State, Wanted
 from intermodal.sizing.corrections import Correction
 from intermodal.sizing.sources import local
+from intermodal.today import today
 
 
 def after_start(wanted: Wanted, state: State, log: str, folder: Path) -> Comparison:
@@ -40,8 +40,3 @@ def corrected(wanted: Wanted, corrections: tuple[Correction, ...]) -> Callable[[
     """Bytes that it takes, [low, mid, high], by the context of each slot: by the formulas and what was found of it."""
     program = program_of(wanted.program, wanted.path)
     return need(wanted.model, wanted.projector, wanted.slots, corrections, program)
-
-
-def today() -> str:
-    """ISO, UTC."""
-    return datetime.now(UTC).date().isoformat()
