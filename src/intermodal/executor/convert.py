@@ -200,8 +200,9 @@ def key_of_picture(step: Call, picture: Pixels, makers: Makers) -> str:
 
 
 def language_of(step: Call, language: str) -> str:
-    """What an ear is told the speech is in: by the plan, else by the policy; "" lets it find out."""
-    return dict(step.params).get("language", language)
+    """The language a step is told: an ear what the plan says, where "" lets it find out, as one that follows an ear
+    which was told the wrong one must; a reader that of the policy (``language``)."""
+    return dict(step.params).get("language", "") if step.op == "transcribe" else language
 
 
 def kept(step: Call, facts: PartFacts, value: Kept) -> Product | None:

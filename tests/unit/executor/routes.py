@@ -134,6 +134,7 @@ class FakeRuntimes:
 
     def __init__(self, transcript: str = WORDS, chat_url: str = "") -> None:
         self.calls: list[str] = []
+        self.told: list[str] = []  # the language of each recording, "" to find it out
         self.running = 0
         self.most_running = 0
         self.transcript = transcript
@@ -166,6 +167,7 @@ class FakeRuntimes:
     async def transcribe(
         self, endpoint: Endpoint, pcm: bytes, *, language: str = "", into: str = "", progress: Any = None
     ) -> Heard:
+        self.told.append(language)
         await self._work(f"transcribe {endpoint.id}")
         if progress is not None:
             progress(0.5, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from tests.unit.executor.routes import (
     EAR,
     VECTOR,
@@ -216,8 +217,17 @@ async def test_silence_is_not_embedded_as_words(bench: Bench) -> None:
 async def test_a_language_that_does_not_exist_is_refused_before_anything_is_decoded(bench: Bench) -> None:
     request, opened = asked("", "call.wav", output=TranscriptOutput(), policy=Policy(language="xx"))
     with pytest.raises(errors.UsageError, match="no language 'xx'.*en, fr"):
-        await bench.run(plan(route(hear(1))), request, opened)
+        await bench.run(plan(route(replace(hear(1), params=(("language", "xx"),)))), request, opened)
     assert not bench.media.asked and not bench.store.attempts()
+
+
+async def test_an_ear_is_told_the_language_that_the_plan_says_and_no_other(bench: Bench) -> None:
+    """One that follows an ear which was told the wrong language finds it out."""
+    request, opened = asked("", "call.wav", output=TranscriptOutput(), policy=Policy(language="de"))
+    for params, told in ((((("language", "fr"),)), "fr"), ((), "")):
+        bench.runtimes.told.clear()
+        await bench.run(plan(route(replace(hear(1), params=params))), request, opened)
+        assert bench.runtimes.told == [told]
 
 
 # ---- other outputs ----------------------------------------------------------------------------

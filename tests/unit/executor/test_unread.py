@@ -205,7 +205,8 @@ async def test_a_doubt_about_speech_is_one_about_the_language_that_was_stated(be
     (model,) = using(bench, host)
     bench.runtimes.heard = spoken(0.3)
     request, opened = asked("What is said?", "call.wav", policy=Policy(language="German"))
-    await bench.run(plan(route(hear(1), say(model, "step:hear1r"))), request, opened)
+    told = rename(hear(1), params=(("language", "German"),))
+    await bench.run(plan(route(told, say(model, "step:hear1r"))), request, opened)
     cache = DerivedCache(bench.folder / "derived")
     doubted = {each: recalled(opened.facts, cache, "", each).parts[1].read_before for each in ("", "en", "de")}
     assert doubted == {"": (0, 0), "en": (0, 0), "de": (0, 12)}
