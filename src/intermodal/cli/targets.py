@@ -38,7 +38,7 @@ KINDS: Mapping[str, Kind] = {
     "svg": Kind("an SVG picture", re.compile(rb"(<[?!][^>]*>\s*)*<svg", re.I)),
     "html": Kind("an HTML page", re.compile(rb"<!doctype html|<html", re.I), streams=False),
     "plan": Kind("a saved plan", re.compile(rb"\{\s*\"plan\"\s*:\s*\{\s*\"id\"")),
-    "journal": Kind("a journal of an evaluation", re.compile(rb"\{\"item\":\""), makes_folder=True),
+    "journal": Kind("a journal of an evaluation", re.compile(rb"\{\"item\":\""), makes_folder=True, streams=False),
     "wav": Kind("a WAV file", re.compile(rb"RIFF....WAVE", re.S)),
     "png": Kind("a PNG picture", re.compile(rb"\x89PNG")),
     "jpeg": Kind("a JPEG picture", re.compile(rb"\xff\xd8\xff")),

@@ -290,8 +290,9 @@ def hosted(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     import msgspec
 
     from intermodal.catalog import load
+    from intermodal.catalog.shipped import shipped
 
-    base = load.shipped()
+    base = shipped()
     hosts = tuple(
         msgspec.structs.replace(row, base_url=fake.base_url) if row.id == "openai" else row for row in base.hosts
     )

@@ -150,4 +150,7 @@ def test_no_verb_writes_a_page_to_standard_output(
         done = cli(*verb, "--html", "-")
         assert done.code == 2 and not done.out, verb
         assert "--html: an HTML page is not written to standard output; name a file" in done.err, verb
+    done = cli("eval", "data.jsonl", "--journal", "-")
+    assert done.code == 2 and not done.out
+    assert "--journal: a journal of an evaluation is not written to standard output; name a file" in done.err
     assert sorted(tmp_path.iterdir()) == before
