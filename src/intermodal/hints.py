@@ -58,8 +58,11 @@ class Setting(NamedTuple):
             name = _KEYWORDS.get(self.name, self.name.replace("-", "_"))
             if not self.value:
                 return name
-            value = self.value if self.value.isdecimal() else f'"{self.value}"'
-            return f"{name}=({value},)" if self.name in _SEVERAL else f"{name}={value}"
+            if self.name in _SEVERAL:
+                return f'{name}=("{self.value}",)'
+            return (
+                f"{name}={self.value}" if self.value.isdecimal() or self.value.isupper() else f'{name}="{self.value}"'
+            )
         if self.name == "host" and self.value:
             return f"intermodal hosts add {self.value}"  # a client consents to nothing
         name = _FIELDS.get(self.name, self.name.replace("-", "_"))

@@ -29,6 +29,7 @@ WORDED: list[tuple[Hint, str, str, str]] = [
     (setting("max-cost"), "--max-cost", "max_cost", "x-intermodal-max-cost, or max_cost in the server's config"),
     (setting("gpu", "RTX 4090"), '--gpu "RTX 4090"', 'gpu="RTX 4090"', "gpu: RTX 4090"),
     (setting("context", "4096"), "--context 4096", "context=4096", "context: 4096"),
+    (setting("hardware-price", "USD"), "--hardware-price USD", "hardware_price=USD", "hardware_price: USD"),
     (setting("local"), "--local", 'farthest="machine"', "x-intermodal-farthest: machine"),
     (hint("if so: {language=}", "fr"), "if so: --language fr", 'if so: language="fr"',
      "if so: x-intermodal-language: fr"),

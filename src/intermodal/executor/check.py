@@ -90,9 +90,11 @@ def _read(product: Product, name: str) -> list[str]:
 
 
 def _extracted(product: Product, name: str) -> list[str]:
-    if any(isinstance(piece, Words) and piece.text.strip() for piece in product.pieces):
-        return []
-    return [f"no text found in {name}"]
+    texts = [piece for piece in product.pieces if isinstance(piece, Words) and piece.text.strip()]
+    if not texts:
+        return [f"no text found in {name}"]
+    found = [each for piece in texts if piece.page for each in totals.differing(piece.text)]
+    return [totals.said(found, name, read=False)] if found else []
 
 
 def _rendered(product: Product, name: str) -> list[str]:

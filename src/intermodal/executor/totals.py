@@ -1,4 +1,4 @@
-"""Columns of amounts that were read from a picture, held against the total below them: a figure that was misread shows.
+"""Columns of amounts, held against the total below them: a figure that was misread, or is wrong in the file, shows.
 
 That a total is another than what stands above it adds up to says little: there may be a tax or a discount in it, and a
 round one changes one digit, too, so that an amount above which is the difference, or half of it, explains it. That the
@@ -15,6 +15,7 @@ from intermodal.content import Value
 
 LEAST = 3  # amounts above a total from which on they are added up
 _AMOUNT = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+|\d+)[.,]\d{2}(?![\w.,]*\d)")
+_MARKUP = re.compile(r"[|*#]+")  # of tables and headings, as a document's text has them
 _TOTAL = re.compile(
     r"\b(?:sub-?|grand )?total\w*|\bsum(?:me|ma)?\b|zwischensumme|gesamt\w*|\bimporto\b|\bsoma\b|\brazem\b|"
     r"\bитого\b|\bвсего\b|σύνολο|合計|总计",
@@ -71,7 +72,10 @@ def _rows(text: str) -> Iterator[tuple[str, int | None]]:
             continue
         last = amounts[-1]
         digits = re.sub(r"\D", "", last.group())
-        yield " ".join(line[: last.start()].split()), int(digits) * (-1 if last.group().startswith("-") else 1)
+        yield (
+            " ".join(_MARKUP.sub(" ", line[: last.start()]).split()),
+            int(digits) * (-1 if last.group().startswith("-") else 1),
+        )
 
 
 def _with_one_apart(amount: int, sums: Sequence[int], items: Sequence[int]) -> bool:
@@ -87,11 +91,12 @@ def _by_one_digit(one: int, other: int) -> bool:
     return len(some) == len(more) and one * other > 0 and sum(a != b for a, b in zip(some, more, strict=True)) == 1
 
 
-def said(found: Sequence[Differs], name: str) -> str:
-    """What to say of them."""
+def said(found: Sequence[Differs], name: str, *, read: bool = True) -> str:
+    """What to say of them. ``read``: off a picture; else they stand so in the document's own text."""
     first = found[0]
     label = f" {first.label!r}" if first.label else ""
+    where = f"{'read from' if read else 'in'} {name}"
     return (
-        f"the total{label} read from {name} is {written(first.read)} and the amounts above it add up to "
+        f"the total{label} {where} is {written(first.read)} and the amounts above it add up to "
         f"{written(first.added)}: a figure may be wrong"
     )

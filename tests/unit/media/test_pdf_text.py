@@ -286,3 +286,22 @@ def test_an_address_that_is_written_out_is_not_said_again() -> None:
 
 def test_cells_that_hold_a_bar_or_several_lines_stay_one_cell() -> None:
     assert markdown.table([["a", "b"], ["x|y", "one\ntwo"]]).splitlines()[2] == "| x\\|y | one two |"
+
+
+BILL = [["Item", "Pieces", "Amount"], ["Copper wire", "3", "120.00"], ["Paper rolls", "2", "1,284.50"],
+        ["Cement bags", "9", "96.00"]]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("total", "says"),
+    [("1,560.50", "the total 'Total' in file.pdf is 1,560.50 and the amounts above it add up to 1,500.50"),
+     ("1,500.50", ""), ("1,800.60", "")],
+    ids=["one digit away", "right", "with a tax"],
+)  # fmt: skip
+@pytest.mark.parametrize("style", [papers.GRID, papers.RIGHT], ids=["ruled", "unruled"])
+def test_a_total_of_a_text_layer_that_is_one_digit_away_is_said(
+    style: papers.TableStyle, total: str, says: str, host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = papers.built([papers.text("Bill 12", "Title"), papers.Table([*BILL, ["Total", "", total]], style=style)])
+    told = asked_about("What is the total?", data, host, tmp_path, monkeypatch).json()["usage"]["intermodal"]["notes"]
+    assert [note for note in told if "add up to" in note] == ([f"{says}: a figure may be wrong"] if says else [])
