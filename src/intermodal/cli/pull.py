@@ -46,7 +46,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
               help="With --best: the kind of work.  [default: chat]")  # fmt: skip
 @click.option("-y", "--yes", is_flag=True, help="With --best: fetch it without asking.")
 @click.option("--update", is_flag=True, help="Of a hub: take what is there now in place of what is pinned.")
-@click.option("--force", is_flag=True, help="Of a hub: fetch it though it does not fit this machine.")
+@click.option("--force", is_flag=True, help="Fetch what does not fit this machine, too.")
 @click.option("--dry-run", is_flag=True, help="Of a hub: say what would be fetched and whether it fits.")
 @click.option("--remove", is_flag=True, help="Delete the files of NAMES, and what they are pinned to.")
 @click.option(
@@ -63,8 +63,8 @@ def pull(**given: Any) -> None:
     """Fetch the weights called NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.
 
     A name is one of --list, or hf:OWNER/REPO[/FILE][:QUANT][@REVISION] for any GGUF model of the hub, with the
-    projector that lets it see or hear. Whether it fits this machine is told from its header, before anything is
-    fetched; without QUANT it is the best that fits. The hub's sums are checked, and pinned from then on.
+    projector that lets it see or hear. Whether it fits this machine is told from its header, or the size in its row,
+    before anything is fetched; without QUANT it is the best that fits. The hub's sums are checked, and pinned from then on.
 
     Weights that are here already are checked again, and mended.
 
@@ -98,6 +98,7 @@ def pull(**given: Any) -> None:
     rows = [name for name in names if name not in hubs]
     for name in rows:
         _check_name(store, name)
+    _check_fit(store, [name for name in given["names"] if name in rows], force=given["force"], quiet=quiet)
     if given["dry_run"] and rows:
         from intermodal.errors import UsageError
 
@@ -128,6 +129,25 @@ def _check_name(store: WeightsStore, name: str) -> None:
         if re.fullmatch(r"[\w.-]+/[\w.-]+", path):
             unknown.todo = f"a repository of the hub is said so: intermodal pull hf:{path}"
         raise
+
+
+def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet: bool) -> None:
+    """Weights of a row that have to be fetched and would not fit stop before the first byte, as those of a hub do."""
+    from intermodal.errors import DoesNotFit
+    from intermodal.estimates.fit import this_machine
+    from intermodal.estimates.row_size import check_fits, row_model
+
+    wanted = [name for name in names if store.path(name) is None]
+    machine = this_machine(os.environ) if wanted else None
+    for name in wanted:
+        assert machine is not None
+        try:
+            check_fits(store.row(name), row_model(name, store), machine)
+        except DoesNotFit as error:
+            if not force:
+                raise
+            if not quiet:
+                click.echo(f"{name}: {error.worded('command line').what}; fetched all the same", err=True)
 
 
 def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from intermodal.catalog.nouns import Model
 from intermodal.catalog.rows import ServedRow
 from intermodal.catalog.shipped import shipped
+from intermodal.costing.memory import fits
+from intermodal.errors import DoesNotFit
+from intermodal.estimates.fit_text import gib
+from intermodal.hints import PULL_LIST, hint
+from intermodal.plans.machine import Machine
+from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, unknown
+from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.parameters import BITS, of_file, of_parameters, weights_of
 from intermodal.sizing.quantizations import QUANTIZATIONS
 from intermodal.weights.rows import WeightsRow
@@ -14,17 +21,33 @@ from intermodal.weights.store import WeightsStore
 
 def needed_by(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
     """Bytes of memory, and parameters, as far as known; unknown where nobody says how large it is."""
-    size = row.size
+    whole = row.size
     known = model.parameters if model is not None else None
     served = served_row(row.name)
     if served is not None and served.memory:
-        return between(*served.memory, "its weights, its cache at 8k and buffers, by its row"), known or size * 8 / BITS
-    if size:
-        return of_file(size), known or size * 8 / BITS
+        return between(
+            *served.memory, "its weights, its cache at 8k and buffers, by its row"
+        ), known or whole * 8 / BITS
+    if whole:
+        return of_file(whole), known or whole * 8 / BITS
     named = row.hub.rpartition(":")[2].upper()
     if named not in QUANTIZATIONS or not known:
         return unknown("the hub says how large it is when it is pulled"), 0.0
     return of_parameters(known, named), known
+
+
+def check_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
+    """Raise DoesNotFit where the least that is known of a row to take is more than this machine has free."""
+    needed, _ = needed_by(row, model)
+    if not needed.known or fits(machine, needed.low):
+        return
+    fetched = fetched_size(row, model)
+    raise DoesNotFit(
+        f"needs {gib(needed)} GiB and {machine.free / GIB:.1f} GiB are free"
+        + (f" ({size(fetched)} to fetch)" if fetched else ""),
+        where=row.name,
+        todo=hint("free some memory, or take a smaller one ({}); to fetch it all the same: {force}", PULL_LIST),
+    )
 
 
 def fetched_size(row: WeightsRow, model: Model | None) -> float:

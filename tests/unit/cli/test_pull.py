@@ -112,3 +112,18 @@ def test_what_nobody_pins_needs_a_checksum_or_an_explicit_yes(cli: Cli, store: W
     assert wrong.code == 7
     right = cli("pull", "toy", "--sha256", f"model.bin={hashlib.sha256(DATA).hexdigest().upper()}")
     assert right.code == 0, right.err
+
+
+def test_weights_that_would_not_fit_stop_before_the_first_byte(
+    cli: Cli, store: WeightsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (toy,) = rows(tmp_path, sha256="0" * 64)
+    huge = replace(toy, files=(replace(toy.files[0], size=900 * 10**12),))
+    made = WeightsStore(tmp_path / "weights", rows=(huge,))
+    monkeypatch.setattr("intermodal.cli.pull.weights_store", lambda: made)
+    refused = cli("pull", "toy")
+    assert refused.code == 4 and not (tmp_path / "weights").exists()
+    assert "toy: needs " in refused.err and "GiB are free (900000.0 GB to fetch)" in refused.err
+    assert refused.err.rstrip().endswith("to fetch it all the same: --force")
+    forced = cli("pull", "toy", "--force")  # then it is the disk that has no room
+    assert "; fetched all the same" in forced.err and forced.code == 7
