@@ -64,7 +64,8 @@ def pull(**given: Any) -> None:
 
     A name is one of --list, or hf:OWNER/REPO[/FILE][:QUANT][@REVISION] for any GGUF model of the hub, with the
     projector that lets it see or hear. Whether it fits this machine is told from its header, or the size in its row,
-    before anything is fetched; without QUANT it is the best that fits. The hub's sums are checked, and pinned from then on.
+    before anything is fetched; without QUANT it is the best that fits. The hub's sums are checked, and pinned from
+    then on.
 
     Weights that are here already are checked again, and mended.
 
