@@ -21,8 +21,6 @@ from intermodal.executor.pieces import Pixels
 from intermodal.executor.prepare import work_of
 from intermodal.plans.step import Call
 
-UNCALIBRATED = "its scores order the labels; how sure it is, nobody measured here (intermodal eval does)"
-
 
 async def by_pictures(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
     """The score of every label, over all pictures that there are."""
@@ -43,7 +41,6 @@ async def by_pictures(course: Course, step: Call, endpoint: Endpoint, labels: tu
     if matching.cut:
         what = f"{matching.cut} of the labels are longer than {endpoint.id} reads, and were cut"
         await course.shop.emit(Note(text=what, step=step.id, warns=True))
-    await course.shop.emit(Note(text=UNCALIBRATED, step=step.id))
     seen, said = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
     each = [scored(vector, said, matching) for vector in seen]
     return tuple(sum(column) / len(each) for column in zip(*each, strict=True))

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.nouns import Endpoint, Objective
 from intermodal.content import Text
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished
-from intermodal.executor import assemble
+from intermodal.executor import assemble, calibration
 from intermodal.executor.call import Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
 from intermodal.executor.contrastive import by_pictures, softmax
@@ -41,7 +41,7 @@ HESITATES = 0.05  # less of a model's probability on the letters than this, and 
 # Of multilingual-e5-small, whose cosines lie close together (0.7 to 0.95). Fitted on the odd rows of
 # benchmarks/labelled.py; what it gives on the even ones is in benchmarks/results/scores.md.
 TEMPERATURE = 0.004
-CALIBRATED = "contrastive"  # the objective of models it was fitted for
+FITTED: Objective = "contrastive"  # the objective of models it was fitted for
 HYPOTHESIS = "This is {}."  # a label as a sentence; by itself it scores 4 to 7 points worse there
 
 
@@ -55,12 +55,14 @@ async def score(course: Course, step: Call) -> Finished:
     elif endpoint.model.classifies or endpoint.model.fills_masks:
         text = await _text(course, step, endpoint)
         found = await by_head(course, step, endpoint, text, output.labels)
+        await course.shop.emit(Note(text=calibration.told(endpoint, step.task), step=step.id))
         await course.shop.emit(Committed(endpoint=step.endpoint))
         return course.finished(step, scores=found)
     elif not endpoint.model.answers_in_words:
         scores = await _by_vectors(course, step, endpoint, output.labels)
     else:
         scores = await _by_letters(course, step, endpoint, output.labels)
+    await course.shop.emit(Note(text=calibration.told(endpoint, step.task), step=step.id))
     await course.shop.emit(Committed(endpoint=step.endpoint))
     return course.finished(step, scores=dict(zip(output.labels, scores, strict=True)))
 
@@ -69,12 +71,16 @@ async def score(course: Course, step: Call) -> Finished:
 
 
 async def _text(course: Course, step: Call, endpoint: Endpoint) -> str:
-    """The words that labels are held against. Raises InputEmpty where there are none."""
+    """The words that labels are held against. Where there are none, a fallback may look at the picture instead.
+
+    Raises Reroute, with InputEmpty in it.
+    """
     text = assemble.text_to_embed(looked_at(course.shop.request), await course.stands_for(step, endpoint))
     if not text:
-        raise errors.InputEmpty(
+        error = errors.InputEmpty(
             "there is no text to hold the labels against", todo="give a file with words in it", step=step.id
         )
+        raise Reroute(error, step, "was given no words")
     return text
 
 
@@ -83,8 +89,8 @@ async def _by_vectors(course: Course, step: Call, endpoint: Endpoint, labels: tu
     sentences = tuple(HYPOTHESIS.format(label) for label in labels)
     done = await course.do(Job(step=step, endpoint=endpoint, text=text, labels=sentences))
     await course.shop.emit(StepFinished(actual=done.actual))
-    if CALIBRATED not in endpoint.model.objective:
-        what = f"the scores of {endpoint.id} are in the right order, but how far apart they are was not calibrated"
+    if FITTED not in endpoint.model.objective:
+        what = f"how far apart the scores of {endpoint.id} are was fitted for another model; their order is its own"
         await course.shop.emit(Note(text=what, step=step.id))
     of_text, *of_labels = done.made.vectors
     return softmax([cosine(of_text, vector) / TEMPERATURE for vector in of_labels])

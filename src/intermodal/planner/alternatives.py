@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import msgspec
 
 from intermodal.errors import NoRoute
 from intermodal.planner.build import Builder
-from intermodal.planner.case import make_case
+from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import decide, describe, identified
 from intermodal.planner.converters import Floors
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
 from intermodal.planner.survivors import jobs_needed, survivors
+from intermodal.planner.translation import case_for, cases_of
 from intermodal.plans.plan import Candidate, Inputs, Plan
 
 
@@ -27,6 +30,19 @@ def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) ->
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
+    found: list[list[Candidate]] = []
+    errors: list[NoRoute] = []
+    for each in cases_of(case):
+        try:
+            found.append(_of(each, most, below_floor=below_floor))
+        except NoRoute as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return tuple(candidate for some in zip_longest(*found) for candidate in some if candidate is not None)[:most]
+
+
+def _of(case: Case, most: int, *, below_floor: bool) -> list[Candidate]:
     decision = decide(case)
     floors = decision.settled.floors
     if below_floor and case.policy.at_least is None:
@@ -37,7 +53,7 @@ def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) ->
     for route in (decision.chosen, *found.routes):
         ways = tuple(f"{way.name} {' '.join(each.id for each in way.converters)}" for way in route.assignment.ways)
         kept.setdefault((route.endpoint.id, *ways), route)
-    return tuple(builder.candidate(route) for route in list(kept.values())[:most])
+    return [builder.candidate(route) for route in list(kept.values())[:most]]
 
 
 def plan_of(inputs: Inputs, candidate: Candidate) -> Plan:
@@ -45,7 +61,8 @@ def plan_of(inputs: Inputs, candidate: Candidate) -> Plan:
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
-    made = msgspec.structs.replace(describe(decide(case)), chosen=candidate, fallbacks=(), outranked=())
+    planned = case_for(case, case.index.catalog.by_id[candidate.endpoint])
+    made = msgspec.structs.replace(describe(decide(planned)), chosen=candidate, fallbacks=(), outranked=())
     return identified(case, made)
 
 

@@ -242,6 +242,7 @@ def make_case(
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
     check_labels(policy, facts)
     check_pages(policy, facts)
+    check_translate(policy, facts)
     job, output = _job(request)
     if request.tools and job != "generate":
         raise UsageError(f"tools go with an answer, and {_NO_ANSWER[job]} is wanted", todo="leave the tools out")
@@ -369,6 +370,14 @@ def check_pages(policy: Policy, facts: Facts) -> None:
     """An option that means nothing here is not passed over without a word."""
     if policy.pages and not any(part.pages or part.page for part in facts.parts):
         raise UsageError("nothing here has pages to choose from", where=setting("pages"), todo="leave it out")
+
+
+def check_translate(policy: Policy, facts: Facts) -> None:
+    """What is said can be translated where something is said."""
+    spoken = any(part.kind == "audio" or (part.kind == "video" and part.channels) for part in facts.parts)
+    if policy.translate and not spoken:
+        raise UsageError("nothing here is spoken, so there is nothing to translate", where=setting("translate"),
+                         todo="leave it out, or add a recording; words are translated by asking for it")  # fmt: skip
 
 
 def _job(request: Request) -> tuple[Job, str]:

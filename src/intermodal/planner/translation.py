@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from intermodal.catalog.nouns import Endpoint
 from intermodal.content import Text
 from intermodal.costing.answers import Length
 from intermodal.costing.levels import HIGH, levels, times
@@ -33,6 +34,7 @@ from intermodal.request import TIERS, TextOutput
 _LONGER = 1.5  # times the tokens of what is said that a translation may have: languages differ, and lines are numbered
 _NUMBER = 4  # tokens of the number of a line, of which speech has one every few seconds
 FALLBACKS = 4
+_ANOTHER_KIND = "not what is wanted here"  # of an ear that a model which writes would have to be, and of its opposite
 
 
 def instruction(into: str) -> str:
@@ -69,6 +71,18 @@ def in_words(case: Case) -> Case:
     return made
 
 
+def cases_of(case: Case) -> tuple[Case, ...]:
+    """What a request is planned as: itself, or the two kinds of routes that translate what is said."""
+    return (case, in_words(case)) if case.job == "transcribe" and case.into else (case,)
+
+
+def case_for(case: Case, endpoint: Endpoint) -> Case:
+    """The one of them in which an endpoint would answer."""
+    first, *others = cases_of(case)
+    ears = "transcribe" in case.index.group_of[endpoint.id].jobs
+    return others[0] if others and not ears else first
+
+
 def _tokens(case: Case) -> tuple[float, float, float]:
     """Tokens of the translation: about as many as of what is said."""
     part = case.bundles[0].parts[0]
@@ -95,7 +109,7 @@ def translated(case: Case, plan_of: Callable[[Case], tuple[Route, Plan]]) -> Pla
     found = [each for each in (ear, words) if each is not None]
     if not found:
         raise _neither(case, errors)
-    (_, plan), *others = sorted(found, key=lambda each: _order(case, each[0]))
+    (_, plan), *others = sorted(found, key=lambda each: order(case, each[0]))
     plan = msgspec.structs.replace(plan, policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]))
     if others:
         return _with(case, plan, others[0][1])
@@ -105,7 +119,7 @@ def translated(case: Case, plan_of: Callable[[Case], tuple[Route, Plan]]) -> Pla
     return msgspec.structs.replace(plan, notes=(*plan.notes, _ways(plan.chosen, case.into), closed))
 
 
-def _order(case: Case, route: Route) -> tuple[float | str, ...]:
+def order(case: Case, route: Route) -> tuple[float | str, ...]:
     """What no price makes up for; then whether it is as strong as is wanted by default; then the objective."""
     policy = case.policy
     held = policy.objective != "fastest" and policy.at_least is None and case.named is None
@@ -165,7 +179,8 @@ def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
 
 def _neither(case: Case, errors: list[NoRoute]) -> NoRoute:
     """The error, with the reasons against both kinds."""
-    reasons = tuple(dict.fromkeys(reason for error in errors for reason in error.hints.reasons))
+    every = dict.fromkeys(reason for error in errors for reason in error.hints.reasons)
+    reasons = tuple(each for each in every if not str(each).endswith(_ANOTHER_KIND)) or tuple(every)
     first, second = errors
     todo: str = hint("allow a language model to translate the transcript: intermodal hosts add NAME, or {}", PULL_LIST)
     if case.named is not None:
@@ -179,4 +194,4 @@ def _neither(case: Case, errors: list[NoRoute]) -> NoRoute:
     return made
 
 
-__all__ = ["in_words", "instruction", "translated"]
+__all__ = ["case_for", "cases_of", "in_words", "instruction", "order", "translated"]

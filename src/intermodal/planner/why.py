@@ -15,6 +15,7 @@ from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
 from intermodal.planner.speech import speaks
 from intermodal.planner.survivors import Only, Survivors, jobs_needed, survivors
+from intermodal.planner.translation import case_for
 from intermodal.plans.plan import Inputs
 
 MOST = 5  # endpoints of one model that are answered for
@@ -38,14 +39,18 @@ def why_not(inputs: Inputs, name: str) -> str:
     """
     endpoints = resolve(inputs.catalog, name)
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+    lines = [f"{endpoint.id}: {_in(case_for(case, endpoint), endpoint)}" for endpoint in endpoints[:MOST]]
+    if len(endpoints) > MOST:
+        lines.append(f"… and {len(endpoints) - MOST} more hosts of it")
+    return "\n".join(lines)
+
+
+def _in(case: Case, endpoint: Endpoint) -> str:
     try:
         decision: Decision | None = decide(case)
     except NoRoute:
         decision = None
-    lines = [f"{endpoint.id}: {_answer(case, decision, endpoint)}" for endpoint in endpoints[:MOST]]
-    if len(endpoints) > MOST:
-        lines.append(f"… and {len(endpoints) - MOST} more hosts of it")
-    return "\n".join(lines)
+    return _answer(case, decision, endpoint)
 
 
 def _answer(case: Case, decision: Decision | None, endpoint: Endpoint) -> str:

@@ -31,6 +31,7 @@ from intermodal.request import Request
 MOST_ROUTES = 8
 _EVERY = 40  # routes of an item that are looked at before the most common ones are taken
 _IN_A_ROW = 3  # failures of a route's endpoint after which the rest of it is left out
+_OF_ITEM = ("input_", "no_content_found")  # codes of what a file is or has, which says nothing of the next one
 _CONVERTS = ("read", "transcribe")  # what they count as output is text of a conversion, not an answer
 
 
@@ -196,7 +197,8 @@ class Evaluation:
             self.journal.add(trial)
             self._remember(trial)
             yield trial
-            failed[route.id] = failed[route.id] + 1 if trial.error else 0
+            own = bool(trial.error) and not trial.error.startswith(_OF_ITEM)
+            failed[route.id] = failed[route.id] + 1 if own else 0
             if failed[route.id] >= _IN_A_ROW:
                 self.left_out[route.id] = f"failed {_IN_A_ROW} times in a row, last: {trial.said}"
 

@@ -46,8 +46,8 @@ class Item(Value, forbid_unknown_fields=True, kw_only=True):
         which: which numbers of an answer count (``number``).
         max_wer: the word error rate up to which a transcript is right (``wer``).
         labels: what there is to choose from (``labels``).
-        output, schema, system, keep, language, pages, private, release, max_tokens, temperature, seed, deadline,
-            max_cost: of the request, as ``ask`` takes them.
+        output, schema, system, keep, language, translate, pages, private, release, max_tokens, temperature, seed,
+            deadline, max_cost: of the request, as ``ask`` takes them.
         line: where it stands.
     """
 
@@ -66,6 +66,7 @@ class Item(Value, forbid_unknown_fields=True, kw_only=True):
     system: str = ""
     keep: tuple[Aspect, ...] = ()
     language: str = ""
+    translate: str = ""
     pages: tuple[int, ...] = ()
     private: tuple[str, ...] = ()
     release: tuple[str, ...] = ()
@@ -299,8 +300,8 @@ def request_of(item: Item, folder: Path, **common: Any) -> Request:
     own: dict[str, Any] = {
         name: value
         for name in (
-            "keep", "language", "pages", "private", "release", "max_tokens", "temperature", "seed", "deadline",
-            "max_cost",
+            "keep", "language", "translate", "pages", "private", "release", "max_tokens", "temperature", "seed",
+            "deadline", "max_cost",
         )
         if (value := getattr(item, name)) not in ((), "", None)
     }  # fmt: skip

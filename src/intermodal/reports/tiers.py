@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from intermodal.catalog.nouns import Catalog, Evidence, Strength, Task
 from intermodal.content import Value
 from intermodal.reports.intervals import wilson
@@ -31,6 +33,7 @@ class Measurement(Value):
 
     Attributes:
         right, items: over its first route of each item, in the planner's order: the one a plan would take with it.
+        sure: the score of the best label, the mean over items that were scored; 0 where none was.
         tier: by the rule; None where ``items`` are too few.
         before: the tier the catalog had, and how it was known. why: the whole of it in words.
         remembered: plans go by it from now on.
@@ -42,6 +45,7 @@ class Measurement(Value):
     items: int
     low: float
     high: float
+    sure: float = 0.0
     tier: Tier | None = None
     before: str = ""
     why: str = ""
@@ -71,12 +75,22 @@ def measured(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple[Meas
         key = (trial.route.endpoint, trial.route.task, trial.item)
         first[key] = min(trial.rank, first.get(key, trial.rank))
     counted: dict[tuple[str, Task], dict[str, list[bool]]] = {}
+    best: dict[tuple[str, Task], list[float]] = {}
     for trial, right in runs:
         endpoint, task = trial.route.endpoint, trial.route.task
         if trial.error in _NOT_ITS_FAULT or trial.rank != first[endpoint, task, trial.item]:
             continue
         counted.setdefault((endpoint, task), {}).setdefault(trial.item, []).append(right)
-    return tuple(_one(endpoint, task, items, catalog) for (endpoint, task), items in sorted(counted.items()))
+        if trial.scores:
+            best.setdefault((endpoint, task), []).append(max(trial.scores.values()))
+    found = ((_one(*key, items, catalog), best.get(key, [])) for key, items in sorted(counted.items()))
+    return tuple(_as_sure(one, sum(scores) / len(scores)) if scores else one for one, scores in found)
+
+
+def _as_sure(found: Measurement, sure: float) -> Measurement:
+    """What scores say beside how often they are right: 0.9 for what is half right says too much."""
+    why = f"{found.why}; its best label was at {sure:.2f} on average"
+    return msgspec.structs.replace(found, sure=sure, why=why)
 
 
 def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Catalog) -> Measurement:
@@ -106,5 +120,6 @@ def strength(found: Measurement, data: str, date: str) -> Strength | None:
     """A measurement as evidence; None where it gives no tier."""
     if found.tier is None:
         return None
-    source = f"right on {found.right} of {found.items} of {data}, {date}"
+    sure = f", its best label at {found.sure:.2f} on average" if found.sure else ""
+    source = f"right on {found.right} of {found.items} of {data}{sure}, {date}"
     return Strength(task=found.task, tier=found.tier, evidence=Evidence(level="measured", source=source, checked=date))

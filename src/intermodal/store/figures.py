@@ -283,7 +283,10 @@ def observations(row: Attempt, weight: float = 1.0) -> list[Seen]:
         if usage.output_tokens and writes(expected.endpoint):
             read.append(("decode", float(usage.output_tokens)))
         return [Seen(tuple(read), outcome.seconds, weight)]
-    if expected.op == "embed" and usage.input_tokens:
+    if expected.op == "score" and usage.input_tokens and usage.output_tokens:  # a letter of a model that writes
+        wrote = ("decode", float(usage.output_tokens))
+        return [Seen((("overhead", 1.0), ("prompt", float(usage.input_tokens)), wrote), outcome.seconds, weight)]
+    if expected.op in ("embed", "score") and usage.input_tokens:
         return [Seen((("overhead", 1.0), ("prompt", float(usage.input_tokens))), outcome.seconds, weight)]
     if expected.op == "draw" and work.made:
         drawn = (("overhead", 1.0), ("denoise", work.denoised), ("latent", work.made))

@@ -163,3 +163,35 @@ def test_a_translation_whose_lines_do_not_match_says_that_it_has_no_times(
     assert found is not None and [(each.start, each.text) for each in found] == [(0, "Yes."), (1, "No.")]
     for odd in ("Yes. No.", "1: Yes.", "2: No.\n1: Yes.", "1: Yes.\n2: No.\n3: Perhaps.", ""):
         assert lines_of(odd, heard) is None
+
+
+def test_why_not_answers_for_either_kind_of_route(rows: Any, media: Path) -> None:
+    from intermodal.planner.why import why_not
+
+    rows(EAR, TRANSLATES, WRITES, ENGLISH)
+    request = intermodal.make_request("", media / "french.flac", **ASKED)
+    with intermodal.Client() as client:
+        inputs = client.prepare(request).inputs
+    assert "knows en alone, and translates nothing" in why_not(inputs, "cloud/english")
+    assert "writes down what it hears and does not translate it" in why_not(inputs, "cloud/ear")
+    assert "it is the chosen one" in why_not(inputs, "cloud/whisper")
+
+
+def test_eval_and_the_frontier_see_both_kinds_of_routes(rows: Any, media: Path) -> None:
+    from intermodal.planner.alternatives import alternatives, plan_of
+    from intermodal.planner.frontier import frontier
+
+    rows(EAR, TRANSLATES, WRITES)
+    request = intermodal.make_request("", media / "french.flac", **ASKED)
+    with intermodal.Client() as client:
+        inputs = client.prepare(request).inputs
+    every = alternatives(inputs)
+    assert {each.last.op for each in every} == {"transcribe", "translate"}
+    assert {plan_of(inputs, each).chosen.id for each in every} == {each.id for each in every}
+    assert every[0].endpoint in {each.endpoint for each in frontier(inputs)}
+
+
+def test_a_translation_of_nothing_that_is_spoken_is_refused(rows: Any, media: Path) -> None:
+    rows(TRANSLATES)
+    with pytest.raises(UsageError, match="nothing here is spoken"):
+        plan(media / "photo-cat.jpg", translate="en")
