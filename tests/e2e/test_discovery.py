@@ -276,6 +276,8 @@ def row(owner: str, **more: Any) -> dict[str, Any]:
     return {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": owner, **more}]}
 
 
+# As stable-diffusion.cpp's server answers (its api.md, and a build of it).
+SD_SERVER = {"data": [{"id": "sd-cpp-local", "object": "model", "owned_by": "local"}]}
 SHAPE = {"input_modalities": ["text", "image"], "output_modalities": ["text"]}
 CAN = {
     "object": "list",
@@ -290,10 +292,11 @@ CAN = {
         ({"/v1/models": row("llama-swap", architecture=SHAPE, context_length=9)}, "llama-swap", ["text", "image"], 9),
         ({"/v1/models": row("llama-swap", capabilities={"vision": False})}, "llama-swap", ["text"], None),
         ({"/v1/models": row("local"), "/v1/models/capabilities": CAN}, "localai", ["text", "image"], None),
+        ({"/v1/models": SD_SERVER}, "stable-diffusion-cpp", [], None),
         ({"/v1/models": row("openai")}, "", None, None),
         ({"/": "a page of one's own"}, "", None, None),
     ],
-    ids=["vllm", "llama-swap", "llama-swap by hand", "localai", "unknown", "no model server"],
+    ids=["vllm", "llama-swap", "llama-swap by hand", "localai", "stable-diffusion.cpp", "unknown", "no model server"],
 )  # fmt: skip
 def test_servers_are_told_apart_by_what_only_they_say(
     cli: Cli, found: Any, replies: dict[str, Any], kind: str, input: list[str] | None, context: int | None

@@ -10,6 +10,7 @@ from intermodal.catalog.counting import CountingRule, FamilyRow
 from intermodal.catalog.nouns import (
     FREE,
     Catalog,
+    Diffusion,
     Effort,
     Endpoint,
     Evidence,
@@ -412,6 +413,30 @@ def painters() -> tuple[Endpoint, ...]:
     )
 
 
+def brush_here() -> tuple[Endpoint, ...]:
+    """A diffusion model of this machine, as large as Stable Diffusion 1.5."""
+    tasks: tuple[Task, ...] = ("text-to-image", "image-to-image")
+    return (
+        Endpoint(
+            id="mine:acme/stable",
+            model=Model(
+                id="acme/stable", tasks=tasks, input=("text", "image"), output=("image",), parameters=860e6,
+                image_tokens="latent",
+                diffusion=Diffusion(side=512, unit=64, steps=20, guidance=7.0, buffers=(2_560.0, 6_656.0, 11_000.0)),
+                strength=tuple(strength(task, "medium", "synthetic") for task in tasks),
+            ),
+            host=msgspec.structs.replace(HERE, id="mine", protocol="diffusion"),
+            input=("text", "image"),
+            price=FREE,
+            memory=between(2.4e9, 3.9e9, 5.2e9, "synthetic"),
+            speed=Speed(
+                overhead=between(0.1, 0.3, 2.0, "typical"), load=between(1.0, 3.0, 20.0, "typical"),
+                denoise=between(7.0, 34.0, 140.0, "typical"), latent=between(8.0, 60.0, 300.0, "typical"),
+            ),
+        ),
+    )  # fmt: skip
+
+
 def apart() -> tuple[Endpoint, ...]:
     """The embedded models with the protocols of their runtimes, which say what each occupies of a machine."""
     protocols: dict[str, Protocol] = {
@@ -432,6 +457,7 @@ SLICES = {
     "matching_acme": lambda: (*embedded(), matcher(), *acme()),
     "runtimes": lambda: (*apart(), *desk()),
     "painters": lambda: (*embedded(), *acme(), *painters()),
+    "painters here": lambda: (*painters(), *brush_here()),
     "omni": lambda: (*embedded(), *omni()),
     "voices": lambda: (*embedded(), *acme(), *voices()),
     "voiceless": lambda: embedded(),

@@ -76,6 +76,9 @@ OUTPUTS: dict[str, Output] = {
     "picture": ImageOutput(),
     "pictures": ImageOutput(size=(1536, 1024), count=2, quality="high"),
     "etching": ImageOutput(steps=20, negative="people"),
+    "small picture": ImageOutput(size=(512, 512), steps=20),
+    "odd picture": ImageOutput(size=(500, 512)),
+    "scarf": ImageOutput(mask=True, strength=0.5),
     "scores": ScoresOutput(labels=("an invoice", "a letter", "a photo of a cat")),
 }
 

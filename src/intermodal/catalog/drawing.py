@@ -40,7 +40,11 @@ _HAS_IN_CHAT: Mapping[Protocol, frozenset[str]] = {
     "openai": frozenset((RATIO, EDITS)),
     "openai-responses": frozenset((SIZE, QUALITY, FORMAT, EDITS)),
 }
-_MORE: Mapping[str, str] = {"image_seed": SEED, "image_steps": STEPS, "negative_prompt": NEGATIVE}
+SD_CPP: str = "sd_cpp_extra_args"  # the quirk of stable-diffusion.cpp's server, which is told more inside the prompt
+_MORE: Mapping[str, tuple[str, ...]] = {
+    "image_seed": (SEED,), "image_steps": (STEPS,), "negative_prompt": (NEGATIVE,),
+    SD_CPP: (SEED, STEPS, NEGATIVE, GUIDANCE, SAMPLER, STRENGTH, MASK),
+}  # fmt: skip
 _LESS: Mapping[str, str] = {
     "no_image_format": FORMAT, "no_image_quality": QUALITY, "no_image_size": SIZE, "no_image_edits": EDITS,
 }  # fmt: skip
@@ -61,6 +65,6 @@ def picture_words(host: Host) -> frozenset[str]:
         return _HAS_IN_CHAT[host.protocol] - {word for quirk, word in _LESS.items() if quirk in host.quirks}
     if not has:
         return has
-    more = {word for quirk, word in _MORE.items() if quirk in host.quirks}
+    more = {word for quirk, words in _MORE.items() if quirk in host.quirks for word in words}
     less = {word for quirk, word in _LESS.items() if quirk in host.quirks}
     return frozenset((has | more) - less)

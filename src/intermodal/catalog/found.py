@@ -22,9 +22,13 @@ from intermodal.catalog.shipped import shipped
 from intermodal.content import KINDS, Kind, Value
 from intermodal.request import Zone
 
-Makes = Literal["text", "embedding", "transcript", "other", ""]
+Makes = Literal["text", "embedding", "transcript", "image", "other", ""]
 # The task of what a model makes, where that alone says it. "other" is nothing that intermodal asks a server here for.
-_TASK: Mapping[Makes, Task] = {"embedding": "feature-extraction", "transcript": "automatic-speech-recognition"}
+_TASK: Mapping[Makes, tuple[Task, ...]] = {
+    "embedding": ("feature-extraction",), "transcript": ("automatic-speech-recognition",),
+    "image": ("text-to-image", "image-to-image"),
+}  # fmt: skip
+_INPUT: Mapping[Makes, tuple[Kind, ...]] = {"transcript": ("audio",), "image": ("text", "image")}
 
 
 class Claim(Value):
@@ -171,7 +175,7 @@ def _served(row: HostRow, model: FoundModel) -> ServedRow:
         id=plain,
         served_as="" if model.name == plain else model.name,
         tasks=_tasks(model, kinds),
-        input=("audio",) if model.makes == "transcript" else kinds,
+        input=_INPUT.get(model.makes, kinds),
         tools=model.tools,
         context=model.trained if settable else model.context,
         parameters=model.parameters,
@@ -180,7 +184,7 @@ def _served(row: HostRow, model: FoundModel) -> ServedRow:
 
 def _tasks(model: FoundModel, kinds: Sequence[Kind]) -> tuple[Task, ...]:
     if model.makes in _TASK:
-        return (_TASK[model.makes],)
+        return _TASK[model.makes]
     if not kinds:
         return ()
     more: dict[Kind, Task] = {"image": "image-text-to-text", "audio": "audio-text-to-text"}

@@ -415,7 +415,10 @@ def _drawing(model: Model, served: ServedRow) -> Model:
         guidance=usual.guidance if served.guidance is None else served.guidance,
         buffers=served.buffers or usual.buffers,
     )  # fmt: skip
-    return msgspec.structs.replace(model, diffusion=diffusion, objective=model.objective or ("diffusion",))
+    return msgspec.structs.replace(
+        model, diffusion=diffusion, objective=model.objective or ("diffusion",),
+        image_tokens=model.image_tokens or "latent",
+    )  # fmt: skip
 
 
 _TRAINED = Evidence(level="declared", source="it was trained for its task and for no other; eval measures it")

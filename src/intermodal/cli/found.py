@@ -56,7 +56,12 @@ def model_words(model: FoundModel) -> str:
     return ", ".join([*words, *model.contradictions])
 
 
-_MAKES = {"embedding": "makes vectors", "transcript": "hears speech", "other": "is not asked for anything here"}
+_MAKES = {
+    "embedding": "makes vectors",
+    "transcript": "hears speech",
+    "image": "draws pictures",
+    "other": "is not asked for anything here",
+}
 
 
 def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[Lesson]:

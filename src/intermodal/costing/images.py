@@ -31,6 +31,11 @@ UNKNOWN_RULE = "no published rule for this model's pictures"
 DETAILS = ("auto", "low", "medium", "high", "ultra", "original")
 
 
+def latent(width: int, height: int, detail: str, said: Said) -> Quantity:
+    """Of a diffusion model: a picture that goes in is made latent."""
+    return exact(0.0, "made latent, which is no tokens")
+
+
 def fixed(width: int, height: int, detail: str, said: Said) -> Quantity:
     """The same for every picture (LLaVA-1.5 576, Gemma 3n 256, a small encoder 16). Numbers: tokens."""
     return exact(said.numbers[0], "fixed by the model")
@@ -66,6 +71,7 @@ RULES: dict[str, Family] = {  # name -> function, fewest and most numbers, and w
     "aya": Family(cohere.aya, 3, 3),
     "grok": Family(grok.tiles, 2, 2),
     "fixed": Family(fixed, 1, 1),
+    "latent": Family(latent, 0, 0),
 }
 
 

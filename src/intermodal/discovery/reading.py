@@ -111,6 +111,15 @@ def _localai(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
         )  # fmt: skip
 
 
+# ---- stable-diffusion.cpp ---------------------------------------------------------------------------
+
+
+def _sd_server(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+    """The one model that it draws with, under a name that is always the same."""
+    for row in _rows(tree.get("data")):
+        yield Said(source=path, model=_word(row.get("id")), makes="image", loaded=True)
+
+
 # ---- llama.cpp --------------------------------------------------------------------------------------
 
 
@@ -227,6 +236,7 @@ READERS: Mapping[str, Reader] = {
     "ollama-ps": _ollama_ps,
     "lmstudio-v0": _lmstudio_v0,
     "lmstudio-v1": _lmstudio_v1,
+    "stable-diffusion-cpp": _sd_server,
 }
 
 

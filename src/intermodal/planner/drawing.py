@@ -32,7 +32,7 @@ from intermodal.catalog.nouns import Diffusion, Endpoint, Host
 from intermodal.costing.drawn import drawn_tokens
 from intermodal.costing.levels import ZEROS, Level, Levels, levels, times
 from intermodal.costing.price import drawing_price
-from intermodal.costing.rates import Rates
+from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.speed import Strokes, draw_seconds
 from intermodal.errors import UsageError
 from intermodal.plans.facts import Facts, PartFacts
@@ -188,6 +188,9 @@ def params_of(endpoint: Endpoint, request: Request, facts: Facts) -> Params:
         ("quality", quality if QUALITY in has else ""),
         ("count", output.count if output.count > 1 else ""),
         ("steps", output.steps or ""),
+        ("guidance", "" if output.guidance is None else f"{output.guidance:g}"),
+        ("sampler", output.sampler),
+        ("strength", "" if output.strength is None else f"{output.strength:g}"),
         ("negative", output.negative),
         ("format", output.format),
     ]
@@ -220,7 +223,7 @@ def _quality(endpoint: Endpoint, output: ImageOutput) -> str:
 
 def drawn(endpoint: Endpoint, request: Request) -> Levels:
     """Tokens of all pictures together; infinite where nobody says how many they are, none where they are sold each."""
-    if endpoint.price.picture is not None or endpoint.model.diffusion is not None:
+    if endpoint.price.picture is not None or endpoint.host.zone in HERE:
         return ZEROS
     output = wanted(request)
     width, height = _size(endpoint, output)
@@ -243,6 +246,6 @@ def title_of(params: Params) -> str:
     many = f"{said['count']} pictures" if "count" in said else "a picture"
     quality = f"{said['quality']} quality" if "quality" in said else ""
     size = said.get("size", "")
-    if "guidance" in said:  # it draws here, and its seconds go by steps and pixels
+    if "steps" in said:  # its seconds go by steps and pixels
         size = f"{size} x {said['steps']} steps"
     return ", ".join(filter(None, (many, size, quality)))

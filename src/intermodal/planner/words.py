@@ -178,7 +178,7 @@ def _matching(case: Case, verdict: Verdict, after: str) -> str:
 
 
 _OTHER_KINDS: dict[str, str] = {
-    "transcribe": "speech recognition", "embed": "an embedding model", "draw": "image generation",
+    "transcribe": "speech recognition", "embed": "an embedding model", "draw": "an image generator",
     "speak": "speech synthesis",
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal import errors
+from intermodal.catalog.drawing import SD_CPP
 from intermodal.catalog.nouns import Host
 from intermodal.wire import status
 from intermodal.wire._json import dumps, items, mapping, whole, word
@@ -32,6 +33,7 @@ QUIRKS: Mapping[str, str] = {
     "no_image_quality": "quality is not known",
     "no_image_size": "the size cannot be chosen",
     "no_image_edits": "no picture goes in",
+    "sd_cpp_extra_args": "seed, steps, guidance, sampler, strength and a negative prompt are told inside the prompt",
     "pictures_in_chat": "pictures come in an answer of the chat, and not from here (openai_chat_images and its like)",
 }
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
@@ -54,6 +56,8 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
 
 
 def _fields(call: PictureCall, host: Host) -> dict[str, Any]:
+    if SD_CPP in host.quirks:
+        return _of_sd_cpp(call)
     fields: dict[str, Any] = {
         "model": whole(call.model),
         "prompt": whole(call.prompt),
@@ -69,6 +73,29 @@ def _fields(call: PictureCall, host: Host) -> dict[str, Any]:
         fields |= {"width": call.size[0], "height": call.size[1]}
     elif call.size is not None:
         fields["size"] = f"{call.size[0]}x{call.size[1]}"
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _of_sd_cpp(call: PictureCall) -> dict[str, Any]:
+    """The fields of stable-diffusion.cpp's server (``examples/server/api.md``): what OpenAI has no word for goes into
+    the prompt, as JSON between two marks. They come first, since it takes the first pair there is, whoever wrote it."""
+    sample = {
+        "sample_steps": call.steps, "sample_method": call.sampler or None,
+        "guidance": None if call.guidance is None else {"txt_cfg": call.guidance},
+    }  # fmt: skip
+    said = {name: value for name, value in sample.items() if value is not None}
+    more: dict[str, Any] = {
+        "seed": call.seed, "negative_prompt": whole(call.negative) or None, "strength": call.strength,
+        "sample_params": said or None,
+    }  # fmt: skip
+    told = dumps({name: value for name, value in more.items() if value is not None}).decode()
+    fields: dict[str, Any] = {
+        "model": whole(call.model),
+        "prompt": f"<sd_cpp_extra_args>{told}</sd_cpp_extra_args>{whole(call.prompt)}",
+        "n": call.count if call.count != 1 else None,
+        "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
+        "output_format": call.format or None,
+    }
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -32,6 +32,7 @@ VECTORS = [
     ("qwen:28:12845056", 224, 224, "auto", 64), ("qwen:32:12845056", 1920, 1080, "auto", 2040),
     ("mistral:16:1:1024", 1024, 1024, "auto", 4160), ("mistral:16:1:1024", 2048, 1024, "auto", 2080),
     ("mistral:14:2:1540", 1540, 1540, "auto", 3080), ("fixed:576", 9999, 1, "auto", 576),
+    ("latent", 512, 512, "auto", 0),
     # By the code of transformers 5.24, compared with it in tests/differential; by the vendors' tables.
     (LEVELS, 1024, 1024, "low", 308), (LEVELS, 2048, 2048, "high", 3000), (LEVELS, 2048, 2048, "auto", 4916),
     ("openai_tile:85:170 rounding=open", 1024, 1024, "high", 765),
@@ -89,7 +90,7 @@ EXAMPLES = (
     "qwen:28:12845056",
     "mistral:16:1:1024",
     "",
-    *dict.fromkeys(rule for rule, *_ in VECTORS),
+    *dict.fromkeys(rule for rule, *_ in VECTORS if rule != "latent"),  # which is no tokens
 )
 
 
