@@ -18,6 +18,7 @@ from tests.e2e.test_contrastive import config
 from tests.media.tiny_eye import world
 
 from intermodal.client import AsyncClient
+from intermodal.config import cache_dir
 from intermodal.errors import NotInstalled, RuntimeCrashed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -70,6 +71,26 @@ def test_words_find_the_pictures_that_show_it_and_a_broken_file_is_named(album: 
     assert isinstance(left_out, list)
     assert [Path(each["file"]).name for each in left_out] == ["broken.png"]
     assert names(found(intermodal("find", "a bar chart", str(album), "--json")))[0] == "bars.png"
+
+
+def _vectors() -> set[str]:
+    """Digests in the index, but for those of words."""
+    with sqlite3.connect(cache_dir(os.environ) / "vectors.sqlite3") as connection:
+        found = {digest for (digest,) in connection.execute("SELECT digest FROM vectors")}
+    return {digest for digest in found if not digest.startswith("words")}
+
+
+def test_a_picture_that_was_removed_or_changed_is_forgotten_and_one_that_was_moved_is_not(album: Path) -> None:
+    found(intermodal("find", "a red star", str(album), "--json"))
+    before = _vectors()
+    (album / "page.png").unlink()
+    (album / "blue-circle.png").write_bytes(world.shape("purple", "circle").png)
+    (album / "green-square.png").rename(album / "charts" / "square.png")
+    document = found(intermodal("find", "a red star", str(album), "--json"))
+    assert (document["pictures"], document["looked_at"]) == (6, 1)
+    after = _vectors()
+    assert len(after) == 6
+    assert len(before & after) == 5
 
 
 def test_a_picture_finds_what_looks_like_it_and_not_itself(album: Path) -> None:

@@ -97,6 +97,16 @@ async def _by_vectors(course: Course, step: Call, endpoint: Endpoint, labels: tu
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """How near two vectors are, -1 to 1. Raises CallError for vectors of different lengths, which are of no one space.
+
+    >>> cosine((1.0, 0.0), (2.0, 0.0))
+    1.0
+    """
+    if len(one) != len(other):
+        raise errors.CallError(
+            f"made vectors of {len(one):,} and of {len(other):,} numbers, which cannot be compared",
+            todo="let another model score",
+        )
     lengths = math.hypot(*one) * math.hypot(*other)
     return sum(map(float.__mul__, map(float, one), map(float, other))) / lengths if lengths else 0.0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -129,6 +130,7 @@ class Finder:
             raise errors.UsageError(f"{top} pictures cannot be asked for", where="top", todo="ask for 1 or more")
         stamps = await anyio.to_thread.run_sync(pictures, paths)
         digests, left_out, looked_at = await self._indexed(stamps, progress)
+        await anyio.to_thread.run_sync(self._forget, paths, stamps)  # now: what was only moved is known by its new name
         picture = await anyio.to_thread.run_sync(_picture, query)
         if picture:
             wanted, cut = await self._of_picture(picture), False
@@ -153,6 +155,12 @@ class Finder:
         return made.data, made.media_type
 
     # ---- the index ------------------------------------------------------------------------------
+
+    def _forget(self, paths: Sequence[str | Path], stamps: Mapping[str, Stamp]) -> None:
+        """Forget what was looked at in these folders and is there no more."""
+        folders = tuple(f"{whole_path(Path(path).expanduser())}{os.sep}" for path in paths)
+        gone = [path for path in self._vectors.paths() if path not in stamps and path.startswith(folders)]
+        self._vectors.drop(path for path in gone if not os.path.lexists(path))
 
     async def _indexed(
         self, stamps: Mapping[str, Stamp], progress: Progress | None

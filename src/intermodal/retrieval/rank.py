@@ -15,8 +15,10 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.names import resolve
+from intermodal.catalog.rows import pull_command
 from intermodal.content import Value
 from intermodal.executor.scoring import cosine
+from intermodal.hints import command
 from intermodal.planner.pages import scores as by_words
 from intermodal.planner.pages import select
 from intermodal.plans.facts import PageFacts
@@ -92,7 +94,7 @@ def ranking(catalog: Catalog, name: str = "") -> Endpoint:
     if not ready:
         reasons = tuple(f"{each.id}: {each.missing}{f' ({each.todo})' if each.todo else ''}" for each in able)
         raise errors.NoRoute(
-            "no model is here that ranks passages", todo="have a reranker in a folder (docs/encoders.md says how)",
+            "no model is here that ranks passages", todo=command(pull_command("ms-marco-minilm-l-6-v2", unpinned=True)),
             reasons=reasons,
         )  # fmt: skip
     return max(ready, key=lambda each: (_rank(each), _strength(each), each.id))

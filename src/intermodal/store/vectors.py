@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS vectors (
 }
 
 
+# A picture that was removed may lie elsewhere under another name; then its vector stays.
+_ALONE = "DELETE FROM vectors WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)"
+
+
 class Stamp(NamedTuple):
     """By what a file is known again without being read: its size, and when it was changed, in nanoseconds."""
 
@@ -89,7 +93,28 @@ class Vectors:
     def saw(self, files: Iterable[tuple[str, Stamp, str]]) -> None:
         """Keep by what files are known again: path, stamp and digest of each."""
         rows = [(path, stamp.size, stamp.modified, digest) for path, stamp, digest in files]
+        before = [
+            (old,) for path, _, _, digest in rows
+            for (old,) in self._read("SELECT digest FROM files WHERE path = ?", path) if old != digest
+        ]  # fmt: skip
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+        if before:  # it was changed: what it looked like is no picture's any more
+            self._write(_ALONE, before)
+
+    def paths(self) -> set[str]:
+        """Every file that was looked at, as far as it is known."""
+        return {path for (path,) in self._read("SELECT path FROM files")}
+
+    def drop(self, paths: Iterable[str]) -> int:
+        """Forget files, with the vectors that were theirs alone; returns how many files."""
+        gone = list(paths)
+        for start in range(0, len(gone), _AT_ONCE):
+            some = gone[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            digests = [(each,) for (each,) in self._read(f"SELECT digest FROM files WHERE path IN ({marks})", *some)]
+            self._write("DELETE FROM files WHERE path = ?", [(path,) for path in some])
+            self._write(_ALONE, digests)
+        return len(gone)
 
     def close(self) -> None:
         self._database.close()

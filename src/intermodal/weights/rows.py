@@ -238,5 +238,5 @@ def _check(row: WeightsRow) -> None:
 def registry() -> tuple[WeightsRow, ...]:
     """The rows that ship with intermodal."""
     folder = resources.files("intermodal.weights")
-    files = ("registry.toml", "contrastive.toml", "tesseract.toml")
+    files = ("registry.toml", "contrastive.toml", "encoder.toml", "tesseract.toml")
     return tuple(row for name in files for row in parse_registry(folder.joinpath(name).read_text("utf-8")))

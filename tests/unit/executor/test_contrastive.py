@@ -6,9 +6,11 @@ import math
 
 import pytest
 
+from intermodal.errors import CallError
 from intermodal.executor.captions import caption
 from intermodal.executor.contrastive import scored
 from intermodal.executor.job import Matching
+from intermodal.executor.scoring import cosine
 
 PICTURE = (1.0, 0.0)
 CAPTIONS = ((1.0, 0.0), (0.6, 0.8), (0.0, 1.0))
@@ -46,3 +48,8 @@ def test_sigmoid_judges_each_by_itself() -> None:
     found = scored(PICTURE, CAPTIONS, Matching(loss="sigmoid", scale=100.0, bias=-90.0))
     assert found == pytest.approx([1 / (1 + math.exp(-10)), 1 / (1 + math.exp(30)), 1 / (1 + math.exp(90))])
     assert scored(PICTURE, CAPTIONS[1:], Matching(loss="sigmoid", scale=1e6, bias=-1e9)) == pytest.approx([0.0, 0.0])
+
+
+def test_cosines_of_vectors_of_different_lengths_are_refused() -> None:
+    with pytest.raises(CallError, match="vectors of 2 and of 3 numbers, which cannot be compared"):
+        cosine((1.0, 0.0), (1.0, 0.0, 0.0))
