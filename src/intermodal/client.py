@@ -259,7 +259,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             as_of=today(),
             asked=asked,
         )
-        return Prepared(inputs=inputs, opened=opened)
+        return Prepared(inputs=await self.pages_read(inputs, opened), opened=opened)
 
     async def told(self, question: str, kinds: tuple[Kind, ...] = PICTURES) -> QuestionFacts | None:
         """What a question needs of media, for who plans without a request of its own; None where nothing tells it."""
@@ -284,7 +284,9 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
         weights = self.weights
-        made = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.served())
+        made = self._known_now.catalog(
+            hosts, self.config, self.known.servers, weights.present(), (*weights.served(), *weights.opened())
+        )
         made = with_named(made, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
         made = self._upstreams.corrected(self.known.corrected(made))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from intermodal.asking import FileLike
+    from intermodal.media.opened import Opened
     from intermodal.plans.plan import Inputs
     from intermodal.request import Request
     from intermodal.retrieval.rank import Progress, Ranked
@@ -58,6 +59,14 @@ class RerankVerb:
         ranker = Ranker(endpoint, self.runtimes, loaded=loaded)
         ranked = await ranker.rank(query, [*given, *told], top=top, progress=progress)
         return msgspec.structs.replace(judged(ranked, _in_words(prepared.inputs)), without_text=tuple(without))
+
+    async def pages_read(self: Any, inputs: Inputs, opened: Opened) -> Inputs:
+        """The inputs of a plan, with what a reranker says of pages where some have to be left out."""
+        if not any(part.kind == "document" for part in inputs.facts.parts):
+            return inputs
+        from intermodal.retrieval.pages import with_answers
+
+        return msgspec.structs.replace(inputs, facts=await with_answers(inputs, opened, self.media, self.runtimes))
 
 
 def _reading(client: Any, query: str, passages: Sequence[str], files: Sequence[FileLike]) -> Request:

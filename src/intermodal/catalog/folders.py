@@ -93,9 +93,11 @@ def speed_of_file(folder: Path) -> tuple[Quantity, Quantity] | None:
     loaded in 3.3, 1.2 and 0.4 s.
     """
     file = onnx_files(folder).whole
-    if file is None:
-        return None
-    size = file.stat().st_size
+    return None if file is None else speed_of_size(file.stat().st_size)
+
+
+def speed_of_size(size: float) -> tuple[Quantity, Quantity]:
+    """The same of a file with so many bytes."""
     rate, load = 1 / (size / 8e10 + 1 / 40_000), 0.4 + size / 1.5e8
     return between(rate / 3, rate, rate * 8, SIZE_OF_FILES), between(load / 3, load, load * 4, SIZE_OF_FILES)
 
@@ -108,9 +110,10 @@ def memory_of_files(folder: Path) -> Quantity:
     if not files.halved or scale_of(config_of(folder)) is None:
         found.append(files.whole)
     size = float(sum(file.stat().st_size for file in found if file is not None))
+    return memory_of_size(size) if size else unknown("no ONNX file is there")
+
+
+def memory_of_size(size: float) -> Quantity:
+    """Bytes of memory that a model takes whose ONNX files have so many."""
     # Measured: the runtime with its libraries takes 60 to 90 MB without a model.
-    return (
-        between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, SIZE_OF_FILES)
-        if size
-        else unknown("no ONNX file is there")
-    )
+    return between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, SIZE_OF_FILES)

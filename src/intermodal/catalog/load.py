@@ -252,21 +252,21 @@ def with_pulled(
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
-    """The catalog with models that were pulled of a hub, which llama.cpp serves in a process of ours.
+    """The catalog with models that were pulled of a hub, which runtimes serve in processes of ours.
 
     One whose weights a shipped row names stays that row's, with memory, context and speed as the header of its file
     says. The rest as of :func:`load_catalog`.
     """
     base, models = shipped(), snapshot(own_snapshot)
-    row = next((row for row in base.hosts if row.protocol == "llama"), None)
-    if not pulled or row is None:
+    if not pulled:
         return catalog
     own = {each.id: each for each in user}
-    row = row.overlaid(own[row.id]) if row.id in own else row
-    known = {served.weights: served for served in row.models if served.weights}
-    missing = _missing_of_host(row, installed, {}, allowed=True)
+    rows = {row.protocol: row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts}
     endpoints = dict(catalog.by_id)
     for served in pulled:
+        row = rows[_opened_by(served)]
+        missing = _missing_of_host(row, installed, {}, allowed=True)
+        known = {served.weights: served for served in row.models if served.weights}
         if served.weights in known:
             changes = {name: getattr(served, name) for name in ("memory", "context", "speed", "input")}
             served = msgspec.structs.replace(known[served.weights], **changes)
@@ -274,6 +274,13 @@ def with_pulled(
         endpoints[endpoint.id] = _listed(endpoint, measured, missing or _missing_weights(row, served, weights))
     every = tuple(endpoints.values())
     return msgspec.structs.replace(catalog, endpoints=every, families=families_of((*every, *catalog.beyond)))
+
+
+def _opened_by(served: ServedRow) -> Protocol:
+    """The runtime that opens what was pulled, by what it does."""
+    if "zero-shot-image-classification" in served.tasks:
+        return "contrastive"
+    return "encoder" if {"text-classification", "text-ranking", "fill-mask"} & {*served.tasks} else "llama"
 
 
 def with_gaps(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:

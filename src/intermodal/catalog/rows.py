@@ -123,6 +123,7 @@ _OVERLAID = (
     "languages",
     "translates",
     "tokenizer",
+    "labels",
     "image_tokens",
     "marks",
     "parameters",
@@ -147,6 +148,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         languages: of speech or text, by ISO 639-1 code; () for any.
         translates: languages that it writes what it hears in, whatever was spoken ("en"); () for none.
         tokenizer: vocabulary that its text is counted with.
+        labels: those of its head, where it is a classifier.
         image_tokens: rule by which it counts pictures, with its numbers ("openai_tile:85:170").
         marks: strings that its chat template writes, besides those of known families ("<turn>").
         parameters: how many it has.
@@ -188,6 +190,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
     languages: tuple[str, ...] = ()
     translates: tuple[str, ...] = ()
     tokenizer: str = ""
+    labels: tuple[str, ...] = ()
     image_tokens: str = ""
     marks: tuple[str, ...] = ()
     parameters: float | None = None
@@ -250,6 +253,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
             languages=self.languages,
             translates=self.translates,
             tokenizer=self.tokenizer,
+            labels=self.labels,
             image_tokens=self.image_tokens,
             marks=self.marks,
             tier=self.tier,

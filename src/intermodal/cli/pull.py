@@ -295,7 +295,7 @@ def _served(store: WeightsStore) -> list[Endpoint]:
     from intermodal.catalog.load import load_catalog, with_pulled
 
     shipped = load_catalog(installed={}, weights=frozenset())
-    shipped = with_pulled(shipped, store.served(), weights=frozenset(), installed={})
+    shipped = with_pulled(shipped, store.pulled(), weights=frozenset(), installed={})
     return [endpoint for endpoint in shipped.endpoints if endpoint.weights]
 
 

@@ -130,24 +130,38 @@ def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: b
 def _tell(plan: HubPull) -> None:
     """What would be fetched, why that, and whether it fits."""
     from intermodal.cli.table import size
-    from intermodal.estimates.fit_text import pace_lines, verdict
+    from intermodal.estimates.fit_text import pace_lines
 
     model = plan.model
     eyes = f", with its projector {model.projector}" if model.projector else ""
+    main = model.main or ", ".join(file.name for file in model.files if file.name.endswith(".onnx"))
     files = (
         "" if len(model.files) < 3 and (model.projector or len(model.files) == 1) else f" in {len(model.files)} files"
     )
     click.echo(
-        f"{model.name}: {model.main}{eyes}, {size(model.size)}{files}, of {model.repo} at {model.revision[:12]}",
+        f"{model.name}: {main}{eyes}, {size(model.size)}{files}, of {model.repo} at {model.revision[:12]}",
         err=True,
     )
     if plan.why:
         click.echo(f"{model.name}: {plan.why}", err=True)
-    click.echo(f"{model.name}: {verdict(plan.report)}", err=True)
-    for line in pace_lines(plan.report):
+    click.echo(f"{model.name}: {_sentence(plan)}", err=True)
+    for line in pace_lines(plan.report) if plan.report is not None else ():
         click.echo(f"{model.name}: {line.strip()}", err=True)
     if plan.moved:
         click.echo(_moved(plan), err=True)
+
+
+def _sentence(plan: HubPull) -> str:
+    """Whether it fits, with the two numbers."""
+    from intermodal.estimates.fit_text import gib, verdict
+    from intermodal.sizing.accelerators import GIB
+
+    if plan.report is not None:
+        return verdict(plan.report)
+    words = {"fits": "fits", "no": "does not fit", "maybe": "may fit"}[plan.verdict]
+    does = ", ".join(plan.model.traits.tasks)
+    room = f"{plan.room / GIB:.1f} GiB are free"
+    return f"{words}: needs {gib(plan.needed)} GiB, and {room}; {does} by {plan.model.runtime}"
 
 
 def _moved(plan: HubPull) -> str:
@@ -191,15 +205,25 @@ def _fetch(store: WeightsStore, plan: HubPull, asked: Options) -> None:
     if asked.quiet:
         return
     what = f"checked against the hub's SHA-256, pinned at {model.revision[:12]}"
+    if model.runtime != "llama":
+        what = f"{what}; the small files, of which it has no sum, as they came"
     click.echo(f"{model.name}: here, {what if model.pinned else 'its sums recorded as they came'}", err=True)
-    if todo := missing("llama"):
+    if todo := missing(model.runtime):
         click.echo(f"{model.name}: what runs it is not here: {todo}", err=True)
     click.echo(f"{model.name}: {_next(plan)}", err=True)
 
 
 def _next(plan: HubPull) -> str:
     """The command that uses it."""
-    model = plan.model
+    model, labels = plan.model, plan.model.traits.labels
+    if model.runtime == "contrastive":
+        return f'try: intermodal find "a red star" ~/Pictures --model {model.name}'
+    if "text-ranking" in model.traits.tasks:
+        return f'try: intermodal rerank "a question" notes.txt --model {model.name}'
+    if labels:
+        return f'try: intermodal ask --labels "{",".join(labels[:4])}" "a text" --model {model.name}'
+    if model.runtime == "encoder":
+        return f'try: intermodal ask --output scores --labels "good,bad" "It is [MASK]." --model {model.name}'
     if model.traits.embeds:
         return f"to have vectors of it: intermodal up {model.name}"
     if model.traits.sees:
@@ -209,9 +233,9 @@ def _next(plan: HubPull) -> str:
 
 def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
     from intermodal.estimates.fit_document import plain_amount
-    from intermodal.estimates.fit_text import verdict
 
-    model, check = plan.model, plan.report.placed.tightest
+    model = plan.model
+    check = plan.report.placed.tightest if plan.report is not None else None
     path = store.path(model.name) if any(row.name == model.name for row in store.rows()) else None
     return {
         "name": model.name, "path": str(path) if path is not None else None, "repository": model.repo,
@@ -219,8 +243,10 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
         "quantization": model.quantization or None, "why": plan.why or None, "size": model.size,
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256 or None} for file in model.files],
         "projector": model.projector or None, "licence": model.licence or None, "verdict": plan.verdict,
-        "sentence": verdict(plan.report), "memory": plain_amount(plan.needed),
-        "room": check.room if check is not None else None, "decode": plain_amount(plan.report.pace.decode),
+        "sentence": _sentence(plan), "memory": plain_amount(plan.needed),
+        "room": check.room if check is not None else plan.room or None,
+        "decode": plain_amount(plan.report.pace.decode) if plan.report is not None else None,
+        "runtime": model.runtime, "labels": list(model.traits.labels),
         "sees": model.traits.sees, "hears": model.traits.hears, "embeds": model.traits.embeds,
     }  # fmt: skip
 

@@ -13,14 +13,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from intermodal.catalog.folders import SIZE_OF_FILES
 from intermodal.content import Value
 from intermodal.errors import DoesNotFit, UsageError, WeightsError
 from intermodal.estimates.fit import Beside, FitReport, FitWish, report
 from intermodal.estimates.fit_text import gib
+from intermodal.estimates.onnx_pull import has_onnx, onnx_pull
 from intermodal.hints import hint
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
-from intermodal.quantity import Quantity
+from intermodal.quantity import Quantity, between
 from intermodal.servers.need import gguf_need
 from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.accelerators import GIB
@@ -61,24 +63,30 @@ class HubPull(Value):
     """What a pull would bring.
 
     Attributes:
-        model: as it would be pinned. report: what ``fit`` says of it on this machine.
+        model: as it would be pinned. report: what ``fit`` says of it on this machine; None of one in ONNX, which is
+            held against ``room``, the bytes of memory that are free.
         why: why this quantization, "" where there was nothing to choose.
         moved: where the branch it was pulled from is now, "" where it is where it was or nobody asked.
         cards: the machine has some, which ``report`` does not count.
     """
 
     model: LockedModel
-    report: FitReport
+    report: FitReport | None
     why: str = ""
     moved: str = ""
     cards: bool = False
+    room: float = 0.0
 
     @property
     def verdict(self) -> str:
-        return self.report.verdict
+        if self.report is not None:
+            return self.report.verdict
+        return "no" if self.needed.low > self.room else "fits" if self.needed.high <= self.room else "maybe"
 
     @property
     def needed(self) -> Quantity:
+        if self.report is None:
+            return between(*self.model.traits.memory, SIZE_OF_FILES)
         check = self.report.placed.tightest
         return check.needed if check is not None else Quantity()
 
@@ -132,6 +140,12 @@ async def hub_pull(
     listed = await _listed(wanted, said, env)
     if before is not None:
         wanted = _same_model(before, wanted, listed)
+    if has_onnx(listed, wanted):
+        name = before.name if before is not None else row.name if row is not None else ""
+        name = name or _name(wanted.repo.partition("/")[2], wanted, weights, taken)
+        onnx = await onnx_pull(wanted, listed, name, said, env)
+        _check_names(onnx, said)
+        return HubPull(model=onnx, report=None, room=float(machine.free), cards=cards)
     variants = _variants(listed, wanted)
     projector = _projector(listed)
     eyes = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
@@ -140,7 +154,7 @@ async def hub_pull(
     sums = before.sums() if before is not None and same else {}  # where the listing has none: of a commit they stay
     known = before or row or _row_of(wanted.repo, chosen.quantization, weights)
     made = LockedModel(
-        name=known.name if known is not None else _name(chosen, wanted, weights, taken),
+        name=known.name if known is not None else _name(chosen.files[0].name, wanted, weights, taken),
         repo=wanted.repo, revision=listed.revision, asked=wanted.revision, quantization=chosen.quantization,
         files=tuple(
             LockedFile(path=file.name, size=file.size, sha256=file.sha256 or sums.get(file.name, ""))
@@ -156,7 +170,7 @@ async def hub_pull(
 
 def _same_model(before: LockedModel, wanted: Repository, listed: Listing) -> Repository:
     """What an update takes where nobody says: the file that was pulled, else its quantization, as it keeps its name."""
-    if wanted.file or wanted.quant:
+    if wanted.file or wanted.quant or before.runtime != "llama":
         return wanted
     path = before.files[0].path
     if before.quantization and all(file.name != path for file in listed.files):
@@ -188,12 +202,15 @@ async def _again(
     moved = ""
     if before.asked != before.revision:
         moved = (await _listed(replace(wanted, revision=before.asked), said, env)).revision
+    moved = moved if moved != before.revision else ""
+    if before.runtime != "llama":
+        return HubPull(model=before, report=None, moved=moved, room=float(machine.free))
     eyes = (
         await _shape(before.repo, _path(before, before.projector), before.revision, env) if before.projector else None
     )
     shape = await _shape(before.repo, before.files[0].path, before.revision, env)
     found = _report(before.repo, before.files[0].path, before.quantization, shape, eyes, machine)
-    return HubPull(model=before, report=found, moved=moved if moved != before.revision else "")
+    return HubPull(model=before, report=found, moved=moved)
 
 
 def _row_of(repo: str, quantization: str, weights: WeightsStore) -> WeightsRow | None:
@@ -381,9 +398,9 @@ def _traits(found: FitReport, eyes: ModelShape | None) -> Traits:
     )  # fmt: skip
 
 
-def _name(chosen: Variant, wanted: Repository, weights: WeightsStore, taken: frozenset[str]) -> str:
+def _name(file: str, wanted: Repository, weights: WeightsStore, taken: frozenset[str]) -> str:
     """Of the file, with its owner's before it where another repository's has that name already."""
-    base = chosen.files[0].name.rpartition("/")[2].removesuffix(".gguf").lower()
+    base = file.rpartition("/")[2].removesuffix(".gguf").lower()
     base = _PART.sub("", base)
     owner = wanted.repo.partition("/")[0].lower()
     taken |= {row.name for row in weights.rows()}
@@ -415,6 +432,14 @@ def row_of(pull: HubPull, weights: WeightsStore) -> WeightsRow:
 
 def check_fits(pull: HubPull) -> None:
     """Raise DoesNotFit, with the two numbers, where it does not fit this machine."""
+    if pull.report is None:
+        if pull.verdict == "no":
+            room = f"{pull.room / GIB:.1f} GiB are free"
+            raise DoesNotFit(
+                f"needs {gib(pull.needed)} GiB and {room} ({size(pull.model.size)} to fetch)",
+                where=pull.model.name, todo=hint("free some memory; to fetch it all the same: {force}"),
+            )  # fmt: skip
+        return
     check = pull.report.placed.tightest
     if pull.verdict != "no" or check is None:
         return

@@ -69,5 +69,5 @@ def row_model(name: str, weights: WeightsStore) -> Model | None:
     row = shipped().rows.get(served.id if served is not None else said)
     if row is not None:
         return row.model()
-    pulled = next((served for served in weights.served() if served.weights == name), None)
+    pulled = next((served for served in weights.pulled() if served.weights == name), None)
     return pulled.described(None) if pulled is not None else None

@@ -58,6 +58,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _unverified(case, candidate)
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     found += _films(case, chosen)
+    found += _chosen_by(case, chosen)
     found += portion_notes(candidate.steps, {part.index: part.name for part in case.facts.parts})
     found += _channels(case, candidate)
     if case.policy.pages:
@@ -68,6 +69,16 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     if case.ignored:
         found.append(f"not used for a transcript: {joined(list(case.ignored))}")
     return found
+
+
+def _chosen_by(case: Case, chosen: Route) -> list[str]:
+    """Who chose the pages that go in, where some had to be left out."""
+    ranking = case.facts.ranking
+    if ranking is None or not any(way.left_out for way in chosen.assignment.ways):
+        return []
+    read = f"{ranking.read:,} of {ranking.pages:,}" if ranking.read < ranking.pages else f"all {ranking.pages:,}"
+    what = f"pages were chosen by {ranking.by}, an encoder that read {read} beside the question before this plan"
+    return [f"{what} ($0, about {plain_seconds(ranking.seconds.mid)})" if ranking.seconds.known else what]
 
 
 def _channels(case: Case, candidate: Candidate) -> list[str]:

@@ -16,6 +16,7 @@ _COMMON_WORDS = (
     "report file"
 )
 _COMMON = frozenset(_COMMON_WORDS.split())
+_READ, _ASKED = 10_000.0, 100_000.0  # more than any words are worth
 
 
 def numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:
@@ -50,8 +51,8 @@ def scores(pages: Sequence[PageFacts], question: Sequence[str], asked: frozenset
     """How much each page has to do with the question.
 
     The sum over shared words of ``log(1 + pages / pages with the word)``: rare words tell more (the
-    inverse document frequency of Spärck Jones, Journal of Documentation, 1972). A page the question
-    names comes first.
+    inverse document frequency of Spärck Jones, Journal of Documentation, 1972). A page that an encoder read beside the
+    question comes before one that it did not, by what it said; one that the question names comes first.
     """
     wanted = {stem(word) for word in question if len(word) > 1 and word not in _COMMON}
     found = [wanted.intersection(stem(word) for word in page.words) for page in pages]
@@ -61,7 +62,8 @@ def scores(pages: Sequence[PageFacts], question: Sequence[str], asked: frozenset
             with_word[word] = with_word.get(word, 0) + 1
     return [
         math.fsum(sorted(math.log1p(len(pages) / with_word[word]) for word in words))
-        + (1_000.0 if page.number in asked else 0.0)
+        + (_READ * (1 + page.answers) if page.answers is not None else 0.0)
+        + (_ASKED if page.number in asked else 0.0)
         for page, words in zip(pages, found, strict=True)
     ]
 

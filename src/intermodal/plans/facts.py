@@ -40,6 +40,7 @@ class PageFacts(Value):
             none, or where it was sure of nearly all.
         layer_only: somebody looked, and nothing on it but its text layer can hold words: no picture worth the name, no
             letters drawn as curves, no text without characters. Then its layer is its text, however short.
+        answers: how well it answers the question, 0 to 1, by an encoder that read both; None where none did.
     """
 
     number: int
@@ -57,6 +58,7 @@ class PageFacts(Value):
     figures: tuple[Box, ...] = ()
     figure_letters: Quantity = Quantity(certainty="unknown", basis="not sampled")
     layer_only: bool = False
+    answers: float | None = None
     script: str = ""
     read_before: tuple[int, int] = (0, 0)
 
@@ -282,13 +284,27 @@ class ScriptFacts(Value):
     todo: dict[str, str] = field(default_factory=dict)
 
 
+class PageRanking(Value):
+    """Pages that were read beside the question before planning, as not all of them fit.
+
+    ``by``: the encoder. ``read`` of ``pages``: how many. ``seconds``: that this was expected to take.
+    """
+
+    by: str
+    read: int
+    pages: int
+    seconds: Quantity = Quantity()
+
+
 class Facts(Value):
     """Facts of every part, in the order of ``Request.parts()``; of the tools and of the schema, where there are
     any; of the question, where there are media and a sentence model told what it needs of them; and of what can be
-    read here, where words are in a script that not every reader knows."""
+    read here, where words are in a script that not every reader knows; and who read pages beside the question, where
+    some had to be chosen."""
 
     parts: tuple[PartFacts, ...] = ()
     tools: ToolFacts | None = None
     question: QuestionFacts | None = None
     schema: SchemaFacts | None = None
     scripts: ScriptFacts | None = None
+    ranking: PageRanking | None = None

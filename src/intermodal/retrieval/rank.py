@@ -178,20 +178,20 @@ def check(query: str, passages: Sequence[Passage], top: int) -> None:
         raise errors.UsageError(f"{len(passages):,} passages cannot be ranked", todo=f"give {MOST:,} at most")
 
 
-def first(query: str, passages: Sequence[Passage]) -> list[int]:
+def first(query: str, passages: Sequence[Passage], most: int = READ) -> list[int]:
     """Which passages are read: all of a few that hold text; of many, those that share the rarest words with the query.
 
     >>> first("rent", [Passage(text="the rent"), Passage(text=" ")])
     [0]
     """
     places = [at for at, each in enumerate(passages) if each.text.strip()]
-    if len(places) <= READ:
+    if len(places) <= most:
         return places
     pages = [
         PageFacts(number=at + 1, width=0.0, height=0.0, words=tuple(set(words_of(passages[at].text)))) for at in places
     ]
     worth = by_words(pages, words_of(query), frozenset())
-    return [places[at] for at in select([1.0] * len(places), worth, READ)]
+    return [places[at] for at in select([1.0] * len(places), worth, most)]
 
 
 def seconds_of(endpoint: Endpoint, query: str, texts: Sequence[str], *, loaded: bool = False) -> Quantity:

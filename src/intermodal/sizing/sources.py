@@ -122,6 +122,15 @@ async def listing(wanted: Repository, env: Mapping[str, str]) -> Listing:
         await hub.close()
 
 
+async def small_file(wanted: Repository, revision: str, name: str, most: int, env: Mapping[str, str]) -> bytes:
+    """A whole file of a repository that has at most so many bytes. Raises ``SourceFailed``."""
+    reader = _Remote(hub_of(env))
+    try:
+        return await reader.whole(msgspec.structs.replace(wanted, revision=revision), name, most)
+    finally:
+        await reader.close()
+
+
 def unavailable(failed: SourceFailed, said: str) -> WeightsError:
     """The error of a user who named something that the hub does not give."""
     return WeightsError(
@@ -194,10 +203,10 @@ class _Remote:
                 "has neither GGUF files nor a config.json with *.safetensors", where=wanted.repo,
                 todo="name a repository with one of them",
             )  # fmt: skip
-        config = _config(await self._whole(wanted, "config.json", MAX_CONFIG), wanted.repo)
+        config = _config(await self.whole(wanted, "config.json", MAX_CONFIG), wanted.repo)
         where = f"hf:{wanted.repo}"
         if safetensors.INDEX in names:
-            index = await self._whole(wanted, safetensors.INDEX, safetensors.MAX_INDEX)
+            index = await self.whole(wanted, safetensors.INDEX, safetensors.MAX_INDEX)
             said, _ = safetensors.parse_index(index, safetensors.INDEX)
             shape = config_shape(config, name=wanted.repo, weights=said or sum(size for _, size in weights))
             return Sized(shape=shape, where=where, files=weights, read=self._read, requests=self._requests)
@@ -223,7 +232,7 @@ class _Remote:
         self._read += len(piece.data)
         return piece
 
-    async def _whole(self, wanted: Repository, file: str, most: int) -> bytes:
+    async def whole(self, wanted: Repository, file: str, most: int) -> bytes:
         piece = await self._piece(self._hub.address(wanted.repo, wanted.revision, file), 0, most)
         if piece.total > most:
             raise SourceFailed(f"{file} is larger than {most:,} bytes")

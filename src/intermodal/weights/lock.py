@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from intermodal.catalog.nouns import Task
+from intermodal.catalog.folders import SIZE_OF_FILES, speed_of_size
+from intermodal.catalog.nouns import Protocol, Task
 from intermodal.catalog.rows import Range, ServedRow, SpeedRow
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
@@ -45,6 +46,8 @@ class Traits(Value):
         parameters, active: numbers in it, and those that work on one token.
         memory: bytes resident. decode, prompt: tokens a second; zeros where not known.
         sees, hears: by its projector. embeds: it makes vectors, not words.
+        tasks: of a model in ONNX, what it does; () where a language model's follow from the rest. labels: of its head.
+        pictures: tokens that a picture is to it, 0 where it takes none.
     """
 
     context: int = 0
@@ -57,6 +60,9 @@ class Traits(Value):
     sees: bool = False
     hears: bool = False
     embeds: bool = False
+    tasks: tuple[Task, ...] = ()
+    labels: tuple[str, ...] = ()
+    pictures: int = 0
 
 
 class LockedModel(Value):
@@ -66,7 +72,8 @@ class LockedModel(Value):
         name: how it is called here. repo: OWNER/REPO. asked: the branch or commit that was asked for.
         revision: the commit it was. quantization: of its weights, "" where its name says none.
         main, projector: names of files; "" for no projector. licence: as the hub says it.
-        date: ISO, UTC, when it was pinned.
+        date: ISO, UTC, when it was pinned. runtime: the protocol of what opens it: its main file, or its folder where
+            ``main`` is "".
     """
 
     name: str
@@ -80,6 +87,7 @@ class LockedModel(Value):
     licence: str = ""
     traits: Traits = Traits()
     date: str = ""
+    runtime: Protocol = "llama"
 
     @property
     def pinned(self) -> bool:
@@ -105,8 +113,10 @@ class LockedModel(Value):
         if known is None:
             kinds = [word for word, does in (("sees", self.traits.sees), ("hears", self.traits.hears)) if does]
             title = f"{self.main.removesuffix('.gguf')} of {self.repo}{', ' if kinds else ''}{' and '.join(kinds)}"
+            if self.runtime != "llama":
+                title = f"{self.repo} (ONNX): {', '.join(self.traits.tasks)}"
             known = WeightsRow(
-                name=self.name, title=title, runtime="llama", licence=self.licence or "not stated", files=(),
+                name=self.name, title=title, runtime=self.runtime, licence=self.licence or "not stated", files=(),
                 evidence=f"the hub's listing at {self.revision}", needs=int(self.traits.memory[1]),
             )  # fmt: skip
         return msgspec.structs.replace(
@@ -117,8 +127,29 @@ class LockedModel(Value):
             needs=int(self.traits.memory[1]) or known.needs,
         )
 
+    def opened(self) -> ServedRow:
+        """The model in ONNX as its runtime in a process of ours serves it."""
+        traits = self.traits
+        size = float(sum(file.size for file in self.files if file.path.endswith(".onnx")))
+        prompt, load = speed_of_size(size)
+        return ServedRow(
+            id=f"{self.repo.partition('/')[0].lower()}/{self.name}", served_as=self.name, tasks=traits.tasks,
+            input=("text", "image") if traits.sees else ("text",), labels=traits.labels,
+            image_tokens=f"fixed:{traits.pictures}" if traits.pictures else "", context=traits.context or None,
+            memory=traits.memory if traits.memory[1] else None, weights=self.name,
+            tier=None if traits.sees else "medium",
+            speed=SpeedRow(
+                prompt=None if traits.sees else (prompt.low, prompt.mid, prompt.high),
+                load=(load.low, load.mid, load.high),
+                basis=SIZE_OF_FILES,
+            ),
+            source=f"config.json, {self.repo} at {self.revision[:12]}", checked=self.date[:10],
+        )  # fmt: skip
+
     def served(self) -> ServedRow | None:
-        """The model as llama.cpp in a process of ours serves it; None for one that makes vectors."""
+        """The model as llama.cpp in a process of ours serves it; None for one that makes vectors, or is in ONNX."""
+        if self.runtime != "llama":
+            return None
         traits = self.traits
         if traits.embeds:
             return None

@@ -107,6 +107,14 @@ class WeightsStore:
         rows = (model.served() for model in self.lock.models())
         return tuple(row for row in rows if row is not None)
 
+    def opened(self) -> tuple[ServedRow, ...]:
+        """Models in ONNX pulled of a hub, as their runtimes serve them here."""
+        return tuple(model.opened() for model in self.lock.models() if model.runtime != "llama")
+
+    def pulled(self) -> tuple[ServedRow, ...]:
+        """All models pulled of a hub that a runtime here serves."""
+        return (*self.served(), *self.opened())
+
     def row(self, name: str) -> WeightsRow:
         """Raises ``UnknownModel``."""
         for row in self.rows():

@@ -171,7 +171,7 @@ def _listing(hub: HubServer, repo: str, commit: str, files: Files) -> dict[str, 
     rows = []
     for name, data in files.items():
         row: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": "0" * 40}
-        if name.endswith((".gguf", ".safetensors")):
+        if name.endswith((".gguf", ".onnx", ".safetensors")):
             sum = hub.sums.get(name) or hashlib.sha256(data).hexdigest()
             row["lfs"] = {"sha256": sum, "size": len(data), "pointerSize": 134}
         rows.append(row)

@@ -1,0 +1,93 @@
+"""Pages of long documents by how well they answer the question, where not all of them fit and an encoder is here.
+
+Which pages go in is settled by a plan, and a plan is a function of facts. So they are read before it: a plan that is
+made without tells whether pages have to be left out, and the encoder then reads those that share the rarest words with
+the question. What it says is a fact of each page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from intermodal.errors import IntermodalError
+from intermodal.planner import plan_from
+from intermodal.planner.case import question_of
+from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
+from intermodal.retrieval.rank import Passage, first, seconds_of
+
+if TYPE_CHECKING:
+    from intermodal.catalog.nouns import Catalog, Endpoint
+    from intermodal.executor.world import LocalRuntimes
+    from intermodal.media.decode import MediaWorker
+    from intermodal.media.opened import Opened
+    from intermodal.plans.plan import Inputs
+
+PATIENCE: Final = 30.0  # seconds that reading may be expected to take; fewer pages are read where it would be more
+FEWEST: Final = 8  # pages: of less nothing is chosen
+AT_ONCE: Final = 8
+
+
+def reranker(catalog: Catalog) -> Endpoint | None:
+    """The encoder that reads pages beside a question, where one is ready here."""
+    ready = [each for each in catalog.endpoints if each.ready and each.model.ranks and each.host.zone == "process"]
+    return max(ready, key=lambda each: (each.speed.prompt.mid, each.id), default=None)
+
+
+async def with_answers(inputs: Inputs, opened: Opened, media: MediaWorker, runtimes: LocalRuntimes) -> Facts:
+    """The facts, with what an encoder says of pages where some have to be left out; as they are elsewhere, and where
+    it fails: then shared words choose, as without it."""
+    facts = inputs.facts
+    long = [
+        part for part in facts.parts if part.kind == "document" and sum(bool(page.chars) for page in part.pages) > 1
+    ]
+    endpoint = reranker(inputs.catalog) if long else None
+    question = question_of(inputs.request)
+    if endpoint is None or not question.strip():
+        return facts
+    try:
+        plan = plan_from(inputs)
+    except IntermodalError:
+        return facts
+    if not any(part.left_out for part in plan.verdict.parts):
+        return facts
+    pages = [(part, page) for part in long for page in part.pages if page.chars]
+    texts = [Passage(text=" ".join(page.words)) for _, page in pages]
+    picked = first(question, texts)
+    sizes = [page.chars for _, page in pages]
+    expected = seconds_of(endpoint, question, ["x" * sizes[at] for at in picked])
+    while expected.known and expected.mid > PATIENCE and len(picked) > FEWEST:
+        picked = first(question, texts, most=max(FEWEST, len(picked) // 2))
+        expected = seconds_of(endpoint, question, ["x" * sizes[at] for at in picked])
+    try:
+        said = await _read(endpoint, question, [pages[at] for at in picked], opened, media, runtimes)
+    except IntermodalError:
+        return facts
+    ranking = PageRanking(by=endpoint.id, read=len(picked), pages=len(pages), seconds=expected)
+    parts = tuple(
+        replace(part, pages=tuple(replace(page, answers=said.get((part.index, page.number))) for page in part.pages))
+        if part.pages else part
+        for part in facts.parts
+    )  # fmt: skip
+    return replace(facts, parts=parts, ranking=ranking)
+
+
+async def _read(
+    endpoint: Endpoint, question: str, pages: list[tuple[PartFacts, PageFacts]], opened: Opened, media: MediaWorker,
+    runtimes: LocalRuntimes,
+) -> dict[tuple[int, int], float]:  # fmt: skip
+    """What the encoder says of each page, by part and number."""
+    found: dict[tuple[int, int], float] = {}
+    for index in dict.fromkeys(part.index for part, _ in pages):
+        part = next(part for part, _ in pages if part.index == index)
+        numbers = tuple(page.number for each, page in pages if each.index == index)
+        texts = await media.page_text(opened.data(part.index), numbers, name=part.name)
+        for start in range(0, len(numbers), AT_ONCE):
+            some = texts[start : start + AT_ONCE]
+            told = await runtimes.rank(endpoint, question, tuple(some))
+            found |= {(part.index, numbers[start + at]): round(score, 6) for at, score in enumerate(told.scores)}
+    return found
+
+
+__all__ = ["reranker", "with_answers"]
