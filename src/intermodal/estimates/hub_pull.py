@@ -27,9 +27,9 @@ from intermodal.servers.need import gguf_need
 from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.command import Subject
-from intermodal.sizing.gguf_shape import parts
+from intermodal.sizing.gguf_shape import is_model, is_projector, parts
 from intermodal.sizing.machines import without_cards
-from intermodal.sizing.quantizations import IN_NAME, QUANTIZATIONS
+from intermodal.sizing.quantizations import QUANTIZATIONS, in_name, renamed
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import Repository, chosen_file, listing, remote, repository, unavailable
 from intermodal.weights.hub import HubFile, Listing
@@ -257,8 +257,7 @@ def _variants(listed: Listing, wanted: Repository) -> list[Variant]:
         return [_variant(name, by_name, wanted)]
     found = []
     for name in by_name:
-        base = name.rpartition("/")[2]
-        if name.endswith(".gguf") and "mmproj" not in base.lower() and parts(base)[0] == base:
+        if is_model(name):
             found.append(_variant(name, by_name, wanted))
     if not found:
         raise UsageError(
@@ -278,9 +277,8 @@ def _variant(name: str, by_name: Mapping[str, HubFile], wanted: Repository) -> V
     missing = [part for part in names if part not in by_name]
     if missing:
         raise WeightsError(f"lacks a part of the model, {missing[0]}", where=wanted.repo, todo="take another file")
-    said = IN_NAME.search(base)
     return Variant(
-        quantization=said[1].upper() if said else "", stem=_stem(base),
+        quantization=in_name(base), stem=_stem(base),
         files=tuple(by_name[part] for part in names),
     )  # fmt: skip
 
@@ -292,16 +290,15 @@ def _stem(base: str) -> str:
     ('qwen3-4b', 'qwen3-4b')
     """
     name = _PART.sub("", base.lower().removesuffix(".gguf"))
-    return _MADE.sub("", IN_NAME.sub("", name).strip("-._")).strip("-._")
+    return _MADE.sub("", renamed(name, "").strip("-._")).strip("-._")
 
 
 def _projector(listed: Listing) -> HubFile | None:
     """What gives the model eyes or ears; of several the one in the type that runs best."""
-    found = [file for file in listed.files if file.name.endswith(".gguf") and "mmproj" in file.name.lower()]
+    found = [file for file in listed.files if is_projector(file.name)]
 
     def place(file: HubFile) -> tuple[int, str]:
-        said = IN_NAME.search(file.name.rpartition("/")[2])
-        name = said[1].upper() if said else ""
+        name = in_name(file.name)
         return (_PROJECTORS.index(name) if name in _PROJECTORS else len(_PROJECTORS), file.name)
 
     return min(found, key=place, default=None)

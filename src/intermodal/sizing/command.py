@@ -7,7 +7,7 @@ import shlex
 from typing import Final
 
 from intermodal.content import Value
-from intermodal.sizing.quantizations import IN_NAME
+from intermodal.sizing.quantizations import renamed
 from intermodal.sizing.settings import Settings
 
 EVERY_LAYER: Final = 99  # more than any model has, which llama.cpp takes for all
@@ -75,10 +75,10 @@ def _model(subject: Subject, quantization: str) -> tuple[list[str], list[str]]:
     named = subject.path or subject.reference
     other = quantization != subject.quantization
     if re.match(r"https?://", named):
-        return ["-mu", IN_NAME.sub(quantization, named) if other else named], []
+        return ["-mu", renamed(named, quantization) if other else named], []
     base = re.split(r"[/\\]", named)[-1]
     folder = named.removesuffix(base)  # stays: one that is called like a quantization has no twin of the other
-    name = folder + IN_NAME.sub(quantization, base) if other else named
+    name = folder + renamed(base, quantization) if other else named
     if not other or (name != named and name.removeprefix(folder) in subject.siblings):
         return ["-m", name], []
     if name == named:

@@ -94,6 +94,21 @@ def parts(name: str) -> tuple[str, ...]:
     return tuple(f"{found[1]}{number:05d}-of-{found[3]}{found[4]}" for number in range(1, int(found[3]) + 1))
 
 
+def is_projector(name: str) -> bool:
+    """Whether a GGUF file is by its name what lets a model see or hear, and no model."""
+    return name.endswith(".gguf") and "mmproj" in name.rpartition("/")[2].lower()
+
+
+def is_model(name: str) -> bool:
+    """Whether a file is by its name a GGUF model, or the first part of one.
+
+    >>> is_model("a/Qwen3-4B-Q8_0-00001-of-00002.gguf"), is_model("a/Qwen3-4B-Q8_0-00002-of-00002.gguf")
+    (True, False)
+    """
+    base = name.rpartition("/")[2]
+    return name.endswith(".gguf") and not is_projector(name) and parts(base)[0] == base
+
+
 class _Facts:
     """Metadata below the architecture's own prefix, as numbers that cannot be absurd."""
 

@@ -48,7 +48,7 @@ QUANTIZATIONS: Final = {
 }
 # Those that most repositories of the hub have, best first: what is proposed.
 USUAL: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
-IN_NAME: Final = re.compile(
+_IN_NAME: Final = re.compile(
     r"(?<![a-z0-9])(" + "|".join(sorted(map(re.escape, _BITS), key=len, reverse=True)) + r")(?![a-z0-9_])",
     re.IGNORECASE,
 )
@@ -65,15 +65,29 @@ def quantization(word: str) -> Quantization:
     return found
 
 
+def in_name(name: str) -> str:
+    """The quantization that a file's name says, "" where it says none.
+
+    >>> in_name("qwen3-4b-q4_k_m.gguf"), in_name("model.gguf")
+    ('Q4_K_M', '')
+    """
+    said = _IN_NAME.search(name.rpartition("/")[2])
+    return said[1].upper() if said else ""
+
+
+def renamed(name: str, quantization: str) -> str:
+    """A file's name with another quantization in it; with "" without the word for it."""
+    return _IN_NAME.sub(quantization, name)
+
+
 def quantization_of(name: str, shape: ModelShape) -> str:
     """What a file is called to be, by its name; else the type that most of its bytes have.
 
     >>> quantization_of("Qwen3-30B-A3B-Q4_K_M.gguf", ModelShape())
     'Q4_K_M'
     """
-    said = IN_NAME.search(name)
-    if said:
-        return said[1].upper()
+    if said := in_name(name):
+        return said
     return shape.types[0][0] if shape.types else ""
 
 

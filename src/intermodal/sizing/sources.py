@@ -17,8 +17,8 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import InputMissing, UsageError, WeightsError
 from intermodal.sizing.config_shape import config_shape
-from intermodal.sizing.gguf_shape import gguf_shape, parts
-from intermodal.sizing.quantizations import IN_NAME
+from intermodal.sizing.gguf_shape import gguf_shape, is_model, parts
+from intermodal.sizing.quantizations import in_name
 from intermodal.sizing.shape import ModelShape
 from intermodal.weights import safetensors
 from intermodal.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, parse_header, read_header
@@ -245,9 +245,7 @@ def chosen_file(listed: tuple[HubFile, ...], wanted: Repository) -> str:
 
     Raises UsageError where there are several, with their names.
     """
-    names = [file.name for file in listed if file.name.endswith(".gguf") and "mmproj" not in file.name.lower()]
-    names = [name for name in names if parts(name.rsplit("/", 1)[-1])[0] == name.rsplit("/", 1)[-1]]
-    every = names
+    every = names = [file.name for file in listed if is_model(file.name)]
     if wanted.quant:
         names = [name for name in names if re.search(rf"(?i)(?<![a-z0-9]){re.escape(wanted.quant)}(?![a-z0-9_])", name)]
     if len(names) == 1:
@@ -256,7 +254,7 @@ def chosen_file(listed: tuple[HubFile, ...], wanted: Repository) -> str:
         return ""
     if names:
         raise UsageError(f"has {len(names)} models", where=wanted.repo, todo=f"say which: {', '.join(names[:8])}")
-    there = dict.fromkeys(said[1].upper() for said in map(IN_NAME.search, every) if said)
+    there = dict.fromkeys(filter(None, map(in_name, every)))
     raise UsageError(
         f"has no file of {wanted.quant}", where=wanted.repo,
         todo=f"it has {', '.join(there)}" if there else "leave the quantization out, or name the file",
@@ -268,8 +266,7 @@ def chosen_file(listed: tuple[HubFile, ...], wanted: Repository) -> str:
 
 def _folder(path: Path) -> Sized:
     found = sorted(path.glob("*.safetensors"))
-    ggufs = [file for file in sorted(path.glob("*.gguf")) if "mmproj" not in file.name.lower()]
-    ggufs = [file for file in ggufs if parts(file.name)[0] == file.name]
+    ggufs = [file for file in sorted(path.glob("*.gguf")) if is_model(file.name)]
     if not found and len(ggufs) == 1:
         return local(ggufs[0])
     if not found or not (path / "config.json").is_file():

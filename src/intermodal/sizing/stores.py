@@ -20,7 +20,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from intermodal.content import Value
-from intermodal.sizing.gguf_shape import parts
+from intermodal.sizing.gguf_shape import is_model, is_projector, parts
 
 StoreName = Literal["ollama", "lmstudio", "hub", "llama.cpp"]
 MAX_FILES: Final = 20_000  # entries of one store that are looked at
@@ -130,10 +130,10 @@ def _ggufs(root: Path, store: StoreName, *, depth: int, prefix: str = "") -> Ite
         if file.suffix == ".gguf":
             folders.setdefault(file.parent, []).append(file)
     for folder, files in folders.items():
-        eyes = [file for file in files if "mmproj" in file.name.lower()]
+        eyes = [file for file in files if is_projector(file.name)]
         for file in files:
             pieces = parts(file.name)
-            if file in eyes or file.name != pieces[0]:
+            if not is_model(file.name):
                 continue
             whole = [folder / piece for piece in pieces]
             if all(piece.is_file() for piece in whole):
