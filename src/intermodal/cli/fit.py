@@ -86,6 +86,7 @@ def fit(**given: Any) -> None:
 
     MODEL is a GGUF file, a folder of safetensors, a URL, hf:OWNER/REPO[/FILE][:QUANT], a name of pull --list, or one
     that Ollama, LM Studio or the hub's cache has here. Of files the headers are read; nothing is loaded or downloaded.
+    Of a repository it is the file, and the projector, that pull would take for the machine.
     The machine is this one with what is free now, or one that is named.
     """
     from intermodal.cli.pull import weights_store
@@ -107,6 +108,7 @@ def fit(**given: Any) -> None:
     wish = wish_of(given)
     if given["measure"]:
         _measure(wish, quiet=as_json)
+    wish = _as_pulled(wish, quiet=as_json)
     report = worked_out(wish, weights_store(), os.environ)
     if isinstance(report, VllmReport):
         _show_vllm(report, svg_file, as_json=as_json)
@@ -123,6 +125,22 @@ def fit(**given: Any) -> None:
         print_document("fit", document(report))
     elif svg_file != "-":
         _echo(report)
+
+
+def _as_pulled(wish: FitWish, *, quiet: bool) -> FitWish:
+    """Of a repository of the hub the file and the projector that ``pull`` would take for this machine."""
+    if not wish.model.startswith("hf:"):
+        return wish
+    import anyio
+
+    from intermodal.estimates.fit import machine_of
+    from intermodal.estimates.hub_pull import as_pulled
+
+    machine = machine_of(wish, os.environ)
+    found, why = anyio.run(as_pulled, wish, machine, os.environ)
+    if why and not quiet:
+        click.echo(f"{wish.model}: {why}", err=True)
+    return found
 
 
 def wish_of(given: dict[str, Any]) -> FitWish:

@@ -132,7 +132,7 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     eyes = wish.projector or _own_projector(wish.model, weights)
     projector, draft = find_beside(eyes, wish.draft, weights, env)
     here = not (wish.gpus or wish.ram)
-    machine = this_machine(env) if here else stated(wish.gpus, wish.ram)
+    machine = machine_of(wish, env)
     name = sized.files[0][0] if sized.files else sized.where
     subject = Subject(
         reference=wish.model, quantization=quantization_of(name, sized.shape), projector=wish.projector,
@@ -152,6 +152,11 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     if here and wish.slots == 1:
         made = replace(made, pace=as_measured(made.pace, *_taken(wish.model, subject.path, env)))
     return replace(made, name=name, read=sized.read, requests=sized.requests)
+
+
+def machine_of(wish: FitWish, env: Mapping[str, str]) -> Machine:
+    """The machine that is asked about: this one, or one that is named."""
+    return stated(wish.gpus, wish.ram) if wish.gpus or wish.ram else this_machine(env)
 
 
 def _siblings(path: Path) -> tuple[str, ...]:

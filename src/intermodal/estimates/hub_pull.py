@@ -168,6 +168,31 @@ async def hub_pull(
     return HubPull(model=made, report=found, why=why, cards=cards)
 
 
+async def as_pulled(wish: FitWish, machine: Machine, env: Mapping[str, str]) -> tuple[FitWish, str]:
+    """The wish with the file and the projector of a repository that pulling it would bring, and why this quantization.
+
+    The machine is the one that is asked about, cards and all. What names no repository of GGUF files is as it is; where
+    the hub lists nothing, what is wrong shows when the model is read.
+    """
+    wanted = repository(wish.model)
+    if wanted is None or wish.engine == "vllm" or (wanted.file and not is_model(wanted.file)):
+        return wish, ""
+    try:
+        listed = await _listed(wanted, wish.model, env)
+    except WeightsError:
+        return wish, ""
+    if not any(is_model(file.name) for file in listed.files):
+        return wish, ""
+    variants, projector = _variants(listed, wanted), None if wish.projector else _projector(listed)
+    chosen, why = variants[0], ""
+    if len(variants) > 1:
+        eyes = await _shape(wanted.repo, projector.name, listed.revision, env) if projector is not None else None
+        chosen, _, why = await _chosen(variants, eyes, wanted, listed.revision, machine, env)
+    at = "" if wanted.revision == "main" else f"@{wanted.revision}"
+    beside = f"hf:{wanted.repo}/{projector.name}{at}" if projector is not None else wish.projector
+    return replace(wish, model=f"hf:{wanted.repo}/{chosen.files[0].name}{at}", projector=beside), why
+
+
 def _same_model(before: LockedModel, wanted: Repository, listed: Listing) -> Repository:
     """What an update takes where nobody says: the file that was pulled, else its quantization, as it keeps its name."""
     if wanted.file or wanted.quant or before.runtime != "llama":
@@ -451,4 +476,4 @@ def check_fits(pull: HubPull) -> None:
     )
 
 
-__all__ = ["HubPull", "check_fits", "every_pinned", "hub_pull", "pinned", "row_of"]
+__all__ = ["HubPull", "as_pulled", "check_fits", "every_pinned", "hub_pull", "pinned", "row_of"]

@@ -48,7 +48,8 @@ def command(subject: Subject, settings: Settings, quantization: str = "") -> str
         words += ["-ctk", settings.type_k, "-ctv", settings.type_v, "-fa", "on"]
     if settings.ubatch != Settings(context=1).ubatch:
         words += ["-ub", str(settings.ubatch)]
-    words += ["--mmproj", subject.projector] if subject.projector else []
+    of_hub = subject.projector.startswith("hf:")  # which -hf brings with the model
+    words += ["--mmproj", subject.projector] if subject.projector and not of_hub else []
     words += ["-md", subject.draft] if subject.draft else []
     return " && ".join(shlex.join(each) for each in (made, words) if each)
 

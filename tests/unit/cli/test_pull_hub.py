@@ -643,3 +643,17 @@ def test_a_lock_that_is_damaged_is_named_with_its_path(cli: Cli, hub: HubServer)
 
 
 EYE = (Path(__file__).parents[2] / "media" / "tiny_eye" / "tiny-eye-mmproj.gguf").read_bytes()
+
+
+def test_fit_takes_the_quantization_and_the_projector_that_a_pull_would(cli: Cli, hub: HubServer) -> None:
+    hub.files[REPO] = {**FILES, "mmproj-F16.gguf": EYE}
+    asked = cli("fit", f"hf:{REPO}", "--json")
+    assert asked.code == 0, asked.err
+    pulled = cli("pull", f"hf:{REPO}", "--dry-run", "--json").document["weights"][0]
+    assert asked.document["model"] == "Tiny-Q8_0.gguf"
+    assert json.dumps(pulled).count("Tiny-Q8_0.gguf") and json.dumps(pulled).count("mmproj-F16.gguf")
+    assert "projector" in " ".join(term["name"] for term in asked.document["memory"])
+    told = cli("fit", f"hf:{REPO}:Q4_K_M")
+    assert told.code == 0 and "Tiny-Q4_K_M.gguf" in told.out
+    assert f"llama-server -hf {REPO}:Q4_K_M" in told.out and "--mmproj" not in told.out
+    assert "is the best of 2 that fits" in cli("fit", f"hf:{REPO}").err
