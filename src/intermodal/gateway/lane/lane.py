@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.lasting import LastingClient
     from intermodal.gateway.serving import Gateway
 
-WAYS, WAYS_ROOM = 1024, 32 << 20  # ways of shapes, and bytes that all of them come to hold
+WAYS, WAYS_ROOM = 512, 16 << 20  # ways of shapes, and bytes that all of them come to hold
 _WORDS = 64 << 10  # bytes of a body besides its media: to count so many words takes 6 ms, and more is for a thread
 POLICIES = 512
 _WISHES = 1 << 10  # bytes of wishes that are remembered
