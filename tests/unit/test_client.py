@@ -280,10 +280,10 @@ def test_errors_speak_of_keywords_and_not_of_a_command_line(
 def test_a_plan_needs_no_key_and_a_run_does(client: intermodal.Client) -> None:
     plan = client.plan("How many?", hosts="openai", model="openai:openai/gpt-4o")
     assert plan.chosen.endpoint == "openai:openai/gpt-4o" and plan.chosen.total.cost.mid > 0
-    assert "cannot run yet: no key in OPENAI_API_KEY (intermodal hosts add openai)" in plan.notes
+    assert "cannot run yet: OPENAI_API_KEY is not set (intermodal hosts add openai)" in plan.notes
     asked: dict[str, Any] = {"hosts": "openai", "model": "openai:openai/gpt-4o"}
     for call in (lambda: client.run("How many?", plan=plan, **asked), lambda: client.ask("How many?", **asked)):
-        with pytest.raises(intermodal.NoRoute, match="no key in OPENAI_API_KEY; intermodal hosts add openai"):
+        with pytest.raises(intermodal.NoRoute, match="OPENAI_API_KEY is not set; intermodal hosts add openai"):
             call()
 
 

@@ -20,7 +20,7 @@ from intermodal.catalog.nouns import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute
 from intermodal.planner import choice
-from intermodal.planner.floors import DEFAULT_FLOOR
+from intermodal.planner.floors import DEFAULT_FLOOR, floor_missed
 from intermodal.planner.words import would_keep
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
@@ -201,13 +201,8 @@ def _informed(best: Plan, whole: Plan) -> Plan:
 def _shortfall(made: Plan) -> tuple[int, int]:
     """By how many tiers a plan misses the floor, and how much it loses of what is needed: (0, 0) where it does
     neither."""
-    short = DEFAULT_FLOOR - TIERS.index(made.chosen.tier) if _floor_missed(made) else 0
+    short = DEFAULT_FLOOR - TIERS.index(made.chosen.tier) if floor_missed(made.notes) else 0
     return max(0, short), made.chosen.lost
-
-
-def _floor_missed(made: Plan) -> bool:
-    """The default floor had to come down for it, as nothing stronger is there."""
-    return any(note.startswith("floor ") for note in made.notes)
 
 
 def _picks(planning: Planning, offers: Offers, made: Offer, decided: UseName) -> tuple[Pick, ...]:
@@ -351,7 +346,7 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         tokens_in=route.answering.estimate.input_tokens,
         tokens_out=route.answering.estimate.output_tokens,
         tier=route.tier,
-        weak=_floor_missed(made),
+        weak=floor_missed(made.notes),
         strength=route.answering.note,
         loses=route.loses,
         misses=route.warnings,
@@ -510,7 +505,7 @@ def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
         hosts = f"{offers.hosts} host{'s' if offers.hosts != 1 else ''}"
         left = f"; left out are {' and '.join(gone)}" if gone else ""
         found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{left}")
-        found.append("hosts: imagined, so none was asked and none needs consent; nothing was sent")
+        found.append("hosts: their prices come from the catalog; no service was contacted")
     found.append(f"here: {question.hardware.words}; {at_a_time(question.hardware.users)}, models taken as pulled")
     if question.hardware.users > 1:
         users = question.hardware.users

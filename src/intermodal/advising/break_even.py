@@ -47,9 +47,9 @@ def _compared(found: BreakEven, question: Question, hosted: Offer, here: Offer) 
         if volume is None:
             return _with(found, words="no price of hardware was given (--hardware-price), and no volume (--requests)")
         worth = hosted.per_month.scaled(1 / machines)
-        many = f"{machines:,} such machines" if machines > 1 else "one such machine"
+        many, each = ("one such machine", "it") if machines == 1 else (f"{machines:,} such machines", "each")
         return _with(found, worth=worth, words=(
-            f"{many} would answer {volume.per_month:,.0f} requests a month; that pays where a machine costs less than "
+            f"{volume.per_month:,.0f} requests a month need {many}; buying is cheaper only if {each} costs less than "
             f"${plain_money(worth.mid)} a month (--hardware-price)"))  # fmt: skip
     machine = exact(owned.per_month, _terms(owned))
     requests = crossing(owned, hosted.usd, found.capacity)

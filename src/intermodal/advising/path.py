@@ -106,11 +106,11 @@ def _cheaper(question: Question, kinds: list[Kind], made: Offer) -> str:
     if not rivals:
         return "nothing reachable takes it as it is"
     best = min(rivals, key=lambda offer: (offer.lost, offer.score))
-    return f"{_number(question, made)} against {_number(question, best)}"
+    return f"{_number(question, made)} instead of {_number(question, best)}"
 
 
 def _dearer(question: Question, text: Offer, made: Offer) -> str:
-    return f"{_number(question, text)} against {_number(question, made)}"
+    return f"{_number(question, text)} instead of {_number(question, made)}"
 
 
 def _number(question: Question, offer: Offer) -> str:
@@ -120,6 +120,15 @@ def _number(question: Question, offer: Offer) -> str:
     strong = f"{offer.tier}, " if question.objective == "best" else ""
     lost = penalty(question, offer)
     return f"{strong}{money}{seconds}{f' and ${plain_money(lost)} for what is lost' if lost else ''}"
+
+
+def _other_number(question: Question, offer: Offer, made: Offer) -> str:
+    """Money and seconds of a use beside those of the decision, in words where one is the price of the other."""
+    said = f"{_number(question, offer)} instead of {_number(question, made)}"
+    slower = offer.seconds.mid - made.seconds.mid
+    if "waiting" in question.by and made.usd.known and offer.usd.mid < made.usd.mid and slower > 0:
+        return f"cheaper, but {plain_seconds(slower)} s slower ({said})"
+    return said
 
 
 def penalty(question: Question, offer: Offer) -> float:
@@ -139,17 +148,17 @@ def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> s
     if best is None:
         return "no route"
     if needed := _needed(best):
-        return f"{needed[0]}; takes {_number(question, best)} against {_number(question, made)}"
+        return f"{needed[0]}; {_number(question, best)} instead of {_number(question, made)}"
     if best.weak and not made.weak:
-        return f"its weakest link is {best.tier}, and by default nothing weaker stands in for what is reachable"
+        return f"its weakest link is {best.tier}, below the default strength"
     if not best.usd.known:
         return "its price is not known, so it sorts last"
-    return f"takes {_number(question, best)} against {_number(question, made)}"
+    return _other_number(question, best, made)
 
 
 def against(question: Question, offer: Offer, first: Offer) -> str:
     """A pick that comes after the first, in the objective's own numbers."""
-    return f"{_number(question, offer)} against {_number(question, first)}"
+    return f"{_number(question, offer)} instead of {_number(question, first)}"
 
 
 def closeness(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -> str:

@@ -167,7 +167,7 @@ def floor(memory: Quantity) -> str:
 def _even(even: BreakEven) -> list[str]:
     lines = _said("break-even", even.words)
     if even.machine.known:
-        lines += _said("", f"hardware: {even.machine.basis}; {even.machine.mid:,.2f} USD a month and machine")
+        lines += _said("", f"hardware: {even.machine.basis}; ${even.machine.mid:,.2f} per machine per month")
     if even.capacity.known:
         lines += _said(
             "",

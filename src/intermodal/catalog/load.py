@@ -495,7 +495,7 @@ def _missing_of_host(
     if not row.base_url:
         return f"no base_url for host {row.id}", f"intermodal hosts add {row.id} --base-url URL"
     if allowed and row.key == "env" and row.key_env and not env.get(row.key_env, "").strip():
-        return f"no key in {row.key_env}", f"intermodal hosts add {row.id}"
+        return f"{row.key_env} is not set", f"intermodal hosts add {row.id}"
     return None
 
 

@@ -467,9 +467,9 @@ def _about_drift(drift: Drift) -> Finding:
     stated, seen = (f"{span.low:.3g} to {span.high:.3g}" for span in (drift.stated, drift.seen))
     return Finding(
         area="estimate", name=drift.endpoint, state="off", drift=drift,
-        what=f"{drift.figure}: stated {stated} {drift.unit}, seen {seen}; q-error {drift.q_error:.1f} "
-        f"over {drift.count} runs since {drift.since}",
-        todo="nothing to do: plans use what was seen" if drift.learned
+        what=f"{drift.figure}: {seen} {drift.unit} measured, the catalog says {stated} (q-error {drift.q_error:.1f} "
+        f"over {drift.count} runs since {drift.since})",
+        todo="nothing to do: plans use your measurements already" if drift.learned
         else "plans learn it after a few more runs; if it stays, the row or rule is wrong: report it",
     )  # fmt: skip
 

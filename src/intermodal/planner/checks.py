@@ -32,8 +32,8 @@ _IF: dict[str, str] = {
     "confidence": "if it is doubted",
 }
 _DOES: dict[str, str] = {"transcribe": "hears", "read": "reads", "describe": "describes"}
-TOLD = "what is wrong would be said"
-NOTHING_BETTER = f"{TOLD}, nothing better is reachable"
+TOLD = "problems are reported"
+NOTHING_BETTER = f"{TOLD}, but no better model is available"
 NOWHERE = "if one stands in none of the files"
 SIZE = "if it is more than planned for, the plan is made again"
 

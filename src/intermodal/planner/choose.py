@@ -386,18 +386,25 @@ def compare(case: Case, route: Route, chosen: Route) -> str:
     if mine.cost == math.inf:
         return "its price is not known, so it sorts last"
     if objective == "default":
-        return (
-            f"{_sum(case, route)} > {_money(chosen.score)}"
-            if route.score > chosen.score
-            else "equal, and slower, keeps less, dearer or later by name"
-        )
+        return f"{_sum(case, route)} > {_money(chosen.score)}" if route.score > chosen.score else _tie(route, chosen)
     if mine.cost != best.cost:
         return f"{_money(mine.cost)} > {_money(best.cost)}"
     if objective == "cheapest" and (why := _not_at_home(case, route, chosen)):
         return why
     if mine.seconds != best.seconds:
         return f"same cost, {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
-    return "equal, keeps less or later by name"
+    return _tie(route, chosen)
+
+
+def _tie(mine: Route, best: Route) -> str:
+    """What decided between two routes that the objective calls equal."""
+    if mine.seconds > best.seconds:
+        return f"a tie, and slower: {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
+    if mine.demand.kept != best.demand.kept:
+        return "a tie, and it keeps less"
+    if best.cost < mine.cost < math.inf:
+        return f"a tie, and dearer: {_money(mine.cost)} > {_money(best.cost)}"
+    return "a tie; the first by name was taken"
 
 
 def _stands_behind(case: Case, route: Route, chosen: Route) -> str:
@@ -430,7 +437,7 @@ def _same_time(mine: Route, best: Route) -> str:
     if mine.demand.kept != best.demand.kept:
         return "same time, keeps less"
     if mine.cost == best.cost:
-        return "equal, later by name"
+        return "a tie; the first by name was taken"
     if mine.cost == math.inf:
         return "same time, and its price is not known"
     return f"same time, {_money(mine.cost)} > {_money(best.cost)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -110,6 +110,15 @@ def _downwards(top: Floors) -> Iterator[Floors]:
         yield Floors(top.answer - a, top.hear - h, top.read - r, top.see - s)
 
 
+_MISSED = "no model of at least"
+
+
+def floor_missed(notes: Iterable[str]) -> bool:
+    """Return whether one of a plan's notes says that the default floor had to come down, as nothing stronger is
+    there."""
+    return any(note.startswith(_MISSED) for note in notes)
+
+
 def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) -> list[str]:
     """One sentence where the default floor had to come down: what keeps stronger ones out, or how to get better."""
     if case.policy.at_least is not None:
@@ -137,7 +146,7 @@ def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) ->
     why = _kept_out(case, settled)
     floor, weak = tier_name(DEFAULT_FLOOR), ", ".join(short)
     if why:
-        return [hint("floor {} not reached ({}): {}", floor, weak, why)]
+        return [hint(_MISSED + " {} strength is available ({}): {}", floor, weak, why)]
     hosts = hosts_without_consent(
         case,
         left.refused,
@@ -146,7 +155,7 @@ def floor_notes(case: Case, left: Survivors, settled: Settled, chosen: Route) ->
     add = hint("{host=}", hosts[0]) if len(hosts) == 1 else "intermodal hosts add"
     return [
         hint(
-            "floor {} not reached, the strongest reachable is taken ({}); for better: {}, or {}",
+            _MISSED + " {} strength is available, so expect mistakes ({}); for better: {}, or {}",
             floor,
             weak,
             PULL_LIST,

@@ -41,8 +41,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += _perhaps_without_a_word(case, chosen, candidate)
     if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(
-            f"{chosen.endpoint.id} does not say how much it holds; "
-            f"{chosen.rates.context:,.0f} tokens are taken for granted"
+            f"the context length of {chosen.endpoint.id} is unknown; {chosen.rates.context:,.0f} tokens are assumed"
         )
     found += _tools_perhaps_too_long(case, chosen)
     found += _pictures_perhaps_too_long(case, chosen)

@@ -370,7 +370,7 @@ def context(priced: Priced, case: Case) -> str:
     """Counted before sending, never cut in silence."""
     if priced.tokens + priced.answer <= priced.context:
         return ""
-    said = "" if priced.context_known else " (taken for granted, it does not say)"
+    said = "" if priced.context_known else " (assumed: its context length is unknown)"
     if priced.tokens == float("inf"):
         return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{said}"
     count = len(case.request.tools)
@@ -425,7 +425,7 @@ def below(case: Case, place: int, job: Job = "generate") -> str:
     if case.policy.at_least is not None:
         return f"below the floor {name}{_AS.get(job, '')}"
     return hint(
-        "weaker than {}{}; by default nothing weaker stands in for what is reachable ({at-least})",
+        "below the default strength {}{} (change it with {at-least})",
         name,
         _AS.get(job, ""),
     )

@@ -102,7 +102,7 @@ def _as(case: Case, decision: Decision | None, left: Survivors, endpoint: Endpoi
         case.voice = decision.voice  # a search for another voice leaves its own behind
     if mine and decision is not None:
         words = compare(case, mine[0], decision.chosen)
-        who = "outranked" if job == case.job else f"could {VERB[job]}, but is outranked"
+        who = "not chosen" if job == case.job else f"could {VERB[job]}, but was not chosen"
         return f"{who}: {words}"
     for refused in found.refused:
         if endpoint.id in refused.ids or _is_of(case, refused.ids, endpoint):

@@ -6,7 +6,7 @@ Generate  host:vendor/model   tier (evidence)
 │         in 1,212 (1,180..1,240)  out 120 (..256)  $0  6.1 s
 └─ Transcribe  host:vendor/model  call.wav 63 s -> 171 tok (140..210)
                keeps words, timing; loses speakers, tone  $0  4.0 s
-total ... / counted: ... / sends: ... / note ... / fallback ... / outranked ... / rejected ...
+total ... / counted: ... / sends: ... / note ... / fallback ... / not chosen ... / rejected ...
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from intermodal.plans.step import SPEED, Call, Step, Transform
 from intermodal.quantity import Quantity, total
 
 WIDTH = 116
-LABEL = 13  # columns of "fallback 1", "outranked", "rejected"
+LABEL = 13  # columns of "fallback 1", "not chosen", "rejected"
 ALIKE = 6  # children that do the same, up to which each is shown
 SHOWN = 2  # of more than that, so many are shown and the rest summed up
 _HIDDEN = ("output",)  # rejections of endpoints that do another job; ``explain_all`` shows them
@@ -54,7 +54,7 @@ def _lines(plan: Plan, *, everything: bool) -> str:
     for place, candidate in enumerate(plan.fallbacks, 1):
         lines += _labelled(f"fallback {place}", lists.brief(candidate))
     for other in plan.outranked:
-        lines += _labelled("outranked", lists.outranked(other))
+        lines += _labelled("not chosen", lists.outranked(other))
     for row in plan.rejected if everything else folded(plan.rejected):
         if everything or row.rule not in _HIDDEN:
             lines += _labelled("rejected", lists.rejected(row))

@@ -241,13 +241,13 @@ def _lists(plan: Plan, wide: float) -> _Text:
     for place, candidate in enumerate(plan.fallbacks[:MOST], 1):
         text.put(_dotted(brief(candidate)), "ink", TEXT, f"fallback {place}", most=3)
     for other in plan.outranked[:ROUTES]:
-        text.put(_dotted(outranked(other)), "soft", TEXT, "outranked", most=3)
+        text.put(_dotted(outranked(other)), "soft", TEXT, "not chosen", most=3)
     rows = [row for row in folded(plan.rejected) if row.rule not in _HIDDEN]
     for row in rows[:MOST]:
         text.put(_dotted(rejected(row)), "soft", TEXT, "rejected", most=2)
     for label, count, most in (
         ("fallbacks", len(plan.fallbacks), MOST),
-        ("outranked", len(plan.outranked), ROUTES),
+        ("not chosen", len(plan.outranked), ROUTES),
         ("rejected", len(rows), MOST),
     ):
         if count > most:

@@ -48,7 +48,9 @@ def _not_ready(rows: list[Rejected]) -> Words:
     pulls = [str(row.reason).partition(_PULL) for row in rows]
     if not all(pull for _, pull, _ in pulls):
         return hint(
-            "not ready: {}, and so on ({})", rows[0].reason, action("intermodal models NAME", http="see /v1/models")
+            "{}; others lack something else ({})",
+            rows[0].reason,
+            action("intermodal models NAME", http="see /v1/models"),
         ), False
     names = list(dict.fromkeys(name for _, _, name in pulls))
     return f"weights not here{_PULL}{' '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}", True

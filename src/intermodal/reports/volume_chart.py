@@ -143,7 +143,7 @@ class Chart:
             y = drawing.number(self._at_y(cost))
             path += f"V{y}" if path else f"M{drawing.number(self._at_x(begin))} {y}"
             path += f"H{drawing.number(self._at_x(end))}"
-        self._picture.open(f"{machines.name}: ${plain_money(machines.owned.per_month)} a month and machine")
+        self._picture.open(f"{machines.name}: ${plain_money(machines.owned.per_month)} per machine per month")
         self._picture.path(path, "line here-line thick")
         self._picture.close()
 

@@ -69,7 +69,7 @@ def test_an_allowed_host_of_the_snapshot_is_ready_with_its_key_only() -> None:
     without, keyed = catalog(consent=("cortecs",)), catalog(consent=("cortecs",), env={"CORTECS_API_KEY": "sk"})
     mine = [endpoint for endpoint in without.endpoints if endpoint.host.id == "cortecs"]
     assert mine
-    assert {endpoint.missing for endpoint in mine} == {"no key in CORTECS_API_KEY"}
+    assert {endpoint.missing for endpoint in mine} == {"CORTECS_API_KEY is not set"}
     assert all(keyed.by_id[endpoint.id].ready for endpoint in mine)
     assert {keyed.by_id[endpoint.id].host.zone for endpoint in mine} == {"internet"}
 

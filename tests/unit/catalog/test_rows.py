@@ -229,7 +229,7 @@ def test_a_key_changes_nothing_before_there_is_consent() -> None:
 def test_an_allowed_host_is_ready_with_its_key_only() -> None:
     endpoint = "openai:openai/gpt-4o-mini"
     without, keyed = catalog(consent=("openai",)), catalog(consent=("openai",), env={"OPENAI_API_KEY": "sk-x"})
-    assert without.by_id[endpoint].missing == "no key in OPENAI_API_KEY"
+    assert without.by_id[endpoint].missing == "OPENAI_API_KEY is not set"
     assert not catalog(consent=("openai",), env={"OPENAI_API_KEY": "  "}).by_id[endpoint].ready
     assert keyed.by_id[endpoint].ready
 

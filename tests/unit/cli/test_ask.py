@@ -104,7 +104,7 @@ def test_all_and_why_not_answer_about_other_routes(cli: Cli, fake: FakeHost) -> 
 def test_a_host_that_was_named_and_cannot_be_used_is_an_error_and_nobody_else_answers(cli: Cli, fake: FakeHost) -> None:
     done = cli("ask", "How many?", "--host", "openai")
     assert done.code == 4, done.out
-    assert "host openai: cannot be used: no key in OPENAI_API_KEY; " in done.err
+    assert "host openai: cannot be used: OPENAI_API_KEY is not set; " in done.err
     assert "intermodal hosts add openai" in done.err
     assert done.out == ""
     assert fake.attempts == []
@@ -117,7 +117,7 @@ def test_a_plan_for_a_host_without_a_key_is_made_and_says_what_is_missing(cli: C
     saved = str(tmp_path / "plan.json")
     done = cli("explain", "How many?", "--host", "openai", "-m", "openai:openai/gpt-4o", "--save", saved)
     assert done.code == 0 and "Generate  openai:openai/gpt-4o" in done.out, done.err
-    assert "note: cannot run yet: no key in OPENAI_API_KEY (intermodal hosts add openai)" in done.out
+    assert "note: cannot run yet: OPENAI_API_KEY is not set (intermodal hosts add openai)" in done.out
     assert cli("ask", "--plan", saved).code == 4, "a run needs it"
 
 

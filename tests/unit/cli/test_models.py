@@ -302,7 +302,7 @@ def test_a_host_of_the_snapshot_is_allowed_by_its_name(cli: Cli) -> None:
     assert config.load_config(os.environ).consent == ("cortecs",)
     found = rows(cli("models", "--host", "cortecs", "--json"))
     assert any(row["allowed"] for row in found)
-    assert {row["missing"] for row in found if row["allowed"]} == {"no key in CORTECS_API_KEY"}
+    assert {row["missing"] for row in found if row["allowed"]} == {"CORTECS_API_KEY is not set"}
     assert cli("hosts", "remove", "cortecs").code == 0
     assert not any(row["allowed"] for row in rows(cli("models", "--host", "cortecs", "--json")))
 
