@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from intermodal.executor import retry, transport, upstream
+from intermodal.executor import retry, upstream
+from intermodal.transport import timeouts
 from intermodal.wire.failures import ROWS, Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -61,6 +62,6 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     assert f"left alone for {upstream.COOLDOWN:g} s" in text
     assert (upstream.SHARE, upstream.FLOOR, upstream.BURST) == (0.1, 2, 10)
     assert "a tenth of the calls made, and two a second (ten may be saved up)" in text
-    assert f"connect ({transport.CONNECT_TIMEOUT:g} s)" in text
-    assert f"first word ({transport.FIRST_BYTE_TIMEOUT:g} s" in text
-    assert f"two pieces of an answer ({transport.IDLE_TIMEOUT:g} s)" in text
+    assert f"connect ({timeouts.CONNECT_TIMEOUT:g} s)" in text
+    assert f"first word ({timeouts.FIRST_BYTE_TIMEOUT:g} s" in text
+    assert f"two pieces of an answer ({timeouts.IDLE_TIMEOUT:g} s)" in text
