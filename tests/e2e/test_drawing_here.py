@@ -217,6 +217,22 @@ async def test_the_memory_that_it_takes_is_within_what_the_plan_said(client: Asy
     assert promised.low <= actual.peak_memory <= promised.high
 
 
+def test_fit_tells_the_memory_of_each_size_and_whether_the_machine_has_it(model: Path) -> None:
+    ran = intermodal("fit", str(model), "--ram", "2GB")
+    assert ran.code == 0, ran.err
+    assert "Ovis-Image, a diffusion model" in ran.out
+    rows = {line.split()[0]: line for line in ran.out.splitlines() if line.startswith("  ")}
+    assert "  fits" in rows["256x256"]
+    assert "does not fit" in rows["1536x1536"]
+    document = intermodal("fit", str(model), "--json").document
+    assert document["architecture"] == "Ovis-Image"
+    sizes = [each["memory"]["mid"] for each in document["sizes"]]
+    assert sizes == sorted(sizes)
+    alone = intermodal("fit", str(model / "diffusion_model.safetensors"))
+    assert alone.code != 0
+    assert "has nothing that makes pixels of latents" in alone.err
+
+
 # ---- what is wrong ---------------------------------------------------------------------------------------------
 
 

@@ -108,6 +108,8 @@ def fit(**given: Any) -> None:
     wish = wish_of(given)
     if given["measure"]:
         _measure(wish, quiet=as_json)
+    if _drawing(wish, svg_file, as_json=as_json):
+        return
     wish = _as_pulled(wish, quiet=as_json)
     report = worked_out(wish, weights_store(), os.environ)
     if isinstance(report, VllmReport):
@@ -179,6 +181,29 @@ def _rank(given: dict[str, Any]) -> None:
     here = not (given["gpus"] or given["ram"])
     machine = this_machine(os.environ) if here else stated(given["gpus"], given["ram"])
     rank(machine, ctx=given["ctx"], work=given["work"], as_json=given["as_json"], slots=given["slots"], kv=given["kv"])
+
+
+def _drawing(wish: FitWish, svg_file: str | None, *, as_json: bool) -> bool:
+    """Answer of a diffusion model; False where it is none."""
+    from intermodal.errors import UsageError
+    from intermodal.estimates.fit import this_machine
+    from intermodal.estimates.fit_drawing import document, drawing_fit, lines
+    from intermodal.sizing.machines import stated
+
+    here = not (wish.gpus or wish.ram)
+    report = drawing_fit(wish.model, this_machine(os.environ) if here else stated(wish.gpus, wish.ram), here=here)
+    if report is None:
+        return False
+    if svg_file:
+        raise UsageError("is not drawn of a diffusion model", where="--svg", todo="leave it out")
+    if as_json:
+        from intermodal.cli.document import print_document
+
+        print_document("fit", document(report))
+        return True
+    for line, verdict in lines(report):
+        click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
+    return True
 
 
 def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> None:

@@ -147,6 +147,21 @@ def opened(place: Path) -> Opened:
     )
 
 
+def is_diffusion(place: Path) -> bool:
+    """Whether a file or a folder holds a network that takes steps, as far as headers that can be read say so."""
+    try:
+        found = _files(place)
+    except WeightsError:
+        return False
+    for path in found:
+        try:
+            _architecture(_tensors(path), path.name)
+        except WeightsError:
+            continue
+        return True
+    return False
+
+
 def _files(place: Path) -> list[Path]:
     try:
         if place.is_file():

@@ -86,6 +86,19 @@ def test_the_seconds_of_a_picture_are_learned_from_one_and_from_several(store: S
     assert learned(store, "picture").mid == pytest.approx(6, rel=0.1)
 
 
+def test_drawing_here_is_learned_by_evaluations_and_pixels(store: Store) -> None:
+    """Twenty pictures of several sizes and steps, each a tenth quicker or slower: the next is off by little."""
+    chance = random.Random(11)
+    for _ in range(20):
+        made, evaluations = chance.choice([0.07, 0.26, 0.59, 1.05]), chance.choice([4, 8, 20, 40])
+        seconds = (0.4 + 2.5 * made * evaluations + 12.0 * made) * chance.uniform(0.9, 1.1)
+        add(store, op="draw", work=Work(pictures=1, denoised=made * evaluations, made=made), seconds=seconds)
+    assert learned(store, "denoise").mid == pytest.approx(2.5, rel=0.1)
+    assert learned(store, "latent").mid == pytest.approx(12.0, rel=0.3)
+    rows = store.statistics().rows
+    assert "e|picture" not in rows, "which is of hosts that are told no steps"
+
+
 @pytest.mark.parametrize(("out", "decode"), [(0, 0.0), (2, 0.05)], ids=["vectors", "letters"])
 def test_the_seconds_of_scores_are_learned_within_a_few_runs(store: Store, out: int, decode: float) -> None:
     """After 20 runs, each of which may be a fifth off, the next is told within 1.3 times, whatever a catalog said."""

@@ -1,0 +1,109 @@
+"""What ``intermodal fit`` answers of a diffusion model: the memory that it takes while it draws, by size.
+
+Weights are as large as in the files. The buffers beside them grow with the pixels of a picture, and are the larger of
+what takes the steps and what makes pixels of the result; how large is told by logs of the engine, so they are ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from intermodal.content import Value
+from intermodal.estimates.fit_document import FIT_VERSION, plain_amount
+from intermodal.estimates.fit_text import gib
+from intermodal.hints import hint
+from intermodal.plans.machine import Machine
+from intermodal.plans.numbers import size
+from intermodal.quantity import Quantity, between
+from intermodal.sizing.fit import Verdict
+from intermodal.weights.diffusion import Opened, is_diffusion, opened
+
+_SIDES: Final = (256, 512, 768, 1024, 1536)
+_BASIS: Final = "its weights, and the engine's buffers by its logs"
+
+
+class DrawingFit(Value):
+    """The answer.
+
+    Attributes:
+        sizes: a side of a square, the bytes that drawing it takes, and whether the machine has them.
+        verdict: of the square that the model was trained on.
+        here: whether the machine is this one.
+    """
+
+    name: str
+    model: Opened
+    machine: Machine
+    here: bool
+    sizes: tuple[tuple[int, Quantity, Verdict], ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        side = self.model.architecture.side
+        return next(verdict for each, _, verdict in self.sizes if each == side)
+
+
+def drawing_fit(said: str, machine: Machine, *, here: bool) -> DrawingFit | None:
+    """Of a file or a folder of a diffusion model; None for anything else. Raises WeightsError for one that is damaged,
+    or is not whole."""
+    place = Path(said).expanduser()
+    if not said or not is_diffusion(place):
+        return None
+    model = opened(place)
+    sides = sorted({*_SIDES, model.architecture.side})
+    amounts = [(side, _amount(model, side)) for side in sides]
+    sizes = tuple([(side, amount, _verdict(amount, machine)) for side, amount in amounts])
+    return DrawingFit(name=place.name, model=model, machine=machine, here=here, sizes=sizes)
+
+
+def _amount(model: Opened, side: int) -> Quantity:
+    return between(*model.memory(side), _BASIS)
+
+
+def _verdict(amount: Quantity, machine: Machine) -> Verdict:
+    """It computes on processors, so it is the machine's own memory that counts."""
+    if not machine.memory:
+        return "unknown"
+    return "fits" if amount.high <= machine.free else "tight" if amount.low <= machine.free else "no"
+
+
+def lines(report: DrawingFit) -> Iterator[tuple[str, Verdict | None]]:
+    """The answer in words; a line with a verdict has its colour."""
+    model, usual = report.model, report.model.architecture
+    yield (
+        f"{report.name}   {usual.name}, a diffusion model; {model.parameters / 1e6:,.0f}M parameters take its steps, "
+        f"{size(model.size)} of weights in all", None,
+    )  # fmt: skip
+    free = f"{size(report.machine.free)} of memory {'free now' if report.here else 'there'}"
+    yield f"drawing, on processors, {free if report.machine.memory else 'in memory that nobody stated'}", None
+    for side, amount, verdict in report.sizes:
+        trained = "   what it was trained on" if side == usual.side else ""
+        yield f"  {f'{side}x{side}':<10} {gib(amount) + ' GiB':<26} {_WORDS[verdict]}{trained}", verdict
+    yield (
+        f"usual of it: {usual.steps} steps, guidance {usual.guidance:g}, sides that are multiples of {usual.unit}", None
+    )  # fmt: skip
+    yield hint("seconds of one picture: {}", 'intermodal explain "…" --output image'), None
+
+
+_WORDS: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "not known"}
+
+
+def document(report: DrawingFit) -> dict[str, Any]:
+    """The same as plain data."""
+    model, usual = report.model, report.model.architecture
+    return {
+        "fit_version": FIT_VERSION,
+        "model": report.name,
+        "architecture": usual.name,
+        "parameters": model.parameters,
+        "verdict": report.verdict,
+        "machine": {"here": report.here, "memory": report.machine.memory or None, "free": report.machine.free or None},
+        "weights": {"bytes": model.size, "parts": dict(sorted(model.parts.items()))},
+        "sizes": [
+            {"width": side, "height": side, "memory": plain_amount(amount), "verdict": verdict}
+            for side, amount, verdict in report.sizes
+        ],
+        "usual": {"side": usual.side, "unit": usual.unit, "steps": usual.steps, "guidance": usual.guidance},
+    }  # fmt: skip
