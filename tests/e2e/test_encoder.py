@@ -99,6 +99,13 @@ async def test_without_labels_those_of_the_head_are_scored(client: AsyncClient) 
     assert max(answer.result.scores, key=answer.result.scores.__getitem__) == "delivery"
 
 
+def test_the_best_label_alone_is_all_there_is_on_stdout() -> None:
+    ran = intermodal("ask", "--output", "label", "--labels", "billing,delivery", LATE)
+    assert (ran.code, ran.out) == (0, "delivery\n")
+    document = intermodal("ask", "--output", "label", "--json", LATE).document
+    assert (document["label"], len(document["scores"])) == ("delivery", 4)
+
+
 async def test_labels_are_found_in_upper_and_lower_case_and_what_is_left_out_is_said(client: AsyncClient) -> None:
     answer = await client.ask(LATE, output=ScoresOutput(labels=("Praise", "DELIVERY")))
     assert list(answer.result.scores) == ["Praise", "DELIVERY"]

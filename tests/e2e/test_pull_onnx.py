@@ -41,6 +41,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         SUBJECTS: {**classifier, "onnx/model_quantized.onnx": b"other", "README.md": b"# subjects"},
         OFFICES: files_of(MEDIA / "tiny_bert" / "reranker"),
         CLIP: files_of(MEDIA / "tiny_clip"),
+        "Xenova/ms-marco-MiniLM-L-6-v2": files_of(MEDIA / "tiny_bert" / "reranker"),
         "desk/no-tokenizer": {name: data for name, data in classifier.items() if name != "tokenizer.json"},
         "desk/no-head": {**classifier, "config.json": b'{"architectures": ["BertModel"]}'},
         "desk/no-config": {name: data for name, data in classifier.items() if name != "config.json"},
@@ -76,6 +77,16 @@ def test_a_reranker_is_pulled_and_ranks(hub: HubServer) -> None:
     ran = intermodal("rerank", "--json", "who manages oslo", "-", stdin=lines)
     assert ran.code == 0, ran.err
     assert (ran.document["by"], ran.document["results"][0]["index"]) == ("reranker", 1)
+
+
+def test_a_row_of_the_registry_is_pulled_and_pinned_by_what_the_hub_lists(hub: HubServer) -> None:
+    ran = intermodal("pull", "ms-marco-minilm-l-6-v2")
+    assert ran.code == 0, ran.err
+    lines = b"oslo has 12 parking spaces\nms berg leads the office in oslo"
+    ranked = intermodal("rerank", "--json", "who manages oslo", "-", stdin=lines)
+    assert ranked.code == 0, ranked.err
+    assert ranked.document["endpoint"] == "embedded:cross-encoder/ms-marco-minilm-l-6-v2"
+    assert ranked.document["results"][0]["index"] == 1
 
 
 def test_a_contrastive_model_is_pulled_and_finds_pictures(hub: HubServer, tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Resul
 
     from intermodal.cli.document import print_document
     from intermodal.cli.drawn import pictures_document, write_pictures
-    from intermodal.cli.outputs import scores_table, speech_document, write_speech
+    from intermodal.cli.outputs import LABEL, best_label, scores_table, speech_document, write_speech
     from intermodal.request import (
         EmbeddingOutput,
         ImageOutput,
@@ -328,7 +328,7 @@ def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Resul
         }
         print_document("answer", {**answer, **media})
     elif isinstance(output, ScoresOutput):
-        click.echo(scores_table(result.scores))
+        click.echo(best_label(result.scores) if given["output_kind"] == LABEL else scores_table(result.scores))
     elif isinstance(output, JsonOutput):
         click.echo(json.dumps(result.data, ensure_ascii=False, indent=2))
     elif isinstance(output, EmbeddingOutput):
@@ -343,9 +343,11 @@ def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Resul
 def _answer(plan: Plan, result: Result, analysis: str) -> dict[str, Any]:
     """The document of ``ask --json``: every field there, whatever its value; ``plan`` as explain prints it."""
     from intermodal.cli.document import plainly
+    from intermodal.cli.outputs import best_label
 
     body: dict[str, Any] = plainly(result)
     body["transcript"] = transcript(result.transcript) if result.transcript is not None else None
+    body["label"] = best_label(result.scores)
     body["steps"] = body.pop("actuals")
     return {**body, "plan": plan, **({"analyze": analysis} if analysis else {})}
 

@@ -26,7 +26,8 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
-KINDS = ("text", "json", "transcript", "embedding", "speech", "scores", "image")
+KINDS = ("text", "json", "transcript", "embedding", "speech", "scores", "label", "image")
+LABEL = "label"  # the best of the scores, by itself
 TRANSCRIPT_FORMATS = ("text", "json", "srt", "vtt")
 SPEECH_FORMATS = ("wav", "mp3")
 FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS, *PICTURE_FORMATS)
@@ -54,6 +55,7 @@ def output_of(given: Mapping[str, Any]) -> Output:
     if target:
         implied.append("image" if Path(target).suffix.lower() in SUFFIXES else "speech")
     kind: str = given["output_kind"] or next(iter(implied), "text")
+    kind = "scores" if kind == LABEL else kind
     asks = {name: _FOR[name] for name in said}
     if target and kind not in ("speech", "image"):
         asks["to"] = implied[-1]
@@ -193,6 +195,15 @@ def speech_document(speech: Speech | None, target: str | None) -> dict[str, Any]
         return None
     place = {"path": target} if target else {"data": b64encode(speech.data).decode()}
     return {"media_type": speech.media_type, "seconds": speech.seconds, "bytes": len(speech.data), **place}
+
+
+def best_label(scores: Mapping[str, float]) -> str:
+    """The label that fits best; of several the one that comes first.
+
+    >>> best_label({"letter": 0.25, "invoice": 0.75})
+    'invoice'
+    """
+    return max(scores, key=scores.__getitem__, default="")
 
 
 def scores_table(scores: Mapping[str, float]) -> str:

@@ -94,7 +94,7 @@ def ranking(catalog: Catalog, name: str = "") -> Endpoint:
     if not ready:
         reasons = tuple(f"{each.id}: {each.missing}{f' ({each.todo})' if each.todo else ''}" for each in able)
         raise errors.NoRoute(
-            "no model is here that ranks passages", todo=command(pull_command("ms-marco-minilm-l-6-v2", unpinned=True)),
+            "no model is here that ranks passages", todo=command(pull_command("ms-marco-minilm-l-6-v2")),
             reasons=reasons,
         )  # fmt: skip
     return max(ready, key=lambda each: (_rank(each), _strength(each), each.id))

@@ -58,7 +58,8 @@ def test_every_row_of_a_hub_has_a_model_that_says_what_it_is_and_what_it_takes()
         model = shipped().models[served[row.name].id]
         assert model.parameters and model.strength, row.name
         speed = served[row.name].speed
-        assert speed is not None and speed.decode and speed.prompt, "or it would be timed as any small one"
+        assert speed is not None and speed.prompt, row.name
+        assert speed.decode or row.runtime != "llama", "or it would be timed as any small one"
         assert ("image" in model.input) == (row.name in seeing), row.name
 
 
