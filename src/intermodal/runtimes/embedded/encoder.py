@@ -103,9 +103,18 @@ class Encoder:
             ids = [self._word(each) for each in labels]
             scores, names = [float(chances[each]) for each in ids], labels
         else:
-            ids = [int(each) for each in self._numpy.argsort(-chances)[:SHOWN]]
-            scores, names = [float(chances[each]) for each in ids], [self._tokens.decode([each]) for each in ids]
+            words = self._likeliest(chances)
+            scores, names = list(words.values()), list(words)
         return self._told([row], len(row.overflowing) > 0, scores=scores, labels=names)
+
+    def _likeliest(self, chances: Any) -> dict[str, float]:
+        """The likeliest words with their chances; marks that are no words are passed over."""
+        found: dict[str, float] = {}
+        for each in self._numpy.argsort(-chances)[: 4 * SHOWN]:
+            word = self._tokens.decode([int(each)]).strip()
+            if word and word not in found and len(found) < SHOWN:
+                found[word] = float(chances[each])
+        return found
 
     def _word(self, label: str) -> int:
         """The number of a word of one token, as it is within a sentence."""
