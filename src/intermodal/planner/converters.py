@@ -11,10 +11,11 @@ from intermodal.catalog.nouns import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, MID, levels
-from intermodal.costing.price import hearing_price, reading_price, token_price
+from intermodal.costing.price import as_heard, ear_price, hearing_price, reading_price, token_price
+from intermodal.costing.rates import Rates
 from intermodal.costing.sound import sound_tokens
 from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
-from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION
+from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION, speech_tokens
 from intermodal.media.steps import FRAME_SIDE, READ_SIDE, expected_scenes, frame_size, most_frames, read_megapixels
 from intermodal.planner import rules
 from intermodal.planner.aspects import heard_channels
@@ -24,6 +25,7 @@ from intermodal.planner.index import Group, Job
 from intermodal.planner.pieces import figure_pixels
 from intermodal.planner.survivors import Only, Refused, Survivors, members
 from intermodal.planner.way import Conversions
+from intermodal.quantity import exact
 from intermodal.request import TIERS
 
 LARGE = TIERS.index("large")
@@ -137,9 +139,7 @@ def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> 
     load = 0.0 if endpoint.id in case.loaded else rates.load[MID]
     if job == "transcribe":
         seconds = sum(work.lengths)
-        money = sum(hearing_price(rates, each) for each in work.lengths)
-        if money == math.inf and rates.audio < math.inf:
-            money = sound_tokens(case.book_of(endpoint).audio, seconds).mid * rates.audio
+        money = _hearing(case, endpoint, rates, work.lengths)
         time = hear_seconds(rates, MID, seconds, work.film)
     elif job == "describe":
         rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
@@ -152,6 +152,18 @@ def _score(case: Case, endpoint: Endpoint, job: Job, work: _Work, tier: int) -> 
         money = reading_price(rates, work.pictures)
         time = see_seconds(rates, MID, work.megapixels, 100.0 * work.megapixels)
     return _Scored(endpoint, money, time + load, tier, rates.memory[HIGH])
+
+
+def _hearing(case: Case, endpoint: Endpoint, rates: Rates, lengths: list[float]) -> float:
+    """USD of hearing recordings so long, as a plan would say."""
+    if rates.second < math.inf or rates.audio == math.inf:  # what is billed by seconds takes no counting
+        return sum(hearing_price(rates, each) for each in lengths)
+    rule, learned = case.book_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
+    cost = 0.0
+    for each in lengths:
+        sound = as_heard(rates, levels(sound_tokens(rule, each)))[MID]
+        cost += ear_price(rates, each, sound, speech_tokens(exact(each), learned).mid, 1)
+    return cost
 
 
 def _best(case: Case, scored: list[_Scored]) -> list[_Scored]:

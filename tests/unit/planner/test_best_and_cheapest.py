@@ -12,6 +12,7 @@ from tests.plans import catalogs, invariants, runner
 from intermodal.catalog.nouns import Endpoint, Evidence, Strength
 from intermodal.errors import NoRoute
 from intermodal.plans.plan import Plan
+from intermodal.plans.step import Call
 
 ASK = "Explain how a gantry crane works."
 PHOTO = {"kind": "image", "name": "photo.jpg", "width": 640, "height": 480, "density": 0.01}
@@ -154,3 +155,26 @@ def test_labels_over_a_photo_are_chosen_by_who_sees_it(objective: str) -> None:
 
 def test_labels_over_a_page_of_text_may_go_by_its_words() -> None:
     assert planned(ask="", part=LETTER, output="scores").chosen.endpoint.startswith("embedded:")
+
+
+def test_of_ears_that_are_billed_by_tokens_the_text_they_write_counts_too() -> None:
+    """More of them than are priced to the end: who is cheap by its sound alone must not push out who is cheap."""
+    ears = []
+    for number in range(9):
+        ear = catalogs.hosted(
+            ACME, f"acme/ear-{number}", "medium", (None, None), inputs=("audio",), context=None, second=0.0,
+            tasks=("automatic-speech-recognition",),
+        )  # fmt: skip
+        price = msgspec.structs.replace(
+            ear.price, second=None, input_mtok=2.0, input_audio_mtok=2.0 + number / 1000, output_mtok=90.0 - 10 * number
+        )
+        ears.append(msgspec.structs.replace(ear, price=price))
+    call = {"kind": "audio", "name": "call.flac", "seconds": 600}
+    wish = {"objective": "cheapest", "keep": ["words"], "max_cost": 5.0}
+    inputs = runner.inputs_of({"catalog": "embedded", "ask": "What is agreed?", "part": [call], "policy": wish})
+    catalog = msgspec.structs.replace(
+        inputs.catalog, endpoints=(model("acme/reads", 0.4), *ears), consent=("acme",), version="v"
+    )
+    made = invariants.plan_of(msgspec.structs.replace(inputs, catalog=catalog))
+    heard_by = [step.endpoint for step in made.chosen.steps if isinstance(step, Call) and step.op == "transcribe"]
+    assert heard_by == ["acme:acme/ear-8"]
