@@ -402,11 +402,13 @@ def _check_picture(output: ImageOutput, seed: object) -> None:
         raise UsageError(what, todo="ask for more than 0 and at most 1, 0.75 is usual")
     if output.sampler and output.sampler not in SAMPLERS:
         raise UsageError(
-            f"{output.sampler!r} is no sampler", where="--sampler",
+            f"{output.sampler!r} is no sampler", where=setting("sampler"),
             todo=nearest(output.sampler, SAMPLERS, f"samplers are {', '.join(SAMPLERS)}"),
         )  # fmt: skip
     if isinstance(seed, int) and not 0 <= seed < 1 << 63:
-        raise UsageError(f"{seed} is no seed of a picture", where="--seed", todo="give 0 or more, or leave it out")
+        raise UsageError(
+            f"{seed} is no seed of a picture", where=setting("seed"), todo="give 0 or more, or leave it out"
+        )
 
 
 def nearest(word: str, known: Collection[str], otherwise: str) -> str:

@@ -28,7 +28,8 @@ from intermodal.config import snapshot_file
 from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.estimates.workload_keys import WorkloadKeys
-from intermodal.events import Event, Finished, Result, TextDelta, fold
+from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
+from intermodal.hints import Hint, words
 from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
@@ -211,6 +212,8 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             async for event in events:
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
+                elif isinstance(event, Note) and isinstance(event.text, Hint):  # an event is plain data
+                    event = replace(event, text=words(event.text, self.surface))
                 if isinstance(event, Finished) and self._remember and asking.is_turn(request.output):
                     messages = prepared.inputs.original.messages
                     self.store.save_conversation(

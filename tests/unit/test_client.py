@@ -123,6 +123,15 @@ def test_an_answer_says_what_it_took_and_shows_itself(client: intermodal.Client)
     assert "<svg" in shown
 
 
+def test_what_a_run_and_a_plan_say_is_plain_data(client: intermodal.Client, host: FakeHost) -> None:
+    host.answer = "word " * 400
+    answer = client.ask("How many?", model="talker-70b", max_tokens=3)
+    plan = client.plan("How many?", model="talker-70b", max_tokens=3)
+    assert any("allow more with" in note for note in answer.notes)
+    assert msgspec.json.decode(msgspec.json.encode(answer.result))["notes"] == list(answer.notes)
+    assert msgspec.json.decode(msgspec.json.encode(plan))["id"] == plan.id
+
+
 def test_tokens_that_no_step_reported_are_unknown_and_not_zero() -> None:
     told = intermodal.Result(
         actuals=(

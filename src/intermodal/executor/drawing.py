@@ -15,6 +15,7 @@ from intermodal.executor.course import Course
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels
 from intermodal.executor.prepare import work_of
+from intermodal.hints import hint
 from intermodal.planner.drawing import canvas
 from intermodal.plans.step import Call
 from intermodal.request import ImageOutput, Sampling
@@ -39,7 +40,9 @@ async def draw(course: Course, step: Call) -> Finished:
     await course.shop.emit(Committed(endpoint=step.endpoint))
     images = tuple([await _as_wanted(course, step, each, output) for each in done.made.drawn])
     if done.made.seed is not None:
-        await course.shop.emit(Note(text=f"drawn with --seed {done.made.seed}, which draws it again", step=step.id))
+        await course.shop.emit(
+            Note(text=hint("drawn with {seed=}, which draws it again", done.made.seed), step=step.id)
+        )
     if len(images) != output.count:
         what = f"{endpoint.id} made {len(images)} pictures, and {output.count} were asked for"
         await course.shop.emit(Note(text=what, step=step.id))

@@ -35,6 +35,7 @@ from intermodal.costing.price import drawing_price
 from intermodal.costing.rates import HERE, Rates
 from intermodal.costing.speed import Strokes, draw_seconds
 from intermodal.errors import UsageError
+from intermodal.hints import setting
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import ImageOutput, Request
 
@@ -145,21 +146,21 @@ def check_wishes(request: Request, facts: Facts) -> None:
     output, given = wanted(request), pictures_in(facts)
     if output.strength is not None and not given:
         raise UsageError(
-            "a strength says how much of a picture is drawn anew, and no picture goes in", where="--strength",
+            "a strength says how much of a picture is drawn anew, and no picture goes in", where=setting("strength"),
             todo="add the picture to start from, or leave it out",
         )  # fmt: skip
     if not output.mask:
         return
     if len(given) < 2:
         raise UsageError(
-            "a mask says what of a picture may change, and no picture goes in", where="--mask",
+            "a mask says what of a picture may change, and no picture goes in", where=setting("mask"),
             todo="add the picture that it is laid on",
         )  # fmt: skip
     picture, mask = given[-2:]
     if (picture.width, picture.height) != (mask.width, mask.height):
         raise UsageError(
             f"{mask.name} has {mask.width}x{mask.height} pixels and {picture.name} {picture.width}x{picture.height}",
-            where="--mask", todo="make the mask as large as its picture",
+            where=setting("mask"), todo="make the mask as large as its picture",
         )  # fmt: skip
 
 
