@@ -44,3 +44,15 @@ def test_french_speech_becomes_english_speech_as_a_chain_that_the_plan_shows(med
     assert ran.answered, ran.err
     again = intermodal("ask", "--output", "transcript", "--language", "en", str(tmp_path / "english.wav"))
     assert "france" in again.out.lower(), again.out
+
+
+def test_a_recording_that_was_doubted_once_is_planned_again_and_the_plan_says_so(media: Path) -> None:
+    """What an earlier hearing was sure of is known by the next plan, of a transcript that is the answer, too."""
+    asked = ("--output", "transcript", str(media / "french.flac"))
+    assert intermodal("ask", *asked).answered
+    for more in ((), ("--translate", "en")):
+        planned = intermodal("explain", *asked, *more)
+        assert planned.code == 0, planned.err
+        assert "of the words of french.flac arrive as they are: an earlier hearing was sure of" in " ".join(
+            planned.out.split()
+        )

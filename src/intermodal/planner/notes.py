@@ -58,7 +58,10 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
     found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
     found += _films(case, chosen)
     found += _chosen_by(case, chosen)
-    found += portion_notes(candidate.steps, {part.index: part.name for part in case.facts.parts})
+    names = {part.index: part.name for part in case.facts.parts}
+    if case.job == "transcribe":
+        names[-1] = case.bundles[0].parts[0].name  # its one call is the last one, which is of no part
+    found += portion_notes(candidate.steps, names)
     found += _channels(case, candidate)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
