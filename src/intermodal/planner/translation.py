@@ -22,6 +22,7 @@ from intermodal.costing.tokens import speech_tokens
 from intermodal.errors import NoRoute
 from intermodal.hints import PULL_LIST, hint
 from intermodal.languages import name_of
+from intermodal.planner import rules
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.floors import DEFAULT_FLOOR
 from intermodal.planner.routes import Route
@@ -181,8 +182,12 @@ def _neither(case: Case, errors: list[NoRoute]) -> NoRoute:
     """The error, with the reasons against both kinds."""
     every = dict.fromkeys(reason for error in errors for reason in error.hints.reasons)
     reasons = tuple(each for each in every if not str(each).endswith(_ANOTHER_KIND)) or tuple(every)
-    first, second = errors
+    ear, other = errors
+    nearer = rules.order(other.rule) > max(rules.order(ear.rule), rules.order("translation"))
+    first, second = (other, ear) if nearer else (ear, other)
     todo: str = hint("allow a language model to translate the transcript: intermodal hosts add NAME, or {}", PULL_LIST)
+    if nearer:
+        todo = other.hints.todo
     if case.named is not None:
         first = next((error for error in errors if error.rule != "output"), first)
         todo = "name a model that translates into it, or none"

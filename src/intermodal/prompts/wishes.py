@@ -128,6 +128,7 @@ WISHES: Mapping[str, tuple[str, Check, str]] = {
     "resends": ("resends", _count, "a whole number, 0 or more"),
     "local": ("farthest", lambda value: {True: "machine", False: "internet"}.get(value), "true or false"),
     "language": ("language", lambda value: value if isinstance(value, str) and value else None, "a code as en"),
+    "translate": ("translate", lambda value: value if isinstance(value, str) and value else None, "a code as en"),
     "licence": ("licence", _one_of(*LICENCES), " or ".join(LICENCES)),
     "regions": ("regions", _words, "a list as [eu]"),
     "retention": ("retention", _one_of(*RETENTIONS), " or ".join(RETENTIONS)),
