@@ -89,7 +89,9 @@ class Hint(str):
 
     def __new__(cls, parts: Iterable[Part]) -> Self:
         parts = tuple(parts)
-        made = super().__new__(cls, "".join(_words(part, "command line") for part in parts))
+        # a plan is refused by dozens of them, in two milliseconds
+        told = [part if isinstance(part, str) else part.words("command line") for part in parts]
+        made = super().__new__(cls, "".join(told))
         made.parts = parts
         return made
 
@@ -111,14 +113,14 @@ def hint(template: str, *values: object) -> Hint:
     given = iter(values)
     parts: list[Part] = []
     for part in _read(template):
-        if isinstance(part, str):
+        if isinstance(part, str) or (part.name and not part.value):
             parts.append(part)
-        elif part.value:
-            parts.append(Setting(part.name, str(next(given))))
         elif part.name:
-            parts.append(part)
+            parts.append(Setting(part.name, str(next(given))))
+        elif isinstance(value := next(given), Hint):
+            parts += value.parts
         else:
-            parts += parts_of(next(given))
+            parts.append(str(value))
     if rest := tuple(given):
         raise TypeError(f"{template!r} has no place for {rest}")
     return Hint(parts)

@@ -29,7 +29,7 @@ from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.command import Subject
 from intermodal.sizing.gguf_shape import is_model, is_projector, parts
 from intermodal.sizing.machines import without_cards
-from intermodal.sizing.quantizations import QUANTIZATIONS, in_name, renamed
+from intermodal.sizing.quantizations import QUANTIZATIONS, in_name, named, renamed
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import Repository, chosen_file, listing, remote, repository, unavailable
 from intermodal.weights.hub import HubFile, Listing
@@ -104,14 +104,14 @@ def every_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
         return [model for model in models if model.name == said]
     same = [model for model in models if model.repo.lower() == wanted.repo.lower()]
     if wanted.quant:
-        same = [model for model in same if model.quantization.lower() == wanted.quant.lower() or _in(model, wanted)]
+        same = [
+            model
+            for model in same
+            if model.quantization.lower() == wanted.quant.lower() or named(model.main, wanted.quant)
+        ]
     if wanted.file:
         same = [model for model in same if model.files[0].path == wanted.file]
     return same
-
-
-def _in(model: LockedModel, wanted: Repository) -> bool:
-    return re.search(rf"(?i)(?<![a-z0-9]){re.escape(wanted.quant)}(?![a-z0-9_])", model.main) is not None
 
 
 async def hub_pull(

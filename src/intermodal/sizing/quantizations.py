@@ -75,6 +75,15 @@ def in_name(name: str) -> str:
     return said[1].upper() if said else ""
 
 
+def named(name: str, word: str) -> bool:
+    """Whether a file's name has a word for a quantization, which a maker of files may have made up.
+
+    >>> named("Qwen3-4B-UD-Q4_K_XL.gguf", "ud-q4_k_xl"), named("Qwen3-4B-Q4_K_M.gguf", "Q4_K")
+    (True, False)
+    """
+    return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9_])", name, re.IGNORECASE) is not None
+
+
 def renamed(name: str, quantization: str) -> str:
     """A file's name with another quantization in it; with "" without the word for it."""
     return _IN_NAME.sub(quantization, name)

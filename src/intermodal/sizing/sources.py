@@ -18,7 +18,7 @@ from intermodal.content import Value
 from intermodal.errors import InputMissing, UsageError, WeightsError
 from intermodal.sizing.config_shape import config_shape
 from intermodal.sizing.gguf_shape import gguf_shape, is_model, parts
-from intermodal.sizing.quantizations import in_name
+from intermodal.sizing.quantizations import in_name, named
 from intermodal.sizing.shape import ModelShape
 from intermodal.weights import safetensors
 from intermodal.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, parse_header, read_header
@@ -247,7 +247,7 @@ def chosen_file(listed: tuple[HubFile, ...], wanted: Repository) -> str:
     """
     every = names = [file.name for file in listed if is_model(file.name)]
     if wanted.quant:
-        names = [name for name in names if re.search(rf"(?i)(?<![a-z0-9]){re.escape(wanted.quant)}(?![a-z0-9_])", name)]
+        names = [name for name in names if named(name, wanted.quant)]
     if len(names) == 1:
         return names[0]
     if not names and not wanted.quant:
