@@ -25,6 +25,7 @@ from tests.e2e.questions import (  # noqa: E402
     HELD_OUT,
     LATER,
     MISLEADING,
+    STRANGERS,
     UNSEEN,
     Asked,
     Pair,
@@ -121,6 +122,7 @@ def suffices_by(found: list[tuple[Asked | Trade, str]], group: Callable[[Any], s
     return report.table((*heads, "more, told words"), rows)
 
 
+_PEOPLE = (("Unseen", UNSEEN), ("Daily", DAILY), ("Misleading", MISLEADING), ("Strangers", STRANGERS))
 _TOLD = (
     ("words", "words"), ("words", "open"), ("words", "more"), ("more", "more"), ("more", "open"), ("more", "words"),
 )  # fmt: skip
@@ -159,7 +161,7 @@ def main() -> None:
         "need words though more is needed. That is what an unknown question can expect.\n\n"
         + "\n\n".join(
             f"### {name}\n\n{suffices_by(asyncio.run(outside(of_trades(path))), lambda asked: asked.person)}"
-            for name, path in (("Unseen", UNSEEN), ("Daily", DAILY), ("Misleading", MISLEADING))
+            for name, path in _PEOPLE
         ),
     )
 

@@ -2,8 +2,8 @@
 
 questions_held_out.txt was written beside the first examples, questions_later.txt in four sets after that; it says what
 each of them measured before its failures were looked at. questions_outside.txt, by somebody who had not read the
-examples, says what suffices, words or more. Those of questions_unseen.txt, questions_daily.txt and
-questions_misleading.txt are in the manner of people at work and at home, as the examples of
+examples, says what suffices, words or more. Those of questions_unseen.txt, questions_daily.txt,
+questions_misleading.txt and questions_strangers.txt are in the manner of people at work and at home, as the examples of
 scripts/question_examples.txt are; each file says who wrote it and what it measured at first.
 """
 
@@ -27,6 +27,7 @@ FITTED = Path(__file__).parents[2] / "scripts" / "question_examples.txt"
 UNSEEN = Path(__file__).with_name("questions_unseen.txt")
 DAILY = Path(__file__).with_name("questions_daily.txt")
 MISLEADING = Path(__file__).with_name("questions_misleading.txt")
+STRANGERS = Path(__file__).with_name("questions_strangers.txt")
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
