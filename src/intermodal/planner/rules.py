@@ -99,6 +99,8 @@ def output(group: Group, job: Job, case: Case) -> str:
     """It must be able to do a job of this request; others are not considered at all."""
     if job in group.jobs:
         return ""
+    if group.first.model.ranks:
+        return "it ranks passages, and is asked by intermodal rerank; not what is wanted here"
     made = _MAKES.get(group.jobs[0], "it does something else") if group.jobs else "it has no task intermodal can drive"
     return f"{made}; not what is wanted here"
 
