@@ -109,7 +109,8 @@ def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, env: Mapping[str
     try:
         made = _planned(inputs)
     except NoRoute as error:
-        return PlanBill(name=wanted.name, refused=str(error), reasons=error.reasons)
+        said = error.worded("command line")  # as plans are, which it stands beside
+        return PlanBill(name=wanted.name, refused=str(said), reasons=said.reasons)
     except (UnknownModel, UsageError) as error:
         raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.hints.todo) from None
     biller = Biller(

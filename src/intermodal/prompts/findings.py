@@ -156,4 +156,5 @@ def _error(file: PromptFile, place: str, what: str, todo: str) -> Found:
 
 def _of_error(path: Path, error: IntermodalError) -> Found:
     file, line = where_of(error)
-    return Found(file=file or str(path), line=line, level="error", what=error.what, todo=error.todo)
+    said = error.worded("command line")
+    return Found(file=file or str(path), line=line, level="error", what=said.what, todo=said.todo)

@@ -258,7 +258,8 @@ class Bench:
                 events.append(event)
         except IntermodalError as error:
             self.spent += plan.chosen.total.cost.for_limit()
-            return Sample(seconds=time.perf_counter() - begun, error=error.code, said=str(error), cost=None)
+            said = str(error.worded("command line"))
+            return Sample(seconds=time.perf_counter() - begun, error=error.code, said=said, cost=None)
         seconds = time.perf_counter() - begun
         result = fold(events)
         self.spent += plan.chosen.total.cost.for_limit() if result.cost is None else result.cost

@@ -109,7 +109,7 @@ class Evaluation:
             found = Planned(item=item, digest=digest_of(prepared), inputs=prepared.inputs)
             candidates = alternatives(prepared.inputs, most=_EVERY)
         except NoRoute as error:
-            return Planned(item=item, why=error.what)
+            return Planned(item=item, why=error.worded("command line").what)
         except IntermodalError as error:
             place = f"{self.data.name} line {item.line}"
             error.where = f"{place}, {error.where}" if error.where else place
@@ -293,7 +293,7 @@ class Evaluation:
         return msgspec.structs.replace(
             trial,
             error=error.code if error is not None else "",
-            said=str(error) if error is not None else "",
+            said=str(error.worded("command line")) if error is not None else "",
             wall=round(result.seconds, 4),
             load_seconds=round(loading, 4),
             seconds=round(max(0.0, result.seconds - loading) + saved_seconds, 4),

@@ -209,7 +209,7 @@ def _check(item: Item, folder: Path) -> None:
     try:
         request_of(item, folder)
     except IntermodalError as error:
-        raise _Wrong(f"cannot be asked: {error.what}") from None
+        raise _Wrong(f"cannot be asked: {error.worded('command line').what}") from None
 
 
 def _texts(item: Item) -> None:
