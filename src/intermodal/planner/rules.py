@@ -165,7 +165,7 @@ def translation(group: Group, job: Job, case: Case) -> str:
         able = ", ".join(first.translates)
         if able:
             return f"translates what it hears into {able} alone, and {into} is wanted"
-        door = f", whatever its model can: {first.host.id} has no door for it" if first.model.translates else ""
+        door = f": nobody says that {first.host.id} has /audio/translations" if first.model.translates else ""
         return f"writes down what it hears and does not translate it{door}"
     if job != case.job or not case.translating or not first.model.languages:
         return ""

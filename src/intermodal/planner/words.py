@@ -195,6 +195,8 @@ def _alone(case: Case, assignment: Assignment, answering: Endpoint, verdict: Ver
     verb = "become" if len(names) > 1 else "becomes"
     out = "speech" if case.output == "speech" else "text"
     how = f"{joined(names)} {verb} text first" if names else f"text goes in and {out} comes out"
+    if case.translating:
+        how += f" and is translated into {case.translating}"
     if verdict.value == "not_enough":
         return hint("a language model is not enough, {}{}", how, _falls_short(verdict, _unreadable(case, verdict)))
     if verdict.value == "broader_needed":

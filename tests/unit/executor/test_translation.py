@@ -105,7 +105,7 @@ def test_a_host_without_the_door_is_not_asked_to_translate(rows: Any, media: Pat
     rows(DOORLESS)
     with pytest.raises(NoRoute) as error:
         plan(media / "french.flac", model="cloud/locked", **ASKED)
-    assert any("cloud has no door for it" in reason for reason in error.value.reasons)
+    assert any("nobody says that cloud has /audio/translations" in reason for reason in error.value.reasons)
 
 
 def test_a_model_that_knows_one_language_is_not_taken_for_a_translator(rows: Any, media: Path) -> None:
