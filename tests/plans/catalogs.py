@@ -86,6 +86,13 @@ def ear(
     )
 
 
+def translator() -> Endpoint:
+    """An ear that writes English, whatever is spoken."""
+    made = ear()
+    host = msgspec.structs.replace(made.host, quirks=("audio_translations",))
+    return msgspec.structs.replace(made, host=host, model=msgspec.structs.replace(made.model, translates=("en",)))
+
+
 def reader() -> Endpoint:
     return Endpoint(
         id="embedded:paddlepaddle/ppocr-v6-small",
@@ -465,6 +472,7 @@ SLICES = {
     "unpulled": lambda: embedded(chat=False),
     "acme": lambda: (*embedded(), *acme()),
     "acme_unpulled": lambda: (*embedded(chat=False), *acme()),
+    "translators": lambda: (translator(), *(each for each in embedded() if each.id != ear().id), *acme()),
     "desk": lambda: (*embedded(), *desk()),
     "all": lambda: (*embedded(), *acme(), *plain(), *desk()),
     "chat": lambda: (smollm2(), *desk(), *plain()),

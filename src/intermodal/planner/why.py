@@ -15,7 +15,7 @@ from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
 from intermodal.planner.speech import speaks
 from intermodal.planner.survivors import Only, Survivors, jobs_needed, survivors
-from intermodal.planner.translation import case_for
+from intermodal.planner.translation import FALLBACKS, case_for, cases_of, order
 from intermodal.plans.plan import Inputs
 
 MOST = 5  # endpoints of one model that are answered for
@@ -39,18 +39,36 @@ def why_not(inputs: Inputs, name: str) -> str:
     """
     endpoints = resolve(inputs.catalog, name)
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
-    lines = [f"{endpoint.id}: {_in(case_for(case, endpoint), endpoint)}" for endpoint in endpoints[:MOST]]
+    lines = [f"{endpoint.id}: {_in(case, endpoint)}" for endpoint in endpoints[:MOST]]
     if len(endpoints) > MOST:
         lines.append(f"… and {len(endpoints) - MOST} more hosts of it")
     return "\n".join(lines)
 
 
 def _in(case: Case, endpoint: Endpoint) -> str:
+    """The answer for the plan that is made, of the kinds that it could be of (``translation.py``)."""
+    kinds = cases_of(case)
+    made = [each for each in map(_decided, kinds) if each is not None] if len(kinds) > 1 else []
+    if made:
+        best = min(made, key=lambda each: order(case, each.chosen))
+        if used := _used(best, endpoint):
+            return used
+        for other in made:
+            rest = [other.chosen, *other.fallbacks]
+            place = next((place for place, each in enumerate(rest) if each.endpoint.id == endpoint.id), None)
+            if other is not best and place is not None:
+                number = min(len(best.fallbacks), FALLBACKS - 1) + 1 + place
+                kind = "of the other kind of route into another language"
+                return f"it is fallback {number}: {kind}" if number <= FALLBACKS else f"outranked: {kind}"
+    mine = case_for(case, endpoint)
+    return _answer(mine, _decided(mine), endpoint)
+
+
+def _decided(case: Case) -> Decision | None:
     try:
-        decision: Decision | None = decide(case)
+        return decide(case)
     except NoRoute:
-        decision = None
-    return _answer(case, decision, endpoint)
+        return None
 
 
 def _answer(case: Case, decision: Decision | None, endpoint: Endpoint) -> str:
