@@ -318,10 +318,17 @@ class Connection(asyncio.Protocol):
         self._since = self._asked_on = monotonic()
         self._arrived = 0
         self._expects = head.version == "1.1" and head.headers.get("expect", "").lower() == "100-continue"
-        if not self._expects:
-            self._patience(self._serving.limits.body_seconds)
-        elif self.task is None and not self._waiting:
+        if self._answers_first:  # its time begins when they are out: _await_more
+            return
+        if self._expects:
             self._ask_on()
+        else:
+            self._patience(self._serving.limits.body_seconds)
+
+    @property
+    def _answers_first(self) -> bool:
+        """Return whether answers to requests before this one are still to be given."""
+        return self.task is not None or bool(self._waiting)
 
     def _ask_on(self) -> None:
         """No answer is before this request any more: who waits to be told to send the body is, and its time begins."""
@@ -350,6 +357,8 @@ class Connection(asyncio.Protocol):
             if self._length > self._serving.limits.body:
                 raise self._too_large()
         self._arrived += size
+        if self._answers_first:
+            return
         limits = self._serving.limits
         self._patience(limits.body_seconds)
         slow = self._asked_on + limits.body_seconds + self._arrived / limits.slowest
@@ -422,7 +431,8 @@ class Connection(asyncio.Protocol):
     def _await_more(self) -> None:
         if self._head is not None:
             self._ask_on()
-            if self.deadline is None:  # the answer that was before it took its time away
+            if self.deadline is None:  # the answers before it are out
+                self._asked_on = monotonic()
                 self._patience(self._serving.limits.body_seconds)
         else:
             limits = self._serving.limits

@@ -20,6 +20,7 @@ from intermodal.gateway.guard import is_loopback
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.serving import Gateway
 from intermodal.testing import FakeHost, Fault
+from intermodal.testing.arrived import Attempt
 
 BODY = b'{"model":"auto","messages":[{"role":"user","content":"hi"}]}'
 
@@ -498,7 +499,15 @@ def test_a_head_without_end_is_refused_behind_an_answer_too(configured: object, 
         assert re.findall(rb"HTTP/1.1 (\d+)", found) == [b"200", b"431"]
 
 
-def test_a_half_body_has_its_time_once_the_answers_before_it_are_out(configured: object, host: FakeHost) -> None:
+@pytest.mark.parametrize("takes", [0.0, 1.5], ids=["quick answers", "answers that take longer than the body may"])
+def test_a_half_body_has_its_time_once_the_answers_before_it_are_out(
+    configured: object, host: FakeHost, takes: float
+) -> None:
+    def answer(asked: Attempt) -> str:
+        time.sleep(takes)
+        return "done"
+
+    host.answer = answer
     with (
         House(limits=HttpLimits(body_seconds=0.5)) as house,
         socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line,
