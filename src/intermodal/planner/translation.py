@@ -30,6 +30,7 @@ from intermodal.planner.words import policy_line
 from intermodal.plans import numbers
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
+from intermodal.plans.verdict import Other
 from intermodal.request import TIERS, TextOutput
 
 _LONGER = 1.5  # times the tokens of what is said that a translation may have: languages differ, and lines are numbered
@@ -112,12 +113,24 @@ def translated(case: Case, plan_of: Callable[[Case], tuple[Route, Plan]]) -> Pla
         raise _neither(case, errors)
     (_, plan), *others = sorted(found, key=lambda each: order(case, each[0]))
     plan = msgspec.structs.replace(plan, policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]))
+    if plan.verdict.instead == "speech translation":
+        beside = _beside(others[0][1].chosen) if others else Other(endpoint="", summary="", kept_out=_closed(errors[0]))
+        plan = msgspec.structs.replace(plan, verdict=msgspec.structs.replace(plan.verdict, language_model=beside))
     if others:
         return _with(case, plan, others[0][1])
-    closed = (
-        f"the other way into {case.into} is not open: {errors[0].reasons[0] if errors[0].reasons else errors[0].what}"
-    )
+    closed = hint("the other way into {} is not open: {}", case.into, _closed(errors[0]))
     return msgspec.structs.replace(plan, notes=(*plan.notes, _ways(plan.chosen, case.into), closed))
+
+
+def _closed(error: NoRoute) -> str:
+    """Why one kind of route is not open: the nearest miss."""
+    return error.hints.reasons[0] if error.hints.reasons else error.hints.what
+
+
+def _beside(candidate: Candidate) -> Other:
+    """A language model's route in numbers, beside an ear that translates."""
+    total = candidate.total
+    return Other(endpoint=candidate.endpoint, summary=candidate.summary, cost=total.cost, seconds=total.seconds)
 
 
 def order(case: Case, route: Route) -> tuple[float | str, ...]:

@@ -84,7 +84,8 @@ class Verdict(Value):
             ``unknown``: nobody can tell what is needed, and text loses something.
         parts: the media; () where only words go in.
         language_model: where a broader route was chosen though a language model would do, the route of that; where
-            another kind of model tells labels of a text apart, the nearest route of a language model, to compare.
+            another kind of model tells labels of a text apart, the nearest route of a language model, to compare;
+            where an ear translates what is said, that of a model that would translate its transcript.
         keeps: where something needed is lost, the nearest route that would keep it.
         instead: where no language model is needed, what kind of model does it.
         contrastive: where a model that writes picks among labels of pictures, the route of a contrastive one.

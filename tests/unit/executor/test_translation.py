@@ -57,6 +57,9 @@ def test_both_kinds_of_routes_are_compared_in_numbers(rows: Any, media: Path) ->
     assert [step.op for step in made.chosen.steps] == ["transcribe"]
     assert made.chosen.endpoint == "cloud:cloud/whisper" and made.verdict.instead == "speech translation"
     assert any([step.op for step in each.steps] == ["transcribe", "translate"] for each in made.fallbacks)
+    beside = made.verdict.language_model
+    assert beside is not None and beside.endpoint == "cloud:cloud/writer" and beside.cost.known and not beside.kept_out
+    assert beside.seconds is not None and beside.seconds.known
     (said,) = [note for note in made.notes if "writes en by itself" in note]
     assert "cloud:cloud/writer translates what" in said and "are not kept" in said and said.count("$") >= 3
     assert said.count(" s") >= 2
