@@ -63,6 +63,7 @@ def notes(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
         names[-1] = case.bundles[0].parts[0].name  # its one call is the last one, which is of no part
     found += portion_notes(candidate.steps, names)
     found += _channels(case, candidate)
+    found += _foreign(case, chosen, candidate)
     if case.policy.pages:
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
         whole = [part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)]
@@ -81,6 +82,21 @@ def _chosen_by(case: Case, chosen: Route) -> list[str]:
     read = f"{ranking.read:,} of {ranking.pages:,}" if ranking.read < ranking.pages else f"all {ranking.pages:,}"
     what = f"pages were chosen by {ranking.by}, an encoder that read {read} beside the question before this plan"
     return [f"{what} ($0, about {plain_seconds(ranking.seconds.mid)})" if ranking.seconds.known else what]
+
+
+def _foreign(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
+    """Where a model is asked about a transcript in a language that it does not know, and an ear could translate it."""
+    known = chosen.endpoint.model.languages
+    spoken = sorted(case.languages - set(known))
+    heard = any(isinstance(step, Call) and step.op == "transcribe" for step in candidate.steps)
+    if case.job != "generate" or case.into or "en" not in known or not spoken or not heard:
+        return []
+    return [
+        hint(
+            "{} knows {} alone, and what is said is in {}: {translate=} has an ear translate it first",
+            chosen.endpoint.id, joined(known), joined(spoken), "en",
+        )
+    ]  # fmt: skip
 
 
 def _channels(case: Case, candidate: Candidate) -> list[str]:

@@ -198,3 +198,13 @@ def test_a_translation_of_nothing_that_is_spoken_is_refused(rows: Any, media: Pa
     rows(TRANSLATES)
     with pytest.raises(UsageError, match="nothing here is spoken"):
         plan(media / "photo-cat.jpg", translate="en")
+
+
+def test_a_model_that_does_not_know_the_language_that_is_spoken_is_said_with_what_helps(rows: Any, media: Path) -> None:
+    rows(TRANSLATES, ENGLISH)
+    with intermodal.Client() as client:
+        asked = ("Whom does she greet?", media / "french.flac")
+        said = client.plan(*asked, language="fr", model="cloud/english").notes
+        translated = client.plan(*asked, language="fr", model="cloud/english", translate="en").notes
+    assert any("knows en alone, and what is said is in fr" in note and "translate" in note for note in said)
+    assert not any("what is said is in fr" in note for note in translated)
