@@ -7,8 +7,10 @@ drawn by another program than the one it learned from.
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import AsyncIterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from intermodal.request import EmbeddingOutput, ScoresOutput
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 MODEL = Path(__file__).parents[1] / "media" / "tiny_clip"
+GENERATOR = Path(__file__).parents[2] / "scripts" / "tiny_clip" / "pictures.py"
 TINY = "mine:test/tiny-clip"
 SHAPES = (
     "a red star",
@@ -105,6 +108,25 @@ async def test_a_text_that_is_cut_for_its_vector_is_said_to_be(client: AsyncClie
     long = await client.ask("a red star and a blue circle " * 40, output=EmbeddingOutput(), model=TINY)
     assert cut(long) == [f"the text is longer than {TINY} reads, and was cut"]
     assert not cut(await client.ask("a red star", output=EmbeddingOutput(), model=TINY))
+
+
+async def test_a_picture_that_only_looks_like_print_is_compared_where_nothing_can_be_read(
+    client: AsyncClient, tmp_path: Path
+) -> None:
+    """Bars look like lines of print from afar, so their words come first; where there are none, what it shows
+    counts."""
+    generator = spec_from_file_location("pictures", GENERATOR)
+    assert generator is not None and generator.loader is not None
+    pictures = module_from_spec(generator)
+    generator.loader.exec_module(pictures)
+    chance, chart = random.Random(7), tmp_path / "chart.png"
+    *_, (image, _) = [pictures.picture(chance, "chart") for _ in range(3)]
+    image.resize((300, 300)).save(chart)
+    plan = await client.plan("", chart, output=ScoresOutput(labels=SHAPES))
+    assert "read" in ops(plan) and plan.fallbacks[0].endpoint == TINY
+    result = (await client.ask("", chart, output=ScoresOutput(labels=SHAPES))).result
+    assert result.endpoint == TINY and set(result.scores) == set(SHAPES)
+    assert any("was given no words: going on with the fallback" in note for note in result.notes)
 
 
 async def test_a_film_is_labelled_by_its_frames(client: AsyncClient, tmp_path: Path) -> None:
@@ -210,4 +232,4 @@ async def test_wrong_labels_are_refused_in_one_sentence(arguments: tuple[str, ..
 async def test_a_folder_that_is_not_there_is_said_by_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, tmp_path / "nowhere")))
     ran = intermodal("models", "--json", "--host", "mine")
-    assert "there is no folder" in json.dumps(json.loads(ran.out))
+    assert f"there is no {tmp_path / 'nowhere'}" in json.dumps(json.loads(ran.out))

@@ -331,7 +331,9 @@ def labelled(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     """Labels held against a picture go by what it shows; words that were read in it say nothing of that."""
     if case.job != "score" or not way.lost:
         return ""
-    if case.named is not None and group.first.model.matches_pictures:  # who names it wants what it shows compared
+    if (
+        group.first.model.matches_pictures and bundle.kind == "image"
+    ):  # after those that read, where it looks like print
         return ""
     gone = joined(way.missed)
     return f"labels go by {gone} of {bundle.title}, and {_DOING.get(way.name, 'this way')} loses it"
