@@ -141,8 +141,8 @@ def main() -> None:
     note = (
         f"{count} generated pictures (seed {SEED}, which no training saw), {len(LABELS)} labels: {', '.join(LABELS)}. "
         "By `intermodal eval`; loading is not in the seconds, and nothing costs money, as all of it runs on this "
-        "machine. Pictures that look like print go by their words alone unless a contrastive model is named, so routes "
-        "that see have fewer. OCR got each picture as a scanned page; one on which nothing can be read has no score "
+        "machine. Pictures that look like print are not given to an eye that cannot read, so its routes have fewer. "
+        "OCR got each picture as a scanned page; one on which nothing can be read has no score "
         "and counts as wrong."
     )
     report.write(
