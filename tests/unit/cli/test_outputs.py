@@ -174,7 +174,6 @@ def test_an_option_implies_what_comes_out(said: dict[str, object], output: Outpu
         ({"output_kind": "text", "voice": "coral"}, "--voice asks for speech, the rest for text"),
         ({"output_kind": "speech", "form": "srt"}, "formats of speech are wav, mp3"),
         ({"output_kind": "transcript", "form": "mp3"}, "formats of a transcript are text, json, srt, vtt"),
-        ({"output_kind": "scores"}, "scores need labels"),
         ({"labels": (("a", "b"),), "verbatim": True}, "leave one of them out"),
         ({"output_kind": "json", "labels": (("a", "b"),)}, "--labels asks for scores, the rest for JSON"),
     ],
@@ -210,3 +209,9 @@ def test_a_recording_alone_is_no_question_to_be_answered_aloud(cli: Cli, media: 
     assert done.code == 2
     assert "nothing was asked about it" in done.err
     assert json.dumps(done.out) == '""'
+
+
+@pytest.mark.parametrize("kind", ["scores", "label"])
+def test_scores_without_labels_are_those_of_a_classifier(kind: str) -> None:
+    assert output_of(given(output_kind=kind)) == ScoresOutput(labels=())
+    assert output_of(given(output_kind=kind, labels=(("a", "b"),))) == ScoresOutput(labels=("a", "b"))
