@@ -16,6 +16,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from intermodal.reports.scatter import scatter
 from intermodal.reports.tally import RouteReport
 
 ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts" / "tiny_clip")]
+sys.path.insert(0, str(ROOT))
 PICTURE = ROOT / "docs" / "pictures" / "zero-shot.svg"
 SEED = 20_261_129
 EACH = 4  # pictures a label
@@ -49,8 +50,10 @@ _STYLE = (
 
 def draw(folder: Path) -> tuple[Path, Path]:
     """The labelled files: of pictures, and of the same as scanned pages."""
-    import pictures
-
+    found = spec_from_file_location("pictures", ROOT / "scripts" / "tiny_clip" / "pictures.py")
+    assert found is not None and found.loader is not None
+    pictures = module_from_spec(found)
+    found.loader.exec_module(pictures)
     chance, left = random.Random(SEED), Counter(dict.fromkeys(LABELS, EACH))
     rows: dict[str, list[dict[str, Any]]] = {"png": [], "pdf": []}
     while left.total():
