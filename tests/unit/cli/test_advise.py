@@ -18,7 +18,7 @@ def test_it_decides_and_says_where_the_numbers_are_from(cli: Cli) -> None:
     assert done.out.startswith("decision: ") and "<- decision" in done.out
     for said in ("an LLM after conversion (a cascade)", "a vision-language model", "304,375 a month", "break-even"):
         assert said in done.out
-    assert "models.dev of 20" in done.out and "none needs consent; nothing was sent" in done.out
+    assert "models.dev of 20" in done.out and "no service was contacted" in done.out
     assert "sizes nobody stated: pdf 10p, image 1240x1754" in done.out
 
 
