@@ -117,6 +117,7 @@ private = ["audio"]
 release = ["audio:text"]
 keep = ["tone"]
 language = "de"
+translate = "en"
 hosts = ["groq"]
 pages = [1, 2]
 time_value = 0.1
