@@ -54,12 +54,19 @@ def offices(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, pdf: Path, question: str) -> Plan:
+async def planned(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    config: str,
+    pdf: Path,
+    question: str,
+    deadline: float | None = None,
+) -> Plan:
     path = tmp_path / "intermodal.toml"
     path.write_text(config)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     async with AsyncClient() as client:
-        return await client.plan(question, pdf, model="desk/reader", max_tokens=200)
+        return await client.plan(question, pdf, model="desk/reader", max_tokens=200, deadline=deadline)
 
 
 def pages_of(plan: Plan) -> set[int]:
@@ -93,6 +100,19 @@ async def test_pages_that_all_fit_are_read_by_no_encoder(
 ) -> None:
     roomy = DESK.replace("context = 900", "context = 32_000")
     plan = await planned(tmp_path, monkeypatch, roomy + RERANKER, offices, "where can i park in oslo")
+    assert not any("chosen by" in note for note in plan.notes)
+
+
+async def test_who_has_to_be_answered_in_time_waits_for_no_reading_that_would_take_a_quarter_of_it(
+    offices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = RERANKER + "[hosts.mine.models.speed]\nprompt = [1.0, 2.0, 3.0]\n"
+    question = "where can i park in oslo"
+    plan = await planned(tmp_path, monkeypatch, DESK + slow, offices, question, deadline=100_000)
+    assert any("read 8 of 40 beside the question" in note for note in plan.notes), (
+        "as many as 30 seconds do for, 8 at least"
+    )
+    plan = await planned(tmp_path, monkeypatch, DESK + slow, offices, question, deadline=60)
     assert not any("chosen by" in note for note in plan.notes)
 
 

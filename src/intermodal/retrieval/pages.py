@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from intermodal.errors import IntermodalError
+from intermodal.offload import offload
 from intermodal.planner import plan_from
 from intermodal.planner.case import question_of
 from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
@@ -47,7 +48,7 @@ async def with_answers(inputs: Inputs, opened: Opened, media: MediaWorker, runti
     if endpoint is None or not question.strip():
         return facts
     try:
-        plan = plan_from(inputs)
+        plan = await offload(True, plan_from, inputs)
     except IntermodalError:
         return facts
     if not any(part.left_out for part in plan.verdict.parts):
@@ -57,9 +58,13 @@ async def with_answers(inputs: Inputs, opened: Opened, media: MediaWorker, runti
     picked = first(question, texts)
     sizes = [page.chars for _, page in pages]
     expected = seconds_of(endpoint, question, ["x" * sizes[at] for at in picked])
-    while expected.known and expected.mid > PATIENCE and len(picked) > FEWEST:
+    deadline = inputs.request.policy.deadline
+    patience = PATIENCE if deadline is None else min(PATIENCE, deadline / 4)
+    while expected.known and expected.mid > patience and len(picked) > FEWEST:
         picked = first(question, texts, most=max(FEWEST, len(picked) // 2))
         expected = seconds_of(endpoint, question, ["x" * sizes[at] for at in picked])
+    if deadline is not None and not (expected.known and expected.mid <= patience):
+        return facts  # what has to be answered in time has none for this
     try:
         said = await _read(endpoint, question, [pages[at] for at in picked], opened, media, runtimes)
     except IntermodalError:
