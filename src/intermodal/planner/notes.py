@@ -81,7 +81,7 @@ def _chosen_by(case: Case, chosen: Route) -> list[str]:
         return []
     read = f"{ranking.read:,} of {ranking.pages:,}" if ranking.read < ranking.pages else f"all {ranking.pages:,}"
     what = f"pages were chosen by {ranking.by}, an encoder that read {read} beside the question before this plan"
-    return [f"{what} ($0, about {plain_seconds(ranking.seconds.mid)})" if ranking.seconds.known else what]
+    return [f"{what} ($0, about {plain_seconds(ranking.seconds.mid)} s)" if ranking.seconds.known else what]
 
 
 def _foreign(case: Case, chosen: Route, candidate: Candidate) -> list[str]:
