@@ -185,6 +185,21 @@ async def test_each_step_is_told_with_how_the_picture_looks(client: AsyncClient)
     assert max(looks[0].size) == 256
 
 
+async def test_of_many_steps_some_are_shown_and_the_command_line_writes_the_last_look(
+    client: AsyncClient, tmp_path: Path
+) -> None:
+    request = make_request("a red fox", output=ImageOutput(size=SIZE, steps=100, guidance=1.0), seed=1)
+    looks = [event async for event in client.stream(request) if isinstance(event, Sketched)]
+    assert 10 <= len(looks) <= 21
+    look, target = tmp_path / "look.png", tmp_path / "fox.png"
+    options = ("--size", "64x48", "--steps", "100", "--guidance", "1", "--seed", "1", "--quiet")
+    ran = intermodal("ask", "a red fox", *options, "--preview", str(look), "--to", str(target))
+    assert ran.code == 0, ran.err
+    assert look.read_bytes() == looks[-1].picture.data
+    wrong = intermodal("ask", "a red fox", *options, "--preview", "look.gif", "--to", str(target))
+    assert "end the name in .png" in wrong.err
+
+
 async def test_a_drawing_that_nobody_waits_for_ends_and_the_next_one_is_drawn(client: AsyncClient) -> None:
     with anyio.move_on_after(1.0) as scope:
         await drawn(client, "a red fox", steps=1000, size=(512, 512))
@@ -293,6 +308,26 @@ async def test_files_that_are_damaged_are_refused_before_the_engine_sees_them(
     network.rename(place / "model.ckpt")
     (place / "taesd.safetensors").unlink()
     assert "is a pickle" in await failing()
+
+
+async def test_a_tensor_of_another_name_and_parts_that_do_not_belong_together_are_errors_and_nothing_hangs(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = spoilt(model, tmp_path)
+    network = place / "diffusion_model.safetensors"
+    configure(tmp_path, place, monkeypatch)
+    whole = network.read_bytes()
+    network.write_bytes(whole.replace(b'"final_layer.linear.weight"', b'"final_layer.linear.heavy."'))
+    async with AsyncClient() as client:
+        with pytest.raises(errors.WeightsError, match="cannot be opened by the engine"):
+            await drawn(client, "a red fox")
+    network.write_bytes(whole)
+    tiny_diffusion.write(place / "wide", text=16)
+    shutil.copy(place / "wide" / "llm.safetensors", place / "llm.safetensors")
+    async with AsyncClient() as client:
+        with pytest.raises(errors.RuntimeCrashed) as caught:
+            await drawn(client, "a red fox")
+    assert "belong together" in caught.value.todo
 
 
 async def failing() -> str:

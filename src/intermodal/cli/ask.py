@@ -84,6 +84,8 @@ UNVERIFIED, CUT, REPEATS, UNREAD = 10, 11, 12, 13  # exit codes of an answer wit
 @click.option(
     "--to", default=None, metavar="FILE", help="Write speech (.wav, .mp3) or pictures (.png, .jpg, .webp) here."
 )
+@click.option("--preview", default=None, metavar="FILE",
+              help="While a picture is drawn on this machine, write how it looks here, as PNG.")  # fmt: skip
 @click.option("--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer, and what is wrong with it: no plan, no progress.")
 def ask(**given: Any) -> int:
@@ -105,6 +107,8 @@ def ask(**given: Any) -> int:
 
     if given["svg_file"] == "-":
         raise UsageError("standard output is for the answer", where="--svg -", todo="name a file")
+    if given["preview"] and Path(given["preview"]).suffix.lower() != ".png":
+        raise UsageError("is written as PNG", where=f"--preview {given['preview']}", todo="end the name in .png")
     targets = _targets(given)
     check_targets(targets, [*asked_files(given), *filter(None, (given["plan_file"], given["prompt_file"]))])
     quiet = given["quiet"] or given["as_json"]
@@ -129,7 +133,7 @@ def ask(**given: Any) -> int:
                 plan,
                 events,
                 stream=_streams(prepared, given),
-                progress=Progress(quiet=quiet, silent=given["as_json"]),
+                progress=Progress(quiet=quiet, silent=given["as_json"], preview=given["preview"] or ""),
                 exact=bool(given["plan_file"]),
             )
         finally:  # what was made is the user's also when the last call failed
@@ -227,9 +231,10 @@ def _show(
     progress: Progress,
     exact: bool,
 ) -> None:
-    """Run, showing words on stdout and progress and notes on stderr; every event is added to ``events``."""
+    """Run, showing words on stdout and progress and notes on stderr; every event is added to ``events``,
+    but how a picture looks in the middle of its making."""
     from intermodal.cli.render import for_terminal
-    from intermodal.events import TextDelta
+    from intermodal.events import Sketched, TextDelta
 
     terminal = sys.stdout.isatty()
     last = "\n"
@@ -241,6 +246,9 @@ def _show(
 
     try:
         for event in client.execute(prepared, plan, exact=exact):
+            if isinstance(event, Sketched):
+                progress.show(event)
+                continue
             events.append(event)
             if not isinstance(event, TextDelta):
                 if terminal and not last.endswith("\n") and progress.speaks(event):
@@ -273,7 +281,10 @@ def _targets(given: dict[str, Any]) -> tuple[Target, ...]:
     suffix = Path(given["to"] or "").suffix.lower()
     kind = "mp3" if suffix == ".mp3" else SUFFIXES.get(suffix, "wav")
     places = paths(given["to"], given["count"] or 1) if given["to"] else ()
-    return (*(Target("--to", place, kind) for place in places), Target("--svg", given["svg_file"], "svg"))
+    return (
+        *(Target("--to", place, kind) for place in places), Target("--svg", given["svg_file"], "svg"),
+        Target("--preview", given["preview"], "png"),
+    )  # fmt: skip
 
 
 def _taken_out(prepared: Prepared) -> tuple[Derived, ...]:

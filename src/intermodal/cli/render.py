@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import click
 
-from intermodal.events import Event, Note, Retrying, StepFinished, StepProgress, StepStarted
+from intermodal.cli.files import write_atomically
+from intermodal.events import Event, Note, Retrying, Sketched, StepFinished, StepProgress, StepStarted
 
 _BAR = 24
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -22,10 +24,12 @@ def for_terminal(text: str) -> str:
 class Progress:
     """Shows events that are not words. On a pipe only notes and retries are printed.
 
-    ``quiet``: only notes that warn. ``silent``: nothing, as a document tells all of it.
+    ``quiet``: only notes that warn. ``silent``: nothing, as a document tells all of it. ``preview``: a file that gets
+    how a picture looks in the middle of its making.
     """
 
-    def __init__(self, *, quiet: bool, silent: bool = False) -> None:
+    def __init__(self, *, quiet: bool, silent: bool = False, preview: str = "") -> None:
+        self._preview = preview
         self._quiet = quiet or silent
         self._silent = silent
         self._moves = not self._quiet and sys.stderr.isatty()
@@ -39,6 +43,10 @@ class Progress:
         return isinstance(event, Note | Retrying)
 
     def show(self, event: Event) -> None:
+        if isinstance(event, Sketched):
+            if self._preview:
+                write_atomically(Path(self._preview), event.picture.data)
+            return
         if self._quiet and not self.speaks(event):
             return
         if isinstance(event, StepStarted):

@@ -54,8 +54,8 @@ def drawing_fit(said: str, machine: Machine, *, here: bool) -> DrawingFit | None
     model = opened(place)
     sides = sorted({*_SIDES, model.architecture.side})
     amounts = [(side, _amount(model, side)) for side in sides]
-    sizes = tuple([(side, amount, _verdict(amount, machine)) for side, amount in amounts])
-    return DrawingFit(name=place.name, model=model, machine=machine, here=here, sizes=sizes)
+    sizes: list[tuple[int, Quantity, Verdict]] = [(side, each, _verdict(each, machine)) for side, each in amounts]
+    return DrawingFit(name=place.name, model=model, machine=machine, here=here, sizes=tuple(sizes))
 
 
 def _amount(model: Opened, side: int) -> Quantity:

@@ -12,6 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal.asking import check_output
 from intermodal.content import Audio, BytesSource, File, Part, Text, Transcript
 from intermodal.events import Finished, StepFinished
 from intermodal.gateway import tokens, told
@@ -47,7 +48,8 @@ EMBEDDINGS = _COMMON | {"input", "encoding_format", "dimensions"}
 EMBED = _COMMON | {"input", "truncate", "dimensions"}
 SPEECH = _COMMON | {"input", "voice", "response_format", "speed", "stream_format"}
 PICTURES = _COMMON | {
-    "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "negative_prompt", "stream",
+    "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "guidance", "sampler",
+    "negative_prompt", "stream",
 }  # fmt: skip
 TRANSCRIPTIONS = frozenset({
     "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",
@@ -209,9 +211,10 @@ async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     call = await read_large(wire.read_pictures, asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = ImageOutput(
-        size=call.size, count=call.count, steps=call.steps, negative=call.negative, quality=call.quality,
-        format=call.format,
+        size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]
+        negative=call.negative, quality=call.quality, format=call.format,
     )  # fmt: skip
+    check_output(output, call.seed)
     request = _request((Text(text=call.prompt),), output, policy, Sampling(seed=call.seed))
     made = await _make(gateway, asked, request, _unknown(fields, PICTURES))
     given, out = made.tokens

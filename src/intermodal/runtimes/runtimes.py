@@ -68,7 +68,10 @@ _CHILDREN: Final[dict[str, Child]] = {
     "e5": Child(module="intermodal.runtimes.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
     "contrastive": Child(module="intermodal.runtimes.embedded.contrastive"),
     "encoder": Child(module="intermodal.runtimes.embedded.encoder"),
-    "diffusion": Child(module="intermodal.runtimes.embedded.diffusion"),
+    # Of its many small steps each waits for all threads: beside other programs spinning takes 7 to 11 times as long.
+    "diffusion": Child(
+        module="intermodal.runtimes.embedded.diffusion", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    ),
     "piper": Child(),
 }
 _PROGRAMS: Final[dict[str, type[Piper]]] = {"piper": Piper}
@@ -205,7 +208,11 @@ class Runtimes:
                 sketched(msgspec.convert(value, Sketch))
 
         given = {"wanted": dict(wanted), "picture": picture, "mask": mask, "sketches": sketched is not None}
-        reply, load_seconds = await self._work(endpoint, "draw", given, progress=progress, take=take)
+        try:
+            reply, load_seconds = await self._work(endpoint, "draw", given, progress=progress, take=take)
+        except RuntimeCrashed as error:  # the engine ends its process where it finds something that it did not expect
+            error.todo = error.todo or "see whether the parts of the model belong together, or draw a smaller picture"
+            raise
         return Painted(
             pictures=tuple(reply.value["pictures"]), seed=reply.value["seed"], seconds=reply.seconds,
             load_seconds=load_seconds, peak_memory=reply.peak_memory,

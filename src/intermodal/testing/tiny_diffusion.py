@@ -18,14 +18,14 @@ WIDTH, TEXT, INNER = 128, 8, 512  # of the network, of its text, inside its bloc
 VOCABULARY = 151_936  # of Qwen3's tokenizer, which is inside the engine
 
 
-def write(folder: Path, seed: int = 7) -> Path:
-    """The model in a folder, as three files of safetensors."""
+def write(folder: Path, seed: int = 7, text: int = TEXT) -> Path:
+    """The model in a folder, as three files of safetensors. A text encoder of another width does not fit it."""
     import numpy
 
     folder.mkdir(parents=True, exist_ok=True)
     made = _Maker(numpy.random.default_rng(seed))
     _save(folder / "diffusion_model.safetensors", made.network())
-    _save(folder / "llm.safetensors", made.text())
+    _save(folder / "llm.safetensors", made.text(text))
     _save(folder / "taesd.safetensors", made.autoencoder())
     return folder
 
@@ -73,23 +73,23 @@ class _Maker:
         self._linear(made, "final_layer.adaLN_modulation.1", WIDTH, 2 * WIDTH)
         return made
 
-    def text(self) -> dict[str, Any]:
+    def text(self, wide: int = TEXT) -> dict[str, Any]:
         import numpy
 
-        words = self._chance.standard_normal((VOCABULARY, TEXT)).astype("float16")
-        made: dict[str, Any] = {"model.embed_tokens.weight": words, "model.norm.weight": numpy.ones(TEXT, "float32")}
+        words = self._chance.standard_normal((VOCABULARY, wide)).astype("float16")
+        made: dict[str, Any] = {"model.embed_tokens.weight": words, "model.norm.weight": numpy.ones(wide, "float32")}
         at = "model.layers.0."
-        for name, wide, out in (
-            ("self_attn.q_proj", TEXT, 4096), ("self_attn.k_proj", TEXT, 1024), ("self_attn.v_proj", TEXT, 1024),
-            ("self_attn.o_proj", 4096, TEXT), ("mlp.gate_proj", TEXT, 16), ("mlp.up_proj", TEXT, 16),
-            ("mlp.down_proj", 16, TEXT),
+        for name, into, out in (
+            ("self_attn.q_proj", wide, 4096), ("self_attn.k_proj", wide, 1024), ("self_attn.v_proj", wide, 1024),
+            ("self_attn.o_proj", 4096, wide), ("mlp.gate_proj", wide, 16), ("mlp.up_proj", wide, 16),
+            ("mlp.down_proj", 16, wide),
         ):  # fmt: skip
-            self._linear(made, at + name, wide, out, bias=False)
-        for name, wide in (
-            ("self_attn.q_norm", 128), ("self_attn.k_norm", 128), ("input_layernorm", TEXT),
-            ("post_attention_layernorm", TEXT),
+            self._linear(made, at + name, into, out, bias=False)
+        for name, size in (
+            ("self_attn.q_norm", 128), ("self_attn.k_norm", 128), ("input_layernorm", wide),
+            ("post_attention_layernorm", wide),
         ):  # fmt: skip
-            made[f"{at}{name}.weight"] = numpy.ones(wide, "float32")
+            made[f"{at}{name}.weight"] = numpy.ones(size, "float32")
         return made
 
     def autoencoder(self) -> dict[str, Any]:

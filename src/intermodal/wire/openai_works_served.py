@@ -119,6 +119,7 @@ def read_pictures(body: bytes) -> PictureCall:
             "model": model_of(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
             "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
             "format": form, "seed": tree.get("seed"), "steps": tree.get("steps"),
+            "guidance": tree.get("guidance"), "sampler": tree.get("sampler") or "",
             "negative": tree.get("negative_prompt") or "",
         }  # fmt: skip
         made = msgspec.convert(fields, PictureCall)

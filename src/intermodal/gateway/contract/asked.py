@@ -11,7 +11,7 @@ from intermodal.config_file import PROMPT
 from intermodal.gateway import works
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.naming import NEVER, Wishes
-from intermodal.request import PictureFormat, Quality
+from intermodal.request import SAMPLERS, PictureFormat, Quality
 from intermodal.wire.openai_chat_served import ROLES
 from intermodal.wire.openai_responses_served import ROLES as ITEM_ROLES
 from intermodal.wire.openai_works_served import MAX_TEXTS, TRANSCRIPTS, Encoding
@@ -276,7 +276,8 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "size": or_null({"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"}),
         "quality": or_null(words("", "auto", "standard", "hd", *get_args(Quality))),
         "output_format": or_null(words("", *get_args(PictureFormat))), "response_format": or_null(words("b64_json")),
-        "steps": or_null(WHOLE), "negative_prompt": or_null(TEXT), "stream": {"enum": [False, None]},
+        "steps": or_null(WHOLE), "guidance": _NUMBER, "sampler": or_null(words("", *SAMPLERS)),
+        "negative_prompt": or_null(TEXT), "stream": {"enum": [False, None]},
     },
     "TranscriptionRequest": {"language": {"type": "string", "description": "ISO 639-1."}, **_HEARD},
     "TranslationRequest": _HEARD,

@@ -16,9 +16,9 @@ import msgspec
 
 from intermodal._process import give, report, serve
 from intermodal.content import Value
-from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
+from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed, WeightsError
 from intermodal.media.pixels import NEAREST, SMOOTH, Rgb, encoded, rgb
-from intermodal.runtimes.embedded._child import library, loading, threads
+from intermodal.runtimes.embedded._child import library, threads
 from intermodal.runtimes.installed import DIFFUSION
 from intermodal.weights.diffusion import opened
 
@@ -26,8 +26,9 @@ _ATTRIBUTES: Final = {
     "model": "model_path", "diffusion_model": "diffusion_model_path", "vae": "vae_path", "taesd": "taesd_path",
     "clip_l": "clip_l_path", "clip_g": "clip_g_path", "t5xxl": "t5xxl_path", "llm": "llm_path",
 }  # fmt: skip
-_LOGGED: Final = 2  # the engine's levels: warnings and errors
+_PARTS: Final = "see whether the parts of the model are whole, and belong together"
 _SKETCH: Final = 256  # pixels of the longer side of a sketch
+_SKETCHES: Final = 20  # of one picture, about
 
 _context: Any = None
 
@@ -62,14 +63,17 @@ def load(path: str, name: str) -> None:
         return
     found = opened(Path(path))
     engine = _engine()
-    # Python's own standard output is not: it is the way back to the parent, who reads frames there.
-    engine.set_log_callback(lambda level, text: sys.stderr.write(text) if int(level) >= _LOGGED else None)
     wanted = engine.SDContextParams(n_threads=threads(), vae_decode_only=False)
     for part, file in found.parts.items():
         setattr(wanted, _ATTRIBUTES[part], file)
+    # No callback for its log is set: threads that load tensors call it, and wait for ever for one that waits for them.
     # Else the engine frees the weights after its first picture, and the second one ends the process.
     wanted.free_params_immediately = False
-    _context = loading(name, lambda: engine.SDContext(wanted))
+    try:
+        _context = engine.SDContext(wanted)
+    except (RuntimeError, ValueError, OSError) as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        raise WeightsError("cannot be opened by the engine", where=name, todo=_PARTS) from None
 
 
 def draw(
@@ -89,7 +93,7 @@ def draw(
         given["strength"] = 1.0 if asked.strength is None else asked.strength
     if mask:
         given["mask_image"] = _mask(engine, mask, width, height)
-    _follow(engine, asked.count, sketches)
+    _follow(engine, asked, sketches)
     try:
         made = _context.generate(
             _words(asked.prompt), negative_prompt=_words(asked.negative), width=width, height=height, seed=seed,
@@ -97,8 +101,7 @@ def draw(
             sample_method=_method(engine, asked.sampler), **given,
         )  # fmt: skip
     except RuntimeError:
-        todo = "see whether its parts belong together"
-        raise RuntimeCrashed("the engine drew nothing", where=name, todo=todo) from None
+        raise RuntimeCrashed("the engine drew nothing", where=name, todo=_PARTS) from None
     finally:
         engine.set_progress_callback(None)
         if sketches:
@@ -111,8 +114,10 @@ def draw(
     return {"pictures": [_file(each, asked.form) for each in pixels], "seed": seed}
 
 
-def _follow(engine: Any, count: int, sketches: bool) -> None:
-    """Tell the parent how far it is, after each step, and how it looks there."""
+def _follow(engine: Any, asked: Wanted, sketches: bool) -> None:
+    """Tell the parent how far it is, after each step, and now and then how it looks there."""
+    count = asked.count
+    every = max(1, asked.steps // _SKETCHES)
     state = {"picture": 0, "step": 0, "steps": 1}
 
     def stepped(step: int, steps: int, seconds: float) -> None:
@@ -122,7 +127,7 @@ def _follow(engine: Any, count: int, sketches: bool) -> None:
         report((state["picture"] + step / max(1, steps)) / count, f"step {step} of {steps}")
 
     def looked(step: int, frames: list[Any], noisy: bool) -> None:
-        if frames:  # it is the engine's memory, and the next step's: copied before anything else
+        if frames and (step % every == 0 or step == asked.steps):  # of the engine's memory, which the next step takes
             png = _file(frames[0].to_numpy().copy(), "png", largest=_SKETCH)
             give({"step": step, "steps": max(state["steps"], step), "png": png})
 
