@@ -6,8 +6,9 @@ Needs the extra ``embedded``. The examples are those of examples.toml and exampl
 scripts/question_examples.txt, in the manner of different people. Directions of languages are those in
 which the means of the examples of each language differ, of the groups that have a ``languages`` table. Weights are
 fitted by kernel ridge regression (``questions/regression.py``): of each pair of a text and a medium, for each aspect
-and for whether words are not enough. ``--cross-validate`` writes nothing; it leaves out the questions of a fifth of
-those people at a time and says how they are told by the rest.
+and for whether words are not enough. The networks are fitted to the same (``question_networks.py``).
+``--cross-validate`` writes nothing; it leaves out the questions of a fifth of those people at a time and says how they
+are told by the rest.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from question_networks import fitted_nets
 from tests.e2e.questions import FITTED, Suffices, Trade, of_trades
 
 from intermodal.questions.examples import SOURCES, VECTORS, Head, Row, pairs_of, texts_of
@@ -44,6 +47,8 @@ from intermodal.runtimes.embedded import e5
 MODEL = "multilingual-e5-small"
 AXES = 128  # of 384 numbers: cosines along those in which examples differ most are the same within 0.02
 RIDGE = 0.1
+EXACT = 1e-3  # of a goal that may be left: weights are kept as float16
+ROWS = 1_000  # of the votes that are computed at once
 FOLDS = 5
 
 
@@ -106,30 +111,52 @@ def fitted(rows: tuple[Row, ...], vectors: Vectors, digest: str) -> bytes:
     axes = np.linalg.svd(left, full_matrices=False)[2][:AXES].astype(np.float32)
     along = left @ axes.T
     whole = np.rint(127 * along / np.abs(along).max(axis=1, keepdims=True)).astype("i1")
-    base, weights = regression(rows, of_length_one(whole.astype(np.float32)), texts, pairs)
+    goal = goals(rows, pairs)
+    places = {text: place for place, text in enumerate(texts)}
+    own, media = np.array([places[text] for text, _ in pairs]), np.array([medium for _, medium in pairs])
+    base = goal.mean(0)
+    weights = solved(of_length_one(whole.astype(np.float32))[own], media, goal - base)
+    nets = fitted_nets(left[own], media, goal)
     head = Head(
-        model=MODEL, digest=digest, dimension=known.shape[1], directions=len(directions), axes=len(axes), rows=rows
-    )
-    reals = b"".join(part.astype("<f2").tobytes() for part in (mean, directions, axes, base, weights))
+        model=MODEL, digest=digest, dimension=known.shape[1], directions=len(directions), axes=len(axes),
+        units=tuple(net.units.shape[1] for net in nets), rows=rows,
+    )  # fmt: skip
+    layers = [layer for net in nets for layer in (net.units, net.of_media, net.more, net.base)]
+    reals = b"".join(part.astype("<f2").tobytes() for part in (mean, directions, axes, base, weights, *layers))
     return msgspec.json.encode(head) + b"\n" + reals + whole.tobytes()
 
 
-def regression(
-    rows: tuple[Row, ...], along: Reals, texts: tuple[str, ...], pairs: tuple[tuple[str, str], ...]
-) -> tuple[Reals, Reals]:
-    """The score without a vote, by output, and the weights of pairs."""
-    places = {text: place for place, text in enumerate(texts)}
+def goals(rows: tuple[Row, ...], pairs: tuple[tuple[str, str], ...]) -> Reals:
+    """What is to be said of each pair of a text and a medium, by output: the mean of what its examples say."""
     needs: dict[tuple[str, str], list[Reals]] = {pair: [] for pair in pairs}
     for row in rows:
         for medium in row.media:
             needs[row.text, medium].append(target(medium, row.needs))
-    goal = np.array([np.mean(needs[pair], axis=0) for pair in pairs], np.float32)
-    base = goal.mean(0)
-    own, media = np.array([places[text] for text, _ in pairs]), np.array([medium for _, medium in pairs])
-    votes = np.exp(KERNEL * (along @ along.T - 1))[np.ix_(own, own)]
-    votes *= np.where(media[:, None] == media, 1, OTHER).astype(np.float32)
-    votes[np.diag_indices(len(votes))] += RIDGE
-    return base, np.linalg.solve(votes, goal - base).astype(np.float32)
+    return np.array([np.mean(needs[pair], axis=0) for pair in pairs], np.float32)
+
+
+def solved(own: Reals, media: NDArray[np.str_], goal: Reals) -> Reals:
+    """The weights with which votes come to a goal, but for RIDGE of them: by conjugate gradients, as some 15,000
+    examples of each other take minutes and gigabytes to solve at once."""
+    votes = np.empty((len(own), len(own)), np.float32)
+    for first in range(0, len(own), ROWS):
+        part = slice(first, first + ROWS)
+        alike = np.where(media[part, None] == media, 1, OTHER).astype(np.float32)
+        votes[part] = np.exp(KERNEL * (own[part] @ own.T - 1)) * alike
+    goal[:, np.abs(goal).max(0) < 1e-4] = 0  # what no example needs has no weight
+    weights, left = np.zeros_like(goal), goal.copy()
+    toward, size = left.copy(), np.square(left, dtype=np.float64).sum(0)
+    least = EXACT**2 * size
+    while (size > least).any():
+        voted = votes @ toward + np.float32(RIDGE) * toward
+        along = np.multiply(toward, voted, dtype=np.float64).sum(0)
+        step = np.divide(size, along, out=np.zeros_like(size), where=along > 0).astype(np.float32)
+        weights += step * toward
+        left -= step * voted
+        before, size = size, np.square(left, dtype=np.float64).sum(0)
+        again = np.divide(size, before, out=np.zeros_like(size), where=before > 0).astype(np.float32)
+        toward = left + again * toward
+    return weights
 
 
 def target(medium: str, needs: Collection[str]) -> Reals:

@@ -38,13 +38,13 @@ async def reader() -> AsyncIterator[Reader]:
 
 @pytest.mark.parametrize(
     ("asked", "right_at_least", "wrong_at_most", "words_only_at_most"),
-    [(HELD_OUT, 0.95, 8, 2), (LATER, 0.96, 7, 1)],
+    [(HELD_OUT, 0.95, 9, 1), (LATER, 0.96, 8, 1)],
     ids=["held out", "later"],
 )
 async def test_what_questions_need_is_told_as_well_as_it_was_measured(
     reader: Reader, asked: Path, right_at_least: float, wrong_at_most: int, words_only_at_most: int
 ) -> None:
-    """Measured: 186 of 195 right and 8 wrong; of the later ones 313 of 322 and 7; 2 and 0 words only."""
+    """Measured: 186 of 195 right and 9 wrong; of the later ones 312 of 322 and 8; 1 and 0 words only."""
     right, asked_in, wrong, words_only = Counter[str](), Counter[str](), 0, 0
     for pair in pairs(asked.read_text("utf-8")):
         facts = await reader.told(pair.question, ("image", "audio", "video", "document"))
@@ -62,7 +62,7 @@ async def test_what_questions_need_is_told_as_well_as_it_was_measured(
 
 
 async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_alone(reader: Reader) -> None:
-    """Measured: 137 of 145 right, 7 left open."""
+    """Measured: 138 of 145 right."""
     right = 0
     for asked in asked_outside():
         facts = await reader.told(asked.question, ("image", "audio", "video", "document"))
@@ -75,13 +75,13 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
 
 @pytest.mark.parametrize(
     ("asked", "right_at_least", "words_only_at_most"),
-    [(UNSEEN, 0.94, 0), (DAILY, 0.87, 1), (MISLEADING, 0.85, 9), (STRANGERS, 0.85, 1)],
+    [(UNSEEN, 0.94, 0), (DAILY, 0.86, 2), (MISLEADING, 0.88, 3), (STRANGERS, 0.88, 1)],
     ids=["unseen", "daily", "misleading", "strangers"],
 )
 async def test_verdicts_on_questions_of_people_are_as_right_as_they_were_measured(
     reader: Reader, asked: Path, right_at_least: float, words_only_at_most: int
 ) -> None:
-    """Measured: 179 of 186, 178 of 200, 210 of 240 and 150 of 172 right; 0, 1, 9 and 1 said to need words alone though
+    """Measured: 178 of 186, 175 of 200, 215 of 240 and 154 of 172 right; 0, 2, 3 and 1 said to need words alone though
     more is."""
     right = words_only = 0
     trades = list(of_trades(asked))

@@ -1,8 +1,9 @@
 """The example questions with their vectors and weights, as ``scripts/question_vectors.py`` writes them.
 
 ``examples.bin`` is one line of JSON (the model, the digest of the sources, each example) and numbers behind it, all
-little-endian: the mean, the directions of languages, the axes, the scores without a vote and the weights of each pair
-of a text and a medium as float16; and of each text its place along the axes as signed bytes.
+little-endian: the mean, the directions of languages, the axes, the scores without a vote, the weights of each pair of
+a text and a medium, and the networks, one behind the other, as float16; and of each text its place along the axes as
+signed bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 
 from intermodal.content import Value
-from intermodal.questions.regression import EXAMPLED, OTHER, OUTPUTS, Examples, Places, Reals, of_length_one
+from intermodal.questions.regression import EXAMPLED, OTHER, OUTPUTS, Examples, Net, Places, Reals, of_length_one
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("examples.toml", "examples_of_trades.toml"))
 VECTORS = Path(__file__).with_name("examples.bin")
@@ -30,13 +31,14 @@ class Row(Value):
 
 class Head(Value):
     """The line of JSON. ``dimension``: numbers of a vector. ``directions``: how many are taken out. ``axes``: how many
-    are left."""
+    are left. ``units``: of each network, in its hidden layer."""
 
     model: str
     digest: str
     dimension: int
     directions: int
     axes: int
+    units: tuple[int, ...]
     rows: tuple[Row, ...]
 
 
@@ -55,10 +57,12 @@ def load(path: Path = VECTORS) -> Examples:
     line, _, numbers = path.read_bytes().partition(b"\n")
     head = msgspec.json.decode(line, type=Head)
     texts, pairs = texts_of(head.rows), pairs_of(head.rows)
-    mean, directions, axes, base, weights, whole = _parts(
+    mean, directions, axes, base, weights, *layers, whole = _parts(
         numbers,
         ("<f2", (1, head.dimension)), ("<f2", (head.directions, head.dimension)), ("<f2", (head.axes, head.dimension)),
-        ("<f2", (1, len(OUTPUTS))), ("<f2", (len(pairs), len(OUTPUTS))), ("i1", (len(texts), head.axes)),
+        ("<f2", (1, len(OUTPUTS))), ("<f2", (len(pairs), len(OUTPUTS))),
+        *(layer for units in head.units for layer in _layers(head.dimension, units)),
+        ("i1", (len(texts), head.axes)),
     )  # fmt: skip
     places = {text: place for place, text in enumerate(texts)}
     return Examples(
@@ -71,7 +75,18 @@ def load(path: Path = VECTORS) -> Examples:
         needing=_needing(head.rows, places),
         weights=spread(weights, np.array([places[text] for text, _ in pairs]), [medium for _, medium in pairs]),
         base=base[0],
+        nets=tuple(_net(layers[first : first + 4]) for first in range(0, len(layers), 4)),
     )
+
+
+def _layers(dimension: int, units: int) -> tuple[tuple[str, tuple[int, int]], ...]:
+    media = len(EXAMPLED)
+    return ("<f2", (dimension, units)), ("<f2", (media, units)), ("<f2", (media, units)), ("<f2", (1, media))
+
+
+def _net(layers: list[Reals]) -> Net:
+    units, of_media, more, base = layers
+    return Net(units=units, of_media=of_media, more=more, base=base[0])
 
 
 def _parts(numbers: bytes, *shapes: tuple[str, tuple[int, int]]) -> list[Reals]:

@@ -1,4 +1,4 @@
-"""What a question needs, told by kernel ridge regression on example questions: a pure function of vectors.
+"""What a question needs, told by votes of example questions and by small networks: a pure function of vectors.
 
 A sentence is compared with every example (``examples.py``) by the cosine of their vectors, once the mean of the
 examples and the directions in which languages differ are taken out: else a German question is nearest to German ones,
@@ -6,7 +6,9 @@ whatever they ask (Yang et al. 2021, "A Simple and Effective Method To Eliminate
 Representations", arXiv:2109.04727). Examples vote with exp(KERNEL (cos - 1)) times a weight that was fitted
 (``scripts/question_vectors.py``; Saunders et al. 1998, "Ridge Regression Learning Algorithm in Dual Variables"), those
 of another medium with OTHER of that. Each aspect has weights of its own, and so has whether words are not enough: that
-is decided first, as a question is more surely about how something sounds than about which of its sounds.
+is decided first, as a question is more surely about how something sounds than about which of its sounds. For it,
+networks of one hidden layer, fitted to the same examples, see all numbers of a vector: the mean of both is right more
+often than either, as they err on different questions.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ Places: TypeAlias = NDArray[np.intp]
 
 KERNEL = 3.0  # sharpness of votes, per unit of cosine
 OTHER = 0.2  # weight of examples of another medium
+NETS = 0.5  # weight of the networks beside the votes, of whether words are not enough
 NEEDED = 0.5  # score from which on an aspect is needed ...
 UNSURE = 0.35  # ... and from which on it may be
-MORE = 0.46  # score of "words are not enough" from which on something beyond them is needed ...
-DOUBT = 0.37  # ... and from which on it may be: to say that words suffice where they do not is worse than to ask
+MORE = 0.44  # score of "words are not enough" from which on something beyond them is needed ...
+DOUBT = 0.35  # ... and from which on it may be: to say that words suffice where they do not is worse than to ask
 NEAR = 0.25  # cosine below which the nearest example says nothing about a question
 WHOLE = 160  # characters up to which a question is looked at as it is: its sentences explain each other
 LONGEST = 240  # characters of a sentence that are looked at: computing a vector takes as long as the text is
@@ -48,12 +51,33 @@ BEYOND: dict[str, frozenset[Aspect]] = {  # what text of a medium does not carry
 }  # fmt: skip
 OUTPUTS: tuple[str, ...] = (*ASPECTS, "more")  # what a score is of: each aspect, and whether words are not enough
 
+_MORE = OUTPUTS.index("more")
 _END = re.compile(r"(?<=[.!?。！？؟])\s*(?=\S)|\n+")
 _ASKS = ("?", "？", "؟")
 
 
+class Net(Struct, frozen=True):
+    """A network of one hidden layer (ReLU) that tells whether words are not enough (``scripts/question_networks.py``).
+
+    Attributes:
+        units: by number of a vector and unit. of_media: by medium of EXAMPLED and unit. more: likewise.
+        base: by medium.
+    """
+
+    units: Reals
+    of_media: Reals
+    more: Reals
+    base: Reals
+
+    def says(self, vectors: Reals, medium: Medium) -> Reals:
+        """Of each vector of length 1: about 1 where words are not enough, -1 where they are."""
+        place = EXAMPLED.index(medium)
+        excited = np.maximum(vectors @ self.units + self.of_media[place], 0)
+        return np.asarray(excited @ self.more[place] + self.base[place], np.float32)
+
+
 class Examples(Struct, frozen=True):
-    """All examples as they vote.
+    """All examples as they vote, and what networks learned of them.
 
     Attributes:
         model: whose vectors they have. mean, directions: what is taken out of a vector before it is compared.
@@ -61,6 +85,7 @@ class Examples(Struct, frozen=True):
         texts: of the examples, each once. vectors: theirs along the axes, rows of length 1.
         needing: by medium and aspect, places of the texts that need that of it; by "" of all that are examples of it.
         weights: by medium, text and output. base: by output, the score without any vote.
+        nets: networks, of which the mean counts.
     """
 
     model: str
@@ -72,6 +97,7 @@ class Examples(Struct, frozen=True):
     needing: dict[str, dict[str, Places]]
     weights: dict[str, Reals]
     base: Reals
+    nets: tuple[Net, ...] = ()
 
 
 def sentences(question: str) -> tuple[str, ...]:
@@ -123,26 +149,32 @@ def of_length_one(vectors: Reals) -> Reals:
 def told(vectors: Iterable[Sequence[float]], examples: Examples) -> QuestionFacts:
     """What a question needs of every medium. ``vectors``: of what ``sentences`` says."""
     found = np.array([list(vector) for vector in vectors], np.float32).reshape(-1, len(examples.mean))
-    along = compared(found, examples.mean, examples.directions) @ examples.axes.T
-    cosines = np.asarray(of_length_one(along) @ examples.vectors.T, np.float32)
-    return QuestionFacts(by=examples.model, media=tuple(_of_medium(medium, cosines, examples) for medium in MEDIA))
+    vectors = compared(found, examples.mean, examples.directions)
+    cosines = np.asarray(of_length_one(vectors @ examples.axes.T) @ examples.vectors.T, np.float32)
+    whole = of_length_one(vectors)
+    return QuestionFacts(
+        by=examples.model, media=tuple(_of_medium(medium, whole, cosines, examples) for medium in MEDIA)
+    )
 
 
-def scores(medium: Medium, cosines: Reals, examples: Examples) -> Reals:
+def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -> Reals:
     """The scores of each output, a row for a sentence, about 0 to 1. Of a picture that nobody looked at, those between
     a photo's and a page's."""
     if medium == "image":
-        both = scores("photo", cosines, examples) + scores("page", cosines, examples)
+        both = scores("photo", vectors, cosines, examples) + scores("page", vectors, cosines, examples)
         return np.asarray(both / 2, np.float32)
-    votes = np.exp(KERNEL * (cosines - 1))
-    return np.asarray((votes @ examples.weights[medium] + examples.base + 1) / 2, np.float32)
+    said = np.exp(KERNEL * (cosines - 1)) @ examples.weights[medium] + examples.base
+    if examples.nets:
+        learned = np.mean([net.says(vectors, medium) for net in examples.nets], axis=0)
+        said[:, _MORE] += NETS * (learned - said[:, _MORE])
+    return np.asarray((said + 1) / 2, np.float32)
 
 
-def _of_medium(medium: Medium, cosines: Reals, examples: Examples) -> MediumNeeds:
+def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -> MediumNeeds:
     """The needs of all sentences together: of each output the highest score, of those sentences that ask something."""
     if not len(cosines):
         return MediumNeeds(medium=medium)
-    by_sentence = scores(medium, cosines, examples)
+    by_sentence = scores(medium, vectors, cosines, examples)
     asks = by_sentence.max(axis=1) >= NEEDED
     if asks.any():
         by_sentence, cosines = by_sentence[asks], cosines[asks]
@@ -168,7 +200,7 @@ def _decided(beyond: frozenset[Aspect], best: Mapping[str, float]) -> tuple[list
     first: list[Aspect] = [max(own, key=lambda aspect: best[aspect])]
     if best["more"] >= MORE:
         needed += _from(NEEDED, own, best) or first
-        unsure += _from(UNSURE, own, best, below=NEEDED)
+        unsure += [aspect for aspect in _from(UNSURE, own, best, below=NEEDED) if aspect not in needed]
     elif best["more"] >= DOUBT:
         unsure += _from(UNSURE, own, best) or first
     return needed, unsure

@@ -12,7 +12,7 @@ from tests.e2e.questions import FITTED
 
 from intermodal.plans.facts import Medium, QuestionFacts
 from intermodal.questions.examples import SOURCES, VECTORS, Head, load
-from intermodal.questions.regression import EXAMPLED, OUTPUTS, Examples, of_length_one, sentences, told
+from intermodal.questions.regression import EXAMPLED, OUTPUTS, Examples, Net, of_length_one, sentences, told
 
 # Texts, the media they are examples of, what they need, whether that is more than words, and their vectors.
 ROWS = (
@@ -49,6 +49,12 @@ def examples(base: float = -1.0, strength: float = 2.0) -> Examples:
     )
 
 
+def says(value: float) -> Net:
+    """A network that says the same of every vector."""
+    nothing = np.zeros((len(EXAMPLED), 1), np.float32)
+    return Net(np.zeros((3, 1), np.float32), nothing, nothing, np.full(len(EXAMPLED), value, np.float32))
+
+
 def needs(found: QuestionFacts, medium: str) -> tuple[dict[str, str], dict[str, str]]:
     each = next(each for each in found.media if each.medium == medium)
     return {need.aspect: need.like for need in each.needed}, {need.aspect: need.like for need in each.unsure}
@@ -70,7 +76,7 @@ def test_a_score_is_half_of_one_and_the_votes() -> None:
 
 @pytest.mark.parametrize(
     ("strength", "needed", "unsure"),
-    [(1.2, ["tone"], []), (0.9, [], ["tone"]), (0.7, [], [])],
+    [(1.2, ["tone"], []), (0.8, [], ["tone"]), (0.6, [], [])],
     ids=["more than words", "perhaps", "words"],
 )
 def test_whether_words_suffice_is_decided_before_which_aspect_beyond_them_is_needed(
@@ -78,6 +84,28 @@ def test_whether_words_suffice_is_decided_before_which_aspect_beyond_them_is_nee
 ) -> None:
     found = told([(1.0, 0.0, 0.0)], examples(strength=strength))
     assert [list(each) for each in needs(found, "audio")] == [needed, unsure]
+
+
+@pytest.mark.parametrize(
+    ("nets", "needed", "unsure"),
+    [((), [], ["tone"]), ((1.0,), ["tone"], []), ((-1.0,), [], []), ((0.5, -1.0), [], ["tone"])],
+    ids=["no network", "more than words", "words", "networks that differ"],
+)
+def test_networks_have_half_a_say_in_whether_words_suffice(
+    nets: tuple[float, ...], needed: list[str], unsure: list[str]
+) -> None:
+    found = told([(1.0, 0.0, 0.0)], msgspec.structs.replace(examples(strength=0.8), nets=tuple(map(says, nets))))
+    assert [list(each) for each in needs(found, "audio")] == [needed, unsure]
+
+
+def test_a_network_sees_the_vector_and_the_medium() -> None:
+    place = EXAMPLED.index("audio")
+    of_media, more = np.zeros((2, len(EXAMPLED), 1), np.float32)
+    of_media[place], more[place] = -0.5, 2.0
+    net = Net(np.array([[1.0], [0.0], [0.0]], np.float32), of_media, more, np.zeros(len(EXAMPLED), np.float32))
+    vectors = np.array([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], np.float32)
+    assert net.says(vectors, "audio").tolist() == [1.0, 0.0]
+    assert net.says(vectors, "photo").tolist() == [0.0, 0.0]
 
 
 def test_a_question_that_is_near_to_nothing_is_never_sure() -> None:
