@@ -88,7 +88,7 @@ def _without_time(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, ready=False, missing=NO_TIME, todo="")
 
 
-NO_TIME = "has no time for so many requests (--requests)"
+NO_TIME = "has no time for so many requests"
 
 
 def advise(question: Question, offers: Offers, as_of: str, known: Statistics = NO_STATISTICS) -> Advice:

@@ -279,7 +279,7 @@ def _owned(options: AdviseOptions) -> Owned | None:
         where, other = (
             (setting("power"), setting("kwh", "USD")) if kwh is None else (setting("kwh"), setting("power", "WATTS"))
         )
-        raise UsageError("says half of what power costs", where=where, todo=f"add {other}")
+        raise UsageError("says half of what power costs", where=where, todo=hint("add {}", other))
     if price is None:
         return None
     return Owned(price=price, months=months or MONTHS, watts=watts or 0.0, kwh=kwh or 0.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.executor.routes import Bench
+from tests.worded import errors_in_words_of_python as errors_in_words_of_python
 
 from intermodal.executor import detached
 from intermodal.testing import FakeHost
