@@ -18,15 +18,14 @@ _ASIDE = re.compile(r'"[^"]*"|(?:intermodal|pip install|vllm|llama-server) [^;,(
 @pytest.fixture(autouse=True)
 def errors_in_words_of_python(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fails a test in which an error is made that names an option of the command line."""
-    made: list[errors.IntermodalError] = []
+    said = set[str]()  # and no error, which would keep all that it came through
     real = errors.IntermodalError.__init__
 
     def watched(self: errors.IntermodalError, what: str, **more: Any) -> None:
         real(self, what, **more)
-        made.append(self)
+        said.update((str(self), *self.reasons))
 
     monkeypatch.setattr(errors.IntermodalError, "__init__", watched)
     yield
-    said = {text for error in made for text in (str(error), *error.reasons)}
     wrong = [text for text in said if _OPTION.search(_ASIDE.sub("", text))]
     assert not wrong, f"write settings with intermodal.hints: {wrong}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.unit.gateway.house import SEEING, STRONG, VECTORS, VENDOR, VENDOR_SAID, Before, House, config
+from tests.worded import errors_in_words_of_python as errors_in_words_of_python
 
 from intermodal.testing import FakeHost, FakeVendor
 
