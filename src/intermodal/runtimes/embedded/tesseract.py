@@ -96,9 +96,7 @@ def todo(code: str = "") -> str:
 
     ``code``: that language, "" where nobody can tell.
     """
-    pull = (
-        f"intermodal pull {WEIGHTS}{code}" if code else f"intermodal pull {WEIGHTS}rus, -ell, -ara, -hin and others"
-    )
+    pull = f"intermodal pull {WEIGHTS}{code}" if code else f"intermodal pull {WEIGHTS}rus, -ell, -ara, -hin and others"
     return f"to read it: {pull}" if program() else f"to read it: {PROGRAM}, then {pull}"
 
 
