@@ -200,7 +200,7 @@ def _decided(beyond: frozenset[Aspect], best: Mapping[str, float]) -> tuple[list
     first: list[Aspect] = [max(own, key=lambda aspect: best[aspect])]
     if best["more"] >= MORE:
         needed += _from(NEEDED, own, best) or first
-        unsure += [aspect for aspect in _from(UNSURE, own, best, below=NEEDED) if aspect not in needed]
+        unsure.extend(aspect for aspect in _from(UNSURE, own, best, below=NEEDED) if aspect not in needed)
     elif best["more"] >= DOUBT:
         unsure += _from(UNSURE, own, best) or first
     return needed, unsure

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal.events import AttemptState, Usage
 from intermodal.store.process import dead, identity
 from intermodal.store.rows import Attempt, Made, Outcome, Range, Reservation, Work
-from intermodal.store.slices import Pause, nothing, sliced
+from intermodal.store.slices import SLICE, Pause, nothing
 
 if TYPE_CHECKING:
     import sqlite3
@@ -158,8 +158,16 @@ def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[A
 def recent_of(
     database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = nothing
 ) -> list[Attempt]:
-    """The same of one endpoint."""
-    found = [_attempt(row) for row in sliced(_newest(database, "*", endpoint, most, upto), pause)]
+    """The same of one endpoint. Read in slices: a gateway does it every few seconds, and what it holds at once stays
+    with its process."""
+    found: list[Attempt] = []
+    while len(found) < most:
+        rows = _newest(database, "*", endpoint, min(SLICE, most - len(found)), upto)
+        found += map(_attempt, rows)
+        if len(rows) < SLICE:
+            break
+        upto = found[-1].sequence - 1
+        pause()
     return found[::-1]
 
 
