@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -80,8 +81,15 @@ def _values(data: Any) -> Iterator[tuple[Path, Any]]:
             yield path, each
 
 
+# A word in brackets, or a line to write on: what a form or an example has where a value belongs.
+_PLACEHOLDER = re.compile(r"<[^<>]*>|\{[^{}]*\}|\[[^\[\]]*\]|_{3,}")
+
+
 def _place(value: Any, read: list[tuple[Source, ReadText]]) -> tuple[Source, int] | None:
+    blanks = _PLACEHOLDER.findall(value) if isinstance(value, str) else ()
     for source, text in read:
+        if any(blank not in source.text for blank in blanks):
+            continue
         line = text.number(value) if isinstance(value, (int, float)) else text.words(str(value))
         if line is not None:
             return source, line

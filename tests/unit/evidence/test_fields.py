@@ -47,6 +47,12 @@ def test_what_stands_nowhere_is_not_found(value: Any) -> None:
     assert status(value) == "unverified"
 
 
+def test_a_placeholder_is_no_value_though_its_word_stands_in_the_text() -> None:
+    for value in (",<invoice>,", "{date}", "[Total]", "Invoice ___"):
+        assert status(value) == "unverified"
+    assert status("[1] Acme", text="see [1] Acme Rail Ltd") == "found"
+
+
 def test_a_choice_and_a_yes_need_not_stand_in_the_text_to_be_right() -> None:
     listed = {"enum": ["paid", "open"]}
     assert status("open", listed) == "unchecked" and status("discount", {"enum": ["discount"]}) == "found"
