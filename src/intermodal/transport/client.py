@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from intermodal import errors
 from intermodal.transport.addresses import Server, is_this_machine, plain_address
 from intermodal.transport.deadline import Deadline
-from intermodal.transport.failures import UNREADABLE, unanswered
+from intermodal.transport.failures import UNREADABLE, silent, unanswered
 from intermodal.transport.silence import Silence
 from intermodal.transport.timeouts import Timeouts
 from intermodal.wire.call import Encoded
@@ -74,14 +74,7 @@ class Exchange:
 
     def silent(self, *, wordless: bool = False) -> errors.CallError:
         """Return the error for a host that was waited for in vain."""
-        if self.answering and wordless:
-            what = f"said no word within {self.timeouts.first_byte:g} s"
-            return errors.StreamCut(what, where=self.where, todo="allow more time")
-        if self.answering:
-            what = f"went silent for {self.timeouts.idle:g} s in the middle of its answer"
-            return errors.StreamCut(what, where=self.where, todo="ask again")
-        what = f"gave no answer within {self.timeouts.first_byte:g} s"
-        return errors.Unreachable(what, where=self.where, todo="allow more time", sent=self.sent)
+        return silent(self.where, self.timeouts, sent=self.sent, answering=self.answering, wordless=wordless)
 
 
 class Response:

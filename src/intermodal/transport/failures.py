@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from intermodal import errors
+from intermodal.transport.timeouts import Timeouts
 
 # When a failure happened decides what it means and whether it may have cost money.
 Phase = Literal["connecting", "sending", "waiting", "answering"]
@@ -60,6 +61,22 @@ def unanswered(what: str, where: str, *, sent: bool, kept: bool, seconds: float)
     if sent and what == FAILURES["ReadError"][1]:
         found.closed(kept=kept, seconds=seconds)
     return found
+
+
+def silent(where: str, timeouts: Timeouts, *, sent: bool, answering: bool, wordless: bool) -> errors.CallError:
+    """Return the error for a host that was waited for in vain.
+
+    Args:
+        sent: all of the request may have arrived. answering: some of the reply came. wordless: none of its words did.
+    """
+    if answering and wordless:
+        what = f"said no word within {timeouts.first_byte:g} s"
+        return errors.StreamCut(what, where=where, todo="allow more time")
+    if answering:
+        what = f"went silent for {timeouts.idle:g} s in the middle of its answer"
+        return errors.StreamCut(what, where=where, todo="ask again")
+    what = f"gave no answer within {timeouts.first_byte:g} s"
+    return errors.Unreachable(what, where=where, todo="allow more time", sent=sent)
 
 
 _MISNAMED, _EXPIRED = (62, 64), 10  # of OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, _IP_ADDRESS_MISMATCH, _CERT_HAS_EXPIRED

@@ -25,7 +25,7 @@ import httptools
 from intermodal import errors
 from intermodal.transport.addresses import Server, certificates, plain_address, request_headers
 from intermodal.transport.compression import Unpacker, Unreadable, unpacker
-from intermodal.transport.failures import FAILURES, UNREADABLE, unanswered, why
+from intermodal.transport.failures import FAILURES, UNREADABLE, silent, unanswered, why
 from intermodal.transport.silence import Silence
 from intermodal.transport.timeouts import KEEP_ALIVE, Timeouts
 
@@ -385,19 +385,13 @@ class HostConnection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The host has been silent for too long."""
-        error: errors.CallError
-        if self._answering and self.wordless:
-            what = f"said no word within {self._timeouts.first_byte:g} s"
-            error = errors.StreamCut(what, where=self._where, todo="allow more time")
-        elif self._answering:
-            what = f"went silent for {self._timeouts.idle:g} s in the middle of its answer"
-            error = errors.StreamCut(what, where=self._where, todo="ask again")
-        elif self._left:
-            error = unanswered(FAILURES["WriteTimeout"][1], self._where, sent=False, kept=self._kept, seconds=math.inf)
-        else:
-            what = f"gave no answer within {self._timeouts.first_byte:g} s"
-            error = errors.Unreachable(what, where=self._where, todo="allow more time", sent=self.sent)
-        self._fail(error)
+        if self._left and not self._answering:
+            what = FAILURES["WriteTimeout"][1]
+            self._fail(unanswered(what, self._where, sent=False, kept=self._kept, seconds=math.inf))
+            return
+        self._fail(silent(
+            self._where, self._timeouts, sent=self.sent, answering=self._answering, wordless=self.wordless
+        ))  # fmt: skip
 
     def _fail(self, error: errors.CallError) -> None:
         listener = self.listener
