@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import select
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -37,6 +38,7 @@ _HEADERS = 100  # of a reply; a host that sends more is not spoken to
 _HEAD = 64 << 10  # bytes of all of them, and of what comes before a reply that is none
 _SLICE = 256 << 10  # bytes of a body that are written at once; what the socket does not take of it is copied by asyncio
 _AT_ONCE = 8  # slices that are written before anything else has its turn
+_UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")  # RFC 9110, 5.5: what is no part of a field
 _ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits here
 
 
@@ -77,7 +79,7 @@ class Listener(Protocol):
 class Target:
     """Where requests of a kind go: address and the head that they all begin with.
 
-    Raises ConfigError for an address or a key that cannot be used.
+    Raises ConfigError for an address or a key that cannot be used, Unreachable for headers that cannot be sent.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class Target:
         self.key = (self.secure, self.host, self.port)
         self.timeouts = timeouts
         self.secret = server.key  # never in words of an error
-        lines = [f"{method} {address.path} HTTP/1.1", f"host: {address.netloc}"]
         said = {**dict(headers), **request_headers(address, server.key, server.auth)}
+        if _UNSENDABLE.search("".join([*said, *said.values()])):  # it would end the line, and be a header of its own
+            raise errors.Unreachable(FAILURES["LocalProtocolError"][1], where=address.host, sent=False)
+        lines = [f"{method} {address.path} HTTP/1.1", f"host: {address.netloc}"]
         lines += [f"{name}: {value}" for name, value in said.items()]
         end = "content-length: " if method == "POST" else "\r\n"
         self.head = ("\r\n".join(lines) + "\r\n" + end).encode("latin-1")

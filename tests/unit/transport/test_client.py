@@ -157,6 +157,13 @@ async def test_E5_a_key_that_cannot_be_one_is_refused_without_being_shown(sender
     assert host.attempts == []
 
 
+@pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\0", "名"])
+async def test_a_header_that_would_be_two_is_not_sent(sender: Transport, value: str) -> None:
+    with FakeHost() as host, pytest.raises(errors.Unreachable, match="cannot be sent a request like this") as caught:
+        await send(sender, host.base_url, Encoded(path="/chat/completions", headers=(("x-a", value),), segments=()))
+    assert not caught.value.sent and host.attempts == []
+
+
 async def test_a_proxy_of_the_environment_is_used_when_asked_for_and_never_to_this_machine(
     sender: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
