@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from intermodal.hints import Hint, Surface, words
 from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
-from intermodal.plans.verdict import Verdict
+from intermodal.plans.verdict import Other, Verdict
 
 _Row = TypeVar("_Row", Outranked, Rejected)
 
@@ -38,10 +38,9 @@ def _candidate(made: Candidate, surface: Surface) -> Candidate:
 
 
 def _verdict(made: Verdict, surface: Surface) -> Verdict:
-    others = {"language_model": made.language_model, "keeps": made.keeps, "contrastive": made.contrastive}
     told = {
         name: replace(other, kept_out=words(other.kept_out, surface))
-        for name, other in others.items()
-        if other is not None and isinstance(other.kept_out, Hint)
+        for name in made.__struct_fields__
+        if isinstance(other := getattr(made, name), Other) and isinstance(other.kept_out, Hint)
     }
     return replace(made, **told) if told else made

@@ -9,6 +9,7 @@ import pytest
 from tests.plans import invariants, runner
 
 from intermodal.catalog.nouns import Elsewhere
+from intermodal.planner import plan_from
 from intermodal.plans.explain import explain
 from intermodal.plans.facts import MediumNeeds, Need, QuestionFacts
 from intermodal.plans.plan import Plan
@@ -217,6 +218,24 @@ def test_a_limit_that_keeps_it_out_is_said() -> None:
     made = planned("acme", "What colour is the car?", PHOTO, policy={"max_cost": 0.0001, "max_cost_stated": True})
     assert made.verdict.value == "not_enough" and made.verdict.keeps is not None
     assert "(--max-cost)" in made.verdict.keeps.kept_out and "the limit is $0.0001" in made.headline
+
+
+def test_a_plan_beside_an_encoder_that_is_not_here_can_be_written_down() -> None:
+    letter = {"kind": "text", "name": "letter.txt", "words": 120}
+    case = {"catalog": "acme", "consent": ["acme"], "ask": "", "output": "scores", "part": [letter]}
+    inputs = runner.inputs_of(case)
+    away = tuple(
+        msgspec.structs.replace(each, ready=False, missing="weights not here", todo="intermodal pull e5 --accept")
+        if each.model.output == ("embedding",)
+        else each
+        for each in inputs.catalog.endpoints
+    )
+    inputs = msgspec.structs.replace(inputs, catalog=msgspec.structs.replace(inputs.catalog, endpoints=away))
+    made = invariants.plan_of(inputs)
+    told = msgspec.json.decode(msgspec.json.encode(made), type=Plan).verdict.encoder
+    assert told is not None and told.kept_out == "weights not here: intermodal pull e5 --accept"
+    over_http = plan_from(inputs, "http").verdict.encoder
+    assert over_http is not None and over_http.kept_out == "weights not here: intermodal pull e5"
 
 
 def test_where_nobody_would_keep_it_that_is_said() -> None:
