@@ -254,6 +254,7 @@ def test_the_page_holds_thumbnails_and_loads_nothing(album: Path, tmp_path: Path
         (("find", "a star"), 2, "PATHS"),
         (("find", "a star", "nowhere"), 3, "nowhere"),
         (("find", " ", "ALBUM"), 2, "nothing to look for"),
+        (("find", "a \udcff star", "ALBUM"), 3, "query: holds characters that are not text"),
         (("find", "a star", "EMPTY"), 3, "holds no pictures"),
         (("find", "a star", "ALBUM", "--top", "0"), 2, "0"),
         (("find", "a star", "ALBUM", "-m", "no-such-model"), 2, "no-such-model"),

@@ -136,13 +136,18 @@ class _Opening:
         return Opened(facts, data, frozenset(self._said))
 
 
-def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Data]:
+def in_utf8(words: str, name: str) -> bytes:
+    """Words as UTF-8. Raises InputBroken for a lone surrogate, which is what a terminal makes of other encodings."""
     try:
-        data = words.encode()
+        return words.encode()
     except UnicodeEncodeError:
         raise InputBroken(
             "holds characters that are not text", where=name, todo="check the encoding of your terminal"
         ) from None
+
+
+def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Data]:
+    data = in_utf8(words, name)
     facts = PartFacts(
         index=index,
         name=name,

@@ -24,6 +24,7 @@ from intermodal.content import PathSource, Value
 from intermodal.executor.captions import caption
 from intermodal.executor.together import side_by_side
 from intermodal.media import fetch
+from intermodal.media.opened import in_utf8
 from intermodal.request import TIERS
 from intermodal.retrieval.folders import pictures, whole_path
 from intermodal.runtimes.versions import version
@@ -128,10 +129,12 @@ class Finder:
             )
         if top < 1:
             raise errors.UsageError(f"{top} pictures cannot be asked for", where="top", todo="ask for 1 or more")
+        picture = await anyio.to_thread.run_sync(_picture, query)
+        if not picture:
+            in_utf8(query, "query")
         stamps = await anyio.to_thread.run_sync(pictures, paths)
         digests, left_out, looked_at = await self._indexed(stamps, progress)
         await anyio.to_thread.run_sync(self._forget, paths, stamps)  # now: what was only moved is known by its new name
-        picture = await anyio.to_thread.run_sync(_picture, query)
         if picture:
             wanted, cut = await self._of_picture(picture), False
             digests.pop(picture, None)
@@ -230,7 +233,7 @@ class Finder:
     async def _of_words(self, words: str) -> tuple[bytes, bool]:
         """The vector of words as a caption, and whether they were cut."""
         said = caption(words)
-        digest = f"words {hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()}"
+        digest = f"words {hashlib.sha256(said.encode()).hexdigest()}"
         kept = await self._kept(digest)
         if kept is not None:
             return kept, False
