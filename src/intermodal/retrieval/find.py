@@ -19,17 +19,15 @@ import anyio.to_thread
 
 from intermodal import errors
 from intermodal.catalog.folders import is_folder
-from intermodal.catalog.names import resolve
 from intermodal.content import PathSource, Value
 from intermodal.executor.captions import caption
 from intermodal.executor.together import side_by_side
 from intermodal.media import fetch
 from intermodal.media.opened import in_utf8
-from intermodal.request import TIERS
 from intermodal.retrieval.folders import pictures, whole_path
+from intermodal.retrieval.ready import ready, strength
 from intermodal.runtimes.versions import version
 from intermodal.store.vectors import Stamp, Vectors, packed
-from intermodal.weights.rows import registry
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
@@ -86,24 +84,11 @@ def matching(catalog: Catalog, name: str = "") -> Endpoint:
 
     Raises NoRoute where none is here, UsageError for one that is none.
     """
-    able = [each for each in catalog.endpoints if each.model.matches_pictures]
-    if name:
-        named = resolve(catalog, name)
-        able = [each for each in named if each.model.matches_pictures]
-        if not able:
-            raise errors.UsageError(
-                "has no vectors for pictures and words", where=name, todo="name a contrastive model, or none"
-            )
-    ready = [each for each in able if each.ready]
-    if not ready:
-        reasons = tuple(f"{each.id}: {each.missing}{f' ({each.todo})' if each.todo else ''}" for each in able)
-        todo = next(row.pull for row in registry() if row.name == _USUAL)
-        raise errors.NoRoute("no contrastive model is here to find pictures with", todo=todo, reasons=reasons)
-    return max(ready, key=lambda each: (_strength(each), each.memory.mid, each.id))
-
-
-def _strength(endpoint: Endpoint) -> int:
-    return max((TIERS.index(each.tier) for each in endpoint.model.strength), default=0)
+    able = ready(
+        catalog, name, lambda each: each.model.matches_pictures, unable="has no vectors for pictures and words",
+        kind="a contrastive model", none="no contrastive model is here to find pictures with", usual=_USUAL,
+    )  # fmt: skip
+    return max(able, key=lambda each: (strength(each), each.memory.mid, each.id))
 
 
 class Finder:

@@ -14,18 +14,15 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.names import resolve
-from intermodal.catalog.rows import pull_command
 from intermodal.content import Value
 from intermodal.executor.scoring import cosine
-from intermodal.hints import command
 from intermodal.planner.pages import scores as by_words
 from intermodal.planner.pages import select
 from intermodal.plans.facts import PageFacts
 from intermodal.plans.verdict import Instead, Other, Verdict
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.questions.words import words_of
-from intermodal.request import TIERS
+from intermodal.retrieval.ready import ready, strength
 
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog, Endpoint
@@ -34,6 +31,7 @@ if TYPE_CHECKING:
 READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
 AT_ONCE: Final = 8  # passages of one call, after which progress is told
 MOST: Final = 20_000  # passages
+_USUAL: Final = "ms-marco-minilm-l-6-v2"  # weights that are proposed to who has none
 _CHARACTERS: Final = (2.0, 4.0, 6.0)  # of a token
 
 Progress = Callable[[int, int], None]  # passages read, passages to read
@@ -87,17 +85,11 @@ def ranking(catalog: Catalog, name: str = "") -> Endpoint:
 
     Raises NoRoute where none is here, UsageError for one that cannot.
     """
-    able = [each for each in (resolve(catalog, name) if name else catalog.endpoints) if _rank(each)]
-    if name and not able:
-        raise errors.UsageError("ranks no passages", where=name, todo="name a reranker or a model of vectors, or none")
-    ready = [each for each in able if each.ready]
-    if not ready:
-        reasons = tuple(f"{each.id}: {each.missing}{f' ({each.todo})' if each.todo else ''}" for each in able)
-        raise errors.NoRoute(
-            "no model is here that ranks passages", todo=command(pull_command("ms-marco-minilm-l-6-v2")),
-            reasons=reasons,
-        )  # fmt: skip
-    return max(ready, key=lambda each: (_rank(each), _strength(each), each.id))
+    able = ready(
+        catalog, name, _rank, unable="ranks no passages", kind="a reranker or a model of vectors",
+        none="no model is here that ranks passages", usual=_USUAL,
+    )  # fmt: skip
+    return max(able, key=lambda each: (_rank(each), strength(each), each.id))
 
 
 def _rank(endpoint: Endpoint) -> int:
@@ -108,10 +100,6 @@ def _rank(endpoint: Endpoint) -> int:
     if model.ranks:
         return 2
     return int(model.output == ("embedding",) and not model.matches_pictures)
-
-
-def _strength(endpoint: Endpoint) -> int:
-    return max((TIERS.index(each.tier) for each in endpoint.model.strength), default=0)
 
 
 class Ranker:
