@@ -228,6 +228,11 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
     ) -> Prepared:
         """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked;
         ``planning``: only a plan is made, for which hosts that are named need no key."""
+        made = await self._gathered(request, also, counting, planning)
+        return Prepared(inputs=await self.pages_read(made.inputs, made.opened), opened=made.opened)
+
+    async def _gathered(self, request: Request, also: tuple[str, ...], counting: bool, planning: bool) -> Prepared:
+        """What ``prepare`` gathers, without what an encoder says of pages."""
         import anyio.to_thread
 
         from intermodal.media.expand import expand
@@ -262,7 +267,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             as_of=today(),
             asked=asked,
         )
-        return Prepared(inputs=await self.pages_read(inputs, opened), opened=opened)
+        return Prepared(inputs=inputs, opened=opened)
 
     async def told(self, question: str, kinds: tuple[Kind, ...] = PICTURES) -> QuestionFacts | None:
         """What a question needs of media, for who plans without a request of its own; None where nothing tells it."""

@@ -52,13 +52,14 @@ class RerankVerb:
         endpoint = ranking(self.catalog, model)
         given = [Passage(text=text) for text in passages]
         check(query, given if not files else [Passage(text="of files")], top)
-        prepared = await self.prepare(_reading(self, query, passages, files), planning=True)
-        request, opened = prepared.inputs.request, prepared.opened
-        told, without = await passages_of(request, opened, self.media, besides=_GIVEN if given else "")
+        # What is gathered for any plan; the encoder is to read pages once, and that is below.
+        gathered = await self._gathered(_reading(self, query, passages, files), (), False, True)
+        inputs = gathered.inputs
+        told, without = await passages_of(inputs.request, gathered.opened, self.media, besides=_GIVEN if given else "")
         loaded = endpoint.id in self.machine_now.loaded
         ranker = Ranker(endpoint, self.runtimes, loaded=loaded)
         ranked = await ranker.rank(query, [*given, *told], top=top, progress=progress)
-        return msgspec.structs.replace(judged(ranked, _in_words(prepared.inputs)), without_text=tuple(without))
+        return msgspec.structs.replace(judged(ranked, _in_words(inputs)), without_text=tuple(without))
 
     async def pages_read(self: Any, inputs: Inputs, opened: Opened) -> Inputs:
         """The inputs of a plan, with what a reranker says of pages where some have to be left out."""

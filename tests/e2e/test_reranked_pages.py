@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from tests.e2e.test_encoder import MODELS
 
+from intermodal.catalog.nouns import Endpoint
 from intermodal.client import AsyncClient
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Transform
+from intermodal.runtimes.nouns import Judged
+from intermodal.runtimes.runtimes import Runtimes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 PARKING = 39  # the page that says where to park, without a word of the question but the place
@@ -121,6 +124,29 @@ async def test_a_page_that_the_question_names_comes_before_what_the_encoder_says
     plan = await planned(tmp_path, monkeypatch, DESK + RERANKER, offices, "where can i park in oslo , see page 6")
     assert 6 in pages_of(plan)
     assert any("pages were chosen by" in note for note in plan.notes)
+
+
+async def test_who_asks_for_the_ranking_itself_has_each_page_read_once(
+    offices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    rank = Runtimes.rank
+
+    async def counted(self: Runtimes, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> Judged:
+        read.extend(texts)
+        return await rank(self, endpoint, query, texts)
+
+    monkeypatch.setattr(Runtimes, "rank", counted)
+    path = tmp_path / "intermodal.toml"
+    path.write_text(DESK + RERANKER)
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    async with AsyncClient() as client:
+        ranked = await client.rerank("where can i park in oslo", files=[offices], top=1)
+    assert ranked.results[0].passage.page == PARKING
+    beside = ranked.verdict.language_model
+    assert beside is not None
+    assert beside.endpoint == "desk:desk/reader"
+    assert len(read) == ranked.read == 40
 
 
 async def test_a_broken_encoder_leaves_the_choice_to_words(
