@@ -7,6 +7,7 @@ the question. What it says is a fact of each page.
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from intermodal.offload import offload
 from intermodal.planner import plan_from
 from intermodal.planner.case import question_of
 from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
-from intermodal.retrieval.rank import Passage, first, seconds_of
+from intermodal.retrieval.rank import READ, Passage, Ranker, first, seconds_of
 
 if TYPE_CHECKING:
     from intermodal.catalog.nouns import Catalog, Endpoint
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 30.0  # seconds that reading may be expected to take; fewer pages are read where it would be more
 FEWEST: Final = 8  # pages: of less nothing is chosen
-AT_ONCE: Final = 8
 
 
 def reranker(catalog: Catalog) -> Endpoint | None:
@@ -55,14 +55,16 @@ async def with_answers(inputs: Inputs, opened: Opened, media: MediaWorker, runti
         return facts
     pages = [(part, page) for part in long for page in part.pages if page.chars]
     texts = [Passage(text=" ".join(page.words)) for _, page in pages]
-    picked = first(question, texts)
     sizes = [page.chars for _, page in pages]
-    expected = seconds_of(endpoint, question, ["x" * sizes[at] for at in picked])
     deadline = inputs.request.policy.deadline
     patience = PATIENCE if deadline is None else min(PATIENCE, deadline / 4)
-    while expected.known and expected.mid > patience and len(picked) > FEWEST:
-        picked = first(question, texts, most=max(FEWEST, len(picked) // 2))
-        expected = seconds_of(endpoint, question, ["x" * sizes[at] for at in picked])
+    most = READ
+    while True:
+        picked = first(question, texts, most)
+        expected = seconds_of(endpoint, question, [sizes[at] for at in picked])
+        if not expected.known or expected.mid <= patience or len(picked) <= FEWEST:
+            break
+        most = max(FEWEST, len(picked) // 2)
     if deadline is not None and not (expected.known and expected.mid <= patience):
         return facts  # what has to be answered in time has none for this
     try:
@@ -83,15 +85,15 @@ async def _read(
     runtimes: LocalRuntimes,
 ) -> dict[tuple[int, int], float]:  # fmt: skip
     """What the encoder says of each page, by part and number."""
+    ranker = Ranker(endpoint, runtimes)
     found: dict[tuple[int, int], float] = {}
-    for index in dict.fromkeys(part.index for part, _ in pages):
-        part = next(part for part, _ in pages if part.index == index)
-        numbers = tuple(page.number for each, page in pages if each.index == index)
+    for _, group in groupby(pages, key=lambda each: each[0].index):
+        some = list(group)
+        part = some[0][0]
+        numbers = tuple(page.number for _, page in some)
         texts = await media.page_text(opened.data(part.index), numbers, name=part.name)
-        for start in range(0, len(numbers), AT_ONCE):
-            some = texts[start : start + AT_ONCE]
-            told = await runtimes.rank(endpoint, question, tuple(some))
-            found |= {(part.index, numbers[start + at]): round(score, 6) for at, score in enumerate(told.scores)}
+        scores, _, _ = await ranker.scores(question, texts)
+        found |= {(part.index, number): round(score, 6) for number, score in zip(numbers, scores, strict=True)}
     return found
 
 

@@ -112,7 +112,7 @@ class Ranker:
 
     def expected(self, query: str, passages: Sequence[Passage]) -> Quantity:
         """Seconds that ranking is thought to take, with loading where the model is not in memory."""
-        return seconds_of(self._endpoint, query, [each.text for each in passages[:READ]], loaded=self._loaded)
+        return seconds_of(self._endpoint, query, [len(each.text) for each in passages[:READ]], loaded=self._loaded)
 
     async def rank(
         self, query: str, passages: Sequence[Passage], *, top: int = 10, progress: Progress | None = None
@@ -122,7 +122,7 @@ class Ranker:
         picked = first(query, passages)
         texts = [passages[at].text for at in picked]
         began = time.perf_counter()
-        found, cut, query_cut = await self._scores(query, texts, progress)
+        found, cut, query_cut = await self.scores(query, texts, progress)
         order = sorted(range(len(picked)), key=lambda at: (-found[at], picked[at]))
         return Ranked(
             query=query, endpoint=self._endpoint.id, by="reranker" if self._endpoint.model.ranks else "vectors",
@@ -133,7 +133,9 @@ class Ranker:
             expected=self.expected(query, passages), seconds=time.perf_counter() - began,
         )  # fmt: skip
 
-    async def _scores(self, query: str, texts: list[str], progress: Progress | None) -> tuple[list[float], int, bool]:
+    async def scores(
+        self, query: str, texts: Sequence[str], progress: Progress | None = None
+    ) -> tuple[list[float], int, bool]:
         """A score of each text, how many were cut, and whether the query was."""
         found: list[float] = []
         cut, query_cut = 0, False
@@ -182,13 +184,14 @@ def first(query: str, passages: Sequence[Passage], most: int = READ) -> list[int
     return [places[at] for at in select([1.0] * len(places), worth, most)]
 
 
-def seconds_of(endpoint: Endpoint, query: str, texts: Sequence[str], *, loaded: bool = False) -> Quantity:
-    """Seconds that an encoder takes for texts, by its speed; loading among them where it is not in memory."""
+def seconds_of(endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False) -> Quantity:
+    """Seconds that an encoder takes for texts of so many characters, by its speed; loading among them where it is not
+    in memory."""
     speed = endpoint.speed
     if not speed.prompt.mid:
         return unknown("its speed is not known")
-    pairs = len(query) * len(texts) if endpoint.model.ranks else len(query)
-    characters = float(pairs + sum(map(len, texts)))
+    pairs = len(query) * len(sizes) if endpoint.model.ranks else len(query)
+    characters = float(pairs + sum(sizes))
     most, middle, least = (characters / each for each in _CHARACTERS)
     load = Quantity() if loaded else speed.load
     return between(
