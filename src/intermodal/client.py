@@ -292,9 +292,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
         """The catalog, with consent for a few more hosts, and with models that somebody names."""
         weights = self.weights
-        made = self._known_now.catalog(
-            hosts, self.config, self.known.servers, weights.present(), (*weights.served(), *weights.opened())
-        )
+        made = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
         made = with_named(made, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
         made = self._upstreams.corrected(self.known.corrected(made))
         if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
