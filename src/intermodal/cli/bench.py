@@ -111,28 +111,22 @@ def _settings(given: dict[str, Any], client: Any) -> Any:
 
 
 def _measure(made: Bench, bridge: Bridge, *, quiet: bool) -> None:
-    from intermodal.cli.render import Progress
+    from intermodal.cli.render import Bar
     from intermodal.cli.table import money as dollars
-    from intermodal.events import StepProgress, StepStarted
 
     if not quiet:
         bound = f", at most {dollars(made.bound)}" if made.bound else ", free of charge"
         endpoints = "1 endpoint" if len(made.subjects) == 1 else f"{len(made.subjects)} endpoints"
         click.echo(f"{endpoints}, {made.total} requests{bound}", err=True)
-    progress = Progress(quiet=quiet)
-    progress.show(StepStarted(step="bench", title="Measuring"))
     done, failed = 0, 0
+    with Bar("Measuring", quiet=quiet, at_once=True) as bar:
 
-    def told(sample: Sample) -> None:
-        nonlocal done, failed
-        done, failed = done + 1, failed + bool(sample.error)
-        wrong = f"  {failed} failed" if failed else ""
-        progress.show(StepProgress(step="bench", fraction=done / made.total, note=f"{done} of {made.total}{wrong}"))
+        def told(sample: Sample) -> None:
+            nonlocal done, failed
+            done, failed = done + 1, failed + bool(sample.error)
+            bar(done, made.total, f"{failed} failed" if failed else "")
 
-    try:
         bridge.run(made.run, told)
-    finally:
-        progress.clear()
 
 
 def resident(endpoint: Endpoint, client: Any) -> int | None:

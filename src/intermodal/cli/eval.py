@@ -216,23 +216,17 @@ def _follow(
     bridge: Bridge, make: Callable[[], AsyncGenerator[Any]], title: str, total: Callable[[], int], quiet: bool
 ) -> None:
     """Drive one half of the evaluation under a bar that moves."""
-    from intermodal.cli.render import Progress
+    from intermodal.cli.render import Bar
     from intermodal.cli.table import money as dollars
-    from intermodal.events import StepProgress, StepStarted
 
-    progress = Progress(quiet=quiet)
-    progress.show(StepStarted(step=title, title=title))
     spent = 0.0
-    try:
+    with Bar(title, quiet=quiet, at_once=True) as bar:
         for number, made in enumerate(bridge.iterate(make), start=1):
-            of = total()
-            note = f"{number} of {of}"
+            beside = ""
             if not isinstance(made, int):
                 spent += made.spent
-                note = f"{note}  {dollars(spent)}  {made.item} by {made.route.endpoint}"
-            progress.show(StepProgress(step=title, fraction=number / max(of, 1), note=note))
-    finally:
-        progress.clear()
+                beside = f"{dollars(spent)}  {made.item} by {made.route.endpoint}"
+            bar(number, total(), beside)
 
 
 def _announcement(evaluation: Evaluation, reused: int) -> str:

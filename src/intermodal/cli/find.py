@@ -73,24 +73,14 @@ def find(**given: Any) -> None:
 
 def _found(bridge: Bridge, finder: Finder, given: dict[str, Any]) -> Found:
     """Search under a bar that moves while pictures are looked at for the first time."""
-    from intermodal.cli.render import Progress
-    from intermodal.events import StepProgress, StepStarted
+    from intermodal.cli.render import Bar
 
-    shown, title = Progress(quiet=given["quiet"]), "Look at pictures"
-    begun = False
+    with Bar("Look at pictures", quiet=given["quiet"]) as bar:
 
-    def progress(number: int, of: int, file: str) -> None:
-        nonlocal begun
-        if not begun:
-            shown.show(StepStarted(step=title, title=title))
-            begun = True
-        shown.show(StepProgress(step=title, fraction=number / of, note=f"{number:,} of {of:,}  {Path(file).name}"))
+        def progress(number: int, of: int, file: str) -> None:
+            bar(number, of, Path(file).name)
 
-    search = partial(finder.find, given["query"], given["paths"], top=given["top"], progress=progress)
-    try:
-        return bridge.run(search)
-    finally:
-        shown.clear()
+        return bridge.run(partial(finder.find, given["query"], given["paths"], top=given["top"], progress=progress))
 
 
 def _show(found: Found, given: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Self
 
 import click
 
@@ -81,6 +82,37 @@ class Progress:
             sys.stderr.write("\r\033[K")
             sys.stderr.flush()
             self._shown = False
+
+
+class Bar:
+    """A line that moves while many things are done, until the block ends: it is called with how many are done, of how
+    many, and what to say beside.
+
+    It comes with the first of them, as there may be none. ``at_once``: before that, where it is sure that there are.
+    """
+
+    def __init__(self, title: str, *, quiet: bool, at_once: bool = False) -> None:
+        self._progress = Progress(quiet=quiet)
+        self._started = StepStarted(step=title, title=title)
+        self._shown = False
+        if at_once:
+            self._show()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.clear()
+
+    def __call__(self, number: int, of: int, beside: str = "") -> None:
+        if not self._shown:
+            self._show()
+        note = f"{number:,} of {of:,}{f'  {beside}' if beside else ''}"
+        self._progress.show(StepProgress(step=self._started.step, fraction=number / max(of, 1), note=note))
+
+    def _show(self) -> None:
+        self._progress.show(self._started)
+        self._shown = True
 
 
 def _bar(fraction: float | None) -> str:

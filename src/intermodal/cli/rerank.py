@@ -58,31 +58,18 @@ def rerank(**given: Any) -> None:
 
 def _ranked(bridge: Bridge, client: AsyncClient, given: dict[str, Any]) -> Ranked:
     """Rank under a bar that moves while passages are read."""
-    from intermodal.cli.render import Progress
-    from intermodal.events import StepProgress, StepStarted
-
-    shown, title = Progress(quiet=given["quiet"]), "Read passages"
-    begun = False
-
-    def progress(number: int, of: int) -> None:
-        nonlocal begun
-        if not begun:
-            shown.show(StepStarted(step=title, title=title))
-            begun = True
-        shown.show(StepProgress(step=title, fraction=number / of, note=f"{number:,} of {of:,}"))
+    from intermodal.cli.render import Bar
 
     files = [file for file in given["files"] if file != "-"]
     lines: list[str] = []
     if "-" in given["files"]:
         with click.open_file("-", encoding="utf-8", errors="replace") as stream:
             lines = [line.strip() for line in stream if line.strip()]
-    search = partial(
-        client.rerank, given["query"], lines, files=files, top=given["top"], model=given["model"], progress=progress
-    )
-    try:
+    with Bar("Read passages", quiet=given["quiet"]) as bar:
+        search = partial(
+            client.rerank, given["query"], lines, files=files, top=given["top"], model=given["model"], progress=bar
+        )
         return bridge.run(search)
-    finally:
-        shown.clear()
 
 
 def _show(ranked: Ranked, given: dict[str, Any]) -> None:
