@@ -53,7 +53,7 @@ class RerankVerb:
         given = [Passage(text=text) for text in passages]
         check(query, given if not files else [Passage(text="of files")], top)
         # What is gathered for any plan; the encoder is to read pages once, and that is below.
-        gathered = await self._gathered(_reading(self, query, passages, files), (), False, True)
+        gathered = await self._gathered(_reading(self, query, passages, files), (), counting=False, planning=True)
         inputs = gathered.inputs
         told, without = await passages_of(inputs.request, gathered.opened, self.media, besides=_GIVEN if given else "")
         loaded = endpoint.id in self.machine_now.loaded
