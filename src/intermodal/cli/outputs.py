@@ -47,7 +47,7 @@ def output_of(given: Mapping[str, Any]) -> Output:
     Raises UsageError where two do not go together.
     """
     form = given["form"]
-    said = [name for name in _FOR if given.get(name) not in (None, "", False, ())]
+    said = [name for name in _FOR if _is_said(given.get(name))]
     implied = [_FOR[name] for name in said]
     if form:
         implied.append(_IMPLIED.get(form, "transcript"))
@@ -72,6 +72,11 @@ def output_of(given: Mapping[str, Any]) -> Output:
         raise UsageError(what, where=f"--format {form}", todo=todo)
     made: Output = _MAKE[kind](given)
     return made
+
+
+def _is_said(value: object) -> bool:
+    """Whether an option was given; a number that is 0 is one that was."""
+    return value is not None and value is not False and value not in ("", ())
 
 
 _NAMES = {

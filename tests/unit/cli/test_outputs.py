@@ -23,7 +23,7 @@ from intermodal.errors import SchemaInvalid, UsageError
 from intermodal.media.sound import samples
 from intermodal.plans.plan import Candidate, Plan, SavedPlan
 from intermodal.plans.step import Call, Estimate
-from intermodal.request import Output, ScoresOutput, SpeechOutput, TextOutput, TranscriptOutput
+from intermodal.request import ImageOutput, Output, ScoresOutput, SpeechOutput, TextOutput, TranscriptOutput
 from intermodal.testing import FakeHost
 
 LABELS = ("invoice", "letter", "photo of a cat")
@@ -162,6 +162,7 @@ def given(**said: object) -> Mapping[str, object]:
         ({"voice": "coral", "output_kind": "speech"}, SpeechOutput(voice="coral")),
         ({"verbatim": True}, SpeechOutput(verbatim=True)),
         ({"labels": (("a", "b"), ("c",))}, ScoresOutput(labels=("a", "b", "c"))),
+        ({"guidance": 0.0}, ImageOutput(guidance=0.0)),
     ],
 )
 def test_an_option_implies_what_comes_out(said: dict[str, object], output: Output) -> None:
