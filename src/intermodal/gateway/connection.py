@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
         headless = self._head is None
         inside, self._began = self._inside, False
         self._last_head = None
-        begins = not (self._inside or self._waiting or self.task)
+        begins = not (self._inside or self._answers_first)
         if begins and self._before is not None and self._same_again(data, self._before):
             return
         chunks = self._chunks
@@ -182,8 +182,8 @@ class Connection(asyncio.Protocol):
             if self._chunks is not chunks and self._announces_too_much(data):
                 self._refuse(self._too_large())
                 return
-            alone = not self._waiting and self.task is None
-            if headless and self._head is None and (alone or (inside and not self._began)):  # all of it was of one head
+            one = not self._answers_first or (inside and not self._began)  # all of it was of one head
+            if headless and self._head is None and one:
                 self._size += len(data)  # a header without end never reaches on_header
                 self._head_tail = (self._head_tail + data[-3:])[-3:]
                 if self._size > 2 * self._serving.limits.head:
@@ -542,7 +542,7 @@ class Connection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """A request is coming, or has come and is not answered to its end."""
-        return self._coming or bool(self._waiting) or self.task is not None
+        return self._coming or self._answers_first
 
     @property
     def _coming(self) -> bool:
