@@ -186,12 +186,10 @@ def _rank(given: dict[str, Any]) -> None:
 def _drawing(wish: FitWish, svg_file: str | None, *, as_json: bool) -> bool:
     """Answer of a diffusion model; False where it is none."""
     from intermodal.errors import UsageError
-    from intermodal.estimates.fit import this_machine
+    from intermodal.estimates.fit import machine_of
     from intermodal.estimates.fit_drawing import document, drawing_fit, lines
-    from intermodal.sizing.machines import stated
 
-    here = not (wish.gpus or wish.ram)
-    report = drawing_fit(wish.model, this_machine(os.environ) if here else stated(wish.gpus, wish.ram), here=here)
+    report = drawing_fit(wish.model, machine_of(wish, os.environ), here=not (wish.gpus or wish.ram))
     if report is None:
         return False
     if svg_file:

@@ -139,9 +139,10 @@ def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet:
     from intermodal.estimates.row_size import check_fits, row_model
 
     wanted = [name for name in names if store.path(name) is None]
-    machine = this_machine(os.environ) if wanted else None
+    if not wanted:
+        return
+    machine = this_machine(os.environ)
     for name in wanted:
-        assert machine is not None
         try:
             check_fits(store.row(name), row_model(name, store), machine)
         except DoesNotFit as error:
