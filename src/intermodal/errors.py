@@ -135,10 +135,6 @@ class IntermodalError(Exception):
     def reasons(self) -> tuple[str, ...]:
         return tuple(words(reason, "python") for reason in self.hints.reasons)
 
-    @reasons.setter
-    def reasons(self, texts: tuple[str, ...]) -> None:
-        self.hints = self.hints._replace(reasons=texts)
-
     def worded(self, surface: Surface) -> Hints:
         """What it says, in words of a surface; as a text, one sentence."""
         return self.hints.worded(surface)
