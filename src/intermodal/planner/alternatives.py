@@ -14,7 +14,7 @@ from intermodal.planner.converters import Floors
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
 from intermodal.planner.survivors import jobs_needed, survivors
-from intermodal.planner.translation import case_for, cases_of
+from intermodal.planner.translation import case_for, cases_of, tried
 from intermodal.plans.plan import Candidate, Inputs, Plan
 
 
@@ -30,13 +30,7 @@ def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) ->
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
-    found: list[list[Candidate]] = []
-    errors: list[NoRoute] = []
-    for each in cases_of(case):
-        try:
-            found.append(_of(each, most, below_floor=below_floor))
-        except NoRoute as error:
-            errors.append(error)
+    found, errors = tried(cases_of(case), lambda each: _of(each, most, below_floor=below_floor))
     if not found:
         raise errors[0]
     return tuple(candidate for some in zip_longest(*found) for candidate in some if candidate is not None)[:most]
@@ -61,7 +55,7 @@ def plan_of(inputs: Inputs, candidate: Candidate) -> Plan:
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
-    planned = case_for(case, case.index.catalog.by_id[candidate.endpoint])
+    planned = case_for(cases_of(case), case.index.catalog.by_id[candidate.endpoint])
     made = msgspec.structs.replace(describe(decide(planned)), chosen=candidate, fallbacks=(), outranked=())
     return identified(case, made)
 

@@ -24,7 +24,7 @@ from intermodal.planner.pin import pinned
 from intermodal.planner.remedies import remedy
 from intermodal.planner.routes import Route
 from intermodal.planner.survivors import Refused, Survivors, jobs_needed, survivors
-from intermodal.planner.translation import translated
+from intermodal.planner.translation import cases_of, translated
 from intermodal.planner.verdict import verdict_of
 from intermodal.planner.voice import Voice
 from intermodal.planner.words import headline, policy_line, told_needs
@@ -86,9 +86,8 @@ def choice(
 
 def _described(case: Case) -> Plan:
     _check_hosts(case)
-    if case.job == "transcribe" and case.into:
-        return translated(case, _chosen)
-    return _chosen(case)[1]
+    kinds = cases_of(case)
+    return translated(kinds, _chosen) if len(kinds) > 1 else _chosen(case)[1]
 
 
 def _chosen(case: Case) -> tuple[Route, Plan]:

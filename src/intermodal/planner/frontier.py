@@ -7,13 +7,12 @@ A plan needs the best route and the next best; the ends of the frontier are pric
 
 from __future__ import annotations
 
-from intermodal.errors import NoRoute
 from intermodal.planner.build import Builder
 from intermodal.planner.case import make_case
 from intermodal.planner.choose import decide
 from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
-from intermodal.planner.translation import cases_of, order
+from intermodal.planner.translation import cases_of, order, tried
 from intermodal.plans.plan import Candidate, Inputs
 
 MOST = 6
@@ -25,22 +24,15 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
     Raises NoRoute.
     """
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
-    routes: dict[int, tuple[Route, Builder]] = {}
-    best: list[Route] = []
-    errors: list[NoRoute] = []
-    for each in cases_of(case):
-        try:
-            decision = decide(each)
-        except NoRoute as error:
-            errors.append(error)
-            continue
-        found = Search(each, decision.left, decision.settled.floors, ends=True).run()
-        builder = Builder(each, found.conversions)
-        best.append(decision.chosen)
-        routes |= {id(route): (route, builder) for route in (decision.chosen, *found.routes)}
-    if not best:
+    decisions, errors = tried(cases_of(case), decide)
+    if not decisions:
         raise errors[0]
-    chosen = min(best, key=lambda route: order(case, route))
+    routes: dict[int, tuple[Route, Builder]] = {}
+    for decision in decisions:
+        found = Search(decision.case, decision.left, decision.settled.floors, ends=True).run()
+        builder = Builder(decision.case, found.conversions)
+        routes |= {id(route): (route, builder) for route in (decision.chosen, *found.routes)}
+    chosen = min((decision.chosen for decision in decisions), key=lambda route: order(case, route))
     shown = pareto([route for route, _ in routes.values()], chosen)
     return tuple(routes[id(route)][1].candidate(route) for route in shown)
 

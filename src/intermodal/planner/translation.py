@@ -10,7 +10,8 @@ are those of any answer; its executor keeps the times of what was said (``execut
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -33,6 +34,8 @@ from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
 from intermodal.plans.verdict import Other
 from intermodal.request import TIERS, TextOutput
 
+T = TypeVar("T")
+
 _LONGER = 1.5  # times the tokens of what is said that a translation may have: languages differ, and lines are numbered
 _NUMBER = 4  # tokens of the number of a line, of which speech has one every few seconds
 FALLBACKS = 4
@@ -47,7 +50,7 @@ def instruction(into: str) -> str:
     )
 
 
-def in_words(case: Case) -> Case:
+def _in_words(case: Case) -> Case:
     """The same request as a question to a model that writes: what was heard goes in, its translation comes out."""
     request, into = case.request, case.into
     told = instruction(into)
@@ -75,14 +78,38 @@ def in_words(case: Case) -> Case:
 
 def cases_of(case: Case) -> tuple[Case, ...]:
     """What a request is planned as: itself, or the two kinds of routes that translate what is said."""
-    return (case, in_words(case)) if case.job == "transcribe" and case.into else (case,)
+    return (case, _in_words(case)) if case.job == "transcribe" and case.into else (case,)
 
 
-def case_for(case: Case, endpoint: Endpoint) -> Case:
+def case_for(kinds: Sequence[Case], endpoint: Endpoint) -> Case:
     """The one of them in which an endpoint would answer."""
-    first, *others = cases_of(case)
-    ears = "transcribe" in case.index.group_of[endpoint.id].jobs
-    return others[0] if others and not ears else first
+    ears = "transcribe" in kinds[0].index.group_of[endpoint.id].jobs
+    return kinds[0] if ears else kinds[-1]
+
+
+def tried(kinds: Iterable[Case], make: Callable[[Case], T]) -> tuple[list[T], list[NoRoute]]:
+    """What is made of each kind, and the errors of those that are not open."""
+    found: list[T] = []
+    errors: list[NoRoute] = []
+    for each in kinds:
+        try:
+            found.append(make(each))
+        except NoRoute as error:
+            errors.append(error)
+    return found, errors
+
+
+def in_turn(mine: Sequence[T], others: Sequence[T], name: Callable[[T], str]) -> list[T]:
+    """Who is asked, one after the other: the chosen route with all its fallbacks, then at least one of the other kind,
+    each endpoint once (``name``).
+
+    >>> in_turn(["ear"], ["writer", "ear"], str), in_turn(list("abcde"), ["writer", "other"], str)
+    (['ear', 'writer'], ['a', 'b', 'c', 'd', 'e', 'writer'])
+    """
+    found: dict[str, T] = {}
+    for each in (*mine, *others):
+        found.setdefault(name(each), each)
+    return list(found.values())[: 1 + max(FALLBACKS, len(mine))]
 
 
 def _tokens(case: Case) -> tuple[float, float, float]:
@@ -93,22 +120,13 @@ def _tokens(case: Case) -> tuple[float, float, float]:
     return low, mid, times((high, high, high), _LONGER)[HIGH] + lines
 
 
-def translated(case: Case, plan_of: Callable[[Case], tuple[Route, Plan]]) -> Plan:
+def translated(kinds: Sequence[Case], plan_of: Callable[[Case], tuple[Route, Plan]]) -> Plan:
     """The plan of the better kind of route, with the best of the other as a fallback and in numbers.
 
     Raises NoRoute where neither is open, with the reasons of both.
     """
-    ear = words = None
-    errors: list[NoRoute] = []
-    try:
-        ear = plan_of(case)
-    except NoRoute as error:
-        errors.append(error)
-    try:
-        words = plan_of(in_words(case))
-    except NoRoute as error:
-        errors.append(error)
-    found = [each for each in (ear, words) if each is not None]
+    case = kinds[0]
+    found, errors = tried(kinds, plan_of)
     if not found:
         raise _neither(case, errors)
     (_, plan), *others = sorted(found, key=lambda each: order(case, each[0]))
@@ -141,12 +159,10 @@ def order(case: Case, route: Route) -> tuple[float | str, ...]:
 
 
 def _with(case: Case, plan: Plan, other: Plan) -> Plan:
-    taken = {plan.chosen.endpoint, *(each.endpoint for each in plan.fallbacks)}
-    more = [each for each in (other.chosen, *other.fallbacks) if each.endpoint not in taken]
-    fallbacks = (*plan.fallbacks[: FALLBACKS - 1], *more)[:FALLBACKS]
-    rows = [
-        each for each in (*plan.outranked, *other.outranked) if each.endpoint not in taken | {e.endpoint for e in more}
-    ]
+    mine, others = (plan.chosen, *plan.fallbacks), (other.chosen, *other.fallbacks)
+    _, *fallbacks = in_turn(mine, others, lambda each: each.endpoint)
+    taken = {each.endpoint for each in (*mine, *others)}
+    rows = [each for each in (*plan.outranked, *other.outranked) if each.endpoint not in taken]
     best = plan.chosen.score
     why = f"{_score(case, other.chosen)} > {_score(case, plan.chosen)}"
     if other.chosen.score <= best:
@@ -155,7 +171,7 @@ def _with(case: Case, plan: Plan, other: Plan) -> Plan:
         f"two ways into {case.into}: {_ways(plan.chosen, case.into)}; {_ways(other.chosen, case.into)}, after it: {why}"
     ]
     return msgspec.structs.replace(
-        plan, fallbacks=fallbacks, outranked=tuple(_unlike(rows)),
+        plan, fallbacks=tuple(fallbacks), outranked=tuple(_unlike(rows)),
         rejected=_rejected(plan, other), notes=(*plan.notes, *ways),
     )  # fmt: skip
 
@@ -212,4 +228,4 @@ def _neither(case: Case, errors: list[NoRoute]) -> NoRoute:
     return made
 
 
-__all__ = ["case_for", "cases_of", "in_words", "instruction", "order", "translated"]
+__all__ = ["case_for", "cases_of", "in_turn", "instruction", "order", "translated", "tried"]

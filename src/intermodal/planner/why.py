@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from intermodal.catalog.names import resolve
 from intermodal.catalog.nouns import Endpoint
-from intermodal.errors import NoRoute
 from intermodal.planner import rules
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import Decision, compare, decide
@@ -15,7 +16,7 @@ from intermodal.planner.routes import Route
 from intermodal.planner.search import Search
 from intermodal.planner.speech import speaks
 from intermodal.planner.survivors import Only, Survivors, jobs_needed, survivors
-from intermodal.planner.translation import FALLBACKS, case_for, cases_of, order
+from intermodal.planner.translation import case_for, cases_of, in_turn, order, tried
 from intermodal.plans.plan import Inputs
 
 MOST = 5  # endpoints of one model that are answered for
@@ -39,44 +40,37 @@ def why_not(inputs: Inputs, name: str) -> str:
     """
     endpoints = resolve(inputs.catalog, name)
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
-    lines = [f"{endpoint.id}: {_in(case, endpoint)}" for endpoint in endpoints[:MOST]]
+    kinds = cases_of(case)
+    decisions, _ = tried(kinds, decide)
+    lines = [f"{endpoint.id}: {_in(kinds, decisions, endpoint)}" for endpoint in endpoints[:MOST]]
     if len(endpoints) > MOST:
         lines.append(f"… and {len(endpoints) - MOST} more hosts of it")
     return "\n".join(lines)
 
 
-def _in(case: Case, endpoint: Endpoint) -> str:
+def _in(kinds: Sequence[Case], decisions: list[Decision], endpoint: Endpoint) -> str:
     """The answer for the plan that is made, of the kinds that it could be of (``translation.py``)."""
-    kinds = cases_of(case)
-    made = [each for each in map(_decided, kinds) if each is not None] if len(kinds) > 1 else []
-    if made:
-        best = min(made, key=lambda each: order(case, each.chosen))
+    if decisions:
+        best, *others = sorted(decisions, key=lambda each: order(each.case, each.chosen))
         if used := _used(best, endpoint):
             return used
-        for other in made:
-            rest = [other.chosen, *other.fallbacks]
-            place = next((place for place, each in enumerate(rest) if each.endpoint.id == endpoint.id), None)
-            if other is not best and place is not None:
-                number = min(len(best.fallbacks), FALLBACKS - 1) + 1 + place
-                kind = "of the other kind of route into another language"
-                return f"it is fallback {number}: {kind}" if number <= FALLBACKS else f"outranked: {kind}"
-    mine = case_for(case, endpoint)
-    return _answer(mine, _decided(mine), endpoint)
+        for other in others:
+            asked = in_turn(_ids(best), _ids(other), str)
+            kind = "of the other kind of route into another language"
+            if endpoint.id in asked:
+                return f"it is fallback {asked.index(endpoint.id)}: {kind}"
+            if endpoint.id in _ids(other):
+                return f"not chosen: {kind}"
+    mine = case_for(kinds, endpoint)
+    return _answer(mine, next((each for each in decisions if each.case is mine), None), endpoint)
 
 
-def _decided(case: Case) -> Decision | None:
-    try:
-        return decide(case)
-    except NoRoute:
-        return None
+def _ids(decision: Decision) -> list[str]:
+    return [route.endpoint.id for route in (decision.chosen, *decision.fallbacks)]
 
 
 def _answer(case: Case, decision: Decision | None, endpoint: Endpoint) -> str:
-    """Used, outranked, or the rule that speaks."""
-    if decision is not None:
-        used = _used(decision, endpoint)
-        if used:
-            return used
+    """Outranked, or the rule that speaks."""
     jobs = jobs_needed(case)
     left = survivors(case, jobs)
     group = case.index.group_of[endpoint.id]
