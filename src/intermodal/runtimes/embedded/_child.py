@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TypeVar
 
-from intermodal.errors import NotInstalled, RuntimeCrashed
+from intermodal.errors import NotInstalled, RuntimeCrashed, WeightsError
 
 T = TypeVar("T")
 
@@ -32,6 +32,9 @@ def loading(what: str, load: Callable[[], T]) -> T:
     """Run a loader; what it raises becomes one clear error."""
     try:
         return load()
+    except WeightsError as error:  # it names a file, and many models have files of that name
+        error.where = ", ".join(filter(None, (what, error.where)))
+        raise
     except (NotInstalled, MemoryError):
         raise
     except Exception as error:

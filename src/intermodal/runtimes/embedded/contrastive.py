@@ -274,11 +274,7 @@ def load(path: str, name: str) -> dict[str, Any]:
     """Have the model in memory (once), and say how it compares."""
     global _model
     if _model is None:
-        try:
-            _model = loading(name, lambda: Contrastive(Path(path)))
-        except WeightsError as error:
-            error.where = ", ".join(filter(None, (name, error.where)))
-            raise
+        _model = loading(name, lambda: Contrastive(Path(path)))
     return {"loss": _model.loss, "scale": _model.scale, "bias": _model.bias}
 
 

@@ -226,11 +226,7 @@ def load(path: str, name: str) -> dict[str, Any]:
     """Have the model in memory (once), and say what its head makes."""
     global _model
     if _model is None:
-        try:
-            _model = loading(name, lambda: Encoder(Path(path)))
-        except WeightsError as error:
-            error.where = ", ".join(filter(None, (name, error.where)))
-            raise
+        _model = loading(name, lambda: Encoder(Path(path)))
     return {"head": _model.head.kind, "labels": list(_model.head.labels), "several": _model.head.several}
 
 
