@@ -46,6 +46,11 @@ def loading(what: str, load: Callable[[], T]) -> T:
         ) from None
 
 
+def without_nul(text: str) -> str:
+    """A text as engines take it. A NUL would end a C string there, unseen; a lone surrogate has no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+
+
 def threads() -> int:
     """How many threads to compute with: what the parent measured."""
     return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))

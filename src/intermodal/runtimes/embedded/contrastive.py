@@ -17,7 +17,7 @@ from intermodal._process import serve
 from intermodal.catalog.folders import MAX_CONFIG, by_pairs, onnx_files, picture_tokens, scale_of
 from intermodal.errors import RuntimeCrashed, WeightsError
 from intermodal.media.pixels import FILTERS, rgb
-from intermodal.runtimes.embedded._child import library, loading
+from intermodal.runtimes.embedded._child import library, loading, without_nul
 from intermodal.runtimes.embedded._onnx import session, table, tokenizer, typed
 from intermodal.runtimes.nouns import Loss
 
@@ -77,7 +77,7 @@ class Contrastive:
         vectors: list[list[float]] = []
         tokens = cut = 0
         for start in range(0, len(texts), BATCH):
-            some = [text.replace("\0", " ") for text in texts[start : start + BATCH]]
+            some = [without_nul(text) for text in texts[start : start + BATCH]]
             rows = self._texts.encode_batch(some)
             tokens += sum(sum(row.attention_mask) for row in rows)
             cut += sum(bool(row.overflowing) for row in rows)

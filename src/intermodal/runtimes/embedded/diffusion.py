@@ -18,7 +18,7 @@ from intermodal._process import give, report, serve
 from intermodal.content import Value
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed, WeightsError
 from intermodal.media.pixels import NEAREST, SMOOTH, Rgb, encoded, rgb
-from intermodal.runtimes.embedded._child import library, threads
+from intermodal.runtimes.embedded._child import library, threads, without_nul
 from intermodal.runtimes.installed import DIFFUSION
 from intermodal.weights.diffusion import opened
 
@@ -96,8 +96,8 @@ def draw(
     _follow(engine, asked, sketches)
     try:
         made = _context.generate(
-            _words(asked.prompt), negative_prompt=_words(asked.negative), width=width, height=height, seed=seed,
-            batch_count=asked.count, sample_steps=asked.steps, cfg_scale=asked.guidance,
+            without_nul(asked.prompt), negative_prompt=without_nul(asked.negative), width=width, height=height,
+            seed=seed, batch_count=asked.count, sample_steps=asked.steps, cfg_scale=asked.guidance,
             sample_method=_method(engine, asked.sampler), **given,
         )  # fmt: skip
     except RuntimeError:
@@ -134,11 +134,6 @@ def _follow(engine: Any, asked: Wanted, sketches: bool) -> None:
     engine.set_progress_callback(stepped)
     if sketches:
         engine.set_preview_callback(looked, mode=engine.PreviewMode.PROJ, interval=1)
-
-
-def _words(text: str) -> str:
-    """The engine takes C strings: a NUL would end the text there, unseen. A lone surrogate has no UTF-8."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
 def _method(engine: Any, sampler: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from intermodal._process import serve
-from intermodal.runtimes.embedded._child import library, loading, threads
+from intermodal.runtimes.embedded._child import library, loading, threads, without_nul
 
 _model: Any = None
 
@@ -25,8 +25,7 @@ def load(path: str, name: str) -> None:
 def embed(path: str, name: str, text: str, query: bool) -> dict[str, Any]:
     """The vector of one text, of length 1, and how many tokens it was."""
     load(path, name)
-    # The engine takes C strings: a NUL would end the text there, unseen. A lone surrogate has no UTF-8.
-    clean = text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+    clean = without_nul(text)
     vector = _model.query(clean) if query else _model.passage(clean)
     return {"vector": [float(x) for x in vector], "tokens": _model.token_count(clean, query)}
 

@@ -17,7 +17,7 @@ from intermodal._process import serve
 from intermodal.catalog.folders import MAX_CONFIG, onnx_files
 from intermodal.catalog.heads import context_of, head_of
 from intermodal.errors import RuntimeCrashed, UsageError, WeightsError
-from intermodal.runtimes.embedded._child import library, loading
+from intermodal.runtimes.embedded._child import library, loading, without_nul
 from intermodal.runtimes.embedded._onnx import session, table, tokenizer, typed
 
 BATCH: Final = 16  # windows at once
@@ -156,7 +156,7 @@ class Encoder:
         most = self.most * _CHARACTERS * WINDOWS
         found, cut = [], 0
         for text in texts:
-            short = (text[0], _clean(text[1][:most])) if isinstance(text, tuple) else _clean(text[:most])
+            short = (text[0], without_nul(text[1][:most])) if isinstance(text, tuple) else without_nul(text[:most])
             row = self._tokens.encode(*short) if isinstance(short, tuple) else self._tokens.encode(short)
             every = [row, *row.overflowing]
             whole = len(text[1] if isinstance(text, tuple) else text) <= most
@@ -216,10 +216,6 @@ def _filled(values: list[int], length: int, by: int) -> list[int]:
 def _softmax(logits: Any, numpy: Any) -> Any:
     powers = numpy.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
 def load(path: str, name: str) -> dict[str, Any]:
