@@ -10,6 +10,7 @@ Callan, "Deeper Text Understanding for IR", SIGIR 2019). What is beyond the last
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ class Encoder:
     def classify(self, text: str) -> dict[str, Any]:
         """The chance of every label of the head."""
         self._must_be("labels", "no labels")
-        windows, cut = self._windows([text])
+        windows, cut = self._windows([(text,)])
         rows = windows[0]
         logits = self._run(rows)
         numpy = self._numpy
@@ -147,20 +148,16 @@ class Encoder:
             return query, False
         return query[: row.offsets[min(most, len(row.ids)) - 1][1]], True
 
-    def _windows(self, texts: list[Any]) -> tuple[list[list[Any]], int]:
+    def _windows(self, texts: Sequence[tuple[str, ...]]) -> tuple[list[list[Any]], int]:
         """What the model is given of each text, or of each pair of which the second is too long; and of how many the
         end is in no window."""
-        self._tokens.enable_truncation(
-            self.most, strategy="only_second" if isinstance(texts[0], tuple) else "longest_first"
-        )
+        self._tokens.enable_truncation(self.most, strategy="longest_first" if len(texts[0]) == 1 else "only_second")
         most = self.most * _CHARACTERS * WINDOWS
         found, cut = [], 0
-        for text in texts:
-            short = (text[0], without_nul(text[1][:most])) if isinstance(text, tuple) else without_nul(text[:most])
-            row = self._tokens.encode(*short) if isinstance(short, tuple) else self._tokens.encode(short)
+        for *before, text in texts:
+            row = self._tokens.encode(*before, without_nul(text[:most]))
             every = [row, *row.overflowing]
-            whole = len(text[1] if isinstance(text, tuple) else text) <= most
-            cut += len(every) > WINDOWS or not whole
+            cut += len(every) > WINDOWS or len(text) > most
             found.append(every[:WINDOWS])
         return found, cut
 
