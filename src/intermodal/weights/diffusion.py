@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -142,7 +143,7 @@ def opened(place: Path) -> Opened:
         parts={part: str(path) for part, path in parts.items()},
         architecture=architecture,
         size=sum(tensor.size for path in parts.values() for tensor in headers[path]),
-        parameters=sum(_count(tensor.dims) for tensor in network),
+        parameters=sum(prod(tensor.dims) for tensor in network),
         small="taesd" in parts,
     )
 
@@ -184,11 +185,7 @@ def _files(place: Path) -> list[Path]:
 
 def _tensors(path: Path) -> list[_Tensor]:
     if path.suffix.lower() == ".gguf":
-        header = gguf.read_header(path)
-        end = header.size + header.weight_bytes
-        if path.stat().st_size < end:
-            raise WeightsError("is shorter than its own header says", where=path.name, todo="fetch the file again")
-        return [_Tensor(each.name, each.dims[::-1], each.size) for each in header.tensors]
+        return [_Tensor(each.name, each.dims[::-1], each.size) for each in gguf.read_header(path).tensors]
     return [_Tensor(each.name, each.dims, each.size) for each in safetensors.read_header(path)]
 
 
@@ -258,13 +255,6 @@ def _architecture(tensors: list[_Tensor], where: str) -> Architecture:
         "holds no diffusion model that is known here", where=where,
         todo="take Stable Diffusion 1 to 3, SDXL, FLUX, Chroma, Qwen-Image, Z-Image or Ovis-Image",
     )  # fmt: skip
-
-
-def _count(dims: tuple[int, ...]) -> int:
-    count = 1
-    for dim in dims:
-        count *= dim
-    return count
 
 
 # ---- rows ---------------------------------------------------------------------------------------------------
