@@ -56,10 +56,13 @@ class Catalogs:
         from intermodal.runtimes.installed import installed
         from intermodal.servers.here import started
         from intermodal.store.measured import strengths
-        from intermodal.weights.diffusion import described
 
         published = snapshot_file(self._env)
-        rows, wrong = described(config.hosts)
+        rows, wrong = config.hosts, dict[str, tuple[str, str]]()
+        if any(row.protocol == "diffusion" for row in rows):  # else its reader of headers is not imported
+            from intermodal.weights.diffusion import described
+
+            rows, wrong = described(rows)
         user = (*rows, *started(self._env))
         found = _Found(
             user, (*config.consent, *hosts), installed(), weights, dict(self._env), strengths(data_dir(self._env)),
