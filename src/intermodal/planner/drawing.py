@@ -168,7 +168,8 @@ def cannot_draw(diffusion: Diffusion | None, request: Request, facts: Facts) -> 
     """What keeps a model that draws here from this picture, in words; "" when nothing does."""
     if diffusion is None:
         return ""
-    output, count = wanted(request), len(pictures_in(facts)) - wanted(request).mask
+    output = wanted(request)
+    count = len(pictures_in(facts)) - output.mask
     if output.size is not None and any(side % diffusion.unit for side in output.size):
         near = "x".join(str(max(1, round(side / diffusion.unit)) * diffusion.unit) for side in output.size)
         width, height = output.size
@@ -180,37 +181,25 @@ def cannot_draw(diffusion: Diffusion | None, request: Request, facts: Facts) -> 
 
 def params_of(endpoint: Endpoint, request: Request, facts: Facts) -> Params:
     """What the call says, stated or decided here; what is not there is not said."""
-    output, has = wanted(request), picture_words(endpoint.host)
-    if endpoint.model.diffusion is not None:
-        return _told(canvas(endpoint.model.diffusion, request, facts), request)
-    size, quality = _size(endpoint, output), _quality(endpoint, output)
+    output, has, diffusion = wanted(request), picture_words(endpoint.host), endpoint.model.diffusion
+    size = _size(endpoint, output) if has & {SIZE, RATIO} else None
+    quality = _quality(endpoint, output) if QUALITY in has else ""
+    steps, guidance, strength = output.steps, output.guidance, output.strength
+    if diffusion is not None:
+        drawn = canvas(diffusion, request, facts)
+        size, steps, guidance, strength = drawn.size, drawn.steps, drawn.guidance, drawn.strength
     said: list[tuple[str, object]] = [
-        ("size", f"{size[0]}x{size[1]}" if has & {SIZE, RATIO} else ""),
-        ("quality", quality if QUALITY in has else ""),
+        ("size", "" if size is None else f"{size[0]}x{size[1]}"),
+        ("quality", quality),
         ("count", output.count if output.count > 1 else ""),
-        ("steps", output.steps or ""),
-        ("guidance", "" if output.guidance is None else f"{output.guidance:g}"),
+        ("steps", steps or ""),
+        ("guidance", "" if guidance is None else f"{guidance:g}"),
         ("sampler", output.sampler),
-        ("strength", "" if output.strength is None else f"{output.strength:g}"),
+        ("strength", "" if strength is None else f"{strength:g}"),
         ("negative", output.negative),
         ("format", output.format),
     ]
     return tuple((name, str(value)) for name, value in said if value)
-
-
-def _told(drawn: Canvas, request: Request) -> Params:
-    output = wanted(request)
-    said: list[tuple[str, object]] = [
-        ("size", f"{drawn.size[0]}x{drawn.size[1]}"),
-        ("count", drawn.pictures if drawn.pictures > 1 else ""),
-        ("steps", drawn.steps),
-        ("guidance", f"{drawn.guidance:g}"),
-        ("sampler", drawn.sampler),
-        ("strength", "" if drawn.strength is None else f"{drawn.strength:g}"),
-        ("negative", output.negative),
-        ("format", output.format),
-    ]
-    return tuple((name, str(value)) for name, value in said if value != "")
 
 
 def _size(endpoint: Endpoint, output: ImageOutput) -> tuple[int, int]:
