@@ -285,45 +285,42 @@ async def test_a_negative_seed_is_refused(client: AsyncClient) -> None:
         await client.plan("a fox", output=ImageOutput(), seed=-1)
 
 
-def spoilt(model: Path, folder: Path) -> Path:
-    place = folder / "spoilt"
+@pytest.fixture
+def spoilt(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a copy of the model, which is the one that is configured."""
+    place = tmp_path / "spoilt"
     shutil.copytree(model, place)
+    configure(tmp_path, place, monkeypatch)
     return place
 
 
-async def test_files_that_are_damaged_are_refused_before_the_engine_sees_them(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = spoilt(model, tmp_path)
-    network = place / "diffusion_model.safetensors"
-    configure(tmp_path, place, monkeypatch)
+async def test_files_that_are_damaged_are_refused_before_the_engine_sees_them(spoilt: Path) -> None:
+    network = spoilt / "diffusion_model.safetensors"
     whole = network.read_bytes()
     network.write_bytes(whole[: len(whole) // 2])
     assert "diffusion_model.safetensors: is shorter than its own header says" in await failing()
     network.write_bytes(b"\xff" * 4096)
     assert "claims a header of" in await failing()
     network.write_bytes(whole)
-    (place / "llm.safetensors").unlink()
+    (spoilt / "llm.safetensors").unlink()
     assert "has no encoder of text" in await failing()
-    network.rename(place / "model.ckpt")
-    (place / "taesd.safetensors").unlink()
+    network.rename(spoilt / "model.ckpt")
+    (spoilt / "taesd.safetensors").unlink()
     assert "is a pickle" in await failing()
 
 
 async def test_a_tensor_of_another_name_and_parts_that_do_not_belong_together_are_errors_and_nothing_hangs(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spoilt: Path,
 ) -> None:
-    place = spoilt(model, tmp_path)
-    network = place / "diffusion_model.safetensors"
-    configure(tmp_path, place, monkeypatch)
+    network = spoilt / "diffusion_model.safetensors"
     whole = network.read_bytes()
     network.write_bytes(whole.replace(b'"final_layer.linear.weight"', b'"final_layer.linear.heavy."'))
     async with AsyncClient() as client:
         with pytest.raises(errors.WeightsError, match="cannot be opened by the engine"):
             await drawn(client, "a red fox")
     network.write_bytes(whole)
-    tiny_diffusion.write(place / "wide", text=16)
-    shutil.copy(place / "wide" / "llm.safetensors", place / "llm.safetensors")
+    tiny_diffusion.write(spoilt / "wide", text=16)
+    shutil.copy(spoilt / "wide" / "llm.safetensors", spoilt / "llm.safetensors")
     async with AsyncClient() as client:
         with pytest.raises(errors.RuntimeCrashed) as caught:
             await drawn(client, "a red fox")
