@@ -120,12 +120,9 @@ class Hub:
 
     def _total(self, response: httpx.Response, first: int) -> int:
         """Size of the whole file, of an answer that is the asked part of it."""
+        self._check(response)
         status, headers = response.status_code, response.headers
-        if status in _ABSENT:
-            raise self._absent(response)
-        if status == 429:
-            raise _Cut("answered 429", wait=_retry_after(response))
-        if status not in (200, 206) or headers.get("content-encoding", "identity") != "identity":
+        if headers.get("content-encoding", "identity") != "identity":
             raise SourceFailed(f"{self.name} answered {status}")
         if status == 200:
             if first:
@@ -187,12 +184,7 @@ class Hub:
         data = bytearray()
         with self._failures(url):
             async with self._http().stream("GET", url) as response:
-                if response.status_code in _ABSENT:
-                    raise self._absent(response)
-                if response.status_code == 429:
-                    raise _Cut("answered 429", wait=_retry_after(response))
-                if response.status_code != 200:
-                    raise SourceFailed(f"{self.name} answered {response.status_code}")
+                self._check(response, (200,))
                 async for chunk in response.aiter_bytes():
                     data += chunk
                     if len(data) > MAX_LISTING:
@@ -233,6 +225,17 @@ class Hub:
             raise SourceFailed(f"{self.name} cannot be reached", unreachable=True) from None
         except httpx.HTTPError as error:
             raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
+
+    def _check(self, response: httpx.Response, wanted: tuple[int, ...] = (200, 206), *, broken: bool = False) -> None:
+        """Raise for an answer that brings nothing: ``_Cut`` where it may when it is asked again, which is where it is
+        asked too often, and with ``broken`` where the server is slow or broken, too; else ``SourceFailed``."""
+        status = response.status_code
+        if status in _ABSENT:
+            raise self._absent(response)
+        if status == 429 or (broken and (status == 408 or status >= 500)):
+            raise _Cut(f"answered {status}", wait=_retry_after(response))
+        if status not in wanted:
+            raise SourceFailed(f"{self.name} answered {status}")
 
     def _absent(self, response: httpx.Response) -> SourceFailed:
         """Why the hub does not give a file, and what to do: ``X-Error-Code`` tells a gate from a name that is wrong.
@@ -354,13 +357,8 @@ class Hub:
 
     def _expect(self, response: httpx.Response, have: int, file: WeightsFile) -> int:
         """Bytes the whole file will have; raises when this answer cannot become it."""
+        self._check(response, broken=True)
         status = response.status_code
-        if status in _ABSENT:
-            raise self._absent(response)
-        if status in (408, 429) or status >= 500:
-            raise _Cut(f"answered {status}", wait=_retry_after(response))
-        if status not in (200, 206):
-            raise SourceFailed(f"{self.name} answered {status}")
         if status == 206 and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
             raise SourceFailed(f"{self.name} sent another range than asked for")
         if response.headers.get("content-encoding", "identity") != "identity":
