@@ -50,24 +50,24 @@ async def score(course: Course, step: Call) -> Finished:
     output = course.shop.request.output
     assert isinstance(output, ScoresOutput)
     endpoint = course.shop.endpoint(step)
-    if endpoint.model.matches_pictures:
-        scores = await by_pictures(course, step, endpoint, output.labels)
-    elif endpoint.model.classifies or endpoint.model.fills_masks:
+    if endpoint.model.classifies or endpoint.model.fills_masks:
         text = await _text(course, step, endpoint)
         found = await by_head(course, step, endpoint, text, output.labels)
-        await course.shop.emit(Note(text=calibration.told(endpoint, step.task), step=step.id))
-        await course.shop.emit(Committed(endpoint=step.endpoint))
-        return course.finished(step, scores=found)
-    elif not endpoint.model.answers_in_words:
-        scores = await _by_vectors(course, step, endpoint, output.labels)
     else:
-        scores = await _by_letters(course, step, endpoint, output.labels)
+        scores = await _scores(course, step, endpoint, output.labels)
+        found = dict(zip(output.labels, scores, strict=True))
     await course.shop.emit(Note(text=calibration.told(endpoint, step.task), step=step.id))
     await course.shop.emit(Committed(endpoint=step.endpoint))
-    return course.finished(step, scores=dict(zip(output.labels, scores, strict=True)))
+    return course.finished(step, scores=found)
 
 
-# ---- vectors ---------------------------------------------------------------------------------------
+async def _scores(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    """The scores of these labels, by a model that takes any."""
+    if endpoint.model.matches_pictures:
+        return await by_pictures(course, step, endpoint, labels)
+    if endpoint.model.answers_in_words:
+        return await _by_letters(course, step, endpoint, labels)
+    return await _by_vectors(course, step, endpoint, labels)
 
 
 async def _text(course: Course, step: Call, endpoint: Endpoint) -> str:
@@ -82,6 +82,9 @@ async def _text(course: Course, step: Call, endpoint: Endpoint) -> str:
         )
         raise Reroute(error, step, "was given no words")
     return text
+
+
+# ---- vectors ---------------------------------------------------------------------------------------
 
 
 async def _by_vectors(course: Course, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
