@@ -47,11 +47,13 @@ class RerankVerb:
             text. UsageError: an argument is wrong.
         """
         from intermodal.retrieval.passages import passages as passages_of
-        from intermodal.retrieval.rank import Passage, Ranker, check, judged, ranking
+        from intermodal.retrieval.rank import Passage, Ranker, check, check_passages, judged, ranking
 
         endpoint = ranking(self.catalog, model)
         given = [Passage(text=text) for text in passages]
-        check(query, given if not files else [Passage(text="of files")], top)
+        check(query, top)
+        if not files:  # else passages are known when they are opened, and are looked at then
+            check_passages(given)
         # What is gathered for any plan; the encoder is to read pages once, and that is below.
         gathered = await self._gathered(_reading(self, query, passages, files), (), counting=False, planning=True)
         inputs = gathered.inputs

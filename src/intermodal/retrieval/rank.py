@@ -118,7 +118,8 @@ class Ranker:
         self, query: str, passages: Sequence[Passage], *, top: int = 10, progress: Progress | None = None
     ) -> Ranked:
         """The ``top`` passages that answer the query best."""
-        check(query, passages, top)
+        check(query, top)
+        check_passages(passages)
         picked = first(query, passages)
         texts = [passages[at].text for at in picked]
         began = time.perf_counter()
@@ -156,12 +157,16 @@ class Ranker:
         return found, cut, query_cut
 
 
-def check(query: str, passages: Sequence[Passage], top: int) -> None:
-    """Raise UsageError or InputEmpty for what cannot be ranked."""
+def check(query: str, top: int) -> None:
+    """Raise UsageError for what cannot be asked."""
     if not query.strip():
         raise errors.UsageError("there is nothing to look for", todo="say what the passages are to answer")
     if top < 1:
         raise errors.UsageError(f"{top} passages cannot be asked for", where="top", todo="ask for 1 or more")
+
+
+def check_passages(passages: Sequence[Passage]) -> None:
+    """Raise UsageError or InputEmpty for what cannot be ranked."""
     if not any(each.text.strip() for each in passages):
         raise errors.InputEmpty("there is no text to rank", todo="give passages, or files with words in them")
     if len(passages) > MOST:
@@ -207,4 +212,16 @@ def judged(ranked: Ranked, other: Other) -> Ranked:
     return msgspec.structs.replace(ranked, verdict=verdict)
 
 
-__all__ = ["Passage", "Placed", "Progress", "Ranked", "Ranker", "check", "first", "judged", "ranking", "seconds_of"]
+__all__ = [
+    "Passage",
+    "Placed",
+    "Progress",
+    "Ranked",
+    "Ranker",
+    "check",
+    "check_passages",
+    "first",
+    "judged",
+    "ranking",
+    "seconds_of",
+]
