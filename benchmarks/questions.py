@@ -21,12 +21,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.e2e.questions import (  # noqa: E402
-    DAILY,
     HELD_OUT,
     LATER,
-    MISLEADING,
-    STRANGERS,
-    UNSEEN,
+    PEOPLE,
     Asked,
     Pair,
     Trade,
@@ -122,7 +119,6 @@ def suffices_by(found: list[tuple[Asked | Trade, str]], group: Callable[[Any], s
     return report.table((*heads, "more, told words"), rows)
 
 
-_PEOPLE = (("Unseen", UNSEEN), ("Daily", DAILY), ("Misleading", MISLEADING), ("Strangers", STRANGERS))
 _TOLD = (
     ("words", "words"), ("words", "open"), ("words", "more"), ("more", "more"), ("more", "open"), ("more", "words"),
 )  # fmt: skip
@@ -166,8 +162,9 @@ def main() -> None:
         "before), 244 not known (279), 265 said to need more though words do (237), and 51 to need words\n"
         "though more is needed (68). That is what an unknown question can expect.\n\n"
         + "\n\n".join(
-            f"### {name}\n\n{suffices_by(asyncio.run(outside(of_trades(path))), lambda asked: asked.person)}"
-            for name, path in _PEOPLE
+            f"### {name.capitalize()}\n\n"
+            f"{suffices_by(asyncio.run(outside(of_trades(path))), lambda asked: asked.person)}"
+            for name, path in PEOPLE.items()
         ),
     )
 

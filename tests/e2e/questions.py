@@ -24,10 +24,9 @@ HELD_OUT = Path(__file__).with_name("questions_held_out.txt")
 LATER = Path(__file__).with_name("questions_later.txt")
 OUTSIDE = Path(__file__).with_name("questions_outside.txt")
 FITTED = Path(__file__).parents[2] / "scripts" / "question_examples.txt"
-UNSEEN = Path(__file__).with_name("questions_unseen.txt")
-DAILY = Path(__file__).with_name("questions_daily.txt")
-MISLEADING = Path(__file__).with_name("questions_misleading.txt")
-STRANGERS = Path(__file__).with_name("questions_strangers.txt")
+PEOPLE = {
+    name: Path(__file__).with_name(f"questions_{name}.txt") for name in ("unseen", "daily", "misleading", "strangers")
+}
 _MEDIA: dict[str, Medium] = {
     "photo": "photo", "chart": "photo", "screenshot": "page", "scan": "page", "recording": "audio", "music": "audio",
     "film": "video", "pdf": "document", "scanned-pdf": "document", "table": "document", "pictures": "photo",
