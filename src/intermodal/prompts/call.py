@@ -149,9 +149,7 @@ class Prompt:
         await values.checked_media(self.file, {name: value for name, value in bound.items() if name in args})
         request = request_of(self.file, bound, self._options, self._client.config)
         await self._checked(request, bound)
-        prepared = await self._client.prepare(
-            imagined.marked(request, made), also=self._names(), planning=True
-        )  # fmt: skip
+        prepared = await self._client.prepare(imagined.marked(request, made), also=self._names(), planning=True)
         inputs = prepared.inputs
         if made.pieces:
             inputs = imagined.filled(inputs, request, made)
