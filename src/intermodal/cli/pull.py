@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -134,7 +135,6 @@ def _check_name(store: WeightsStore, name: str) -> None:
 
 def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet: bool) -> None:
     """Weights of a row that have to be fetched and would not fit stop before the first byte, as those of a hub do."""
-    from intermodal.errors import DoesNotFit
     from intermodal.estimates.fit import this_machine
     from intermodal.estimates.row_size import check_fits, row_model
 
@@ -143,13 +143,22 @@ def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet:
         return
     machine = this_machine(os.environ)
     for name in wanted:
-        try:
+        with unless_forced(name, force=force, quiet=quiet):
             check_fits(store.row(name), row_model(name, store), machine)
-        except DoesNotFit as error:
-            if not force:
-                raise
-            if not quiet:
-                click.echo(f"{name}: {error.worded('command line').what}; fetched all the same", err=True)
+
+
+@contextmanager
+def unless_forced(name: str, *, force: bool, quiet: bool) -> Iterator[None]:
+    """Stop at what would not fit; with ``force`` say it, and go on."""
+    from intermodal.errors import DoesNotFit
+
+    try:
+        yield
+    except DoesNotFit as error:
+        if not force:
+            raise
+        if not quiet:
+            click.echo(f"{name}: {error.worded('command line').what}; fetched all the same", err=True)
 
 
 def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:

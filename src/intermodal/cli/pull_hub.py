@@ -173,16 +173,11 @@ def _moved(plan: HubPull) -> str:
 
 
 def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
-    from intermodal.errors import DoesNotFit
+    from intermodal.cli.pull import unless_forced
     from intermodal.estimates.hub_pull import check_fits
 
-    try:
+    with unless_forced(plan.model.name, force=force, quiet=quiet):
         check_fits(plan)
-    except DoesNotFit as error:
-        if not force:
-            raise
-        if not quiet:
-            click.echo(f"{plan.model.name}: {error.worded('command line').what}; fetched all the same", err=True)
 
 
 def _fetch(store: WeightsStore, plan: HubPull, asked: Options) -> None:
