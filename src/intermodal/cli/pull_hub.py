@@ -153,15 +153,14 @@ def _tell(plan: HubPull) -> None:
 
 def _sentence(plan: HubPull) -> str:
     """Whether it fits, with the two numbers."""
-    from intermodal.estimates.fit_text import gib, verdict
+    from intermodal.estimates.fit_text import SAID, gib, verdict
     from intermodal.sizing.accelerators import GIB
 
     if plan.report is not None:
         return verdict(plan.report)
-    words = {"fits": "fits", "no": "does not fit", "maybe": "may fit"}[plan.verdict]
     does = ", ".join(plan.model.traits.tasks)
     room = f"{plan.room / GIB:.1f} GiB are free"
-    return f"{words}: needs {gib(plan.needed)} GiB, and {room}; {does} by {plan.model.runtime}"
+    return f"{SAID[plan.verdict]}: needs {gib(plan.needed)} GiB, and {room}; {does} by {plan.model.runtime}"
 
 
 def _moved(plan: HubPull) -> str:

@@ -17,7 +17,7 @@ from intermodal.hints import hint
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between
-from intermodal.sizing.fit import Verdict
+from intermodal.sizing.fit import Verdict, verdict_on
 from intermodal.weights.diffusion import Opened, is_diffusion, opened
 
 _SIDES: Final = (256, 512, 768, 1024, 1536)
@@ -64,9 +64,7 @@ def _amount(model: Opened, side: int) -> Quantity:
 
 def _verdict(amount: Quantity, machine: Machine) -> Verdict:
     """It computes on processors, so it is the machine's own memory that counts."""
-    if not machine.memory:
-        return "unknown"
-    return "fits" if amount.high <= machine.free else "tight" if amount.low <= machine.free else "no"
+    return verdict_on(amount, machine.free) if machine.memory else "unknown"
 
 
 def lines(report: DrawingFit) -> Iterator[tuple[str, Verdict | None]]:

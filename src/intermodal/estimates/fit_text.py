@@ -16,7 +16,7 @@ from intermodal.sizing.fit import Check, Verdict
 from intermodal.sizing.machines import machine_words
 from intermodal.sizing.memory import Term
 
-_SAID: Final[dict[Verdict, str]] = {
+SAID: Final[dict[Verdict, str]] = {
     "fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows whether it fits",
 }  # fmt: skip
 _MARKS: Final[dict[Verdict, str]] = {"fits": "", "tight": " ~", "no": " !", "unknown": " ?"}
@@ -91,7 +91,7 @@ def verdict(report: FitReport) -> str:
     A range is said where it is wider than what is shown.
     """
     check = report.placed.tightest
-    said = _SAID[report.verdict]
+    said = SAID[report.verdict]
     at = f"at {tokens(report.context)}"
     slots = report.placed.settings.slots
     at += f" for each of {slots} texts at once" if slots > 1 else ""

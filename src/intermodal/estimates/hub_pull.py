@@ -27,6 +27,7 @@ from intermodal.servers.need import gguf_need
 from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.command import Subject
+from intermodal.sizing.fit import Verdict, verdict_on
 from intermodal.sizing.gguf_shape import is_model, is_projector, parts
 from intermodal.sizing.machines import without_cards
 from intermodal.sizing.quantizations import QUANTIZATIONS, in_name, named, renamed
@@ -78,10 +79,8 @@ class HubPull(Value):
     room: float = 0.0
 
     @property
-    def verdict(self) -> str:
-        if self.report is not None:
-            return self.report.verdict
-        return "no" if self.needed.low > self.room else "fits" if self.needed.high <= self.room else "maybe"
+    def verdict(self) -> Verdict:
+        return self.report.verdict if self.report is not None else verdict_on(self.needed, self.room)
 
     @property
     def needed(self) -> Quantity:

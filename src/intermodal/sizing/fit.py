@@ -51,6 +51,11 @@ class Check(Value):
         return self.needed.mid / self.room if self.room else float("inf")
 
 
+def verdict_on(needed: Quantity, free: float) -> Verdict:
+    """Whether so many bytes go into what is free, by a range whose middle says little: it fits where all of it does."""
+    return "fits" if needed.high <= free else "tight" if needed.low <= free else "no"
+
+
 def check(needed: Quantity, machine: Machine) -> Check:
     """Where models go on a machine: its cards, or its memory where it has none."""
     where, room = for_models(machine)

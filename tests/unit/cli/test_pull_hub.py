@@ -657,3 +657,16 @@ def test_fit_takes_the_quantization_and_the_projector_that_a_pull_would(cli: Cli
     assert told.code == 0 and "Tiny-Q4_K_M.gguf" in told.out
     assert f"llama-server -hf {REPO}:Q4_K_M" in told.out and "--mmproj" not in told.out
     assert "is the best of 2 that fits" in cli("fit", f"hf:{REPO}").err
+
+
+def test_an_encoder_of_which_it_is_not_certain_that_it_fits_has_the_verdict_that_fit_has_of_a_file(
+    cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(__file__).parents[2] / "media" / "tiny_bert" / "classifier"
+    hub.files["desk/tiny-subjects"] = {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+    machine(monkeypatch, 150 << 20)
+    (row,) = cli("pull", "hf:desk/tiny-subjects", "--dry-run", "--json").document["weights"]
+    assert (row["runtime"], row["verdict"]) == ("encoder", "tight")
+    assert row["sentence"].startswith("may fit: needs ")
