@@ -316,6 +316,13 @@ class Model(Value):
         return self.output == ("scores",) and "fill-mask" in self.tasks
 
     @property
+    def head_task(self) -> Task | None:
+        """What its head scores a text by: labels of its own, or words where one is masked; None where it has none."""
+        if self.classifies:
+            return "text-classification"
+        return "fill-mask" if self.fills_masks else None
+
+    @property
     def answers_in_words(self) -> bool:
         """It writes, and so picks among labels by their letters; others compare vectors, or have a head of labels."""
         return self.output not in (("embedding",), ("scores",))

@@ -50,7 +50,7 @@ async def score(course: Course, step: Call) -> Finished:
     output = course.shop.request.output
     assert isinstance(output, ScoresOutput)
     endpoint = course.shop.endpoint(step)
-    if endpoint.model.classifies or endpoint.model.fills_masks:
+    if endpoint.model.head_task is not None:
         text = await _text(course, step, endpoint)
         found = await by_head(course, step, endpoint, text, output.labels)
     else:

@@ -137,8 +137,8 @@ class Builder:
         elif case.job == "generate" and route.assignment.audio != ZEROS:
             task = "audio-text-to-text"
         judged = task
-        if op == "score" and (endpoint.model.classifies or endpoint.model.fills_masks):
-            task = judged = "text-classification" if endpoint.model.classifies else "fill-mask"
+        if op == "score" and endpoint.model.head_task is not None:
+            task = judged = endpoint.model.head_task
         elif op == "score" and not endpoint.model.answers_in_words and not endpoint.model.matches_pictures:
             judged = "feature-extraction"
         params = self._params(route)

@@ -117,7 +117,7 @@ def demand(case: Case, group: Group, assignment: Assignment) -> Demand:
         )
     repaired = schema_by == "asked"
     lettered = case.job == "score" and model.answers_in_words
-    headed = case.job == "score" and (model.classifies or model.fills_masks)
+    headed = case.job == "score" and model.head_task is not None
     if lettered:
         text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
     total = ZEROS if case.job == "transcribe" else plus(plus(text, image), audio)

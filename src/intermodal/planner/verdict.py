@@ -60,7 +60,7 @@ def instead_of(case: Case, route: Route) -> Instead:
         return "contrastive model"
     if case.job == "transcribe" and case.into:
         return "speech translation"
-    if route.endpoint.model.classifies or route.endpoint.model.fills_masks:
+    if route.endpoint.model.head_task is not None:
         return "encoder"
     return _INSTEAD.get(case.job, "embedding model")
 
