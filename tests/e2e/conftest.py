@@ -1,12 +1,21 @@
-"""Two real llama.cpp servers for the whole session: one that takes text, one that sees as well."""
+"""A client, and two real llama.cpp servers for the whole session: one that takes text, one that sees as well."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.servers import EYE, LlamaServer, llama_server
+
+from intermodal.client import AsyncClient
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AsyncClient]:
+    """A client in the environment that the test has made by then."""
+    async with AsyncClient() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.command import intermodal
-from tests.e2e.test_contrastive import config
+from tests.e2e.onnx_folders import CLIP, config
 from tests.media.tiny_eye import world
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -17,7 +17,7 @@ LABELS = ["a circle", "a square", "a triangle", "a star"]
 def test_eval_makes_scores_measured_and_forgetting_makes_them_uncalibrated_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path)))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "contrastive", tiny_clip=CLIP)))
     rows = []
     for number, (shape, colour) in enumerate((s, c) for s in world.SHAPES for c in ("red", "green", "blue", "yellow")):
         for ground in ("white", "gray"):

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
-from collections.abc import AsyncIterator
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.command import intermodal
+from tests.e2e.onnx_folders import CLIP, config, copied, cut
 from tests.media.tiny_eye import world
 
 from intermodal.client import AsyncClient
@@ -24,7 +23,6 @@ from intermodal.plans.step import Call, Transform
 from intermodal.request import EmbeddingOutput, ScoresOutput
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
-MODEL = Path(__file__).parents[1] / "media" / "tiny_clip"
 GENERATOR = Path(__file__).parents[2] / "scripts" / "tiny_clip" / "pictures.py"
 TINY = "mine:test/tiny-clip"
 SHAPES = (
@@ -37,24 +35,9 @@ SHAPES = (
 )
 
 
-def config(folder: Path, model: Path = MODEL) -> Path:
-    path = folder / "intermodal.toml"
-    path.write_text(
-        '[hosts.mine]\nprotocol = "contrastive"\n\n[[hosts.mine.models]]\nid = "test/tiny-clip"\n'
-        f'served_as = "tiny-clip"\nweights = "{model}"\n'
-    )
-    return path
-
-
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path)))
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[AsyncClient]:
-    async with AsyncClient() as made:
-        yield made
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "contrastive", tiny_clip=CLIP)))
 
 
 def ops(plan: Plan) -> list[str]:
@@ -173,17 +156,11 @@ def test_words_of_a_document_are_no_picture_to_be_labelled(media: Path) -> None:
 # ---- what is refused -----------------------------------------------------------------------------------
 
 
-def broken(tmp_path: Path) -> Path:
-    folder = tmp_path / "broken"
-    shutil.copytree(MODEL, folder)
-    return folder
-
-
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (lambda f: (f / "onnx/vision_model.onnx").write_bytes(b"\x08\x07" + b"x" * 5_000), "ONNX"),
-        (lambda f: _cut(f / "onnx/text_model.onnx"), "is cut"),
+        (lambda f: cut(f / "onnx/text_model.onnx"), "is cut"),
         (lambda f: (f / "onnx/text_model.onnx").unlink(), "has no vision_model.onnx and text_model.onnx"),
         (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json"),
         (lambda f: (f / "config.json").write_text("[1]"), "config.json"),
@@ -194,20 +171,15 @@ def broken(tmp_path: Path) -> Path:
 async def test_a_broken_folder_is_one_sentence_that_names_the_file(
     damage: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = broken(tmp_path)
+    folder = copied(CLIP, tmp_path)
     damage(folder)
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, folder)))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "contrastive", tiny_clip=folder)))
     picture = tmp_path / "star.png"
     picture.write_bytes(world.shape("red", "star").png)
     ran = intermodal("ask", "--labels", "star,circle", str(picture))
     assert ran.code not in (0, 70), ran.err
     assert said in ran.err
     assert "Traceback" not in ran.err
-
-
-def _cut(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize(
@@ -230,6 +202,6 @@ async def test_wrong_labels_are_refused_in_one_sentence(arguments: tuple[str, ..
 
 
 async def test_a_folder_that_is_not_there_is_said_by_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, tmp_path / "nowhere")))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "contrastive", tiny_clip=tmp_path / "nowhere")))
     ran = intermodal("models", "--json", "--host", "mine")
     assert f"there is no {tmp_path / 'nowhere'}" in json.dumps(json.loads(ran.out))

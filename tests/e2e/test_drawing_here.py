@@ -8,7 +8,6 @@ import io
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +46,6 @@ def configure(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, more
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(tmp_path, model, monkeypatch)
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[AsyncClient]:
-    async with AsyncClient() as made:
-        yield made
 
 
 async def drawn(client: AsyncClient, prompt: str, *files: Any, seed: int | None = 1, **wishes: Any) -> Result:

@@ -6,13 +6,12 @@ The models are those of ``tests/media/tiny_bert``, which know letters of custome
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.command import intermodal
+from tests.e2e.onnx_folders import BERT, config, copied, cut
 
 from intermodal.client import AsyncClient
 from intermodal.errors import UsageError
@@ -21,42 +20,18 @@ from intermodal.plans.step import Call, Transform
 from intermodal.request import ScoresOutput
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
-MODELS = Path(__file__).parents[1] / "media" / "tiny_bert"
 TINY = "mine:test/tiny-subjects"
 SUBJECTS = ("billing", "delivery", "technical fault", "praise")
 LATE = "the parcel with the lamp is a week late"
 
 
-def config(folder: Path, **models: Path) -> Path:
-    rows = "".join(
-        f'\n[[hosts.mine.models]]\nid = "test/{name.replace("_", "-")}"\nserved_as = "{name.replace("_", "-")}"\n'
-        f'weights = "{weights}"\n'
-        for name, weights in models.items()
-    )
-    path = folder / "intermodal.toml"
-    path.write_text(f'[hosts.mine]\nprotocol = "encoder"\n{rows}')
-    return path
-
-
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, tiny_subjects=MODELS / "classifier")))
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[AsyncClient]:
-    async with AsyncClient() as made:
-        yield made
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "encoder", tiny_subjects=BERT / "classifier")))
 
 
 def ops(plan: Plan) -> list[str]:
     return [step.op for step in plan.chosen.steps if isinstance(step, (Call, Transform))]
-
-
-def copied(tmp_path: Path) -> Path:
-    folder = tmp_path / "copied"
-    shutil.copytree(MODELS / "classifier", folder)
-    return folder
 
 
 def changed(folder: Path, **values: Any) -> None:
@@ -65,7 +40,7 @@ def changed(folder: Path, **values: Any) -> None:
 
 
 async def test_letters_that_it_never_saw_get_the_right_label(client: AsyncClient) -> None:
-    held_out = json.loads((MODELS / "classifier" / "held_out.json").read_text())[:30]
+    held_out = json.loads((BERT / "classifier" / "held_out.json").read_text())[:30]
     right = 0
     for each in held_out:
         scores = (await client.ask(each["text"], output=ScoresOutput(labels=SUBJECTS))).result.scores
@@ -128,7 +103,7 @@ async def test_a_long_text_is_read_by_windows_and_the_plan_and_the_answer_say_ho
     assert any("windows were read" in note for note in answer.result.notes)
 
 
-async def test_what_is_beyond_the_last_window_is_said_to_be_cut(client: AsyncClient) -> None:
+async def test_what_is_beyond_the_last_window_is_said_to_becut(client: AsyncClient) -> None:
     answer = await client.ask(f"{LATE} . " * 3_000, output=ScoresOutput(), model=TINY)
     assert any("was cut there" in note for note in answer.result.notes)
 
@@ -136,9 +111,9 @@ async def test_what_is_beyond_the_last_window_is_said_to_be_cut(client: AsyncCli
 async def test_labels_that_are_judged_by_themselves_are_not_together_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = copied(tmp_path)
+    folder = copied(BERT / "classifier", tmp_path)
     changed(folder, problem_type="multi_label_classification")
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, several=folder)))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "encoder", several=folder)))
     async with AsyncClient() as client:
         scores = (await client.ask(LATE, output=ScoresOutput(), model="several")).result.scores
     assert all(0 <= score <= 1 for score in scores.values())
@@ -149,7 +124,7 @@ async def test_labels_that_are_judged_by_themselves_are_not_together_1(
 async def test_of_two_classifiers_one_is_to_be_named_where_labels_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = config(tmp_path, one=MODELS / "classifier", other=MODELS / "classifier")
+    both = config(tmp_path, "encoder", one=BERT / "classifier", other=BERT / "classifier")
     monkeypatch.setenv("INTERMODAL_CONFIG", str(both))
     async with AsyncClient() as client:
         with pytest.raises(UsageError, match="mine:test/one and mine:test/other have labels of their own"):
@@ -164,7 +139,7 @@ async def test_of_two_classifiers_one_is_to_be_named_where_labels_are_not(
     ("damage", "said"),
     [
         (lambda f: (f / "onnx/model.onnx").write_bytes(b"\x08\x07" + b"x" * 5_000), "ONNX"),
-        (lambda f: _cut(f / "onnx/model.onnx"), "is cut"),
+        (lambda f: cut(f / "onnx/model.onnx"), "is cut"),
         (lambda f: (f / "onnx/model.onnx").unlink(), "has no model.onnx"),
         (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json"),
         (lambda f: (f / "tokenizer.json").write_text("{}"), "is no tokenizer"),
@@ -182,9 +157,9 @@ async def test_of_two_classifiers_one_is_to_be_named_where_labels_are_not(
 def test_a_broken_folder_is_one_sentence_that_says_what_is_wrong(
     damage: Any, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = copied(tmp_path)
+    folder = copied(BERT / "classifier", tmp_path)
     damage(folder)
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, broken=folder)))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "encoder", broken=folder)))
     known = json.loads((folder / "config.json").read_text())
     head = list(known.get("id2label", {}).values()) if isinstance(known, dict) else []
     labels = head if len(set(head)) > 1 else ["billing", "praise"]
@@ -192,11 +167,6 @@ def test_a_broken_folder_is_one_sentence_that_says_what_is_wrong(
     assert ran.code not in (0, 70), ran.err
     assert said in ran.err
     assert "Traceback" not in ran.err
-
-
-def _cut(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import anyio
 import pytest
 from tests import in_time
 from tests.e2e.command import Ran, intermodal
-from tests.e2e.test_contrastive import config
+from tests.e2e.onnx_folders import CLIP, config
 from tests.media.tiny_eye import world
 
 from intermodal.client import AsyncClient
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 @pytest.fixture
 def album(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Eight pictures in a folder and one below it, with a file that is none and one that says it is."""
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path)))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "contrastive", tiny_clip=CLIP)))
     folder = tmp_path / "album"
     (folder / "charts").mkdir(parents=True)
     for colour, what in (("red", "star"), ("blue", "circle"), ("green", "square"), ("orange", "triangle")):
@@ -229,9 +229,9 @@ async def test_another_model_has_an_index_of_its_own(album: Path, tmp_path: Path
     async with AsyncClient() as client:
         await client.find("a red star", album)
     other = tmp_path / "other"
-    shutil.copytree(Path(__file__).parents[1] / "media" / "tiny_clip", other)
+    shutil.copytree(CLIP, other)
     os.utime(other / "onnx" / "vision_model.onnx", (1, 1))
-    config(tmp_path, other)
+    config(tmp_path, "contrastive", tiny_clip=other)
     async with AsyncClient() as client:
         assert (await client.find("a red star", album)).looked_at == 7
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.onnx_folders import CLIP
 from tests.unit.gateway.house import config
 
 import intermodal
@@ -22,7 +23,6 @@ from intermodal.request import (
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.e2e
-CLIP = Path(__file__).parents[1] / "media" / "tiny_clip"
 BRUSH = 'id = "cloud/brush"; tasks = ["text-to-image"]; input = ["text"]; picture = 0.01; tier = "large"'
 MATCHES = f"""
 [hosts.pictures]

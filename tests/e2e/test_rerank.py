@@ -6,12 +6,11 @@ The reranker is the one of ``tests/media/tiny_bert``, which knows facts of offic
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.command import intermodal
-from tests.e2e.test_encoder import MODELS, config
+from tests.e2e.onnx_folders import BERT, config
 
 from intermodal.client import AsyncClient
 from intermodal.errors import InputEmpty, UsageError
@@ -28,17 +27,11 @@ OFFICES = (
 
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, tiny_offices=MODELS / "reranker")))
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[AsyncClient]:
-    async with AsyncClient() as made:
-        yield made
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "encoder", tiny_offices=BERT / "reranker")))
 
 
 async def test_questions_that_it_never_saw_find_the_passage_that_answers_them(client: AsyncClient) -> None:
-    held_out = json.loads((MODELS / "reranker" / "held_out.json").read_text())[:20]
+    held_out = json.loads((BERT / "reranker" / "held_out.json").read_text())[:20]
     found = [await client.rerank(each["question"], each["passages"], top=1) for each in held_out]
     assert sum(ranked.results[0].index == 0 for ranked in found) >= 18
     assert {ranked.by for ranked in found} == {"reranker"}

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_encoder import MODELS
+from tests.e2e.onnx_folders import BERT
 
 from intermodal.catalog.nouns import Endpoint
 from intermodal.client import AsyncClient
@@ -34,7 +34,7 @@ protocol = "encoder"
 
 [[hosts.mine.models]]
 id = "test/tiny-offices"
-weights = "{MODELS / "reranker"}"
+weights = "{BERT / "reranker"}"
 """
 
 
@@ -154,8 +154,8 @@ async def test_a_broken_encoder_leaves_the_choice_to_words(
 ) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
-    (broken / "config.json").write_text((MODELS / "reranker" / "config.json").read_text())
-    row = RERANKER.replace(str(MODELS / "reranker"), str(broken))
+    (broken / "config.json").write_text((BERT / "reranker" / "config.json").read_text())
+    row = RERANKER.replace(str(BERT / "reranker"), str(broken))
     question = "where can i park in oslo"
     plan = await planned(tmp_path, monkeypatch, DESK + row, offices, question)
     assert pages_of(plan) == pages_of(await planned(tmp_path, monkeypatch, DESK, offices, question))

@@ -7,7 +7,6 @@ letters (benchmarks/results/scores.md has the numbers), so with it only the path
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 
 import pytest
 from benchmarks.labelled import SETS
@@ -27,12 +26,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 E5, JOE = "embedded:intfloat/multilingual-e5-small", "embedded:rhasspy/piper-en_US-joe-medium"
 WHISPER, SMOLLM2 = "embedded:openai/whisper-base", "embedded:huggingfacetb/smollm2-135m-instruct"
 SPEAK = Call(id="speak", op="speak", task="text-to-speech", endpoint=JOE, inputs=("step:say",), title="Speak")
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[AsyncClient]:
-    async with AsyncClient() as made:
-        yield made
 
 
 def score(endpoint: str, *inputs: str, image: bool = False) -> Call:

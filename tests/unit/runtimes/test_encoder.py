@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.command import intermodal
+from tests.e2e.onnx_folders import config
 from tests.onnx_bytes import INT64, model, node, tensor, value
 
 from intermodal.catalog.heads import head_of
@@ -49,11 +50,7 @@ def masked(place: Path, **config: Any) -> Path:
 def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration with such a model."""
     folder = masked(tmp_path / "film")
-    path = tmp_path / "intermodal.toml"
-    path.write_text(
-        f'[hosts.mine]\nprotocol = "encoder"\n\n[[hosts.mine.models]]\nid = "test/film"\nweights = "{folder}"\n'
-    )
-    monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+    monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path, "encoder", film=folder)))
     return folder
 
 
