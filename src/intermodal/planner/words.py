@@ -163,8 +163,7 @@ def _beside_in_numbers(other: Other | None) -> str:
     if other is None or other.seconds is None:
         return ""
     price = f"{numbers.money(other.cost)}, {numbers.seconds(other.seconds)}"
-    why = hint(", but {}", other.kept_out) if other.kept_out else ""
-    return hint("{} ({}){}", other.endpoint, price, why)
+    return hint("{} ({}){}", other.endpoint, price, _but(other))
 
 
 def _matching(case: Case, verdict: Verdict, after: str) -> str:
@@ -220,7 +219,7 @@ def _beside(case: Case, seen: str, verdict: Verdict) -> str:
     without = lost_as_text(verdict)
     gone = hint(", though text would lose {}, which {}", without, _unasked(case)) if without else ""
     if other is None or other.kept_out:
-        why = hint(", but {}", other.kept_out) if other is not None else ""
+        why = _but(other) if other is not None else ""
         return hint("a language model would be enough{}{}; {}", gone, why, seen)
     return hint("a language model would be enough{}; {}, as {}", gone, seen, _preferred(case, other))
 
@@ -299,7 +298,12 @@ def would_keep(verdict: Verdict) -> str:
     if not other.endpoint:
         return hint("; {}", other.kept_out)
     usd = f"${numbers.plain_money(other.cost.mid)}" if other.cost.known else "price unknown"
-    return hint("; {} would keep it ({}){}", other.endpoint, usd, f", but {other.kept_out}" if other.kept_out else "")
+    return hint("; {} would keep it ({}){}", other.endpoint, usd, _but(other))
+
+
+def _but(other: Other) -> str:
+    """What keeps a route out, as the end of a clause about it."""
+    return hint(", but {}", other.kept_out) if other.kept_out else ""
 
 
 def _describers(assignment: Assignment) -> list[str]:

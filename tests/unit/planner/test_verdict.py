@@ -190,6 +190,12 @@ def test_what_would_keep_it_is_named_with_its_price_and_what_keeps_it_out() -> N
     assert f"acme:acme/vista would keep it (${other.cost.mid:.3g}), but no consent for host acme" in made.headline
 
 
+def test_what_keeps_it_out_is_headed_by_words_of_whoever_asked() -> None:
+    inputs = runner.inputs_of({"catalog": "acme", "ask": "What colour is the car?", "part": [PHOTO]})
+    assert "no consent for host acme: hosts=" in plan_from(inputs, "python").headline
+    assert "--host" not in plan_from(inputs, "http").headline
+
+
 def test_it_is_the_cheapest_of_all_that_is_published_and_no_plan_can_have_it() -> None:
     """A catalog lists few models of hosts that nobody consented to; of the others it has the cheapest beside."""
     inputs = runner.inputs_of({"catalog": "acme", "ask": "What colour is the car?", "part": [PHOTO]})
