@@ -19,6 +19,7 @@ from intermodal.executor.course import Course
 from intermodal.executor.job import Job, Matching
 from intermodal.executor.pieces import Pixels
 from intermodal.executor.prepare import work_of
+from intermodal.executor.vectors import softmax
 from intermodal.plans.step import Call
 
 
@@ -59,14 +60,3 @@ def scored(picture: Sequence[float], captions: Sequence[Sequence[float]], matchi
     if matching.loss == "sigmoid":
         return tuple(1 / (1 + math.exp(-max(-500.0, min(500.0, logit)))) for logit in logits)
     return softmax(logits)
-
-
-def softmax(values: Sequence[float]) -> tuple[float, ...]:
-    """
-    >>> softmax([0.0, 0.0])
-    (0.5, 0.5)
-    """
-    most = max(values)
-    powers = [math.exp(value - most) for value in values]
-    whole = sum(powers)
-    return tuple(power / whole for power in powers)

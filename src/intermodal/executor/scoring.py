@@ -10,7 +10,7 @@ places among options, so every question is put twice, the second time with the o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -21,13 +21,14 @@ from intermodal.events import Actual, Committed, Finished, Note, StepFinished
 from intermodal.executor import assemble, calibration
 from intermodal.executor.call import Reroute
 from intermodal.executor.context import fitting, refuse_what_it_cannot_take
-from intermodal.executor.contrastive import by_pictures, softmax
+from intermodal.executor.contrastive import by_pictures
 from intermodal.executor.course import Course
 from intermodal.executor.heads import by_head
 from intermodal.executor.job import Job
 from intermodal.executor.pieces import Piece, Pixels, Sound
 from intermodal.executor.prepare import work_of
 from intermodal.executor.sums import both, without_first
+from intermodal.executor.vectors import cosine, softmax
 from intermodal.hints import hint
 from intermodal.plans.step import Call
 from intermodal.request import Request, Sampling, ScoresOutput
@@ -97,21 +98,6 @@ async def _by_vectors(course: Course, step: Call, endpoint: Endpoint, labels: tu
         await course.shop.emit(Note(text=what, step=step.id))
     of_text, *of_labels = done.made.vectors
     return softmax([cosine(of_text, vector) / TEMPERATURE for vector in of_labels])
-
-
-def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """How near two vectors are, -1 to 1. Raises CallError for vectors of different lengths, which are of no one space.
-
-    >>> cosine((1.0, 0.0), (2.0, 0.0))
-    1.0
-    """
-    if len(one) != len(other):
-        raise errors.CallError(
-            f"made vectors of {len(one):,} and of {len(other):,} numbers, which cannot be compared",
-            todo="let another model score",
-        )
-    lengths = math.hypot(*one) * math.hypot(*other)
-    return sum(map(float.__mul__, map(float, one), map(float, other))) / lengths if lengths else 0.0
 
 
 def looked_at(request: Request) -> Request:

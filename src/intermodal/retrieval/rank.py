@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.content import Value
-from intermodal.executor.scoring import cosine
+from intermodal.executor.vectors import cosine
 from intermodal.planner.pages import scores as by_words
 from intermodal.planner.pages import select
 from intermodal.plans.facts import PageFacts

@@ -10,7 +10,7 @@ from intermodal.errors import CallError
 from intermodal.executor.captions import caption
 from intermodal.executor.contrastive import scored
 from intermodal.executor.job import Matching
-from intermodal.executor.scoring import cosine
+from intermodal.executor.vectors import cosine
 
 PICTURE = (1.0, 0.0)
 CAPTIONS = ((1.0, 0.0), (0.6, 0.8), (0.0, 1.0))

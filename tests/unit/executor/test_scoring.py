@@ -14,7 +14,8 @@ from intermodal import errors
 from intermodal.catalog.nouns import Endpoint, Evidence, Host, Model, Strength, Task
 from intermodal.events import Note, Result
 from intermodal.executor.calibration import UNCALIBRATED
-from intermodal.executor.scoring import FITTED, HYPOTHESIS, TEMPERATURE, of_letters, softmax
+from intermodal.executor.scoring import FITTED, HYPOTHESIS, TEMPERATURE, of_letters
+from intermodal.executor.vectors import softmax
 from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import between
 from intermodal.request import ScoresOutput
