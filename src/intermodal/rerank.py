@@ -58,8 +58,7 @@ class RerankVerb:
         gathered = await self._gathered(_reading(self, query, passages, files), (), counting=False, planning=True)
         inputs = gathered.inputs
         told, without = await passages_of(inputs.request, gathered.opened, self.media, besides=_GIVEN if given else "")
-        loaded = endpoint.id in self.machine_now.loaded
-        ranker = Ranker(endpoint, self.runtimes, loaded=loaded)
+        ranker = Ranker(endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded)
         ranked = await ranker.rank(query, [*given, *told], top=top, progress=progress)
         return msgspec.structs.replace(judged(ranked, _in_words(inputs)), without_text=tuple(without))
 

@@ -73,6 +73,17 @@ async def test_of_many_passages_those_that_share_rare_words_are_read_and_the_res
     assert ranked.results[0].index == 81
 
 
+async def test_the_time_that_is_expected_is_that_of_the_passages_that_are_read(client: AsyncClient) -> None:
+    question = "where can i park in oslo"
+    short = [f"oslo has {number} parking spaces" for number in range(10, 74)]
+    await client.rerank(question, short)  # so that the model is in memory
+    alone = await client.rerank(question, short)
+    beside = await client.rerank(question, ["the gent office opened in 8 " * 40] * 64 + short)
+    assert beside.read == alone.read == 64
+    assert alone.expected.known
+    assert beside.expected == alone.expected
+
+
 async def test_a_passage_that_is_longer_than_the_model_reads_counts_by_its_best_part(client: AsyncClient) -> None:
     filler = ["the gent office opened in 8"] * 9 + ["the gent office opened"]  # 58 tokens: as many as a window holds
     long = " ".join([*filler, OFFICES[2]])

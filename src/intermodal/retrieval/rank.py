@@ -110,10 +110,6 @@ class Ranker:
         self._runtimes = runtimes
         self._loaded = loaded
 
-    def expected(self, query: str, passages: Sequence[Passage]) -> Quantity:
-        """Seconds that ranking is thought to take, with loading where the model is not in memory."""
-        return seconds_of(self._endpoint, query, [len(each.text) for each in passages[:READ]], loaded=self._loaded)
-
     async def rank(
         self, query: str, passages: Sequence[Passage], *, top: int = 10, progress: Progress | None = None
     ) -> Ranked:
@@ -122,6 +118,7 @@ class Ranker:
         check_passages(passages)
         picked = first(query, passages)
         texts = [passages[at].text for at in picked]
+        expected = seconds_of(self._endpoint, query, list(map(len, texts)), loaded=self._loaded)
         began = time.perf_counter()
         found, cut, query_cut = await self.scores(query, texts, progress)
         order = sorted(range(len(picked)), key=lambda at: (-found[at], picked[at]))
@@ -131,7 +128,7 @@ class Ranker:
                 Placed(index=picked[at], score=round(found[at], 6), passage=passages[picked[at]]) for at in order[:top]
             ),
             passages=len(passages), read=len(picked), cut=cut, query_cut=query_cut,
-            expected=self.expected(query, passages), seconds=time.perf_counter() - began,
+            expected=expected, seconds=time.perf_counter() - began,
         )  # fmt: skip
 
     async def scores(
