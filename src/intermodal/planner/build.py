@@ -29,7 +29,7 @@ from intermodal.planner.counting import as_taken, basis
 from intermodal.planner.demand import again_tokens
 from intermodal.planner.drawing import params_of, title_of
 from intermodal.planner.index import Job, tier_name
-from intermodal.planner.pieces import at_each
+from intermodal.planner.pieces import at_each, heard_title, told_ear
 from intermodal.planner.portions import speech
 from intermodal.planner.resident import ended, ends_first, levels_at_once
 from intermodal.planner.routes import Route, figure_of
@@ -156,9 +156,7 @@ class Builder:
             part = case.bundles[0].parts[0]
             partly = speech(case, part, endpoint)
             keeps, loses = heard_by_ear(part, timed=True)
-            title = f"{case.bundles[0].title} {part.seconds.mid:.3g} s"
-            title += ", its two channels apart" if heard_channels(part) > 1 else ""
-            title += f", into {case.into}" if case.into else ""
+            title = f"{case.bundles[0].title} {heard_title(case, part.seconds.mid, apart=heard_channels(part) > 1)}"
         step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength(endpoint, judged, route.own_tier),
@@ -173,15 +171,8 @@ class Builder:
         if case.job == "transcribe":
             output = case.request.output
             wanted = output.format if isinstance(output, TranscriptOutput) else "text"
-            # Who hears again what was told the wrong language is told none.
-            outcomes = case.bundles[0].parts[0].outcomes
-            language = "" if any(done.problem == "language" for done in outcomes) else case.policy.language
-            apart = heard_channels(case.bundles[0].parts[0]) > 1
-            return (
-                ("format", wanted), *((("language", language),) if language else ()),
-                *((("translate", case.into),) if case.into else ()),
-                *(APART if apart else ()),
-            )  # fmt: skip
+            part = case.bundles[0].parts[0]
+            return (("format", wanted), *told_ear(case, part), *(APART if heard_channels(part) > 1 else ()))
         if case.job in ("embed", "score"):
             return ()
         if case.job == "draw":

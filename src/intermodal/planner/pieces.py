@@ -104,24 +104,27 @@ def hear(
     made = levels(tokens)
     sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
     cost = at_each(lambda level: ear_price(rates, length[level], sound[level], made[level], channels))
-    # An ear that follows one which was told the wrong language is told none.
-    wrong = any(done.problem == "language" for done in part.outcomes)
-    language = "" if wrong else case.policy.language
     return settled(
         Piece(
-            op="transcribe", endpoint=ear, title=_heard_title(case, length[1], apart),
+            op="transcribe", endpoint=ear, title=heard_title(case, length[1], apart=apart),
             tokens=tokens, cost=cost, of=of,
-            params=(
-                *((("language", language),) if language else ()),
-                *((("translate", case.into),) if case.into else ()), *_times(timed), *(APART if apart else ()),
-            ),
+            params=(*told_ear(case, part), *_times(timed), *(APART if apart else ())),
             seconds=at_each(lambda level: hear_seconds(rates, level, length[level], film[level], channels)),
         ),
         part,
     )  # fmt: skip
 
 
-def _heard_title(case: Case, seconds: float, apart: bool) -> str:
+def told_ear(case: Case, part: PartFacts) -> Params:
+    """What an ear is told of the language that is spoken, and of the one that it is to write."""
+    # An ear that follows one which was told the wrong language is told none.
+    wrong = any(done.problem == "language" for done in part.outcomes)
+    language = "" if wrong else case.policy.language
+    return (*((("language", language),) if language else ()), *((("translate", case.into),) if case.into else ()))
+
+
+def heard_title(case: Case, seconds: float, *, apart: bool) -> str:
+    """How much is heard, and what is particular about it: "63 s, its two channels apart, into en"."""
     into = f", into {case.into}" if case.into else ""
     return f"{seconds:.3g} s{', its two channels apart' if apart else ''}{into}"
 
