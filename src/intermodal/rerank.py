@@ -83,5 +83,5 @@ def _in_words(inputs: Inputs) -> Other:
     try:
         chosen = plan_from(inputs).chosen
     except NoRoute as error:
-        return Other(endpoint="", summary="", kept_out=error.what)
+        return Other(endpoint="", summary="", kept_out=error.worded("command line").what)
     return Other(endpoint=chosen.endpoint, summary=chosen.summary, cost=chosen.total.cost, seconds=chosen.total.seconds)

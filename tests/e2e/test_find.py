@@ -73,6 +73,14 @@ def test_words_find_the_pictures_that_show_it_and_a_broken_file_is_named(album: 
     assert names(found(intermodal("find", "a bar chart", str(album), "--json")))[0] == "bars.png"
 
 
+def test_a_file_that_is_no_picture_is_left_out_with_what_to_do_at_the_command_line(album: Path) -> None:
+    (album / "weights.png").write_bytes(b"GGUF\x03\x00\x00\x00" + bytes(64))
+    left_out = found(intermodal("find", "a red star", str(album), "--json"))["left_out"]
+    assert isinstance(left_out, list)
+    (why,) = (each["why"] for each in left_out if each["file"].endswith("weights.png"))
+    assert "pass it to --model, not as input" in why
+
+
 def _vectors() -> set[str]:
     """Digests in the index, but for those of words."""
     with sqlite3.connect(cache_dir(os.environ) / "vectors.sqlite3") as connection:

@@ -264,7 +264,8 @@ class MediaWorker:
             self.last = reply = await worker.call(method, arguments, timeout=seconds, progress=progress, take=take)
         except errors.RuntimeCrashed as error:
             if worker.alive:  # it answered, and says that the fault is ours
-                raise errors.RuntimeCrashed(error.what, where=name, todo=error.todo, sent=False) from None
+                said = error.hints
+                raise errors.RuntimeCrashed(said.what, where=name, todo=said.todo, sent=False) from None
             # The child's end is the file's doing: everything else it does was done before without harm.
             raise errors.InputBroken(
                 "cannot be decoded: it is damaged, or needs more memory than is allowed",
@@ -272,9 +273,9 @@ class MediaWorker:
                 todo="try another copy",
             ) from None
         except (errors.InputError, errors.NotInstalled) as error:
-            if error.where or not name:
-                raise
-            raise type(error)(error.what, where=name, todo=error.todo) from None
+            if not error.where:
+                error.where = name
+            raise
         finally:
             if file is not None:
                 file.check(name)  # above whatever came of it

@@ -284,7 +284,8 @@ async def chosen(
     try:
         return inputs, await plan(inputs), _not_taken(file, why)
     except NoRoute as error:
-        error.where = error.where or _refused_at(file, error)
+        if not error.where:
+            error.where = _refused_at(file, error)
         raise
 
 

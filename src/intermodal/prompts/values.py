@@ -279,5 +279,6 @@ def _text_of(file: PromptFile, argument: Argument, path: str) -> str:
         todo = "give a file of text, or declare the argument as media"
         raise file.error(what, argument.line, todo) from None
     except IntermodalError as error:
-        error.where = error.where or path
+        if not error.where:
+            error.where = path
         raise

@@ -20,6 +20,7 @@ from intermodal.client import AsyncClient, Prepared
 from intermodal.content import Text
 from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
 from intermodal.events import Event, Result, fold
+from intermodal.hints import hint
 from intermodal.planner.alternatives import alternatives, plan_of
 from intermodal.plans.plan import Candidate, Inputs
 from intermodal.plans.step import Call
@@ -112,7 +113,7 @@ class Evaluation:
             return Planned(item=item, why=error.worded("command line").what)
         except IntermodalError as error:
             place = f"{self.data.name} line {item.line}"
-            error.where = f"{place}, {error.where}" if error.where else place
+            error.where = hint("{}, {}", place, error.hints.where) if error.where else place
             raise
         for candidate in candidates:
             route = route_of(candidate)

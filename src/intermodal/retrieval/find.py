@@ -256,7 +256,8 @@ class Finder:
 
 
 def _why(error: errors.IntermodalError) -> str:
-    return f"{error.what} ({error.todo})" if error.todo else error.what
+    said = error.worded("command line")
+    return f"{said.what} ({said.todo})" if said.todo else said.what
 
 
 def _picture(query: str) -> str:

@@ -211,7 +211,8 @@ class Runtimes:
         try:
             reply, load_seconds = await self._work(endpoint, "draw", given, progress=progress, take=take)
         except RuntimeCrashed as error:  # the engine ends its process where it finds something that it did not expect
-            error.todo = error.todo or "see whether the parts of the model belong together, or draw a smaller picture"
+            if not error.todo:
+                error.todo = "see whether the parts of the model belong together, or draw a smaller picture"
             raise
         return Painted(
             pictures=tuple(reply.value["pictures"]), seed=reply.value["seed"], seconds=reply.seconds,

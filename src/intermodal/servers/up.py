@@ -17,7 +17,7 @@ from intermodal.config import cache_dir, state_dir
 from intermodal.content import Value
 from intermodal.costing.memory import fits
 from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, RuntimeCrashed, StoreError, UsageError
-from intermodal.hints import hint
+from intermodal.hints import hint, joined_by
 from intermodal.plans.numbers import held, size
 from intermodal.runtimes.corrections import kept
 from intermodal.runtimes.machine import snapshot
@@ -185,15 +185,15 @@ def fit(wanted: Wanted, free: int, memory: int, corrections: tuple[Correction, .
     if fits(machine, high):
         return
     context = f", {wanted.context:,} tokens of context" + (f" times {wanted.slots}" if wanted.slots > 1 else "")
-    todo = "free some memory"
+    todo = ["free some memory"]
     if fits(machine, wanted.disk):  # weights alone would
         shorter = longest_context(corrected(wanted, corrections), wanted.context, partial(fits, machine))
-        todo += hint(", say {context=}", shorter) if shorter else ""
-        todo += hint(", fewer {slots}") if wanted.slots > 1 else ""
+        todo += [hint("say {context=}", shorter)] if shorter else []
+        todo += [hint("fewer {slots}")] if wanted.slots > 1 else []
     raise DoesNotFit(
         f"needs {held(mid)} of memory and up to {held(high)} ({size(wanted.disk)} of weights{context}), "
         f"and {held(free)} are free",
-        where=wanted.name, todo=f"{todo}, or take a smaller model",
+        where=wanted.name, todo=hint("{}, or take a smaller model", joined_by(", ", todo)),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from tests.gates import corpus
 
 from intermodal import errors
+from intermodal.hints import hint
 from intermodal.media.decode import MediaWorker
 from intermodal.media.steps import MAX_PAGE_PIXELS, MAX_PAGES_SAMPLED, PCM_BYTES_PER_SECOND, page_size
 
@@ -345,3 +346,17 @@ async def test_cancelling_a_job_ends_its_process_at_once(media: Path) -> None:
             assert worker.pid is None
         assert (await worker.probe((media / "jfk.wav").read_bytes())).seconds.mid == 11.0
         assert worker.pid != before
+
+
+async def test_an_error_of_a_decoder_names_its_file_and_keeps_its_settings_for_each_surface(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def unable(*args: Any, **rest: Any) -> None:
+        raise errors.NotInstalled("cannot write MP3", todo=hint("ask for {format=}", "wav"))
+
+    monkeypatch.setattr("intermodal._process.Worker.call", unable)
+    async with MediaWorker() as worker:
+        with pytest.raises(errors.NotInstalled) as failed:
+            await worker.picture(drawn("RGB", format="PNG"), name="a.png")
+    assert str(failed.value.worded("command line")) == "a.png: cannot write MP3; ask for --format wav"
+    assert failed.value.todo == 'ask for output="wav"'

@@ -193,6 +193,8 @@ def test_wrong_use_is_one_sentence(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     done = cli("eval", labelled(tmp_path, 2, files=["broken.png"]))
     assert done.code == 3 and "capitals.jsonl line 1, broken.png: " in done.err
+    done = cli("eval", labelled(tmp_path, 1, pages=[2]))
+    assert done.code == 2 and "capitals.jsonl line 1, --pages: nothing here has pages to choose from" in done.err
 
 
 class Outside(HTMLParser):
