@@ -122,7 +122,7 @@ class Prompts:
         except IntermodalError as error:
             if kept.error is not None and isinstance(error, PromptError) and error.what in kept.error.error:
                 raise Refused(str(kept.error), status=503, code="prompt_unreadable") from None
-            error.where = folder.shown(error.where)
+            error.where = folder.shown(error.worded("http").where)
             raise
 
     async def find(self, name: str, key: VirtualKey) -> tuple[PromptFolder, Kept]:

@@ -18,7 +18,6 @@ from intermodal.events import (
     StepStarted,
     TextDelta,
 )
-from intermodal.hints import words
 from intermodal.plans.plan import Plan, calls_of, sent
 from intermodal.telemetry.served import Served
 from intermodal.wire.served import tell_about
@@ -151,7 +150,7 @@ class Told:
             "attempts": self.attempts,
             "seconds": round(finished.seconds, 3),
             # the plan's begin with what is lost
-            "notes": list(dict.fromkeys(words(each, "http") for each in (*self._plan.notes, *self._notes))),
-            **({"replanned": [words(each, "http") for each in self._replans]} if self._replans else {}),
+            "notes": list(dict.fromkeys((*self._plan.notes, *self._notes))),
+            **({"replanned": self._replans} if self._replans else {}),
             **({"evidence": [_where(each) for each in finished.evidence]} if finished.evidence else {}),
         }

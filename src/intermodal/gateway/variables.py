@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from intermodal.content import BytesSource, Text, UrlSource
 from intermodal.errors import IntermodalError
 from intermodal.gateway.naming import narrowed
+from intermodal.hints import words
 from intermodal.incoming import messages_of
 from intermodal.prompts import bound, nested, source, trial, values
 from intermodal.prompts.call import check_kinds, chosen
@@ -58,9 +59,9 @@ class Rendered(NamedTuple):
             check_kinds(self.kept.file, prepared.inputs, self.urls)
             inputs, made, notes = await chosen(self.kept.file, self.models, prepared.inputs, plan)
         except IntermodalError as error:
-            error.where = self.shown(error.where)
+            error.where = self.shown(error.worded("http").where)
             raise
-        self.notes.extend(map(self.shown, notes))
+        self.notes.extend(self.shown(words(note, "http")) for note in notes)
         return with_fields(prepared, inputs=inputs), made
 
 

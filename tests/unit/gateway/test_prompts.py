@@ -381,6 +381,15 @@ def test_a_model_that_cannot_be_had_is_said_and_another_one_answers(house: House
     assert any(note.startswith("other.prompt:3: acme/none is not taken") for note in notes), notes
 
 
+def test_what_is_wrong_with_a_prompt_or_its_model_is_said_in_words_of_clients(house: House, folder: Path) -> None:
+    write(folder, "other.prompt", EXTRACT.replace("cloud/seeing", "openai/gpt-4o"))
+    notes = ask(house, "other").json()["usage"]["intermodal"]["notes"]
+    (note,) = (each for each in notes if each.startswith("other.prompt:3: openai/gpt-4o is not taken"))
+    assert "whoever runs the server can give it" in note and "--" not in note
+    status, said = planned(house, model="prompt:other", intermodal={"private": ["nothing-of-it"]})
+    assert status == 400 and said.startswith("x-intermodal-private: no part is named nothing-of-it; "), said
+
+
 def test_a_version_that_is_gone_is_refused(house: House) -> None:
     now = house.http.get("/v1/prompts/greet").json()["version"]
     given = {"name": "Ada"}

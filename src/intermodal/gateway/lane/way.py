@@ -135,7 +135,7 @@ class Way:
             "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
         }  # fmt: skip
         self.about = dumps(about)[:-1]
-        self.notes = tuple(words(each, "http") for each in (*plan.notes, *chosen.warnings))
+        self.notes = (*plan.notes, *chosen.warnings)
         self._tariff = tariff
         self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
