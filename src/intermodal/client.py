@@ -131,10 +131,12 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
         return self._streamed(request, plan)
 
     async def _streamed(self, request: Request, plan: Plan | None) -> AsyncGenerator[Event]:
-        prepared = await self.prepare(request, counting=True)
-        made = plan or plan_from(prepared.inputs)
-        if plan is not None:
+        if plan is None:
+            prepared = await self.prepare(request, counting=True)
+        else:
+            prepared = await self._gathered(request, (), counting=True, planning=False)
             asking.check_callable(plan, prepared.inputs.catalog)
+        made = plan or plan_from(prepared.inputs)
         async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
             async for event in events:
                 yield event
@@ -232,7 +234,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
         return Prepared(inputs=await self.pages_read(made.inputs, made.opened), opened=made.opened)
 
     async def _gathered(self, request: Request, also: tuple[str, ...], counting: bool, planning: bool) -> Prepared:
-        """What ``prepare`` gathers, without what an encoder says of pages."""
+        """What ``prepare`` gathers, without what an encoder says of pages, which a plan that is here does not need."""
         import anyio.to_thread
 
         from intermodal.media.expand import expand
@@ -259,14 +261,9 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             catalog = plannable(catalog, asking.named_hosts(request.policy))
         opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
         inputs = Inputs(
-            request=request,
-            facts=replace(self._upstreams.with_refusals(opened.facts), question=told),
-            catalog=catalog,
-            machine=machine,
-            statistics=self.store.statistics(),
-            as_of=today(),
-            asked=asked,
-        )
+            request=request, facts=replace(self._upstreams.with_refusals(opened.facts), question=told),
+            catalog=catalog, machine=machine, statistics=self.store.statistics(), as_of=today(), asked=asked,
+        )  # fmt: skip
         return Prepared(inputs=inputs, opened=opened)
 
     async def told(self, question: str, kinds: tuple[Kind, ...] = PICTURES) -> QuestionFacts | None:
@@ -301,7 +298,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
 
     async def approved(self, saved: SavedPlan) -> Prepared:
         """Open the media of an approved plan again, and make sure they are the approved ones, or raise PlanStale."""
-        prepared = await self.prepare(saved.request)
+        prepared = await self._gathered(saved.request, (), counting=False, planning=False)
         asking.check_approved(saved, prepared.inputs)
         return prepared
 

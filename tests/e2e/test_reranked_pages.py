@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from tests.e2e.onnx_folders import BERT
 
+from intermodal.asking import make_request
 from intermodal.catalog.nouns import Endpoint
 from intermodal.client import AsyncClient
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Transform
 from intermodal.runtimes.nouns import Judged
 from intermodal.runtimes.runtimes import Runtimes
+from intermodal.testing import FakeHost
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 PARKING = 39  # the page that says where to park, without a word of the question but the place
@@ -126,17 +128,41 @@ async def test_a_page_that_the_question_names_comes_before_what_the_encoder_says
     assert any("pages were chosen by" in note for note in plan.notes)
 
 
-async def test_who_asks_for_the_ranking_itself_has_each_page_read_once(
-    offices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[str] = []
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that an encoder reads."""
+    found: list[str] = []
     rank = Runtimes.rank
 
     async def counted(self: Runtimes, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> Judged:
-        read.extend(texts)
+        found.extend(texts)
         return await rank(self, endpoint, query, texts)
 
     monkeypatch.setattr(Runtimes, "rank", counted)
+    return found
+
+
+async def test_a_plan_that_was_made_is_run_without_reading_its_pages_anew(
+    offices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: list[str]
+) -> None:
+    with FakeHost(answer="Behind the building.") as host:
+        path = tmp_path / "intermodal.toml"
+        path.write_text(DESK.replace("http://127.0.0.1:9/v1", host.base_url) + RERANKER)
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
+        async with AsyncClient() as client:
+            request = make_request("where can i park in oslo", offices, model="desk/reader", max_tokens=200)
+            plan = await client.plan(request)
+            assert PARKING in pages_of(plan)
+            assert len(read) == 40
+            assert (await client.run(request, plan)).text == "Behind the building."
+        (attempt,) = host.attempts
+        assert "cars are left behind the oslo building" in str(attempt)
+    assert len(read) == 40
+
+
+async def test_who_asks_for_the_ranking_itself_has_each_page_read_once(
+    offices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: list[str]
+) -> None:
     path = tmp_path / "intermodal.toml"
     path.write_text(DESK + RERANKER)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
