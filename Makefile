@@ -1,6 +1,6 @@
 # Needs Python 3.11+ and make, nothing else. `make` lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo clients test test-vllm lint types check bench bench-gateway bench-fidelity gates bless clean weights
+.PHONY: help setup demo clients test test-fast test-vllm docs lint types check bench bench-gateway bench-fidelity gates bless clean weights
 .DELETE_ON_ERROR:
 
 VENV := .venv
@@ -47,6 +47,13 @@ WORKERS = $(shell $(BIN)/python -c 'from intermodal.runtimes.machine import snap
 
 test: setup clients check ## lint, types, import contract, every test; real models included
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+
+test-fast: $(INSTALLED) ## units, protocols and plans, without embedded models or the gateway: what to run while you edit
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit tests/wire tests/plans --ignore tests/unit/gateway -m "not e2e"
+
+docs: $(INSTALLED) ## build the documentation site into out/site; dead links and anchors are errors
+	@$(BIN)/python scripts/docs_site.py out/site-source
+	@$(BIN)/python -m zensical build --strict --clean
 
 # vLLM has an environment of its own (3.4 GB): it pins its torch. torchaudio and torchcodec of PyPI do not load beside that.
 test-vllm: setup ## the tests against a real vLLM on the processor (opt-in; 3.4 GB, 10 minutes); writes out/vllm.txt
