@@ -23,7 +23,7 @@ import report
 
 from intermodal.catalog.find import Wanted, find
 from intermodal.catalog.load import load_catalog, with_named
-from intermodal.catalog.prices import at, bill
+from intermodal.catalog.rate_cards import effective_rates, itemize
 from intermodal.catalog.snapshot import SHIPPED, Place, Row, Snapshot
 
 ROWS = 5_000
@@ -104,7 +104,7 @@ def price_us(snapshot: Snapshot, count: int = 500) -> float:
     usage = {"input_tokens": 12_000.0, "cache_read_tokens": 4_000.0, "output_tokens": 600.0}
     start = time.perf_counter()
     for row in rows:
-        bill(at(row.dated_prices, "2026-11-25"), usage)
+        itemize(effective_rates(row.dated_prices, "2026-11-25"), usage)
     return (time.perf_counter() - start) / len(rows) * 1e6
 
 

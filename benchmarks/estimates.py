@@ -24,7 +24,7 @@ from estimates_set import cases
 from home import fresh_home
 
 import intermodal
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.costing.answers import kind_of_request
 from intermodal.errors import NoRoute
 from intermodal.events import Actual

@@ -24,7 +24,7 @@ from home import fresh_home
 from learning_set import cases
 
 import intermodal
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.costing.answers import Length, base_of, expected, kind_of_request, typical
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import q_error

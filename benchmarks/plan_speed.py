@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.plans import catalogs  # noqa: E402
 
-from intermodal.catalog.nouns import Catalog  # noqa: E402
+from intermodal.catalog.types import Catalog  # noqa: E402
 from intermodal.content import File, Part, PathSource, Text  # noqa: E402
 from intermodal.plans.facts import Facts, PageFacts, PartFacts  # noqa: E402
 from intermodal.plans.statistics import Statistics  # noqa: E402

@@ -22,7 +22,7 @@ from home import fresh_home
 from labelled import SETS
 
 from intermodal import asking
-from intermodal.catalog.nouns import Task
+from intermodal.catalog.types import Task
 from intermodal.client import AsyncClient
 from intermodal.events import fold
 from intermodal.executor.scoring import HYPOTHESIS, TEMPERATURE

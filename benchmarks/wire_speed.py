@@ -32,8 +32,8 @@ from home import fresh_home
 
 from intermodal import config
 from intermodal.asking import make_request
-from intermodal.catalog.nouns import Host
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.catalog.types import Host
 from intermodal.client import AsyncClient
 from intermodal.events import TextDelta
 from intermodal.request import Zone

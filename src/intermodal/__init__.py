@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from intermodal.advising.gathered import advise
     from intermodal.asking import make_request
     from intermodal.blocking import Client
-    from intermodal.catalog.nouns import Endpoint
+    from intermodal.catalog.types import Endpoint
     from intermodal.client import Answer, AsyncClient
     from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
     from intermodal.errors import (
@@ -85,7 +85,7 @@ _HOME = {
     "Advice": "advising.advice", "advise": "advising.gathered",
     "Answer": "client", "AsyncClient": "client", "Client": "blocking",
     "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
-    "PathSource": "content", "Endpoint": "catalog.nouns", "Text": "content", "UrlSource": "content",
+    "PathSource": "content", "Endpoint": "catalog.types", "Text": "content", "UrlSource": "content",
     **dict.fromkeys(
         (
             "BudgetExceeded", "CallError", "ConfigError", "ContentRefused", "ContextExceeded",

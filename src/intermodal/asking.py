@@ -18,7 +18,7 @@ import msgspec
 
 from intermodal import languages
 from intermodal import schema as schemas
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.config_file import USUAL
 from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
 from intermodal.errors import ConfigError, InputError, IntermodalError, NoRoute, PlanStale, UsageError

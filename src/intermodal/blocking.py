@@ -16,7 +16,7 @@ from intermodal.client import Answer, AsyncClient, Prepared
 from intermodal.estimates.workload_keys import WorkloadKeys
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Endpoint
+    from intermodal.catalog.types import Endpoint
     from intermodal.config import Config
     from intermodal.content import Kind
     from intermodal.estimates.estimate import Estimate

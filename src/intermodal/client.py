@@ -22,8 +22,8 @@ from intermodal import asking
 from intermodal.answer import Answer
 from intermodal.asking import AskOptions, FileLike, Schema, with_options
 from intermodal.catalog.load import plannable, with_named
-from intermodal.catalog.names import resolve
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.model_names import resolve_name
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.config import snapshot_file
 from intermodal.content import Kind
 from intermodal.errors import UsageError
@@ -339,7 +339,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
         if not isinstance(name, str):
             raise UsageError(f"name={name!r} is not a name", todo='write models("gpt-4o")')
         await self.known.look()
-        found = resolve(self._catalog((), (name,)), name) if name else self.catalog.endpoints
+        found = resolve_name(self._catalog((), (name,)), name) if name else self.catalog.endpoints
         return tuple(endpoint for endpoint in found if endpoint.ready or not ready)
 
     async def estimate(

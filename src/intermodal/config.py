@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from intermodal.catalog.folders import is_folder
+from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, HostRow, decode_row, zone_of
 from intermodal.catalog.load import find_host
-from intermodal.catalog.rows import FOLDERS, HTTP, HostRow, decode, zone_of
+from intermodal.catalog.model_folders import is_model_folder
 from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
-from intermodal.catalog.waits import Waits
+from intermodal.catalog.timeouts import TimeoutSettings
 from intermodal.config_file import (
     AUTO,
     POLICY,
@@ -107,7 +107,7 @@ class Config(Value):
     regions: tuple[str, ...] = ()
     retention: Retention = "any"
     trusted_hosts: tuple[str, ...] = ()
-    timeouts: Waits = Waits()
+    timeouts: TimeoutSettings = TimeoutSettings()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()
     telemetry: Telemetry = Telemetry()
@@ -280,7 +280,7 @@ def _tables(table: Mapping[str, Any], name: str, where: str, *above: str) -> dic
 
 def _decoded(table: Mapping[str, Any], cls: type[T], where: str, *key: str) -> T:
     try:
-        return decode(table, cls, where=where, place=".".join(key))
+        return decode_row(table, cls, where=where, place=".".join(key))
     except ConfigError as error:
         error.key = (*key, *error.key)
         raise
@@ -363,7 +363,7 @@ def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
             what = f"[{place}] sets {given}, and models in folders run in a process of this machine"
             raise ConfigError(what, where=where, todo=f"leave {given} out", key=(*key, given))
     for at, served in enumerate(row.models):
-        if not is_folder(served.weights):
+        if not is_model_folder(served.weights):
             raise ConfigError(
                 f"model {served.id} of [{place}] names no folder", where=where,
                 todo=f'add weights = "/path/to/the/folder", with its {_FILES[row.protocol]}',
@@ -380,14 +380,15 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
     if table.get("id", name) != name:
         what = f"[{place}] has another name inside: {table['id']}"
         raise ConfigError(what, where=where, todo="leave id out", key=(*key, "id"))
-    if row.protocol in FOLDERS:
+    if row.protocol in FOLDER_PROTOCOLS:
         return _of_folders(row, where, key)
-    if row.protocol not in HTTP or row.zone == "process":
+    if row.protocol not in HTTP_PROTOCOLS or row.zone == "process":
         raise ConfigError(
             f"[{place}] sets protocol or zone to what only built-in rows may have",
             where=where,
-            todo=f"protocol is one of {', '.join((*HTTP, *FOLDERS))}; zone is machine, network or internet",
-            key=(*key, "protocol" if row.protocol not in HTTP else "zone"),
+            todo=f"protocol is one of {', '.join((*HTTP_PROTOCOLS, *FOLDER_PROTOCOLS))}; "
+            "zone is machine, network or internet",
+            key=(*key, "protocol" if row.protocol not in HTTP_PROTOCOLS else "zone"),
         )
     if row.discovery is not None:
         todo = "to have another address looked at, add it to [discovery] addresses"

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from intermodal.catalog.rows import HostRow
-from intermodal.catalog.waits import LONGEST, Waits
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.timeouts import MAX_TIMEOUT, TimeoutSettings
 from intermodal.content import Value
 from intermodal.request import (
     DEFAULT_MAX_COST,
@@ -33,7 +33,7 @@ PROMPT = "prompt:"  # the same of a prompt file
 MOST_WORKERS = 64
 MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
 _Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
-_Seconds = Annotated[float, Meta(ge=0, le=LONGEST)]
+_Seconds = Annotated[float, Meta(ge=0, le=MAX_TIMEOUT)]
 _Rate = Annotated[int, Meta(ge=1, le=10**12)]
 # A page as browsers say where a script is from: scheme, host and port, and nothing after them.
 _ORIGIN = 'scheme, host and port of a page and nothing after them, as "https://chat.example.com"'
@@ -217,7 +217,7 @@ class ConfigFile(Value, forbid_unknown_fields=True):
     regions: tuple[_Region, ...] = ()
     retention: Retention = "any"
     trusted_hosts: tuple[str, ...] = ()
-    timeouts: Waits = Waits()
+    timeouts: TimeoutSettings = TimeoutSettings()
     hosts: dict[str, HostRow] = msgspec.field(default_factory=dict)
     policies: dict[str, PolicyRow] = msgspec.field(default_factory=dict)
     serve: Serve = Serve()

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.rows import FOLDERS, HTTP, PRICES, HostRow, ServedRow
+from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, PRICE_FIELDS, HostRow, ServedRow
 from intermodal.config import NOT_NAMES
 from intermodal.config_file import AUTO, POLICY, PROMPT, USUAL, ConfigFile, PolicyRow
 from intermodal.request import ZONES
@@ -115,10 +115,10 @@ def _refine(parts: dict[str, Any]) -> None:
     url = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
     host, served = parts[HostRow.__name__]["properties"], parts[ServedRow.__name__]["properties"]
     del host["discovery"]  # only shipped rows say how they are found
-    host["protocol"]["enum"] = [*HTTP, *FOLDERS]
+    host["protocol"]["enum"] = [*HTTP_PROTOCOLS, *FOLDER_PROTOCOLS]
     host["zone"] = {"enum": [zone for zone in ZONES if zone != "process"]}
     host["base_url"]["pattern"] = f"^$|{url}"
-    for price in PRICES:
+    for price in PRICE_FIELDS:
         served[price] = {"type": "number", "minimum": 0}
     served["parameters"] = {"type": "number", "exclusiveMinimum": 0}
     served["context"] = served["max_output"] = {"type": "integer", "minimum": 1}

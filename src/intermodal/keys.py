@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.errors import ConfigError, NotInstalled
 
 SERVICE = "intermodal"  # the keyring's name for us; the user name there is the host's id

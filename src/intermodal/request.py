@@ -177,7 +177,7 @@ class Tool(Value):
     """What a model may ask to have called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments.
 
     ``strict``: the host is to hold the model to it, where its protocol has a word for that
-    (``catalog.nouns.STRICT_BY``).
+    (``catalog.types.STRICT_TOOLS_PROTOCOLS``).
     """
 
     name: str
@@ -275,10 +275,11 @@ class Request(Value):
     ``messages`` is the conversation, oldest first. ``previous_endpoint`` is the endpoint that
     answered the last turn, "" on the first. ``tools`` are the caller's own: a call of one ends the run, the caller
     makes it and asks again with its result. ``parallel_tools``: several calls may come at once. ``cache``: what the
-    host is to keep, where its protocol has words for that (``catalog.nouns.CACHED_BY``). ``settings``: what else a
-    client of a gateway set; of these a plan depends on how hard a model is to think (``catalog/effort.py``).
-    ``answer_tokens``: how long the answer is stated to be; what a model thinks before it comes on top, and no host is
-    told. A limit that is sent, and counts what is thought, is ``sampling.max_tokens``.
+    host is to keep, where its protocol has words for that (``catalog.types.PROMPT_CACHING_PROTOCOLS``). ``settings``:
+    what else a client of a gateway set; of these a plan depends on how hard a model is to think
+    (``catalog/reasoning_effort.py``). ``answer_tokens``: how long the answer is stated to be; what a model thinks
+    before it comes on top, and no host is told. A limit that is sent, and counts what is thought, is
+    ``sampling.max_tokens``.
     """
 
     messages: tuple[Message, ...]

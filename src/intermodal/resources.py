@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import asking
 from intermodal.catalog.load import tariffs
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
 from intermodal.discovery.catalogs import Catalogs
 from intermodal.discovery.known import Known

@@ -13,8 +13,8 @@ import pytest
 from tests.e2e.small_gguf import sentence_vocabulary, write_sentences
 from tests.e2e.tokenizer import served as running
 
-from intermodal.catalog.nouns import Counter
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.catalog.types import TextCounter
 from intermodal.client import AsyncClient
 from intermodal.config import Config
 from intermodal.content import Text
@@ -30,7 +30,7 @@ def request(text: str = WORDS, **policy: Any) -> Request:
     return Request(messages=(Message(role="user", parts=(Text(text=text),)),), policy=Policy(**policy))
 
 
-def client(base_url: str, counter: Counter, **more: Any) -> AsyncClient:
+def client(base_url: str, counter: TextCounter, **more: Any) -> AsyncClient:
     row = ServedRow(id="acme/talker-70b", served_as="talker", context=8192, input_mtok=1.0, output_mtok=2.0)
     host = {"id": "box", "base_url": base_url, "counts_text": counter, "models": (row,), **more}
     return AsyncClient(Config(hosts=(HostRow(**host),)))

@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
 from intermodal import config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.testing import EmulatedOllama, Engine, FakeHost, Held
 
 pytestmark = pytest.mark.e2e

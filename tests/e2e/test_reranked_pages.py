@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.onnx_folders import BERT
 
 from intermodal.asking import make_request
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.client import AsyncClient
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Transform

@@ -14,7 +14,7 @@ from tests.e2e.servers import LlamaServer
 from tests.unit.runtimes.bench import words
 
 from intermodal import asking, config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.client import AsyncClient
 from intermodal.events import Event, Note, Result, StepProgress, TextDelta, fold
 from intermodal.plans.plan import Candidate, Plan

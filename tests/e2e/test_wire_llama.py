@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
 from intermodal.catalog.shipped import shipped
+from intermodal.catalog.types import Host
 from intermodal.config import cache_dir
 from intermodal.request import JsonOutput, Sampling
 from intermodal.transport.addresses import Server

@@ -21,8 +21,8 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
 from intermodal import config, errors
-from intermodal.catalog.nouns import Host, Protocol
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.catalog.types import Host, Protocol
 from intermodal.content import ToolCall, ToolResult
 from intermodal.request import Sampling, Tool
 from intermodal.testing import Attempt, FakeVendor

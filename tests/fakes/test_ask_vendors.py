@@ -13,8 +13,8 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
 from intermodal import config
-from intermodal.catalog.nouns import Protocol
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.catalog.types import Protocol
 from intermodal.testing import FakeVendor
 from intermodal.testing.vendors import Name
 

@@ -18,7 +18,7 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
 from intermodal import config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.testing import FakeHost, FakeVendor
 from intermodal.testing.arrived import DIMENSIONS, vector_of
 from intermodal.testing.painted import TOKENS, png

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from intermodal.catalog.nouns import Protocol
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.catalog.types import Protocol
 from intermodal.client import AsyncClient
 from intermodal.config import Config
 from intermodal.content import Opaque, Reasoning, Text, ToolCall, ToolResult

@@ -10,7 +10,7 @@ from tests.gates.wall import Wall
 from tests.unit.executor.routes import PRICED as SHORT
 from tests.unit.executor.routes import Bench, FakeOpened, asked, plan, route, say
 
-from intermodal.catalog.nouns import Endpoint, Host, Model, Price
+from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.events import Result
 from intermodal.plans.plan import Plan
 from intermodal.quantity import between

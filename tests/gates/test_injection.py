@@ -16,8 +16,8 @@ from tests.unit.gateway.house import House
 
 import intermodal
 from intermodal import config
-from intermodal.catalog.nouns import Endpoint
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.catalog.types import Endpoint
 from intermodal.content import BytesSource, File, ReadLine, Segment, Text, Transcript
 from intermodal.request import Message, Policy, Request, Sampling
 from intermodal.runtimes.nouns import Heard, Seen, Served

@@ -18,7 +18,7 @@ from tests.e2e.servers import EYE, LlamaServer, llama_server, trace_of
 from tests.media.tiny_eye import world
 
 import intermodal
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.content import BytesSource
 from intermodal.errors import NoRoute
 from intermodal.planner import frontier

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from tests.plans import catalogs, runner
 
-from intermodal.catalog.nouns import Catalog, Endpoint, Host, Speed
+from intermodal.catalog.types import Catalog, Endpoint, Host, Speed
 from intermodal.content import Kind
 from intermodal.planner import plan
 from intermodal.plans.plan import Inputs, Plan

@@ -15,7 +15,7 @@ from tests.gates.wall import HEAD, LAST, Play, Wall, chunk, delta, refusal
 from tests.unit.executor.routes import rename
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.transport.timeouts import Timeouts
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(600)]

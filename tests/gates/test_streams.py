@@ -32,8 +32,8 @@ from tests.in_time import kept
 from tests.unit.executor.routes import Bench, until
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
-from intermodal.catalog.waits import Waits
+from intermodal.catalog.timeouts import TimeoutSettings
+from intermodal.catalog.types import Endpoint
 from intermodal.events import AttemptFailed, Committed, Finished, Note, TextDelta
 from intermodal.transport.timeouts import Timeouts
 
@@ -223,7 +223,7 @@ async def test_B4_a_call_has_a_limit_for_all_of_it_where_its_host_says_so(tmp_pa
     words: list[bytes | float] = [chunk(delta("on ")), 0.1]
     with Wall(lambda *_: Play([HEAD, *words * 100], end="stall", paid=True)) as wall:
         endless = endpoint(wall, "endless")
-        host = msgspec.structs.replace(endless.host, timeouts=Waits(total=0.7))
+        host = msgspec.structs.replace(endless.host, timeouts=TimeoutSettings(total=0.7))
         endless = msgspec.structs.replace(endless, host=host)
         bench = world_of(tmp_path, endless, timeouts=CALM)
 

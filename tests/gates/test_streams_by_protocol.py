@@ -13,7 +13,7 @@ from tests.gates.wall import HEAD, LAST, Play, Wall, answer, chunk
 from tests.unit.executor.routes import rename
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.events import Finished
 from intermodal.testing.arrived import Attempt
 from intermodal.testing.dialects import Anthropic, Dialect, Gemini, Ollama, Said

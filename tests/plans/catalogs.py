@@ -6,11 +6,12 @@ import random
 
 import msgspec
 
-from intermodal.catalog.counting import CountingRule, FamilyRow
-from intermodal.catalog.nouns import (
+from intermodal.catalog.token_rules import ModelFamily, TokenRule
+from intermodal.catalog.types import (
     FREE,
     Catalog,
-    Diffusion,
+    DefaultEffort,
+    DiffusionSettings,
     Effort,
     Endpoint,
     Evidence,
@@ -21,9 +22,8 @@ from intermodal.catalog.nouns import (
     Speed,
     Strength,
     Task,
-    Thinking,
-    Tooling,
-    Unasked,
+    ThinkingProfile,
+    ToolSupport,
 )
 from intermodal.content import Kind
 from intermodal.plans.machine import Machine
@@ -263,11 +263,11 @@ def plain() -> tuple[Endpoint, ...]:
 def thinkers() -> tuple[Endpoint, ...]:
     """One that thinks before it answers, and one that does where a request asks for it."""
 
-    def thinking(made: Endpoint, unasked: Unasked) -> Endpoint:
+    def thinking(made: Endpoint, unasked: DefaultEffort) -> Endpoint:
         by: tuple[tuple[Effort, tuple[float, float, float]], ...] = (
             ("low", (0.0, 200.0, 4096.0)), ("medium", (30.0, 700.0, 8192.0)), ("high", (80.0, 1600.0, 24576.0)),
         )  # fmt: skip
-        found = Thinking(unasked=unasked, by=by, basis="assumed")
+        found = ThinkingProfile(unasked=unasked, by=by, basis="assumed")
         return msgspec.structs.replace(made, model=msgspec.structs.replace(made.model, thinking=found))
 
     return (
@@ -333,37 +333,37 @@ PAPER = host("paper")
 TILES = host("tiles")
 
 
-def families() -> tuple[FamilyRow, ...]:
+def families() -> tuple[ModelFamily, ...]:
     """Rules with days: one vendor counts by seconds and pages and changed in 2026, one by cells, one by tiles."""
     return (
-        FamilyRow(
+        ModelFamily(
             names=("omni/all-1",),
             rules=(
-                CountingRule(
+                TokenRule(
                     effective_from="2025-01-01", image="gemini_tile:258:64:256", audio="rate:32",
                     video="gemini_seconds:258:64:5:32", document="page:258", most_pages=1000, most_seconds=34_200,
                     most_bytes=20_000_000, source="omni, its guide",
                 ),
-                CountingRule(
+                TokenRule(
                     effective_from="2026-01-12", document="gemini_pages:280:560:1120", most_bytes=100_000_000,
                     source="omni, its newer guide",
                 ),
             ),
         ),
-        FamilyRow(
+        ModelFamily(
             names=("paper/scribe-1",),
             rules=(
-                CountingRule(
+                TokenRule(
                     effective_from="2025-01-01", image="anthropic:1568:1568", document="anthropic_pdf:1500:3000",
                     many_images=(20, 2000), most_pages=600, small_context=(200_000, 100), most_bytes=32_000_000,
                     tools="system:346:313", source="paper, its documentation",
                 ),
             ),
         ),
-        FamilyRow(
+        ModelFamily(
             names=("tiles/mosaic-1",),
             rules=(
-                CountingRule(
+                TokenRule(
                     effective_from="2025-01-01", image="openai_levels:1.2 low=512 high=65535 auto=high",
                     document="openai_pdf", tools="functions", source="tiles, its guide",
                 ),
@@ -385,8 +385,8 @@ def omni() -> tuple[Endpoint, ...]:
     )  # fmt: skip
     said = Evidence(level="declared", source="their list")
     known = (
-        Tooling(takes=True, with_json=False, evidence=said), Tooling(takes=True, evidence=said),
-        Tooling(takes=True, evidence=said), Tooling(takes=False, evidence=said),
+        ToolSupport(takes=True, with_json=False, evidence=said), ToolSupport(takes=True, evidence=said),
+        ToolSupport(takes=True, evidence=said), ToolSupport(takes=False, evidence=said),
     )  # fmt: skip
     return tuple(msgspec.structs.replace(each, tools=tools) for each, tools in zip(some, known, strict=True))
 
@@ -429,7 +429,9 @@ def brush_here() -> tuple[Endpoint, ...]:
             model=Model(
                 id="acme/stable", tasks=tasks, input=("text", "image"), output=("image",), parameters=860e6,
                 image_tokens="latent",
-                diffusion=Diffusion(side=512, unit=64, steps=20, guidance=7.0, buffers=(2_560.0, 6_656.0, 11_000.0)),
+                diffusion=DiffusionSettings(
+                    side=512, unit=64, steps=20, guidance=7.0, buffers=(2_560.0, 6_656.0, 11_000.0)
+                ),
                 strength=tuple(strength(task, "medium", "synthetic") for task in tasks),
             ),
             host=msgspec.structs.replace(HERE, id="mine", protocol="diffusion"),

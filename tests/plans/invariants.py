@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Text
 from intermodal.errors import IntermodalError
 from intermodal.planner import frontier, plan, why_not

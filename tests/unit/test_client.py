@@ -21,7 +21,7 @@ from tests.worded import errors_in_words_of_python as errors_in_words_of_python
 
 import intermodal
 from intermodal import errors
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.config import load_config
 from intermodal.estimates import workload_keys
 from intermodal.estimates.workload import SCHEMA

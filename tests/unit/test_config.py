@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from intermodal import asking, config, keys
-from intermodal.catalog.nouns import Host
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.shipped import known_hosts
-from intermodal.catalog.waits import Waits
+from intermodal.catalog.timeouts import TimeoutSettings
+from intermodal.catalog.types import Host
 from intermodal.config import Config, cache_dir, config_path, data_dir, load_config
 from intermodal.errors import ConfigError, NotInstalled
 from intermodal.transport.timeouts import Timeouts
@@ -463,7 +463,7 @@ def test_timeouts_of_a_host_outrank_those_of_all_and_a_shipped_host_takes_them(e
     )
     read = load_config(env)
     assert read.pay_twice is False
-    assert read.timeouts == Waits(first_token=20, total=90.5)
+    assert read.timeouts == TimeoutSettings(first_token=20, total=90.5)
     box, openai = read.hosts
     usual = Timeouts().as_said(read.timeouts)
     assert usual.as_said(box.host().timeouts) == Timeouts(first_byte=900, total=90.5)

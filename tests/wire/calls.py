@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Settings, TextOutput, Tool
 from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses

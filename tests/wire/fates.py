@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 from tests.wire.calls import WIRES
 
-from intermodal.catalog.nouns import CACHED_BY, Host
+from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS, Host
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.unread import unread
 from intermodal.wire import fields
@@ -192,7 +192,7 @@ def ignored(client: str, tree: Mapping[str, Any], at: Host) -> tuple[str, ...]:
     body = json.dumps(tree).encode()
     call = DIALECTS[client].decode(body)
     raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    marks = len(call.cache) if at.protocol in CACHED_BY else 0
+    marks = len(call.cache) if at.protocol in PROMPT_CACHING_PROTOCOLS else 0
     lost = fields.ignored(client, raw, call.settings, at.protocol, at.quirks)
     return *lost, *unread(body, DIALECTS[client], marks)
 

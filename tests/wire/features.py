@@ -14,7 +14,7 @@ import msgspec
 from tests.wire.calls import WIRES, Wire
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Tool
 from intermodal.wire import openai_audio, openai_embeddings, openai_images, openai_speech

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Tool
 from intermodal.wire.anthropic import Decoder, encode_request

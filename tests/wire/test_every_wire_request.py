@@ -12,7 +12,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from tests.wire.calls import MEDIA, WIRES, Wire
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import ToolCall, ToolResult
 from intermodal.request import EmbeddingOutput
 from intermodal.wire.call import (

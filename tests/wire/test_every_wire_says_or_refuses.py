@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.wire.calls import WIRES, Wire
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Tool
 from intermodal.wire.call import ChatCall, NotExpressible, WireMessage, WireText

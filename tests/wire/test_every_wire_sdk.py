@@ -11,8 +11,8 @@ import pytest
 from pydantic import TypeAdapter
 from tests.wire.published import strictly
 
-from intermodal.catalog.nouns import Host
 from intermodal.catalog.shipped import known_hosts
+from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Tool
 from intermodal.wire import (

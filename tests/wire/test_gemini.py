@@ -10,7 +10,7 @@ import pytest
 from tests.wire.calls import numbered
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Tool
 from intermodal.wire.call import (

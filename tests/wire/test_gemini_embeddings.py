@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.calls import BYTES, TEXTS
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.wire import ollama_embeddings, openai_embeddings
 from intermodal.wire.call import (
     EmbeddingCall,

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.calls import WIRES, Wire
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import ToolCall
 from intermodal.wire.call import ChatCall, WireImage, WireMessage, WireText
 from intermodal.wire.held import STEP, Held, parsed, read_whole, unbase64, uri_parts

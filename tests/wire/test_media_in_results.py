@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import ToolCall, ToolResult
 from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses
 from intermodal.wire.call import ChatCall, WireDocument, WireImage, WireMessage, WireText

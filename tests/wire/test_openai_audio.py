@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Segment, Transcript
 from intermodal.languages import CODES, code_of
 from intermodal.wire.call import NotExpressible, TranscriptionCall, Usage

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
 from intermodal.catalog.shipped import known_hosts
+from intermodal.catalog.types import Host
 from intermodal.executor.wires import picture_codec
 from intermodal.wire import openai_chat_images, openai_images
 from intermodal.wire.call import NotExpressible, PictureCall, WireImage

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.request import EmbeddingOutput, JsonOutput, Sampling, TextOutput
 from intermodal.wire.call import (
     ChatCall,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.wire.call import NotExpressible, PictureCall, Usage, WireImage
 from intermodal.wire.openai_images import QUIRKS, decode_reply, encode_request
 

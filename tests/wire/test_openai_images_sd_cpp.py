@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from intermodal.catalog.drawing import EDITS, MASK, picture_words
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.image_options import EDITS, MASK, supported_image_options
+from intermodal.catalog.types import Host
 from intermodal.wire.call import NotExpressible, PictureCall, WireImage
 from intermodal.wire.openai_images import encode_request
 
@@ -51,7 +51,7 @@ def test_words_of_the_prompt_that_look_like_such_marks_set_nothing(seed: int | N
 
 
 def test_a_picture_goes_in_with_its_mask_and_strength() -> None:
-    assert {EDITS, MASK} <= picture_words(SERVER)
+    assert {EDITS, MASK} <= supported_image_options(SERVER)
     call = PictureCall(
         model="m", prompt="a scarf", images=(WireImage(data=b"\x89PNGa"),), mask=b"\x89PNGb", strength=0.4
     )

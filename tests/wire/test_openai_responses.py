@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Tool
 from intermodal.wire.call import (

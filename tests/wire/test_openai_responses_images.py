@@ -15,8 +15,8 @@ from tests.wire.calls import BYTES, TEXTS
 from tests.wire.published import strictly
 
 from intermodal import errors
-from intermodal.catalog.drawing import picture_words
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.image_options import supported_image_options
+from intermodal.catalog.types import Host
 from intermodal.executor.wires import picture_codec
 from intermodal.wire import openai_images, openai_responses_images
 from intermodal.wire.call import NotExpressible, PictureCall, Usage, WireImage
@@ -61,7 +61,7 @@ def reply(*output: dict[str, Any], **more: Any) -> bytes:
 def test_the_tool_draws_where_a_row_says_so_and_the_pictures_address_elsewhere() -> None:
     assert picture_codec(HOST) is openai_responses_images
     assert picture_codec(Host(id="h", protocol="openai-responses")) is openai_images
-    assert picture_words(HOST) == {"size", "quality", "format", "edits"}
+    assert supported_image_options(HOST) == {"size", "quality", "format", "edits"}
 
 
 @settings(deadline=None)

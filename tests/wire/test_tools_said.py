@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from intermodal.catalog.nouns import UNSAYABLE, Host, Protocol
+from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, Host, Protocol
 from intermodal.executor.wires import CHATS, chat_codec
 from intermodal.request import Tool
 from intermodal.wire.call import ChatCall, NotExpressible, WireMessage, WireText
@@ -28,4 +28,4 @@ def test_a_plan_rejects_what_the_wire_would(protocol: Protocol, said: str) -> No
         refused = False
     except NotExpressible:
         refused = True
-    assert refused is (said in UNSAYABLE.get(protocol, ()))
+    assert refused is (said in UNSUPPORTED_TOOL_CHOICES.get(protocol, ()))

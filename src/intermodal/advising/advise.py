@@ -14,9 +14,9 @@ from intermodal.advising.offers import OWN, TEXT, Offers
 from intermodal.advising.path import against, closeness, path, penalty, why_lost
 from intermodal.advising.question import DAYS, PROMPT, Question, check
 from intermodal.advising.uses import TITLES, Use, UseName, job_of, narrowed, use_of, uses
-from intermodal.catalog import doubts
+from intermodal.catalog import disputed_capabilities
 from intermodal.catalog.conditions import in_words
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute
 from intermodal.planner import choice
@@ -389,7 +389,9 @@ PERMITS = {
 def _contested(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
     """What sources contradict each other about, of what the endpoint is given."""
     given = {taken.kind for taken in route.takes}
-    return tuple(map(doubts.words, doubts.of_kind(endpoint.doubts, given)))
+    return tuple(
+        map(disputed_capabilities.describe_dispute, disputed_capabilities.disputes_about(endpoint.doubts, given))
+    )
 
 
 def _steps(route: Candidate) -> tuple[Step, ...]:

@@ -18,14 +18,14 @@ from intermodal.advising.question import Hardware
 from intermodal.catalog import hosted
 from intermodal.catalog.capabilities import over_all
 from intermodal.catalog.cheapest import JUDGES, least_believed
-from intermodal.catalog.effort import UNASKED
+from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host
 from intermodal.catalog.model_rows import ModelRow
-from intermodal.catalog.nouns import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.catalog.offered import host_row
-from intermodal.catalog.rows import HostRow
+from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
 from intermodal.catalog.shipped import known_hosts, shipped
 from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.catalog.types import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import UsageError
@@ -166,7 +166,7 @@ def undominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozense
     for group in known.groups:
         left = [each for each in group.members if each.model.id.partition("@")[0] not in without]
         whole = len(left) == len(group.members)
-        some = known.band(group, as_of, UNASKED) if whole else band(left, as_of, UNASKED)
+        some = known.band(group, as_of, NO_THINKING_REQUEST) if whole else band(left, as_of, NO_THINKING_REQUEST)
         kept.update(each.id for each in some)
     return catalog.among(tuple(each for each in catalog.endpoints if each.id in kept))
 

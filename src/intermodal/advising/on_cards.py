@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from intermodal.catalog.nouns import Endpoint, Speed
-from intermodal.catalog.untimed import UNTIMED
+from intermodal.catalog.default_speeds import ZONE_SPEEDS
+from intermodal.catalog.types import Endpoint, Speed
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.sizing.speed import of_parameters
@@ -27,11 +27,11 @@ _UNPUBLISHED = "measured on 2 cores; nobody published it on a card"
 
 def speed_on(parameters: float, active: float, machine: Machine, users: int = 1) -> Speed:
     """A server of one's own with a model of so many parameters in four bits, ``users`` texts at once."""
-    base = UNTIMED["machine"]
+    base = ZONE_SPEEDS["machine"]
     found = of_parameters(parameters, active, machine, users=users)
     if not found.decode.known:  # a card of which only the memory is known: as of a server in the network
-        return replace(UNTIMED["network"], overhead=base.overhead)
-    prompt = found.prefill if found.prefill.known else UNTIMED["network"].prompt
+        return replace(ZONE_SPEEDS["network"], overhead=base.overhead)
+    prompt = found.prefill if found.prefill.known else ZONE_SPEEDS["network"].prompt
     return replace(base, decode=found.decode, prompt=prompt)
 
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from intermodal.advising.question import Makes, Question
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Kind
 from intermodal.costing.rates import HERE
 from intermodal.planner.index import JOBS, Job

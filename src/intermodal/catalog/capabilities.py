@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.doubts import Doubt
+from intermodal.catalog.disputed_capabilities import DisputedCapability
 from intermodal.catalog.snapshot import Row
 from intermodal.content import KINDS
 
@@ -48,7 +48,7 @@ def settle(rows: Iterable[Row], own: Mapping[str, str]) -> list[Row]:
     return [_without(row, doubts.get(row.id, ())) for row in found]
 
 
-def _doubts(rows: list[Row], own: Mapping[str, str]) -> Iterator[tuple[_Field, str, Doubt]]:
+def _doubts(rows: list[Row], own: Mapping[str, str]) -> Iterator[tuple[_Field, str, DisputedCapability]]:
     """What is claimed of one model and contradicted: the field, the word, and how many say so."""
     ours = [row for row in rows if own.get(row.host, row.host) == row.id.partition("/")[0]]
     for field in _FIELDS:
@@ -57,16 +57,16 @@ def _doubts(rows: list[Row], own: Mapping[str, str]) -> Iterator[tuple[_Field, s
             own_host = 2 * _claims(ours, field, word) >= len(ours) if ours else None
             held = own_host is not False and 2 * claims >= len(rows)
             if not held or (own_host is None and 2 * claims == len(rows)):
-                yield field, word, Doubt(word + field.suffix, claims, len(rows), own_host, held)
+                yield field, word, DisputedCapability(word + field.suffix, claims, len(rows), own_host, held)
 
 
 def _claims(rows: list[Row], field: _Field, word: str) -> int:
     return sum(word in getattr(row, field.name) for row in rows)
 
 
-def _without(row: Row, doubts: Iterable[tuple[_Field, str, Doubt]]) -> Row:
+def _without(row: Row, doubts: Iterable[tuple[_Field, str, DisputedCapability]]) -> Row:
     """The row as it is believed. Never without any input or output."""
-    mine: list[Doubt] = []
+    mine: list[DisputedCapability] = []
     left: dict[str, tuple[str, ...]] = {field.name: getattr(row, field.name) for field in _FIELDS}
     for field, word, doubt in doubts:
         if word not in left[field.name]:
@@ -85,7 +85,7 @@ class Settled(Struct, frozen=True):
     output: tuple[str, ...]
     tasks: tuple[str, ...]
     can: tuple[str, ...]
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[DisputedCapability, ...]
 
 
 def settled(rows: Iterable[Row]) -> Settled:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from statistics import median
 
 from intermodal.catalog import hosted
-from intermodal.catalog.nouns import FREE_TIER, Price
-from intermodal.catalog.rows import HostRow
+from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Header, Row
+from intermodal.catalog.types import FREE_TIER, Price
 
 KINDS = (("image",), ("audio",), ("video",), ("image", "audio"))
 # Tokens of a part and of an answer: a glance, a usual question, a long recording or many pages.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.catalog.nouns import Host
-from intermodal.catalog.rows import HostRow
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.types import Host
 from intermodal.content import Value
 
 DATA = Path(__file__).parent / "data"
@@ -65,5 +65,5 @@ def in_words(host: Host) -> str:
         found.append("trains on it" if host.trains else "does not train on it")
     if not found:
         return ""
-    stated = host.conditions.cited
+    stated = host.conditions.citation
     return f"{', '.join(found)} ({stated})" if stated else ", ".join(found)

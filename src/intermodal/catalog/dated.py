@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from intermodal.catalog import hosted, prices
-from intermodal.catalog.nouns import Endpoint, Price
-from intermodal.catalog.prices import Vector
+from intermodal.catalog import hosted, rate_cards
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.catalog.types import Endpoint, Price
 
 _BATCH = {"processing": "batch"}
 
 
-def has_batch(vectors: tuple[Vector, ...], day: str) -> bool:
+def has_batch(vectors: tuple[RateCard, ...], day: str) -> bool:
     """Whether somebody says what a batch costs on that day."""
     return any(each.when == _BATCH and each.since <= day for each in vectors)
 
 
-def vector_on(vectors: tuple[Vector, ...], day: str, *, batch: bool = False) -> Vector | None:
+def vector_on(vectors: tuple[RateCard, ...], day: str, *, batch: bool = False) -> RateCard | None:
     """The prices of a day, those of a batch among them where they are asked for; None where nobody knows any."""
-    return prices.at(vectors, day, **(_BATCH if batch else {}))
+    return rate_cards.effective_rates(vectors, day, **(_BATCH if batch else {}))
 
 
-def priced_on(endpoint: Endpoint, vectors: tuple[Vector, ...], day: str, *, batch: bool = False) -> Endpoint:
+def priced_on(endpoint: Endpoint, vectors: tuple[RateCard, ...], day: str, *, batch: bool = False) -> Endpoint:
     """The endpoint with the one price it has on ``day``, unknown where nobody knows it; () leaves it as it is."""
     if not vectors:
         return endpoint

@@ -9,23 +9,23 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.catalog.counting import Families, FamilyRow
-from intermodal.catalog.nouns import Endpoint
-from intermodal.catalog.rows import decode
-from intermodal.catalog.vocabularies import EXACT, OPEN_WEIGHTS, vocabulary_of
+from intermodal.catalog.host_rows import decode_row
+from intermodal.catalog.token_rules import ModelFamilies, ModelFamily
+from intermodal.catalog.types import Endpoint
+from intermodal.catalog.vocabularies import EXACT_VOCABULARIES, OPEN_WEIGHTS, vocabulary_of
 from intermodal.errors import ConfigError
 
 DATA = Path(__file__).parent / "data" / "counting"
 
 
 @cache
-def families(root: Path = DATA) -> Families:
+def families(root: Path = DATA) -> ModelFamilies:
     """Every family of every file.
 
     Raises:
         ConfigError: a file or a row cannot be used; the message names it.
     """
-    found: list[FamilyRow] = []
+    found: list[ModelFamily] = []
     for path in sorted(root.glob("*.toml")):
         where = f"catalog/counting/{path.name}"
         try:
@@ -35,11 +35,11 @@ def families(root: Path = DATA) -> Families:
         for index, row in enumerate(table.get("families", ())):
             for name in ("text_source", "text_checked", "tools_source", "tools_checked"):
                 row.setdefault(name, table.get(name, ""))
-            made = decode(row, FamilyRow, where=where, place=f"families[{index}]")
+            made = decode_row(row, ModelFamily, where=where, place=f"families[{index}]")
             if not made.names or not made.rules:
                 raise ConfigError(f"families[{index}] has no names or no rules", where=where, todo="write both")
             found.append(made)
-    return Families(rows=tuple(found))
+    return ModelFamilies(rows=tuple(found))
 
 
 def with_rules(endpoint: Endpoint) -> Endpoint:
@@ -52,7 +52,7 @@ def with_rules(endpoint: Endpoint) -> Endpoint:
     vocabulary = model.vocabulary or vocabulary_of(model.id) or unknown
     if vocabulary != model.vocabulary:
         changes["vocabulary"] = vocabulary
-    if not text and not endpoint.host.counts_text and vocabulary in EXACT:
+    if not text and not endpoint.host.counts_text and vocabulary in EXACT_VOCABULARIES:
         text = vocabulary
     if text and not model.tokenizer:
         changes["tokenizer"] = text
@@ -63,14 +63,14 @@ def with_rules(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, **changes))
 
 
-def families_of(endpoints: Iterable[Endpoint]) -> tuple[FamilyRow, ...]:
+def families_of(endpoints: Iterable[Endpoint]) -> tuple[ModelFamily, ...]:
     """The families that some endpoints belong to, in the order of the files: what a plan needs to count by."""
     wanted = {id(row) for endpoint in endpoints if (row := _row(endpoint.model.id)) is not None}
     return tuple(row for row in families().rows if id(row) in wanted)
 
 
 @lru_cache(maxsize=8_192)
-def _row(model: str) -> FamilyRow | None:
+def _row(model: str) -> ModelFamily | None:
     found = families().of(model)
     return found[1] if found is not None else None
 

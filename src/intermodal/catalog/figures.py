@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from intermodal.catalog import doubts, hosted, kinds, prices
+from intermodal.catalog import disputed_capabilities, hosted, model_kinds, rate_cards
 from intermodal.catalog.capabilities import Settled, settled
 from intermodal.catalog.model_rows import ModelRow
-from intermodal.catalog.nouns import Model
 from intermodal.catalog.snapshot import Header, Row
+from intermodal.catalog.types import Model
 from intermodal.content import Value
 from intermodal.quantity import Quantity
 
@@ -102,7 +102,7 @@ def figures(
     """What is known of a model. ``rows`` are its rows of the snapshot, ``model`` what the planner made of it all;
     ``floor``: bytes without which it does not run."""
     found = [_derived("kind", model.kind)]
-    foundation = kinds.is_foundation(model.adaptation, model.objective, model.trained_on)
+    foundation = model_kinds.is_foundation_model(model.adaptation, model.objective, model.trained_on)
     words = {True: "yes", False: "no: made for one task", None: "not published"}[foundation]
     can = _can(model, rows)
     if foundation is None and can & _TOLD:
@@ -192,7 +192,7 @@ def _of_all(value: tuple[str, ...], rows: Sequence[Row], header: Header) -> list
 
 def _contested(found: Settled, own: ModelRow | None, rows: Sequence[Row], header: Header) -> list[Figure]:
     """Capabilities that rows contradict each other about, besides those that the catalog's own row settles."""
-    said = [doubts.words(each) for each in hosted.unsettled(found.doubts, own)]
+    said = [disputed_capabilities.describe_dispute(each) for each in hosted.unsettled(found.doubts, own)]
     if not said:
         return []
     by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in rows if row.input))
@@ -229,7 +229,7 @@ def offer(row: Row, header: Header) -> Offer:
     """A model at a host, with what it costs there and who says so."""
     stated = row.stated_prices
     dated = row.dated_prices
-    now = prices.at(dated, header.made) if dated else None
+    now = rate_cards.effective_rates(dated, header.made) if dated else None
     used = now or (stated if hosted.prices_of(row, header) is not None else None)
     about = (row.prices_by or "genai-prices") if now is not None else "models.dev"
     evidence = hosted.said_by(header, about)
@@ -245,22 +245,22 @@ def offer(row: Row, header: Header) -> Offer:
         stated={} if stated is None else _small(stated),
         dates=tuple(_when(vector) for vector in dated),
         status=row.status,
-        steps=prices.steps_of(used) if used is not None else (),
+        steps=rate_cards.rate_thresholds(used) if used is not None else (),
     )
 
 
-def _small(vector: prices.Vector) -> dict[str, float]:
+def _small(vector: rate_cards.RateCard) -> dict[str, float]:
     """The prices of a small request, by unit."""
-    return {unit: prices.base(rate) for unit, rate in vector.units.items()}
+    return {unit: rate_cards.base_rate(rate) for unit, rate in vector.units.items()}
 
 
-def _cheapest(dated: tuple[prices.Vector, ...], day: str) -> dict[str, float]:
+def _cheapest(dated: tuple[rate_cards.RateCard, ...], day: str) -> dict[str, float]:
     """The prices of the cheapest hour of a day; {} where all hours have the same."""
-    held = list(map(_small, prices.held_on(dated, day)))
+    held = list(map(_small, rate_cards.rate_cards_on(dated, day)))
     return min(held, key=lambda each: sum(each.values())) if len(held) > 1 else {}
 
 
-def _when(vector: prices.Vector) -> str:
+def _when(vector: rate_cards.RateCard) -> str:
     words = [f"from {vector.since}" if vector.since else "always"]
     if vector.hours:
         start, end = vector.hours

@@ -9,12 +9,19 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
 
-from intermodal.catalog.counting import host_said
-from intermodal.catalog.kinds import kind_of
-from intermodal.catalog.names import Called, called, check_one, known, pick, split
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.model_kinds import kind_of
+from intermodal.catalog.model_names import (
+    EndpointNames,
+    check_unambiguous,
+    find_by_name,
+    match_name,
+    names_of,
+    split_name,
+)
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.catalog.token_rules import host_in_name
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.errors import UnknownModel
 from intermodal.hints import MODELS, command, hint, say_which
 
@@ -95,15 +102,15 @@ def at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Row | N
         UnknownModel: there is no such host, it has no such model, or several are called so.
     """
     places = {endpoint.host.id.lower() for endpoint in catalog.endpoints} | models.places.keys()
-    host, word = split(name, places)
+    host, word = split_name(name, places)
     if not host:
         _check_host(catalog, models, name, places)
         return None
     if host not in places:
         raise UnknownModel(f"there is no host named {host}", todo=_near_hosts(host, places))
     there = _of_host(catalog, models, host)
-    found = [each for each in there if _called(each).id == f"{host}:{word}"] or pick(there, word, _called)
-    check_one(name, sorted({_called(each).model for each in found}))
+    found = [each for each in there if _called(each).id == f"{host}:{word}"] or match_name(there, word, _called)
+    check_unambiguous(name, sorted({_called(each).model for each in found}))
     if not found:
         raise UnknownModel(f"{host} has no model named {word}", todo=_near_models(there, models, host, word))
     return min(found, key=lambda each: _called(each).id != f"{host}:{_called(each).model}")
@@ -164,8 +171,8 @@ def _check_listed(name: str, found: list[str]) -> None:
 
 def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[str]) -> None:
     """Raise UnknownModel where a name without a vendor says a host that nobody knows, and is no model's own name."""
-    host, wanted = host_said(name), name.strip().lower()
-    if not host or known(catalog, name) or any(row.id == host for row in shipped().hosts):
+    host, wanted = host_in_name(name), name.strip().lower()
+    if not host or find_by_name(catalog, name) or any(row.id == host for row in shipped().hosts):
         return
     if not any(wanted in (each.name.lower(), each.id.lower().rpartition("/")[2]) for each in models.rows):
         raise UnknownModel(
@@ -180,8 +187,8 @@ def _of_host(catalog: Catalog, models: Snapshot, host: str) -> list[Endpoint | R
     return [*endpoints, *(row for row in rows if row.endpoint not in known and row.name not in known)]
 
 
-def _called(each: Endpoint | Row) -> Called:
-    return each.called() if isinstance(each, Row) else called(each)
+def _called(each: Endpoint | Row) -> EndpointNames:
+    return each.called() if isinstance(each, Row) else names_of(each)
 
 
 def _near_hosts(host: str, places: Iterable[str]) -> str:

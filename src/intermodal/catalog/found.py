@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from intermodal.catalog.host_rows import HostRow, ServedRow, zone_of
 from intermodal.catalog.hosted import sayable
-from intermodal.catalog.nouns import Endpoint, Evidence, Task
-from intermodal.catalog.rows import HostRow, ServedRow, zone_of
 from intermodal.catalog.shipped import shipped
+from intermodal.catalog.types import Endpoint, Evidence, Task
 from intermodal.content import KINDS, Kind, Value
 from intermodal.request import Zone
 

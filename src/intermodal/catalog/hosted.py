@@ -15,31 +15,31 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from intermodal.catalog import doubts, patterns, prices
-from intermodal.catalog.doubts import Doubt
+from intermodal.catalog import disputed_capabilities, name_patterns, rate_cards
+from intermodal.catalog.disputed_capabilities import DisputedCapability
 from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
-from intermodal.catalog.nouns import (
+from intermodal.catalog.name_patterns import Patterns
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.catalog.shipped import shipped
+from intermodal.catalog.snapshot import Header, Row, Snapshot
+from intermodal.catalog.thinking_models import thinking_of, with_thinking
+from intermodal.catalog.types import (
     FREE_TIER,
     Endpoint,
     Evidence,
-    Made,
+    LicencePermission,
     Model,
-    Permits,
+    OutputKind,
     Price,
     Protocol,
     Strength,
     Task,
-    Tooling,
+    ToolSupport,
 )
-from intermodal.catalog.patterns import Patterns
-from intermodal.catalog.prices import Vector
-from intermodal.catalog.shipped import shipped
-from intermodal.catalog.snapshot import Header, Row, Snapshot
-from intermodal.catalog.thinking import thinking_of, with_thinking
 from intermodal.content import Kind, Value
 from intermodal.request import Tier
 
-_Makes = tuple[Made, ...]
+_Makes = tuple[OutputKind, ...]
 _ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
 
 
@@ -53,13 +53,13 @@ class Line(Value, forbid_unknown_fields=True):
 
 @cache
 def lines() -> Patterns[Line]:
-    return patterns.read("lines", Line)
+    return name_patterns.read_pattern_rows("lines", Line)
 
 
 @lru_cache(8_192)
 def tier_of(model: str) -> tuple[Tier, str]:
     """A tier for a model nobody measured, and why: the vendor's line, else its size."""
-    line = patterns.first(lines(), model)
+    line = name_patterns.first_match(lines(), model)
     if line is not None:
         return line.tier, line.why
     found = _ACTIVE.search(model)
@@ -71,20 +71,20 @@ class Licence(Value, forbid_unknown_fields=True):
 
     match: str
     licence: str
-    permits: Permits
+    permits: LicencePermission
     source: str
     checked: str = ""
 
 
 @cache
 def licences() -> Patterns[Licence]:
-    return patterns.read("licences", Licence)
+    return name_patterns.read_pattern_rows("licences", Licence)
 
 
 @lru_cache(8_192)
 def licence_of(model: str) -> Licence | None:
     """What the licence of open weights is, by their family; None where no row knows."""
-    return patterns.first(licences(), model)
+    return name_patterns.first_match(licences(), model)
 
 
 def licensed(model: Model) -> Model:
@@ -107,7 +107,7 @@ class Fee(Value, forbid_unknown_fields=True):
 
 @cache
 def fees() -> Patterns[Fee]:
-    return patterns.read("fees", Fee)
+    return name_patterns.read_pattern_rows("fees", Fee)
 
 
 @cache
@@ -115,7 +115,7 @@ def _least_seconds() -> Mapping[str, float]:
     return {row.id: row.least_seconds for row in shipped().hosts if row.least_seconds}
 
 
-def _as_billed(row: Row, vector: Vector) -> Vector:
+def _as_billed(row: Row, vector: RateCard) -> RateCard:
     """The prices of a row with what its host bills at least, and what each call is charged for where they have no
     price of that."""
     least = _least_seconds().get(row.host, 0.0)
@@ -123,7 +123,7 @@ def _as_billed(row: Row, vector: Vector) -> Vector:
         vector = msgspec.structs.replace(vector, least_seconds=least)
     if "requests_kcount" in vector.units:
         return vector
-    found = patterns.first(fees(), row.id, row.name)
+    found = name_patterns.first_match(fees(), row.id, row.name)
     return vector if found is None else msgspec.structs.replace(vector, unsaid=found.charges_for)
 
 
@@ -135,7 +135,7 @@ class Shape(NamedTuple):
 
     tasks: tuple[Task, ...]
     input: tuple[Kind, ...]
-    output: tuple[Made, ...]
+    output: tuple[OutputKind, ...]
 
 
 def shape(row: Row) -> Shape:
@@ -174,7 +174,7 @@ def model_of(row: Row, own: ModelRow | None, header: Header) -> Model:
     return licensed(with_thinking(filled.model(), "reasoning" in row.can))
 
 
-def _most(row: Row, output: tuple[Made, ...]) -> int | None:
+def _most(row: Row, output: tuple[OutputKind, ...]) -> int | None:
     """Tokens it writes at most. Of an embedding models.dev gives its dimensions there."""
     return None if output == ("embedding",) else row.max_output
 
@@ -208,7 +208,9 @@ def prices_of(row: Row, header: Header) -> Prices | None:
     if dated:
         return _dated(row, dated, header, makes)
     stated = row.stated_prices
-    if stated is None or (not any(map(prices.base, stated.units.values())) and not row.name.endswith(FREE_TIER)):
+    if stated is None or (
+        not any(map(rate_cards.base_rate, stated.units.values())) and not row.name.endswith(FREE_TIER)
+    ):
         return None
     hears = _hears(row)
     return Prices(price_of(_as_billed(row, stated), said_by(header, "models.dev"), makes, hears=hears))
@@ -224,24 +226,24 @@ SILENT: tuple[_Makes, ...] = (("embedding",), ("scores",))  # what comes out of 
 _OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 
 
-def vectors_of(row: Row) -> tuple[Vector, ...]:
+def vectors_of(row: Row) -> tuple[RateCard, ...]:
     """All prices of a row, dated where somebody dates them; () where nobody knows any."""
     stated = row.stated_prices
     return tuple(_as_billed(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ()))
 
 
-def tariff(endpoint: Endpoint, models: Snapshot) -> tuple[Vector, ...]:
+def tariff(endpoint: Endpoint, models: Snapshot) -> tuple[RateCard, ...]:
     """The host's dated prices of an endpoint; () where the price it has is its own row's and not the snapshot's."""
     row = models.named(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
     listed = prices_of(row, models.header) if row is not None else None
     return vectors_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
 
 
-def _dated(row: Row, dated: tuple[Vector, ...], header: Header, makes: bool) -> Prices | None:
+def _dated(row: Row, dated: tuple[RateCard, ...], header: Header, makes: bool) -> Prices | None:
     evidence, made, hears = said_by(header, row.prices_by or "genai-prices"), header.made, _hears(row)
     days = sorted({vector.since for vector in dated if not vector.when})
-    now = prices.at(dated, made)
-    later = [(day, prices.at(dated, day)) for day in days if day > made]
+    now = rate_cards.effective_rates(dated, made)
+    later = [(day, rate_cards.effective_rates(dated, day)) for day in days if day > made]
     if now is None:
         return None
     return Prices(
@@ -250,7 +252,7 @@ def _dated(row: Row, dated: tuple[Vector, ...], header: Header, makes: bool) -> 
     )
 
 
-def price_of(vector: Vector, evidence: Evidence, makes: bool, since: str = "", *, hears: bool = False) -> Price:
+def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "", *, hears: bool = False) -> Price:
     """A vector as the price that plans use: that of a small request, with those of larger ones.
 
     ``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is an
@@ -259,17 +261,17 @@ def price_of(vector: Vector, evidence: Evidence, makes: bool, since: str = "", *
     base, *dearer = (_flat(vector, tokens, evidence, makes, since) for tokens in _sizes(vector))
     if hears and base.input_audio_mtok is None and base.second is None and any((base.input_mtok, base.output_mtok)):
         base, *dearer = (msgspec.structs.replace(each, unpriced=("audio",)) for each in (base, *dearer))
-    return msgspec.structs.replace(base, above=tuple(zip(prices.steps_of(vector), dearer, strict=True)))
+    return msgspec.structs.replace(base, above=tuple(zip(rate_cards.rate_thresholds(vector), dearer, strict=True)))
 
 
-def _sizes(vector: Vector) -> tuple[int, ...]:
+def _sizes(vector: RateCard) -> tuple[int, ...]:
     """Numbers of input tokens with a price each: of a small request, and of one just above every step."""
-    return (0, *(most + 1 for most in prices.steps_of(vector)))
+    return (0, *(most + 1 for most in rate_cards.rate_thresholds(vector)))
 
 
-def _flat(vector: Vector, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
+def _flat(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
     """The price of a request of so many input tokens."""
-    units = {name: prices.rate_at(rate, tokens) for name, rate in vector.units.items()}
+    units = {name: rate_cards.tiered_rate(rate, tokens) for name, rate in vector.units.items()}
     hours = units.get("input_audio_hours", units.get("audio_hours"))
     pages, characters = units.get("input_document_kpages"), units.get("input_mchars")
     into = units.get("input_mtok", units.get("input_text_mtok"))
@@ -372,23 +374,23 @@ def _like_pictures(price: Price) -> bool:
     return price.input_video_mtok in (None, pictures)
 
 
-def tooling_of(row: Row, header: Header) -> Tooling:
+def tooling_of(row: Row, header: Header) -> ToolSupport:
     """Whether a model takes tools. Only models.dev says so, and only of models whose modalities it knows; where most
     other hosts contradict it, nobody does."""
     if not row.input or not row.output:
-        return Tooling()
+        return ToolSupport()
     doubt = next((each for each in row.doubts if each.about == "tools"), None)
     if doubt is not None and not doubt.held:
-        return Tooling(evidence=Evidence(level="declared", source=doubts.words(doubt)))
-    return Tooling(takes="tools" in row.can, evidence=said_by(header, row.facts_by or "models.dev"))
+        return ToolSupport(evidence=Evidence(level="declared", source=disputed_capabilities.describe_dispute(doubt)))
+    return ToolSupport(takes="tools" in row.can, evidence=said_by(header, row.facts_by or "models.dev"))
 
 
-def doubts_of(row: Row, own: ModelRow | None) -> tuple[Doubt, ...]:
+def doubts_of(row: Row, own: ModelRow | None) -> tuple[DisputedCapability, ...]:
     """What a row claims and others contradict, besides what the catalog's own row of the model settles."""
     return unsettled(row.doubts, own)
 
 
-def unsettled(found: Iterable[Doubt], own: ModelRow | None) -> tuple[Doubt, ...]:
+def unsettled(found: Iterable[DisputedCapability], own: ModelRow | None) -> tuple[DisputedCapability, ...]:
     """Doubts without those that the catalog's own row of the model settles."""
     settled = own is not None and bool(own.input)
     return tuple(each for each in found if not (settled and each.about.endswith(" input")))

@@ -13,7 +13,16 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from intermodal.catalog.nouns import Catalog, Endpoint, Evidence, Model, Shortcoming, Strength, Task, Tooling
+from intermodal.catalog.types import (
+    Catalog,
+    Endpoint,
+    EndpointShortcoming,
+    Evidence,
+    Model,
+    Strength,
+    Task,
+    ToolSupport,
+)
 from intermodal.content import KINDS, Kind, Value
 
 DAYS = 30  # for which a lesson holds of a server that does not tell its build
@@ -39,7 +48,7 @@ class Lesson(Value):
         return bool(self.build) or (date.fromisoformat(today) - date.fromisoformat(self.day)).days <= DAYS
 
 
-def lessons_of(shortcoming: Shortcoming, day: str) -> tuple[Lesson, ...]:
+def lessons_of(shortcoming: EndpointShortcoming, day: str) -> tuple[Lesson, ...]:
     """What is kept of a shortcoming: the kinds. How much an endpoint holds it says itself when it is asked again."""
     return tuple(
         Lesson(endpoint=shortcoming.endpoint, about=kind, holds=False, level="observed", day=day,
@@ -63,7 +72,7 @@ def with_lessons(catalog: Catalog, lessons: Iterable[Lesson], today: str) -> Cat
 def _taught(endpoint: Endpoint, lesson: Lesson) -> Endpoint:
     evidence = Evidence(level=lesson.level, source=lesson.said, checked=lesson.day)
     if lesson.about == "tools":
-        tools = Tooling(takes=lesson.holds, with_json=endpoint.tools.with_json, evidence=evidence)
+        tools = ToolSupport(takes=lesson.holds, with_json=endpoint.tools.with_json, evidence=evidence)
         return replace(endpoint, tools=tools)
     if lesson.about == "json":
         return replace(endpoint, host=replace(endpoint.host, forced_json=lesson.holds))

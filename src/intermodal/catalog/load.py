@@ -15,16 +15,35 @@ from pathlib import Path
 import msgspec
 
 from intermodal.catalog import hosted
+from intermodal.catalog.default_speeds import default_speed
+from intermodal.catalog.encoder_heads import context_of_config, encoder_head
 from intermodal.catalog.families import families_of, with_rules
-from intermodal.catalog.folders import config_of, is_folder, memory_of_files, picture_tokens, speed_of_file
 from intermodal.catalog.found import FoundServer, as_reported, beside, reported_rows
-from intermodal.catalog.heads import context_of, head_of
-from intermodal.catalog.names import known, split
-from intermodal.catalog.nouns import (
+from intermodal.catalog.host_rows import (
+    FOLDER_PROTOCOLS,
+    HTTP_PROTOCOLS,
+    HostRow,
+    ServedRow,
+    memory_of_row,
+    pull_command,
+)
+from intermodal.catalog.model_folders import (
+    encoder_speed,
+    image_tokens_of_config,
+    is_model_folder,
+    onnx_memory,
+    read_model_config,
+)
+from intermodal.catalog.model_names import find_by_name, split_name
+from intermodal.catalog.offered import cheapest, found_by_name, host_row, matching, offered, undrivable
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.catalog.shipped import Shipped, known_hosts, shipped
+from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
+from intermodal.catalog.thinking_models import with_thinking
+from intermodal.catalog.types import (
     FREE,
     Catalog,
-    Diffusion,
-    Elsewhere,
+    DiffusionSettings,
     Endpoint,
     Evidence,
     Host,
@@ -33,16 +52,10 @@ from intermodal.catalog.nouns import (
     Protocol,
     Strength,
     Task,
-    Tooling,
-    Uncallable,
+    ToolSupport,
+    UncallableEndpoint,
+    UnlistedHost,
 )  # fmt: skip
-from intermodal.catalog.offered import cheapest, found_by_name, host_row, matching, offered, undrivable
-from intermodal.catalog.prices import Vector
-from intermodal.catalog.rows import FOLDERS, HTTP, HostRow, ServedRow, memory_of, pull_command
-from intermodal.catalog.shipped import Shipped, known_hosts, shipped
-from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
-from intermodal.catalog.thinking import with_thinking
-from intermodal.catalog.untimed import speed_of
 from intermodal.errors import UnknownModel
 from intermodal.quantity import Quantity
 
@@ -70,7 +83,7 @@ def snapshot(own: Path | None = None) -> Snapshot:
     return mine if mine.version >= base.version else base
 
 
-def tariffs(own: Path | None = None) -> Callable[[Endpoint], tuple[Vector, ...]]:
+def tariffs(own: Path | None = None) -> Callable[[Endpoint], tuple[RateCard, ...]]:
     """A host's dated prices of an endpoint, which its bills are settled with; read when first asked for."""
     return lambda endpoint: hosted.tariff(endpoint, snapshot(own))
 
@@ -128,7 +141,7 @@ def _is_unknown(catalog: Catalog, name: str) -> bool:
     """Whether nothing is called so. A name that several models share is said where it is meant, as not all are: of some
     that somebody would rather have another one is taken."""
     try:
-        return not known(catalog, name)
+        return not find_by_name(catalog, name)
     except UnknownModel:
         return False
 
@@ -162,7 +175,9 @@ def with_named(
         return catalog
     listed = Counter((endpoint.host.id, task) for endpoint in new for task in endpoint.model.tasks)
     elsewhere = tuple(
-        Elsewhere(host=place.host, tasks=tuple((task, count - listed[place.host, task]) for task, count in place.tasks))
+        UnlistedHost(
+            host=place.host, tasks=tuple((task, count - listed[place.host, task]) for task, count in place.tasks)
+        )
         for place in catalog.elsewhere
     )
     every = (*catalog.endpoints, *new)
@@ -181,16 +196,16 @@ def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
     return msgspec.structs.replace(catalog, endpoints=endpoints) if endpoints != catalog.endpoints else catalog
 
 
-def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncallable]:
+def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[UncallableEndpoint]:
     """The endpoints of the snapshot that a name means, where no plan can have one."""
-    host, _ = split(name, models.places)
+    host, _ = split_name(name, models.places)
     rows = matching(models, name)
     if not host and any(row.endpoint in there for row in rows):
         return
     for row in rows:
         why = why_uncallable(row, models) if row.endpoint not in there else None
         if why is not None:
-            yield Uncallable(name.strip().lower(), row.endpoint, *why)
+            yield UncallableEndpoint(name.strip().lower(), row.endpoint, *why)
 
 
 def why_uncallable(row: Row, models: Snapshot) -> tuple[str, str] | None:
@@ -314,17 +329,17 @@ def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow])
 
 
 @cache
-def _counted(models: Snapshot) -> tuple[Elsewhere, ...]:
+def _counted(models: Snapshot) -> tuple[UnlistedHost, ...]:
     """What every host of the snapshot that could be called has beyond the models that shipped rows name."""
     names = {row.id for row in known_hosts()}
     return tuple(
-        Elsewhere(host=place.id, tasks=place.tasks)  # type: ignore[arg-type]
+        UnlistedHost(host=place.id, tasks=place.tasks)  # type: ignore[arg-type]
         for place in models.places.values()
         if place.tasks and (place.id in names or host_row(models, place.id) is not None)
     )
 
 
-def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) -> tuple[Elsewhere, ...]:
+def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) -> tuple[UnlistedHost, ...]:
     return tuple(each for each in _counted(models) if each.host not in allowed and each.host not in own)
 
 
@@ -335,7 +350,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     if known is not None and written is not None:
         model = hosted.model_of(known, written, models.header)
     model = hosted.licensed(served.described(model))
-    if row.protocol in FOLDERS:
+    if row.protocol in FOLDER_PROTOCOLS:
         model = _OF_FOLDERS[row.protocol](model, served)
     if model.thinking is None:  # of a row of the user's own
         model = with_thinking(model)
@@ -350,9 +365,9 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     if row.least_seconds is not None:
         price = msgspec.structs.replace(price, least_seconds=row.least_seconds)
         later = tuple(msgspec.structs.replace(each, least_seconds=row.least_seconds) for each in later)
-    speed = speed_of(model, host.zone)
-    if row.protocol == "encoder" and is_folder(served.weights):
-        sized = speed_of_file(Path(served.weights).expanduser())
+    speed = default_speed(model, host.zone)
+    if row.protocol == "encoder" and is_model_folder(served.weights):
+        sized = encoder_speed(Path(served.weights).expanduser())
         speed = speed if sized is None else msgspec.structs.replace(speed, prompt=sized[0], load=sized[1])
     for timed in (row.speed, served.speed):
         speed = timed.speed(speed) if timed is not None else speed
@@ -363,7 +378,9 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         served_as=served.called,
         input=hosted.reaching(
             served.input
-            or (hosted.carried(model, price, row.protocol, row.taken) if row.protocol in HTTP else model.input),
+            or (
+                hosted.carried(model, price, row.protocol, row.taken) if row.protocol in HTTP_PROTOCOLS else model.input
+            ),
             host.quirks,
         ),
         context=context,
@@ -382,22 +399,22 @@ def _contrastive(model: Model, served: ServedRow) -> Model:
     """A model of the user's own folder, which its row may leave undescribed: it is what its runtime opens."""
     if not model.tasks or "text-generation" in model.tasks:
         model = msgspec.structs.replace(model, tasks=CONTRASTIVE, input=("text", "image"), output=("embedding",))
-    if not model.image_tokens and is_folder(served.weights):
-        tokens = picture_tokens(config_of(Path(served.weights).expanduser()))
+    if not model.image_tokens and is_model_folder(served.weights):
+        tokens = image_tokens_of_config(read_model_config(Path(served.weights).expanduser()))
         model = msgspec.structs.replace(model, image_tokens=f"fixed:{tokens}")
     return model if model.objective else msgspec.structs.replace(model, objective=("contrastive",))
 
 
 def _encoder(model: Model, served: ServedRow) -> Model:
     """The same of an encoder, of which the configuration says what its head makes, and how much it reads at once."""
-    if not is_folder(served.weights):
+    if not is_model_folder(served.weights):
         return model
-    config = config_of(Path(served.weights).expanduser())
-    head = head_of(config)
+    config = read_model_config(Path(served.weights).expanduser())
+    head = encoder_head(config)
     trained = (Strength(task=head.task, tier="medium", evidence=_TRAINED),)
     return msgspec.structs.replace(
         model, tasks=(head.task,), input=("text",), output=("scores",),
-        labels=head.labels if head.kind == "labels" else (), context=served.context or context_of(config),
+        labels=head.labels if head.kind == "labels" else (), context=served.context or context_of_config(config),
         strength=model.strength if served.tier is not None else trained,
         adaptation=model.adaptation or ("" if head.kind == "words" else "one task"),
         objective=model.objective or (("masked-token",) if head.kind == "words" else ()),
@@ -416,8 +433,8 @@ def _drawing(model: Model, served: ServedRow) -> Model:
             model, tasks=("text-to-image", "image-to-image"), input=("text", "image"), output=("image",),
             strength=strength,
         )  # fmt: skip
-    usual = Diffusion()
-    diffusion = Diffusion(
+    usual = DiffusionSettings()
+    diffusion = DiffusionSettings(
         side=served.side or usual.side, unit=served.unit or usual.unit, steps=served.steps or usual.steps,
         guidance=usual.guidance if served.guidance is None else served.guidance,
         buffers=served.buffers or usual.buffers,
@@ -435,19 +452,19 @@ _OF_FOLDERS: Mapping[Protocol, Callable[[Model, ServedRow], Model]] = {
 
 
 def _memory(row: HostRow, served: ServedRow) -> Quantity:
-    if served.memory is None and row.protocol != "diffusion" and is_folder(served.weights):
-        return memory_of_files(Path(served.weights).expanduser())
-    return memory_of(served)
+    if served.memory is None and row.protocol != "diffusion" and is_model_folder(served.weights):
+        return onnx_memory(Path(served.weights).expanduser())
+    return memory_of_row(served)
 
 
-def _tooling(served: ServedRow, known: Row | None, header: Header, row: HostRow) -> Tooling:
+def _tooling(served: ServedRow, known: Row | None, header: Header, row: HostRow) -> ToolSupport:
     """What its row says of tools, else what the snapshot does."""
-    found = hosted.tooling_of(known, header) if known is not None else Tooling()
+    found = hosted.tooling_of(known, header) if known is not None else ToolSupport()
     if served.tools is None and served.tools_with_json is None:
         return found
     source = Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked)
     takes = found.takes if served.tools is None else served.tools
-    return Tooling(takes=takes, with_json=served.tools_with_json, evidence=source)
+    return ToolSupport(takes=takes, with_json=served.tools_with_json, evidence=source)
 
 
 def _listed(
@@ -500,11 +517,11 @@ def _missing_of_host(
 
 
 def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -> tuple[str, str] | None:
-    if is_folder(served.weights):
+    if is_model_folder(served.weights):
         folder = Path(served.weights).expanduser()
         if not folder.exists():
             return f"there is no {served.weights}", "correct weights in intermodal.toml"
-        why = head_of(config_of(folder)).why if row.protocol == "encoder" else ""
+        why = encoder_head(read_model_config(folder)).why if row.protocol == "encoder" else ""
         return (why, "take a model with a head for labels or ranking") if why else None
     if not served.weights or served.weights in present:
         return None

@@ -16,19 +16,19 @@ from typing import NamedTuple
 import msgspec
 
 from intermodal.catalog.capabilities import settle
+from intermodal.catalog.capability_inference import infer_capabilities
 from intermodal.catalog.cheapest import cheapest
+from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.hosted import counts, prices_of
-from intermodal.catalog.nouns import Protocol
 from intermodal.catalog.offered import host_rows, protocol_of
-from intermodal.catalog.prices import Rate, Vector, at, base, held_on
-from intermodal.catalog.rows import HostRow
-from intermodal.catalog.shaping import shape
+from intermodal.catalog.rate_cards import Rate, RateCard, base_rate, effective_rates, rate_cards_on
 from intermodal.catalog.shipped import parse_toml
 from intermodal.catalog.snapshot import FORMAT, SHIPPED, Header, Origin, Place, Rival, Row
 from intermodal.catalog.sources.genai_prices import Priced, Prices
 from intermodal.catalog.sources.litellm_table import Listed
 from intermodal.catalog.sources.model_prices import ModelPrices
 from intermodal.catalog.sources.models_dev import ModelsDev, Served
+from intermodal.catalog.types import Protocol
 from intermodal.content import Value
 from intermodal.file_lock import mode_of, replace
 
@@ -136,7 +136,7 @@ def _unlike(row: Row, model: str, ours: Mapping[tuple[str, str], str]) -> tuple[
 
 def _shaped(row: Row) -> Row:
     """The row with what follows from its modalities: what it does."""
-    seen = shape(row.id, row.family, row.input, row.output)
+    seen = infer_capabilities(row.id, row.family, row.input, row.output)
     return msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
 
 
@@ -258,14 +258,14 @@ def _with_newer(
         vectors = _with_earlier(history.vectors[dated], history.first.get(dated, ""), row.dated_prices)
         known.append(_Priced("model-prices", history.since.get(dated, ""), vectors))
     if row.dated_prices:
-        now = at(row.dated_prices, made)
+        now = effective_rates(row.dated_prices, made)
         known.append(_Priced("genai-prices", now.since if now is not None else "", row.dated_prices))
     if listed is not None and listed.vectors:
         known.append(_Priced("litellm", "", listed.vectors))
     return _priced(row, known, made) if known else row
 
 
-def _with_earlier(vectors: tuple[Vector, ...], first: str, others: tuple[Vector, ...]) -> tuple[Vector, ...]:
+def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateCard, ...]) -> tuple[RateCard, ...]:
     """A history that begins on the day ``first``, and what another source has for the time before."""
     earlier = [each for each in others if not each.when and not each.hours and each.since < first]
     if not first or not any(each.since or len(earlier) > 1 for each in earlier):
@@ -279,12 +279,12 @@ class _Priced(NamedTuple):
 
     by: str
     since: str
-    vectors: tuple[Vector, ...]
+    vectors: tuple[RateCard, ...]
 
 
 def _sells_text(row: Row) -> bool:
     """Whether prices of tokens in and out are of text: the history has one price a direction, whatever comes out."""
-    seen = shape(row.name.lower(), row.family, row.input, row.output)
+    seen = infer_capabilities(row.name.lower(), row.family, row.input, row.output)
     return seen.output in ((), ("text",)) and "automatic-speech-recognition" not in seen.tasks
 
 
@@ -294,7 +294,7 @@ def _priced(row: Row, known: list[_Priced], made: str) -> Row:
     best = max(known, key=lambda each: each.since)  # of equals the first
     vectors, rivals = best.vectors, list[Rival]()
     for other in known:
-        now = at(other.vectors, made) if other is not best else None
+        now = effective_rates(other.vectors, made) if other is not best else None
         if now is not None and _differs(now, best.vectors, made):
             rivals.append(Rival(by=other.by, since=other.since, vector=now))
         elif now is not None:
@@ -307,9 +307,9 @@ def _priced(row: Row, known: list[_Priced], made: str) -> Row:
     )
 
 
-def _of_sound(vectors: tuple[Vector, ...], row: Row) -> tuple[Vector, ...]:
+def _of_sound(vectors: tuple[RateCard, ...], row: Row) -> tuple[RateCard, ...]:
     """The prices; what comes out of a model that makes nothing but sound is priced as sound."""
-    if shape(row.name.lower(), row.family, row.input, row.output).output != ("audio",):
+    if infer_capabilities(row.name.lower(), row.family, row.input, row.output).output != ("audio",):
         return vectors
     return tuple(
         msgspec.structs.replace(each, units={"output_audio_mtok": each.units["output_mtok"], **each.units})
@@ -319,7 +319,7 @@ def _of_sound(vectors: tuple[Vector, ...], row: Row) -> tuple[Vector, ...]:
     )
 
 
-def _filled(vectors: tuple[Vector, ...], others: tuple[Vector, ...], now: Vector) -> tuple[Vector, ...]:
+def _filled(vectors: tuple[RateCard, ...], others: tuple[RateCard, ...], now: RateCard) -> tuple[RateCard, ...]:
     """Prices with the units that they lack, and the requests of a kind that they do not price."""
     kinds = [vector.when for vector in vectors]
     same = [(each.when, each.units) for each in others if each.when]
@@ -333,17 +333,17 @@ def _filled(vectors: tuple[Vector, ...], others: tuple[Vector, ...], now: Vector
 
 def _stepped(rate: Rate, other: Rate | None) -> Rate:
     """A rate with the steps of another source that begins with the same one: who names no steps does not say none."""
-    if isinstance(other, tuple) and not isinstance(rate, tuple) and isclose(base(other), rate, rel_tol=_ROUNDED):
+    if isinstance(other, tuple) and not isinstance(rate, tuple) and isclose(base_rate(other), rate, rel_tol=_ROUNDED):
         return other
     return rate
 
 
-def _differs(now: Vector, vectors: tuple[Vector, ...], made: str) -> bool:
+def _differs(now: RateCard, vectors: tuple[RateCard, ...], made: str) -> bool:
     """Whether no price that holds on that day, at whatever hour, is the same in the units that both have."""
     return not any(
-        all(isclose(base(rate), base(each.units[unit]), rel_tol=_ROUNDED) for unit, rate in now.units.items()
+        all(isclose(base_rate(rate), base_rate(each.units[unit]), rel_tol=_ROUNDED) for unit, rate in now.units.items()
             if unit in each.units)
-        for each in held_on(vectors, made)
+        for each in rate_cards_on(vectors, made)
     )  # fmt: skip
 
 
@@ -362,8 +362,8 @@ def _with_versions(rows: list[Row], made: str) -> list[Row]:
 
 
 def _with_sound(row: Row, versions: list[Row], made: str) -> Row:
-    now = at(row.dated_prices, made)
-    said = [vector for each in versions if (vector := at(each.dated_prices, made)) is not None]
+    now = effective_rates(row.dated_prices, made)
+    said = [vector for each in versions if (vector := effective_rates(each.dated_prices, made)) is not None]
     if now is None or not said or any(_differs(vector, row.dated_prices, made) for vector in said):
         return row
     alike = {

@@ -10,8 +10,18 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from intermodal.catalog.nouns import Adaptation, Data, Evidence, Made, Model, Objective, Permits, Strength, Task
-from intermodal.catalog.untimed import UNSIZED
+from intermodal.catalog.default_speeds import SIZE_UNKNOWN
+from intermodal.catalog.types import (
+    Adaptation,
+    Evidence,
+    LicencePermission,
+    Model,
+    Objective,
+    OutputKind,
+    Strength,
+    Task,
+    TrainingData,
+)
 from intermodal.content import Kind, Value
 from intermodal.request import TIERS, Tier
 
@@ -27,16 +37,16 @@ class ModelRow(Value, forbid_unknown_fields=True):
     ``learned_from``: how much of what, and whether it was labelled, in words; ``language_range``: what its source says
     of languages where it lists none (``languages`` bounds what is planned, and stays empty then). No plan reads either.
 
-    Fields are those of ``catalog.nouns.Model``; () and None mean that this row does not say.
+    Fields are those of ``catalog.types.Model``; () and None mean that this row does not say.
     """
 
     id: str
     name: str = ""
     tasks: tuple[Task, ...] = ()
     input: tuple[Kind, ...] = ()
-    output: tuple[Made, ...] = ()
+    output: tuple[OutputKind, ...] = ()
     objective: tuple[Objective, ...] = ()
-    trained_on: tuple[Data, ...] = ()
+    trained_on: tuple[TrainingData, ...] = ()
     adaptation: Adaptation | Literal[""] = ""
     parameters: float | None = None
     active: float | None = None
@@ -54,7 +64,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
     tier_level: Literal["proxy", "benchmark", "measured"] = "proxy"
     tier_source: str = ""
     licence: str = ""
-    permits: Permits | Literal[""] = ""
+    permits: LicencePermission | Literal[""] = ""
     source: str = ""
     checked: str = ""
 
@@ -64,7 +74,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
             return f"active is {self.active:g}, more than its {self.parameters:g} parameters"
         if self.checked and not self.source:
             return "checked has a day, and there is no source that was opened"
-        return contradiction(self.tasks, self.input, self.output, self.context, self.max_output)
+        return find_contradiction(self.tasks, self.input, self.output, self.context, self.max_output)
 
     def model(self) -> Model:
         tasks = self.tasks or ("text-generation",)
@@ -102,7 +112,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
 
 
 # What a task needs to go in and come out; a row that says otherwise contradicts itself.
-_TASKS_NEED: dict[Task, tuple[tuple[Kind, ...], tuple[Made, ...]]] = {
+_TASKS_NEED: dict[Task, tuple[tuple[Kind, ...], tuple[OutputKind, ...]]] = {
     "automatic-speech-recognition": (("audio",), ("text",)),
     "audio-text-to-text": (("audio",), ("text",)),
     "image-text-to-text": (("image",), ("text",)),
@@ -117,8 +127,12 @@ _TASKS_NEED: dict[Task, tuple[tuple[Kind, ...], tuple[Made, ...]]] = {
 }
 
 
-def contradiction(
-    tasks: tuple[Task, ...], input: tuple[Kind, ...], output: tuple[Made, ...], context: int | None, most: int | None
+def find_contradiction(
+    tasks: tuple[Task, ...],
+    input: tuple[Kind, ...],
+    output: tuple[OutputKind, ...],
+    context: int | None,
+    most: int | None,
 ) -> str:
     """How figures of one row contradict each other, in words; "" when they do not. () and None say nothing."""
     for name, limit in (("context", context), ("max_output", most)):
@@ -153,7 +167,7 @@ def tier_by_size(parameters: float | None, active: float | None = None) -> tuple
     at most: what it knows grows with all of them, how well it thinks with those.
     """
     if parameters is None:
-        return "small", UNSIZED
+        return "small", SIZE_UNKNOWN
     place = _place(parameters)
     if active is not None and active < parameters:
         return TIERS[min(place, _place(active) + 1)], f"{_words(parameters)}, {_words(active)} active"

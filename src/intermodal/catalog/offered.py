@@ -14,12 +14,12 @@ import msgspec
 
 from intermodal.catalog import hosted
 from intermodal.catalog.conditions import with_conditions
-from intermodal.catalog.names import NameIndex, pick, split
-from intermodal.catalog.nouns import Endpoint, Host, Made, Price, Protocol
-from intermodal.catalog.rows import HostRow, zone_of
+from intermodal.catalog.default_speeds import default_speed
+from intermodal.catalog.host_rows import HostRow, zone_of
+from intermodal.catalog.model_names import NameIndex, match_name, split_name
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Header, Place, Row, Snapshot
-from intermodal.catalog.untimed import speed_of
+from intermodal.catalog.types import Endpoint, Host, OutputKind, Price, Protocol
 
 # Client libraries that models.dev names for a host that speaks a protocol of ours at its base URL.
 _PACKAGES: Mapping[str, Protocol] = {"@ai-sdk/openai-compatible": "openai", "@ai-sdk/anthropic": "anthropic"}
@@ -99,7 +99,7 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
         own = shipped().rows.get(each.id)
         model = hosted.model_of(each, own, models.header)
         tasks = hosted.asked_for(hosted.Shape(model.tasks, model.input, model.output), row.protocol)
-        made: tuple[Made, ...] = ("image",) if all(task in hosted.DRAWING for task in tasks) else model.output
+        made: tuple[OutputKind, ...] = ("image",) if all(task in hosted.DRAWING for task in tasks) else model.output
         model = msgspec.structs.replace(model, tasks=tasks, output=made)
         listed = hosted.prices_of(each, models.header)
         price, later = listed if listed is not None else (Price(), ())
@@ -112,7 +112,9 @@ def _endpoints(models: Snapshot, row: HostRow, some: Iterable[Row]) -> Iterator[
             context=model.context,
             price=price,
             later=later,
-            speed=speed_of(model, "internet") if row.speed is None else row.speed.speed(speed_of(model, "internet")),
+            speed=default_speed(model, "internet")
+            if row.speed is None
+            else row.speed.speed(default_speed(model, "internet")),
             tools=hosted.tooling_of(each, models.header),
             doubts=hosted.doubts_of(each, own),
             evidence=model.evidence,
@@ -157,15 +159,15 @@ def _is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
 
 def matching(models: Snapshot, name: str) -> list[Row]:
     """Rows of a name, by the one grammar of names, of the host that it says; () where no row is called so."""
-    host, word = split(name, models.places)
+    host, word = split_name(name, models.places)
     if not host:
         return models.names.pick(word)
     rows = models.of_host(host)
-    return [row for row in rows if row.endpoint.lower() == f"{host}:{word}"] or pick(rows, word, Row.called)
+    return [row for row in rows if row.endpoint.lower() == f"{host}:{word}"] or match_name(rows, word, Row.called)
 
 
 def _likely(models: Snapshot, name: str) -> list[Row]:
     """Rows of the models whose names are nearest."""
-    host, word = split(name, models.places)
+    host, word = split_name(name, models.places)
     names = NameIndex(models.of_host(host), Row.called) if host in models.places else models.names
     return names.near(word.rpartition("/")[2], _NEAR, 0.75)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from intermodal.catalog import making
-from intermodal.catalog.rows import HostRow
+from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.snapshot import Origin
 from intermodal.catalog.sources import genai_prices, litellm_table, model_prices, models_dev
 

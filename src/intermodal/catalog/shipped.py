@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from intermodal.catalog.conditions import with_conditions
+from intermodal.catalog.host_rows import HostRow, decode_row
 from intermodal.catalog.model_rows import ModelRow
-from intermodal.catalog.nouns import Model
-from intermodal.catalog.rows import HostRow, decode
-from intermodal.catalog.thinking import with_thinking
+from intermodal.catalog.thinking_models import with_thinking
+from intermodal.catalog.types import Model
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 
@@ -49,7 +49,7 @@ def shipped(root: Path = DATA) -> Shipped:
     for path in sorted((root / "models").glob("*.toml")):
         where = f"catalog/models/{path.name}"
         for table in read_toml(path, where).get("models", ()):
-            row = decode(table, ModelRow, where=where, place="models")
+            row = decode_row(table, ModelRow, where=where, place="models")
             wrong = row.contradiction()
             if wrong:
                 raise ConfigError(f"{row.id}: {wrong}", where=where, todo="correct one of the two")
@@ -58,7 +58,9 @@ def shipped(root: Path = DATA) -> Shipped:
             rows[row.id] = row
     hosts = tuple(
         with_conditions(
-            decode(read_toml(path, f"catalog/hosts/{path.name}"), HostRow, where=f"catalog/hosts/{path.name}", place="")
+            decode_row(
+                read_toml(path, f"catalog/hosts/{path.name}"), HostRow, where=f"catalog/hosts/{path.name}", place=""
+            )
         )
         for path in sorted((root / "hosts").glob("*.toml"))
     )

@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.doubts import Doubt
-from intermodal.catalog.names import Called, NameIndex
-from intermodal.catalog.prices import Vector
+from intermodal.catalog.disputed_capabilities import DisputedCapability
+from intermodal.catalog.model_names import EndpointNames, NameIndex
+from intermodal.catalog.rate_cards import RateCard
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 
@@ -87,7 +87,7 @@ class Rival(Value):
 
     by: str
     since: str
-    vector: Vector
+    vector: RateCard
 
 
 class Row(Struct, frozen=True, array_like=True, gc=False):
@@ -101,7 +101,7 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
         context, max_output: tokens, as models.dev has them. window: context as genai-prices has it.
         can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), where a source says so.
         facts_by: who says modalities and limits, "" for models.dev.
-        stated: models.dev's prices (one ``Vector`` or null). prices: dated ones (vectors), by ``prices_by``, "" for
+        stated: models.dev's prices (one ``RateCard`` or null). prices: dated ones (vectors), by ``prices_by``, "" for
             genai-prices. rivals: what others have for the same (``Rival``), where it is something else.
         doubts: what this row claims and others of the model contradict. What is not believed is not in ``input``,
             ``output`` and ``can``.
@@ -130,15 +130,15 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
     facts_by: str = ""
     prices_by: str = ""
     rivals: msgspec.Raw = msgspec.Raw(b"[]")
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[DisputedCapability, ...] = ()
 
     @property
     def rival_prices(self) -> tuple[Rival, ...]:
         return msgspec.json.decode(self.rivals, type=tuple[Rival, ...])
 
-    def called(self) -> Called:
+    def called(self) -> EndpointNames:
         """What it answers to."""
-        return Called(self.endpoint.lower(), self.id.lower(), self.name.lower())
+        return EndpointNames(self.endpoint.lower(), self.id.lower(), self.name.lower())
 
     @property
     def endpoint(self) -> str:
@@ -146,12 +146,12 @@ class Row(Struct, frozen=True, array_like=True, gc=False):
         return f"{self.host}:{self.alias or self.id}"
 
     @property
-    def stated_prices(self) -> Vector | None:
-        return msgspec.json.decode(self.stated, type=Vector | None)
+    def stated_prices(self) -> RateCard | None:
+        return msgspec.json.decode(self.stated, type=RateCard | None)
 
     @property
-    def dated_prices(self) -> tuple[Vector, ...]:
-        return msgspec.json.decode(self.prices, type=tuple[Vector, ...])
+    def dated_prices(self) -> tuple[RateCard, ...]:
+        return msgspec.json.decode(self.prices, type=tuple[RateCard, ...])
 
 
 _ROWS = msgspec.json.Decoder(Row)

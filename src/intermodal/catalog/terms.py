@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from intermodal.catalog.rows import decode
+from intermodal.catalog.host_rows import decode_row
 from intermodal.catalog.shipped import DATA, read_toml
 from intermodal.content import Value
 
@@ -25,7 +25,9 @@ class Term(Value, forbid_unknown_fields=True):
 @cache
 def _terms() -> dict[str, Term]:
     where = "catalog/terms.toml"
-    rows = [decode(table, Term, where=where, place="terms") for table in read_toml(DATA / "terms.toml", where)["terms"]]
+    rows = [
+        decode_row(table, Term, where=where, place="terms") for table in read_toml(DATA / "terms.toml", where)["terms"]
+    ]
     return {_plain(name): row for row in rows for name in (row.name, *row.also)}
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from intermodal.catalog.counting import bare
+from intermodal.catalog.token_rules import bare_name
 
-LIKE = "like "
+ASSUMED_PREFIX = "like "
 OPEN_WEIGHTS = "open"  # of a model on hardware of one's own whose name says nothing: like any of open weights
 # Of which an exact vocabulary can be here, as packages carry it (``runtimes/encodings.py``).
-EXACT = ("llama3", "llama4", "qwen3", "qwen3.5", "tekken")
+EXACT_VOCABULARIES = ("llama3", "llama4", "qwen3", "qwen3.5", "tekken")
 
 # Looked for in names without host and vendor, dots as dashes; the first that is found holds.
 _ROWS: tuple[tuple[str, str], ...] = (
@@ -64,5 +64,5 @@ def vocabulary_of(model: str) -> str:
     >>> [vocabulary_of(name) for name in ("anthropic/claude-opus-4.6", "anthropic/claude-opus-5", "x-ai/grok-4")]
     ['claude3', 'claude4.7', '']
     """
-    name = bare(model)
+    name = bare_name(model)
     return next((vocabulary for pattern, vocabulary in _PATTERNS if pattern.search(name)), "")

@@ -12,7 +12,7 @@ from intermodal.cli.options import money, svg_option
 
 if TYPE_CHECKING:
     from intermodal._sync import Bridge
-    from intermodal.catalog.nouns import Endpoint
+    from intermodal.catalog.types import Endpoint
     from intermodal.reports.bench import Bench, Level, Sample, Spread, Subject
 
 EPILOG = """\b

@@ -15,9 +15,9 @@ from intermodal.store.rows import Beside, Drift
 
 if TYPE_CHECKING:
     from intermodal.catalog.found import FoundServer
-    from intermodal.catalog.nouns import Catalog
-    from intermodal.catalog.rows import HostRow
+    from intermodal.catalog.host_rows import HostRow
     from intermodal.catalog.snapshot import Header
+    from intermodal.catalog.types import Catalog
     from intermodal.client import AsyncClient
     from intermodal.config import Config
     from intermodal.plans.machine import Gpu, Machine

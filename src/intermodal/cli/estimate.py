@@ -176,7 +176,7 @@ def _echo(made: Estimate, vocabulary: str) -> None:
     click.echo(f"\ntokens  {numbers.count(made.count.tokens)}")
     at = f"  at {made.endpoint}" if made.endpoint else ""
     if made.said_by is not None:
-        click.echo(f"money   {numbers.money(made.usd)}{at}, {made.said_by.cited}")
+        click.echo(f"money   {numbers.money(made.usd)}{at}, {made.said_by.citation}")
         if made.usd.basis != PLAINLY:
             click.echo(f"        {made.usd.basis}")
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from intermodal.catalog.found import FoundModel, FoundServer
     from intermodal.catalog.learned import Lesson
-    from intermodal.catalog.nouns import Endpoint
+    from intermodal.catalog.types import Endpoint
     from intermodal.client import AsyncClient
 
 MOST = 12  # models of one server that are shown; --json has all

@@ -12,8 +12,8 @@ import click
 from intermodal.errors import IntermodalError, UsageError
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Task
-    from intermodal.catalog.rows import HostRow, ServedRow
+    from intermodal.catalog.host_rows import HostRow, ServedRow
+    from intermodal.catalog.types import Task
     from intermodal.cli.reach import Listed
 
 LIST_EPILOG = """\b
@@ -164,7 +164,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
         return
     changed = _key(row.id, row.key_env, given)
     if changed:
-        from intermodal.catalog.rows import HostRow
+        from intermodal.catalog.host_rows import HostRow
 
         config.add_host(os.environ, HostRow(id=row.id, **changed))
     path = config.consent(os.environ, row.id)
@@ -231,7 +231,7 @@ def _hint_key(key_env: str, *, keyring: bool) -> None:
 
 def _add(given: dict[str, Any]) -> None:
     from intermodal import config
-    from intermodal.catalog.rows import HostRow
+    from intermodal.catalog.host_rows import HostRow
 
     name = config.check_name(given["name"])
     if not given["base_url"]:
@@ -297,7 +297,7 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
 def served_row(host: str, called: str, model: str, listed: Listed | None) -> ServedRow:
     """A row for a model by its host's own name. Where nobody names a vendor, the host stands in for it."""
     from intermodal.catalog.found import plain_id
-    from intermodal.catalog.rows import ServedRow
+    from intermodal.catalog.host_rows import ServedRow
 
     plain = plain_id(host, called, model)
     hears = "whisper" in called.lower()

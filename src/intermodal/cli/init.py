@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.catalog.rows import HostRow
+    from intermodal.catalog.host_rows import HostRow
     from intermodal.config import Config
     from intermodal.estimates.best import Work
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from intermodal.request import TIERS, Tier, Zone
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Catalog, Endpoint, Price
     from intermodal.catalog.snapshot import Row, Snapshot
+    from intermodal.catalog.types import Catalog, Endpoint, Price
     from intermodal.client import AsyncClient
 
 

@@ -13,8 +13,8 @@ from intermodal.content import KINDS
 from intermodal.request import TIERS
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Catalog
     from intermodal.catalog.snapshot import Row, Snapshot
+    from intermodal.catalog.types import Catalog
     from intermodal.cli.listed import Listed
     from intermodal.estimates.fit_all import Work
 
@@ -189,7 +189,7 @@ def _table(found: list[Listed], limit: int, *, at_large: bool, more: int) -> Non
 
 
 def _check_task(task: str) -> None:
-    from intermodal.catalog.nouns import Task
+    from intermodal.catalog.types import Task
     from intermodal.errors import UsageError
 
     if task and task not in get_args(Task):
@@ -200,7 +200,7 @@ def _checked_kind(name: str) -> str:
     """A kind as ``kinds.KINDS`` has it, capitals and dashes aside."""
     from difflib import get_close_matches
 
-    from intermodal.catalog.kinds import KINDS as NAMES
+    from intermodal.catalog.model_kinds import MODEL_KINDS as NAMES
     from intermodal.errors import UsageError
 
     plain = {kind.lower().replace("-", " "): kind for kind in NAMES} | _SHORT
@@ -213,9 +213,9 @@ def _checked_kind(name: str) -> str:
 
 
 def _made() -> tuple[str, ...]:
-    from intermodal.catalog.nouns import Made
+    from intermodal.catalog.types import OutputKind
 
-    return get_args(Made)
+    return get_args(OutputKind)
 
 
 def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -> None:

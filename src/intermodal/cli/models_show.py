@@ -11,9 +11,9 @@ from intermodal.cli.found import lesson_words, lessons_of, looked, said_of
 
 if TYPE_CHECKING:
     from intermodal.catalog.figures import Figure, Offer
-    from intermodal.catalog.nouns import Catalog, Endpoint, Model
     from intermodal.catalog.snapshot import Snapshot
     from intermodal.catalog.terms import Term
+    from intermodal.catalog.types import Catalog, Endpoint, Model
 
 SHOW_EPILOG = """\b
 Examples
@@ -244,7 +244,7 @@ def _unit(unit: str, usd: float) -> str:
 
 
 def _source(source: str, checked: str) -> str:
-    from intermodal.catalog.cited import UNVERIFIED
+    from intermodal.catalog.citations import UNVERIFIED
 
     if not source or source.startswith(("derived", "its name", "from its", "proxy", "stated")):
         return source

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from intermodal.catalog.learned import About
-    from intermodal.catalog.nouns import Endpoint
+    from intermodal.catalog.types import Endpoint
     from intermodal.client import AsyncClient
     from intermodal.reports.probe import Found, Planned
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Endpoint
+    from intermodal.catalog.types import Endpoint
     from intermodal.quantity import Quantity
     from intermodal.weights.rows import WeightsRow
     from intermodal.weights.store import WeightsStore

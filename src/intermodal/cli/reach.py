@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, get_args
 
-from intermodal.catalog.nouns import Host, Protocol
+from intermodal.catalog.types import Host, Protocol
 from intermodal.content import KINDS, Kind, Value
 from intermodal.errors import CallError, CredentialsRefused, Unreachable
 

@@ -48,7 +48,8 @@ KINDS: Mapping[str, Kind] = {
 
 
 class Target(NamedTuple):
-    """``option`` as it is spelled; ``path`` as it was given, None or "" where it was not; ``kind`` of ``KINDS``."""
+    """``option`` as it is spelled; ``path`` as it was given, None or "" where it was not; ``kind`` of
+    ``MODEL_KINDS``."""
 
     option: str
     path: str | None

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
-from intermodal.catalog.nouns import Price
-from intermodal.catalog.prices import OF_LENGTH
+from intermodal.catalog.rate_cards import AUDIO_LENGTH_UNITS
+from intermodal.catalog.types import Price
 from intermodal.costing.levels import LEVELS, MID, Level, levels
 from intermodal.costing.parts import Counted, PieceKind
 from intermodal.quantity import Quantity, exact, unknown
@@ -22,7 +22,7 @@ Usage = Mapping[str, float]
 
 
 class Priced(NamedTuple):
-    """A price. ``usd``: of a usage, or what of it has no price. ``units``: those of ``catalog.prices`` that it has.
+    """A price. ``usd``: of a usage, or what of it has no price. ``units``: those of ``catalog.rate_cards`` that it has.
     ``least_seconds``: of sound that is billed by its length."""
 
     usd: Callable[[Usage], float | str]
@@ -74,7 +74,7 @@ _AMOUNTS: dict[str, Callable[[Counted], float]] = {
 def _instead_of_tokens(part: Counted, units: Collection[str]) -> str:
     """By what a part is billed that is not billed by its tokens, "" where it is."""
     kind, none = part.piece.kind, part.tokens.known and part.tokens.high == 0
-    if kind == "audio" and (none or ("input_audio_mtok" not in units and not OF_LENGTH.isdisjoint(units))):
+    if kind == "audio" and (none or ("input_audio_mtok" not in units and not AUDIO_LENGTH_UNITS.isdisjoint(units))):
         return "audio_seconds"
     if kind == "document" and none:
         return "input_document_pages"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import NamedTuple
 
-from intermodal.catalog.counting import Sheet
+from intermodal.catalog.token_rules import ModelTokenRules
 from intermodal.content import KINDS
 
 BASE64 = 4 / 3  # bytes sent for a byte of media
@@ -29,7 +29,7 @@ NOTHING = Held()
 
 
 class Limits(NamedTuple):
-    """As ``catalog.counting.CountingRule`` has them; 0 and None where nothing is published."""
+    """As ``catalog.token_rules.TokenRule`` has them; 0 and None where nothing is published."""
 
     most_images: int = 0
     many_images: tuple[int, int] | None = None
@@ -45,7 +45,7 @@ class Limits(NamedTuple):
         return min(most, float(small[1])) if small is not None and context <= small[0] else most
 
 
-def limits_of(sheet: Sheet, takes: Collection[str] = KINDS) -> Limits | None:
+def limits_of(sheet: ModelTokenRules, takes: Collection[str] = KINDS) -> Limits | None:
     """The limits of a day's rules that are about kinds an endpoint ``takes``; None where there are none.
 
     Bytes are held against files that go as they are, which pictures mostly do not.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Uncut
+from intermodal.catalog.types import FullContext
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import held
 
@@ -15,6 +15,6 @@ def fits(machine: Machine, needed: float) -> bool:
     return machine.memory == 0 or needed <= machine.free
 
 
-def shortened(uncut: Uncut, free: int) -> str:
+def shortened(uncut: FullContext, free: int) -> str:
     """Why an endpoint has less than its context now."""
     return f"with {uncut.context:,} it needs {held(uncut.memory.high)} of memory, and {held(free)} are free"

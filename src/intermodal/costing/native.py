@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
-from intermodal.catalog.counting import Sheet
+from intermodal.catalog.token_rules import ModelTokenRules
 from intermodal.content import together
 from intermodal.costing.film import Film, film_tokens
 from intermodal.costing.leaves import Leaves, leaf_tokens
@@ -20,7 +20,7 @@ from intermodal.quantity import Quantity, between, unknown
 class Book(Struct, frozen=True, eq=False, gc=False):
     """Rules by which endpoints count what they take as it is, and the limits they refuse by.
 
-    Rules as ``catalog.counting.CountingRule`` has them, "" where none is published; ``vocabulary`` is that of the text
+    Rules as ``catalog.token_rules.TokenRule`` has them, "" where none is published; ``vocabulary`` is that of the text
     of documents that go in whole. Compared by identity: whoever makes
     them makes one of each (``planner/index.py``), since plans look up many sums by it.
     """
@@ -42,7 +42,7 @@ NO_BOOK = Book()
 _BY_TIME = "by_time"
 
 
-def book_of(sheet: Sheet, takes: Collection[str]) -> Book:
+def book_of(sheet: ModelTokenRules, takes: Collection[str]) -> Book:
     """The rules of a day, as far as they are about what an endpoint ``takes``: the fewer books, the less to add up.
 
     An ear that is billed by time counts no tokens: where tokens are asked for, none is known.

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.catalog.counting import Aspect, Sheet
+from intermodal.catalog.token_rules import Aspect, ModelTokenRules
 from intermodal.content import Kind, Scripts, Value
 from intermodal.costing.drawn import QUALITIES, drawn_tokens
 from intermodal.costing.film import Film, film_tokens
@@ -89,7 +89,9 @@ class Count(Value):
     rejected: str = ""
 
 
-def count(pieces: tuple[Piece, ...], rules: Sheet, *, takes: tuple[Kind, ...] | None = (), model: str = "") -> Count:
+def count(
+    pieces: tuple[Piece, ...], rules: ModelTokenRules, *, takes: tuple[Kind, ...] | None = (), model: str = ""
+) -> Count:
     """Tokens of each piece under a model's rules of one day.
 
     Args:
@@ -111,7 +113,7 @@ def count(pieces: tuple[Piece, ...], rules: Sheet, *, takes: tuple[Kind, ...] | 
     return Count(parts=parts, tokens=found, rejected=refusals[0] if refusals else "")
 
 
-def _counted(piece: Piece, rules: Sheet, takes: tuple[Kind, ...] | None, model: str) -> Counted:
+def _counted(piece: Piece, rules: ModelTokenRules, takes: tuple[Kind, ...] | None, model: str) -> Counted:
     aspect = _ASPECT.get(piece.kind)
     if aspect is not None and aspect in rules.later:
         raise UsageError(
@@ -141,7 +143,7 @@ def _refusal(piece: Piece, rule: str, takes: tuple[Kind, ...] | None, model: str
     return ""
 
 
-def _together(pieces: tuple[Piece, ...], rules: Sheet) -> list[str]:
+def _together(pieces: tuple[Piece, ...], rules: ModelTokenRules) -> list[str]:
     """Why the media of a request would be refused together."""
     limits = limits_of(rules)
     if limits is None:
@@ -157,7 +159,7 @@ def _together(pieces: tuple[Piece, ...], rules: Sheet) -> list[str]:
     return [reason] if reason else []
 
 
-def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
+def _tokens(piece: Piece, rule: str, rules: ModelTokenRules) -> Quantity:
     kind = piece.kind
     if kind == "text":
         if piece.tokens is not None:
@@ -191,7 +193,7 @@ def _tokens(piece: Piece, rule: str, rules: Sheet) -> Quantity:
     return _made(piece, rule, rules)
 
 
-def _made(piece: Piece, rule: str, rules: Sheet) -> Quantity:
+def _made(piece: Piece, rule: str, rules: ModelTokenRules) -> Quantity:
     """Tokens of what comes out, and of the chat template."""
     if piece.kind == "framing":
         if rules.framing is not None:

@@ -13,9 +13,15 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from intermodal.catalog.effort import UNASKED, Asked, effort_at, reached, tokens_at
-from intermodal.catalog.nouns import Diffusion, Endpoint, Price, Speed, Thinking
-from intermodal.catalog.untimed import PLACEHOLDER
+from intermodal.catalog.default_speeds import PLACEHOLDER
+from intermodal.catalog.reasoning_effort import (
+    NO_THINKING_REQUEST,
+    ThinkingRequest,
+    resolve_effort,
+    thinking_request_sent,
+    thinking_tokens,
+)
+from intermodal.catalog.types import DiffusionSettings, Endpoint, Price, Speed, ThinkingProfile
 from intermodal.costing.counts import Counts, counts
 from intermodal.costing.levels import ZEROS, Levels
 from intermodal.plans.cores import NEAR
@@ -107,7 +113,7 @@ class Rates(Struct, frozen=True, gc=False):
     timed_by: tuple[str, ...] = ()
     denoise: Levels = ZEROS
     latent: Levels = ZEROS
-    diffusion: Diffusion | None = None
+    diffusion: DiffusionSettings | None = None
 
     @property
     def length(self) -> float:
@@ -131,7 +137,9 @@ FILM = "film_factor"
 TIMED = ("overhead", "load", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture", "denoise", "latent")
 
 
-def rates(endpoint: Endpoint, statistics: Statistics, as_of: str, asked: Asked = UNASKED) -> Rates:
+def rates(
+    endpoint: Endpoint, statistics: Statistics, as_of: str, asked: ThinkingRequest = NO_THINKING_REQUEST
+) -> Rates:
     """Resolve an endpoint's price of that day, its speeds, and how long it thinks when so much is ``asked``."""
     price = endpoint.price_on(as_of)
     base = _rates(endpoint, price, statistics, as_of, asked)
@@ -146,10 +154,10 @@ def rates(endpoint: Endpoint, statistics: Statistics, as_of: str, asked: Asked =
 _KEY, DAYS_AND_EFFORTS = "_rates", 10
 
 
-def known_rates(endpoint: Endpoint, as_of: str, asked: Asked) -> Rates:
+def known_rates(endpoint: Endpoint, as_of: str, asked: ThinkingRequest) -> Rates:
     """Rates as the catalog knows them. They follow from the endpoint, the day and the effort alone, so they are kept
     on the endpoint: a catalog that was made of another one asks for the same."""
-    kept: dict[tuple[str, Asked], Rates] = vars(endpoint).setdefault(_KEY, {})
+    kept: dict[tuple[str, ThinkingRequest], Rates] = vars(endpoint).setdefault(_KEY, {})
     found = kept.get((as_of, asked))
     if found is None:
         if len(kept) >= DAYS_AND_EFFORTS:
@@ -167,10 +175,10 @@ def thinking_figure(name: str, effort: str) -> str:
     return f"{name}@{effort}" if effort else name
 
 
-def thought(endpoint: Endpoint, statistics: Statistics, asked: Asked) -> tuple[Quantity, float]:
+def thought(endpoint: Endpoint, statistics: Statistics, asked: ThinkingRequest) -> tuple[Quantity, float]:
     """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for: what is assumed of
     its model, or what was seen here, with the room of either."""
-    thinking, told = endpoint.model.thinking, reached(asked, endpoint.host)
+    thinking, told = endpoint.model.thinking, thinking_request_sent(asked, endpoint.host)
     seen = statistics.get(endpoint.id, thinking_figure("reasoning_tokens", learned_at(told)))
     if thinking is None:
         most = float(told.budget)
@@ -185,27 +193,27 @@ def thought(endpoint: Endpoint, statistics: Statistics, asked: Asked) -> tuple[Q
 
 
 @lru_cache(1_024)
-def assumed(thinking: Thinking, told: Asked = UNASKED) -> Quantity:
+def assumed(thinking: ThinkingProfile, told: ThinkingRequest = NO_THINKING_REQUEST) -> Quantity:
     """Tokens that a model thinks for before an answer when so much is asked for; nothing where it does not think."""
-    low, mid, high = tokens_at(thinking, told)
+    low, mid, high = thinking_tokens(thinking, told)
     if not high:
         return Quantity()
-    effort = effort_at(thinking, told)
+    effort = resolve_effort(thinking, told)
     if effort == "unsaid":
         return between(low, mid, high, "it can think, and nobody says whether it does unasked")
-    default = "" if told != UNASKED else ", which is its default"
+    default = "" if told != NO_THINKING_REQUEST else ", which is its default"
     return between(low, mid, high, f"{thinking.basis} for {effort} effort{default}")
 
 
 _ROOMIER = 2.0  # times what eight of ten runs thought for
 
 
-def learned_at(told: Asked) -> str:
+def learned_at(told: ThinkingRequest) -> str:
     """Under which word an answer at this effort is learned: "" where none was asked for."""
     return told.effort or {"off": "none", "on": "on", "": ""}[told.switch] or (f"{told.budget}" if told.budget else "")
 
 
-def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, asked: Asked) -> Rates:
+def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, asked: ThinkingRequest) -> Rates:
     text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, price, as_of)
     speeds = _speeds(endpoint, statistics)
     overhead, load, prompt, decode, hear, see, leaf, draw, denoise, latent = speeds

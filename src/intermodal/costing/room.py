@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Endpoint, Protocol
+from intermodal.catalog.types import Endpoint, Protocol
 from intermodal.plans.step import Call
 from intermodal.request import Request
 

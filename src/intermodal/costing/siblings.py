@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from intermodal.catalog.nouns import Endpoint
-from intermodal.catalog.untimed import is_guess
+from intermodal.catalog.default_speeds import is_assumed
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.answers import LENGTH, MEAN
 from intermodal.costing.counts import FACTORS, FRAMING
 from intermodal.costing.rates import HERE, usual
@@ -99,7 +99,7 @@ def _place(endpoint: Endpoint) -> str:
 
 def _is_guessed(endpoint: Endpoint, figure: str) -> bool:
     """The catalog has no speed of this very endpoint."""
-    return is_guess(getattr(endpoint.speed, figure))
+    return is_assumed(getattr(endpoint.speed, figure))
 
 
 def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:

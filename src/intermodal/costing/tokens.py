@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from intermodal.catalog.vocabularies import LIKE, OPEN_WEIGHTS
+from intermodal.catalog.vocabularies import ASSUMED_PREFIX, OPEN_WEIGHTS
 from intermodal.content import Scripts
 from intermodal.costing.text_factors import FACTORS
 from intermodal.plans.facts import PartFacts
@@ -78,8 +78,8 @@ def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: st
 
     Args:
         scripts: what it is made of (``media/scripts.py``), where somebody looked; else characters are all there is.
-        vocabulary: a name of ``text_factors.FACTORS``, with ``LIKE`` before it where it is only assumed; "" for a
-            vocabulary that nobody knows.
+        vocabulary: a name of ``text_factors.FACTORS``, with ``ASSUMED_PREFIX`` before it where it is only assumed; ""
+            for a vocabulary that nobody knows.
 
     >>> text_tokens(400).mid, text_tokens(400, 400, (("english", 80),), "claude3").basis
     (100.0, "by script, claude3's factors")
@@ -97,7 +97,7 @@ def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: st
 
 
 def _by_script(scripts: Scripts, vocabulary: str) -> Quantity:
-    name = vocabulary.removeprefix(LIKE)
+    name = vocabulary.removeprefix(ASSUMED_PREFIX)
     assumed = name != vocabulary and name in FACTORS
     factors, wider = FACTORS.get(name, FACTORS[""]), ASSUMED if assumed else 1.0
     if name not in FACTORS or name in ("", OPEN_WEIGHTS):

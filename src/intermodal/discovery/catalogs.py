@@ -14,9 +14,9 @@ from intermodal.latest import Latest
 
 if TYPE_CHECKING:
     from intermodal.catalog.found import FoundServer
-    from intermodal.catalog.nouns import Catalog, Strength
-    from intermodal.catalog.rows import HostRow, ServedRow
+    from intermodal.catalog.host_rows import HostRow, ServedRow
     from intermodal.catalog.snapshot import Snapshot
+    from intermodal.catalog.types import Catalog, Strength
     from intermodal.config import Config
 
 KEPT = 16  # by the hosts that a policy allows besides

@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 
 from intermodal.catalog.found import FoundServer, is_here, root_of
+from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.learned import Lesson, lessons_of, with_lessons
-from intermodal.catalog.nouns import Catalog, Host, Shortcoming
-from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shipped import known_hosts
+from intermodal.catalog.types import Catalog, EndpointShortcoming, Host
 from intermodal.config import Config, data_dir
 from intermodal.discovery.look import look
 from intermodal.errors import StoreError
@@ -88,7 +88,7 @@ class Known:
         """The catalog with endpoints as they turned out to be, in this run of the program or an earlier one."""
         return with_lessons(catalog, self.lessons, today())
 
-    def learn(self, shortcoming: Shortcoming) -> None:
+    def learn(self, shortcoming: EndpointShortcoming) -> None:
         """Keep what an endpoint turned out not to take. Raises StoreError."""
         lessons.keep(self._folder, lessons_of(shortcoming, today()))
 

@@ -1,7 +1,7 @@
 """Looking: every address at once, each in the order that tells servers apart soonest, and a second for all of it.
 
-A server is first asked what it lists, then, by the rows of the catalog, who it is (``Sign.step``), then what it says
-of its models. Replies are kept as they come: when time is up, what was read by then is what is known.
+A server is first asked what it lists, then, by the rows of the catalog, who it is (``ServerFingerprint.step``), then
+what it says of its models. Replies are kept as they come: when time is up, what was read by then is what is known.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.found import FoundModel, FoundServer, Said, folded
-from intermodal.catalog.rows import HostRow
-from intermodal.catalog.signs import Read, Sign, Signs
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.server_fingerprints import DiscoveryRules, ListingRequest, ServerFingerprint
 from intermodal.discovery.reading import OF_THE_LOADED, READERS, at
 from intermodal.transport.addresses import Server, listening
 from intermodal.transport.client import Transport
@@ -86,7 +86,7 @@ class _Visit:
     def server(self) -> FoundServer | None:
         if not self._there or (self._whole and not self._replies):
             return None
-        signs = self._kinds.get(self._kind, Signs())
+        signs = self._kinds.get(self._kind, DiscoveryRules())
         models = folded(self._heard, signs.forwarded_names)
         return FoundServer(
             address=self._place.base_url, kind=self._kind, version=self._version, date=self._date, models=models,
@@ -130,7 +130,7 @@ class _Visit:
         """In the order of the row's reads, whichever came first."""
         return [each for number in sorted(self._said) for each in self._said[number]]
 
-    async def _read(self, row: Signs) -> None:
+    async def _read(self, row: DiscoveryRules) -> None:
         import anyio
 
         if row.version:
@@ -167,7 +167,7 @@ class _Visit:
         )  # fmt: skip
         return True
 
-    async def _each(self, number: int, read: Read, model: str, row: Signs, limiter: Any) -> None:
+    async def _each(self, number: int, read: ListingRequest, model: str, row: DiscoveryRules, limiter: Any) -> None:
         asked = Encoded(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
         limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
         async with limiter:
@@ -178,14 +178,14 @@ class _Visit:
                 return
         self._hear(number, read, model, body, row)
 
-    def _hear(self, number: int, read: Read, model: str, body: bytes, row: Signs) -> None:
+    def _hear(self, number: int, read: ListingRequest, model: str, body: bytes, row: DiscoveryRules) -> None:
         tree = _parsed(body)
         if isinstance(tree, Mapping):
             heard = READERS[read.form](tree, read.path, model, row)
             self._said.setdefault(number, []).extend(each for each in heard if each.model or read.form in OF_THE_LOADED)
 
 
-def _holds(sign: Sign, reply: tuple[int, bytes]) -> bool:
+def _holds(sign: ServerFingerprint, reply: tuple[int, bytes]) -> bool:
     import re
 
     status, body = reply

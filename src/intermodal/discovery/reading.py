@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from intermodal.catalog.found import Makes, Said
-from intermodal.catalog.signs import Signs
+from intermodal.catalog.server_fingerprints import DiscoveryRules
 from intermodal.content import KINDS, Kind
 
 Tree = Mapping[str, Any]
-Reader = Callable[[Tree, str, str, Signs], Iterator[Said]]  # reply, its path, the model asked about, the row
+Reader = Callable[[Tree, str, str, DiscoveryRules], Iterator[Said]]  # reply, its path, the model asked about, the row
 
 
 def _tree(value: Any) -> Tree:
@@ -47,7 +47,7 @@ def _size(word: str) -> float | None:
     return float(found[1]) * {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}[found[2].upper()] if found else None
 
 
-def _elsewhere(row: Tree, signs: Signs) -> str:
+def _elsewhere(row: Tree, signs: DiscoveryRules) -> str:
     """Where a model computes that the server passes on: any of the keys by which it says so."""
     held = (row, _tree(row.get("details")), *map(_tree, _tree(row.get("meta")).values()))
     for place in held:
@@ -61,7 +61,7 @@ def _elsewhere(row: Tree, signs: Signs) -> str:
 # ---- OpenAI's list, with what others add to it ------------------------------------------------------
 
 
-def _openai_models(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     """OpenRouter's ``architecture``, which llama.cpp and llama-swap serve too; vLLM's ``max_model_len``."""
     for row in _rows(tree.get("data")):
         name = _word(row.get("id"))
@@ -99,7 +99,7 @@ _LOCALAI: dict[str, Makes] = {
 }  # fmt: skip
 
 
-def _localai(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _localai(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     for row in _rows(tree.get("data")):
         can = _words(row.get("capabilities"))
         makes: Makes = "other" if can else ""
@@ -114,7 +114,7 @@ def _localai(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
 # ---- stable-diffusion.cpp ---------------------------------------------------------------------------
 
 
-def _sd_server(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     """The one model that it draws with, under a name that is always the same."""
     for row in _rows(tree.get("data")):
         yield Said(source=path, model=_word(row.get("id")), makes="image", loaded=True)
@@ -123,7 +123,7 @@ def _sd_server(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said
 # ---- llama.cpp --------------------------------------------------------------------------------------
 
 
-def _llama_props(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _llama_props(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     """Of the model it holds. A router holds none, and says nothing of its models here.
 
     What its chat template has words for (common/jinja/caps.h): where that is no tools, they are taken and left out of
@@ -158,7 +158,7 @@ def _capable(can: set[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ollama_tags(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _ollama_tags(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     for row in _rows(tree.get("models")):
         details = _tree(row.get("details"))
         yield Said(
@@ -168,7 +168,7 @@ def _ollama_tags(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Sa
         )  # fmt: skip
 
 
-def _ollama_show(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _ollama_show(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     """Older versions name no capabilities: then the file itself tells, by its projector and its keys."""
     info = _tree(tree.get("model_info"))
     can: dict[str, Any] = _capable(_words(tree.get("capabilities")))
@@ -187,7 +187,7 @@ def _ollama_show(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Sa
     )  # fmt: skip
 
 
-def _ollama_ps(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _ollama_ps(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     for row in _rows(tree.get("models")):
         name = _word(row.get("model")) or _word(row.get("name"))
         yield Said(source=path, model=name, loaded=True, context=_count(row.get("context_length")))
@@ -196,7 +196,7 @@ def _ollama_ps(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said
 # ---- LM Studio --------------------------------------------------------------------------------------
 
 
-def _lmstudio_v0(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _lmstudio_v0(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     for row in _rows(tree.get("data")):
         kind, can = _word(row.get("type")), _words(row.get("capabilities"))
         makes: Makes = "embedding" if kind.startswith("embedding") else "text" if kind in ("llm", "vlm") else ""
@@ -210,7 +210,7 @@ def _lmstudio_v0(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Sa
         )  # fmt: skip
 
 
-def _lmstudio_v1(tree: Tree, path: str, asked: str, signs: Signs) -> Iterator[Said]:
+def _lmstudio_v1(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[Said]:
     """The smallest context of its loaded instances: any of them may answer."""
     for row in _rows(tree.get("models")):
         can, instances = _tree(row.get("capabilities")), _rows(row.get("loaded_instances"))

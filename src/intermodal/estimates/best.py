@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from intermodal.catalog.nouns import Model, Task
+from intermodal.catalog.types import Model, Task
 from intermodal.content import Value
 from intermodal.estimates.fit_all import place_of, weight_of
 from intermodal.estimates.row_size import fetched_size, needed_by, row_model, served_row

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import replace
 
 from intermodal.catalog.dated import has_batch, priced_on, vector_on
-from intermodal.catalog.nouns import Catalog, Endpoint
-from intermodal.catalog.prices import Vector, base
+from intermodal.catalog.rate_cards import RateCard, base_rate
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
@@ -20,12 +20,12 @@ _WAITS = "a batch is answered when the host has time, within a day as a rule; se
 class Discounts:
     """``tariff``: dated prices of an endpoint, () where its own row has its only one. ``day``: ISO."""
 
-    def __init__(self, tariff: Callable[[Endpoint], tuple[Vector, ...]], day: str, batch: bool, cached: int) -> None:
+    def __init__(self, tariff: Callable[[Endpoint], tuple[RateCard, ...]], day: str, batch: bool, cached: int) -> None:
         self._tariff = tariff
         self._day = day
         self._batch = batch
         self._tokens = cached
-        self._vectors: dict[str, tuple[Vector, ...]] = {}
+        self._vectors: dict[str, tuple[RateCard, ...]] = {}
 
     def catalog(self, catalog: Catalog) -> Catalog:
         """Every endpoint at the price it has on the day. A host that states no price of a batch keeps its standard
@@ -40,7 +40,7 @@ class Discounts:
         """Tokens in the cache of an answering endpoint, and USD for one, None where nobody states that price."""
         vector = vector_on(self._vectors.get(endpoint.id, ()), self._day, batch=self._batch)
         rate = vector.units.get(_CACHED) if vector is not None else None
-        return self._tokens, None if rate is None else base(rate) / 1e6
+        return self._tokens, None if rate is None else base_rate(rate) / 1e6
 
     def said(self, catalog: Catalog, plan: Plan) -> Iterator[str]:
         """What of the discounts does not hold for a plan, and what a batch means for its seconds."""

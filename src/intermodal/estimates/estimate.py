@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from intermodal.catalog import doubts
-from intermodal.catalog.counting import Families, Sheet
-from intermodal.catalog.doubts import Doubt
-from intermodal.catalog.nouns import Evidence
-from intermodal.catalog.sheets import sheet_of
-from intermodal.catalog.thinking import thinking_of
+from intermodal.catalog import disputed_capabilities
+from intermodal.catalog.disputed_capabilities import DisputedCapability
+from intermodal.catalog.model_token_rules import token_rules_of
+from intermodal.catalog.thinking_models import thinking_of
+from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
+from intermodal.catalog.types import Evidence
 from intermodal.content import KINDS, Value
 from intermodal.costing.bill import Priced, bill, cacheable
 from intermodal.costing.parts import Count, Counted, Piece, count
@@ -47,18 +47,18 @@ class Estimate(Value):
     conflicts: tuple[Conflict, ...] = ()
 
 
-def rules_of(subject: Subject, families: Families, date: str) -> Sheet:
+def rules_of(subject: Subject, families: ModelFamilies, date: str) -> ModelTokenRules:
     """The rules of a model on a day; a rule that its own catalog row states outranks its family's.
 
     Raises:
         UsageError: the day is before the first rule of its family.
     """
-    return sheet_of(subject.id, subject.model, families, date)
+    return token_rules_of(subject.id, subject.model, families, date)
 
 
 def estimate(
     subject: Subject,
-    rules: Sheet,
+    rules: ModelTokenRules,
     pieces: tuple[Piece, ...],
     *,
     date: str,
@@ -70,7 +70,9 @@ def estimate(
     Raises:
         UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
     """
-    doubted: dict[str, Doubt] = {kind: doubt for kind in KINDS for doubt in doubts.of_kind(subject.doubts, (kind,))}
+    doubted: dict[str, DisputedCapability] = {
+        kind: doubt for kind in KINDS for doubt in disputed_capabilities.disputes_about(subject.doubts, (kind,))
+    }
     takes = None if subject.takes is None else (*subject.takes, *filter(doubted.__contains__, KINDS))
     found = _doubted(count(pieces, rules, takes=takes, model=subject.id), doubted)
     found = _held(_thinking(found, subject), subject)
@@ -108,13 +110,15 @@ def _conflicts(subject: Subject, found: Count, usd: Quantity, cached: int) -> tu
     )
 
 
-def _doubted(found: Count, doubted: Mapping[str, Doubt]) -> Count:
+def _doubted(found: Count, doubted: Mapping[str, DisputedCapability]) -> Count:
     """The count, of which it is said where sources contradict each other about what the model takes."""
     parts = []
     for part in found.parts:
         doubt = doubted.get(part.piece.kind)
         if doubt is not None and not part.refused:
-            tokens = msgspec.structs.replace(part.tokens, basis=f"{doubts.words(doubt)}; {part.tokens.basis}")
+            tokens = msgspec.structs.replace(
+                part.tokens, basis=f"{disputed_capabilities.describe_dispute(doubt)}; {part.tokens.basis}"
+            )
             part = msgspec.structs.replace(part, tokens=tokens)
         parts.append(part)
     return msgspec.structs.replace(found, parts=tuple(parts))
@@ -127,7 +131,7 @@ def _thinking(found: Count, subject: Subject) -> Count:
     if thinks is None or not tokens.high or not any(part.piece.kind == "output" for part in found.parts):
         return found
     evidence = thinks.evidence
-    source = evidence.cited if evidence.source else ""
+    source = evidence.citation if evidence.source else ""
     part = Counted(piece=Piece(kind="output", name="thinking"), tokens=tokens, source=source)
     whole = found.tokens + tokens if found.tokens.known else found.tokens
     return msgspec.structs.replace(found, parts=(*found.parts, part), tokens=whole)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from intermodal.advising.offers import open_models
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.model_rows import tier_by_size
-from intermodal.catalog.nouns import Model
+from intermodal.catalog.types import Model
 from intermodal.config import cache_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError

@@ -13,7 +13,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from intermodal.catalog.folders import SIZE_OF_FILES
+from intermodal.catalog.model_folders import SIZE_OF_FILES
 from intermodal.content import Value
 from intermodal.errors import DoesNotFit, UsageError, WeightsError
 from intermodal.estimates.fit import Beside, FitReport, FitWish, report

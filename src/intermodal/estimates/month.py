@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from intermodal.catalog.load import plannable, tariffs
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
 from intermodal.content import File, Kind, PathSource, Text
 from intermodal.content import Part as ContentPart

@@ -13,7 +13,7 @@ from html import escape
 
 from msgspec import field
 
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Value
 from intermodal.costing.levels import ZEROS, Levels, levels, plus, quantity, times
 from intermodal.costing.rates import HERE, Rates

@@ -14,9 +14,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from intermodal.catalog.folders import MAX_CONFIG, by_pairs, memory_of_size, picture_tokens, scale_of
-from intermodal.catalog.heads import context_of, head_of
-from intermodal.catalog.nouns import Protocol
+from intermodal.catalog.encoder_heads import context_of_config, encoder_head
+from intermodal.catalog.model_folders import (
+    MAX_CONFIG,
+    image_tokens_of_config,
+    logit_scale,
+    onnx_memory_of_size,
+    scores_pairs_independently,
+)
+from intermodal.catalog.types import Protocol
 from intermodal.errors import UsageError, WeightsError
 from intermodal.sizing.sources import Repository, small_file, unavailable
 from intermodal.weights.hub import HubFile, Listing
@@ -99,7 +105,7 @@ def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: Repo
     """The files of the model that is meant, in the variant that is asked for, else in the best."""
     if _TWO_SIDES.search(str(config.get("model_type", "")).lower()):
         return _two_sides(files, config, wanted)
-    head = head_of(config)
+    head = encoder_head(config)
     if not head.kind:
         raise WeightsError(head.why, where=wanted.repo, todo="take a classifier, a reranker, or a CLIP or SigLIP")
     path, ending = _variant(files, ("model",), wanted)
@@ -113,7 +119,9 @@ def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: 
     except UsageError:
         path, ending = _variant(files, ("model",), wanted)
         return Taken("contrastive", _with(files, path, beside, wanted), ending)
-    if by_pairs(config) and scale_of(config) is None:  # only the whole model tells its scale and bias
+    if (
+        scores_pairs_independently(config) and logit_scale(config) is None
+    ):  # only the whole model tells its scale and bias
         whole = min(
             (file for name, file in files.items() if re.fullmatch(r"(onnx/)?model(_quantized|_int8)?\.onnx", name)),
             key=lambda file: file.size, default=None,
@@ -160,15 +168,15 @@ def _with(
 
 def _traits(taken: Taken, config: Mapping[str, Any]) -> Traits:
     size = sum(file.size for file in taken.files if file.name.endswith(".onnx"))
-    memory = memory_of_size(size)
+    memory = onnx_memory_of_size(size)
     figures = (memory.low, memory.mid, memory.high)
     if taken.runtime == "contrastive":
         return Traits(
-            memory=figures, sees=True, embeds=True, pictures=picture_tokens(config),
+            memory=figures, sees=True, embeds=True, pictures=image_tokens_of_config(config),
             tasks=("zero-shot-image-classification", "feature-extraction"),
         )  # fmt: skip
-    head = head_of(config)
+    head = encoder_head(config)
     return Traits(
-        context=context_of(config), memory=figures, tasks=(head.task,),
+        context=context_of_config(config), memory=figures, tasks=(head.task,),
         labels=head.labels if head.kind == "labels" else (),
     )  # fmt: skip

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Model
-from intermodal.catalog.rows import ServedRow
+from intermodal.catalog.host_rows import ServedRow
 from intermodal.catalog.shipped import shipped
+from intermodal.catalog.types import Model
 from intermodal.costing.memory import fits
 from intermodal.errors import DoesNotFit
 from intermodal.estimates.fit_text import gib

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from intermodal.catalog import hosted, prices
-from intermodal.catalog.counting import Families, bare, host_said
-from intermodal.catalog.doubts import Doubt
+from intermodal.catalog import hosted, rate_cards
+from intermodal.catalog.disputed_capabilities import DisputedCapability
 from intermodal.catalog.find import at_host, model_named
+from intermodal.catalog.model_names import find_by_name, resolve_name, split_name
 from intermodal.catalog.model_rows import ModelRow
-from intermodal.catalog.names import known, resolve, split
-from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Evidence, Model, Price
-from intermodal.catalog.prices import Vector
+from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Rival, Row, Snapshot
+from intermodal.catalog.token_rules import ModelFamilies, bare_name, host_in_name
+from intermodal.catalog.types import FREE, Catalog, Endpoint, Evidence, Model, Price
 from intermodal.content import Kind, Value
 from intermodal.costing.bill import Priced, Usage, priced_by
 from intermodal.errors import UnknownModel
@@ -40,10 +40,10 @@ class Subject(Value):
     model: Model | None = None
     takes: tuple[Kind, ...] | None = None
     price: Price | None = None
-    vectors: tuple[Vector, ...] = ()
+    vectors: tuple[RateCard, ...] = ()
     said_by: Evidence | None = None
     rivals: tuple[Rival, ...] = ()
-    doubts: tuple[Doubt, ...] = ()
+    doubts: tuple[DisputedCapability, ...] = ()
 
     @property
     def _preference(self) -> tuple[bool, bool, bool, float, str]:
@@ -67,27 +67,29 @@ class Subject(Value):
         return (priced_by(self.price, batch=batch),)
 
 
-def _by_vectors(vectors: tuple[Vector, ...], date: str, batch: bool) -> tuple[Priced, ...] | str:
+def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[Priced, ...] | str:
     if batch and not any(each.when.get(_BATCH[0]) == _BATCH[1] and each.since <= date for each in vectors):
         return f"no price of a batch is known for {date}"
     said = dict([_BATCH]) if batch else {}
     other = tuple(each for each in vectors if each.when)
-    held = [prices.at((each, *other), date, **said) for each in prices.held_on(vectors, date)]
+    held = [
+        rate_cards.effective_rates((each, *other), date, **said) for each in rate_cards.rate_cards_on(vectors, date)
+    ]
     answers = tuple(answer(vector) for vector in held if vector is not None)
     return answers or f"no price is known for {date}"
 
 
-def answer(vector: Vector) -> Priced:
+def answer(vector: RateCard) -> Priced:
     """A vector as an answer to a usage."""
 
     def billed(used: Usage) -> float | str:
-        found = prices.bill(vector, used)
+        found = rate_cards.itemize(vector, used)
         return found.usd if found.usd is not None else found.unpriced[0].replace("_", " ")
 
     return Priced(billed, vector.units, vector.least_seconds)
 
 
-def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> Subject:
+def find(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str) -> Subject:
     """The model a name stands for; one with a host, that endpoint and no other.
 
     Raises:
@@ -107,7 +109,7 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
     try:
         there = _of_model(catalog, models, model_named(catalog, models, name))
     except UnknownModel as error:
-        if error.several and bare(name) not in families.names:  # a family's own name has its rules
+        if error.several and bare_name(name) not in families.names:  # a family's own name has its rules
             raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
         there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
         there += [of_row(row, models) for row in _rows(models, families, name)]
@@ -122,7 +124,7 @@ def find(catalog: Catalog, models: Snapshot, families: Families, name: str) -> S
     if row is not None:
         return Subject(id=row.id, model=row.model(), takes=row.input or None)
     try:
-        found = [of_endpoint(endpoint, models) for endpoint in resolve(catalog, name)]
+        found = [of_endpoint(endpoint, models) for endpoint in resolve_name(catalog, name)]
     except UnknownModel as error:
         raise UnknownModel(
             error.hints.what, where=setting("model"), todo=_todo(error, models, families, name)
@@ -145,8 +147,8 @@ def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, 
     what it is can be told by its name, and what it costs there cannot."""
     servers = {row.id for row in shipped().hosts if row.discovery is not None}
     servers |= {each.host.id for each in catalog.endpoints if each.host.zone in ("machine", "network")}
-    host, model = split(name, servers)
-    if host not in servers - models.places.keys() or known(catalog, name):
+    host, model = split_name(name, servers)
+    if host not in servers - models.places.keys() or find_by_name(catalog, name):
         return None
     return host, model
 
@@ -179,38 +181,42 @@ def _rivals(row: Row) -> tuple[Rival, ...]:
     """Prices of other sources that are something else; of models.dev only where it is not the one that is used."""
     stated = row.stated_prices
     held = row.dated_prices
-    units = {unit: rate for unit, rate in stated.units.items() if prices.base(rate)} if stated is not None else {}
-    now = prices.at(held, "9999-12-31") if held and units else None
-    if now is None or all(prices.base(now.units.get(unit, rate)) == prices.base(rate) for unit, rate in units.items()):
+    units = (
+        {unit: rate for unit, rate in stated.units.items() if rate_cards.base_rate(rate)} if stated is not None else {}
+    )
+    now = rate_cards.effective_rates(held, "9999-12-31") if held and units else None
+    if now is None or all(
+        rate_cards.base_rate(now.units.get(unit, rate)) == rate_cards.base_rate(rate) for unit, rate in units.items()
+    ):
         return row.rival_prices
-    return (*row.rival_prices, Rival(by="models.dev", since="", vector=Vector(units=units)))
+    return (*row.rival_prices, Rival(by="models.dev", since="", vector=RateCard(units=units)))
 
 
 def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     """Endpoints of exactly this name; of several models with one last word, those of the vendor that is named."""
-    wanted, short = name.strip().lower(), bare(name)
+    wanted, short = name.strip().lower(), bare_name(name)
     one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if one:
         return one
-    if host_said(name):  # a host has a model of this very name ("ft:gpt-4o"), which is none of its name's parts
+    if host_in_name(name):  # a host has a model of this very name ("ft:gpt-4o"), which is none of its name's parts
         return tuple(e for e in catalog.endpoints if e.served_as.lower() == wanted)
-    found = tuple(e for e in catalog.endpoints if short in (bare(e.model.id), bare(e.served_as)))
+    found = tuple(e for e in catalog.endpoints if short in (bare_name(e.model.id), bare_name(e.served_as)))
     own = tuple(e for e in found if _vendor(wanted) and e.model.id.lower().startswith(f"{_vendor(wanted)}/"))
     return own or found
 
 
-def _rows(models: Snapshot, families: Families, name: str) -> list[Row]:
+def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[Row]:
     """Rows of the snapshot of this name: at the vendor's own host, else at any."""
-    wanted, short = name.strip().lower(), bare(name)
-    if host_said(name):
+    wanted, short = name.strip().lower(), bare_name(name)
+    if host_in_name(name):
         return [row for row in models.rows if row.name.lower() == wanted]
     family = families.of(name)
     near = [vendor for vendor in (_vendor(wanted), family[0].partition("/")[0] if family else "") if vendor]
     for place in near:
-        found = [row for row in models.of_host(place) if short in (bare(row.id), bare(row.name))]
+        found = [row for row in models.of_host(place) if short in (bare_name(row.id), bare_name(row.name))]
         if found:
             return _as_named(found, wanted)
-    return _as_named([row for row in models.rows if bare(row.id) == short], wanted)
+    return _as_named([row for row in models.rows if bare_name(row.id) == short], wanted)
 
 
 def _as_named(rows: list[Row], wanted: str) -> list[Row]:
@@ -221,9 +227,9 @@ def _as_named(rows: list[Row], wanted: str) -> list[Row]:
 
 def _own_row(name: str) -> ModelRow | None:
     """A model that the catalog describes and nobody here serves."""
-    short, rows = bare(name), shipped().rows
-    found = [row for row in rows.values() if bare(row.id) == short]
-    found = found or [row for row in rows.values() if bare(row.id).startswith(f"{short}-")]
+    short, rows = bare_name(name), shipped().rows
+    found = [row for row in rows.values() if bare_name(row.id) == short]
+    found = found or [row for row in rows.values() if bare_name(row.id).startswith(f"{short}-")]
     return found[0] if len(found) == 1 and short else None
 
 
@@ -231,12 +237,12 @@ def _vendor(wanted: str) -> str:
     return wanted.rpartition(":")[2].rpartition("/")[0] if "/" in wanted else ""
 
 
-def _todo(error: UnknownModel, models: Snapshot, families: Families, name: str) -> str:
+def _todo(error: UnknownModel, models: Snapshot, families: ModelFamilies, name: str) -> str:
     """The nearest names of the snapshot and of the families whose rules are known."""
     from difflib import get_close_matches
 
     if error.several:
         return error.hints.todo
-    names = {bare(row.id): row.id for row in models.rows} | families.names
-    near = get_close_matches(bare(name), names, _NEAR, 0.6)
+    names = {bare_name(row.id): row.id for row in models.rows} | families.names
+    near = get_close_matches(bare_name(name), names, _NEAR, 0.6)
     return f"did you mean {' or '.join(names[each] for each in near)}?" if near else hint("see {}", MODELS)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from intermodal.catalog import prices
-from intermodal.catalog.nouns import Endpoint, Price
-from intermodal.catalog.prices import Vector
+from intermodal.catalog import rate_cards
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.catalog.types import Endpoint, Price
 from intermodal.plans.cores import NEAR
 from intermodal.store.rows import Work
 from intermodal.wire.call import Usage
@@ -22,7 +22,7 @@ _KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "vid
 
 
 def bill(
-    endpoint: Endpoint, usage: Usage, work: Work, vectors: tuple[Vector, ...] = (), moment: str = "", *, made: int = 0
+    endpoint: Endpoint, usage: Usage, work: Work, vectors: tuple[RateCard, ...] = (), moment: str = "", *, made: int = 0
 ) -> float | None:
     """USD, None when a price or a count that it needs is not known.
 
@@ -43,19 +43,19 @@ def bill(
     if vector is None:
         return None
     found = [
-        None if counts is None else prices.bill(vector, counts).usd
+        None if counts is None else rate_cards.itemize(vector, counts).usd
         for counts in _readings(vector, usage, work, silent=endpoint.model.output in _SILENT)
     ]
     known = [usd for usd in found if usd is not None]
     return max(known) if len(known) == len(found) else None
 
 
-def _dated(vectors: tuple[Vector, ...], usage: Usage, moment: str) -> Vector | None:
+def _dated(vectors: tuple[RateCard, ...], usage: Usage, moment: str) -> RateCard | None:
     said = _BATCH.get(usage.tier, {"service_tier": usage.tier}) if usage.tier else {}
-    return prices.at(vectors, moment or "9999-12-31", **said)
+    return rate_cards.effective_rates(vectors, moment or "9999-12-31", **said)
 
 
-def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
+def _own(endpoint: Endpoint, work: Work, moment: str) -> RateCard | None:
     """The price of a row as a vector; None before the day it holds from."""
     day = moment.partition("T")[0]
     price = endpoint.price_on(day)
@@ -67,10 +67,10 @@ def _own(endpoint: Endpoint, work: Work, moment: str) -> Vector | None:
             units.setdefault(name, 0.0)
     if price.request:
         units["requests_kcount"] = price.request * 1000
-    return Vector(units=units, least_seconds=price.least_seconds, unsaid=price.unsaid)
+    return RateCard(units=units, least_seconds=price.least_seconds, unsaid=price.unsaid)
 
 
-def _with_steps(price: Price, work: Work, *, chats: bool) -> dict[str, prices.Rate]:
+def _with_steps(price: Price, work: Work, *, chats: bool) -> dict[str, rate_cards.Rate]:
     """Units of a row's price, with those of larger requests as their steps."""
     base = _units(price, work, chats)
     steps = [(most, _units(dearer, work, chats)) for most, dearer in price.above]
@@ -103,12 +103,12 @@ def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
 # ---- what was counted ------------------------------------------------------------------------------
 
 
-def _readings(vector: Vector, usage: Usage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
+def _readings(vector: RateCard, usage: Usage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
     """What a usage may mean, in counts that have prices; None where a count that costs something is not known."""
     units = vector.units
     seconds = usage.seconds or work.audio_seconds
     if "input_mtok" not in units:
-        if seconds and not prices.OF_LENGTH.isdisjoint(units):
+        if seconds and not rate_cards.AUDIO_LENGTH_UNITS.isdisjoint(units):
             yield {"input_audio_seconds": seconds}
             return
         if (work.pages or work.megapixels) and "input_document_kpages" in units:
@@ -122,7 +122,7 @@ def _readings(vector: Vector, usage: Usage, work: Work, *, silent: bool) -> Iter
         yield None
         return
     given = usage.input_tokens or 0
-    if seconds and not prices.OF_LENGTH.isdisjoint(units) and "input_audio_mtok" not in units:
+    if seconds and not rate_cards.AUDIO_LENGTH_UNITS.isdisjoint(units) and "input_audio_mtok" not in units:
         # Sound is billed by its length. Where its tokens are not told apart they count as text, the dearest reading.
         told = _told(usage.input_by_modality, given)
         given -= told.pop("audio", 0)
@@ -176,7 +176,7 @@ def _given(usage: Usage, given: int, kinds: Mapping[str, int]) -> dict[str, floa
     return {name: float(count) for name, count in counts.items() if count}
 
 
-def _made(units: Mapping[str, prices.Rate], usage: Usage, work: Work, *, silent: bool) -> dict[str, float] | None:
+def _made(units: Mapping[str, rate_cards.Rate], usage: Usage, work: Work, *, silent: bool) -> dict[str, float] | None:
     """Counts of what came out: words, thoughts, speech and pictures."""
     out = usage.output_tokens
     if out is None:
@@ -193,11 +193,11 @@ def _made(units: Mapping[str, prices.Rate], usage: Usage, work: Work, *, silent:
     return found
 
 
-def _free(units: Mapping[str, prices.Rate], way: str) -> bool:
+def _free(units: Mapping[str, rate_cards.Rate], way: str) -> bool:
     """Whether tokens in, or out, have a price and it is nothing."""
     rates = [
-        prices.base(rate)
+        rate_cards.base_rate(rate)
         for name, rate in units.items()
-        if name in prices.UNITS and {"tokens", way} <= prices.UNITS[name].about
+        if name in rate_cards.UNITS and {"tokens", way} <= rate_cards.UNITS[name].about
     ]
     return bool(rates) and not any(rates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.catalog.types import Endpoint, Task
 
 UNCALIBRATED = "its scores order the labels; how sure it is, nobody measured here (intermodal eval does)"
 

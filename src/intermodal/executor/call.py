@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Protocol
+from intermodal.catalog.types import Protocol
 from intermodal.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought, Usage
 from intermodal.executor import accounting, standing

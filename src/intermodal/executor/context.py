@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Kind
 from intermodal.costing.room import TEMPLATE_TOKENS
 from intermodal.executor.world import World

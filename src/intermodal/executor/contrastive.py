@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.events import Note, StepFinished
 from intermodal.executor.captions import caption
 from intermodal.executor.course import Course

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
 from intermodal.executor.assemble import NOTHING_HEARD, NOTHING_READ, NOTHING_SEEN, empty, label

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import check, convert, describing, measured, replan
 from intermodal.executor.call import Again, Done, Reroute, Surprise

@@ -8,7 +8,7 @@ from functools import cache, partial
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Text
 from intermodal.events import Actual, StepProgress
 from intermodal.executor import convert

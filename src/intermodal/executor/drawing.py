@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.drawing import FORMAT, RATIO, SIZE, picture_words
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.image_options import FORMAT, RATIO, SIZE, supported_image_options
+from intermodal.catalog.types import Endpoint
 from intermodal.events import Committed, Drawn, Finished, Note, StepFinished
 from intermodal.executor import assemble
 from intermodal.executor.course import Course
@@ -61,7 +61,7 @@ def call_of(
     endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str, given: tuple[Pixels, ...]
 ) -> PictureCall:
     """What the host is told: as the plan has it, as far as it has words for it."""
-    params, has = dict(step.params), picture_words(endpoint.host)
+    params, has = dict(step.params), supported_image_options(endpoint.host)
     given, mask = (given[:-1], given[-1].data) if output.mask else (given, b"")
     strength = params.get("strength", "")
     width, _, height = params.get("size", "").partition("x")

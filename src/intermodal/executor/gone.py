@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.executor.ledger import Ledger
 from intermodal.plans.plan import Candidate, calls_of, sent
 

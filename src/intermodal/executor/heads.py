@@ -9,8 +9,8 @@ by themselves gives each its own chance. A long text goes in by windows, and tha
 from __future__ import annotations
 
 from intermodal import errors
-from intermodal.catalog.heads import places_of, unknown_labels
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.encoder_heads import label_indices, unknown_labels
+from intermodal.catalog.types import Endpoint
 from intermodal.events import Note, StepFinished
 from intermodal.executor.course import Course
 from intermodal.executor.job import Job, Told
@@ -39,7 +39,7 @@ async def by_head(
             f"{joined(gone)} {verb} of its head, which knows {joined(known)}", where=endpoint.id,
             todo=hint("give labels that it knows, or let another model score ({model})"), step=step.id,
         )  # fmt: skip
-    found = {label: told.scores[at][1] for label, at in zip(labels, places_of(labels, known), strict=True)}
+    found = {label: told.scores[at][1] for label, at in zip(labels, label_indices(labels, known), strict=True)}
     rest = [label for label, _ in told.scores if label.casefold() not in {each.strip().casefold() for each in labels}]
     together = sum(score for _, score in told.scores)
     if rest and abs(together - 1.0) < 1e-3:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.executor.shortcomings import NEAR
 from intermodal.store.rows import Work
 

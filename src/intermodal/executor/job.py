@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Part, ReadLine, Transcript, Value
 from intermodal.events import Drawn, Thought
 from intermodal.executor.pieces import Pixels, Sound

@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from intermodal.catalog.effort import UNASKED, Asked, reached
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest, thinking_request_sent
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.rates import learned_at, thinking_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.accounting import Charge, Closed, bound
@@ -60,7 +60,7 @@ class Ledger:
     def __init__(self, store: Store, run: str, max_cost: float, allowance: Allowance | None = None) -> None:
         self.run = run
         self.answer = "other"  # kind of answer that was asked for: ``costing/answers.py``
-        self.effort = UNASKED  # at which it is to be thought about
+        self.effort = NO_THINKING_REQUEST  # at which it is to be thought about
         self.max_cost = max_cost
         self.spent = 0.0
         self.reserved = 0.0
@@ -131,7 +131,7 @@ class Ledger:
 
 
 def reservation(
-    step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work, asked: Asked = UNASKED
+    step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work, asked: ThinkingRequest = NO_THINKING_REQUEST
 ) -> Reservation:
     """The row of an attempt at a step, before it is made. ``answer``: the kind of answer that was asked for, at the
     effort that is ``asked``."""
@@ -141,7 +141,7 @@ def reservation(
     made = any(name.startswith("step:") for name in step.inputs)
     kind = FILM_SOUND if step.op == "transcribe" and made else ""
     if step.op == "generate":
-        kind = thinking_figure(answer, learned_at(reached(asked, endpoint.host)))
+        kind = thinking_figure(answer, learned_at(thinking_request_sent(asked, endpoint.host)))
     return Reservation(
         run=run, step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
         input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),

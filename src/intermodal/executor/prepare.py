@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Part, Text
 from intermodal.executor.assemble import AUDIO_FORMATS, label, shown_name
 from intermodal.executor.hearing import both

@@ -8,8 +8,8 @@ from functools import partial
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.forcing import ANY_OBJECT, closable, reached_by
-from intermodal.catalog.nouns import Endpoint, Host
+from intermodal.catalog.structured_output import ANY_OBJECT, is_closable, schema_delivery
+from intermodal.catalog.types import Endpoint, Host
 from intermodal.content import ToolCall
 from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
@@ -57,7 +57,7 @@ async def _generate(course: Course, step: Call) -> Finished:
         raise _unreadable(course, step, unread)
     await course.shop.say_rest()
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    held = schema is not None and reached_by(endpoint.host, await _closable(schema)) != "asked"
+    held = schema is not None and schema_delivery(endpoint.host, await _closable(schema)) != "asked"
     job = await _job(course, step, endpoint, messages, stands_for, held=held)
     # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
     live = course.shop.world.live and request.policy.streaming == "live" and not course.may_ask_again()
@@ -95,7 +95,7 @@ async def _generate(course: Course, step: Call) -> Finished:
 
 
 async def _closable(schema: JsonOutput) -> bool:
-    return await offload(is_long((), (), schema), closable, schema.schema)
+    return await offload(is_long((), (), schema), is_closable, schema.schema)
 
 
 async def _job(

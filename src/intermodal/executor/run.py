@@ -9,8 +9,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from intermodal import errors
-from intermodal.catalog.effort import asked_of
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.reasoning_effort import thinking_request_of
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Part
 from intermodal.costing import answers
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
@@ -86,7 +86,7 @@ class Trip:
         deadline = request.policy.deadline
         self._ledger = Ledger(world.store, self._id, request.policy.max_cost, allowance)
         self._ledger.answer = answers.kind_of_request(request)
-        self._ledger.effort = asked_of(request.settings)
+        self._ledger.effort = thinking_request_of(request.settings)
         self._caller = Caller(
             world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
             self._started,

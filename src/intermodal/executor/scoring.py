@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint, Objective
+from intermodal.catalog.types import Endpoint, Objective
 from intermodal.content import Text
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished
 from intermodal.executor import assemble, calibration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint, Shortcoming
+from intermodal.catalog.types import Endpoint, EndpointShortcoming
 from intermodal.content import Kind
 from intermodal.executor.context import kinds_in
 from intermodal.executor.job import Job
@@ -15,7 +15,7 @@ from intermodal.request import Zone
 NEAR: tuple[Zone, ...] = ("machine", "network")
 
 
-def taught(error: errors.IntermodalError, job: Job) -> Shortcoming | None:
+def taught(error: errors.IntermodalError, job: Job) -> EndpointShortcoming | None:
     """What the endpoint itself said it cannot take; None where it said nothing of that sort."""
     if not isinstance(error, errors.CallError) or not error.sent:
         return None
@@ -23,19 +23,19 @@ def taught(error: errors.IntermodalError, job: Job) -> Shortcoming | None:
     given = _given(job)
     if given and endpoint.host.zone in NEAR and _died(error):
         words = f"{error.what} when it was sent {' and '.join(given)}"
-        return Shortcoming(endpoint=endpoint.id, lacks=given, said=words, build=endpoint.build)
+        return EndpointShortcoming(endpoint=endpoint.id, lacks=given, said=words, build=endpoint.build)
     if isinstance(error, errors.UnsupportedModality):
         named = cast("Kind", error.kind)
         # Where it does not say which of them it refuses, none of them is sent to it again.
         lacks = (named,) if named in given else given
-        found = Shortcoming(endpoint=endpoint.id, lacks=lacks, said=error.what, build=endpoint.build)
+        found = EndpointShortcoming(endpoint=endpoint.id, lacks=lacks, said=error.what, build=endpoint.build)
         return found if lacks else None
     if isinstance(error, errors.RequestTooLarge):
-        return Shortcoming(endpoint=endpoint.id, images=error.limit, said=error.what) if error.limit else None
+        return EndpointShortcoming(endpoint=endpoint.id, images=error.limit, said=error.what) if error.limit else None
     return context_taught(error, endpoint)
 
 
-def context_taught(error: errors.IntermodalError, endpoint: Endpoint) -> Shortcoming | None:
+def context_taught(error: errors.IntermodalError, endpoint: Endpoint) -> EndpointShortcoming | None:
     """Return how much context a failure shows the endpoint to have; None where it shows nothing new."""
     if not isinstance(error, errors.ContextExceeded) or isinstance(error, errors.RequestTooLarge):
         return None
@@ -43,7 +43,7 @@ def context_taught(error: errors.IntermodalError, endpoint: Endpoint) -> Shortco
     believed = endpoint.context or endpoint.model.context
     if not limit or (believed is not None and limit >= believed):
         return None
-    return Shortcoming(endpoint=endpoint.id, context=limit, said=error.what, suspected=not error.limit)
+    return EndpointShortcoming(endpoint=endpoint.id, context=limit, said=error.what, suspected=not error.limit)
 
 
 def _died(error: errors.CallError) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.json_schema.instruction import described
 from intermodal.keys import find_key

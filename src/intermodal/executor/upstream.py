@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from intermodal import errors
-from intermodal.catalog.nouns import Catalog, Shortcoming
+from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.latest import Latest
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
@@ -65,7 +65,9 @@ class Upstreams:
     ``refusals`` counts how often it was learned that an endpoint has no room for a list of tools.
     """
 
-    def __init__(self, keep: Callable[[Shortcoming], None] = lambda shortcoming: None, processes: int = 1) -> None:
+    def __init__(
+        self, keep: Callable[[EndpointShortcoming], None] = lambda shortcoming: None, processes: int = 1
+    ) -> None:
         self._keep = keep
         self._breakers: dict[str, _Breaker] = {}
         self._answering: dict[str, _Breaker] = {}  # was closed by a first word, of an answer that may yet break off
@@ -73,14 +75,14 @@ class Upstreams:
         self._explorations: dict[str, _Exploration] = {}
         self._budgets: dict[str, _Budget] = {}
         self._paused: dict[str, float] = {}
-        self.learned: tuple[Shortcoming, ...] = ()
+        self.learned: tuple[EndpointShortcoming, ...] = ()
         self._suspected: dict[str, float] = {}  # endpoints of which something is suspected, and until when
         self.refusals = 0
         self._overfull: Latest[str, frozenset[str]] = Latest("lists of tools that were too long", LISTS)
 
     # ---- what they turned out not to take ------------------------------------------------------
 
-    def learn(self, shortcoming: Shortcoming, now: float) -> None:
+    def learn(self, shortcoming: EndpointShortcoming, now: float) -> None:
         """Note what an endpoint turned out not to take. A suspicion is not kept, and forgotten after ``SUSPECTED``."""
         if shortcoming in self.learned:
             return

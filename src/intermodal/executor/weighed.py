@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from intermodal.catalog.nouns import Catalog, Endpoint
-from intermodal.catalog.sheets import sheet_of
+from intermodal.catalog.model_token_rules import token_rules_of
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import together
 from intermodal.costing import native
 from intermodal.costing.images import image_tokens
@@ -64,7 +64,7 @@ def weighed(
 def rules(endpoint: Endpoint, catalog: Catalog) -> Book:
     """The rules by which an endpoint counts now: those a plan of today counts by."""
     model = endpoint.model
-    return book_of(sheet_of(model.id, model, catalog.counting, LAST_DAY), endpoint.input)
+    return book_of(token_rules_of(model.id, model, catalog.counting, LAST_DAY), endpoint.input)
 
 
 def heard(sounds: Sequence[Sound], book: Book) -> float:

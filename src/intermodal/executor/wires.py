@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import Protocol as Shape
 from typing import cast
 
-from intermodal.catalog.drawing import IN_CHAT
-from intermodal.catalog.nouns import Endpoint, Host, Protocol
+from intermodal.catalog.image_options import IMAGES_IN_CHAT
+from intermodal.catalog.types import Endpoint, Host, Protocol
 from intermodal.wire.call import ChatCall, EmbeddingCall, Embeddings, Encoded, PictureCall, Pictures
 from intermodal.wire.decoding import Decoding
 
@@ -78,7 +78,7 @@ def vector_codec(host: Host) -> VectorCodec | None:
 def picture_codec(host: Host) -> PictureCodec | None:
     """None where intermodal asks for no pictures in this protocol."""
     name = PICTURES.get(host.protocol)
-    if IN_CHAT in host.quirks:
+    if IMAGES_IN_CHAT in host.quirks:
         name = DRAWN_IN_CHAT.get(host.protocol, name)
     return cast("PictureCodec", import_module(name)) if name else None
 

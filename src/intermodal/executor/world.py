@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from intermodal.executor.upstream import Upstreams
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Catalog, Endpoint, Host
-    from intermodal.catalog.prices import Vector
+    from intermodal.catalog.rate_cards import RateCard
+    from intermodal.catalog.types import Catalog, Endpoint, Host
     from intermodal.content import ReadLine, Transcript
     from intermodal.file_bytes import Data
     from intermodal.plans.facts import Box, Facts
@@ -216,7 +216,7 @@ class OpenedLike(Protocol):
     def text(self, index: int) -> str: ...
 
 
-def _no_tariff(endpoint: Endpoint) -> tuple[Vector, ...]:
+def _no_tariff(endpoint: Endpoint) -> tuple[RateCard, ...]:
     return ()
 
 
@@ -260,7 +260,7 @@ class World:
     find_key: Callable[[Host], str | None] = lambda host: None
     count: Callable[[str, str], int | None] = _nothing_counted
     plan_again: Callable[[Request, Facts], Plan] | None = None
-    tariff: Callable[[Endpoint], tuple[Vector, ...]] = _no_tariff
+    tariff: Callable[[Endpoint], tuple[RateCard, ...]] = _no_tariff
     moment: Callable[[], str] = _utc
     pay_twice: bool = True
     resends: int | None = None

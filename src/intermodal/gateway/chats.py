@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal import schema as schemas
-from intermodal.catalog.nouns import CACHED_BY
+from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
 from intermodal.content import Part, Refusal, Text, ToolCall, ToolResult
 from intermodal.events import (
     AttemptFailed,
@@ -122,7 +122,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact, rendered=rendered)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     protocol = answering.host.protocol if answering is not None else ""
-    carried = len(call.cache) if protocol in CACHED_BY else 0
+    carried = len(call.cache) if protocol in PROMPT_CACHING_PROTOCOLS else 0
     ignored = untold(fields, call.settings, dialect, answering) + unheld(call.tools, protocol)
     ignored += await offload(len(asked.body) > LONG, unread, asked.body, dialect, carried)
     job = Job(call, request, prepared, plan, ignored)

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
-from intermodal.catalog.names import resolve
-from intermodal.catalog.wanted import said_again
+from intermodal.catalog.model_names import resolve_name
+from intermodal.catalog.validation_messages import is_safe_to_echo
 from intermodal.client import AsyncClient, plan_from
 from intermodal.config import placed
 from intermodal.config_file import AUTO, POLICY, PROMPT
@@ -145,7 +145,7 @@ def without_key(client: AsyncClient) -> Iterator[Finding]:
         host = hosts.get(name)
         if host is None or not host.key_env or find_key(host, client.env):
             continue
-        variable = host.key_env if said_again(host.key_env) else "the variable that key_env names"
+        variable = host.key_env if is_safe_to_echo(host.key_env) else "the variable that key_env names"
         yield Finding(
             level="note", where=placed(config.path, ("hosts", name) if name in mine else ("consent",)),
             what=f"host {name} has no key: {variable} is not set",
@@ -185,7 +185,7 @@ def _unknown(client: LastingClient, name: str) -> str:
     if name.startswith(POLICY):
         return "it is a policy, and no model"
     try:
-        resolve(client.catalog_for(Policy(model=name)), name)
+        resolve_name(client.catalog_for(Policy(model=name)), name)
     except UnknownModel as error:
         return error.worded("command line").what
     return ""

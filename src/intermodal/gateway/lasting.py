@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from intermodal.catalog.nouns import Catalog, Shortcoming
+from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.client import PICTURES, AsyncClient
 from intermodal.errors import IntermodalError
 from intermodal.executor.upstream import Upstreams
@@ -32,7 +32,7 @@ KEPT = 32  # by what was named: a client can name anything
 class _Held(NamedTuple):
     since: float
     catalog: Catalog
-    learned: tuple[Shortcoming, ...]  # of those that are called; with them it is ``corrected``
+    learned: tuple[EndpointShortcoming, ...]  # of those that are called; with them it is ``corrected``
     corrected: Catalog
 
 

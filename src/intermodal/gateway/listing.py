@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from intermodal._version import __version__
-from intermodal.catalog.names import known
-from intermodal.catalog.nouns import Catalog, Endpoint, Price
+from intermodal.catalog.model_names import find_by_name
+from intermodal.catalog.types import Catalog, Endpoint, Price
 from intermodal.config_file import AUTO, POLICY, PROMPT
 from intermodal.content import KINDS, Kind
 from intermodal.errors import UnknownModel
@@ -146,7 +146,7 @@ def kinds_of(file: PromptFile) -> list[str]:
 def _known(gateway: Gateway, name: str) -> tuple[Endpoint, ...]:
     """What a name stands for among what can be asked; () for what is none, or could be several."""
     try:
-        return known(gateway.client.catalog, name) if not name.startswith(POLICY) and name != AUTO else ()
+        return find_by_name(gateway.client.catalog, name) if not name.startswith(POLICY) and name != AUTO else ()
     except UnknownModel:
         return ()
 
@@ -173,7 +173,7 @@ def _row_of(gateway: Gateway, key: VirtualKey, name: str, see: str) -> dict[str,
         for row in listed:
             if row["id"] == meant:
                 return row
-    found = [each for each in known(gateway.client.catalog, name) if allowed(each, gateway.client.catalog)]
+    found = [each for each in find_by_name(gateway.client.catalog, name) if allowed(each, gateway.client.catalog)]
     if any(each.ready for each in found) and key.asks(name, found[0].model.id):
         return {**_row(found, _bridged(usable(gateway.client.catalog))), "id": name}
     raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.catalog.names import known
+from intermodal.catalog.model_names import find_by_name
 from intermodal.config_file import AUTO, POLICY, PROMPT, USUAL
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
@@ -156,11 +156,11 @@ def _wishes(said: Mapping[str, Any]) -> Wishes:
     try:
         wishes = msgspec.convert(said, Wishes, strict=False)
     except msgspec.ValidationError as error:
-        from intermodal.catalog.wanted import wanted
+        from intermodal.catalog.validation_messages import describe_expected
 
         text, _, path = str(error).partition(" - at `$.")
         name = path.rstrip("`")
-        raise Refused(f"intermodal's {name}: {wanted(text, Wishes, name)}", status=400) from None
+        raise Refused(f"intermodal's {name}: {describe_expected(text, Wishes, name)}", status=400) from None
     if any(len(said) > LONGEST for said in (wishes.language, *wishes.private)):
         raise Refused(f"a wish has at most {LONGEST} letters", status=400)
     for name in ("max_cost", "deadline"):
@@ -179,7 +179,7 @@ def written(model: str, client: AsyncClient) -> str:
     elif model.startswith(PROMPT):
         there = False
     else:
-        there = bool(known(client.catalog, model))
+        there = bool(find_by_name(client.catalog, model))
     return model if there else model.removesuffix(LATEST)
 
 

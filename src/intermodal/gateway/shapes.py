@@ -17,8 +17,8 @@ from weakref import ref
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.catalog.effort import asked_of
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.reasoning_effort import thinking_request_of
+from intermodal.catalog.types import Catalog
 from intermodal.client import plan_from
 from intermodal.content import (
     BytesSource,
@@ -127,7 +127,8 @@ def _shape(inputs: Inputs) -> bytes | None:
     shape = _encode((
         said, kind_of(question), needs, request.policy, request.output, request.sampling, request.tools,
         request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
-        inputs.statistics.epoch, inputs.as_of, inputs.facts.tools, inputs.facts.schema, asked_of(request.settings),
+        inputs.statistics.epoch, inputs.as_of, inputs.facts.tools, inputs.facts.schema,
+        thinking_request_of(request.settings),
     ))  # fmt: skip
     return blake2b(shape, digest_size=16).digest()
 

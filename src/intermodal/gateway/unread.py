@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from intermodal.catalog.nouns import STRICT_BY, Endpoint
+from intermodal.catalog.types import STRICT_TOOLS_PROTOCOLS, Endpoint
 from intermodal.gateway.dialects import Dialect
 from intermodal.request import Settings, Tool
 from intermodal.wire.fields import ignored
@@ -31,7 +31,7 @@ def unread(body: bytes, dialect: Dialect, carried: int = 0) -> tuple[str, ...]:
 
 def unheld(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:
     """That a model is to be held to the schemas of its tools, where the protocol that it is asked by cannot say so."""
-    return ("tools.strict",) if protocol not in STRICT_BY and any(tool.strict for tool in tools) else ()
+    return ("tools.strict",) if protocol not in STRICT_TOOLS_PROTOCOLS and any(tool.strict for tool in tools) else ()
 
 
 def untold(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.planner.case import Case
 from intermodal.planner.way import TASK_OF
 from intermodal.plans.facts import Outcome

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from intermodal.catalog.effort import reached
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.reasoning_effort import thinking_request_sent
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.answers import Length, expected
 from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, levels
 from intermodal.costing.price import as_heard, ear_price, speaking_price, token_price
@@ -77,7 +77,7 @@ def length(case: Case, endpoint: Endpoint, rates: Rates) -> Length:
 
 def reports_thought(case: Case, endpoint: Endpoint) -> bool:
     """Whether it was seen to report what it thought, at the effort that is asked for."""
-    name = thinking_figure("reasoning_tokens", learned_at(reached(case.effort, endpoint.host)))
+    name = thinking_figure("reasoning_tokens", learned_at(thinking_request_sent(case.effort, endpoint.host)))
     return case.statistics.get(endpoint.id, name) is not None
 
 

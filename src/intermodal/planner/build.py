@@ -12,7 +12,7 @@ from functools import partial
 
 import msgspec
 
-from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.catalog.types import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
 from intermodal.costing.native import Book

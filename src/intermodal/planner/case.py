@@ -10,10 +10,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.effort import Asked, asked_of
-from intermodal.catalog.forcing import By, closable, reached_by
-from intermodal.catalog.names import resolve
-from intermodal.catalog.nouns import Catalog, Endpoint, Model
+from intermodal.catalog.model_names import resolve_name
+from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_request_of
+from intermodal.catalog.structured_output import SchemaDelivery, is_closable, schema_delivery
+from intermodal.catalog.types import Catalog, Endpoint, Model
 from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.costing.answers import Length, kind_of_request, typical
 from intermodal.costing.levels import ZEROS, Levels, levels, plus
@@ -71,7 +71,7 @@ class Case(Struct):
         schema_chars: of the answer's schema as it is, 0 without one.
         evident: the values of the answer are looked for in the files.
         special: by class, the ids about which more is known than the catalog says.
-        closable: an answer that is forced into a schema can be everywhere where hosts are (``catalog/forcing.py``).
+        closable: an answer that is forced into a schema can be everywhere where hosts are (``structured_output.py``).
         answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
         typical_answer: tokens of an answer where nothing was learned.
         ranked_answer: tokens of the answer whose seconds ranking counts, before what a model thinks and any limits.
@@ -125,7 +125,7 @@ class Case(Struct):
     paid_answer: float
     stated: float
     pages_in: str
-    effort: Asked
+    effort: ThinkingRequest
     vocabularies: frozenset[str]
     text_cache: dict[Vocabulary, Levels]
     framings: dict[tuple[str, str, Vocabulary], Levels]
@@ -181,7 +181,7 @@ class Case(Struct):
             found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of, self.effort)
         return found
 
-    def thought(self, endpoint: Endpoint, asked: Asked) -> tuple[Quantity, float]:
+    def thought(self, endpoint: Endpoint, asked: ThinkingRequest) -> tuple[Quantity, float]:
         """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for."""
         return thought(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, asked)
 
@@ -189,9 +189,9 @@ class Case(Struct):
         """The rules by which a class counts what it takes as it is."""
         return group.books.get(self.as_of) or self.index.book(group, self.as_of)
 
-    def schema_by(self, group: Group) -> By | Literal[""]:
+    def schema_by(self, group: Group) -> SchemaDelivery | Literal[""]:
         """How the answer's schema reaches a class; "" without one."""
-        return reached_by(group.first.host, self.closable) if self.schema_chars else ""
+        return schema_delivery(group.first.host, self.closable) if self.schema_chars else ""
 
     def told_schema(self, vocabulary: Vocabulary) -> Levels:
         """Tokens of what a model is told of a schema that its host is held to."""
@@ -266,7 +266,7 @@ def make_case(
     kind = kind_of_request(request)
     length = request.answer_tokens
     usual = typical(kind) if length is None else Length(*(3 * (float(length),)))
-    named = frozenset(e.id for e in resolve(catalog, policy.model)) if policy.model else None
+    named = frozenset(e.id for e in resolve_name(catalog, policy.model)) if policy.model else None
     check_own_labels(request, catalog, named)
     return Case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
@@ -280,11 +280,11 @@ def make_case(
         loaded=loaded,
         languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
         schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),
-        closable=wanted is None or closable(wanted), labels=_label_tokens(request.output),
+        closable=wanted is None or is_closable(wanted), labels=_label_tokens(request.output),
         typical_answer=usual, answer_kind=kind, ranked_answer=usual.mid if job == "generate" else 0.0,
         paid_answer=usual.mean if job == "generate" else 0.0,
         stated=_stated(request.sampling), pages_in=_shared_vocabulary(catalog, named),
-        effort=asked_of(request.settings),
+        effort=thinking_request_of(request.settings),
         vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
         text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
         rates_of_media=media_rates(statistics), voice=None,
@@ -486,7 +486,7 @@ def digest(case: Case) -> str:
     return hashed.hexdigest()[:12]
 
 
-def _effort(case: Case) -> tuple[Asked, ...]:
+def _effort(case: Case) -> tuple[ThinkingRequest, ...]:
     """What the plan depends on of a request's settings; nothing where they say nothing of it."""
     return (case.effort,) if any(case.effort) else ()
 

@@ -8,7 +8,7 @@ import math
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.errors import NoRoute, UnknownModel
 from intermodal.hints import Surface, command, hint
 from intermodal.planner import rules

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.hints import hint
 from intermodal.request import Policy
 

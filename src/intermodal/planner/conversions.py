@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.levels import Levels, levels, quantity
 from intermodal.costing.tokens import CHARS_OF_TOKEN
 from intermodal.planner.aspects import STEP_KEEPS, STEP_LOSES, in_order

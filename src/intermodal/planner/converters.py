@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.catalog.types import Endpoint, Task
 from intermodal.content import Kind
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, MID, levels

@@ -6,8 +6,8 @@ import math
 
 from msgspec import Struct
 
-from intermodal.catalog.forcing import ANY_OBJECT
-from intermodal.catalog.nouns import Task
+from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.catalog.types import Task
 from intermodal.costing.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, times
 from intermodal.costing.limits import Held
 from intermodal.costing.rates import Rates

@@ -11,24 +11,24 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from intermodal.catalog.drawing import (
+from intermodal.catalog.image_options import (
+    ASPECT_RATIOS,
     COUNT,
     FORMAT,
     GUIDANCE,
     MASK,
     NEGATIVE,
+    OPTION_LABELS,
     QUALITY,
     RATIO,
-    RATIOS,
     SAMPLER,
     SEED,
     SIZE,
-    SPELLED,
     STEPS,
     STRENGTH,
-    picture_words,
+    supported_image_options,
 )
-from intermodal.catalog.nouns import Diffusion, Endpoint, Host
+from intermodal.catalog.types import DiffusionSettings, Endpoint, Host
 from intermodal.costing.drawn import drawn_tokens
 from intermodal.costing.levels import ZEROS, Level, Levels, levels, times
 from intermodal.costing.price import drawing_price
@@ -72,16 +72,16 @@ def wishes(request: Request) -> Wishes:
 
 def cannot_be_told(host: Host, request: Request) -> str:
     """What keeps a host from being asked for these pictures, in words; "" when nothing does."""
-    has = picture_words(host)
+    has = supported_image_options(host)
     if not has:
         return "is spoken to in a protocol in which intermodal asks for no pictures"
     stated, size = wishes(request)
-    if RATIO in has and size is not None and size in RATIOS:
+    if RATIO in has and size is not None and size in ASPECT_RATIOS:
         stated = tuple(word for word in stated if word != SIZE)
     elif RATIO in has and size is not None:
-        sizes = ", ".join(f"{width}x{height}" for width, height in RATIOS)
+        sizes = ", ".join(f"{width}x{height}" for width, height in ASPECT_RATIOS)
         return f"draws {sizes}, and no picture of {size[0]}x{size[1]}"
-    missing = [SPELLED[word] for word in stated if word not in has]
+    missing = [OPTION_LABELS[word] for word in stated if word not in has]
     return f"cannot be told {' and '.join(missing)}" if missing else ""
 
 
@@ -114,7 +114,7 @@ def pictures_in(facts: Facts) -> Sequence[PartFacts]:
     return [part for part in facts.parts if part.kind == "image"]
 
 
-def canvas(diffusion: Diffusion, request: Request, facts: Facts) -> Canvas:
+def canvas(diffusion: DiffusionSettings, request: Request, facts: Facts) -> Canvas:
     """What is drawn, and how: what nobody stated is as usual of the model, and the size that of the picture that goes
     in, within as many pixels as the model draws well."""
     output, given = wanted(request), pictures_in(facts)
@@ -125,7 +125,7 @@ def canvas(diffusion: Diffusion, request: Request, facts: Facts) -> Canvas:
     return Canvas(size, output.count, steps, guidance, output.sampler, strength)
 
 
-def _within(diffusion: Diffusion, picture: PartFacts) -> tuple[int, int]:
+def _within(diffusion: DiffusionSettings, picture: PartFacts) -> tuple[int, int]:
     """The sides of a picture as a model draws them: in its units, and no more pixels than a square of its side has."""
     side, unit = diffusion.side, diffusion.unit
     scale = min(1.0, side / math.sqrt(max(1, picture.width * picture.height)))
@@ -133,7 +133,7 @@ def _within(diffusion: Diffusion, picture: PartFacts) -> tuple[int, int]:
     return width, height
 
 
-def drawing_memory(diffusion: Diffusion, memory: Levels, request: Request, facts: Facts) -> Levels:
+def drawing_memory(diffusion: DiffusionSettings, memory: Levels, request: Request, facts: Facts) -> Levels:
     """Bytes while it draws, by those of a square of its side: buffers grow with the pixels."""
     width, height = canvas(diffusion, request, facts).size
     more = width * height - diffusion.side**2
@@ -164,7 +164,7 @@ def check_wishes(request: Request, facts: Facts) -> None:
         )  # fmt: skip
 
 
-def cannot_draw(diffusion: Diffusion | None, request: Request, facts: Facts) -> str:
+def cannot_draw(diffusion: DiffusionSettings | None, request: Request, facts: Facts) -> str:
     """What keeps a model that draws here from this picture, in words; "" when nothing does."""
     if diffusion is None:
         return ""
@@ -181,7 +181,7 @@ def cannot_draw(diffusion: Diffusion | None, request: Request, facts: Facts) -> 
 
 def params_of(endpoint: Endpoint, request: Request, facts: Facts) -> Params:
     """What the call says, stated or decided here; what is not there is not said."""
-    output, has, diffusion = wanted(request), picture_words(endpoint.host), endpoint.model.diffusion
+    output, has, diffusion = wanted(request), supported_image_options(endpoint.host), endpoint.model.diffusion
     size = _size(endpoint, output) if has & {SIZE, RATIO} else None
     quality = _quality(endpoint, output) if QUALITY in has else ""
     steps, guidance, strength = output.steps, output.guidance, output.strength

@@ -15,7 +15,7 @@ from collections.abc import Collection
 
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, times
 from intermodal.media.steps import (
     FRAME_SIDE,

@@ -18,11 +18,11 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from intermodal.catalog.counting import Families, Sheet
-from intermodal.catalog.drawing import picture_words
-from intermodal.catalog.effort import Asked
-from intermodal.catalog.nouns import Catalog, Endpoint, Task
-from intermodal.catalog.sheets import sheet_of
+from intermodal.catalog.image_options import supported_image_options
+from intermodal.catalog.model_token_rules import token_rules_of
+from intermodal.catalog.reasoning_effort import ThinkingRequest
+from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
+from intermodal.catalog.types import Catalog, Endpoint, Task
 from intermodal.costing.native import Book, book_of
 from intermodal.costing.rates import DAYS_AND_EFFORTS, HERE, Rates, dimensions, ideal, known_rates
 from intermodal.costing.siblings import informed
@@ -93,9 +93,9 @@ class Group(Struct, eq=False):
     strongest: int
     lane: tuple[frozenset[str], bool, bool, str]
     books: dict[str, Book]
-    sheets: dict[str, Sheet]
-    bands: dict[tuple[str, Asked], tuple[Endpoint, ...]]
-    ideals: dict[tuple[str, Asked], Rates]
+    sheets: dict[str, ModelTokenRules]
+    bands: dict[tuple[str, ThinkingRequest], tuple[Endpoint, ...]]
+    ideals: dict[tuple[str, ThinkingRequest], Rates]
     ids: tuple[str, ...] = ()
 
     @property
@@ -205,15 +205,15 @@ class Index:
             if name and (len(served) > 1 or served[0].host.zone in HERE)
         }  # fmt: skip
 
-    def sheet(self, group: Group, as_of: str) -> Sheet:
+    def sheet(self, group: Group, as_of: str) -> ModelTokenRules:
         """How a class counts on a day, with its sources; without rules before the first of its family."""
         found = group.sheets.get(as_of)
         if found is None:
             model = group.first.model
             try:
-                found = sheet_of(model.id, model, self.catalog.counting, as_of or LAST_DAY)
+                found = token_rules_of(model.id, model, self.catalog.counting, as_of or LAST_DAY)
             except UsageError:
-                found = sheet_of(model.id, model, Families(), as_of)
+                found = token_rules_of(model.id, model, ModelFamilies(), as_of)
             group.sheets[as_of] = found
         return found
 
@@ -236,7 +236,7 @@ class Index:
             found = self._of_day[as_of] = list({id(b): b for b in (self.book(g, as_of) for g in self.groups)}.values())
         return found
 
-    def band(self, group: Group, as_of: str, asked: Asked) -> tuple[Endpoint, ...]:
+    def band(self, group: Group, as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
         """Members worth pricing, by id."""
         found = group.bands.get((as_of, asked))
         if found is None:
@@ -246,7 +246,7 @@ class Index:
             found = group.bands[as_of, asked] = band(group.members, as_of, asked)
         return found
 
-    def ideal(self, group: Group, as_of: str, asked: Asked) -> Rates:
+    def ideal(self, group: Group, as_of: str, asked: ThinkingRequest) -> Rates:
         """The best of each figure over the group, as the catalog knows them."""
         found = group.ideals.get((as_of, asked))
         if found is None:
@@ -314,7 +314,7 @@ def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.tells_schema,
             host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, host.protocol,
             bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
-            (model.drawn, model.diffusion, picture_words(host)) if "image" in model.output else None,
+            (model.drawn, model.diffusion, supported_image_options(host)) if "image" in model.output else None,
             endpoint.rationed,
             endpoint.doubts, of_endpoint(endpoint), "strict_subset" in host.quirks, endpoint.translates, model.labels,
         )  # fmt: skip
@@ -358,7 +358,7 @@ def tier_name(place: int) -> Tier:
     return TIERS[place]
 
 
-def band(members: list[Endpoint], as_of: str, asked: Asked) -> tuple[Endpoint, ...]:
+def band(members: list[Endpoint], as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
     """Those that fewer than ``BAND`` others dominate, by id. Ties in everything go to the smaller id."""
     if len(members) <= BAND:
         return tuple(members)

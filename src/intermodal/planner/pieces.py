@@ -12,8 +12,8 @@ from functools import partial
 
 from msgspec import Struct
 
-from intermodal.catalog.effort import UNASKED
-from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
+from intermodal.catalog.types import Endpoint, Task
 from intermodal.costing.counts import corrected
 from intermodal.costing.images import image_tokens
 from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus
@@ -286,7 +286,7 @@ def describe(case: Case, part: PartFacts, eye: Endpoint, look: Look) -> Piece:
     many = look.count or (each_one, each_one, each_one)
     image = corrected(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(eye.id, "describe_tokens")
-    thinks, room = case.thought(eye, UNASKED)
+    thinks, room = case.thought(eye, NO_THINKING_REQUEST)
     out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))
     most = DESCRIPTION_MOST + int(room)
     out = (min(out[0], most), min(out[1], most), float(most))

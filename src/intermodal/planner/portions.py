@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Literal
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.planner.again import may_follow
 from intermodal.planner.case import Case
 from intermodal.planner.way import Passage, Piece

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.hints import PULL_LIST, action, command, consent_to, hint
 from intermodal.planner.case import Case
 from intermodal.planner.index import Group

@@ -6,7 +6,7 @@ the answer: it is loaded once more when it is needed once more, and the route is
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.levels import HIGH, Levels, larger, plus
 from intermodal.costing.memory import fits
 from intermodal.planner.assignment import Assignment

@@ -11,8 +11,8 @@ import math
 
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Endpoint
-from intermodal.catalog.untimed import PLACEHOLDER
+from intermodal.catalog.default_speeds import PLACEHOLDER
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.levels import HIGH, LOW, MID
 from intermodal.costing.rates import HERE, Rates
 from intermodal.planner.answering import Answer, aloud, answer, last_call, middle_call, repair_call, usual_answer

@@ -17,11 +17,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from intermodal.catalog import doubts
-from intermodal.catalog.drawing import EDITS, picture_words
-from intermodal.catalog.forcing import held_strictly
-from intermodal.catalog.heads import unknown_labels
-from intermodal.catalog.nouns import UNSAYABLE, Uncut
+from intermodal.catalog import disputed_capabilities
+from intermodal.catalog.encoder_heads import unknown_labels
+from intermodal.catalog.image_options import EDITS, supported_image_options
+from intermodal.catalog.structured_output import is_schema_guaranteed
+from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, FullContext
 from intermodal.costing.limits import Held, Limits, refusal
 from intermodal.costing.memory import fits, shortened
 from intermodal.hints import command, consent_to, hint, release
@@ -89,7 +89,7 @@ class Priced(Struct, gc=False):
     own_tier: int
     cut: bool
     floor: int
-    uncut: Uncut | None = None
+    uncut: FullContext | None = None
 
 
 # ---- endpoint ---------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def tools(group: Group, job: Job, case: Case) -> str:
         return ""
     if first.tools.takes is False:
         return "takes no tools"
-    unsayable = UNSAYABLE.get(first.host.protocol, ())
+    unsayable = UNSUPPORTED_TOOL_CHOICES.get(first.host.protocol, ())
     if not request.parallel_tools and "one at a time" in unsayable:
         return "its wire cannot say that tools be called one at a time"
     if request.tool_choice == "required" and "must" in unsayable:
@@ -225,7 +225,7 @@ def schema(group: Group, job: Job, case: Case) -> str:
     output = case.request.output
     if job != case.job or not isinstance(output, JsonOutput) or not output.strict:
         return ""
-    if held_strictly(group.first.host, output.schema, case.closable):
+    if is_schema_guaranteed(group.first.host, output.schema, case.closable):
         return ""
     return "is not held to this JSON schema by its wire, and the request wants that (strict)"
 
@@ -284,7 +284,10 @@ def modality(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     missing = sorted(way.hands - group.inputs)
     if not missing:
         return ""
-    doubted = "".join(f" ({doubts.words(each)})" for each in doubts.of_kind(group.first.doubts, missing))
+    doubted = "".join(
+        f" ({disputed_capabilities.describe_dispute(each)})"
+        for each in disputed_capabilities.disputes_about(group.first.doubts, missing)
+    )
     return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {_IS[bundle.kind]}{doubted}"
 
 
@@ -351,7 +354,7 @@ def drawn_from(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     if case.job != "draw" or bundle.kind != "image":
         return ""
     if way.name == "native":
-        told = EDITS in picture_words(group.first.host)
+        told = EDITS in supported_image_options(group.first.host)
         return "" if told else f"draws from words alone, and {bundle.title} is a picture"
     return f"{bundle.title} is a picture to be drawn from, and words about it would make another"
 

@@ -9,7 +9,7 @@ best       strength, then inferred needs kept, then how good the evidence of tha
            sold for, then its size, then its own vendor, then money
 
 Ties fall to seconds, then kept aspects, then money, then the model's own vendor, then the id. Seconds that are a
-placeholder (``catalog/untimed.py``) break no tie and come after those that somebody stated or assumed for a reason; the
+placeholder (``default_speeds.py``) break no tie and come after those that somebody stated or assumed for a reason; the
 fastest route is one of them only by their high end. A price nobody knows
 counts as more than any other; where money does not decide, it does not hold anybody back.
 """

@@ -7,7 +7,7 @@ that of its sound, not of what is said, so the floor does not hold for it.
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.levels import MID, ZEROS, Level, Levels
 from intermodal.costing.rates import HERE
 from intermodal.planner.case import Case

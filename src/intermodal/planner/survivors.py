@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.native import Book
 from intermodal.costing.rates import Rates
 from intermodal.costing.tokens import Vocabulary

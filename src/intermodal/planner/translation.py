@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Text
 from intermodal.costing.answers import Length
 from intermodal.costing.levels import HIGH, levels, times

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from intermodal.catalog.nouns import Task
+from intermodal.catalog.types import Task
 from intermodal.content import Kind
 from intermodal.hints import hint
 from intermodal.planner import rules

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.levels import LEVELS, Levels
 from intermodal.costing.price import speaking_price
 from intermodal.costing.rates import Rates

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from intermodal.catalog.nouns import Endpoint, Task
+from intermodal.catalog.types import Endpoint, Task
 from intermodal.costing.images import image_refusal, image_tokens
 from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, product, times
 from intermodal.costing.limits import NOTHING, Held, breaks, refusal

@@ -13,7 +13,7 @@ A way is a choice for a whole bundle; its pieces are what happens to one part, o
 
 from __future__ import annotations
 
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.costing.images import image_refusal
 from intermodal.costing.rates import HERE
 from intermodal.media.steps import SAFE_SIDE

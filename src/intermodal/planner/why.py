@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from intermodal.catalog.names import resolve
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.model_names import resolve_name
+from intermodal.catalog.types import Endpoint
 from intermodal.planner import rules
 from intermodal.planner.case import Case, make_case
 from intermodal.planner.choose import Decision, compare, decide
@@ -38,7 +38,7 @@ def why_not(inputs: Inputs, name: str) -> str:
 
     Raises UnknownModel, with near names, when the catalog has nothing of that name.
     """
-    endpoints = resolve(inputs.catalog, name)
+    endpoints = resolve_name(inputs.catalog, name)
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
     kinds = cases_of(case)
     decisions, _ = tried(kinds, decide)

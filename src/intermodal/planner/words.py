@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from intermodal.catalog.nouns import Endpoint, Task, Tooling
+from intermodal.catalog.types import Endpoint, Task, ToolSupport
 from intermodal.content import Kind
 from intermodal.hints import hint
 from intermodal.planner import scripts
@@ -92,9 +92,9 @@ def counted_by(basis: str, source: str) -> str:
     return f"{basis} ({source})" if source and not basis.startswith("no published rule") else basis
 
 
-def tools_counted(count: int, tokens: Quantity, source: str, known: Tooling) -> str:
+def tools_counted(count: int, tokens: Quantity, source: str, known: ToolSupport) -> str:
     """Tools that go along, what they add, and who says that they are taken."""
-    said = f"it takes tools ({known.evidence.level}{f': {known.evidence.cited}' if known.evidence.source else ''})"
+    said = f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
     taken = said if known.takes else "nobody says that it takes tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
     return f"{what}: {counted_by(tokens.basis, source)}; {taken}"

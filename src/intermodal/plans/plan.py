@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.content import Kind, Value
 from intermodal.plans.facts import Facts, Need
 from intermodal.plans.machine import Machine

@@ -9,7 +9,7 @@ from intermodal.quantity import Quantity
 
 
 class Statistics(Value):
-    """``rows`` is keyed ``endpoint|figure``: figures are those of ``catalog.nouns.Speed`` by name,
+    """``rows`` is keyed ``endpoint|figure``: figures are those of ``catalog.types.Speed`` by name,
     and ``tokens_per_second_of_speech``, ``tokens_per_megapixel``, lengths of answers (``costing/answers.py``),
     ``reasoning_tokens``, and how a server counts what goes in (``costing/counts.py``).
     ``epoch`` counts the refreshes; plans name it."""

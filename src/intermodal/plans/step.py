@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from intermodal.catalog.nouns import Task
+from intermodal.catalog.types import Task
 from intermodal.content import Value
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect

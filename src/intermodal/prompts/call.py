@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec.structs import replace
 
 from intermodal.answer import Answer
-from intermodal.catalog.forcing import closable, reached_by
+from intermodal.catalog.structured_output import is_closable, schema_delivery
 from intermodal.config import Config
 from intermodal.content import KINDS, Kind
 from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
@@ -232,8 +232,8 @@ class Prompt:
         output = inputs.request.output
         if not isinstance(output, JsonOutput) or dict(plan.chosen.answering.params).get("json") != "prompted":
             return []
-        named = closable(output.schema)
-        held = [e.id for e in inputs.catalog.endpoints if e.ready and reached_by(e.host, named) != "asked"]
+        named = is_closable(output.schema)
+        held = [e.id for e in inputs.catalog.endpoints if e.ready and schema_delivery(e.host, named) != "asked"]
         who = "the host of this route" if held else "no host that can be reached"
         what = f"{who} can be held to the schema: it is asked for in words, checked, and repaired once"
         return [f"{self.file.where('output')}: {what}"]

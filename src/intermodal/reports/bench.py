@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from intermodal.asking import make_request
-from intermodal.catalog.names import resolve
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.model_names import resolve_name
+from intermodal.catalog.types import Endpoint
 from intermodal.client import AsyncClient, plan_from
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
@@ -156,7 +156,7 @@ class Bench:
         found: dict[str, Endpoint] = {}
         for name in self.settings.names:
             by_host = [e for e in catalog.endpoints if e.host.id == name and e.model.output == ("text",)]
-            named = by_host or list(resolve(catalog, name))
+            named = by_host or list(resolve_name(catalog, name))
             ready = [e for e in named if e.ready and (e.host.zone in HERE or self._allowed(e, catalog.consent))]
             for endpoint in ready or named[:1]:  # of none that may be asked, one: planning says why it may not
                 found.setdefault(endpoint.id, endpoint)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.names import resolve
+from intermodal.catalog.model_names import resolve_name
 from intermodal.client import AsyncClient, Prepared
 from intermodal.content import Text
 from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
@@ -99,7 +99,7 @@ class Evaluation:
 
     def _wanted(self) -> frozenset[str]:
         catalog = self.client.catalog
-        return frozenset(endpoint.id for name in self.settings.only for endpoint in resolve(catalog, name))
+        return frozenset(endpoint.id for name in self.settings.only for endpoint in resolve_name(catalog, name))
 
     async def _plan_one(self, item: Item, wanted: frozenset[str]) -> Planned:
         try:

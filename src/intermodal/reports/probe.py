@@ -15,7 +15,7 @@ import msgspec
 from intermodal import errors
 from intermodal.asking import make_request
 from intermodal.catalog.learned import About, Lesson
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.client import AsyncClient
 from intermodal.content import Kind, ToolCall, Value
 from intermodal.costing.rates import HERE

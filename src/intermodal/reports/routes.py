@@ -6,7 +6,7 @@ import hashlib
 
 import msgspec
 
-from intermodal.catalog.nouns import Task
+from intermodal.catalog.types import Task
 from intermodal.content import Value
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check

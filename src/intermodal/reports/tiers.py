@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from intermodal.catalog.nouns import Catalog, Evidence, Strength, Task
+from intermodal.catalog.types import Catalog, Evidence, Strength, Task
 from intermodal.content import Value
 from intermodal.reports.intervals import wilson
 from intermodal.reports.journal import AGAIN, Trial

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from intermodal import errors
-from intermodal.catalog.folders import is_folder
+from intermodal.catalog.model_folders import is_model_folder
 from intermodal.content import PathSource, Value
 from intermodal.executor.captions import caption
 from intermodal.executor.together import side_by_side
@@ -32,7 +32,7 @@ from intermodal.store.vectors import Stamp, Vectors, packed
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
-    from intermodal.catalog.nouns import Catalog, Endpoint
+    from intermodal.catalog.types import Catalog, Endpoint
     from intermodal.executor.world import LocalRuntimes
     from intermodal.media.decode import MediaWorker
 
@@ -271,7 +271,7 @@ def _picture(query: str) -> str:
 
 def _key(endpoint: Endpoint, sums: Callable[[str], str]) -> str:
     """What vectors depend on: the model's files, and the version of what prepares pictures for it."""
-    weights: object = sums(endpoint.weights) if not is_folder(endpoint.weights) else _files(endpoint.weights)
+    weights: object = sums(endpoint.weights) if not is_model_folder(endpoint.weights) else _files(endpoint.weights)
     parts = f"{endpoint.id}\n{weights}\n{_NUMBER}\n{version('image')}"
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 

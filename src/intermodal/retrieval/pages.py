@@ -20,7 +20,7 @@ from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
 from intermodal.retrieval.rank import READ, Passage, Ranker, first, seconds_of
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Catalog, Endpoint
+    from intermodal.catalog.types import Catalog, Endpoint
     from intermodal.executor.world import LocalRuntimes
     from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened

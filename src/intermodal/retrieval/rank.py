@@ -25,7 +25,7 @@ from intermodal.questions.words import words_of
 from intermodal.retrieval.ready import ready, strength
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Catalog, Endpoint
+    from intermodal.catalog.types import Catalog, Endpoint
     from intermodal.executor.world import LocalRuntimes
 
 READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from intermodal.catalog.names import resolve
+from intermodal.catalog.model_names import resolve_name
 from intermodal.errors import NoRoute, UsageError
 from intermodal.hints import command
 from intermodal.request import TIERS
 from intermodal.weights.rows import registry
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Catalog, Endpoint
+    from intermodal.catalog.types import Catalog, Endpoint
 
 
 def ready(
@@ -27,7 +27,7 @@ def ready(
     Raises:
         UsageError: none that is named can. NoRoute: none is ready; ``reasons`` say what each lacks.
     """
-    able = [each for each in (resolve(catalog, name) if name else catalog.endpoints) if can(each)]
+    able = [each for each in (resolve_name(catalog, name) if name else catalog.endpoints) if can(each)]
     if name and not able:
         raise UsageError(unable, where=name, todo=f"name {kind}, or none")
     found = [each for each in able if each.ready]

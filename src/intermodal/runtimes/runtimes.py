@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from intermodal._process import Reply, Worker
-from intermodal.catalog.folders import is_folder
+from intermodal.catalog.model_folders import is_model_folder
 from intermodal.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
 from intermodal.file_bytes import Data
@@ -41,7 +41,7 @@ from intermodal.runtimes.scripts import pulled
 if TYPE_CHECKING:
     import anyio
 
-    from intermodal.catalog.nouns import Endpoint
+    from intermodal.catalog.types import Endpoint
     from intermodal.weights.store import WeightsStore
 
 Progress = Callable[[float | None, str], None]
@@ -288,7 +288,7 @@ class Runtimes:
     def _model_path(self, endpoint: Endpoint) -> str:
         if not endpoint.weights:
             return ""
-        if is_folder(endpoint.weights):
+        if is_model_folder(endpoint.weights):
             return str(Path(endpoint.weights).expanduser())
         path = self._weights.path(endpoint.weights)
         if path is None:
@@ -302,7 +302,7 @@ class Runtimes:
 
 def _shown(endpoint: Endpoint) -> str:
     """The name of its weights, by which they are pulled; of a folder of the user's own, the model's."""
-    named = "" if is_folder(endpoint.weights) else endpoint.weights
+    named = "" if is_model_folder(endpoint.weights) else endpoint.weights
     return named or endpoint.served_as or endpoint.id
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from intermodal.catalog.nouns import Catalog, Endpoint, Uncut
+from intermodal.catalog.types import Catalog, Endpoint, FullContext
 from intermodal.config import cache_dir, state_dir
 from intermodal.content import Value
 from intermodal.costing.memory import fits
@@ -96,7 +96,7 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
     except (IntermodalError, OSError):  # damaged or gone: whoever runs it is told
         return None
     memory = between(*needed(most), f"for {most:,} tokens, by the header of its file")
-    return replace(endpoint, context=most, memory=memory, uncut=Uncut(context=has, memory=endpoint.memory))
+    return replace(endpoint, context=most, memory=memory, uncut=FullContext(context=has, memory=endpoint.memory))
 
 
 @lru_cache(64)

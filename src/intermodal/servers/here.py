@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from intermodal.catalog.nouns import Task
-from intermodal.catalog.rows import HostRow, ServedRow, SpeedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow, SpeedRow
+from intermodal.catalog.types import Task
 from intermodal.config import state_dir
 from intermodal.content import Kind
 from intermodal.plans.machine import Machine

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from intermodal.catalog.rows import ServedRow
+from intermodal.catalog.host_rows import ServedRow
 from intermodal.catalog.shipped import shipped
 from intermodal.content import Value
 from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.config import cache_dir
 from intermodal.costing.memory import fits
 from intermodal.plans.machine import Machine

@@ -10,7 +10,7 @@ from intermodal.runtimes.runtimes import Runtimes
 from intermodal.servers.here import name_of
 
 if TYPE_CHECKING:
-    from intermodal.catalog.nouns import Endpoint
+    from intermodal.catalog.types import Endpoint
     from intermodal.weights.store import WeightsStore
 
 

@@ -41,9 +41,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 
-from intermodal.catalog.effort import Asked, tokens_at
-from intermodal.catalog.nouns import EFFORTS, Speed
-from intermodal.catalog.thinking import thinking_of
+from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_tokens
+from intermodal.catalog.thinking_models import thinking_of
+from intermodal.catalog.types import EFFORTS, Speed
 from intermodal.costing.rates import FILM, HERE, thinking_figure
 from intermodal.costing.siblings import SPEEDS
 from intermodal.costing.tokens import SPEECH
@@ -449,8 +449,8 @@ def _thought(endpoint: str, rows: Sequence[Attempt]) -> dict[str, Quantity]:
             continue
         rule = None
         if thinking is not None:
-            asked = Asked(effort=effort if effort in EFFORTS else "")
-            rule = tokens_at(thinking, asked)[1] or None
+            asked = ThinkingRequest(effort=effort if effort in EFFORTS else "")
+            rule = thinking_tokens(thinking, asked)[1] or None
         _add(found, thinking_figure("reasoning_tokens", effort), values, rule)
     return found
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from intermodal.catalog.nouns import Speed
+from intermodal.catalog.types import Speed
 from intermodal.costing.counts import learned_words
 from intermodal.costing.tokens import SPEECH
 from intermodal.quantity import Quantity, between, q_error

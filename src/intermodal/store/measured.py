@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.catalog.nouns import Strength
+from intermodal.catalog.types import Strength
 from intermodal.content import Value
 from intermodal.errors import StoreError
 from intermodal.store import whole

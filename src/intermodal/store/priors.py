@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from intermodal.catalog.nouns import Speed
-from intermodal.catalog.untimed import UNTIMED, is_guess
+from intermodal.catalog.default_speeds import ZONE_SPEEDS, is_assumed
+from intermodal.catalog.types import Speed
 from intermodal.costing.rates import usual
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
@@ -40,17 +40,17 @@ def stated(endpoint: str) -> Speed:
 def writes(endpoint: str) -> bool:
     """Whether a row states how fast words are written: a reader's seconds are then those of its words as well."""
     decode = stated(endpoint).decode
-    return not is_guess(decode)
+    return not is_assumed(decode)
 
 
 def priors(endpoint: str, zone: Zone, theirs: Mapping[str, Quantity] = MappingProxyType({})) -> dict[str, Prior]:
     """A prior for every figure of ``Speed``, in seconds each. ``theirs``: figures of the same model at another place of
     this kind, which are better than what is usual there."""
-    speed, untimed = stated(endpoint), UNTIMED[zone]
+    speed, untimed = stated(endpoint), ZONE_SPEEDS[zone]
     found: dict[str, Prior] = {}
     for figure in Speed.__struct_fields__:
         known: Quantity = getattr(speed, figure)
-        if is_guess(known) and figure in theirs:
+        if is_assumed(known) and figure in theirs:
             known = theirs[figure]
         if known.mid <= 0:
             known = getattr(untimed, figure)

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, cast
 
-from intermodal.catalog.nouns import Endpoint, Evidence, Host, Model, Price, Strength, Task
+from intermodal.catalog.types import Endpoint, Evidence, Host, Model, Price, Strength, Task
 from intermodal.content import Kind
 from intermodal.request import Tier, Zone
 from intermodal.testing import called, painted, spoken

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from intermodal import errors
 from intermodal._version import __version__
-from intermodal.catalog.nouns import Auth
+from intermodal.catalog.types import Auth
 from intermodal.transport.failures import NoCertificates
 
 if TYPE_CHECKING:

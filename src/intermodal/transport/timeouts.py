@@ -6,7 +6,7 @@ import math
 
 from msgspec.structs import replace
 
-from intermodal.catalog.waits import Waits
+from intermodal.catalog.timeouts import TimeoutSettings
 from intermodal.content import Value
 
 CONNECT_TIMEOUT = 10.0  # seconds
@@ -28,7 +28,7 @@ class Timeouts(Value, frozen=True):
     total: float = math.inf
     trial: float = TRIAL_TIMEOUT
 
-    def as_said(self, waits: Waits) -> Timeouts:
+    def as_said(self, waits: TimeoutSettings) -> Timeouts:
         """These, but for what somebody said."""
         return Timeouts(
             connect=waits.connect or self.connect, first_byte=waits.first_token or self.first_byte,

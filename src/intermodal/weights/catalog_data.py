@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.making import Made
 from intermodal.catalog.published import MOST, PACKAGES, Fetched, Package, snapshot_of, version_of
-from intermodal.catalog.rows import HostRow
 from intermodal.errors import WeightsError
 from intermodal.weights.sources import SourceFailed
 from intermodal.weights.wheel import download, member_bytes

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from intermodal.catalog.rows import HostRow, Range, ServedRow, SpeedRow
+from intermodal.catalog.host_rows import HostRow, Range, ServedRow, SpeedRow
 from intermodal.content import Value
 from intermodal.errors import WeightsError
 from intermodal.weights import gguf, safetensors

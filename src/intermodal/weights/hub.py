@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from intermodal.catalog.rows import zone_of
+from intermodal.catalog.host_rows import zone_of
 from intermodal.weights.rows import HubSource, WeightsFile
 from intermodal.weights.sources import CHUNK, Progress, SourceFailed
 

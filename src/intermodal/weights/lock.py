@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from intermodal.catalog.folders import SIZE_OF_FILES, speed_of_size
-from intermodal.catalog.nouns import Protocol, Task
-from intermodal.catalog.rows import Range, ServedRow, SpeedRow
+from intermodal.catalog.host_rows import Range, ServedRow, SpeedRow
+from intermodal.catalog.model_folders import SIZE_OF_FILES, encoder_speed_of_size
+from intermodal.catalog.types import Protocol, Task
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
 from intermodal.file_lock import alone, mode_of, replace
@@ -131,7 +131,7 @@ class LockedModel(Value):
         """The model in ONNX as its runtime in a process of ours serves it."""
         traits = self.traits
         size = float(sum(file.size for file in self.files if file.path.endswith(".onnx")))
-        prompt, load = speed_of_size(size)
+        prompt, load = encoder_speed_of_size(size)
         return ServedRow(
             id=f"{self.repo.partition('/')[0].lower()}/{self.name}", served_as=self.name, tasks=traits.tasks,
             input=("text", "image") if traits.sees else ("text",), labels=traits.labels,

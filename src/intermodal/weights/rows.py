@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from intermodal.catalog.rows import pull_command
+from intermodal.catalog.host_rows import pull_command
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 

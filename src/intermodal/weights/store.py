@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.catalog.rows import ServedRow
+from intermodal.catalog.host_rows import ServedRow
 from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError

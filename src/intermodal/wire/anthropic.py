@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.forcing import closable
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.structured_output import is_closable
+from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Settings, TextOutput
 from intermodal.wire import fields
@@ -126,7 +126,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     forced only where its objects can be closed. Nothing that is not there is kept, and thoughts bear no mark.
     """
     output: TextOutput | JsonOutput = TextOutput()
-    if isinstance(call.output, JsonOutput) and host.forced_json and closable(call.output.schema):
+    if isinstance(call.output, JsonOutput) and host.forced_json and is_closable(call.output.schema):
         output = JsonOutput(schema=closed(rooted(call.output.schema)))
     system, messages = without_system(call.messages)
     front = (WireMessage(role="system", parts=(WireText(text=whole(system)),)),) if system else ()

@@ -6,24 +6,24 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
 from intermodal import errors
-from intermodal.catalog.drawing import (
+from intermodal.catalog.image_options import (
+    ASPECT_RATIOS,
     COUNT,
     EDITS,
     FORMAT,
     GUIDANCE,
     NEGATIVE,
+    OPTION_LABELS,
     QUALITY,
     RATIO,
-    RATIOS,
     SAMPLER,
     SEED,
     SIZE,
-    SPELLED,
     STEPS,
     STRENGTH,
-    picture_words,
+    supported_image_options,
 )
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.wire import status
 from intermodal.wire.call import NotExpressible, PictureCall
 from intermodal.wire.held import parsed
@@ -47,15 +47,15 @@ def check(call: PictureCall, host: Host, wire: str, *, image_types: Collection[s
 
     ``masks``: the wire can say what part of a picture may change.
     """
-    has = picture_words(host)
+    has = supported_image_options(host)
     for wish, wants in _WISHES.items():
         if wants(call) and wish not in has:
-            raise NotExpressible.of(SPELLED[wish], wire, where=host.id, todo="leave it out, or ask another host")
-    if call.size is not None and RATIO in has and call.size not in RATIOS:
-        sizes = ", ".join(f"{width}x{height}" for width, height in RATIOS)
+            raise NotExpressible.of(OPTION_LABELS[wish], wire, where=host.id, todo="leave it out, or ask another host")
+    if call.size is not None and RATIO in has and call.size not in ASPECT_RATIOS:
+        sizes = ", ".join(f"{width}x{height}" for width, height in ASPECT_RATIOS)
         raise NotExpressible.of(f"a picture of {call.size[0]}x{call.size[1]}", wire, where=host.id, todo=f"ask {sizes}")
     if call.size is not None and not has & {RATIO, SIZE}:
-        raise NotExpressible.of(SPELLED[SIZE], wire, where=host.id, todo="leave it out, or ask another host")
+        raise NotExpressible.of(OPTION_LABELS[SIZE], wire, where=host.id, todo="leave it out, or ask another host")
     if call.mask and not masks:
         raise NotExpressible.of("a mask", wire, where=host.id, todo="say in words what may change")
     if call.mask and not call.images:

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.catalog.effort import ONE_SERVER, OPENAI, budget_told, effort_told
+from intermodal.catalog.reasoning_effort import OPENAI, PROTOCOL_OF_LOCAL_SERVER, translate_budget, translate_effort
 from intermodal.request import Settings
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.call import NotExpressible
@@ -310,9 +310,9 @@ def _translated(
     if noun not in WORDS.get(protocol, {}) or _says_nothing(noun, value):
         return {}
     if noun == "thinking":
-        return budget_told(value, quirks)
+        return translate_budget(value, quirks)
     if noun == "effort":
-        return effort_told(value, settings.protocol, protocol, quirks)
+        return translate_effort(value, settings.protocol, protocol, quirks)
     if protocol == "openai" and noun in _BEYOND:
         return {noun: value} if noun in quirks and "openai_settings" not in quirks else {}
     if noun == "top_k" and "no_temperature" in quirks:  # models that choose their words as they like
@@ -383,7 +383,7 @@ def ignored(
     """Names of what is asked for and a host is not told. ``table``: of FIELDS, whose the request is. ``settings``: as
     they were read of it. ``host``: its protocol in the catalog."""
     known = FIELDS[table]
-    lost = _parted(settings, ONE_SERVER.get(host, host), quirks)[1]
+    lost = _parted(settings, PROTOCOL_OF_LOCAL_SERVER.get(host, host), quirks)[1]
     return tuple(name for name, raw in _each(fields, table) if _is_ignored(known.get(name), name, raw, lost))
 
 

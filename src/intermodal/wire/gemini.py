@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, TextOutput
 from intermodal.wire import fields

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.wire import status
 from intermodal.wire._json import Base64, items, loads, mapping, segments, whole
 from intermodal.wire.call import (

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from intermodal.catalog.drawing import RATIOS
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.image_options import ASPECT_RATIOS
+from intermodal.catalog.types import Host
 from intermodal.wire._json import Base64, items, mapping, segments, whole, word
 from intermodal.wire.call import Encoded, PictureCall, Pictures, WireImage
 from intermodal.wire.drawn import answer, check, nothing_drawn
@@ -35,7 +35,7 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
     if call.seed is not None:
         config["seed"] = call.seed
     if call.size is not None:
-        config["imageConfig"] = {"aspectRatio": RATIOS[call.size]}
+        config["imageConfig"] = {"aspectRatio": ASPECT_RATIOS[call.size]}
     tree = {"contents": [{"role": "user", "parts": parts}], "generationConfig": config}
     path = f"/models/{quote(whole(call.model), safe='')}:generateContent"
     return Encoded(path=path, headers=_HEADERS, segments=segments(tree))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.wire import status
 from intermodal.wire._json import count, dumps, loads, whole
 from intermodal.wire.call import EmbeddingCall, Embeddings, Encoded, Usage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from intermodal.catalog.forcing import ANY_OBJECT
+from intermodal.catalog.structured_output import ANY_OBJECT
 from intermodal.content import Reasoning, Role, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, TextOutput
 from intermodal.wire._json import dumps

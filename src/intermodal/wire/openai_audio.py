@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from intermodal import errors
-from intermodal.catalog.nouns import AUDIO_TRANSLATIONS, Host
+from intermodal.catalog.types import AUDIO_TRANSLATIONS, Host
 from intermodal.content import Segment, Transcript
 from intermodal.languages import code_of
 from intermodal.wire import status

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.forcing import ANY_OBJECT, closable, within_subset
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.structured_output import ANY_OBJECT, fits_host_subset, is_closable
+from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
 from intermodal.wire import fields
@@ -314,5 +314,5 @@ def schema_asked(output: JsonOutput, host: Host) -> dict[str, Any] | None:
     """A normal output as a schema of OpenAI's, None where it is any object. Strict ones are of closed objects."""
     if _any_object(output, host):
         return None
-    strict = closable(output.schema) and within_subset(host, output.schema)
+    strict = is_closable(output.schema) and fits_host_subset(host, output.schema)
     return {"name": output.name, "strict": strict, "schema": output.schema}

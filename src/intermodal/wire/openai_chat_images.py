@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from intermodal.catalog.drawing import RATIOS
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.image_options import ASPECT_RATIOS
+from intermodal.catalog.types import Host
 from intermodal.wire import status
 from intermodal.wire._json import Base64, items, mapping, segments, whole, word
 from intermodal.wire.call import Encoded, PictureCall, Pictures, Usage, WireImage
@@ -43,7 +43,7 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
         "stream": False,
     }
     if call.size is not None:
-        tree["image_config"] = {"aspect_ratio": RATIOS[call.size]}
+        tree["image_config"] = {"aspect_ratio": ASPECT_RATIOS[call.size]}
     return Encoded(path=PATH, headers=_HEADERS, segments=segments(tree))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.wire import status
 from intermodal.wire._json import dumps, loads, whole
 from intermodal.wire.call import EmbeddingCall, Embeddings, Encoded, NotExpressible, Usage

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal import errors
-from intermodal.catalog.drawing import SD_CPP
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.image_options import SD_CPP
+from intermodal.catalog.types import Host
 from intermodal.wire import status
 from intermodal.wire._json import dumps, items, mapping, whole, word
 from intermodal.wire.call import Encoded, PictureCall, Pictures, Usage, WireImage

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.wire._json import Base64, items, mapping, segments, whole, word
 from intermodal.wire.call import Encoded, PictureCall, Pictures, Usage, WireImage
 from intermodal.wire.drawn import answer, check, nothing_drawn

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.wire import status
 from intermodal.wire._json import dumps, whole
 from intermodal.wire.call import AudioFormat, Encoded, NotExpressible, SpeechCall

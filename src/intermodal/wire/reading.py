@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from intermodal.catalog.forcing import ANY_OBJECT
-from intermodal.catalog.wanted import wanted
+from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.catalog.validation_messages import describe_expected
 from intermodal.config_file import PROMPT
 from intermodal.content import Role
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
@@ -70,7 +70,7 @@ def misfit(error: msgspec.ValidationError, cls: type[Any], names: Mapping[str, s
     text, path, *_ = *_PLACE.split(str(error)), ""
     place = re.sub(r"\[\d+\]", "", path)
     called = names.get(place) or place.rpartition(".")[2] or "a value"
-    said = wanted(text, cls, path)
+    said = describe_expected(text, cls, path)
     return f"{called} {said}" if said.startswith(("must", "is")) else f"{called}: {said}"
 
 

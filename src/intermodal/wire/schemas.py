@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from intermodal.catalog.forcing import NAMED, VALUES, is_object, nodes
+from intermodal.catalog.structured_output import DATA_KEYWORDS, NAMED_SCHEMA_KEYWORDS, is_object_schema, subschemas
 
 Schema = dict[str, Any]
 MAX_LENGTH = 200  # characters of a string nobody limited: a line of an invoice, not a page
@@ -17,7 +17,7 @@ _SAYS_ITS_NUMBER = frozenset({"maxItems", "enum", "const", "prefixItems"})
 
 def references(schema: Any) -> Iterator[str]:
     """Every ``$ref`` and ``$dynamicRef`` of a schema, those in data (an ``enum``, a default) left out."""
-    for node in nodes(schema):
+    for node in subschemas(schema):
         for key in ("$ref", "$dynamicRef"):
             if isinstance(node.get(key), str):
                 yield node[key]
@@ -63,7 +63,7 @@ def closed(schema: Schema) -> Schema:
     """
 
     def shut(node: Schema) -> Schema:
-        return {**node, "additionalProperties": False} if is_object(node) else node
+        return {**node, "additionalProperties": False} if is_object_schema(node) else node
 
     made: Schema = _mapped(schema, shut)
     return made
@@ -88,8 +88,8 @@ def _mapped(node: Any, change: Callable[[Schema], Schema]) -> Any:
         return node
     made: Schema = {}
     for key, value in node.items():
-        if key in NAMED and isinstance(value, Mapping):
+        if key in NAMED_SCHEMA_KEYWORDS and isinstance(value, Mapping):
             made[key] = {name: _mapped(named, change) for name, named in value.items()}
         else:
-            made[key] = value if key in VALUES else _mapped(value, change)
+            made[key] = value if key in DATA_KEYWORDS else _mapped(value, change)
     return change(made)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from intermodal.catalog.nouns import Counter
+from intermodal.catalog.types import TextCounter
 from intermodal.wire._json import loads, segments
 from intermodal.wire.call import Encoded
 
@@ -21,16 +21,16 @@ _ASKED = ({"role": "user", "content": "?"},)
 _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
-def encode_request(counter: Counter, model: str, text: str) -> Encoded:
+def encode_request(counter: TextCounter, model: str, text: str) -> Encoded:
     """The request, for the server's root (its ``base_url`` without the version)."""
-    asked: dict[Counter, dict[str, Any]] = {
+    asked: dict[TextCounter, dict[str, Any]] = {
         "llama.cpp": {"content": text, "add_special": False, "parse_special": True},
         "vllm": {"model": model, "prompt": text, "add_special_tokens": False},
     }
     return Encoded(path=PATH, headers=_JSON, segments=segments(asked[counter]))
 
 
-def encode_chat(counter: Counter, model: str, tools: Sequence[Mapping[str, Any]]) -> Encoded:
+def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, Any]]) -> Encoded:
     """The request for a chat with these tools (in OpenAI's form), or with none, at the server's root."""
     asked: dict[str, Any] = {"messages": list(_ASKED), **({"tools": list(tools)} if tools else {})}
     if counter == "llama.cpp":

@@ -12,7 +12,7 @@ from intermodal.advising.advice import Advice
 from intermodal.advising.advise import advise
 from intermodal.advising.offers import Offers
 from intermodal.advising.options import make_question
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.plans.machine import Machine
 
 DAY = "2026-11-24"

@@ -13,7 +13,7 @@ from tests.unit.advising.asked import advice, endpoints, strong_here
 from intermodal.advising.advice import Offer
 from intermodal.advising.break_even import MONTH, capacity, crossing, machines_for, own_cost, waiting
 from intermodal.advising.question import Owned
-from intermodal.catalog.nouns import Endpoint, Price, Speed
+from intermodal.catalog.types import Endpoint, Price, Speed
 from intermodal.quantity import between, exact, unknown
 
 HOURS = 24 * 365.25 / 12

@@ -17,7 +17,7 @@ from intermodal.advising.offers import offers as everything
 from intermodal.advising.offers import undominated
 from intermodal.advising.on_cards import speed_on
 from intermodal.advising.options import make_question
-from intermodal.catalog.nouns import Endpoint, Price
+from intermodal.catalog.types import Endpoint, Price
 from intermodal.errors import NoRoute, UsageError
 from intermodal.planner import plan
 from intermodal.plans.machine import Machine

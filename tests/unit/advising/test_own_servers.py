@@ -10,7 +10,7 @@ from tests.plans import catalogs
 from tests.unit.advising.asked import GIB, advice, strong_here
 
 from intermodal.advising.offers import OWN
-from intermodal.catalog.nouns import FREE, Endpoint
+from intermodal.catalog.types import FREE, Endpoint
 from intermodal.quantity import exact
 
 WRITER = "own-server:qwen/qwen3-8b"

@@ -11,7 +11,7 @@ import pytest
 from tests.page_width import PAGE, narrowest
 from tests.unit.advising.asked import advice, endpoints
 
-from intermodal.catalog.nouns import Price
+from intermodal.catalog.types import Price
 from intermodal.reports.advice_page import page
 from intermodal.reports.advice_picture import WIDE, svg
 from intermodal.reports.volume_chart import Mark, domain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from intermodal.catalog import doubts, hosted
+from intermodal.catalog import disputed_capabilities, hosted
 from intermodal.catalog.capabilities import over_all, settle, settled
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.shipped import shipped
@@ -31,7 +31,10 @@ def test_what_a_minority_claims_is_taken_off_its_rows_and_kept_as_a_doubt() -> N
     assert takes(found) == {"one": SEEING, "two": SEEING, "three": SEEING}
     assert [row.doubts for row in found[:2]] == [(), ()]
     (doubt,) = found[2].doubts
-    assert doubts.words(doubt) == "1 of 3 rows claims audio input and 2 do not: no plan goes by it"
+    assert (
+        disputed_capabilities.describe_dispute(doubt)
+        == "1 of 3 rows claims audio input and 2 do not: no plan goes by it"
+    )
 
 
 def test_a_host_that_says_less_of_a_model_is_believed_and_takes_nothing_from_the_others() -> None:
@@ -51,7 +54,7 @@ def test_the_vendor_s_yes_holds_beside_half_of_the_others_and_not_against_most()
     assert takes(settle(rows(acme_cloud=HEARING, one=SEEING), OWN))["acme-cloud"] == HEARING
     (mine, *_) = settle(rows(acme_cloud=HEARING, one=SEEING, two=SEEING), OWN)
     assert mine.input == SEEING
-    assert "the vendor's own among them" in doubts.words(mine.doubts[0])
+    assert "the vendor's own among them" in disputed_capabilities.describe_dispute(mine.doubts[0])
 
 
 def test_where_as_many_claim_it_as_do_not_it_is_kept_and_said() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.catalog.counting import ASPECTS, CountingRule, Families, FamilyRow, bare
 from intermodal.catalog.families import families
+from intermodal.catalog.token_rules import ASPECTS, ModelFamilies, ModelFamily, TokenRule, bare_name
 from intermodal.costing.drawn import is_drawn_rule
 from intermodal.costing.film import is_film_rule
 from intermodal.costing.images import is_rule
@@ -26,7 +26,7 @@ RULES = [(row, rule) for row in families().rows for rule in row.rules]
 
 
 @pytest.mark.parametrize(("row", "rule"), RULES, ids=[f"{row.names[0]} {rule.effective_from}" for row, rule in RULES])
-def test_every_shipped_rule_can_be_followed_and_has_its_day_and_source(row: FamilyRow, rule: CountingRule) -> None:
+def test_every_shipped_rule_can_be_followed_and_has_its_day_and_source(row: ModelFamily, rule: TokenRule) -> None:
     assert rule.source
     assert date.fromisoformat(rule.effective_from) <= date.fromisoformat(rule.checked or "2026-11-25")
     for aspect in ASPECTS:
@@ -35,7 +35,7 @@ def test_every_shipped_rule_can_be_followed_and_has_its_day_and_source(row: Fami
 
 
 def test_no_name_is_in_two_rows_and_no_day_twice_in_one() -> None:
-    names = [bare(name) for row in families().rows for name in row.names]
+    names = [bare_name(name) for row in families().rows for name in row.names]
     assert sorted(set(names)) == sorted(names)
     for row in families().rows:
         days = [rule.effective_from for rule in row.rules]
@@ -77,14 +77,14 @@ def test_another_word_in_a_name_is_another_model(name: str) -> None:
     assert families().of(name) is None
 
 
-TWO = Families(
+TWO = ModelFamilies(
     rows=(
-        FamilyRow(
+        ModelFamily(
             names=("v/eye",),
             rules=(
-                CountingRule(effective_from="2026-06-01", image="fixed:2", source="later"),
-                CountingRule(effective_from="2026-01-01", image="fixed:1", audio="rate:10", source="first"),
-                CountingRule(effective_from="2026-09-01", video="qwen:28", source="last"),
+                TokenRule(effective_from="2026-06-01", image="fixed:2", source="later"),
+                TokenRule(effective_from="2026-01-01", image="fixed:1", audio="rate:10", source="first"),
+                TokenRule(effective_from="2026-09-01", video="qwen:28", source="last"),
             ),
         ),
     )

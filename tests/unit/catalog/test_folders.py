@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.catalog.folders import memory_of_files, onnx_files
+from intermodal.catalog.model_folders import onnx_files, onnx_memory
 
 VARIANTS = ("", "_fp16", "_int8", "_q4", "_q4f16", "_quantized")
 MB = 1_000_000
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 def taken(folder: Path, **config: Any) -> float:
     """Bytes of files that the memory was worked out of."""
     (folder / "config.json").write_text(json.dumps(config))
-    return memory_of_files(folder).low - 60 * MB
+    return onnx_memory(folder).low - 60 * MB
 
 
 def test_memory_is_of_the_files_that_are_opened_and_not_of_their_variants(folder: Path) -> None:
@@ -49,4 +49,4 @@ def test_without_both_halves_the_whole_is_what_is_opened(folder: Path) -> None:
     assert taken(folder, model_type="clip", logit_scale=4.6) == 5 * MB
     for path in folder.glob("onnx/*.onnx"):
         path.unlink()
-    assert not memory_of_files(folder).known
+    assert not onnx_memory(folder).known

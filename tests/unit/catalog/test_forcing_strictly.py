@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from intermodal.catalog.forcing import closable, held_strictly
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.structured_output import is_closable, is_schema_guaranteed
+from intermodal.catalog.types import Host
 
 CLOSED = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 OPTIONAL = {**CLOSED, "required": []}
@@ -30,4 +30,4 @@ ANY = {"type": "object", "properties": {"a": {"type": "object"}}}
 def test_a_host_is_held_strictly_to_what_its_wire_forces_and_no_more(
     host: Host, schema: dict[str, Any], held: bool
 ) -> None:
-    assert held_strictly(host, schema, closable(schema)) is held
+    assert is_schema_guaranteed(host, schema, is_closable(schema)) is held

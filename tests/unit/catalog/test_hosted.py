@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from intermodal.catalog import hosted
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host, with_named
-from intermodal.catalog.nouns import Catalog
-from intermodal.catalog.prices import Vector
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.snapshot import Header, Row
+from intermodal.catalog.types import Catalog
 from intermodal.request import TIERS
 
 ALL = dict.fromkeys(("llama", "whisper", "ocr", "e5", "openai"), "")
@@ -102,7 +102,7 @@ def test_a_name_near_a_host_is_offered() -> None:
 
 
 def test_a_price_of_nothing_is_unknown_but_where_the_name_says_free() -> None:
-    nothing = {"stated": Vector(units={"input_mtok": 0.0, "output_mtok": 0.0})}
+    nothing = {"stated": RateCard(units={"input_mtok": 0.0, "output_mtok": 0.0})}
     assert hosted.prices_of(row(**nothing), HEADER) is None
     free = hosted.prices_of(row(name="m:free", **nothing), HEADER)
     assert free is not None
@@ -110,7 +110,7 @@ def test_a_price_of_nothing_is_unknown_but_where_the_name_says_free() -> None:
 
 
 def test_a_missing_output_price_is_unknown_where_tokens_come_out_and_nothing_where_none_do() -> None:
-    only_in = {"prices": (Vector(units={"input_mtok": 1.0}),)}
+    only_in = {"prices": (RateCard(units={"input_mtok": 1.0}),)}
     writes = hosted.prices_of(row(**only_in), HEADER)
     embeds = hosted.prices_of(row(output=("embedding",), tasks=("feature-extraction",), **only_in), HEADER)
     assert writes is not None and embeds is not None
@@ -118,8 +118,8 @@ def test_a_missing_output_price_is_unknown_where_tokens_come_out_and_nothing_whe
 
 
 def test_a_price_announced_for_later_waits_for_its_day() -> None:
-    dated = (Vector(units={"input_mtok": 2.0, "output_mtok": 4.0}),
-             Vector(units={"input_mtok": 1.0, "output_mtok": 2.0}, since="2026-12-24"))  # fmt: skip
+    dated = (RateCard(units={"input_mtok": 2.0, "output_mtok": 4.0}),
+             RateCard(units={"input_mtok": 1.0, "output_mtok": 2.0}, since="2026-12-24"))  # fmt: skip
     found = hosted.prices_of(row(prices=dated), HEADER)
     assert found is not None
     endpoint = msgspec.structs.replace(catalog().endpoints[0], price=found.now, later=found.later)
@@ -147,7 +147,7 @@ def test_an_hour_of_sound_beside_a_price_of_text_is_a_price_of_sound() -> None:
     chat = {"tasks": ("text-generation", "audio-text-to-text"), "input": ("text", "audio"), "output": ("text",)}
     text = {"input_mtok": 0.1, "output_mtok": 0.4}
     hours, silent, tokens = (
-        hosted.prices_of(row(prices=(Vector(units={**text, **more}),), **chat), HEADER)
+        hosted.prices_of(row(prices=(RateCard(units={**text, **more}),), **chat), HEADER)
         for more in ({"audio_hours": 0.36}, {}, {"input_audio_mtok": 3.0, "audio_hours": 0.36})
     )
     assert hours is not None and (hours.now.second, hours.now.unpriced) == (0.0001, ())
@@ -158,15 +158,15 @@ def test_an_hour_of_sound_beside_a_price_of_text_is_a_price_of_sound() -> None:
 def test_an_ear_whose_sound_has_no_price_has_none_at_all() -> None:
     """Where the data has a price of text, or dollars a minute where tokens stand, an hour of sound is not cheap."""
     ear = {"tasks": ("automatic-speech-recognition",), "input": ("audio",), "output": ("text",)}
-    minutes = Vector(units={"input_mtok": 0.003, "output_mtok": 0.0})
+    minutes = RateCard(units={"input_mtok": 0.003, "output_mtok": 0.0})
     assert hosted.prices_of(row(stated=minutes, **ear), HEADER) is None
     assert (
-        hosted.prices_of(row(prices=(Vector(units={"input_mtok": 1.25, "output_mtok": 5.0}),), **ear), HEADER) is None
+        hosted.prices_of(row(prices=(RateCard(units={"input_mtok": 1.25, "output_mtok": 5.0}),), **ear), HEADER) is None
     )
-    sound = Vector(units={"input_mtok": 1.25, "output_mtok": 5.0, "input_audio_mtok": 3.0})
+    sound = RateCard(units={"input_mtok": 1.25, "output_mtok": 5.0, "input_audio_mtok": 3.0})
     found = hosted.prices_of(row(prices=(sound,), **ear), HEADER)
     assert found is not None and found.now.input_audio_mtok == 3.0
-    hours = hosted.prices_of(row(prices=(Vector(units={"audio_hours": 0.36}),), **ear), HEADER)
+    hours = hosted.prices_of(row(prices=(RateCard(units={"audio_hours": 0.36}),), **ear), HEADER)
     assert hours is not None and hours.now.second == 0.0001
 
 

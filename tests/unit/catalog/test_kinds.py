@@ -7,9 +7,9 @@ from datetime import date
 
 import pytest
 
-from intermodal.catalog.kinds import KINDS, is_foundation, kind_of
-from intermodal.catalog.nouns import Model
+from intermodal.catalog.model_kinds import MODEL_KINDS, is_foundation_model, kind_of
 from intermodal.catalog.shipped import shipped
+from intermodal.catalog.types import Model
 
 TODAY = date.today().isoformat()
 
@@ -70,11 +70,11 @@ def test_a_kind_is_never_stored() -> None:
 
 
 def test_a_foundation_model_is_pretrained_and_turned_to_many_tasks() -> None:
-    assert is_foundation("instructions", ("next-token",), ("text",)) is True
-    assert is_foundation("fine-tuning", ("masked-token",), ("text",)) is True
-    assert is_foundation("one task", ("sequence-to-sequence",), ("speech-text pairs",)) is False
-    assert is_foundation("", ("supervised",), ()) is False
-    assert is_foundation("", (), ()) is None
+    assert is_foundation_model("instructions", ("next-token",), ("text",)) is True
+    assert is_foundation_model("fine-tuning", ("masked-token",), ("text",)) is True
+    assert is_foundation_model("one task", ("sequence-to-sequence",), ("speech-text pairs",)) is False
+    assert is_foundation_model("", ("supervised",), ()) is False
+    assert is_foundation_model("", (), ()) is None
 
 
 def test_a_checked_row_has_an_address_that_was_opened_on_a_day_that_was() -> None:
@@ -118,4 +118,4 @@ def test_every_kind_of_the_documentation_is_one_that_can_be_derived() -> None:
 
     text = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
     table = re.findall(r"^\| \*\*([^*]+)\*\* \|", text, re.M)
-    assert set(table) == set(KINDS) - {"not known"}
+    assert set(table) == set(MODEL_KINDS) - {"not known"}

@@ -10,10 +10,10 @@ from tests.unit.catalog.published_data import NOTHING_NEWER, PRICES, models_db, 
 
 from intermodal.catalog import making
 from intermodal.catalog.figures import disagreements, figures, offer
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.hosted import model_of, prices_of
-from intermodal.catalog.prices import at, base
 from intermodal.catalog.published import Fetched, snapshot_of, version_of
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.rate_cards import base_rate, effective_rates
 from intermodal.catalog.snapshot import Snapshot
 from intermodal.catalog.sources import genai_prices
 from intermodal.errors import ConfigError
@@ -61,7 +61,7 @@ def test_limits_are_models_dev_s_money_is_genai_prices_and_both_are_kept(made: S
     stated = row.stated_prices
     assert stated is not None
     assert stated.units == {"input_mtok": 2.5, "output_mtok": 10.0, "cache_read_mtok": 1.25}
-    batch = at(row.dated_prices, "2026-11-25", processing="batch")
+    batch = effective_rates(row.dated_prices, "2026-11-25", processing="batch")
     assert batch is not None
     assert batch.units["input_mtok"] == 1.25
 
@@ -184,12 +184,15 @@ def test_the_price_of_the_later_day_is_used_and_the_other_kept_beside_it(joined:
 
 def test_a_price_that_depends_on_the_hour_is_its_dearest_for_a_plan_and_each_at_its_hour(joined: Snapshot) -> None:
     vectors = joined.by_endpoint["openai:openai/gpt-new"].dated_prices
-    now = {clock: at(vectors, f"2026-11-25T{clock}") for clock in ("00:59", "01:00", "05:00", "09:59", "10:00")}
+    now = {
+        clock: effective_rates(vectors, f"2026-11-25T{clock}")
+        for clock in ("00:59", "01:00", "05:00", "09:59", "10:00")
+    }
     assert {clock: vector and vector.units["output_mtok"] for clock, vector in now.items()} == {
         "00:59": ((0, 2.0), (100_000, 3.0)), "01:00": ((0, 4.0), (100_000, 6.0)), "05:00": ((0, 2.0), (100_000, 3.0)),
         "09:59": ((0, 4.0), (100_000, 6.0)), "10:00": ((0, 2.0), (100_000, 3.0)),
     }  # fmt: skip
-    batch = at(vectors, "2026-11-25", processing="batch")
+    batch = effective_rates(vectors, "2026-11-25", processing="batch")
     assert batch is not None and batch.units["input_mtok"] == 0.25
 
 
@@ -207,7 +210,7 @@ def test_a_name_without_a_date_has_the_price_of_sound_that_all_its_dated_version
     models = models_db(tmp_path / "db.sqlite").read_bytes()
     making.write(snapshot_of(fetched(models, more=more), HOSTS, made="2026-11-25"), tmp_path / "models.jsonl")
     (vector,) = Snapshot(tmp_path / "models.jsonl").by_endpoint["openai:openai/hears"].dated_prices
-    assert vector.units.get("input_audio_mtok") == meant and base(vector.units["input_mtok"]) == 1.0
+    assert vector.units.get("input_audio_mtok") == meant and base_rate(vector.units["input_mtok"]) == 1.0
 
 
 def test_what_the_table_does_not_say_stays_unknown_and_what_is_retired_or_no_model_stays_out(joined: Snapshot) -> None:
@@ -237,7 +240,9 @@ def test_before_a_history_begins_another_sources_dated_price_holds(tmp_path: Pat
     data = fetched(models, dated.replace("datetime.date(2026, 12, 1)", "datetime.date(2026, 6, 1)").encode(), newer())
     making.write(snapshot_of(data, HOSTS, made="2026-11-25"), tmp_path / "models.jsonl")
     vectors = Snapshot(tmp_path / "models.jsonl").by_endpoint["openai:openai/gpt-new"].dated_prices
-    paid = {day: at(vectors, day) for day in ("2026-05-31", "2026-08-31", "2026-09-01", "2026-10-02T12:00")}
-    assert {day: vector and base(vector.units["input_mtok"]) for day, vector in paid.items()} == {
+    paid = {
+        day: effective_rates(vectors, day) for day in ("2026-05-31", "2026-08-31", "2026-09-01", "2026-10-02T12:00")
+    }
+    assert {day: vector and base_rate(vector.units["input_mtok"]) for day, vector in paid.items()} == {
         "2026-05-31": 5.0, "2026-08-31": 2.5, "2026-09-01": 2.0, "2026-10-02T12:00": 0.5,
     }  # fmt: skip

@@ -14,10 +14,10 @@ from tests.unit.cli.conftest import cli as cli
 from intermodal.catalog.families import families
 from intermodal.catalog.find import at_host
 from intermodal.catalog.load import load_catalog, snapshot, why_uncallable, with_named
-from intermodal.catalog.names import NameIndex, resolve, split
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.model_names import NameIndex, resolve_name, split_name
 from intermodal.catalog.shipped import shipped
 from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.catalog.types import Catalog
 from intermodal.costing.parts import Piece
 from intermodal.errors import UnknownModel
 from intermodal.estimates.estimate import estimate, rules_of
@@ -66,7 +66,7 @@ def test_every_id_of_a_host_is_asked_by_that_name_or_is_told_why_it_cannot_be(ca
         named = with_named(catalog, (id,), env={})
         why = why_uncallable(row, models)
         try:
-            if [endpoint.id for endpoint in resolve(named, id)] != [id]:
+            if [endpoint.id for endpoint in resolve_name(named, id)] != [id]:
                 wrong.append((id, "another"))
         except UnknownModel as error:
             if why is None or why[0] not in error.what:
@@ -139,7 +139,7 @@ def test_separators_of_a_name_are_all_alike(cli: Cli) -> None:
     ],
 )
 def test_a_tag_is_no_host_and_a_host_is_no_tag(name: str, parts: tuple[str, str]) -> None:
-    assert split(name, {"groq"}) == parts
+    assert split_name(name, {"groq"}) == parts
 
 
 def test_what_nobody_says_is_counted_with_a_wide_range_and_refused_only_where_somebody_says_no(

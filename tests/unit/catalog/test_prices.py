@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from intermodal.catalog.load import snapshot
-from intermodal.catalog.prices import Vector, at, bill, steps_of
+from intermodal.catalog.rate_cards import RateCard, effective_rates, itemize, rate_thresholds
 
-TEXT = Vector(units={"input_mtok": 3.0, "output_mtok": 15.0, "cache_read_mtok": 0.3})
+TEXT = RateCard(units={"input_mtok": 3.0, "output_mtok": 15.0, "cache_read_mtok": 0.3})
 TODAY = "2026-11-25"
 
 
 def cost(host: str, name: str, usage: dict[str, float], day: str = TODAY, **said: str) -> float | None:
     row = snapshot().named(host, name)
     assert row is not None, f"{host} {name} is not in the snapshot"
-    return bill(at(row.dated_prices, day, **said), usage).usd
+    return itemize(effective_rates(row.dated_prices, day, **said), usage).usd
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_thousand_pages_of_reading_cost_four_dollars_somewhere_in_the_line() -
 
 
 def test_a_part_is_billed_once_and_at_its_own_price() -> None:
-    found = bill(TEXT, {"input_tokens": 1000, "cache_read_tokens": 400, "output_tokens": 10})
+    found = itemize(TEXT, {"input_tokens": 1000, "cache_read_tokens": 400, "output_tokens": 10})
     assert found.usd == pytest.approx(600 * 3e-6 + 400 * 0.3e-6 + 10 * 15e-6)
     assert {line.counts: line.count for line in found.lines} == {
         "input_tokens": 600, "cache_read_tokens": 400, "output_tokens": 10,
@@ -57,20 +57,20 @@ def test_a_part_is_billed_once_and_at_its_own_price() -> None:
 
 
 def test_a_part_without_a_price_of_its_own_is_billed_as_what_it_is_part_of() -> None:
-    assert bill(TEXT, {"input_tokens": 100, "input_image_tokens": 100}).usd == pytest.approx(100 * 3e-6)
-    assert bill(TEXT, {"output_tokens": 10, "output_reasoning_tokens": 10}).usd == pytest.approx(10 * 15e-6)
+    assert itemize(TEXT, {"input_tokens": 100, "input_image_tokens": 100}).usd == pytest.approx(100 * 3e-6)
+    assert itemize(TEXT, {"output_tokens": 10, "output_reasoning_tokens": 10}).usd == pytest.approx(10 * 15e-6)
 
 
 def test_sound_is_never_billed_at_the_price_of_text() -> None:
-    found = bill(TEXT, {"input_tokens": 100, "input_audio_tokens": 60})
+    found = itemize(TEXT, {"input_tokens": 100, "input_audio_tokens": 60})
     assert (found.usd, found.unpriced) == (None, ("input_audio_tokens",))
 
 
 @pytest.mark.parametrize("counts", ["input_document_pages", "audio_seconds", "input_characters", "web_searches"])
 def test_a_count_without_a_price_is_unknown_and_a_count_of_nothing_is_nothing(counts: str) -> None:
-    assert bill(TEXT, {counts: 1}).usd is None
-    assert bill(TEXT, {counts: 0}).usd == 0.0
-    assert bill(None, {counts: 2}).unpriced == (counts,)
+    assert itemize(TEXT, {counts: 1}).usd is None
+    assert itemize(TEXT, {counts: 0}).usd == 0.0
+    assert itemize(None, {counts: 2}).unpriced == (counts,)
 
 
 @pytest.mark.parametrize(
@@ -84,49 +84,49 @@ def test_a_count_without_a_price_is_unknown_and_a_count_of_nothing_is_nothing(co
 )
 def test_a_usage_that_cannot_be_is_refused(usage: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="counted|negative|parts"):
-        bill(TEXT, usage)
+        itemize(TEXT, usage)
 
 
 def test_above_a_step_every_token_costs_the_dearer_price() -> None:
-    stepped = Vector(units={"input_mtok": ((0, 1.0), (200_000, 2.0)), "output_mtok": ((0, 5.0), (200_000, 8.0))})
-    assert steps_of(stepped) == (200_000,)
-    assert bill(stepped, {"input_tokens": 200_000, "output_tokens": 10}).usd == pytest.approx(0.2 + 50e-6)
-    assert bill(stepped, {"input_tokens": 200_001, "output_tokens": 10}).usd == pytest.approx(200_001 * 2e-6 + 80e-6)
+    stepped = RateCard(units={"input_mtok": ((0, 1.0), (200_000, 2.0)), "output_mtok": ((0, 5.0), (200_000, 8.0))})
+    assert rate_thresholds(stepped) == (200_000,)
+    assert itemize(stepped, {"input_tokens": 200_000, "output_tokens": 10}).usd == pytest.approx(0.2 + 50e-6)
+    assert itemize(stepped, {"input_tokens": 200_001, "output_tokens": 10}).usd == pytest.approx(200_001 * 2e-6 + 80e-6)
 
 
 def test_the_price_of_a_day_is_the_last_that_began() -> None:
     dated = (
-        Vector(units={"input_mtok": 5.0}),
-        Vector(units={"input_mtok": 4.0}, since="2026-08-21"),
-        Vector(units={"input_mtok": 3.0}, since="2026-12-01"),
+        RateCard(units={"input_mtok": 5.0}),
+        RateCard(units={"input_mtok": 4.0}, since="2026-08-21"),
+        RateCard(units={"input_mtok": 3.0}, since="2026-12-01"),
     )
-    asked = {day: at(dated, day) for day in ("2026-08-20", "2026-08-21", "2026-11-30", "2026-12-01")}
+    asked = {day: effective_rates(dated, day) for day in ("2026-08-20", "2026-08-21", "2026-11-30", "2026-12-01")}
     assert [vector.units["input_mtok"] for vector in asked.values() if vector] == [5.0, 4.0, 4.0, 3.0]
 
 
 def test_nothing_held_before_the_first_price() -> None:
-    assert at((Vector(units={"input_mtok": 1.0}, since="2026-01-01"),), "2025-12-31") is None
+    assert effective_rates((RateCard(units={"input_mtok": 1.0}, since="2026-01-01"),), "2025-12-31") is None
 
 
 def test_a_price_by_the_hour_is_the_hour_s_own_and_the_dearest_where_nobody_says_when() -> None:
-    night = Vector(units={"input_mtok": 2.0}, hours=(22 * 60, 4 * 60))
-    dated = (Vector(units={"input_mtok": 1.0}), night)
-    hours = {clock: at(dated, f"{TODAY}T{clock}") for clock in ("21:59", "22:00", "03:59", "04:00")}
+    night = RateCard(units={"input_mtok": 2.0}, hours=(22 * 60, 4 * 60))
+    dated = (RateCard(units={"input_mtok": 1.0}), night)
+    hours = {clock: effective_rates(dated, f"{TODAY}T{clock}") for clock in ("21:59", "22:00", "03:59", "04:00")}
     assert [vector.units["input_mtok"] for vector in hours.values() if vector] == [1.0, 2.0, 2.0, 1.0]
-    dearest = at(dated, TODAY)
+    dearest = effective_rates(dated, TODAY)
     assert dearest is not None
     assert dearest.units["input_mtok"] == 2.0
 
 
 def test_a_batch_costs_its_own_price_from_its_own_day_and_only_what_says_so() -> None:
-    batch = Vector(units={"input_mtok": 1.5, "output_mtok": 7.5}, since="2026-10-14", when={"processing": "batch"})
+    batch = RateCard(units={"input_mtok": 1.5, "output_mtok": 7.5}, since="2026-10-14", when={"processing": "batch"})
     dated = (TEXT, batch)
     usage = {"input_tokens": 1_000_000, "cache_read_tokens": 0, "output_tokens": 0}
-    assert bill(at(dated, TODAY, processing="batch"), usage).usd == pytest.approx(1.5)
-    assert bill(at(dated, "2026-10-13", processing="batch"), usage).usd == pytest.approx(3.0)
-    assert bill(at(dated, TODAY, processing="now"), usage).usd == pytest.approx(3.0)
+    assert itemize(effective_rates(dated, TODAY, processing="batch"), usage).usd == pytest.approx(1.5)
+    assert itemize(effective_rates(dated, "2026-10-13", processing="batch"), usage).usd == pytest.approx(3.0)
+    assert itemize(effective_rates(dated, TODAY, processing="now"), usage).usd == pytest.approx(3.0)
     cached = {"input_tokens": 1_000_000, "cache_read_tokens": 1_000_000}
-    assert bill(at(dated, TODAY, processing="batch"), cached).usd == pytest.approx(0.3)
+    assert itemize(effective_rates(dated, TODAY, processing="batch"), cached).usd == pytest.approx(0.3)
 
 
 def test_the_snapshot_s_batch_prices_are_half_where_the_vendor_says_half() -> None:

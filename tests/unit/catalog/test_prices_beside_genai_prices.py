@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from intermodal.catalog.prices import COUNTS, UNITS, at, bill
+from intermodal.catalog.rate_cards import UNIT_BY_COUNT, UNITS, effective_rates, itemize
 from intermodal.catalog.sources.genai_prices import Priced, read
 
 MOMENTS = ("2026-11-25T02:30", "2026-11-25T12:00", "2026-09-01T12:00", "2026-12-15T12:00")
@@ -67,10 +67,10 @@ def _compared() -> Iterator[Compared]:
         for moment in MOMENTS if len(dated) > 1 else MOMENTS[:1]:
             when = datetime.fromisoformat(moment).replace(tzinfo=UTC)
             for context in contexts:
-                vector = at(dated, moment, **context)
+                vector = effective_rates(dated, moment, **context)
                 prices = model.get_prices(when, context or None)
                 for usage in USAGES:
-                    ours = bill(vector, usage).usd
+                    ours = itemize(vector, usage).usd
                     yield Compared(provider, priced, usage, moment, context, ours, _theirs(prices, usage))
 
 
@@ -115,12 +115,12 @@ def test_where_only_they_have_a_price_something_counted_has_none_or_is_sound(com
     for each in compared:
         if each.ours is not None or each.theirs is None:
             continue
-        vector = at(each.priced.vectors, each.moment, **each.context)
-        unpriced = bill(vector, each.usage).unpriced
+        vector = effective_rates(each.priced.vectors, each.moment, **each.context)
+        unpriced = itemize(vector, each.usage).unpriced
         assert unpriced, each
-        lost = {line.counts: line.count for line in bill(vector, each.usage).lines if line.usd is None}
+        lost = {line.counts: line.count for line in itemize(vector, each.usage).lines if line.usd is None}
         rest = {name: _without(name, count, lost) for name, count in each.usage.items() if name not in lost}
-        priced = bill(vector, rest).usd
+        priced = itemize(vector, rest).usd
         sound = [name for name in unpriced if "audio_tokens" in name]
         assert priced is not None, each
         if sound:
@@ -131,8 +131,8 @@ def test_where_only_they_have_a_price_something_counted_has_none_or_is_sound(com
 
 def _without(name: str, count: float, lost: dict[str, float]) -> float:
     """A count less those of its parts that have no price."""
-    about = UNITS[COUNTS[name]].about
-    return count - sum(gone for other, gone in lost.items() if about < UNITS[COUNTS[other]].about)
+    about = UNITS[UNIT_BY_COUNT[name]].about
+    return count - sum(gone for other, gone in lost.items() if about < UNITS[UNIT_BY_COUNT[other]].about)
 
 
 def test_they_never_refuse_what_we_have_a_price_for(compared: list[Compared]) -> None:

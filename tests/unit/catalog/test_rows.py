@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from intermodal.catalog import shipped as shipped_module
+from intermodal.catalog.host_rows import HostRow, ServedRow, decode_row, zone_of
 from intermodal.catalog.load import load_catalog, snapshot
 from intermodal.catalog.model_rows import size_in_name, tier_by_size
-from intermodal.catalog.nouns import Catalog
-from intermodal.catalog.rows import HostRow, ServedRow, decode, zone_of
 from intermodal.catalog.shipped import known_hosts, shipped
+from intermodal.catalog.types import Catalog
 from intermodal.errors import ConfigError
 from intermodal.weights.rows import registry
 
@@ -103,7 +103,7 @@ def test_a_tier_by_size_never_claims_the_frontier() -> None:
 )  # fmt: skip
 def test_a_wrong_row_is_named_with_its_key(table: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        decode(table, HostRow, where="intermodal.toml", place="hosts.box")
+        decode_row(table, HostRow, where="intermodal.toml", place="hosts.box")
     assert str(caught.value).startswith("intermodal.toml: ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -147,7 +147,7 @@ def test_an_audio_chat_model_has_a_price_of_its_own_for_audio_or_an_unknown_one(
 
 
 def test_a_step_of_the_price_is_no_limit_of_the_context_and_larger_requests_cost_its_price() -> None:
-    from intermodal.catalog.prices import bill, steps_of
+    from intermodal.catalog.rate_cards import itemize, rate_thresholds
     from intermodal.costing.price import token_price
     from intermodal.costing.rates import rates
     from intermodal.plans.statistics import Statistics
@@ -161,14 +161,14 @@ def test_a_step_of_the_price_is_no_limit_of_the_context_and_larger_requests_cost
         vectors = (
             [each for each in row.dated_prices if not each.when and each.since <= snapshot().version] if row else []
         )
-        if row is None or not vectors or not steps_of(vectors[-1]) or not row.context:
+        if row is None or not vectors or not rate_thresholds(vectors[-1]) or not row.context:
             continue
         stepped += 1
-        (above, *_) = steps_of(vectors[-1])
+        (above, *_) = rate_thresholds(vectors[-1])
         assert (endpoint.context or 0) >= row.context >= above, endpoint.id
         here = rates(endpoint, Statistics(), snapshot().version)
         for size in (above, above + 1, row.context):
-            said = bill(vectors[-1], {"input_tokens": size, "output_tokens": 500}).usd
+            said = itemize(vectors[-1], {"input_tokens": size, "output_tokens": 500}).usd
             assert token_price(here, float(size), 0.0, 0.0, 500.0) == pytest.approx(said), (endpoint.id, size)
     assert stepped > 5
 

@@ -10,9 +10,9 @@ import pytest
 from intermodal.catalog import load
 from intermodal.catalog.cheapest import cheapest
 from intermodal.catalog.find import Wanted, find, kind
-from intermodal.catalog.kinds import KINDS
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.model_kinds import MODEL_KINDS
 from intermodal.catalog.offered import host_rows
-from intermodal.catalog.rows import HostRow
 from intermodal.catalog.shipped import known_hosts
 from intermodal.catalog.snapshot import FORMAT, SHIPPED, Header, Place, Row, Snapshot
 from intermodal.errors import ConfigError
@@ -72,7 +72,7 @@ def test_every_origin_has_its_licence_version_and_day() -> None:
 
 
 def test_every_row_has_a_kind_that_has_a_name() -> None:
-    assert {kind(row) for row in Snapshot().rows} <= set(KINDS)
+    assert {kind(row) for row in Snapshot().rows} <= set(MODEL_KINDS)
 
 
 @pytest.mark.parametrize(

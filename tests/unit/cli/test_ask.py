@@ -19,7 +19,7 @@ from tests.in_time import kept_by
 from tests.unit.cli.conftest import Cli
 
 from intermodal import config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.plans.machine import Machine
 from intermodal.request import Zone
 from intermodal.store.database import Store

@@ -14,7 +14,7 @@ from tests.page_width import PAGE, narrowest
 from tests.unit.cli.conftest import Cli
 
 from intermodal import Client, config, make_request
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.estimates.workload import SCHEMA
 from intermodal.plans.machine import Machine
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.unit.cli.conftest import Cli
 
 from intermodal import config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 
 SHAPE = {
     "kind", "version", "model", "endpoint", "date", "parts", "tokens", "usd", "price_source", "price_conflicts",

@@ -117,7 +117,7 @@ def test_a_saved_plan_is_its_owners_only_and_a_file_that_is_replaced_keeps_its_m
 
 
 def test_inputs_come_back_as_they_were_saved(tmp_path: Path) -> None:
-    from intermodal.catalog.nouns import Catalog
+    from intermodal.catalog.types import Catalog
 
     request = Request(messages=(Message(role="user", parts=(Text(text="grüß"),)),))
     inputs = Inputs(

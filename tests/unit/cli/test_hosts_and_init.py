@@ -8,7 +8,7 @@ import socket
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal.catalog.nouns import Protocol
+from intermodal.catalog.types import Protocol
 from intermodal.cli.reach import LISTINGS, read_listing
 from intermodal.config import config_path, load_config
 from intermodal.errors import CallError

@@ -13,8 +13,8 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.weights.test_wheel import wheel
 
 from intermodal import config
-from intermodal.catalog.kinds import KINDS
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.catalog.model_kinds import MODEL_KINDS
 from intermodal.catalog.snapshot import Header, Origin
 from intermodal.cli.doctor import about_snapshot
 
@@ -102,7 +102,7 @@ def test_a_slip_is_one_sentence_with_what_is_near(cli: Cli, arguments: tuple[str
 def test_show_has_every_figure_with_its_source_and_day(cli: Cli) -> None:
     shown = cli("models", "show", "gpt-4o", "--json").document["model"]
     assert (shown["id"], shown["kind"]) == ("openai/gpt-4o", "vision-language")
-    assert shown["kind"] in KINDS
+    assert shown["kind"] in MODEL_KINDS
     by_name = {figure["name"]: figure for figure in shown["figures"]}
     assert by_name["context"]["source"].startswith("models.dev")
     assert by_name["context"]["verified"]

@@ -16,7 +16,7 @@ from tests.unit.cli.conftest import Cli
 
 from intermodal import asking, config
 from intermodal.blocking import Client
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.cli.files import write_json
 from intermodal.cli.outputs import output_of
 from intermodal.errors import SchemaInvalid, UsageError

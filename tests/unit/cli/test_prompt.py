@@ -12,7 +12,7 @@ import pytest
 from tests.unit.cli.conftest import Cli, Done
 
 from intermodal import config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.testing import FakeHost
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "prompts"

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.unit.cli.conftest import Cli
 
 from intermodal import Client, config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.testing import FakeHost
 
 EYE = ServedRow(

@@ -11,7 +11,7 @@ from tests.in_time import kept_by
 from tests.unit.cli.conftest import Cli, Done
 
 from intermodal import config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.events import Usage
 from intermodal.store.database import Store
 from intermodal.store.rows import Outcome, Range, Reservation, RunRow, Work

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.plans import catalogs
 
-from intermodal.catalog.nouns import Price
+from intermodal.catalog.types import Price
 from intermodal.costing.levels import levels, quantity
 from intermodal.costing.memory import fits
 from intermodal.costing.price import hearing_price, reading_price, token_price

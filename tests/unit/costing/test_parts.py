@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.counting import Sheet
-from intermodal.catalog.nouns import Price
+from intermodal.catalog.token_rules import ModelTokenRules
+from intermodal.catalog.types import Price
 from intermodal.costing import drawn, film, leaves, sound
 from intermodal.costing.bill import bill, priced_by, usage
 from intermodal.costing.film import Film, film_tokens
@@ -102,7 +102,7 @@ def test_more_seconds_are_never_fewer_tokens(rule: str, seconds: float, fps: flo
     assert 0 < sized.low <= sized.mid <= sized.high
 
 
-RULES = Sheet(name="v/eye", rules={"image": "fixed:100", "audio": "rate:10"}, sources={"image": "a page"})
+RULES = ModelTokenRules(name="v/eye", rules={"image": "fixed:100", "audio": "rate:10"}, sources={"image": "a page"})
 
 
 def test_a_count_is_the_sum_of_its_parts_each_with_its_source() -> None:
@@ -118,12 +118,12 @@ def test_a_count_is_the_sum_of_its_parts_each_with_its_source() -> None:
 def test_framing_is_a_range_and_makes_the_sum_one() -> None:
     found = count((Piece(kind="image", width=9, height=9), Piece(kind="framing")), RULES)
     assert found.tokens.certainty == "estimated" and found.tokens.low > 100
-    own = count((Piece(kind="framing"),), Sheet(framing=(1.0, 2.0, 3.0)))
+    own = count((Piece(kind="framing"),), ModelTokenRules(framing=(1.0, 2.0, 3.0)))
     assert (own.tokens.low, own.tokens.high) == (1, 3)
 
 
 def test_a_kind_whose_first_rule_is_of_a_later_day_is_an_error() -> None:
-    later = Sheet(name="v/eye", later={"video": "2027-01-01"})
+    later = ModelTokenRules(name="v/eye", later={"video": "2027-01-01"})
     with pytest.raises(UsageError, match="2027-01-01"):
         count((Piece(kind="video", seconds=1.0),), later, model="v/eye")
 

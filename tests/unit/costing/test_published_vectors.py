@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.catalog.nouns import Price
+from intermodal.catalog.types import Price
 from intermodal.cli.main import main
 from intermodal.costing.bill import Priced, bill, priced_by
 from intermodal.costing.parts import Counted, Piece

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.vocabularies import LIKE, vocabulary_of
+from intermodal.catalog.vocabularies import ASSUMED_PREFIX, vocabulary_of
 from intermodal.costing.text_factors import FACTORS
 from intermodal.costing.tokens import text_tokens
 from intermodal.media.scripts import NAMES, scripts
@@ -82,7 +82,7 @@ def test_newer_claude_counts_more_tokens_of_english_and_its_basis_says_whose_fac
 
 def test_a_vocabulary_that_is_assumed_has_a_wider_range_and_says_so() -> None:
     text = TEXTS[0]["text"]
-    known, assumed = estimated(text, "gemma3"), estimated(text, f"{LIKE}gemma3")
+    known, assumed = estimated(text, "gemma3"), estimated(text, f"{ASSUMED_PREFIX}gemma3")
     assert assumed.low < known.low and known.high < assumed.high and assumed.mid == known.mid
     assert assumed.basis == "by script, gemma3's factors assumed"
     assert estimated(text, "").basis == "by script, its vocabulary is not known"
@@ -102,4 +102,4 @@ def test_a_vocabulary_that_is_assumed_has_a_wider_range_and_says_so() -> None:
     ],
 )  # fmt: skip
 def test_a_model_has_the_vocabulary_of_its_family(model: str, vocabulary: str) -> None:
-    assert vocabulary_of(model) == vocabulary and vocabulary.removeprefix(LIKE) in FACTORS
+    assert vocabulary_of(model) == vocabulary and vocabulary.removeprefix(ASSUMED_PREFIX) in FACTORS

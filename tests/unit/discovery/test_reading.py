@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from intermodal.catalog.found import FoundModel, FoundServer, Said, folded, plain_id, reported_rows, root_of
 from intermodal.catalog.learned import Lesson, with_lessons
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.server_fingerprints import DiscoveryRules
 from intermodal.catalog.shipped import known_hosts
-from intermodal.catalog.signs import Signs
+from intermodal.catalog.types import Catalog
 from intermodal.discovery.reading import READERS, at
 from intermodal.testing import FakeHost
 
@@ -28,7 +28,7 @@ TREES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(WORDS, inner, max_size=6)),
     max_leaves=30,
 )
-SIGNS = Signs(forwarded_keys=("remote_host", "remote"))
+SIGNS = DiscoveryRules(forwarded_keys=("remote_host", "remote"))
 
 
 @given(tree=st.dictionaries(WORDS, TREES, max_size=6), form=st.sampled_from(sorted(READERS)))

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from intermodal.catalog.nouns import FREE, Catalog, Endpoint, Host, Model, Task
+from intermodal.catalog.types import FREE, Catalog, Endpoint, Host, Model, Task
 from intermodal.content import BytesSource, File, Part, ReadLine, Segment, Text, Transcript
 from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.run import run

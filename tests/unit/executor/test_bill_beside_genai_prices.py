@@ -19,9 +19,9 @@ import pytest
 from intermodal.catalog import hosted
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.making import spellings
-from intermodal.catalog.nouns import Endpoint, Host, Model, Price
-from intermodal.catalog.prices import Vector, at
-from intermodal.catalog.prices import bill as priced
+from intermodal.catalog.rate_cards import RateCard, effective_rates
+from intermodal.catalog.rate_cards import itemize as priced
+from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.executor.bill import bill
 from intermodal.store.rows import Work
 from intermodal.wire import anthropic_reply, gemini_reply, openai_reply, openai_responses_reply
@@ -127,7 +127,7 @@ def read(spoken: Spoken, body: dict[str, Any]) -> Usage:
     return next(event for event in events if isinstance(event, Usage))
 
 
-def _known_there(vector: Vector, prices: Any) -> bool:
+def _known_there(vector: RateCard, prices: Any) -> bool:
     """Whether genai-prices has each unit of ours, and the steps of each."""
     return all(
         (price := getattr(prices, unit, None)) is not None
@@ -162,7 +162,7 @@ def compared(request: pytest.FixtureRequest) -> list[Compared]:
                         price = float(model.get_prices(when, None).calc_price(theirs)["total_price"])
                     except ValueError:
                         continue
-                vector = at(row.dated_prices, moment)
+                vector = effective_rates(row.dated_prices, moment)
                 if vector is not None and not _known_there(vector, model.get_prices(when, None)):
                     continue
                 counts = {"input_tokens": 1.0, "input_audio_tokens": 1.0, "output_tokens": 2.0,

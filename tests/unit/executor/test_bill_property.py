@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.nouns import Endpoint, Host, Model, Price
-from intermodal.catalog.prices import Vector
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.executor.bill import bill
 from intermodal.store.rows import Work
 from intermodal.wire.call import Usage
@@ -29,11 +29,15 @@ works = st.builds(
     Work, audio_seconds=st.sampled_from([0.0, 30.0]), megapixels=st.sampled_from([0.0, 1.0]),
     characters=st.sampled_from([0, 50]),
 )  # fmt: skip
-vectors = st.dictionaries(st.sampled_from(UNITS), st.floats(0, 100), max_size=8).map(lambda units: Vector(units=units))
+vectors = st.dictionaries(st.sampled_from(UNITS), st.floats(0, 100), max_size=8).map(
+    lambda units: RateCard(units=units)
+)
 
 
 @given(usages, works, st.none() | vectors)
-def test_whatever_is_reported_the_bill_is_a_number_or_unknown(usage: Usage, work: Work, vector: Vector | None) -> None:
+def test_whatever_is_reported_the_bill_is_a_number_or_unknown(
+    usage: Usage, work: Work, vector: RateCard | None
+) -> None:
     usd = bill(ENDPOINT, usage, work, () if vector is None else (vector,), "2026-11-25T12:00")
     assert usd is None or usd >= 0
 
@@ -42,7 +46,7 @@ def test_whatever_is_reported_the_bill_is_a_number_or_unknown(usage: Usage, work
 def test_cached_tokens_never_make_a_bill_dearer_where_they_are_cheaper(usage: Usage, work: Work) -> None:
     units = {"input_mtok": 1.0, "output_mtok": 2.0, "cache_read_mtok": 0.1, "input_audio_mtok": 3.0,
              "input_image_mtok": 1.5, "cache_audio_read_mtok": 0.3, "output_audio_mtok": 9.0}  # fmt: skip
-    tariff = (Vector(units=dict(units)),)
+    tariff = (RateCard(units=dict(units)),)
     import msgspec
 
     plain = msgspec.structs.replace(usage, cached_tokens=0, cached_by_modality=())

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.executor.routes import PRICED, Bench, asked, hear, plan, rename, route
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint, Model, Price
+from intermodal.catalog.types import Endpoint, Model, Price
 from intermodal.events import Note
 from intermodal.executor.bill import bill
 from intermodal.plans.step import Call

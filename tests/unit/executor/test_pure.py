@@ -10,7 +10,7 @@ import pytest
 from tests.unit.executor.routes import EAR, EYE, Bench, hear, look, pages
 
 from intermodal import errors
-from intermodal.catalog.nouns import Catalog, Endpoint, Host, Model, Price
+from intermodal.catalog.types import Catalog, Endpoint, Host, Model, Price
 from intermodal.content import ReadLine, Segment, Transcript
 from intermodal.executor import answer, check, convert, measured
 from intermodal.executor.bill import bill

@@ -27,7 +27,7 @@ from tests.unit.executor.routes import (
 )
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Segment, Transcript
 from intermodal.events import Checked, Replanned, TextDelta
 from intermodal.plans.facts import Facts, Outcome
@@ -161,7 +161,7 @@ async def test_a_transcript_with_a_problem_goes_to_another_ear(bench: Bench, hos
 
 
 def rename_catalog(bench: Bench, *endpoints: Endpoint) -> Any:
-    from intermodal.catalog.nouns import Catalog
+    from intermodal.catalog.types import Catalog
 
     return Catalog(endpoints=(*endpoints, EYE, SECOND))
 

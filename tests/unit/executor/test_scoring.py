@@ -11,7 +11,7 @@ import pytest
 from tests.unit.executor.routes import VECTOR, Bench, asked, look, pages, plan, rename, route
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint, Evidence, Host, Model, Strength, Task
+from intermodal.catalog.types import Endpoint, Evidence, Host, Model, Strength, Task
 from intermodal.events import Note, Result
 from intermodal.executor.calibration import UNCALIBRATED
 from intermodal.executor.scoring import FITTED, HYPOTHESIS, TEMPERATURE, of_letters

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.executor.routes import EAR, Bench, Pcm, asked, demux, ending, hear, kinds, plan, route, say
 
 from intermodal import errors
-from intermodal.catalog.nouns import Price
+from intermodal.catalog.types import Price
 from intermodal.content import Segment, Transcript
 from intermodal.executor.hearing import of_channels
 from intermodal.plans.step import Call, Estimate

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.executor.routes import VOICE, Bench, asked, pages, plan, rename, route, say
 
 from intermodal import errors
-from intermodal.catalog.nouns import FREE, Endpoint, Host, Model, Price
+from intermodal.catalog.types import FREE, Endpoint, Host, Model, Price
 from intermodal.events import Note, StepProgress, TextDelta
 from intermodal.executor.bill import bill
 from intermodal.executor.speaking import LONGEST, foreign, lines_of, plain

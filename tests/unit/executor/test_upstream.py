@@ -9,7 +9,7 @@ import pytest
 from tests.unit.executor.routes import Bench, asked, plan, route, say, see
 
 from intermodal import errors
-from intermodal.catalog.nouns import Catalog, Shortcoming
+from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.events import AttemptFailed
 from intermodal.executor.upstream import BURST, COOLDOWN, FLOOR, SHARE, SUSPECTED, TRIPS, UpstreamCall, Upstreams
 from intermodal.plans.analyze import explain_analyze
@@ -169,10 +169,10 @@ def test_what_was_learned_corrects_a_catalog_and_nothing_else(host: FakeHost) ->
     catalog = Catalog(endpoints=(seeing, other))
     upstreams = Upstreams()
     assert upstreams.corrected(catalog) is catalog
-    upstreams.learn(Shortcoming(endpoint="fake:seeing", lacks=("image",), said="no pictures"), 0.0)
-    upstreams.learn(Shortcoming(endpoint="fake:seeing", context=100), 0.0)
-    upstreams.learn(Shortcoming(endpoint="fake:seeing", images=2), 0.0)
-    upstreams.learn(Shortcoming(endpoint="fake:unknown", context=100), 0.0)
+    upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", lacks=("image",), said="no pictures"), 0.0)
+    upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", context=100), 0.0)
+    upstreams.learn(EndpointShortcoming(endpoint="fake:seeing", images=2), 0.0)
+    upstreams.learn(EndpointShortcoming(endpoint="fake:unknown", context=100), 0.0)
     found = upstreams.corrected(catalog)
     assert (found.by_id["fake:seeing"].input, found.by_id["fake:seeing"].context) == (("text",), 100)
     assert found.by_id["fake:seeing"].host.max_images == 2
@@ -214,13 +214,13 @@ async def test_explain_analyze_and_the_store_tell_every_attempt(tmp_path: Path, 
 
 
 def test_what_is_only_suspected_is_not_kept_and_forgotten_after_a_while() -> None:
-    kept: list[Shortcoming] = []
+    kept: list[EndpointShortcoming] = []
     upstreams = Upstreams(kept.append)
-    upstreams.learn(Shortcoming(endpoint="near:m", context=2000, suspected=True), 0.0)
-    upstreams.learn(Shortcoming(endpoint="near:m", context=1000, suspected=True), 10.0)
-    upstreams.learn(Shortcoming(endpoint="near:m", images=2), 10.0)
+    upstreams.learn(EndpointShortcoming(endpoint="near:m", context=2000, suspected=True), 0.0)
+    upstreams.learn(EndpointShortcoming(endpoint="near:m", context=1000, suspected=True), 10.0)
+    upstreams.learn(EndpointShortcoming(endpoint="near:m", images=2), 10.0)
     assert [each.context for each in upstreams.learned] == [1000, None], "of what is suspected, the last"
     upstreams.forget(10.0 + SUSPECTED - 1)
     assert len(upstreams.learned) == 2
     upstreams.forget(10.0 + SUSPECTED)
-    assert upstreams.learned == tuple(kept) == (Shortcoming(endpoint="near:m", images=2),)
+    assert upstreams.learned == tuple(kept) == (EndpointShortcoming(endpoint="near:m", images=2),)

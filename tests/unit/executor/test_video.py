@@ -26,7 +26,7 @@ from tests.unit.executor.routes import (
 )
 
 from intermodal import errors
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Segment, Transcript
 from intermodal.events import StepFinished, StepProgress, StepStarted
 from intermodal.media.probed import SubtitleLine

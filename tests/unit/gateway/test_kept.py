@@ -27,7 +27,7 @@ from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import House
 
 from intermodal.catalog.load import snapshot
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
 from intermodal.gateway import lasting
 from intermodal.latest import Latest

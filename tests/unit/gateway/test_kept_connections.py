@@ -16,7 +16,7 @@ from tests.unit.gateway.house import STRONG, House, house_before
 
 import intermodal
 from intermodal import errors
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.config import load_config
 from intermodal.executor.retry import Allowed, decide
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.unit.gateway.house import House
 
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.executor import assemble
 from intermodal.gateway.conversations import _digest
 from intermodal.gateway.dialects import OLLAMA, RESPONSES, Dialect

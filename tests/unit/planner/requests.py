@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from tests.plans import catalogs, runner
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.plans.plan import Inputs
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS, ZONES
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.plans import catalogs, invariants, runner
 
-from intermodal.catalog.nouns import Endpoint, Evidence, Strength
+from intermodal.catalog.types import Endpoint, Evidence, Strength
 from intermodal.errors import NoRoute
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.plans import catalogs
 
-from intermodal.catalog.nouns import Price
+from intermodal.catalog.types import Price
 from intermodal.content import Text
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from intermodal.catalog.nouns import Diffusion
+from intermodal.catalog.types import DiffusionSettings
 from intermodal.content import Text
 from intermodal.planner.drawing import cannot_draw, canvas
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.quantity import exact
 from intermodal.request import ImageOutput, Message, Request
 
-SQUARE = Diffusion(side=512, unit=64, steps=20, guidance=7.0)
+SQUARE = DiffusionSettings(side=512, unit=64, steps=20, guidance=7.0)
 
 
 def request(output: ImageOutput) -> Request:

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.nouns import Catalog, Endpoint, Evidence, Host, Model, Price, Speed, Strength
-from intermodal.catalog.untimed import UNTIMED
+from intermodal.catalog.default_speeds import ZONE_SPEEDS
+from intermodal.catalog.types import Catalog, Endpoint, Evidence, Host, Model, Price, Speed, Strength
 from intermodal.content import Text
 from intermodal.executor.upstream import COOLDOWN, TRIPS, Upstreams
 from intermodal.planner import plan
@@ -37,7 +37,7 @@ def endpoint(
     values: dict[str, Any] = {
         "id": f"{host}:{model}", "model": made, "host": Host(id=host, base_url="http://127.0.0.1:9/v1", zone=zone),
         "context": 32000, "input": ("text",), "price": Price(input_mtok=price, output_mtok=4 * price),
-        "speed": UNTIMED[zone], **more,
+        "speed": ZONE_SPEEDS[zone], **more,
     }  # fmt: skip
     return Endpoint(**values)
 

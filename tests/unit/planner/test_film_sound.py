@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from tests.plans import catalogs
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.content import Audio, BytesSource, Part, Text, Video
 from intermodal.events import Usage
 from intermodal.executor.ledger import reservation

@@ -8,13 +8,20 @@ import msgspec
 import pytest
 from tests.plans import catalogs, invariants, runner
 
+from intermodal.catalog.default_speeds import (
+    PLACEHOLDER,
+    SIZE_UNKNOWN,
+    ZONE_SPEEDS,
+    default_speed,
+    is_assumed,
+    size_class,
+)
 from intermodal.catalog.load import load_catalog
-from intermodal.catalog.nouns import Endpoint, Evidence, Model, Strength
-from intermodal.catalog.untimed import PLACEHOLDER, UNSIZED, UNTIMED, class_of, is_guess, speed_of
+from intermodal.catalog.types import Endpoint, Evidence, Model, Strength
 from intermodal.plans.plan import Plan
 
 
-def model(name: str, source: str = UNSIZED, **more: Any) -> Model:
+def model(name: str, source: str = SIZE_UNKNOWN, **more: Any) -> Model:
     strength = Strength(task="text-generation", tier="small", evidence=Evidence(level="proxy", source=source))
     return Model(id=name, tasks=("text-generation",), strength=(strength,), **more)
 
@@ -29,10 +36,10 @@ def model(name: str, source: str = UNSIZED, **more: Any) -> Model:
     ],
 )  # fmt: skip
 def test_the_class_of_a_model_is_told_by_its_parameters_its_name_or_its_line(given: Model, size: str | None) -> None:
-    assert class_of(given) == size
-    basis = speed_of(given, "internet").decode.basis
+    assert size_class(given) == size
+    basis = default_speed(given, "internet").decode.basis
     assert basis == (f"assumed: class {size}" if size else PLACEHOLDER)
-    assert is_guess(speed_of(given, "internet").decode), "what is assumed is no word of anybody's"
+    assert is_assumed(default_speed(given, "internet").decode), "what is assumed is no word of anybody's"
 
 
 def test_a_large_model_is_not_as_fast_as_the_smallest_of_its_vendor() -> None:
@@ -42,10 +49,10 @@ def test_a_large_model_is_not_as_fast_as_the_smallest_of_its_vendor() -> None:
 
 
 def test_no_class_is_slower_in_the_middle_than_a_placeholder() -> None:
-    held = UNTIMED["internet"]
+    held = ZONE_SPEEDS["internet"]
     for name in ("v/thing-mini", "v/x-70b", "v/x-405b"):
         size = {"v/x-70b": 70e9, "v/x-405b": 405e9}.get(name)
-        speed = speed_of(model(name, parameters=size), "internet")
+        speed = default_speed(model(name, parameters=size), "internet")
         assert speed.decode.mid > held.decode.mid and speed.overhead.mid < held.overhead.mid
         assert speed.prompt.mid >= held.prompt.mid
 
@@ -55,7 +62,7 @@ def test_no_class_is_slower_in_the_middle_than_a_placeholder() -> None:
 
 def hosted(name: str, *, timed: bool, decode: float = 80.0) -> Endpoint:
     made = catalogs.hosted(catalogs.ACME, name, "large", (0.5, 1.5), decode=decode)
-    return made if timed else msgspec.structs.replace(made, speed=UNTIMED["internet"])
+    return made if timed else msgspec.structs.replace(made, speed=ZONE_SPEEDS["internet"])
 
 
 def planned(*endpoints: Endpoint, objective: str) -> Plan:

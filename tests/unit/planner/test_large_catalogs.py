@@ -10,8 +10,8 @@ from tests.unit.planner.requests import cases, inputs_of
 from tests.unit.planner.test_properties import planned, quick
 
 from intermodal.advising.offers import undominated
-from intermodal.catalog.effort import UNASKED, Asked
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing import rates as costing
 from intermodal.costing.rates import Rates
 from intermodal.planner import choice
@@ -40,7 +40,9 @@ def test_what_is_worth_pricing_without_some_models_is_so_in_a_catalog_that_never
 def test_an_endpoint_is_priced_once_for_all_catalogs_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
     priced: list[str] = []
 
-    def noted(endpoint: Endpoint, statistics: Statistics, as_of: str, asked: Asked = UNASKED) -> Rates:
+    def noted(
+        endpoint: Endpoint, statistics: Statistics, as_of: str, asked: ThinkingRequest = NO_THINKING_REQUEST
+    ) -> Rates:
         priced.append(endpoint.id)
         return real(endpoint, statistics, as_of, asked)
 
@@ -49,7 +51,7 @@ def test_an_endpoint_is_priced_once_for_all_catalogs_that_have_it(monkeypatch: p
     catalog = catalogs.many(200, hosts=2)
     for some in (catalog, without(catalog, frozenset({catalog.endpoints[0].model.id}))):
         for group in index(some).groups:
-            index(some).ideal(group, DAY, UNASKED)
+            index(some).ideal(group, DAY, NO_THINKING_REQUEST)
     assert priced and len(priced) == len(set(priced))
 
 
@@ -78,11 +80,11 @@ def test_a_catalog_made_of_another_gives_the_plan_of_one_that_was_made_anew(case
 def test_classes_that_stay_as_they_were_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = catalogs.many(200, hosts=2)
     for group in index(catalog).groups:
-        index(catalog).band(group, DAY, UNASKED)
+        index(catalog).band(group, DAY, NO_THINKING_REQUEST)
     gone = max(index(catalog).groups, key=lambda group: len(group.members)).members[0]
     anew: list[int] = []
 
-    def noted(members: list[Endpoint], as_of: str, asked: Asked) -> tuple[Endpoint, ...]:
+    def noted(members: list[Endpoint], as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
         anew.append(len(members))
         return real(members, as_of, asked)
 
@@ -90,5 +92,5 @@ def test_classes_that_stay_as_they_were_are_not_worked_out_again(monkeypatch: py
     monkeypatch.setattr(planner_index, "band", noted)
     made = catalog.among(tuple(each for each in catalog.endpoints if each is not gone))
     for group in index(made).groups:
-        index(made).band(group, DAY, UNASKED)
+        index(made).band(group, DAY, NO_THINKING_REQUEST)
     assert len(anew) == 1, "of the one class that lost a member"

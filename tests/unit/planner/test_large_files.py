@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.plans import catalogs
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.content import PathSource, Text, Video
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 from tests.plans import catalogs
 
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.content import BytesSource, Document, Scripts, Text
 from intermodal.costing.tokens import text_tokens
 from intermodal.planner import plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.plans import catalogs
 
-from intermodal.catalog.names import resolve
+from intermodal.catalog.model_names import resolve_name
 from intermodal.errors import UnknownModel
 from intermodal.planner.aspects import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, needed
 from intermodal.planner.pages import asked_pages, scores, select
@@ -34,35 +34,35 @@ ALL = catalogs.catalog("all")
     ],
 )
 def test_a_name_in_any_of_its_forms_is_the_same_endpoint(name: str, endpoint: str) -> None:
-    assert [found.id for found in resolve(ALL, name)] == [endpoint]
+    assert [found.id for found in resolve_name(ALL, name)] == [endpoint]
 
 
 def test_a_model_at_several_hosts_is_all_of_them() -> None:
     where = catalogs.host("other")
     twin = catalogs.hosted(where, "acme/vista", "large", (1.0, 2.0))
     both = catalogs.Catalog(endpoints=(*catalogs.acme(), twin))
-    assert [found.id for found in resolve(both, "acme/vista")] == ["acme:acme/vista", "other:acme/vista"]
-    assert [found.id for found in resolve(both, "other:acme/vista")] == ["other:acme/vista"]
+    assert [found.id for found in resolve_name(both, "acme/vista")] == ["acme:acme/vista", "other:acme/vista"]
+    assert [found.id for found in resolve_name(both, "other:acme/vista")] == ["other:acme/vista"]
 
 
 def test_a_host_s_name_is_its_model_where_it_has_one_and_lists_them_where_it_has_more() -> None:
     alone = catalogs.hosted(catalogs.host("up.story"), "acme/story", "small", (0.0, 0.0))
     catalog = catalogs.Catalog(endpoints=(*catalogs.acme(), alone))
-    assert resolve(catalog, "up.story") == (alone,)
+    assert resolve_name(catalog, "up.story") == (alone,)
     with pytest.raises(UnknownModel, match="say which: acme/"):
-        resolve(catalog, "acme")
+        resolve_name(catalog, "acme")
 
 
 def test_an_ambiguous_name_lists_the_models() -> None:
     with pytest.raises(UnknownModel, match=r"2 models; say which: openai/whisper-base, openai/whisper-tiny\.en"):
-        resolve(ALL, "whisper")
+        resolve_name(ALL, "whisper")
 
 
 def test_an_unknown_name_gets_near_ones() -> None:
     with pytest.raises(UnknownModel, match="did you mean acme/vista"):
-        resolve(ALL, "acme/vitsa")
+        resolve_name(ALL, "acme/vitsa")
     with pytest.raises(UnknownModel, match="see intermodal models"):
-        resolve(ALL, "zzzzzz")
+        resolve_name(ALL, "zzzzzz")
 
 
 # ---- pages ------------------------------------------------------------------------------------

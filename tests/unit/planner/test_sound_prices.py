@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from tests.plans import catalogs
 
-from intermodal.catalog.nouns import Catalog, Price
+from intermodal.catalog.types import Catalog, Price
 from intermodal.content import Audio, BytesSource, Text
 from intermodal.executor.bill import bill
 from intermodal.planner import plan

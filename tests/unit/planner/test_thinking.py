@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from tests.plans import catalogs, invariants, runner
 
-from intermodal.catalog.effort import asked_of, reached
-from intermodal.catalog.nouns import EFFORTS, Effort, Endpoint, Protocol, Unasked
-from intermodal.catalog.thinking import thinking_of
+from intermodal.catalog.reasoning_effort import thinking_request_of, thinking_request_sent
+from intermodal.catalog.thinking_models import thinking_of
+from intermodal.catalog.types import EFFORTS, DefaultEffort, Effort, Endpoint, Protocol
 from intermodal.costing.answers import TYPICAL
 from intermodal.executor.wires import CHATS, chat_codec
 from intermodal.planner.demand import DEFAULT_ANSWER
@@ -26,7 +26,7 @@ OUT = 8.0  # USD per million tokens
 QUIRKS: dict[Protocol, tuple[str, ...]] = {"openai": ("max_completion_tokens",), "gemini": ("thinking_level",)}
 
 
-def thinker(unasked: Unasked = "medium", *, protocol: Protocol = "openai", always: bool = False) -> Endpoint:
+def thinker(unasked: DefaultEffort = "medium", *, protocol: Protocol = "openai", always: bool = False) -> Endpoint:
     where = catalogs.host("acme", protocol=protocol, quirks=QUIRKS.get(protocol, ()))
     made = catalogs.hosted(where, "acme/muser", "large", (2.0, OUT), max_output=100_000)
     known = thinking_of("openai/o3")
@@ -151,7 +151,7 @@ def test_a_budget_is_the_most_that_is_thought() -> None:
 
 def test_an_effort_that_its_host_is_not_told_changes_nothing() -> None:
     model = thinker(protocol="anthropic")
-    assert reached(asked_of(told("high")), model.host) == asked_of(Settings())
+    assert thinking_request_sent(thinking_request_of(told("high")), model.host) == thinking_request_of(Settings())
     assert limit(planned(model, settings=told("high"), policy=dear())) == limit(planned(model, policy=dear()))
 
 

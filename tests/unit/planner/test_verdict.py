@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.plans import invariants, runner
 
-from intermodal.catalog.nouns import Elsewhere
+from intermodal.catalog.types import UnlistedHost
 from intermodal.planner import plan_from
 from intermodal.plans.explain import explain
 from intermodal.plans.facts import MediumNeeds, Need, QuestionFacts
@@ -252,8 +252,8 @@ def test_where_nobody_would_keep_it_that_is_said() -> None:
 def test_hosts_that_are_only_counted_may_keep_it() -> None:
     inputs = runner.inputs_of({"catalog": "embedded", "ask": "Is the caller angry?", "part": [CALL]})
     places = (
-        Elsewhere(host="far", tasks=(("audio-text-to-text", 2),)),
-        Elsewhere(host="deaf", tasks=(("text-generation", 9),)),
+        UnlistedHost(host="far", tasks=(("audio-text-to-text", 2),)),
+        UnlistedHost(host="deaf", tasks=(("text-generation", 9),)),
     )
     catalog = msgspec.structs.replace(inputs.catalog, elsewhere=places)
     made = invariants.plan_of(msgspec.structs.replace(inputs, catalog=catalog))

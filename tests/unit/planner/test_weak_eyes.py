@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.plans import catalogs, invariants, runner
 
-from intermodal.catalog.nouns import Catalog, Evidence, Strength
+from intermodal.catalog.types import Catalog, Evidence, Strength
 from intermodal.errors import NoRoute
 from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.plans.step import Check

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from intermodal import Client, config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.content import Audio, BytesSource, Document, Image, PathSource, Text, Video
 from intermodal.errors import CallError, OutputInvalid, PromptError
 from intermodal.prompts import formats, imagined, values

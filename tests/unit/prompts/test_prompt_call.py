@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from intermodal import Client, config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.content import BytesSource, Text
 from intermodal.errors import InputError, NoRoute, PromptError
 from intermodal.media import fetch

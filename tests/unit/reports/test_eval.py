@@ -14,7 +14,7 @@ import pytest
 from tests.unit.cli.conftest import Cli, cli
 
 from intermodal import config
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.client import AsyncClient
 from intermodal.config import data_dir
 from intermodal.request import Zone

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from intermodal.catalog.nouns import Endpoint, Host, Model, Protocol
+from intermodal.catalog.types import Endpoint, Host, Model, Protocol
 from intermodal.config import cache_dir
 from intermodal.runtimes.runtimes import Runtimes
 from intermodal.weights.store import WeightsStore

@@ -11,7 +11,7 @@ from tests.e2e.command import intermodal
 from tests.e2e.onnx_folders import config
 from tests.onnx_bytes import INT64, model, node, tensor, value
 
-from intermodal.catalog.heads import head_of
+from intermodal.catalog.encoder_heads import encoder_head
 from intermodal.errors import UsageError, WeightsError
 from intermodal.runtimes.embedded.encoder import Encoder
 
@@ -128,6 +128,6 @@ def test_an_input_that_nobody_gives_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_configuration_that_says_no_head_says_why(config: dict[str, Any], said: str) -> None:
-    head = head_of(config)
+    head = encoder_head(config)
     assert head.kind == ""
     assert said in head.why

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.unit.runtimes.bench import E5, SMOLLM2, TINY_EN, endpoint, runtimes
 
-from intermodal.catalog.nouns import Protocol
+from intermodal.catalog.types import Protocol
 from intermodal.errors import NotInstalled
 from intermodal.runtimes import installed
 

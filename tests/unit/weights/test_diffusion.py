@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.catalog.rows import HostRow, ServedRow
+from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.errors import WeightsError
 from intermodal.testing import tiny_diffusion
 from intermodal.weights.diffusion import described, is_diffusion, opened

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from intermodal.catalog.prices import UNITS, Rate, Vector
+from intermodal.catalog.rate_cards import UNITS, Rate, RateCard
 from intermodal.errors import ConfigError
 
 MEMBER = "genai_prices/data.py"
@@ -50,7 +50,7 @@ class Priced:
         return _matches(self._made["match"], name)
 
     @cached_property
-    def vectors(self) -> tuple[Vector, ...]:
+    def vectors(self) -> tuple[RateCard, ...]:
         """Its prices, oldest first; those of requests that say something particular after the standard ones."""
         prices = self._made["prices"]
         standard = prices if isinstance(prices, list) else [Made("ConditionalPrice", {"prices": prices})]
@@ -151,14 +151,14 @@ def _matches(clause: Made, name: str) -> bool:
     return tests[clause.name]()
 
 
-def _vector(prices: Made, constraint: Made | None, when: dict[str, str]) -> Vector:
+def _vector(prices: Made, constraint: Made | None, when: dict[str, str]) -> RateCard:
     hours: tuple[int, ...] = ()
     since = ""
     if constraint is not None:
         since = constraint.get("start_date", "")
         if "start_time" in constraint:
             hours = (constraint["start_time"], constraint["end_time"])
-    return Vector(units=dict(_units(prices.items())), since=since, hours=hours, when=when)
+    return RateCard(units=dict(_units(prices.items())), since=since, hours=hours, when=when)
 
 
 def _units(prices: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, Rate]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from intermodal.catalog.prices import Rate, Vector, base
+from intermodal.catalog.rate_cards import Rate, RateCard, base_rate
 from intermodal.errors import ConfigError
 
 MEMBER = "litellm/model_prices_and_context_window_backup.json"
@@ -62,7 +62,7 @@ class Listed(NamedTuple):
     context: int | None
     max_output: int | None
     can: tuple[str, ...]
-    vectors: tuple[Vector, ...]
+    vectors: tuple[RateCard, ...]
     retired: str
 
 
@@ -111,17 +111,17 @@ def _whole(value: Any) -> int | None:
     return int(value) if value else None
 
 
-def _vectors(row: dict[str, Any]) -> tuple[Vector, ...]:
+def _vectors(row: dict[str, Any]) -> tuple[RateCard, ...]:
     standard = _vector(row, "", {})
     found = [standard, *(_vector(row, ending, when) for ending, when in _VARIANTS.items())]
     return tuple(filter(_costs, found)) if _costs(standard) else ()
 
 
-def _costs(vector: Vector) -> bool:
-    return any(map(base, vector.units.values()))
+def _costs(vector: RateCard) -> bool:
+    return any(map(base_rate, vector.units.values()))
 
 
-def _vector(row: dict[str, Any], ending: str, when: dict[str, str]) -> Vector:
+def _vector(row: dict[str, Any], ending: str, when: dict[str, str]) -> RateCard:
     units: dict[str, Rate] = {}
     for key, (unit, per) in _COSTS.items():
         first = row.get(key + ending)
@@ -137,7 +137,7 @@ def _vector(row: dict[str, Any], ending: str, when: dict[str, str]) -> Vector:
     seconds = row.get(f"input_cost_per_second{ending}")
     if seconds and row["mode"] == "audio_transcription":
         units[_HOUR[0]] = _usd(seconds, _HOUR[1])
-    return Vector(units=units, when=when)
+    return RateCard(units=units, when=when)
 
 
 def _usd(value: Any, per: float) -> float:

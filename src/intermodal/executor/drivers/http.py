@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.nouns import Host
+from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn, Thought
 from intermodal.executor.answer_state import Meter, length, says

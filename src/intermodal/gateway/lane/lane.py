@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from intermodal import errors
 from intermodal.asking import guarded
 from intermodal.catalog.load import tariffs
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
 from intermodal.gateway import chats

@@ -6,7 +6,7 @@ from sys import getsizeof
 from typing import TYPE_CHECKING
 
 from intermodal.asking import vocabularies
-from intermodal.catalog.nouns import Catalog
+from intermodal.catalog.types import Catalog
 from intermodal.costing.answers import kind_of
 from intermodal.gateway.lane.reading import Sizes
 from intermodal.gateway.shapes import estimates, top

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 from msgspec.structs import replace
 
-from intermodal.catalog.nouns import Endpoint, Host, Protocol
+from intermodal.catalog.types import Endpoint, Host, Protocol
 from intermodal.costing.room import room
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect, Encoder
 from intermodal.gateway.lane import (

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.catalog.effort import asked_of
-from intermodal.catalog.nouns import Endpoint
+from intermodal.catalog.reasoning_effort import thinking_request_of
+from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
 from intermodal.costing.room import output_limit
@@ -46,7 +46,7 @@ from intermodal.wire.fields import fitted
 from intermodal.wire.openai_chat import MAX_STOP
 
 if TYPE_CHECKING:
-    from intermodal.catalog.prices import Vector
+    from intermodal.catalog.rate_cards import RateCard
     from intermodal.plans.plan import Candidate
 
 LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
@@ -66,7 +66,7 @@ class Means(NamedTuple):
     """What a host is called with: its key, its dated prices, everybody's time-outs, whether there may be proxies."""
 
     key: str
-    tariff: tuple[Vector, ...]
+    tariff: tuple[RateCard, ...]
     timeouts: Timeouts
     proxies: bool
 
@@ -106,7 +106,7 @@ class Way:
     """How chats of a shape are passed on."""
 
     def __init__(
-        self, chat: Chat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, tariff: tuple[Vector, ...],
+        self, chat: Chat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, tariff: tuple[RateCard, ...],
         tongue: Tongue,
     ) -> None:  # fmt: skip
         step = plan.chosen.last
@@ -310,7 +310,7 @@ def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: E
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
     names = names_kept([part.name for part in inputs.facts.parts])
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
-    kind, asked = answers.kind_of_request(inputs.request), asked_of(inputs.request.settings)
+    kind, asked = answers.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
     return Sort(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), asked=asked))
 
 

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from intermodal._process import serve
-from intermodal.catalog.folders import MAX_CONFIG, by_pairs, onnx_files, picture_tokens, scale_of
+from intermodal.catalog.model_folders import (
+    MAX_CONFIG,
+    image_tokens_of_config,
+    logit_scale,
+    onnx_files,
+    scores_pairs_independently,
+)
 from intermodal.errors import RuntimeCrashed, WeightsError
 from intermodal.media.pixels import FILTERS, rgb
 from intermodal.runtimes.embedded._child import library, loading, without_nul
@@ -46,9 +52,9 @@ class Contrastive:
     def __init__(self, folder: Path) -> None:
         self._numpy = library("numpy")
         config = table(folder / "config.json", MAX_CONFIG)
-        self.loss: Loss = "sigmoid" if by_pairs(config) else "softmax"
+        self.loss: Loss = "sigmoid" if scores_pairs_independently(config) else "softmax"
         self._text_config = config.get("text_config") or {}
-        self._tokens = picture_tokens(config)
+        self._tokens = image_tokens_of_config(config)
         self._prepare = _Preprocessor(table(folder / "preprocessor_config.json", MAX_CONFIG))
         self._texts = self._tokenizer(folder)
         files = onnx_files(folder)
@@ -120,7 +126,7 @@ class Contrastive:
     def _scaled(self, config: dict[str, Any], both: Path | None, folder: Path) -> tuple[float, float]:
         """What cosines are multiplied with, and what is added. Of the configuration where that says it, else as the
         file of both does (opened for that alone where the halves are there): two texts at one picture tell both."""
-        stated = scale_of(config)
+        stated = logit_scale(config)
         if stated is not None:
             return math.exp(min(stated[0], 20.0)), stated[1]
         whole = self._vision if self._vision is self._said else session(both) if both is not None else None

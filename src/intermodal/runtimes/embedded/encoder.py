@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from intermodal._process import serve
-from intermodal.catalog.folders import MAX_CONFIG, onnx_files
-from intermodal.catalog.heads import context_of, head_of
+from intermodal.catalog.encoder_heads import context_of_config, encoder_head
+from intermodal.catalog.model_folders import MAX_CONFIG, onnx_files
 from intermodal.errors import RuntimeCrashed, UsageError, WeightsError
 from intermodal.runtimes.embedded._child import library, loading, without_nul
 from intermodal.runtimes.embedded._onnx import session, table, tokenizer, typed
@@ -38,12 +38,12 @@ class Encoder:
     def __init__(self, folder: Path) -> None:
         self._numpy = library("numpy")
         config = table(folder / "config.json", MAX_CONFIG)
-        self.head = head_of(config)
+        self.head = encoder_head(config)
         if not self.head.kind:
             raise WeightsError(self.head.why, where=folder.name, todo="take a model with a head for labels or ranking")
         self._tokens = tokenizer(folder)
         self._tokens.no_padding()
-        self.most = context_of(config)
+        self.most = context_of_config(config)
         self._pad = self._padding(config)
         file = onnx_files(folder).whole
         if file is None:

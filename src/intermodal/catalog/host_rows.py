@@ -17,24 +17,24 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from intermodal.catalog.model_rows import ModelRow, contradiction
-from intermodal.catalog.nouns import (
+from intermodal.catalog.model_rows import ModelRow, find_contradiction
+from intermodal.catalog.server_fingerprints import DiscoveryRules
+from intermodal.catalog.timeouts import TimeoutSettings
+from intermodal.catalog.types import (
     FREE,
     Auth,
-    Counter,
     Evidence,
-    Framing,
     Host,
-    Made,
     Model,
+    OutputKind,
     Price,
     Protocol,
     Speed,
+    StreamFraming,
     Strength,
     Task,
+    TextCounter,
 )
-from intermodal.catalog.signs import Signs
-from intermodal.catalog.waits import Waits
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
 from intermodal.quantity import Quantity, between
@@ -44,19 +44,19 @@ Range = tuple[float, float, float]
 T = TypeVar("T")
 
 # What a model makes that has these tasks and no other; text where none is named.
-_MADE: Mapping[str, Made] = {
+_MADE: Mapping[str, OutputKind] = {
     "feature-extraction": "embedding", "zero-shot-image-classification": "embedding",
     "text-classification": "scores", "text-ranking": "scores", "fill-mask": "scores",
     "text-to-speech": "audio", "text-to-image": "image", "image-to-image": "image",
 }  # fmt: skip
 
 # The protocols that are spoken over HTTP, and what some of them have of their own.
-HTTP: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
+HTTP_PROTOCOLS: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
 # Protocols of embedded runtimes that open a folder of the user's own, so that a row of the config may have them.
-FOLDERS: tuple[Protocol, ...] = ("contrastive", "diffusion", "encoder")
+FOLDER_PROTOCOLS: tuple[Protocol, ...] = ("contrastive", "diffusion", "encoder")
 _PLACES = "the word env or keyring, which say where the key is, and never the key itself"
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
-_FRAMING: Mapping[Protocol, Framing] = {
+_FRAMING: Mapping[Protocol, StreamFraming] = {
     "ollama": "ndjson",
     "contrastive": "local",
     "diffusion": "local",
@@ -70,7 +70,7 @@ _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
 
 
 class SpeedRow(Value, forbid_unknown_fields=True):
-    """How fast it is, each figure as [low, mid, high]; figures of real runs outrank these (``catalog.nouns.Speed``).
+    """How fast it is, each figure as [low, mid, high]; figures of real runs outrank these (``catalog.types.Speed``).
 
     Attributes:
         overhead: seconds before anything happens on a warm endpoint (network, queue).
@@ -111,7 +111,7 @@ class SpeedRow(Value, forbid_unknown_fields=True):
         return msgspec.structs.replace(fallback, **given)
 
 
-PRICES = (
+PRICE_FIELDS = (
     "input_mtok", "output_mtok", "input_image_mtok", "input_audio_mtok", "output_audio_mtok", "output_image_mtok",
     "input_mchar", "second", "page", "picture", "request",
 )  # fmt: skip
@@ -166,7 +166,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         request: USD per call.
         memory: bytes resident, [low, mid, high].
         memory_basis: where that is from, for people.
-        weights: name in the weights store, or of a protocol of ``FOLDERS`` the folder itself, or the file.
+        weights: name in the weights store, or of a protocol of ``FOLDER_PROTOCOLS`` the folder itself, or the file.
         steps, guidance, side, unit: of a diffusion model of the user's own, what is planned where nobody says: steps,
             how closely words are followed, pixels of a side, of which sides are multiples. Without them, what is usual
             of its architecture.
@@ -240,7 +240,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     def _alone(self) -> ModelRow:
         tasks = self.tasks or _tasks_for(self.input)
-        made: set[Made] = {_MADE.get(task, "text") for task in tasks}
+        made: set[OutputKind] = {_MADE.get(task, "text") for task in tasks}
         return ModelRow(
             id=self.id,
             name=self.name,
@@ -264,13 +264,13 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     def contradiction(self) -> str:
         """How the row contradicts itself, in words; "" when it does not."""
-        for name in PRICES:
+        for name in PRICE_FIELDS:
             price = getattr(self, name)
             if price is not None and not 0 <= price < float("inf"):
                 return f"{name} is {price:g}, and must be 0 or more"
         if self.parameters is not None and self.parameters <= 0:
             return f"parameters is {self.parameters:g}, and must be more than 0"
-        return contradiction(self.tasks, self.input, (), self.context, self.max_output)
+        return find_contradiction(self.tasks, self.input, (), self.context, self.max_output)
 
     @property
     def says_price(self) -> bool:
@@ -347,9 +347,11 @@ class HostRow(Value, forbid_unknown_fields=True):
     id: str = ""
     name: str = ""
     base_url: str = ""
-    protocol: Annotated[Protocol, Meta(extra={"wanted": f"one of {', '.join((*HTTP, *FOLDERS))}"})] = "openai"
+    protocol: Annotated[
+        Protocol, Meta(extra={"wanted": f"one of {', '.join((*HTTP_PROTOCOLS, *FOLDER_PROTOCOLS))}"})
+    ] = "openai"
     auth: Auth | None = None
-    framing: Framing | None = None
+    framing: StreamFraming | None = None
     key_env: str = ""
     key: Annotated[Literal["env", "keyring"], Meta(extra={"wanted": _PLACES})] = "env"
     zone: Annotated[Zone, Meta(extra={"wanted": "one of machine, network, internet"})] | None = None
@@ -357,10 +359,10 @@ class HostRow(Value, forbid_unknown_fields=True):
     tells_schema: bool | None = None
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
-    counts_text: Counter | Literal[""] = ""
+    counts_text: TextCounter | Literal[""] = ""
     carries: tuple[Kind, ...] = ()
     not_asked: tuple[str, ...] = ()
-    timeouts: Waits = Waits()
+    timeouts: TimeoutSettings = TimeoutSettings()
     regions: tuple[Annotated[str, Meta(pattern=REGION, extra={"wanted": REGION_WORDS})], ...] = ()
     trains: bool | None = None
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] | None = None
@@ -369,7 +371,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     least_seconds: Annotated[float, Meta(ge=0, le=3_600)] | None = None
     speed: SpeedRow | None = None
     models: tuple[ServedRow, ...] = ()
-    discovery: Signs | None = None
+    discovery: DiscoveryRules | None = None
     source: str = ""
     checked: str = ""
 
@@ -392,7 +394,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             auth=self.auth or (_AUTH.get(self.protocol, "bearer") if self.keyed else "none"),
             framing=self.framing or _FRAMING.get(self.protocol, "sse"),
             key_env=self.key_env,
-            zone=self.zone or ("process" if self.protocol in FOLDERS else zone_of(self.base_url)),
+            zone=self.zone or ("process" if self.protocol in FOLDER_PROTOCOLS else zone_of(self.base_url)),
             forced_json=bool(self.forced_json),
             tells_schema=bool(self.tells_schema),
             quirks=self.quirks,
@@ -411,7 +413,7 @@ class HostRow(Value, forbid_unknown_fields=True):
         changes: dict[str, Any] = {
             name: value
             for name in HostRow.__struct_fields__
-            if name not in ("id", "models") and (value := getattr(own, name)) not in ("", (), None, Waits())
+            if name not in ("id", "models") and (value := getattr(own, name)) not in ("", (), None, TimeoutSettings())
         }
         if own.protocol == HostRow(id=own.id).protocol:
             changes.pop("protocol")  # nobody said it: the shipped host is spoken to as before
@@ -446,7 +448,7 @@ def zone_of(base_url: str) -> Zone:
     return "network" if address.is_private or address.is_link_local else "internet"
 
 
-def decode(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> T:
+def decode_row(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> T:
     """A row from parsed TOML.
 
     Raises:
@@ -460,18 +462,18 @@ def decode(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> 
 
 def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigError:
     """msgspec's sentence in ours: which key, in which table, and what to do."""
-    from intermodal.catalog.wanted import in_toml, is_for_secrets, place_of, wanted
+    from intermodal.catalog.validation_messages import describe_expected, in_toml_terms, is_secret_field, key_path
 
     text, _, path = message.partition(" - at `$")
     path = path.rstrip("`").lstrip(".")
     table = (f"[{place}]" if place else "the top level") + (f" at {path}" if path else "")
-    key = place_of(path)
+    key = key_path(path)
     unknown = re.match(r"Object contains unknown field `(.*)`", text)
     if unknown:
         known = [name for row in (cls, *_parts_of(cls, path)) for name in row.__struct_fields__]
         close = difflib.get_close_matches(unknown[1], known, n=1, cutoff=0.8)
         todo = f"did you mean {close[0]}?" if close else f"keys are {', '.join(sorted(set(known)))}"
-        if is_for_secrets(unknown[1]) and "key_env" in known:
+        if is_secret_field(unknown[1]) and "key_env" in known:
             todo = "name the environment variable that holds it as key_env; keys are not written here"
         return ConfigError(f"unknown key {unknown[1]} in {table}", where=where, todo=todo, key=(*key, unknown[1]))
     missing = re.match(r"Object missing required field `(.*)`", text)
@@ -480,7 +482,9 @@ def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigEr
     todo = "correct it"
     if key[-1:] == ("key",):
         todo = "set an environment variable to the key, and name the variable as key_env"
-    return ConfigError(f"wrong value in {table}: {in_toml(wanted(text, cls, path))}", where=where, todo=todo, key=key)
+    return ConfigError(
+        f"wrong value in {table}: {in_toml_terms(describe_expected(text, cls, path))}", where=where, todo=todo, key=key
+    )
 
 
 def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
@@ -494,6 +498,6 @@ def pull_command(weights: str, *, unpinned: bool = False) -> str:
     return f"intermodal pull {weights}{' --accept-unpinned' if unpinned else ''}"
 
 
-def memory_of(row: ServedRow) -> Quantity:
+def memory_of_row(row: ServedRow) -> Quantity:
     """Bytes resident on this machine; none when it runs elsewhere."""
     return between(*row.memory, row.memory_basis) if row.memory else Quantity()

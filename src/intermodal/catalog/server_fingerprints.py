@@ -8,7 +8,7 @@ from __future__ import annotations
 from intermodal.content import Value
 
 
-class Sign(Value, forbid_unknown_fields=True):
+class ServerFingerprint(Value, forbid_unknown_fields=True):
     """A reply that only this kind of server gives.
 
     Attributes:
@@ -24,7 +24,7 @@ class Sign(Value, forbid_unknown_fields=True):
     says: str = ""
 
 
-class Read(Value, forbid_unknown_fields=True):
+class ListingRequest(Value, forbid_unknown_fields=True):
     """Where it says what it serves. ``form`` names the reader (``discovery/reading.py``).
 
     ``each``: asked once for every model, with POST and its name.
@@ -35,7 +35,7 @@ class Read(Value, forbid_unknown_fields=True):
     each: bool = False
 
 
-class Signs(Value, forbid_unknown_fields=True):
+class DiscoveryRules(Value, forbid_unknown_fields=True):
     """How one kind of server is found and read.
 
     Attributes:
@@ -48,8 +48,8 @@ class Signs(Value, forbid_unknown_fields=True):
         forwarded_names: patterns of the names of such models. forwarded_keys: keys of such a model in its lists.
     """
 
-    signs: tuple[Sign, ...] = ()
-    reads: tuple[Read, ...] = ()
+    signs: tuple[ServerFingerprint, ...] = ()
+    reads: tuple[ListingRequest, ...] = ()
     version: tuple[str, ...] = ()
     address_env: str = ""
     sets_context: bool = False

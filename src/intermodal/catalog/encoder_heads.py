@@ -9,12 +9,12 @@ from typing import Any, Final, Literal, NamedTuple
 # What its head makes: chances of labels, one number that ranks, or chances of words.
 HeadKind = Literal["", "labels", "rank", "words"]
 HeadTask = Literal["text-classification", "text-ranking", "fill-mask"]
-MOST_LABELS: Final = 10_000
-CONTEXT: Final = 512  # tokens, where a configuration says nothing: what BERT has
+MAX_LABELS: Final = 10_000
+DEFAULT_CONTEXT: Final = 512  # tokens, where a configuration says nothing: what BERT has
 _PLACES_BEFORE: Final = ("roberta", "camembert", "mpnet", "longformer")  # number places from 2 on, beside padding
 
 
-class Head(NamedTuple):
+class EncoderHead(NamedTuple):
     """A head. ``several``: each label is judged by itself, so that several hold, or none. ``why``: it is none that is
     known here, in words."""
 
@@ -34,7 +34,7 @@ _TASK: Mapping[HeadKind, HeadTask] = {
 }  # fmt: skip
 
 
-def head_of(config: Mapping[str, Any]) -> Head:
+def encoder_head(config: Mapping[str, Any]) -> EncoderHead:
     """The head that a ``config.json`` describes.
 
     >>> head_of({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "bad", "1": "good"}}).labels
@@ -43,21 +43,23 @@ def head_of(config: Mapping[str, Any]) -> Head:
     said = config.get("architectures")
     names = [each for each in said if isinstance(each, str)] if isinstance(said, list) else []
     if any(name.endswith("ForMaskedLM") for name in names):
-        return Head("words")
+        return EncoderHead("words")
     if not any(name.endswith("ForSequenceClassification") for name in names):
         what = f"says that it is {', '.join(names)}" if names else "names no architecture"
-        return Head("", why=f"its config.json {what}, and no ...ForSequenceClassification or ...ForMaskedLM")
+        return EncoderHead("", why=f"its config.json {what}, and no ...ForSequenceClassification or ...ForMaskedLM")
     labels = _labels(config)
     if labels is None:
-        return Head("", why="its config.json has id2label with numbers that are missing, or labels that are the same")
-    if len(labels) > MOST_LABELS:
-        return Head("", why=f"its head has {len(labels):,} labels, more than {MOST_LABELS:,}")
+        return EncoderHead(
+            "", why="its config.json has id2label with numbers that are missing, or labels that are the same"
+        )
+    if len(labels) > MAX_LABELS:
+        return EncoderHead("", why=f"its head has {len(labels):,} labels, more than {MAX_LABELS:,}")
     if len(labels) == 1:
-        return Head("rank")
+        return EncoderHead("rank")
     problem = config.get("problem_type")
     if problem == "regression":
-        return Head("", why="its head was trained for numbers (problem_type regression), and has no labels")
-    return Head("labels", labels, several=problem == "multi_label_classification")
+        return EncoderHead("", why="its head was trained for numbers (problem_type regression), and has no labels")
+    return EncoderHead("labels", labels, several=problem == "multi_label_classification")
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -72,7 +74,7 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     return labels if len(labels) == len(named) == len(folded) else None
 
 
-def context_of(config: Mapping[str, Any]) -> int:
+def context_of_config(config: Mapping[str, Any]) -> int:
     """Tokens that a model of such a configuration reads at once.
 
     >>> context_of({"max_position_embeddings": 514, "model_type": "xlm-roberta"}), context_of({})
@@ -80,12 +82,12 @@ def context_of(config: Mapping[str, Any]) -> int:
     """
     most = config.get("max_position_embeddings")
     if not isinstance(most, int) or not 8 <= most <= 1 << 20:
-        return CONTEXT
+        return DEFAULT_CONTEXT
     taken = any(each in str(config.get("model_type", "")) for each in _PLACES_BEFORE)
     return most - 2 if taken else most
 
 
-def places_of(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
+def label_indices(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
     """Where labels are among those of a head, upper and lower case alike; -1 for one that it does not know.
 
     >>> places_of(("positive", "neutral"), ("NEGATIVE", "POSITIVE"))
@@ -97,4 +99,4 @@ def places_of(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...
 
 def unknown_labels(labels: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
     """Labels that a head does not know."""
-    return [label for label, at in zip(labels, places_of(labels, known), strict=True) if at < 0]
+    return [label for label, at in zip(labels, label_indices(labels, known), strict=True) if at < 0]

@@ -1,6 +1,6 @@
 """What a host asks, in every unit and on every date, and the bill of a usage. Values and arithmetic only.
 
-A ``Vector`` holds prices per unit from a date on. Vectors without ``when`` are the standard price: of those that hold
+A ``RateCard`` holds prices per unit from a date on. Vectors without ``when`` are the standard price: of those that hold
 at a moment the last one written is meant. Vectors with ``when`` replace single units of it for a request that says so
 (``processing=batch``, ``service_tier=flex``). A unit may have steps: above so many input tokens in one request, all of
 them cost the dearer price, which is how hosts bill.
@@ -23,7 +23,7 @@ from intermodal.content import Value
 Rate = float | tuple[tuple[int, float], ...]  # USD; with steps: (above so many input tokens, USD), the first at 0
 
 
-class Unit(NamedTuple):
+class PriceUnit(NamedTuple):
     """``counts`` is what it counts, ``per`` how many of them the price is for, ``about`` what they are, widest first.
 
     One unit is part of another where its words include the other's.
@@ -34,13 +34,13 @@ class Unit(NamedTuple):
     about: frozenset[str]
 
 
-def _unit(counts: str, per: float, about: str) -> Unit:
-    return Unit(counts, per, frozenset(about.split()))
+def _unit(counts: str, per: float, about: str) -> PriceUnit:
+    return PriceUnit(counts, per, frozenset(about.split()))
 
 
 _MILLION = 1_000_000.0
 
-UNITS: Mapping[str, Unit] = {
+UNITS: Mapping[str, PriceUnit] = {
     "input_mtok": _unit("input_tokens", _MILLION, "tokens in"),
     "output_mtok": _unit("output_tokens", _MILLION, "tokens out"),
     "cache_read_mtok": _unit("cache_read_tokens", _MILLION, "tokens in cached"),
@@ -68,11 +68,11 @@ UNITS: Mapping[str, Unit] = {
     "web_searches_kcount": _unit("web_searches", 1000.0, "searches web"),
     "storage_searches_kcount": _unit("storage_searches", 1000.0, "searches storage"),
 }
-OF_LENGTH = frozenset({"audio_hours", "input_audio_hours"})  # sound that goes in, by its length
-COUNTS: Mapping[str, str] = {unit.counts: name for name, unit in UNITS.items()}
+AUDIO_LENGTH_UNITS = frozenset({"audio_hours", "input_audio_hours"})  # sound that goes in, by its length
+UNIT_BY_COUNT: Mapping[str, str] = {unit.counts: name for name, unit in UNITS.items()}
 
 
-class Vector(Value):
+class RateCard(Value):
     """Prices in USD by unit, from a date on.
 
     Attributes:
@@ -92,7 +92,7 @@ class Vector(Value):
     unsaid: str = ""
 
 
-class Line(Value):
+class BillLine(Value):
     """One unit of a bill. ``usd`` is None where nobody says what it costs."""
 
     counts: str
@@ -101,15 +101,15 @@ class Line(Value):
     usd: float | None
 
 
-class Bill(Value):
+class ItemizedBill(Value):
     """What a usage costs. ``usd`` is None when some of it has no price; ``unpriced`` names what."""
 
     usd: float | None
-    lines: tuple[Line, ...] = ()
+    lines: tuple[BillLine, ...] = ()
     unpriced: tuple[str, ...] = ()
 
 
-def at(vectors: tuple[Vector, ...], moment: str, **said: str) -> Vector | None:
+def effective_rates(vectors: tuple[RateCard, ...], moment: str, **said: str) -> RateCard | None:
     """The prices that hold at ``moment`` (2026-11-25, or 2026-11-25T09:30 in UTC) for a request that says ``said``.
 
     Without a time of day, prices that depend on it are taken at their dearest. None: nothing held then.
@@ -118,7 +118,7 @@ def at(vectors: tuple[Vector, ...], moment: str, **said: str) -> Vector | None:
     minute = int(clock[:2]) * 60 + int(clock[3:5]) if clock else None
     held = [each for each in vectors if not each.when and each.since <= day]
     found = (
-        _dearest(held_on(vectors, day))
+        _dearest(rate_cards_on(vectors, day))
         if minute is None
         else next((v for v in reversed(held) if _holds(v, minute)), None)
     )
@@ -133,9 +133,9 @@ def at(vectors: tuple[Vector, ...], moment: str, **said: str) -> Vector | None:
     return replace(found, units=units)
 
 
-def _last_of_each(vectors: tuple[Vector, ...], day: str) -> list[Vector]:
+def _last_of_each(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
     """Of each kind of request that has prices of its own, the latest that hold on that day; of one day the first."""
-    found: dict[tuple[tuple[str, str], ...], Vector] = {}
+    found: dict[tuple[tuple[str, str], ...], RateCard] = {}
     for vector in vectors:
         kind = tuple(sorted(vector.when.items()))
         if kind and vector.since <= day and (kind not in found or vector.since > found[kind].since):
@@ -143,72 +143,72 @@ def _last_of_each(vectors: tuple[Vector, ...], day: str) -> list[Vector]:
     return list(found.values())
 
 
-def held_on(vectors: tuple[Vector, ...], day: str) -> list[Vector]:
+def rate_cards_on(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
     """The standard prices that are possible on a day: the last that holds all day, and those of some hours of it."""
     held = [each for each in vectors if not each.when and each.since <= day]
     place = max((place for place, each in enumerate(held) if not each.hours), default=None)
     return held if place is None else held[place:]
 
 
-def _holds(vector: Vector, minute: int) -> bool:
+def _holds(vector: RateCard, minute: int) -> bool:
     if not vector.hours:
         return True
     start, end = vector.hours
     return start <= minute < end if start <= end else minute >= start or minute < end
 
 
-def _dearest(held: list[Vector]) -> Vector | None:
-    return max(held, key=lambda each: sum(base(rate) for rate in each.units.values()), default=None)
+def _dearest(held: list[RateCard]) -> RateCard | None:
+    return max(held, key=lambda each: sum(base_rate(rate) for rate in each.units.values()), default=None)
 
 
-def base(rate: Rate) -> float:
+def base_rate(rate: Rate) -> float:
     """The price of a small request."""
-    return rate_at(rate, 0.0)
+    return tiered_rate(rate, 0.0)
 
 
-def steps_of(vector: Vector) -> tuple[int, ...]:
+def rate_thresholds(vector: RateCard) -> tuple[int, ...]:
     """The numbers of input tokens above which some price of it is another one, fewest first; () where none is."""
     rates = [rate for rate in vector.units.values() if not isinstance(rate, float | int)]
     return tuple(sorted({above for rate in rates for above, _ in rate[1:]}))
 
 
-def bill(vector: Vector | None, usage: Mapping[str, float]) -> Bill:
-    """What one request costs: counts by the names in ``Unit.counts``, a part's count included in the whole's.
+def itemize(vector: RateCard | None, usage: Mapping[str, float]) -> ItemizedBill:
+    """What one request costs: counts by the names in ``PriceUnit.counts``, a part's count included in the whole's.
 
     Raises ValueError for a count that is negative, unknown, or smaller than its parts.
     """
     for name, count in usage.items():
-        if name not in COUNTS:
+        if name not in UNIT_BY_COUNT:
             raise ValueError(f"{name} is not something that is counted")
         if count < 0:
             raise ValueError(f"{name} is negative")
     priced = vector.units if vector is not None else {}
     total = usage.get("input_tokens", 0.0)
-    lines: list[Line] = []
+    lines: list[BillLine] = []
     for name, left in _leaves(usage).items():
         if left:
-            unit = _billed_as(COUNTS[name], priced)
-            if vector is not None and unit in OF_LENGTH:
+            unit = _billed_as(UNIT_BY_COUNT[name], priced)
+            if vector is not None and unit in AUDIO_LENGTH_UNITS:
                 left = max(left, vector.least_seconds)
-            usd = None if unit is None else rate_at(priced[unit], total) * left / UNITS[unit].per
-            lines.append(Line(counts=name, count=left, unit=unit or "", usd=usd))
+            usd = None if unit is None else tiered_rate(priced[unit], total) * left / UNITS[unit].per
+            lines.append(BillLine(counts=name, count=left, unit=unit or "", usd=usd))
     if "requests_kcount" in priced and "requests" not in usage:
-        usd = rate_at(priced["requests_kcount"], total) / 1000
-        lines.append(Line(counts="requests", count=1, unit="requests_kcount", usd=usd))
+        usd = tiered_rate(priced["requests_kcount"], total) / 1000
+        lines.append(BillLine(counts="requests", count=1, unit="requests_kcount", usd=usd))
     if vector is not None and vector.unsaid:
-        lines.append(Line(counts=vector.unsaid, count=1, unit="", usd=None))
+        lines.append(BillLine(counts=vector.unsaid, count=1, unit="", usd=None))
     unpriced = tuple(line.counts for line in lines if line.usd is None)
     whole = None if unpriced else sum(line.usd or 0.0 for line in lines)
-    return Bill(usd=whole, lines=tuple(lines), unpriced=unpriced)
+    return ItemizedBill(usd=whole, lines=tuple(lines), unpriced=unpriced)
 
 
 def _leaves(usage: Mapping[str, float]) -> dict[str, float]:
     """Of every count what is in none of its parts, so that each token is billed once."""
-    narrow_first = sorted(usage, key=lambda name: (-len(UNITS[COUNTS[name]].about), name))
+    narrow_first = sorted(usage, key=lambda name: (-len(UNITS[UNIT_BY_COUNT[name]].about), name))
     found: dict[str, float] = {}
     for name in narrow_first:
-        about = UNITS[COUNTS[name]].about
-        left = usage[name] - sum(count for other, count in found.items() if about < UNITS[COUNTS[other]].about)
+        about = UNITS[UNIT_BY_COUNT[name]].about
+        left = usage[name] - sum(count for other, count in found.items() if about < UNITS[UNIT_BY_COUNT[other]].about)
         if left < -1e-9:
             raise ValueError(f"{name} is smaller than its parts")
         found[name] = max(left, 0.0)
@@ -228,7 +228,7 @@ def _as_good_as(about: frozenset[str], other: str) -> bool:
     return "sound" not in about or "sound" in UNITS[other].about
 
 
-def rate_at(rate: Rate, total: float) -> float:
+def tiered_rate(rate: Rate, total: float) -> float:
     """The price in a request of so many input tokens."""
     if isinstance(rate, float | int):
         return float(rate)

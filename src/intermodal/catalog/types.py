@@ -13,11 +13,11 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from intermodal.catalog import kinds
-from intermodal.catalog.cited import cited
-from intermodal.catalog.counting import Families, FamilyRow
-from intermodal.catalog.doubts import Doubt
-from intermodal.catalog.waits import Waits
+from intermodal.catalog import model_kinds
+from intermodal.catalog.citations import citation
+from intermodal.catalog.disputed_capabilities import DisputedCapability
+from intermodal.catalog.timeouts import TimeoutSettings
+from intermodal.catalog.token_rules import ModelFamilies, ModelFamily
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
@@ -28,9 +28,9 @@ Protocol = Literal[
     "started",
     "llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper",
 ]  # fmt: skip
-Counter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks
+TextCounter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
-Framing = Literal["sse", "ndjson", "local"]
+StreamFraming = Literal["sse", "ndjson", "local"]
 
 # Hugging Face task names. Which of them intermodal can drive is the planner's business (``planner/index.py``).
 Task = Literal[
@@ -57,18 +57,18 @@ Task = Literal[
     "image-to-video",
 ]
 
-Made = Literal["text", "embedding", "audio", "scores", "image", "video"]
+OutputKind = Literal["text", "embedding", "audio", "scores", "image", "video"]
 
 # What a model learned from before anybody adapted it. "supervised" is no pretraining: labels for one task.
 Objective = Literal["next-token", "masked-token", "contrastive", "diffusion", "sequence-to-sequence", "supervised"]
 
 # Kinds of data it learned from. Code is text, but a kind of its own to learn from; sensor data is depth, heat, motion.
-Data = Literal[
+TrainingData = Literal[
     "text", "code", "images", "image-text pairs", "audio", "speech-text pairs", "video", "documents", "sensor data",
 ]  # fmt: skip
 
 # What a licence permits: commercial use, the same on conditions (of size, field or name), or research alone.
-Permits = Literal["commercial", "conditions", "research"]
+LicencePermission = Literal["commercial", "conditions", "research"]
 
 # How it is turned to a task: told in words, given labels, trained further for each, or made for one and no other.
 Adaptation = Literal["instructions", "labels", "fine-tuning", "one task"]
@@ -90,10 +90,10 @@ class Evidence(Value):
     checked: str = ""
 
     @property
-    def cited(self) -> str:
+    def citation(self) -> str:
         """The source with the day it was opened, or that nobody did. What was seen here needs no page."""
         stated = self.level in ("declared", "benchmark")
-        return cited(self.source, self.checked) if self.source and stated else self.source
+        return citation(self.source, self.checked) if self.source and stated else self.source
 
 
 class Strength(Value):
@@ -170,10 +170,10 @@ FREE = Price(
 # How hard a model may be told to think, in OpenAI's words, least first.
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-Unasked = Effort | Literal["unsaid"]  # unsaid: nobody says whether it thinks where nobody asks for it
+DefaultEffort = Effort | Literal["unsaid"]  # unsaid: nobody says whether it thinks where nobody asks for it
 
 
-class Thinking(Value):
+class ThinkingProfile(Value):
     """How a model thinks before it answers. What it thinks is output: it is billed, waited for, and counts against
     the limit of the answer at every host known here.
 
@@ -183,14 +183,14 @@ class Thinking(Value):
         basis: where the tokens are from; ``evidence``: where ``unasked`` is from.
     """
 
-    unasked: Unasked
+    unasked: DefaultEffort
     always: bool = False
     by: tuple[tuple[Effort, tuple[float, float, float]], ...] = ()
     unsaid: tuple[float, float, float] = (0.0, 0.0, 0.0)
     basis: str = ""
     evidence: Evidence = Evidence(level="declared")
 
-    def tokens(self, effort: Unasked) -> tuple[float, float, float]:
+    def tokens(self, effort: DefaultEffort) -> tuple[float, float, float]:
         """Tokens at an effort, those of the nearest lower one where there is no row of it."""
         if effort == "unsaid":
             return self.unsaid
@@ -225,7 +225,7 @@ class Speed(Value):
     latent: Quantity = Quantity()
 
 
-class Diffusion(Value):
+class DiffusionSettings(Value):
     """What is particular to a diffusion model that runs here.
 
     Attributes:
@@ -267,9 +267,9 @@ class Model(Value):
     name: str = ""
     tasks: tuple[Task, ...] = ()
     input: tuple[Kind, ...] = ("text",)
-    output: tuple[Made, ...] = ("text",)
+    output: tuple[OutputKind, ...] = ("text",)
     objective: tuple[Objective, ...] = ()
-    trained_on: tuple[Data, ...] = ()
+    trained_on: tuple[TrainingData, ...] = ()
     adaptation: Adaptation | Literal[""] = ""
     parameters: float | None = None
     active: float | None = None
@@ -282,18 +282,18 @@ class Model(Value):
     image_tokens: str = ""
     labels: tuple[str, ...] = ()
     drawn: str = ""
-    diffusion: Diffusion | None = None
+    diffusion: DiffusionSettings | None = None
     marks: tuple[str, ...] = ()
     strength: tuple[Strength, ...] = ()
     licence: str = ""
-    thinking: Thinking | None = None
-    permits: Permits | Literal[""] = ""
+    thinking: ThinkingProfile | None = None
+    permits: LicencePermission | Literal[""] = ""
     evidence: Evidence = Evidence(level="declared")
 
     @property
     def kind(self) -> str:
         """The everyday name of what this model is, derived from what goes in, what comes out and how it learned."""
-        return kinds.kind_of(self.tasks, self.input, self.output, self.objective)
+        return model_kinds.kind_of(self.tasks, self.input, self.output, self.objective)
 
     @property
     def matches_pictures(self) -> bool:
@@ -352,15 +352,15 @@ class Host(Value):
     base_url: str = ""
     protocol: Protocol = "openai"
     auth: Auth = "none"
-    framing: Framing = "sse"
+    framing: StreamFraming = "sse"
     key_env: str = ""
     zone: Zone = "internet"
     forced_json: bool = False
     tells_schema: bool = False
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
-    counts_text: Counter | Literal[""] = ""
-    timeouts: Waits = Waits()
+    counts_text: TextCounter | Literal[""] = ""
+    timeouts: TimeoutSettings = TimeoutSettings()
     regions: tuple[str, ...] = ()
     trains: bool | None = None
     retention_days: int | None = None
@@ -371,19 +371,19 @@ class Host(Value):
 AUDIO_TRANSLATIONS = "audio_translations"  # quirk of hosts with OpenAI's door for translated speech
 
 # Protocols that can be told what to keep of a prompt for the next turn.
-CACHED_BY: frozenset[Protocol] = frozenset({"anthropic"})
+PROMPT_CACHING_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})
 
 # Protocols that can be told to hold a model to the schema of a tool. Anthropic's models refuse to be held to many
 # schemas that others are held to, so those are not asked.
-STRICT_BY: frozenset[Protocol] = frozenset({"openai", "openai-responses"})
+STRICT_TOOLS_PROTOCOLS: frozenset[Protocol] = frozenset({"openai", "openai-responses"})
 
 # What a protocol has no words for where tools go along: that one be called at a time, that one must be called.
-UNSAYABLE: Mapping[Protocol, tuple[Literal["one at a time", "must"], ...]] = {
+UNSUPPORTED_TOOL_CHOICES: Mapping[Protocol, tuple[Literal["one at a time", "must"], ...]] = {
     "gemini": ("one at a time",), "ollama": ("one at a time", "must"),
 }  # fmt: skip
 
 
-class Tooling(Value):
+class ToolSupport(Value):
     """What an endpoint does with tools. None: nobody says.
 
     Attributes:
@@ -395,7 +395,7 @@ class Tooling(Value):
     evidence: Evidence = Evidence(level="declared")
 
 
-class Uncut(Value):
+class FullContext(Value):
     """What an endpoint of this machine has where there is memory for it: tokens, and the bytes that it then takes."""
 
     context: int
@@ -427,12 +427,12 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
     served_as: str = ""
     input: tuple[Kind, ...] = ("text",)
     context: int | None = None
-    uncut: Uncut | None = None
+    uncut: FullContext | None = None
     price: Price = Price()
     later: tuple[Price, ...] = ()
     speed: Speed = Speed()
-    tools: Tooling = Tooling()
-    doubts: tuple[Doubt, ...] = ()
+    tools: ToolSupport = ToolSupport()
+    doubts: tuple[DisputedCapability, ...] = ()
     memory: Quantity = Quantity()
     weights: str = ""
     build: str = ""
@@ -485,7 +485,7 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
         return None
 
 
-class Shortcoming(Value):
+class EndpointShortcoming(Value):
     """What an endpoint turned out not to take when it was asked: this outranks whatever was declared of it.
 
     Attributes:
@@ -503,14 +503,14 @@ class Shortcoming(Value):
     suspected: bool = False
 
 
-class Elsewhere(Value):
+class UnlistedHost(Value):
     """A host nobody consented to, of which only this is kept: how many endpoints it has, by task."""
 
     host: str
     tasks: tuple[tuple[Task, int], ...] = ()
 
 
-class Uncallable(NamedTuple):
+class UncallableEndpoint(NamedTuple):
     """An endpoint of the snapshot that was asked for by this name and that no plan can call: why, and what to do."""
 
     name: str
@@ -533,9 +533,9 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
     endpoints: tuple[Endpoint, ...] = ()
     consent: tuple[str, ...] = ()
     version: str = ""
-    elsewhere: tuple[Elsewhere, ...] = ()
-    families: tuple[FamilyRow, ...] = ()
-    uncallable: tuple[Uncallable, ...] = ()
+    elsewhere: tuple[UnlistedHost, ...] = ()
+    families: tuple[ModelFamily, ...] = ()
+    uncallable: tuple[UncallableEndpoint, ...] = ()
     beyond: tuple[Endpoint, ...] = ()
 
     @cached_property
@@ -549,9 +549,9 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
         return tuple(endpoint for endpoint in self.endpoints if endpoint.memory.high and endpoint.ready)
 
     @cached_property
-    def counting(self) -> Families:
+    def counting(self) -> ModelFamilies:
         """The families, by name."""
-        return Families(rows=self.families)
+        return ModelFamilies(rows=self.families)
 
     def among(self, endpoints: tuple[Endpoint, ...]) -> Catalog:
         """The catalog with these endpoints, most of which it has already: what was worked out of those still holds."""
@@ -564,7 +564,7 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
         """By which factors texts of its models are estimated, "" among them where one's is not known."""
         return tuple(sorted({endpoint.model.vocabulary for endpoint in self.endpoints}))
 
-    def corrected(self, shortcomings: tuple[Shortcoming, ...]) -> Catalog:
+    def corrected(self, shortcomings: tuple[EndpointShortcoming, ...]) -> Catalog:
         """The catalog with endpoints as they turned out to be; itself where nothing is new about any."""
         found: dict[str, Endpoint] = {}
         for each in shortcomings:
@@ -581,7 +581,7 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
         return {endpoint.id: endpoint for endpoint in self.endpoints}
 
 
-def _corrected(endpoint: Endpoint, known: Shortcoming) -> Endpoint:
+def _corrected(endpoint: Endpoint, known: EndpointShortcoming) -> Endpoint:
     kinds_left = tuple(kind for kind in endpoint.input if kind not in known.lacks)
     context = min(endpoint.context or known.context, known.context) if known.context else endpoint.context
     host = endpoint.host

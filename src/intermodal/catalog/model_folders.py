@@ -18,12 +18,12 @@ _PATCH: Final = 16  # pixels, where a configuration says nothing: what most of i
 _SIDE: Final = 224
 
 
-def is_folder(weights: str) -> bool:
+def is_model_folder(weights: str) -> bool:
     """Whether the weights of an endpoint are a folder of the user's own, and no name of the store."""
     return weights.startswith(("/", "~"))
 
 
-def config_of(folder: Path) -> dict[str, Any]:
+def read_model_config(folder: Path) -> dict[str, Any]:
     """``config.json`` of a folder; {} where there is none that can be read."""
     try:
         path = folder / "config.json"
@@ -35,7 +35,7 @@ def config_of(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def picture_tokens(config: Mapping[str, Any]) -> int:
+def image_tokens_of_config(config: Mapping[str, Any]) -> int:
     """Tokens that a picture is to a model with such a configuration: its patches, and one for the whole.
 
     >>> picture_tokens({"vision_config": {"image_size": 224, "patch_size": 32}}), picture_tokens({})
@@ -72,20 +72,20 @@ def _variant(folder: Path, name: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def by_pairs(config: Mapping[str, Any]) -> bool:
+def scores_pairs_independently(config: Mapping[str, Any]) -> bool:
     """Whether a model of such a configuration judges each pair by itself, as SigLIP does."""
     return "siglip" in str(config.get("model_type", "")).lower()
 
 
-def scale_of(config: Mapping[str, Any]) -> tuple[float, float] | None:
+def logit_scale(config: Mapping[str, Any]) -> tuple[float, float] | None:
     """Logarithm of the scale of cosines, and the bias, where a configuration says them; else the whole model does."""
     scale, bias = config.get("logit_scale"), config.get("logit_bias")
-    if isinstance(scale, int | float) and (isinstance(bias, int | float) or not by_pairs(config)):
+    if isinstance(scale, int | float) and (isinstance(bias, int | float) or not scores_pairs_independently(config)):
         return float(scale), float(bias or 0.0)
     return None
 
 
-def speed_of_file(folder: Path) -> tuple[Quantity, Quantity] | None:
+def encoder_speed(folder: Path) -> tuple[Quantity, Quantity] | None:
     """Tokens a second, and seconds to load, of an encoder of a folder, by the size of its file, as the work of a token
     goes with it; None where it has none.
 
@@ -93,27 +93,27 @@ def speed_of_file(folder: Path) -> tuple[Quantity, Quantity] | None:
     loaded in 3.3, 1.2 and 0.4 s.
     """
     file = onnx_files(folder).whole
-    return None if file is None else speed_of_size(file.stat().st_size)
+    return None if file is None else encoder_speed_of_size(file.stat().st_size)
 
 
-def speed_of_size(size: float) -> tuple[Quantity, Quantity]:
+def encoder_speed_of_size(size: float) -> tuple[Quantity, Quantity]:
     """The same of a file with so many bytes."""
     rate, load = 1 / (size / 8e10 + 1 / 40_000), 0.4 + size / 1.5e8
     return between(rate / 3, rate, rate * 8, SIZE_OF_FILES), between(load / 3, load, load * 4, SIZE_OF_FILES)
 
 
-def memory_of_files(folder: Path) -> Quantity:
+def onnx_memory(folder: Path) -> Quantity:
     """Bytes of memory that the model of a folder takes, by the size of the files that are opened; unknown where it has
     none."""
     files = onnx_files(folder)
     found = [files.vision, files.text] if files.halved else []
-    if not files.halved or scale_of(config_of(folder)) is None:
+    if not files.halved or logit_scale(read_model_config(folder)) is None:
         found.append(files.whole)
     size = float(sum(file.stat().st_size for file in found if file is not None))
-    return memory_of_size(size) if size else unknown("no ONNX file is there")
+    return onnx_memory_of_size(size) if size else unknown("no ONNX file is there")
 
 
-def memory_of_size(size: float) -> Quantity:
+def onnx_memory_of_size(size: float) -> Quantity:
     """Bytes of memory that a model takes whose ONNX files have so many."""
     # Measured: the runtime with its libraries takes 60 to 90 MB without a model.
     return between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, SIZE_OF_FILES)

@@ -11,8 +11,8 @@ from functools import cache, lru_cache
 
 import msgspec
 
-from intermodal.catalog.nouns import EFFORTS, Effort, Evidence, Model, Thinking, Unasked
-from intermodal.catalog.patterns import DATA, Patterns, compiled
+from intermodal.catalog.name_patterns import DATA, Patterns, compile_rows
+from intermodal.catalog.types import EFFORTS, DefaultEffort, Effort, Evidence, Model, ThinkingProfile
 from intermodal.content import Value
 
 _Tokens = tuple[float, float, float]
@@ -23,7 +23,7 @@ class ThinkingRow(Value, forbid_unknown_fields=True):
     not those of everybody."""
 
     match: str
-    unasked: Unasked = "none"
+    unasked: DefaultEffort = "none"
     thinks: bool = True
     always: bool = False
     tokens: dict[str, _Tokens] = msgspec.field(default_factory=dict[str, _Tokens])
@@ -46,25 +46,27 @@ def thinking_file() -> ThinkingFile:
 
 
 @cache
-def _rows() -> Patterns[Thinking | None]:
+def _rows() -> Patterns[ThinkingProfile | None]:
     file = thinking_file()
-    return tuple((pattern, _of(row, file) if row.thinks else None) for pattern, row in compiled(file.models))
+    return tuple((pattern, _of(row, file) if row.thinks else None) for pattern, row in compile_rows(file.models))
 
 
-def _of(row: ThinkingRow, file: ThinkingFile) -> Thinking:
+def _of(row: ThinkingRow, file: ThinkingFile) -> ThinkingProfile:
     evidence = Evidence(level="declared", source=row.source, checked=row.checked)
     return _thinking(row.unasked, {**file.tokens, **row.tokens}, file.basis, evidence, always=row.always)
 
 
 def _thinking(
-    unasked: Unasked, tokens: dict[str, _Tokens], basis: str, evidence: Evidence, *, always: bool = False
-) -> Thinking:
+    unasked: DefaultEffort, tokens: dict[str, _Tokens], basis: str, evidence: Evidence, *, always: bool = False
+) -> ThinkingProfile:
     by: tuple[tuple[Effort, _Tokens], ...] = tuple((effort, tokens[effort]) for effort in EFFORTS if effort in tokens)
-    return Thinking(unasked=unasked, always=always, by=by, unsaid=tokens["unsaid"], basis=basis, evidence=evidence)
+    return ThinkingProfile(
+        unasked=unasked, always=always, by=by, unsaid=tokens["unsaid"], basis=basis, evidence=evidence
+    )
 
 
 @lru_cache(2_048)
-def thinking_of(model: str, can_reason: bool = False) -> Thinking | None:
+def thinking_of(model: str, can_reason: bool = False) -> ThinkingProfile | None:
     """How a model thinks; None where nobody says that it does. ``can_reason``: a source says that it can."""
     for pattern, found in _rows():
         if pattern.search(model):
@@ -78,7 +80,7 @@ def with_thinking(model: Model, can_reason: bool = False) -> Model:
 
 
 @cache
-def _unsaid() -> Thinking:
+def _unsaid() -> ThinkingProfile:
     """Of a model that can, and of which nobody says whether it does unasked."""
     file = thinking_file()
     evidence = Evidence(level="declared", source="a source of the catalog says that it can, and not whether unasked")

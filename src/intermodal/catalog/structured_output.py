@@ -8,46 +8,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from intermodal.catalog.nouns import Host, Protocol
+from intermodal.catalog.types import Host, Protocol
 
 Schema = Mapping[str, Any]
 ANY_OBJECT: dict[str, Any] = {"type": "object"}  # what JSON mode asks for
 
 # Protocols that force nothing but objects of which every property is named.
-CLOSING: frozenset[Protocol] = frozenset({"anthropic"})
-VALUES = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
+CLOSED_OBJECT_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})
+DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
 _COMBINED = frozenset({"allOf", "anyOf", "oneOf"})
-NAMED = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+NAMED_SCHEMA_KEYWORDS = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 
 
-def forced(host: Host, closable: bool) -> bool:
+def can_force(host: Host, closable: bool) -> bool:
     """Whether this host is held to a schema, which is ``closable`` or not; else it is told in words."""
-    return host.forced_json and (closable or host.protocol not in CLOSING)
+    return host.forced_json and (closable or host.protocol not in CLOSED_OBJECT_PROTOCOLS)
 
 
 # How a schema reaches a model. "asked": in words alone, and the answer is checked. "told": its host is held to it, and
 # the model is told in words. "forced": its host is held to it, and tells its model itself.
-By = Literal["asked", "told", "forced"]
+SchemaDelivery = Literal["asked", "told", "forced"]
 
 
-def reached_by(host: Host, closable: bool) -> By:
+def schema_delivery(host: Host, closable: bool) -> SchemaDelivery:
     """How a schema, which is ``closable`` or not, reaches a model of this host."""
-    if not forced(host, closable):
+    if not can_force(host, closable):
         return "asked"
     return "forced" if host.tells_schema else "told"
 
 
-def within_subset(host: Host, schema: Schema) -> bool:
+def fits_host_subset(host: Host, schema: Schema) -> bool:
     """Whether this host takes a schema for a strict one."""
-    return "strict_subset" not in host.quirks or within_strict_subset(schema)
+    return "strict_subset" not in host.quirks or fits_strict_subset(schema)
 
 
-def held_strictly(host: Host, schema: Schema, closable: bool) -> bool:
+def is_schema_guaranteed(host: Host, schema: Schema, closable: bool) -> bool:
     """Whether this host is held to a schema in all that it says: no answer of it can be another."""
-    return forced(host, closable) and within_subset(host, schema)
+    return can_force(host, closable) and fits_host_subset(host, schema)
 
 
-def closable(schema: Schema) -> bool:
+def is_closable(schema: Schema) -> bool:
     """Whether every object in it names its properties, so that it can be closed and still be what was asked for.
 
     >>> closable({"type": "object", "properties": {"name": {"type": "string"}}})
@@ -55,16 +55,16 @@ def closable(schema: Schema) -> bool:
     >>> closable({"type": "object", "properties": {"meta": {"type": "object"}}})
     False
     """
-    return not any(_open(node) or _in_parts(node) for node in nodes(schema))
+    return not any(_open(node) or _in_parts(node) for node in subschemas(schema))
 
 
-def is_object(node: Schema) -> bool:
+def is_object_schema(node: Schema) -> bool:
     """What stands under a word that no schema knows may look like one, and be anything."""
     kinds = node.get("type")
     return kinds == "object" or (isinstance(kinds, list) and "object" in kinds)
 
 
-def nodes(schema: Any) -> Iterator[Schema]:
+def subschemas(schema: Any) -> Iterator[Schema]:
     """A schema and every schema in it. Without recursion: each step of one that is nested deep would go through all."""
     waiting: list[Any] = [schema]
     while waiting:
@@ -74,15 +74,15 @@ def nodes(schema: Any) -> Iterator[Schema]:
         elif isinstance(node, Mapping):
             yield node
             for key, value in node.items():
-                if key in NAMED and isinstance(value, Mapping):
+                if key in NAMED_SCHEMA_KEYWORDS and isinstance(value, Mapping):
                     waiting.extend(value.values())
-                elif key not in VALUES and isinstance(value, (list, Mapping)):
+                elif key not in DATA_KEYWORDS and isinstance(value, (list, Mapping)):
                     waiting.append(value)
 
 
 def _open(node: Schema) -> bool:
     """An object that may have other properties, or says nothing of any."""
-    if not is_object(node) or node.get("additionalProperties") is False:
+    if not is_object_schema(node) or node.get("additionalProperties") is False:
         return False
     return not node.get("properties") or "additionalProperties" in node or "patternProperties" in node
 
@@ -105,7 +105,7 @@ def _listed(node: Schema, key: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def within_strict_subset(schema: Schema) -> bool:
+def fits_strict_subset(schema: Schema) -> bool:
     """Whether OpenAI's strict mode takes this schema: an object at the root, and every object closed
     with all its properties required. Source: the "Supported schemas" section of its structured outputs guide."""
     return schema.get("type") == "object" and "anyOf" not in schema and _closed(schema)

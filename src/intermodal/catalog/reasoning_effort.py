@@ -8,38 +8,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from intermodal.catalog.nouns import EFFORTS, Effort, Host, Thinking
+from intermodal.catalog.types import EFFORTS, Effort, Host, ThinkingProfile
 from intermodal.request import Settings
 
-Levels = tuple[float, float, float]  # tokens: low, mid, high
+TokenRange = tuple[float, float, float]  # tokens: low, mid, high
 
 OPENAI = ("openai", "openai-responses")
-COMMON: tuple[Effort, ...] = ("low", "medium", "high")  # those of every model that has any
+COMMON_EFFORTS: tuple[Effort, ...] = ("low", "medium", "high")  # those of every model that has any
 # Google, "OpenAI compatibility": reasoning_effort as tokens of Gemini 2.5.
-BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
-MOST_THINKING = 24576  # tokens: what every model of Gemini 2.5 takes
-ONE_SERVER: Mapping[str, str] = {"llama": "openai", "started": "openai"}  # servers of ours: a protocol, a wire
-_NOTHING: Levels = (0.0, 0.0, 0.0)
+EFFORT_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
+MAX_THINKING_BUDGET = 24576  # tokens: what every model of Gemini 2.5 takes
+PROTOCOL_OF_LOCAL_SERVER: Mapping[str, str] = {
+    "llama": "openai",
+    "started": "openai",
+}  # servers of ours: a protocol, a wire
+_NOTHING: TokenRange = (0.0, 0.0, 0.0)
 
 
-def effort_told(value: Any, source: str, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
+def translate_effort(value: Any, source: str, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
     """An effort in the words of a protocol that it was not said in: as ``effort``, or as tokens of ``thinking``.
     Nothing where that has no word, or where the host's row does not say that it is taken."""
     if source in OPENAI and protocol in OPENAI:
         return {"effort": value}
     if protocol == "gemini":
-        if "thinking_level" in quirks and value in COMMON:
+        if "thinking_level" in quirks and value in COMMON_EFFORTS:
             return {"effort": value}
-        return {"thinking": BUDGETS[value]} if "thinking_budget" in quirks and value in BUDGETS else {}
-    return {"effort": value} if "effort" in quirks and value in COMMON else {}
+        return {"thinking": EFFORT_BUDGETS[value]} if "thinking_budget" in quirks and value in EFFORT_BUDGETS else {}
+    return {"effort": value} if "effort" in quirks and value in COMMON_EFFORTS else {}
 
 
-def budget_told(tokens: int, quirks: tuple[str, ...]) -> dict[str, Any]:
+def translate_budget(tokens: int, quirks: tuple[str, ...]) -> dict[str, Any]:
     """The same of a budget in tokens."""
-    return {"thinking": min(tokens, MOST_THINKING)} if "thinking_budget" in quirks else {}
+    return {"thinking": min(tokens, MAX_THINKING_BUDGET)} if "thinking_budget" in quirks else {}
 
 
-class Asked(NamedTuple):
+class ThinkingRequest(NamedTuple):
     """What a request says of thinking, few enough to be a key.
 
     Attributes:
@@ -54,19 +57,19 @@ class Asked(NamedTuple):
     switch: Literal["", "on", "off"] = ""
 
 
-UNASKED = Asked()
+NO_THINKING_REQUEST = ThinkingRequest()
 _SWITCHES = ("think", "thinking")
 _MOST = 1 << 20
 
 
-def asked_of(settings: Settings) -> Asked:
+def thinking_request_of(settings: Settings) -> ThinkingRequest:
     """What is said of thinking in a request's settings."""
     effort = settings.effort if settings.effort in EFFORTS else ""
     budget, switch = settings.thinking or 0, _switch(settings)
     if not (effort or budget > 0 or switch):
-        return UNASKED
+        return NO_THINKING_REQUEST
     rounded = 0 if budget <= 0 else min(1 << (budget - 1).bit_length(), _MOST)
-    return Asked(settings.protocol, effort, rounded, switch)
+    return ThinkingRequest(settings.protocol, effort, rounded, switch)
 
 
 def _switch(settings: Settings) -> Literal["", "on", "off"]:
@@ -78,20 +81,20 @@ def _switch(settings: Settings) -> Literal["", "on", "off"]:
     return ""
 
 
-def reached(asked: Asked, host: Host) -> Asked:
+def thinking_request_sent(asked: ThinkingRequest, host: Host) -> ThinkingRequest:
     """What of it a host is told."""
-    protocol = ONE_SERVER.get(host.protocol, host.protocol)
-    if asked is UNASKED or asked.protocol == protocol:
+    protocol = PROTOCOL_OF_LOCAL_SERVER.get(host.protocol, host.protocol)
+    if asked is NO_THINKING_REQUEST or asked.protocol == protocol:
         return asked
     told: dict[str, Any] = {}
     if asked.effort:
-        told |= effort_told(asked.effort, asked.protocol, protocol, host.quirks)
+        told |= translate_effort(asked.effort, asked.protocol, protocol, host.quirks)
     if asked.budget:
-        told |= budget_told(asked.budget, host.quirks)
-    return Asked(protocol, told.get("effort", ""), told.get("thinking", 0)) if told else UNASKED
+        told |= translate_budget(asked.budget, host.quirks)
+    return ThinkingRequest(protocol, told.get("effort", ""), told.get("thinking", 0)) if told else NO_THINKING_REQUEST
 
 
-def effort_at(thinking: Thinking, asked: Asked) -> Effort | Literal["unsaid"]:
+def resolve_effort(thinking: ThinkingProfile, asked: ThinkingRequest) -> Effort | Literal["unsaid"]:
     """The effort at which a model thinks, of what its host was told."""
     if asked.effort:
         return "minimal" if asked.effort == "none" and thinking.always else asked.effort
@@ -103,9 +106,9 @@ def effort_at(thinking: Thinking, asked: Asked) -> Effort | Literal["unsaid"]:
     return thinking.unasked
 
 
-def tokens_at(thinking: Thinking, asked: Asked) -> Levels:
+def thinking_tokens(thinking: ThinkingProfile, asked: ThinkingRequest) -> TokenRange:
     """Tokens a model thinks for before it answers. A budget is the most of them."""
-    effort = effort_at(thinking, asked)
+    effort = resolve_effort(thinking, asked)
     if effort == "none":
         return _NOTHING
     low, mid, high = thinking.tokens(effort)

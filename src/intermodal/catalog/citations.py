@@ -5,7 +5,7 @@ from __future__ import annotations
 UNVERIFIED = "unverified"
 
 
-def cited(source: str, checked: str) -> str:
+def citation(source: str, checked: str) -> str:
     """A source with the day it was opened.
 
     >>> cited("its guide", "2026-11-25"), cited("its guide", "")

@@ -9,11 +9,11 @@ from msgspec import Meta
 
 from intermodal.content import Value
 
-LONGEST = 86_400.0  # seconds; whoever waits longer than a day waits for nothing
-_Seconds = Annotated[float, Meta(gt=0, le=LONGEST)]
+MAX_TIMEOUT = 86_400.0  # seconds; whoever waits longer than a day waits for nothing
+_Seconds = Annotated[float, Meta(gt=0, le=MAX_TIMEOUT)]
 
 
-class Waits(Value, forbid_unknown_fields=True):
+class TimeoutSettings(Value, forbid_unknown_fields=True):
     """Seconds that one attempt at a call gets; None where nobody said, and the usual ones hold.
 
     Attributes:
@@ -35,7 +35,7 @@ class Waits(Value, forbid_unknown_fields=True):
     thinking: _Seconds | None = None
     total: _Seconds | None = None
 
-    def over(self, other: Waits) -> Waits:
+    def over(self, other: TimeoutSettings) -> TimeoutSettings:
         """What this says, and what ``other`` says where this says nothing."""
-        said = {name: value for name in Waits.__struct_fields__ if (value := getattr(self, name)) is not None}
+        said = {name: value for name in TimeoutSettings.__struct_fields__ if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(other, **said)

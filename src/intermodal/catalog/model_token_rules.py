@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import msgspec
 
-from intermodal.catalog.counting import Aspect, Families, Sheet
-from intermodal.catalog.nouns import Model
+from intermodal.catalog.token_rules import Aspect, ModelFamilies, ModelTokenRules
+from intermodal.catalog.types import Model
 from intermodal.catalog.vocabularies import vocabulary_of
 
-BY_TIME = "billed by its length, not by tokens"
+BILLED_BY_LENGTH = "billed by its length, not by tokens"
 
 
-def sheet_of(name: str, model: Model | None, families: Families, date: str) -> Sheet:
+def token_rules_of(name: str, model: Model | None, families: ModelFamilies, date: str) -> ModelTokenRules:
     """The rules of a model on a day; a rule that its own catalog row states outranks its family's.
 
     Args:
@@ -35,6 +35,8 @@ def sheet_of(name: str, model: Model | None, families: Families, date: str) -> S
         own["audio"] = "by_time"
     if not own:
         return found
-    source = model.evidence.cited or "its row in the catalog"
-    sources: dict[Aspect, str] = {aspect: BY_TIME if rule == "by_time" else source for aspect, rule in own.items()}
+    source = model.evidence.citation or "its row in the catalog"
+    sources: dict[Aspect, str] = {
+        aspect: BILLED_BY_LENGTH if rule == "by_time" else source for aspect, rule in own.items()
+    }
     return msgspec.structs.replace(found, rules={**found.rules, **own}, sources={**found.sources, **sources})

@@ -51,7 +51,7 @@ _KINDS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("audio-language", lambda f: f.writes and "audio" in f.media),
     ("LLM", lambda f: f.writes),
 )  # fmt: skip
-KINDS: tuple[str, ...] = (*(name for name, _ in _KINDS), UNKNOWN)
+MODEL_KINDS: tuple[str, ...] = (*(name for name, _ in _KINDS), UNKNOWN)
 
 
 def kind_of(tasks: Sequence[str], input: Sequence[str], output: Sequence[str], objective: Sequence[str] = ()) -> str:
@@ -68,7 +68,7 @@ def kind_of(tasks: Sequence[str], input: Sequence[str], output: Sequence[str], o
     return next((name for name, holds in _KINDS if holds(facts)), UNKNOWN)
 
 
-def is_foundation(adaptation: str, objective: Sequence[str], trained_on: Sequence[str]) -> bool | None:
+def is_foundation_model(adaptation: str, objective: Sequence[str], trained_on: Sequence[str]) -> bool | None:
     """Pretrained on broad data without labels for a task, and turned to many tasks. None: too little is published."""
     if adaptation == "one task" or "supervised" in objective:
         return False
@@ -89,7 +89,7 @@ _TASKS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
 )
 
 
-def tasks_of(input: Sequence[str], output: Sequence[str]) -> tuple[str, ...]:
+def tasks_for_modalities(input: Sequence[str], output: Sequence[str]) -> tuple[str, ...]:
     """Hugging Face's names for what a model can do that takes and makes these kinds."""
     facts = _Facts(frozenset(), frozenset(input), frozenset(output), frozenset())
     return tuple(name for name, holds in _TASKS if holds(facts))

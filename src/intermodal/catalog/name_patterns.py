@@ -13,30 +13,30 @@ import msgspec
 DATA = Path(__file__).parent / "data"
 
 
-class Matching(Protocol):
+class PatternRow(Protocol):
     """A row that says which names it is of."""
 
     @property
     def match(self) -> str: ...
 
 
-R = TypeVar("R", bound=Matching)
+R = TypeVar("R", bound=PatternRow)
 T = TypeVar("T")
 Patterns = tuple[tuple[re.Pattern[str], T], ...]
 
 
-def read(name: str, kind: type[R]) -> Patterns[R]:
+def read_pattern_rows(name: str, kind: type[R]) -> Patterns[R]:
     """The rows of a file, each with its pattern. They stand in a list that is called like the file."""
     found = tomllib.loads((DATA / f"{name}.toml").read_text("utf-8"))[name]
-    return compiled(msgspec.convert(found, tuple[kind, ...]))  # type: ignore[valid-type]
+    return compile_rows(msgspec.convert(found, tuple[kind, ...]))  # type: ignore[valid-type]
 
 
-def compiled(rows: Iterable[R]) -> Patterns[R]:
+def compile_rows(rows: Iterable[R]) -> Patterns[R]:
     """Rows that were read, each with its pattern."""
     return tuple((re.compile(row.match), row) for row in rows)
 
 
-def first(patterns: Patterns[T], *names: str) -> T | None:
+def first_match(patterns: Patterns[T], *names: str) -> T | None:
     """The first row that matches any of these names; None where none does."""
     for pattern, row in patterns:
         for name in names:

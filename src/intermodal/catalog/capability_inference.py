@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from intermodal.catalog import kinds
+from intermodal.catalog import model_kinds
 from intermodal.content import KINDS
 
 _MADE = ("text", "embedding", "audio", "scores", "image", "video")
@@ -33,7 +33,7 @@ _NAMED: tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...] = (
 )  # fmt: skip
 
 
-class Shape(NamedTuple):
+class InferredCapabilities(NamedTuple):
     """Tasks and modalities, () where nothing says."""
 
     tasks: tuple[str, ...]
@@ -41,7 +41,7 @@ class Shape(NamedTuple):
     output: tuple[str, ...]
 
 
-def shape(id: str, family: str, into: tuple[str, ...], out: tuple[str, ...]) -> Shape:
+def infer_capabilities(id: str, family: str, into: tuple[str, ...], out: tuple[str, ...]) -> InferredCapabilities:
     """``id`` is ``vendor/model``; ``into`` and ``out`` are the modalities that are stated."""
     known = next((found[1:] for found in _NAMED if found[0].search(id)), None) or _FAMILIES.get(family)
     input = tuple(kind for kind in KINDS if kind in into)
@@ -51,8 +51,8 @@ def shape(id: str, family: str, into: tuple[str, ...], out: tuple[str, ...]) -> 
             input = ("audio",)
         elif "image-to-text" in tasks:
             input = ("image",)
-        return Shape(tasks, input or ("text",), (made,))
+        return InferredCapabilities(tasks, input or ("text",), (made,))
     output = tuple(made for made in _MADE if made in out)
     if not input or not output:
-        return Shape((), input, output)
-    return Shape(kinds.tasks_of(input, output), input, output)
+        return InferredCapabilities((), input, output)
+    return InferredCapabilities(model_kinds.tasks_for_modalities(input, output), input, output)

@@ -24,7 +24,7 @@ _TOML: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def place_of(path: str) -> tuple[str | int, ...]:
+def key_path(path: str) -> tuple[str | int, ...]:
     """The steps of msgspec's path to a value, as far as it knows them: of a table with free names it says none."""
     return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path.partition("[...]")[0]))
 
@@ -33,26 +33,26 @@ def place_of(path: str) -> tuple[str | int, ...]:
 _type_info: Callable[[Any], inspect.Type] = cache(inspect.type_info)
 
 
-def is_for_secrets(name: str) -> bool:
+def is_secret_field(name: str) -> bool:
     """Whether people take a field of this name for the place of a secret."""
     return _SECRETS.fullmatch(name) is not None
 
 
-def said_again(value: str) -> bool:
+def is_safe_to_echo(value: str) -> bool:
     """Whether a value can be shown: it does not look like a key."""
     return len(value) <= _LONGEST and not value.startswith(_KEYS)
 
 
-def wanted(text: str, cls: type[Any], path: str) -> str:
+def describe_expected(text: str, cls: type[Any], path: str) -> str:
     """msgspec's sentence about the value at ``path`` in ours."""
     bound = re.match(r"Expected `(?:float|int)` (>=|>|<=|<) ([\d.e+]+)$", text)
     if bound:
         return "must be " + _BOUNDS[bound[1]].format(f"{float(bound[2]):,.15g}")
-    key = place_of(path)
+    key = key_path(path)
     words, allowed = _allowed(cls, key)
     enum = re.match(r"Invalid enum value '?(.*?)'?$", text, re.DOTALL)
     if enum and (words or allowed):
-        hidden = is_for_secrets(str(key[-1])) or not said_again(enum[1])
+        hidden = is_secret_field(str(key[-1])) or not is_safe_to_echo(enum[1])
         return f"must be {words or 'one of ' + ', '.join(allowed)}" + ("" if hidden else f", not {enum[1]!r}")
     if enum:
         return "is none of the words that may stand here"
@@ -61,7 +61,7 @@ def wanted(text: str, cls: type[Any], path: str) -> str:
     return f"{text[:1].lower()}{text[1:]}"
 
 
-def in_toml(sentence: str) -> str:
+def in_toml_terms(sentence: str) -> str:
     """What ``wanted`` says of types, in words of TOML: it knows no ``null``, and lists are not arrays of a program."""
     typed = re.fullmatch(r"expected `(.+?)`, got `(.+?)`", sentence)
     if typed is None:
@@ -98,4 +98,4 @@ def _below(kind: Any, step: str | int) -> list[Any]:
     return []
 
 
-__all__ = ["in_toml", "is_for_secrets", "place_of", "said_again", "wanted"]
+__all__ = ["in_toml_terms", "is_secret_field", "key_path", "is_safe_to_echo", "describe_expected"]

@@ -15,7 +15,7 @@ from heapq import nlargest
 from itertools import takewhile
 from typing import Generic, NamedTuple, TypeVar
 
-from intermodal.catalog.nouns import Catalog, Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.errors import UnknownModel
 from intermodal.hints import EVERY_MODEL, MODELS, hint, say_which
 
@@ -26,7 +26,7 @@ _SEPARATORS = re.compile(r"[._]+")
 T = TypeVar("T")
 
 
-class Called(NamedTuple):
+class EndpointNames(NamedTuple):
     """What a name is held against, in lower case.
 
     Attributes:
@@ -42,12 +42,12 @@ class Called(NamedTuple):
         return self.model.rpartition("/")[2]
 
 
-def called(endpoint: Endpoint) -> Called:
+def names_of(endpoint: Endpoint) -> EndpointNames:
     """What an endpoint answers to."""
-    return Called(endpoint.id.lower(), endpoint.model.id.lower(), endpoint.served_as.lower())
+    return EndpointNames(endpoint.id.lower(), endpoint.model.id.lower(), endpoint.served_as.lower())
 
 
-def split(name: str, hosts: Container[str]) -> tuple[str, str]:
+def split_name(name: str, hosts: Container[str]) -> tuple[str, str]:
     """Host and model of a name, in lower case; the host is "" where the name says none.
 
     What stands before a colon is a host where it is one of ``hosts``, or where ``vendor/model`` follows: a tag
@@ -67,7 +67,7 @@ class NameIndex(Generic[T]):
     """Items by the names they answer to. Each way of naming is indexed when the first name comes that needs it: a name
     that is known takes one pass over the items, and one that nobody knows no more than a look in each index."""
 
-    def __init__(self, items: Iterable[T], by: Callable[[T], Called]) -> None:
+    def __init__(self, items: Iterable[T], by: Callable[[T], EndpointNames]) -> None:
         self._items, self._called = list(items), by
 
     def pick(self, word: str) -> list[T]:
@@ -110,7 +110,7 @@ class NameIndex(Generic[T]):
     def _last_words(self) -> list[str]:
         return sorted(self._by_last_word)
 
-    def _by(self, names: Callable[[Called], Iterable[str]]) -> dict[str, list[T]]:
+    def _by(self, names: Callable[[EndpointNames], Iterable[str]]) -> dict[str, list[T]]:
         found: dict[str, list[T]] = {}
         for item in self._items:
             for name in names(self._called(item)):
@@ -138,7 +138,7 @@ class NameIndex(Generic[T]):
         return found
 
 
-def pick(items: Iterable[T], word: str, by: Callable[[T], Called]) -> list[T]:
+def match_name(items: Iterable[T], word: str, by: Callable[[T], EndpointNames]) -> list[T]:
     """The items that a name without its host means; for items that are asked for one name."""
     return NameIndex(items, by).pick(word)
 
@@ -163,14 +163,14 @@ def _close(shared: Mapping[str, int], word: str, most: int, alike: float) -> lis
 # ---- in a catalog --------------------------------------------------------------------------------
 
 
-def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
+def resolve_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     """The endpoints a name stands for: one for ``host:vendor/model``, every host's for ``vendor/model``, and the one
     of a host that has no other.
 
     Raises:
         UnknownModel: no such name (near ones are listed), or a short name that several models share.
     """
-    if there := known(catalog, name):
+    if there := find_by_name(catalog, name):
         return there
     for each in catalog.uncallable:
         if each.name == name.strip().lower():
@@ -178,35 +178,35 @@ def resolve(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     raise UnknownModel(f"there is no model named {name}", todo=_near(catalog, name.strip().lower()))
 
 
-def known(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
+def find_by_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     """The same, and () where there is no such name."""
     wanted = name.strip().lower()
     exact = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if exact:
         return exact
-    host, model = split(wanted, _hosts(catalog))
+    host, model = split_name(wanted, _hosts(catalog))
     there = [
         e for e in catalog.endpoints if not host or e.host.id.lower() == host or e.id.lower().startswith(f"{host}:")
     ]
-    found = pick(there, model, called)
+    found = match_name(there, model, names_of)
     if found:
-        model = one_model(name, found)[0].model.id  # every host's, whatever the others call it
+        model = require_one_model(name, found)[0].model.id  # every host's, whatever the others call it
         return tuple(e for e in there if e.model.id == model)
     served = [e for e in catalog.endpoints if e.host.id.lower() == wanted]
-    return tuple(one_model(name, served)) if served else ()  # a host with one model, as "up.NAME" is
+    return tuple(require_one_model(name, served)) if served else ()  # a host with one model, as "up.NAME" is
 
 
 def _hosts(catalog: Catalog) -> set[str]:
     return {host for e in catalog.endpoints for host in (e.host.id.lower(), e.id.lower().partition(":")[0])}
 
 
-def one_model(name: str, found: list[Endpoint]) -> list[Endpoint]:
+def require_one_model(name: str, found: list[Endpoint]) -> list[Endpoint]:
     """The endpoints, which are all of one model. Raises UnknownModel where they are of several."""
-    check_one(name, sorted({endpoint.model.id for endpoint in found}))
+    check_unambiguous(name, sorted({endpoint.model.id for endpoint in found}))
     return found
 
 
-def check_one(name: str, models: list[str]) -> None:
+def check_unambiguous(name: str, models: list[str]) -> None:
     """Raise UnknownModel where a name could be any of several models."""
     if len(models) > 1:
         listed = ", ".join(models[:_MAX_LISTED]) + (", …" if len(models) > _MAX_LISTED else "")

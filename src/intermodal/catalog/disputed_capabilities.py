@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 
-class Doubt(Struct, frozen=True, array_like=True, gc=False):
+class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
     """A capability that some rows of a model claim and others do not.
 
     Attributes:
@@ -23,7 +23,7 @@ class Doubt(Struct, frozen=True, array_like=True, gc=False):
     held: bool = False
 
 
-def words(doubt: Doubt) -> str:
+def describe_dispute(doubt: DisputedCapability) -> str:
     """A doubt as a sentence: who claims what, who does not, and what plans make of it.
 
     >>> words(Doubt("audio input", 7, 28, True))
@@ -44,7 +44,7 @@ def _claim(count: int) -> str:
     return "claims" if count == 1 else "claim"
 
 
-def of_kind(doubts: Iterable[Doubt], kinds: Iterable[str]) -> tuple[Doubt, ...]:
+def disputes_about(doubts: Iterable[DisputedCapability], kinds: Iterable[str]) -> tuple[DisputedCapability, ...]:
     """Those about kinds of content that go in."""
     about = {f"{kind} input" for kind in kinds}
     return tuple(doubt for doubt in doubts if doubt.about in about)

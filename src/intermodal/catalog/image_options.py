@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from intermodal.catalog.nouns import Host, Protocol
+from intermodal.catalog.types import Host, Protocol
 
 SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO, EDITS, GUIDANCE, SAMPLER, STRENGTH, MASK = (
     "size", "count", "quality", "format", "seed", "steps", "negative", "ratio", "edits", "guidance", "sampler",
     "strength", "mask",
 )  # fmt: skip
 # How each wish is called in a sentence.
-SPELLED: Mapping[str, str] = {
+OPTION_LABELS: Mapping[str, str] = {
     SIZE: "a size",
     COUNT: "several pictures",
     QUALITY: "a quality",
@@ -35,7 +35,7 @@ _HAS: Mapping[Protocol, frozenset[str]] = {
     "gemini": frozenset((RATIO, SEED, EDITS)),
     "diffusion": frozenset((SIZE, COUNT, FORMAT, EDITS, SEED, STEPS, NEGATIVE, GUIDANCE, SAMPLER, STRENGTH, MASK)),
 }
-IN_CHAT = "pictures_in_chat"  # the quirk of hosts that draw in an answer of a chat
+IMAGES_IN_CHAT = "pictures_in_chat"  # the quirk of hosts that draw in an answer of a chat
 _HAS_IN_CHAT: Mapping[Protocol, frozenset[str]] = {
     "openai": frozenset((RATIO, EDITS)),
     "openai-responses": frozenset((SIZE, QUALITY, FORMAT, EDITS)),
@@ -51,17 +51,17 @@ _LESS: Mapping[str, str] = {
 
 # Google's image models are told a shape, and draw it in one size: "Image generation", table of aspect ratios at 1K.
 # OpenRouter says the same table of all its models.
-RATIOS: Mapping[tuple[int, int], str] = {
+ASPECT_RATIOS: Mapping[tuple[int, int], str] = {
     (1024, 1024): "1:1", (832, 1248): "2:3", (1248, 832): "3:2", (864, 1184): "3:4", (1184, 864): "4:3",
     (896, 1152): "4:5", (1152, 896): "5:4", (768, 1344): "9:16", (1344, 768): "16:9", (1536, 672): "21:9",
 }  # fmt: skip
 
 
 @lru_cache(256)
-def picture_words(host: Host) -> frozenset[str]:
+def supported_image_options(host: Host) -> frozenset[str]:
     """What this host can be told of a picture; () where its protocol asks for none."""
     has = _HAS.get(host.protocol, frozenset())
-    if IN_CHAT in host.quirks and host.protocol in _HAS_IN_CHAT:
+    if IMAGES_IN_CHAT in host.quirks and host.protocol in _HAS_IN_CHAT:
         return _HAS_IN_CHAT[host.protocol] - {word for quirk, word in _LESS.items() if quirk in host.quirks}
     if not has:
         return has

@@ -13,14 +13,14 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from intermodal.catalog.nouns import Model, Speed
+from intermodal.catalog.types import Model, Speed
 from intermodal.quantity import Quantity, between
 from intermodal.request import Tier, Zone
 
 _Range = tuple[float, float, float]  # low, mid, high
-Class = Literal["mini", "mid", "large"]
+SizeClass = Literal["mini", "mid", "large"]
 
-UNSIZED = "its size is not known"
+SIZE_UNKNOWN = "its size is not known"
 # What is assumed of a host nobody has timed. Real runs replace it after a few calls.
 PLACEHOLDER = "a placeholder, nobody timed it"
 _ASSUMED = "assumed: "
@@ -38,35 +38,35 @@ def _untimed(overhead: _Range, prompt: _Range, decode: _Range, basis: str = PLAC
 
 
 # Floats throughout: a catalog must be the same bytes again after it was saved and read.
-UNTIMED: Mapping[Zone, Speed] = {
+ZONE_SPEEDS: Mapping[Zone, Speed] = {
     "process": _untimed((0.0, 0.0, 0.05), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
     "machine": _untimed((0.0, 0.02, 0.2), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
     "network": _untimed((0.01, 0.1, 0.6), (100.0, 1000.0, 8000.0), (10.0, 40.0, 200.0)),
     "internet": _untimed((0.3, 1.4, 5.0), (500.0, 2500.0, 20000.0), (15.0, 40.0, 250.0)),
 }
 # Seconds before the first token, tokens read and written a second.
-_CLASSES: Mapping[Class, Speed] = {
+_CLASSES: Mapping[SizeClass, Speed] = {
     "mini": _untimed((0.2, 0.6, 2.5), (1000.0, 5000.0, 20000.0), (50.0, 140.0, 350.0), f"{_ASSUMED}class mini"),
     "mid": _untimed((0.3, 0.8, 3.0), (700.0, 3500.0, 20000.0), (35.0, 85.0, 200.0), f"{_ASSUMED}class mid"),
     "large": _untimed((0.4, 1.2, 5.0), (500.0, 2500.0, 15000.0), (18.0, 55.0, 140.0), f"{_ASSUMED}class large"),
 }
 # What vendors call the small ones of a line.
 _SMALL = re.compile(r"(?<![a-z])(nano|mini|flash|lite|haiku|small|tiny|instant|turbo|fast|micro|luna|spark)(?![a-z])")
-_MOST_OF: tuple[tuple[float, Class], ...] = ((20e9, "mini"), (80e9, "mid"))  # parameters that work on a token
-_BY_LINE: Mapping[Tier, Class] = {
+_MOST_OF: tuple[tuple[float, SizeClass], ...] = ((20e9, "mini"), (80e9, "mid"))  # parameters that work on a token
+_BY_LINE: Mapping[Tier, SizeClass] = {
     "tiny": "mini", "small": "mini", "medium": "mini", "large": "mid", "frontier": "large",
 }  # fmt: skip
 
 
-def speed_of(model: Model, zone: Zone) -> Speed:
+def default_speed(model: Model, zone: Zone) -> Speed:
     """What an endpoint's speed is taken for by the size of its model, on the internet, and by its place elsewhere."""
     if zone != "internet" or model.output[:1] != ("text",) or "text-generation" not in model.tasks:
-        return UNTIMED[zone]
-    size = class_of(model)
-    return UNTIMED[zone] if size is None else _CLASSES[size]
+        return ZONE_SPEEDS[zone]
+    size = size_class(model)
+    return ZONE_SPEEDS[zone] if size is None else _CLASSES[size]
 
 
-def class_of(model: Model) -> Class | None:
+def size_class(model: Model) -> SizeClass | None:
     """How large a model is for its speed: by the parameters that work on a token, what its vendor calls it, or the
     vendor's line it is of. None where nothing says."""
     works = model.active or model.parameters
@@ -78,11 +78,11 @@ def class_of(model: Model) -> Class | None:
     if _SMALL.search(model.id.partition("/")[2]):
         return "mini"
     strength = next((each for each in model.strength if each.task == "text-generation"), None)
-    if strength is None or strength.evidence.source == UNSIZED:
+    if strength is None or strength.evidence.source == SIZE_UNKNOWN:
         return None
     return _BY_LINE[strength.tier]
 
 
-def is_guess(quantity: Quantity) -> bool:
+def is_assumed(quantity: Quantity) -> bool:
     """Nobody stated or timed it: it is a class's, or a placeholder."""
     return quantity.mid <= 0 or quantity.basis == PLACEHOLDER or quantity.basis.startswith(_ASSUMED)

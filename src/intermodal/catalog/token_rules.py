@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-from intermodal.catalog.cited import cited
+from intermodal.catalog.citations import citation
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import setting
@@ -38,7 +38,7 @@ _DOTS = re.compile(r"[._]+")
 _AT_DAY = re.compile(r"(?:-v\d+)?@(?=\d{8}$|default$|latest$)")
 
 
-class CountingRule(Value, forbid_unknown_fields=True):
+class TokenRule(Value, forbid_unknown_fields=True):
     """How a family counts from a day on; "" where this row changes nothing.
 
     Attributes:
@@ -76,7 +76,7 @@ class CountingRule(Value, forbid_unknown_fields=True):
     checked: str = ""
 
 
-class FamilyRow(Value, forbid_unknown_fields=True):
+class ModelFamily(Value, forbid_unknown_fields=True):
     """A family of models: the names it answers to, and its rules, the oldest first.
 
     ``text_source``, ``tools_source``: who says which vocabulary its text has, and what tools add, where that is not the
@@ -84,21 +84,21 @@ class FamilyRow(Value, forbid_unknown_fields=True):
     """
 
     names: tuple[str, ...]
-    rules: tuple[CountingRule, ...]
+    rules: tuple[TokenRule, ...]
     text_source: str = ""
     text_checked: str = ""
     tools_source: str = ""
     tools_checked: str = ""
 
 
-class Sheet(Value):
+class ModelTokenRules(Value):
     """The rules in force for one model on one day.
 
     Attributes:
         name: the family's name that was found, "" for none.
         rules, sources: by aspect. later: an aspect that gets its first rule on a later day.
         vocabulary: by whose factors text is estimated where nothing counts it (``catalog/vocabularies.py``).
-        framing, and the limits: as in ``CountingRule``.
+        framing, and the limits: as in ``TokenRule``.
     """
 
     name: str = ""
@@ -115,10 +115,10 @@ class Sheet(Value):
     most_bytes: int = 0
 
 
-NO_SHEET = Sheet()
+NO_TOKEN_RULES = ModelTokenRules()
 
 
-def bare(name: str) -> str:
+def bare_name(name: str) -> str:
     """A model's name without host, vendor and the host's tags, dots and underscores as dashes.
 
     >>> bare("openrouter:Qwen/Qwen2.5-VL-7B-Instruct"), bare("gemma3:4b"), bare("groq:pixtral-12b")
@@ -130,12 +130,12 @@ def bare(name: str) -> str:
     if colon and (path or _TAG.match(tail)):  # vendor/model:free, gemma3:4b
         last = f"{first}-{tail}" if _TAG.match(tail) and tail[:1].isdigit() else first
     elif colon:  # host:model
-        return bare(tail)
+        return bare_name(tail)
     last = _AT_DAY.sub("-", last).removesuffix("-default")
     return _DOTS.sub("-", _VENDOR_BEFORE.sub("", _VERSION_AFTER.sub("", last)))
 
 
-def host_said(name: str) -> str:
+def host_in_name(name: str) -> str:
     """What a name without a vendor has for its host, as ``bare`` reads it; "" where its colon begins a tag.
 
     >>> host_said("groq:pixtral-12b"), host_said("gemma3:4b"), host_said("openrouter:qwen/qwen3-8b")
@@ -151,17 +151,17 @@ def _says_the_same(rest: str) -> bool:
     return not rest or all(_SAME.fullmatch(word) for word in rest[1:].split("-"))
 
 
-class Families(Struct, frozen=True, kw_only=True, dict=True):
+class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
     """Every family whose rules are known."""
 
-    rows: tuple[FamilyRow, ...] = ()
+    rows: tuple[ModelFamily, ...] = ()
 
     @cached_property
-    def _by_name(self) -> dict[str, tuple[str, FamilyRow]]:
-        found: dict[str, tuple[str, FamilyRow]] = {}
+    def _by_name(self) -> dict[str, tuple[str, ModelFamily]]:
+        found: dict[str, tuple[str, ModelFamily]] = {}
         for row in self.rows:
             for name in row.names:
-                found.setdefault(bare(name), (name, row))
+                found.setdefault(bare_name(name), (name, row))
         return found
 
     @property
@@ -169,9 +169,9 @@ class Families(Struct, frozen=True, kw_only=True, dict=True):
         """Every name that is known, by its bare form."""
         return {short: name for short, (name, _) in self._by_name.items()}
 
-    def of(self, name: str) -> tuple[str, FamilyRow] | None:
+    def of(self, name: str) -> tuple[str, ModelFamily] | None:
         """The row a model's name belongs to and the name it was found by; None when there is none."""
-        wanted = bare(name)
+        wanted = bare_name(name)
         end = len(wanted)
         while end > 0:
             found = self._by_name.get(wanted[:end])
@@ -188,7 +188,7 @@ class Families(Struct, frozen=True, kw_only=True, dict=True):
         stated = [str(getattr(rule, aspect)) for rule in _in_order(found[1]) if getattr(rule, aspect)]
         return stated[-1] if stated else ""
 
-    def sheet(self, name: str, date: str) -> Sheet:
+    def sheet(self, name: str, date: str) -> ModelTokenRules:
         """The rules in force for a model on an ISO date; an empty sheet where no family is known.
 
         Raises:
@@ -196,7 +196,7 @@ class Families(Struct, frozen=True, kw_only=True, dict=True):
         """
         found = self.of(name)
         if found is None:
-            return NO_SHEET
+            return NO_TOKEN_RULES
         rules = _in_order(found[1])
         first = rules[0].effective_from
         if date < first:
@@ -206,11 +206,11 @@ class Families(Struct, frozen=True, kw_only=True, dict=True):
         return _in_force(found[0], found[1], date)
 
 
-def _in_order(row: FamilyRow) -> list[CountingRule]:
+def _in_order(row: ModelFamily) -> list[TokenRule]:
     return sorted(row.rules, key=lambda rule: rule.effective_from)
 
 
-def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
+def _in_force(name: str, row: ModelFamily, date: str) -> ModelTokenRules:
     made: dict[Aspect, str] = {}
     sources: dict[Aspect, str] = {}
     later: dict[Aspect, str] = {}
@@ -221,7 +221,7 @@ def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
             stated = getattr(rule, aspect)
             if stated and begun:
                 made[aspect] = stated
-                sources[aspect] = cited(f"{rule.source}, in force from {rule.effective_from}", rule.checked)
+                sources[aspect] = citation(f"{rule.source}, in force from {rule.effective_from}", rule.checked)
             elif stated and aspect not in made:
                 later.setdefault(aspect, rule.effective_from)
         if begun:
@@ -231,5 +231,5 @@ def _in_force(name: str, row: FamilyRow, date: str) -> Sheet:
     )  # fmt: skip
     for aspect, source, checked in said:
         if source and aspect in sources:
-            sources[aspect] = cited(source, checked)
-    return Sheet(name=name, rules=made, sources=sources, later=later, **held)
+            sources[aspect] = citation(source, checked)
+    return ModelTokenRules(name=name, rules=made, sources=sources, later=later, **held)
