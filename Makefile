@@ -94,7 +94,7 @@ gates: setup ## the reliability gates in full; writes out/gates.txt
 	@$(BIN)/python -m pytest -q -rA tests/gates --full-gates -o faulthandler_timeout=7200 > out/gates.txt; status=$$?; tail -n 1 out/gates.txt; exit $$status
 
 bless: $(INSTALLED) ## rewrite tests/plans/*.case, texts of advice and the blocks in docs/ from what the code says now; review the diff
-	@$(BIN)/python -m pytest -q tests/plans tests/docs tests/unit/advising --bless
+	@$(BIN)/python -m pytest -q tests/plans tests/docs tests/unit/advisor --bless
 	@git diff --stat -- tests/plans docs README.md
 
 clean: ## remove the virtual environment and every cache in the tree (not the weights)

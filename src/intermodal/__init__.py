@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from intermodal._version import __version__
 
 if TYPE_CHECKING:
-    from intermodal.advising.advice import Advice
-    from intermodal.advising.gathered import advise
+    from intermodal.advisor.advice import Advice
+    from intermodal.advisor.advise import advise
     from intermodal.asking import make_request
     from intermodal.blocking import Client
     from intermodal.catalog.types import Endpoint
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "Advice": "advising.advice", "advise": "advising.gathered",
+    "Advice": "advisor.advice", "advise": "advisor.advise",
     "Answer": "client", "AsyncClient": "client", "Client": "blocking",
     "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
     "PathSource": "content", "Endpoint": "catalog.types", "Text": "content", "UrlSource": "content",

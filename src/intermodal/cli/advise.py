@@ -104,7 +104,7 @@ def advise(**given: Any) -> None:
     The requests are imagined, so nobody is contacted and no host needs consent. The planner chooses as it does for
     real ones, among all hosts of the snapshot and what fits on the hardware.
     """  # fmt: skip
-    from intermodal.advising.gathered import advice_for
+    from intermodal.advisor.advise import advice_for
     from intermodal.cli.document import print_document
     from intermodal.cli.pictures import write_picture
     from intermodal.cli.targets import Target, check_standard_output, check_targets

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from intermodal.advising.offers import open_models
+from intermodal.advisor.candidate_catalog import open_models
 from intermodal.catalog.load import snapshot
 from intermodal.catalog.model_rows import tier_by_size
 from intermodal.catalog.types import Model

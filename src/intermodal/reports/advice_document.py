@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.advising.advice import Advice
+from intermodal.advisor.advice import Advice
 from intermodal.quantity import Quantity
 
 

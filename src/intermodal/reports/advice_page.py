@@ -5,8 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from intermodal._version import __version__
-from intermodal.advising.advice import Advice, Kind, Offer, Pick
-from intermodal.advising.text import PLACES, floor, headline, monthly, price, steps, text
+from intermodal.advisor.advice import Advice, RouteOffer, RoutePick, UseOffers
+from intermodal.advisor.text import PLACES, floor, headline, monthly, price, steps, text
 from intermodal.plans import numbers
 from intermodal.reports.advice_picture import svg
 from intermodal.reports.html import document, table
@@ -49,7 +49,7 @@ def _picks(advice: Advice) -> list[list[str]]:
     return rows + ([["where somebody waits", *_pick(advice.otherwise)]] if advice.otherwise is not None else [])
 
 
-def _pick(pick: Pick) -> list[str]:
+def _pick(pick: RoutePick) -> list[str]:
     offer = pick.offer
     return [
         offer.endpoint, pick.title, PLACES[offer.place], price(offer),
@@ -62,7 +62,7 @@ def _list(sentences: tuple[str, ...]) -> str:
     return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in sentences)}</ul>"
 
 
-def _row(kind: Kind, offer: Offer) -> list[str]:
+def _row(kind: UseOffers, offer: RouteOffer) -> list[str]:
     lost = kind.lost or "it is the decision"
     if not offer.there:
         return [kind.title, PLACES[offer.place], "no route", offer.refused[0], *[""] * 7, lost]

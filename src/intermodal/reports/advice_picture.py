@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from intermodal.advising.advice import Advice, Fork, Offer, Pick
-from intermodal.advising.text import LOCAL, figures, headline, text
+from intermodal.advisor.advice import Advice, DecisionFork, RouteOffer, RoutePick
+from intermodal.advisor.text import LOCAL, figures, headline, text
 from intermodal.plans import svg as drawing
 from intermodal.reports.volume_chart import Chart, Hosted, Machines, Mark
 
@@ -51,7 +51,7 @@ def svg(advice: Advice, name: str = "") -> str:
     return picture.whole(f"Advice: {headline(advice)}", text(advice))
 
 
-def _next(advice: Advice) -> list[tuple[str, Pick]]:
+def _next(advice: Advice) -> list[tuple[str, RoutePick]]:
     """What comes after the decision, each with its place."""
     found = [(_PLACES[place], pick) for place, pick in enumerate(advice.best[1:])]
     return found + ([("Where somebody waits", advice.otherwise)] if advice.otherwise is not None else [])
@@ -79,7 +79,7 @@ def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
     picture.text(MARGIN + PAD, at + 36, shown, "soft", size=SIZE)
 
 
-def _fork(picture: drawing.Drawing, fork: Fork, top: float) -> None:
+def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
     """A question, its answer on the way down, the reason beside it, and where the other answer would have led."""
     picture.rect((MARGIN, top, CARD, STEP), "card card-line", radius=7)
     lines = drawing.wrapped(fork.question, 12, CARD - 2 * PAD, 2)
@@ -120,7 +120,7 @@ def _lines(advice: Advice) -> list[Hosted]:
     return found
 
 
-def _named(title: str, offer: Offer) -> str:
+def _named(title: str, offer: RouteOffer) -> str:
     host = offer.endpoint.partition(":")[0]
     return f"{title.removeprefix('an ').removeprefix('a ').partition(' (')[0]}, {host}"
 

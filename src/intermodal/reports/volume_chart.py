@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from intermodal.advising.break_even import own_cost
-from intermodal.advising.question import Owned
+from intermodal.advisor.break_even import own_cost
+from intermodal.advisor.question import OwnedHardware
 from intermodal.content import Value
 from intermodal.plans import svg as drawing
 from intermodal.plans.numbers import plain_money
@@ -36,7 +36,7 @@ class Machines(Value):
     """The steps of hardware: ``capacity`` requests a month of one machine."""
 
     name: str
-    owned: Owned
+    owned: OwnedHardware
     capacity: float
 
 

@@ -9,7 +9,7 @@ from tests.plans import catalogs
 from tests.unit.planner.requests import cases, inputs_of
 from tests.unit.planner.test_properties import planned, quick
 
-from intermodal.advising.offers import undominated
+from intermodal.advisor.candidate_catalog import undominated
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing import rates as costing

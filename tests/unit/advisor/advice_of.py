@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from tests.plans import catalogs
 
-from intermodal.advising.advice import Advice
-from intermodal.advising.advise import advise
-from intermodal.advising.offers import Offers
-from intermodal.advising.options import make_question
+from intermodal.advisor.advice import Advice
+from intermodal.advisor.candidate_catalog import CandidateCatalog
+from intermodal.advisor.decision import decide
+from intermodal.advisor.options import make_question
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.plans.machine import Machine
 
@@ -31,9 +31,9 @@ def endpoints() -> tuple[Endpoint, ...]:
     return tuple({each.id: each for each in some}.values())
 
 
-def offers(some: Iterable[Endpoint]) -> Offers:
+def offers(some: Iterable[Endpoint]) -> CandidateCatalog:
     catalog = Catalog(endpoints=tuple(some), consent=("acme",), version="2026-11-20")
-    return Offers(
+    return CandidateCatalog(
         catalog=catalog, endpoints=len(catalog.endpoints), hosts=1, dated="a list of 2026-11-20", rationed=0, doubted=0
     )
 
@@ -41,4 +41,4 @@ def offers(some: Iterable[Endpoint]) -> Offers:
 def advice(takes: str, makes: str = "text", *, among: Iterable[Endpoint] | None = None, **options: Any) -> Advice:
     """Advice for a laptop."""
     question = make_question(takes, makes, LAPTOP, **options)
-    return advise(question, offers(endpoints() if among is None else among), DAY)
+    return decide(question, offers(endpoints() if among is None else among), DAY)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.advising.asked import advice
+from tests.unit.advisor.advice_of import advice
 
 from intermodal.reports.advice_document import document
 

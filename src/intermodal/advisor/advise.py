@@ -9,11 +9,11 @@ from typing import Unpack, cast
 import msgspec
 
 from intermodal._sync import Bridge
-from intermodal.advising.advice import Advice
-from intermodal.advising.advise import advise as advise_on
-from intermodal.advising.offers import offers
-from intermodal.advising.options import AdviseOptions, make_question
-from intermodal.advising.question import PROMPT, Question
+from intermodal.advisor.advice import Advice
+from intermodal.advisor.candidate_catalog import candidate_catalog
+from intermodal.advisor.decision import decide as advise_on
+from intermodal.advisor.options import AdviseOptions, make_question
+from intermodal.advisor.question import PROMPT, AdviceQuestion
 from intermodal.asking import with_options
 from intermodal.config import Config, data_dir, load_config, snapshot_file
 from intermodal.errors import UsageError
@@ -39,7 +39,7 @@ def advise(
         makes: "text", "json", "transcript", "scores", "speech", "embedding", "image"; several, the answer first.
         config: servers of one's own; read from the config file when None.
         env: environment for folders; ``os.environ`` when None.
-        options: see :class:`intermodal.advising.options.AdviseOptions`.
+        options: see :class:`intermodal.advisor.options.AdviseOptions`.
 
     Raises:
         UsageError: the question makes no sense.
@@ -60,19 +60,22 @@ def advice_for(
     stated = {**usual, "retention": config.retention, **stated}
     question = make_question(takes, makes, snapshot(), **cast("AdviseOptions", stated))
     question = msgspec.structs.replace(
-        question, hosts=_trusted(question.hosts, config), trusted=config.trusted_hosts, time_value=config.time_value,
-        told=_told(question),
-    )  # fmt: skip
+        question,
+        hosts=_trusted_hosts(question.hosts, config),
+        trusted=config.trusted_hosts,
+        time_value=config.time_value,
+        told=_prompt_needs(question),
+    )
     as_of = today()
-    found = offers(
+    found = candidate_catalog(
         question.hardware, as_of, user=config.hosts, hosts=question.hosts, policy=question.policy,
         measured=strengths(data_dir(env)), own_snapshot=snapshot_file(env),
     )  # fmt: skip
     # What runs took here says nothing of hardware that is not here.
-    return advise_on(question, found, as_of, Statistics() if question.hardware.stated else _learned(env))
+    return advise_on(question, found, as_of, Statistics() if question.hardware.stated else _measured_strengths(env))
 
 
-def _trusted(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
+def _trusted_hosts(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
     """The hosts to look at. Raises UsageError for a named one that the config does not trust."""
     for name in named if config.trusted_hosts else ():
         if name not in config.trusted_hosts:
@@ -82,7 +85,7 @@ def _trusted(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
     return named or config.trusted_hosts
 
 
-def _told(question: Question) -> QuestionFacts | None:
+def _prompt_needs(question: AdviceQuestion) -> QuestionFacts | None:
     """What the prompt needs of the media, by the sentence model; None where there is none or it cannot tell."""
     if question.prompt == PROMPT:
         return None
@@ -101,7 +104,7 @@ def _told(question: Question) -> QuestionFacts | None:
         bridge.close()
 
 
-def _learned(env: Mapping[str, str]) -> Statistics:
+def _measured_strengths(env: Mapping[str, str]) -> Statistics:
     store = Store(data_dir(env) / "store.sqlite3")
     try:
         return store.statistics()

@@ -7,13 +7,13 @@ from contextlib import suppress
 import msgspec
 from msgspec import Struct
 
-from intermodal.advising.advice import Advice, Kind, Offer, Pick, Place, Step
-from intermodal.advising.break_even import at_a_time, break_even, capacity, own_cost
-from intermodal.advising.imagined import LABELS, request_of
-from intermodal.advising.offers import OWN, TEXT, Offers
-from intermodal.advising.path import against, closeness, path, penalty, why_lost
-from intermodal.advising.question import DAYS, PROMPT, Question, check
-from intermodal.advising.uses import TITLES, Use, UseName, job_of, narrowed, use_of, uses
+from intermodal.advisor.advice import Advice, AdviceStep, OfferPlace, RouteOffer, RoutePick, UseOffers
+from intermodal.advisor.break_even import break_even, capacity, own_cost, requests_at_once
+from intermodal.advisor.candidate_catalog import CONTEXT_EACH, OWN_SERVER, CandidateCatalog
+from intermodal.advisor.decision_path import compare_picks, decision_path, penalty, why_labels_do_not_matter, why_lost
+from intermodal.advisor.hypothetical_request import LABELS, hypothetical_request
+from intermodal.advisor.model_uses import TITLES, ModelUse, UseName, job_of, narrowed, use_of, uses
+from intermodal.advisor.question import DAYS, PROMPT, AdviceQuestion, check
 from intermodal.catalog import disputed_capabilities
 from intermodal.catalog.conditions import in_words
 from intermodal.catalog.types import Catalog, Endpoint
@@ -37,10 +37,10 @@ from intermodal.sizing.rentals import rental_words
 OTHERS, REASONS = 2, 3
 
 
-class Planning(Struct):
+class QuestionPlanner(Struct):
     """What every plan of one question shares."""
 
-    question: Question
+    question: AdviceQuestion
     request: Request
     facts: Facts
     catalog: Catalog
@@ -79,8 +79,8 @@ class Planning(Struct):
     def _free(self, endpoint: Endpoint) -> float:
         """Seconds a month that something here may work without being a machine of its own."""
         lent = endpoint.host.zone == "process" and not self.question.hardware.stated
-        alone = MONTH * (self.question.hardware.users if endpoint.host is OWN else 1)
-        return MONTH * BESIDE if lent else alone
+        alone = MONTH * (self.question.hardware.users if endpoint.host is OWN_SERVER else 1)
+        return MONTH * ALSO_MADE if lent else alone
 
 
 def _without_time(endpoint: Endpoint) -> Endpoint:
@@ -91,7 +91,7 @@ def _without_time(endpoint: Endpoint) -> Endpoint:
 NO_TIME = "has no time for so many requests"
 
 
-def advise(question: Question, offers: Offers, as_of: str, known: Statistics = NO_STATISTICS) -> Advice:
+def decide(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known: Statistics = NO_STATISTICS) -> Advice:
     """Advice for a question, and for each thing that comes out besides the answer.
 
     Args:
@@ -109,39 +109,39 @@ def advise(question: Question, offers: Offers, as_of: str, known: Statistics = N
     return msgspec.structs.replace(answer, beside=tuple(others))
 
 
-def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -> Advice:
+def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known: Statistics) -> Advice:
     """Advice for one thing that comes out."""
     check(question)
-    request, facts = request_of(question)
-    planning = Planning(question, request, facts, offers.catalog, as_of, known, _no_host(question, offers))
-    best = _chosen(planning, offers.catalog)
+    request, facts = hypothetical_request(question)
+    planning = QuestionPlanner(question, request, facts, offers.catalog, as_of, known, _no_host(question, offers))
+    best = _deciding_plan(planning, offers.catalog)
     made = offer(planning, best, _place(best.chosen, offers.catalog))
     decided = use_of(best, question.makes)
-    merged = _merged([_kind(planning, use, decided, made) for use in uses(question)])
-    merged = [_with(kind, made) if kind.use == decided else kind for kind in merged]
+    merged = _merge_uses([_kind(planning, use, decided, made) for use in uses(question)])
+    merged = [_with_deciding_route(kind, made) if kind.use == decided else kind for kind in merged]
     if all(kind.use != decided for kind in merged):  # a use nobody thought of: the planner found it all the same
-        merged.append(Kind(use=decided, title=TITLES[decided], offers=(made,)))
+        merged.append(UseOffers(use=decided, title=TITLES[decided], offers=(made,)))
     merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
     picks = _picks(planning, offers, made, decided)
     return Advice(
-        by=_ranked(question, merged, picks),
+        by=_ranking_words(question, merged, picks),
         best=picks,
-        otherwise=_where_somebody_waits(planning, picks[0]),
+        otherwise=_pick_for_latency(planning, picks[0]),
         headline=best.headline,
         verdict=best.verdict,
         use=decided,
         place=made.place,
         endpoint=made.endpoint,
         reason=_reason(question, decided, made, merged, best.verdict.value),
-        matters=closeness(question, merged, decided, made),
+        matters=why_labels_do_not_matter(question, merged, decided, made),
         kinds=tuple(merged),
-        path=path(question, merged, decided, made, best.verdict.value),
+        path=decision_path(question, merged, decided, made, best.verdict.value),
         break_even=break_even(question, next(kind for kind in merged if kind.use == decided), merged),
-        asked=_asked(question),
-        assumed=_assumed(question),
+        asked=_question_words(question),
+        assumed=_assumptions(question),
         sources=(*_sources(question, offers), *(f"counted: {line}" for line in best.chosen.counted)),
         notes=tuple(note.partition("; for better:")[0] for note in best.notes),  # all there is was looked at
-        rejected=_rejected(best),
+        rejected=_rejection_reasons(best),
         volume=question.volume,
         owned=question.owned,
         as_of=as_of,
@@ -151,10 +151,10 @@ def _advise(question: Question, offers: Offers, as_of: str, known: Statistics) -
 
 MOST_PICKS = 3
 MONTH = DAYS * 86_400.0  # seconds
-BESIDE = 0.05  # of a month: what a machine that is there for something else has left over
+ALSO_MADE = 0.05  # of a month: what a machine that is there for something else has left over
 
 
-def _chosen(planning: Planning, catalog: Catalog) -> Plan:
+def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
     """The plan that decides over a catalog.
 
     By what hosts are paid, a server that would have to be bought first is an answer where its hardware was stated: with
@@ -166,7 +166,7 @@ def _chosen(planning: Planning, catalog: Catalog) -> Plan:
     if not question.by_bill:
         return planning.plan(every, request)
     found: list[Plan] = []
-    there = tuple(each for each in every.endpoints if question.hardware.stated or each.host is not OWN)
+    there = tuple(each for each in every.endpoints if question.hardware.stated or each.host is not OWN_SERVER)
     for some in (every.among(there), narrowed(catalog, None, job, "hosted")):
         with suppress(NoRoute):
             found.append(planning.plan(some, request))
@@ -175,21 +175,21 @@ def _chosen(planning: Planning, catalog: Catalog) -> Plan:
     bills = [offer(planning, each, _place(each.chosen, planning.catalog)).per_month for each in found]
     dearer = len(found) > 1 and all(bill.known for bill in bills) and bills[1].mid < bills[0].mid
     best = found[1] if dearer and _shortfall(found[1]) <= _shortfall(found[0]) else found[0]
-    return _reaching(planning, every, best)
+    return _plan_above_floor(planning, every, best)
 
 
-def _reaching(planning: Planning, every: Catalog, best: Plan) -> Plan:
+def _plan_above_floor(planning: QuestionPlanner, every: Catalog, best: Plan) -> Plan:
     """The plan, or where it loses what is needed or misses the floor, one that does so less, whatever its bill: with
     servers that would have to be bought, then with more of them than one."""
     for among in (planning.plan, planning.unlimited):
         if _shortfall(best) == (0, 0):
             break
         whole = among(every, planning.request)
-        best = min(_informed(best, whole), whole, key=_shortfall)
+        best = min(_plan_keeping_content(best, whole), whole, key=_shortfall)
     return best
 
 
-def _informed(best: Plan, whole: Plan) -> Plan:
+def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
     """The plan with what would keep what it loses, where its catalog did not have that and the whole one does."""
     if best.verdict.value != "not_enough" or best.verdict.keeps is not None:
         return best
@@ -205,27 +205,29 @@ def _shortfall(made: Plan) -> tuple[int, int]:
     return max(0, short), made.chosen.lost
 
 
-def _picks(planning: Planning, offers: Offers, made: Offer, decided: UseName) -> tuple[Pick, ...]:
+def _picks(
+    planning: QuestionPlanner, offers: CandidateCatalog, made: RouteOffer, decided: UseName
+) -> tuple[RoutePick, ...]:
     """The decision, and what would be chosen without the models before it."""
     question = planning.question
-    found = [Pick(use=decided, title=TITLES[decided], offer=made)]
+    found = [RoutePick(use=decided, title=TITLES[decided], offer=made)]
     while len(found) < MOST_PICKS:
         rest = offers.without(frozenset(pick.offer.model for pick in found), planning.as_of)
         try:
             pick = _pick(msgspec.structs.replace(planning, catalog=rest))
         except NoRoute:
             break
-        found.append(msgspec.structs.replace(pick, why=against(question, pick.offer, made)))
+        found.append(msgspec.structs.replace(pick, why=compare_picks(question, pick.offer, made)))
     return tuple(found)
 
 
-def _pick(planning: Planning) -> Pick:
-    best = _chosen(planning, planning.catalog)
+def _pick(planning: QuestionPlanner) -> RoutePick:
+    best = _deciding_plan(planning, planning.catalog)
     use = use_of(best, planning.question.makes)
-    return Pick(use=use, title=TITLES[use], offer=offer(planning, best, _place(best.chosen, planning.catalog)))
+    return RoutePick(use=use, title=TITLES[use], offer=offer(planning, best, _place(best.chosen, planning.catalog)))
 
 
-def _where_somebody_waits(planning: Planning, first: Pick) -> Pick | None:
+def _pick_for_latency(planning: QuestionPlanner, first: RoutePick) -> RoutePick | None:
     """The pick were a second worth something, where it is worth nothing and that makes a difference."""
     question = planning.question
     if question.objective != "default" or question.somebody_waits or question.waits is not None:
@@ -236,15 +238,15 @@ def _where_somebody_waits(planning: Planning, first: Pick) -> Pick | None:
     return pick if pick.offer.endpoint != first.offer.endpoint else None
 
 
-def _with(kind: Kind, made: Offer) -> Kind:
+def _with_deciding_route(kind: UseOffers, made: RouteOffer) -> UseOffers:
     """The kind that decides, with the very route that does."""
     offers = tuple(made if each.place == made.place else each for each in kind.offers)
     return msgspec.structs.replace(kind, offers=offers)
 
 
-def _merged(kinds: list[Kind]) -> list[Kind]:
+def _merge_uses(kinds: list[UseOffers]) -> list[UseOffers]:
     """Two ways to one use (hears and sees, or speaks) are one kind, with the better offer of each place."""
-    found: dict[UseName, Kind] = {}
+    found: dict[UseName, UseOffers] = {}
     for kind in kinds:
         other = found.get(kind.use)
         if other is None:
@@ -259,20 +261,20 @@ def _merged(kinds: list[Kind]) -> list[Kind]:
 # ---- offers ----------------------------------------------------------------------------------------
 
 
-def _kind(planning: Planning, use: Use, decided: UseName, made: Offer) -> Kind:
-    places: tuple[Place, ...] = ("here",) if planning.question.local else ("hosted", "here")
+def _kind(planning: QuestionPlanner, use: ModelUse, decided: UseName, made: RouteOffer) -> UseOffers:
+    places: tuple[OfferPlace, ...] = ("here",) if planning.question.local else ("hosted", "here")
     found = tuple(
         made if use.name == decided and place == made.place and not use.speaks else _offer(planning, use, place)
         for place in places
     )
-    return Kind(use=use.name, title=TITLES[use.name], offers=found)
+    return UseOffers(use=use.name, title=TITLES[use.name], offers=found)
 
 
-def _offer(planning: Planning, use: Use, place: Place) -> Offer:
+def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> RouteOffer:
     """The best route of a use at a place. It is found freely where that is of this use already, else by stating what
     only this use keeps."""
     if place == "hosted" and planning.no_host:
-        return Offer(place=place, refused=(planning.no_host,))
+        return RouteOffer(place=place, refused=(planning.no_host,))
     catalog = narrowed(planning.catalog, use, use.job or job_of(planning.question), place)
     request = planning.request
     # Route at a place: what converts for an answer made here is here too.
@@ -290,14 +292,14 @@ def _offer(planning: Planning, use: Use, place: Place) -> Offer:
             return offer(planning, found, place)
         other = TITLES[use_of(found, planning.question.makes)]
         reasons = reasons or (f"{found.chosen.endpoint} would be used as {other}",)
-    return Offer(place=place, refused=reasons)
+    return RouteOffer(place=place, refused=reasons)
 
 
 _NOBODY, _ANOTHER_JOB = ("no such model is known there",), ("not what is wanted here", "no endpoint is known")
 _KEEP = "which --keep asks for"
 
 
-def _reasons(error: NoRoute, use: Use, *, stated: bool) -> tuple[str, ...]:
+def _reasons(error: NoRoute, use: ModelUse, *, stated: bool) -> tuple[str, ...]:
     """Why there is no route.
 
     Where nobody asked for what only this use keeps, that a way loses it, or that some ear does not serve, means that
@@ -313,11 +315,11 @@ def _reasons(error: NoRoute, use: Use, *, stated: bool) -> tuple[str, ...]:
 _ABLE = {"vision": "sees it whole", "hearing": "hears it whole", "omni": "both sees and hears it"}
 
 
-def _place(candidate: Candidate, catalog: Catalog) -> Place:
+def _place(candidate: Candidate, catalog: Catalog) -> OfferPlace:
     return "here" if catalog.by_id[candidate.endpoint].host.zone in HERE else "hosted"
 
 
-def offer(planning: Planning, made: Plan, place: Place) -> Offer:
+def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffer:
     """A plan as an offer."""
     route = made.chosen
     endpoint = planning.catalog.by_id[route.endpoint]
@@ -325,12 +327,14 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
     usd = route.total.cost if route.total.cost.known else unknown(f"no price of {endpoint.id} is known")
     monthly = unknown("nobody said how many requests") if volume is None else usd.scaled(volume.per_month)
     calls = [planning.catalog.by_id[step.endpoint] for step in route.steps if isinstance(step, Call)]
-    slots = planning.question.hardware.users if all(each.host is OWN for each in calls) else 1
-    made_here = Offer(place=place, seconds=route.total.seconds, load=route.total.load_seconds, slots=slots)
+    slots = planning.question.hardware.users if all(each.host is OWN_SERVER for each in calls) else 1
+    made_here = RouteOffer(place=place, seconds=route.total.seconds, load=route.total.load_seconds, slots=slots)
     owned = planning.question.owned
     if place == "here" and owned is not None and volume is not None:
-        monthly = exact(own_cost(owned, volume.per_month, capacity(made_here).mid), f"hardware, {at_a_time(slots)}")
-    return Offer(
+        monthly = exact(
+            own_cost(owned, volume.per_month, capacity(made_here).mid), f"hardware, {requests_at_once(slots)}"
+        )
+    return RouteOffer(
         place=place,
         endpoint=endpoint.id,
         model=endpoint.model.id,
@@ -354,13 +358,13 @@ def offer(planning: Planning, made: Plan, place: Place) -> Offer:
         score=route.score,
         sends=bool(route.sends),
         terms=_terms(planning.question, endpoint),
-        contested=_contested(route, endpoint),
-        counted=endpoint.host is not OWN or not planning.question.by_bill or planning.question.hardware.stated,
+        contested=_contested_facts(route, endpoint),
+        counted=endpoint.host is not OWN_SERVER or not planning.question.by_bill or planning.question.hardware.stated,
         others=tuple(f"{each.endpoint}: {each.reason}" for each in made.outranked[:OTHERS]),
     )
 
 
-def _on_cards(question: Question) -> str:
+def _speed_sources(question: AdviceQuestion) -> str:
     """Where the speeds of models on stated cards are from."""
     ears = "ears on a card by published factors, what reads and speaks by a wide range, as nobody published any"
     if all(gpu.bandwidth for gpu in question.hardware.machine.gpus):
@@ -368,7 +372,7 @@ def _on_cards(question: Question) -> str:
     return f"nobody says how fast those cards are, so the ranges are wide; {ears}"
 
 
-def _terms(question: Question, endpoint: Endpoint) -> str:
+def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
     """Under which terms the answering model is used; by whose word a region or retention that is asked for is met."""
     model, host = endpoint.model, endpoint.host
     known = f"{model.licence} ({PERMITS[model.permits]})" if model.permits else model.licence
@@ -386,7 +390,7 @@ PERMITS = {
 }  # fmt: skip
 
 
-def _contested(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
+def _contested_facts(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
     """What sources contradict each other about, of what the endpoint is given."""
     given = {taken.kind for taken in route.takes}
     return tuple(
@@ -394,13 +398,13 @@ def _contested(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
     )
 
 
-def _steps(route: Candidate) -> tuple[Step, ...]:
+def _steps(route: Candidate) -> tuple[AdviceStep, ...]:
     """Each operation of each endpoint once."""
     found = dict.fromkeys((step.op, step.endpoint if isinstance(step, Call) else "") for step in route.steps)
-    return tuple(Step(op=op, endpoint=endpoint) for op, endpoint in found)
+    return tuple(AdviceStep(op=op, endpoint=endpoint) for op, endpoint in found)
 
 
-def _ranked(question: Question, kinds: list[Kind], picks: tuple[Pick, ...]) -> str:
+def _ranking_words(question: AdviceQuestion, kinds: list[UseOffers], picks: tuple[RoutePick, ...]) -> str:
     """What ranks, in words; with what is lost where that counts for one of those that are named."""
     named = [*(pick.offer for pick in picks), *(kind.best for kind in kinds if kind.best is not None)]
     return f"{question.by} and what is lost" if any(penalty(question, each) for each in named) else question.by
@@ -409,7 +413,9 @@ def _ranked(question: Question, kinds: list[Kind], picks: tuple[Pick, ...]) -> s
 # ---- sentences -------------------------------------------------------------------------------------
 
 
-def _reason(question: Question, decided: UseName, made: Offer, kinds: list[Kind], verdict: VerdictName) -> str:
+def _reason(
+    question: AdviceQuestion, decided: UseName, made: RouteOffer, kinds: list[UseOffers], verdict: VerdictName
+) -> str:
     """Why it is that use: what is kept, or what it spares."""
     rivals = [kind.best for kind in kinds if kind.use != decided and kind.best is not None]
     enough = verdict in ("enough", "enough_with_loss")  # what text loses is not what the question needs
@@ -440,19 +446,19 @@ _BY_OUTPUT: dict[UseName, str] = {
 }
 
 
-def _rejected(made: Plan) -> tuple[str, ...]:
+def _rejection_reasons(made: Plan) -> tuple[str, ...]:
     rows = [row for row in folded(made.rejected) if row.rule not in ("output", "model")]
     return tuple(f"{row.count:,} endpoint{'s' if row.count > 1 else ''}: {row.reason}" for row in rows[:REASONS])
 
 
-def _asked(question: Question) -> str:
+def _question_words(question: AdviceQuestion) -> str:
     given = ", ".join(piece.name for piece in question.parts)
     often = f", {question.volume.words} ({question.volume.per_month:,.0f} a month)" if question.volume else ""
     into = f" into {question.translate}" if question.translate else ""
     return f"{given} -> {question.makes}{into}{often}"
 
 
-def _assumed(question: Question) -> tuple[str, ...]:
+def _assumptions(question: AdviceQuestion) -> tuple[str, ...]:
     found = [f"sizes nobody stated: {', '.join(question.assumed)}"] if question.assumed else []
     if question.prompt == PROMPT and question.makes in ("text", "json", "speech") and not question.verbatim:
         found.append("a prompt that asks for nothing in particular (--prompt)")
@@ -475,7 +481,7 @@ def _assumed(question: Question) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _conditions(question: Question, offers: Offers) -> list[str]:
+def _conditions(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]:
     """On which conditions models and hosts may be used, and how many that leaves out, by the reason."""
     asked = [f"licence {question.licence}"]
     asked += [f"region {', '.join(question.regions)}"] if question.regions else []
@@ -485,7 +491,7 @@ def _conditions(question: Question, offers: Offers) -> list[str]:
     return [f"conditions: {', '.join(asked)}" + (f"; left out are {left}" if left else "")]
 
 
-def _no_host(question: Question, offers: Offers) -> str:
+def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
     """Why the conditions leave no host, and how to state what nobody states; "" where some are left."""
     if offers.endpoints or not offers.unhosted:
         return ""
@@ -497,7 +503,7 @@ def _no_host(question: Question, offers: Offers) -> str:
     return f"{count:,} endpoint{'s' * (count > 1)}: {reason}{todo}"
 
 
-def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
+def _sources(question: AdviceQuestion, offers: CandidateCatalog) -> tuple[str, ...]:
     found = []
     if not question.local:
         gone = [f"{offers.rationed} free tiers, which are rationed"] if offers.rationed else []
@@ -508,14 +514,16 @@ def _sources(question: Question, offers: Offers) -> tuple[str, ...]:
         left = f"; left out are {' and '.join(gone)}" if gone else ""
         found.append(f"prices: {offers.dated}; {offers.endpoints:,} endpoints at {hosts}{left}")
         found.append("hosts: their prices come from the catalog; no service was contacted")
-    found.append(f"here: {question.hardware.words}; {at_a_time(question.hardware.users)}, models taken as pulled")
+    found.append(
+        f"here: {question.hardware.words}; {requests_at_once(question.hardware.users)}, models taken as pulled"
+    )
     if question.hardware.users > 1:
         users = question.hardware.users
-        found.append(f"memory here: of {users} requests at once, each with {TEXT:,} tokens of context")
+        found.append(f"memory here: of {users} requests at once, each with {CONTEXT_EACH:,} tokens of context")
     if question.hardware.stated and not question.hardware.cards:
         found.append("what intermodal runs itself (embedded) is timed as on 2 cores without a card")
     if question.hardware.cards:
-        found.append(f"speeds here: {_on_cards(question)}")
+        found.append(f"speeds here: {_speed_sources(question)}")
         rented = rental_words(question.hardware.machine)
         found += [rented] if rented else []
     return tuple(found)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from intermodal.advising.advice import Fork, Kind, Offer
-from intermodal.advising.question import SAID, Question
-from intermodal.advising.uses import TITLES, UseName
+from intermodal.advisor.advice import DecisionFork, RouteOffer, UseOffers
+from intermodal.advisor.model_uses import TITLES, UseName
+from intermodal.advisor.question import OPTION_NAMES, AdviceQuestion
 from intermodal.content import Kind as Content
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.verdict import VerdictName
@@ -25,14 +25,14 @@ _ENDS: dict[UseName, str] = {
 }
 
 
-def path(
-    question: Question, kinds: list[Kind], decided: UseName, made: Offer, verdict: VerdictName
-) -> tuple[Fork, ...]:
+def decision_path(
+    question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, made: RouteOffer, verdict: VerdictName
+) -> tuple[DecisionFork, ...]:
     """The forks that lead to the decision."""
     if decided in _ENDS:
         return (_fork(WORDS, "no", _ENDS[decided], decided),)
     found = [_fork(WORDS, "yes", f"{question.makes} comes out")]
-    media = [SAID[kind] for kind in question.takes if kind != "text"]
+    media = [OPTION_NAMES[kind] for kind in question.takes if kind != "text"]
     if not media:
         return (*found, _fork(MEDIA, "no", "text alone goes in", decided))
     found.append(_fork(MEDIA, "yes", f"{_joined(media)} {_go(question.takes)} in"))
@@ -67,13 +67,13 @@ _NO = {
 }  # fmt: skip
 
 
-def _fork(question: str, answer: Literal["yes", "no"], why: str, leads: UseName | Literal[""] = "") -> Fork:
+def _fork(question: str, answer: Literal["yes", "no"], why: str, leads: UseName | Literal[""] = "") -> DecisionFork:
     """A fork, with where its other answer would have led."""
     other = (_NO if answer == "yes" else _YES).get(question, "")
-    return Fork(question=question, answer=answer, why=why, otherwise=other, leads=leads)
+    return DecisionFork(question=question, answer=answer, why=why, otherwise=other, leads=leads)
 
 
-def _senses(kinds: list[Kind], decided: UseName) -> tuple[Fork, ...]:
+def _senses(kinds: list[UseOffers], decided: UseName) -> tuple[DecisionFork, ...]:
     if len(kinds) < 3:
         return (_fork(WHOLE, "yes", f"as {TITLES[decided]}", decided),)
     answer: Literal["yes", "no"] = "yes" if decided == "omni" else "no"
@@ -81,11 +81,11 @@ def _senses(kinds: list[Kind], decided: UseName) -> tuple[Fork, ...]:
     return (_fork(BOTH, answer, why, decided),)
 
 
-def _needed(offer: Offer) -> list[str]:
+def _needed(offer: RouteOffer) -> list[str]:
     return [each for each in offer.misses if each.startswith("loses ")]
 
 
-def _without(text: Kind | None) -> str:
+def _without(text: UseOffers | None) -> str:
     if text is None:
         return "no route over words came into question"
     if text.best is None:
@@ -101,7 +101,7 @@ def _go(takes: tuple[Content, ...]) -> str:
     return "go" if len([kind for kind in takes if kind != "text"]) > 1 else "goes"
 
 
-def _cheaper(question: Question, kinds: list[Kind], made: Offer) -> str:
+def _cheaper(question: AdviceQuestion, kinds: list[UseOffers], made: RouteOffer) -> str:
     rivals = [kind.best for kind in kinds if kind.use not in ("cascade", "llm") and kind.best is not None]
     if not rivals:
         return "nothing reachable takes it as it is"
@@ -109,11 +109,11 @@ def _cheaper(question: Question, kinds: list[Kind], made: Offer) -> str:
     return f"{_number(question, made)} instead of {_number(question, best)}"
 
 
-def _dearer(question: Question, text: Offer, made: Offer) -> str:
+def _dearer(question: AdviceQuestion, text: RouteOffer, made: RouteOffer) -> str:
     return f"{_number(question, text)} instead of {_number(question, made)}"
 
 
-def _number(question: Question, offer: Offer) -> str:
+def _number(question: AdviceQuestion, offer: RouteOffer) -> str:
     """What the objective looks at."""
     money = f"${plain_money(offer.usd.mid)}" if offer.usd.known else "an unknown price"
     seconds = f" and {plain_seconds(offer.seconds.mid)} s" if "waiting" in question.by else ""
@@ -122,7 +122,7 @@ def _number(question: Question, offer: Offer) -> str:
     return f"{strong}{money}{seconds}{f' and ${plain_money(lost)} for what is lost' if lost else ''}"
 
 
-def _other_number(question: Question, offer: Offer, made: Offer) -> str:
+def _other_number(question: AdviceQuestion, offer: RouteOffer, made: RouteOffer) -> str:
     """Money and seconds of a use beside those of the decision, in words where one is the price of the other."""
     said = f"{_number(question, offer)} instead of {_number(question, made)}"
     slower = offer.seconds.mid - made.seconds.mid
@@ -131,7 +131,7 @@ def _other_number(question: Question, offer: Offer, made: Offer) -> str:
     return said
 
 
-def penalty(question: Question, offer: Offer) -> float:
+def penalty(question: AdviceQuestion, offer: RouteOffer) -> float:
     """USD that the objective adds to the money of a route for what it loses and may be needed; 0 where it adds none, or
     seconds as well."""
     if not question.by_bill or not offer.usd.known:
@@ -140,7 +140,7 @@ def penalty(question: Question, offer: Offer) -> float:
     return added if added > ROUNDED else 0.0
 
 
-def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> str:
+def why_lost(question: AdviceQuestion, kind: UseOffers, decided: UseName, made: RouteOffer) -> str:
     """Why a use is not the decision, in the objective's own numbers."""
     if kind.use == decided:
         return ""
@@ -156,12 +156,14 @@ def why_lost(question: Question, kind: Kind, decided: UseName, made: Offer) -> s
     return _other_number(question, best, made)
 
 
-def against(question: Question, offer: Offer, first: Offer) -> str:
+def compare_picks(question: AdviceQuestion, offer: RouteOffer, first: RouteOffer) -> str:
     """A pick that comes after the first, in the objective's own numbers."""
     return f"{_number(question, offer)} instead of {_number(question, first)}"
 
 
-def closeness(question: Question, kinds: list[Kind], decided: UseName, made: Offer) -> str:
+def why_labels_do_not_matter(
+    question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, made: RouteOffer
+) -> str:
     """When the label does not matter: the same model either way, or numbers too near each other to tell."""
     for kind in kinds:
         best = kind.best

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.advising.on_cards import on_cards, speed_on
-from intermodal.advising.question import Hardware
+from intermodal.advisor.hardware_speed import server_speed, speed_on_cards
+from intermodal.advisor.question import Hardware
 from intermodal.catalog import hosted
 from intermodal.catalog.capabilities import over_all
 from intermodal.catalog.cheapest import JUDGES, least_believed
@@ -35,16 +35,16 @@ from intermodal.planner.index import band, index
 from intermodal.request import Policy
 from intermodal.sizing.parameters import of_texts
 
-OWN = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
-TEXT = 2048  # tokens of context of each of several requests at once: a page or a picture, and an answer
-SERVED = 3  # hosts from which on an open model is taken for one that people run
-ANY = Policy()
+OWN_SERVER = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
+CONTEXT_EACH = 2048  # tokens of context of each of several requests at once: a page or a picture, and an answer
+POPULAR_HOSTS = 3  # hosts from which on an open model is taken for one that people run
+ANY_POLICY = Policy()
 _EMBEDDED = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")
-_LENT = "process"  # the zone of what intermodal runs itself
+_BUILT_IN_ZONE = "process"  # the zone of what intermodal runs itself
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 
 
-class Offers(Value):
+class CandidateCatalog(Value):
     """The catalog, and how it came about.
 
     Attributes:
@@ -72,10 +72,16 @@ class Offers(Value):
         return undominated(self.catalog if self.whole is None else self.whole, as_of, without=names)
 
 
-def offers(
-    hardware: Hardware, as_of: str, *, user: tuple[HostRow, ...] = (), hosts: tuple[str, ...] = (),
-    policy: Policy = ANY, measured: Mapping[str, tuple[Strength, ...]] | None = None, own_snapshot: Path | None = None,
-) -> Offers:  # fmt: skip
+def candidate_catalog(
+    hardware: Hardware,
+    as_of: str,
+    *,
+    user: tuple[HostRow, ...] = (),
+    hosts: tuple[str, ...] = (),
+    policy: Policy = ANY_POLICY,
+    measured: Mapping[str, tuple[Strength, ...]] | None = None,
+    own_snapshot: Path | None = None,
+) -> CandidateCatalog:
     """The catalog for a piece of hardware.
 
     Args:
@@ -98,22 +104,24 @@ def offers(
         measured=measured,
         own_snapshot=own_snapshot,
     )
-    ready = tuple(map(_ready, (each for each in every.endpoints if _may_be(each, wanted))))
+    ready = tuple(map(_as_installed, (each for each in every.endpoints if _is_candidate(each, wanted))))
     if hardware.cards:
-        ready = tuple(on_cards(each, hardware.machine) if each.host.zone == _LENT else each for each in ready)
+        ready = tuple(
+            speed_on_cards(each, hardware.machine) if each.host.zone == _BUILT_IN_ZONE else each for each in ready
+        )
     ready = tuple(each for each in ready if not JUDGES.search(each.model.id))
     paid = tuple(each for each in ready if not each.rationed)
-    kept = believed(paid)
+    kept = without_doubted_prices(paid)
     here = tuple(own_servers(hardware, models))
     said = [(each, refused(each, policy) or _unlicensed(each, policy)) for each in (*kept, *here)]
     left = tuple(each for each, reason in said if not reason)
     whole = msgspec.structs.replace(every, endpoints=left, consent=tuple(sorted(wanted)), elsewhere=())
     remote = [each for each in left if each.host.zone not in HERE]
-    return Offers(
+    return CandidateCatalog(
         catalog=undominated(whole, as_of),
         endpoints=len(remote),
         hosts=len({each.host.id for each in remote}),
-        dated=_dated(models),
+        dated=_price_dates(models),
         rationed=len(ready) - len(paid),
         doubted=len(paid) - len(kept),
         refused=tuple(Counter(reason for _, reason in said if reason).most_common()),
@@ -124,7 +132,7 @@ def offers(
 
 def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:
     """Weights that one would have to get first are no advice while nobody knows what they may be used for."""
-    known = endpoint.host is not OWN or endpoint.model.permits or policy.licence == "any"
+    known = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
     return "" if known else "for a server of one's own, and nobody states what its licence permits (--licence any)"
 
 
@@ -142,15 +150,15 @@ def _hosts(
     return (*known, *(name for name in models.places if name not in known and host_row(models, name)), *mine)
 
 
-def _may_be(endpoint: Endpoint, wanted: tuple[str, ...]) -> bool:
+def _is_candidate(endpoint: Endpoint, wanted: tuple[str, ...]) -> bool:
     return endpoint.host.zone in HERE or endpoint.host.id in wanted
 
 
-def _ready(endpoint: Endpoint) -> Endpoint:
+def _as_installed(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, ready=True, missing="", todo="")
 
 
-def believed(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+def without_doubted_prices(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Without those that ask less than a tenth of what other hosts ask for the same model: one of the two figures is a
     slip, and the cheapest of thousands is where slips gather."""
     asked = ((e.model.id, e.price.input_mtok) for e in endpoints if e.price.input_mtok and e.host.zone not in HERE)
@@ -171,7 +179,7 @@ def undominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozense
     return catalog.among(tuple(each for each in catalog.endpoints if each.id in kept))
 
 
-def _dated(models: Snapshot) -> str:
+def _price_dates(models: Snapshot) -> str:
     said = ", ".join(f"{each.about} of {each.taken or models.version}" for each in models.header.origins)
     return f"{said}, in the snapshot of {models.version}"
 
@@ -182,11 +190,11 @@ def _dated(models: Snapshot) -> str:
 def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
     """Open models that write, each as if a server of one's own had it."""
     for model in open_models(models):
-        memory = of_texts(model.parameters, hardware.users, min(model.context or TEXT, TEXT))
+        memory = of_texts(model.parameters, hardware.users, min(model.context or CONTEXT_EACH, CONTEXT_EACH))
         yield Endpoint(
-            id=f"{OWN.id}:{model.id}",
+            id=f"{OWN_SERVER.id}:{model.id}",
             model=model,
-            host=OWN,
+            host=OWN_SERVER,
             served_as=model.id,
             input=tuple(kind for kind in model.input if kind in ("text", "image", "audio")),
             context=model.context,
@@ -199,7 +207,7 @@ def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
 
 def _speed(model: Model, hardware: Hardware) -> Speed:
     size = model.parameters or 1e9
-    return speed_on(size, model.active or size, hardware.machine, hardware.users)
+    return server_speed(size, model.active or size, hardware.machine, hardware.users)
 
 
 @lru_cache(8)
@@ -229,5 +237,5 @@ def _open_rows(models: Snapshot) -> Iterator[Row]:
     for row in models.rows:
         if "open" in row.can and row.status != "deprecated" and not row.name.endswith(FREE_TIER) and row.tasks:
             served.setdefault(row.id, set()).add(row.host)
-            if len(served[row.id]) == SERVED:
+            if len(served[row.id]) == POPULAR_HOSTS:
                 yield row

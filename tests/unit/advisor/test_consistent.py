@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 from tests.plans import catalogs
-from tests.unit.advising.asked import DAY, LAPTOP, advice, endpoints, offers
+from tests.unit.advisor.advice_of import DAY, LAPTOP, advice, endpoints, offers
 
-from intermodal.advising.advise import advise
-from intermodal.advising.options import make_question
+from intermodal.advisor.decision import decide
+from intermodal.advisor.options import make_question
 
 # Sees, and costs little more than the model that answers from read text.
 CHEAP = catalogs.hosted(catalogs.ACME, "acme/glance", "medium", (0.01, 0.02), inputs=("text", "image"))
@@ -50,7 +50,7 @@ def test_where_conditions_leave_no_host_the_answer_says_so_and_how_to_state_it()
     why = "nobody states where its host computes, and eu is asked for (--region)"
     here = [each for each in endpoints() if each.host.id != "acme"]
     found = msgspec.structs.replace(offers(here), endpoints=0, hosts=0, unhosted=((why, 7),))
-    made = advise(question, found, DAY)
+    made = decide(question, found, DAY)
     hosted = [each for kind in made.kinds for each in kind.offers if each.place == "hosted"]
     assert hosted and all(each.refused[0].startswith(f"7 endpoints: {why}") for each in hosted)
     assert all('[hosts.NAME] with regions = ["eu"]' in each.refused[0] for each in hosted)

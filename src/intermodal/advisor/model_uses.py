@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from intermodal.advising.question import Makes, Question
+from intermodal.advisor.question import AdviceQuestion, OutputName
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Kind
 from intermodal.costing.rates import HERE
@@ -44,7 +44,7 @@ _SEEN: frozenset[str] = frozenset(("image", "document"))
 _MADE = {"render": "sight", "frames": "sight", "demux": "hearing"}  # what a transform makes for the answering call
 
 
-class Use(Struct, frozen=True):
+class ModelUse(Struct, frozen=True):
     """One way to use a model.
 
     Attributes:
@@ -65,7 +65,7 @@ class Use(Struct, frozen=True):
 _EVERYTHING: frozenset[Kind] = frozenset(("text", "image", "audio", "video", "document"))
 
 
-def job_of(question: Question) -> Job:
+def job_of(question: AdviceQuestion) -> Job:
     if question.makes == "transcript":
         return "transcribe"
     if question.makes == "embedding":
@@ -77,50 +77,50 @@ def job_of(question: Question) -> Job:
     return "speak" if question.verbatim else "generate"
 
 
-def uses(question: Question) -> tuple[Use, ...]:
+def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     """The uses that come into question, simplest first."""
     job = job_of(question)
     if job == "transcribe" and question.translate:
         return (
-            Use("translation", _EVERYTHING, answers=lambda each: bool(each.translates)),
-            Use("cascade", frozenset(("text",)), answers=lambda each: not each.translates, job="generate"),
+            ModelUse("translation", _EVERYTHING, answers=lambda each: bool(each.translates)),
+            ModelUse("cascade", frozenset(("text",)), answers=lambda each: not each.translates, job="generate"),
         )
     if job == "transcribe":
-        return (Use("recognition", _EVERYTHING),)
+        return (ModelUse("recognition", _EVERYTHING),)
     if job == "score":
         return _scoring(question)
     if job == "embed":
-        return (Use("embedding", _EVERYTHING),)
+        return (ModelUse("embedding", _EVERYTHING),)
     if job == "draw":
-        return (Use("drawing", _EVERYTHING),)
+        return (ModelUse("drawing", _EVERYTHING),)
     if job == "speak":
-        return (Use("synthesis", _EVERYTHING),)
+        return (ModelUse("synthesis", _EVERYTHING),)
     takes = set(question.takes)
     seen = takes & {"image", "document", "video"}
     heard = takes & {"audio", "video"}
-    found = [Use("cascade" if seen or heard else "llm", frozenset(("text",)))]
+    found = [ModelUse("cascade" if seen or heard else "llm", frozenset(("text",)))]
     if seen:
-        found.append(Use("vision", frozenset(("text", "image", "document")), ("layout",)))
+        found.append(ModelUse("vision", frozenset(("text", "image", "document")), ("layout",)))
     if heard:
-        found.append(Use("hearing", frozenset(("text", "audio")), ("tone",)))
+        found.append(ModelUse("hearing", frozenset(("text", "audio")), ("tone",)))
     if seen and heard:
-        found.append(Use("omni", _EVERYTHING, ("layout", "tone")))
+        found.append(ModelUse("omni", _EVERYTHING, ("layout", "tone")))
     if question.makes == "speech":
-        found.append(Use("omni", _EVERYTHING, ("tone",) if heard else (), speaks=True))
+        found.append(ModelUse("omni", _EVERYTHING, ("tone",) if heard else (), speaks=True))
     return tuple(found)
 
 
-def _scoring(question: Question) -> tuple[Use, ...]:
+def _scoring(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     """Who may tell labels apart: of pictures what compares them with words, or what sees; of words vectors, or a model
     that picks a letter."""
     if {"image", "video"} & set(question.takes):
         return (
-            Use("matching", _EVERYTHING, answers=lambda each: each.model.matches_pictures),
-            Use("vision", frozenset(("text", "image", "document")), answers=_writes),
+            ModelUse("matching", _EVERYTHING, answers=lambda each: each.model.matches_pictures),
+            ModelUse("vision", frozenset(("text", "image", "document")), answers=_writes),
         )
     return (
-        Use("embedding", _EVERYTHING, answers=lambda each: not _writes(each) and not each.model.matches_pictures),
-        Use("cascade" if set(question.takes) - {"text"} else "llm", frozenset(("text",)), answers=_writes),
+        ModelUse("embedding", _EVERYTHING, answers=lambda each: not _writes(each) and not each.model.matches_pictures),
+        ModelUse("cascade" if set(question.takes) - {"text"} else "llm", frozenset(("text",)), answers=_writes),
     )
 
 
@@ -134,7 +134,7 @@ _INSTEAD: dict[str, UseName] = {
 }  # fmt: skip
 
 
-def use_of(plan: Plan, makes: Makes) -> UseName:
+def use_of(plan: Plan, makes: OutputName) -> UseName:
     """What a plan uses its answering model as. One that speaks, and is told what was said without hearing it, is a
     language model with a voice."""
     candidate = plan.chosen
@@ -182,7 +182,7 @@ def _senses(candidate: Candidate) -> set[str]:
 # ---- catalogs --------------------------------------------------------------------------------------
 
 
-def narrowed(catalog: Catalog, use: Use | None, job: Job, place: Literal["hosted", "here", "any"]) -> Catalog:
+def narrowed(catalog: Catalog, use: ModelUse | None, job: Job, place: Literal["hosted", "here", "any"]) -> Catalog:
     """The catalog in which the answer is made at a place, by endpoints that take no more than a use does.
 
     What converts (an ear, a reader, an eye, a voice) stays where it is: a host's model may well be given a text that
@@ -191,7 +191,7 @@ def narrowed(catalog: Catalog, use: Use | None, job: Job, place: Literal["hosted
     return catalog.among(tuple(_narrowed(catalog.endpoints, use, job, place)))
 
 
-def _narrowed(endpoints: Iterable[Endpoint], use: Use | None, job: Job, place: str) -> Iterable[Endpoint]:
+def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, place: str) -> Iterable[Endpoint]:
     for endpoint in endpoints:
         here = endpoint.host.zone in HERE
         if place == "here" and not here:
@@ -224,7 +224,7 @@ def _not_asked(endpoint: Endpoint, job: Job) -> Iterable[Endpoint]:
         yield msgspec.structs.replace(endpoint, host=msgspec.structs.replace(endpoint.host, quirks=quirks))
 
 
-def _as_used(endpoint: Endpoint, use: Use) -> Endpoint:
+def _as_used(endpoint: Endpoint, use: ModelUse) -> Endpoint:
     """The endpoint, given no more than this use gives it."""
     input = tuple(kind for kind in endpoint.input if kind in use.inputs)
     model = endpoint.model

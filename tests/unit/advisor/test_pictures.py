@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.page_width import PAGE, narrowest
-from tests.unit.advising.asked import advice, endpoints
+from tests.unit.advisor.advice_of import advice, endpoints
 
 from intermodal.catalog.types import Price
 from intermodal.reports.advice_page import page

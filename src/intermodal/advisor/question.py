@@ -14,9 +14,9 @@ from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.request import DEFAULT_TIME_VALUE, Aspect, Licence, Objective, Policy, Retention, Tier
 
-Makes = Literal["text", "json", "transcript", "scores", "embedding", "speech", "image"]
-MAKES: tuple[Makes, ...] = ("text", "json", "transcript", "scores", "embedding", "speech", "image")
-Shows = Literal["text", "scene"]
+OutputName = Literal["text", "json", "transcript", "scores", "embedding", "speech", "image"]
+MAKES: tuple[OutputName, ...] = ("text", "json", "transcript", "scores", "embedding", "speech", "image")
+PictureContent = Literal["text", "scene"]
 
 PROMPT = "Answer the request about what is given."  # asks for nothing in particular
 DAYS = 365.25 / 12  # of a month
@@ -37,15 +37,21 @@ _HAS: dict[Kind, tuple[Aspect, ...]] = {
     "video": ("words", "layout", "appearance", "figures", "speakers", "tone", "timing", "motion", "alignment"),
     "document": ("words", "layout", "appearance", "figures"),
 }
-SAID: Mapping[str, str] = {"text": "text", "image": "image", "audio": "audio", "video": "video", "document": "pdf"}
+OPTION_NAMES: Mapping[str, str] = {
+    "text": "text",
+    "image": "image",
+    "audio": "audio",
+    "video": "video",
+    "document": "pdf",
+}
 
 
-def said(kind: str) -> str:
+def option_name(kind: str) -> str:
     """A kind in the words of the options."""
-    return SAID.get(kind, kind)
+    return OPTION_NAMES.get(kind, kind)
 
 
-class Volume(Value):
+class RequestVolume(Value):
     """How often. ``per_month`` requests; ``words`` as it was said."""
 
     per_month: float
@@ -66,7 +72,7 @@ class Hardware(Value):
         return len(self.machine.gpus) if self.stated else 0
 
 
-class Owned(Value):
+class OwnedHardware(Value):
     """What hardware of one's own costs: USD to buy, months that it lasts, watts it draws, USD per kWh."""
 
     price: float
@@ -80,7 +86,7 @@ class Owned(Value):
         return self.price / self.months + self.watts / 1000 * 24 * DAYS * self.kwh
 
 
-class Question(Value):
+class AdviceQuestion(Value):
     """Everything advice depends on besides the catalog.
 
     Attributes:
@@ -100,12 +106,12 @@ class Question(Value):
     """
 
     takes: tuple[Kind, ...]
-    makes: Makes
+    makes: OutputName
     parts: tuple[Piece, ...]
     hardware: Hardware
     prompt: str = PROMPT
-    volume: Volume | None = None
-    shows: Shows | Literal[""] = ""
+    volume: RequestVolume | None = None
+    shows: PictureContent | Literal[""] = ""
     scanned: bool = False
     figures: bool = False
     verbatim: bool = False
@@ -122,7 +128,7 @@ class Question(Value):
     local: bool = False
     latency: float | None = None
     max_cost: float | None = None
-    owned: Owned | None = None
+    owned: OwnedHardware | None = None
     licence: Licence = "commercial"
     regions: tuple[str, ...] = ()
     retention: Retention = "any"
@@ -131,7 +137,7 @@ class Question(Value):
     time_value: float = DEFAULT_TIME_VALUE
     told: QuestionFacts | None = None
     assumed: tuple[str, ...] = ()
-    beside: tuple[Makes, ...] = ()
+    beside: tuple[OutputName, ...] = ()
 
     @property
     def somebody_waits(self) -> bool:
@@ -178,7 +184,7 @@ def with_defaults(takes: tuple[Kind, ...], parts: tuple[Piece, ...]) -> tuple[tu
     """
     for piece in parts:
         if piece.kind not in takes:
-            name = said(piece.kind)
+            name = option_name(piece.kind)
             raise UsageError(
                 f"a size is given, and no {name} goes in",
                 where=setting(name),
@@ -195,7 +201,7 @@ def with_defaults(takes: tuple[Kind, ...], parts: tuple[Piece, ...]) -> tuple[tu
     return tuple(found), tuple(assumed)
 
 
-def check(question: Question) -> None:
+def check(question: AdviceQuestion) -> None:
     """Raise UsageError for what contradicts itself."""
     takes, makes = set(question.takes), question.makes
     there = {aspect for kind in takes for aspect in _HAS[kind]}
@@ -206,7 +212,7 @@ def check(question: Question) -> None:
             raise UsageError(f"nothing that goes in has {aspect} to keep", where=setting("keep"), todo="leave it out")
     for kind in question.private:
         if kind not in takes:
-            name = said(kind)
+            name = option_name(kind)
             raise UsageError(
                 f"no {name} goes in", where=setting("private"), todo=hint("leave it out, or add it to {in}")
             )

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from intermodal.advising.question import Owned, Volume
-from intermodal.advising.uses import UseName
+from intermodal.advisor.model_uses import UseName
+from intermodal.advisor.question import OwnedHardware, RequestVolume
 from intermodal.content import Value
 from intermodal.plans.verdict import Verdict
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect, Tier
 
 ADVICE_VERSION = 1
-Place = Literal["hosted", "here"]
+OfferPlace = Literal["hosted", "here"]
 
 
-class Step(Value):
+class AdviceStep(Value):
     """What happens on the way: the operation, and who does it, "" for a conversion without weights."""
 
     op: str
     endpoint: str = ""
 
 
-class Offer(Value):
+class RouteOffer(Value):
     """The best route of one use at one place, as the planner found it; or why there is none.
 
     Attributes:
@@ -43,11 +43,11 @@ class Offer(Value):
         others: routes of the same use and place that come next, with the reason.
     """
 
-    place: Place
+    place: OfferPlace
     endpoint: str = ""
     model: str = ""
     summary: str = ""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[AdviceStep, ...] = ()
     usd: Quantity = Quantity()
     per_month: Quantity = Quantity()
     seconds: Quantity = Quantity()
@@ -76,16 +76,16 @@ class Offer(Value):
         return not self.refused
 
 
-class Kind(Value):
+class UseOffers(Value):
     """One use with its offers. ``lost``: why it is not the decision, "" where it is."""
 
     use: UseName
     title: str
-    offers: tuple[Offer, ...]
+    offers: tuple[RouteOffer, ...]
     lost: str = ""
 
     @property
-    def best(self) -> Offer | None:
+    def best(self) -> RouteOffer | None:
         some = [offer for offer in self.offers if offer.there]
         return min(
             some,
@@ -94,16 +94,16 @@ class Kind(Value):
         )
 
 
-class Pick(Value):
+class RoutePick(Value):
     """A route among the best, each of another answering model. ``why``: against the first, "" for that one itself."""
 
     use: UseName
     title: str
-    offer: Offer
+    offer: RouteOffer
     why: str = ""
 
 
-class Fork(Value):
+class DecisionFork(Value):
     """One question on the way to the decision, its answer and the reason for it.
 
     ``otherwise``: where the other answer leads, in words. ``leads``: the use it ends in, "" where it goes on.
@@ -116,7 +116,7 @@ class Fork(Value):
     leads: UseName | Literal[""] = ""
 
 
-class Milestone(Value):
+class BillMilestone(Value):
     """The number of requests a month from which on a host's bill is higher than ``usd``."""
 
     usd: float
@@ -152,7 +152,7 @@ class BreakEven(Value):
     worth: Quantity = _NOBODY
     words: str = ""
     queue: str = ""
-    milestones: tuple[Milestone, ...] = ()
+    milestones: tuple[BillMilestone, ...] = ()
 
 
 class Advice(Value):
@@ -174,23 +174,23 @@ class Advice(Value):
 
     headline: str
     use: UseName
-    place: Place
+    place: OfferPlace
     endpoint: str
     reason: str
-    kinds: tuple[Kind, ...]
-    path: tuple[Fork, ...]
+    kinds: tuple[UseOffers, ...]
+    path: tuple[DecisionFork, ...]
     break_even: BreakEven
     asked: str
     assumed: tuple[str, ...]
     sources: tuple[str, ...]
     by: str = ""
-    best: tuple[Pick, ...] = ()
-    otherwise: Pick | None = None
+    best: tuple[RoutePick, ...] = ()
+    otherwise: RoutePick | None = None
     matters: str = ""
     notes: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
-    volume: Volume | None = None
-    owned: Owned | None = None
+    volume: RequestVolume | None = None
+    owned: OwnedHardware | None = None
     as_of: str = ""
     catalog: str = ""
     beside: tuple[Advice, ...] = ()
@@ -198,15 +198,15 @@ class Advice(Value):
     version: int = ADVICE_VERSION
 
     @property
-    def decided(self) -> Kind:
+    def decided(self) -> UseOffers:
         return next(kind for kind in self.kinds if kind.use == self.use)
 
     @property
-    def offer(self) -> Offer:
+    def offer(self) -> RouteOffer:
         """The offer that decides."""
         return next(offer for offer in self.decided.offers if offer.place == self.place)
 
     def __str__(self) -> str:
-        from intermodal.advising.text import text
+        from intermodal.advisor.text import text
 
         return text(self)

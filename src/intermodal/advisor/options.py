@@ -8,8 +8,8 @@ from typing import TypedDict, TypeVar, Unpack, cast
 
 from msgspec import structs
 
-from intermodal.advising import words
-from intermodal.advising.question import MONTHS, PROMPT, Owned, Question, Shows, with_defaults
+from intermodal.advisor import option_values
+from intermodal.advisor.question import MONTHS, PROMPT, AdviceQuestion, OwnedHardware, PictureContent, with_defaults
 from intermodal.asking import check_output, checked_region
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
@@ -84,7 +84,7 @@ class AdviseOptions(TypedDict, total=False):
     life_months: float | None
     power: float | None
     kwh: float | None
-    shows: Shows | None
+    shows: PictureContent | None
     scanned: bool
     figures: bool
     verbatim: bool
@@ -92,7 +92,7 @@ class AdviseOptions(TypedDict, total=False):
 
 def make_question(
     takes: str | Iterable[str], makes: str | Iterable[str], here: Machine, **options: Unpack[AdviseOptions]
-) -> Question:
+) -> AdviceQuestion:
     """A question.
 
     Args:
@@ -107,17 +107,17 @@ def make_question(
         if name not in known:
             raise UsageError(f"advise has no option {name}", todo=f"options are {', '.join(sorted(known))}")
     _check_types(options)
-    kinds = words.kinds(_some(takes), setting("in"))
-    sized = [_sized(kind, size) for kind, size in options.get("sizes", {}).items()]
+    kinds = option_values.parse_kinds(_words_of(takes), setting("in"))
+    sized = [_piece_of(kind, size) for kind, size in options.get("sizes", {}).items()]
     parts, assumed = with_defaults(kinds, (*sized, *options.get("parts", ())))
     stated = options.get("hardware") or ""
     requests = options.get("requests") or ""
     if not isinstance(requests, str):
         requests = f"{requests:.15g}"
-    out = words.made(_some(makes))
-    hardware = words.hardware(stated, here) if stated else words.this_machine(here)
+    out = option_values.parse_outputs(_words_of(makes))
+    hardware = option_values.parse_hardware(stated, here) if stated else option_values.this_machine(here)
     hardware = structs.replace(hardware, users=_users(options.get("users")))
-    return Question(
+    return AdviceQuestion(
         takes=kinds,
         makes=out[0],
         beside=out[1:],
@@ -125,7 +125,7 @@ def make_question(
         assumed=assumed,
         hardware=hardware,
         prompt=(options.get("prompt") or "").strip() or PROMPT,
-        volume=words.volume(requests) if requests else None,
+        volume=option_values.parse_volume(requests) if requests else None,
         shows=options.get("shows") or "",
         scanned=options.get("scanned", False),
         figures=options.get("figures", False),
@@ -133,21 +133,23 @@ def make_question(
         out_tokens=_count(options.get("out_tokens")),
         objective=_one_of(options.get("objective", "default"), OBJECTIVES, setting("objective")),
         at_least=_tier(options.get("at_least")),
-        private=words.private(_some(options.get("private", ()))),
-        release=tuple(_some(options.get("release", ()))),
-        keep=tuple(_one_of(cast("Aspect", each), ASPECTS, setting("keep")) for each in _some(options.get("keep", ()))),
+        private=option_values.parse_private(_words_of(options.get("private", ()))),
+        release=tuple(_words_of(options.get("release", ()))),
+        keep=tuple(
+            _one_of(cast("Aspect", each), ASPECTS, setting("keep")) for each in _words_of(options.get("keep", ()))
+        ),
         language=options.get("language", ""),
         translate=checked(options.get("translate", "")),
-        labels=_labels(_some(options.get("labels", ()))),
-        hosts=tuple(_some(options.get("hosts", ()))),
+        labels=_labels(_words_of(options.get("labels", ()))),
+        hosts=tuple(_words_of(options.get("hosts", ()))),
         licence=_one_of(options.get("licence", "commercial"), LICENCES, setting("licence")),
-        regions=tuple(map(checked_region, _some(options.get("regions", ())))),
+        regions=tuple(map(checked_region, _words_of(options.get("regions", ())))),
         retention=_one_of(options.get("retention", "any"), RETENTIONS, setting("retention")),
         waits=options.get("waits"),
         local=options.get("local", False),
         latency=_positive(options.get("latency"), setting("latency"), "seconds"),
         max_cost=_amount(options.get("max_cost"), setting("max-cost"), "dollars"),
-        owned=_owned(options),
+        owned=_owned_hardware(options),
     )
 
 
@@ -187,9 +189,9 @@ def _check_types(options: AdviseOptions) -> None:
             raise UsageError(f"{value!r} does not fit here", where=setting(name.replace("_", "-")), todo=wrong)
 
 
-def _sized(word: str, size: Size) -> Piece:
+def _piece_of(word: str, size: Size) -> Piece:
     """A piece from a number or two."""
-    kind = words.kinds([word], "sizes")[0]
+    kind = option_values.parse_kinds([word], "sizes")[0]
     numbers = size if isinstance(size, tuple) else (size,)
     wrong = (
         not all(isinstance(each, int | float) for each in numbers)
@@ -210,7 +212,7 @@ def _sized(word: str, size: Size) -> Piece:
     return Piece(kind=kind, name=f"{kind} {first:g}s", seconds=float(first))
 
 
-def _some(given: str | Iterable[str]) -> list[str]:
+def _words_of(given: str | Iterable[str]) -> list[str]:
     """Words of a list, or of one word."""
     some: list[object] = [given] if isinstance(given, str) or not _is_listed(given) else list(given)
     for each in some:
@@ -264,7 +266,7 @@ def _positive(value: float | None, where: str, what: str) -> float | None:
     return found
 
 
-def _owned(options: AdviseOptions) -> Owned | None:
+def _owned_hardware(options: AdviseOptions) -> OwnedHardware | None:
     """What hardware costs, None where its price is not stated."""
     price = _positive(options.get("hardware_price"), setting("hardware-price"), "dollars")
     months = _positive(options.get("life_months"), setting("life"), "months")
@@ -282,4 +284,4 @@ def _owned(options: AdviseOptions) -> Owned | None:
         raise UsageError("says half of what power costs", where=where, todo=hint("add {}", other))
     if price is None:
         return None
-    return Owned(price=price, months=months or MONTHS, watts=watts or 0.0, kwh=kwh or 0.0)
+    return OwnedHardware(price=price, months=months or MONTHS, watts=watts or 0.0, kwh=kwh or 0.0)

@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from intermodal.advising.question import DAYS, MAKES, Hardware, Makes, Volume
+from intermodal.advisor.question import DAYS, MAKES, Hardware, OutputName, RequestVolume
 from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.hints import setting
@@ -24,7 +24,7 @@ _KINDS: dict[str, Kind] = {
     "pdf": "document", "document": "document", "documents": "document",
 }  # fmt: skip
 IN = ("text", "image", "audio", "video", "pdf")
-_MADE: dict[str, Makes] = {
+_MADE: dict[str, OutputName] = {
     **{name: name for name in MAKES},
     "audio": "speech", "voice": "speech", "picture": "image", "embeddings": "embedding", "vector": "embedding",
 }  # fmt: skip
@@ -38,7 +38,7 @@ _HARDWARE = 'write 24GB of memory, 2x24GB for two graphics cards, "RTX 4090" or 
 _MOST = 1e12  # requests a month, or bytes by the thousand; more is a slip
 
 
-def kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
+def parse_kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
     """Kinds by their names, each once."""
     found: dict[Kind, None] = {}
     for word in _split(words):
@@ -51,9 +51,9 @@ def kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
     return tuple(found)
 
 
-def made(words: Iterable[str]) -> tuple[Makes, ...]:
+def parse_outputs(words: Iterable[str]) -> tuple[OutputName, ...]:
     """What comes out, each once; the first is the answer, the others come beside it."""
-    found: dict[Makes, None] = {}
+    found: dict[OutputName, None] = {}
     for word in _split(words):
         if word not in _MADE:
             near = get_close_matches(word, _MADE, 2, 0.6)
@@ -64,7 +64,7 @@ def made(words: Iterable[str]) -> tuple[Makes, ...]:
     return tuple(found)
 
 
-def volume(word: str) -> Volume:
+def parse_volume(word: str) -> RequestVolume:
     """``10000/day``, ``10k a day``, ``300000/month``; a bare number is a month's."""
     said = _VOLUME.fullmatch(word.strip())
     unit = said[3].lower() if said and said[3] else "month"
@@ -76,10 +76,10 @@ def volume(word: str) -> Volume:
     per_month = number * _PER_MONTH[unit]
     if not 0 < per_month <= _MOST:
         raise UsageError(f"{word!r} is no number of requests", where=setting("requests"), todo="write 10000/day")
-    return Volume(per_month=per_month, words=f"{number:,.10g} a {unit}")
+    return RequestVolume(per_month=per_month, words=f"{number:,.10g} a {unit}")
 
 
-def hardware(word: str, here: Machine) -> Hardware:
+def parse_hardware(word: str, here: Machine) -> Hardware:
     """``24GB`` is memory, ``2x24GB`` or ``24GB 2x`` two graphics cards of that size, ``RTX 4090`` or ``2xH100`` cards
     by their names; ``8cores`` besides. All is free.
 
@@ -149,9 +149,9 @@ def this_machine(here: Machine) -> Hardware:
     return Hardware(machine=machine, words=words)
 
 
-def private(words: Iterable[str]) -> tuple[str, ...]:
+def parse_private(words: Iterable[str]) -> tuple[str, ...]:
     """Kinds that may not leave, as the planner's labels."""
-    return cast("tuple[str, ...]", kinds(words, setting("private"))) if _split(words) else ()
+    return cast("tuple[str, ...]", parse_kinds(words, setting("private"))) if _split(words) else ()
 
 
 def _split(words: Iterable[str]) -> list[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-from intermodal.advising.advice import BreakEven, Kind, Milestone, Offer
-from intermodal.advising.question import DAYS, Owned, Question
+from intermodal.advisor.advice import BillMilestone, BreakEven, RouteOffer, UseOffers
+from intermodal.advisor.question import DAYS, AdviceQuestion, OwnedHardware
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.quantity import Quantity, between, exact, unknown
 
@@ -19,12 +19,12 @@ BUSY = 0.8  # of the time, above which a queue grows quickly
 MILESTONES = (100.0, 1_000.0, 10_000.0)  # USD a month
 
 
-def break_even(question: Question, decided: Kind, kinds: list[Kind]) -> BreakEven:
+def break_even(question: AdviceQuestion, decided: UseOffers, kinds: list[UseOffers]) -> BreakEven:
     """The decision's hosted route against its route here; of other uses where it has none of its own."""
-    (hosted, hosted_as), (here, here_as) = _at("hosted", decided, kinds), _at("here", decided, kinds)
+    (hosted, hosted_as), (here, here_as) = _offer_at("hosted", decided, kinds), _offer_at("here", decided, kinds)
     if hosted is None:
         return BreakEven(here=here.endpoint if here else "", words=_no_host(question))
-    steps = tuple(Milestone(usd=usd, requests=usd / hosted.usd.mid) for usd in MILESTONES if hosted.usd.mid > 0)
+    steps = tuple(BillMilestone(usd=usd, requests=usd / hosted.usd.mid) for usd in MILESTONES if hosted.usd.mid > 0)
     found = BreakEven(
         hosted=hosted.endpoint,
         hosted_as=hosted_as,
@@ -39,10 +39,10 @@ def break_even(question: Question, decided: Kind, kinds: list[Kind]) -> BreakEve
     return _compared(known, question, hosted, here)
 
 
-def _compared(found: BreakEven, question: Question, hosted: Offer, here: Offer) -> BreakEven:
+def _compared(found: BreakEven, question: AdviceQuestion, hosted: RouteOffer, here: RouteOffer) -> BreakEven:
     owned, volume = question.owned, question.volume
     machines = machines_for(volume.per_month, found.capacity.mid) if volume else 0
-    found = _with(found, machines=machines, queue=queue(question, here, machines))
+    found = _with(found, machines=machines, queue=describe_queue(question, here, machines))
     if owned is None:
         if volume is None:
             return _with(found, words="no price of hardware was given (--hardware-price), and no volume (--requests)")
@@ -53,10 +53,10 @@ def _compared(found: BreakEven, question: Question, hosted: Offer, here: Offer) 
             f"${plain_money(worth.mid)} a month (--hardware-price)"))  # fmt: skip
     machine = exact(owned.per_month, _terms(owned))
     requests = crossing(owned, hosted.usd, found.capacity)
-    return _with(found, machine=machine, requests=requests, words=_said(found, question, owned, requests))
+    return _with(found, machine=machine, requests=requests, words=_describe(found, question, owned, requests))
 
 
-def capacity(offer: Offer) -> Quantity:
+def capacity(offer: RouteOffer) -> Quantity:
     """Requests a month that one machine answers one after the other, its models loaded."""
     seconds, load = offer.seconds, offer.load
     if not seconds.known or seconds.mid <= load.mid:
@@ -64,21 +64,21 @@ def capacity(offer: Offer) -> Quantity:
     slow, mid = max(seconds.high - load.high, 1e-3), seconds.mid - load.mid
     fast = max(min(seconds.low - load.low, mid), 1e-3)
     low, middle, high = (offer.slots * MONTH / each for each in (max(slow, mid), mid, fast))
-    return between(low, middle, high, f"{at_a_time(offer.slots)}, day and night")
+    return between(low, middle, high, f"{requests_at_once(offer.slots)}, day and night")
 
 
-def at_a_time(slots: int) -> str:
+def requests_at_once(slots: int) -> str:
     """How many requests a machine answers side by side."""
     return f"{slots} requests at a time" if slots > 1 else "one request at a time"
 
 
-def waiting(seconds: float, servers: int, busy: float) -> float:
+def mean_wait(seconds: float, servers: int, busy: float) -> float:
     """Seconds that a request waits on the average, of ``servers`` that are ``busy`` (0 to 1) with ``seconds`` each.
 
     Requests come at random and their lengths scatter as much. Source: Sakasegawa, "An approximation formula
     Lq ~ alpha * rho^beta / (1 - rho)", 1977, as in Hopp and Spearman, Factory Physics. Exact for one server.
 
-    >>> round(waiting(2.0, 1, 0.5), 3), round(waiting(2.0, 4, 0.5), 3)
+    >>> round(mean_wait(2.0, 1, 0.5), 3), round(mean_wait(2.0, 4, 0.5), 3)
     (2.0, 0.223)
     """
     if busy >= 1:
@@ -87,14 +87,14 @@ def waiting(seconds: float, servers: int, busy: float) -> float:
     return seconds * queued
 
 
-def queue(question: Question, here: Offer, machines: int) -> str:
+def describe_queue(question: AdviceQuestion, here: RouteOffer, machines: int) -> str:
     """What the queue does at the volume that is asked for, in words; "" where no volume or no speed is known."""
     made, volume = capacity(here), question.volume
     if volume is None or not made.known or not machines:
         return ""
     seconds, servers = here.seconds.mid - here.load.mid, machines * here.slots
     busy = volume.per_month / (machines * made.mid)
-    waits = waiting(seconds, servers, busy)
+    waits = mean_wait(seconds, servers, busy)
     many = f"{machines:,} machines are" if machines > 1 else "one machine is"
     if busy >= 1:
         return f"{many} never done at that volume: requests wait for ever"
@@ -109,12 +109,12 @@ def machines_for(requests: float, capacity: float) -> int:
     return max(1, math.ceil(requests / capacity)) if capacity > 0 else 1
 
 
-def own_cost(owned: Owned, requests: float, capacity: float) -> float:
+def own_cost(owned: OwnedHardware, requests: float, capacity: float) -> float:
     """USD a month of as many machines as the volume takes."""
     return machines_for(requests, capacity) * owned.per_month
 
 
-def crossing(owned: Owned, usd: Quantity, capacity: Quantity) -> Quantity:
+def crossing(owned: OwnedHardware, usd: Quantity, capacity: Quantity) -> Quantity:
     """Requests a month at which a host's bill is that of one machine; unknown where one machine cannot answer them."""
     if not usd.known or usd.mid <= 0 or not capacity.known:
         return unknown("the host's price or the machine's pace is not known")
@@ -126,7 +126,7 @@ def crossing(owned: Owned, usd: Quantity, capacity: Quantity) -> Quantity:
     return between(low, mid, max(high, mid), "what a machine costs a month over the host's price of a request")
 
 
-def _said(found: BreakEven, question: Question, owned: Owned, requests: Quantity) -> str:
+def _describe(found: BreakEven, question: AdviceQuestion, owned: OwnedHardware, requests: Quantity) -> str:
     if requests.known:
         volume, cost = question.volume, found.usd
         machine = f"a machine of ${owned.per_month:,.0f} a month"
@@ -146,12 +146,12 @@ def _said(found: BreakEven, question: Question, owned: Owned, requests: Quantity
     )
 
 
-def _terms(owned: Owned) -> str:
+def _terms(owned: OwnedHardware) -> str:
     power = f", {owned.watts:g} W day and night at ${owned.kwh:g}/kWh" if owned.watts else ", power not counted"
     return f"${owned.price:,.0f} over {owned.months:g} months{power}"
 
 
-def _at(place: str, decided: Kind, kinds: list[Kind]) -> tuple[Offer | None, str]:
+def _offer_at(place: str, decided: UseOffers, kinds: list[UseOffers]) -> tuple[RouteOffer | None, str]:
     """The route of a place: the decision's, else one of another use that keeps what is needed, and what that use is."""
     for kind in (decided, *kinds):
         for offer in kind.offers:
@@ -161,7 +161,7 @@ def _at(place: str, decided: Kind, kinds: list[Kind]) -> tuple[Offer | None, str
     return None, ""
 
 
-def _no_host(question: Question) -> str:
+def _no_host(question: AdviceQuestion) -> str:
     return "nothing may leave this machine, so no host asks anything" if question.local else "no host answers it"
 
 

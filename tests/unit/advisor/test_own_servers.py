@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 from tests.plans import catalogs
-from tests.unit.advising.asked import GIB, advice, strong_here
+from tests.unit.advisor.advice_of import GIB, advice, strong_here
 
-from intermodal.advising.offers import OWN
+from intermodal.advisor.candidate_catalog import OWN_SERVER
 from intermodal.catalog.types import FREE, Endpoint
 from intermodal.quantity import exact
 
@@ -19,8 +19,8 @@ TALKS = tuple(each for each in catalogs.acme() if "audio" not in each.input)  # 
 
 
 def own(endpoint: Endpoint, gib: float = 6) -> Endpoint:
-    name = f"{OWN.id}:{endpoint.model.id}"
-    return msgspec.structs.replace(endpoint, id=name, host=OWN, price=FREE, memory=exact(gib * GIB))
+    name = f"{OWN_SERVER.id}:{endpoint.model.id}"
+    return msgspec.structs.replace(endpoint, id=name, host=OWN_SERVER, price=FREE, memory=exact(gib * GIB))
 
 
 def ear(gib: float = 6) -> Endpoint:

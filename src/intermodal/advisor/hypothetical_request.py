@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from intermodal.advising.question import SAID, Question
+from intermodal.advisor.question import OPTION_NAMES, AdviceQuestion
 from intermodal.content import KINDS, BytesSource, File, Image, Kind, Part, Text
 from intermodal.costing.parts import Piece
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
@@ -27,13 +27,13 @@ from intermodal.request import (
 LABELS = ("an invoice", "a letter", "something else")  # where nobody says which
 PAGE = (595.0, 842.0)  # A4, in points
 PAGE_CHARS = 2_500  # letters of a page of running text
-FIGURE = 0.2  # share of a page that a figure takes
+FIGURE_SIZE = 0.2  # share of a page that a figure takes
 DENSE, LETTERS = 0.25, 1_500.0  # what a picture full of text has of it
-FILM = (1280, 720)
+VIDEO_SIZE = (1280, 720)
 _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
 
 
-def request_of(question: Question) -> tuple[Request, Facts]:
+def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
     """The request of a question and its facts. No part has bytes: nothing can be sent."""
     parts: list[Part] = []
     facts: list[PartFacts] = []
@@ -41,7 +41,7 @@ def request_of(question: Question) -> tuple[Request, Facts]:
     if question.makes not in ("embedding", "transcript", "scores") and not described and not question.verbatim:
         parts.append(Text(text=question.prompt))
         facts.append(_words(0, "prompt", len(question.prompt)))
-    for piece, name in zip(question.parts, names(question.parts), strict=True):
+    for piece, name in zip(question.parts, part_names(question.parts), strict=True):
         part, found = _part(question, piece, name, len(facts))
         parts.append(part)
         facts.append(found)
@@ -54,11 +54,11 @@ def request_of(question: Question) -> tuple[Request, Facts]:
     return request, Facts(parts=tuple(facts), question=question.told)
 
 
-def names(pieces: tuple[Piece, ...]) -> list[str]:
+def part_names(pieces: tuple[Piece, ...]) -> list[str]:
     """How parts are called: by their kind, numbered where there are several of it."""
     found: list[str] = []
     for place, piece in enumerate(pieces):
-        name = SAID[_kind(piece)]
+        name = OPTION_NAMES[_kind(piece)]
         alike = [each for each in pieces if each.kind == piece.kind]
         earlier = sum(each.kind == piece.kind for each in pieces[:place])
         found.append(f"{name} {earlier + 1}" if len(alike) > 1 else name)
@@ -70,7 +70,7 @@ def _kind(piece: Piece) -> Kind:
     return next(kind for kind in KINDS if kind == piece.kind)
 
 
-def _output(question: Question) -> Output:
+def _output(question: AdviceQuestion) -> Output:
     if question.makes == "json":
         return JsonOutput(schema=_ANSWER)
     if question.makes == "transcript":
@@ -88,7 +88,7 @@ def _words(index: int, name: str, chars: int) -> PartFacts:
     return PartFacts(index=index, name=name, kind="text", chars=chars, size=chars)
 
 
-def _part(question: Question, piece: Piece, name: str, index: int) -> tuple[Part, PartFacts]:
+def _part(question: AdviceQuestion, piece: Piece, name: str, index: int) -> tuple[Part, PartFacts]:
     kind = _kind(piece)
     if kind == "text":
         spoken = "" if question.verbatim else name
@@ -101,8 +101,8 @@ def _part(question: Question, piece: Piece, name: str, index: int) -> tuple[Part
         kind=kind,
         # Parts of one size are one shape; their names keep documents apart.
         digest=name if kind == "document" else "",
-        width=piece.width or (FILM[0] if kind == "video" else 0),
-        height=piece.height or (FILM[1] if kind == "video" else 0),
+        width=piece.width or (VIDEO_SIZE[0] if kind == "video" else 0),
+        height=piece.height or (VIDEO_SIZE[1] if kind == "video" else 0),
         text_density=density if kind in ("image", "video") else unknown("no picture"),
         letters=letters if kind == "image" else unknown("not sampled"),
         seconds=exact(piece.seconds, "stated"),
@@ -117,7 +117,7 @@ def _part(question: Question, piece: Piece, name: str, index: int) -> tuple[Part
     return part, facts
 
 
-def _looks(question: Question) -> tuple[Quantity, Quantity]:
+def _looks(question: AdviceQuestion) -> tuple[Quantity, Quantity]:
     if question.shows == "text":
         return between(DENSE * 0.8, DENSE, DENSE * 1.2, "stated: full of text"), exact(LETTERS, "stated")
     if question.shows == "scene":
@@ -125,7 +125,7 @@ def _looks(question: Question) -> tuple[Quantity, Quantity]:
     return unknown("nobody said what it shows"), unknown("not sampled")
 
 
-def _pages(question: Question, piece: Piece) -> tuple[PageFacts, ...]:
+def _pages(question: AdviceQuestion, piece: Piece) -> tuple[PageFacts, ...]:
     """Pages alike: running text with or without a figure, or scans of it."""
     if question.scanned:
         page = PageFacts(
@@ -133,6 +133,6 @@ def _pages(question: Question, piece: Piece) -> tuple[PageFacts, ...]:
             text_density=between(DENSE * 0.8, DENSE, DENSE * 1.2, "stated: a scan"),
         )  # fmt: skip
     else:
-        share = FIGURE if question.figures else 0.0
+        share = FIGURE_SIZE if question.figures else 0.0
         page = PageFacts(number=1, width=PAGE[0], height=PAGE[1], chars=PAGE_CHARS, figure_share=share)
     return tuple(msgspec.structs.replace(page, number=number) for number in range(1, piece.pages + 1))

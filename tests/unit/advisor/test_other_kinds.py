@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import intermodal
-from intermodal.advising.advice import Advice
+from intermodal.advisor.advice import Advice
 from intermodal.errors import UsageError
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from intermodal.advising.advice import Advice, BreakEven, Kind, Offer, Pick, Step
-from intermodal.advising.uses import TITLES
+from intermodal.advisor.advice import Advice, AdviceStep, BreakEven, RouteOffer, RoutePick, UseOffers
+from intermodal.advisor.model_uses import TITLES
 from intermodal.plans import numbers
 from intermodal.plans.explain import wrapped
 from intermodal.quantity import Quantity
@@ -62,7 +62,7 @@ def _best(advice: Advice) -> list[str]:
 _COUNTED = {1: "", 2: "two, ", 3: "three, "}
 
 
-def _numbered(mark: str, pick: Pick) -> list[str]:
+def _numbered(mark: str, pick: RoutePick) -> list[str]:
     offer = pick.offer
     lines = _under(mark, f"{offer.endpoint}   as {pick.title}, {PLACES[offer.place]}   {offer.tier}")
     memory = 1 if offer.memory.high else 0  # it stands below, at the kind
@@ -86,7 +86,7 @@ def _said(label: str, sentence: str) -> list[str]:
     return wrapped(f"{label:<{LABEL}}{sentence}", " " * LABEL)
 
 
-def _kind(advice: Advice, kind: Kind) -> list[str]:
+def _kind(advice: Advice, kind: UseOffers) -> list[str]:
     mark = "  <- decision" if kind.use == advice.use else ""
     lines = [f"{kind.title}{mark}"]
     for offer in kind.offers:
@@ -100,7 +100,7 @@ def _under(label: str, sentence: str) -> list[str]:
     return wrapped(f"  {label:<{PLACE}}{sentence}", " " * (PLACE + 2))
 
 
-def _offer(offer: Offer) -> list[str]:
+def _offer(offer: RouteOffer) -> list[str]:
     if not offer.there:
         return _under(PLACES[offer.place], f"no route: {offer.refused[0]}")
     lines = _under(PLACES[offer.place], f"{offer.endpoint}   {offer.strength}")
@@ -115,18 +115,18 @@ def _offer(offer: Offer) -> list[str]:
     return lines
 
 
-def steps(offer: Offer) -> str:
+def steps(offer: RouteOffer) -> str:
     """What happens, conversions with who makes them."""
     last = offer.steps[-1:] if offer.steps and offer.steps[-1].endpoint == offer.endpoint else ()
     before = [_step(step) for step in offer.steps if step not in last and step.op not in ("generate", "speak")]
     return f"{offer.summary}{': ' if before else ''}{', '.join(before)}"
 
 
-def _step(step: Step) -> str:
+def _step(step: AdviceStep) -> str:
     return f"{step.op} by {step.endpoint}" if step.endpoint else step.op
 
 
-def figures(offer: Offer) -> list[str]:
+def figures(offer: RouteOffer) -> list[str]:
     """Money, time, memory of an offer, each in words."""
     money = price(offer)
     found = [money if money == UNPAID else f"{money} a request"]
@@ -138,7 +138,7 @@ def figures(offer: Offer) -> list[str]:
     return found
 
 
-def price(offer: Offer) -> str:
+def price(offer: RouteOffer) -> str:
     """Money of one request. What runs here is not free: its hardware is counted apart."""
     here = offer.place == "here" and offer.usd.known and not offer.usd.high
     return UNPAID if here else numbers.money(offer.usd)

@@ -25,7 +25,7 @@ _FASTER = (0.05, 0.3, 1.2)
 _UNPUBLISHED = "measured on 2 cores; nobody published it on a card"
 
 
-def speed_on(parameters: float, active: float, machine: Machine, users: int = 1) -> Speed:
+def server_speed(parameters: float, active: float, machine: Machine, users: int = 1) -> Speed:
     """A server of one's own with a model of so many parameters in four bits, ``users`` texts at once."""
     base = ZONE_SPEEDS["machine"]
     found = of_parameters(parameters, active, machine, users=users)
@@ -35,24 +35,24 @@ def speed_on(parameters: float, active: float, machine: Machine, users: int = 1)
     return replace(base, decode=found.decode, prompt=prompt)
 
 
-def on_cards(endpoint: Endpoint, machine: Machine) -> Endpoint:
+def speed_on_cards(endpoint: Endpoint, machine: Machine) -> Endpoint:
     """What intermodal runs itself, on cards instead of the two cores that it was timed on."""
     speed, model = endpoint.speed, endpoint.model
     if model.parameters and "text-generation" in model.tasks:
-        own = speed_on(model.parameters, model.active or model.parameters, machine)
+        own = server_speed(model.parameters, model.active or model.parameters, machine)
         return replace(endpoint, speed=replace(speed, decode=own.decode, prompt=own.prompt))
     hears = _HEARS_LARGE if (model.parameters or 0) >= LARGE else _HEARS
     recognizes = "automatic-speech-recognition" in model.tasks
     changed = replace(
         speed,
-        realtime_factor=hears if recognizes else _quicker(speed.realtime_factor),
-        megapixel=_quicker(speed.megapixel),
-        page=_quicker(speed.page),
+        realtime_factor=hears if recognizes else _scale_to_card(speed.realtime_factor),
+        megapixel=_scale_to_card(speed.megapixel),
+        page=_scale_to_card(speed.page),
     )
     return replace(endpoint, speed=changed)
 
 
-def _quicker(seconds: Quantity) -> Quantity:
+def _scale_to_card(seconds: Quantity) -> Quantity:
     if not seconds.known or not seconds.mid:
         return seconds
     less, some, more = _FASTER

@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 from tests.plans import catalogs
-from tests.unit.advising.asked import DAY, LAPTOP, advice, endpoints, offers, strong_here
+from tests.unit.advisor.advice_of import DAY, LAPTOP, advice, endpoints, offers, strong_here
 
-from intermodal.advising import words
-from intermodal.advising.advice import Advice, Offer
-from intermodal.advising.advise import advise
-from intermodal.advising.imagined import request_of
-from intermodal.advising.offers import offers as everything
-from intermodal.advising.offers import undominated
-from intermodal.advising.on_cards import speed_on
-from intermodal.advising.options import make_question
+from intermodal.advisor import option_values
+from intermodal.advisor.advice import Advice, RouteOffer
+from intermodal.advisor.candidate_catalog import candidate_catalog as everything
+from intermodal.advisor.candidate_catalog import undominated
+from intermodal.advisor.decision import decide
+from intermodal.advisor.hardware_speed import server_speed
+from intermodal.advisor.hypothetical_request import hypothetical_request
+from intermodal.advisor.options import make_question
 from intermodal.catalog.types import Endpoint, Price
 from intermodal.errors import NoRoute, UsageError
 from intermodal.planner import plan
@@ -25,7 +25,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.quantity import exact
 
 
-def offer(made: Advice, use: str, place: str) -> Offer:
+def offer(made: Advice, use: str, place: str) -> RouteOffer:
     kind = next(each for each in made.kinds if each.use == use)
     return next(each for each in kind.offers if each.place == place)
 
@@ -209,10 +209,10 @@ def test_a_month_is_the_request_times_the_volume() -> None:
 @pytest.mark.parametrize("objective", ["default", "cheapest", "fastest", "best"])
 def test_the_decision_is_the_plan_that_the_planner_makes(takes: str, objective: Any) -> None:
     question = make_question(takes, "text", LAPTOP, objective=objective)
-    request, facts = request_of(question)
+    request, facts = hypothetical_request(question)
     every = (*endpoints(), omni())
     made = plan(request, facts, offers(every).catalog, LAPTOP, Statistics(), DAY).chosen
-    found = advise(question, offers(every), DAY)
+    found = decide(question, offers(every), DAY)
     assert (found.endpoint, found.offer.summary) == (made.endpoint, made.summary)
     assert (found.offer.usd, found.offer.seconds, found.offer.score) == (
         made.total.cost,
@@ -231,7 +231,7 @@ def test_leaving_out_what_others_beat_changes_no_plan() -> None:
     fewer = undominated(catalog, DAY)
     assert len(fewer.endpoints) < len(catalog.endpoints)
     for takes in ("text", "image", "pdf,image", "audio"):
-        request, facts = request_of(make_question(takes, "text", LAPTOP))
+        request, facts = hypothetical_request(make_question(takes, "text", LAPTOP))
         one, other = (plan(request, facts, each, LAPTOP, Statistics(), DAY).chosen for each in (catalog, fewer))
         assert one == other
 
@@ -315,7 +315,7 @@ def test_hardware_may_be_named_by_its_cards() -> None:
 def test_a_server_on_a_faster_card_answers_sooner_and_more_users_each_later() -> None:
     def speed(said: str, users: int = 1, active: float = 8e9) -> float:
         hardware = make_question("text", "text", LAPTOP, hardware=said, users=users).hardware
-        return speed_on(8e9, active, hardware.machine, hardware.users).decode.mid
+        return server_speed(8e9, active, hardware.machine, hardware.users).decode.mid
 
     assert speed("RTX 5090") > speed("RTX 4090") > speed("RTX 3060 12GB") > speed("24GB")
     assert speed("RTX 4090", users=20) < speed("RTX 4090") < 20 * speed("RTX 4090", users=20)
@@ -325,7 +325,7 @@ def test_a_server_on_a_faster_card_answers_sooner_and_more_users_each_later() ->
 def test_nothing_on_a_card_is_timed_as_two_processor_cores() -> None:
     card = make_question("text", "text", LAPTOP, hardware="RTX 4090").hardware
     embedded = [each for each in everything(card, DAY).catalog.endpoints if each.host.zone == "process"]
-    plain = {each.id: each for each in everything(words.hardware("24GB", LAPTOP), DAY).catalog.endpoints}
+    plain = {each.id: each for each in everything(option_values.parse_hardware("24GB", LAPTOP), DAY).catalog.endpoints}
     assert embedded
     for each in embedded:
         before, after = plain[each.id].speed, each.speed
@@ -342,4 +342,4 @@ def test_nothing_on_a_card_is_timed_as_two_processor_cores() -> None:
 
 def test_an_empty_catalog_is_no_route_and_no_crash() -> None:
     with pytest.raises(NoRoute):
-        advise(make_question("text", "text", LAPTOP), offers(()), DAY)
+        decide(make_question("text", "text", LAPTOP), offers(()), DAY)

@@ -6,11 +6,11 @@ from functools import cache
 
 import pytest
 
-from intermodal.advising.advice import Advice, Pick
-from intermodal.advising.advise import advise
-from intermodal.advising.offers import Offers, offers
-from intermodal.advising.options import AdviseOptions, make_question
-from intermodal.advising.question import Question
+from intermodal.advisor.advice import Advice, RoutePick
+from intermodal.advisor.candidate_catalog import CandidateCatalog, candidate_catalog
+from intermodal.advisor.decision import decide
+from intermodal.advisor.options import AdviseOptions, make_question
+from intermodal.advisor.question import AdviceQuestion
 from intermodal.catalog import hosted
 from intermodal.catalog.capabilities import settled
 from intermodal.catalog.conditions import conditions
@@ -46,25 +46,25 @@ TASKS: tuple[tuple[str, str, AdviseOptions], ...] = (
 
 
 @cache
-def everything(licence: str) -> Offers:
+def everything(licence: str) -> CandidateCatalog:
     question = asked("text", "text", {"licence": licence})  # type: ignore[typeddict-item]
-    return offers(question.hardware, DAY, policy=question.policy)
+    return candidate_catalog(question.hardware, DAY, policy=question.policy)
 
 
-def asked(takes: str, makes: str, options: AdviseOptions) -> Question:
+def asked(takes: str, makes: str, options: AdviseOptions) -> AdviceQuestion:
     return make_question(takes, makes, HERE, **options)
 
 
 @cache
 def advice(place: int) -> Advice:
-    return advise(asked(*TASKS[place]), everything("commercial"), DAY)
+    return decide(asked(*TASKS[place]), everything("commercial"), DAY)
 
 
-def picks(made: Advice) -> tuple[Pick, ...]:
+def picks(made: Advice) -> tuple[RoutePick, ...]:
     return made.best + ((made.otherwise,) if made.otherwise is not None else ())
 
 
-def given(pick: Pick) -> set[str]:
+def given(pick: RoutePick) -> set[str]:
     """Kinds that reach the answering model as they are, by what the route is used as."""
     return {"vision": {"image"}, "hearing": {"audio"}}.get(pick.use, set())
 
@@ -97,7 +97,7 @@ def test_the_best_three_are_of_different_models_and_begin_with_the_decision(plac
 def test_a_monthly_bill_is_ranked_by_money_and_the_pick_for_waiting_stands_beside_it() -> None:
     bill = [pick.offer.per_month.mid for pick in advice(3).best]
     assert bill == sorted(bill) and bill[0] > 0
-    waiting = advise(
+    waiting = decide(
         asked("text", "text", {"prompt": TASKS[3][2]["prompt"], "waits": True}), everything("commercial"), DAY
     )
     other = advice(3).otherwise
@@ -108,7 +108,7 @@ def test_a_monthly_bill_is_ranked_by_money_and_the_pick_for_waiting_stands_besid
 def test_who_says_whether_somebody_waits_gets_one_answer() -> None:
     prompt = TASKS[3][2]["prompt"]
     for waits in (True, False):
-        made = advise(asked("text", "text", {"prompt": prompt, "requests": "20000/month", "waits": waits}),
+        made = decide(asked("text", "text", {"prompt": prompt, "requests": "20000/month", "waits": waits}),
                       everything("commercial"), DAY)  # fmt: skip
         assert made.otherwise is None
         assert made.by == ("money and waiting" if waits else "money")
@@ -130,10 +130,10 @@ def test_a_research_licence_is_left_out_by_default_and_said() -> None:
 
 
 @cache
-def kept(region: str, retention: Retention) -> tuple[dict[str, int], Offers]:
+def kept(region: str, retention: Retention) -> tuple[dict[str, int], CandidateCatalog]:
     """How many endpoints each reason leaves out under these bounds, and what is left."""
     question = asked("text", "text", {"regions": [region] if region else [], "retention": retention})
-    found = offers(question.hardware, DAY, policy=question.policy)
+    found = candidate_catalog(question.hardware, DAY, policy=question.policy)
     return dict(found.refused), found
 
 
@@ -143,7 +143,7 @@ def test_a_region_or_retention_that_nobody_states_is_left_out_and_counted() -> N
     assert any("computes in cn" in reason for reason in refused)
 
 
-def hosts_of(found: Offers) -> set[str]:
+def hosts_of(found: CandidateCatalog) -> set[str]:
     assert found.whole is not None
     return {each.host.id for each in found.whole.endpoints if each.host.zone == "internet"}
 
@@ -165,7 +165,7 @@ def test_hosts_that_keep_nothing_are_left_and_who_keeps_or_trains_is_counted() -
 
 
 def test_a_bound_that_is_asked_for_is_met_by_a_word_that_the_pick_cites() -> None:
-    made = advise(asked("text", "text", {"regions": ["eu"], "requests": "100/day"}), kept("eu", "any")[1], DAY)
+    made = decide(asked("text", "text", {"regions": ["eu"], "requests": "100/day"}), kept("eu", "any")[1], DAY)
     assert made.place == "hosted"
     assert "by its word it computes in eu" in made.offer.terms and "read 2026-" in made.offer.terms
     assert "https://" in made.offer.terms

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 from tests.plans import catalogs
-from tests.unit.advising.asked import advice, endpoints, strong_here
+from tests.unit.advisor.advice_of import advice, endpoints, strong_here
 
-from intermodal.advising.advice import Offer
-from intermodal.advising.break_even import MONTH, capacity, crossing, machines_for, own_cost, waiting
-from intermodal.advising.question import Owned
+from intermodal.advisor.advice import RouteOffer
+from intermodal.advisor.break_even import MONTH, capacity, crossing, machines_for, mean_wait, own_cost
+from intermodal.advisor.question import OwnedHardware
 from intermodal.catalog.types import Endpoint, Price, Speed
 from intermodal.quantity import between, exact, unknown
 
@@ -34,9 +34,9 @@ def even(**options: Any) -> Any:
 
 
 def test_a_machine_costs_its_share_and_its_power() -> None:
-    owned = Owned(price=3600.0, months=36.0, watts=500.0, kwh=0.30)
+    owned = OwnedHardware(price=3600.0, months=36.0, watts=500.0, kwh=0.30)
     assert owned.per_month == pytest.approx(100.0 + 0.5 * HOURS * 0.30)
-    assert Owned(price=3600.0).per_month == 100.0, "three years where nobody says"
+    assert OwnedHardware(price=3600.0).per_month == 100.0, "three years where nobody says"
 
 
 def test_the_lines_cross_where_a_machine_costs_what_the_host_asks() -> None:
@@ -59,14 +59,14 @@ def test_a_machine_that_cannot_answer_so_many_never_pays() -> None:
 
 
 def test_more_requests_take_more_machines() -> None:
-    owned = Owned(price=3600.0)
+    owned = OwnedHardware(price=3600.0)
     assert [machines_for(each, 1000.0) for each in (1, 1000, 1001, 5000)] == [1, 1, 2, 5]
     assert own_cost(owned, 2500.0, 1000.0) == 300.0
     assert even(requests="100/s".replace("/s", "k/day")).machines > 1
 
 
 def test_a_range_of_prices_is_a_range_of_volumes() -> None:
-    owned, capacity = Owned(price=3600.0), exact(1e9)
+    owned, capacity = OwnedHardware(price=3600.0), exact(1e9)
     found = crossing(owned, between(0.005, 0.01, 0.02, "tokens"), capacity)
     assert (found.low, found.mid, found.high) == (5_000.0, 10_000.0, 20_000.0)
     assert not crossing(owned, unknown("no price"), capacity).known
@@ -92,14 +92,14 @@ def test_hardware_is_compared_only_where_it_keeps_what_is_needed() -> None:
 
 def test_a_queue_is_that_of_one_server_where_there_is_one() -> None:
     for busy in (0.1, 0.5, 0.9):
-        assert waiting(2.0, 1, busy) == pytest.approx(2.0 * busy / (1 - busy)), "M/M/1, exactly"
-    assert waiting(2.0, 1, 1.0) == math.inf
+        assert mean_wait(2.0, 1, busy) == pytest.approx(2.0 * busy / (1 - busy)), "M/M/1, exactly"
+    assert mean_wait(2.0, 1, 1.0) == math.inf
 
 
 def test_more_servers_at_the_same_load_wait_less() -> None:
-    assert waiting(2.0, 1, 0.8) > waiting(2.0, 2, 0.8) > waiting(2.0, 20, 0.8) > 0
+    assert mean_wait(2.0, 1, 0.8) > mean_wait(2.0, 2, 0.8) > mean_wait(2.0, 20, 0.8) > 0
     # Erlang's formula for 2 servers at 0.8 each: 2 * 0.64 / (1 - 0.64)
-    assert waiting(2.0, 2, 0.8) == pytest.approx(2 * 0.64 / 0.36, rel=0.03)
+    assert mean_wait(2.0, 2, 0.8) == pytest.approx(2 * 0.64 / 0.36, rel=0.03)
 
 
 def test_what_a_queue_does_at_the_volume_is_said() -> None:
@@ -113,6 +113,6 @@ def test_what_a_queue_does_at_the_volume_is_said() -> None:
 
 
 def test_requests_side_by_side_multiply_what_a_machine_answers() -> None:
-    one, many = (capacity(Offer(place="here", seconds=exact(2.0), slots=slots)) for slots in (1, 20))
+    one, many = (capacity(RouteOffer(place="here", seconds=exact(2.0), slots=slots)) for slots in (1, 20))
     assert many.mid == pytest.approx(20 * one.mid) == pytest.approx(20 * MONTH / 2.0)
     assert (one.basis, many.basis) == ("one request at a time, day and night", "20 requests at a time, day and night")
