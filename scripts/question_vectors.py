@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from question_networks import fitted_nets
 from tests.e2e.questions import FITTED, Suffices, Trade, of_trades
 
+from intermodal.local.embedded import e5
 from intermodal.questions.examples import SOURCES, VECTORS, Head, Row, pairs_of, texts_of
 from intermodal.questions.regression import (
     BEYOND,
@@ -42,7 +43,6 @@ from intermodal.questions.regression import (
     sentences,
     told,
 )
-from intermodal.runtimes.embedded import e5
 
 MODEL = "multilingual-e5-small"
 AXES = 128  # of 384 numbers: cosines along those in which examples differ most are the same within 0.02

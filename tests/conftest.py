@@ -98,7 +98,7 @@ def weights_are_here(request: pytest.FixtureRequest) -> None:
     """An ``e2e`` test without its weights fails and says what to do; it does not pass by being skipped."""
     if request.node.get_closest_marker("e2e") is None:
         return
-    from intermodal.weights.store import WeightsStore
+    from intermodal.local.weights.store import WeightsStore
 
     missing = [name for name in DEFAULT_WEIGHTS if WeightsStore(REAL_WEIGHTS).path(name) is None]
     if missing:

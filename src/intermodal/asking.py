@@ -60,11 +60,11 @@ from intermodal.request import (
 
 if TYPE_CHECKING:
     from intermodal.config import Config
+    from intermodal.local.tokenizers.token_counter import TokenCounter
     from intermodal.media.decode import MediaWorker
     from intermodal.media.fetch import Remembering
     from intermodal.media.opened import Opened
     from intermodal.questions.reader import Reader
-    from intermodal.runtimes.vocabulary import Vocabularies
 
 FileLike = str | os.PathLike[str] | bytes | tuple[str, bytes] | Part | Source
 Schema = type[Any] | Mapping[str, Any]
@@ -313,7 +313,7 @@ async def _media_of(fetcher: Remembering) -> frozenset[Kind]:
 
 
 async def counted(
-    opened: Opened, request: Request, catalog: Catalog, by: Vocabularies, env: Mapping[str, str], *, ask: bool
+    opened: Opened, request: Request, catalog: Catalog, by: TokenCounter, env: Mapping[str, str], *, ask: bool
 ) -> Opened:
     """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
     are asked where ``ask`` says so."""
@@ -331,7 +331,7 @@ async def counted(
     return await tokenizing.counted(opened, request, catalog, by.told, by.vain, env, ask=ask)
 
 
-def _counted(opened: Opened, request: Request, names: frozenset[str], by: Vocabularies) -> Opened:
+def _counted(opened: Opened, request: Request, names: frozenset[str], by: TokenCounter) -> Opened:
     schema = request.output.schema if isinstance(request.output, JsonOutput) else None
     return by.counted(opened, names, request.tools, _as_sent(request), schema)
 

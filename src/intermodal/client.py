@@ -277,9 +277,9 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
         """The machine now; ``loaded``: endpoints in the memory of this client."""
-        from intermodal.servers.here import snapshot
+        from intermodal.local.servers.server_rows import snapshot_with_servers
 
-        return snapshot(self.env, loaded)
+        return snapshot_with_servers(self.env, loaded)
 
     @property
     def catalog(self) -> Catalog:

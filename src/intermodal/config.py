@@ -21,7 +21,7 @@ import msgspec
 from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, HostRow, decode_row, zone_of
 from intermodal.catalog.load import find_host
 from intermodal.catalog.model_folders import is_model_folder
-from intermodal.catalog.shipped import known_hosts, parse_toml, read_toml
+from intermodal.catalog.shipped_rows import known_hosts, parse_toml, read_toml
 from intermodal.catalog.timeouts import TimeoutSettings
 from intermodal.config_file import (
     AUTO,

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from msgspec.structs import replace
 
 from intermodal import asking
-from intermodal.catalog.load import tariffs
+from intermodal.catalog.load import rate_card_lookup
 from intermodal.catalog.types import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
-from intermodal.discovery.catalogs import Catalogs
-from intermodal.discovery.known import Known
 from intermodal.executor.upstream import Upstreams
 from intermodal.hints import Surface
+from intermodal.local.discovery.catalog_cache import CatalogCache
+from intermodal.local.discovery.server_directory import ServerDirectory
 from intermodal.planner import plan_from
 from intermodal.plans.cores import DECODERS
 from intermodal.plans.facts import Facts
@@ -31,13 +31,13 @@ from intermodal.request import Request
 
 if TYPE_CHECKING:
     from intermodal.executor.world import World
+    from intermodal.local.servers.context_fit import ContextFitter
+    from intermodal.local.tokenizers.token_counter import TokenCounter
+    from intermodal.local.weights.store import WeightsStore
     from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
-    from intermodal.runtimes.vocabulary import Vocabularies
-    from intermodal.servers.room import Room
     from intermodal.store.database import Store
     from intermodal.telemetry.signals import Signals
-    from intermodal.weights.store import WeightsStore
 
 _TELLING = 3.0  # seconds that a collector gets to take what waits at the end
 
@@ -67,10 +67,10 @@ class Resources:
         self._runtimes: Any = None
         self._transport: Any = None
         self._store: Store | None = None
-        self._vocabularies: Vocabularies | None = None
-        self.known = Known(self.config, self.env)
+        self._vocabularies: TokenCounter | None = None
+        self.known = ServerDirectory(self.config, self.env)
         self._last_catalog = Catalog()
-        self._known_now = Catalogs(self.env)
+        self._known_now = CatalogCache(self.env)
         self._upstreams = Upstreams(self.known.learn)
         self._weights: WeightsStore | None = None
 
@@ -78,8 +78,8 @@ class Resources:
     def media(self) -> MediaWorker:
         """What opens and decodes media, in a process of its own that is started when it is first needed."""
         if self._media is None:
+            from intermodal.local.hardware.machine import cores
             from intermodal.media.decode import MediaWorker
-            from intermodal.runtimes.machine import cores
 
             self._media = MediaWorker(places=min(cores(), DECODERS))
         return self._media
@@ -87,33 +87,33 @@ class Resources:
     @property
     def weights(self) -> WeightsStore:
         if self._weights is None:
-            from intermodal.weights.store import weights_of
+            from intermodal.local.weights.store import weights_store
 
-            self._weights = weights_of(self.env)
+            self._weights = weights_store(self.env)
         return self._weights
 
     @cached_property
-    def room(self) -> Room:
+    def room(self) -> ContextFitter:
         """What offers local models at the context there is memory for."""
-        from intermodal.servers.room import Room
+        from intermodal.local.servers.context_fit import ContextFitter
 
-        return Room(self.weights, self.env)
+        return ContextFitter(self.weights, self.env)
 
     @property
     def runtimes(self) -> Any:
         """The models that run in processes of this client."""
         if self._runtimes is None:
-            from intermodal.servers.runtimes import LocalRuntimes
+            from intermodal.local.servers.client_runtimes import ClientRuntimes
 
-            self._runtimes = LocalRuntimes(self.weights, self.env)
+            self._runtimes = ClientRuntimes(self.weights, self.env)
         return self._runtimes
 
     @property
-    def vocabularies(self) -> Vocabularies:
+    def vocabularies(self) -> TokenCounter:
         if self._vocabularies is None:
-            from intermodal.runtimes.vocabulary import Vocabularies
+            from intermodal.local.tokenizers.token_counter import TokenCounter
 
-            self._vocabularies = Vocabularies(self.weights)
+            self._vocabularies = TokenCounter(self.weights)
         return self._vocabularies
 
     @property
@@ -149,7 +149,7 @@ class Resources:
             transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
-            tariff=tariffs(snapshot_file(self.env)),
+            tariff=rate_card_lookup(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice, resends=inputs.request.policy.resends,
             timeouts=Timeouts().as_said(self.config.timeouts),
             live=live, readers=self._readers, sums=self.weights.sums,
@@ -157,20 +157,20 @@ class Resources:
         )  # fmt: skip
 
     def _readers(self) -> str:
-        from intermodal.runtimes.scripts import readers
+        from intermodal.local.embedded.ocr_scripts import ocr_version
 
-        return readers(self.weights)
+        return ocr_version(self.weights)
 
     def _as_known(self, opened: Opened, language: str) -> Opened:
         """``opened`` with what earlier readings and hearings found of the same bytes, and with what can be read here,
         where there are words in a script that not every reader knows."""
-        from intermodal.runtimes.scripts import read_here
+        from intermodal.local.embedded.ocr_scripts import readable_scripts
         from intermodal.store.derived import FOLDER, DerivedCache
         from intermodal.store.unread import recalled
 
         facts = recalled(opened.facts, DerivedCache(cache_dir(self.env) / FOLDER), self._readers(), language)
         if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
-            facts = replace(facts, scripts=read_here(self.weights, language))
+            facts = replace(facts, scripts=readable_scripts(self.weights, language))
         if facts is opened.facts:
             return opened
         made = copy.copy(opened)

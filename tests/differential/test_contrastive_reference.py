@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from intermodal.executor.contrastive import scored
 from intermodal.executor.job import Matching
-from intermodal.runtimes.embedded.contrastive import Contrastive
+from intermodal.local.embedded.contrastive import ContrastiveModel
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -191,7 +191,7 @@ def test_vectors_and_scores_are_those_of_the_reference(make: Any, layout: str, t
     with torch.no_grad():
         expected = model(input_ids=ids, pixel_values=pixels)
 
-    ours = Contrastive(folder)
+    ours = ContrastiveModel(folder)
     said, _, cut = ours.texts(list(CAPTIONS))
     assert cut == 1
     assert torch.allclose(torch.tensor(said, dtype=torch.float64), expected.text_embeds.double(), atol=CLOSE)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.runtimes.embedded.encoder import Encoder
+from intermodal.local.embedded.encoder import EncoderModel
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -111,7 +111,7 @@ KINDS = pytest.mark.parametrize("make", [bert, distilbert, xlm_roberta], ids=["B
 def test_scores_of_labels_are_those_of_the_reference(make: Any, problem: str, tmp_path: Path) -> None:
     config, names = make(num_labels=3, problem_type=problem)
     model = write(tmp_path, config, names, transformers.AutoModelForSequenceClassification)
-    ours = Encoder(tmp_path)
+    ours = EncoderModel(tmp_path)
     assert ours.most == 32
     logits = expected(model, names, tmp_path, TEXTS)
     wanted = torch.sigmoid(logits) if problem.startswith("multi") else logits.softmax(-1)
@@ -127,7 +127,7 @@ def test_scores_of_passages_are_those_of_the_reference_whatever_lies_beside_them
     query, passages = "who leads oslo", [*TEXTS, "oslo"]
     wanted = torch.sigmoid(expected(model, names, tmp_path, [(query, each) for each in passages])[:, 0])
     assert float(wanted.std()) > 0.01
-    assert Encoder(tmp_path).rank(query, passages)["scores"] == pytest.approx(wanted.tolist(), abs=CLOSE)
+    assert EncoderModel(tmp_path).rank(query, passages)["scores"] == pytest.approx(wanted.tolist(), abs=CLOSE)
 
 
 def test_chances_of_masked_words_are_those_of_the_reference(tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_chances_of_masked_words_are_those_of_the_reference(tmp_path: Path) -> N
     model = write(tmp_path, config, names, transformers.AutoModelForMaskedLM)
     text = "the parcel is [MASK]"
     chances = expected(model, names, tmp_path, [text])[0][4].softmax(-1)  # [CLS] comes first
-    found = Encoder(tmp_path).fill(text, ["late", "good", "lamp"])
+    found = EncoderModel(tmp_path).fill(text, ["late", "good", "lamp"])
     ids = [5 + WORDS.index(word) for word in ("late", "good", "lamp")]
     assert found["scores"] == pytest.approx(chances[ids].tolist(), abs=CLOSE)
-    best = Encoder(tmp_path).fill(text, [])
+    best = EncoderModel(tmp_path).fill(text, [])
     assert best["scores"][0] == pytest.approx(float(chances[5:].max()), abs=CLOSE), "marks are no words"

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from intermodal.costing.images import image_tokens
-from intermodal.runtimes import encodings
+from intermodal.local.tokenizers import byte_pair
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch its price list
 
@@ -223,4 +223,4 @@ def test_text_has_as_many_tokens_as_its_vendors_tokenizer_counts(name: str, pack
     pytest.importorskip(package)
     for line in COUNTED.read_text("utf-8").splitlines():
         each = json.loads(line)
-        assert encodings.count(name, each["text"]) == each["tokens"][name], each["what"]
+        assert byte_pair.count(name, each["text"]) == each["tokens"][name], each["what"]

@@ -9,7 +9,6 @@ from tests.gates.slow_inputs import OPERATORS
 
 from intermodal import offload
 from intermodal.config_file import Serve
-from intermodal.discovery import catalogs
 from intermodal.executor import upstream
 from intermodal.gateway import (
     connection,
@@ -28,11 +27,12 @@ from intermodal.gateway.ledger import till
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.workers import memory
 from intermodal.json_schema import cache
+from intermodal.local.discovery import catalog_cache
+from intermodal.local.tokenizers import sentencepiece, token_counter
 from intermodal.media import definitions, scripts
 from intermodal.planner import index
 from intermodal.prompts import rendering
 from intermodal.questions import reader
-from intermodal.runtimes import sentences, vocabulary
 from intermodal.store import slate
 from intermodal.wire import openai_works_served
 
@@ -74,22 +74,23 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "items of answers": (items.KEPT, items.ROOM),
     "signatures of calls": (signatures.KEPT, signatures.ROOM),
     "catalogs by what was named": (lasting.KEPT, None),
-    "catalogs by allowed hosts": (catalogs.KEPT, None),
+    "catalogs by allowed hosts": (catalog_cache.KEPT, None),
     "endpoints left by shape": (index.SHAPES, None),
     "compiled schemas": (cache.MOST, cache.MEMORY),
     "definitions of tools": (definitions.KEPT, definitions.ROOM),
     "lists of tools that were too long": (upstream.LISTS, None),
-    "counts of texts by servers": (vocabulary.TOLD, None),
-    "texts that servers did not count": (vocabulary.VAIN, None),
+    "counts of texts by servers": (token_counter.TOLD, None),
+    "texts that servers did not count": (token_counter.VAIN, None),
     "words by what they are made of": (scripts.REMEMBERED, None),
-    "tokens of words": (sentences.WORDS, None),
+    "tokens of words": (sentencepiece.WORDS, None),
 }
 # The most results that functions remember (``functools.lru_cache``), "" of all that are not named here.
 FUNCTIONS = {
-    "": 2_048, "intermodal.catalog.families._row": 8_192, "intermodal.catalog.families._today": 8_192,
-    "intermodal.catalog.hosted.licence_of": 8_192, "intermodal.catalog.hosted.tier_of": 8_192,
+    "": 2_048, "intermodal.catalog.shipped_families._row": 8_192, "intermodal.catalog.shipped_families._today": 8_192,
+    "intermodal.catalog.snapshot.interpretation.licence_of": 8_192,
+    "intermodal.catalog.snapshot.interpretation.tier_of": 8_192,
     "intermodal.catalog.model_rows.size_in_name": 8_192,
-    "intermodal.catalog.find._kind": 4_096, "intermodal.catalog.vocabularies.vocabulary_of": 8_192,
+    "intermodal.catalog.search._kind": 4_096, "intermodal.catalog.vocabularies.vocabulary_of": 8_192,
 }  # fmt: skip
 
 

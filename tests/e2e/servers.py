@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from intermodal.config import cache_dir
-from intermodal.weights.store import WeightsStore
+from intermodal.local.weights.store import WeightsStore
 
 EYE = Path(__file__).parents[1] / "media" / "tiny_eye" / "tiny-eye-mmproj.gguf"
 EAR = Path(__file__).parents[1] / "media" / "tiny_ear" / "tiny-ear-random-mmproj.gguf"

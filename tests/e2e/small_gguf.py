@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from intermodal.runtimes.encodings import encoding, merge
+from intermodal.local.tokenizers.byte_pair import load_encoding, merge_byte_pairs
 
 SIZE = 6_000  # tokens, the first of o200k_base
 WIDTH, INNER = 32, 64
@@ -14,14 +14,16 @@ USER, CONTROL = ("<think>", "</think>"), ("<|endoftext|>", "<|im_start|>", "<|im
 
 def vocabulary() -> tuple[list[str], list[str]]:
     """Tokens as GGUF writes them, and merges, one in seventeen left out so that it matters who asks for them."""
-    found = encoding("o200k_base")
+    found = load_encoding("o200k_base")
     assert found is not None
     ranks = {token: rank for token, rank in found._ranks.items() if rank < SIZE}
     tokens = sorted(ranks, key=lambda token: ranks[token])
     merges = []
     for token in tokens:
         if len(token) > 1:
-            parts = merge(token, {known: rank for known, rank in _within(token, ranks).items() if rank < ranks[token]})
+            parts = merge_byte_pairs(
+                token, {known: rank for known, rank in _within(token, ranks).items() if rank < ranks[token]}
+            )
             if len(parts) == 2:
                 merges.append(f"{_written(tokens[parts[0]])} {_written(tokens[parts[1]])}")
     return [_written(token) for token in tokens], [pair for at, pair in enumerate(merges) if at % 17]
@@ -48,7 +50,7 @@ _LETTERS = _letters()
 
 def sentence_vocabulary(size: int = SIZE) -> list[str]:
     """Tokens as SentencePiece writes them: words with a blank before them, and single letters."""
-    found = encoding("o200k_base")
+    found = load_encoding("o200k_base")
     assert found is not None
     words: dict[str, None] = {}
     for data in sorted(found._ranks, key=lambda token: found._ranks[token])[: size * 2]:

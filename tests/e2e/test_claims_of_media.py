@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import intermodal
-from intermodal.runtimes.embedded import tesseract
+from intermodal.local.embedded import tesseract
 from intermodal.testing import FakeHost
 
 BENCHMARKS = str(Path(__file__).parents[2] / "benchmarks")

@@ -18,8 +18,8 @@ from intermodal.catalog.types import TextCounter
 from intermodal.client import AsyncClient
 from intermodal.config import Config
 from intermodal.content import Text
+from intermodal.local.tokenizers.token_counter import tokenizer_from_gguf
 from intermodal.request import Message, Policy, Request
-from intermodal.runtimes.vocabulary import built_from
 
 pytestmark = [pytest.mark.anyio, pytest.mark.e2e]
 WORDS = "It was the best of times, it was the worst of times; it was the age of wisdom. " * 40
@@ -76,7 +76,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 async def test_llama_cpp_counts_as_its_vocabulary_does(served: tuple[str, Path]) -> None:
     url, path = served
-    exact = len(built_from(path).encode(WORDS).ids)
+    exact = len(tokenizer_from_gguf(path).encode(WORDS).ids)
     async with client(f"{url}/v1", "llama.cpp") as mine:
         assert NAME not in (await mine.prepare(request())).inputs.facts.parts[0].tokens, "explain asks nobody"
         counted = (await mine.prepare(request(), counting=True)).inputs

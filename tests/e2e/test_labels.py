@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.runtimes.bench import REAL_WEIGHTS
+from tests.unit.local.runtime_fixtures import REAL_WEIGHTS
 
 from intermodal.content import Text
 from intermodal.costing.tokens import BLOCK
 from intermodal.executor import assemble
+from intermodal.local.tokenizers.token_counter import TokenCounter
+from intermodal.local.weights.store import WeightsStore
 from intermodal.request import Message, Request
-from intermodal.runtimes.vocabulary import Vocabularies
-from intermodal.weights.store import WeightsStore
 from intermodal.wire.call import WireText
 
 pytestmark = pytest.mark.e2e
@@ -24,7 +24,7 @@ TEXTS = ("The sum is 7.", "Dear all,\nhere it is", "abcabcabc", "Das ist gut. " 
 
 @pytest.mark.parametrize("vocabulary", ["smollm2", "o200k_base", "cl100k_base"])
 def test_a_block_takes_what_was_planned_for_it(vocabulary: str) -> None:
-    by = Vocabularies(WeightsStore(REAL_WEIGHTS))
+    by = TokenCounter(WeightsStore(REAL_WEIGHTS))
 
     def count(text: str) -> int:
         found = by.count(vocabulary, text)

@@ -9,13 +9,13 @@ import pytest
 from tests.e2e.servers import weights_of
 
 from intermodal import Client, errors
+from intermodal.local.hardware import machine
 from intermodal.plans.machine import Machine
-from intermodal.runtimes import machine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 MODEL = "embedded:huggingfacetb/smollm2-135m-instruct"
 WHOLE = 8192
-_SNAPSHOT = machine.snapshot
+_SNAPSHOT = machine.machine_snapshot
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return msgspec.structs.replace(_SNAPSHOT(loaded), free=left[0] << 20)
 
     weights_of("smollm2-135m-instruct")
-    monkeypatch.setattr(machine, "snapshot", snapshot)
+    monkeypatch.setattr(machine, "machine_snapshot", snapshot)
     return left
 
 

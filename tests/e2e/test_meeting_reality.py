@@ -14,8 +14,8 @@ from tests.media.faint import faint
 
 import intermodal as package
 from intermodal.events import Replanned
+from intermodal.local.weights.store import WeightsStore
 from intermodal.testing import FakeHost
-from intermodal.weights.store import WeightsStore
 
 sys.path.insert(0, str(Path(__file__).parent))
 from command import intermodal

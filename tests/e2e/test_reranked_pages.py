@@ -12,10 +12,10 @@ from tests.e2e.onnx_folders import BERT
 from intermodal.asking import make_request
 from intermodal.catalog.types import Endpoint
 from intermodal.client import AsyncClient
+from intermodal.local.embedded.results import EncoderResult
+from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Transform
-from intermodal.runtimes.nouns import Judged
-from intermodal.runtimes.runtimes import Runtimes
 from intermodal.testing import FakeHost
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -132,13 +132,13 @@ async def test_a_page_that_the_question_names_comes_before_what_the_encoder_says
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The texts that an encoder reads."""
     found: list[str] = []
-    rank = Runtimes.rank
+    rank = EmbeddedRuntimes.rank
 
-    async def counted(self: Runtimes, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> Judged:
+    async def counted(self: EmbeddedRuntimes, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> EncoderResult:
         found.extend(texts)
         return await rank(self, endpoint, query, texts)
 
-    monkeypatch.setattr(Runtimes, "rank", counted)
+    monkeypatch.setattr(EmbeddedRuntimes, "rank", counted)
     return found
 
 

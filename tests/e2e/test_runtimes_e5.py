@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import anyio
 import psutil
 import pytest
-from tests.unit.runtimes.bench import E5, runtimes
+from tests.unit.local.runtime_fixtures import E5, runtimes
 
-from intermodal.runtimes.runtimes import Runtimes
+from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 PASSAGES = (
@@ -22,7 +22,7 @@ PASSAGES = (
 
 
 @pytest.fixture(scope="module")
-async def space() -> AsyncIterator[Runtimes]:
+async def space() -> AsyncIterator[EmbeddedRuntimes]:
     found = runtimes()
     yield found
     await found.close()
@@ -36,7 +36,9 @@ async def space() -> AsyncIterator[Runtimes]:
         ("Wie gewinnen Pflanzen Energie?", 1),
     ],
 )
-async def test_a_german_question_is_nearest_to_the_english_answer(space: Runtimes, question: str, answer: int) -> None:
+async def test_a_german_question_is_nearest_to_the_english_answer(
+    space: EmbeddedRuntimes, question: str, answer: int
+) -> None:
     query = await space.embed(E5, question)
     assert len(query.vector) == 384
     assert math.isclose(math.hypot(*query.vector), 1, abs_tol=1e-3)
@@ -51,11 +53,11 @@ def _dot(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
-async def test_the_same_text_has_the_same_vector(space: Runtimes) -> None:
+async def test_the_same_text_has_the_same_vector(space: EmbeddedRuntimes) -> None:
     assert (await space.embed(E5, "Rotterdam")).vector == (await space.embed(E5, "Rotterdam")).vector
 
 
-async def test_text_after_a_nul_or_past_512_tokens_still_counts(space: Runtimes) -> None:
+async def test_text_after_a_nul_or_past_512_tokens_still_counts(space: EmbeddedRuntimes) -> None:
     whole = await space.embed(E5, "cats\0dogs")
     assert whole.vector != (await space.embed(E5, "cats")).vector
     assert whole.tokens == (await space.embed(E5, "cats dogs")).tokens
@@ -64,9 +66,9 @@ async def test_text_after_a_nul_or_past_512_tokens_still_counts(space: Runtimes)
     assert long.vector != (await space.embed(E5, "Rotterdam " * 550 + "photosynthesis " * 50)).vector
 
 
-async def test_a_child_that_works_for_somebody_is_not_ended_to_make_room(space: Runtimes) -> None:
+async def test_a_child_that_works_for_somebody_is_not_ended_to_make_room(space: EmbeddedRuntimes) -> None:
     await space.embed(E5, "Rotterdam")
-    (child,) = [each for each in psutil.Process().children() if "intermodal.runtimes.embedded.e5" in each.cmdline()]
+    (child,) = [each for each in psutil.Process().children() if "intermodal.local.embedded.e5" in each.cmdline()]
     vectors: list[tuple[float, ...]] = []
 
     async def embed() -> None:

@@ -12,25 +12,25 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from tests.unit.runtimes.bench import REAL_WEIGHTS, SMOLLM2, runtimes
+from tests.unit.local.runtime_fixtures import REAL_WEIGHTS, SMOLLM2, runtimes
 
 from intermodal.catalog.load import load_catalog
 from intermodal.errors import RuntimeCrashed
-from intermodal.runtimes.nouns import Served
-from intermodal.runtimes.runtimes import Runtimes
-from intermodal.weights.gguf import read_header
+from intermodal.local.embedded.results import ChatServer
+from intermodal.local.embedded.runtimes import EmbeddedRuntimes
+from intermodal.local.weights.gguf import read_header
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 
 
 @pytest.fixture(scope="module")
-async def models() -> AsyncIterator[Runtimes]:
+async def models() -> AsyncIterator[EmbeddedRuntimes]:
     found = runtimes()
     yield found
     await found.close()
 
 
-async def post(served: Served, body: dict[str, Any], *, key: str | None = None) -> httpx.Response:
+async def post(served: ChatServer, body: dict[str, Any], *, key: str | None = None) -> httpx.Response:
     headers = {"authorization": f"Bearer {served.key if key is None else key}"} if key != "" else {}
     async with httpx.AsyncClient(timeout=60, headers=headers) as client:
         return await client.post(f"{served.base_url}/chat/completions", json=body)
@@ -40,7 +40,7 @@ def asked(text: str, **options: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}], "max_tokens": 24, "temperature": 0, **options}
 
 
-async def test_an_answer_streams_and_ends_with_usage(models: Runtimes) -> None:
+async def test_an_answer_streams_and_ends_with_usage(models: EmbeddedRuntimes) -> None:
     served = await models.chat_url(SMOLLM2)
     assert served.base_url.startswith("http://127.0.0.1:")
     assert served.base_url.endswith("/v1")
@@ -57,7 +57,7 @@ async def test_an_answer_streams_and_ends_with_usage(models: Runtimes) -> None:
     assert str(REAL_WEIGHTS) not in text, "an answer must not tell where the weights lie"
 
 
-async def test_the_second_call_finds_it_up(models: Runtimes) -> None:
+async def test_the_second_call_finds_it_up(models: EmbeddedRuntimes) -> None:
     first = await models.chat_url(SMOLLM2)
     second = await models.chat_url(SMOLLM2)
     assert (second.base_url, second.key, second.load_seconds) == (first.base_url, first.key, 0.0)
@@ -69,7 +69,7 @@ async def test_the_second_call_finds_it_up(models: Runtimes) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "wrong"])
-async def test_without_the_key_nobody_else_on_the_machine_can_use_it(models: Runtimes, key: str) -> None:
+async def test_without_the_key_nobody_else_on_the_machine_can_use_it(models: EmbeddedRuntimes, key: str) -> None:
     served = await models.chat_url(SMOLLM2)
     assert (await post(served, asked("hello"), key=key)).status_code == 401
     async with httpx.AsyncClient() as client:
@@ -78,7 +78,7 @@ async def test_without_the_key_nobody_else_on_the_machine_can_use_it(models: Run
             assert response.status_code in (401, 404), path
 
 
-async def test_a_prompt_that_does_not_fit_is_refused_with_its_size_not_cut(models: Runtimes) -> None:
+async def test_a_prompt_that_does_not_fit_is_refused_with_its_size_not_cut(models: EmbeddedRuntimes) -> None:
     served = await models.chat_url(SMOLLM2)
     response = await post(served, asked("word " * 2000))
     assert response.status_code == 400
@@ -88,7 +88,7 @@ async def test_a_prompt_that_does_not_fit_is_refused_with_its_size_not_cut(model
     assert error["n_prompt_tokens"] > 2000
 
 
-async def test_json_can_be_forced(models: Runtimes) -> None:
+async def test_json_can_be_forced(models: EmbeddedRuntimes) -> None:
     served = await models.chat_url(SMOLLM2)
     schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 30}}, "required": ["city"],
               "additionalProperties": False}  # fmt: skip
@@ -125,7 +125,7 @@ async def test_closing_ends_the_server_and_its_process() -> None:
 
 async def test_two_askers_at_once_start_one_server() -> None:
     models = runtimes()
-    found: list[Served] = []
+    found: list[ChatServer] = []
 
     async def ask() -> None:
         found.append(await models.chat_url(SMOLLM2))
@@ -165,7 +165,7 @@ class BrokenWeights:
 @pytest.mark.parametrize("data", [b"", b"GGUF", b"not a model" * 1000])
 async def test_a_file_that_is_no_model_is_one_clear_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.gguf").write_bytes(data)
-    models = Runtimes(BrokenWeights(tmp_path / "x.gguf"))  # type: ignore[arg-type]
+    models = EmbeddedRuntimes(BrokenWeights(tmp_path / "x.gguf"))  # type: ignore[arg-type]
     try:
         with pytest.raises(RuntimeCrashed, match=r"could not be loaded|died") as caught:
             await models.chat_url(SMOLLM2)

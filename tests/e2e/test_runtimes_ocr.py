@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-from tests.unit.runtimes.bench import OCR, runtimes
+from tests.unit.local.runtime_fixtures import OCR, runtimes
 
 from intermodal.errors import InputBroken
-from intermodal.runtimes.reading import as_text
-from intermodal.runtimes.runtimes import Runtimes
+from intermodal.local.embedded.ocr_layout import lines_to_text
+from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 DRAWN = Path(__file__).parents[1] / "media"
@@ -28,13 +28,13 @@ INVOICE = [
 
 
 @pytest.fixture(scope="module")
-async def eye() -> AsyncIterator[Runtimes]:
+async def eye() -> AsyncIterator[EmbeddedRuntimes]:
     found = runtimes()
     yield found
     await found.close()
 
 
-async def test_the_invoice_is_read_line_by_line(eye: Runtimes, media: Path) -> None:
+async def test_the_invoice_is_read_line_by_line(eye: EmbeddedRuntimes, media: Path) -> None:
     seen = await eye.read(OCR, (media / "screenshot-invoice.png").read_bytes())
     assert [line.text for line in seen.lines] == INVOICE
     assert all(0.9 < line.confidence <= 1 for line in seen.lines)
@@ -47,7 +47,7 @@ async def test_the_invoice_is_read_line_by_line(eye: Runtimes, media: Path) -> N
     assert again.lines == seen.lines
 
 
-async def test_a_photograph_without_text_gives_no_lines(eye: Runtimes, media: Path) -> None:
+async def test_a_photograph_without_text_gives_no_lines(eye: EmbeddedRuntimes, media: Path) -> None:
     data = io.BytesIO()
     Image.open(media / "photo-coffee.jpg").save(data, "PNG")
     assert (await eye.read(OCR, data.getvalue())).lines == ()
@@ -55,7 +55,7 @@ async def test_a_photograph_without_text_gives_no_lines(eye: Runtimes, media: Pa
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (2000, 2), (400, 300)])
 async def test_a_blank_picture_of_any_shape_gives_no_lines_and_takes_no_minute(
-    eye: Runtimes, size: tuple[int, int]
+    eye: EmbeddedRuntimes, size: tuple[int, int]
 ) -> None:
     data = io.BytesIO()
     Image.new("RGB", size, "white").save(data, "PNG")
@@ -64,7 +64,9 @@ async def test_a_blank_picture_of_any_shape_gives_no_lines_and_takes_no_minute(
     assert seen.seconds < 40
 
 
-async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(eye: Runtimes, media: Path) -> None:
+async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(
+    eye: EmbeddedRuntimes, media: Path
+) -> None:
     strip = Image.open(media / "screenshot-invoice.png").crop((0, 300, 900, 345))
     data = io.BytesIO()
     strip.save(data, "PNG")
@@ -74,19 +76,19 @@ async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(ey
     assert line.box[3] <= 45
 
 
-async def test_bytes_that_are_no_picture_are_one_clear_error(eye: Runtimes) -> None:
+async def test_bytes_that_are_no_picture_are_one_clear_error(eye: EmbeddedRuntimes) -> None:
     with pytest.raises(InputBroken, match="not a picture"):
         await eye.read(OCR, b"\x89PNG\r\n\x1a\n nothing")
 
 
-async def test_a_scanned_page_is_read_nearly_whole(eye: Runtimes, media: Path) -> None:
+async def test_a_scanned_page_is_read_nearly_whole(eye: EmbeddedRuntimes, media: Path) -> None:
     import pypdfium2
 
     truth = json.loads((media / "report.json").read_text())
     page = pypdfium2.PdfDocument(media / "scanned.pdf")[0].render(scale=150 / 72).to_pil()
     data = io.BytesIO()
     page.save(data, "PNG")
-    text = as_text((await eye.read(OCR, data.getvalue())).lines).replace("\t", " ").split()
+    text = lines_to_text((await eye.read(OCR, data.getvalue())).lines).replace("\t", " ").split()
     expected = str(truth).split()
     hit = sum(1 for word in text if any(word in other for other in expected))
     assert len(text) > 30
@@ -126,28 +128,28 @@ def unspaced(text: str) -> str:
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270, 4])
-async def test_a_page_that_lies_askew_is_read_whole_and_in_order(eye: Runtimes, degrees: float) -> None:
+async def test_a_page_that_lies_askew_is_read_whole_and_in_order(eye: EmbeddedRuntimes, degrees: float) -> None:
     page = drawn((((60, 60 + 44 * row), text) for row, text in enumerate(LINES)), (860, 300), degrees=degrees)
     seen = await eye.read(OCR, page)
-    assert unspaced(as_text(seen.lines)) == unspaced("\n".join(LINES))
+    assert unspaced(lines_to_text(seen.lines)) == unspaced("\n".join(LINES))
     width, height = Image.open(io.BytesIO(page)).size
     assert all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in (each.box for each in seen.lines))
 
 
-async def test_a_tilted_table_keeps_its_rows(eye: Runtimes) -> None:
+async def test_a_tilted_table_keeps_its_rows(eye: EmbeddedRuntimes) -> None:
     rows = (("Item", "Qty", "Amount"), ("Copper wire", "12", "54.00"), ("Door frame", "3", "264.00"))
     cells = [((50 + 260 * at, 50 + 60 * row), cell) for row, cells in enumerate(rows) for at, cell in enumerate(cells)]
     seen = await eye.read(OCR, drawn(cells, (760, 260), degrees=-3))
-    assert unspaced(as_text(seen.lines)) == unspaced("\n".join("\t".join(row) for row in rows))
+    assert unspaced(lines_to_text(seen.lines)) == unspaced("\n".join("\t".join(row) for row in rows))
 
 
-async def test_every_message_of_a_tall_screenshot_is_read_once(eye: Runtimes) -> None:
+async def test_every_message_of_a_tall_screenshot_is_read_once(eye: EmbeddedRuntimes) -> None:
     messages = [f"Message {number:02d} with code {1000 + 37 * number}" for number in range(40)]
     tall = drawn((((40, 40 + 110 * row), text) for row, text in enumerate(messages)), (600, 4440))
-    assert unspaced(as_text((await eye.read(OCR, tall)).lines)) == unspaced("\n".join(messages))
+    assert unspaced(lines_to_text((await eye.read(OCR, tall)).lines)) == unspaced("\n".join(messages))
 
 
-async def test_lines_in_letters_that_the_reader_lacks_are_told(eye: Runtimes) -> None:
+async def test_lines_in_letters_that_the_reader_lacks_are_told(eye: EmbeddedRuntimes) -> None:
     seen = await eye.read(OCR, (DRAWN / "invoice-in-two-scripts.png").read_bytes())
     assert [each.unread for each in seen.lines] == [False, True, True]
     assert seen.lines[0].text == "Invoice 4471"

@@ -10,8 +10,8 @@ from tests.e2e.small_gguf import write_pieces
 from tests.e2e.test_runtimes_splits import POOL, TEXTS, random_texts
 from tests.e2e.tokenizer import llama_cpp
 
-from intermodal.runtimes.pieces import Pieces
-from intermodal.runtimes.vocabulary import built_from
+from intermodal.local.tokenizers.token_counter import tokenizer_from_gguf
+from intermodal.local.tokenizers.wordpiece import WordPieceTokenizer
 
 pytestmark = pytest.mark.e2e
 MORE = (
@@ -39,8 +39,8 @@ def vocabulary() -> list[str]:
 def test_ids_equal_those_of_llama_cpp(tmp_path: Path) -> None:
     path = tmp_path / "encoder.gguf"
     write_pieces(path, vocabulary())
-    ours = built_from(path)
-    assert isinstance(ours, Pieces)
+    ours = tokenizer_from_gguf(path)
+    assert isinstance(ours, WordPieceTokenizer)
     counted = 0
     with llama_cpp(path) as theirs:
         for text in (*TEXTS, *MORE, *random_texts(150)):
@@ -56,5 +56,5 @@ def test_ids_equal_those_of_llama_cpp(tmp_path: Path) -> None:
 def test_a_text_with_a_special_token_is_not_counted(tmp_path: Path) -> None:
     path = tmp_path / "encoder.gguf"
     write_pieces(path, vocabulary())
-    ours = built_from(path)
-    assert isinstance(ours, Pieces) and ours.encode("a [MASK] b") is None
+    ours = tokenizer_from_gguf(path)
+    assert isinstance(ours, WordPieceTokenizer) and ours.encode("a [MASK] b") is None

@@ -10,16 +10,16 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
-from tests.unit.runtimes.bench import BASE, endpoint, runtimes, words
+from tests.unit.local.runtime_fixtures import BASE, endpoint, runtimes, words
 
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
 from intermodal.executor.speaking import lines_of
+from intermodal.local.embedded import piper
+from intermodal.local.embedded.availability import install_command
+from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.media.decode import MediaWorker
 from intermodal.media.sound import mp3, wav
 from intermodal.reports.texts import word_errors
-from intermodal.runtimes.embedded import piper
-from intermodal.runtimes.installed import missing
-from intermodal.runtimes.runtimes import Runtimes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 JOE = endpoint("piper", "piper-en-us-joe-medium")
@@ -28,7 +28,7 @@ LONG = " ".join(["The quick brown fox jumps over the lazy dog, and then it runs 
 
 
 @pytest.fixture(scope="module")
-async def voice() -> AsyncIterator[Runtimes]:
+async def voice() -> AsyncIterator[EmbeddedRuntimes]:
     found = runtimes()
     yield found
     await found.close()
@@ -46,7 +46,7 @@ async def heard(sound: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("pack", [wav, mp3], ids=["wav", "mp3"])
-async def test_what_is_spoken_is_heard_again_in_nearly_every_word(voice: Runtimes, pack: object) -> None:
+async def test_what_is_spoken_is_heard_again_in_nearly_every_word(voice: EmbeddedRuntimes, pack: object) -> None:
     """At most two of twenty words wrong: the voice draws its tone at random, and now and then a short word is lost."""
     spoken = await voice.speak(JOE, lines_of(TEXT))
     assert 4 < len(spoken.pcm) / 2 / spoken.rate < 12
@@ -54,7 +54,7 @@ async def test_what_is_spoken_is_heard_again_in_nearly_every_word(voice: Runtime
     assert word_errors(found.replace("42", "forty two"), " ".join(words(TEXT))) <= 0.1, found
 
 
-async def test_loading_is_told_apart_from_work_and_progress_comes_line_by_line(voice: Runtimes) -> None:
+async def test_loading_is_told_apart_from_work_and_progress_comes_line_by_line(voice: EmbeddedRuntimes) -> None:
     await voice.unload(JOE.id)
     seen: list[tuple[float | None, str]] = []
     first = await voice.speak(JOE, ("One.", "Two and three."), progress=lambda part, line: seen.append((part, line)))
@@ -66,7 +66,7 @@ async def test_loading_is_told_apart_from_work_and_progress_comes_line_by_line(v
     assert voice.loaded() == (JOE.id,)
 
 
-async def test_a_line_without_sound_is_left_out_and_the_others_are_spoken(voice: Runtimes) -> None:
+async def test_a_line_without_sound_is_left_out_and_the_others_are_spoken(voice: EmbeddedRuntimes) -> None:
     alone = await voice.speak(JOE, ("Hello there.",))
     spoken = await voice.speak(JOE, ("Hello there.", "\N{JAVANESE LETTER KA}"))
     assert spoken.silent == ("\N{JAVANESE LETTER KA}",)
@@ -91,7 +91,7 @@ async def test_a_cancelled_text_leaves_no_process_and_the_next_one_is_spoken() -
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= others
 
 
-async def test_it_ends_when_its_input_is_closed_as_it_is_when_we_are_killed(voice: Runtimes) -> None:
+async def test_it_ends_when_its_input_is_closed_as_it_is_when_we_are_killed(voice: EmbeddedRuntimes) -> None:
     await voice.speak(JOE, ("One.",))
     worker = voice._slots[JOE.id].worker
     process = worker._process
@@ -132,7 +132,7 @@ def test_a_namesake_on_the_path_is_not_taken_for_it(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     assert piper.program() == ""
-    assert missing("piper") == "pip install piper-tts (GPL-3.0; it runs as a separate program)"
+    assert install_command("piper") == "pip install piper-tts (GPL-3.0; it runs as a separate program)"
 
 
 async def test_without_it_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +159,6 @@ def test_nothing_of_ours_imports_it() -> None:
     package = Path(piper.__file__).parents[2]
     for path in package.rglob("*.py"):
         text = path.read_text("utf-8")
-        assert "import piper\n" not in text.replace("from intermodal.runtimes.embedded import piper\n", "")
+        assert "import piper\n" not in text.replace("from intermodal.local.embedded import piper\n", "")
         assert "from piper" not in text
     assert os.environ.get("INTERMODAL_PIPER") is None

@@ -9,8 +9,8 @@ from tests.e2e.small_gguf import CONTROL, USER, sentence_vocabulary, write_sente
 from tests.e2e.test_runtimes_splits import TEXTS, random_texts
 from tests.e2e.tokenizer import llama_cpp
 
-from intermodal.runtimes.sentences import Sentences
-from intermodal.runtimes.vocabulary import built_from
+from intermodal.local.tokenizers.sentencepiece import SentencePieceTokenizer
+from intermodal.local.tokenizers.token_counter import tokenizer_from_gguf
 
 pytestmark = pytest.mark.e2e
 MORE = (
@@ -41,8 +41,8 @@ def test_ids_equal_those_of_llama_cpp(prefix: bool, inner: bool, name: str, tmp_
     """Where blanks around special tokens are swallowed, a text with such a token is not counted; others are exact."""
     path = tmp_path / "small.gguf"
     write_sentences(path, sentence_vocabulary(), prefix=prefix, inner=inner, name=name)
-    ours = built_from(path)
-    assert isinstance(ours, Sentences)
+    ours = tokenizer_from_gguf(path)
+    assert isinstance(ours, SentencePieceTokenizer)
     with llama_cpp(path) as theirs:
         for text in (*TEXTS, *MORE, *random_texts(150)):
             ids = theirs(text)
@@ -56,14 +56,14 @@ def test_ids_equal_those_of_llama_cpp(prefix: bool, inner: bool, name: str, tmp_
 
 
 def test_a_file_of_the_users_own_counts_and_nothing_is_written_beside_it(tmp_path: Path) -> None:
-    from intermodal.runtimes.vocabulary import Vocabularies
-    from intermodal.weights.store import WeightsStore
+    from intermodal.local.tokenizers.token_counter import TokenCounter
+    from intermodal.local.weights.store import WeightsStore
 
     path = tmp_path / "mine" / "model.gguf"
     path.parent.mkdir()
     write_sentences(path, sentence_vocabulary(), prefix=True)
-    vocabularies = Vocabularies(WeightsStore(tmp_path / "store"))
-    made = built_from(path).encode("It was the best of times")
+    vocabularies = TokenCounter(WeightsStore(tmp_path / "store"))
+    made = tokenizer_from_gguf(path).encode("It was the best of times")
     assert made is not None and vocabularies.count(str(path), "It was the best of times") == len(made.ids)
     assert vocabularies.count(str(path.with_name("other.gguf")), "a") is None
     assert [each.name for each in path.parent.iterdir()] == ["model.gguf"]

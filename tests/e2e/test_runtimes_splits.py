@@ -10,8 +10,8 @@ import pytest
 from tests.e2e.small_gguf import vocabulary, write
 from tests.e2e.tokenizer import llama_cpp
 
-from intermodal.runtimes.splits import SPLITS
-from intermodal.runtimes.vocabulary import built_from
+from intermodal.local.tokenizers.pre_tokenizers import PRE_TOKENIZERS
+from intermodal.local.tokenizers.token_counter import tokenizer_from_gguf
 
 pytestmark = pytest.mark.e2e
 TEXTS = (
@@ -39,11 +39,11 @@ def words() -> tuple[list[str], list[str]]:
     return vocabulary()
 
 
-@pytest.mark.parametrize("pre", SPLITS)
+@pytest.mark.parametrize("pre", PRE_TOKENIZERS)
 def test_ids_equal_those_of_llama_cpp(pre: str, words: tuple[list[str], list[str]], tmp_path: Path) -> None:
     path = tmp_path / f"{pre}.gguf"
     write(path, pre, *words)
-    ours = built_from(path)
+    ours = tokenizer_from_gguf(path)
     assert ours is not None
     with llama_cpp(path) as theirs:
         for text in (*TEXTS, *random_texts(150)):
@@ -54,4 +54,4 @@ def test_a_pre_tokenizer_nobody_compared_is_not_counted_with(
     words: tuple[list[str], list[str]], tmp_path: Path
 ) -> None:
     write(tmp_path / "other.gguf", "viking", *words)
-    assert built_from(tmp_path / "other.gguf") is None
+    assert tokenizer_from_gguf(tmp_path / "other.gguf") is None

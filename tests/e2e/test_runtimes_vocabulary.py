@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.runtimes.bench import REAL_WEIGHTS, SMOLLM2, runtimes
+from tests.unit.local.runtime_fixtures import REAL_WEIGHTS, SMOLLM2, runtimes
 
-from intermodal.runtimes.nouns import Served
-from intermodal.runtimes.vocabulary import Vocabularies
-from intermodal.weights.store import WeightsStore
+from intermodal.local.embedded.results import ChatServer
+from intermodal.local.tokenizers.token_counter import TokenCounter
+from intermodal.local.weights.store import WeightsStore
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 TEXTS = (
@@ -29,15 +29,15 @@ RANGES = ((0x01, 0x7F), (0x80, 0x2FFF), (0x3000, 0xD7FF), (0xE000, 0xFFFD), (0x1
 
 
 @pytest.fixture(scope="module")
-async def served() -> AsyncIterator[Served]:
+async def served() -> AsyncIterator[ChatServer]:
     models = runtimes()
     yield await models.chat_url(SMOLLM2)
     await models.close()
 
 
 @pytest.fixture(scope="module")
-def vocabularies() -> Vocabularies:
-    return Vocabularies(WeightsStore(REAL_WEIGHTS))
+def vocabularies() -> TokenCounter:
+    return TokenCounter(WeightsStore(REAL_WEIGHTS))
 
 
 def random_texts(count: int) -> list[str]:
@@ -48,7 +48,7 @@ def random_texts(count: int) -> list[str]:
     return texts
 
 
-async def test_ids_equal_those_of_llama_cpp(served: Served, vocabularies: Vocabularies) -> None:
+async def test_ids_equal_those_of_llama_cpp(served: ChatServer, vocabularies: TokenCounter) -> None:
     url = served.base_url.removesuffix("/v1") + "/tokenize"
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {served.key}"}) as client:
         for text in (*TEXTS, *random_texts(200)):
@@ -57,7 +57,7 @@ async def test_ids_equal_those_of_llama_cpp(served: Served, vocabularies: Vocabu
             assert vocabularies.count("smollm2", text) == len(theirs)
 
 
-async def test_a_prompt_counts_as_the_server_bills_it(served: Served, vocabularies: Vocabularies) -> None:
+async def test_a_prompt_counts_as_the_server_bills_it(served: ChatServer, vocabularies: TokenCounter) -> None:
     text = "What does the caller want, and does the invoice agree?"
     async with httpx.AsyncClient(headers={"authorization": f"Bearer {served.key}"}, timeout=60) as client:
         body = {"messages": [{"role": "user", "content": text}], "max_tokens": 1}
@@ -69,12 +69,12 @@ async def test_a_prompt_counts_as_the_server_bills_it(served: Served, vocabulari
     assert vocabularies.count("smollm2", framed) == usage["prompt_tokens"]
 
 
-def test_what_cannot_be_known_exactly_is_none(vocabularies: Vocabularies, tmp_path: object) -> None:
+def test_what_cannot_be_known_exactly_is_none(vocabularies: TokenCounter, tmp_path: object) -> None:
     assert vocabularies.count("o200k", "hello") is None
     assert vocabularies.count("smollm2", "") == 0
     assert vocabularies.count("smollm2", "x" * 4_000_001) is None
     assert vocabularies.count("smollm2", "lone \ud800 surrogate") is not None
-    nowhere = Vocabularies(WeightsStore(REAL_WEIGHTS / "nowhere"))
+    nowhere = TokenCounter(WeightsStore(REAL_WEIGHTS / "nowhere"))
     assert nowhere.names() == ()
     assert nowhere.count("smollm2", "hello") is None
 
@@ -87,7 +87,7 @@ def own_weights(tmp_path: Path) -> Path:
     for file in (REAL_WEIGHTS / name).iterdir():
         if not file.name.startswith(".vocabulary"):
             (tmp_path / name / file.name).symlink_to(file.resolve())
-    assert Vocabularies(WeightsStore(tmp_path)).count("smollm2", "hello") == 1
+    assert TokenCounter(WeightsStore(tmp_path)).count("smollm2", "hello") == 1
     return tmp_path
 
 
@@ -95,7 +95,7 @@ def test_a_broken_fast_copy_is_built_anew(own_weights: Path) -> None:
     copy = own_weights / "smollm2-135m-instruct" / ".vocabulary-2.json"
     assert copy.exists()
     copy.write_bytes(b"{")
-    assert Vocabularies(WeightsStore(own_weights)).count("smollm2", "hello world") == 2
+    assert TokenCounter(WeightsStore(own_weights)).count("smollm2", "hello world") == 2
     assert len(copy.read_bytes()) > 1
 
 
@@ -103,11 +103,12 @@ def test_the_first_count_of_a_process_reads_the_fast_copy_and_imports_little(own
     """It takes 0.1 s so; the weights themselves are not read."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from intermodal.runtimes import vocabulary\n"
-        "from intermodal.weights.store import WeightsStore\n"
-        "def built_from(path): raise SystemExit('the weights were read')\n"
-        "vocabulary.built_from = built_from\n"
-        "assert vocabulary.Vocabularies(WeightsStore(Path(sys.argv[1]))).count('smollm2', 'How long does this take?')\n"
+        "from intermodal.local.tokenizers import token_counter\n"
+        "from intermodal.local.weights.store import WeightsStore\n"
+        "def tokenizer_from_gguf(path): raise SystemExit('the weights were read')\n"
+        "token_counter.tokenizer_from_gguf = tokenizer_from_gguf\n"
+        "counter = token_counter.TokenCounter(WeightsStore(Path(sys.argv[1])))\n"
+        "assert counter.count('smollm2', 'How long does this take?')\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(own_weights)], capture_output=True, text=True, check=False)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.unit.runtimes.bench import BASE, TINY_EN, pcm, runtimes, words
+from tests.unit.local.runtime_fixtures import BASE, TINY_EN, pcm, runtimes, words
 
 from intermodal.errors import RuntimeCrashed
-from intermodal.runtimes.runtimes import Runtimes
+from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 JFK = words(
@@ -21,7 +21,7 @@ JFK = words(
 
 
 @pytest.fixture(scope="module")
-async def ears() -> AsyncIterator[Runtimes]:
+async def ears() -> AsyncIterator[EmbeddedRuntimes]:
     found = runtimes()
     yield found
     await found.close()
@@ -29,7 +29,7 @@ async def ears() -> AsyncIterator[Runtimes]:
 
 @pytest.mark.parametrize("ear", [BASE, TINY_EN], ids=["base", "tiny.en"])
 @pytest.mark.parametrize("name", ["jfk.wav", "jfk.mp3"])
-async def test_kennedy_is_heard_word_for_word(ears: Runtimes, media: Path, ear: object, name: str) -> None:
+async def test_kennedy_is_heard_word_for_word(ears: EmbeddedRuntimes, media: Path, ear: object, name: str) -> None:
     seen: list[float] = []
     heard = await ears.transcribe(
         ear,  # type: ignore[arg-type]
@@ -49,7 +49,7 @@ async def test_kennedy_is_heard_word_for_word(ears: Runtimes, media: Path, ear: 
     assert 100e6 < heard.peak_memory < 2e9
 
 
-async def test_loading_is_told_apart_from_work_and_paid_once(ears: Runtimes, media: Path) -> None:
+async def test_loading_is_told_apart_from_work_and_paid_once(ears: EmbeddedRuntimes, media: Path) -> None:
     samples = pcm(media / "jfk.wav")
     fresh = runtimes()
     try:
@@ -64,7 +64,7 @@ async def test_loading_is_told_apart_from_work_and_paid_once(ears: Runtimes, med
 
 @pytest.mark.parametrize("ear", [BASE, TINY_EN], ids=["base", "tiny.en"])
 @pytest.mark.parametrize("name", ["music.m4a", "music.ogg", "bigbuckbunny.mp4"])
-async def test_nobody_speaks_in_music(ears: Runtimes, media: Path, ear: object, name: str) -> None:
+async def test_nobody_speaks_in_music(ears: EmbeddedRuntimes, media: Path, ear: object, name: str) -> None:
     heard = await ears.transcribe(ear, pcm(media / name))  # type: ignore[arg-type]
     assert heard.transcript.text == ""
     assert heard.transcript.segments == ()
@@ -73,12 +73,12 @@ async def test_nobody_speaks_in_music(ears: Runtimes, media: Path, ear: object, 
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.5, 3.0])
-async def test_nobody_speaks_in_silence(ears: Runtimes, seconds: float) -> None:
+async def test_nobody_speaks_in_silence(ears: EmbeddedRuntimes, seconds: float) -> None:
     heard = await ears.transcribe(BASE, bytes(int(seconds * 16_000) * 2))
     assert heard.transcript.segments == ()
 
 
-async def test_words_between_music_are_still_heard(ears: Runtimes, media: Path) -> None:
+async def test_words_between_music_are_still_heard(ears: EmbeddedRuntimes, media: Path) -> None:
     music, speech = pcm(media / "music.m4a"), pcm(media / "jfk.wav")
     heard = await ears.transcribe(BASE, music + speech)
     said = words(heard.transcript.text)
@@ -86,7 +86,7 @@ async def test_words_between_music_are_still_heard(ears: Runtimes, media: Path) 
     assert not any("mm" in word for word in said if word != "americans" and word != "summer")
 
 
-async def test_faint_speech_over_a_telephone_is_not_taken_for_music(ears: Runtimes, media: Path) -> None:
+async def test_faint_speech_over_a_telephone_is_not_taken_for_music(ears: EmbeddedRuntimes, media: Path) -> None:
     import numpy as np
 
     speech = np.frombuffer(pcm(media / "jfk.wav"), "<i2").astype(np.float64)
@@ -106,21 +106,23 @@ def at_level(samples: bytes, decibels: float) -> bytes:
     return np.round(sound / np.abs(sound).max() * 32767 * 10 ** (decibels / 20)).astype("<i2").tobytes()
 
 
-async def test_speech_at_a_two_thousandth_of_full_scale_is_heard(ears: Runtimes, media: Path) -> None:
+async def test_speech_at_a_two_thousandth_of_full_scale_is_heard(ears: EmbeddedRuntimes, media: Path) -> None:
     heard = await ears.transcribe(BASE, at_level(pcm(media / "jfk.wav"), -66), language="en")
     said = words(heard.transcript.text)
     assert said.count("country") == 2 and said.count("ask") >= 2
 
 
 @pytest.mark.parametrize("decibels", [-3, -50, -66])
-async def test_nobody_speaks_in_music_however_loud_or_faint(ears: Runtimes, media: Path, decibels: float) -> None:
+async def test_nobody_speaks_in_music_however_loud_or_faint(
+    ears: EmbeddedRuntimes, media: Path, decibels: float
+) -> None:
     heard = await ears.transcribe(BASE, at_level(pcm(media / "music.m4a"), decibels))
     assert heard.transcript.segments == ()
 
 
 @pytest.mark.parametrize("decibels", [-10, -50, -80])
 @pytest.mark.parametrize("kind", ["white", "brown"])
-async def test_nobody_speaks_in_hiss_and_rumble(ears: Runtimes, kind: str, decibels: float) -> None:
+async def test_nobody_speaks_in_hiss_and_rumble(ears: EmbeddedRuntimes, kind: str, decibels: float) -> None:
     import numpy as np
 
     noise = np.random.default_rng(3).normal(size=8 * 16_000)
@@ -133,7 +135,7 @@ async def test_nobody_speaks_in_hiss_and_rumble(ears: Runtimes, kind: str, decib
 
 
 async def test_a_stretch_of_speech_ends_where_it_ends_and_not_in_the_silence_behind_it(
-    ears: Runtimes, media: Path
+    ears: EmbeddedRuntimes, media: Path
 ) -> None:
     """Kennedy stops 0.6 s before the recording does; then nobody speaks for 12 s."""
     speech, silence = pcm(media / "jfk.wav"), bytes(12 * 16_000 * 2)
@@ -144,7 +146,7 @@ async def test_a_stretch_of_speech_ends_where_it_ends_and_not_in_the_silence_beh
     assert 22.5 < again[0].start < 24.5
 
 
-async def test_no_stretch_of_speech_goes_over_a_silence(ears: Runtimes, media: Path) -> None:
+async def test_no_stretch_of_speech_goes_over_a_silence(ears: EmbeddedRuntimes, media: Path) -> None:
     """Kennedy pauses for 20 s within his sentence: what another voice says meanwhile comes between."""
     speech, silence = pcm(media / "jfk.wav"), bytes(20 * 16_000 * 2)
     pause = int(2.6 * 16_000) * 2
@@ -155,14 +157,16 @@ async def test_no_stretch_of_speech_goes_over_a_silence(ears: Runtimes, media: P
     assert before[-1].end < 3.0
 
 
-async def test_french_is_recognised_as_french(ears: Runtimes, media: Path) -> None:
+async def test_french_is_recognised_as_french(ears: EmbeddedRuntimes, media: Path) -> None:
     heard = await ears.transcribe(BASE, pcm(media / "french.flac"))
     assert heard.transcript.language == "fr"
     assert heard.transcript.confidence > 0.5
     assert "merci" in words(heard.transcript.text)
 
 
-async def test_a_monolingual_ear_claims_no_confidence_in_a_language_it_presumes(ears: Runtimes, media: Path) -> None:
+async def test_a_monolingual_ear_claims_no_confidence_in_a_language_it_presumes(
+    ears: EmbeddedRuntimes, media: Path
+) -> None:
     heard = await ears.transcribe(TINY_EN, pcm(media / "jfk.wav"))
     assert heard.transcript.language == "en"
     assert heard.transcript.confidence == 0.0

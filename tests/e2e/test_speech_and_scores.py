@@ -11,7 +11,7 @@ import os
 import pytest
 from benchmarks.labelled import SETS
 from tests.e2e.servers import LlamaServer
-from tests.unit.runtimes.bench import words
+from tests.unit.local.runtime_fixtures import words
 
 from intermodal import asking, config
 from intermodal.catalog.host_rows import HostRow, ServedRow

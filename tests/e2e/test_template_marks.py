@@ -9,9 +9,9 @@ import httpx
 import pytest
 from tests.e2e.small_gguf import CONTROL, vocabulary, write
 from tests.e2e.tokenizer import llama_cpp, served
-from tests.unit.runtimes.bench import REAL_WEIGHTS
+from tests.unit.local.runtime_fixtures import REAL_WEIGHTS
 
-from intermodal.runtimes.template_marks import marks_in
+from intermodal.local.tokenizers.template_marks import marks_in
 from intermodal.wire.template_marks import marks_of
 
 pytestmark = pytest.mark.e2e

@@ -290,7 +290,7 @@ given = p.parse_args()
 assert given.host == "127.0.0.1" and os.environ["LLAMA_API_KEY"]
 said = {{"model": given.m, "projector": "", "alias": given.a, "port": int(given.port), "context": int(given.c),
         "slots": 1, "embeds": False, "threads": int(given.t)}}
-os.execv(sys.executable, [sys.executable, "-P", "-m", "intermodal.servers.llama", json.dumps(said)])
+os.execv(sys.executable, [sys.executable, "-P", "-m", "intermodal.local.servers.llama_server", json.dumps(said)])
 """
 
 

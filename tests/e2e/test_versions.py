@@ -1,7 +1,7 @@
 """A converter that makes something else of a file has another version, or a cache gives out what the older one made.
 
 ``versions.json`` has what each made of a few files, and in which version. ``--bless`` writes what is made now, for a
-converter whose number in ``runtimes/versions.py`` was raised, and for no other.
+converter whose number in ``local/embedded/versions.py`` was raised, and for no other.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 import numpy
 import pytest
 from PIL import Image
-from tests.unit.runtimes.bench import OCR, TINY_EN, pcm, runtimes
+from tests.unit.local.runtime_fixtures import OCR, TINY_EN, pcm, runtimes
 
 from intermodal.executor.describing import MAX_TOKENS, wording
+from intermodal.local.embedded.runtimes import EmbeddedRuntimes
+from intermodal.local.embedded.versions import CONVERTERS, converter_version
 from intermodal.media.decode import MediaWorker
-from intermodal.runtimes.runtimes import Runtimes
-from intermodal.runtimes.versions import CONVERTERS, version
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 RECORD = Path(__file__).with_name("versions.json")
@@ -29,7 +29,7 @@ NEAR = 0.3  # seconds, and steps of 32 of grey and of 256 of loudness, by which 
 
 
 @pytest.fixture(scope="module")
-async def here() -> AsyncIterator[Runtimes]:
+async def here() -> AsyncIterator[EmbeddedRuntimes]:
     found = runtimes()
     yield found
     await found.close()
@@ -55,49 +55,49 @@ def lying(path: Path) -> bytes:
     return turned.getvalue()
 
 
-async def read(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+async def read(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     invoice = media / "screenshot-invoice.png"
     pictures = invoice.read_bytes(), lying(invoice)
     seen = [await here.read(OCR, data) for data in pictures]
     return [[[line.text, line.unread] for line in each.lines] for each in seen]
 
 
-async def heard(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+async def heard(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     made = (await here.transcribe(TINY_EN, pcm(media / "jfk.wav"))).transcript
     return [[segment.start, segment.end, segment.text] for segment in made.segments]
 
 
-async def sound(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+async def sound(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     made = await worker.pcm((media / "jfk.mp3").read_bytes())
     samples = numpy.frombuffer(bytes(made.samples[0 : len(made.samples)]), "<i2").astype(float)
     loud = [float(numpy.sqrt((half**2).mean())) / 128 for half in numpy.array_split(samples, 20)]
     return [made.seconds, [round(each, 3) for each in loud]]
 
 
-async def frames(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+async def frames(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     made = await worker.frames((media / "talk-over-stills.mp4").read_bytes(), spread="scenes", most=3, max_side=320)
     return [[frame.at, looks(frame.data)] for frame in made]
 
 
-async def picture(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+async def picture(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     return looks((await worker.picture((media / "photo-cat.jpg").read_bytes(), max_side=200)).data)
 
 
-async def page(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+async def page(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     (made,) = await worker.page_pictures((media / "report.pdf").read_bytes(), (1,), 60)
     return looks(made.data)
 
 
-async def codes(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+async def codes(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     found = await worker.codes((CODES / "codes.png").read_bytes())
     return [[code.kind, code.text] for code in found]
 
 
-async def asked(media: Path, here: Runtimes, worker: MediaWorker) -> Any:
+async def asked(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
     return [wording("What is it?"), wording(""), MAX_TOKENS]
 
 
-MADE: dict[str, Callable[[Path, Runtimes, MediaWorker], Awaitable[Any]]] = {
+MADE: dict[str, Callable[[Path, EmbeddedRuntimes, MediaWorker], Awaitable[Any]]] = {
     "ocr": read, "whisper": heard, "audio": sound, "video": frames, "image": picture, "document": page,
     "describe": asked, "codes": codes,
 }  # fmt: skip
@@ -114,15 +114,15 @@ def alike(one: Any, other: Any) -> bool:
 
 @pytest.mark.parametrize("name", sorted({*CONVERTERS} - THEIRS))
 async def test_what_a_converter_makes_changes_with_its_version_alone(
-    name: str, media: Path, here: Runtimes, worker: MediaWorker, bless: bool
+    name: str, media: Path, here: EmbeddedRuntimes, worker: MediaWorker, bless: bool
 ) -> None:
     record = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
     was = record.get(name, {"number": 0})
     made = await MADE[name](media, here, worker)
     if bless and was["number"] < CONVERTERS[name].number:
-        record[name] = was = {"number": CONVERTERS[name].number, "version": version(name), "made": made}
+        record[name] = was = {"number": CONVERTERS[name].number, "version": converter_version(name), "made": made}
         rows = (f"{json.dumps(key)}: {json.dumps(record[key], ensure_ascii=False)}" for key in sorted(record))
         RECORD.write_text("{\n" + ",\n".join(rows) + "\n}\n", "utf-8")
     assert was["number"] == CONVERTERS[name].number, "run this test with --bless, and read what changed"
-    if was["version"] == version(name):  # with another package its version is another, too
-        assert alike(made, was["made"]), f"raise the number of {name} in runtimes/versions.py: {made}"
+    if was["version"] == converter_version(name):  # with another package its version is another, too
+        assert alike(made, was["made"]), f"raise the number of {name} in local/embedded/versions.py: {made}"

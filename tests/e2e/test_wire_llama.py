@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.shipped import shipped
+from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.types import Host
 from intermodal.config import cache_dir
+from intermodal.local.weights.store import WeightsStore
 from intermodal.request import JsonOutput, Sampling
 from intermodal.transport.addresses import Server
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
-from intermodal.weights.store import WeightsStore
 from intermodal.wire import openai_chat, status
 from intermodal.wire.call import (
     ChatCall,
@@ -144,7 +144,7 @@ async def test_a_schema_that_is_forced_is_not_in_the_prompt(transport: Transport
         events.append(await ask(transport, base_url, chat(*call.messages[-1].parts, schema=each, tokens=20)))
     counts = {next(event.input_tokens for event in some if isinstance(event, Usage)) for some in events}
     assert len(counts) == 1
-    assert not any(row.host().tells_schema for row in shipped().hosts if row.id in ("llama.cpp", "embedded"))
+    assert not any(row.host().tells_schema for row in shipped_rows().hosts if row.id in ("llama.cpp", "embedded"))
 
 
 @pytest.mark.parametrize("part", [WireImage(data=b"\x89PNG\r\n"), WireAudio(data=b"RIFF0000WAVE")])

@@ -18,7 +18,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Who may open a connection, and why. Everything else that needs the network goes through one of these.
 NETWORK = {
-    "httpx": {"transport/proxied.py", "weights/hub.py"},
+    "httpx": {"transport/proxied.py", "local/weights/hub.py"},
     "httpcore": {
         "media/fetch.py",
         "media/_dial.py",
@@ -30,7 +30,7 @@ NETWORK = {
         "gateway/workers/",  # listens for several processes; a line between them and their parent
         "media/fence.py",  # finds out that the worker can make none
         "media/fetch.py",  # resolves the names of users' URLs itself, and dials what it checked
-        "servers/supervisor.py",  # takes a free port on loopback for a server of its own
+        "local/servers/supervisor.py",  # takes a free port on loopback for a server of its own
         "store/process.py",  # asks for this machine's name
         "testing/",  # the fake host, for tests
     },
@@ -39,7 +39,7 @@ NETWORK = {
     "asyncio.open_connection": set(),
     "ftplib": set(),
     "http.client": {
-        "servers/asked.py",  # health of the servers it starts itself, on loopback
+        "local/servers/server_status.py",  # health of the servers it starts itself, on loopback
         "testing/",  # an emulated door speaks to the real engine behind it
     },
     "huggingface_hub": set(),
@@ -115,7 +115,7 @@ def test_every_module_has_its_place_in_the_layers() -> None:
     missing = []
     for path in MODULES:
         module = ".".join(("intermodal", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-        if module in ("intermodal", "intermodal.catalog"):
+        if module in ("intermodal", "intermodal.catalog", "intermodal.catalog.snapshot", "intermodal.local"):
             continue
         if not any(module == name or module.startswith(name + ".") for name in placed):
             missing.append(module)

@@ -19,10 +19,10 @@ from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Endpoint
 from intermodal.content import BytesSource, File, ReadLine, Segment, Text, Transcript
+from intermodal.local.embedded.results import ChatServer, OcrResult, SpeechResult
+from intermodal.local.embedded.runtimes import EmbeddedRuntimes
+from intermodal.local.servers.client_runtimes import ClientRuntimes
 from intermodal.request import Message, Policy, Request, Sampling
-from intermodal.runtimes.nouns import Heard, Seen, Served
-from intermodal.runtimes.runtimes import Runtimes
-from intermodal.servers.runtimes import LocalRuntimes
 from intermodal.testing import FakeHost, FakeVendor
 from intermodal.testing.painted import png
 
@@ -36,15 +36,17 @@ ROLES = {"<|im_start|>", "<|im_end|>"}
 def senses(monkeypatch: pytest.MonkeyPatch, said: list[str], written: list[str]) -> None:
     """An ear that hears, and an eye that reads, what a file would have them."""
 
-    async def transcribe(self: Runtimes, endpoint: Endpoint, pcm: bytes, **more: Any) -> Heard:
+    async def transcribe(self: EmbeddedRuntimes, endpoint: Endpoint, pcm: bytes, **more: Any) -> SpeechResult:
         segments = tuple(Segment(start=at, end=at + 1, text=line) for at, line in enumerate(said))
-        return Heard(transcript=Transcript(language="en", confidence=1.0, seconds=11, segments=segments), seconds=0.1)
+        return SpeechResult(
+            transcript=Transcript(language="en", confidence=1.0, seconds=11, segments=segments), seconds=0.1
+        )
 
-    async def read(self: Runtimes, endpoint: Endpoint, picture: bytes) -> Seen:
-        return Seen(lines=tuple(ReadLine(text=line, confidence=0.99) for line in written), seconds=0.1)
+    async def read(self: EmbeddedRuntimes, endpoint: Endpoint, picture: bytes) -> OcrResult:
+        return OcrResult(lines=tuple(ReadLine(text=line, confidence=0.99) for line in written), seconds=0.1)
 
-    monkeypatch.setattr(Runtimes, "transcribe", transcribe)
-    monkeypatch.setattr(Runtimes, "read", read)
+    monkeypatch.setattr(EmbeddedRuntimes, "transcribe", transcribe)
+    monkeypatch.setattr(EmbeddedRuntimes, "read", read)
 
 
 def fake(protocol: Any) -> AbstractContextManager[Any]:
@@ -158,9 +160,9 @@ def bodies(sent: bytes) -> Iterator[dict[str, Any]]:
 def embedded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], tuple[Record, Rendered]]]:
     """The embedded model's own server, with a record of what is sent there."""
     seen: list[tuple[Record, Rendered]] = []
-    chat_url = LocalRuntimes.chat_url
+    chat_url = ClientRuntimes.chat_url
 
-    async def recorded(self: LocalRuntimes, endpoint: Endpoint) -> Served:
+    async def recorded(self: ClientRuntimes, endpoint: Endpoint) -> ChatServer:
         import msgspec
 
         served = await chat_url(self, endpoint)
@@ -169,7 +171,7 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], tuple[Rec
             seen.append((Record(int(root.rpartition(":")[2])), Rendered(root, served.key)))
         return msgspec.structs.replace(served, base_url=f"http://127.0.0.1:{seen[0][0].port}/v1")
 
-    monkeypatch.setattr(LocalRuntimes, "chat_url", recorded)
+    monkeypatch.setattr(ClientRuntimes, "chat_url", recorded)
     yield lambda: seen[0]
     for record, _ in seen:
         record.close()

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.servers import EYE
 
 from intermodal.config import cache_dir
-from intermodal.weights.store import WeightsStore
+from intermodal.local.weights.store import WeightsStore
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = WeightsStore(cache_dir(os.environ) / "weights")  # before a test moves the cache

@@ -11,7 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 from tests.wire.published import strictly
 
-from intermodal.catalog.shipped import known_hosts
+from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.request import JsonOutput, Sampling, Tool

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.catalog.shipped import known_hosts
+from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host
 from intermodal.executor.wires import picture_codec
 from intermodal.wire import openai_chat_images, openai_images

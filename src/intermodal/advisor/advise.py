@@ -18,10 +18,10 @@ from intermodal.asking import with_options
 from intermodal.config import Config, data_dir, load_config, snapshot_file
 from intermodal.errors import UsageError
 from intermodal.hints import setting
+from intermodal.local.hardware.machine import machine_snapshot
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.statistics import Statistics
 from intermodal.questions.reader import Reader
-from intermodal.runtimes.machine import snapshot
 from intermodal.store.database import Store
 from intermodal.store.measured import strengths
 from intermodal.today import today
@@ -58,7 +58,7 @@ def advice_for(
     stated = {key: value for key, value in options.items() if value is not None}
     usual = {"licence": config.licence if config.licence_stated else "commercial", "regions": config.regions}
     stated = {**usual, "retention": config.retention, **stated}
-    question = make_question(takes, makes, snapshot(), **cast("AdviseOptions", stated))
+    question = make_question(takes, makes, machine_snapshot(), **cast("AdviseOptions", stated))
     question = msgspec.structs.replace(
         question,
         hosts=_trusted_hosts(question.hosts, config),

@@ -15,16 +15,16 @@ import msgspec
 
 from intermodal.advisor.hardware_speed import server_speed, speed_on_cards
 from intermodal.advisor.question import Hardware
-from intermodal.catalog import hosted
-from intermodal.catalog.capabilities import over_all
-from intermodal.catalog.cheapest import JUDGES, least_believed
 from intermodal.catalog.host_rows import HostRow
-from intermodal.catalog.load import find_host, load_catalog, snapshot, unknown_host
+from intermodal.catalog.load import find_host, load_catalog, load_snapshot, unknown_host
 from intermodal.catalog.model_rows import ModelRow
-from intermodal.catalog.offered import host_row
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
-from intermodal.catalog.shipped import known_hosts, shipped
-from intermodal.catalog.snapshot import Row, Snapshot
+from intermodal.catalog.shipped_rows import known_hosts, shipped_rows
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.cheapest import JUDGE_MODELS, min_plausible_prices
+from intermodal.catalog.snapshot.consensus import row_over_hosts
+from intermodal.catalog.snapshot.endpoints import snapshot_host_row
+from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.types import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.content import Value
 from intermodal.costing.rates import HERE
@@ -94,7 +94,7 @@ def candidate_catalog(
     Raises:
         UsageError: a host nobody knows.
     """
-    models = snapshot(own_snapshot)
+    models = load_snapshot(own_snapshot)
     wanted = _hosts(models, user, hosts, own_snapshot)
     every = load_catalog(
         user=user,
@@ -109,7 +109,7 @@ def candidate_catalog(
         ready = tuple(
             speed_on_cards(each, hardware.machine) if each.host.zone == _BUILT_IN_ZONE else each for each in ready
         )
-    ready = tuple(each for each in ready if not JUDGES.search(each.model.id))
+    ready = tuple(each for each in ready if not JUDGE_MODELS.search(each.model.id))
     paid = tuple(each for each in ready if not each.rationed)
     kept = without_doubted_prices(paid)
     here = tuple(own_servers(hardware, models))
@@ -147,7 +147,7 @@ def _hosts(
     if named:
         return named
     known = [row.id for row in known_hosts()]
-    return (*known, *(name for name in models.places if name not in known and host_row(models, name)), *mine)
+    return (*known, *(name for name in models.places if name not in known and snapshot_host_row(models, name)), *mine)
 
 
 def _is_candidate(endpoint: Endpoint, wanted: tuple[str, ...]) -> bool:
@@ -162,7 +162,7 @@ def without_doubted_prices(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, .
     """Without those that ask less than a tenth of what other hosts ask for the same model: one of the two figures is a
     slip, and the cheapest of thousands is where slips gather."""
     asked = ((e.model.id, e.price.input_mtok) for e in endpoints if e.price.input_mtok and e.host.zone not in HERE)
-    least = least_believed(asked)
+    least = min_plausible_prices(asked)
     return tuple(e for e in endpoints if not e.price.input_mtok or e.price.input_mtok >= least.get(e.model.id, 0.0))
 
 
@@ -214,15 +214,15 @@ def _speed(model: Model, hardware: Hardware) -> Speed:
 def open_models(models: Snapshot) -> tuple[Model, ...]:
     """Models whose weights can be had and whose size is known: by their own rows, then by the snapshot."""
     found: dict[str, Model] = {}
-    rows: Iterable[ModelRow] = shipped().rows.values()
+    rows: Iterable[ModelRow] = shipped_rows().rows.values()
     for row in rows:
         if row.licence and row.parameters:
-            found[row.id] = hosted.licensed(row.model())
+            found[row.id] = interpretation.with_licence(row.model())
     for each in _open_rows(models):
         if each.id not in found:
-            settled = over_all(models.by_model[each.id])
-            model = hosted.model_of(settled, shipped().rows.get(each.id), models.header)
-            if model.parameters and not JUDGES.search(model.id):
+            settled = row_over_hosts(models.by_model[each.id])
+            model = interpretation.model_of(settled, shipped_rows().rows.get(each.id), models.header)
+            if model.parameters and not JUDGE_MODELS.search(model.id):
                 found[each.id] = model
     return tuple(
         msgspec.structs.replace(model, output=("text",))
@@ -231,7 +231,7 @@ def open_models(models: Snapshot) -> tuple[Model, ...]:
     )
 
 
-def _open_rows(models: Snapshot) -> Iterator[Row]:
+def _open_rows(models: Snapshot) -> Iterator[SnapshotRow]:
     """Of open models those that several hosts serve: what nobody serves is hardly what anybody wants to run."""
     served: dict[str, set[str]] = {}
     for row in models.rows:

@@ -14,8 +14,8 @@ from intermodal.advisor.decision_path import compare_picks, decision_path, penal
 from intermodal.advisor.hypothetical_request import LABELS, hypothetical_request
 from intermodal.advisor.model_uses import TITLES, ModelUse, UseName, job_of, narrowed, use_of, uses
 from intermodal.advisor.question import DAYS, PROMPT, AdviceQuestion, check
-from intermodal.catalog import disputed_capabilities
-from intermodal.catalog.conditions import in_words
+from intermodal.catalog import provenance
+from intermodal.catalog.data_policies import describe_data_policy
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute
@@ -380,7 +380,7 @@ def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
         return f"licence: {known or 'nobody states it'}"
     weights = f"; its weights: {known}" if known else ""
     asked = bool(question.regions) or question.retention != "any"
-    stated = f"; by its word it {said}" if asked and (said := in_words(host)) else ""
+    stated = f"; by its word it {said}" if asked and (said := describe_data_policy(host)) else ""
     return f"terms of the service of {host.name or host.id}{stated}{weights}"
 
 
@@ -393,9 +393,7 @@ PERMITS = {
 def _contested_facts(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
     """What sources contradict each other about, of what the endpoint is given."""
     given = {taken.kind for taken in route.takes}
-    return tuple(
-        map(disputed_capabilities.describe_dispute, disputed_capabilities.disputes_about(endpoint.doubts, given))
-    )
+    return tuple(map(provenance.describe_dispute, provenance.disputes_about(endpoint.doubts, given)))
 
 
 def _steps(route: Candidate) -> tuple[AdviceStep, ...]:

@@ -14,11 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal.catalog import hosted
 from intermodal.catalog.default_speeds import default_speed
+from intermodal.catalog.discovered_servers import DiscoveredServer, as_reported, discovered_hosts, with_server_report
 from intermodal.catalog.encoder_heads import context_of_config, encoder_head
-from intermodal.catalog.families import families_of, with_rules
-from intermodal.catalog.found import FoundServer, as_reported, beside, reported_rows
 from intermodal.catalog.host_rows import (
     FOLDER_PROTOCOLS,
     HTTP_PROTOCOLS,
@@ -35,10 +33,19 @@ from intermodal.catalog.model_folders import (
     read_model_config,
 )
 from intermodal.catalog.model_names import find_by_name, split_name
-from intermodal.catalog.offered import cheapest, found_by_name, host_row, matching, offered, undrivable
 from intermodal.catalog.rate_cards import RateCard
-from intermodal.catalog.shipped import Shipped, known_hosts, shipped
-from intermodal.catalog.snapshot import SHIPPED, Header, Row, Snapshot
+from intermodal.catalog.shipped_families import families_of, with_token_rules
+from intermodal.catalog.shipped_rows import ShippedRows, known_hosts, shipped_rows
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.endpoints import (
+    cheapest_endpoints,
+    endpoints_by_name,
+    endpoints_of_host,
+    rows_by_name,
+    snapshot_host_row,
+    why_host_uncallable,
+)
+from intermodal.catalog.snapshot.file import SHIPPED_SNAPSHOT, Snapshot, SnapshotHeader, SnapshotRow
 from intermodal.catalog.thinking_models import with_thinking
 from intermodal.catalog.types import (
     FREE,
@@ -71,21 +78,21 @@ def _opened(path: Path, stamp: int) -> Snapshot:
     return Snapshot(path)
 
 
-def snapshot(own: Path | None = None) -> Snapshot:
+def load_snapshot(own: Path | None = None) -> Snapshot:
     """The snapshot that came with intermodal, or the user's own (``models refresh``) where that was made later.
 
     Raises ConfigError when the user's own is corrupt or of a newer intermodal.
     """
-    base = _opened(SHIPPED, 0)
+    base = _opened(SHIPPED_SNAPSHOT, 0)
     if own is None or not own.exists():
         return base
     mine = _opened(own, own.stat().st_mtime_ns)
     return mine if mine.version >= base.version else base
 
 
-def tariffs(own: Path | None = None) -> Callable[[Endpoint], tuple[RateCard, ...]]:
+def rate_card_lookup(own: Path | None = None) -> Callable[[Endpoint], tuple[RateCard, ...]]:
     """A host's dated prices of an endpoint, which its bills are settled with; read when first asked for."""
-    return lambda endpoint: hosted.tariff(endpoint, snapshot(own))
+    return lambda endpoint: interpretation.rate_cards_of_endpoint(endpoint, load_snapshot(own))
 
 
 def load_catalog(
@@ -109,7 +116,7 @@ def load_catalog(
         measured: per endpoint, strength measured on the user's own labelled files: it outranks what rows say.
         own_snapshot: where ``models refresh`` writes; used when it is there.
     """
-    base, models = shipped(), snapshot(own_snapshot)
+    base, models = shipped_rows(), load_snapshot(own_snapshot)
     own = {row.id: row for row in user}
     allowed = {*consent, *(row.id for row in user if row.base_url)}
     rows = _host_rows(base, models, own, allowed)
@@ -124,9 +131,11 @@ def load_catalog(
         for served in row.models:
             add(_endpoint(base, models, row, host, served), missing or _missing_weights(row, served, weights))
         if row.id in allowed and _is_as_published(row, models, own):
-            for endpoint in offered(models, row, frozenset(served.called for served in row.models)):
+            for endpoint in endpoints_of_host(models, row, frozenset(served.called for served in row.models)):
                 add(endpoint, missing)
-    beyond = tuple(_listed(endpoint, measured) for _, endpoint in cheapest(models, known_hosts(), {*allowed, *own}))
+    beyond = tuple(
+        _listed(endpoint, measured) for _, endpoint in cheapest_endpoints(models, known_hosts(), {*allowed, *own})
+    )
     return Catalog(
         endpoints=tuple(endpoints.values()),
         consent=tuple(sorted(allowed)),
@@ -158,13 +167,13 @@ def with_named(
     called so. It needs consent as anything does; and where nothing is called so, the nearest names come in, so that
     they can be offered. ``hosts``: whose models are meant, so that it can be said of one why it cannot be called there.
     """
-    models = snapshot(own_snapshot)
-    found = found_by_name(models, names, catalog.by_id, known_hosts())
+    models = load_snapshot(own_snapshot)
+    found = endpoints_by_name(models, names, catalog.by_id, known_hosts())
     more: dict[str, Endpoint] = {}
     for row, some in found:
         gap = _missing_of_host(row, {}, env or {}, allowed=row.id in catalog.consent)
         for endpoint in some:
-            more.setdefault(endpoint.id, with_rules(_lacking(endpoint, gap)))
+            more.setdefault(endpoint.id, with_token_rules(_lacking(endpoint, gap)))
     new = tuple(endpoint for id, endpoint in more.items() if id not in catalog.by_id)
     unknown = (name for name in names if name.strip() and _is_unknown(catalog, name))
     asked = (*unknown, *(f"{host}:{name}" for host in hosts for name in names if name))
@@ -199,7 +208,7 @@ def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
 def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[UncallableEndpoint]:
     """The endpoints of the snapshot that a name means, where no plan can have one."""
     host, _ = split_name(name, models.places)
-    rows = matching(models, name)
+    rows = rows_by_name(models, name)
     if not host and any(row.endpoint in there for row in rows):
         return
     for row in rows:
@@ -208,28 +217,28 @@ def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncall
             yield UncallableEndpoint(name.strip().lower(), row.endpoint, *why)
 
 
-def why_uncallable(row: Row, models: Snapshot) -> tuple[str, str] | None:
+def why_uncallable(row: SnapshotRow, models: Snapshot) -> tuple[str, str] | None:
     """What keeps any plan from calling a model at a host of the snapshot, and what to do; None where nothing does."""
     host = find_host(row.host, models.path)
     if host is None:
-        why = undrivable(models, row.host) or "models.dev does not know this host"
+        why = why_host_uncallable(models, row.host) or "models.dev does not know this host"
         return why, f"if it has an OpenAI-compatible address: intermodal hosts add {row.host} --base-url URL"
-    if hosted.drivable(row, host.protocol):
+    if interpretation.is_callable(row, host.protocol):
         return None
-    if hosted.holds_session(row):
+    if interpretation.is_session_model(row):
         why = "it holds a session (realtime speech, research, a computer), and is not asked one question"
         return why, "name one that is: see intermodal models"
     if not row.tasks:
-        whose = " there, though it is known of the model" if row.id in shipped().rows else ""
+        whose = " there, though it is known of the model" if row.id in shipped_rows().rows else ""
         why = f"no source says what goes in and what comes out{whose}"
         return why, f"write a row of your own: intermodal hosts add {row.host}"
     why = "its host has withdrawn it" if row.status == "deprecated" else "not over the protocol of its host"
     return why, f"others of its host: intermodal models --host {row.host}"
 
 
-def with_found(
+def with_discovered(
     catalog: Catalog,
-    found: tuple[FoundServer, ...],
+    found: tuple[DiscoveredServer, ...],
     *,
     user: tuple[HostRow, ...] = (),
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
@@ -242,10 +251,10 @@ def with_found(
     """
     if not found:
         return catalog
-    base, models = shipped(), snapshot(own_snapshot)
-    endpoints = {endpoint.id: beside(endpoint, found) for endpoint in catalog.endpoints}
+    base, models = shipped_rows(), load_snapshot(own_snapshot)
+    endpoints = {endpoint.id: with_server_report(endpoint, found) for endpoint in catalog.endpoints}
     allowed = {*catalog.consent}
-    for row, server, told in reported_rows(found, {row.id: row for row in user}):
+    for row, server, told in discovered_hosts(found, {row.id: row for row in user}):
         if row.zone == "network":  # the config names its address, and nothing else brings one here
             allowed.add(row.id)
         for served in row.models:
@@ -272,7 +281,7 @@ def with_pulled(
     One whose weights a shipped row names stays that row's, with memory, context and speed as the header of its file
     says. The rest as of :func:`load_catalog`.
     """
-    base, models = shipped(), snapshot(own_snapshot)
+    base, models = shipped_rows(), load_snapshot(own_snapshot)
     if not pulled:
         return catalog
     own = {each.id: each for each in user}
@@ -298,7 +307,7 @@ def _opened_by(served: ServedRow) -> Protocol:
     return "encoder" if {"text-classification", "text-ranking", "fill-mask"} & {*served.tasks} else "llama"
 
 
-def with_gaps(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:
+def with_file_problems(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:
     """The catalog with what is wrong with files of the user's own, and what to do, per endpoint."""
     if not gaps:
         return catalog
@@ -306,12 +315,12 @@ def with_gaps(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:
     return msgspec.structs.replace(catalog, endpoints=every)
 
 
-def _host_rows(base: Shipped, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
+def _host_rows(base: ShippedRows, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
     """Shipped rows with what the user's say, the user's own, and hosts of the snapshot that were allowed."""
     rows = [row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts]
     known = {row.id for row in base.hosts}
     for name in sorted(allowed - known):
-        found = host_row(models, name)
+        found = snapshot_host_row(models, name)
         if found is not None:
             rows.append(found.overlaid(own[name]) if name in own else found)
             known.add(name)
@@ -324,7 +333,7 @@ def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow])
         row.id in models.places
         and row.discovery is None
         and not (row.id in own and own[row.id].base_url)
-        and row.protocol in hosted.DRIVEN
+        and row.protocol in interpretation.PROTOCOL_TASKS
     )
 
 
@@ -335,7 +344,7 @@ def _counted(models: Snapshot) -> tuple[UnlistedHost, ...]:
     return tuple(
         UnlistedHost(host=place.id, tasks=place.tasks)  # type: ignore[arg-type]
         for place in models.places.values()
-        if place.tasks and (place.id in names or host_row(models, place.id) is not None)
+        if place.tasks and (place.id in names or snapshot_host_row(models, place.id) is not None)
     )
 
 
@@ -343,13 +352,13 @@ def _elsewhere(models: Snapshot, allowed: set[str], own: Mapping[str, HostRow]) 
     return tuple(each for each in _counted(models) if each.host not in allowed and each.host not in own)
 
 
-def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
+def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, served: ServedRow) -> Endpoint:
     known = models.named(row.id, served.called) if row.base_url else None
     written = base.rows.get(served.id)
     model = base.models.get(served.id)
     if known is not None and written is not None:
-        model = hosted.model_of(known, written, models.header)
-    model = hosted.licensed(served.described(model))
+        model = interpretation.model_of(known, written, models.header)
+    model = interpretation.with_licence(served.described(model))
     if row.protocol in FOLDER_PROTOCOLS:
         model = _OF_FOLDERS[row.protocol](model, served)
     if model.thinking is None:  # of a row of the user's own
@@ -359,7 +368,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
     context = served.context or model.context
     price = served.price(host.zone)
     later: tuple[Price, ...] = ()
-    listed = hosted.prices_of(known, models.header) if known is not None and not served.says_price else None
+    listed = interpretation.prices_of(known, models.header) if known is not None and not served.says_price else None
     if listed is not None:
         price, later = listed.now, listed.later
     if row.least_seconds is not None:
@@ -376,10 +385,12 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         model=model,
         host=host,
         served_as=served.called,
-        input=hosted.reaching(
+        input=interpretation.without_refused_kinds(
             served.input
             or (
-                hosted.carried(model, price, row.protocol, row.taken) if row.protocol in HTTP_PROTOCOLS else model.input
+                interpretation.accepted_kinds(model, price, row.protocol, row.taken)
+                if row.protocol in HTTP_PROTOCOLS
+                else model.input
             ),
             host.quirks,
         ),
@@ -388,7 +399,7 @@ def _endpoint(base: Shipped, models: Snapshot, row: HostRow, host: Host, served:
         later=later,
         speed=speed,
         tools=_tooling(served, known, models.header, row),
-        doubts=() if known is None or served.input else hosted.doubts_of(known, written),
+        doubts=() if known is None or served.input else interpretation.disputes_of(known, written),
         memory=_memory(row, served),
         weights=served.weights,
         evidence=Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked),
@@ -422,7 +433,8 @@ def _encoder(model: Model, served: ServedRow) -> Model:
 
 
 def _drawing(model: Model, served: ServedRow) -> Model:
-    """A diffusion model of the user's own: it draws, and how is what its row says, or its files (``weights/``)."""
+    """A diffusion model of the user's own: it draws, and how is what its row says, or its files
+    (``local/weights/``)."""
     if not {"text-to-image", "image-to-image"} & set(model.tasks):
         strength = tuple(
             msgspec.structs.replace(each, task=task)
@@ -457,9 +469,9 @@ def _memory(row: HostRow, served: ServedRow) -> Quantity:
     return memory_of_row(served)
 
 
-def _tooling(served: ServedRow, known: Row | None, header: Header, row: HostRow) -> ToolSupport:
+def _tooling(served: ServedRow, known: SnapshotRow | None, header: SnapshotHeader, row: HostRow) -> ToolSupport:
     """What its row says of tools, else what the snapshot does."""
-    found = hosted.tooling_of(known, header) if known is not None else ToolSupport()
+    found = interpretation.tool_support_of(known, header) if known is not None else ToolSupport()
     if served.tools is None and served.tools_with_json is None:
         return found
     source = Evidence(level="declared", source=served.source or row.source, checked=served.checked or row.checked)
@@ -471,7 +483,7 @@ def _listed(
     endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]] | None, gap: tuple[str, str] | None = None
 ) -> Endpoint:
     """The endpoint as a catalog has it: as measured, with its rules, and with what it lacks."""
-    return _counting(with_rules(_lacking(_as_measured(endpoint, measured or {}), gap)))
+    return _counting(with_token_rules(_lacking(_as_measured(endpoint, measured or {}), gap)))
 
 
 def _lacking(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
@@ -531,7 +543,7 @@ def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
     """A host that may be consented to: a shipped one, or one of the snapshot that can be called."""
     found = next((row for row in known_hosts() if row.id == name), None)
-    return found or host_row(snapshot(own_snapshot), name) or _passed_on(name)
+    return found or snapshot_host_row(load_snapshot(own_snapshot), name) or _passed_on(name)
 
 
 def _passed_on(name: str) -> HostRow | None:
@@ -545,11 +557,11 @@ def _passed_on(name: str) -> HostRow | None:
 
 def unknown_host(name: str, mine: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:
     """What to say of a host that cannot be consented to, and what to do. ``mine``: hosts of the user's own."""
-    reason = undrivable(snapshot(own_snapshot), name)
+    reason = why_host_uncallable(load_snapshot(own_snapshot), name)
     if reason:
         return reason, f"if it has an OpenAI-compatible address: intermodal hosts add {name} --base-url URL"
     names = sorted({row.id for row in known_hosts()} | set(mine))
-    more = [name for name in snapshot(own_snapshot).places if find_host(name, own_snapshot) and name not in names]
+    more = [name for name in load_snapshot(own_snapshot).places if find_host(name, own_snapshot) and name not in names]
     near = get_close_matches(name, [*names, *more], 3, 0.7)
     todo = f"did you mean {' or '.join(near)}?" if near else f"hosts are {', '.join(names)} and {len(more)} more"
     return f"no host named {name!r}", f"{todo}; a new one: intermodal hosts add {name} --base-url URL"

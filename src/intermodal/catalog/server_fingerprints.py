@@ -25,7 +25,7 @@ class ServerFingerprint(Value, forbid_unknown_fields=True):
 
 
 class ListingRequest(Value, forbid_unknown_fields=True):
-    """Where it says what it serves. ``form`` names the reader (``discovery/reading.py``).
+    """Where it says what it serves. ``form`` names the reader (``local/discovery/listing_readers.py``).
 
     ``each``: asked once for every model, with POST and its name.
     """

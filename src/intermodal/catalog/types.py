@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog import model_kinds
 from intermodal.catalog.citations import citation
-from intermodal.catalog.disputed_capabilities import DisputedCapability
+from intermodal.catalog.provenance import DisputedCapability
 from intermodal.catalog.timeouts import TimeoutSettings
 from intermodal.catalog.token_rules import ModelFamilies, ModelFamily
 from intermodal.content import Kind, Value

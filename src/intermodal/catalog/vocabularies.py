@@ -14,7 +14,7 @@ from intermodal.catalog.token_rules import bare_name
 
 ASSUMED_PREFIX = "like "
 OPEN_WEIGHTS = "open"  # of a model on hardware of one's own whose name says nothing: like any of open weights
-# Of which an exact vocabulary can be here, as packages carry it (``runtimes/encodings.py``).
+# Of which an exact vocabulary can be here, as packages carry it (``local/tokenizers/byte_pair.py``).
 EXACT_VOCABULARIES = ("llama3", "llama4", "qwen3", "qwen3.5", "tekken")
 
 # Looked for in names without host and vendor, dots as dashes; the first that is found holds.

@@ -135,9 +135,9 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
 
     from intermodal.cli.up import resident_of
     from intermodal.costing.rates import HERE
-    from intermodal.servers.asked import listening, resident
-    from intermodal.servers.here import endpoint_id
-    from intermodal.servers.up import all_servers
+    from intermodal.local.servers.lifecycle import all_servers
+    from intermodal.local.servers.server_rows import endpoint_id
+    from intermodal.local.servers.server_status import listening_process, resident_memory
 
     if endpoint.host.zone not in HERE:
         return None
@@ -148,8 +148,8 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
         runtimes = client._runtimes
         found: int | None = runtimes.peak_memory(endpoint.id) if runtimes is not None else None
         return found
-    pid = listening(endpoint.host.base_url)
-    return resident(pid) or None if pid else None
+    pid = listening_process(endpoint.host.base_url)
+    return resident_memory(pid) or None if pid else None
 
 
 # ---- showing -----------------------------------------------------------------------------------------

@@ -14,14 +14,14 @@ from intermodal.errors import IntermodalError
 from intermodal.store.rows import Beside, Drift
 
 if TYPE_CHECKING:
-    from intermodal.catalog.found import FoundServer
+    from intermodal.catalog.discovered_servers import DiscoveredServer
     from intermodal.catalog.host_rows import HostRow
-    from intermodal.catalog.snapshot import Header
+    from intermodal.catalog.snapshot.file import SnapshotHeader
     from intermodal.catalog.types import Catalog
     from intermodal.client import AsyncClient
     from intermodal.config import Config
+    from intermodal.local.weights.store import WeightsStore
     from intermodal.plans.machine import Gpu, Machine
-    from intermodal.weights.store import WeightsStore
 
 EPILOG = """\b
 Examples
@@ -58,10 +58,10 @@ def doctor(as_json: bool) -> None:
     from intermodal.cli.found import looked
     from intermodal.cli.upped import about_servers
     from intermodal.config import cache_dir
-    from intermodal.runtimes.machine import survey
+    from intermodal.local.hardware.machine import machine_survey
 
     client, about_config = _client()
-    machine = survey(cache_dir(client.env))
+    machine = machine_survey(cache_dir(client.env))
     servers = looked(client, anew=True)
     catalog = client.catalog
     found = [
@@ -98,7 +98,7 @@ def _client() -> tuple[AsyncClient, Finding]:
     from intermodal.client import AsyncClient
     from intermodal.config import Config
     from intermodal.errors import ConfigError
-    from intermodal.weights.lock import FILE
+    from intermodal.local.weights.lockfile import LOCKFILE
 
     try:
         client = AsyncClient()
@@ -107,7 +107,7 @@ def _client() -> tuple[AsyncClient, Finding]:
         said = error.worded("command line")
         what = f"{said.where} {said.what}" if said.where else said.what
         todo = said.todo or "correct the file"
-        name = os.path.basename(said.where) if said.where.endswith(FILE) else "intermodal.toml"
+        name = os.path.basename(said.where) if said.where.endswith(LOCKFILE) else "intermodal.toml"
         broken = Finding(area="config", name=name, state="broken", what=what, todo=todo)
         without = AsyncClient(Config())
         _readable(without.weights)
@@ -128,23 +128,23 @@ def _about_config(config: Config) -> Finding:
 def _readable(store: WeightsStore) -> WeightsStore:
     """The store, without its lock where that is damaged: it then knows what ships alone."""
     from intermodal.errors import ConfigError
-    from intermodal.weights.lock import Lock
+    from intermodal.local.weights.lockfile import WeightsLock
 
     try:
         store.lock.models()
     except ConfigError:
-        store.lock = Lock(None)
+        store.lock = WeightsLock(None)
     return store
 
 
-def _header() -> Header:
-    from intermodal.catalog.load import snapshot
+def _header() -> SnapshotHeader:
+    from intermodal.catalog.load import load_snapshot
     from intermodal.config import snapshot_file
 
-    return snapshot(snapshot_file(os.environ)).header
+    return load_snapshot(snapshot_file(os.environ)).header
 
 
-def about_snapshot(header: Header, today: date) -> Finding:
+def about_snapshot(header: SnapshotHeader, today: date) -> Finding:
     """How old the published data about hosted models is on a day: the snapshot and each of its sources. It is old where
     one of them is."""
     from intermodal.cli.models_refresh import aged, ages, days_old
@@ -253,7 +253,7 @@ def about_sandbox(found: Mapping[str, bool]) -> Finding:
 
 
 def _about_runtimes() -> Iterator[Finding]:
-    from intermodal.runtimes.installed import installed
+    from intermodal.local.embedded.availability import install_commands
 
     does = {
         "llama": "language models (llama.cpp)",
@@ -267,7 +267,7 @@ def _about_runtimes() -> Iterator[Finding]:
         "pdfium": "PDF",
         "openai": "OpenAI-compatible hosts",
     }
-    for name, todo in installed().items():
+    for name, todo in install_commands().items():
         state: State = "missing" if todo else "ok"
         yield Finding(area="runtime", name=name, state=state, what=does.get(name, name), todo=todo)
     yield _about_scripts()
@@ -276,13 +276,13 @@ def _about_runtimes() -> Iterator[Finding]:
 def _about_scripts() -> Finding:
     """Which scripts can be read in pictures beside Latin, Chinese and Japanese: those Tesseract has a language of."""
     from intermodal.cli.pull import weights_store
-    from intermodal.runtimes.embedded import tesseract
-    from intermodal.runtimes.scripts import pulled
+    from intermodal.local.embedded import tesseract
+    from intermodal.local.embedded.ocr_scripts import pulled_languages
 
-    known = tesseract.languages(pulled(_readable(weights_store())))
+    known = tesseract.languages(pulled_languages(_readable(weights_store())))
     if not known:
         what = "pictures in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
-        return Finding(area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.todo())
+        return Finding(area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.install_hint())
     what = ", ".join(f"{script} ({language.code})" for script, language in known.items())
     return Finding(area="runtime", name="tesseract", state="ok", what=f"pictures in {what} (Tesseract)")
 
@@ -291,7 +291,7 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
     """Default weights that are missing, and all that are here; too big for the memory is said of each."""
     from intermodal.cli.pull import DEFAULTS, contexts_of, memory_needs, weights_store
     from intermodal.cli.table import held, memory
-    from intermodal.servers.contexts import measured
+    from intermodal.local.servers.context_reduction import measured_memory
 
     store = _readable(weights_store())
     present = store.present()
@@ -300,7 +300,9 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
         if row.name not in present and row.name not in DEFAULTS:
             continue
         path = store.path(row.name) if row.runtime == "llama" and row.name in present else None
-        taken = measured(path, store.projector(row.name), contexts.get(row.name, 0), os.environ) if path else None
+        taken = (
+            measured_memory(path, store.projector(row.name), contexts.get(row.name, 0), os.environ) if path else None
+        )
         need = taken or needs[row.name]
         words, peak = memory(need) + (f", {taken.basis}" if taken else ""), need.high
         if machine.memory and peak > machine.memory:
@@ -320,7 +322,7 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
 
 def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
     """Hosts of the user's own, asked; shipped ones only where there is a key or a consent."""
-    from intermodal.catalog.shipped import known_hosts
+    from intermodal.catalog.shipped_rows import known_hosts
 
     own = {row.id: row for row in config.hosts}
     for shipped in known_hosts():
@@ -395,7 +397,7 @@ async def _ask(row: HostRow, key: str) -> Finding:
     return Finding(area="host", name=row.id, state="ok", what=what)
 
 
-def _about_servers(servers: tuple[FoundServer, ...], client: AsyncClient) -> Iterator[Finding]:
+def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -> Iterator[Finding]:
     """Servers that were found, and what each says of its models."""
     from intermodal.cli.found import MOST, model_words, passed_on_to, title
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from intermodal.servers.up import Server
+    from intermodal.local.servers.lifecycle import ManagedServer
 
 EPILOG = """\b
 Examples
@@ -26,8 +26,8 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     """End the servers called MODEL, or all of them, and forget them. No process is left behind; logs stay."""
     import anyio
 
-    from intermodal.servers.up import all_servers
-    from intermodal.servers.up import down as end
+    from intermodal.local.servers.lifecycle import all_servers
+    from intermodal.local.servers.lifecycle import stop_server as end
 
     known = all_servers(os.environ)
     wanted = tuple(dict.fromkeys(_meant(name, known) for name in names)) or tuple(
@@ -49,7 +49,7 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
         click.echo(f"down: {', '.join(ended)}" if ended else "nothing was up")
 
 
-def _meant(said: str, known: Iterable[Server]) -> str:
+def _meant(said: str, known: Iterable[ManagedServer]) -> str:
     """A server's name, of its own name, its host's, or the model as it was named. Raises UnknownModel."""
     from intermodal.errors import UnknownModel
 

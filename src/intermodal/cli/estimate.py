@@ -48,7 +48,7 @@ def estimate(**given: Any) -> None:
 
     Every count says how it was made and by whose rule of which day. What nobody publishes is a range or unknown.
     """
-    from intermodal.catalog.families import families
+    from intermodal.catalog.shipped_families import shipped_families
     from intermodal.config import load_config
     from intermodal.estimates.estimate import estimate as made_of
     from intermodal.estimates.estimate import rules_of
@@ -61,7 +61,7 @@ def estimate(**given: Any) -> None:
     if [*given["texts"], *given["files"]].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
     subject = subject_of(given["name"], load_config(os.environ), os.environ)
-    rules = rules_of(subject, families(), day)
+    rules = rules_of(subject, shipped_families(), day)
     pieces = (*_real(given, rules.rules.get("text", "")), *imagined)
     made = made_of(subject, rules, pieces, date=day, batch=given["batch"], cached=given["cached"])
     if given["as_json"]:
@@ -187,7 +187,7 @@ def _echo(made: Estimate, vocabulary: str) -> None:
     if made.rejected:
         click.echo(f"rejected: {made.rejected}")
     if vocabulary and any(part.piece.kind == "text" and part.piece.tokens is None for part in made.count.parts):
-        from intermodal.runtimes import encodings
+        from intermodal.local.tokenizers import byte_pair
 
-        if vocabulary in encodings.NAMES:
-            click.echo(f"for an exact count of text: {encodings.todo(vocabulary)}", err=True)
+        if vocabulary in byte_pair.ENCODINGS:
+            click.echo(f"for an exact count of text: {byte_pair.install_hint(vocabulary)}", err=True)

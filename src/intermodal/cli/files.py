@@ -115,9 +115,9 @@ def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[st
 
 def _contents(item: Derived) -> list[tuple[str, bytes]]:
     """Suffix and bytes of each file a derived item becomes."""
-    from intermodal.runtimes.reading import as_text
+    from intermodal.local.embedded.ocr_layout import lines_to_text
 
-    text = item.text or (item.transcript.text if item.transcript is not None else as_text(item.lines))
+    text = item.text or (item.transcript.text if item.transcript is not None else lines_to_text(item.lines))
     files = [("txt", text.encode("utf-8", "replace") + b"\n")]
     if item.transcript is not None:
         files.append(("srt", subtitles(item.transcript, "srt").encode("utf-8", "replace")))

@@ -245,21 +245,21 @@ def _measure(wish: FitWish, *, quiet: bool) -> None:
     from intermodal.config import cache_dir
     from intermodal.errors import UsageError
     from intermodal.estimates.fit_model import REMOTE, find_model
-    from intermodal.runtimes import bandwidth, llama_bench
-    from intermodal.runtimes.machine import cores, processor
+    from intermodal.local.hardware import llama_bench, memory_bandwidth
+    from intermodal.local.hardware.machine import cores, processor
 
     if wish.gpus or wish.ram:
         raise UsageError("measures this machine, and another one is named", where="--measure", todo="leave one out")
     folder = cache_dir(os.environ)
-    found = bandwidth.measure(processor(), cores())
-    bandwidth.keep(folder, found)
+    found = memory_bandwidth.measure_bandwidth(processor(), cores())
+    memory_bandwidth.save_bandwidth(folder, found)
     if not quiet:
-        click.echo(bandwidth.as_quantity(found).basis, err=True)
-    if wish.model.startswith(REMOTE) or not llama_bench.installed():
+        click.echo(memory_bandwidth.as_quantity(found).basis, err=True)
+    if wish.model.startswith(REMOTE) or not llama_bench.is_installed():
         return
     path = Path(find_model(wish.model, weights_store(), os.environ).where)
-    speeds = llama_bench.measure(path)
+    speeds = llama_bench.run_llama_bench(path)
     if speeds is not None:
-        llama_bench.keep(folder, path, speeds)
+        llama_bench.save_speeds(folder, path, speeds)
     elif not quiet:
         click.echo(f"{llama_bench.PROGRAM} could not run it", err=True)

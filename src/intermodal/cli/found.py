@@ -6,40 +6,40 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from intermodal.catalog.found import FoundModel, FoundServer
-    from intermodal.catalog.learned import Lesson
+    from intermodal.catalog.capability_lessons import CapabilityLesson
+    from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer
     from intermodal.catalog.types import Endpoint
     from intermodal.client import AsyncClient
 
 MOST = 12  # models of one server that are shown; --json has all
 
 
-def looked(client: AsyncClient, *, anew: bool = False) -> tuple[FoundServer, ...]:
+def looked(client: AsyncClient, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
     """The servers there are now: a second at most."""
     import anyio
 
-    async def look() -> tuple[FoundServer, ...]:
+    async def look() -> tuple[DiscoveredServer, ...]:
         return await client.known.look(anew=anew)
 
     return anyio.run(look)
 
 
-def title(server: FoundServer) -> str:
-    from intermodal.catalog.shipped import shipped
+def title(server: DiscoveredServer) -> str:
+    from intermodal.catalog.shipped_rows import shipped_rows
 
-    names = {row.id: row.name for row in shipped().hosts}
+    names = {row.id: row.name for row in shipped_rows().hosts}
     return f"{names.get(server.kind, 'a server')} {server.version}".strip()
 
 
-def passed_on_to(server: FoundServer) -> str:
+def passed_on_to(server: DiscoveredServer) -> str:
     """The host that what a server passes on belongs to."""
-    from intermodal.catalog.shipped import shipped
+    from intermodal.catalog.shipped_rows import shipped_rows
 
-    row = next((row for row in shipped().hosts if row.id == server.kind), None)
+    row = next((row for row in shipped_rows().hosts if row.id == server.kind), None)
     return row.discovery.forwards if row is not None and row.discovery is not None else server.kind
 
 
-def model_words(model: FoundModel) -> str:
+def model_words(model: DiscoveredModel) -> str:
     """What a server says of a model, in one line."""
     from intermodal.cli.table import count
 
@@ -64,7 +64,7 @@ _MAKES = {
 }
 
 
-def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[Lesson]:
+def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[CapabilityLesson]:
     """What was learned of endpoints and still holds."""
     from intermodal.today import today
 
@@ -74,7 +74,7 @@ def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[L
             yield lesson
 
 
-def lesson_words(lesson: Lesson) -> str:
+def lesson_words(lesson: CapabilityLesson) -> str:
     does = "takes" if lesson.about not in ("json",) else "forces"
     verb = does if lesson.holds else f"does not {does.rstrip('s')}"
     by = "a probe" if lesson.level == "probed" else "a call"
@@ -82,12 +82,12 @@ def lesson_words(lesson: Lesson) -> str:
     return f"{verb} {lesson.about}, by {by} of {lesson.day}{said}"
 
 
-def said_of(endpoint: Endpoint, servers: tuple[FoundServer, ...]) -> Iterator[tuple[str, str, str]]:
+def said_of(endpoint: Endpoint, servers: tuple[DiscoveredServer, ...]) -> Iterator[tuple[str, str, str]]:
     """About, what, and where it says so, of every claim of the server behind an endpoint."""
-    from intermodal.catalog.found import root_of
+    from intermodal.catalog.discovered_servers import server_root
 
     for server in servers:
-        if not endpoint.host.base_url or root_of(endpoint.host.base_url) != server.address:
+        if not endpoint.host.base_url or server_root(endpoint.host.base_url) != server.address:
             continue
         for model in server.models:
             if model.name == (endpoint.served_as or endpoint.model.id):

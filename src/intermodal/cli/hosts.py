@@ -111,7 +111,7 @@ def remove(name: str, as_json: bool) -> None:
 
 
 def _list(as_json: bool) -> None:
-    from intermodal.catalog.shipped import known_hosts
+    from intermodal.catalog.shipped_rows import known_hosts
     from intermodal.config import load_config
 
     config = load_config(os.environ)
@@ -180,7 +180,7 @@ def agreed(row: HostRow, yes: bool) -> bool:
     """Whether the user consents. Without a terminal only ``--yes`` is a yes."""
     from urllib.parse import urlsplit
 
-    from intermodal.catalog.conditions import in_words
+    from intermodal.catalog.data_policies import describe_data_policy
 
     if yes:
         return True
@@ -192,7 +192,7 @@ def agreed(row: HostRow, yes: bool) -> bool:
     click.echo(f"Plans may then send prompts and files to {row.name or row.id} ({address}).", err=True)
     if not row.checked and row.source.startswith("models.dev"):
         click.echo(f"Its address is that of {row.source}; nobody here has tried it.", err=True)
-    said = in_words(row.host())
+    said = describe_data_policy(row.host())
     told = (
         f"Of what it is sent, by its word: it {said}." if said else "Nobody states where it computes, or what it keeps."
     )
@@ -296,10 +296,10 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
 
 def served_row(host: str, called: str, model: str, listed: Listed | None) -> ServedRow:
     """A row for a model by its host's own name. Where nobody names a vendor, the host stands in for it."""
-    from intermodal.catalog.found import plain_id
+    from intermodal.catalog.discovered_servers import model_id_for
     from intermodal.catalog.host_rows import ServedRow
 
-    plain = plain_id(host, called, model)
+    plain = model_id_for(host, called, model)
     hears = "whisper" in called.lower()
     tasks: tuple[Task, ...] = ("automatic-speech-recognition",) if hears else ()
     if "embed" in called.lower():

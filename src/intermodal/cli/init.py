@@ -69,7 +69,7 @@ def _check(names: tuple[str, ...], config: Config) -> None:
 
 def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:
     """Hosts that a key is there for and that are not allowed yet."""
-    from intermodal.catalog.shipped import known_hosts
+    from intermodal.catalog.shipped_rows import known_hosts
 
     return [
         row

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from intermodal.request import TIERS, Tier, Zone
 
 if TYPE_CHECKING:
-    from intermodal.catalog.snapshot import Row, Snapshot
+    from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
     from intermodal.catalog.types import Catalog, Endpoint, Price
     from intermodal.client import AsyncClient
 
@@ -40,7 +40,7 @@ class Listed(NamedTuple):
     missing: str
     todo: str
     endpoint: Endpoint | None = None
-    row: Row | None = None
+    row: SnapshotRow | None = None
     uncallable: bool = False  # by any plan, whatever its user allows
 
     @property
@@ -52,7 +52,7 @@ class Listed(NamedTuple):
         """By proxy or measured, one a task."""
         if self.endpoint is not None:
             return tuple(dict.fromkeys(strength.tier for strength in self.endpoint.model.strength))
-        from intermodal.catalog.hosted import tier_of
+        from intermodal.catalog.snapshot.interpretation import tier_of
 
         return (tier_of(self.model)[0],)
 
@@ -64,10 +64,10 @@ class Listed(NamedTuple):
 
 def snapshot_of(client: AsyncClient) -> Snapshot:
     """The snapshot that a client's catalog is made with."""
-    from intermodal.catalog.load import snapshot
+    from intermodal.catalog.load import load_snapshot
     from intermodal.config import snapshot_file
 
-    return snapshot(snapshot_file(client.env))
+    return load_snapshot(snapshot_file(client.env))
 
 
 def of_endpoint(endpoint: Endpoint, catalog: Catalog) -> Listed:
@@ -81,21 +81,21 @@ def of_endpoint(endpoint: Endpoint, catalog: Catalog) -> Listed:
     )  # fmt: skip
 
 
-def of_row(row: Row, snapshot: Snapshot) -> Listed:
-    from intermodal.catalog.find import kind
+def of_row(row: SnapshotRow, snapshot: Snapshot) -> Listed:
     from intermodal.catalog.load import why_uncallable
+    from intermodal.catalog.search import row_kind
 
     why = why_uncallable(row, snapshot)
     missing, todo = ("cannot be called", why[0]) if why else ("no consent", f"intermodal hosts add {row.host}")
     return Listed(
-        id=row.endpoint, model=row.id, name=row.title or row.id, kind=kind(row), tasks=row.tasks, input=row.input,
+        id=row.endpoint, model=row.id, name=row.title or row.id, kind=row_kind(row), tasks=row.tasks, input=row.input,
         also=(), output=row.output, host=row.host, zone="internet", served_as=row.name,
         context=row.context or row.window, price_in=row.price_in, price_out=row.price_out, missing=missing, todo=todo,
         row=row, uncallable=why is not None,
     )  # fmt: skip
 
 
-def everything(catalog: Catalog, snapshot: Snapshot, rows: Iterable[Row]) -> list[Listed]:
+def everything(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) -> list[Listed]:
     """The endpoints plans choose from, then those of ``rows`` that are none of them."""
     found = [of_endpoint(endpoint, catalog) for endpoint in catalog.endpoints]
     there = {(each.host, each.served_as) for each in found} | {each.id for each in found}
@@ -235,7 +235,7 @@ def document(each: Listed, catalog: Catalog) -> dict[str, Any]:
 
 
 def _why(each: Listed) -> str:
-    from intermodal.catalog.hosted import tier_of
+    from intermodal.catalog.snapshot.interpretation import tier_of
 
     return tier_of(each.model)[1]
 

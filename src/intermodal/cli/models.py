@@ -13,7 +13,7 @@ from intermodal.content import KINDS
 from intermodal.request import TIERS
 
 if TYPE_CHECKING:
-    from intermodal.catalog.snapshot import Row, Snapshot
+    from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
     from intermodal.catalog.types import Catalog
     from intermodal.cli.listed import Listed
     from intermodal.estimates.fit_all import Work
@@ -148,14 +148,14 @@ def list_models(**given: Any) -> None:  # fmt: skip
         _table(found, given["limit"], at_large=at_large, more=_beyond(catalog, snapshot))
 
 
-def _rows(snapshot: Snapshot, given: dict[str, Any]) -> list[Row]:
-    from intermodal.catalog.find import Wanted, find
+def _rows(snapshot: Snapshot, given: dict[str, Any]) -> list[SnapshotRow]:
+    from intermodal.catalog.search import ModelFilter, filter_rows
 
-    wanted = Wanted(
+    wanted = ModelFilter(
         kind=given["kind"], takes=frozenset(given["takes"]), makes=frozenset(given["makes"]), task=given["task"],
         hosts=frozenset(given["hosts"]), max_price=given["max_price"],
     )  # fmt: skip
-    return find(snapshot.rows, wanted)
+    return filter_rows(snapshot.rows, wanted)
 
 
 def _beyond(catalog: Catalog, snapshot: Snapshot) -> int:

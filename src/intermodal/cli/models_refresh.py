@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from datetime import date
 
-    from intermodal.catalog.snapshot import Header, Origin
+    from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotOrigin
 
 EPILOG = """\b
 Examples
@@ -65,7 +65,7 @@ def aged(days: int) -> str:
     return f"{counted(days, 'day')} old"
 
 
-def ages(header: Header, today: str) -> list[str]:
+def ages(header: SnapshotHeader, today: str) -> list[str]:
     """Of each source its package and how old its data is on a day, where it says of which day that is."""
     from datetime import date
 
@@ -78,7 +78,7 @@ def ages(header: Header, today: str) -> list[str]:
     return found
 
 
-def days_old(origin: Origin, today: date) -> int | None:
+def days_old(origin: SnapshotOrigin, today: date) -> int | None:
     """How old the data of a source is on a day; None where it does not say of which day it is."""
     from datetime import date
 
@@ -86,7 +86,7 @@ def days_old(origin: Origin, today: date) -> int | None:
 
 
 def _check(pinned: tuple[str, ...]) -> None:
-    from intermodal.catalog.published import PACKAGES
+    from intermodal.catalog.snapshot.packages import PACKAGES
     from intermodal.errors import UsageError
 
     for requirement in pinned:
@@ -105,12 +105,12 @@ def _made(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, Any], str]
 
     import anyio
 
-    from intermodal.catalog.making import write
-    from intermodal.catalog.shipped import shipped
-    from intermodal.catalog.snapshot import Snapshot
+    from intermodal.catalog.shipped_rows import shipped_rows
+    from intermodal.catalog.snapshot.builder import write_snapshot
+    from intermodal.catalog.snapshot.file import Snapshot
     from intermodal.config import snapshot_file
+    from intermodal.local.weights.snapshot_download import fetch_snapshot
     from intermodal.today import today
-    from intermodal.weights.catalog_data import fetch_snapshot
 
     path = snapshot_file(os.environ)
     told: set[str] = set()
@@ -122,8 +122,10 @@ def _made(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, Any], str]
 
     with tempfile.TemporaryDirectory(prefix="intermodal-refresh-") as folder:
         day = today()
-        made = anyio.run(partial(fetch_snapshot, Path(folder), shipped().hosts, made=day, told=tell, pinned=pinned))
-    write(made, path)
+        made = anyio.run(
+            partial(fetch_snapshot, Path(folder), shipped_rows().hosts, made=day, told=tell, pinned=pinned)
+        )
+    write_snapshot(made, path)
     header = Snapshot(path).header
     origins = [
         {"package": each.name, "version": each.version, "licence": each.licence, "about": each.about,

@@ -10,9 +10,9 @@ import click
 from intermodal.cli.found import lesson_words, lessons_of, looked, said_of
 
 if TYPE_CHECKING:
-    from intermodal.catalog.figures import Figure, Offer
-    from intermodal.catalog.snapshot import Snapshot
-    from intermodal.catalog.terms import Term
+    from intermodal.catalog.ecosystem_terms import EcosystemTerm
+    from intermodal.catalog.model_facts import HostOffer, ModelFact
+    from intermodal.catalog.snapshot.file import Snapshot
     from intermodal.catalog.types import Catalog, Endpoint, Model
 
 SHOW_EPILOG = """\b
@@ -34,9 +34,9 @@ class Known(NamedTuple):
     """A model with everything that is known of it. ``endpoints``: where plans know it; ``offers``: the snapshot's."""
 
     model: Model
-    figures: tuple[Figure, ...]
+    figures: tuple[ModelFact, ...]
     endpoints: tuple[Endpoint, ...]
-    offers: tuple[Offer, ...]
+    offers: tuple[HostOffer, ...]
 
 
 @click.command(epilog=SHOW_EPILOG)
@@ -48,7 +48,7 @@ def show(name: str, as_json: bool) -> None:
     What it is, its limits, where it is served and for how much; and the day each source was opened. Sources that
     disagree are shown side by side. Of a runtime or a format (ollama, gguf) it says what that is.
     """
-    from intermodal.catalog.terms import term_of
+    from intermodal.catalog.ecosystem_terms import term_of
     from intermodal.cli.listed import snapshot_of
     from intermodal.client import AsyncClient
 
@@ -82,7 +82,7 @@ def show(name: str, as_json: bool) -> None:
         echo_table(("endpoint", "what"), [(lesson.endpoint, lesson_words(lesson)) for lesson in learned])
 
 
-def _say_term(term: Term, as_json: bool) -> None:
+def _say_term(term: EcosystemTerm, as_json: bool) -> None:
     """What a name is that people take for a model's."""
     if as_json:
         from intermodal.cli.document import print_document
@@ -128,33 +128,35 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 
 def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     """The one model a name stands for. Raises UnknownModel with near names, or with those it could be."""
-    from intermodal.catalog.capabilities import over_all
-    from intermodal.catalog.figures import figures, offer
-    from intermodal.catalog.find import model_named
-    from intermodal.catalog.hosted import model_of
-    from intermodal.catalog.shipped import shipped
+    from intermodal.catalog.model_facts import host_offer, model_facts
+    from intermodal.catalog.search import find_model_id
+    from intermodal.catalog.shipped_rows import shipped_rows
+    from intermodal.catalog.snapshot.consensus import row_over_hosts
+    from intermodal.catalog.snapshot.interpretation import model_of
     from intermodal.sizing.parameters import floor
 
-    model = model_named(catalog, snapshot, name)
+    model = find_model_id(catalog, snapshot, name)
     endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)
     rows = snapshot.by_model.get(model, [])
-    own = shipped().rows.get(model) or shipped().rows.get(f"{model}-instruct")  # many hosts leave that word out
+    own = shipped_rows().rows.get(model) or shipped_rows().rows.get(
+        f"{model}-instruct"
+    )  # many hosts leave that word out
     if endpoints:
         made = endpoints[0].model
     elif rows:
-        made = model_of(over_all(rows), own, snapshot.header)
+        made = model_of(row_over_hosts(rows), own, snapshot.header)
     else:
-        made = shipped().models[model]
-    offers = tuple(offer(row, snapshot.header) for row in rows)
+        made = shipped_rows().models[model]
+    offers = tuple(host_offer(row, snapshot.header) for row in rows)
     least = floor(made.parameters)
-    return Known(made, figures(made, own, rows, snapshot.header, least), endpoints, offers)
+    return Known(made, model_facts(made, own, rows, snapshot.header, least), endpoints, offers)
 
 
 # ---- saying ------------------------------------------------------------------------------------------
 
 
 def _say(known: Known, catalog: Catalog) -> None:
-    from intermodal.catalog.figures import not_known
+    from intermodal.catalog.model_facts import missing_facts
     from intermodal.cli.table import echo_table
 
     click.echo(f"{known.model.id}   {known.model.name}\n")
@@ -163,7 +165,7 @@ def _say(known: Known, catalog: Catalog) -> None:
         rows.append((figure.name, _words(figure.name, figure.value), _source(figure.source, figure.checked)))
         for other in figure.conflicts:
             rows.append(("", f"but: {_words(figure.name, other.value)}", _source(other.source, other.checked)))
-    if missing := not_known(known.figures, known.model):
+    if missing := missing_facts(known.figures, known.model):
         rows.append(("not known", ", ".join(missing), "no source here says"))
     echo_table(("figure", "value", "source"), rows)
     if known.endpoints:
@@ -186,8 +188,8 @@ def _plan_rows(known: Known, catalog: Catalog) -> list[tuple[str, ...]]:
     return rows
 
 
-def _say_offers(offers: Sequence[Offer]) -> None:
-    from intermodal.catalog.figures import disagreements
+def _say_offers(offers: Sequence[HostOffer]) -> None:
+    from intermodal.catalog.model_facts import price_disagreements
     from intermodal.cli.table import count, echo_table
 
     ordered = sorted(offers, key=lambda offer: (_sum(offer), offer.host))
@@ -198,7 +200,7 @@ def _say_offers(offers: Sequence[Offer]) -> None:
         rows.append((name, offer.served_as, count(offer.context), _prices(offer), _source(offer.source, offer.checked)))
         if offer.cheapest:
             rows.append(("", "", "", f"at its cheapest hour {_listed(offer.cheapest)}", ""))
-        for unit, (_, stated) in disagreements(offer).items():
+        for unit, (_, stated) in price_disagreements(offer).items():
             rows.append(("", "", "", f"but models.dev: {_unit(unit, stated)}", ""))
         for above in offer.steps:
             rows.append(("", "", "", f"above {above:,} input tokens another price", ""))
@@ -207,13 +209,13 @@ def _say_offers(offers: Sequence[Offer]) -> None:
         click.echo(f"… and {len(ordered) - MOST_OFFERS} more: --json", err=True)
 
 
-def _sum(offer: Offer) -> float:
+def _sum(offer: HostOffer) -> float:
     """What it comes to by tokens in and out; of what is sold by the hour, page or letter, that price."""
     both = [offer.prices[unit] for unit in ("input_mtok", "output_mtok") if unit in offer.prices]
     return sum(both or [min(offer.prices.values(), default=float("inf"))])
 
 
-def _prices(offer: Offer) -> str:
+def _prices(offer: HostOffer) -> str:
     if not offer.prices:
         free = not any(offer.stated.values())
         said = "0" if free else ", ".join(_unit(unit, usd) for unit, usd in sorted(offer.stated.items()) if usd)
@@ -263,7 +265,7 @@ def _words(name: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _short(figure: Figure | None) -> str:
+def _short(figure: ModelFact | None) -> str:
     if figure is None:
         return "-"
     return f"{_words(figure.name, figure.value)}{'*' if figure.conflicts else ''}"
@@ -290,7 +292,7 @@ def _in_plans(known: Known, catalog: Catalog) -> str:
 
 def document(known: Known, catalog: Catalog) -> dict[str, Any]:
     """A model as ``--json`` gives it."""
-    from intermodal.catalog.figures import disagreements, not_known
+    from intermodal.catalog.model_facts import missing_facts, price_disagreements
     from intermodal.cli.document import plainly
     from intermodal.cli.listed import document as line
     from intermodal.cli.listed import of_endpoint
@@ -303,7 +305,7 @@ def document(known: Known, catalog: Catalog) -> dict[str, Any]:
             {**plainly(figure), "verified": bool(figure.checked), "conflict": bool(figure.conflicts)}
             for figure in known.figures
         ],
-        "not_known": list(not_known(known.figures, known.model)),
+        "not_known": list(missing_facts(known.figures, known.model)),
         "endpoints": [line(of_endpoint(endpoint, catalog), catalog) for endpoint in known.endpoints],
-        "offers": [{**plainly(offer), "disagreements": disagreements(offer)} for offer in known.offers],
+        "offers": [{**plainly(offer), "disagreements": price_disagreements(offer)} for offer in known.offers],
     }

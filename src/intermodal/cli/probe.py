@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.catalog.learned import About
+    from intermodal.catalog.capability_lessons import LessonSubject
     from intermodal.catalog.types import Endpoint
     from intermodal.client import AsyncClient
     from intermodal.reports.probe import Found, Planned
@@ -83,7 +83,7 @@ def _holds(found: Found) -> str:
     return "not known" if found.holds is None else "yes" if found.holds else "no"
 
 
-def _things(words: tuple[str, ...]) -> tuple[About, ...]:
+def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
     from intermodal.errors import UsageError
     from intermodal.reports.probe import THINGS
 

@@ -14,9 +14,9 @@ import click
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
+    from intermodal.local.weights.registry import WeightsRow
+    from intermodal.local.weights.store import WeightsStore
     from intermodal.quantity import Quantity
-    from intermodal.weights.rows import WeightsRow
-    from intermodal.weights.store import WeightsStore
 
 EPILOG = """\b
 Examples
@@ -202,9 +202,9 @@ def _pulled_name(store: WeightsStore, said: str) -> str:
 
 
 def weights_store() -> WeightsStore:
-    from intermodal.weights.store import weights_of
+    from intermodal.local.weights.store import weights_store
 
-    return weights_of(os.environ)
+    return weights_store(os.environ)
 
 
 def fetch(
@@ -217,7 +217,7 @@ def fetch(
     """
     import anyio
 
-    from intermodal.runtimes.installed import missing
+    from intermodal.local.embedded.availability import install_command
 
     rows = [store.row(name) for name in names]  # a wrong name stops before the first download
     told: set[str] = set()
@@ -242,7 +242,7 @@ def fetch(
         done.append({"name": row.name, "path": str(store.path(row.name)), "pulled": not was_here})
         if not was_here and not quiet:
             click.echo(f"{row.name}: here, checked against its SHA-256", err=True)
-            if todo := missing(row.runtime):
+            if todo := install_command(row.runtime):
                 click.echo(f"{row.name}: what runs it is not here: {todo}", err=True)
     return done
 
@@ -335,7 +335,7 @@ class Bar:
         if self._quiet:
             return
         if not self._moves:
-            from intermodal.weights.sources import NEXT_SOURCE
+            from intermodal.local.weights.transfer import NEXT_SOURCE
 
             if source != self._source and source not in self._told:
                 trouble = source.endswith(NEXT_SOURCE)

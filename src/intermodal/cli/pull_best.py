@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from intermodal.estimates.best import Best, Proposal, Work
-    from intermodal.weights.store import WeightsStore
+    from intermodal.local.weights.store import WeightsStore
 
 
 def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | None:

@@ -11,9 +11,9 @@ import click
 
 if TYPE_CHECKING:
     from intermodal.estimates.hub_pull import HubPull
+    from intermodal.local.weights.lockfile import LockedModel
+    from intermodal.local.weights.store import WeightsStore
     from intermodal.plans.machine import Machine
-    from intermodal.weights.lock import LockedModel
-    from intermodal.weights.store import WeightsStore
 
 
 class Options(NamedTuple):
@@ -184,7 +184,7 @@ def _fetch(store: WeightsStore, plan: HubPull, asked: Options) -> None:
 
     from intermodal.cli.pull import Bar
     from intermodal.estimates.hub_pull import row_of
-    from intermodal.runtimes.installed import missing
+    from intermodal.local.embedded.availability import install_command
 
     model = plan.model
     bar = Bar(row_of(plan, store), quiet=asked.quiet, told=set())
@@ -202,7 +202,7 @@ def _fetch(store: WeightsStore, plan: HubPull, asked: Options) -> None:
     if model.runtime != "llama":
         what = f"{what}; the small files, of which it has no sum, as they came"
     click.echo(f"{model.name}: here, {what if model.pinned else 'its sums recorded as they came'}", err=True)
-    if todo := missing(model.runtime):
+    if todo := install_command(model.runtime):
         click.echo(f"{model.name}: what runs it is not here: {todo}", err=True)
     click.echo(f"{model.name}: {_next(plan)}", err=True)
 

@@ -219,9 +219,9 @@ async def _load_what_is_needed_later() -> None:
 
 def _load() -> None:
     import intermodal.executor.replies
+    import intermodal.local.servers.client_runtimes
     import intermodal.media.decode
     import intermodal.media.expand
-    import intermodal.servers.runtimes
     import intermodal.store.derived
     import intermodal.transport.http1  # noqa: F401
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.servers.up import Server
+    from intermodal.local.servers.lifecycle import ManagedServer
 
 EPILOG = """\b
 Examples
@@ -73,26 +73,26 @@ def up(**given: Any) -> None:
         click.echo(sentence(server, new))
 
 
-def _start(given: dict[str, Any]) -> tuple[Server, bool]:
+def _start(given: dict[str, Any]) -> tuple[ManagedServer, bool]:
     import anyio
 
     from intermodal.cli.pull import weights_store
     from intermodal.config import cache_dir
-    from intermodal.servers.resolve import Wish, resolve
-    from intermodal.servers.up import up as start
+    from intermodal.local.servers.lifecycle import start_server as start
+    from intermodal.local.servers.resolver import ServerRequest, resolve_server
 
     quiet = given["quiet"] or given["as_json"]
-    wish = Wish(
+    wish = ServerRequest(
         model=given["model"], projector=given["projector"], name=_named(given["name"]), program=given["program"],
         context=given["context"] or 0, slots=given["slots"], idle=given["idle"],
     )  # fmt: skip
-    wanted = resolve(wish, weights_store(), cache_dir(os.environ))
+    wanted = resolve_server(wish, weights_store(), cache_dir(os.environ))
 
     def tell(what: str) -> None:
         if not quiet:
             click.echo(f"{wanted.name}: {what}", err=True)
 
-    async def go() -> tuple[Server, bool]:
+    async def go() -> tuple[ManagedServer, bool]:
         return await start(wanted, os.environ, later=given["later"], tell=tell)
 
     return anyio.run(go)
@@ -107,10 +107,10 @@ def _named(name: str) -> str:
 def _list(as_json: bool) -> None:
     import anyio
 
-    from intermodal.servers.up import all_servers, clean
+    from intermodal.local.servers.lifecycle import all_servers, clean_up
 
     async def go() -> None:
-        await clean(os.environ)
+        await clean_up(os.environ)
 
     anyio.run(go)
     servers = all_servers(os.environ)
@@ -127,10 +127,10 @@ def _list(as_json: bool) -> None:
     echo_table(("name", "state", "memory", "port", "context", "model, and why"), [_cells(each) for each in servers])
 
 
-def plain(server: Server) -> dict[str, Any]:
+def plain(server: ManagedServer) -> dict[str, Any]:
     """A server as a document. Its key stays out of it."""
     from intermodal.estimates.fit_document import rows
-    from intermodal.servers.here import endpoint_id
+    from intermodal.local.servers.server_rows import endpoint_id
 
     wanted, state = server.wanted, server.state
     lives = state is not None and server.phase in ("starting", "ready", "restarting")
@@ -150,22 +150,22 @@ def plain(server: Server) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def resident_of(server: Server) -> int | None:
+def resident_of(server: ManagedServer) -> int | None:
     """Bytes resident now, None where it does not run."""
-    from intermodal.servers.asked import resident
+    from intermodal.local.servers.server_status import resident_memory
 
     pid = _pid(server)
-    return resident(pid) if pid else None
+    return resident_memory(pid) if pid else None
 
 
-def _pid(server: Server) -> int | None:
+def _pid(server: ManagedServer) -> int | None:
     from intermodal.store.process import pid_of
 
     lives = server.state is not None and server.phase in ("starting", "ready")
     return pid_of(server.state.server) if lives and server.state and server.state.server else None
 
 
-def _cells(server: Server) -> tuple[str, ...]:
+def _cells(server: ManagedServer) -> tuple[str, ...]:
     from intermodal.cli.table import held
 
     wanted, state, memory = server.wanted, server.state, resident_of(server)
@@ -186,7 +186,7 @@ def _foreseen(memory: tuple[float, float, float]) -> str:
     return f" ({held(low)} to {held(high)} foreseen)" if high else ""
 
 
-def sentence(server: Server, new: bool) -> str:
+def sentence(server: ManagedServer, new: bool) -> str:
     """What there is to say of one that was just asked for."""
     from intermodal.cli.table import held
 
@@ -203,10 +203,10 @@ def sentence(server: Server, new: bool) -> str:
     )
 
 
-def _beside(server: Server) -> str:
+def _beside(server: ManagedServer) -> str:
     """Predicted beside real of the start that made it, in a line; its buffers where its log says them."""
     from intermodal.cli.table import held
-    from intermodal.servers.comparison import PROCESS
+    from intermodal.local.servers.memory_comparison import PROCESS
     from intermodal.sizing.corrections import TOKENS
 
     if server.comparison is None:

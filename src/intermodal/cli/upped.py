@@ -12,7 +12,7 @@ def about_servers() -> Iterator[Finding]:
     """One finding a server: where it is and what it holds, or why it is not."""
     from intermodal.cli.table import held
     from intermodal.cli.up import resident_of
-    from intermodal.servers.up import all_servers
+    from intermodal.local.servers.lifecycle import all_servers
 
     for server in all_servers(os.environ):
         wanted, state = server.wanted, server.state

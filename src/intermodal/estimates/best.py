@@ -14,14 +14,14 @@ from intermodal.catalog.types import Model, Task
 from intermodal.content import Value
 from intermodal.estimates.fit_all import place_of, weight_of
 from intermodal.estimates.row_size import fetched_size, needed_by, row_model, served_row
+from intermodal.local.weights.registry import WeightsRow
+from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.request import Tier
 from intermodal.sizing.fit import Check, Verdict, check
 from intermodal.sizing.machines import without_cards
 from intermodal.sizing.speed import of_parameters
-from intermodal.weights.rows import WeightsRow
-from intermodal.weights.store import WeightsStore
 
 Work = Literal["chat", "sight", "speech", "embedding"]
 _TASKS: Final[dict[Work, Task]] = {

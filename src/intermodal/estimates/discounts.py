@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
-from intermodal.catalog.dated import has_batch, priced_on, vector_on
 from intermodal.catalog.rate_cards import RateCard, base_rate
+from intermodal.catalog.snapshot.dated_prices import has_batch_price, rate_card_on, with_price_on
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.plans.plan import Plan
@@ -34,11 +34,11 @@ class Discounts:
 
     def _priced(self, endpoint: Endpoint) -> Endpoint:
         vectors = self._vectors[endpoint.id] = self._tariff(endpoint)
-        return priced_on(endpoint, vectors, self._day, batch=self._batch)
+        return with_price_on(endpoint, vectors, self._day, batch=self._batch)
 
     def cached(self, endpoint: Endpoint) -> tuple[int, float | None]:
         """Tokens in the cache of an answering endpoint, and USD for one, None where nobody states that price."""
-        vector = vector_on(self._vectors.get(endpoint.id, ()), self._day, batch=self._batch)
+        vector = rate_card_on(self._vectors.get(endpoint.id, ()), self._day, batch=self._batch)
         rate = vector.units.get(_CACHED) if vector is not None else None
         return self._tokens, None if rate is None else base_rate(rate) / 1e6
 
@@ -47,7 +47,7 @@ class Discounts:
         calls = [step for step in plan.chosen.steps if isinstance(step, Call)]
         hosted = [name for name in dict.fromkeys(step.endpoint for step in calls) if _is_paid(catalog.by_id[name])]
         if self._batch and hosted:
-            plain = [name for name in hosted if not has_batch(self._vectors.get(name, ()), self._day)]
+            plain = [name for name in hosted if not has_batch_price(self._vectors.get(name, ()), self._day)]
             if plain:
                 yield f"no price of a batch is known of {', '.join(plain)}: the standard price counts"
             if len(plain) < len(hosted):

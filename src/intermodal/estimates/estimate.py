@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from intermodal.catalog import disputed_capabilities
-from intermodal.catalog.disputed_capabilities import DisputedCapability
+from intermodal.catalog import provenance
 from intermodal.catalog.model_token_rules import token_rules_of
+from intermodal.catalog.provenance import DisputedCapability
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
 from intermodal.catalog.types import Evidence
@@ -71,7 +71,7 @@ def estimate(
         UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
     """
     doubted: dict[str, DisputedCapability] = {
-        kind: doubt for kind in KINDS for doubt in disputed_capabilities.disputes_about(subject.doubts, (kind,))
+        kind: doubt for kind in KINDS for doubt in provenance.disputes_about(subject.doubts, (kind,))
     }
     takes = None if subject.takes is None else (*subject.takes, *filter(doubted.__contains__, KINDS))
     found = _doubted(count(pieces, rules, takes=takes, model=subject.id), doubted)
@@ -117,7 +117,7 @@ def _doubted(found: Count, doubted: Mapping[str, DisputedCapability]) -> Count:
         doubt = doubted.get(part.piece.kind)
         if doubt is not None and not part.refused:
             tokens = msgspec.structs.replace(
-                part.tokens, basis=f"{disputed_capabilities.describe_dispute(doubt)}; {part.tokens.basis}"
+                part.tokens, basis=f"{provenance.describe_dispute(doubt)}; {part.tokens.basis}"
             )
             part = msgspec.structs.replace(part, tokens=tokens)
         parts.append(part)

@@ -18,10 +18,11 @@ from intermodal.errors import UsageError
 from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
 from intermodal.estimates.fit_vllm import VllmReport, vllm_report
 from intermodal.hints import hint, setting
+from intermodal.local.hardware.memory_corrections import load_corrections as kept_corrections
+from intermodal.local.servers.resolver import CONTEXT
+from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity
-from intermodal.runtimes.corrections import kept as kept_corrections
-from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.cache import TYPES
 from intermodal.sizing.changes import Change, changes
 from intermodal.sizing.command import Subject, command
@@ -42,7 +43,6 @@ from intermodal.sizing.memory import Settings
 from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, quantization, quantization_of
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.speed import Pace, as_measured, pace
-from intermodal.weights.store import WeightsStore
 
 Engine = Literal["llama.cpp", "vllm"]
 PROMPT: Final = 1000  # tokens before the first word, where nobody says
@@ -278,19 +278,19 @@ def cache_words(words: str) -> tuple[str, str]:
 
 def _taken(name: str, path: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
     """What was measured of this file with ``--measure``, else what earlier runs took."""
-    from intermodal.runtimes.llama_bench import kept
+    from intermodal.local.hardware.llama_bench import load_speeds
 
-    found = kept(cache_dir(env), Path(path)) if path else None
+    found = load_speeds(cache_dir(env), Path(path)) if path else None
     return found.as_quantities if found is not None else learned(name, env)
 
 
 def learned(name: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
     """Tokens a second that earlier runs here wrote and read with a model that intermodal serves itself; None where it
     ran too few, or where ``name`` is no such model."""
-    from intermodal.catalog.shipped import shipped
+    from intermodal.catalog.shipped_rows import shipped_rows
     from intermodal.store.database import Store
 
-    served = ((host.id, model) for host in shipped().hosts for model in host.models if model.weights == name)
+    served = ((host.id, model) for host in shipped_rows().hosts for model in host.models if model.weights == name)
     endpoint = next((f"{host}:{model.id}" for host, model in served), "")
     path = data_dir(env) / "store.sqlite3"
     if not endpoint or not path.exists():
@@ -305,6 +305,6 @@ def learned(name: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantit
 
 def this_machine(env: Mapping[str, str]) -> Machine:
     """The machine this runs on, with what is free now."""
-    from intermodal.runtimes.machine import survey
+    from intermodal.local.hardware.machine import machine_survey
 
-    return survey(cache_dir(env))
+    return machine_survey(cache_dir(env))

@@ -14,18 +14,19 @@ from typing import Final, Literal
 from msgspec.structs import replace
 
 from intermodal.advisor.candidate_catalog import open_models
-from intermodal.catalog.load import snapshot
+from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.model_rows import tier_by_size
 from intermodal.catalog.types import Model
 from intermodal.config import cache_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError
 from intermodal.estimates.row_size import needed_by, row_model
+from intermodal.local.hardware.memory_corrections import load_corrections
+from intermodal.local.servers.resolver import CONTEXT
+from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, unknown
 from intermodal.request import TIERS
-from intermodal.runtimes.corrections import kept
-from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.fit import Check, Verdict, all_on_cards, check, place
 from intermodal.sizing.memory import Settings
 from intermodal.sizing.parameters import of_contexts
@@ -33,7 +34,6 @@ from intermodal.sizing.parameters import of_parameters as memory_of
 from intermodal.sizing.sources import local
 from intermodal.sizing.speed import of_parameters, pace
 from intermodal.sizing.stores import stored_models
-from intermodal.weights.store import WeightsStore
 
 Work = Literal["chat", "sight"]
 Where = Literal["here", "pull", "open"]
@@ -83,7 +83,7 @@ def candidates(
     """All of them, those that fit first, then by tier; within a tier by evidence, then the larger ones first, exact
     and quick ones first among alike."""
     wanted = wanted or Wanted()
-    known = {model.id: model for model in open_models(snapshot())}
+    known = {model.id: model for model in open_models(load_snapshot())}
     found = [*_here(machine, weights, env, wanted), *_pullable(machine, weights, wanted)]
     found += _open(machine, known, wanted)
     named = {each.name for each in found if each.where != "open"}
@@ -139,7 +139,7 @@ def _here(machine: Machine, weights: WeightsStore, env: Mapping[str, str], wante
                 context=tokens * wanted.slots, slots=wanted.slots, type_k=wanted.type_k, type_v=wanted.type_v,
                 projector=eyes,
             )  # fmt: skip
-            measured = kept(cache_dir(env), path) if machine.processor else ()  # of this machine
+            measured = load_corrections(cache_dir(env), path) if machine.processor else ()  # of this machine
             placed = place(shape, all_on_cards(settings, machine), machine, corrections=measured)
         except IntermodalError:
             continue

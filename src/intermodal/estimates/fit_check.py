@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from intermodal.catalog.found import is_here
+from intermodal.catalog.discovered_servers import is_this_machine
 from intermodal.config import cache_dir
 from intermodal.content import Value
 from intermodal.errors import CredentialsRefused, InputMissing, IntermodalError, Unreachable, UsageError
@@ -20,18 +20,18 @@ from intermodal.estimates.fit_document import FIT_VERSION, correction, plain_amo
 from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
 from intermodal.estimates.fit_vllm import VllmReport
 from intermodal.hints import hint, setting
+from intermodal.local.hardware.memory_corrections import save_correction
+from intermodal.local.servers.footprint import ServerFootprint, candidate_key_variables, read_footprint
+from intermodal.local.servers.memory_comparison import MemoryComparison, compare_memory
+from intermodal.local.servers.records import ServerRecords, ServerState, all_records
+from intermodal.local.servers.server_log import latest_start_log
+from intermodal.local.weights.store import WeightsStore
 from intermodal.quantity import Quantity
-from intermodal.runtimes.corrections import keep
-from intermodal.servers.comparison import Comparison, compare
-from intermodal.servers.footprint import Footprint, fitting_keys, footprint
-from intermodal.servers.log import loading
-from intermodal.servers.records import Place, State, places
 from intermodal.sizing.corrections import Correction
 from intermodal.sizing.logged import Compared, compared, logged_terms
 from intermodal.sizing.machines import without_cards
 from intermodal.sizing.speed import pace
 from intermodal.today import today
-from intermodal.weights.store import WeightsStore
 
 # Where the three listen, as they come.
 USUAL = ("http://127.0.0.1:8080", "http://127.0.0.1:8000", "http://127.0.0.1:11434")
@@ -50,7 +50,7 @@ class Checked(Value):
 
     model: str
     rows: tuple[Compared, ...]
-    server: Footprint | None = None
+    server: ServerFootprint | None = None
     correction: Correction | None = None
     notes: tuple[str, ...] = ()
     written: Quantity = Quantity()
@@ -108,7 +108,7 @@ def _address(target: str) -> str:
 # ---- a server ----------------------------------------------------------------------------------------
 
 
-def _server(wish: FitWish, found: Footprint, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
+def _server(wish: FitWish, found: ServerFootprint, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
     if wish.gpus or wish.ram:
         raise UsageError(
             "compares on this machine, and another one is named", where=setting("check"), todo="leave one out"
@@ -116,7 +116,7 @@ def _server(wish: FitWish, found: Footprint, weights: WeightsStore, env: Mapping
     sized = find_model(_file(wish.model, found), weights, env)
     projector, draft = find_beside(wish.projector or found.projector, wish.draft or found.draft, weights, env)
     machine = this_machine(env)
-    made = compare(sized.shape, found, machine, today(), projector=projector, draft=draft)
+    made = compare_memory(sized.shape, found, machine, today(), projector=projector, draft=draft)
     if made.correction is not None:
         made = _kept(made, sized.where, env)
     speed = None
@@ -129,13 +129,13 @@ def _server(wish: FitWish, found: Footprint, weights: WeightsStore, env: Mapping
     )  # fmt: skip
 
 
-def _kept(made: Comparison, where: str, env: Mapping[str, str]) -> Comparison:
-    if made.correction is not None and keep(cache_dir(env), where, made.correction):
+def _kept(made: MemoryComparison, where: str, env: Mapping[str, str]) -> MemoryComparison:
+    if made.correction is not None and save_correction(cache_dir(env), where, made.correction):
         return made
     return replace(made, correction=None, notes=(*made.notes, "the cache folder cannot be written: nothing is kept"))
 
 
-def _file(said: str, found: Footprint) -> str:
+def _file(said: str, found: ServerFootprint) -> str:
     """The model to read: as it was named, else what the server says."""
     if said:
         return said
@@ -144,17 +144,19 @@ def _file(said: str, found: Footprint) -> str:
     return found.model
 
 
-def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> Footprint:
+def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerFootprint:
     """The server that serves a model: of those of ``intermodal up``, then where such servers usually listen."""
     where = "" if model.startswith(REMOTE) else find_model(model, weights, env).where
-    for place in places(env):
+    for place in all_records(env):
         wanted = place.wanted() if where and _ready(place) is not None else None
         if wanted is not None and Path(wanted.model).resolve() == Path(where).resolve():
             return _started(place)
     locked: list[str] = []
     for address in USUAL:
         try:
-            found = footprint(address, wanted=model)  # without a key: whatever listens there is not what one is for
+            found = read_footprint(
+                address, wanted=model
+            )  # without a key: whatever listens there is not what one is for
         except CredentialsRefused:
             locked.append(address)
             continue
@@ -169,18 +171,18 @@ def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> Footpri
     )  # fmt: skip
 
 
-def _asked(address: str, model: str, env: Mapping[str, str]) -> Footprint:
+def _asked(address: str, model: str, env: Mapping[str, str]) -> ServerFootprint:
     """A server at an address that was named. It is sent a key where it wants one, and none of another program."""
     try:
-        return footprint(address, wanted=model)
+        return read_footprint(address, wanted=model)
     except CredentialsRefused as wants:
         refused = wants
     tried: list[str] = []
-    for name in fitting_keys(address):
+    for name in candidate_key_variables(address):
         if env.get(name):
             tried.append(name)
             with suppress(CredentialsRefused):
-                return footprint(address, key=env[name], wanted=model)
+                return read_footprint(address, key=env[name], wanted=model)
     if not tried:
         raise refused
     raise CredentialsRefused(
@@ -189,36 +191,36 @@ def _asked(address: str, model: str, env: Mapping[str, str]) -> Footprint:
     )  # fmt: skip
 
 
-def _serves(found: Footprint, model: str, where: str) -> bool:
+def _serves(found: ServerFootprint, model: str, where: str) -> bool:
     path = Path(found.model)
     if where and path.exists():
         return path.resolve() == Path(where).resolve()
     return found.model in (model, model.removeprefix("hf:"), f"{model}:latest")
 
 
-def _place(name: str, env: Mapping[str, str]) -> Place | None:
+def _place(name: str, env: Mapping[str, str]) -> ServerRecords | None:
     plain = name.removeprefix("up.")
-    return next((place for place in places(env) if place.name == plain and place.wanted() is not None), None)
+    return next((place for place in all_records(env) if place.name == plain and place.wanted() is not None), None)
 
 
-def _ready(place: Place) -> State | None:
+def _ready(place: ServerRecords) -> ServerState | None:
     """The state of a server that answers; None of one that does not."""
     state = place.state()
     return state if state is not None and state.phase == "ready" and state.lives else None
 
 
-def _started(place: Place) -> Footprint:
+def _started(place: ServerRecords) -> ServerFootprint:
     state = _ready(place)
     if state is None:
         raise Unreachable("does not run now", where=f"up.{place.name}", todo="start it: intermodal up MODEL",
                           sent=False)  # fmt: skip
-    return footprint(state.base_url, key=state.key, log=loading(place.log))
+    return read_footprint(state.base_url, key=state.key, log=latest_start_log(place.log))
 
 
-def _listening(address: str, env: Mapping[str, str]) -> Place | None:
+def _listening(address: str, env: Mapping[str, str]) -> ServerRecords | None:
     """The server of ``intermodal up`` at an address, whose log and key are known."""
     port = urlsplit(address).port
-    for place in places(env) if port and is_here(address) else ():
+    for place in all_records(env) if port and is_this_machine(address) else ():
         state = _ready(place)
         if state is not None and state.port == port:
             return place

@@ -14,11 +14,11 @@ from intermodal.content import Value
 from intermodal.estimates.fit_document import FIT_VERSION, plain_amount
 from intermodal.estimates.fit_text import gib
 from intermodal.hints import hint
+from intermodal.local.weights.diffusion_files import DiffusionFiles, is_diffusion, read_diffusion_files
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between
 from intermodal.sizing.fit import Verdict, verdict_on
-from intermodal.weights.diffusion import Opened, is_diffusion, opened
 
 _SIDES: Final = (256, 512, 768, 1024, 1536)
 _BASIS: Final = "its weights, and the engine's buffers by its logs"
@@ -34,7 +34,7 @@ class DrawingFit(Value):
     """
 
     name: str
-    model: Opened
+    model: DiffusionFiles
     machine: Machine
     here: bool
     sizes: tuple[tuple[int, Quantity, Verdict], ...]
@@ -51,14 +51,14 @@ def drawing_fit(said: str, machine: Machine, *, here: bool) -> DrawingFit | None
     place = Path(said).expanduser()
     if not said or not is_diffusion(place):
         return None
-    model = opened(place)
+    model = read_diffusion_files(place)
     sides = sorted({*_SIDES, model.architecture.side})
     amounts = [(side, _amount(model, side)) for side in sides]
     sizes: list[tuple[int, Quantity, Verdict]] = [(side, each, _verdict(each, machine)) for side, each in amounts]
     return DrawingFit(name=place.name, model=model, machine=machine, here=here, sizes=tuple(sizes))
 
 
-def _amount(model: Opened, side: int) -> Quantity:
+def _amount(model: DiffusionFiles, side: int) -> Quantity:
     return between(*model.memory(side), _BASIS)
 
 

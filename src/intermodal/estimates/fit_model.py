@@ -7,12 +7,12 @@ from pathlib import Path
 
 from intermodal.errors import NotInstalled, UnknownModel, UsageError
 from intermodal.hints import setting
-from intermodal.servers.resolve import located
+from intermodal.local.servers.resolver import locate_model
+from intermodal.local.weights.registry import HubSource
+from intermodal.local.weights.store import WeightsStore
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import Sized, local, remote
 from intermodal.sizing.stores import StoredModel, stored_models
-from intermodal.weights.rows import HubSource
-from intermodal.weights.store import WeightsStore
 
 REMOTE = ("hf:", "http://", "https://")
 
@@ -29,7 +29,7 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
     if said.startswith(REMOTE):
         return anyio.run(_remote, said, env)
     try:
-        path, _ = located(said, weights)
+        path, _ = locate_model(said, weights)
     except NotInstalled:
         source = _of_hub(said, weights)
         if not source:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.catalog.families import families
-from intermodal.catalog.load import load_catalog, snapshot
+from intermodal.catalog.load import load_catalog, load_snapshot
+from intermodal.catalog.shipped_families import shipped_families
 from intermodal.config import Config, snapshot_file
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
@@ -43,7 +43,7 @@ async def estimate_of(
         raise UsageError("nothing to count", todo="give a prompt, a file, or both")
     when = checked_day(wanted.day)
     subject = subject_of(wanted.model, config, env)
-    rules = rules_of(subject, families(), when)
+    rules = rules_of(subject, shipped_families(), when)
     vocabulary = rules.rules.get("text", "")
     by = counter(vocabulary, env)
     pieces = [counted(Piece(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
@@ -88,16 +88,16 @@ def subject_of(name: str, config: Config, env: Mapping[str, str]) -> Subject:
 
         config = sound(config)
     catalog = load_catalog(user=config.hosts, installed={}, weights=frozenset())
-    return find(catalog, snapshot(snapshot_file(env)), families(), name)
+    return find(catalog, load_snapshot(snapshot_file(env)), shipped_families(), name)
 
 
 def counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
     """Who counts with a vocabulary: one that a package carries, or one inside weights that are here."""
-    from intermodal.runtimes import encodings
-    from intermodal.runtimes.vocabulary import SOURCES, Vocabularies
+    from intermodal.local.tokenizers import byte_pair
+    from intermodal.local.tokenizers.token_counter import SOURCES, TokenCounter
 
-    if vocabulary not in SOURCES and (vocabulary in encodings.NAMES or not vocabulary):
-        return encodings.count
-    from intermodal.weights.store import weights_of
+    if vocabulary not in SOURCES and (vocabulary in byte_pair.ENCODINGS or not vocabulary):
+        return byte_pair.count
+    from intermodal.local.weights.store import weights_store
 
-    return Vocabularies(weights_of(env)).count
+    return TokenCounter(weights_store(env)).count

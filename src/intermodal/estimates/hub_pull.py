@@ -20,11 +20,16 @@ from intermodal.estimates.fit import Beside, FitReport, FitWish, report
 from intermodal.estimates.fit_text import gib
 from intermodal.estimates.onnx_pull import has_onnx, onnx_pull
 from intermodal.hints import hint
+from intermodal.local.servers.memory_estimate import gguf_memory
+from intermodal.local.servers.resolver import CONTEXT
+from intermodal.local.weights.hub import HubFile, HubListing
+from intermodal.local.weights.lockfile import LockedFile, LockedModel, ModelTraits
+from intermodal.local.weights.registry import WeightsRow, is_plain_file_name
+from intermodal.local.weights.store import WeightsStore
+from intermodal.local.weights.transfer import SourceFailed
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between
-from intermodal.servers.need import gguf_need
-from intermodal.servers.resolve import CONTEXT
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.command import Subject
 from intermodal.sizing.fit import Verdict, verdict_on
@@ -33,11 +38,6 @@ from intermodal.sizing.machines import without_cards
 from intermodal.sizing.quantizations import QUANTIZATIONS, in_name, named, renamed
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import Repository, chosen_file, listing, remote, repository, unavailable
-from intermodal.weights.hub import HubFile, Listing
-from intermodal.weights.lock import LockedFile, LockedModel, Traits
-from intermodal.weights.rows import WeightsRow, plain_name
-from intermodal.weights.sources import SourceFailed
-from intermodal.weights.store import WeightsStore
 
 _WHOLE: Final = ("F32", "F16", "BF16")  # not proposed where a quantization is there: twice the bytes for nothing seen
 # Of several projectors: eight bits lose nothing that was ever measured here, and 16 bits run everywhere.
@@ -192,7 +192,7 @@ async def as_pulled(wish: FitWish, machine: Machine, env: Mapping[str, str]) -> 
     return replace(wish, model=f"hf:{wanted.repo}/{chosen.files[0].name}{at}", projector=beside), why
 
 
-def _same_model(before: LockedModel, wanted: Repository, listed: Listing) -> Repository:
+def _same_model(before: LockedModel, wanted: Repository, listed: HubListing) -> Repository:
     """What an update takes where nobody says: the file that was pulled, else its quantization, as it keeps its name."""
     if wanted.file or wanted.quant or before.runtime != "llama":
         return wanted
@@ -251,7 +251,7 @@ def _path(model: LockedModel, name: str) -> str:
     return next(file.path for file in model.files if file.name == name)
 
 
-async def _listed(wanted: Repository, said: str, env: Mapping[str, str], todo: str = "") -> Listing:
+async def _listed(wanted: Repository, said: str, env: Mapping[str, str], todo: str = "") -> HubListing:
     try:
         return await listing(wanted, env)
     except SourceFailed as failed:
@@ -271,7 +271,7 @@ async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) ->
 # ---- which files -------------------------------------------------------------------------------------
 
 
-def _variants(listed: Listing, wanted: Repository) -> list[Variant]:
+def _variants(listed: HubListing, wanted: Repository) -> list[Variant]:
     """The model that is meant, in every quantization that it may be taken in. Raises UsageError."""
     by_name = {file.name: file for file in listed.files}
     if wanted.file or wanted.quant:
@@ -317,7 +317,7 @@ def _stem(base: str) -> str:
     return _MADE.sub("", renamed(name, "").strip("-._")).strip("-._")
 
 
-def _projector(listed: Listing) -> HubFile | None:
+def _projector(listed: HubListing) -> HubFile | None:
     """What gives the model eyes or ears; of several the one in the type that runs best."""
     found = [file for file in listed.files if is_projector(file.name)]
 
@@ -404,7 +404,7 @@ def _report(
     return replace(found, name=file.rpartition("/")[2])
 
 
-def _traits(found: FitReport, eyes: ModelShape | None) -> Traits:
+def _traits(found: FitReport, eyes: ModelShape | None) -> ModelTraits:
     shape, pace = found.placed.shape, found.pace
     encoders = [encoder.kind for encoder in eyes.encoders] if eyes is not None else []
     context = min(shape.context or CONTEXT, CONTEXT)
@@ -412,9 +412,9 @@ def _traits(found: FitReport, eyes: ModelShape | None) -> Traits:
     def figures(amount: Quantity) -> tuple[float, float, float]:
         return (amount.low, amount.mid, amount.high) if amount.known else (0.0, 0.0, 0.0)
 
-    return Traits(
+    return ModelTraits(
         context=context, trained=shape.context, parameters=float(shape.parameters), active=float(shape.active),
-        memory=gguf_need(shape, eyes, context, 1), decode=figures(pace.decode), prompt=figures(pace.prefill),
+        memory=gguf_memory(shape, eyes, context, 1), decode=figures(pace.decode), prompt=figures(pace.prefill),
         sees="vision" in encoders, hears="audio" in encoders, embeds=shape.pools,
     )  # fmt: skip
 
@@ -435,7 +435,7 @@ def _name(file: str, wanted: Repository, weights: WeightsStore, taken: frozenset
 def _check_names(model: LockedModel, said: str) -> None:
     names = [file.name for file in model.files]
     for name in names:
-        if not plain_name(name):
+        if not is_plain_file_name(name):
             raise UsageError(
                 f"has a file name that is not plain: {name}", where=said, todo="take another repository of this model"
             )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
-from intermodal.catalog.load import plannable, tariffs
+from intermodal.catalog.load import plannable, rate_card_lookup
 from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
 from intermodal.content import File, Kind, PathSource, Text
@@ -103,7 +103,7 @@ def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, Par
 
 def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, env: Mapping[str, str]) -> PlanBill:
     policy = wanted.policy
-    priced = Discounts(tariffs(snapshot_file(env)), base.as_of, wanted.batch, wanted.cached)
+    priced = Discounts(rate_card_lookup(snapshot_file(env)), base.as_of, wanted.batch, wanted.cached)
     catalog = priced.catalog(plannable(base.catalog, policy.hosts))
     inputs = replace(base, request=replace(base.request, policy=policy), catalog=catalog)
     try:

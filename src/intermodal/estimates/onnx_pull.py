@@ -24,10 +24,10 @@ from intermodal.catalog.model_folders import (
 )
 from intermodal.catalog.types import Protocol
 from intermodal.errors import UsageError, WeightsError
+from intermodal.local.weights.hub import HubFile, HubListing
+from intermodal.local.weights.lockfile import LockedFile, LockedModel, ModelTraits
+from intermodal.local.weights.transfer import SourceFailed
 from intermodal.sizing.sources import Repository, small_file, unavailable
-from intermodal.weights.hub import HubFile, Listing
-from intermodal.weights.lock import LockedFile, LockedModel, Traits
-from intermodal.weights.sources import SourceFailed
 
 # What a repository may have beside the files with 32 bits a weight, as its names end, the best first.
 ENDINGS: Final = ("", "_fp16", "_int8", "_quantized")
@@ -46,7 +46,7 @@ class Taken(NamedTuple):
     ending: str
 
 
-def has_onnx(listed: Listing, wanted: Repository) -> bool:
+def has_onnx(listed: HubListing, wanted: Repository) -> bool:
     """Whether the models of a repository are ONNX files, as far as something else is not asked for."""
     if wanted.file:
         return wanted.file.endswith(".onnx")
@@ -54,7 +54,9 @@ def has_onnx(listed: Listing, wanted: Repository) -> bool:
     return any(name.endswith(".onnx") for name in names) and not any(name.endswith(".gguf") for name in names)
 
 
-async def onnx_pull(wanted: Repository, listed: Listing, name: str, said: str, env: Mapping[str, str]) -> LockedModel:
+async def onnx_pull(
+    wanted: Repository, listed: HubListing, name: str, said: str, env: Mapping[str, str]
+) -> LockedModel:
     """The model as it would be pinned, under a name.
 
     Raises:
@@ -74,21 +76,23 @@ async def onnx_pull(wanted: Repository, listed: Listing, name: str, said: str, e
     )  # fmt: skip
 
 
-async def _sum(file: HubFile, wanted: Repository, listed: Listing, said: str, env: Mapping[str, str]) -> str:
+async def _sum(file: HubFile, wanted: Repository, listed: HubListing, said: str, env: Mapping[str, str]) -> str:
     """The SHA-256 of a file: as listed, else of what it is at the commit, where it is small; "" where nobody knows."""
     if file.sha256 or file.name.endswith(".onnx") or file.size > SMALL or not _COMMIT.fullmatch(listed.revision):
         return file.sha256
     return hashlib.sha256(await _read(file.name, SMALL, wanted, listed, said, env)).hexdigest()
 
 
-async def _read(name: str, most: int, wanted: Repository, listed: Listing, said: str, env: Mapping[str, str]) -> bytes:
+async def _read(
+    name: str, most: int, wanted: Repository, listed: HubListing, said: str, env: Mapping[str, str]
+) -> bytes:
     try:
         return await small_file(wanted, listed.revision, name, most, env)
     except SourceFailed as failed:
         raise unavailable(failed, said) from None
 
 
-async def _config(wanted: Repository, listed: Listing, said: str, env: Mapping[str, str]) -> dict[str, Any]:
+async def _config(wanted: Repository, listed: HubListing, said: str, env: Mapping[str, str]) -> dict[str, Any]:
     if all(file.name != "config.json" for file in listed.files):
         raise UsageError("has no config.json", where=wanted.repo, todo="name a repository that has one beside its ONNX")
     data = await _read("config.json", MAX_CONFIG, wanted, listed, said, env)
@@ -166,17 +170,17 @@ def _with(
     return tuple(files[name] for name in (*paths, *beside))
 
 
-def _traits(taken: Taken, config: Mapping[str, Any]) -> Traits:
+def _traits(taken: Taken, config: Mapping[str, Any]) -> ModelTraits:
     size = sum(file.size for file in taken.files if file.name.endswith(".onnx"))
     memory = onnx_memory_of_size(size)
     figures = (memory.low, memory.mid, memory.high)
     if taken.runtime == "contrastive":
-        return Traits(
+        return ModelTraits(
             memory=figures, sees=True, embeds=True, pictures=image_tokens_of_config(config),
             tasks=("zero-shot-image-classification", "feature-extraction"),
         )  # fmt: skip
     head = encoder_head(config)
-    return Traits(
+    return ModelTraits(
         context=context_of_config(config), memory=figures, tasks=(head.task,),
         labels=head.labels if head.kind == "labels" else (),
     )  # fmt: skip

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from intermodal.catalog.host_rows import ServedRow
-from intermodal.catalog.shipped import shipped
+from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.types import Model
 from intermodal.costing.memory import fits
 from intermodal.errors import DoesNotFit
 from intermodal.estimates.fit_text import gib
 from intermodal.hints import PULL_LIST, hint
+from intermodal.local.weights.registry import WeightsRow
+from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.parameters import BITS, of_file, of_parameters, weights_of
 from intermodal.sizing.quantizations import QUANTIZATIONS
-from intermodal.weights.rows import WeightsRow
-from intermodal.weights.store import WeightsStore
 
 
 def needed_by(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
@@ -59,14 +59,14 @@ def fetched_size(row: WeightsRow, model: Model | None) -> float:
 
 def served_row(name: str) -> ServedRow | None:
     """The row of a host that serves the weights of that name."""
-    return next((served for host in shipped().hosts for served in host.models if served.weights == name), None)
+    return next((served for host in shipped_rows().hosts for served in host.models if served.weights == name), None)
 
 
 def row_model(name: str, weights: WeightsStore) -> Model | None:
     """The model whose weights a row of ``pull --list`` has, or what was pulled of a hub."""
     served = served_row(name)
     said = next((row.model for row in weights.shipped() if row.name == name), "")
-    row = shipped().rows.get(served.id if served is not None else said)
+    row = shipped_rows().rows.get(served.id if served is not None else said)
     if row is not None:
         return row.model()
     pulled = next((served for served in weights.pulled() if served.weights == name), None)

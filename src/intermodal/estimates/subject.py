@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from intermodal.catalog import hosted, rate_cards
-from intermodal.catalog.disputed_capabilities import DisputedCapability
-from intermodal.catalog.find import at_host, model_named
+from intermodal.catalog import rate_cards
 from intermodal.catalog.model_names import find_by_name, resolve_name, split_name
 from intermodal.catalog.model_rows import ModelRow
+from intermodal.catalog.provenance import DisputedCapability
 from intermodal.catalog.rate_cards import RateCard
-from intermodal.catalog.shipped import shipped
-from intermodal.catalog.snapshot import Rival, Row, Snapshot
+from intermodal.catalog.search import find_at_host, find_model_id
+from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.file import RivalPrice, Snapshot, SnapshotRow
 from intermodal.catalog.token_rules import ModelFamilies, bare_name, host_in_name
 from intermodal.catalog.types import FREE, Catalog, Endpoint, Evidence, Model, Price
 from intermodal.content import Kind, Value
@@ -42,7 +43,7 @@ class Subject(Value):
     price: Price | None = None
     vectors: tuple[RateCard, ...] = ()
     said_by: Evidence | None = None
-    rivals: tuple[Rival, ...] = ()
+    rivals: tuple[RivalPrice, ...] = ()
     doubts: tuple[DisputedCapability, ...] = ()
 
     @property
@@ -101,13 +102,13 @@ def find(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str)
         served = find(catalog, models, families, model)
         return replace(served, endpoint=f"{host}:{model}", price=None, vectors=(), said_by=None, rivals=())
     try:
-        one = at_host(catalog, models, name)
+        one = find_at_host(catalog, models, name)
     except UnknownModel as error:
         raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
     if one is not None:
-        return of_row(one, models) if isinstance(one, Row) else of_endpoint(one, models)
+        return of_row(one, models) if isinstance(one, SnapshotRow) else of_endpoint(one, models)
     try:
-        there = _of_model(catalog, models, model_named(catalog, models, name))
+        there = _of_model(catalog, models, find_model_id(catalog, models, name))
     except UnknownModel as error:
         if error.several and bare_name(name) not in families.names:  # a family's own name has its rules
             raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
@@ -136,7 +137,7 @@ def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[Subject]:
     """A model wherever it is served, or as the catalog describes it where it is nowhere."""
     found = [of_endpoint(endpoint, models) for endpoint in catalog.endpoints if endpoint.model.id == id]
     found += [of_row(row, models) for row in models.by_model.get(id, ())]
-    own = shipped().rows.get(id)
+    own = shipped_rows().rows.get(id)
     if found or own is None:
         return found
     return [Subject(id=own.id, model=own.model(), takes=own.input or None)]
@@ -145,7 +146,7 @@ def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[Subject]:
 def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, str] | None:
     """Host and model of a name that says a server whose models it alone knows, and this model is none of its rows:
     what it is can be told by its name, and what it costs there cannot."""
-    servers = {row.id for row in shipped().hosts if row.discovery is not None}
+    servers = {row.id for row in shipped_rows().hosts if row.discovery is not None}
     servers |= {each.host.id for each in catalog.endpoints if each.host.zone in ("machine", "network")}
     host, model = split_name(name, servers)
     if host not in servers - models.places.keys() or find_by_name(catalog, name):
@@ -155,7 +156,7 @@ def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, 
 
 def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
-    vectors = hosted.tariff(endpoint, models)
+    vectors = interpretation.rate_cards_of_endpoint(endpoint, models)
     row = models.named(endpoint.host.id, endpoint.served_as)
     return Subject(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, takes=endpoint.model.input,
@@ -165,19 +166,20 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     )  # fmt: skip
 
 
-def of_row(row: Row, models: Snapshot) -> Subject:
+def of_row(row: SnapshotRow, models: Snapshot) -> Subject:
     """A model at a host, as published."""
-    listed, own = hosted.prices_of(row, models.header), shipped().rows.get(row.id)
+    listed, own = interpretation.prices_of(row, models.header), shipped_rows().rows.get(row.id)
     return Subject(
-        id=row.id, endpoint=row.endpoint, model=hosted.model_of(row, own, models.header),
-        takes=(own.input if own is not None else ()) or hosted.shape(row).input or None,
-        price=listed.now if listed is not None else None, vectors=hosted.vectors_of(row) if listed is not None else (),
+        id=row.id, endpoint=row.endpoint, model=interpretation.model_of(row, own, models.header),
+        takes=(own.input if own is not None else ()) or interpretation.capabilities_of(row).input or None,
+        price=listed.now if listed is not None else None,
+        vectors=interpretation.rate_cards_of(row) if listed is not None else (),
         said_by=listed.now.evidence if listed is not None else None, rivals=_rivals(row),
-        doubts=hosted.doubts_of(row, own),
+        doubts=interpretation.disputes_of(row, own),
     )  # fmt: skip
 
 
-def _rivals(row: Row) -> tuple[Rival, ...]:
+def _rivals(row: SnapshotRow) -> tuple[RivalPrice, ...]:
     """Prices of other sources that are something else; of models.dev only where it is not the one that is used."""
     stated = row.stated_prices
     held = row.dated_prices
@@ -189,7 +191,7 @@ def _rivals(row: Row) -> tuple[Rival, ...]:
         rate_cards.base_rate(now.units.get(unit, rate)) == rate_cards.base_rate(rate) for unit, rate in units.items()
     ):
         return row.rival_prices
-    return (*row.rival_prices, Rival(by="models.dev", since="", vector=RateCard(units=units)))
+    return (*row.rival_prices, RivalPrice(by="models.dev", since="", vector=RateCard(units=units)))
 
 
 def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
@@ -205,7 +207,7 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     return own or found
 
 
-def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[Row]:
+def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[SnapshotRow]:
     """Rows of the snapshot of this name: at the vendor's own host, else at any."""
     wanted, short = name.strip().lower(), bare_name(name)
     if host_in_name(name):
@@ -219,7 +221,7 @@ def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[Row]:
     return _as_named([row for row in models.rows if bare_name(row.id) == short], wanted)
 
 
-def _as_named(rows: list[Row], wanted: str) -> list[Row]:
+def _as_named(rows: list[SnapshotRow], wanted: str) -> list[SnapshotRow]:
     """Those with a tag where it was said (``:batch``, ``:free``: sold in batches, or rationed), else those without."""
     tagged = [row for row in rows if ":" in row.name and row.name.lower() == wanted]
     return tagged or [row for row in rows if ":" not in row.name] or rows
@@ -227,7 +229,7 @@ def _as_named(rows: list[Row], wanted: str) -> list[Row]:
 
 def _own_row(name: str) -> ModelRow | None:
     """A model that the catalog describes and nobody here serves."""
-    short, rows = bare_name(name), shipped().rows
+    short, rows = bare_name(name), shipped_rows().rows
     found = [row for row in rows.values() if bare_name(row.id) == short]
     found = found or [row for row in rows.values() if bare_name(row.id).startswith(f"{short}-")]
     return found[0] if len(found) == 1 and short else None

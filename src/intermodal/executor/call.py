@@ -21,10 +21,10 @@ from intermodal.executor.retry import Decision
 from intermodal.executor.shortcomings import taught
 from intermodal.executor.upstream import UpstreamCall
 from intermodal.executor.world import World
+from intermodal.local.embedded.ocr_layout import lines_to_text
 from intermodal.media.definitions import named
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
-from intermodal.runtimes.reading import as_text
 from intermodal.store.rows import Outcome
 from intermodal.wire import call as wire
 
@@ -453,7 +453,7 @@ class Attempt:
         elif made.looped or (made.overran and out is None):
             out = self._tokens(made.text + made.beside)
         elif self._job.step.op == "read":
-            out = self._tokens("\n".join(as_text(lines) for lines in made.lines))
+            out = self._tokens("\n".join(lines_to_text(lines) for lines in made.lines))
         return tokens_said(made.usage, out)
 
     def _tokens(self, text: str) -> int:

@@ -17,10 +17,10 @@ from intermodal.content import ReadLine, Segment, Transcript, Value
 from intermodal.executor import totals
 from intermodal.executor.assemble import empty
 from intermodal.executor.pieces import Pixels, Product, Words
+from intermodal.local.embedded.ocr_layout import DOUBTED, SPOILT, lines_to_text, lines_with_words
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call, Transform
 from intermodal.quantity import Quantity
-from intermodal.runtimes.reading import DOUBTED, SPOILT, as_text, worded
 
 _LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
 _LINES = 6  # the same line so often in a row is a stuck writer
@@ -252,7 +252,7 @@ def _reading(made: Subject) -> Finding:
 
 def _totals(made: Subject) -> Finding | None:
     """What is wrong where a total is one digit away from what stands above it."""
-    found = [each for lines in made.product.lines for each in totals.differing(as_text(lines))]
+    found = [each for lines in made.product.lines for each in totals.differing(lines_to_text(lines))]
     return Finding(problem="confidence", said=totals.said(found, made.facts.name)) if found else None
 
 
@@ -277,7 +277,7 @@ def _legible(lines: Sequence[ReadLine], name: str) -> Finding | None:
 
 def sure_of(lines: Sequence[ReadLine]) -> tuple[int, int]:
     """Lines with words that a reader was sure of, and all of them; (0, 0) where it was sure of all but a few."""
-    words = worded(lines)
+    words = lines_with_words(lines)
     sure = sum(not line.unread and line.confidence >= DOUBTED for line in words)
     return (0, 0) if len(words) - sure < SPOILT * len(words) or not words else (sure, len(words))
 

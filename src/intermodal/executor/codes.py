@@ -9,7 +9,7 @@ from intermodal import errors
 from intermodal.content import ReadLine
 from intermodal.executor.pieces import Pixels
 from intermodal.executor.world import CodeLike, Media
-from intermodal.runtimes.reading import in_order
+from intermodal.local.embedded.ocr_layout import in_reading_order
 
 SURE: Final = 0.9  # confidence from which on a line on a code is print, as a name in its middle is, and no pattern
 
@@ -33,7 +33,7 @@ def with_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[Re
     said = [ReadLine(text=_said(code), confidence=1.0, box=code.box) for code in codes]
     if not all(any(line.box) for line in print_):
         return (*print_, *said)  # a reader that does not tell where lines are
-    return in_order((*print_, *said))
+    return in_reading_order((*print_, *said))
 
 
 def _lies_on(line: ReadLine, code: CodeLike) -> bool:

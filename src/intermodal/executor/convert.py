@@ -11,11 +11,11 @@ from intermodal.events import Derived
 from intermodal.executor.assemble import NOTHING_HEARD, NOTHING_READ, NOTHING_SEEN, empty, label
 from intermodal.executor.job import Made
 from intermodal.executor.pieces import How, Pixels, Product, Words
+from intermodal.local.embedded.ocr_layout import UnreadShare, lines_to_text, unread_share
+from intermodal.local.embedded.versions import converter_version
 from intermodal.media.steps import WORD_OF_PAGE, line_of
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.runtimes.reading import Unread, as_text, unread
-from intermodal.runtimes.versions import version
 from intermodal.store.derived import Kept, Origin, key_of
 
 CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is made again in milliseconds
@@ -57,10 +57,10 @@ def from_lines(
     if cut_out:
         both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
         places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
-    texts = [as_text(of_page) for of_page in lines]
+    texts = [lines_to_text(of_page) for of_page in lines]
     told = [_told(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
     what = "Text in a picture read" if cut_out else "Text read"
-    pieces = _blocks(facts, what, "on screen", places, told, [unread(of_page) for of_page in lines])
+    pieces = _blocks(facts, what, "on screen", places, told, [unread_share(of_page) for of_page in lines])
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
     return Product(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
@@ -91,7 +91,7 @@ def from_texts(step: Call, facts: PartFacts, places: tuple[Place, ...], texts: t
 
 
 def _blocks(
-    facts: PartFacts, what: str, how: How, places: tuple[Place, ...], texts: list[str], missing: list[Unread]
+    facts: PartFacts, what: str, how: How, places: tuple[Place, ...], texts: list[str], missing: list[UnreadShare]
 ) -> tuple[Words, ...]:  # fmt: skip
     single = len(facts.pages) <= 1 and len(places) <= 1
     return tuple(
@@ -130,7 +130,8 @@ class Makers(Value, frozen=True):
 
     Attributes:
         language: what ears are told the speech is in. question: what eyes are told to look for.
-        readers: what reads pictures here (``runtimes/scripts.py``). sums: the checksum of weights by their name.
+        readers: what reads pictures here (``local/embedded/ocr_scripts.py``). sums: the checksum of weights by their
+            name.
     """
 
     catalog: Catalog
@@ -147,14 +148,14 @@ class Makers(Value, frozen=True):
         weights = endpoint.weights if endpoint is not None else ""
         parts = [step.endpoint, weights, self.sums(weights) if weights else ""]
         if endpoint is not None:
-            parts.append(version(endpoint.host.protocol))
+            parts.append(converter_version(endpoint.host.protocol))
         if step.op == "transcribe":
             parts.append(language_of(step, self.language))
         elif step.op == "read":
-            parts += [self.readers, version("codes"), self.language]
+            parts += [self.readers, converter_version("codes"), self.language]
         elif step.op == "describe":
             asked = self.question if told_question(step) else ""
-            parts += [version("describe"), hashlib.sha256(asked.encode()).hexdigest()]
+            parts += [converter_version("describe"), hashlib.sha256(asked.encode()).hexdigest()]
         return " ".join(parts)
 
 
@@ -182,7 +183,7 @@ _MEANINGLESS = ("format", "language", "times")
 
 def _origin(part: PartFacts) -> Origin:
     shape = (part.width, part.height, part.frames, part.seconds.mid, part.sample_rate, part.channels, len(part.pages))
-    return Origin(digest=part.digest, shape=tuple(map(float, shape)), opener=version(part.kind))
+    return Origin(digest=part.digest, shape=tuple(map(float, shape)), opener=converter_version(part.kind))
 
 
 def told_question(step: Transform | Call) -> bool:

@@ -9,9 +9,9 @@ import msgspec
 from intermodal.content import Kind, Text
 from intermodal.executor.assemble import empty
 from intermodal.executor.pieces import Piece, Words
+from intermodal.local.embedded.ocr_layout import UnreadShare
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.request import Request
-from intermodal.runtimes.reading import Unread
 
 SPEECH, TEXT, PICTURE = "speech", "text", "picture that could be described"
 
@@ -75,7 +75,7 @@ def gives_little(piece: Piece) -> bool:
     return empty(piece) or _missing(piece) == "most"
 
 
-def _missing(piece: Piece) -> Unread:
+def _missing(piece: Piece) -> UnreadShare:
     return piece.unread if isinstance(piece, Words) else ""
 
 

@@ -9,8 +9,8 @@ from intermodal.content import Part, ReadLine, Transcript, Value
 from intermodal.events import Drawn, Thought
 from intermodal.executor.pieces import Pixels, Sound
 from intermodal.executor.world import World
+from intermodal.local.embedded.results import ContrastiveLoss
 from intermodal.plans.step import Call
-from intermodal.runtimes.nouns import Loss
 from intermodal.store.rows import Work
 from intermodal.transport.client import Record
 from intermodal.wire.call import ChatCall, PictureCall, Usage, WireMedia
@@ -50,7 +50,7 @@ class Matching(Value, frozen=True):
     """How a contrastive model makes scores of cosines: times ``scale``, plus ``bias``, through what it was trained
     with. ``cut``: texts that are longer than it reads."""
 
-    loss: Loss
+    loss: ContrastiveLoss
     scale: float
     bias: float = 0.0
     cut: int = 0

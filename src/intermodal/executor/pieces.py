@@ -7,7 +7,7 @@ from typing import Literal
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
 from intermodal.file_bytes import Data
-from intermodal.runtimes.reading import Unread
+from intermodal.local.embedded.ocr_layout import UnreadShare
 from intermodal.wire.call import Detail
 
 # What a text of a moving picture is: words heard, those of its subtitles or on the screen, or what is to be seen.
@@ -34,7 +34,7 @@ class Words(Value, frozen=True, tag_field="piece", tag="words"):
     until: float = -1.0
     line: float = 0.0
     speaker: str = ""
-    unread: Unread = ""
+    unread: UnreadShare = ""
 
 
 class Pixels(Value, frozen=True, tag_field="piece", tag="pixels"):

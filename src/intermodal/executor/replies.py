@@ -31,12 +31,12 @@ from intermodal.executor.weighed import weighed
 from intermodal.executor.world import World
 from intermodal.hints import hint
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, instruction
+from intermodal.local.embedded import tesseract
 from intermodal.offload import LONG, is_long, offload
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import joined
 from intermodal.request import JsonOutput
-from intermodal.runtimes.embedded import tesseract
 from intermodal.wire.call import ChatCall, WireMessage
 from intermodal.wire.fields import fitted
 from intermodal.wire.status import SchemaRefused
@@ -203,7 +203,7 @@ def _unreadable(course: Course, step: Call, parts: tuple[PartFacts, ...]) -> Rer
     said = "; ".join(found) or f"most words of {joined(part.name for part in parts)} cannot be read here"
     error = errors.InputUnreadable(
         f"{said}, so {step.endpoint} was not asked about it",
-        todo=f"{tesseract.todo()}; or add a model that sees pictures: intermodal hosts add", step=step.id,
+        todo=f"{tesseract.install_hint()}; or add a model that sees pictures: intermodal hosts add", step=step.id,
     )  # fmt: skip
     return Reroute(error, step, "was given few of the words")
 

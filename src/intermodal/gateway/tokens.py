@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-from intermodal.catalog.families import families
+from intermodal.catalog.shipped_families import shipped_families
 from intermodal.config import Config
-from intermodal.runtimes import encodings
+from intermodal.local.tokenizers import byte_pair
 from intermodal.wire.served import Refused
 
 MOST = 400_000  # values of such a body: OpenAI takes 300,000 tokens a request
@@ -29,14 +29,14 @@ async def texts_of(tokens: tuple[tuple[int, ...], ...], model: str, config: Conf
 def _encoding(model: str, config: Config) -> str:
     """By the name that the client goes by, else by that of the model behind it."""
     for name in (model, config.serve.aliases.get(model, "")):
-        found = families().newest(name, "text") if name else ""
-        if found in encodings.NAMES:
+        found = shipped_families().newest(name, "text") if name else ""
+        if found in byte_pair.ENCODINGS:
             return found
     return ""
 
 
 def _decoded(name: str, tokens: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
-    encoding = encodings.encoding(name)
+    encoding = byte_pair.load_encoding(name)
     if encoding is None:
         what = f"the input is in tokens, and the server has no vocabulary of {name}"
         raise Refused(what, status=400, todo=f"{_INSTEAD}, or have intermodal[tokenizers] installed there")

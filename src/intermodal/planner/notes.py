@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from intermodal.catalog import disputed_capabilities
+from intermodal.catalog import provenance
 from intermodal.costing.levels import HIGH, MID
 from intermodal.costing.memory import shortened
 from intermodal.hints import command, hint
@@ -244,8 +244,8 @@ def _contested(case: Case, chosen: Route) -> list[str]:
     """What sources contradict each other about, of what this request would have the model take."""
     given = {kind for way in chosen.assignment.ways for kind in way.hands} | {bundle.kind for bundle in case.bundles}
     return [
-        f"sources differ on {chosen.endpoint.id}: {disputed_capabilities.describe_dispute(doubt)}"
-        for doubt in disputed_capabilities.disputes_about(chosen.endpoint.doubts, given)
+        f"sources differ on {chosen.endpoint.id}: {provenance.describe_dispute(doubt)}"
+        for doubt in provenance.disputes_about(chosen.endpoint.doubts, given)
     ]
 
 

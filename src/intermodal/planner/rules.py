@@ -17,7 +17,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from intermodal.catalog import disputed_capabilities
+from intermodal.catalog import provenance
 from intermodal.catalog.encoder_heads import unknown_labels
 from intermodal.catalog.image_options import EDITS, supported_image_options
 from intermodal.catalog.structured_output import is_schema_guaranteed
@@ -285,8 +285,7 @@ def modality(group: Group, way: Way, bundle: Bundle, case: Case) -> str:
     if not missing:
         return ""
     doubted = "".join(
-        f" ({disputed_capabilities.describe_dispute(each)})"
-        for each in disputed_capabilities.disputes_about(group.first.doubts, missing)
+        f" ({provenance.describe_dispute(each)})" for each in provenance.disputes_about(group.first.doubts, missing)
     )
     return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {_IS[bundle.kind]}{doubted}"
 

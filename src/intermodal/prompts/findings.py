@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from intermodal.catalog.capabilities import settled
-from intermodal.catalog.load import snapshot
-from intermodal.catalog.snapshot import Row
+from intermodal.catalog.load import load_snapshot
+from intermodal.catalog.snapshot.consensus import agreed_capabilities
+from intermodal.catalog.snapshot.file import SnapshotRow
 from intermodal.content import Text, Value
 from intermodal.costing.tokens import text_tokens
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
@@ -108,21 +108,21 @@ def _findings(file: PromptFile) -> Iterator[Found]:
 # ---- the model that a file names, by published data --------------------------------------------------------
 
 
-def _rows(file: PromptFile) -> tuple[Row, ...]:
+def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
     """The model that a file names, at each host that publishes it; () of one that the data does not have."""
     if not file.model:
         return ()
-    models = snapshot()
+    models = load_snapshot()
     named = next((some for name in model_names(file.model) if (some := models.names.pick(name.strip().lower()))), [])
     return tuple(row for id in {each.id for each in named} for row in models.by_model[id])
 
 
-def _of_media(file: PromptFile, rows: tuple[Row, ...]) -> Iterator[Found]:
+def _of_media(file: PromptFile, rows: tuple[SnapshotRow, ...]) -> Iterator[Found]:
     """Media that go into the prompt and that its model does not take; nothing is said where nobody says what it takes.
     Documents are taken apart for any model.
     """
     kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]
-    takes = settled(rows).input if kinds else ()
+    takes = agreed_capabilities(rows).input if kinds else ()
     for kind in kinds:
         if takes and kind not in takes:
             argument = next(each for each in file.arguments if kind in each.media)
@@ -132,7 +132,7 @@ def _of_media(file: PromptFile, rows: tuple[Row, ...]) -> Iterator[Found]:
             yield _error(file, "model", what, todo)
 
 
-def _of_size(file: PromptFile, rows: tuple[Row, ...], letters: int) -> Iterator[Found]:
+def _of_size(file: PromptFile, rows: tuple[SnapshotRow, ...], letters: int) -> Iterator[Found]:
     """A text that is longer than its model holds, or costs more than the file allows, at the least: fewest tokens, no
     media, no answer, the host that holds most or asks least. Arguments are imagined."""
     tokens = text_tokens(letters)

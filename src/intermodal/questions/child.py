@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from intermodal._process import serve
+from intermodal.local.embedded import e5
 from intermodal.questions.examples import load
 from intermodal.questions.regression import Examples, sentences, told
-from intermodal.runtimes.embedded import e5
 
 
 @lru_cache(maxsize=1)

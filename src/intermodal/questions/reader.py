@@ -63,13 +63,13 @@ class Reader:
         return _of(found, kinds)
 
     async def _asked(self, question: str) -> QuestionFacts | None:
-        from intermodal.runtimes.installed import installed
-        from intermodal.runtimes.runtimes import child
+        from intermodal.local.embedded.availability import install_commands
+        from intermodal.local.embedded.runtimes import start_child
 
-        if installed()["e5"] or time.monotonic() < self._again or self._waiting >= WAITING:
+        if install_commands()["e5"] or time.monotonic() < self._again or self._waiting >= WAITING:
             return None
         if self._worker is None:
-            self._worker = child("intermodal.questions.child", "e5", "sentence model")
+            self._worker = start_child("intermodal.questions.child", "e5", "sentence model")
         self._waiting += 1
         try:
             reply = await self._worker.call("needs", {"question": question}, timeout=SECONDS)

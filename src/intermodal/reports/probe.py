@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.asking import make_request
-from intermodal.catalog.learned import About, Lesson
+from intermodal.catalog.capability_lessons import CapabilityLesson, LessonSubject
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.client import AsyncClient
 from intermodal.content import Kind, ToolCall, Value
@@ -43,13 +43,20 @@ from intermodal.wire.call import (
     WireText,
 )
 
-THINGS: tuple[About, ...] = ("text", "image", "audio", "document", "tools", "json")
+THINGS: tuple[LessonSubject, ...] = ("text", "image", "audio", "document", "tools", "json")
 ANSWER = 24  # tokens of an answer at most
 # The most tokens that a probe's own part may weigh: a picture of 64 pixels is a few hundred anywhere, and a page may go
 # in as its text and as a picture.
-_WEIGHS: Mapping[About, int] = {"text": 60, "image": 3000, "audio": 400, "document": 5000, "tools": 900, "json": 400}
+_WEIGHS: Mapping[LessonSubject, int] = {
+    "text": 60,
+    "image": 3000,
+    "audio": 400,
+    "document": 5000,
+    "tools": 900,
+    "json": 400,
+}
 _GROWS = 2  # tokens that a picture, a sound or a page adds to a prompt, at least
-_MEDIA: Mapping[About, Callable[[], WirePart]] = {
+_MEDIA: Mapping[LessonSubject, Callable[[], WirePart]] = {
     "image": lambda: WireImage(data=samples.picture()),
     "audio": lambda: WireAudio(data=samples.sound()),
     "document": lambda: WireDocument(data=samples.page(), name="page.pdf"),
@@ -70,8 +77,8 @@ class Planned(Value):
     endpoint: str
     host: str
     zone: str
-    asks: tuple[About, ...]
-    unsaid: tuple[About, ...]
+    asks: tuple[LessonSubject, ...]
+    unsaid: tuple[LessonSubject, ...]
     cost: float | None
 
 
@@ -81,7 +88,7 @@ class Found(Value):
     ``tokens``: of the prompt, by the server. ``seconds`` from sending to the end.
     """
 
-    about: About
+    about: LessonSubject
     holds: bool | None
     said: str = ""
     tokens: int | None = None
@@ -123,13 +130,13 @@ def _names(endpoint: Endpoint) -> tuple[str, ...]:
     return (endpoint.id.lower(), model, model.rpartition("/")[2], endpoint.served_as.lower(), endpoint.host.id.lower())
 
 
-def planned(endpoint: Endpoint, only: Sequence[About] = ()) -> Planned:
+def planned(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> Planned:
     """What would be asked, and what that costs at most. Asks nobody."""
-    wanted: list[About] = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
+    wanted: list[LessonSubject] = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
     if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
         wanted.remove("document")  # no runtime that people run themselves takes a PDF; asked for by name it is tried
     calls = {about: _call(endpoint, about) for about in wanted}
-    asks: tuple[About, ...] = tuple(about for about in wanted if _sayable(_wide(endpoint), calls[about]))
+    asks: tuple[LessonSubject, ...] = tuple(about for about in wanted if _sayable(_wide(endpoint), calls[about]))
     price = endpoint.price
     cost: float | None = None
     unpriced = bool(price.unsaid) or ("audio" in asks and "audio" in price.unpriced)
@@ -138,7 +145,7 @@ def planned(endpoint: Endpoint, only: Sequence[About] = ()) -> Planned:
         tokens = sum(_WEIGHS[about] + _WEIGHS["text"] for about in asks)
         cost = tokens * max(rates) / 1e6 + len(asks) * (ANSWER * price.output_mtok / 1e6 + price.request)
         cost += max(samples.SECONDS, price.least_seconds) * (price.second or 0.0) if "audio" in asks else 0.0
-    unsaid: tuple[About, ...] = tuple(about for about in wanted if about not in asks)
+    unsaid: tuple[LessonSubject, ...] = tuple(about for about in wanted if about not in asks)
     return Planned(
         endpoint=endpoint.id, host=endpoint.host.id, zone=endpoint.host.zone, asks=asks,
         unsaid=unsaid, cost=cost,
@@ -165,7 +172,7 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> Async
             plain = found.tokens
         if found.holds is not None:
             day = today()
-            lesson = Lesson(
+            lesson = CapabilityLesson(
                 endpoint=endpoint.id, about=about, holds=found.holds, level="probed", day=day, build=endpoint.build,
                 said=found.said,
             )  # fmt: skip
@@ -174,7 +181,7 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> Async
 
 
 async def _asked(
-    caller: Caller, world: World, endpoint: Endpoint, about: About, plain: int | None, plan: Planned
+    caller: Caller, world: World, endpoint: Endpoint, about: LessonSubject, plain: int | None, plan: Planned
 ) -> Found:
     began = world.clock()
     share = None if plan.cost is None else plan.cost / max(1, len(plan.asks))
@@ -215,7 +222,7 @@ def _speaks_of_it(error: errors.IntermodalError) -> bool:
     return error.taught or isinstance(error, errors.UnsupportedModality) or 400 <= error.status < 500
 
 
-def _shown(about: About, made: Made, plain: int | None) -> tuple[bool | None, str]:
+def _shown(about: LessonSubject, made: Made, plain: int | None) -> tuple[bool | None, str]:
     """What a good reply shows; None where it shows nothing, as a tool that was taken and not called."""
     tokens = made.usage.input_tokens
     if about in ("image", "audio", "document"):
@@ -250,7 +257,7 @@ def _wide(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, input=every, host=msgspec.structs.replace(endpoint.host, forced_json=True))
 
 
-def _call(endpoint: Endpoint, about: About) -> ChatCall:
+def _call(endpoint: Endpoint, about: LessonSubject) -> ChatCall:
     words = "What is the weather in Basel? Use the tool." if about == "tools" else "Answer with one word: what is this?"
     parts = [*([_MEDIA[about]()] if about in _MEDIA else ()), WireText(text=words)]
     return ChatCall(

@@ -22,11 +22,11 @@ from intermodal.catalog.model_folders import is_model_folder
 from intermodal.content import PathSource, Value
 from intermodal.executor.captions import caption
 from intermodal.executor.together import side_by_side
+from intermodal.local.embedded.versions import converter_version
 from intermodal.media import fetch
 from intermodal.media.opened import in_utf8
 from intermodal.retrieval.folders import pictures, whole_path
 from intermodal.retrieval.ready import ready, strength
-from intermodal.runtimes.versions import version
 from intermodal.store.vectors import Stamp, Vectors, packed
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def _picture(query: str) -> str:
 def _key(endpoint: Endpoint, sums: Callable[[str], str]) -> str:
     """What vectors depend on: the model's files, and the version of what prepares pictures for it."""
     weights: object = sums(endpoint.weights) if not is_model_folder(endpoint.weights) else _files(endpoint.weights)
-    parts = f"{endpoint.id}\n{weights}\n{_NUMBER}\n{version('image')}"
+    parts = f"{endpoint.id}\n{weights}\n{_NUMBER}\n{converter_version('image')}"
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from intermodal.catalog.model_names import resolve_name
 from intermodal.errors import NoRoute, UsageError
 from intermodal.hints import command
+from intermodal.local.weights.registry import shipped_weights
 from intermodal.request import TIERS
-from intermodal.weights.rows import registry
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog, Endpoint
@@ -33,7 +33,7 @@ def ready(
     found = [each for each in able if each.ready]
     if not found:
         reasons = tuple(f"{each.id}: {each.missing}{f' ({each.todo})' if each.todo else ''}" for each in able)
-        pull = next(row.pull for row in registry() if row.name == usual)
+        pull = next(row.pull for row in shipped_weights() if row.name == usual)
         raise NoRoute(none, todo=command(pull), reasons=reasons)
     return found
 

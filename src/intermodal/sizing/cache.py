@@ -11,9 +11,9 @@ from typing import Final
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import setting
+from intermodal.local.weights.gguf import BLOCKS
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.shape import Layer, ModelShape
-from intermodal.weights.gguf import BLOCKS
 
 _PAD: Final = 256
 # What llama.cpp takes for keys and values (``kv_cache_types`` of its common/arg.cpp), with numbers and bytes a block.

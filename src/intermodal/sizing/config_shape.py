@@ -11,8 +11,8 @@ from math import prod
 from typing import Any, Final
 
 from intermodal.errors import WeightsError
+from intermodal.local.weights.safetensors import SafeTensor
 from intermodal.sizing.shape import Layer, Memorizing, ModelShape
-from intermodal.weights.safetensors import SafeTensor
 
 MAX_LAYERS: Final = 1024
 _BYTES: Final = {"float32": 4, "float": 4, "float64": 8, "float8_e4m3fn": 1, "int8": 1}

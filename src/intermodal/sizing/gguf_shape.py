@@ -13,10 +13,10 @@ from math import prod
 from typing import Any, Final
 
 from intermodal.errors import WeightsError
+from intermodal.local.weights.gguf import GgufHeader, GgufTensor
 from intermodal.sizing import architectures
 from intermodal.sizing.architectures import Window
 from intermodal.sizing.shape import Encoder, Layer, Memorizing, ModelShape
-from intermodal.weights.gguf import GgufHeader, Tensor
 
 MAX_LAYERS: Final = 1024  # twice what llama.cpp takes
 MAX_EXPERTS: Final = 4096  # several times what llama.cpp takes
@@ -162,7 +162,7 @@ class _Facts:
 class _Groups:
     """Bytes and numbers of the tensor index, by what they are for."""
 
-    def __init__(self, tensors: Sequence[Tensor], facts: _Facts) -> None:
+    def __init__(self, tensors: Sequence[GgufTensor], facts: _Facts) -> None:
         blocks = facts.count("block_count")
         self.embeddings = self.output = self.per_layer = self.rest = 0
         self.parameters = self.routed = self.looked_up = self.vocab = 0

@@ -16,14 +16,14 @@ import msgspec
 
 from intermodal.content import Value
 from intermodal.errors import InputMissing, UsageError, WeightsError
+from intermodal.local.weights import safetensors
+from intermodal.local.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, parse_header, read_header
+from intermodal.local.weights.hub import MIRROR, Hub, HubFile, HubListing, hub_of
+from intermodal.local.weights.transfer import SourceFailed
 from intermodal.sizing.config_shape import config_shape
 from intermodal.sizing.gguf_shape import gguf_shape, is_model, parts
 from intermodal.sizing.quantizations import in_name, named
 from intermodal.sizing.shape import ModelShape
-from intermodal.weights import safetensors
-from intermodal.weights.gguf import MAX_HEADER, GgufHeader, HeaderCut, parse_header, read_header
-from intermodal.weights.hub import MIRROR, Hub, HubFile, Listing, hub_of
-from intermodal.weights.sources import SourceFailed
 
 PIECES: Final = (
     256 << 10,
@@ -113,7 +113,7 @@ async def remote(said: str, *, hub: str = "", env: Mapping[str, str] | None = No
         await reader.close()
 
 
-async def listing(wanted: Repository, env: Mapping[str, str]) -> Listing:
+async def listing(wanted: Repository, env: Mapping[str, str]) -> HubListing:
     """Files of a repository as the user's hub lists them. Raises ``SourceFailed``."""
     hub = hub_of(env)
     try:

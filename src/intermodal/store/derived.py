@@ -1,9 +1,9 @@
 """What conversions made, kept by content: the same recording is transcribed once.
 
 A key is SHA-256, all 256 bits, over the digest of the original bytes, its shape, every step and parameter on the way,
-and the version of whatever made something of them (``runtimes/versions.py``): what older code made is not found. Values
-are files of the user alone. A value that cannot be read is a miss, one that cannot be written is forgotten: this is a
-cache, nothing depends on it.
+and the version of whatever made something of them (``local/embedded/versions.py``): what older code made is not found.
+Values are files of the user alone. A value that cannot be read is a miss, one that cannot be written is forgotten: this
+is a cache, nothing depends on it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from intermodal.store import whole
 
 FOLDER = "derived"  # in the cache folder
 CAPACITY = 1 << 30  # bytes
-_VERSION = 4  # of keys and values: how they are written. What they say has versions in ``runtimes/versions.py``
+_VERSION = 4  # of keys and values: how they are written. What they say has versions in ``local/embedded/versions.py``
 
 
 class Origin(Value, frozen=True):
@@ -55,9 +55,9 @@ class Kept(Value, frozen=True):
         """All words of it, pictures apart by a form feed."""
         if self.transcript is not None:
             return self.transcript.text
-        from intermodal.runtimes.reading import as_text
+        from intermodal.local.embedded.ocr_layout import lines_to_text
 
-        read = tuple(map(as_text, self.lines))
+        read = tuple(map(lines_to_text, self.lines))
         return "\n\f\n".join(read or self.texts)
 
 

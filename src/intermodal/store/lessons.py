@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.catalog.learned import Lesson
+from intermodal.catalog.capability_lessons import CapabilityLesson
 from intermodal.content import Value
 from intermodal.store import whole
 
@@ -21,12 +21,12 @@ FOLDER = "learned"  # below the data folder
 
 
 class LessonFile(Value):
-    lesson: Lesson
+    lesson: CapabilityLesson
     kind: Literal["intermodal.lesson"] = "intermodal.lesson"
     version: int = VERSION
 
 
-def read(folder: Path) -> tuple[Lesson, ...]:
+def read(folder: Path) -> tuple[CapabilityLesson, ...]:
     """Every lesson, by endpoint; one that cannot be read is learned again."""
     found = []
     for path in (folder / FOLDER).glob("*.json"):
@@ -39,7 +39,7 @@ def read(folder: Path) -> tuple[Lesson, ...]:
     return tuple(sorted(found, key=lambda lesson: (lesson.endpoint, lesson.about)))
 
 
-def keep(folder: Path, lessons: Iterable[Lesson]) -> None:
+def keep(folder: Path, lessons: Iterable[CapabilityLesson]) -> None:
     """Keep lessons, each in place of the one there was about the same thing. Raises StoreError."""
     for lesson in lessons:
         name = hashlib.sha256(f"{lesson.endpoint} {lesson.about}".encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.catalog.found import FoundServer
+from intermodal.catalog.discovered_servers import DiscoveredServer
 from intermodal.content import Value
 from intermodal.store import whole
 
@@ -22,12 +22,12 @@ FILE = "servers.json"  # in the data folder
 class ServersFile(Value):
     """The last look."""
 
-    servers: tuple[FoundServer, ...] = ()
+    servers: tuple[DiscoveredServer, ...] = ()
     kind: Literal["intermodal.servers"] = "intermodal.servers"
     version: int = VERSION
 
 
-def read(folder: Path) -> tuple[FoundServer, ...]:
+def read(folder: Path) -> tuple[DiscoveredServer, ...]:
     """Servers of the last look; () where there was none, or another version wrote it: looking again finds them."""
     try:
         file = msgspec.json.decode((folder / FILE).read_bytes(), type=ServersFile)
@@ -36,11 +36,11 @@ def read(folder: Path) -> tuple[FoundServer, ...]:
     return file.servers if file.version == VERSION else ()
 
 
-def keep(folder: Path, servers: Iterable[FoundServer]) -> None:
+def keep(folder: Path, servers: Iterable[DiscoveredServer]) -> None:
     """Keep what was found. Raises StoreError."""
     whole.write(folder / FILE, msgspec.json.encode(ServersFile(servers=tuple(servers))))
 
 
-def undated(server: FoundServer) -> FoundServer:
+def undated(server: DiscoveredServer) -> DiscoveredServer:
     """A server without the moment it was looked at: what two looks are compared by."""
     return msgspec.structs.replace(server, date="")

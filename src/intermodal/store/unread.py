@@ -2,7 +2,7 @@
 says it at once.
 
 Not what was read of them: that is kept elsewhere, or waits for a reader. ``readers`` is what read here then
-(``runtimes/scripts.py``); when more can be read, or otherwise, it is a miss.
+(``local/embedded/ocr_scripts.py``); when more can be read, or otherwise, it is a miss.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from intermodal.languages import code_of
+from intermodal.local.embedded.versions import converter_version
 from intermodal.plans.facts import ANOTHER, Facts, PageFacts, PartFacts
-from intermodal.runtimes.versions import version
 from intermodal.store.derived import DerivedCache, Kept, Origin, key_of
 
 MOST_LOOKED = 100  # scanned pages of a document for which is looked
@@ -76,4 +76,4 @@ def _key(part: PartFacts, page: int, op: str, readers: str) -> str:
 
 def _heard_key(part: PartFacts, language: str) -> str:
     stated = (("language", code_of(language)),) if language else ()
-    return key_of((Origin(digest=part.digest),), "doubted", (("page", "0"), *stated), version("whisper"))
+    return key_of((Origin(digest=part.digest),), "doubted", (("page", "0"), *stated), converter_version("whisper"))

@@ -130,7 +130,7 @@ MOST = 10**12  # tokens: what nobody ever counted is a host's mistake, and would
 
 
 def count(value: Any) -> int | None:
-    """A token count a host reported; None for anything that is not a whole number from 0 up to ``MOST``."""
+    """A token count a host reported; None for anything that is not a whole number from 0 up to ``MAX_MEMBER_BYTES``."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None
 
 

@@ -11,11 +11,11 @@ from intermodal.advisor.candidate_catalog import CandidateCatalog, candidate_cat
 from intermodal.advisor.decision import decide
 from intermodal.advisor.options import AdviseOptions, make_question
 from intermodal.advisor.question import AdviceQuestion
-from intermodal.catalog import hosted
-from intermodal.catalog.capabilities import settled
-from intermodal.catalog.conditions import conditions
-from intermodal.catalog.load import snapshot
-from intermodal.catalog.shipped import shipped
+from intermodal.catalog.data_policies import data_policies
+from intermodal.catalog.load import load_snapshot
+from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.consensus import agreed_capabilities
 from intermodal.plans.machine import Machine
 from intermodal.request import Retention
 
@@ -74,10 +74,10 @@ def test_no_pick_lacks_what_the_task_needs_or_is_for_research_alone(place: int) 
     made = advice(place)
     for pick in picks(made):
         model = pick.offer.model
-        rows, own = snapshot().by_model.get(model, []), shipped().rows.get(model)
-        takes = set(own.input) if own is not None and own.input else set(settled(rows).input)
+        rows, own = load_snapshot().by_model.get(model, []), shipped_rows().rows.get(model)
+        takes = set(own.input) if own is not None and own.input else set(agreed_capabilities(rows).input)
         assert given(pick) <= takes, f"{model} takes {sorted(takes)}, and is picked as {pick.title}"
-        licence = hosted.licence_of(model)
+        licence = interpretation.licence_of(model)
         permits = own.permits if own is not None and own.permits else licence.permits if licence else ""
         vendors_own = pick.offer.endpoint.partition(":")[0] == model.partition("/")[0]
         assert permits != "research" or vendors_own, f"{model} is for research only"
@@ -151,14 +151,14 @@ def hosts_of(found: CandidateCatalog) -> set[str]:
 def test_hosts_that_state_a_region_are_left_and_all_of_them_state_it() -> None:
     _, found = kept("eu", "any")
     assert hosts_of(found) >= {"scaleway", "ovhcloud", "greenpt", "regolo-ai"}
-    assert all(conditions()[host].regions == ("eu",) for host in hosts_of(found))
+    assert all(data_policies()[host].regions == ("eu",) for host in hosts_of(found))
     assert 20 < found.endpoints < 200
 
 
 def test_hosts_that_keep_nothing_are_left_and_who_keeps_or_trains_is_counted() -> None:
     refused, found = kept("", "none")
     assert hosts_of(found) >= {"cerebras", "fireworks-ai", "perplexity", "scaleway", "ovhcloud"}
-    assert all(conditions()[host].retention_days == 0 for host in hosts_of(found))
+    assert all(data_policies()[host].retention_days == 0 for host in hosts_of(found))
     assert refused["its host trains on what it is sent (--retention any)"] > 0
     assert refused["its host keeps what it is sent, for up to 30 days (--retention)"] > 0
     assert refused["nobody states how long its host keeps what it is sent (--retention)"] > 1000

@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import cli as cli
 
 from intermodal import config
 from intermodal.catalog.load import load_catalog
-from intermodal.catalog.shipped import known_hosts
+from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Endpoint, Protocol
 from intermodal.testing import FakeHost, FakeVendor
 from intermodal.testing.vendors import Name

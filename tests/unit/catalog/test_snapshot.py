@@ -8,33 +8,40 @@ import msgspec
 import pytest
 
 from intermodal.catalog import load
-from intermodal.catalog.cheapest import cheapest
-from intermodal.catalog.find import Wanted, find, kind
 from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.model_kinds import MODEL_KINDS
-from intermodal.catalog.offered import host_rows
-from intermodal.catalog.shipped import known_hosts
-from intermodal.catalog.snapshot import FORMAT, SHIPPED, Header, Place, Row, Snapshot
+from intermodal.catalog.search import ModelFilter, filter_rows, row_kind
+from intermodal.catalog.shipped_rows import known_hosts
+from intermodal.catalog.snapshot.cheapest import cheapest_models
+from intermodal.catalog.snapshot.endpoints import snapshot_host_rows
+from intermodal.catalog.snapshot.file import (
+    SHIPPED_SNAPSHOT,
+    SNAPSHOT_FORMAT,
+    Snapshot,
+    SnapshotHeader,
+    SnapshotHost,
+    SnapshotRow,
+)
 from intermodal.errors import ConfigError
 
 
-def lines(*rows: Row) -> bytes:
+def lines(*rows: SnapshotRow) -> bytes:
     return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
 
-def written(path: Path, *rows: Row, made: str = "2027-01-01", **changes: object) -> Path:
+def written(path: Path, *rows: SnapshotRow, made: str = "2027-01-01", **changes: object) -> Path:
     """A snapshot of one host "acme", with whatever is to be wrong about its header."""
     body = lines(*rows)
-    place = Place(id="acme", name="Acme", url="https://acme.example/v1", keys=("ACME_API_KEY",),
+    place = SnapshotHost(id="acme", name="Acme", url="https://acme.example/v1", keys=("ACME_API_KEY",),
                   package="@ai-sdk/openai-compatible", size=len(body), rows=len(rows),
                   tasks=(("text-generation", len(rows)),))  # fmt: skip
-    header = Header(intermodal_snapshot=FORMAT, made=made, size=len(body), places=(place,))
+    header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made=made, size=len(body), places=(place,))
     plain = {**msgspec.to_builtins(header), **changes}
     path.write_bytes(msgspec.json.encode(plain) + b"\n" + body)
     return path
 
 
-ROW = Row(host="acme", name="big", id="acme/big", tasks=("text-generation",), input=("text",), output=("text",),
+ROW = SnapshotRow(host="acme", name="big", id="acme/big", tasks=("text-generation",), input=("text",), output=("text",),
           context=8192, price_in=1.0, price_out=2.0)  # fmt: skip
 
 
@@ -72,7 +79,7 @@ def test_every_origin_has_its_licence_version_and_day() -> None:
 
 
 def test_every_row_has_a_kind_that_has_a_name() -> None:
-    assert {kind(row) for row in Snapshot().rows} <= set(MODEL_KINDS)
+    assert {row_kind(row) for row in Snapshot().rows} <= set(MODEL_KINDS)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +90,10 @@ def test_every_row_has_a_kind_that_has_a_name() -> None:
         (lambda path: path.write_bytes(b"[1, 2]\n"), "broken header"),
         (lambda path: path.write_bytes(b'{"intermodal_snapshot": "x"}\n'), "is not a snapshot of models"),
         (lambda path: path.write_bytes(b'{"intermodal_snapshot": 1}\n'), "broken header"),
-        (lambda path: written(path, ROW, intermodal_snapshot=FORMAT + 1, new_things=[]), "by a newer intermodal"),
+        (
+            lambda path: written(path, ROW, intermodal_snapshot=SNAPSHOT_FORMAT + 1, new_things=[]),
+            "by a newer intermodal",
+        ),
         (lambda path: path.write_bytes(path.read_bytes()[:-10]), "is cut or was edited"),
         (lambda path: path.write_bytes(path.read_bytes() + b"x\n"), "is cut or was edited"),
     ],
@@ -119,27 +129,27 @@ def test_lines_that_are_missing_are_noticed(tmp_path: Path) -> None:
 def test_the_user_s_own_snapshot_is_used_when_it_is_later_and_not_when_it_is_older(tmp_path: Path) -> None:
     later = written(tmp_path / "later.jsonl", ROW, made="2099-01-01")
     older = written(tmp_path / "older.jsonl", ROW, made="2020-01-01")
-    assert load.snapshot(later).path == later
-    assert load.snapshot(older).path == SHIPPED
-    assert load.snapshot(tmp_path / "none.jsonl").path == SHIPPED
+    assert load.load_snapshot(later).path == later
+    assert load.load_snapshot(older).path == SHIPPED_SNAPSHOT
+    assert load.load_snapshot(tmp_path / "none.jsonl").path == SHIPPED_SNAPSHOT
 
 
 def test_a_corrupt_snapshot_of_the_user_s_own_is_said_and_not_skipped(tmp_path: Path) -> None:
     path = tmp_path / "models.jsonl"
     path.write_text("nonsense")
     with pytest.raises(ConfigError, match=str(path)):
-        load.snapshot(path)
+        load.load_snapshot(path)
 
 
 def test_a_filter_leaves_what_fits_and_nothing_else() -> None:
     rows = Snapshot().rows
-    wanted = Wanted(kind="vision-language", takes=frozenset({"image", "document"}), makes=frozenset({"text"}),
+    wanted = ModelFilter(kind="vision-language", takes=frozenset({"image", "document"}), makes=frozenset({"text"}),
                     hosts=frozenset({"openrouter"}), max_price=0.5)  # fmt: skip
-    found = find(rows, wanted)
+    found = filter_rows(rows, wanted)
     assert found
     for row in rows:
         fits = (
-            kind(row) == "vision-language" and {"image", "document"} <= set(row.input) and "text" in row.output
+            row_kind(row) == "vision-language" and {"image", "document"} <= set(row.input) and "text" in row.output
             and row.host == "openrouter" and row.price_in is not None and row.price_in <= 0.5
         )  # fmt: skip
         assert (row in found) == fits
@@ -151,7 +161,7 @@ def test_the_cheapest_models_that_take_media_are_named_in_the_shipped_header() -
     hosts = {row.id: row for row in known_hosts() if row.base_url}
     named = {(row.id, served.called) for row in hosts.values() for served in row.models}
     rest = [row for row in shipped.rows if (row.host, row.name) not in named]
-    now = set(cheapest(rest, shipped.header, host_rows(shipped.header) | hosts))
+    now = set(cheapest_models(rest, shipped.header, snapshot_host_rows(shipped.header) | hosts))
     assert len(now & set(shipped.header.cheapest)) > 0.7 * len(now)
     known = load.load_catalog(installed={}, weights=frozenset())
     assert {"image", "audio"} <= {kind for endpoint in known.beyond for kind in endpoint.input}
@@ -159,10 +169,10 @@ def test_the_cheapest_models_that_take_media_are_named_in_the_shipped_header() -
 
 
 def test_what_asks_a_tenth_of_what_others_ask_for_the_same_model_is_not_the_cheapest() -> None:
-    said = [Row(host=name, name="eye", id="acme/eye-70b", tasks=("image-text-to-text",), input=("text", "image"),
-                output=("text",), context=8192, price_in=usd, price_out=usd,
+    said = [SnapshotRow(host=name, name="eye", id="acme/eye-70b", tasks=("image-text-to-text",),
+                input=("text", "image"), output=("text",), context=8192, price_in=usd, price_out=usd,
                 stated=msgspec.Raw(b'{"units":{"input_mtok":%g,"output_mtok":%g}}' % (usd, usd)))
             for name, usd in (("a", 1.0), ("b", 0.9), ("c", 1.1), ("slip", 0.01))]  # fmt: skip
     hosts = {row.host: HostRow(id=row.host, base_url=f"https://{row.host}.example/v1") for row in said}
-    header = Header(intermodal_snapshot=FORMAT, made="2027-01-01", size=0)
-    assert cheapest(said, header, hosts) == (("b", "eye"),)
+    header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made="2027-01-01", size=0)
+    assert cheapest_models(said, header, hosts) == (("b", "eye"),)

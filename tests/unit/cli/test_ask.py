@@ -78,7 +78,7 @@ def test_explain_contacts_nobody_and_says_the_same_twice(
     cli: Cli, fake: FakeHost, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = Machine(cores=2, memory=8 << 30, free=6 << 30)  # other tests come and go on the real one
-    monkeypatch.setattr("intermodal.runtimes.machine.snapshot", lambda loaded: machine)
+    monkeypatch.setattr("intermodal.local.hardware.machine.machine_snapshot", lambda loaded: machine)
     question = ("explain", "What is said?", str(media / "jfk.wav"), "--at-least", "large")
     first, second = cli(*question), cli(*question)
     assert first.code == 0, first.err
@@ -290,13 +290,13 @@ def hosted(fake: FakeHost, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     import msgspec
 
     from intermodal.catalog import load
-    from intermodal.catalog.shipped import shipped
+    from intermodal.catalog.shipped_rows import shipped_rows
 
-    base = shipped()
+    base = shipped_rows()
     hosts = tuple(
         msgspec.structs.replace(row, base_url=fake.base_url) if row.id == "openai" else row for row in base.hosts
     )
-    monkeypatch.setattr(load, "shipped", lambda: msgspec.structs.replace(base, hosts=hosts))
+    monkeypatch.setattr(load, "shipped_rows", lambda: msgspec.structs.replace(base, hosts=hosts))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     config.remove_host(os.environ, "box")
     return fake

@@ -56,7 +56,7 @@ def box(monkeypatch: pytest.MonkeyPatch) -> None:
     row = HostRow(id="box", base_url="https://box.invalid/v1", key_env="BOX_KEY", zone="internet", models=ROWS)
     config.add_host(os.environ, row)
     machine = Machine(cores=2, memory=8 << 30, free=6 << 30)
-    monkeypatch.setattr("intermodal.runtimes.machine.snapshot", lambda loaded: machine)
+    monkeypatch.setattr("intermodal.local.hardware.machine.machine_snapshot", lambda loaded: machine)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from tests.unit.cli.conftest import Cli
+from tests.unit.local.weights.test_gguf import header, pair, tensor, text
 from tests.unit.sizing.hub_server import HubServer, serving
-from tests.unit.weights.test_gguf import header, pair, tensor, text
 
 from intermodal.config import data_dir
 from intermodal.plans.statistics import Statistics
@@ -350,7 +350,7 @@ def test_a_measurement_of_the_file_replaces_the_range_and_is_kept(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("intermodal.runtimes.bandwidth.SECONDS", 0.01)
+    monkeypatch.setattr("intermodal.local.hardware.memory_bandwidth.SECONDS", 0.01)
     measured = cli("fit", model, "--measure", "--json").document["speed"]
     assert (measured["decode"]["mid"], measured["prefill"]["mid"]) == (50.0, 900.0)
     again = cli("fit", model, "--json").document["speed"]

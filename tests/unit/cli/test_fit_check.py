@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_fit import WHOLE, head
-from tests.unit.servers.fake_servers import OLLAMA_ROW, VLLM_METRICS, ollama, serving, vllm
-from tests.unit.servers.test_need import saved
+from tests.unit.local.servers.fake_servers import OLLAMA_ROW, VLLM_METRICS, ollama, serving, vllm
+from tests.unit.local.servers.test_memory_estimate import saved
 
 from intermodal.config import state_dir
-from intermodal.servers.records import Place, State, Wanted
+from intermodal.local.servers.records import ServerRecords, ServerSpec, ServerState
 from intermodal.store.process import identity
 
 SHA = "a" * 64
@@ -219,10 +219,10 @@ def test_a_server_of_up_is_asked_with_its_own_key_at_its_address_too(
     os.truncate(model, WHOLE)
     keys: list[str] = []
     with serving(llama(str(model)), key="its own", keys=keys) as address:
-        place = Place(state_dir(os.environ), "box")
-        place.want(Wanted(name="box", said="box", program="llama-server", path="", model=str(model)))
+        place = ServerRecords(state_dir(os.environ), "box")
+        place.want(ServerSpec(name="box", said="box", program="llama-server", path="", model=str(model)))
         port = int(address.rpartition(":")[2])
-        place.record(State(phase="ready", supervisor=identity(), port=port, key="its own"))
+        place.record(ServerState(phase="ready", supervisor=identity(), port=port, key="its own"))
         done = cli("fit", "--check", address)
     assert done.code == 0, done.err
     assert set(keys) == {"its own"}

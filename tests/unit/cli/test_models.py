@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from tests.unit.catalog.published_data import PRICES, models_db, newer
 from tests.unit.cli.conftest import Cli
-from tests.unit.weights.test_wheel import wheel
+from tests.unit.local.weights.test_wheels import wheel
 
 from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.model_kinds import MODEL_KINDS
-from intermodal.catalog.snapshot import Header, Origin
+from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotOrigin
 from intermodal.cli.doctor import about_snapshot
 
 
@@ -244,9 +244,9 @@ def test_refresh_says_how_old_each_source_is(cli: Cli, packages: Path) -> None:
 
 @pytest.mark.parametrize(("day", "state"), [("2026-11-28", "ok"), ("2026-12-31", "ok"), ("2027-01-01", "old")])
 def test_doctor_says_how_old_the_published_data_is_and_warns_past_sixty_days(day: str, state: str) -> None:
-    header = Header(
+    header = SnapshotHeader(
         intermodal_snapshot=1, made="2026-11-28", size=0,
-        origins=(Origin(name="p", version="1", licence="MIT", about="q", taken="2026-11-01"),),
+        origins=(SnapshotOrigin(name="p", version="1", licence="MIT", about="q", taken="2026-11-01"),),
     )  # fmt: skip
     found = about_snapshot(header, date.fromisoformat(day))
     assert found.state == state and ("models refresh" in found.todo) == (state == "old")
@@ -255,13 +255,13 @@ def test_doctor_says_how_old_the_published_data_is_and_warns_past_sixty_days(day
 
 def test_doctor_warns_of_one_old_source_of_a_new_snapshot_by_its_name() -> None:
     old, new, silent = (
-        Origin(name=name, version="1", licence="MIT", about=name, taken=taken)
+        SnapshotOrigin(name=name, version="1", licence="MIT", about=name, taken=taken)
         for name, taken in (("old", "2026-08-18"), ("new", "2026-10-26"), ("silent", ""))
     )
-    header = Header(intermodal_snapshot=1, made="2026-11-28", size=0, origins=(old, new, silent))
+    header = SnapshotHeader(intermodal_snapshot=1, made="2026-11-28", size=0, origins=(old, new, silent))
     found = about_snapshot(header, date(2026, 11, 29))
     assert found.state == "old" and "data of old is more than 60 days old" in found.todo
-    header = Header(intermodal_snapshot=1, made="2026-11-28", size=0, origins=(new, silent))
+    header = SnapshotHeader(intermodal_snapshot=1, made="2026-11-28", size=0, origins=(new, silent))
     assert about_snapshot(header, date(2026, 11, 29)).state == "ok"
 
 

@@ -9,8 +9,8 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.cli.conftest import Cli
 
-from intermodal.weights.rows import WeightsRow, parse_registry
-from intermodal.weights.store import WeightsStore
+from intermodal.local.weights.registry import WeightsRow, parse_registry
+from intermodal.local.weights.store import WeightsStore
 
 DATA = b"weights " * 1000
 
@@ -54,8 +54,8 @@ def test_a_pull_says_what_to_install_where_nothing_here_runs_what_it_brought(
     made = [replace(row, runtime=runtime) for row in rows(tmp_path, sha256=hashlib.sha256(DATA).hexdigest())]
     store = WeightsStore(tmp_path / "weights", rows=tuple(made))
     monkeypatch.setattr("intermodal.cli.pull.weights_store", lambda: store)
-    for module in ("installed", "embedded.tesseract"):
-        monkeypatch.setattr(f"intermodal.runtimes.{module}.find_spec", lambda name: None)
+    for module in ("availability", "tesseract"):
+        monkeypatch.setattr(f"intermodal.local.embedded.{module}.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("INTERMODAL_TESSERACT", raising=False)
     done = cli("pull", "toy")

@@ -15,20 +15,20 @@ import anyio
 import pytest
 from msgspec.structs import replace
 from tests.unit.cli.conftest import Cli
+from tests.unit.local.weights.test_gguf import header, pair, tensor, text, texts
 from tests.unit.sizing.hub_server import HubServer, serving
-from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
 
 from intermodal import AsyncClient
 from intermodal.config import cache_dir, data_dir
+from intermodal.local.hardware.memory_corrections import save_correction
+from intermodal.local.servers import memory_estimate, programs
+from intermodal.local.servers.context_reduction import with_reduced_contexts
+from intermodal.local.servers.memory_estimate import gguf_memory
+from intermodal.local.weights.store import weights_store
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.runtimes.corrections import keep
-from intermodal.servers import need, programs
-from intermodal.servers.contexts import with_room
-from intermodal.servers.need import gguf_need
 from intermodal.sizing.corrections import BUFFERS, Correction, Ratio, flags
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import Sized, local
-from intermodal.weights.store import weights_of
 
 pytestmark = pytest.mark.usefixtures("own_weights")
 
@@ -397,7 +397,7 @@ def test_an_expired_token_is_said_to_be_refused_and_not_that_nothing_is_there(
 
 def test_a_token_is_sent_to_the_hub_alone(cli: Cli, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub sends downloads on to servers of others, which hold them out to anybody who has the address."""
-    from intermodal.weights.hub import hub_of
+    from intermodal.local.weights.hub import hub_of
 
     monkeypatch.setenv("HF_TOKEN", "hf_right")
     hub.gates.add(REPO)
@@ -472,26 +472,28 @@ def test_where_memory_is_short_its_projector_is_counted_too(
     monkeypatch.setattr(programs, "version", lambda package: "2026.10")
     hub.files[REPO] = {"Tiny-Q8_0.gguf": model(), "mmproj-Tiny-F16.gguf": EYE}
     assert cli("pull", f"hf:{REPO}", "-q").code == 0
-    weights = weights_of(os.environ)
+    weights = weights_store(os.environ)
     catalog = AsyncClient().catalog
     whole = catalog.by_id["embedded:desk/tiny-q8_0"]
     short = Machine(cores=2, memory=int(whole.memory.high) - 1_000_000, free=int(whole.memory.high) - 1_000_000)
-    cut = with_room(catalog, short, weights, os.environ).by_id[whole.id]
+    cut = with_reduced_contexts(catalog, short, weights, os.environ).by_id[whole.id]
     assert cut.context and whole.context and cut.context < whole.context
     path, eyes = weights.path("tiny-q8_0"), weights.projector("tiny-q8_0")
     assert path is not None and eyes is not None
-    low, mid, high = gguf_need(local(path).shape, local(eyes).shape, cut.context, 1)
+    low, mid, high = gguf_memory(local(path).shape, local(eyes).shape, cut.context, 1)
     assert (cut.memory.low, cut.memory.mid, cut.memory.high) == (low, mid, high)
     settings = Settings(context=512, projector=local(eyes).shape)
     thrice = Ratio(name=BUFFERS, device="host", low=3.0, mid=3.0, high=3.0)
     of_another = Correction(
         flags=flags(settings), build="b1", taken="2026-11-29", ratios=(thrice,), program="/bin/other"
     )
-    assert keep(cache_dir(os.environ), path, of_another)
-    again = with_room(catalog, short, weights, os.environ).by_id[whole.id]
+    assert save_correction(cache_dir(os.environ), path, of_another)
+    again = with_reduced_contexts(catalog, short, weights, os.environ).by_id[whole.id]
     assert (again.context, again.memory) == (cut.context, cut.memory), "another program took it, not this one"
-    assert keep(cache_dir(os.environ), path, replace(of_another, program=programs.program_of("xllamacpp", "")))
-    assert with_room(catalog, short, weights, os.environ).by_id[whole.id].memory != cut.memory
+    assert save_correction(
+        cache_dir(os.environ), path, replace(of_another, program=programs.program_version("xllamacpp", ""))
+    )
+    assert with_reduced_contexts(catalog, short, weights, os.environ).by_id[whole.id].memory != cut.memory
 
 
 def test_where_memory_is_short_a_header_is_read_once_until_its_file_is_another(
@@ -499,12 +501,12 @@ def test_where_memory_is_short_a_header_is_read_once_until_its_file_is_another(
 ) -> None:
     hub.files[REPO] = {"Tiny-Q8_0.gguf": model()}
     assert cli("pull", f"hf:{REPO}", "-q").code == 0
-    weights, catalog = weights_of(os.environ), AsyncClient().catalog
+    weights, catalog = weights_store(os.environ), AsyncClient().catalog
     whole = catalog.by_id["embedded:desk/tiny-q8_0"]
 
     def context(lacks: int) -> int:
         free = int(whole.memory.high) - lacks
-        found = with_room(catalog, Machine(cores=2, memory=free, free=free), weights, os.environ)
+        found = with_reduced_contexts(catalog, Machine(cores=2, memory=free, free=free), weights, os.environ)
         return found.by_id[whole.id].context or 0
 
     first = context(1_000_000)
@@ -514,7 +516,7 @@ def test_where_memory_is_short_a_header_is_read_once_until_its_file_is_another(
         read.append(path)
         return local(path)
 
-    monkeypatch.setattr(need, "local", reading)
+    monkeypatch.setattr(memory_estimate, "local", reading)
     assert 0 < context(2_000_000) < first and not read
     path = weights.path("tiny-q8_0")
     assert path is not None

@@ -188,7 +188,9 @@ def test_a_host_that_never_answers_costs_a_second_and_not_more(cli: Cli) -> None
 def test_weights_that_do_not_fit_are_said_to_be_too_big(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from intermodal.plans.machine import Machine
 
-    monkeypatch.setattr("intermodal.runtimes.machine.snapshot", lambda: Machine(cores=1, memory=1 << 28, free=1 << 28))
+    monkeypatch.setattr(
+        "intermodal.local.hardware.machine.machine_snapshot", lambda: Machine(cores=1, memory=1 << 28, free=1 << 28)
+    )
     row = findings(cli("doctor", "--json"))["weights", "whisper-base"]
     assert row["state"] == "too big"
     assert row["todo"]

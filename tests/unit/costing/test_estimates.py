@@ -26,11 +26,11 @@ from intermodal.costing.tokens import (
     text_tokens,
     written_tokens,
 )
+from intermodal.local.embedded.tesseract import SCRIPTS
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import between, exact, unknown
-from intermodal.runtimes.embedded.tesseract import SCRIPTS
 
 AS_OF = "2026-11-24"
 NONE = Statistics()

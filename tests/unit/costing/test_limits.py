@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.families import families
+from intermodal.catalog.shipped_families import shipped_families
 from intermodal.costing.limits import Held, Limits, breaks, limits_of, refusal
 
 COUNTS = st.integers(0, 50)
@@ -24,7 +24,7 @@ def test_a_reason_is_given_exactly_where_a_limit_is_broken(limits: Limits, held:
 
 
 def limits(model: str, day: str) -> Limits:
-    found = limits_of(families().sheet(model, day))
+    found = limits_of(shipped_families().sheet(model, day))
     assert found is not None
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from intermodal.catalog.families import families
+from intermodal.catalog.shipped_families import shipped_families
 from intermodal.costing.tooling import tool_tokens
 from intermodal.request import Tool, ToolChoice
 
@@ -36,7 +36,7 @@ BASEL = Tool(
     ],
 )  # fmt: skip
 def test_a_vendors_own_system_prompt_for_tools_is_in_the_count(model: str, choice: ToolChoice, own: int) -> None:
-    rule = families().sheet(model, "2026-11-24").rules["tools"]
+    rule = shipped_families().sheet(model, "2026-11-24").rules["tools"]
     found, plain = tool_tokens(rule, (BASEL,), choice), tool_tokens("", (BASEL,), choice)
     assert [getattr(found, end) - getattr(plain, end) for end in ("low", "mid", "high")] == [own] * 3
     assert found.certainty == "estimated"
@@ -59,4 +59,4 @@ def test_more_tools_are_more_tokens_and_none_are_none() -> None:
     ],
 )
 def test_what_tools_add_is_that_of_the_day(model: str, day: str, rule: str) -> None:
-    assert families().sheet(model, day).rules["tools"] == rule
+    assert shipped_families().sheet(model, day).rules["tools"] == rule

@@ -21,13 +21,13 @@ from intermodal.content import BytesSource, File, Part, ReadLine, Segment, Text,
 from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.run import run
 from intermodal.executor.world import World
+from intermodal.local.embedded.results import ChatServer, EmbeddingResult, OcrResult, SpeechResult, SynthesisResult
 from intermodal.media.probed import Code, Pcm, Picture, SubtitleLine
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Estimate, Step, Transform
 from intermodal.quantity import between, exact
 from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
-from intermodal.runtimes.nouns import Embedded, Heard, Seen, Served, Spoken
 from intermodal.store.database import Store
 from intermodal.store.derived import DerivedCache
 from intermodal.testing import FakeHost
@@ -160,39 +160,39 @@ class FakeRuntimes:
         if self.error:
             raise self.error.pop(0)
 
-    async def chat_url(self, endpoint: Endpoint) -> Served:
+    async def chat_url(self, endpoint: Endpoint) -> ChatServer:
         await self._work("chat_url")
-        return Served(base_url=self.url, load_seconds=0.25)
+        return ChatServer(base_url=self.url, load_seconds=0.25)
 
     async def transcribe(
         self, endpoint: Endpoint, pcm: bytes, *, language: str = "", into: str = "", progress: Any = None
-    ) -> Heard:
+    ) -> SpeechResult:
         self.told.append(language)
         await self._work(f"transcribe {endpoint.id}")
         if progress is not None:
             progress(0.5, "")
         if self.channels:
-            return Heard(transcript=self.channels[pcm], seconds=1.0)
+            return SpeechResult(transcript=self.channels[pcm], seconds=1.0)
         if self.heard is not None:
-            return Heard(transcript=self.heard, seconds=1.0)
+            return SpeechResult(transcript=self.heard, seconds=1.0)
         segments = (Segment(start=0, end=11, text=f" {self.transcript}"),) if self.transcript else ()
         heard = Transcript(language="en" if self.transcript else "", seconds=11.0, segments=segments)
-        return Heard(transcript=heard, seconds=1.0, load_seconds=0.5, peak_memory=1000)
+        return SpeechResult(transcript=heard, seconds=1.0, load_seconds=0.5, peak_memory=1000)
 
-    async def read(self, endpoint: Endpoint, png: bytes) -> Seen:
+    async def read(self, endpoint: Endpoint, png: bytes) -> OcrResult:
         await self._work(f"read {png.decode()}")
         text = self.lines.get(png.decode(), f"read from {png.decode()}")
         lines = tuple(ReadLine(text=line, confidence=self.confidence) for line in text.splitlines())
-        return Seen(lines=lines, seconds=1.0)
+        return OcrResult(lines=lines, seconds=1.0)
 
     async def unload(self, endpoint_id: str, *, idle: bool = False) -> None:
         self.calls.append(f"unload {endpoint_id}{' if idle' if idle else ''}")
 
-    async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> Embedded:
+    async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> EmbeddingResult:
         await self._work(f"embed {text}")
-        return Embedded(vector=self.vectors.get(text, (0.6, 0.8)), tokens=3, seconds=0.01)
+        return EmbeddingResult(vector=self.vectors.get(text, (0.6, 0.8)), tokens=3, seconds=0.01)
 
-    async def speak(self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Any = None) -> Spoken:
+    async def speak(self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Any = None) -> SynthesisResult:
         """A tenth of a second a word, at 1,000 samples a second; nothing for a line that begins with "(silent)"."""
         for place, line in enumerate(lines):
             await self._work(f"speak {line}")
@@ -200,7 +200,7 @@ class FakeRuntimes:
                 progress((place + 1) / len(lines), line)
         silent = tuple(line for line in lines if line.startswith("(silent)"))
         words = sum(len(line.split()) for line in lines if line not in silent)
-        return Spoken(pcm=b"\1\0" * 100 * words, rate=1000, silent=silent, seconds=0.1, load_seconds=0.5)
+        return SynthesisResult(pcm=b"\1\0" * 100 * words, rate=1000, silent=silent, seconds=0.1, load_seconds=0.5)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from intermodal.executor.answer_state import Meter, says
-from intermodal.runtimes import encodings
+from intermodal.local.tokenizers import byte_pair
 from intermodal.transport.silence import Silence
 from intermodal.wire.call import (
     OpaqueBlock,
@@ -61,7 +61,7 @@ TEXTS = {
 def test_no_host_that_keeps_to_its_limit_is_cut(name: str, vocabulary: str) -> None:
     """The answer has as many tokens as were allowed, by the vocabulary that it was written in, and comes in pieces."""
     text = TEXTS[name] * 40
-    tokens = encodings.count(vocabulary, text)
+    tokens = byte_pair.count(vocabulary, text)
     assert tokens
     for size in (1, 3, 50, len(text)):
         meter = Meter(tokens)

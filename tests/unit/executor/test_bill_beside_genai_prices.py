@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from intermodal.catalog import hosted
-from intermodal.catalog.load import snapshot
-from intermodal.catalog.making import spellings
+from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.rate_cards import RateCard, effective_rates
 from intermodal.catalog.rate_cards import itemize as priced
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.builder import name_spellings
 from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.executor.bill import bill
 from intermodal.store.rows import Work
@@ -142,9 +142,9 @@ def compared(request: pytest.FixtureRequest) -> list[Compared]:
 
     spoken = SPOKEN[request.param]
     provider = next(each for each in providers if each.id == spoken.provider)
-    host = spellings().prices[spoken.provider]
+    host = name_spellings().prices[spoken.provider]
     found = []
-    for row in snapshot().of_host(host):
+    for row in load_snapshot().of_host(host):
         model = provider.find_model(row.name, all_providers=providers) if row.dated_prices else None
         if model is None or row.prices_by or not {"input_mtok", "output_mtok"} <= row.dated_prices[-1].units.keys():
             continue
@@ -188,14 +188,14 @@ def test_a_bill_nobody_can_know_is_one_where_a_count_has_no_price(compared: list
 
 
 def of(name: str, host: str = "openai") -> tuple[Endpoint, Any]:
-    row = snapshot().named(host, name)
+    row = load_snapshot().named(host, name)
     assert row is not None
-    listed = hosted.prices_of(row, snapshot().header)
+    listed = interpretation.prices_of(row, load_snapshot().header)
     assert listed is not None
     endpoint = Endpoint(
         id=row.endpoint, model=Model(id=row.id), host=Host(id=host), served_as=name, price=listed.now
     )  # fmt: skip
-    return endpoint, hosted.tariff(endpoint, snapshot())
+    return endpoint, interpretation.rate_cards_of_endpoint(endpoint, load_snapshot())
 
 
 def test_cached_tokens_cost_less_than_others() -> None:
@@ -226,7 +226,7 @@ def test_a_price_of_ones_own_is_not_replaced_by_the_hosts_list() -> None:
         id=endpoint.id, model=endpoint.model, host=endpoint.host, served_as=endpoint.served_as,
         price=Price(input_mtok=3.0, output_mtok=9.0),
     )  # fmt: skip
-    assert hosted.tariff(own, snapshot()) == ()
+    assert interpretation.rate_cards_of_endpoint(own, load_snapshot()) == ()
     assert bill(own, Usage(input_tokens=1_000_000, output_tokens=0), Work()) == pytest.approx(3.0)
 
 

@@ -29,8 +29,8 @@ from tests.unit.executor.routes import (
 
 from intermodal import errors
 from intermodal.executor.places import Places
+from intermodal.local.embedded.results import OcrResult, SpeechResult
 from intermodal.plans.cores import DECODING, Use, use_of
-from intermodal.runtimes.nouns import Heard, Seen
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
@@ -82,11 +82,11 @@ class Networks(FakeRuntimes):
         self.hall = hall
         self.threads = {each.id: use_of(each, cores).cores for each in (EAR, EYE)}
 
-    async def transcribe(self, *given: Any, **options: Any) -> Heard:
+    async def transcribe(self, *given: Any, **options: Any) -> SpeechResult:
         async with self.hall.at_work("ear", self.threads[EAR.id]):
             return await super().transcribe(*given, **options)
 
-    async def read(self, *given: Any, **options: Any) -> Seen:
+    async def read(self, *given: Any, **options: Any) -> OcrResult:
         async with self.hall.at_work("eye", self.threads[EYE.id]):
             return await super().read(*given, **options)
 
@@ -138,7 +138,7 @@ async def test_a_run_that_fails_leaves_nothing_at_work(bench: Bench, host: FakeH
     hall = Hall(meeting=3)
 
     class Broken(Networks):
-        async def read(self, *given: Any, **options: Any) -> Seen:
+        async def read(self, *given: Any, **options: Any) -> OcrResult:
             async with self.hall.at_work("eye", self.threads[EYE.id]):
                 raise errors.InputBroken("cannot be decoded", where="invoice.png")
 

@@ -28,8 +28,8 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor import guard, replies
+from intermodal.local.embedded.versions import CONVERTERS
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
-from intermodal.runtimes.versions import CONVERTERS
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
@@ -153,10 +153,10 @@ async def test_a_silent_recording_among_other_files_is_told_to_the_model(bench: 
 
 
 async def test_an_empty_picture_is_said(bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    from intermodal.runtimes.nouns import Seen
+    from intermodal.local.embedded.results import OcrResult
 
-    async def blank(endpoint: object, png: bytes) -> Seen:
-        return Seen(lines=(), seconds=0.1)
+    async def blank(endpoint: object, png: bytes) -> OcrResult:
+        return OcrResult(lines=(), seconds=0.1)
 
     monkeypatch.setattr(bench.runtimes, "read", blank)
     (model,) = using(bench, host)
@@ -168,10 +168,10 @@ async def test_an_empty_picture_is_said(bench: Bench, host: FakeHost, monkeypatc
 async def test_of_an_animation_only_what_was_looked_at_is_said_to_hold_nothing(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from intermodal.runtimes.nouns import Seen
+    from intermodal.local.embedded.results import OcrResult
 
-    async def blank(endpoint: object, png: bytes) -> Seen:
-        return Seen(lines=(), seconds=0.1)
+    async def blank(endpoint: object, png: bytes) -> OcrResult:
+        return OcrResult(lines=(), seconds=0.1)
 
     monkeypatch.setattr(bench.runtimes, "read", blank)
     (model,) = using(bench, host)

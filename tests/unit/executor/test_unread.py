@@ -11,11 +11,11 @@ from intermodal import errors
 from intermodal.cli.ask import UNREAD, exit_code
 from intermodal.content import ReadLine, Segment, Transcript
 from intermodal.events import Finished, Note, TextDelta
+from intermodal.local.embedded.ocr_layout import unread_share
+from intermodal.local.embedded.results import OcrResult
 from intermodal.media.probed import Code
 from intermodal.plans.facts import ANOTHER
 from intermodal.request import Policy
-from intermodal.runtimes.nouns import Seen
-from intermodal.runtimes.reading import unread
 from intermodal.store.derived import DerivedCache
 from intermodal.store.unread import recalled
 from intermodal.testing import FakeHost
@@ -30,9 +30,9 @@ MISSING = ReadLine(text="c", confidence=0.6, unread=True)
 def reading(monkeypatch: pytest.MonkeyPatch, bench: Bench, **lines: Sequence[ReadLine]) -> None:
     """``lines`` by the name of the picture, without its ending."""
 
-    async def read(endpoint: object, png: bytes) -> Seen:
+    async def read(endpoint: object, png: bytes) -> OcrResult:
         name = png.decode().removeprefix("png of ").partition(".")[0]
-        return Seen(lines=tuple(lines[name]), seconds=0.1)
+        return OcrResult(lines=tuple(lines[name]), seconds=0.1)
 
     monkeypatch.setattr(bench.runtimes, "read", read)
 
@@ -50,7 +50,7 @@ def reading(monkeypatch: pytest.MonkeyPatch, bench: Bench, **lines: Sequence[Rea
     ],
 )
 def test_how_much_is_missing_is_told_by_the_lines_with_words(lines: list[ReadLine], how: str) -> None:
-    assert unread(lines) == how
+    assert unread_share(lines) == how
 
 
 async def test_no_model_is_asked_about_a_picture_of_whose_words_most_are_missing(
@@ -217,9 +217,9 @@ async def test_a_reader_is_told_the_language_and_what_it_reads_in_another_is_mad
 ) -> None:
     told: list[str] = []
 
-    async def read(endpoint: object, png: bytes, *, language: str = "") -> Seen:
+    async def read(endpoint: object, png: bytes, *, language: str = "") -> OcrResult:
         told.append(language)
-        return Seen(lines=(WORDS,), seconds=0.1)
+        return OcrResult(lines=(WORDS,), seconds=0.1)
 
     monkeypatch.setattr(bench.runtimes, "read", read)
     (model,) = using(bench, host)
@@ -235,9 +235,9 @@ async def test_a_reader_is_told_the_script_that_the_plan_knows(
 ) -> None:
     told: list[str] = []
 
-    async def read(endpoint: object, png: bytes, *, script: str = "") -> Seen:
+    async def read(endpoint: object, png: bytes, *, script: str = "") -> OcrResult:
         told.append(script)
-        return Seen(lines=(WORDS,), seconds=0.1)
+        return OcrResult(lines=(WORDS,), seconds=0.1)
 
     monkeypatch.setattr(bench.runtimes, "read", read)
     (model,) = using(bench, host)

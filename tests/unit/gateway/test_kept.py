@@ -26,7 +26,7 @@ from tests.gates.test_gateway_soak import PROTOCOLS, config
 from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import House
 
-from intermodal.catalog.load import snapshot
+from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
 from intermodal.gateway import lasting
@@ -185,7 +185,7 @@ def test_functions_that_remember_their_results_remember_so_many(wide: House) -> 
 def test_no_catalog_is_kept_for_what_was_planned_with_it(wide: House) -> None:
     """A catalog is made for each model that anybody names, and takes a megabyte with all that planning finds in it."""
     client = wide.gateway.client
-    known = [*snapshot(snapshot_file(client.env)).by_model][: 6 * lasting.KEPT]
+    known = [*load_snapshot(snapshot_file(client.env)).by_model][: 6 * lasting.KEPT]
     for name in known:
         for path in ("/v1/chat/completions", "/v1/explain"):
             assert wide.http.post(path, json=CLIENTS["chat"].body(name, "hello", stream=False)).status_code < 500

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from intermodal.asking import make_request
-from intermodal.discovery import known
 from intermodal.errors import StoreError
 from intermodal.gateway.lasting import LastingClient
+from intermodal.local.discovery import server_directory
 
 pytestmark = pytest.mark.anyio
 
@@ -30,8 +30,8 @@ class Slow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = 0
         self.goes = asyncio.Event()
-        monkeypatch.delenv(known.OFF)
-        monkeypatch.setattr(known, "look", self._look)
+        monkeypatch.delenv(server_directory.OFF)
+        monkeypatch.setattr(server_directory, "scan_servers", self._look)
 
     async def _look(self, *asked: Any, **how: Any) -> Sequence[Any]:
         self.begun += 1
@@ -62,7 +62,7 @@ async def test_who_asks_during_a_later_look_goes_on_with_what_was_seen_just_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("intermodal.gateway.lasting._GOOD", 1e9)
-    monkeypatch.setattr(known, "FRESH", 0.0)
+    monkeypatch.setattr(server_directory, "FRESH", 0.0)
     slow = Slow(monkeypatch)
     async with LastingClient() as client:
         slow.goes.set()

@@ -14,8 +14,8 @@ import pytest
 from tests.gates.slow_inputs import CHAT, Body, config_of, looked_at, png
 from tests.unit.gateway.house import House
 
-from intermodal.runtimes import installed
-from intermodal.runtimes import runtimes as embedded
+from intermodal.local.embedded import availability
+from intermodal.local.embedded import runtimes as embedded
 from intermodal.testing import FakeHost
 
 # A reader of text that says when it has a picture before it, and reads on until it may stop.
@@ -65,8 +65,8 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
     folder.mkdir()
     (folder / "slow_reader.py").write_text(_READER)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")])))
-    monkeypatch.setitem(embedded._CHILDREN, "ocr", embedded.Child(module="slow_reader"))
-    monkeypatch.setattr(installed, "find_spec", lambda name: object())
+    monkeypatch.setitem(embedded._CHILDREN, "ocr", embedded.ChildSpec(module="slow_reader"))
+    monkeypatch.setattr(availability, "find_spec", lambda name: object())
     return Reader(folder)
 
 

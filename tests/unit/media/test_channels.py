@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.gates import films
-from tests.unit.runtimes.bench import pcm
+from tests.unit.local.runtime_fixtures import pcm
 
 from intermodal.file_bytes import Data, FileBytes, whole
 from intermodal.media import audio, channels

@@ -84,7 +84,7 @@ def test_of_what_is_no_page_nothing_is_told(image: Image.Image) -> None:
 
 
 def test_the_model_has_a_weight_for_each_pattern_and_a_language_for_each_script() -> None:
-    from intermodal.runtimes.embedded.tesseract import SCRIPTS
+    from intermodal.local.embedded.tesseract import SCRIPTS
 
     model = strokes._shipped
     found = strokes.patterns(Image.open(WRITTEN / "greek.png").convert("L"))

@@ -11,10 +11,10 @@ import pytest
 from intermodal import _process, asking
 from intermodal.client import AsyncClient
 from intermodal.errors import RuntimeCrashed
+from intermodal.local.embedded import availability
 from intermodal.plans.facts import MediumNeeds, Need, QuestionFacts
 from intermodal.questions import reader as reading
 from intermodal.questions.reader import Reader
-from intermodal.runtimes import installed
 
 pytestmark = pytest.mark.anyio
 TOLD = QuestionFacts(
@@ -45,8 +45,8 @@ class Child:
 @pytest.fixture
 async def child(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Child]:
     found = Child()
-    monkeypatch.setattr("intermodal.runtimes.runtimes.child", lambda *_: found)
-    monkeypatch.setattr(installed, "installed", lambda: {"e5": ""})
+    monkeypatch.setattr("intermodal.local.embedded.runtimes.start_child", lambda *_: found)
+    monkeypatch.setattr(availability, "install_commands", lambda: {"e5": ""})
     yield found
 
 
@@ -91,7 +91,7 @@ async def test_words_alone_start_no_sentence_model(child: Child) -> None:
 async def test_a_plan_is_made_by_words_where_no_sentence_model_is_installed(
     child: Child, monkeypatch: pytest.MonkeyPatch, media: Any
 ) -> None:
-    monkeypatch.setattr(installed, "installed", lambda: {"e5": "pip install it"})
+    monkeypatch.setattr(availability, "install_commands", lambda: {"e5": "pip install it"})
     async with AsyncClient() as client:
         prepared = await client.prepare(asking.make_request("What colour is the cat?", media / "photo-cat.jpg"))
     assert prepared.inputs.facts.question is None

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from intermodal.local.weights.gguf import BLOCKS, GgufHeader, GgufTensor
 from intermodal.sizing.gguf_shape import gguf_shape
 from intermodal.sizing.shape import ModelShape
-from intermodal.weights.gguf import BLOCKS, GgufHeader, Tensor
 
 _BY_NAME = {name: (block, size) for name, block, size in BLOCKS.values()}
 
 
-def tensor(name: str, dims: tuple[int, ...], kind: str = "F16") -> Tensor:
+def tensor(name: str, dims: tuple[int, ...], kind: str = "F16") -> GgufTensor:
     block, size = _BY_NAME[kind]
-    return Tensor(name=name, dims=dims, type=kind, size=prod(dims) // block * size)
+    return GgufTensor(name=name, dims=dims, type=kind, size=prod(dims) // block * size)
 
 
-def header(architecture: str, tensors: Sequence[Tensor] = (), **facts: Any) -> GgufHeader:
+def header(architecture: str, tensors: Sequence[GgufTensor] = (), **facts: Any) -> GgufHeader:
     """``facts``: keys below the architecture, with __ for a dot."""
     own = {f"{architecture}.{key.replace('__', '.')}": value for key, value in facts.items()}
     return GgufHeader(
@@ -26,7 +26,7 @@ def header(architecture: str, tensors: Sequence[Tensor] = (), **facts: Any) -> G
     )
 
 
-def shape(architecture: str, tensors: Sequence[Tensor] = (), **facts: Any) -> ModelShape:
+def shape(architecture: str, tensors: Sequence[GgufTensor] = (), **facts: Any) -> ModelShape:
     return gguf_shape([header(architecture, tensors, **facts)], name=architecture)
 
 

@@ -6,8 +6,8 @@ from functools import cache
 
 from tests.unit.sizing.headers import shape, tensor
 
+from intermodal.local.weights.gguf import GgufTensor
 from intermodal.sizing.shape import Layer, ModelShape
-from intermodal.weights.gguf import Tensor
 
 
 @cache
@@ -27,7 +27,7 @@ def qwen3_30b_a3b() -> ModelShape:
     )  # fmt: skip
 
 
-def _moe_layer(prefix: str, more: str) -> list[Tensor]:
+def _moe_layer(prefix: str, more: str) -> list[GgufTensor]:
     dims = {
         "attn_q": ((2048, 4096), "Q4_K"), "attn_k": ((2048, 512), "Q4_K"), "attn_v": ((2048, 512), more),
         "attn_output": ((4096, 2048), "Q4_K"), "ffn_gate_exps": ((2048, 768, 128), "Q4_K"),

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from intermodal.local.weights.gguf import GgufHeader, GgufTensor
 from intermodal.sizing.gguf_shape import gguf_shape
 from intermodal.sizing.memory import memory
 from intermodal.sizing.settings import ALL, Settings
 from intermodal.sizing.shape import ModelShape
-from intermodal.weights.gguf import GgufHeader, Tensor
 
 BENCHMARKS = str(Path(__file__).parents[3] / "benchmarks")
 sys.path.insert(0, BENCHMARKS)
@@ -31,9 +31,9 @@ def generated(name: str) -> ModelShape:
     architecture, facts, matrices = fit_models.described(name)
     metadata = {"general.architecture": architecture, **{f"{architecture}.{key}": facts[key] for key in facts}}
     tensors = [
-        Tensor(name=found, dims=dims, type="F32", size=prod(dims) * 4)
+        GgufTensor(name=found, dims=dims, type="F32", size=prod(dims) * 4)
         if fit_models.plain(found, dims, 32)
-        else Tensor(name=found, dims=dims, type="Q8_0", size=prod(dims) // 32 * 34)
+        else GgufTensor(name=found, dims=dims, type="Q8_0", size=prod(dims) // 32 * 34)
         for found, dims in matrices
     ]
     return gguf_shape([GgufHeader(version=3, metadata=metadata, tensors=tuple(tensors), size=0)])

@@ -11,14 +11,14 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.unit.local.weights.test_gguf import header, pair, tensor, text, texts
 from tests.unit.sizing.hub_server import HubServer, serving
-from tests.unit.weights.test_gguf import header, pair, tensor, text, texts
 
 from intermodal.errors import InputMissing, UsageError, WeightsError
+from intermodal.local.weights import safetensors
 from intermodal.sizing.memory import memory
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import Sized, local, remote, repository
-from intermodal.weights import safetensors
 
 REPO = "owner/repo"
 

@@ -81,7 +81,7 @@ def test_what_is_called_otherwise_is_called_as_published(ours: dict[str, str], e
 
 def test_hosts_that_the_conventions_know_go_by_their_names() -> None:
     """A host of ours whose name is nearly one of theirs is in the table."""
-    from intermodal.catalog.shipped import known_hosts
+    from intermodal.catalog.shipped_rows import known_hosts
 
     module: Any = import_module("opentelemetry.semconv._incubating.attributes.gen_ai_attributes")
     published = {each.value for each in module.GenAiProviderNameValues}

@@ -9,7 +9,7 @@ from intermodal.executor.job import Job, Line, Made
 from intermodal.executor.world import World
 
 if TYPE_CHECKING:
-    from intermodal.runtimes.nouns import Sketch
+    from intermodal.local.embedded.results import ImagePreview
 
 _TYPES = {"": "image/png", "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
@@ -19,7 +19,7 @@ async def drive(job: Job, world: World, line: Line) -> Made:
     assert call is not None
     assert call.size is not None, "the plan of a model that draws here has a size"
 
-    def sketched(sketch: Sketch) -> None:
+    def sketched(sketch: ImagePreview) -> None:
         line.sketched(Drawn(data=sketch.png), sketch.step, sketch.steps)
 
     await line.sending()

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.asking import guarded
-from intermodal.catalog.load import tariffs
+from intermodal.catalog.load import rate_card_lookup
 from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
@@ -233,7 +233,7 @@ class Lane:
         if endpoint is None:
             return None
         means = Means(
-            find_key(endpoint.host, client.env) or "", tariffs(snapshot_file(client.env))(endpoint),
+            find_key(endpoint.host, client.env) or "", rate_card_lookup(snapshot_file(client.env))(endpoint),
             Timeouts().as_said(client.config.timeouts), client.proxies,
         )  # fmt: skip
         try:

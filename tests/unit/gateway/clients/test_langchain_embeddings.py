@@ -15,7 +15,7 @@ from openai import BadRequestError
 from tests.unit.gateway.house import VECTORS, House, config
 from tiktoken_ext import openai_public
 
-from intermodal.runtimes import encodings
+from intermodal.local.tokenizers import byte_pair
 from intermodal.testing import FakeHost
 
 TEXTS = ["The river is low in August.", "Zürich, 38 °C – 日本語 🎉", "x"]
@@ -27,7 +27,7 @@ def vocabulary(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     asked: list[str] = []
 
     def named(name: str) -> tiktoken.Encoding:
-        ours = encodings.encoding(name)
+        ours = byte_pair.load_encoding(name)
         assert ours is not None
         with monkeypatch.context() as patched:
             patched.setattr(openai_public, "load_tiktoken_bpe", lambda *_, **__: dict(ours._ranks))
@@ -129,7 +129,7 @@ def test_what_are_no_tokens_is_said(house: House, host: FakeHost, given: Any, sa
 def test_without_the_vocabulary_it_is_said_what_to_send(
     house: House, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encodings, "encoding", lambda name: None)
+    monkeypatch.setattr(byte_pair, "load_encoding", lambda name: None)
     found = house.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": [1917]})
     assert found.status_code == 400 and "no vocabulary of cl100k_base" in found.text
     assert not host.attempts

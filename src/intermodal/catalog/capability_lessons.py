@@ -1,0 +1,96 @@
+"""What was learned of endpoints by asking them: by a probe, or by a call that was refused. Values only.
+
+One lesson is about one thing of one endpoint. It holds for the build it was learned of, and where the server does not
+tell its build, for some days. Order of belief: declared < reported by the server < probed < observed; of the same
+endpoint and thing the newest is kept, so that a probe clears what a call learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Literal
+
+from msgspec.structs import replace
+
+from intermodal.catalog.types import (
+    Catalog,
+    Endpoint,
+    EndpointShortcoming,
+    Evidence,
+    Model,
+    Strength,
+    Task,
+    ToolSupport,
+)
+from intermodal.content import KINDS, Kind, Value
+
+LESSON_DAYS = 30  # for which a lesson holds of a server that does not tell its build
+LessonSubject = Literal["text", "image", "audio", "video", "document", "tools", "json"]
+_TASKS: Mapping[Kind, Task] = {"image": "image-text-to-text", "audio": "audio-text-to-text"}
+
+
+class CapabilityLesson(Value):
+    """``holds``: it takes that, or does it. ``said``: its words, or what was seen. ``day``: ISO."""
+
+    endpoint: str
+    about: LessonSubject
+    holds: bool
+    level: Literal["probed", "observed"]
+    day: str
+    build: str = ""
+    said: str = ""
+
+    def holds_of(self, endpoint: Endpoint, today: str) -> bool:
+        """Whether it may still be so."""
+        if self.endpoint != endpoint.id or self.build != endpoint.build:
+            return False
+        return bool(self.build) or (date.fromisoformat(today) - date.fromisoformat(self.day)).days <= LESSON_DAYS
+
+
+def lessons_of(shortcoming: EndpointShortcoming, day: str) -> tuple[CapabilityLesson, ...]:
+    """What is kept of a shortcoming: the kinds. How much an endpoint holds it says itself when it is asked again."""
+    return tuple(
+        CapabilityLesson(endpoint=shortcoming.endpoint, about=kind, holds=False, level="observed", day=day,
+               build=shortcoming.build, said=shortcoming.said)
+        for kind in shortcoming.lacks
+    )  # fmt: skip
+
+
+def with_lessons(catalog: Catalog, lessons: Iterable[CapabilityLesson], today: str) -> Catalog:
+    """The catalog with endpoints as they turned out to be; itself where nothing is new about any."""
+    changed: dict[str, Endpoint] = {}
+    for lesson in lessons:
+        endpoint = changed.get(lesson.endpoint) or catalog.by_id.get(lesson.endpoint)
+        if endpoint is not None and lesson.holds_of(endpoint, today):
+            changed[endpoint.id] = _taught(endpoint, lesson)
+    if all(catalog.by_id[name] == endpoint for name, endpoint in changed.items()):
+        return catalog
+    return replace(catalog, endpoints=tuple(changed.get(each.id, each) for each in catalog.endpoints))
+
+
+def _taught(endpoint: Endpoint, lesson: CapabilityLesson) -> Endpoint:
+    evidence = Evidence(level=lesson.level, source=lesson.said, checked=lesson.day)
+    if lesson.about == "tools":
+        tools = ToolSupport(takes=lesson.holds, with_json=endpoint.tools.with_json, evidence=evidence)
+        return replace(endpoint, tools=tools)
+    if lesson.about == "json":
+        return replace(endpoint, host=replace(endpoint.host, forced_json=lesson.holds))
+    about: set[Kind] = {lesson.about}
+    kinds = {*endpoint.input} | about if lesson.holds else {*endpoint.input} - about
+    input: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind in kinds)
+    if input == endpoint.input:
+        return endpoint
+    model = _with(endpoint.model, input) if lesson.holds else endpoint.model
+    return replace(endpoint, input=input, model=model, evidence=evidence)
+
+
+def _with(model: Model, kinds: tuple[Kind, ...]) -> Model:
+    """A model that turned out to take more than was known of it: as strong there as it is at text."""
+    new: list[Task] = [_TASKS[kind] for kind in kinds if kind in _TASKS and _TASKS[kind] not in model.tasks]
+    text = next((each for each in model.strength if each.task == "text-generation"), None)
+    strength = tuple(Strength(task=task, tier=text.tier, evidence=text.evidence) for task in new) if text else ()
+    return replace(
+        model, tasks=(*model.tasks, *new), input=tuple(kind for kind in KINDS if kind in (*model.input, *kinds)),
+        strength=(*model.strength, *strength),
+    )  # fmt: skip

@@ -1,0 +1,289 @@
+"""Everything known of a model, figure by figure, each with where it is from and when that was looked at.
+
+Sources are asked in the order in which the planner believes them: the catalog's own row, models.dev, genai-prices.
+What is not used is kept beside the figure, and where it says something else that is a conflict, shown and not settled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from intermodal.catalog import model_kinds, provenance, rate_cards
+from intermodal.catalog.model_rows import ModelRow
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.consensus import AgreedCapabilities, agreed_capabilities
+from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotRow
+from intermodal.catalog.types import Model
+from intermodal.content import Value
+from intermodal.quantity import Quantity
+
+UNVERIFIED = "unverified"
+
+
+class SourcedValue(Value):
+    """What one source says. ``checked`` is the day that source was opened, or is of; "" for unverified."""
+
+    value: Any
+    source: str
+    checked: str = ""
+
+
+class ModelFact(Value):
+    """A figure as it is used; what other sources say of it; whether they say something else."""
+
+    name: str
+    value: Any
+    source: str
+    checked: str = ""
+    others: tuple[SourcedValue, ...] = ()
+
+    @property
+    def conflicts(self) -> tuple[SourcedValue, ...]:
+        return tuple(other for other in self.others if other.value != self.value)
+
+
+class HostOffer(Value):
+    """A model at a host of the snapshot.
+
+    Attributes:
+        prices: by unit, USD, for a small request on the snapshot's day, at its dearest hour where they depend on it.
+        cheapest: those of its cheapest hour, {} where they do not. stated: what models.dev has instead.
+        dates: from when the prices hold that genai-prices has dated, and what a request must say for others.
+    """
+
+    host: str
+    served_as: str
+    context: int | None
+    max_output: int | None
+    prices: dict[str, float]
+    cheapest: dict[str, float]
+    source: str
+    checked: str
+    stated: dict[str, float]
+    dates: tuple[str, ...]
+    status: str
+    steps: tuple[int, ...]
+
+
+def own_value(row: ModelRow | None, name: str) -> SourcedValue | None:
+    """What the catalog's own row says of a figure."""
+    value = getattr(row, name) if row is not None else None
+    if row is None or value in ((), "", None):
+        return None
+    return SourcedValue(value=_plain(value), source=row.source or "the catalog's own row", checked=row.checked)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+_SETTLED = ("tasks", "input", "output")  # over the rows of all hosts
+_LIMITS = ("context", "max_output")
+_OWN = (
+    "objective",
+    "trained_on",
+    "learned_from",
+    "adaptation",
+    "parameters",
+    "active",
+    "licence",
+    "permits",
+    "languages",
+    "translates",
+    "tokenizer",
+)
+
+
+def model_facts(
+    model: Model, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader, floor: Quantity
+) -> tuple[ModelFact, ...]:
+    """What is known of a model. ``rows`` are its rows of the snapshot, ``model`` what the planner made of it all;
+    ``floor``: bytes without which it does not run."""
+    found = [_derived("kind", model.kind)]
+    foundation = model_kinds.is_foundation_model(model.adaptation, model.objective, model.trained_on)
+    words = {True: "yes", False: "no: made for one task", None: "not published"}[foundation]
+    can = _can(model, rows)
+    if foundation is None and can & _TOLD:
+        words = "yes: it is told what to do in words, and does many tasks"
+    found.append(_derived("foundation model", words))
+    over_all = agreed_capabilities(rows)
+    for name in _SETTLED:
+        found += _figure(name, [own_value(own, name), *_of_all(getattr(over_all, name), rows, header)])
+    found += _contested(over_all, own, rows, header)
+    for name in _LIMITS:
+        found += _figure(name, [own_value(own, name), *_models_dev(rows, name, header), *_window(rows, name, header)])
+    for name in _OWN:
+        found += _figure(name.replace("learned_from", "learned from"), [own_value(own, name)])
+    if own is None or not own.licence:
+        found += _licence(model)
+    if own is not None and not own.languages:
+        found += _figure("languages", [own_value(own, "language_range")])
+    if (own is None or own.parameters is None) and model.parameters:
+        found.append(ModelFact(name="parameters", value=model.parameters, source="its name says so"))
+    if floor.known:
+        found.append(ModelFact(name="compute floor", value=[floor.low, floor.high], source=floor.basis))
+    found += _figure("knowledge", _models_dev(rows, "knowledge", header))
+    if can:
+        found += _figure(
+            "can", [SourcedValue(value=sorted(can), source=_source(header, "models.dev"), checked=_day(header))]
+        )
+    if model.strength:
+        strength = model.strength[0]
+        found.append(
+            ModelFact(
+                name="strength", value=strength.tier, checked=strength.evidence.checked,
+                source=f"{strength.evidence.level}: {strength.evidence.source or 'no reason is given'}",
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+# Words of models.dev by which a model is steered in words, to many tasks.
+_TOLD = frozenset({"tools", "json", "reasoning"})
+
+
+def _can(model: Model, rows: Sequence[SnapshotRow]) -> frozenset[str]:
+    """What models.dev says it can; what writes no words calls no tools and reasons in none, whatever is said."""
+    every = frozenset(word for row in rows for word in row.can)
+    return every if "text" in model.output else every - _TOLD
+
+
+def missing_facts(found: Iterable[ModelFact], model: Model) -> tuple[str, ...]:
+    """What no source here says of a model. A length of text means nothing for one that makes none or takes none."""
+    names = ["objective", "trained_on", "parameters", "licence", "languages"]
+    if "text" in (*model.input, *model.output):
+        names.insert(0, "context")
+    said = {figure.name for figure in found}
+    return tuple(name for name in names if name not in said)
+
+
+def _derived(name: str, value: Any) -> ModelFact:
+    return ModelFact(name=name, value=value, source="derived from what follows")
+
+
+def _figure(name: str, said: Iterable[SourcedValue | None]) -> list[ModelFact]:
+    known = [each for each in said if each is not None]
+    if not known:
+        return []
+    first, *others = known
+    return [ModelFact(name=name, value=first.value, source=first.source, checked=first.checked, others=tuple(others))]
+
+
+def _licence(model: Model) -> list[ModelFact]:
+    """The licence of a family of open weights, and what it permits."""
+    row = interpretation.licence_of(model.id)
+    if row is None:
+        return []
+    return [
+        ModelFact(name="licence", value=row.licence, source=row.source, checked=row.checked),
+        ModelFact(name="permits", value=row.permits, source=row.source, checked=row.checked),
+    ]
+
+
+def _of_all(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: SnapshotHeader) -> list[SourcedValue]:
+    """What rows of all hosts together say, without what is not believed."""
+    stating = [row for row in rows if row.input and row.output]
+    if not value or not stating:
+        return []
+    by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in stating))
+    of = f", over {len(stating)} hosts' rows" if len(stating) > 1 else ""
+    return [SourcedValue(value=list(value), source=f"{by}{of}", checked=_day(header))]
+
+
+def _contested(
+    found: AgreedCapabilities, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader
+) -> list[ModelFact]:
+    """Capabilities that rows contradict each other about, besides those that the catalog's own row settles."""
+    said = [provenance.describe_dispute(each) for each in interpretation.open_disputes(found.doubts, own)]
+    if not said:
+        return []
+    by = ", ".join(dict.fromkeys(_source(header, row.facts_by or "models.dev") for row in rows if row.input))
+    return [ModelFact(name="contested", value=said, source=by, checked=_day(header))]
+
+
+def _models_dev(rows: Sequence[SnapshotRow], field: str, header: SnapshotHeader) -> list[SourcedValue]:
+    """What models.dev says of it at its vendor's own host, else at most hosts: some serve less of a model."""
+    said = [(row, value) for row in rows if (value := getattr(row, field)) not in ((), "", None)]
+    if not said:
+        return []
+    values = Counter(value for _, value in said)
+    own = [value for row, value in said if row.host == row.id.partition("/")[0]]
+    most = own[0] if own else max(values, key=lambda value: (values[value], str(value)))
+    return [SourcedValue(value=_plain(most), source=_source(header, "models.dev"), checked=_day(header))]
+
+
+def _window(rows: Sequence[SnapshotRow], name: str, header: SnapshotHeader) -> list[SourcedValue]:
+    windows = Counter(row.window for row in rows if row.window)
+    if name != "context" or not windows:
+        return []
+    return [
+        SourcedValue(value=windows.most_common(1)[0][0], source=_source(header, "genai-prices"), checked=header.made)
+    ]
+
+
+def _source(header: SnapshotHeader, about: str) -> str:
+    return interpretation.source_evidence(header, about).source
+
+
+def _day(header: SnapshotHeader) -> str:
+    return interpretation.source_evidence(header, "models.dev").checked
+
+
+def host_offer(row: SnapshotRow, header: SnapshotHeader) -> HostOffer:
+    """A model at a host, with what it costs there and who says so."""
+    stated = row.stated_prices
+    dated = row.dated_prices
+    now = rate_cards.effective_rates(dated, header.made) if dated else None
+    used = now or (stated if interpretation.prices_of(row, header) is not None else None)
+    about = (row.prices_by or "genai-prices") if now is not None else "models.dev"
+    evidence = interpretation.source_evidence(header, about)
+    return HostOffer(
+        host=row.host,
+        served_as=row.name,
+        context=row.context or row.window,
+        max_output=row.max_output,
+        prices={} if used is None else _small(used),
+        cheapest=_cheapest(dated, header.made),
+        source=evidence.source if used is not None else "",
+        checked=evidence.checked if used is not None else "",
+        stated={} if stated is None else _small(stated),
+        dates=tuple(_when(vector) for vector in dated),
+        status=row.status,
+        steps=rate_cards.rate_thresholds(used) if used is not None else (),
+    )
+
+
+def _small(vector: rate_cards.RateCard) -> dict[str, float]:
+    """The prices of a small request, by unit."""
+    return {unit: rate_cards.base_rate(rate) for unit, rate in vector.units.items()}
+
+
+def _cheapest(dated: tuple[rate_cards.RateCard, ...], day: str) -> dict[str, float]:
+    """The prices of the cheapest hour of a day; {} where all hours have the same."""
+    held = list(map(_small, rate_cards.rate_cards_on(dated, day)))
+    return min(held, key=lambda each: sum(each.values())) if len(held) > 1 else {}
+
+
+def _when(vector: rate_cards.RateCard) -> str:
+    words = [f"from {vector.since}" if vector.since else "always"]
+    if vector.hours:
+        start, end = vector.hours
+        words.append(f"{start // 60:02d}:{start % 60:02d} to {end // 60:02d}:{end % 60:02d} UTC")
+    words += [f"{key}={word}" for key, word in vector.when.items()]
+    return ", ".join(words)
+
+
+def price_disagreements(offer: HostOffer) -> dict[str, tuple[float, float]]:
+    """Units that another source and models.dev price differently at this host, at whatever hour: what is used, and
+    what models.dev has."""
+    if not offer.dates:
+        return {}
+    used = [prices for prices in (offer.prices, offer.cheapest) if prices]
+    return {
+        unit: (offer.prices[unit], usd)
+        for unit, usd in offer.stated.items()
+        if unit in offer.prices and all(abs(prices.get(unit, math.inf) - usd) > 1e-9 for prices in used)
+    }

@@ -1,0 +1,208 @@
+"""Looks through what is known: rows of the snapshot by what a model is, takes, makes and costs, in one pass over
+plain rows; and endpoints, of plans or of the snapshot, by a name that says a host."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import NamedTuple
+
+from intermodal.catalog.model_kinds import kind_of
+from intermodal.catalog.model_names import (
+    EndpointNames,
+    check_unambiguous,
+    find_by_name,
+    match_name,
+    names_of,
+    split_name,
+)
+from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
+from intermodal.catalog.token_rules import host_in_name
+from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.errors import UnknownModel
+from intermodal.hints import MODELS, command, hint, say_which
+
+
+class ModelFilter(NamedTuple):
+    """What a row must be. Empty and None ask for nothing.
+
+    Attributes:
+        kind: a name of ``kinds.KINDS``. takes, makes: kinds of content, all of them.
+        max_price: USD per million tokens that go in, at most; what has no such price is left out.
+    """
+
+    kind: str = ""
+    takes: frozenset[str] = frozenset()
+    makes: frozenset[str] = frozenset()
+    task: str = ""
+    hosts: frozenset[str] = frozenset()
+    max_price: float | None = None
+
+
+def row_kind(row: SnapshotRow) -> str:
+    """What a row's model is called."""
+    return _kind(row.tasks, row.input, row.output)
+
+
+@lru_cache(4096)
+def _kind(tasks: tuple[str, ...], input: tuple[str, ...], output: tuple[str, ...]) -> str:
+    return kind_of(tasks, input, output) if tasks or output else "not known"
+
+
+def filter_rows(rows: Iterable[SnapshotRow], wanted: ModelFilter) -> list[SnapshotRow]:
+    """The rows that are so, in their order."""
+    found = list(rows)
+    for holds in _tests(wanted):
+        found = [row for row in found if holds(row)]
+    return found
+
+
+def _tests(wanted: ModelFilter) -> list[Callable[[SnapshotRow], bool]]:
+    tests: list[Callable[[SnapshotRow], bool]] = []
+    hosts, takes, makes, task, most, name = (
+        wanted.hosts, wanted.takes, wanted.makes, wanted.task, wanted.max_price, wanted.kind,
+    )  # fmt: skip
+    if hosts:
+        tests.append(lambda row: row.host in hosts)
+    if most is not None:
+        tests.append(lambda row: row.price_in is not None and row.price_in <= most)
+    if task:
+        tests.append(lambda row: task in row.tasks)
+    if takes:
+        tests.append(lambda row: takes.issubset(row.input))
+    if makes:
+        tests.append(lambda row: makes.issubset(row.output))
+    if name:
+        tests.append(lambda row: row_kind(row) == name)
+    return tests
+
+
+def total_price(row: SnapshotRow) -> float:
+    """USD of a million tokens in and a million out; infinite where it is not known."""
+    return math.inf if row.price_in is None else row.price_in + (row.price_out or 0.0)
+
+
+# ---- by a name that says a host ------------------------------------------------------------------
+
+_NEAR = 3
+_LISTED = 3
+_MOST = 6
+_SHORTEST = 3  # letters that the start of a name must have to mean it
+_BY_FAR = 2  # times as many hosts
+
+
+def find_at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | SnapshotRow | None:
+    """The one endpoint that ``host:vendor/model`` means, of plans or of the snapshot; None where the name says no
+    host. It is never another host's.
+
+    Raises:
+        UnknownModel: there is no such host, it has no such model, or several are called so.
+    """
+    places = {endpoint.host.id.lower() for endpoint in catalog.endpoints} | models.places.keys()
+    host, word = split_name(name, places)
+    if not host:
+        _check_host(catalog, models, name, places)
+        return None
+    if host not in places:
+        raise UnknownModel(f"there is no host named {host}", todo=_near_hosts(host, places))
+    there = _of_host(catalog, models, host)
+    found = [each for each in there if _called(each).id == f"{host}:{word}"] or match_name(there, word, _called)
+    check_unambiguous(name, sorted({_called(each).model for each in found}))
+    if not found:
+        raise UnknownModel(f"{host} has no model named {word}", todo=_near_models(there, models, host, word))
+    return min(found, key=lambda each: _called(each).id != f"{host}:{_called(each).model}")
+
+
+def find_model_id(catalog: Catalog, models: Snapshot, name: str) -> str:
+    """The id of the one model that a name means: of plans, of the catalog's own rows, or of the snapshot. Of several
+    whose last word it is, the one that the catalog describes, else the one that most hosts mean by far.
+
+    Raises:
+        UnknownModel: nobody knows it, or several are called so; the message has their names, or the nearest.
+    """
+    one = find_at_host(catalog, models, name)
+    if one is not None:
+        return one.id if isinstance(one, SnapshotRow) else one.model.id
+    word, own = name.strip().lower(), shipped_rows().models
+    ids = list(dict.fromkeys((*(each.model.id for each in catalog.endpoints), *own, *models.by_model)))
+    exact = [id for id in ids if id.lower() == word]
+    if exact:
+        return exact[0]
+    last = [id for id in ids if id.lower().rpartition("/")[2] == word]
+    served = {row.id for row in models.rows if row.name.lower() == word}
+    served |= {each.model.id for each in catalog.endpoints if each.served_as.lower() == word}
+    for found in (last, sorted(served)):
+        if found:
+            return _meant(name, found, models)
+    begins = [id for id in ids if len(word) >= _SHORTEST and id.lower().rpartition("/")[2].startswith(word)]
+    plain = [id for id in begins if ":" not in id] or begins  # not its free or batch variant
+    if plain:
+        _check_listed(name, plain)
+        return plain[0]
+    words = {id.lower().rpartition("/")[2]: id for id in reversed(ids)}
+    near = [words[match] for match in get_close_matches(word.rpartition("/")[2], words, _NEAR, 0.6)]
+    todo = f"did you mean {' or '.join(near)}?" if near else hint("see {}", MODELS)
+    raise UnknownModel(f"there is no model named {name}", todo=todo)
+
+
+def _meant(name: str, found: list[str], models: Snapshot) -> str:
+    """The one of several models that is meant by their common name. Raises UnknownModel where none stands out."""
+    described = [id for id in found if id in shipped_rows().models]
+    if len(found) == 1 or len(described) == 1:
+        return (described or found)[0]
+    hosts = {id: len({row.host for row in models.by_model.get(id, ())}) for id in found}
+    first, second, *_ = sorted(found, key=lambda id: -hosts[id])
+    if hosts[first] < _BY_FAR * hosts[second]:
+        _check_listed(name, found)
+    return first
+
+
+def _check_listed(name: str, found: list[str]) -> None:
+    """Raise UnknownModel where a name could be any of several models."""
+    if len(found) > 1:
+        listed = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
+        error = UnknownModel(f"{name} could be any of {len(found)} models", todo=say_which(listed))
+        error.several = True
+        raise error
+
+
+def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[str]) -> None:
+    """Raise UnknownModel where a name without a vendor says a host that nobody knows, and is no model's own name."""
+    host, wanted = host_in_name(name), name.strip().lower()
+    if not host or find_by_name(catalog, name) or any(row.id == host for row in shipped_rows().hosts):
+        return
+    if not any(wanted in (each.name.lower(), each.id.lower().rpartition("/")[2]) for each in models.rows):
+        raise UnknownModel(
+            f"there is no host named {host}, and no model named {wanted}", todo=_near_hosts(host, places)
+        )
+
+
+def _of_host(catalog: Catalog, models: Snapshot, host: str) -> list[Endpoint | SnapshotRow]:
+    endpoints = [each for each in catalog.endpoints if each.host.id.lower() == host]
+    known = {each.id for each in endpoints} | {each.served_as for each in endpoints}
+    rows = models.of_host(host) if host in models.places else []
+    return [*endpoints, *(row for row in rows if row.endpoint not in known and row.name not in known)]
+
+
+def _called(each: Endpoint | SnapshotRow) -> EndpointNames:
+    return each.called() if isinstance(each, SnapshotRow) else names_of(each)
+
+
+def _near_hosts(host: str, places: Iterable[str]) -> str:
+    near = get_close_matches(host, sorted(places), _NEAR, 0.6)
+    return f"did you mean {' or '.join(near)}? Every host: intermodal hosts" if near else "see: intermodal hosts"
+
+
+def _near_models(there: Iterable[Endpoint | SnapshotRow], models: Snapshot, host: str, word: str) -> str:
+    names = {_called(each).last_word: _called(each).id for each in there}
+    near = [names[each] for each in get_close_matches(word.rpartition("/")[2], names, _NEAR, 0.7)]
+    if near:
+        return command(f"did you mean {' or '.join(near)}? All of them: intermodal models --host {host}")
+    others = sorted({row.host for row in models.by_model.get(word, ())})
+    if others:
+        more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
+        return f"it is at {', '.join(others[:_LISTED])}{more}: intermodal models show {word}"
+    return command(f"its models: intermodal models --host {host}")

@@ -1,0 +1,456 @@
+"""Makes a snapshot (``snapshot.py``) out of published data: models.dev's for what models are, genai-prices' for money.
+
+Both name the same host and the same model in their own way; ``data/spellings.toml`` says which names mean the same.
+Where both have a figure both are kept: which one is used, and that they differ, is decided and said where it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from math import isclose
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from intermodal.catalog.capability_inference import infer_capabilities
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.rate_cards import Rate, RateCard, base_rate, effective_rates, rate_cards_on
+from intermodal.catalog.shipped_rows import parse_toml
+from intermodal.catalog.snapshot.cheapest import cheapest_models
+from intermodal.catalog.snapshot.consensus import drop_disputed_claims
+from intermodal.catalog.snapshot.endpoints import protocol_of_host, snapshot_host_rows
+from intermodal.catalog.snapshot.file import (
+    SHIPPED_SNAPSHOT,
+    SNAPSHOT_FORMAT,
+    RivalPrice,
+    SnapshotHeader,
+    SnapshotHost,
+    SnapshotOrigin,
+    SnapshotRow,
+)
+from intermodal.catalog.snapshot.interpretation import prices_of, task_counts
+from intermodal.catalog.snapshot.sources.genai_prices import GenaiPrices, PricedModel
+from intermodal.catalog.snapshot.sources.litellm_table import LitellmModel
+from intermodal.catalog.snapshot.sources.model_prices import ModelPrices
+from intermodal.catalog.snapshot.sources.models_dev import ModelsDev, ModelsDevModel
+from intermodal.catalog.types import Protocol
+from intermodal.content import Value
+from intermodal.file_lock import mode_of, replace
+
+_ENCODER = msgspec.json.Encoder(order="deterministic")
+_SEPARATORS = re.compile(r"[._\s]+")
+
+
+class NameSpellings(Value, forbid_unknown_fields=True):
+    """``data/spellings.toml``."""
+
+    own: dict[str, str]
+    vendors: dict[str, str]
+    prices: dict[str, str]
+    table: dict[str, str]
+
+
+def name_spellings() -> NameSpellings:
+    path = SHIPPED_SNAPSHOT.with_name("spellings.toml")
+    return msgspec.convert(parse_toml(path.read_text("utf-8"), f"catalog/{path.name}"), NameSpellings)
+
+
+class BuiltSnapshot(NamedTuple):
+    """A snapshot as bytes, and what can be said of it: rows, how many have prices, price units nobody here knows."""
+
+    data: bytes
+    rows: int
+    priced: int
+    unknown_units: tuple[str, ...]
+
+
+class SnapshotInputs(NamedTuple):
+    """What is joined: modalities and limits of models.dev, then of litellm; prices of all four."""
+
+    models: ModelsDev
+    prices: GenaiPrices
+    history: ModelPrices
+    table: list[LitellmModel]
+
+
+def build_snapshot(
+    sources: SnapshotInputs, hosts: Iterable[HostRow], *, made: str, origins: tuple[SnapshotOrigin, ...]
+) -> BuiltSnapshot:
+    """Join them. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
+    models, prices = sources.models, sources.prices
+    spelt, hosts = name_spellings(), tuple(hosts)
+    ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
+    rows_of_hosts = {host.id: host for host in hosts if host.base_url}
+    protocols: dict[str, Protocol] = {name: host.protocol for name, host in rows_of_hosts.items()}
+    rows = _with_versions(_newer(_rows(models, prices, ours, spelt), sources, spelt, made), made)
+    ids = _Ids(rows, ours, spelt)
+    header = SnapshotHeader(intermodal_snapshot=SNAPSHOT_FORMAT, made=made, size=0, origins=origins)
+    rows = _told_apart([msgspec.structs.replace(row, id=ids.of(row.host, row.name)) for row in rows], ours)
+    rows = [_priced_now(_shaped(row), header) for row in drop_disputed_claims(map(_shaped, rows), spelt.own)]
+    first = sorted((row for row in rows if (row.host, row.name) in ours), key=_order)
+    lines = [_line(row) for row in first]
+    size = sum(map(len, lines))
+    header_first = (size, len(first))
+    places: list[SnapshotHost] = []
+    rest = sorted((row for row in rows if (row.host, row.name) not in ours), key=_order)
+    by_host: dict[str, list[bytes]] = {}
+    for row in rest:
+        by_host.setdefault(row.host, []).append(_line(row))
+    for host in sorted({*by_host, *(row.host for row in first)}):
+        mine = by_host.get(host, [])
+        length = sum(map(len, mine))
+        place = _place(models, host)
+        tasks = task_counts((row for row in rest if row.host == host), protocols.get(host) or protocol_of_host(place))
+        places.append(msgspec.structs.replace(place, start=size, size=length, rows=len(mine), tasks=tasks))
+        lines += mine
+        size += length
+    header = msgspec.structs.replace(header, size=size, first=header_first, places=tuple(places))
+    header = msgspec.structs.replace(
+        header, cheapest=cheapest_models(rest, header, snapshot_host_rows(header) | rows_of_hosts)
+    )
+    data = b"".join([_ENCODER.encode(header), b"\n", *lines])
+    priced = sum(bytes(row.prices) != b"[]" for row in rows)
+    return BuiltSnapshot(data=data, rows=len(rows), priced=priced, unknown_units=prices.unknown_units)
+
+
+def _told_apart(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) -> list[SnapshotRow]:
+    """Rows of which no two have one endpoint id.
+
+    Of several names a host has for one model, the one that is most like the model's id keeps it (one that a shipped
+    row names always does), and the others go by the host's own name. A name without its vendor beside the same name
+    with it, and one that differs in capitals only, are slips of the data, and left out.
+    """
+    by_id: dict[tuple[str, str], list[SnapshotRow]] = {}
+    for row in rows:
+        by_id.setdefault((row.host, row.id), []).append(row)
+    found: list[SnapshotRow] = []
+    for (_, model), some in by_id.items():
+        some = sorted(some, key=lambda row: _unlike(row, model, ours))
+        taken = {model.lower()}
+        found.append(some[0])
+        full = {row.name.lower() for row in some if "/" in row.name}
+        for row in some[1:]:
+            alias = row.name.lower()
+            bare_slip = "/" not in alias and any(name.endswith(f"/{alias}") for name in full)
+            if alias not in taken and not bare_slip:
+                taken.add(alias)
+                found.append(msgspec.structs.replace(row, alias=alias))
+    return found
+
+
+def _unlike(row: SnapshotRow, model: str, ours: Mapping[tuple[str, str], str]) -> tuple[bool, bool, bool, int, str]:
+    name = row.name.lower()
+    return (row.host, row.name) not in ours, name != model, "/" not in name, len(name), row.name
+
+
+def _shaped(row: SnapshotRow) -> SnapshotRow:
+    """The row with what follows from its modalities: what it does."""
+    seen = infer_capabilities(row.id, row.family, row.input, row.output)
+    return msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
+
+
+def _priced_now(row: SnapshotRow, header: SnapshotHeader) -> SnapshotRow:
+    """The row with what it costs on that day."""
+    found = prices_of(row, header)
+    if found is None:
+        return row
+    return msgspec.structs.replace(row, price_in=found.now.input_mtok, price_out=found.now.output_mtok)
+
+
+def write_snapshot(made: BuiltSnapshot, path: Path) -> None:
+    """Put it in place in one move: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace(path, made.data, mode=mode_of(path, private=False))
+
+
+def _order(row: SnapshotRow) -> tuple[str, str]:
+    return row.host, row.name
+
+
+def _line(row: SnapshotRow) -> bytes:
+    line = _ENCODER.encode(row)
+    if not row.doubts:  # the last field, of few rows
+        line = line.removesuffix(b",[]]") + b"]"
+    return line + b"\n"
+
+
+def _place(models: ModelsDev, host: str) -> SnapshotHost:
+    known = models.places.get(host)
+    if known is None:
+        return SnapshotHost(id=host, name=host)
+    return SnapshotHost(id=host, name=known.name, url=known.url, keys=known.keys, package=known.package)
+
+
+def _rows(
+    models: ModelsDev, prices: GenaiPrices, ours: Mapping[tuple[str, str], str], spelt: NameSpellings
+) -> list[SnapshotRow]:
+    """Every model of models.dev with its dated prices; then what only the prices know; ids are still to be found."""
+    provider_of = {host: provider for provider, host in spelt.prices.items()}
+    used: set[int] = set()
+    rows: list[SnapshotRow] = []
+    there: set[tuple[str, str]] = set()
+
+    def priced(host: str, name: str) -> PricedModel | None:
+        found = prices.find(provider_of[host], name) if host in provider_of else None
+        if found is not None:
+            used.add(id(found))
+        return found
+
+    for served in models.served:
+        rows.append(_row(served, priced(served.place, served.name)))
+        there.add((served.place, served.name))
+    for host, name in sorted(ours):  # newer than the models.dev data, or nothing that models.dev lists
+        if (host, name) not in there and (found := priced(host, name)) is not None:
+            rows.append(_only_priced(host, name, found))
+            there.add((host, name))
+    for provider, host in spelt.prices.items():
+        for found in prices.models.get(provider, ()):
+            if id(found) not in used and (host, found.id) not in there:
+                rows.append(_only_priced(host, found.id, found))
+                there.add((host, found.id))
+    return rows
+
+
+def _row(served: ModelsDevModel, priced: PricedModel | None) -> SnapshotRow:
+    return SnapshotRow(
+        host=served.place, name=served.name, id="", title=served.title, input=served.input, output=served.output,
+        context=served.context, max_output=served.max_output, window=priced.context if priced else None,
+        can=served.can, family=served.family, knowledge=served.knowledge, status=served.status,
+        stated=_raw(served.cost), prices=_raw(priced.vectors if priced else ()),
+    )  # fmt: skip
+
+
+def _only_priced(host: str, name: str, priced: PricedModel) -> SnapshotRow:
+    return SnapshotRow(
+        host=host, name=name, id="", title=priced.title, window=priced.context, prices=_raw(priced.vectors)
+    )
+
+
+def _raw(value: object) -> msgspec.Raw:
+    return msgspec.Raw(_ENCODER.encode(value))
+
+
+# ---- newer sources -------------------------------------------------------------------------------
+
+
+def _newer(rows: list[SnapshotRow], sources: SnapshotInputs, spelt: NameSpellings, made: str) -> list[SnapshotRow]:
+    """The rows with what newer sources have: models that were not there, facts that nobody stated, later prices."""
+    table = {(spelt.table[each.provider], each.name.lower()): each for each in reversed(sources.table)
+             if each.provider in spelt.table}  # fmt: skip
+    history = {(provider, name.lower()): (provider, name) for provider, name in sources.history.vectors}
+    there = {(row.host, row.name.lower()) for row in rows}
+    titles = {key: each.name for key, each in table.items() if not each.retired or each.retired > made}
+    titles |= {(host, name): called for (host, name), (_, called) in history.items()
+               if host in sources.models.places and (host, called) not in sources.history.removed}  # fmt: skip
+    rows = rows + [
+        SnapshotRow(host=host, name=called, id="", title=called)
+        for (host, name), called in sorted(titles.items())
+        if (host, name) not in there
+    ]
+    return [_with_newer(row, sources.history, history, table, made) for row in rows]
+
+
+def _with_newer(
+    row: SnapshotRow,
+    history: ModelPrices,
+    names: Mapping[tuple[str, str], tuple[str, str]],
+    table: Mapping[tuple[str, str], LitellmModel],
+    made: str,
+) -> SnapshotRow:
+    key = (row.host, row.name.lower())
+    listed, dated = table.get(key), names.get(key)
+    if listed is not None and not row.input and not row.output:
+        row = msgspec.structs.replace(
+            row, facts_by="litellm", input=listed.input, output=listed.output, can=listed.can or row.can,
+            context=row.context or listed.context, max_output=row.max_output or listed.max_output,
+        )  # fmt: skip
+    if dated in history.removed and not row.status:
+        row = msgspec.structs.replace(row, status="deprecated")
+    known: list[_Priced] = []
+    if dated is not None and _sells_text(row):
+        vectors = _with_earlier(history.vectors[dated], history.first.get(dated, ""), row.dated_prices)
+        known.append(_Priced("model-prices", history.since.get(dated, ""), vectors))
+    if row.dated_prices:
+        now = effective_rates(row.dated_prices, made)
+        known.append(_Priced("genai-prices", now.since if now is not None else "", row.dated_prices))
+    if listed is not None and listed.vectors:
+        known.append(_Priced("litellm", "", listed.vectors))
+    return _priced(row, known, made) if known else row
+
+
+def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateCard, ...]) -> tuple[RateCard, ...]:
+    """A history that begins on the day ``first``, and what another source has for the time before."""
+    earlier = [each for each in others if not each.when and not each.hours and each.since < first]
+    if not first or not any(each.since or len(earlier) > 1 for each in earlier):
+        return vectors  # one undated price is of now, not of then
+    begun = (each if each.since or each.when else msgspec.structs.replace(each, since=first) for each in vectors)
+    return (*earlier, *begun)
+
+
+class _Priced(NamedTuple):
+    """A source's prices, and the day from which the price of now holds there, "" where it does not say."""
+
+    by: str
+    since: str
+    vectors: tuple[RateCard, ...]
+
+
+def _sells_text(row: SnapshotRow) -> bool:
+    """Whether prices of tokens in and out are of text: the history has one price a direction, whatever comes out."""
+    seen = infer_capabilities(row.name.lower(), row.family, row.input, row.output)
+    return seen.output in ((), ("text",)) and "automatic-speech-recognition" not in seen.tasks
+
+
+def _priced(row: SnapshotRow, known: list[_Priced], made: str) -> SnapshotRow:
+    """The price of the later day; of one day, or of none, in the order of ``known``. What it has no unit for is taken
+    from those that agree with it; what others have instead is kept beside it."""
+    best = max(known, key=lambda each: each.since)  # of equals the first
+    vectors, rivals = best.vectors, list[RivalPrice]()
+    for other in known:
+        now = effective_rates(other.vectors, made) if other is not best else None
+        if now is not None and _differs(now, best.vectors, made):
+            rivals.append(RivalPrice(by=other.by, since=other.since, vector=now))
+        elif now is not None:
+            vectors = _filled(vectors, other.vectors, now)
+    return msgspec.structs.replace(
+        row,
+        prices=_raw(_of_sound(vectors, row)),
+        prices_by="" if best.by == "genai-prices" else best.by,
+        rivals=_raw(rivals),
+    )
+
+
+def _of_sound(vectors: tuple[RateCard, ...], row: SnapshotRow) -> tuple[RateCard, ...]:
+    """The prices; what comes out of a model that makes nothing but sound is priced as sound."""
+    if infer_capabilities(row.name.lower(), row.family, row.input, row.output).output != ("audio",):
+        return vectors
+    return tuple(
+        msgspec.structs.replace(each, units={"output_audio_mtok": each.units["output_mtok"], **each.units})
+        if "output_mtok" in each.units
+        else each
+        for each in vectors
+    )
+
+
+def _filled(vectors: tuple[RateCard, ...], others: tuple[RateCard, ...], now: RateCard) -> tuple[RateCard, ...]:
+    """Prices with the units that they lack, and the requests of a kind that they do not price."""
+    kinds = [vector.when for vector in vectors]
+    same = [(each.when, each.units) for each in others if each.when]
+    found = []
+    for vector in vectors:
+        more = next((units for when, units in same if when == vector.when), {}) if vector.when else now.units
+        stepped = {unit: _stepped(rate, more.get(unit)) for unit, rate in vector.units.items()}
+        found.append(msgspec.structs.replace(vector, units={**more, **stepped}))
+    return (*found, *(each for each in others if each.when and each.when not in kinds))
+
+
+def _stepped(rate: Rate, other: Rate | None) -> Rate:
+    """A rate with the steps of another source that begins with the same one: who names no steps does not say none."""
+    if isinstance(other, tuple) and not isinstance(rate, tuple) and isclose(base_rate(other), rate, rel_tol=_ROUNDED):
+        return other
+    return rate
+
+
+def _differs(now: RateCard, vectors: tuple[RateCard, ...], made: str) -> bool:
+    """Whether no price that holds on that day, at whatever hour, is the same in the units that both have."""
+    return not any(
+        all(isclose(base_rate(rate), base_rate(each.units[unit]), rel_tol=_ROUNDED) for unit, rate in now.units.items()
+            if unit in each.units)
+        for each in rate_cards_on(vectors, made)
+    )  # fmt: skip
+
+
+_ROUNDED = 0.005  # sources round prices of an hour to those of a second
+
+
+def _with_versions(rows: list[SnapshotRow], made: str) -> list[SnapshotRow]:
+    """The rows, of which a name without a date has the units of sound that all its dated versions at its host price
+    alike: it stands for one of them."""
+    versions: dict[tuple[str, str], list[SnapshotRow]] = {}
+    for row in rows:
+        plain = _DATE.sub("", row.name)
+        if plain != row.name:
+            versions.setdefault((row.host, plain), []).append(row)
+    return [_with_sound(row, versions.get((row.host, row.name), []), made) for row in rows]
+
+
+def _with_sound(row: SnapshotRow, versions: list[SnapshotRow], made: str) -> SnapshotRow:
+    now = effective_rates(row.dated_prices, made)
+    said = [vector for each in versions if (vector := effective_rates(each.dated_prices, made)) is not None]
+    if now is None or not said or any(_differs(vector, row.dated_prices, made) for vector in said):
+        return row
+    alike = {
+        unit: rate
+        for unit, rate in said[0].units.items()
+        if unit in _OF_SOUND and unit not in now.units and all(each.units.get(unit) == rate for each in said)
+    }
+    if not alike:
+        return row
+    filled = (
+        vector if vector.when else msgspec.structs.replace(vector, units={**alike, **vector.units})
+        for vector in row.dated_prices
+    )
+    return msgspec.structs.replace(row, prices=_raw(tuple(filled)))
+
+
+_DATE = re.compile(r"-20\d\d-\d\d-\d\d$")
+_OF_SOUND = ("input_audio_mtok", "output_audio_mtok")
+
+# ---- one id for one model ------------------------------------------------------------------------
+
+
+class _Ids:
+    """``vendor/model`` for every name. Names that differ in dots, dashes and capitals only are one model."""
+
+    def __init__(self, rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str], spelt: NameSpellings) -> None:
+        self._ours = ours
+        self._spelt = spelt
+        self._resellers = {row.host for row in rows} - {*spelt.own.values()}
+        self._chosen: dict[str, str] = {}  # key -> how the id is spelt
+        self._vendors: dict[str, Counter[str]] = {}  # a bare name's key -> who is said to have made it
+        counts: dict[str, Counter[str]] = {}
+        for row in rows:
+            vendor, name = self._parts(row.host, row.name)
+            if vendor:
+                counts.setdefault(_key(f"{vendor}/{name}"), Counter())[f"{vendor}/{name}"] += 1
+                self._vendors.setdefault(_key(name), Counter())[vendor] += 1
+        for key, spelt_as in counts.items():
+            self._chosen[key] = max(spelt_as, key=lambda word: (spelt_as[word], word))
+        for (host, name), model in ours.items():
+            vendor, bare = self._parts(host, name)
+            self._chosen[_key(model)] = model
+            self._chosen.setdefault(_key(f"{vendor or host}/{bare}"), model)
+            self._chosen[_key(f"{vendor or host}/{bare}")] = model
+
+    def of(self, host: str, name: str) -> str:
+        if (host, name) in self._ours:
+            return self._ours[host, name]
+        vendor, bare = self._parts(host, name)
+        said = self._vendors.get(_key(bare))
+        if said and (not vendor or (said[vendor] < said.most_common(1)[0][1] and vendor == self._spelt.own.get(host))):
+            vendor = said.most_common(1)[0][0]  # a vendor's own host may serve another's models too
+        elif said and vendor in self._resellers:  # "groq/openai/…", "novita/glm-4.7": who serves it, not who made it
+            made_by = [word for word, _ in said.most_common() if word not in self._resellers]
+            vendor = made_by[0] if made_by else vendor
+        vendor = vendor or host
+        made = f"{vendor}/{bare}"
+        return self._chosen.get(_key(made), made)
+
+    def _parts(self, host: str, name: str) -> tuple[str, str]:
+        """The vendor, "" where the name does not say one, and the model."""
+        words = [word for word in name.lower().replace(" ", "-").split("/") if word]
+        if len(words) > 1:
+            vendor = words[-2].lstrip("@~").removeprefix("hf:")
+            if vendor not in _NO_VENDORS:
+                return self._spelt.vendors.get(vendor, vendor), words[-1]
+        return self._spelt.own.get(host, ""), words[-1]
+
+
+_NO_VENDORS = ("models", "cf", "hf", "publishers", "free", "pro", "routers", "tee", "v1", "fast")  # path, not maker
+
+
+def _key(name: str) -> str:
+    return _SEPARATORS.sub("-", name.lower())

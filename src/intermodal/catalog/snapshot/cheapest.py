@@ -1,0 +1,95 @@
+"""Of every host the cheapest models that take media: what a verdict names when nothing nearer keeps what is lost.
+
+A catalog lists the hosts its user consented to, and a few more. Among the thousands of other endpoints there may be one
+at a ninth of the price, and looking through them all at each start would cost more than planning does. So the snapshot
+is looked through when it is made, and its header has the names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from statistics import median
+
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotRow
+from intermodal.catalog.types import FREE_TIER, Price
+
+KINDS = (("image",), ("audio",), ("video",), ("image", "audio"))
+# Tokens of a part and of an answer: a glance, a usual question, a long recording or many pages.
+REQUESTS = ((300, 300), (1_500, 150), (15_000, 150))
+MODELS_PER_TIER = 3  # models of each tier for each kind and request
+JUDGE_MODELS = re.compile(r"guard|moderation|safety")  # they say whether a text is allowed, and answer nothing
+_READERS = re.compile(r"ocr")  # they write down what stands on a page, and answer nothing
+IMPLAUSIBLE_DISCOUNT = 10  # times less than the median is no bargain
+MIN_HOSTS = 3  # hosts from which on a model has a usual price
+
+
+def min_plausible_prices(asked: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Of each model that several hosts serve, the price below which one of the figures is a slip: a tenth of what is
+    usual. ``asked``: models with what a host asks for them."""
+    prices: dict[str, list[float]] = {}
+    for model, price in asked:
+        prices.setdefault(model, []).append(price)
+    return {model: median(some) / IMPLAUSIBLE_DISCOUNT for model, some in prices.items() if len(some) >= MIN_HOSTS}
+
+
+def cheapest_models(
+    rows: Iterable[SnapshotRow], header: SnapshotHeader, hosts: Mapping[str, HostRow]
+) -> tuple[tuple[str, str], ...]:
+    """Hosts and their names of the models, in order. ``hosts``: those that can be spoken to."""
+    priced = [
+        (row, found.now) for row in rows if _answers(row, hosts) and (found := interpretation.prices_of(row, header))
+    ]
+    least = min_plausible_prices((row.id, price.input_mtok) for row, price in priced if price.input_mtok)
+    believed = [(row, price) for row, price in priced if price.input_mtok and price.output_mtok is not None
+                and price.input_mtok >= least.get(row.id, 0.0)]  # fmt: skip
+    chosen: set[tuple[str, str]] = set()
+    taken = [_taken(row, price, hosts[row.host], header) for row, price in believed]
+    for kinds in KINDS:
+        able = [each for each, takes in zip(believed, taken, strict=True) if set(kinds) <= takes]
+        for tokens in REQUESTS:
+            chosen |= _first(sorted(able, key=lambda each: (_usd(each[1], kinds, *tokens), each[0].host)))
+    return tuple(sorted(chosen))
+
+
+def _taken(row: SnapshotRow, price: Price, host: HostRow, header: SnapshotHeader) -> set[str]:
+    """What reaches the model by the protocol of its host."""
+    model = interpretation.model_of(row, shipped_rows().rows.get(row.id), header)
+    return set(
+        interpretation.without_refused_kinds(
+            interpretation.accepted_kinds(model, price, host.protocol, host.taken), host.quirks
+        )
+    )
+
+
+def _answers(row: SnapshotRow, hosts: Mapping[str, HostRow]) -> bool:
+    if row.status == "deprecated" or "text" not in row.output or row.name.endswith(FREE_TIER):
+        return False
+    if JUDGE_MODELS.search(row.id) or _READERS.search(row.id):
+        return False
+    return row.host in hosts and interpretation.is_callable(row, hosts[row.host].protocol)
+
+
+def _usd(price: Price, kinds: tuple[str, ...], given: int, made: int) -> float:
+    rates = {"image": price.input_image_mtok, "video": price.input_image_mtok, "audio": price.input_audio_mtok}
+    text = price.input_mtok or 0.0
+    media = sum(text if (rate := rates.get(kind)) is None else rate for kind in kinds)
+    return given * media + made * (price.output_mtok or 0.0)
+
+
+def _first(able: list[tuple[SnapshotRow, Price]]) -> set[tuple[str, str]]:
+    """The first few models of each tier, each at its cheapest host."""
+    found: set[tuple[str, str]] = set()
+    seen: dict[str, set[str]] = {}
+    for row, _ in able:
+        models = seen.setdefault(interpretation.tier_of(row.id)[0], set())
+        if row.id not in models and len(models) < MODELS_PER_TIER:
+            models.add(row.id)
+            found.add((row.host, row.name))
+    return found
+
+
+__all__ = ["cheapest_models", "min_plausible_prices"]

@@ -1,0 +1,185 @@
+"""What hosts of the snapshot offer beyond the models that shipped rows name: endpoints, and hosts without a row.
+
+All of it is *declared* by published data and nothing more: such endpoints promise no probabilities of words, and a
+forced JSON schema only where the data says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+import msgspec
+
+from intermodal.catalog.data_policies import with_data_policy
+from intermodal.catalog.default_speeds import default_speed
+from intermodal.catalog.host_rows import HostRow, zone_of
+from intermodal.catalog.model_names import NameIndex, match_name, split_name
+from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.file import Snapshot, SnapshotHeader, SnapshotHost, SnapshotRow
+from intermodal.catalog.types import Endpoint, Host, OutputKind, Price, Protocol
+
+# Client libraries that models.dev names for a host that speaks a protocol of ours at its base URL.
+_PACKAGES: Mapping[str, Protocol] = {"@ai-sdk/openai-compatible": "openai", "@ai-sdk/anthropic": "anthropic"}
+_CALL = "/chat/completions"
+_UNSURE = "no_logprobs"
+MAX_ENDPOINTS_PER_NAME = 200  # endpoints that one name brings in
+_NEAR = 3
+
+
+def snapshot_host_row(models: Snapshot, name: str) -> HostRow | None:
+    """A host of the snapshot as a row; None where it speaks another protocol, or where its address is not known or is
+    on this machine (a server of one's own is added by its owner)."""
+    place = models.places.get(name)
+    return _row_of(place, models.version) if place is not None else None
+
+
+@lru_cache(512)
+def _row_of(place: SnapshotHost, made: str) -> HostRow | None:
+    url = place.url.rstrip("/").removesuffix(_CALL)
+    protocol = _PACKAGES.get(place.package)
+    if protocol is None or not url.startswith("https://") or "$" in url:
+        return None
+    if zone_of(url) != "internet":
+        return None
+    row = HostRow(
+        id=place.id, name=place.name, base_url=url, key_env=place.keys[0] if place.keys else "", zone="internet",
+        protocol=protocol, forced_json=True, quirks=(_UNSURE,), source=f"models.dev, as of the snapshot of {made}",
+    )  # fmt: skip
+    return with_data_policy(row)
+
+
+def snapshot_host_rows(header: SnapshotHeader) -> dict[str, HostRow]:
+    """Rows of the hosts of a snapshot that can be spoken to without a row of their own."""
+    rows = (_row_of(place, header.made) for place in header.places)
+    return {row.id: row for row in rows if row is not None}
+
+
+def cheapest_endpoints(
+    models: Snapshot, rows: Sequence[HostRow], known: Container[str]
+) -> Iterator[tuple[HostRow, Endpoint]]:
+    """Endpoints of the cheapest models that take media, at hosts that are not ``known``. ``rows``: shipped ones."""
+    own = {row.id: row for row in rows}
+    by_host: dict[str, set[str]] = {}
+    for host, name in models.header.cheapest:
+        by_host.setdefault(host, set()).add(name)
+    for host, names in by_host.items():
+        row = own.get(host) or snapshot_host_row(models, host)
+        if row is not None and host not in known and row.protocol in interpretation.PROTOCOL_TASKS:
+            some = (each for each in models.of_host(host) if each.name in names)
+            yield from ((row, endpoint) for endpoint in _endpoints(models, row, some))
+
+
+def protocol_of_host(place: SnapshotHost) -> Protocol:
+    """What is spoken to a host of the snapshot that has no row."""
+    return _PACKAGES.get(place.package, "openai")
+
+
+def why_host_uncallable(models: Snapshot, name: str) -> str:
+    """Why a host of the snapshot cannot be called; "" where there is no such host, or it can."""
+    place = models.places.get(name)
+    if place is None or snapshot_host_row(models, name) is not None:
+        return ""
+    if place.package not in _PACKAGES:
+        return f"models.dev knows {name} by a protocol of its own ({place.package or 'not named'})"
+    return f"models.dev has no public address for {name}"
+
+
+@lru_cache(256)
+def endpoints_of_host(models: Snapshot, row: HostRow, named: frozenset[str]) -> tuple[Endpoint, ...]:
+    """Endpoints of a host that its row does not name."""
+    return tuple(_endpoints(models, row, (each for each in models.of_host(row.id) if each.name not in named)))
+
+
+def _endpoints(models: Snapshot, row: HostRow, some: Iterable[SnapshotRow]) -> Iterator[Endpoint]:
+    forced, prompted = _host(row, forced=True), _host(row, forced=False)
+    for each in some:
+        if not interpretation.is_callable(each, row.protocol) or any(
+            fnmatchcase(each.name, pattern) for pattern in row.not_asked
+        ):
+            continue
+        own = shipped_rows().rows.get(each.id)
+        model = interpretation.model_of(each, own, models.header)
+        tasks = interpretation.callable_tasks(
+            interpretation.RowCapabilities(model.tasks, model.input, model.output), row.protocol
+        )
+        made: tuple[OutputKind, ...] = (
+            ("image",) if all(task in interpretation.IMAGE_TASKS for task in tasks) else model.output
+        )
+        model = msgspec.structs.replace(model, tasks=tasks, output=made)
+        listed = interpretation.prices_of(each, models.header)
+        price, later = listed if listed is not None else (Price(), ())
+        yield Endpoint(
+            id=each.endpoint,
+            model=model,
+            host=forced if "json" in each.can else prompted,
+            served_as=each.name,
+            input=interpretation.without_refused_kinds(
+                interpretation.accepted_kinds(model, price, row.protocol, row.taken), row.quirks
+            ),
+            context=model.context,
+            price=price,
+            later=later,
+            speed=default_speed(model, "internet")
+            if row.speed is None
+            else row.speed.speed(default_speed(model, "internet")),
+            tools=interpretation.tool_support_of(each, models.header),
+            doubts=interpretation.disputes_of(each, own),
+            evidence=model.evidence,
+        )
+
+
+def _host(row: HostRow, *, forced: bool) -> Host:
+    host = row.host()
+    quirks = host.quirks if _UNSURE in host.quirks else (*host.quirks, _UNSURE)
+    return msgspec.structs.replace(host, quirks=quirks, forced_json=host.forced_json and forced)
+
+
+# ---- by name -------------------------------------------------------------------------------------
+
+
+def endpoints_by_name(
+    models: Snapshot, names: Sequence[str], there: Mapping[str, Endpoint], rows: Sequence[HostRow]
+) -> Iterator[tuple[HostRow, list[Endpoint]]]:
+    """Endpoints of the whole snapshot for names that nothing nearer has, by host; where nothing is called so, of the
+    models whose names are nearest, so that they can be offered."""
+    wanted = [name.strip().lower() for name in names if name.strip() and not _is_there(name.strip().lower(), there)]
+    if not wanted:
+        return
+    own = {row.id: row for row in rows}
+    by_host: dict[str, list[SnapshotRow]] = {}
+    for name in wanted:
+        for each in (rows_by_name(models, name) or _likely(models, name))[:MAX_ENDPOINTS_PER_NAME]:
+            by_host.setdefault(each.host, []).append(each)
+    for host, some in by_host.items():
+        row = own.get(host) or snapshot_host_row(models, host)
+        if row is not None and row.protocol in interpretation.PROTOCOL_TASKS:
+            yield row, list(_endpoints(models, row, some))
+
+
+def _is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
+    return any(
+        name in (id.lower(), each.model.id.lower(), each.served_as.lower())
+        or each.model.id.lower().rpartition("/")[2].startswith(name)
+        for id, each in there.items()
+    )
+
+
+def rows_by_name(models: Snapshot, name: str) -> list[SnapshotRow]:
+    """Rows of a name, by the one grammar of names, of the host that it says; () where no row is called so."""
+    host, word = split_name(name, models.places)
+    if not host:
+        return models.names.pick(word)
+    rows = models.of_host(host)
+    return [row for row in rows if row.endpoint.lower() == f"{host}:{word}"] or match_name(
+        rows, word, SnapshotRow.called
+    )
+
+
+def _likely(models: Snapshot, name: str) -> list[SnapshotRow]:
+    """Rows of the models whose names are nearest."""
+    host, word = split_name(name, models.places)
+    names = NameIndex(models.of_host(host), SnapshotRow.called) if host in models.places else models.names
+    return names.near(word.rpartition("/")[2], _NEAR, 0.75)

@@ -1,0 +1,282 @@
+"""The snapshot: thousands of hosted models with limits, modalities and dated prices, out of published data.
+
+One file of lines. The first is a header: the format, the sources with their dates, and per host its address and where
+its lines are; so one host is read without the others, and counting hosts reads the header alone. Every other line is
+a model at a host. The file is text so that a change of price is a line in a diff, and lines are arrays so that five
+thousand load in a few milliseconds; prices stay undecoded until somebody asks.
+
+It is written by ``making.py`` and only read here. A file that is cut, corrupt, or of a later format is one error that
+names it.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.catalog.model_names import EndpointNames, NameIndex
+from intermodal.catalog.provenance import DisputedCapability
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.content import Value
+from intermodal.errors import ConfigError
+
+SNAPSHOT_FORMAT = 1
+SHIPPED_SNAPSHOT = Path(__file__).parents[1] / "data" / "snapshot.jsonl"
+_TODO = "write it anew: intermodal models refresh"
+
+
+class SnapshotOrigin(Value):
+    """Published data that went in. ``taken`` is the day that data is of (ISO), "" where it does not say."""
+
+    name: str
+    version: str
+    licence: str
+    about: str
+    taken: str = ""
+
+
+class SnapshotHost(Value):
+    """A host of the snapshot.
+
+    Attributes:
+        url: its base URL, "" where models.dev names none.
+        keys: environment variables that its own client looks for a key in.
+        package: the client library models.dev names for it.
+        start, size: where its lines are, in bytes after the header. rows: how many.
+        tasks: how many of those rows do what, of such as could be asked over the OpenAI protocol.
+    """
+
+    id: str
+    name: str = ""
+    url: str = ""
+    keys: tuple[str, ...] = ()
+    package: str = ""
+    start: int = 0
+    size: int = 0
+    rows: int = 0
+    tasks: tuple[tuple[str, int], ...] = ()
+
+
+class SnapshotHeader(Value):
+    """The first line.
+
+    Attributes:
+        intermodal_snapshot: the format.
+        made: the day it was made (ISO).
+        size: bytes after this line.
+        first: the size and number of the lines that come first: the models that shipped host rows name. They are
+            needed at every start, and are not among the lines of their hosts.
+        cheapest: hosts and their names of the cheapest models that take media (``cheapest.py``), not among the first.
+    """
+
+    intermodal_snapshot: int
+    made: str
+    size: int
+    first: tuple[int, int] = (0, 0)
+    cheapest: tuple[tuple[str, str], ...] = ()
+    origins: tuple[SnapshotOrigin, ...] = ()
+    places: tuple[SnapshotHost, ...] = ()
+
+
+class RivalPrice(Value):
+    """Prices of a source that are not used, as of the snapshot's day. ``since``: the day from which it has them."""
+
+    by: str
+    since: str
+    vector: RateCard
+
+
+class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
+    """A model at a host, as published.
+
+    Attributes:
+        host, name: the host, and the host's own name for it. id: ``vendor/model``, the same at every host.
+        tasks, input, output: what it does (``shaping.py``), () where no source says.
+        price_in, price_out: USD per million tokens of a small request on the day the snapshot was made, as ``hosted``
+            chooses between the sources; None where neither says.
+        context, max_output: tokens, as models.dev has them. window: context as genai-prices has it.
+        can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), where a source says so.
+        facts_by: who says modalities and limits, "" for models.dev.
+        stated: models.dev's prices (one ``RateCard`` or null). prices: dated ones (vectors), by ``prices_by``, "" for
+            genai-prices. rivals: what others have for the same (``RivalPrice``), where it is something else.
+        doubts: what this row claims and others of the model contradict. What is not believed is not in ``input``,
+            ``output`` and ``can``.
+        alias: stands for ``id`` in the endpoint's id where the host has this model under several names, "" elsewhere.
+    """
+
+    host: str
+    name: str
+    id: str
+    title: str = ""
+    tasks: tuple[str, ...] = ()
+    input: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    context: int | None = None
+    max_output: int | None = None
+    window: int | None = None
+    can: tuple[str, ...] = ()
+    family: str = ""
+    knowledge: str = ""
+    status: str = ""
+    price_in: float | None = None
+    price_out: float | None = None
+    stated: msgspec.Raw = msgspec.Raw(b"null")
+    prices: msgspec.Raw = msgspec.Raw(b"[]")
+    alias: str = ""
+    facts_by: str = ""
+    prices_by: str = ""
+    rivals: msgspec.Raw = msgspec.Raw(b"[]")
+    doubts: tuple[DisputedCapability, ...] = ()
+
+    @property
+    def rival_prices(self) -> tuple[RivalPrice, ...]:
+        return msgspec.json.decode(self.rivals, type=tuple[RivalPrice, ...])
+
+    def called(self) -> EndpointNames:
+        """What it answers to."""
+        return EndpointNames(self.endpoint.lower(), self.id.lower(), self.name.lower())
+
+    @property
+    def endpoint(self) -> str:
+        """``host:vendor/model``, which no other row of the snapshot has."""
+        return f"{self.host}:{self.alias or self.id}"
+
+    @property
+    def stated_prices(self) -> RateCard | None:
+        return msgspec.json.decode(self.stated, type=RateCard | None)
+
+    @property
+    def dated_prices(self) -> tuple[RateCard, ...]:
+        return msgspec.json.decode(self.prices, type=tuple[RateCard, ...])
+
+
+_ROWS = msgspec.json.Decoder(SnapshotRow)
+_HEADER = msgspec.json.Decoder(SnapshotHeader)
+
+
+class Snapshot:
+    """A snapshot file. Making one reads the header only. Raises ConfigError when the file is none."""
+
+    def __init__(self, path: Path = SHIPPED_SNAPSHOT) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                line = file.readline()
+                self._offset = len(line)
+                there = file.seek(0, 2) - self._offset
+        except OSError as error:
+            raise ConfigError(f"cannot be read ({error.strerror})", where=self._where, todo=_TODO) from None
+        self.header = self._decoded(line)
+        if there != self.header.size:
+            raise ConfigError(
+                f"is cut or was edited: {there:,} bytes of models, {self.header.size:,} expected",
+                where=self._where, todo=_TODO,
+            )  # fmt: skip
+        self.places: dict[str, SnapshotHost] = {place.id: place for place in self.header.places}
+        self._by_host: dict[str, list[SnapshotRow]] = {}
+
+    @property
+    def _where(self) -> str:
+        return "catalog/snapshot.jsonl" if self.path == SHIPPED_SNAPSHOT else str(self.path)
+
+    def _decoded(self, line: bytes) -> SnapshotHeader:
+        try:
+            raw: Any = msgspec.json.decode(line)
+            later = isinstance(raw, dict) and int(raw.get("intermodal_snapshot", SNAPSHOT_FORMAT)) > SNAPSHOT_FORMAT
+        except (msgspec.DecodeError, TypeError, ValueError):
+            raise ConfigError("is not a snapshot of models", where=self._where, todo=_TODO) from None
+        if later:
+            raise ConfigError(
+                "was written by a newer intermodal", where=self._where,
+                todo="update this one, or write it anew: intermodal models refresh",
+            )  # fmt: skip
+        try:
+            return _HEADER.decode(line)
+        except msgspec.DecodeError as error:
+            raise ConfigError(f"has a broken header ({error})", where=self._where, todo=_TODO) from None
+
+    @property
+    def version(self) -> str:
+        return self.header.made
+
+    def of_host(self, host: str) -> list[SnapshotRow]:
+        """The models of one host, () of one that is not in it. Reads the lines of that host alone."""
+        found = self._by_host.get(host)
+        if found is None:
+            place = self.places.get(host)
+            found = [row for row in self.first if row.host == host]
+            found += [] if place is None else self._lines(place.start, place.size, place.rows)
+            self._by_host[host] = found
+        return found
+
+    @cached_property
+    def first(self) -> list[SnapshotRow]:
+        """The models that shipped host rows name."""
+        return self._lines(0, *self.header.first)
+
+    @cached_property
+    def rows(self) -> list[SnapshotRow]:
+        """Every model at every host."""
+        count = self.header.first[1] + sum(place.rows for place in self.header.places)
+        return self._lines(0, self.header.size, count)
+
+    @cached_property
+    def by_endpoint(self) -> dict[str, SnapshotRow]:
+        """By ``host:vendor/model``."""
+        found: dict[str, SnapshotRow] = {}
+        for row in self.rows:
+            found.setdefault(row.endpoint, row)
+        return found
+
+    @cached_property
+    def by_model(self) -> dict[str, list[SnapshotRow]]:
+        """By ``vendor/model``: the same model at every host."""
+        found: dict[str, list[SnapshotRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.id, []).append(row)
+        return found
+
+    @cached_property
+    def names(self) -> NameIndex[SnapshotRow]:
+        """Every model at every host, by the names it answers to."""
+        return NameIndex(self.rows, SnapshotRow.called)
+
+    def named(self, host: str, name: str) -> SnapshotRow | None:
+        """The model that a host calls by this name."""
+        for rows in (self.first, None):
+            for row in self.of_host(host) if rows is None else rows:
+                if row.name == name and row.host == host:
+                    return row
+        return None
+
+    def _lines(self, start: int, size: int, rows: int) -> list[SnapshotRow]:
+        data = b""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset + start)
+                data = file.read(size)
+            found = _ROWS.decode_lines(data)
+        except OSError as error:
+            raise ConfigError(f"cannot be read ({error.strerror})", where=self._where, todo=_TODO) from None
+        except msgspec.DecodeError as error:
+            line = self._broken_line(data)
+            raise ConfigError(f"line {line} is broken ({error})", where=self._where, todo=_TODO) from None
+        if len(found) != rows:
+            raise ConfigError(f"has {len(found):,} models where {rows:,} belong", where=self._where, todo=_TODO)
+        return found
+
+    def _broken_line(self, data: bytes) -> int:
+        before = 2 if data else 1
+        with self.path.open("rb") as file:
+            whole = file.read()
+        at = whole.find(data, self._offset)
+        for number, line in enumerate(data.splitlines()):
+            try:
+                _ROWS.decode(line)
+            except msgspec.DecodeError:
+                return whole[: max(at, 0)].count(b"\n") + 1 + number
+        return before

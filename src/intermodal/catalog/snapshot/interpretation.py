@@ -1,0 +1,423 @@
+"""What a row of the snapshot means to the planner: a model, a price, an endpoint. Pure but for two small data files.
+
+What a host row or model row of the catalog says goes first; then models.dev for limits and modalities, litellm for
+those of models that it lacks; for money the source whose price is of the later day (``making.py``), models.dev where
+none of them has any. A price of nothing
+from models.dev is taken for *unknown*: it also writes 0 for subscriptions and for what it does not know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
+from typing import NamedTuple, cast
+
+import msgspec
+
+from intermodal.catalog import name_patterns, provenance, rate_cards
+from intermodal.catalog.model_rows import ModelRow, size_in_name, tier_by_size
+from intermodal.catalog.name_patterns import Patterns
+from intermodal.catalog.provenance import DisputedCapability
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.snapshot.file import Snapshot, SnapshotHeader, SnapshotRow
+from intermodal.catalog.thinking_models import thinking_of, with_thinking
+from intermodal.catalog.types import (
+    FREE_TIER,
+    Endpoint,
+    Evidence,
+    LicencePermission,
+    Model,
+    OutputKind,
+    Price,
+    Protocol,
+    Strength,
+    Task,
+    ToolSupport,
+)
+from intermodal.content import Kind, Value
+from intermodal.request import Tier
+
+_Makes = tuple[OutputKind, ...]
+_ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
+
+
+class TierRule(Value, forbid_unknown_fields=True):
+    """A row of ``data/lines.toml``: models whose id matches are taken for this strong, because of ``why``."""
+
+    match: str
+    tier: Tier
+    why: str
+
+
+@cache
+def tier_rules() -> Patterns[TierRule]:
+    return name_patterns.read_pattern_rows("lines", TierRule)
+
+
+@lru_cache(8_192)
+def tier_of(model: str) -> tuple[Tier, str]:
+    """A tier for a model nobody measured, and why: the vendor's line, else its size."""
+    line = name_patterns.first_match(tier_rules(), model)
+    if line is not None:
+        return line.tier, line.why
+    found = _ACTIVE.search(model)
+    return tier_by_size(size_in_name(model), float(found[1]) * 1e9 if found else None)
+
+
+class LicenceRule(Value, forbid_unknown_fields=True):
+    """A row of ``data/licences.toml``: open weights whose id matches, and what their licence permits."""
+
+    match: str
+    licence: str
+    permits: LicencePermission
+    source: str
+    checked: str = ""
+
+
+@cache
+def licence_rules() -> Patterns[LicenceRule]:
+    return name_patterns.read_pattern_rows("licences", LicenceRule)
+
+
+@lru_cache(8_192)
+def licence_of(model: str) -> LicenceRule | None:
+    """What the licence of open weights is, by their family; None where no row knows."""
+    return name_patterns.first_match(licence_rules(), model)
+
+
+def with_licence(model: Model) -> Model:
+    """The model, with the licence of its family where its own row has none."""
+    found = licence_of(model.id) if not model.licence else None
+    if found is None:
+        return model
+    return msgspec.structs.replace(model, licence=found.licence, permits=found.permits)
+
+
+class FeeRule(Value, forbid_unknown_fields=True):
+    """A row of ``data/fees.toml``: models whose id, or a host's name for them, matches, and what each of their calls is
+    charged for beside its tokens."""
+
+    match: str
+    charges_for: str
+    source: str
+    checked: str = ""
+
+
+@cache
+def fee_rules() -> Patterns[FeeRule]:
+    return name_patterns.read_pattern_rows("fees", FeeRule)
+
+
+@cache
+def _least_seconds() -> Mapping[str, float]:
+    return {row.id: row.least_seconds for row in shipped_rows().hosts if row.least_seconds}
+
+
+def _as_billed(row: SnapshotRow, vector: RateCard) -> RateCard:
+    """The prices of a row with what its host bills at least, and what each call is charged for where they have no
+    price of that."""
+    least = _least_seconds().get(row.host, 0.0)
+    if least:
+        vector = msgspec.structs.replace(vector, least_seconds=least)
+    if "requests_kcount" in vector.units:
+        return vector
+    found = name_patterns.first_match(fee_rules(), row.id, row.name)
+    return vector if found is None else msgspec.structs.replace(vector, unsaid=found.charges_for)
+
+
+# ---- what it is ----------------------------------------------------------------------------------
+
+
+class RowCapabilities(NamedTuple):
+    """Tasks and modalities, () where the snapshot has no word of them."""
+
+    tasks: tuple[Task, ...]
+    input: tuple[Kind, ...]
+    output: tuple[OutputKind, ...]
+
+
+def capabilities_of(row: SnapshotRow) -> RowCapabilities:
+    """What a row's model does, as it was read when the snapshot was made (``shaping.py``)."""
+    return RowCapabilities(
+        cast("tuple[Task, ...]", row.tasks), cast("tuple[Kind, ...]", row.input), cast(_Makes, row.output)
+    )
+
+
+def model_of(row: SnapshotRow, own: ModelRow | None, header: SnapshotHeader) -> Model:
+    """The model: what the catalog's own row says of it, and the snapshot where that says nothing."""
+    seen = capabilities_of(row)
+    if own is None:
+        tier, why = tier_of(row.id)
+        evidence = Evidence(level="proxy", source=why)
+        found = Model(
+            id=row.id,
+            name=row.title or row.id,
+            tasks=seen.tasks,
+            input=seen.input or ("text",),
+            output=seen.output or ("text",),
+            parameters=size_in_name(row.id),
+            context=row.context or row.window,
+            max_output=_most(row, seen.output),
+            strength=tuple(Strength(task=task, tier=tier, evidence=evidence) for task in seen.tasks),
+            thinking=thinking_of(row.id, "reasoning" in row.can),
+            evidence=source_evidence(header, row.facts_by or "models.dev"),
+        )
+        return with_licence(found)
+    filled = msgspec.structs.replace(
+        own,
+        tasks=own.tasks or seen.tasks,
+        input=own.input or seen.input,
+        output=own.output or seen.output,
+        context=own.context or row.context or row.window,
+        max_output=own.max_output or _most(row, own.output or seen.output),
+    )
+    return with_licence(with_thinking(filled.model(), "reasoning" in row.can))
+
+
+def _most(row: SnapshotRow, output: tuple[OutputKind, ...]) -> int | None:
+    """Tokens it writes at most. Of an embedding models.dev gives its dimensions there."""
+    return None if output == ("embedding",) else row.max_output
+
+
+def source_evidence(header: SnapshotHeader, name: str) -> Evidence:
+    """Where the snapshot has it from, and of which day that data is."""
+    origin = next((each for each in header.origins if each.about == name), None)
+    if origin is None:
+        return Evidence(level="declared", source=name)
+    named = f"{origin.name} {origin.version}"
+    source = named if origin.about == origin.name else f"{origin.about} in {named}"
+    return Evidence(level="declared", source=source, checked=origin.taken or header.made)
+
+
+# ---- what it costs -------------------------------------------------------------------------------
+
+
+class EndpointPrices(NamedTuple):
+    """The price of the snapshot's day, and those announced for later."""
+
+    now: Price
+    later: tuple[Price, ...] = ()
+
+
+def prices_of(row: SnapshotRow, header: SnapshotHeader) -> EndpointPrices | None:
+    """What the snapshot says a row costs; None when it does not say."""
+    seen = capabilities_of(row)
+    dated, makes = rate_cards_of(row) if row.dated_prices else (), seen.output not in TOKENLESS_OUTPUTS
+    if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in rate_cards_of(row)):
+        return None  # a price of text, or of minutes in the place of tokens: what an hour of sound costs nobody says
+    if dated:
+        return _dated(row, dated, header, makes)
+    stated = row.stated_prices
+    if stated is None or (
+        not any(map(rate_cards.base_rate, stated.units.values())) and not row.name.endswith(FREE_TIER)
+    ):
+        return None
+    hears = _hears(row)
+    return EndpointPrices(price_of(_as_billed(row, stated), source_evidence(header, "models.dev"), makes, hears=hears))
+
+
+def _hears(row: SnapshotRow) -> bool:
+    """Sound goes into it, as the catalog's own row of the model says, or the snapshot."""
+    own = shipped_rows().rows.get(row.id)
+    return "audio" in ((own.input if own is not None else ()) or row.input)
+
+
+TOKENLESS_OUTPUTS: tuple[_Makes, ...] = (("embedding",), ("scores",))  # what comes out of these is no token
+_OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
+
+
+def rate_cards_of(row: SnapshotRow) -> tuple[RateCard, ...]:
+    """All prices of a row, dated where somebody dates them; () where nobody knows any."""
+    stated = row.stated_prices
+    return tuple(_as_billed(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ()))
+
+
+def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCard, ...]:
+    """The host's dated prices of an endpoint; () where the price it has is its own row's and not the snapshot's."""
+    row = models.named(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
+    listed = prices_of(row, models.header) if row is not None else None
+    return rate_cards_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
+
+
+def _dated(row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader, makes: bool) -> EndpointPrices | None:
+    evidence, made, hears = source_evidence(header, row.prices_by or "genai-prices"), header.made, _hears(row)
+    days = sorted({vector.since for vector in dated if not vector.when})
+    now = rate_cards.effective_rates(dated, made)
+    later = [(day, rate_cards.effective_rates(dated, day)) for day in days if day > made]
+    if now is None:
+        return None
+    return EndpointPrices(
+        price_of(now, evidence, makes, hears=hears),
+        tuple(price_of(vector, evidence, makes, day, hears=hears) for day, vector in later if vector is not None),
+    )
+
+
+def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "", *, hears: bool = False) -> Price:
+    """A vector as the price that plans use: that of a small request, with those of larger ones.
+
+    ``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is an
+    unknown one. ``hears``: sound goes in, which no host sells at the price of text without saying so.
+    """
+    base, *dearer = (_flat(vector, tokens, evidence, makes, since) for tokens in _sizes(vector))
+    if hears and base.input_audio_mtok is None and base.second is None and any((base.input_mtok, base.output_mtok)):
+        base, *dearer = (msgspec.structs.replace(each, unpriced=("audio",)) for each in (base, *dearer))
+    return msgspec.structs.replace(base, above=tuple(zip(rate_cards.rate_thresholds(vector), dearer, strict=True)))
+
+
+def _sizes(vector: RateCard) -> tuple[int, ...]:
+    """Numbers of input tokens with a price each: of a small request, and of one just above every step."""
+    return (0, *(most + 1 for most in rate_cards.rate_thresholds(vector)))
+
+
+def _flat(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
+    """The price of a request of so many input tokens."""
+    units = {name: rate_cards.tiered_rate(rate, tokens) for name, rate in vector.units.items()}
+    hours = units.get("input_audio_hours", units.get("audio_hours"))
+    pages, characters = units.get("input_document_kpages"), units.get("input_mchars")
+    into = units.get("input_mtok", units.get("input_text_mtok"))
+    requests = units.get("requests_kcount")
+    return Price(
+        input_mtok=into,
+        output_mtok=units.get("output_mtok", 0.0 if into is not None and not makes else None),
+        input_image_mtok=units.get("input_image_mtok"),
+        input_audio_mtok=units.get("input_audio_mtok"),
+        input_video_mtok=units.get("input_video_mtok"),
+        output_audio_mtok=units.get("output_audio_mtok"),
+        output_image_mtok=units.get("output_image_mtok"),
+        input_mchar=characters,
+        second=round(hours / 3600, 12) if hours is not None and "input_audio_mtok" not in units else None,
+        page=None if pages is None else pages / 1000,
+        request=0.0 if requests is None else requests / 1000,
+        least_seconds=vector.least_seconds,
+        unsaid=vector.unsaid,
+        effective_from=since or vector.since,
+        evidence=evidence,
+    )
+
+
+# ---- what a host of the snapshot offers ----------------------------------------------------------
+
+
+# Names of models that hold a session, research on their own, or move a mouse.
+_SESSIONS = re.compile(r"realtime|[-/]live(-|$)|deep-research|computer-use|-customtools")
+
+
+# What each protocol has words for. A task that is not here is not asked for over it.
+_CHAT: tuple[Task, ...] = ("text-generation", "image-text-to-text")
+IMAGE_TASKS: tuple[Task, ...] = ("text-to-image", "image-to-image")
+_SOUND: tuple[Task, ...] = ("audio-text-to-text", "automatic-speech-recognition", "text-to-speech")
+PROTOCOL_TASKS: Mapping[Protocol, tuple[Task, ...]] = {
+    "openai": (*_CHAT, *_SOUND, "feature-extraction", *IMAGE_TASKS),
+    "openai-responses": (*_CHAT, "feature-extraction", *IMAGE_TASKS),
+    "anthropic": _CHAT,
+    "gemini": (*_CHAT, "audio-text-to-text", "feature-extraction", *IMAGE_TASKS),
+    "ollama": (*_CHAT, "feature-extraction"),
+}
+_HEARD = ("automatic-speech-recognition",)
+_ONE_THING: tuple[_Makes, ...] = (("text",), ("embedding",), ("audio",), ("image",))
+# Kinds that go into a chat, and into one vector. A video goes in only where it has no price of its own, as plans price
+# its tokens like those of pictures.
+_CARRIED: Mapping[Protocol, tuple[Kind, ...]] = {
+    "openai": ("text", "image", "audio"),
+    "openai-responses": ("text", "image", "audio"),
+    "anthropic": ("text", "image"),
+    "gemini": ("text", "image", "audio"),
+    "ollama": ("text", "image", "audio"),
+}
+_EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "audio", "video", "document")}
+
+
+def is_session_model(row: SnapshotRow) -> bool:
+    """By its name it holds a session, of speech or of work: not one question and one answer."""
+    return _SESSIONS.search(row.name) is not None
+
+
+def is_callable(row: SnapshotRow, protocol: Protocol = "openai") -> bool:
+    """It does something that intermodal can ask a host of this protocol for, as far as the snapshot tells."""
+    return (
+        row.status != "deprecated"
+        and not is_session_model(row)
+        and bool(callable_tasks(capabilities_of(row), protocol))
+    )
+
+
+def callable_tasks(seen: RowCapabilities, protocol: Protocol = "openai") -> tuple[Task, ...]:
+    """Tasks that a protocol has words for, of a model that makes one thing. One that writes and draws, where both are
+    asked for at one address (Google's), is asked for pictures alone."""
+    driven = PROTOCOL_TASKS.get(protocol, ())
+    if seen.output == ("text", "image") and protocol in _DRAWS_IN_CHAT:
+        driven = IMAGE_TASKS
+    elif seen.output not in _ONE_THING:
+        return ()
+    return tuple(task for task in seen.tasks if task in driven and ("text" in seen.input or task in _HEARD))
+
+
+_DRAWS_IN_CHAT: tuple[Protocol, ...] = ("gemini",)
+
+
+def supported_kinds(protocol: Protocol, more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
+    """Kinds that a protocol has words for, beside those that a host of it is said to take."""
+    return (*_CARRIED.get(protocol, ("text",)), *more)
+
+
+def accepted_kinds(
+    model: Model, price: Price, protocol: Protocol = "openai", more: tuple[Kind, ...] = ()
+) -> tuple[Kind, ...]:
+    """Kinds a host of this protocol takes for this model; ``more``: documents and videos, where it takes them."""
+    if "automatic-speech-recognition" in model.tasks:
+        return ("audio",)
+    if model.output == ("embedding",):
+        taken = _EMBEDDED.get(protocol, ("text",))
+        return tuple(kind for kind in model.input if kind in taken and (kind != "video" or _like_pictures(price)))
+    taken = supported_kinds(protocol, more if "image" not in model.output else ())
+    able = {"audio": model.output != ("image",), "video": _like_pictures(price)}
+    return tuple(kind for kind in model.input if kind in taken and able.get(kind, True))
+
+
+def _like_pictures(price: Price) -> bool:
+    """Tokens of a video cost what tokens of pictures do."""
+    pictures = price.input_mtok if price.input_image_mtok is None else price.input_image_mtok
+    return price.input_video_mtok in (None, pictures)
+
+
+def tool_support_of(row: SnapshotRow, header: SnapshotHeader) -> ToolSupport:
+    """Whether a model takes tools. Only models.dev says so, and only of models whose modalities it knows; where most
+    other hosts contradict it, nobody does."""
+    if not row.input or not row.output:
+        return ToolSupport()
+    doubt = next((each for each in row.doubts if each.about == "tools"), None)
+    if doubt is not None and not doubt.held:
+        return ToolSupport(evidence=Evidence(level="declared", source=provenance.describe_dispute(doubt)))
+    return ToolSupport(takes="tools" in row.can, evidence=source_evidence(header, row.facts_by or "models.dev"))
+
+
+def disputes_of(row: SnapshotRow, own: ModelRow | None) -> tuple[DisputedCapability, ...]:
+    """What a row claims and others contradict, besides what the catalog's own row of the model settles."""
+    return open_disputes(row.doubts, own)
+
+
+def open_disputes(found: Iterable[DisputedCapability], own: ModelRow | None) -> tuple[DisputedCapability, ...]:
+    """Doubts without those that the catalog's own row of the model settles."""
+    settled = own is not None and bool(own.input)
+    return tuple(each for each in found if not (settled and each.about.endswith(" input")))
+
+
+_REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_documents": "document"}
+
+
+def without_refused_kinds(kinds: tuple[Kind, ...], quirks: tuple[str, ...]) -> tuple[Kind, ...]:
+    """Kinds without those that a quirk of the host keeps off."""
+    refused = {_REFUSED_BY[quirk] for quirk in quirks if quirk in _REFUSED_BY}
+    return tuple(kind for kind in kinds if kind not in refused) if refused else kinds
+
+
+def task_counts(rows: Iterable[SnapshotRow], protocol: Protocol = "openai") -> tuple[tuple[Task, int], ...]:
+    """How many of a host's models do what, of those that could be asked."""
+    found: dict[Task, int] = {}
+    for row in rows:
+        if is_callable(row, protocol):
+            for task in callable_tasks(capabilities_of(row), protocol):
+                found[task] = found.get(task, 0) + 1
+    return tuple(sorted(found.items()))

@@ -1,0 +1,208 @@
+"""Looking: every address at once, each in the order that tells servers apart soonest, and a second for all of it.
+
+A server is first asked what it lists, then, by the rows of the catalog, who it is (``ServerFingerprint.step``), then
+what it says of its models. Replies are kept as they come: when time is up, what was read by then is what is known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer, ModelReport, merge_reports
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.server_fingerprints import DiscoveryRules, ListingRequest, ServerFingerprint
+from intermodal.local.discovery.listing_readers import LOADED_MODEL_FORMS, READERS, values_at
+from intermodal.transport.addresses import Server, listening
+from intermodal.transport.client import Transport
+from intermodal.transport.timeouts import Timeouts
+from intermodal.wire.call import Encoded
+
+SECONDS = 0.9  # for everything
+MOST_MODELS = 200  # of one server that are asked about one by one
+_AT_ONCE = 8  # of these
+_LARGEST = 8 << 20  # bytes of a reply
+_JSON = (("content-type", "application/json"),)
+
+
+async def scan_servers(
+    servers: Iterable[Server],
+    kinds: Sequence[HostRow],
+    *,
+    date: str,
+    before: Mapping[str, DiscoveredServer] | None = None,
+    seconds: float = SECONDS,
+) -> tuple[DiscoveredServer, ...]:
+    """What answers at these addresses, in their order. Addresses at which nothing listens are left out.
+
+    Args:
+        servers: addresses by their root, with the key of the host that each is.
+        kinds: rows that say how a server is told and read.
+        date: when this is, UTC to the minute.
+        before: what was found by address; a model with the same digest on the same version is not asked about again.
+    """
+    import anyio
+
+    transport = Transport()
+    visits = [_Visit(server, kinds, transport, (before or {}).get(server.base_url), date) for server in servers]
+    try:
+        with anyio.move_on_after(seconds):
+            async with anyio.create_task_group() as group:
+                for visit in visits:
+                    group.start_soon(visit.make)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
+    return tuple(server for visit in visits if (server := visit.server()) is not None)
+
+
+class _Visit:
+    """One address: what it replied so far."""
+
+    def __init__(
+        self, place: Server, kinds: Sequence[HostRow], transport: Transport, before: DiscoveredServer | None, date: str
+    ) -> None:
+        self._place, self._transport, self._before, self._date = place, transport, before, date
+        self._kinds = {row.id: row.discovery for row in kinds if row.discovery is not None}
+        self._replies: dict[str, tuple[int, bytes]] = {}
+        self._there = self._whole = False
+        self._kind = ""
+        self._version = ""
+        self._said: dict[int, list[ModelReport]] = {}
+
+    async def make(self) -> None:
+        if not await listening(self._place.base_url):
+            return
+        self._there = True
+        self._kind = await self._told_apart()
+        if self._kind:
+            await self._read(self._kinds[self._kind])
+        self._whole = True
+
+    def server(self) -> DiscoveredServer | None:
+        if not self._there or (self._whole and not self._replies):
+            return None
+        signs = self._kinds.get(self._kind, DiscoveryRules())
+        models = merge_reports(self._heard, signs.forwarded_names)
+        return DiscoveredServer(
+            address=self._place.base_url, kind=self._kind, version=self._version, date=self._date, models=models,
+            whole=self._whole, said="" if self._kind else self._strange(),
+        )  # fmt: skip
+
+    def _strange(self) -> str:
+        """What is to be said of a server of no known kind."""
+        if not self._whole:
+            return "listens, and gave no answer in time"
+        status, body = self._replies.get("/v1/models", (0, b""))
+        if status in (401, 403):
+            return "wants a key"
+        if any(True for _ in values_at(_parsed(body), "data.*.id")):
+            return "speaks OpenAI's protocol, and does not say who it is"
+        return "no model server that is known"
+
+    # ---- who it is ------------------------------------------------------------------------------
+
+    async def _told_apart(self) -> str:
+        signs = [(sign, kind) for kind, row in self._kinds.items() for sign in row.signs]
+        for sign, kind in sorted(signs, key=lambda pair: pair[0].step):
+            if _holds(sign, await self._get(sign.path)):
+                return kind
+        return ""
+
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        """Status and body, (0, b"") where there was no reply. Every path is asked once."""
+        if path not in self._replies:
+            try:
+                async with self._transport.get(self._place, path) as response:
+                    self._replies[path] = response.status, await response.read(_LARGEST)
+            except errors.IntermodalError:
+                return 0, b""
+        return self._replies[path]
+
+    # ---- what it says ---------------------------------------------------------------------------
+
+    @property
+    def _heard(self) -> list[ModelReport]:
+        """In the order of the row's reads, whichever came first."""
+        return [each for number in sorted(self._said) for each in self._said[number]]
+
+    async def _read(self, row: DiscoveryRules) -> None:
+        import anyio
+
+        if row.version:
+            _, body = await self._get(row.version[0])
+            self._version = next(
+                (word for word in values_at(_parsed(body), row.version[1]) if isinstance(word, str)), ""
+            )
+        for number, read in enumerate(row.reads):
+            if not read.each:
+                self._hear(number, read, "", (await self._get(read.path))[1], row)
+        for number, read in enumerate(row.reads):
+            if read.each:
+                names = [model for model in merge_reports(self._heard) if not self._known(model, number, read.path)][
+                    :MOST_MODELS
+                ]
+                limiter = anyio.CapacityLimiter(_AT_ONCE)
+                async with anyio.create_task_group() as group:
+                    for model in names:
+                        group.start_soon(self._each, number, read, model.name, row, limiter)
+
+    def _known(self, model: DiscoveredModel, number: int, path: str) -> bool:
+        """Whether the same file on the same version was asked about before: then that holds."""
+        before = self._before
+        if before is None or not before.whole or before.version != self._version or not model.digest:
+            return False
+        old = next((each for each in before.models if (each.name, each.digest) == (model.name, model.digest)), None)
+        if old is None:
+            return False
+        chat = old.makes in ("", "text") and bool(old.input)
+        self._said.setdefault(number, []).append(
+            ModelReport(
+                source=path, model=old.name, makes=old.makes, tools=old.tools,
+                takes={"text": True, "image": "image" in old.input, "audio": "audio" in old.input} if chat else {},
+                trained=old.trained, elsewhere=old.elsewhere, parameters=old.parameters,
+            )
+        )  # fmt: skip
+        return True
+
+    async def _each(self, number: int, read: ListingRequest, model: str, row: DiscoveryRules, limiter: Any) -> None:
+        asked = Encoded(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
+        limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
+        async with limiter:
+            try:
+                async with self._transport.post(self._place, asked, timeouts=limits) as response:
+                    body = await response.read(_LARGEST)
+            except errors.IntermodalError:
+                return
+        self._hear(number, read, model, body, row)
+
+    def _hear(self, number: int, read: ListingRequest, model: str, body: bytes, row: DiscoveryRules) -> None:
+        tree = _parsed(body)
+        if isinstance(tree, Mapping):
+            heard = READERS[read.form](tree, read.path, model, row)
+            self._said.setdefault(number, []).extend(
+                each for each in heard if each.model or read.form in LOADED_MODEL_FORMS
+            )
+
+
+def _holds(sign: ServerFingerprint, reply: tuple[int, bytes]) -> bool:
+    import re
+
+    status, body = reply
+    if status != 200:
+        return False
+    if not sign.key:
+        return re.search(sign.says, body[:4096].decode("utf-8", "replace")) is not None
+    found = values_at(_parsed(body), sign.key)
+    return any(not sign.says or (isinstance(each, str) and re.search(sign.says, each)) for each in found)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

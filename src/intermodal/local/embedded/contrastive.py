@@ -1,0 +1,304 @@
+"""Child: pictures and texts in one space, by a contrastive model (CLIP, SigLIP and their kind) in ONNX.
+
+A folder is as the hub keeps such models: ``vision_model.onnx`` and ``text_model.onnx``, or one ``model.onnx``, beside
+``tokenizer.json``, ``preprocessor_config.json`` and ``config.json``; the ONNX files may lie in ``onnx/``. What is done
+to a picture and to a text is what these files say, so that the vectors are those of the reference implementation.
+
+Files are checked before a runtime maps them (``local/weights/onnx.py``): a broken one is one clear error.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Final
+
+from intermodal._process import serve
+from intermodal.catalog.model_folders import (
+    MAX_CONFIG,
+    image_tokens_of_config,
+    logit_scale,
+    onnx_files,
+    scores_pairs_independently,
+)
+from intermodal.errors import RuntimeCrashed, WeightsError
+from intermodal.local.embedded.child_support import import_library, load_model, without_nul
+from intermodal.local.embedded.onnx_session import cast_to_input, load_tokenizer, open_session, read_json
+from intermodal.local.embedded.results import ContrastiveLoss
+from intermodal.media.pixels import FILTERS, rgb
+
+MAX_SIDE: Final = 2_048  # pixels of a side that a model may want
+BATCH: Final = 32  # texts at once
+_CLIP_SCALE: Final = 100.0  # to which OpenAI's training holds it, and where the published weights lie
+_UNTRAINED: Final = 2.6592  # of a configuration: logarithm of 1 / 0.07, what training begins with
+_PICTURE: Final = ("image_embeds", "image_embeddings", "l2norm_image_embeddings", "sentence_embedding")
+_TEXT: Final = ("text_embeds", "text_embeddings", "l2norm_text_embeddings", "sentence_embedding")
+_POOLED: Final = (
+    "pooler_output"  # SigLIP's vector; of CLIP the state before its projection, another space for each side
+)
+_HIDDEN: Final = "last_hidden_state"
+_LOGITS: Final = "logits_per_image"
+_OWN_WAYS: Final = (
+    "resize_mode",
+    "interpolation",
+)  # of preprocessors that do otherwise than transformers' of CLIP and SigLIP
+
+_model: ContrastiveModel | None = None
+
+
+class ContrastiveModel:
+    """A contrastive model in memory. ``loss`` is how it was trained to compare: softmax, or sigmoid for each pair."""
+
+    def __init__(self, folder: Path) -> None:
+        self._numpy = import_library("numpy")
+        config = read_json(folder / "config.json", MAX_CONFIG)
+        self.loss: ContrastiveLoss = "sigmoid" if scores_pairs_independently(config) else "softmax"
+        self._text_config = config.get("text_config") or {}
+        self._tokens = image_tokens_of_config(config)
+        self._prepare = _Preprocessor(read_json(folder / "preprocessor_config.json", MAX_CONFIG))
+        self._texts = self._tokenizer(folder)
+        files = onnx_files(folder)
+        if files.vision is not None and files.text is not None:
+            self._vision, self._said = open_session(files.vision), open_session(files.text)
+        elif files.whole is not None:
+            self._vision = self._said = open_session(files.whole)
+        else:
+            raise WeightsError(
+                "has no vision_model.onnx and text_model.onnx, and no model.onnx",
+                where=folder.name, todo="take the ONNX files of a contrastive model's repository",
+            )  # fmt: skip
+        self._vision_out = self._chosen(self._vision, _PICTURE, folder)
+        self._text_out = self._chosen(self._said, _TEXT, folder)
+        self.scale, self.bias = self._scaled(config, files.whole, folder)
+
+    # ---- what it answers ----------------------------------------------------------------------
+
+    def picture(self, data: bytes) -> tuple[list[float], int]:
+        """The vector of a picture, of length 1, and how many patches the model looked at."""
+        pixels = self._prepare(data, self._numpy)
+        return self._unit(self._run(self._vision, self._vision_out, {"pixel_values": pixels[None]})[0]), self._tokens
+
+    def texts(self, texts: list[str]) -> tuple[list[list[float]], int, int]:
+        """The vectors of texts, tokens of them all, and how many of them were cut at the model's context."""
+        vectors: list[list[float]] = []
+        tokens = cut = 0
+        for start in range(0, len(texts), BATCH):
+            some = [without_nul(text) for text in texts[start : start + BATCH]]
+            rows = self._texts.encode_batch(some)
+            tokens += sum(sum(row.attention_mask) for row in rows)
+            cut += sum(bool(row.overflowing) for row in rows)
+            given = {
+                "input_ids": self._numpy.array([row.ids for row in rows], dtype="int64"),
+                "attention_mask": self._numpy.array([row.attention_mask for row in rows], dtype="int64"),
+            }
+            vectors += map(self._unit, self._run(self._said, self._text_out, given))
+        return vectors, tokens, cut
+
+    # ---- loading --------------------------------------------------------------------------------
+
+    def _tokenizer(self, folder: Path) -> Any:
+        made = load_tokenizer(folder)
+        most = self._text_config.get("max_position_embeddings")
+        sigmoid = self.loss == "sigmoid"
+        if not isinstance(most, int) or not 2 <= most <= 8_192:
+            most = 64 if sigmoid else 77
+        made.enable_truncation(most)
+        padding = made.padding or {}
+        number = padding.get("pad_id", self._text_config.get("pad_token_id"))
+        number = number if isinstance(number, int) else 1
+        # SigLIP was trained on texts that are all of full length; CLIP looks no further than the end of a text.
+        length = most if sigmoid else None
+        made.enable_padding(pad_id=number, pad_token=made.id_to_token(number) or "", length=length)
+        return made
+
+    def _chosen(self, session: Any, names: tuple[str, ...], folder: Path) -> str:
+        there = [output.name for output in session.get_outputs()]
+        able = (*names, _POOLED) if self.loss == "sigmoid" else names
+        only = there[0] if len(there) == 1 and there[0] not in (_POOLED, _HIDDEN) else ""
+        found = next((name for name in able if name in there), only)
+        if not found:
+            raise WeightsError(
+                f"makes {', '.join(there)}, and no vectors", where=folder.name,
+                todo="export it with the projection, as CLIPVisionModelWithProjection",
+            )  # fmt: skip
+        return found
+
+    def _scaled(self, config: dict[str, Any], both: Path | None, folder: Path) -> tuple[float, float]:
+        """What cosines are multiplied with, and what is added. Of the configuration where that says it, else as the
+        file of both does (opened for that alone where the halves are there): two texts at one picture tell both."""
+        stated = logit_scale(config)
+        if stated is not None:
+            return math.exp(min(stated[0], 20.0)), stated[1]
+        whole = self._vision if self._vision is self._said else open_session(both) if both is not None else None
+        if whole is not None and _LOGITS in [output.name for output in whole.get_outputs()]:
+            return self._measured(whole, folder)
+        if self.loss == "softmax":
+            begun = config.get("logit_scale_init_value")
+            if isinstance(begun, int | float) and abs(begun - _UNTRAINED) > 1e-3:
+                return math.exp(min(float(begun), 20.0)), 0.0
+            return _CLIP_SCALE, 0.0
+        raise WeightsError(
+            "says neither logit_scale nor logit_bias, without which a sigmoid means nothing", where=folder.name,
+            todo="put model.onnx beside the others, or both numbers into config.json",
+        )  # fmt: skip
+
+    def _measured(self, session: Any, folder: Path) -> tuple[float, float]:
+        # It names its outputs its own way: halves of SigLIP make pooler_output, the whole image_embeds and text_embeds.
+        vision, text = self._chosen(session, _PICTURE, folder), self._chosen(session, _TEXT, folder)
+        rows = self._texts.encode_batch(["a photo of a cat", "seven red stones in the rain"])
+        side = self._prepare.side
+        numpy = self._numpy
+        given = {
+            "input_ids": numpy.array([row.ids for row in rows], dtype="int64"),
+            "attention_mask": numpy.array([row.attention_mask for row in rows], dtype="int64"),
+            "pixel_values": numpy.linspace(-1, 1, 3 * side * side, dtype="float32").reshape(1, 3, side, side),
+        }
+        logits, seen, said = self._run(session, [_LOGITS, vision, text], given, several=True)
+        picture = numpy.array(self._unit(seen[0]))
+        cosines = [float(picture @ numpy.array(self._unit(each))) for each in said]
+        if abs(cosines[0] - cosines[1]) < 1e-7:
+            return _CLIP_SCALE, 0.0
+        scale = float(logits[0][0] - logits[0][1]) / (cosines[0] - cosines[1])
+        bias = float(logits[0][0]) - scale * cosines[0] if self.loss == "sigmoid" else 0.0
+        return scale, bias
+
+    def _run(self, session: Any, output: Any, given: dict[str, Any], *, several: bool = False) -> Any:
+        wanted = {each.name: each for each in session.get_inputs()}
+        found = {name: cast_to_input(value, wanted[name]) for name, value in given.items() if name in wanted}
+        for name, each in wanted.items():  # one file of both: what was not given is looked at and left
+            if name not in found:
+                found[name] = self._blank(name, each)
+        made = session.run(output if several else [output], found)
+        return made if several else made[0]
+
+    def _blank(self, name: str, wanted: Any) -> Any:
+        if name == "pixel_values":
+            side = self._prepare.side
+            return cast_to_input(self._numpy.zeros((1, 3, side, side), dtype="float32"), wanted)
+        if name in ("input_ids", "attention_mask", "position_ids"):
+            row = self._texts.encode("a")
+            return cast_to_input(self._numpy.array([row.ids if name == "input_ids" else row.attention_mask]), wanted)
+        raise WeightsError(f"wants {name}, which nobody gives it", where="onnx", todo="export it in the usual form")
+
+    def _unit(self, vector: Any) -> list[float]:
+        flat = self._numpy.asarray(vector, dtype="float64").reshape(-1)
+        length = float(self._numpy.linalg.norm(flat))
+        if not math.isfinite(length):
+            raise RuntimeCrashed("the model made a vector that is no number", todo="fetch its weights again")
+        return [float(value) for value in (flat / length if length else flat)]
+
+
+class _Preprocessor:
+    """What ``preprocessor_config.json`` says is done to a picture, in its order: resize, cut, scale, normalise."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        own = next((name for name in _OWN_WAYS if config.get(name) is not None), "")
+        if own:
+            raise _unusable(f"{own}, of a preprocessor of its own")
+        size, crop = config.get("size", 224), config.get("crop_size")
+        self._cropped = bool(config.get("do_center_crop", crop is not None)) and crop is not None
+        self._shortest = 0
+        if isinstance(size, dict) and "shortest_edge" in size:
+            self._shortest = _side(size["shortest_edge"])
+        elif isinstance(size, int) and self._cropped:
+            self._shortest = _side(size)
+        self._size = (0, 0) if self._shortest else _both(size)
+        self._crop = _both(crop) if self._cropped else None
+        self._resample = config.get("resample", 3)
+        if self._resample not in FILTERS:
+            raise _unusable(f"resample {self._resample!r}")
+        rescale = config.get("rescale_factor", 1 / 255)
+        self._factor = float(rescale) if config.get("do_rescale", True) else 1.0
+        normal = config.get("do_normalize", True)
+        self._mean = _three(config.get("image_mean")) if normal else (0.0, 0.0, 0.0)
+        self._spread = _three(config.get("image_std")) if normal else (1.0, 1.0, 1.0)
+        self._resizes = bool(config.get("do_resize", True))
+
+    @property
+    def side(self) -> int:
+        """Pixels of the longer side of what the model sees."""
+        return max(self._crop or ()) if self._crop else (self._shortest or max(self._size))
+
+    def __call__(self, data: bytes, numpy: Any) -> Any:
+        """Channels, rows, columns."""
+        image = rgb(data, self._resized if self._resizes else None, self._resample)
+        pixels = numpy.frombuffer(image.data, dtype="uint8").reshape(image.height, image.width, 3).astype("float32")
+        if self._crop is not None:
+            pixels = _cropped(pixels, self._crop, numpy)
+        pixels = pixels * numpy.float32(self._factor)
+        pixels = (pixels - numpy.array(self._mean, dtype="float32")) / numpy.array(self._spread, dtype="float32")
+        return numpy.ascontiguousarray(pixels.transpose(2, 0, 1), dtype="float32")
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        if not self._shortest:
+            return (self._size[1], self._size[0])
+        if width <= height:
+            return (self._shortest, min(64 * self._shortest, int(self._shortest * height / width)))
+        return (min(64 * self._shortest, int(self._shortest * width / height)), self._shortest)
+
+
+def _cropped(pixels: Any, crop: tuple[int, int], numpy: Any) -> Any:
+    """The middle of a picture, on black where it is smaller, as the reference implementation cuts it."""
+    height, width = pixels.shape[:2]
+    tall, wide = crop
+    top, left = (height - tall) // 2, (width - wide) // 2
+    if top >= 0 and left >= 0:
+        return pixels[top : top + tall, left : left + wide]
+    ground = numpy.zeros((max(tall, height), max(wide, width), 3), dtype=pixels.dtype)
+    down, along = (ground.shape[0] - height + 1) // 2, (ground.shape[1] - width + 1) // 2
+    ground[down : down + height, along : along + width] = pixels
+    top, left = (ground.shape[0] - tall) // 2, (ground.shape[1] - wide) // 2
+    return ground[top : top + tall, left : left + wide]
+
+
+def _side(value: Any) -> int:
+    if not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
+        raise _unusable(f"a side of {value!r} pixels")
+    return value
+
+
+def _both(value: Any) -> tuple[int, int]:
+    """Height and width."""
+    if isinstance(value, dict):
+        return _side(value.get("height")), _side(value.get("width"))
+    return _side(value), _side(value)
+
+
+def _three(value: Any) -> tuple[float, ...]:
+    """Numbers of red, green and blue. Without them nobody knows: CLIP's are others than SigLIP's."""
+    found = tuple(value) if isinstance(value, list) else ()
+    if len(found) != 3 or not all(isinstance(each, int | float) for each in found):
+        raise _unusable("normalised pixels by an image_mean or image_std that is not three numbers")
+    return tuple(map(float, found))
+
+
+def _unusable(what: str) -> WeightsError:
+    return WeightsError(f"asks for {what}", where="preprocessor_config.json", todo="take the file that came with it")
+
+
+def load(path: str, name: str) -> dict[str, Any]:
+    """Have the model in memory (once), and say how it compares."""
+    global _model
+    if _model is None:
+        _model = load_model(name, lambda: ContrastiveModel(Path(path)))
+    return {"loss": _model.loss, "scale": _model.scale, "bias": _model.bias}
+
+
+def picture(path: str, name: str, data: bytes) -> dict[str, Any]:
+    """The vector of one picture."""
+    told = load(path, name)
+    assert _model is not None
+    vector, patches = _model.picture(data)
+    return {**told, "vectors": [vector], "tokens": patches, "cut": 0}
+
+
+def texts(path: str, name: str, texts: list[str]) -> dict[str, Any]:
+    """The vectors of texts."""
+    told = load(path, name)
+    assert _model is not None
+    vectors, tokens, cut = _model.texts(texts)
+    return {**told, "vectors": vectors, "tokens": tokens, "cut": cut}
+
+
+if __name__ == "__main__":
+    serve({"load": load, "picture": picture, "texts": texts})

@@ -1,0 +1,175 @@
+"""Child: pictures out of words, by stable-diffusion.cpp in the wheel ``cyllama``.
+
+The headers of all files are checked before the engine maps one (``local/weights/diffusion_files.py``): what is damaged
+is one clear error. The engine ends the whole process where something inside it is not as it expects, which is why it
+has one of its
+own: then that is the error.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from intermodal._process import give, report, serve
+from intermodal.content import Value
+from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed, WeightsError
+from intermodal.local.embedded.availability import DIFFUSION
+from intermodal.local.embedded.child_support import import_library, thread_count, without_nul
+from intermodal.local.weights.diffusion_files import read_diffusion_files
+from intermodal.media.pixels import NEAREST, SMOOTH, Rgb, encoded, rgb
+
+_ATTRIBUTES: Final = {
+    "model": "model_path", "diffusion_model": "diffusion_model_path", "vae": "vae_path", "taesd": "taesd_path",
+    "clip_l": "clip_l_path", "clip_g": "clip_g_path", "t5xxl": "t5xxl_path", "llm": "llm_path",
+}  # fmt: skip
+_PARTS: Final = "see whether the parts of the model are whole, and belong together"
+_SKETCH: Final = 256  # pixels of the longer side of a sketch
+_SKETCHES: Final = 20  # of one picture, about
+
+_context: Any = None
+
+
+class DiffusionRequest(Value):
+    """What is to be drawn, in the engine's words; ``seed`` None chooses one, ``sampler`` "" the model's own."""
+
+    prompt: str
+    size: tuple[int, int]
+    steps: int
+    guidance: float
+    negative: str = ""
+    count: int = 1
+    seed: int | None = None
+    sampler: str = ""
+    strength: float | None = None
+    form: str = "png"
+
+
+def _engine() -> Any:
+    try:
+        return import_library("cyllama.sd.stable_diffusion")
+    except NotInstalled as error:
+        error.todo = f"run: {DIFFUSION}"
+        raise
+
+
+def load(path: str, name: str) -> None:
+    """Have the model in memory (once)."""
+    global _context
+    if _context is not None:
+        return
+    found = read_diffusion_files(Path(path))
+    engine = _engine()
+    wanted = engine.SDContextParams(n_threads=thread_count(), vae_decode_only=False)
+    for part, file in found.parts.items():
+        setattr(wanted, _ATTRIBUTES[part], file)
+    # No callback for its log is set: threads that load tensors call it, and wait for ever for one that waits for them.
+    # Else the engine frees the weights after its first picture, and the second one ends the process.
+    wanted.free_params_immediately = False
+    try:
+        _context = engine.SDContext(wanted)
+    except (RuntimeError, ValueError, OSError) as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        raise WeightsError("cannot be opened by the engine", where=name, todo=_PARTS) from None
+
+
+def draw(
+    path: str, name: str, wanted: dict[str, Any], picture: bytes = b"", mask: bytes = b"", *, sketches: bool = False
+) -> dict[str, Any]:
+    """Pictures as files, and the seed of the first.
+
+    ``wanted``: ``Wanted``'s fields. ``picture`` b"": it begins with noise. ``mask``: white where that may change.
+    """
+    load(path, name)
+    engine, asked = _engine(), msgspec.convert(wanted, DiffusionRequest)
+    width, height = asked.size
+    seed = secrets.randbelow(1 << 31) if asked.seed is None else asked.seed
+    given: dict[str, Any] = {}
+    if picture:
+        given["init_image"] = _image(engine, picture, width, height)
+        given["strength"] = 1.0 if asked.strength is None else asked.strength
+    if mask:
+        given["mask_image"] = _mask(engine, mask, width, height)
+    _follow(engine, asked, sketches)
+    try:
+        made = _context.generate(
+            without_nul(asked.prompt), negative_prompt=without_nul(asked.negative), width=width, height=height,
+            seed=seed, batch_count=asked.count, sample_steps=asked.steps, cfg_scale=asked.guidance,
+            sample_method=_method(engine, asked.sampler), **given,
+        )  # fmt: skip
+    except RuntimeError:
+        raise RuntimeCrashed("the engine drew nothing", where=name, todo=_PARTS) from None
+    finally:
+        engine.set_progress_callback(None)
+        if sketches:
+            engine.set_preview_callback(None)
+    pixels = [each.to_numpy().copy() for each in made]
+    if mask:  # the model gives back what it made of the whole: what may not change is as it was
+        numpy = import_library("numpy")
+        kept, changes = given["init_image"].to_numpy(), given["mask_image"].to_numpy() > 0
+        pixels = [numpy.where(changes, each, kept) for each in pixels]
+    return {"pictures": [_file(each, asked.form) for each in pixels], "seed": seed}
+
+
+def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
+    """Tell the parent how far it is, after each step, and now and then how it looks there."""
+    count = asked.count
+    every = max(1, asked.steps // _SKETCHES)
+    state = {"picture": 0, "step": 0, "steps": 1}
+
+    def stepped(step: int, steps: int, seconds: float) -> None:
+        if step < state["step"]:
+            state["picture"] = min(count - 1, state["picture"] + 1)
+        state["step"], state["steps"] = step, max(1, steps)
+        report((state["picture"] + step / max(1, steps)) / count, f"step {step} of {steps}")
+
+    def looked(step: int, frames: list[Any], noisy: bool) -> None:
+        if frames and (step % every == 0 or step == asked.steps):  # of the engine's memory, which the next step takes
+            png = _file(frames[0].to_numpy().copy(), "png", largest=_SKETCH)
+            give({"step": step, "steps": max(state["steps"], step), "png": png})
+
+    engine.set_progress_callback(stepped)
+    if sketches:
+        engine.set_preview_callback(looked, mode=engine.PreviewMode.PROJ, interval=1)
+
+
+def _method(engine: Any, sampler: str) -> Any:
+    """The engine's word for a sampler; None for the one that the model wants."""
+    if not sampler:
+        return None
+    for each in engine.SampleMethod:
+        if engine.sample_method_name(each) == sampler:
+            return each
+    raise InputUnsupported(f"has no sampler {sampler}", where="stable-diffusion.cpp", todo="leave it out")
+
+
+def _image(engine: Any, data: bytes, width: int, height: int) -> Any:
+    numpy = import_library("numpy")
+    found = rgb(data, lambda _wide, _high: (width, height), SMOOTH)
+    pixels = numpy.frombuffer(found.data, dtype="uint8").reshape(height, width, 3)
+    return engine.SDImage.from_numpy(pixels.copy())  # which wants memory that can be written
+
+
+def _mask(engine: Any, data: bytes, width: int, height: int) -> Any:
+    numpy = import_library("numpy")
+    found = rgb(data, lambda _wide, _high: (width, height), NEAREST)
+    pixels = numpy.frombuffer(found.data, dtype="uint8").reshape(height, width, 3)
+    grey = numpy.where(pixels.mean(axis=2, keepdims=True) >= 128, 255, 0).astype("uint8")
+    if not grey.any():
+        raise InputUnsupported(
+            "is black everywhere, so nothing may change", where="the mask", todo="make white what may"
+        )
+    return engine.SDImage.from_numpy(grey)
+
+
+def _file(pixels: Any, form: str, largest: int = 0) -> bytes:
+    height, width = pixels.shape[:2]
+    return encoded(Rgb(width, height, pixels[:, :, :3].tobytes()), form, largest)
+
+
+if __name__ == "__main__":
+    serve({"load": load, "draw": draw})

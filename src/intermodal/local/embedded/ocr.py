@@ -1,0 +1,391 @@
+"""Child: text recognition by RapidOCR with the PP-OCR models that ship inside its package. Nothing is fetched."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import math
+import re
+import statistics
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from intermodal._process import serve
+from intermodal.errors import InputBroken, NotInstalled
+from intermodal.local.embedded import tesseract
+from intermodal.local.embedded.child_support import import_library, load_model, thread_count, threads_may_spin
+from intermodal.local.embedded.ocr_tiles import Corners, join_tile_boxes, tiles
+from intermodal.media.steps import READ_LEAST, READ_WHOLE
+
+MAX_RATIO = 4
+MIN_SIDE = 6  # pixels; no letter is smaller
+SMALL_PRINT = 16.0  # pixels of a line's height in the shrunk picture below which it is looked at again in tiles
+CROP_HEIGHT = 64  # pixels: a line is read at 48
+TURNED = 1.5  # height over width from which on a box holds a line that runs up or down
+SAMPLE = 6  # lines, the longest, by which is told which turn of a page reads best
+LEGIBLE = 0.9  # mean confidence of these below which the page may be upside down
+BETTER = 0.1  # by which the other way round must read better ...
+READABLE = 0.7  # ... and what it must reach: letters that the reader lacks are as illegible either way
+LINE_SHAPE = 3.0  # width over height from which on a box is a line of several letters
+SURE = 0.65  # of boxes being lines, below which one that could not be read may be anything
+SPARSE = 0.8  # letters per height of line: print has 1.1 and more, scripts the reader has few letters of up to 1.0
+LOWEST = 0.5  # confidence of a line that is reported
+MARKS = 0.15  # heights of a line around it that another reader gets: Arabic lines were empty without
+NAMED = 0.97  # confidence from which on a line in Latin letters is left as it is among lines in another script ...
+NAME = 0.9  # ... unless the other reading is as sure: with English beside it, Latin names are Latin in it, too
+FOREIGN = 0.5  # share of unread and doubted lines from which on a page may be in another script
+AGREED = 0.85  # confidence from which on figures that were read in a line must be in another's reading of it
+_engine: Any = None
+_scripts: dict[tuple[Any, ...], dict[str, tesseract.TesseractLanguage]] = {}  # that Tesseract reads, once asked
+
+
+def load(path: str, name: str) -> None:
+    """Load the two networks (once). RapidOCR loads lazily, so a picture with one word is read to wake both.
+
+    The one that turns single lines upside down is left out: it turned one upright line in ten of clean print.
+    """
+    global _engine
+    if _engine is None:
+        if not threads_may_spin():
+            _let_threads_sleep(import_library("onnxruntime"))
+        rapidocr = import_library("rapidocr")
+        logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
+        parameters = {
+            "Global.log_level": "critical",
+            "Global.use_cls": False,
+            "Det.limit_side_len": 32,  # ``_scaled`` enlarges where that helps, and the first picture is loaded with
+            "EngineConfig.onnxruntime.intra_op_num_threads": thread_count(),
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            **_bundled(Path(str(rapidocr.__file__)).parent / "models"),
+        }
+        _engine = load_model(name, lambda: _woken(rapidocr.RapidOCR(params=parameters)))
+
+
+def _let_threads_sleep(onnxruntime: Any) -> None:
+    """Have every session's threads sleep until there is work; RapidOCR has no setting for it and makes its own.
+
+    Under a load of 9 on 2 cores a screenshot took 1.4 s of the processors instead of 1.9, and 3.3 s instead of 4.5.
+    """
+    plain = onnxruntime.SessionOptions
+
+    def sleeping() -> Any:
+        options = plain()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+    onnxruntime.SessionOptions = sleeping
+
+
+def _bundled(folder: Path) -> dict[str, str]:
+    """The networks inside the package, by path: asked for by name, RapidOCR would fetch one that is not there."""
+    found = {}
+    for step, pattern in (("Det", "*_det_*.onnx"), ("Rec", "*_rec_*.onnx")):
+        models = sorted(folder.glob(pattern))
+        if not models:
+            raise NotInstalled(
+                f"rapidocr came without its {step} model", todo="run: pip install --force-reinstall 'rapidocr>=3.9,<4'"
+            )
+        found[f"{step}.model_path"] = str(models[0])
+    return found
+
+
+def _woken(engine: Any) -> Any:
+    cv2, numpy = import_library("cv2"), import_library("numpy")
+    cv2.setNumThreads(thread_count())
+    page = numpy.full((64, 160, 3), 255, dtype=numpy.uint8)
+    cv2.putText(page, "load", (10, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 2)
+    engine(page)
+    return engine
+
+
+def read(
+    path: str, name: str, png: bytes, languages: dict[str, str] | None = None, script: str = "", language: str = ""
+) -> dict[str, Any]:  # fmt: skip
+    """Lines of text: words, confidence, corners in pixels as they are read, and whether letters are missing.
+
+    ``languages``: of Tesseract, which were pulled, code -> folder. ``script``: of the words, where it is told.
+    ``language``: of the words, ISO 639-1, where it is told: it chooses among those of Tesseract that share a script.
+    The first corner is where reading begins, the second where it ends, whichever way the picture is turned.
+    """
+    load(path, name)
+    cv2, numpy = import_library("cv2"), import_library("numpy")
+    picture = cv2.imdecode(numpy.frombuffer(png, dtype=numpy.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InputBroken("is not a picture that can be read")
+    height, width = picture.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        return {"lines": []}
+    every = _read_turned(picture, _found(picture))
+    found = [(line, said) for line in every if (said := _said(line)) is not None]
+    if script:  # short words of it come out as nothing at all, like what is no word
+        found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
+    others = _elsewhere(picture, found, _known(languages or {}, language), script)
+    lines = []
+    for line, (text, unread) in found:
+        other = others.get(line.corners)
+        corners = [[min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))] for x, y in line.corners]
+        if other is not None and _reads_more(other, line, unread=unread):
+            agreed = line.score < AGREED or not _figures(line.text) - _figures(other.text)
+            lines.append([other.text, other.confidence if agreed else min(other.confidence, LOWEST), corners, False])
+        elif text or unread:
+            lines.append([text, line.score, corners, unread])
+    return {"lines": lines}
+
+
+def _reads_more(other: tesseract.TesseractLine, line: _Line, *, unread: bool) -> bool:
+    """Whether Tesseract's reading of a line is taken.
+
+    Of a line that was read here it is taken where it has words of the other script, and this one is no Latin name that
+    is sure: on a Russian page "Дата" came out as "Iara", and of an Arabic line its number alone was read.
+    """
+    if other.confidence < tesseract.SURE:
+        return False
+    named = line.score >= NAMED and other.confidence < NAME and any(map(str.isalpha, line.text))
+    words = tesseract.is_foreign(other.text) or tesseract.FOREIGN_WORD.search(other.text)
+    return unread or (bool(words) and not named)
+
+
+def _figures(text: str) -> Counter[int]:
+    """How often each figure stands in it, whichever script's figures they are."""
+    return Counter(int(letter) for letter in text if letter.isdecimal())
+
+
+def _widened(corners: Corners) -> Corners:
+    """With room for marks above and below letters, for which the boxes of Latin print have none."""
+    width, height = _sides(corners)
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
+    along = MARKS * height / max(width, 1.0)
+    ax, ay, bx, by = (x1 - x0) * along, (y1 - y0) * along, (x3 - x0) * MARKS, (y3 - y0) * MARKS
+    first, second = (x0 - ax - bx, y0 - ay - by), (x1 + ax - bx, y1 + ay - by)
+    return first, second, (x2 + ax + bx, y2 + ay + by), (x3 - ax + bx, y3 - ay + by)
+
+
+def _elsewhere(
+    picture: Any,
+    found: list[tuple[_Line, tuple[str, bool]]],
+    asked: Callable[[], dict[str, tesseract.TesseractLanguage]],
+    script: str,
+) -> dict[Corners, tesseract.TesseractLine]:
+    """Lines in other scripts as Tesseract reads them, where it is installed with a language of one.
+
+    On a page of which most lines are unread or doubted all are looked at: Cyrillic letters that look like Latin ones
+    are read as those. Where the script is told, no other language is tried.
+    """
+    lines = [line for line, (_, unread) in found if unread]
+    worse = [line for line, (_, unread) in found if unread or line.score < AGREED]
+    page = len(worse) >= FOREIGN * sum(unread or any(map(str.isalpha, text)) for _, (text, unread) in found)
+    if not (worse if page else lines) or not tesseract.program():
+        return {}
+    known = asked()
+    known = {script: known[script]} if script in known else known
+    if not known:
+        return {}
+    first = worse if page else lines
+    read, language = tesseract.read_in_best_language(_cuts(picture, first), known, thread_count())
+    rest = [line for line, _ in found if line not in first] if page and language.code else []
+    read += tesseract.read_lines(_cuts(picture, rest), language, thread_count())
+    return {line.corners: each for line, each in zip([*first, *rest], read, strict=True)}
+
+
+def _known(pulled: dict[str, str], language: str) -> Callable[[], dict[str, tesseract.TesseractLanguage]]:
+    """Asks Tesseract for its languages, once."""
+
+    def asked() -> dict[str, tesseract.TesseractLanguage]:
+        key = (language, *sorted(pulled.items()))
+        if key not in _scripts:
+            _scripts[key] = tesseract.languages(pulled, language)
+        return _scripts[key]
+
+    return asked
+
+
+def _cuts(picture: Any, lines: list[_Line]) -> list[Any]:
+    return [_cut(picture, _widened(line.corners)) for line in lines]
+
+
+# ---- where lines are -------------------------------------------------------------------------------
+
+
+class _Box(NamedTuple):
+    """A line before it is read: its corners in the picture, and how sure the lines around it are to be lines."""
+
+    corners: Corners
+    sure: float
+
+
+def _found(picture: Any) -> list[_Box]:
+    """Boxes of lines. A large picture is looked at shrunk, in tiles where its print is small or it is long and thin."""
+    height, width = picture.shape[:2]
+    shrink = READ_WHOLE / max(height, width)
+    if shrink >= 1:
+        return _detected(picture)
+    if min(height, width) * shrink >= READ_LEAST:
+        cv2 = import_library("cv2")
+        small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        boxes = _detected(small)
+        if not boxes or statistics.median(min(_sides(box.corners)) for box in boxes) >= SMALL_PRINT:
+            return [_Box(_moved(box.corners, 1 / shrink), box.sure) for box in boxes]
+    by_tile = [
+        [_Box(_moved(box.corners, 1.0, left, top), box.sure) for box in _detected(picture[top:bottom, left:right])]
+        for left, top, right, bottom in tiles(width, height)
+    ]
+    sure = statistics.fmean([box.sure for found in by_tile for box in found] or [0.0])
+    return [_Box(corners, sure) for corners in join_tile_boxes([[box.corners for box in found] for found in by_tile])]
+
+
+def _detected(picture: Any) -> list[_Box]:
+    height, width = picture.shape[:2]
+    enlarge = max(1.0, READ_LEAST / min(*_squared(height, width)))
+    cv2 = import_library("cv2")
+    squarer = _squarer(picture)
+    shown = squarer if enlarge == 1 else cv2.resize(squarer, None, fx=enlarge, fy=enlarge)
+    found = _engine.text_det(shown)
+    if found.boxes is None:
+        return []
+    sure = statistics.fmean(map(float, found.scores))  # the network sorts its boxes, and not their scores
+    return [_Box(_moved(((float(x), float(y)) for x, y in box), 1 / enlarge), sure) for box in found.boxes]
+
+
+def _moved(corners: Any, scale: float, left: float = 0.0, top: float = 0.0) -> Corners:
+    first, second, third, fourth = ((x * scale + left, y * scale + top) for x, y in corners)
+    return (first, second, third, fourth)
+
+
+def _sides(corners: Corners) -> tuple[float, float]:
+    """Width and height."""
+    return math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
+
+
+# ---- what they say ---------------------------------------------------------------------------------
+
+
+class _Line(NamedTuple):
+    """A line as it was read: ``text`` as the network gave it, with a blank for every letter it has no sign for."""
+
+    text: str
+    score: float
+    corners: Corners
+    sure: float
+
+
+def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
+    """The lines of a page that may lie on its side or stand on its head, with the few that run another way."""
+    if not boxes:
+        return []
+    standing = sum(math.copysign(max(_sides(box.corners)), _upright(box.corners)) for box in boxes) < 0
+    order = sorted(boxes, key=lambda box: -max(_sides(box.corners)))
+    quarter, lines = _best(picture, order[:SAMPLE], (1, 3) if standing else (0, 2))
+    lines += _recognised(picture, [_turned(box, quarter) for box in order[SAMPLE:]])
+    odd = [place for place, line in enumerate(lines) if _upright(line.corners) < 0]
+    for turn in (1, 3) if odd else ():
+        again = _recognised(picture, [_turned(order[place], quarter + turn) for place in odd])
+        for place, line in zip(odd, again, strict=True):
+            lines[place] = max(lines[place], line, key=lambda each: each.score * bool(each.text.strip()))
+    return lines
+
+
+def _upright(corners: Corners) -> int:
+    """1 for a box wider than high, -1 for one that is clearly higher than wide."""
+    width, height = _sides(corners)
+    return -1 if height >= TURNED * width else 1
+
+
+def _best(picture: Any, sample: list[_Box], quarters: tuple[int, int]) -> tuple[int, list[_Line]]:
+    """Which turn of a page to read, and the sample read so: the second is tried where the first is doubted."""
+    first = _recognised(picture, [_turned(box, quarters[0]) for box in sample])
+    if _legibility(first) >= LEGIBLE:
+        return quarters[0], first
+    second = _recognised(picture, [_turned(box, quarters[1]) for box in sample])
+    if _legibility(second) > max(_legibility(first) + BETTER, READABLE):
+        return quarters[1], second
+    return quarters[0], first
+
+
+def _legibility(lines: list[_Line]) -> float:
+    return sum(line.score * (0.5 if _holes(line.text) else 1.0) for line in lines) / max(1, len(lines))
+
+
+def _turned(box: _Box, quarter: int) -> _Box:
+    """The box read from another of its corners: quarter turns clockwise."""
+    corners = box.corners[quarter % 4 :] + box.corners[: quarter % 4]
+    return _Box((corners[0], corners[1], corners[2], corners[3]), box.sure)
+
+
+def _recognised(picture: Any, boxes: list[_Box]) -> list[_Line]:
+    if not boxes:
+        return []
+    wanted = importlib.import_module("rapidocr.ch_ppocr_rec").TextRecInput
+    found = _engine.text_rec(wanted(img=[_cut(picture, box.corners) for box in boxes]))
+    return [
+        _Line(str(text), float(score) if score == score else 0.0, box.corners, box.sure)
+        for text, score, box in zip(found.txts, found.scores, boxes, strict=True)
+    ]
+
+
+def _cut(picture: Any, corners: Corners) -> Any:
+    """The line alone, level, at most ``CROP_HEIGHT`` pixels high."""
+    cv2, numpy = import_library("cv2"), import_library("numpy")
+    width, height = _sides(corners)
+    shrink = min(1.0, CROP_HEIGHT / max(height, 1.0))
+    if shrink <= 0.5:  # a warp takes single pixels: averaged before, as thin strokes would break
+        left, top = (max(0, int(min(point[axis] for point in corners))) for axis in (0, 1))
+        right, bottom = (math.ceil(max(point[axis] for point in corners)) for axis in (0, 1))
+        part = picture[top:bottom, left:right]
+        picture = cv2.resize(part, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        corners = _moved(((x - left, y - top) for x, y in corners), shrink)
+    across, down = max(1, round(width * shrink)), max(1, round(height * shrink))
+    level = numpy.array([[0, 0], [across, 0], [across, down], [0, down]], dtype=numpy.float32)
+    turn = cv2.getPerspectiveTransform(numpy.array(corners, dtype=numpy.float32), level)
+    return cv2.warpPerspective(picture, turn, (across, down), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+_BLANKS = re.compile(r"\s\s|^\s|\s$")
+_LETTER = re.compile(r"\S")
+_INCOMPLETE = re.compile(r"[\u0370-\u1fff]{2}")  # Greek to Georgian and on: the network has some of their letters
+
+
+def _holes(text: str) -> bool:
+    """Whether letters are missing: the network answers a letter that it has no sign for with a blank.
+
+    Of 290 lines of Latin print none had two blanks in a row or one at an end; of 21 in six other scripts 14 had.
+    """
+    return not text or bool(_BLANKS.search(text))
+
+
+def _said(line: _Line) -> tuple[str, bool] | None:
+    """Its words and whether letters of them could not be read; None for what is no line of text."""
+    width, height = _sides(line.corners)
+    text = " ".join(line.text.split())
+    letters = len(_LETTER.findall(text))
+    sparse = letters < SPARSE * width / max(height, 1.0)
+    unread = _holes(line.text) or sparse or len(_INCOMPLETE.findall(text)) > 1
+    if unread and width >= LINE_SHAPE * height and line.sure >= SURE:
+        return text, True
+    if line.score < LOWEST or not text:
+        return None
+    return text, False
+
+
+def _squared(height: int, width: int) -> tuple[int, int]:
+    """Height and width of the picture padded to at most 4:1."""
+    return max(height, -(-width // MAX_RATIO)), max(width, -(-height // MAX_RATIO))
+
+
+def _squarer(picture: Any) -> Any:
+    """The picture padded to at most 4:1, at its right or lower edge, so that no box moves.
+
+    It is enlarged until its short side has 736 pixels: a strip of 3 x 200 would become 736 x 49,067 and take a minute.
+    """
+    height, width = picture.shape[:2]
+    high, wide = _squared(height, width)
+    if (high, wide) == (height, width):
+        return picture
+    cv2, numpy = import_library("cv2"), import_library("numpy")
+    colour = [float(c) for c in numpy.median(picture.reshape(-1, 3), axis=0)]
+    return cv2.copyMakeBorder(picture, 0, high - height, 0, wide - width, cv2.BORDER_CONSTANT, value=colour)
+
+
+if __name__ == "__main__":
+    serve({"load": load, "read": read})

@@ -1,0 +1,419 @@
+"""The order and the structure of text read from a picture: lines with their places become text. Pure functions.
+
+The page is levelled first: lines tell by their corners how far it is tilted or turned. Then columns of prose are told
+apart, what stands side by side becomes a row, and code keeps its indentation. Any order of the lines gives the same.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from intermodal.content import ReadLine
+
+CRUMB = 0.8  # below this confidence a line of one letter is taken for a blob
+DOUBTED = 0.85  # below this confidence a line is spoilt: 7 of 7 spoilt lines in clean pages were, whatever the others
+SPOILT = 0.15  # share of its lines from which on it is said that a page is read badly
+_MOST = 0.5  # share of its lines with words that are unread, from which on a page is ...
+_OF_ALL = 0.25  # ... unless so few of all its lines are: a table of figures has its headings unread
+_LONG = 2.0  # width over height from which on a line tells the slant of its page
+_GAP = 1.0  # heights of a line between two that stand apart in a row
+_BESIDE = 0.5  # share of the narrower line's width that two lines of one row may overlap
+_PROSE = 18  # letters of a line in a column of prose, in the median
+_FULL = 0.8  # share of the column's width that a line fills ...
+_FILLED = 0.6  # ... in so many of its lines
+_ALIGNED = 0.6  # and so many begin where the column does
+_LINES = 3  # of a column, at least
+_EVEN = 0.05  # how far the letter widths of lines of code differ from their median, in the median
+_CODE = 3  # lines, at least, by which that is told
+_LETTERS = 6  # of a line, at least
+_TOUCHING = 0.25  # heights of a cell by which it may reach over the next column: boxes are wider than their letters
+_FILLED_ROWS = 2  # rows without an empty cell, by which the columns of a table are told
+
+
+UnreadShare = Literal["", "some", "most"]
+
+
+class _Placed(NamedTuple):
+    """A line on the levelled page. The text last, so that equal places are in one order."""
+
+    top: float
+    left: float
+    right: float
+    bottom: float
+    text: str
+    line: ReadLine
+    turned: bool  # it runs another way than the page does
+
+    @property
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+
+_Row = tuple[_Placed, ...]
+
+
+def line_from_corners(
+    text: str, confidence: float, corners: Sequence[Sequence[float]], *, unread: bool = False
+) -> ReadLine:
+    """A line of a reader that tells its corners: where reading begins, where it ends, and the two below, back again."""
+    xs, ys = [float(x) for x, _ in corners], [float(y) for _, y in corners]
+    return ReadLine(
+        text=text,
+        confidence=confidence,
+        box=(min(xs), min(ys), max(xs), max(ys)),
+        corners=tuple(number for point in zip(xs, ys, strict=True) for number in point),
+        unread=unread,
+    )
+
+
+def without_doubted_letters(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
+    """The lines without single letters the reader doubts: in a photograph of a cat it reads "0" with 0.65."""
+    return tuple(line for line in lines if line.unread or len(line.text.strip()) > 1 or line.confidence >= CRUMB)
+
+
+def lines_with_words(lines: Iterable[ReadLine]) -> tuple[ReadLine, ...]:
+    """The lines that have words, read or not. Figures are alike in most scripts, and read whatever stands around."""
+    return tuple(line for line in lines if line.unread or any(map(str.isalpha, line.text)))
+
+
+def unread_share(lines: Sequence[ReadLine]) -> UnreadShare:
+    """How many of the lines with words are in a script that the reader does not know; "" for none, or for very few."""
+    missing = sum(line.unread for line in lines)
+    words = len(lines_with_words(lines))
+    if not missing or missing < SPOILT * words:
+        return ""
+    return "most" if missing >= _MOST * words and missing >= _OF_ALL * len(lines) else "some"
+
+
+def in_reading_order(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
+    """Reading order: columns of prose one after the other, within them rows, within a row from left to right."""
+    if not _have_places(lines):
+        return lines
+    return tuple(each.line for block in _page(lines) for row in block for each in row)
+
+
+def lines_to_text(lines: tuple[ReadLine, ...]) -> str:
+    """The text with one line per row. What stands apart in a row is set apart by a tab; code is indented by blanks."""
+    if not _have_places(lines):
+        return "\n".join(line.text for line in lines if line.text.strip())
+    return "\n".join(text for block in _page(lines) for text in _written(block))
+
+
+def _have_places(lines: Iterable[ReadLine]) -> bool:
+    """Whether the reader told any: where it did not, lines are in its order."""
+    return any(line.corners or any(line.box) for line in lines)
+
+
+def _page(lines: Iterable[ReadLine]) -> list[list[_Row]]:
+    """Blocks of rows, as they are read. What runs up or down the page beside its lines comes last."""
+    level = _level(lines)
+    blocks = [_rows(block) for block in _blocks([each for each in level if not each.turned])]
+    aside: list[_Row] = [(each,) for each in level if each.turned]
+    return [*blocks, aside] if aside else blocks
+
+
+def page_slant(lines: Iterable[ReadLine]) -> float:
+    """The direction in which most is read, in radians clockwise: 0 for an upright page, near pi for one on its head."""
+    angles = []
+    for line in lines:
+        x0, y0, x1, y1, *_ = _corners(line)
+        length = math.hypot(x1 - x0, y1 - y0)
+        if line.corners and length >= _LONG * _depth(line):
+            angles.append((math.atan2(y1 - y0, x1 - x0), length))
+    if not angles:
+        return 0.0
+    quarters = [sum(length for angle, length in angles if _quarter(angle) == place) for place in range(4)]
+    most = quarters.index(max(quarters)) * math.pi / 2
+    turned = ((_around(angle - most), length) for angle, length in angles)
+    near = sorted((angle, length) for angle, length in turned if abs(angle) <= math.pi / 4)
+    half, passed = sum(length for _, length in near) / 2, 0.0
+    for angle, length in near:
+        passed += length
+        if passed >= half:
+            return most + angle
+    return most
+
+
+def _quarter(angle: float) -> int:
+    return round(angle / (math.pi / 2)) % 4
+
+
+def _around(angle: float) -> float:
+    """The same angle within half a turn either way."""
+    return math.remainder(angle, 2 * math.pi)
+
+
+def _corners(line: ReadLine) -> tuple[float, ...]:
+    x0, y0, x1, y1 = line.box
+    return line.corners or (x0, y0, x1, y0, x1, y1, x0, y1)
+
+
+def _depth(line: ReadLine) -> float:
+    x0, y0, _, _, _, _, x3, y3 = _corners(line)
+    return math.hypot(x3 - x0, y3 - y0)
+
+
+def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
+    """The lines where they would be on a page that is not tilted, from top to bottom."""
+    lines = tuple(lines)
+    turn = page_slant(lines)
+    cos, sin = math.cos(turn), math.sin(turn)
+    placed = []
+    for line in lines:
+        corners = _corners(line)
+        points = [(x * cos + y * sin, y * cos - x * sin) for x, y in zip(corners[::2], corners[1::2], strict=True)]
+        (ax, ay), (bx, by), (cx, cy), (dx, dy) = points
+        turned = abs(bx - ax) < abs(by - ay)
+        if turned:
+            left, right, top, bottom = min(ax, cx), max(ax, cx), min(ay, cy), max(ay, cy)
+        else:
+            left, right, top, bottom = (ax + dx) / 2, (bx + cx) / 2, (ay + by) / 2, (cy + dy) / 2
+        edges = min(top, bottom), min(left, right), max(left, right), max(top, bottom)
+        placed.append(_Placed(*edges, line.text, line, turned))
+    return sorted(placed, key=lambda each: each[:5])
+
+
+# ---- columns -------------------------------------------------------------------------------------
+
+
+def _blocks(lines: list[_Placed]) -> list[list[_Placed]]:
+    """What is read one after the other: the columns of prose between two lines that cross their gutter, and the rest.
+
+    A gutter has prose on either side: lines of 18 letters and more that fill their column. Cells of a table seldom do,
+    so a table stays together.
+    """
+    best = max(_gutters(lines), key=lambda found: (found[0], found[1], -found[2]), default=None)
+    if best is None:
+        return [lines] if lines else []
+    gutter = best[2]
+    found: list[list[_Placed]] = []
+    rest: list[_Placed] = []
+    for crossing, left, right in _bands(lines, gutter):
+        rest += crossing
+        if not (_is_prose(left, last=True) and _is_prose(right, last=False)):
+            rest = sorted((*rest, *left, *right), key=lambda each: each[:5])
+            continue
+        found += [rest] if rest else []
+        rest = []
+        found += [*_blocks(left), *_blocks(right)]
+    return [*found, rest] if rest else found
+
+
+def _gutters(lines: list[_Placed]) -> list[tuple[int, float, float]]:
+    """Places where a gutter is: lines in its columns, how wide it is, and where."""
+    if len(lines) < 2 * _LINES:
+        return []
+    rights, lefts = sorted(each.right for each in lines), sorted(each.left for each in lines)
+    letter = statistics.median(each.height for each in lines)
+    found = []
+    seen: set[int] = set()
+    for right in reversed(rights):  # the longest line of a column is what its gutter begins after
+        after = lefts[bisect_left(lefts, right - letter / 4) :]
+        if not after or round(right / letter) in seen:
+            continue
+        seen.add(round(right / letter))
+        place = right + min(letter / 2, max(0.0, after[0] - right) / 2)
+        if min(bisect_right(rights, place), len(lefts) - bisect_left(lefts, place)) < _LINES:
+            continue
+        columns = [
+            (left, beside)
+            for _, left, beside in _bands(lines, place)
+            if _is_prose(left, last=True) and _is_prose(beside, last=False)
+        ]
+        if columns:
+            width = min(each.left for _, beside in columns for each in beside) - max(
+                each.right for left, _ in columns for each in left
+            )
+            found.append((sum(len(left) + len(beside) for left, beside in columns), width, place))
+    return found
+
+
+def _bands(lines: list[_Placed], gutter: float) -> list[tuple[list[_Placed], list[_Placed], list[_Placed]]]:
+    """Between lines that cross the gutter: those, then what is left and right of it below them."""
+    found: list[tuple[list[_Placed], list[_Placed], list[_Placed]]] = [([], [], [])]
+    for each in lines:
+        if each.left < gutter < each.right:
+            if found[-1][1] or found[-1][2]:
+                found.append(([], [], []))
+            found[-1][0].append(each)
+        else:
+            found[-1][1 if each.right <= gutter else 2].append(each)
+    return found
+
+
+def _is_prose(lines: list[_Placed], *, last: bool) -> bool:
+    """Whether the column at the gutter is prose. ``last``: it is the last of these lines' columns, else the first."""
+    if len(lines) < _LINES:
+        return False
+    column = [row[-1 if last else 0] for row in _rows(lines)]
+    if len(column) < _LINES or statistics.median(len(each.text) for each in column) < _PROSE:
+        return False
+    widths = sorted(each.width for each in column)
+    full = widths[min(len(widths) - 1, round(0.9 * len(widths)))]
+    begins = statistics.median(each.left for each in column)
+    near = statistics.median(each.height for each in column)
+    return sum(width >= _FULL * full for width in widths) >= _FILLED * len(widths) and sum(
+        abs(each.left - begins) <= near for each in column
+    ) >= _ALIGNED * len(column)
+
+
+# ---- rows ----------------------------------------------------------------------------------------
+
+
+def _rows(lines: Iterable[_Placed]) -> list[_Row]:
+    """Rows from top to bottom, each from left to right.
+
+    A line belongs to a row when its middle lies within the height of the row's line nearest to it, or the other way
+    round: text of one row may sit a little higher or be set larger, but never starts below its middle.
+    """
+    rows: list[list[_Placed]] = []
+    for each in sorted(lines, key=lambda line: (line.middle, *line[:5])):
+        row = rows[-1] if rows else None
+        if row is not None and _in_row(row, each):
+            row.append(each)
+        else:
+            rows.append([each])
+    return [tuple(sorted(row, key=lambda line: (line.left, *line[:5]))) for row in rows]
+
+
+def _in_row(row: list[_Placed], line: _Placed) -> bool:
+    nearest = min(row, key=lambda each: (max(each.left - line.right, line.left - each.right), each[:5]))
+    overlap = min(nearest.right, line.right) - max(nearest.left, line.left)
+    if overlap > _BESIDE * min(nearest.width, line.width):
+        return False
+    return _holds(nearest, line) or _holds(line, nearest)
+
+
+def _holds(outer: _Placed, inner: _Placed) -> bool:
+    return outer.top <= inner.middle <= outer.bottom
+
+
+def _written(block: Sequence[_Row]) -> list[str]:
+    rows = [row for row in (tuple(each for each in row if each.text.strip()) for row in block) if row]
+    letter = _letter_of_code(rows)
+    if letter:
+        margin = min(row[0].left for row in rows)
+        return [_spaced(row, margin, letter) for row in rows]
+    return [text for table in _tables([_cells(row) for row in rows]) for text in _tabbed(*table)]
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+class _Cell(NamedTuple):
+    """Pieces of a row that are no further than a blank apart."""
+
+    left: float
+    right: float
+    height: float
+    text: str
+
+
+class _Column(NamedTuple):
+    """The cells of some rows that stand one below the other: from where to where, and of which rows."""
+
+    left: float
+    right: float
+    rows: frozenset[int]
+
+
+def _cells(row: _Row) -> list[_Cell]:
+    cells: list[_Cell] = []
+    before = row[0]
+    for each in row:
+        if cells and each.left - before.right < _GAP * min(before.height, each.height):
+            last = cells[-1]
+            cells[-1] = _Cell(last.left, each.right, max(last.height, each.height), f"{last.text} {each.text}")
+        else:
+            cells.append(_Cell(each.left, each.right, each.height, each.text))
+        before = each
+    return cells
+
+
+def _tables(rows: Iterable[list[_Cell]]) -> list[tuple[list[list[_Cell]], list[_Column]]]:
+    """Rows that can be rows of one table, and its columns: no row has two cells in one column."""
+    found: list[tuple[list[list[_Cell]], list[_Column]]] = [([], [])]
+    for row in rows:
+        table, columns = found[-1]
+        wider = _with_row(columns, row, len(table))
+        if wider is None:
+            found.append(([row], _with_row([], row, 0) or []))
+        else:
+            table.append(row)
+            columns[:] = wider
+    return found
+
+
+def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> list[_Column] | None:
+    """The columns with one row more; None where two of its cells, or two of another row, would be in one column."""
+    made = list(columns)
+    for cell in row:
+        over, rows = [], frozenset((place,))
+        left, right = cell.left, cell.right
+        for column in made:
+            if min(column.right, cell.right) - max(column.left, cell.left) <= _TOUCHING * cell.height:
+                continue
+            if rows & column.rows:
+                return None
+            over.append(column)
+            rows |= column.rows
+            left, right = min(left, column.left), max(right, column.right)
+        made = [*(column for column in made if column not in over), _Column(left, right, rows)]
+    return sorted(made)
+
+
+def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[str]:
+    """A line per row, a tab between cells, and one more for each cell that is empty before another.
+
+    Where the columns are sure only: two rows fill them all. A cell alone in its row may be a heading or the rest of the
+    line above, and is written as it is.
+    """
+    full = sum(len(row) == len(columns) for row in table) >= _FILLED_ROWS
+    written = []
+    for place, row in enumerate(table):
+        texts = [cell.text for cell in row]
+        if full and 1 < len(row) < len(columns):
+            cells = iter(texts)
+            texts = [next(cells) if place in column.rows else "" for column in columns]
+        written.append("\t".join(texts).rstrip("\t"))
+    return written
+
+
+# ---- code ----------------------------------------------------------------------------------------
+
+
+def _letter_of_code(rows: Sequence[_Row]) -> float:
+    """The width of a letter where all are equally wide and lines are indented; 0 for what is not code.
+
+    The box around a line is somewhat wider than its letters, the same at each end.
+    """
+    lines = [row[0] for row in rows if len(row) == 1 and len(row[0].text) >= _LETTERS]
+    if len(lines) < _CODE or 2 * len(lines) < len(rows):
+        return 0.0
+    widths = [each.width / len(each.text) for each in lines]
+    letter = statistics.median(widths)
+    if statistics.median(abs(width - letter) for width in widths) > _EVEN * letter:
+        return 0.0
+    indents = {round((each.left - min(other.left for other in lines)) / letter) for each in lines}
+    return letter if max(indents) > 1 else 0.0  # a line that begins one letter further right is just set so
+
+
+def _spaced(row: _Row, margin: float, letter: float) -> str:
+    written, at = "", margin
+    for each in row:
+        blanks = round((each.left - at) / letter)
+        written += " " * (max(1, blanks) if written else max(0, blanks)) + each.text
+        at = each.right
+    return written

@@ -1,0 +1,45 @@
+"""Which scripts can be read in pictures here, beside those that the embedded reader knows itself."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from intermodal.local.embedded import tesseract
+from intermodal.local.embedded.versions import converter_version
+from intermodal.plans.facts import ANOTHER, ScriptFacts
+
+if TYPE_CHECKING:
+    from intermodal.local.weights.store import WeightsStore
+
+
+def pulled_languages(weights: WeightsStore) -> dict[str, str]:
+    """Languages of Tesseract among the weights that are here: code -> folder."""
+    names = sorted(weights.present(tesseract.WEIGHTS))
+    return {name.removeprefix(tesseract.WEIGHTS): str(weights.path(name)) for name in names}
+
+
+def ocr_version(weights: WeightsStore) -> str:
+    """What reads pictures here, in words that change when more can be read, or otherwise. Looked for, never run."""
+    program = tesseract.program()
+    try:
+        state = os.stat(program)
+        updated = f"{state.st_size} {state.st_mtime_ns}"
+    except OSError:
+        updated = ""
+    return " ".join((converter_version("ocr"), program, updated, *pulled_languages(weights)))
+
+
+def readable_scripts(weights: WeightsStore, language: str = "") -> ScriptFacts:
+    """Scripts that are read here, and what to do so that more are. Asks Tesseract for its languages.
+
+    ``language``: of the words, ISO 639-1, where somebody said.
+    """
+    known = tesseract.languages(pulled_languages(weights), language)
+    read = {script: f"Tesseract {language.code}" for script, language in known.items()}
+    lacking = {script: codes for script, codes in tesseract.SCRIPTS.items() if script not in read}
+    todo = {
+        script: tesseract.install_hint(tesseract.languages_in_order(codes, language)[0])
+        for script, codes in lacking.items()
+    }
+    return ScriptFacts(read=read, todo=todo | {ANOTHER: tesseract.install_hint()})

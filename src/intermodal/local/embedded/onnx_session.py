@@ -1,0 +1,59 @@
+"""What children do the same way with a folder as the hub keeps it: its tables, its tokenizer, its ONNX files.
+
+Files are checked before a runtime maps them (``local/weights/onnx.py``): a broken one is one clear error.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from intermodal.errors import WeightsError
+from intermodal.local.embedded.child_support import import_library, thread_count
+from intermodal.local.weights.onnx import read_header
+
+MAX_TOKENIZER: Final = 64 << 20
+_KINDS: Final = {"tensor(float16)": "float16", "tensor(float)": "float32", "tensor(int32)": "int32"}
+
+
+def open_session(path: Path) -> Any:
+    """A file of a model, ready to be run. Raises ``WeightsError`` for one that is broken."""
+    read_header(path)  # checked before a runtime maps it
+    onnxruntime = import_library("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = thread_count()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def cast_to_input(value: Any, wanted: Any) -> Any:
+    """An array as an input of a model wants it."""
+    return value.astype(_KINDS.get(wanted.type, str(value.dtype)), copy=False)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a folder. Raises ``WeightsError`` where none is there, or one that is broken."""
+    path = folder / "tokenizer.json"
+    if not path.is_file() or path.stat().st_size > MAX_TOKENIZER:
+        raise WeightsError("has no tokenizer.json that can be read", where=folder.name, todo="put it there")
+    made = import_library("tokenizers").Tokenizer
+    try:
+        return made.from_file(str(path))
+    except Exception:  # its library raises no other
+        raise WeightsError("is no tokenizer", where=path.name, todo="fetch it again") from None
+
+
+def read_json(path: Path, most: int) -> dict[str, Any]:
+    """A file of JSON. Raises ``WeightsError``."""
+    try:
+        if path.stat().st_size > most:
+            raise WeightsError(f"has more than {most:,} bytes", where=path.name)
+        found = json.loads(path.read_bytes())
+    except OSError:
+        raise WeightsError(f"has no {path.name}", where=path.parent.name, todo="put it there") from None
+    except (ValueError, RecursionError):
+        raise WeightsError("is not JSON", where=path.name, todo="fetch it again") from None
+    if not isinstance(found, dict):
+        raise WeightsError("is not a table", where=path.name, todo="fetch it again")
+    return found

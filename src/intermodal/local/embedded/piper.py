@@ -1,0 +1,211 @@
+"""Piper, a separate program that speaks: lines of text on its standard input, a WAV file for each in a folder of ours.
+
+Piper is under the GPL, version 3: it is run as the user installed it, never imported. It is found, in this order, at
+``INTERMODAL_PIPER``, beside this Python, on the PATH. It stays up between two texts, because starting it takes longer
+than a sentence. Its standard output and error are read as one: the line that names a finished file is the reply.
+
+Piper ends itself when it gets a line it has no sound for. Then it is started again, and the line is left out and named.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from intermodal._process import Reply, started
+from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
+from intermodal.media.sound import samples
+
+PLACE = "INTERMODAL_PIPER"  # environment variable: path of the program
+TODO = "pip install piper-tts (GPL-3.0; it runs as a separate program)"
+PAUSE = 0.2  # seconds of silence between two lines
+_START = 60.0  # seconds to load the voice
+_LINE = 120.0  # seconds for one line
+_FIRST = "Ready."  # spoken when the voice is loaded, and thrown away
+_FILE = re.compile(r"([\w.-]+\.wav)\s*$")
+_PLACES = re.compile(r"(?:[A-Za-z]:)?[/\\][^\s'\":,)]+")
+_TOLD = 160  # characters of what it complained of
+
+
+def program() -> str:
+    """Where Piper is, "" when it is not here. Looked for, never run."""
+    named = os.environ.get(PLACE, "")
+    beside = str(Path(sys.executable).with_name("piper"))
+    for found in (named and shutil.which(named), shutil.which(beside), shutil.which("piper")):
+        if found and (found == named or _speaks(Path(found))):
+            return found
+    return ""
+
+
+def _speaks(path: Path) -> bool:
+    """Whether it is not a namesake: a script of Linux desktops, which sets up mice, is called piper too."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(2048)
+    except OSError:
+        return False
+    return not head.startswith(b"#!") or b"piper.__main__" in head
+
+
+class PiperVoice:
+    """One voice in memory. The same manners as ``_process.Worker``: one call at a time; cancelling a call kills it.
+
+    Its methods are ``load`` and ``speak`` (``lines``: no line breaks in them). ``speak`` replies with ``pcm`` (signed
+    16-bit, mono), ``rate`` in Hz, and ``silent``, the lines it had no sound for.
+    """
+
+    def __init__(self, name: str, *, inherit: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self._inherit = inherit
+        self._process: Any = None
+        self._out: Any = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._said: deque[str] = deque(maxlen=20)
+        self._lock: Any = None
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self.alive else None
+
+    @property
+    def busy(self) -> bool:
+        return self._lock is not None and bool(self._lock.locked())
+
+    async def call(
+        self, method: str, arguments: Mapping[str, Any], *, progress: Callable[[float | None, str], None] | None = None
+    ) -> Reply:
+        import anyio
+
+        if self._lock is None:
+            self._lock = anyio.Lock()
+        async with self._lock:
+            finished = False
+            began = time.perf_counter()
+            try:
+                if not self.alive:
+                    await self._start(str(arguments["path"]))
+                value = await self._speak(arguments, progress) if method == "speak" else {}
+                finished = True
+            finally:
+                if not finished:
+                    await self._discard()
+        return Reply(value=value, seconds=time.perf_counter() - began)
+
+    async def _speak(self, arguments: Mapping[str, Any], progress: Callable[[float | None, str], None] | None) -> Any:
+        lines: list[str] = arguments["lines"]
+        total, done = max(1, sum(map(len, lines))), 0
+        made: list[bytes] = []
+        silent: list[str] = []
+        rate = 0
+        for line in lines:
+            spoken = await self._line(line, _LINE)
+            if spoken is None:
+                silent.append(line)
+                await self._start(str(arguments["path"]))
+            else:
+                pcm, rate = spoken
+                made.append(pcm)
+            done += len(line)
+            if progress is not None:
+                progress(done / total, line)
+        if not made:
+            raise InputUnsupported("has nothing in it that this voice can speak", where=self.name)
+        pause = b"\0\0" * int(rate * PAUSE)
+        return {"pcm": pause.join(made), "rate": rate, "silent": silent}
+
+    async def _start(self, voice: str) -> None:
+        import subprocess
+
+        import anyio
+        import anyio.streams.buffered
+
+        await self._discard()
+        found = program()
+        if not found:
+            raise NotInstalled("its runtime is not installed", where=self.name, todo=f"run: {TODO}")
+        self._folder = tempfile.TemporaryDirectory(prefix="intermodal-piper-")
+        self._said.clear()
+        env = {name: os.environ[name] for name in self._inherit if name in os.environ}
+        self._process = await started(
+            [found, "--model", voice, "--output_dir", self._folder.name],
+            stderr=subprocess.STDOUT,
+            cwd=self._folder.name,
+            env={**env, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+            start_new_session=True,
+        )
+        self._out = anyio.streams.buffered.BufferedByteReceiveStream(self._process.stdout)
+        if await self._line(_FIRST, _START) is None:
+            raise RuntimeCrashed(
+                f"piper ended when it was started{await self._why()}",
+                where=self.name,
+                todo=f"check the program {Path(found).name} on a terminal, or {TODO}",
+                sent=False,
+            )
+
+    async def _line(self, text: str, limit: float) -> tuple[bytes, int] | None:
+        """One line spoken: its samples and their rate. None when Piper ended over it."""
+        import anyio
+
+        assert self._folder is not None
+        try:
+            with anyio.fail_after(limit):
+                await self._process.stdin.send(" ".join(text.split()).encode("utf-8", "replace") + b"\n")
+                while True:
+                    line = (await self._out.receive_until(b"\n", 1 << 16)).decode("utf-8", "replace").strip()
+                    file = _FILE.search(line)
+                    path = Path(self._folder.name) / file[1] if file else None
+                    if path is not None and path.is_file():
+                        break
+                    self._said.append(line)
+                data = path.read_bytes()
+                path.unlink()
+                return samples(data)
+        except (anyio.IncompleteRead, anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return None
+        except TimeoutError:
+            raise RuntimeCrashed(f"piper said nothing for {limit:g} s", where=self.name, sent=False) from None
+        except (ValueError, anyio.DelimiterNotFound) as error:
+            raise RuntimeCrashed(
+                f"piper wrote something else than a WAV file ({error})", where=self.name, sent=False
+            ) from None
+
+    async def _why(self) -> str:
+        """The last thing it complained of, short and without places of this machine."""
+        import anyio
+
+        with anyio.move_on_after(1), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            while True:
+                self._said += (await self._out.receive()).decode("utf-8", "replace").splitlines()
+        last = next((line for line in reversed(self._said) if line and not line.startswith("INFO")), "")
+        return f": {_PLACES.sub('...', last)[:_TOLD]}" if last else ""
+
+    async def _discard(self) -> None:
+        """Kill and reap it, and take its folder away."""
+        import anyio
+
+        process, self._process, self._out = self._process, None, None
+        folder, self._folder = self._folder, None
+        with anyio.CancelScope(shield=True):
+            if process is not None:
+                if process.returncode is None:
+                    process.kill()
+                await process.aclose()
+            if folder is not None:
+                await anyio.to_thread.run_sync(folder.cleanup)
+
+    async def close(self) -> None:
+        """End it and reap it."""
+        await self._discard()

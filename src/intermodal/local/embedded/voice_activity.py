@@ -1,0 +1,196 @@
+"""Is anybody speaking? Two witnesses are asked before a stretch of sound is silenced.
+
+The Silero voice-activity filter takes some music for a voice, and Whisper then writes "Mm-hmm." But it is
+never *sure* about music: over a bassoon solo its probability stays below 0.82, at any level that it is scaled to below
+0.95; over clean and noisy speech, scaled up from -72 dB too, it passes 0.97 somewhere. A stretch it was never sure of
+is shown to Whisper alone, a few tokens of it, for Whisper's own probability that nothing was said (0.50 to 0.74 on
+that solo, 0.06 to 0.39 on speech) and for how likely it takes what it writes (e to the -0.9 and less a token on the
+solo, to the -0.4 and more on speech). Only when both doubt, the stretch is silenced. Faint speech, which the filter
+doubts too, passes by the second witness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from intermodal.file_bytes import Data
+from intermodal.local.embedded.child_support import import_library
+
+RATE = 16_000
+WINDOW = 512  # samples per probability of Silero v6 at 16 kHz
+SURE = 0.95
+NOTHING_SAID = 0.5
+PERHAPS_NOTHING, UNLIKELY = 0.4, -0.8  # together they say no more than a guess
+ORDINARY = 0.1  # root mean square of the loud frames of speech at an ordinary level, of 1.0
+FAINT = 0.01  # below it, a recording is scaled
+_FULL = 32_768.0
+_FRAME = 480  # samples: 30 ms
+_QUIET = 10  # frames that have to be quiet where a recording is cut
+LONGEST = 5 * 60 * RATE  # samples that are heard at a time
+_ROOM = 30 * RATE  # of their end, in which the cut may be
+PAUSE = 1.0  # seconds without a voice: what the filter takes out is 2 s less 0.4 s on each side, and times are rough
+UNHEARD = 2.0  # seconds of a voice without a word: more than a breath and what times of words are wrong by
+UNHEARD_FROM = 3.0  # seconds without a word from which on they are looked at
+AS_LOUD = 0.7  # of the mean level of what has words
+_LOOK = 30 * RATE  # what one look of Whisper takes in
+
+
+class PcmSamples:
+    """Signed 16-bit little-endian PCM, taken by slices: arrays of numpy, made of what is read for each."""
+
+    def __init__(self, pcm: Data) -> None:
+        self._pcm = pcm
+
+    def __len__(self) -> int:
+        return len(self._pcm) // 2
+
+    def __getitem__(self, place: slice) -> Any:
+        start, stop, _ = place.indices(len(self))
+        return import_library("numpy").frombuffer(self._pcm[2 * start : 2 * stop], dtype="<i2")
+
+
+def normalising_gain(samples: Any) -> float:
+    """What scales signed 16-bit ``samples`` to -1..1, and to the level of ordinary speech where they are fainter.
+
+    The level is that of the loudest twentieth of the frames, by their root mean square, so that a click does not pass
+    for it. Silero and Whisper were trained on recordings of ordinary level: speech at -60 dB is none to them.
+    """
+    numpy = import_library("numpy")
+    heights = frame_levels(samples)
+    level = float(numpy.percentile(heights, 95)) if len(heights) else 0.0
+    return ORDINARY / level / _FULL if 0.0 < level < FAINT else 1.0 / _FULL
+
+
+def frame_levels(samples: Any) -> Any:
+    """The root mean square of each frame of 30 ms of signed 16-bit ``samples``, of 1.0; a minute is converted at a
+    time."""
+    numpy = import_library("numpy")
+    made = numpy.empty(len(samples) // _FRAME, numpy.float32)
+    for start in range(0, len(made), 2_000):
+        frames = samples[start * _FRAME : min(start + 2_000, len(made)) * _FRAME].reshape(-1, _FRAME)
+        some = frames.astype(numpy.float32) / _FULL
+        made[start : start + 2_000] = numpy.sqrt(numpy.einsum("ij,ij->i", some, some) / _FRAME)
+    return made
+
+
+def split_recording(samples: Any) -> list[tuple[int, int]]:
+    """(first sample, last sample) of pieces of at most five minutes, cut where it is quietest.
+
+    What is heard at a time takes 20 bytes a sample; so memory is bounded by the piece and not by the recording.
+    """
+    if len(samples) <= LONGEST:
+        return [(0, len(samples))]
+    heights, found, start = frame_levels(samples), [], 0
+    while len(samples) - start > LONGEST:
+        first, last = (start + LONGEST - _ROOM) // _FRAME, (start + LONGEST) // _FRAME
+        quiet = heights[first:last].reshape(-1, _QUIET).max(axis=1)
+        end = (first + int(quiet.argmin()) * _QUIET + _QUIET // 2) * _FRAME
+        found.append((start, end))
+        start = end
+    return [*found, (start, len(samples))]
+
+
+def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) -> float:
+    """Seconds without a word that are about as loud as those with words: there may be some in them, under what is loud.
+
+    Pauses and what is fainter are nothing to hear. ``heard``: where words are, in seconds.
+    """
+    numpy = import_library("numpy")
+    power = frame_levels(samples) ** 2
+    frame = _FRAME / RATE
+    spoken = numpy.zeros(len(power), bool)
+    for start, end in heard:
+        spoken[int(start / frame) : int(end / frame) + 1] = True
+    if not spoken.any():
+        return 0.0
+    least, missing = float(power[spoken].mean()) * AS_LOUD**2, 0.0
+    edges = [0.0, *(time for stretch in sorted(heard) for time in stretch), len(power) * frame]
+    for before, after in zip(edges[::2], edges[1::2], strict=True):
+        between = power[int(before / frame) : int(after / frame)]
+        if after - before >= UNHEARD_FROM and float(between.mean()) >= least:
+            missing += after - before
+    return missing
+
+
+class DetectedSpeech(NamedTuple):
+    """``samples`` with what is no speech set to zero, their length kept; ``spoken``: where speech is, in seconds."""
+
+    samples: Any
+    spoken: Sequence[tuple[float, float]]
+
+
+def without_music(samples: Any, model: Any, language: str) -> DetectedSpeech | None:
+    """The speech in ``samples``; None when nobody speaks at all.
+
+    ``samples`` are float32 in -1..1 at 16 kHz; ``model`` is faster-whisper's.
+    """
+    stretches = _stretches(samples)
+    silenced = [
+        (start, end) for start, end, sure in stretches if sure < SURE and not _said(samples[start:end], model, language)
+    ]
+    spoken = [(start / RATE, end / RATE) for start, end, _ in stretches if (start, end) not in silenced]
+    if not spoken:
+        return None
+    if silenced:
+        samples = samples.copy()
+        for start, end in silenced:
+            samples[start:end] = 0.0
+    return DetectedSpeech(samples, spoken)
+
+
+def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]]) -> list[list[Any]]:
+    """The words of a segment, apart where the voice pauses.
+
+    Whisper hears a recording without its silence, so that one segment may go over a minute of it. What the other
+    channel says meanwhile would come after all of that segment. Speech between two words of which none was heard keeps
+    them together: how few words such a segment has is what tells that some are missing.
+
+    ``words`` have a ``start`` and an ``end`` in seconds; ``spoken`` is where speech is, in the same seconds.
+    """
+    apart = [[words[0]]]
+    for before, word in pairwise(words):
+        heard = sum(max(0.0, min(end, word.start) - max(start, before.end)) for start, end in spoken)
+        if word.start - before.end - heard >= PAUSE and heard < UNHEARD:
+            apart.append([])
+        apart[-1].append(word)
+    return apart
+
+
+def _stretches(samples: Any) -> list[tuple[int, int, float]]:
+    """(first sample, last sample, highest probability of a voice) of every stretch that may be speech."""
+    vad, numpy = import_library("faster_whisper.vad"), import_library("numpy")
+    found = vad.get_speech_timestamps(samples, vad.VadOptions())
+    if not found:
+        return []
+    padded = numpy.pad(samples, (0, -len(samples) % WINDOW))
+    voice = vad.get_vad_model()(padded).reshape(-1)
+    stretches = []
+    for stretch in found:
+        start, end = int(stretch["start"]), int(stretch["end"])
+        inside = voice[start // WINDOW : max(end // WINDOW, start // WINDOW + 1)]
+        stretches.append((start, end, float(inside.max(initial=0.0))))
+    return stretches
+
+
+def _said(samples: Any, model: Any, language: str) -> bool:
+    """Whether Whisper believes that words are in it. A fraction of a second's work: it need not write them out."""
+    segments, _ = model.transcribe(
+        samples[:_LOOK],
+        language=language or ("en" if not model.model.is_multilingual else None),
+        beam_size=1,
+        temperature=[0.0],
+        max_new_tokens=4,
+        without_timestamps=True,
+        no_speech_threshold=None,
+        log_prob_threshold=None,
+        compression_ratio_threshold=None,
+        condition_on_previous_text=False,
+    )
+    return any(_is_said(segment.no_speech_prob, segment.avg_logprob) for segment in segments)
+
+
+def _is_said(nothing: float, likely: float) -> bool:
+    """Of Whisper's probability that nothing is said, and the mean log probability of its tokens."""
+    return nothing < PERHAPS_NOTHING or (nothing < NOTHING_SAID and likely > UNLIKELY)

@@ -1,0 +1,131 @@
+"""Graphics cards of this machine, with what is free on them now: by the tools and files of their drivers.
+
+Each reader has two halves: one asks the system, the other makes cards of the text it answered. Nothing here is asked
+when a plan is made: a driver's tool takes tenths of a second, and what is free changes while one looks.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Collection
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from intermodal.errors import UsageError
+from intermodal.plans.machine import Gpu
+from intermodal.sizing.accelerators import by_driver, find
+from intermodal.sizing.machines import card
+
+PATIENCE = 5.0  # seconds for a driver's tool; it answers in 0.05 to 1
+_MIB = 1 << 20
+_DRM = Path("/sys/class/drm")
+_AMD = "0x1002"
+_NVIDIA_PROCESSES = ("nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
+_NVIDIA = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
+
+
+def detect_gpus() -> tuple[Gpu, ...]:
+    """Every card that a driver tells of, in its order."""
+    if platform.system() == "Darwin":
+        return parse_apple(_asked("sysctl", "machdep.cpu.brand_string", "hw.memsize", "iogpu.wired_limit_mb"))
+    return (*parse_nvidia(_asked(*_NVIDIA)), *read_amd(_DRM))
+
+
+def gpu_memory_used_by(processes: Collection[int]) -> int:
+    """Bytes of NVIDIA cards that processes hold; 0 where no driver says it."""
+    return parse_process_memory(_asked(*_NVIDIA_PROCESSES), processes)
+
+
+def parse_process_memory(table: str, processes: Collection[int]) -> int:
+    """The same of what ``nvidia-smi`` writes: a process and MiB, a line a process and card.
+
+    >>> of_processes("4242, 8120\\n17, 300\\n4242, 100", {4242}) // 2**20
+    8220
+    """
+    rows = ([field.strip() for field in line.split(",")] for line in table.splitlines())
+    said = ((row[0], row[1]) for row in rows if len(row) == 2 and row[0].isdigit() and row[1].isdigit())
+    return sum(int(size) * _MIB for process, size in said if int(process) in processes)
+
+
+def parse_nvidia(table: str) -> tuple[Gpu, ...]:
+    """Cards of ``nvidia-smi``: a name and MiB in all and free, a line a card.
+
+    >>> [gpu] = nvidia("NVIDIA GeForce RTX 4090, 24564, 23002")
+    >>> gpu.name, gpu.free // 2**20, gpu.bandwidth / 1e9
+    ('NVIDIA GeForce RTX 4090', 23002, 1010.0)
+    """
+    found = []
+    for line in table.splitlines():
+        fields = [field.strip() for field in line.split(",")]
+        if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
+            found.append(_card(fields[0], int(fields[1]) * _MIB, int(fields[2]) * _MIB))
+        elif len(fields) == 3 and fields[0].startswith("NVIDIA"):  # "[N/A]": a chip whose memory is the machine's
+            found.append(_chip(fields[0]))
+    return tuple(found)
+
+
+def read_amd(folder: Path) -> tuple[Gpu, ...]:
+    """Cards of AMD by the files of the kernel's driver."""
+    found = []
+    for device in sorted(folder.glob("card[0-9]*/device")):
+        memory, used = _number(device / "mem_info_vram_total"), _number(device / "mem_info_vram_used")
+        if _text(device / "vendor") == _AMD and memory:
+            name = (
+                _text(device / "product_name") or f"AMD graphics card (device {_text(device / 'device') or 'unknown'})"
+            )
+            found.append(_card(name, memory, max(0, memory - used)))
+    return tuple(found)
+
+
+def parse_apple(told: str) -> tuple[Gpu, ...]:
+    """The graphics part of Apple's chip, by ``sysctl``. What is free of it depends on what is free of the memory."""
+    said = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
+    name, memory = said.get("machdep.cpu.brand_string", ""), said.get("hw.memsize", "")
+    if not name.startswith("Apple") or not memory.isdigit():
+        return ()
+    row = by_driver(name, int(memory))
+    gpu = card(row, int(memory)) if row else Gpu(name=name, memory=int(memory) * 2 // 3, unified=True)
+    limit = said.get("iogpu.wired_limit_mb", "")
+    stated = int(limit) * _MIB if limit.isdigit() else 0  # 0: the system's own rule
+    return (replace(gpu, memory=stated or gpu.memory, free=None),)
+
+
+def _chip(name: str) -> Gpu:
+    """A chip with the speed of its row; how much memory it may use is for the machine to say (0)."""
+    try:
+        row, memory = find(name)
+    except UsageError:
+        return Gpu(name=name, memory=0, unified=True)
+    return replace(card(row, memory), name=name, memory=0, free=None, unified=True)
+
+
+def _card(name: str, memory: int, free: int) -> Gpu:
+    row = by_driver(name, memory)
+    if row is None:
+        return Gpu(name=name, memory=memory, free=free)
+    return replace(card(row, memory, free), name=name, memory=memory)
+
+
+def _asked(*command: str) -> str:
+    """What a tool writes; "" where there is none, or it fails."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return ""
+    return done.stdout
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _number(path: Path) -> int:
+    text = _text(path)
+    return int(text) if text.isdigit() else 0

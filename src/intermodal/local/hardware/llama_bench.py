@@ -1,0 +1,89 @@
+"""How fast a GGUF file really runs here: by llama.cpp's ``llama-bench``, where it is installed; what it said is kept.
+
+It has the options of nobody's server: one text at a time, on whatever its build computes with.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.local.hardware import model_measurements
+from intermodal.quantity import Quantity, between
+from intermodal.today import today
+
+PROGRAM = "llama-bench"
+FILE = "speeds.json"
+READ, WRITTEN, ROUNDS = 512, 32, 3  # tokens, and how often
+PATIENCE = 600.0  # seconds
+
+
+class BenchSpeeds(Value):
+    """Tokens a second written and read, with twice their scatter, and the ISO date they were measured on."""
+
+    decode: tuple[float, float]
+    prefill: tuple[float, float]
+    taken: str
+
+    @property
+    def as_quantities(self) -> tuple[Quantity, Quantity]:
+        basis = f"{PROGRAM} on this machine, {self.taken}"
+        written, read = (
+            between(max(0.0, mid - off), mid, mid + off, basis) for mid, off in (self.decode, self.prefill)
+        )
+        return written, read
+
+
+def is_installed() -> bool:
+    """Whether it can be run."""
+    return shutil.which(PROGRAM) is not None
+
+
+def run_llama_bench(model: Path) -> BenchSpeeds | None:
+    """Run it; None where it is not here, fails, or says nothing that can be read."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        return None
+    command = (program, "-m", str(model), "-p", str(READ), "-n", str(WRITTEN), "-r", str(ROUNDS), "-o", "json")
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return parse_llama_bench(done.stdout, today())
+
+
+def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
+    """What it printed with ``-o json``: a list of tests, each with tokens read or written and their speed.
+
+    >>> said = b'[{"n_prompt": 512, "n_gen": 0, "avg_ts": 900.0, "stddev_ts": 10.0},'
+    >>> said += b' {"n_prompt": 0, "n_gen": 32, "avg_ts": 50.0, "stddev_ts": 0.5}]'
+    >>> read(said, "2026-11-29").decode
+    (50.0, 1.0)
+    """
+    try:
+        tests = msgspec.json.decode(said, type=list[dict[str, Any]])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+    found: dict[str, tuple[float, float]] = {}
+    for test in tests:
+        speed, off = test.get("avg_ts"), test.get("stddev_ts", 0.0)
+        if isinstance(speed, int | float) and isinstance(off, int | float) and speed > 0:
+            found["decode" if test.get("n_gen") else "prefill"] = (float(speed), 2.0 * float(off))
+    if len(found) != 2:
+        return None
+    return BenchSpeeds(decode=found["decode"], prefill=found["prefill"], taken=taken)
+
+
+def save_speeds(folder: Path, model: Path, found: BenchSpeeds) -> None:
+    """Write it where ``kept`` finds it; a folder that cannot be written keeps nothing."""
+    model_measurements.save_measurement(folder, FILE, BenchSpeeds, model, lambda before: found)
+
+
+def load_speeds(folder: Path, model: Path) -> BenchSpeeds | None:
+    """What was measured of this very file; None where nothing was."""
+    return model_measurements.load_measurements(folder, FILE, BenchSpeeds).get(model_measurements.file_key(model))

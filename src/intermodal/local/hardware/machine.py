@@ -1,0 +1,130 @@
+"""The machine as the planner sees it: rounded, so that the same machine gives the same plan."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from pathlib import Path
+
+from intermodal.plans.machine import Gpu, Machine
+
+ROUND = 256 << 20  # bytes
+_SPINS = 2000  # rounds that a thread of OpenMP waits for the others before it sleeps: some 0.1 ms
+_IDLE = 0.25  # load a processor below which the processors are taken to be free
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def machine_snapshot(loaded: tuple[str, ...] = ()) -> Machine:
+    """Cores, memory and free memory now. ``loaded``: endpoint ids that are warm."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    limit, used = _memory_limit(_CGROUP)
+    total = min(memory.total, limit) if limit else memory.total
+    free = min(memory.available, max(0, limit - used)) if limit else memory.available
+    return Machine(
+        cores=cores(), memory=_round_down(total), free=_round_down(free), gpus=_gpus(), loaded=tuple(sorted(loaded))
+    )
+
+
+def machine_survey(folder: Path | None = None) -> Machine:
+    """All of it: what ``snapshot`` says, cards with what is free on them, and how fast memory and processors are.
+
+    For who sizes a model, not for who plans: a driver's tool is run. ``folder`` has the bandwidth that was measured
+    here, if it was.
+    """
+    from msgspec.structs import replace
+
+    from intermodal.local.hardware.gpus import detect_gpus
+    from intermodal.local.hardware.memory_bandwidth import load_bandwidth
+    from intermodal.sizing.machines import of_cores, settled
+
+    here, name = machine_snapshot(), processor()
+    measured = load_bandwidth(folder, name, here.cores) if folder else None
+    cards = detect_gpus() or here.gpus
+    return settled(replace(here, gpus=cards, processor=name, compute=of_cores(here.cores)), measured)
+
+
+def processor() -> str:
+    """The processor's name, as the system has it; "" where it says none."""
+    for line in _read(Path("/proc/cpuinfo")).splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor()
+
+
+def cores() -> int:
+    """Processors this process may really use: its affinity, cut to the container's quota.
+
+    ``os.cpu_count()`` counts the host's: a model given 64 threads in a 2-core container crawls.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cpu_quota(_CGROUP)
+    return max(1, min(affinity, math.ceil(quota)) if quota else affinity)
+
+
+def thread_wait_policy() -> dict[str, str]:
+    """Environment of a process that computes with one thread a processor: how the threads wait for each other.
+
+    A model's threads wait for each other hundreds of times a token. By spinning they lose no time where each has a
+    processor to itself. Where others use the processors, a thread that spins takes them from the one it waits for:
+    under a load of 6 on 2 cores SmolLM2 135M wrote a token in 61 ms, 33 ms of processor time a token, with ``_SPINS``,
+    and in 16 ms, 13.5 ms of processor time, without any (medians of 12 s, 2026-11-29). On free processors sleeping
+    costs time. So the load at the start of the process decides. The name is that of GCC's OpenMP, which llama.cpp
+    and CTranslate2 use; what else computes is told by its child (``local/embedded/child_support.py``).
+    """
+    return {"GOMP_SPINCOUNT": str(_SPINS if _load() < _IDLE * cores() else 0)}
+
+
+def _load() -> float:
+    """Load average of the last minute; of a system that keeps none, as of an idle one."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return 0.0
+
+
+def _round_down(size: int) -> int:
+    return size // ROUND * ROUND
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _cpu_quota(cgroup: Path) -> float:
+    """Processors a cgroup v2 allows (``cpu.max``: quota and period in microseconds); 0 for no limit."""
+    fields = _read(cgroup / "cpu.max").split()
+    if len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit() and int(fields[1]):
+        return int(fields[0]) / int(fields[1])
+    return 0.0
+
+
+def _memory_limit(cgroup: Path) -> tuple[int, int]:
+    """Limit and use of a cgroup v2, its reclaimable file cache not counted as used; limit 0 for none."""
+    limit = _read(cgroup / "memory.max")
+    if not limit.isdigit():
+        return 0, 0
+    used = _read(cgroup / "memory.current")
+    cache = 0
+    for line in _read(cgroup / "memory.stat").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "inactive_file" and value.isdigit():
+            cache = int(value)
+    return int(limit), max(0, int(used) - cache) if used.isdigit() else 0
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    """NVIDIA cards by the kernel driver's own files: no library, no subprocess. The embedded runtimes use none."""
+    found = []
+    for card in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        for line in _read(card).splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "Model":
+                found.append(Gpu(name=value.strip(), memory=0))
+    return tuple(found)

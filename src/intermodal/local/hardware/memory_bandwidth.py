@@ -1,0 +1,97 @@
+"""How fast the processors of this machine go through its memory: measured when asked to, kept, and read from then on.
+
+Writing a token means reading all weights once, so this figure bounds how fast a processor writes. No file of the
+system says it: it depends on how many modules are plugged in and how fast the firmware runs them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.quantity import Quantity, between
+from intermodal.today import today
+
+FILE = "machine.json"
+BLOCK = 64 << 20  # bytes a processor copies at a time: more than any cache it shares
+MOST = 1 << 30  # bytes of all of them
+ROUNDS, SECONDS = 3, 0.25  # the best round counts: others are using the memory as well
+COPIED = (
+    0.75  # of what memory gives, this share is read and written when blocks are copied (STREAM's "copy", 0.6 to 0.9)
+)
+
+
+class MeasuredBandwidth(Value):
+    """``bandwidth`` in bytes a second, of ``cores`` of a ``processor``; ``taken``: ISO date."""
+
+    processor: str
+    cores: int
+    bandwidth: float
+    taken: str
+
+
+def measure_bandwidth(processor: str, cores: int) -> MeasuredBandwidth:
+    """Copy blocks with every processor for under a second, and count the bytes read and written.
+
+    It takes ``2 * BLOCK`` a processor for that long, ``MAX_MEMBER_BYTES`` at most.
+    """
+    many = max(1, min(cores, MOST // (2 * BLOCK)))
+    best = max(_round(many) for _ in range(ROUNDS))
+    return MeasuredBandwidth(processor=processor, cores=cores, bandwidth=best, taken=today())
+
+
+def save_bandwidth(folder: Path, found: MeasuredBandwidth) -> None:
+    """Write it where ``kept`` finds it; a folder that cannot be written keeps nothing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_bytes(msgspec.json.encode(found))
+    except OSError:
+        pass
+
+
+def load_bandwidth(folder: Path, processor: str, cores: int) -> Quantity | None:
+    """What was measured of this processor with as many cores; None where nothing was."""
+    try:
+        found = msgspec.json.decode((folder / FILE).read_bytes(), type=MeasuredBandwidth)
+    except (OSError, msgspec.DecodeError):
+        return None
+    if (found.processor, found.cores) != (processor, cores) or found.bandwidth <= 0:
+        return None
+    return as_quantity(found)
+
+
+def as_quantity(found: MeasuredBandwidth) -> Quantity:
+    """What the memory gives at most, of what copying got of it: the ranges of speed are shares of that."""
+    copied = f"{found.bandwidth / 1e9:.1f} GB/s copied here on {found.taken}"
+    low, mid, high = (found.bandwidth / share for share in (0.9, COPIED, 0.6))
+    return between(low, mid, high, f"{copied}, taken for three quarters of what the memory gives")
+
+
+def _round(many: int) -> float:
+    """Bytes a second of ``many`` threads that copy side by side; ctypes lets go of the interpreter meanwhile."""
+    copied, start, stop = [0] * many, threading.Barrier(many + 1), threading.Event()
+
+    def copy(index: int) -> None:
+        source, target = (ctypes.create_string_buffer(BLOCK) for _ in range(2))
+        ctypes.memset(source, 1, BLOCK)
+        ctypes.memset(target, 0, BLOCK)
+        start.wait()
+        while not stop.is_set():
+            ctypes.memmove(target, source, BLOCK)
+            copied[index] += 2 * BLOCK
+
+    threads = [threading.Thread(target=copy, args=(index,)) for index in range(many)]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    began = time.perf_counter()
+    stop.wait(SECONDS)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return sum(copied) / (time.perf_counter() - began)

@@ -1,0 +1,82 @@
+"""Models of this machine for which there is memory at a smaller context only: they are offered with that.
+
+Every request comes by here, so what opens files and works contexts out (``contexts.py``) is imported where a model does
+not fit as it is, or where something was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.config import cache_dir
+from intermodal.costing.memory import fits
+from intermodal.local.hardware.memory_corrections import corrections_changed_at
+from intermodal.local.weights.store import WeightsStore
+from intermodal.plans.machine import Machine
+
+_SERVED: Final = ("llama", "started")  # protocols of models whose context is ours to choose
+
+
+def endpoints_that_do_not_fit(catalog: Catalog, machine: Machine) -> tuple[Endpoint, ...]:
+    """Endpoints that would have to be loaded and do not fit as they are. Opens nothing."""
+    if not machine.memory:
+        return ()
+    return tuple(
+        endpoint
+        for endpoint in catalog.loadable
+        if endpoint.host.protocol in _SERVED
+        and endpoint.id not in machine.loaded
+        and endpoint.uncut is None
+        and not fits(machine, endpoint.memory.high)
+    )
+
+
+class ContextFitter:
+    """For one client: catalogs with local models as they fit, and which were planned with less than their context."""
+
+    def __init__(self, weights: WeightsStore, env: Mapping[str, str]) -> None:
+        self._weights, self._env = weights, env
+        self._shortened: dict[str, Endpoint] = {}
+        self._made: tuple[object, Catalog] | None = None  # of what, and what was made of it
+        self._measured: tuple[object, Catalog] | None = None
+
+    async def fitted(self, catalog: Catalog, machine: Machine) -> Catalog:
+        """The catalog with what was measured of local models, and these at the context there is memory for. What is
+        loaded with less stays so."""
+        catalog = await self._corrected(catalog)
+        short = endpoints_that_do_not_fit(catalog, machine)
+        kept_so = {key: each for key, each in self._shortened.items() if key in machine.loaded}
+        if not (short or kept_so):
+            return catalog
+        asked = (catalog, tuple(each.id for each in short), tuple(kept_so), machine.free)
+        if self._made is None or self._made[0] != asked:
+            import anyio.to_thread
+
+            from intermodal.local.servers.context_reduction import with_reduced_contexts
+
+            found = catalog
+            if kept_so:
+                found = catalog.among(tuple(kept_so.get(each.id, each) for each in catalog.endpoints))
+            made = await anyio.to_thread.run_sync(with_reduced_contexts, found, machine, self._weights, self._env)
+            self._shortened |= {each.id: each for each in made.loadable if each.uncut is not None}
+            self._made = asked, made
+        return self._made[1]
+
+    async def _corrected(self, catalog: Catalog) -> Catalog:
+        """With the memory that was measured; nothing is read where nothing was, or where it is known."""
+        stamp = corrections_changed_at(cache_dir(self._env))
+        if not stamp:
+            return catalog
+        if self._measured is None or self._measured[0] != (catalog, stamp):
+            import anyio.to_thread
+
+            from intermodal.local.servers.context_reduction import with_measured_memory
+
+            made = await anyio.to_thread.run_sync(with_measured_memory, catalog, self._weights, self._env)
+            self._measured = (catalog, stamp), made
+        return self._measured[1]
+
+
+__all__ = ["ContextFitter", "endpoints_that_do_not_fit"]

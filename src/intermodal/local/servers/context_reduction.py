@@ -1,0 +1,127 @@
+"""What local models take by the headers of their files, by what was measured of them, and at which context they fit.
+
+By the formulas of ``intermodal fit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from intermodal.catalog.types import Catalog, Endpoint, FullContext
+from intermodal.config import cache_dir, state_dir
+from intermodal.content import Value
+from intermodal.costing.memory import fits
+from intermodal.errors import IntermodalError
+from intermodal.local.hardware import model_measurements
+from intermodal.local.hardware.memory_corrections import load_corrections
+from intermodal.local.servers.context_fit import endpoints_that_do_not_fit
+from intermodal.local.servers.memory_estimate import MemoryRange, gguf_memory, longest_context, memory_by_context
+from intermodal.local.servers.programs import program_version
+from intermodal.local.servers.records import ServerRecords
+from intermodal.local.servers.server_rows import server_name
+from intermodal.local.weights.store import WeightsStore
+from intermodal.plans.machine import Machine
+from intermodal.quantity import Quantity, between
+from intermodal.sizing.corrections import Correction, fitting, flags
+from intermodal.sizing.settings import Settings
+from intermodal.sizing.sources import local
+
+MIN_CONTEXT: Final = 512  # tokens: in less there is no room for a question and an answer
+
+
+class _Files(Value):
+    """What an endpoint serves, and the program that does, for corrections."""
+
+    model: str
+    projector: str
+    program: str
+    slots: int = 1
+
+
+def with_measured_memory(catalog: Catalog, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
+    """The catalog with embedded models as they took memory here, where that was measured."""
+    changed: dict[str, Endpoint] = {}
+    for endpoint in catalog.loadable:
+        path = weights.path(endpoint.weights) if endpoint.weights and endpoint.host.protocol == "llama" else None
+        has = endpoint.context or endpoint.model.context
+        found = (
+            measured_memory(path, weights.projector(endpoint.weights), has, env) if path is not None and has else None
+        )
+        if found is not None:
+            changed[endpoint.id] = replace(endpoint, memory=found)
+    return catalog.among(tuple(changed.get(each.id, each) for each in catalog.endpoints)) if changed else catalog
+
+
+def measured_memory(path: Path, projector: Path | None, context: int, env: Mapping[str, str]) -> Quantity | None:
+    """Bytes that an embedded model takes with so many tokens, mended by what was measured; None where nothing was."""
+    corrections = load_corrections(cache_dir(env), path)
+    if not corrections:
+        return None
+    program = program_version("xllamacpp", "")
+    try:
+        eyes = local(projector).shape if projector is not None else None
+        settings = Settings(context=context, projector=eyes)
+        found = fitting(corrections, flags(settings), program)
+        needed = gguf_memory(local(path).shape, eyes, context, 1, corrections, program)
+    except (IntermodalError, OSError):
+        return None
+    return between(*needed, found.words) if found is not None else None
+
+
+def with_reduced_contexts(catalog: Catalog, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
+    """The catalog with these endpoints at the longest context for which there is memory; those for which there is
+    none at ``MIN_CONTEXT`` tokens stay as they are, and plans reject them."""
+    made = {each.id: _shorter(each, machine, weights, env) for each in endpoints_that_do_not_fit(catalog, machine)}
+    changed = {key: endpoint for key, endpoint in made.items() if endpoint is not None}
+    if not changed:
+        return catalog
+    return catalog.among(tuple(changed.get(each.id, each) for each in catalog.endpoints))
+
+
+def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Endpoint | None:
+    files = _files(endpoint, weights, env)
+    has = endpoint.context or endpoint.model.context
+    if files is None or not has or not files.model.endswith(".gguf"):
+        return None
+    try:
+        corrections = load_corrections(cache_dir(env), files.model)
+        stamps = (
+            model_measurements.file_key(files.model),
+            model_measurements.file_key(files.projector) if files.projector else "",
+        )
+        needed = _need(files, corrections, stamps)
+        most = longest_context(needed, has - 1, partial(fits, machine)) // MIN_CONTEXT * MIN_CONTEXT
+        if most < MIN_CONTEXT:
+            return None
+    except (IntermodalError, OSError):  # damaged or gone: whoever runs it is told
+        return None
+    memory = between(*needed(most), f"for {most:,} tokens, by the header of its file")
+    return replace(endpoint, context=most, memory=memory, uncut=FullContext(context=has, memory=endpoint.memory))
+
+
+@lru_cache(64)
+def _need(files: _Files, corrections: tuple[Correction, ...], stamps: tuple[str, str]) -> Callable[[int], MemoryRange]:
+    """Headers of files are read once for as long as these are the same, however often what is free changes."""
+    return memory_by_context(files.model, files.projector, files.slots, corrections, files.program)
+
+
+def _files(endpoint: Endpoint, weights: WeightsStore, env: Mapping[str, str]) -> _Files | None:
+    if endpoint.host.protocol == "started":
+        wanted = ServerRecords(state_dir(env), server_name(endpoint.host.id)).wanted()
+        if wanted is None:
+            return None
+        program = program_version(wanted.program, wanted.path)
+        return _Files(model=wanted.model, projector=wanted.projector, program=program, slots=wanted.slots)
+    path = weights.path(endpoint.weights) if endpoint.weights else None
+    eyes = weights.projector(endpoint.weights) if path is not None else None
+    if path is None:
+        return None
+    return _Files(model=str(path), projector=str(eyes or ""), program=program_version("xllamacpp", ""))
+
+
+__all__ = ["MIN_CONTEXT", "measured_memory", "with_measured_memory", "with_reduced_contexts"]

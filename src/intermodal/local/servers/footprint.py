@@ -1,0 +1,377 @@
+"""What a running server says of itself and what its processes hold. It is asked to compute nothing.
+
+    llama.cpp   /props: file, context of a slot, slots, build; /metrics: tokens a second; its load log and its options
+    vLLM        /v1/models: folder or repository, longest text; /metrics: pages and their tokens (cache_config_info)
+    Ollama      /api/ps: bytes of memory and of cards, context of what is loaded; /api/show: parameters of the model
+
+Arguments, environment and memory of its processes can be seen where it runs on this machine as the same user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from intermodal.catalog.discovered_servers import is_this_machine
+from intermodal.content import Value
+from intermodal.errors import CredentialsRefused, Unreachable, UsageError
+from intermodal.local.hardware import model_measurements
+from intermodal.local.hardware.gpus import gpu_memory_used_by
+from intermodal.local.servers.llama_options import LlamaOptions, parse_llama_options
+from intermodal.local.servers.programs import program_version
+from intermodal.local.servers.server_status import (
+    http_reply,
+    listening_process,
+    parse_metrics,
+    parse_models,
+    parse_object,
+    resident_memory,
+    unmapped_memory,
+)
+from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.vllm import Serving
+
+Engine = Literal["llama.cpp", "vllm", "ollama"]
+_PATIENCE: Final = 3.0  # seconds for one answer
+# The word "true" or "false" after the last of these in a load log.
+_UNIFIED: Final = re.compile(r"kv_unified\s*=\s*'?(true|false)")
+_OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
+_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_LLAMA_KEY, _VLLM_KEY = "LLAMA_API_KEY", "VLLM_API_KEY"  # variables, as the programs themselves read them
+_CACHE_CONFIG: Final = "vllm:cache_config_info{"
+_MODULE: Final = "intermodal.local.servers.llama_server"
+
+
+class ServerProcess(Value):
+    """A process of this machine. ``seen``: whether its arguments could be read."""
+
+    pid: int = 0
+    arguments: tuple[str, ...] = ()
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    seen: bool = False
+
+
+class ServerFootprint(Value):
+    """A server as it is now.
+
+    Attributes:
+        model: file, folder, repository or name that it serves. build: as it says. program: what is run, for
+            corrections; "" where nobody can look.
+        settings: of llama.cpp and Ollama, without projector and draft, which are named beside. serving: of vLLM.
+        resident: bytes that its processes hold in memory, on_cards: on cards; 0 where nobody can look. mapped_out:
+            bytes of its file that are not in memory now, and are read when they are needed.
+        grows: whether its processes keep more than it was sized for, as time goes by.
+        whole, vram: bytes as Ollama says them. tokens: that vLLM remembers.
+        written, read: tokens a second so far, 0 where it did nothing.
+        assumed: what it did not say and was taken as usual, each a clause.
+    """
+
+    engine: Engine
+    address: str
+    model: str
+    build: str = ""
+    program: str = ""
+    settings: Settings | None = None
+    serving: Serving | None = None
+    projector: str = ""
+    draft: str = ""
+    log: str = ""
+    resident: int = 0
+    mapped_out: int = 0
+    on_cards: int = 0
+    grows: bool = False
+    whole: int = 0
+    vram: int = 0
+    tokens: int = 0
+    written: float = 0.0
+    read: float = 0.0
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """It in a line."""
+        found = f"{self.engine} at {self.address}"
+        if self.build.lower().startswith(self.engine):
+            found = f"{self.build} at {self.address}"
+        elif self.build:
+            found = f"{self.engine} {self.build} at {self.address}"
+        if self.settings is not None:
+            each = self.settings.context if self.settings.unified else self.settings.context // self.settings.slots
+            slots = self.settings.slots
+            found += f", {each:,} tokens of context" + (f" in each of {slots} slots" if slots > 1 else "")
+            found += ", of one cache" if self.settings.unified and slots > 1 else ""
+        elif self.serving is not None:
+            cards = f", {self.serving.cards} cards" if self.serving.cards > 1 else ""
+            found += f", texts of {self.serving.length:,} tokens{cards}"
+        return found
+
+
+def candidate_key_variables(address: str) -> tuple[str, ...]:
+    """Variables whose key may be meant for a server that wants one, by what it says without: both where that is not
+    known. vLLM keeps ``/metrics`` open, and llama.cpp its list of models."""
+    root = address.rstrip("/").removesuffix("/v1")
+    status, body = http_reply(root, "", "/metrics", seconds=_PATIENCE)
+    if status == 200 and _CACHE_CONFIG.encode() in body:
+        return (_VLLM_KEY,)
+    rows = parse_models(http_reply(root, "", "/v1/models", seconds=_PATIENCE)[1])
+    if any(row.get("owned_by") == "llamacpp" for row in rows):
+        return (_LLAMA_KEY,)
+    return _LLAMA_KEY, _VLLM_KEY
+
+
+def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = "") -> ServerFootprint:
+    """Ask a server. ``log``: what it said when it loaded, if that is here; ``wanted``: the model, where it has several.
+
+    Raises:
+        Unreachable: nothing answers there, or none of the three. CredentialsRefused: it wants a key.
+        UsageError: it has no model loaded, or not the one that is wanted.
+    """
+    root = address.rstrip("/").removesuffix("/v1")
+    statuses = []
+    for path, reader in (("/props", _llama), ("/api/ps", _ollama), ("/metrics", _vllm)):
+        status, body = http_reply(root, key, path, seconds=_PATIENCE)
+        statuses.append(status)
+        if status == 0:
+            break
+        found = reader(root, key, body, log, wanted) if status == 200 else None
+        if found is not None:
+            return found
+    if any(status in (401, 403) for status in statuses):
+        raise _refused(root)
+    if 0 in statuses:
+        raise Unreachable("no server answers there", where=root, todo="start it, or name its address", sent=False)
+    raise Unreachable(
+        "answers, and is no llama.cpp, vLLM or Ollama that says what it holds", where=root,
+        todo="name the address of one of them; of vLLM /metrics must not be switched off", sent=False,
+    )  # fmt: skip
+
+
+def _refused(root: str) -> CredentialsRefused:
+    todo = f"put it into the variable {_LLAMA_KEY} or {_VLLM_KEY}"
+    return CredentialsRefused("wants a key", where=root, todo=todo, sent=False)
+
+
+# ---- llama.cpp ---------------------------------------------------------------------------------------
+
+
+def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFootprint | None:
+    props = parse_object(body)
+    generation = props.get("default_generation_settings")
+    if not isinstance(generation, dict):
+        return None
+    each, slots = _whole(generation.get("n_ctx")), max(1, _whole(props.get("total_slots")))
+    if not each:
+        raise UsageError("serves no model now", where=root, todo="send it a request, and ask again")
+    process = _process(root)
+    said = parse_llama_options(process.arguments, process.env)
+    ours = _of_package(process.arguments)
+    on_cards = _on_cards(process)
+    assumed = [] if process.seen else ["its options, of which none can be seen from here: the usual ones"]
+    unified = _unified(log, said, slots, ours, process, assumed)
+    settings = Settings(
+        context=each if unified else each * slots, slots=slots, unified=unified, ubatch=said.ubatch,
+        type_k=said.type_k, type_v=said.type_v, flash_attention=said.flash != "off", swa_full=said.swa_full,
+        gpu_layers=_layers(log, said, on_cards), host_experts=_EVERY if said.all_experts else said.experts,
+        cache_on_host=said.cache_on_host, projector_on_host=said.projector_on_host,
+    )  # fmt: skip
+    written, read = _speeds(root, key)
+    package, said_build = program_version("xllamacpp", "") if ours else "", str(props.get("build_info") or "")
+    build = package or (f"llama.cpp {said_build}" if said_build else "")
+    model = str(props.get("model_path") or said.model or ours.get("model") or "")
+    return ServerFootprint(
+        engine="llama.cpp", address=root, model=model,
+        build=build, program=package or _executable(process), settings=settings,
+        projector=said.projector or str(ours.get("projector") or ""), draft=said.draft, log=log,
+        resident=resident_memory(process.pid) if process.pid else 0,
+        mapped_out=unmapped_memory(process.pid, model) if process.pid else 0, on_cards=on_cards,
+        grows=said.kept and not ours, written=written, read=read, assumed=tuple(assumed),
+    )  # fmt: skip
+
+
+_EVERY: Final = 1 << 16  # layers: more than any model has
+
+
+def _unified(
+    log: str, said: LlamaOptions, slots: int, ours: Mapping[str, Any], process: ServerProcess, assumed: list[str]
+) -> bool:  # fmt: skip
+    """Whether slots share one cache: by its log, else by its options. Without any, newer builds start four that do."""
+    logged = _UNIFIED.findall(log)
+    if logged:
+        return bool(logged[-1] == "true")
+    if slots == 1 or ours:
+        return False
+    if said.unified is not None:
+        return said.unified
+    if not process.seen:
+        assumed.append("that every slot has a cache of its own")
+        return False
+    return said.slots == 0
+
+
+def _layers(log: str, said: LlamaOptions, on_cards: int) -> int:
+    """Layers on cards: by its log, else as it was told, else all if it holds memory of a card."""
+    logged = _OFFLOADED.findall(log)
+    if logged:
+        some, all_of_them = map(int, logged[-1])
+        return ALL if some == all_of_them else some
+    if not on_cards:
+        return 0
+    return ALL if said.layers is None or said.layers < 0 else said.layers
+
+
+def _speeds(root: str, key: str) -> tuple[float, float]:
+    """Tokens a second written and read so far, where ``--metrics`` is on and it did something."""
+    names = ("llamacpp:predicted_tokens_seconds", "llamacpp:prompt_tokens_seconds")
+    status, body = http_reply(root, key, "/metrics", seconds=_PATIENCE)
+    found = parse_metrics(body, names) if status == 200 else {}
+    written, read = (_amount(found.get(name, 0.0)) for name in names)
+    return written, read
+
+
+# ---- vLLM --------------------------------------------------------------------------------------------
+
+
+def _vllm(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFootprint | None:
+    line = next((line for line in body.decode(errors="replace").splitlines() if line.startswith(_CACHE_CONFIG)), "")
+    labels = dict(_LABEL.findall(line))
+    status, listed = http_reply(root, key, "/v1/models", seconds=_PATIENCE)
+    if line and status in (401, 403):
+        raise _refused(root)
+    row = next(iter(parse_models(listed)), {})
+    block, blocks = _whole(labels.get("block_size")), _whole(labels.get("num_gpu_blocks"))
+    if not line or not row or not block:
+        return None
+    process = _process(root)
+    assumed = [] if process.seen else ["one card, as its options cannot be seen from here"]
+    process = process if process.seen else ServerProcess()
+    cards = _whole(_option(process.arguments, "--tensor-parallel-size", "-tp")) or 1
+    space = _amount(process.env.get("VLLM_CPU_KVCACHE_SPACE", "0"))
+    fp8 = str(labels.get("cache_dtype", "")).startswith("fp8")
+    serving = Serving(
+        utilization=_amount(labels.get("gpu_memory_utilization", "")) or 0.9, cache=int(space * (1 << 30)),
+        length=_whole(row.get("max_model_len")) or 1, cards=cards, block=block, cache_bytes=1 if fp8 else 2,
+        slots=_whole(_option(process.arguments, "--max-num-seqs")) or 256,
+    )  # fmt: skip
+    build = str(parse_object(http_reply(root, key, "/version", seconds=_PATIENCE)[1]).get("version") or "")
+    return ServerFootprint(
+        engine="vllm", address=root, model=str(row.get("root") or row.get("id") or ""),
+        build=f"vLLM {build}" if build else "", program=f"vllm {build}" if build else "", serving=serving,
+        resident=resident_memory(process.pid) if process.pid else 0, on_cards=_on_cards(process),
+        tokens=_whole(labels.get("kv_cache_size_tokens")) or block * blocks, assumed=tuple(assumed),
+    )  # fmt: skip
+
+
+def _option(arguments: tuple[str, ...], *names: str) -> str:
+    for index, word in enumerate(arguments):
+        option, _, joined = word.partition("=")
+        if option in names:
+            return joined or "".join(arguments[index + 1 : index + 2])
+    return ""
+
+
+# ---- Ollama ------------------------------------------------------------------------------------------
+
+
+def _ollama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFootprint | None:
+    rows = parse_object(body).get("models")
+    if not isinstance(rows, list):
+        return None
+    loaded = {str(row.get("name") or row.get("model")): row for row in rows if isinstance(row, dict)}
+    if not loaded:
+        raise UsageError("has no model loaded now", where=root, todo="run one: ollama run MODEL, and ask again")
+    name = next((each for each in loaded if wanted in (each, each.removesuffix(":latest"))), "")
+    if not name and (wanted or len(loaded) > 1):
+        has = f"has {', '.join(loaded)} loaded"
+        raise UsageError(f"{has}, not {wanted}" if wanted else has, where=root, todo="name one of these as MODEL")
+    row = loaded[name or next(iter(loaded))]
+    name = name or next(iter(loaded))
+    shown = parse_object(http_reply(root, key, "/api/show", json.dumps({"model": name}).encode(), seconds=_PATIENCE)[1])
+    process = _process(root)
+    whole, vram, context = (_whole(row.get(field)) for field in ("size", "size_vram", "context_length"))
+    assumed = [] if process.seen else ["one text at a time and a cache of f16, as its variables cannot be seen"]
+    if not context:
+        context = _whole(_parameter(shown, "num_ctx")) or 4096
+        assumed.append(f"a context of {context:,}, as this version says none")
+    slots = _whole(process.env.get("OLLAMA_NUM_PARALLEL")) or 1
+    kind = process.env.get("OLLAMA_KV_CACHE_TYPE") or "f16"
+    layers = _whole(_parameter(shown, "num_gpu"))
+    build = str(parse_object(http_reply(root, key, "/api/version", seconds=_PATIENCE)[1]).get("version") or "")
+    settings = Settings(
+        context=context * slots, slots=slots, type_k=kind, type_v=kind,
+        gpu_layers=0 if not vram else ALL if vram >= whole else layers or ALL,
+    )  # fmt: skip
+    if vram and vram < whole and not layers:
+        assumed.append("nothing of which layers are on the card: only the sum is compared")
+    return ServerFootprint(
+        engine="ollama", address=root, model=name, build=f"Ollama {build}" if build else "",
+        program=f"ollama {build}" if build else "", settings=settings, whole=whole, vram=vram, assumed=tuple(assumed),
+    )  # fmt: skip
+
+
+def _parameter(shown: dict[str, Any], name: str) -> str:
+    """Of the parameters of a model: lines of a name and a value."""
+    lines = str(shown.get("parameters") or "").splitlines()
+    return next((line.split()[-1] for line in lines if line.split()[:1] == [name]), "")
+
+
+# ---- its process -------------------------------------------------------------------------------------
+
+
+def _process(root: str) -> ServerProcess:
+    import psutil
+
+    pid = listening_process(root) if is_this_machine(root) else None
+    if pid is None:
+        return ServerProcess()
+    try:
+        process = psutil.Process(pid)
+        return ServerProcess(pid=pid, arguments=tuple(process.cmdline()), env=process.environ(), seen=True)
+    except psutil.Error:
+        return ServerProcess(pid=pid)
+
+
+def _on_cards(process: ServerProcess) -> int:
+    import psutil
+
+    if not process.pid:
+        return 0
+    try:
+        family = psutil.Process(process.pid).children(recursive=True)
+    except psutil.Error:
+        family = []
+    return gpu_memory_used_by({process.pid, *(each.pid for each in family)})
+
+
+def _of_package(arguments: tuple[str, ...]) -> dict[str, Any]:
+    """What our own server of llama.cpp was told; {} for another program."""
+    return parse_object(arguments[-1].encode()) if _MODULE in arguments else {}
+
+
+def _executable(process: ServerProcess) -> str:
+    import psutil
+
+    try:
+        path = psutil.Process(process.pid).exe() if process.pid else ""
+    except psutil.Error:
+        return ""
+    return model_measurements.file_key(path) if path and not os.path.basename(path).startswith("python") else ""
+
+
+def _whole(value: Any) -> int:
+    try:
+        return max(0, int(value))
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _amount(said: str | float) -> float:
+    try:
+        found = float(said)
+    except ValueError:
+        return 0.0
+    return found if 0 < found < float("inf") else 0.0

@@ -1,0 +1,376 @@
+"""Starting, sharing and ending servers: what ``intermodal up``, ``down`` and a run do. Every wait can be cancelled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from intermodal.config import cache_dir, state_dir
+from intermodal.content import Value
+from intermodal.costing.memory import fits
+from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, RuntimeCrashed, StoreError, UsageError
+from intermodal.hints import hint, joined_by
+from intermodal.local.embedded.results import ChatServer
+from intermodal.local.hardware.machine import machine_snapshot
+from intermodal.local.hardware.memory_corrections import load_corrections
+from intermodal.local.servers.memory_comparison import MemoryComparison
+from intermodal.local.servers.memory_corrections import compare_after_start, corrected_memory
+from intermodal.local.servers.memory_estimate import longest_context
+from intermodal.local.servers.records import (
+    ALIVE,
+    FullServerContext,
+    MemoryForecast,
+    ServerRecords,
+    ServerSpec,
+    ServerState,
+    all_records,
+)
+from intermodal.local.servers.server_log import latest_start_log
+from intermodal.local.tokenizers.template_marks import marks_in
+from intermodal.plans.numbers import held, size
+from intermodal.sizing.corrections import Correction
+from intermodal.store.process import dead, lives, pid_of
+
+_LOOK = 0.05  # seconds between two looks at a record
+_BORN = 20.0  # seconds a supervisor has to write its first record
+_GRACE = 15.0  # seconds a supervisor has to end its server and itself
+Notify = Callable[[str], None]
+
+
+class ManagedServer(Value):
+    """A server that is wanted, and how it is. ``state`` None: it was never started.
+
+    ``foreseen``: what it takes by the formulas, corrected; None where it was never compared. ``comparison``: of the
+    start that made it, predicted beside real.
+    """
+
+    wanted: ServerSpec
+    state: ServerState | None = None
+    log: str = ""
+    foreseen: MemoryForecast | None = None
+    comparison: MemoryComparison | None = None
+
+    @property
+    def memory(self) -> tuple[float, float, float]:
+        """Bytes it is foreseen to take."""
+        return self.foreseen.memory if self.foreseen is not None else self.wanted.memory
+
+    @property
+    def phase(self) -> str:
+        """In a word. A record whose supervisor is gone says nothing any more."""
+        if self.state is None:
+            return "not started"
+        if self.state.phase in ALIVE and not self.state.lives:
+            return "stopped"
+        return self.state.phase
+
+
+def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
+    """Everything that is wanted on this machine, by name."""
+    found = []
+    for place in all_records(env):
+        wanted = place.wanted()
+        if wanted is not None:
+            found.append(_known(place, wanted, place.state()))
+    return tuple(found)
+
+
+async def start_server(
+    wanted: ServerSpec, env: Mapping[str, str], *, later: bool = False, tell: Notify = lambda what: None
+) -> tuple[ManagedServer, bool]:
+    """Have the server running, and whether this call started it. ``later``: only write down that it may be started.
+
+    Two at once start one: the second waits for the first. Cancelled, what was started here is ended and forgotten.
+
+    Raises:
+        DoesNotFit: there is not enough memory for it now. RuntimeCrashed: it did not come up.
+        UsageError: a server of that name runs, but another one.
+    """
+    place = ServerRecords(state_dir(env), wanted.name)
+    async with _held(place, tell):
+        before, state = place.wanted(), place.state()
+        if state is not None and state.lives and before is not None:
+            if not before.same(wanted):
+                raise UsageError(
+                    f"{wanted.name} is up already, as another server ({_unlike(before, wanted)})",
+                    where="intermodal up", todo=hint("intermodal down {}, or choose another {name}", wanted.name),
+                )  # fmt: skip
+            return _known(place, before, await _awaited(place, tell)), False
+        await _cleaned(place)
+        if later:
+            place.want(wanted)
+            if before is None or not before.same(wanted):
+                place.begin_anew()
+            return _known(place, wanted, place.state()), False
+        made, found = await _started(place, wanted, env, tell, known=before is not None)
+        return msgspec.structs.replace(_known(place, wanted, made), comparison=found), True
+
+
+async def stop_server(name: str, env: Mapping[str, str]) -> bool:
+    """End a server and forget it; its log stays. False where nothing of that name is known."""
+    import anyio
+
+    place = ServerRecords(state_dir(env), name)
+    if place.wanted() is None and place.state() is None:
+        return False
+    state = place.state()
+    if state is not None and state.lives and state.phase != "ready":
+        _signal(state.supervisor, signal.SIGTERM)  # whoever is starting it holds the lock until that fails
+    async with place.held():
+        with anyio.CancelScope(shield=True):
+            await _ended(place)
+            place.forget()
+    return True
+
+
+async def ensure_serving(
+    name: str, env: Mapping[str, str], tell: Notify = lambda what: None, *, context: int = 0
+) -> ChatServer:
+    """Address and key of a server, started where it does not run. To be asked before every request: it then is not
+    unloaded under it. ``context``: tokens it is started with where there is no memory for all of its own, 0 for those.
+
+    Raises: as ``up``, and NotInstalled where nothing of that name is known any more.
+    """
+    place = ServerRecords(state_dir(env), name)
+    begun = time.monotonic()
+    async with place.held(shared=True):
+        wanted, state = place.wanted(), place.state()
+        if wanted is None:
+            raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
+        if state is not None and state.lives and state.phase == "ready" and not dead(state.server):
+            place.touch()
+            return await _served(wanted, state)
+    async with _held(place, tell):
+        state = place.state()
+        if state is not None and state.lives:
+            state = await _awaited(place, tell)
+        elif state is not None and state.phase == "failed":
+            raise _failure(place, state)
+        else:
+            await _cleaned(place)
+            state, _ = await _started(place, _at(wanted, context, env), env, tell, known=True)
+        place.touch()
+        return await _served(wanted, state, time.monotonic() - begun)
+
+
+def _at(wanted: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
+    """What is wanted with fewer tokens (0: with all of its own). What it was before stays written down."""
+    if wanted.uncut is not None:
+        before = wanted.uncut
+        wanted = msgspec.structs.replace(wanted, context=before.context, memory=before.memory, uncut=None)
+    if not context or context >= wanted.context:
+        return wanted
+    needed = corrected_memory(wanted, load_corrections(cache_dir(env), wanted.model))(context)
+    uncut = FullServerContext(context=wanted.context, memory=wanted.memory)
+    return msgspec.structs.replace(wanted, context=context, memory=needed, uncut=uncut)
+
+
+async def _served(wanted: ServerSpec, state: ServerState, load_seconds: float = 0.0) -> ChatServer:
+    """Reading a model's marks takes a quarter of a second, once for each of its files."""
+    import anyio
+
+    marks = await anyio.to_thread.run_sync(marks_in, Path(wanted.model))
+    return ChatServer(base_url=state.base_url, key=state.key, load_seconds=load_seconds, marks=marks)
+
+
+def _known(place: ServerRecords, wanted: ServerSpec, state: ServerState | None) -> ManagedServer:
+    return ManagedServer(wanted=wanted, state=state, log=str(place.log), foreseen=place.foreseen())
+
+
+def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[Correction, ...] = ()) -> None:
+    """Raise DoesNotFit where a plan would be refused for it: by the planner's own formula (``costing.memory.fits``).
+
+    ``corrections``: what was measured of its file, for the context that would fit.
+    """
+    machine = msgspec.structs.replace(machine_snapshot(), free=free, memory=memory)
+    _, mid, high = wanted.memory
+    if fits(machine, high):
+        return
+    context = f", {wanted.context:,} tokens of context" + (f" times {wanted.slots}" if wanted.slots > 1 else "")
+    todo = ["free some memory"]
+    if fits(machine, wanted.disk):  # weights alone would
+        shorter = longest_context(corrected_memory(wanted, corrections), wanted.context, partial(fits, machine))
+        todo += [hint("say {context=}", shorter)] if shorter else []
+        todo += [hint("fewer {slots}")] if wanted.slots > 1 else []
+    raise DoesNotFit(
+        f"needs {held(mid)} of memory and up to {held(high)} ({size(wanted.disk)} of weights{context}), "
+        f"and {held(free)} are free",
+        where=wanted.name, todo=hint("{}, or take a smaller model", joined_by(", ", todo)),
+    )  # fmt: skip
+
+
+# ---- inside the lock --------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _held(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
+    """The lock of a name; says so where somebody else has it."""
+    with place.held_at_once() as held:
+        if held:
+            yield
+            return
+    tell("another process is starting or ending it; waiting")
+    async with place.held():
+        yield
+
+
+async def _started(
+    place: ServerRecords, wanted: ServerSpec, env: Mapping[str, str], tell: Notify, *, known: bool
+) -> tuple[ServerState, MemoryComparison | None]:
+    """Spawn a supervisor and wait until its server answers. What it took is compared with what was predicted."""
+    import anyio
+
+    machine = machine_snapshot()
+    check_memory(wanted, machine.free, machine.memory, load_corrections(cache_dir(env), wanted.model))
+    place.want(wanted)
+    place.begin_anew()
+    try:
+        await _spawn(place)
+        state = await _awaited(place, tell)
+        return state, await anyio.to_thread.run_sync(_compared, place, wanted, state, cache_dir(env))
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await _ended(place)
+            failed = place.state()
+            if not known:
+                place.forget()
+            elif failed is not None and failed.phase == "starting":
+                place.record(msgspec.structs.replace(failed, phase="stopped", server="", port=0, key="", reason=""))
+        raise
+
+
+def _compared(place: ServerRecords, wanted: ServerSpec, state: ServerState, folder: Path) -> MemoryComparison | None:
+    """Predicted beside real, kept for later; None where that could not be found out, which stops nobody."""
+    try:
+        found = compare_after_start(wanted, state, latest_start_log(place.log), folder)
+        if found.correction is not None:
+            foreseen = corrected_memory(wanted, (found.correction,))(wanted.context)
+            place.foresee(MemoryForecast(memory=foreseen, words=found.correction.words))
+    except (IntermodalError, OSError):
+        return None
+    return found
+
+
+async def _spawn(place: ServerRecords) -> None:
+    """The supervisor leaves us at once, so that it is nobody's child who might wait for it."""
+    import anyio
+
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "intermodal.local.servers.supervisor",
+        str(place.root),
+        place.name,
+        place.mark(),
+    ]
+    place.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(place.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+        done = await anyio.run_process(
+            command, stdin=-3, stdout=-3, stderr=log, check=False, cwd=Path(place.root), start_new_session=True
+        )
+    if done.returncode:
+        raise RuntimeCrashed("its supervisor did not start", where=f"up.{place.name}", todo=f"see {place.log}")
+
+
+async def _awaited(place: ServerRecords, tell: Notify) -> ServerState:
+    """The record once it says ready. Raises RuntimeCrashed when it will not."""
+    import anyio
+
+    begun, told = time.monotonic(), ""
+    while True:
+        state = place.state()
+        if state is not None:
+            if state.phase == "ready" and not dead(state.supervisor) and not dead(state.server):
+                return state
+            if state.phase in ("failed", "stopped"):
+                raise _failure(place, state)
+            if dead(state.supervisor):
+                raise RuntimeCrashed("its supervisor died", where=f"up.{place.name}", todo="run it again", sent=False)
+        elif time.monotonic() - begun > _BORN:
+            raise RuntimeCrashed("its supervisor said nothing", where=f"up.{place.name}", todo=f"see {place.log}")
+        words = state.reason if state is not None and state.phase == "restarting" else ""
+        if words != told:
+            told = words
+            tell(f"restarting: {words}")
+        await anyio.sleep(_LOOK)
+
+
+def _failure(place: ServerRecords, state: ServerState) -> RuntimeCrashed:
+    return RuntimeCrashed(
+        f"did not come up: {state.reason}" if state.phase == "failed" else f"was ended ({state.reason or 'stopped'})",
+        where=f"up.{place.name}", todo=f"see {place.log}", sent=False,
+    )  # fmt: skip
+
+
+async def _cleaned(place: ServerRecords) -> None:
+    """After a supervisor that was killed, or a reboot: its server ended, and the record as it is now."""
+    state = place.state()
+    if state is not None and (state.phase in ALIVE or state.server):
+        await _ended(place)
+        place.record(msgspec.structs.replace(state, phase="stopped", supervisor="", server="", port=0, key="",
+                                             reason="its supervisor was gone"))  # fmt: skip
+
+
+async def _ended(place: ServerRecords) -> None:
+    """Nothing of it runs any more: its supervisor is told, and what does not listen is killed."""
+    wanted = place.wanted()
+    if wanted is not None:
+        with suppress(StoreError):  # where nothing can be written, a supervisor cannot write its record either
+            place.want(wanted)  # anew: a supervisor that has no record yet sees that, and ends
+    state = place.state()
+    if state is None:
+        return
+    if state.supervisor and not dead(state.supervisor):
+        _signal(state.supervisor, signal.SIGTERM)
+        await _gone(state.supervisor)
+        state = place.state() or state
+        _signal(state.supervisor, signal.SIGKILL)
+    if lives(state.server):
+        with suppress(OSError):
+            os.killpg(pid_of(state.server), signal.SIGKILL)
+        await _gone(state.server)
+
+
+async def _gone(known: str) -> None:
+    """Wait for the end of a process, though not for ever."""
+    import anyio
+
+    end = time.monotonic() + _GRACE
+    while not dead(known) and time.monotonic() < end:  # noqa: ASYNC110 - a process that is nobody's child has no event
+        await anyio.sleep(_LOOK)
+
+
+async def clean_up(env: Mapping[str, str]) -> None:
+    """Put right what dead supervisors left. Of a name that somebody is busy with, nothing is touched."""
+    for place in all_records(env):
+        state = place.state()
+        if state is not None and state.phase in ALIVE and not state.lives:
+            with place.held_at_once() as held:
+                if held:
+                    await _cleaned(place)
+
+
+def _signal(known: str, number: signal.Signals) -> None:
+    """Send a signal to the very process that is meant, not to one that has its id now."""
+    if lives(known):
+        with suppress(OSError):
+            os.kill(pid_of(known), number)
+
+
+def _unlike(one: ServerSpec, other: ServerSpec) -> str:
+    for field, words in (
+        ("digest", "another file"), ("projector", "another projector"), ("context", "context"), ("slots", "slots"),
+        ("program", "program"),
+    ):  # fmt: skip
+        if getattr(one, field) != getattr(other, field):
+            return words if words.startswith("another") else f"{words} {getattr(one, field)}"
+    return "other settings"

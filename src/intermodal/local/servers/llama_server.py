@@ -1,0 +1,49 @@
+"""llama.cpp's own server, out of the package: ``python -m intermodal.local.servers.llama_server JSON``. Ends with its
+supervisor.
+
+The context does not shift: a prompt that is too long is refused with its size instead of being cut.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+
+def main() -> None:
+    xllamacpp: Any = importlib.import_module("xllamacpp")  # it has no types
+    given = json.loads(sys.argv[1])
+    parameters = _parameters(xllamacpp, given, os.environ.pop("LLAMA_API_KEY"))
+    # By default the signal ends the process at once, whatever llama.cpp's threads are doing.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    server = xllamacpp.Server(parameters)
+    sys.stderr.write(f"listening on {server.listening_address}\n")  # its log
+    while True:
+        signal.pause()
+
+
+def _parameters(xllamacpp: Any, given: dict[str, Any], key: str) -> Any:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = given["model"]
+    if given["projector"]:
+        parameters.mmproj.path = given["projector"]
+    parameters.model_alias = {given["alias"]}
+    parameters.hostnames, parameters.port, parameters.api_keys = ["127.0.0.1"], given["port"], [key]
+    parameters.n_ctx, parameters.n_parallel = given["context"] * given["slots"], given["slots"]
+    parameters.ctx_shift = False
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = given["threads"]
+    parameters.ui = parameters.endpoint_slots = False  # slots would show other requests' prompts
+    parameters.endpoint_metrics = True
+    parameters.verbosity = 4  # what loading took of which buffer; no words of requests
+    parameters.cache_ram_mib = 0  # prompts of past requests are not kept in memory
+    if given["embeds"]:
+        parameters.embedding = True
+    return parameters
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Predicted beside real: what a running server took, term by term, and the ratios that are kept of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from intermodal.content import Value
+from intermodal.local.servers.footprint import ServerFootprint
+from intermodal.plans.machine import Machine
+from intermodal.plans.numbers import size
+from intermodal.quantity import Quantity, between, total
+from intermodal.sizing.corrections import BESIDE, BUFFERS, TOKENS, Correction, Ratio, flags
+from intermodal.sizing.logged import Compared, compared, logged_terms
+from intermodal.sizing.memory import Memory, memory
+from intermodal.sizing.settings import Device, Settings
+from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.vllm import Serving, served, serving_flags
+
+PROCESS: Final = "process"  # all that its processes hold
+CARD: Final = "all of it"  # that they hold on cards
+_COMPUTED: Final = ("compute", "projector compute", "draft compute")  # touched when a prompt fills a batch
+
+
+class MemoryComparison(Value):
+    """``rows``: each predicted and real. ``correction``: to be kept; None where nothing could be told apart.
+
+    ``notes``: what could not be compared and why, each a clause.
+    """
+
+    rows: tuple[Compared, ...]
+    correction: Correction | None = None
+    notes: tuple[str, ...] = ()
+
+
+def compare_memory(
+    shape: ModelShape, found: ServerFootprint, machine: Machine, date: str, *, projector: ModelShape | None = None,
+    draft: ModelShape | None = None,
+) -> MemoryComparison:  # fmt: skip
+    """What was predicted of a server and what it took. ``date``: ISO, of today."""
+    if found.settings is not None:
+        layers = len(shape.layers)
+        settings = replace(
+            found.settings, projector=projector, draft=draft, host_experts=min(found.settings.host_experts, layers)
+        )
+        rows, ratios, notes = (_ollama if found.engine == "ollama" else _llama)(shape, settings, found)
+        said = flags(settings)
+    else:
+        serving = found.serving or Serving()
+        rows, ratios, notes = _vllm(shape, serving, found, machine)
+        said = serving_flags(serving)
+    made = Correction(flags=said, program=found.program, build=found.build, taken=date, ratios=tuple(ratios))
+    return MemoryComparison(rows=tuple(rows), correction=made if ratios else None, notes=(*found.assumed, *notes))
+
+
+ComparedTerms = tuple[list[Compared], list[Ratio], list[str]]
+
+
+# ---- llama.cpp ---------------------------------------------------------------------------------------
+
+
+def _llama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> ComparedTerms:
+    predicted = memory(shape, settings)
+    rows = list(compared(predicted, found.log)) if logged_terms(found.log) else []
+    notes = [] if rows else ["its load log is not here, or says nothing of buffers (llama-server does with -lv 4)"]
+    ratios = [
+        _ratio(row.name, row.device, 1.0 if row.as_logged else row.real / row.predicted.mid)
+        for row in rows
+        if row.real and row.predicted.mid
+    ]
+    if found.resident and not settings.gpu_layers:
+        real = found.resident + found.mapped_out
+        rows.append(Compared(name=PROCESS, device="host", predicted=_held(predicted), real=real, source="its process"))
+        if found.mapped_out:
+            notes.append(f"{size(found.mapped_out)} of its file are not in memory now; they count for its process")
+        program = _program(predicted, rows, found)
+        if isinstance(program, str):
+            notes.append(program)
+        else:
+            ratios.append(program)
+    elif not found.resident:
+        notes.append("what its process holds cannot be seen from here")
+    if found.on_cards and settings.gpu_layers:
+        on_cards = predicted.total("device")
+        rows.append(Compared(name=CARD, device="device", predicted=on_cards, real=found.on_cards,
+                             source="the driver"))  # fmt: skip
+        beside = found.on_cards - _real(predicted, rows, "device", without=("backend",))
+        expected = predicted.of("backend").mid
+        if beside > 0 and expected:
+            ratios.append(_ratio("backend", "device", beside / expected))
+    return rows, ratios, notes
+
+
+def _held(predicted: Memory) -> Quantity:
+    """Of a process that computed some or all of its graph by now: pages of buffers are taken when they are touched."""
+    every = predicted.total("host")
+    untouched = sum(predicted.of(name, "host").mid for name in _COMPUTED)
+    return between(max(0.0, every.low - untouched), every.mid, every.high, "compute buffers touched or not yet")
+
+
+def _program(predicted: Memory, rows: list[Compared], found: ServerFootprint) -> Ratio | str:
+    """What the process holds beside its buffers, as a ratio; why there is none, in words."""
+    if found.grows and found.read:
+        return "it may keep prompts of the past in memory (--cache-ram), so its process says nothing of the program"
+    expected = predicted.of("program").mid
+    most = found.resident + found.mapped_out - _real(predicted, rows, "host", without=("program", *_COMPUTED))
+    least = max(0.0, most - _real(predicted, rows, "host", only=_COMPUTED))
+    if most <= 0 or not expected:
+        return "its process holds less than its buffers: parts of the file are not in memory now"
+    return Ratio(name="program", device="host", low=least / expected, mid=(least + most) / 2 / expected,
+                 high=most / expected)  # fmt: skip
+
+
+def _real(
+    predicted: Memory, rows: list[Compared], device: Device, *, without: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+) -> float:  # fmt: skip
+    """Bytes of terms on a device: as they were logged, else as predicted."""
+    logged = {row.name: row.real for row in rows if row.device == device and row.source == "log" and row.real}
+    named = dict.fromkeys(term.name for term in predicted.terms if term.device == device)
+    kept = [name for name in named if name not in without and (not only or name in only)]
+    return sum(logged.get(name, predicted.of(name, device).mid) for name in kept)
+
+
+def _ratio(name: str, device: Device, share: float) -> Ratio:
+    return Ratio(name=name, device=device, low=share, mid=share, high=share)
+
+
+# ---- Ollama ------------------------------------------------------------------------------------------
+
+
+def _ollama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> ComparedTerms:
+    """The sums that it says; its runner is llama.cpp or its own engine, which lays its graph out another way."""
+    predicted = memory(shape, settings)
+    terms = [term for term in predicted.terms if term.name not in BESIDE]
+    both = total([term.amount for term in terms])
+    if not both.known:
+        return [], [], [f"nothing can be predicted: {both.basis}"]
+    device: Device = "device" if found.vram >= found.whole > 0 else "host"
+    rows = [Compared(name=BUFFERS, device=device, predicted=both, real=found.whole, source="/api/ps")]
+    if 0 < found.vram < found.whole:
+        return rows, [], ["it is divided between card and memory, so no ratio is kept"]
+    if not found.whole or not both.mid:
+        return rows, [], ["it says no size"]
+    share = found.whole / both.mid
+    return rows, [_ratio(BUFFERS, each, share) for each in ("host", "device")], []
+
+
+# ---- vLLM --------------------------------------------------------------------------------------------
+
+
+def _vllm(shape: ModelShape, serving: Serving, found: ServerFootprint, machine: Machine) -> ComparedTerms:
+    if not serving.cache:
+        if not machine.gpus:
+            return [], [], ["there is no card here, and how much room it sets aside on a processor cannot be seen"]
+        serving = replace(serving, memory=min(gpu.memory for gpu in machine.gpus))
+    predicted = served(shape, serving)
+    if not predicted.tokens.known:
+        return [], [], [f"nothing can be predicted: {predicted.tokens.basis}"]
+    row = Compared(name=TOKENS, device="device" if not serving.cache else "host", predicted=predicted.tokens,
+                   real=found.tokens, source="/metrics")  # fmt: skip
+    if not found.tokens or not predicted.tokens.mid:
+        return [row], [], ["it says nothing of its pages, or by the formulas there is room for none"]
+    return [row], [_ratio(TOKENS, row.device, found.tokens / predicted.tokens.mid)], []

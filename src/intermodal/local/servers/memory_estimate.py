@@ -1,0 +1,81 @@
+"""Memory a server takes, from what its files say of themselves, before anything is loaded: by ``sizing``'s formulas.
+
+The low end leaves out what is touched only once a prompt fills the context; the high end holds for all that may come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from intermodal.sizing.corrections import Correction
+from intermodal.sizing.fit import largest
+from intermodal.sizing.memory import memory
+from intermodal.sizing.settings import Settings
+from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.sources import local
+from intermodal.sizing.vllm import Serving, text_bytes
+
+MemoryRange = tuple[float, float, float]
+# vLLM 0.32 on a processor, its three processes with SmolLM2 in bfloat16 and 1 GiB of cache: 4.4 GB after the warm-up.
+_VLLM = (2.4e9, 3.1e9, 4.0e9)
+# Where nothing is known of what an architecture remembers: from nothing to a megabyte a token.
+_TOKEN = (0.0, 1e5, 1e6)
+_STEP = 256  # tokens; llama.cpp rounds contexts to it
+
+
+def gguf_memory(
+    model: ModelShape, projector: ModelShape | None, context: int, slots: int, corrections: Sequence[Correction] = (),
+    program: str = "",
+) -> MemoryRange:  # fmt: skip
+    """Bytes resident with llama.cpp on the processor, low, mid and high. ``context``: of each slot.
+
+    ``corrections``: what was measured of its file, with this ``program``.
+    """
+    settings = Settings(context=context * slots, slots=slots, projector=projector)
+    needed = memory(model, settings, corrections, program)
+    low = mid = high = 0.0
+    for term in needed.terms:
+        amount = term.amount
+        if not amount.known:
+            found = tuple(bytes_each * context * slots for bytes_each in _TOKEN)
+            low, mid, high = low + found[0], mid + found[1], high + found[2]
+            continue
+        touched = 0.0 if term.name in ("compute", "projector compute") else amount.low
+        low, mid, high = low + touched, mid + amount.mid, high + amount.high
+    return low, mid, high
+
+
+def folder_memory(shape: ModelShape, context: int, slots: int) -> MemoryRange:
+    """Bytes resident with vLLM on a processor. On a graphics card most of it is in that card's memory."""
+    cache = _cache(shape, context, slots)
+    low, mid, high = _VLLM
+    return (shape.weights + low, shape.weights + cache + mid, shape.weights + cache + high)
+
+
+def memory_by_context(
+    model: str, projector: str, slots: int, corrections: Sequence[Correction] = (), program: str = ""
+) -> Callable[[int], MemoryRange]:
+    """Bytes that files take, by the context of each slot: their headers are read once."""
+    path = Path(model)
+    shape = local(path).shape
+    if path.is_dir():
+        return lambda context: folder_memory(shape, context, slots)
+    eyes = local(Path(projector)).shape if projector else None
+    return lambda context: gguf_memory(shape, eyes, context, slots, corrections, program)
+
+
+def longest_context(needed: Callable[[int], MemoryRange], most: int, room: Callable[[float], bool]) -> int:
+    """The longest context of each slot for which there is ``room``, at most ``most``; 0 for none."""
+    return largest(most, lambda context: room(needed(context)[2]), _STEP)
+
+
+def cache_space(folder: str, context: int, slots: int) -> int:
+    """Bytes that vLLM sets aside on a processor for what it has read."""
+    return _cache(local(Path(folder)).shape, context, slots)
+
+
+def _cache(shape: ModelShape, context: int, slots: int) -> int:
+    """Whole GiB, one at least."""
+    return max(1, math.ceil(text_bytes(shape, Serving(), context) * slots / (1 << 30))) << 30

@@ -1,0 +1,154 @@
+"""The programs that serve models: how each is found, what it is told, and where it says how busy it is. A table.
+
+Every server listens on 127.0.0.1 alone, behind a random key, which it is told in its environment: whoever lists
+processes sees arguments, not that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.local.hardware import model_measurements
+from intermodal.local.hardware.machine import cores, machine_snapshot, thread_wait_policy
+from intermodal.local.servers.memory_estimate import cache_space
+from intermodal.local.servers.records import ServerSpec
+
+# What a server may see of our environment: how to find its libraries and its processors. No keys.
+_INHERIT = (
+    "PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH", "SYSTEMROOT", "XDG_CACHE_HOME",
+)  # fmt: skip
+_INHERIT_FAMILIES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "GGML_", "OMP_", "GOMP_", "LLAMA_ARG_", "VLLM_CPU_")
+_PACKAGES = ("xllamacpp",)  # programs that are a package of this Python
+_QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
+
+class StartCommand(Value):
+    """A command, and what its environment has besides ours."""
+
+    command: tuple[str, ...]
+    env: dict[str, str]
+
+
+class ServerProgram(Value):
+    """How a kind of server is run.
+
+    Attributes:
+        what: for people. takes: "gguf" or "folder".
+        find: where it is, "" where it is not. todo: what to do then.
+        start: the command, of what is wanted, a port and a key.
+        counters: names in its ``/metrics`` that move or are not 0 while it works.
+        patience: seconds until it has to answer. quirks: as of a host's row.
+    """
+
+    what: str
+    takes: str
+    find: Callable[[], str]
+    todo: str
+    start: Callable[[ServerSpec, int, str], StartCommand]
+    counters: tuple[str, ...]
+    patience: float
+    quirks: tuple[str, ...] = ()
+
+
+def program_version(key: str, path: str) -> str:
+    """What a program is known by for corrections: a package's version, else the file with its size and time."""
+    if key not in _PACKAGES:
+        return model_measurements.file_key(path)
+    try:
+        return f"{key} {version(key)}"
+    except PackageNotFoundError:
+        return ""
+
+
+def environment(start: StartCommand, env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the server's process sees."""
+    env = os.environ if env is None else env
+    kept = {key: value for key, value in env.items() if key in _INHERIT or key.startswith(_INHERIT_FAMILIES)}
+    return {**kept, **_QUIET, **start.env}
+
+
+def _llama_server(wanted: ServerSpec, port: int, key: str) -> StartCommand:
+    """Options that only newer builds know are said in the environment, where an older one does not trip over them."""
+    more = [*(["--mmproj", wanted.projector] if wanted.projector else []), *(["--embeddings"] if wanted.embeds else [])]
+    command = (
+        wanted.path, "-m", wanted.model, "-a", wanted.served_as, "--host", "127.0.0.1", "--port", str(port),
+        "-c", str(wanted.context * wanted.slots), "-np", str(wanted.slots), "-t", str(cores()),
+        "--metrics", "--no-slots", "--no-webui", *more,
+    )  # fmt: skip
+    return StartCommand(
+        command=command,
+        env={"LLAMA_API_KEY": key, "LLAMA_ARG_CACHE_RAM": "0", "LLAMA_ARG_OFFLINE": "1", **thread_wait_policy()},
+    )
+
+
+def _package(wanted: ServerSpec, port: int, key: str) -> StartCommand:
+    given = {
+        "model": wanted.model, "projector": wanted.projector, "alias": wanted.served_as, "port": port,
+        "context": wanted.context, "slots": wanted.slots, "embeds": wanted.embeds, "threads": cores(),
+    }  # fmt: skip
+    command = (wanted.path, "-P", "-m", "intermodal.local.servers.llama_server", msgspec.json.encode(given).decode())
+    return StartCommand(command=command, env={"LLAMA_API_KEY": key, **thread_wait_policy()})
+
+
+def _vllm(wanted: ServerSpec, port: int, key: str) -> StartCommand:
+    """Through its module where a Python is given: that works for every build of it, the command does not."""
+    runner: tuple[str, ...] = (wanted.path, "-P", "-m", "vllm.entrypoints.openai.api_server", "--model", wanted.model)
+    if not os.path.basename(wanted.path).startswith("python"):
+        runner = (wanted.path, "serve", wanted.model)
+    more: tuple[str, ...] = ()
+    env = {"VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"}
+    if (
+        not machine_snapshot().gpus
+    ):  # compiling takes minutes on a processor, and room for what was read is set aside in GiB
+        more = ("--enforce-eager",)
+        env["VLLM_CPU_KVCACHE_SPACE"] = str(round(cache_space(wanted.model, wanted.context, wanted.slots) / (1 << 30)))
+    command = (
+        *runner, "--served-model-name", wanted.served_as, "--host", "127.0.0.1", "--port", str(port),
+        "--max-model-len", str(wanted.context), "--max-num-seqs", str(wanted.slots), *more,
+    )  # fmt: skip
+    return StartCommand(command=command, env=env)
+
+
+def _this_python_has(module: str) -> str:
+    try:
+        return sys.executable if find_spec(module) is not None else ""
+    except (ImportError, ValueError):
+        return ""
+
+
+_LLAMA_COUNTERS = (
+    "llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total", "llamacpp:n_decode_total",
+    "llamacpp:requests_processing", "llamacpp:requests_deferred",
+)  # fmt: skip
+# As the row of the llama.cpp that runs inside the process tree: it is the same server.
+_LLAMA_QUIRKS = (
+    "bounded_schema", "grammar", "many_logprobs", "top_k", "min_p", "typical_p", "repeat_penalty",
+)  # fmt: skip
+# Programs of one's own come first: they may have been built for a graphics card, which the package is not.
+PROGRAMS: Mapping[str, ServerProgram] = {
+    "llama-server": ServerProgram(
+        what="llama.cpp (llama-server)", takes="gguf", find=lambda: shutil.which("llama-server") or "",
+        todo="install llama.cpp, so that llama-server is on the PATH", start=_llama_server, counters=_LLAMA_COUNTERS,
+        patience=600.0, quirks=_LLAMA_QUIRKS,
+    ),
+    "xllamacpp": ServerProgram(
+        what="llama.cpp (xllamacpp)", takes="gguf", find=lambda: _this_python_has("xllamacpp"),
+        todo="run: pip install 'intermodal[embedded]', or install llama.cpp", start=_package, counters=_LLAMA_COUNTERS,
+        patience=600.0, quirks=_LLAMA_QUIRKS,
+    ),
+    "vllm": ServerProgram(
+        what="vLLM", takes="folder", find=lambda: _this_python_has("vllm") or shutil.which("vllm") or "",
+        todo="run: pip install vllm", start=_vllm,
+        counters=("vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:num_requests_running"),
+        patience=1200.0,
+    ),
+}  # fmt: skip

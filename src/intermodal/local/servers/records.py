@@ -1,0 +1,271 @@
+"""What is written down about a server: what is wanted of it, and how it is. One folder a name, one writer a file.
+
+    STATE/up/HOST/NAME/wanted.json    what to start: written by who holds the lock
+    STATE/up/HOST/NAME/state.json     how it is: written by its supervisor, and by who finds that one dead
+    STATE/up/HOST/NAME/foreseen.json  what it takes, corrected by what it took: written by who started it
+    STATE/up/HOST/NAME/used           touched by every request that is about to be sent
+    STATE/up/HOST/.NAME.lock          shared to read and touch, exclusive to start, stop and unload
+    STATE/logs/NAME.log               what the server said, at most ``MAX_LOG`` bytes and the same once more
+
+A process is named by host, boot, id and start time (``store/process.py``): ids are reused, and end with a reboot.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Literal, TypeVar
+
+import msgspec
+
+from intermodal.config import state_dir
+from intermodal.content import Value
+from intermodal.errors import StoreError
+from intermodal.store import whole
+from intermodal.store.process import dead, host
+
+MAX_LOG = 1 << 20  # bytes
+_WAIT = 0.05  # seconds between two looks at a lock that somebody holds
+T = TypeVar("T", bound=Value)
+
+# ready: it answers. restarting: it ended by itself. stopped: it was unloaded, or its supervisor is gone; a run that
+# needs it starts it. failed: it ended too often, and nobody tries again.
+ServerPhase = Literal["starting", "ready", "restarting", "stopped", "failed"]
+ALIVE: tuple[ServerPhase, ...] = ("starting", "ready", "restarting")
+
+
+class FullServerContext(Value):
+    """Tokens, and bytes [low, mid, high], that a server was wanted with, before there was no memory for it."""
+
+    context: int
+    memory: tuple[float, float, float]
+
+
+class ServerSpec(Value):
+    """A server as it is to be.
+
+    Attributes:
+        name: the host is ``up.NAME``. said: the model as the user named it.
+        program: a key of ``programs.PROGRAMS``; ``path``: what is run.
+        model, projector: files, or a folder; "" for no projector. digest: of what they are, so that another file under
+            the same name is noticed.
+        model_id, served_as, weights: as in a row of the catalog.
+        context: tokens a request may have. slots: requests at once.
+        idle: seconds without a request after which it is unloaded; 0 never.
+        memory: bytes, [low, mid, high]. disk: bytes that are read to load it.
+        parameters: of the model, 0 where not known. embeds: it makes vectors. sees, hears: by its files.
+        since: ISO, UTC. uncut: where it was started with fewer tokens than were wanted, those.
+    """
+
+    name: str
+    said: str
+    program: str
+    path: str
+    model: str
+    projector: str = ""
+    digest: str = ""
+    model_id: str = ""
+    served_as: str = ""
+    weights: str = ""
+    context: int = 0
+    slots: int = 1
+    idle: float = 0.0
+    memory: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    disk: int = 0
+    parameters: float = 0.0
+    embeds: bool = False
+    sees: bool = False
+    hears: bool = False
+    since: str = ""
+    uncut: FullServerContext | None = None
+
+    def same(self, other: ServerSpec) -> bool:
+        """Whether the server that runs for one serves the other: everything but when, for how long, and what it was
+        foreseen to take, of which more is known later."""
+        alike = {"since": "", "idle": 0.0, "said": "", "memory": (0.0, 0.0, 0.0)}
+        return msgspec.structs.replace(self, **alike) == msgspec.structs.replace(other, **alike)
+
+
+class ServerState(Value):
+    """A server as it is.
+
+    Attributes:
+        supervisor, server: identities of processes. port: on 127.0.0.1. key: bearer token it asks for.
+        context: tokens a request may have, as the server says. sees, hears: as it says.
+        load_seconds: its last start took. memory: bytes resident after its warm-up, of all its processes.
+        crashes: in a row. reason: why it is in this phase, in words.
+        at: ISO, UTC, when this was written.
+    """
+
+    phase: ServerPhase
+    supervisor: str = ""
+    server: str = ""
+    port: int = 0
+    key: str = ""
+    context: int = 0
+    sees: bool = False
+    hears: bool = False
+    load_seconds: float = 0.0
+    memory: int = 0
+    crashes: int = 0
+    reason: str = ""
+    at: str = ""
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def lives(self) -> bool:
+        """It runs, or is on its way, and somebody looks after it."""
+        return self.phase in ALIVE and not dead(self.supervisor)
+
+
+class MemoryForecast(Value):
+    """What a server is foreseen to take since it was compared with what it took: [low, mid, high] bytes, and why."""
+
+    memory: tuple[float, float, float]
+    words: str
+
+
+class ServerRecords:
+    """The files of one name."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        """``root`` is the state folder."""
+        self.root = root
+        self.name = name
+        own = root / "up" / host()
+        self.folder = own / name
+        self.lock_file = own / f".{name}.lock"
+        self.log = root / "logs" / f"{name}.log"
+
+    def wanted(self) -> ServerSpec | None:
+        return _read(self.folder / "wanted.json", ServerSpec)
+
+    def state(self) -> ServerState | None:
+        return _read(self.folder / "state.json", ServerState)
+
+    def foreseen(self) -> MemoryForecast | None:
+        return _read(self.folder / "foreseen.json", MemoryForecast)
+
+    def want(self, wanted: ServerSpec) -> None:
+        self._write("wanted.json", wanted)
+
+    def foresee(self, foreseen: MemoryForecast) -> None:
+        self._write("foreseen.json", foreseen)
+
+    def mark(self) -> str:
+        """Another one whenever it is written anew what is wanted; "" where nothing is. A supervisor is started for one
+        mark, and ends where that is not so any more once others can see its record. Who takes back what is wanted does
+        that first and looks for a record then, so that at least one of the two sees the other."""
+        try:
+            found = (self.folder / "wanted.json").stat()
+        except OSError:
+            return ""
+        return f"{found.st_ino}.{found.st_mtime_ns}"
+
+    def record(self, state: ServerState) -> None:
+        from datetime import UTC, datetime
+
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write("state.json", msgspec.structs.replace(state, at=now))
+
+    def take_back(self, supervisor: str) -> None:
+        """No record of this supervisor; it started nothing."""
+        state = self.state()
+        with suppress(OSError):
+            if state is not None and state.supervisor == supervisor:
+                (self.folder / "state.json").unlink()
+            self.folder.rmdir()  # where nothing else is in it
+
+    def begin_anew(self) -> None:
+        """Nothing is known of former starts any more; what is wanted stays."""
+        for old in ("state.json", "foreseen.json"):
+            with suppress(OSError):
+                (self.folder / old).unlink()
+
+    def forget(self) -> None:
+        """Nothing is known of it any more; its log stays."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def touch(self) -> None:
+        with suppress(OSError):
+            (self.folder / "used").touch(mode=0o600)
+
+    def touched(self) -> float:
+        """When somebody was last about to send a request: seconds since 1970, 0 for never."""
+        try:
+            return (self.folder / "used").stat().st_mtime
+        except OSError:
+            return 0.0
+
+    # ---- locks: the kernel lets go of them when a process dies, so none can be left behind ----------
+
+    @asynccontextmanager
+    async def held(self, *, shared: bool = False) -> AsyncIterator[None]:
+        """Hold the lock of this name, however long that takes."""
+        import anyio
+
+        with self._open_lock() as file:
+            while not _taken(file, shared=shared):  # noqa: ASYNC110 - a lock of the kernel, which has no event
+                await anyio.sleep(_WAIT)
+            yield
+
+    @contextmanager
+    def held_at_once(self) -> Iterator[bool]:
+        """Hold the lock if nobody else does; False where somebody does."""
+        with self._open_lock() as file:
+            yield _taken(file, shared=False)
+
+    def _open_lock(self) -> IO[bytes]:
+        with self._told():
+            self.lock_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600), "wb")
+
+    def _write(self, name: str, value: Value) -> None:
+        """Whole, and only for the user to read, as it holds the key."""
+        with self._told():
+            whole.replace(self.folder / name, whole.lines(msgspec.json.encode(value)))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = (error.strerror or type(error).__name__).lower()
+            raise StoreError(
+                f"cannot be written ({reason})", where=str(self.folder),
+                todo="make its folder writable, or choose another with INTERMODAL_HOME",
+            ) from None  # fmt: skip
+
+
+def all_records(env: Mapping[str, str]) -> tuple[ServerRecords, ...]:
+    """Every name that something is wanted of on this machine."""
+    root = state_dir(env)
+    try:
+        names = sorted(os.listdir(root / "up" / host()))
+    except OSError:
+        return ()
+    return tuple(ServerRecords(root, name) for name in names if not name.startswith("."))
+
+
+def _read(path: Path, cls: type[T]) -> T | None:
+    """None where there is nothing, or something that another version wrote: then it is as if it were not there."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=cls)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _taken(file: IO[bytes], *, shared: bool) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,245 @@
+"""From what a user says (a file, a folder, a name of ``pull --list``) to what is to be started."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from intermodal.catalog.host_rows import ServedRow
+from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.content import Value
+from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError
+from intermodal.hints import hint, setting
+from intermodal.local.hardware.memory_corrections import load_corrections
+from intermodal.local.servers.memory_estimate import folder_memory, gguf_memory
+from intermodal.local.servers.programs import PROGRAMS, program_version
+from intermodal.local.servers.records import ServerSpec
+from intermodal.local.weights.registry import WeightsRow
+from intermodal.local.weights.store import WeightsStore
+from intermodal.sizing.corrections import Correction
+from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.sources import local
+
+CONTEXT = 8192  # tokens, where the model has more and nobody says: as the rows of the embedded models
+IDLE = 15 * 60.0  # seconds
+_NAME = re.compile(r"[^a-z0-9.-]+")
+
+
+class ServerRequest(Value):
+    """What a user says about a server. "" , 0 and None leave it to intermodal."""
+
+    model: str
+    projector: str = ""
+    name: str = ""
+    program: str = ""
+    context: int = 0
+    slots: int = 1
+    idle: float = IDLE
+
+
+def resolve_server(wish: ServerRequest, weights: WeightsStore, folder: Path | None = None) -> ServerSpec:
+    """What is to be started. ``folder``: the cache folder, where corrections of its file are.
+
+    Raises:
+        UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
+        NotInstalled: weights or a program are missing. WeightsError: the file is damaged. UsageError: it is not served.
+    """
+    path, row = locate_model(wish.model, weights)
+    if path.is_dir():
+        return _folder(wish, path)
+    eyes = weights.projector(row.name) if row is not None and not wish.projector else None
+    if eyes is not None:
+        wish = replace(wish, projector=str(eyes))
+    row = row or _same_file(path, weights)
+    corrections = load_corrections(folder, path) if folder is not None else ()
+    return _gguf(wish, path, row, _served(weights).get(row.name) if row is not None else None, corrections)
+
+
+def locate_model(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
+    """The file or folder that is meant, and its row where it was named by it.
+
+    Raises:
+        UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
+        NotInstalled: its weights are not here. UsageError: they are no model's that a server has.
+    """
+    path = Path(said).expanduser()
+    if path.exists():
+        return path.resolve(), None
+    rows = {row.name: row for row in weights.rows()}
+    if said in rows:
+        return _pulled(rows[said], weights), rows[said]
+    if os.sep in said or said.endswith((".gguf", ".safetensors")):
+        raise InputMissing("there is no such file", where=said, todo="check the path")
+    by_model = {served.id: name for name, served in _served(weights).items() if name in rows}
+    if said in by_model:
+        return _pulled(rows[by_model[said]], weights), rows[by_model[said]]
+    near = difflib.get_close_matches(said, rows, n=2)
+    raise UnknownModel(
+        "is neither a file nor a name of pull --list", where=said,
+        todo=f"did you mean {' or '.join(near)}?" if near else "name a GGUF file, or see: intermodal pull --list",
+    )  # fmt: skip
+
+
+def _pulled(row: WeightsRow, weights: WeightsStore) -> Path:
+    if row.runtime != "llama":
+        raise UsageError(
+            f"{row.name} is for the {row.runtime} runtime, which a run starts in its own process",
+            where="intermodal up", todo="nothing has to be started for it",
+        )  # fmt: skip
+    path = weights.path(row.name)
+    if path is None:
+        raise NotInstalled("its weights are not on this machine", where=row.name, todo=f"run: {row.pull}")
+    return path
+
+
+def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
+    """The row whose file this is, by name and size: what is known of the model is then known here too."""
+    size = path.stat().st_size
+    return next(
+        (row for row in weights.rows() for file in row.files if (file.name, file.size) == (path.name, size)), None
+    )
+
+
+def _served(weights: WeightsStore) -> Mapping[str, ServedRow]:
+    """The rows of models that intermodal's own runtimes serve, by name of their weights."""
+    pulled = {served.weights: served for served in weights.served()}
+    return {
+        **pulled,
+        **{served.weights: served for host in shipped_rows().hosts for served in host.models if served.weights},
+    }
+
+
+# ---- a file of llama.cpp ---------------------------------------------------------------------------
+
+
+def _gguf(
+    wish: ServerRequest,
+    path: Path,
+    row: WeightsRow | None,
+    known: ServedRow | None,
+    corrections: tuple[Correction, ...],
+) -> ServerSpec:
+    found = local(path)
+    shape = found.shape
+    if shape.role == "projector":
+        raise UsageError(
+            f"{path.name} is a projector, which gives a model eyes or ears", where="intermodal up",
+            todo=hint("name the model, and this with {mmproj}"),
+        )  # fmt: skip
+    eyes = _projector(wish)
+    context = _context(wish, shape.context)
+    name = wish.name or _slug(row.name if row is not None else path.stem)
+    program, run = _program(wish, "gguf")
+    projector = [Path(wish.projector).expanduser().resolve()] if wish.projector else []
+    files = [*(path.with_name(part) for part, _ in found.files), *projector]
+    encoders = [encoder.kind for encoder in eyes.encoders] if eyes is not None else []
+    return ServerSpec(
+        name=name, said=wish.model, program=program, path=run,
+        model=str(path), projector=str(projector[0]) if projector else "", digest=_digest(files),
+        model_id=known.id if known is not None else f"local/{name}", served_as=name,
+        weights="", context=context, slots=wish.slots, idle=wish.idle,
+        memory=gguf_memory(shape, eyes, context, wish.slots, corrections, program_version(program, run)),
+        disk=sum(file.stat().st_size for file in files),
+        parameters=float(shape.parameters), embeds=shape.pools,
+        sees="vision" in encoders, hears="audio" in encoders, since=_now(),
+    )  # fmt: skip
+
+
+def _projector(wish: ServerRequest) -> ModelShape | None:
+    if not wish.projector:
+        return None
+    path = Path(wish.projector).expanduser()
+    if not path.is_file():
+        raise InputMissing("there is no such file", where=wish.projector, todo=hint("check the path after {mmproj}"))
+    shape = local(path).shape
+    if shape.role != "projector":
+        raise UsageError(
+            f"{path.name} is a model and no projector", where=setting("mmproj"), todo="name the mmproj file"
+        )
+    return shape
+
+
+# ---- a folder of vLLM ------------------------------------------------------------------------------
+
+
+def _folder(wish: ServerRequest, path: Path) -> ServerSpec:
+    if wish.projector:
+        raise UsageError("a folder has its own eyes and ears", where=setting("mmproj"), todo="leave it out")
+    shape = local(path).shape
+    context = _context(wish, shape.context)
+    name = wish.name or _slug(path.name)
+    program, run = _program(wish, "folder")
+    return ServerSpec(
+        name=name, said=wish.model, program=program, path=run, model=str(path),
+        digest=_digest(sorted(path.glob("*.safetensors"))), model_id=f"local/{name}", served_as=name,
+        context=context, slots=wish.slots, idle=wish.idle, memory=folder_memory(shape, context, wish.slots),
+        disk=shape.weights, parameters=float(shape.parameters), since=_now(),
+    )  # fmt: skip
+
+
+# ---- what both have ---------------------------------------------------------------------------------
+
+
+def _context(wish: ServerRequest, trained: int | None) -> int:
+    if not wish.context:
+        return min(trained or CONTEXT, CONTEXT)
+    if trained and wish.context > trained:
+        raise UsageError(
+            f"{wish.context:,} tokens are more than the {trained:,} the model was trained for",
+            where=setting("context"),
+            todo=f"say at most {trained}",
+        )  # fmt: skip
+    return wish.context
+
+
+def _program(wish: ServerRequest, takes: str) -> tuple[str, str]:
+    """Key and path of the program: what the user says, else the first that is here."""
+    said = wish.program
+    if said and os.sep in said:
+        path = Path(said).expanduser()
+        if not (path.is_file() and os.access(path, os.X_OK)):
+            raise InputMissing("there is no such program", where=said, todo=hint("check the path after {program}"))
+        key = "vllm" if path.name.startswith(("python", "vllm")) else "llama-server"
+        said, run = key, str(path.absolute())  # a Python of a virtual environment is a link that must stay one
+    elif said and said not in PROGRAMS:
+        raise UsageError(
+            f"no program called {said!r}", where=setting("program"), todo=f"one of {', '.join(PROGRAMS)}, or a path"
+        )
+    else:
+        run = ""
+    able = [key for key, program in PROGRAMS.items() if program.takes == takes and said in ("", key)]
+    if not able:
+        what = "a GGUF file" if takes == "gguf" else "a folder of safetensors"
+        raise UsageError(f"{said} does not serve {what}", where=setting("program"), todo="leave it out")
+    for key in able:
+        where = run or PROGRAMS[key].find()
+        if where:
+            return key, where
+    raise NotInstalled(
+        f"nothing that serves {'a GGUF file' if takes == 'gguf' else 'a folder of safetensors'} is installed",
+        where=wish.model, todo=PROGRAMS[able[-1]].todo,
+    )  # fmt: skip
+
+
+def _digest(files: list[Path]) -> str:
+    """Names, sizes and times: enough to notice that a file is another one now."""
+    stats = [(str(file), file.stat()) for file in files]
+    return " ".join(f"{os.path.basename(name)}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+
+
+def _slug(name: str) -> str:
+    slug = _NAME.sub("-", name.lower()).strip("-.")[:60]
+    return slug or "model"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+__all__ = ["CONTEXT", "IDLE", "ServerRequest", "locate_model", "resolve_server"]

@@ -1,0 +1,128 @@
+"""Started servers as the rest of intermodal sees them: rows of hosts for the catalog, and what is in memory now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from intermodal.catalog.host_rows import HostRow, ServedRow, SpeedRow
+from intermodal.catalog.types import Task
+from intermodal.config import state_dir
+from intermodal.content import Kind
+from intermodal.local.hardware import machine
+from intermodal.plans.machine import Machine
+
+if TYPE_CHECKING:
+    from intermodal.local.servers.lifecycle import ManagedServer
+    from intermodal.local.servers.records import FullServerContext
+
+SERVER_PREFIX = "up."
+
+
+def started_server_rows(env: Mapping[str, str]) -> tuple[HostRow, ...]:
+    """A row for every server that runs or may be started; one that was given up is not offered.
+
+    A row has no address: the port is another one after every start, and a plan shall not change with it.
+    """
+    if not (state_dir(env) / "up").exists():
+        return ()
+    from intermodal.local.servers.lifecycle import (
+        all_servers,  # whoever starts no server does not load what starts them
+    )
+
+    return tuple(_row(server) for server in all_servers(env) if server.phase != "failed")
+
+
+def snapshot_with_servers(env: Mapping[str, str], loaded: tuple[str, ...] = ()) -> Machine:
+    """The machine now, with the servers that are up among what is in memory."""
+    if not (state_dir(env) / "up").exists():
+        return machine.machine_snapshot(loaded)
+    from intermodal.local.servers.lifecycle import all_servers
+
+    up = tuple(endpoint_id(server) for server in all_servers(env) if server.phase == "ready")
+    return machine.machine_snapshot((*loaded, *up))
+
+
+def endpoint_id(server: ManagedServer) -> str:
+    return f"{SERVER_PREFIX}{server.wanted.name}:{server.wanted.model_id}"
+
+
+def server_name(host: str) -> str:
+    """The server's name, of the host's."""
+    return host.removeprefix(SERVER_PREFIX)
+
+
+def _row(server: ManagedServer) -> HostRow:
+    from intermodal.local.servers.programs import PROGRAMS
+
+    wanted, state, program = server.wanted, server.state, PROGRAMS[server.wanted.program]
+    asked = state is not None and state.context > 0
+    sees, hears = (state.sees, state.hears) if state is not None and asked else (wanted.sees, wanted.hears)
+    kinds: list[Kind] = ["text"]
+    tasks: list[Task] = ["feature-extraction" if wanted.embeds else "text-generation"]
+    if sees:
+        kinds.append("image")
+        tasks.append("image-text-to-text")
+    if hears:
+        kinds.append("audio")
+        tasks.append("audio-text-to-text")
+    served = ServedRow(
+        id=wanted.model_id, served_as=wanted.served_as, tasks=tuple(tasks), input=tuple(kinds),
+        context=_context(server),
+        parameters=wanted.parameters or None, memory=_memory(server), memory_basis=_memory_basis(server),
+        speed=SpeedRow(load=_load(server), basis=_basis(server)),
+    )  # fmt: skip
+    return HostRow(
+        id=f"{SERVER_PREFIX}{wanted.name}", name=f"{program.what}, started by intermodal", protocol="started",
+        auth="none", zone="machine", forced_json=True, quirks=program.quirks, models=(served,),
+        source="the server's own word" if asked else "the header of its file",
+        checked=(state.at if state is not None and asked else wanted.since)[:10],
+    )  # fmt: skip
+
+
+def _uncut(server: ManagedServer) -> FullServerContext | None:
+    """One that is not up and was last started with less has all of its own again."""
+    return server.wanted.uncut if server.phase != "ready" else None
+
+
+def _context(server: ManagedServer) -> int:
+    """As it says itself."""
+    uncut, state = _uncut(server), server.state
+    if uncut is not None:
+        return uncut.context
+    return state.context if state is not None and state.context else server.wanted.context
+
+
+def _memory(server: ManagedServer) -> tuple[float, float, float]:
+    """By the formula, and as measured after its last start where it was."""
+    uncut = _uncut(server)
+    if uncut is not None:
+        return uncut.memory
+    low, mid, high = server.memory
+    seen = float(server.state.memory) if server.state is not None else 0.0
+    return (min(low, seen), seen, max(high, seen)) if seen else (low, mid, high)
+
+
+def _memory_basis(server: ManagedServer) -> str:
+    if _uncut(server) is not None:
+        return "from the header of its file"
+    if server.foreseen is not None:
+        return server.foreseen.words
+    measured = server.state is not None and server.state.memory
+    return "measured after its last start" if measured else "from the header of its file"
+
+
+def _load(server: ManagedServer) -> tuple[float, float, float]:
+    seen = server.state.load_seconds if server.state is not None else 0.0
+    if seen:
+        return (seen * 0.6, seen, seen * 3.0)
+    gigabytes = server.wanted.disk / 1e9  # read from a disk: 3 GB/s, 1 GB/s, 0.15 GB/s
+    return (0.3 + gigabytes / 3, 0.6 + gigabytes, 3.0 + gigabytes / 0.15)
+
+
+def _basis(server: ManagedServer) -> str:
+    seen = server.state is not None and server.state.load_seconds > 0
+    return "measured when it was started" if seen else "from the size of its file"
+
+
+__all__ = ["SERVER_PREFIX", "endpoint_id", "server_name", "snapshot_with_servers", "started_server_rows"]

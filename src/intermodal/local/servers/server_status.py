@@ -1,0 +1,190 @@
+"""What a running server says of itself: whether it is there, what it holds and takes, how busy it is. Plain and small:
+the supervisor lives as long as the server, so it does without an HTTP library."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from intermodal.local.servers.records import ServerSpec
+
+_SECONDS = 5.0
+_MOST = 4 << 20  # bytes of a reply
+_WARM_SECONDS = 300.0
+
+
+class ReportedCapabilities(NamedTuple):
+    """Tokens a request may have (0 where it does not say), and what it takes beside text."""
+
+    context: int
+    sees: bool
+    hears: bool
+
+
+class ServerActivity(NamedTuple):
+    """It works now; and counters that only move when it worked."""
+
+    at_work: bool
+    counters: tuple[float, ...]
+
+
+def is_healthy(port: int, key: str) -> bool:
+    return _get(port, key, "/health", seconds=2.0) is not None
+
+
+def reported_capabilities(port: int, key: str) -> ReportedCapabilities:
+    """llama.cpp tells at ``/props`` (a slot's context, modalities), vLLM in its list of models."""
+    props = parse_object(_get(port, key, "/props"))
+    settings, modalities = props.get("default_generation_settings"), props.get("modalities")
+    context = settings.get("n_ctx", 0) if isinstance(settings, dict) else 0
+    takes = modalities if isinstance(modalities, dict) else {}
+    if not context:
+        context = next(iter(parse_models(_get(port, key, "/v1/models"))), {}).get("max_model_len", 0)
+    return ReportedCapabilities(
+        context if isinstance(context, int) else 0, bool(takes.get("vision")), bool(takes.get("audio"))
+    )
+
+
+def warm_up(port: int, key: str, wanted: ServerSpec) -> None:
+    """One word, so that the first request does not pay for what is only done once. What comes back does not matter."""
+    path, body = "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+    if wanted.embeds:
+        path, body = "/v1/embeddings", {"input": "Hi"}
+    _get(port, key, path, json.dumps({"model": wanted.served_as, **body}).encode(), seconds=_WARM_SECONDS)
+
+
+def server_activity(port: int, key: str, counters: tuple[str, ...]) -> ServerActivity | None:
+    """By its ``/metrics``; None where it does not answer."""
+    text = _get(port, key, "/metrics")
+    if text is None:
+        return None
+    found = parse_metrics(text, counters)
+    totals = tuple(value for name, value in sorted(found.items()) if name.endswith("_total"))
+    return ServerActivity(any(value > 0 for name, value in found.items() if not name.endswith("_total")), totals)
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes resident of a process and all it started; shared pages counted once where the system tells (Linux).
+
+    Of a single process all of its pages count: the weights it maps are its own, whoever maps the same file too.
+    """
+    import psutil
+
+    try:
+        first = psutil.Process(pid)
+        family = [first, *first.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    if len(family) == 1:
+        return _whole(pid)
+    return sum(_proportional(process.pid) for process in family)
+
+
+def unmapped_memory(pid: int, path: str) -> int:
+    """Bytes of a file that a process maps and that are not in memory now; 0 where nobody can look."""
+    import psutil
+
+    try:
+        maps = psutil.Process(pid).memory_maps(grouped=False)
+    except (psutil.Error, AttributeError):  # no such call on a Mac
+        return 0
+    real = os.path.realpath(path)
+    return sum(max(0, each.size - each.rss) for each in maps if each.path == real)
+
+
+def listening_process(base_url: str) -> int | None:
+    """The process that listens at an address of this machine; None where there is none, or it is another user's."""
+    import psutil
+
+    parts = urlsplit(base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        doors = psutil.net_connections("tcp")
+    except psutil.Error:
+        return None
+    listening = (door for door in doors if door.status == psutil.CONN_LISTEN and door.laddr)
+    return next((door.pid for door in listening if getattr(door.laddr, "port", 0) == port), None)
+
+
+def _proportional(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return _whole(pid)
+
+
+def _whole(pid: int) -> int:
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _get(port: int, key: str, path: str, body: bytes | None = None, *, seconds: float = _SECONDS) -> bytes | None:
+    """The body of a 200, None for everything else."""
+    status, data = http_reply(f"http://127.0.0.1:{port}", key, path, body, seconds=seconds)
+    return data if status == 200 else None
+
+
+def http_reply(
+    root: str, key: str, path: str, body: bytes | None = None, *, seconds: float = _SECONDS
+) -> tuple[int, bytes]:
+    """Status and body of what a server answers; 0 where it does not."""
+    parts = urlsplit(root)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
+    headers = {"Content-Type": "application/json"} if body else {}
+    headers |= {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        connection.request("POST" if body else "GET", parts.path.rstrip("/") + path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read(_MOST)
+    except (OSError, http.client.HTTPException, ValueError):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def parse_metrics(text: bytes, names: Collection[str]) -> dict[str, float]:
+    """Values by name, as Prometheus reads them, added up over their labels; none of what is no number."""
+    found: dict[str, float] = {}
+    for line in text.decode(errors="replace").splitlines():
+        name, _, value = line.rpartition(" ")
+        plain = name.partition("{")[0]
+        if plain in names:
+            with suppress(ValueError):
+                found[plain] = found.get(plain, 0.0) + float(value)
+    return found
+
+
+def parse_models(listed: bytes | None) -> list[dict[str, Any]]:
+    """The rows of ``/v1/models``; [] of everything else."""
+    rows = parse_object(listed).get("data")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def parse_object(data: bytes | None) -> dict[str, Any]:
+    """A JSON object; {} for everything else."""
+    try:
+        found = json.loads(data or b"{}")
+    except (ValueError, RecursionError):  # the second of one that is nested too deep
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+__all__ = [
+    "ReportedCapabilities", "ServerActivity", "http_reply", "is_healthy", "listening_process", "parse_metrics",
+    "parse_models", "parse_object", "reported_capabilities", "resident_memory", "server_activity", "unmapped_memory",
+    "warm_up",
+]  # fmt: skip

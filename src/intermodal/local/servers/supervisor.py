@@ -1,0 +1,246 @@
+"""The supervisor: a small process that starts one server, looks after it and ends with it.
+
+``python -m intermodal.local.servers.supervisor ROOT NAME MARK``. It leaves the session of who started it, so that
+neither Ctrl-C nor the end of that process reaches it. The server is a child in a session of its own; where the system
+can, it gets the word when its supervisor dies, and otherwise the next look at its record ends it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from intermodal.local.servers.programs import PROGRAMS, environment
+from intermodal.local.servers.records import ServerPhase, ServerRecords, ServerSpec, ServerState
+from intermodal.local.servers.server_log import STARTS, ServerLog
+from intermodal.local.servers.server_status import (
+    ReportedCapabilities,
+    is_healthy,
+    reported_capabilities,
+    resident_memory,
+    server_activity,
+    warm_up,
+)
+from intermodal.store.process import identity
+
+MOST_CRASHES = 5  # in a row
+WELL = 120.0  # seconds it has to run to be taken for well again
+FIRST_DELAY = 0.5  # seconds before the first restart; doubled each time
+LONGEST_DELAY = 30.0
+LOOK = 5.0  # seconds between two looks at what it does
+SILENT = 60.0  # seconds without an answer to a look after which it is ended
+GRACE = 10.0  # seconds to end by itself
+
+
+class Supervisor:
+    """Looks after one server. ``run`` returns when it is over.
+
+    ``mark``: of the place when somebody wanted it; where it has another, nobody does any more.
+    """
+
+    def __init__(self, place: ServerRecords, wanted: ServerSpec, mark: str) -> None:
+        self._place = place
+        self._wanted = wanted
+        self._mark = mark
+        self._program = PROGRAMS[wanted.program]
+        self._log = ServerLog(place.log)
+        self._stop = threading.Event()
+        self._me = identity()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._was_ready = False
+        self._state = ServerState(phase="starting", supervisor=self._me)
+
+    def run(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._told)
+        self._record("starting")
+        if self._place.mark() != self._mark:  # asked now: before, whoever left could not know whom to end
+            self._place.take_back(self._me)
+            return
+        crashes = 0
+        while not self._stop.is_set():
+            self._record("starting" if not self._was_ready else "restarting", crashes=crashes)
+            begun = time.monotonic()
+            reason = self._life()
+            if not reason:
+                break
+            crashes = 1 if time.monotonic() - begun > WELL else crashes + 1
+            self._note(reason)
+            if not self._was_ready or crashes > MOST_CRASHES:
+                tries = f"; given up after {crashes} crashes in a row" if self._was_ready else ""
+                self._record("failed", crashes=crashes, reason=f"{reason}{tries}")
+                return
+            self._record("restarting", crashes=crashes, reason=reason)
+            self._stop.wait(min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (crashes - 1)))
+        if self._stop.is_set():
+            self._record("stopped", reason="it was told to end")
+
+    # ---- one life of the server ------------------------------------------------------------------
+
+    def _life(self) -> str:
+        """Start it and see it through. Why it crashed; "" where it was ended on purpose."""
+        port, key = _free_port(), secrets.token_urlsafe(24)
+        begun = time.monotonic()
+        try:
+            self._spawn(port, key)
+        except OSError as error:
+            return f"{self._wanted.path} cannot be run ({(error.strerror or 'error').lower()})"
+        try:
+            reason = self._until_ready(port, key)
+            if reason or self._stop.is_set():
+                return "" if self._stop.is_set() else reason
+            said = reported_capabilities(port, key)
+            warm_up(port, key, self._wanted)
+            self._was_ready = True
+            self._ready(port, key, said, time.monotonic() - begun)
+            return self._watch(port, key)
+        finally:
+            self._end()
+
+    def _spawn(self, port: int, key: str) -> None:
+        start = self._program.start(self._wanted, port, key)
+        self._child = subprocess.Popen(
+            start.command, env=environment(start), cwd=Path(self._wanted.model).parent, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_die_with_parent,
+        )  # fmt: skip
+        assert self._child.stdout is not None
+        self._log.write(f"\n{STARTS}{time.strftime('%Y-%m-%dT%H:%M:%S')}\n".encode())
+        self._log.follow(self._child.stdout)
+        self._state = msgspec.structs.replace(self._state, server=identity(self._child.pid), port=port, key=key)
+        self._record(self._state.phase)
+
+    def _until_ready(self, port: int, key: str) -> str:
+        assert self._child is not None
+        end, pause = time.monotonic() + self._program.patience, 0.02
+        while not self._stop.is_set():
+            if self._child.poll() is not None:
+                return self._ended("before it was ready")
+            if is_healthy(port, key):
+                return ""
+            if time.monotonic() > end:
+                return f"it did not answer within {self._program.patience:g} s"
+            self._stop.wait(pause)
+            pause = min(0.25, pause * 1.3)
+        return ""
+
+    def _ready(self, port: int, key: str, said: ReportedCapabilities, seconds: float) -> None:
+        assert self._child is not None
+        self._state = msgspec.structs.replace(
+            self._state, context=said.context or self._wanted.context, sees=said.sees, hears=said.hears,
+            load_seconds=round(seconds, 3), memory=resident_memory(self._child.pid),
+        )  # fmt: skip
+        self._record("ready")
+
+    def _watch(self, port: int, key: str) -> str:
+        """Until it ends, is silent, is told to end, or nobody needs it."""
+        assert self._child is not None
+        idle = self._wanted.idle
+        used, answered, looked, seen = time.time(), time.monotonic(), 0.0, None
+        look = min(LOOK, max(0.2, idle / 4)) if idle else LOOK
+        while not self._stop.is_set():
+            if self._child.poll() is not None:
+                return self._ended("by itself")
+            now = time.monotonic()
+            if now - looked >= look:
+                looked = now
+                found = server_activity(port, key, self._program.counters)
+                if found is None and now - answered > SILENT:
+                    return f"it gave no answer for {SILENT:g} s"
+                if found is not None:
+                    answered = now
+                    if found.at_work or found.counters != seen:
+                        used, seen = time.time(), found.counters
+                if idle and time.time() - max(used, self._place.touched()) > idle and self._unload(idle):
+                    return ""
+            self._stop.wait(min(0.5, look))
+        return ""
+
+    def _unload(self, idle: float) -> bool:
+        """Say that it is stopped, so that whoever comes now starts another. Not while somebody is about to use it."""
+        with self._place.held_at_once() as held:
+            if not held or time.time() - self._place.touched() <= idle:
+                return False
+            self._state = msgspec.structs.replace(self._state, server="", port=0, key="")
+            self._record("stopped", reason=f"nobody used it for {idle:g} s")
+            return True
+
+    def _ended(self, when: str) -> str:
+        assert self._child is not None
+        status = self._child.returncode
+        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        time.sleep(0.05)  # its last words are still in the pipe
+        words = self._log.last_words() if not self._was_ready else ""
+        return f"it {how} {when}" + (f"; its log ends: {words}" if words else "")
+
+    def _end(self) -> None:
+        """The server and everything it started, gone."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE)
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+    # ---- what others are told ----------------------------------------------------------------------
+
+    def _record(self, phase: ServerPhase, *, crashes: int | None = None, reason: str = "") -> None:
+        changes: dict[str, object] = {"phase": phase, "reason": reason}
+        if crashes is not None:
+            changes["crashes"] = crashes
+        if self._child is None:
+            changes |= {"server": "", "port": 0, "key": ""}
+        self._state = msgspec.structs.replace(self._state, **changes)
+        self._place.record(self._state)
+
+    def _note(self, text: str) -> None:
+        self._log.write(f"\n[intermodal] {time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n".encode())
+
+    def _told(self, number: int, frame: FrameType | None) -> None:
+        self._stop.set()
+
+
+def _free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now. Should somebody take it meanwhile, the start is tried again."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port: int = door.getsockname()[1]
+        return port
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill the server when its supervisor dies (prctl(2), PR_SET_PDEATHSIG is 1); elsewhere nothing."""
+    with suppress(OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
+def main() -> None:
+    root, name, mark = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    place = ServerRecords(root, name)
+    wanted = place.wanted()
+    if wanted is None or place.mark() != mark:
+        raise SystemExit(f"nothing is wanted of {name}")
+    if os.fork():
+        os._exit(0)  # who started us need not wait for us
+    os.setsid()
+    Supervisor(place, wanted, mark).run()
+
+
+if __name__ == "__main__":
+    main()

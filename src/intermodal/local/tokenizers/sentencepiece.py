@@ -1,0 +1,156 @@
+"""SentencePiece vocabularies as GGUF files carry them (``tokenizer.ggml.model = llama``): Llama 2, Mistral, Gemma.
+
+Pairs of neighbours that make a token are merged, the one with the best score first and of equals the leftmost; what is
+no token in the end is taken apart again, into bytes at last. Source: llama.cpp, ``src/llama-vocab.cpp``,
+``llm_tokenizer_spm`` and ``tokenizer_st_partition``; ids are compared with its own ``/tokenize``
+(tests/e2e/test_runtimes_sentences.py).
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from intermodal.latest import Latest
+
+if TYPE_CHECKING:
+    from intermodal.local.weights.gguf import GgufHeader
+
+MODEL = "llama"
+ARRAYS = ("tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type")
+BLANK = "\u2581"
+_WHOLE = (
+    2,
+    3,
+    4,
+)  # tokenizer.ggml.token_type: UNKNOWN, CONTROL, USER_DEFINED; they are taken whole where they are written
+_BYTE = 6
+WORDS, LONGEST = 1 << 13, 100  # words of each vocabulary whose ids are remembered, and their letters
+# Names for which llama.cpp swallows the blanks around special tokens: texts that have such tokens are not counted.
+_STRIPPING = re.compile(r"phi-?3|jina-v2|modern-?bert", re.IGNORECASE)
+
+
+class TokenIds(NamedTuple):
+    """As Hugging Face's ``BytePairEncoding``: ids alone."""
+
+    ids: list[int]
+
+
+class SentencePieceTokenizer:
+    """One vocabulary. ``encode`` gives the ids of llama.cpp's ``/tokenize``, without a start token."""
+
+    def __init__(
+        self, tokens: tuple[str, ...], scores: list[float], kinds: list[int], *, prefix: bool, strips: bool = False
+    ) -> None:
+        self._ids: dict[str, int] = {}
+        for at, token in enumerate(tokens):
+            self._ids.setdefault(token, at)
+        self._scores = scores
+        self._prefix = prefix
+        self._strips = strips
+        whole = [token for token, kind in zip(tokens, kinds, strict=True) if kind in _WHOLE and token]
+        # The longest first; of equally long ones llama.cpp's sort leaves the order open, and they cannot overlap.
+        self._special = re.compile("|".join(map(re.escape, sorted(whole, key=len, reverse=True)))) if whole else None
+        self._bytes = [self._byte(value) for value in range(256)]
+        # No token goes on after a blank in its middle: then no merge crosses the start of a word.
+        inner = any(BLANK in token.lstrip(BLANK) for token in tokens)
+        self._words = None if inner else re.compile(f"{BLANK}*[^{BLANK}]+|{BLANK}+")
+        self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
+
+    def _byte(self, value: int) -> int:
+        found = self._ids.get(f"<0x{value:02X}>")
+        return found if found is not None else self._ids.get(chr(value), -1)
+
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> TokenIds | None:
+        """Ids of a text; special tokens written in it are taken whole. None where they cannot be known exactly."""
+        if self._strips and self._special is not None and self._special.search(text):
+            return None
+        ids: list[int] = []
+        at, fresh = 0, True
+        for found in self._special.finditer(text) if self._special is not None else ():
+            if found.start() > at:
+                ids += self._raw(text[at : found.start()], fresh)
+            ids.append(self._ids[found[0]])
+            at, fresh = found.end(), True
+        if at < len(text):
+            ids += self._raw(text[at:], fresh)
+        return TokenIds(ids)
+
+    def _raw(self, text: str, fresh: bool) -> list[int]:
+        written = f"{' ' if self._prefix and fresh else ''}{text}".replace(" ", BLANK)
+        if self._words is None:
+            return self._merged(written)
+        ids: list[int] = []
+        for piece in self._words.findall(written):
+            found = self._known.get(piece)
+            if found is None:
+                found = self._merged(piece)
+                if len(piece) < LONGEST:
+                    self._known[piece] = found
+            ids += found
+        return ids
+
+    def _merged(self, text: str) -> list[int]:
+        size = len(text)
+        ends = list(range(1, size + 1))  # where the symbol that begins here ends; 0 for one that was merged away
+        before = list(range(-1, size))
+        heap: list[tuple[float, int, int, int]] = []  # score, left, right, end; what no longer is so is passed over
+        halves: dict[str, int] = {}  # a merged text -> length of its left half
+
+        def look(left: int) -> None:
+            right = ends[left]
+            if left < 0 or right >= size:
+                return
+            end = ends[right]
+            token = self._ids.get(text[left:end])
+            if token is not None:
+                heapq.heappush(heap, (-self._scores[token], left, right, end))
+                halves[text[left:end]] = right - left
+
+        for at in range(size - 1):
+            look(at)
+        while heap:
+            _, left, right, end = heapq.heappop(heap)
+            if ends[left] != right or ends[right] != end:
+                continue
+            ends[left], ends[right] = end, 0
+            if end < size:
+                before[end] = left
+            if before[left] >= 0:
+                look(before[left])
+            look(left)
+        ids: list[int] = []
+        at = 0
+        while at < size:
+            ids += self._apart(text[at : ends[at]], halves)
+            at = ends[at]
+        return ids
+
+    def _apart(self, piece: str, halves: dict[str, int]) -> list[int]:
+        """The token of a symbol; of one that is none the tokens of its halves, or its bytes."""
+        found = self._ids.get(piece)
+        if found is not None:
+            return [found]
+        half = halves.get(piece)
+        if half is None:
+            return [self._bytes[value] for value in piece.encode("utf-8")]
+        return [*self._apart(piece[:half], halves), *self._apart(piece[half:], halves)]
+
+
+def sentencepiece_from_gguf(header: GgufHeader) -> SentencePieceTokenizer | None:
+    """The vocabulary of a GGUF header that was read with ``ARRAYS``; None where it is not one that can be proved."""
+    said = header.metadata
+    if said.get("tokenizer.ggml.model") != MODEL:
+        return None
+    tokens = header.tokens
+    scores, kinds = said.get("tokenizer.ggml.scores"), said.get("tokenizer.ggml.token_type")
+    if not tokens or not scores or not kinds or not len(tokens) == len(scores) == len(kinds):
+        return None
+    prefix = bool(said.get("tokenizer.ggml.add_space_prefix", True))
+    strips = bool(_STRIPPING.search(str(said.get("general.name", ""))))
+    made = SentencePieceTokenizer(tokens, list(scores), list(kinds), prefix=prefix, strips=strips)
+    return made if -1 not in made._bytes else None
+
+
+__all__ = ["ARRAYS", "MODEL", "SentencePieceTokenizer", "sentencepiece_from_gguf"]

@@ -1,0 +1,74 @@
+"""Which strings a model's own files make tokens of their own: a GGUF's vocabulary, a folder's tokenizer config."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from intermodal.errors import WeightsError
+from intermodal.local.weights.gguf import read_header
+from intermodal.wire.template_marks import marks_of
+
+_TOKENS, _KINDS, _TEMPLATE = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.chat_template"
+# tokenizer.ggml.token_type (llama.cpp, llama_token_attr): UNKNOWN and CONTROL tokens are the template's alone. A
+# USER_DEFINED one may be an everyday string, such as three blanks or <table>: it counts where the template writes it.
+_ALWAYS, _WRITTEN = (2, 3), 4
+_DEFAULT = ("<|im_start|>", "<|im_end|>")  # of llama.cpp's own template, for a file that brings none
+_CONFIG = "tokenizer_config.json"
+_LARGEST = 64 << 20  # bytes of a tokenizer's config
+
+
+def marks_in(path: Path) -> tuple[str, ...]:
+    """Return the marks of a model: of a GGUF file, or of a folder as transformers saves one.
+
+    They are its special tokens, and what its template writes of the marks of known families (Llama 2's are no tokens).
+    () for a file that says nothing of its tokens, and for one that cannot be read: whoever loads it says so. Read once
+    for as long as the file stays the same.
+    """
+    file = path / _CONFIG if path.is_dir() else path
+    try:
+        state = file.stat()
+    except OSError:
+        return ()
+    return _marks_in(file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=16)
+def _marks_in(file: Path, changed: int, size: int) -> tuple[str, ...]:
+    return _of_config(file, size) if file.name == _CONFIG else _of_gguf(file)
+
+
+def _of_gguf(file: Path) -> tuple[str, ...]:
+    try:
+        header = read_header(file, arrays=(_TOKENS, _KINDS))
+    except WeightsError:
+        return ()
+    kinds: list[int] = list(header.metadata.get(_KINDS) or ())
+    template = "\n".join(str(value) for name, value in header.metadata.items() if name.startswith(_TEMPLATE))
+    pairs = zip(header.tokens, kinds, strict=False)
+    found = [(token, kind in _ALWAYS) for token, kind in pairs if kind in _ALWAYS or kind == _WRITTEN]
+    return _marks(found, template) if template else (*_marks(found, template), *_DEFAULT)
+
+
+def _of_config(file: Path, size: int) -> tuple[str, ...]:
+    """A folder's config says which added tokens are special, which is what CONTROL is in a GGUF file."""
+    try:
+        config = msgspec.json.decode(file.read_bytes() if size <= _LARGEST else b"{}", type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return ()
+    added: Any = config.get("added_tokens_decoder")
+    rows: list[dict[str, Any]] = (
+        [row for row in added.values() if isinstance(row, dict)] if isinstance(added, dict) else []
+    )
+    found = [(str(row.get("content") or ""), bool(row.get("special"))) for row in rows]
+    template = str(config.get("chat_template") or "")
+    return _marks(found, template)
+
+
+def _marks(tokens: list[tuple[str, bool]], template: str) -> tuple[str, ...]:
+    """Of tokens with whether they are the template's alone, and of a template, what nobody else may write."""
+    own = [token for token, always in tokens if token.strip() and (always or token in template)]
+    return tuple(dict.fromkeys((*own, *marks_of().intact(template))))

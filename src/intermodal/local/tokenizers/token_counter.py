@@ -1,0 +1,267 @@
+"""Exact token counts without a runtime: the vocabulary inside a weights file, read once and kept as a fast copy.
+
+A count is given only for pre-tokenizers that were compared with llama.cpp's own ``/tokenize`` (``splits.py``); for any
+other the answer is None, never a near miss.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intermodal.errors import WeightsError
+from intermodal.latest import Latest
+from intermodal.local.tokenizers import byte_pair, sentencepiece, wordpiece
+from intermodal.local.tokenizers.pre_tokenizers import DEFAULT, PRE_TOKENIZERS, pre_tokenizer
+from intermodal.wire.template_marks import Marks, marks_of
+
+if TYPE_CHECKING:
+    from intermodal.local.weights.gguf import GgufHeader
+    from intermodal.local.weights.store import WeightsStore
+    from intermodal.media.opened import Opened
+    from intermodal.plans.facts import SchemaFacts, ToolFacts
+    from intermodal.request import Tool
+
+# tokenizer name in the catalog -> rows of the weights store that hold its vocabulary, the first that is here is read
+SOURCES: dict[str, tuple[str, ...]] = {
+    "smollm2": ("smollm2-135m-instruct", "smollm2-1.7b-instruct"),
+    "qwen3": ("qwen3-1.7b", "qwen3-4b", "qwen3-8b"),
+}
+FILE = ".gguf"  # a tokenizer that is no name but a file
+# Small enough to count every request with, before it is known which model answers.
+_LIGHT = ("smollm2",)
+_LONG = 4_000  # characters: a page of prose and more
+
+# Longer texts are estimated: counting 4 MB takes about two seconds.
+MAX_CHARS = 4_000_000
+
+TOLD, VAIN = 2048, 1024  # texts
+_COPY = ".vocabulary-2.json"  # the number goes up when building changes
+_WHOLE = (3, 4)  # tokenizer.ggml.token_type: CONTROL and USER_DEFINED, tokens such as <|im_start|> and <think>
+
+
+class TokenCounter:
+    """Counts tokens by tokenizer name. Loaded vocabularies stay for its life, fast copies for that of the process."""
+
+    def __init__(self, weights: WeightsStore) -> None:
+        self._weights = weights
+        self._loaded: dict[str, Any] = {}
+        self._warm = False
+        self._broken: dict[str, Marks] = {}  # by tokenizer: what is broken up in texts for its model
+        # SHA-256 of a text -> tokenizer -> what its server counted; and when a server was asked and told nothing.
+        self.told: Latest[str, dict[str, int]] = Latest("counts of texts by servers", TOLD)
+        self.vain: Latest[tuple[str, str], float] = Latest("texts that servers did not count", VAIN)
+
+    def names(self) -> tuple[str, ...]:
+        """Tokenizers whose vocabulary is on this machine, and small enough to count every request with."""
+        return tuple(name for name in _LIGHT if self._path(name) is not None)
+
+    @property
+    def cold(self) -> bool:
+        """Whether a vocabulary that every request is counted with has yet to be read, which takes 0.1 s."""
+        if not self._warm:
+            self._warm = self._loaded.keys() >= {*self.names()}
+        return not self._warm
+
+    def _path(self, tokenizer: str) -> Path | None:
+        if tokenizer.endswith(FILE):  # the user's own file, as a row of theirs names it
+            path = Path(tokenizer).expanduser()
+            return path if path.is_file() else None
+        paths = map(self._weights.path, SOURCES.get(tokenizer, ()))
+        return next((path for path in paths if path is not None), None)
+
+    def count(self, tokenizer: str, text: str) -> int | None:
+        """Tokens of ``text``, special tokens written in it counted as such. None when it cannot be known exactly.
+
+        About 90 ms for the first count of a process, then 1 ms per 5,000 characters.
+        """
+        ids = self.encode(tokenizer, text)
+        return None if ids is None else len(ids)
+
+    def encode(self, tokenizer: str, text: str) -> list[int] | None:
+        """Token ids of ``text``; None when they cannot be known exactly."""
+        if len(text) > MAX_CHARS:
+            return None
+        if tokenizer in byte_pair.ENCODINGS and (tokenizer not in SOURCES or self._path(tokenizer) is None):
+            return byte_pair.encode(tokenizer, _whole(text))
+        if tokenizer not in self._loaded:
+            self._loaded[tokenizer] = self._load(tokenizer)
+        found = self._loaded[tokenizer]
+        if found is None:
+            return None
+        made = found.encode(_whole(text), add_special_tokens=False)
+        ids: list[int] | None = None if made is None else made.ids
+        return ids
+
+    def counted(
+        self,
+        opened: Opened,
+        hosted: frozenset[str] = frozenset(),
+        tools: tuple[Tool, ...] = (),
+        sent: Callable[[int, str], str] | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Opened:
+        """``opened`` with the exact counts of its text parts, for every vocabulary that is here, of ``tools``, and of
+        what a model is told of ``schema``.
+
+        ``hosted``: vocabularies of hosted models that may be asked, and files of the user's own. Reading one takes
+        0.1 s, so they count long texts only, where a range would be wide. ``sent`` says how the text of a part goes
+        into a prompt. A model of this machine is sent no mark of its template (``executor/drivers/llama.py``).
+        """
+        import copy
+
+        import msgspec
+
+        mine = self.names()
+        parts = []
+        for part in opened.facts.parts:
+            names = (*mine, *sorted(filter(_countable, hosted))) if part.chars >= _LONG else mine
+            if part.kind == "text" and names:
+                text = opened.text(part.index)
+                text = text if sent is None else sent(part.index, text)
+                counts = {
+                    name: self.count(name, self._marks(name).broken(text) if name in mine else text) for name in names
+                }
+                known = {name: count for name, count in counts.items() if count is not None}
+                part = msgspec.structs.replace(part, tokens={**part.tokens, **known})
+            parts.append(part)
+        made = copy.copy(opened)
+        made.facts = msgspec.structs.replace(
+            opened.facts, parts=tuple(parts), tools=self._tools(tools, hosted), schema=self._schema(schema, hosted)
+        )
+        return made
+
+    def _marks(self, tokenizer: str) -> Marks:
+        """The marks of a model of this machine, by the special tokens of its vocabulary."""
+        if tokenizer not in self._broken:
+            if tokenizer not in self._loaded:
+                self._loaded[tokenizer] = self._load(tokenizer)
+            added: dict[int, Any] = getattr(self._loaded[tokenizer], "get_added_tokens_decoder", dict)()
+            self._broken[tokenizer] = marks_of(tuple(token.content for token in added.values()), known=False)
+        return self._broken[tokenizer]
+
+    def _tools(self, tools: tuple[Tool, ...], hosted: frozenset[str]) -> ToolFacts | None:
+        """Counted once for each list of tools: the same ones come with every request."""
+        import msgspec
+
+        from intermodal.media.definitions import definitions
+
+        if not tools:
+            return None
+        made = definitions(tools)
+        counts: dict[str, int] = {}
+        told = self.told.get(made.facts.digest, {})
+        for name in (*self.names(), *sorted(filter(_countable, hosted))) if made.facts.chars >= _LONG else ():
+            found = told[name] if name in told else self.count(name, made.text)
+            if found is not None:
+                counts[name] = found
+        if not counts.keys() <= told.keys():
+            self.told[made.facts.digest] = {**told, **counts}
+        return msgspec.structs.replace(made.facts, tokens=counts)
+
+    def _schema(self, schema: Mapping[str, Any] | None, hosted: frozenset[str]) -> SchemaFacts | None:
+        """Counted once for each text, as tools are: the same schema comes with every request."""
+        import msgspec
+
+        from intermodal.media.definitions import told
+
+        if schema is None:
+            return None
+        text, facts = told(schema)
+        counts: dict[str, int] = {}
+        mine = self.names()
+        known = self.told.get(facts.digest, {})
+        for name in (*mine, *sorted(filter(_countable, hosted))) if facts.chars >= _LONG else mine:
+            sent = self._marks(name).broken(text) if name in mine else text
+            found = known[name] if name in known else self.count(name, sent)
+            if found is not None:
+                counts[name] = found
+        if not counts.keys() <= known.keys():
+            self.told[facts.digest] = {**known, **counts}
+        return msgspec.structs.replace(facts, tokens=counts)
+
+    def _load(self, tokenizer: str) -> Any:
+        path = self._path(tokenizer)
+        if path is None:
+            return None
+        try:
+            import tokenizers  # noqa: F401 - whether it is here
+        except ImportError:
+            return None
+        copy = path.with_name(_COPY)
+        if tokenizer.endswith(FILE):
+            return tokenizer_from_gguf(path)  # nothing is written beside a file of the user's
+        if copy.exists() and (kept := copy.stat()).st_mtime_ns >= path.stat().st_mtime_ns:
+            try:
+                return _read(copy.resolve(), kept.st_mtime_ns, kept.st_size)
+            except Exception:  # the library raises bare Exception for a broken file; it is built anew
+                copy.unlink(missing_ok=True)
+        built = tokenizer_from_gguf(path)
+        if built is not None and not isinstance(
+            built, sentencepiece.SentencePieceTokenizer | wordpiece.WordPieceTokenizer
+        ):
+            _keep(built, copy)
+        return built
+
+
+@lru_cache(maxsize=len(SOURCES))
+def _read(copy: Path, changed: int, size: int) -> Any:
+    """The fast copy as it was written then, read once for all clients of a process."""
+    import tokenizers
+
+    return tokenizers.Tokenizer.from_file(str(copy))
+
+
+def _countable(tokenizer: str) -> bool:
+    return tokenizer in byte_pair.ENCODINGS or tokenizer.endswith(FILE)
+
+
+def _whole(text: str) -> str:
+    """Lone surrogates have no UTF-8; every runtime gets U+FFFD for them."""
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def tokenizer_from_gguf(path: Path) -> Any:
+    """A tokenizer from the vocabulary of a GGUF file; None when its kind is not one we can prove."""
+    from intermodal.local.weights.gguf import read_header
+
+    wanted = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type", "tokenizer.ggml.scores")
+    try:
+        header = read_header(path, arrays=wanted)
+    except WeightsError:
+        return None
+    if header.metadata.get("tokenizer.ggml.model") == sentencepiece.MODEL:
+        return sentencepiece.sentencepiece_from_gguf(header)
+    if header.metadata.get("tokenizer.ggml.model") == wordpiece.MODEL:
+        return wordpiece.wordpiece_from_gguf(header)
+    splits = PRE_TOKENIZERS.get(str(header.metadata.get("tokenizer.ggml.pre") or DEFAULT))
+    if splits is None or header.metadata.get("tokenizer.ggml.model") != "gpt2":
+        return None
+    from tokenizers import AddedToken, Tokenizer, models
+
+    vocabulary = {token: index for index, token in enumerate(header.tokens)}
+    merges = [pair for pair in (tuple(merge.split(" ")) for merge in header.merges) if len(pair) == 2]
+    if len(merges) != len(header.merges) or len(vocabulary) != len(header.tokens):
+        return None
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=splits.whole))
+    tokenizer.pre_tokenizer = pre_tokenizer(splits)
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in _whole_tokens(header)])
+    return tokenizer
+
+
+def _whole_tokens(header: GgufHeader) -> list[str]:
+    kinds = header.metadata.get("tokenizer.ggml.token_type") or ()
+    return [token for token, kind in zip(header.tokens, kinds, strict=False) if kind in _WHOLE]
+
+
+def _keep(tokenizer: Any, copy: Path) -> None:
+    """Write the fast copy; a store that cannot be written just stays slow."""
+    temporary = copy.with_name(f"{copy.name}.{os.getpid()}")
+    try:
+        tokenizer.save(str(temporary), pretty=False)
+        temporary.replace(copy)
+    except Exception:
+        temporary.unlink(missing_ok=True)

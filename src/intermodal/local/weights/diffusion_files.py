@@ -1,0 +1,314 @@
+"""Diffusion models of the user's own: what their files are, told from their headers before an engine maps them.
+
+One file (a checkpoint with everything in it), or a folder: the model, and beside it the encoders of its text and what
+makes pixels of its latents, by the names they are published under. Headers are read as ``safetensors.py`` and
+``gguf.py`` read them, without trusting a word. A pickle (``.ckpt``, ``.pt``) may run code, and is refused.
+
+Which architecture it is follows from the names of its tensors, as stable-diffusion.cpp tells them (``src/model.cpp``,
+``get_sd_version``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from math import prod
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from intermodal.catalog.host_rows import HostRow, Range, ServedRow, SpeedRow
+from intermodal.content import Value
+from intermodal.errors import WeightsError
+from intermodal.local.weights import gguf, safetensors
+
+MAX_FILES: Final = 64  # of a folder
+_ENDINGS: Final = (".safetensors", ".sft", ".gguf")
+_PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin")
+MODEL, WHOLE = "diffusion_model", "model"
+# Beginnings of names that parts are published under -> the part; the first that fits.
+_PARTS: Final = (
+    ("clip_l", "clip_l"), ("clip_g", "clip_g"), ("t5", "t5xxl"), ("umt5", "t5xxl"), ("tae", "taesd"), ("vae", "vae"),
+    ("ae", "vae"), ("llm", "llm"), ("qwen3", "llm"), ("qwen_3", "llm"), ("qwen2.5", "llm"), ("qwen_2.5", "llm"),
+    ("mistral", "llm"), ("ovis_2.5", "llm"),
+)  # fmt: skip
+
+
+class DiffusionArchitecture(Value):
+    """What is usual of models of one kind.
+
+    Attributes:
+        name: for people. side: of the squares it was trained on. unit: sides are multiples of so many pixels.
+        steps, guidance: as stable-diffusion.cpp's documents have them.
+    """
+
+    name: str
+    side: int = 1024
+    unit: int = 16
+    steps: int = 20
+    guidance: float = 7.0
+
+
+SD1: Final = DiffusionArchitecture(name="Stable Diffusion 1", side=512, unit=64)
+SD2: Final = DiffusionArchitecture(name="Stable Diffusion 2", side=512, unit=64)
+SDXL: Final = DiffusionArchitecture(name="Stable Diffusion XL", unit=64)
+# Of models for a task that is named otherwise: they would be driven wrongly.
+_FILMS: Final = ("patch_embedding.weight", "time_mixer.mix_factor")
+# A tensor's name that only this architecture has -> the architecture; the first that fits.
+_SIGNS: Final = (
+    ("joint_blocks.", DiffusionArchitecture(name="Stable Diffusion 3", guidance=4.5)),
+    ("transformer_blocks.0.img_mod.1.weight", DiffusionArchitecture(name="Qwen-Image", guidance=2.5)),
+    ("double_stream_modulation_img.lin.weight", DiffusionArchitecture(name="FLUX.2", guidance=1.0)),
+    ("double_blocks.0.img_mlp.gate_proj.weight", DiffusionArchitecture(name="Ovis-Image", guidance=5.0)),
+    ("distilled_guidance_layer.in_proj.weight", DiffusionArchitecture(name="Chroma", guidance=4.0)),
+    ("double_blocks.", DiffusionArchitecture(name="FLUX", guidance=1.0)),
+    ("cap_embedder.0.weight", DiffusionArchitecture(name="Z-Image", guidance=1.0)),
+)
+_UNET: Final = ("input_blocks.", "down_blocks.")
+_TEXT_WIDTH: Final = "attn2.to_k.weight"  # a UNet attends to text of this width: 768, 1024, or 2048 of both encoders
+
+# Bytes of buffers while it computes, a pixel of a picture. Of the decoder: 6,656 (512 x 512: 1,664 MiB), less where its
+# graph is built anew (1024 x 1024: 2,560 MiB), and 1,921 of a small one, measured here (256 x 256: 120 MiB). Of
+# networks that take the steps 830 to 4,100. Sources: logs in stable-diffusion.cpp's issues #673, #1044, #1154, #907.
+_DECODER: Final[Range] = (2_560.0, 6_656.0, 11_000.0)
+_SMALL_DECODER: Final[Range] = (1_921.0, 2_200.0, 4_500.0)
+_RUNTIME: Final[Range] = (60e6, 110e6, 250e6)  # measured: the process without a model
+# Seconds of one evaluation per parameter and megapixel on processors of 2 to 16 cores, by arithmetic: 2 operations for
+# each parameter at each of 4,096 places of a megapixel, at 1e12 to 5e10 operations a second.
+_DENOISE: Final[Range] = (8e-9, 4e-8, 1.6e-7)
+_LEAST: Final[Range] = (0.02, 0.2, 1.0)  # of networks so small that their parameters are not what takes time
+# Measured here: a small decoder takes 15 s for a megapixel on two busy cores. A whole one: by operations, 8 times that.
+_LATENT: Final[Range] = (8.0, 60.0, 300.0)
+_SMALL_LATENT: Final[Range] = (2.0, 12.0, 40.0)
+
+
+class DiffusionFiles(Value):
+    """What the files of a model are.
+
+    Attributes:
+        parts: path by part, in the engine's words: ``model`` (all in one), or ``diffusion_model`` and beside it
+            ``vae``, ``taesd``, ``clip_l``, ``clip_g``, ``t5xxl``, ``llm``.
+        size: bytes of all tensors. parameters: of the network that takes the steps.
+        small: a small decoder makes pixels (TAESD and its kind).
+    """
+
+    parts: dict[str, str]
+    architecture: DiffusionArchitecture
+    size: int
+    parameters: int
+    small: bool = False
+
+    def memory(self, side: int) -> Range:
+        """Bytes while it draws a square of so many pixels a side: the weights, and the larger of its buffers."""
+        low, mid, high = (self.size + a + side * side * b for a, b in zip(_RUNTIME, self.buffers, strict=True))
+        return low, mid, high + 0.1 * self.size
+
+    @property
+    def buffers(self) -> Range:
+        """Bytes that a pixel takes while it draws."""
+        return _SMALL_DECODER if self.small else _DECODER
+
+    @property
+    def speed(self) -> SpeedRow:
+        low, mid, high = (max(self.parameters * a, b) for a, b in zip(_DENOISE, _LEAST, strict=True))
+        return SpeedRow(
+            overhead=(0.02, 0.3, 5.0), load=(0.2 + self.size / 4e9, 0.6 + self.size / 1e9, 3 + self.size / 1e8),
+            denoise=(low, mid, high), latent=_SMALL_LATENT if self.small else _LATENT, basis="from its size",
+        )  # fmt: skip
+
+
+class _Tensor(NamedTuple):
+    """Of a tensor, what tells an architecture: its name, its dimensions outermost first, its bytes."""
+
+    name: str
+    dims: tuple[int, ...]
+    size: int
+
+
+def read_diffusion_files(place: Path) -> DiffusionFiles:
+    """The model of a file or a folder. Raises ``WeightsError`` for what cannot be opened, and says why."""
+    found = _files(place)
+    if not found:
+        raise WeightsError(
+            "holds no .safetensors or .gguf", where=place.name or str(place), todo="put the files of the model there"
+        )
+    headers = {path: _tensors(path) for path in found}
+    parts, model = _sorted_out(found, headers, place)
+    architecture = _architecture(headers[model], model.name)
+    network = _network(headers[model])
+    if parts.get(WHOLE) is None:
+        _check_whole(parts, place)
+    return DiffusionFiles(
+        parts={part: str(path) for part, path in parts.items()},
+        architecture=architecture,
+        size=sum(tensor.size for path in parts.values() for tensor in headers[path]),
+        parameters=sum(prod(tensor.dims) for tensor in network),
+        small="taesd" in parts,
+    )
+
+
+def is_diffusion(place: Path) -> bool:
+    """Whether a file or a folder holds a network that takes steps, as far as headers that can be read say so."""
+    try:
+        found = _files(place)
+    except WeightsError:
+        return False
+    for path in found:
+        try:
+            _architecture(_tensors(path), path.name)
+        except WeightsError:
+            continue
+        return True
+    return False
+
+
+def _files(place: Path) -> list[Path]:
+    try:
+        if place.is_file():
+            found = [place]
+        else:
+            found = sorted(path for path in place.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:
+        raise WeightsError(f"cannot be read ({error.strerror})", where=place.name, todo="check its path") from None
+    pickled = [path for path in found if path.suffix.lower() in _PICKLES]
+    found = [path for path in found if path.suffix.lower() in _ENDINGS]
+    if pickled and not found:
+        raise WeightsError(
+            "is a pickle, which can run code when it is opened", where=pickled[0].name,
+            todo="take the same model as .safetensors or .gguf",
+        )  # fmt: skip
+    if len(found) > MAX_FILES:
+        raise WeightsError(f"holds more than {MAX_FILES} files of weights", where=place.name, todo="keep one model")
+    return found
+
+
+def _tensors(path: Path) -> list[_Tensor]:
+    if path.suffix.lower() == ".gguf":
+        return [_Tensor(each.name, each.dims[::-1], each.size) for each in gguf.read_header(path).tensors]
+    return [_Tensor(each.name, each.dims, each.size) for each in safetensors.read_header(path)]
+
+
+def _sorted_out(found: list[Path], headers: Mapping[Path, list[_Tensor]], place: Path) -> tuple[dict[str, Path], Path]:
+    """The files by part, and which of them takes the steps."""
+    parts: dict[str, Path] = {}
+    rest: list[Path] = []
+    for path in found:
+        name = path.name.lower()
+        part = next((part for begins, part in _PARTS if name.startswith(begins)), "") if len(found) > 1 else ""
+        if not part:
+            rest.append(path)
+        elif part in parts:
+            what = f"has two files that may be its {part}: {parts[part].name} and {path.name}"
+            raise WeightsError(what, where=place.name, todo="keep one of them there")
+        else:
+            parts[part] = path
+    if len(rest) != 1:
+        named = " and ".join(path.name for path in rest[:2])
+        what = f"has two files that may be the model: {named}" if rest else "has parts of a model, and no model"
+        raise WeightsError(what, where=place.name, todo="keep one file of the model there, beside its parts")
+    (model,) = rest
+    parts[WHOLE if _is_whole(headers[model]) else MODEL] = model
+    return parts, model
+
+
+def _is_whole(tensors: Iterable[_Tensor]) -> bool:
+    """It holds more than the network that takes the steps."""
+    return any(
+        tensor.name.startswith(("first_stage_model.", "cond_stage_model.", "conditioner.", "text_encoders."))
+        for tensor in tensors
+    )
+
+
+def _check_whole(parts: Mapping[str, Path], place: Path) -> None:
+    if not {"vae", "taesd"} & parts.keys():
+        raise WeightsError(
+            "has nothing that makes pixels of latents", where=place.name,
+            todo="put its VAE beside it, as vae.safetensors, or TAESD, as taesd.safetensors",
+        )  # fmt: skip
+    if not {"clip_l", "clip_g", "t5xxl", "llm"} & parts.keys():
+        raise WeightsError(
+            "has no encoder of text, so it would draw whatever it is told", where=place.name,
+            todo="put the encoders of the model beside it: clip_l, clip_g, t5xxl or llm, as .safetensors or .gguf",
+        )  # fmt: skip
+
+
+def _network(tensors: Iterable[_Tensor]) -> list[_Tensor]:
+    """Of all tensors, those of the network that takes the steps."""
+    every = list(tensors)
+    own = [tensor for tensor in every if tensor.name.startswith(("model.diffusion_model.", "unet."))]
+    return own or every
+
+
+def _architecture(tensors: list[_Tensor], where: str) -> DiffusionArchitecture:
+    names = [tensor.name for tensor in tensors]
+    for sign in _FILMS:
+        if any(sign in name for name in names):
+            raise WeightsError("is a model that makes films", where=where, todo="take one that makes pictures")
+    for sign, architecture in _SIGNS:
+        if any(sign in name for name in names):
+            return architecture
+    if any(sign in name for sign in _UNET for name in names):
+        widths = {tensor.dims[-1] for tensor in tensors if tensor.name.endswith(_TEXT_WIDTH) and tensor.dims}
+        return SDXL if 2048 in widths else SD2 if 1024 in widths else SD1
+    raise WeightsError(
+        "holds no diffusion model that is known here", where=where,
+        todo="take Stable Diffusion 1 to 3, SDXL, FLUX, Chroma, Qwen-Image, Z-Image or Ovis-Image",
+    )  # fmt: skip
+
+
+# ---- rows ---------------------------------------------------------------------------------------------------
+
+
+def describe_diffusion_rows(rows: Iterable[HostRow]) -> tuple[tuple[HostRow, ...], dict[str, tuple[str, str]]]:
+    """The rows, with what the headers of their files say of diffusion models that they leave undescribed; and of models
+    whose files cannot be opened, by endpoint, why not and what to do."""
+    found: list[HostRow] = []
+    wrong: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        if row.protocol == "diffusion":
+            models = []
+            for served in row.models:
+                try:
+                    models.append(_served(served))
+                except WeightsError as error:
+                    models.append(served)
+                    wrong[f"{row.id}:{served.id}"] = (": ".join(filter(None, (error.where, error.what))), error.todo)
+            row = msgspec.structs.replace(row, models=tuple(models))
+        found.append(row)
+    return tuple(found), wrong
+
+
+def _served(served: ServedRow) -> ServedRow:
+    place = Path(served.weights).expanduser()
+    if not place.exists():
+        return served
+    found = read_diffusion_files_cached(place)
+    usual = found.architecture
+    side = served.side or usual.side
+    said = {
+        "steps": usual.steps, "guidance": usual.guidance, "side": side, "unit": usual.unit, "buffers": found.buffers,
+        "parameters": float(found.parameters), "memory": found.memory(side), "speed": found.speed,
+        "memory_basis": f"its weights and buffers of {side}x{side} pixels",
+    }  # fmt: skip
+    changes = {
+        name: value
+        for name, value in said.items()
+        if getattr(served, name) is None or (name == "memory_basis" and served.memory is None)
+    }
+    return msgspec.structs.replace(served, **changes)
+
+
+def read_diffusion_files_cached(place: Path) -> DiffusionFiles:
+    """``opened``, kept as long as no file changes."""
+    return _opened_once(place, tuple((path, *_state(path)) for path in _files(place)))
+
+
+@lru_cache(16)
+def _opened_once(place: Path, state: tuple[tuple[Path, int, int], ...]) -> DiffusionFiles:
+    return read_diffusion_files(place)
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns

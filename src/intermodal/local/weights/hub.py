@@ -1,0 +1,425 @@
+"""Files from a model hub over HTTP: streamed, resumed where they were cut, never trusted (the store checks the sum).
+
+The URLs are those that Hugging Face and its mirrors share: ``BASE/OWNER/REPO/resolve/REVISION/FILE`` for a file, and
+``BASE/api/models/OWNER/REPO/revision/REVISION?blobs=true`` for the listing of a repository.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from intermodal.catalog.host_rows import zone_of
+from intermodal.local.weights.registry import HubSource, WeightsFile
+from intermodal.local.weights.transfer import CHUNK, Progress, SourceFailed
+
+if TYPE_CHECKING:
+    import httpx
+
+DEFAULT_HUB = "https://huggingface.co"
+MIRROR = "INTERMODAL_HUB"  # the variable with a mirror's address
+TOKEN = "HF_TOKEN"  # the variable with the token that the hub's own tools read
+CONNECT_SECONDS = 3.0  # a machine without a way to the hub must get to the next source soon
+READ_SECONDS = 30.0
+TRIES = 4  # in a row without a byte gained
+LONGEST_WAIT = 30.0  # seconds that a hub may ask for between two tries
+_ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
+_BAD_TOKEN = "Invalid credentials in Authorization header"  # it says so of public repositories too
+_SUM = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+_T = TypeVar("_T")
+MAX_LISTING = 4 << 20  # bytes: repositories have a few hundred files
+
+
+class FileRange(NamedTuple):
+    """Bytes of a file from where they were asked for, and the size of the whole file."""
+
+    data: bytes
+    total: int
+
+
+class HubFile(NamedTuple):
+    """A file of a repository, as the hub's listing says. ``sha256`` is "" where it says none."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class HubListing(NamedTuple):
+    """A repository at one revision, as the hub's listing says.
+
+    ``revision`` is the commit, whatever branch was asked for; ``licence`` is "" where the hub says none.
+    """
+
+    revision: str
+    files: tuple[HubFile, ...]
+    licence: str = ""
+
+
+def hub_of(env: Mapping[str, str]) -> Hub:
+    """The hub of the user: a mirror where one is set, and the token of the hub where there is one.
+
+    A token goes over HTTPS, or to this machine; to others in the clear it is not sent.
+    """
+    base = env.get(MIRROR) or DEFAULT_HUB
+    token = env.get(TOKEN, "").strip()
+    return Hub(base, token=token if urlsplit(base).scheme == "https" or zone_of(base) == "machine" else "")
+
+
+class Hub:
+    """One hub during one pull. Once it could not be reached, it is not tried again.
+
+    ``token`` is sent to the hub alone, and to no server that it sends us on to.
+    """
+
+    def __init__(self, base: str, *, token: str = "", pause: float = 0.5) -> None:
+        self.base = base.rstrip("/")
+        self._token = token
+        self.name = urlsplit(self.base).hostname or self.base
+        self.dead = ""
+        self._pause = pause
+        self._client: httpx.AsyncClient | None = None
+
+    async def fetch(self, origin: HubSource, file: WeightsFile, part: Path, progress: Progress) -> None:
+        """Bring ``part`` to the whole file, as ``download`` does."""
+        await self.download(self.address(origin.repo, origin.revision, origin.file), file, part, progress)
+
+    def address(self, repo: str, revision: str, file: str) -> str:
+        """Where the hub has a file."""
+        return f"{self.base}/{quote(repo)}/resolve/{quote(revision, safe='')}/{quote(file)}"
+
+    async def piece(self, url: str, first: int, size: int) -> FileRange:
+        """At most ``size`` bytes from ``first`` on, without what follows. Raises ``SourceFailed``.
+
+        A server that sends whole files only is read as far as asked when ``first`` is 0, then left.
+        """
+        return await self._again(lambda: self._piece(url, first, size))
+
+    async def _piece(self, url: str, first: int, size: int) -> FileRange:
+        headers = {"range": f"bytes={first}-{first + size - 1}"}
+        with self._failures(url):
+            async with self._http().stream("GET", url, headers=headers) as response:
+                total = self._total(response, first)
+                data = bytearray()
+                async for chunk in response.aiter_raw():
+                    data += chunk[: size - len(data)]
+                    if len(data) >= size:
+                        break
+        if len(data) < min(size, total - first):
+            raise SourceFailed(f"{self.name} cut the answer")
+        return FileRange(bytes(data), total)
+
+    def _total(self, response: httpx.Response, first: int) -> int:
+        """Size of the whole file, of an answer that is the asked part of it."""
+        self._check(response)
+        status, headers = response.status_code, response.headers
+        if headers.get("content-encoding", "identity") != "identity":
+            raise SourceFailed(f"{self.name} answered {status}")
+        if status == 200:
+            if first:
+                raise SourceFailed(f"{self.name} does not send parts of files")
+            said = headers.get("content-length", "")
+        else:
+            unit, _, rest = headers.get("content-range", "").partition(" ")
+            span, _, said = rest.partition("/")
+            if unit != "bytes" or not span.startswith(f"{first}-"):
+                raise SourceFailed(f"{self.name} sent another range than asked for")
+        if not (said.isascii() and said.isdigit() and len(said) < 20):
+            raise SourceFailed(f"{self.name} does not say how large the file is")
+        return int(said)
+
+    async def listing(self, repo: str, revision: str) -> HubListing:
+        """Files of a repository with their sizes and sums, and the commit of a branch. Raises ``SourceFailed``.
+
+        A mirror that has the older listing alone, a tree, is asked for that. It names no commit: the branch stands for
+        it, and sums alone say whether it moved.
+        """
+        about = f"{self.base}/api/models/{quote(repo)}"
+        at = quote(revision, safe="")
+        try:
+            answer = await self._whole(f"{about}/revision/{at}?blobs=true")
+        except SourceFailed as failed:
+            if not failed.absent:
+                raise
+            return HubListing(
+                revision, self._tree(await self._older(failed, f"{about}/tree/{at}?recursive=true"), repo)
+            )
+        try:
+            found = msgspec.json.decode(answer, type=dict[str, Any])
+            rows = msgspec.convert(found.get("siblings"), list[dict[str, Any]])
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+            raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
+        commit = found.get("sha")
+        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+            raise SourceFailed(f"{self.name} does not say which commit {revision} of {repo} is")
+        card = found.get("cardData")
+        licence = card.get("license") if isinstance(card, dict) else None
+        return HubListing(commit, _files(rows, "rfilename"), licence if isinstance(licence, str) else "")
+
+    async def _older(self, failed: SourceFailed, url: str) -> bytes:
+        try:
+            return await self._whole(url)
+        except SourceFailed:
+            raise failed from None
+
+    def _tree(self, answer: bytes, repo: str) -> tuple[HubFile, ...]:
+        try:
+            rows = msgspec.json.decode(answer, type=list[dict[str, Any]])
+        except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
+            raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
+        return _files([row for row in rows if row.get("type") == "file"], "path")
+
+    async def _whole(self, url: str) -> bytes:
+        """All of a listing, which may come without its length. Raises ``SourceFailed``."""
+        return await self._again(lambda: self._listed(url))
+
+    async def _listed(self, url: str) -> bytes:
+        data = bytearray()
+        with self._failures(url):
+            async with self._http().stream("GET", url) as response:
+                self._check(response, (200,))
+                async for chunk in response.aiter_bytes():
+                    data += chunk
+                    if len(data) > MAX_LISTING:
+                        raise SourceFailed(f"{self.name} lists more than {MAX_LISTING:,} bytes")
+        return bytes(data)
+
+    async def _again(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """What asking brings; where the hub is asked too often, asked again as late as it says, a few times.
+
+        Raises ``SourceFailed``, also where it says longer than anybody waits for an answer.
+        """
+        import anyio
+
+        turn = 0
+        while True:
+            try:
+                return await ask()
+            except _Cut as cut:
+                turn += 1
+                if cut.wait > LONGEST_WAIT:
+                    raise SourceFailed(
+                        f"{self.name} {cut.reason}, and asks to wait {cut.wait:,.0f} s", todo="ask again then"
+                    ) from None
+                if turn >= TRIES:
+                    raise SourceFailed(f"{self.name} {cut.reason}", todo="ask again later") from None
+                await anyio.sleep(cut.wait or self._pause * 2**turn)
+
+    @contextmanager
+    def _failures(self, url: str) -> Iterator[None]:
+        """Raise ``SourceFailed`` for what keeps an address from being read at all."""
+        import httpx
+
+        try:
+            yield
+        except httpx.InvalidURL:
+            raise SourceFailed(f"{url} is not a URL") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            raise SourceFailed(f"{self.name} cannot be reached", unreachable=True) from None
+        except httpx.HTTPError as error:
+            raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
+
+    def _check(self, response: httpx.Response, wanted: tuple[int, ...] = (200, 206), *, broken: bool = False) -> None:
+        """Raise for an answer that brings nothing: ``_Cut`` where it may when it is asked again, which is where it is
+        asked too often, and with ``broken`` where the server is slow or broken, too; else ``SourceFailed``."""
+        status = response.status_code
+        if status in _ABSENT:
+            raise self._absent(response)
+        if status == 429 or (broken and (status == 408 or status >= 500)):
+            raise _Cut(f"answered {status}", wait=_retry_after(response))
+        if status not in wanted:
+            raise SourceFailed(f"{self.name} answered {status}")
+
+    def _absent(self, response: httpx.Response) -> SourceFailed:
+        """Why the hub does not give a file, and what to do: ``X-Error-Code`` tells a gate from a name that is wrong.
+
+        The hub answers 401 for a repository that is not there, too, so that nobody can tell private ones.
+        """
+        status, code = response.status_code, response.headers.get("x-error-code", "")
+        if code == "GatedRepo":
+            asked = (response.history or [response])[0].request.url.path.removeprefix(urlsplit(self.base).path)
+            page = "/".join(asked.removeprefix("/api/models").split("/")[:3])  # terms and tokens are of the hub itself
+            token = f"the token in {TOKEN} may not read it" if self._token else f"no token is in {TOKEN}"
+            return SourceFailed(
+                f"{self.name} gives it only to who accepted its terms, and {token} ({status})",
+                todo=f"accept the terms at {DEFAULT_HUB}{page}, make a token at {DEFAULT_HUB}/settings/tokens, "
+                f"and set {TOKEN} to it",
+            )
+        if status == 401 and self._token and not code:
+            no_repo = "" if response.headers.get("x-error-message") == _BAD_TOKEN else ", or has no such repository"
+            return SourceFailed(
+                f"{self.name} refuses the token in {TOKEN}{no_repo} (401)",
+                todo=f"make a new one at {DEFAULT_HUB}/settings/tokens, or unset {TOKEN}"
+                + (", and check the name" if no_repo else ""),
+            )
+        if code == "RepoNotFound" or (status == 401 and not code):
+            return SourceFailed(
+                f"{self.name} has no such repository, or it is private ({status})",
+                todo=f"check the name; for a private one set {TOKEN} to a token that may read it",
+            )
+        if code == "RevisionNotFound":
+            return SourceFailed(f"{self.name} has no such revision ({status})", todo="check what follows @")
+        return SourceFailed(f"{self.name} {_ABSENT[status]} ({status})", absent=status in (404, 410))
+
+    async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
+        """Bring ``part`` to the whole of what is at an address of this host, going on from the bytes it holds.
+
+        ``most``: bytes that a file of unknown size may have, 0 for those that are announced and that there is room
+        for. Raises ``SourceFailed``. What was received stays in ``part`` for the next try, whatever happens.
+        """
+        import anyio
+
+        if self.dead:
+            raise SourceFailed(self.dead, unreachable=True)
+        idle = 0
+        while True:
+            before = _size(part)
+            try:
+                await self._stream(url, file, part, progress, file.size or most)
+                return
+            except _Cut as cut:
+                idle = 0 if _size(part) > before else idle + 1
+                if idle >= TRIES:
+                    raise SourceFailed(f"{self.name} {cut.reason}") from None
+                progress(file.name, _size(part), file.size, f"{self.name} again")
+                await anyio.sleep(min(cut.wait or self._pause * 2**idle, LONGEST_WAIT))
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    def _http(self) -> httpx.AsyncClient:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                follow_redirects=True,
+                max_redirects=5,
+                timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+                # weights must arrive as they are: a compressed transfer cannot be resumed by byte
+                headers={
+                    "user-agent": "intermodal",
+                    "accept-encoding": "identity",
+                    **({"authorization": f"Bearer {self._token}"} if self._token else {}),
+                },
+            )
+        return self._client
+
+    async def _stream(self, url: str, file: WeightsFile, part: Path, progress: Progress, most: int) -> None:
+        import httpx
+
+        have = _size(part)
+        if file.size and have >= file.size:
+            return
+        progress(file.name, have, file.size, self.name)
+        headers = {"range": f"bytes={have}-"} if have else {}
+        try:
+            async with self._http().stream("GET", url, headers=headers) as response:
+                if response.status_code == 416 and have:
+                    _forget(part)  # not a prefix of what the hub has: start over
+                    raise _Cut("did not accept the resumed download")
+                total = self._expect(response, have, file)
+                if not (file.size or most):
+                    self._bounded(response, total - have, part)
+                resumed = response.status_code == 206
+                with part.open("ab" if resumed else "wb") as out:
+                    done = said = have if resumed else 0
+                    # as the network brings them: collecting larger pieces would lose one at every cut
+                    async for chunk in response.aiter_raw():
+                        done += len(chunk)
+                        if most and done > most:
+                            raise SourceFailed(f"{self.name} sends more than the {most:,} bytes expected")
+                        out.write(chunk)
+                        if done - said >= CHUNK or done == total:
+                            progress(file.name, done, total, self.name)
+                            said = done
+            if total and done < total:
+                raise _Cut("cut the download")
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if have:
+                raise _Cut("cannot be reached any more") from None
+            self.dead = f"{self.name} cannot be reached"
+            raise SourceFailed(self.dead, unreachable=True) from None
+        except httpx.InvalidURL:
+            raise SourceFailed(f"{self.base} is not a URL") from None
+        except httpx.TransportError as error:
+            raise _Cut(f"cut the download ({type(error).__name__})") from None
+        except httpx.HTTPError as error:
+            raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
+
+    def _expect(self, response: httpx.Response, have: int, file: WeightsFile) -> int:
+        """Bytes the whole file will have; raises when this answer cannot become it."""
+        self._check(response, broken=True)
+        status = response.status_code
+        if status == 206 and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
+            raise SourceFailed(f"{self.name} sent another range than asked for")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise SourceFailed(f"{self.name} sends the file compressed though it was asked not to")
+        length = int(response.headers.get("content-length", 0) or 0)
+        total = length + (have if status == 206 else 0) if length else file.size
+        if file.size and total and total != file.size:
+            raise SourceFailed(f"{self.name} has a file of {total:,} bytes, expected {file.size:,}")
+        return total
+
+    def _bounded(self, response: httpx.Response, missing: int, part: Path) -> None:
+        """Raise where nobody says how much would come, or more than there is room for."""
+        if "content-length" not in response.headers:
+            raise SourceFailed(f"{self.name} does not say how large the file is")
+        free = shutil.disk_usage(part.parent).free
+        if missing > free:
+            raise SourceFailed(f"{self.name} has {missing:,} bytes more, and there is room for {free:,}")
+
+
+class _Cut(Exception):
+    """The transfer broke off; what came so far is good, asking again may get the rest."""
+
+    def __init__(self, reason: str, *, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.wait = wait
+
+
+def _listed_size(row: dict[str, Any]) -> int:
+    """Bytes of the file itself, not of the note that stands for it in the repository; 0 where the hub says none."""
+    stored = row.get("lfs")
+    size = stored.get("size") if isinstance(stored, dict) else row.get("size")
+    return size if isinstance(size, int) and size >= 0 else 0
+
+
+def _sum(row: dict[str, Any]) -> str:
+    """Called ``sha256`` in a listing of a repository, and ``oid`` in one of a tree."""
+    stored = row.get("lfs")
+    found = stored.get("sha256", stored.get("oid")) if isinstance(stored, dict) else None
+    found = found.removeprefix("sha256:") if isinstance(found, str) else ""
+    return found if _SUM.fullmatch(found) else ""
+
+
+def _files(rows: list[dict[str, Any]], called: str) -> tuple[HubFile, ...]:
+    return tuple(
+        HubFile(str(row[called]), _listed_size(row), _sum(row)) for row in rows if isinstance(row.get(called), str)
+    )
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return max(0.0, float(response.headers.get("retry-after", 0)))
+    except ValueError:
+        return 0.0

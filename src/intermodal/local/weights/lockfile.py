@@ -1,0 +1,234 @@
+"""Models that were pulled of a hub, pinned: one file of the user's with the commit and the SHA-256 of every file.
+
+    DATA/weights-lock.json     written whole after a pull; what is in it is fetched again as it was, or not at all
+
+It lies with what must not be lost, not with the weights: whoever empties the cache gets the same bytes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from intermodal.catalog.host_rows import Range, ServedRow, SpeedRow
+from intermodal.catalog.model_folders import SIZE_OF_FILES, encoder_speed_of_size
+from intermodal.catalog.types import Protocol, Task
+from intermodal.content import Kind, Value
+from intermodal.errors import ConfigError
+from intermodal.file_lock import alone, mode_of, replace
+from intermodal.local.weights.registry import WeightsFile, WeightsRow
+
+LOCKFILE: Final = "weights-lock.json"
+UNKNOWN: Final[Range] = (0.0, 0.0, 0.0)
+
+
+class LockedFile(Value):
+    """A file of a repository: its path there, its bytes and their sum."""
+
+    path: str
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """As it lies in the store."""
+        return self.path.rpartition("/")[2]
+
+
+class ModelTraits(Value):
+    """What the headers of a model's files say of it, and what follows from that on the machine that pulled it.
+
+    Attributes:
+        context: tokens it is served with. trained: those it was made for, None where the file does not say.
+        parameters, active: numbers in it, and those that work on one token.
+        memory: bytes resident. decode, prompt: tokens a second; zeros where not known.
+        sees, hears: by its projector. embeds: it makes vectors, not words.
+        tasks: of a model in ONNX, what it does; () where a language model's follow from the rest. labels: of its head.
+        pictures: tokens that a picture is to it, 0 where it takes none.
+    """
+
+    context: int = 0
+    trained: int | None = None
+    parameters: float = 0.0
+    active: float = 0.0
+    memory: Range = UNKNOWN
+    decode: Range = UNKNOWN
+    prompt: Range = UNKNOWN
+    sees: bool = False
+    hears: bool = False
+    embeds: bool = False
+    tasks: tuple[Task, ...] = ()
+    labels: tuple[str, ...] = ()
+    pictures: int = 0
+
+
+class LockedModel(Value):
+    """A model of a hub, pinned.
+
+    Attributes:
+        name: how it is called here. repo: OWNER/REPO. asked: the branch or commit that was asked for.
+        revision: the commit it was. quantization: of its weights, "" where its name says none.
+        main, projector: names of files; "" for no projector. licence: as the hub says it.
+        date: ISO, UTC, when it was pinned. runtime: the protocol of what opens it: its main file, or its folder where
+            ``main`` is "".
+    """
+
+    name: str
+    repo: str
+    revision: str
+    files: tuple[LockedFile, ...]
+    main: str
+    asked: str = "main"
+    quantization: str = ""
+    projector: str = ""
+    licence: str = ""
+    traits: ModelTraits = ModelTraits()
+    date: str = ""
+    runtime: Protocol = "llama"
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the sum of every file is known."""
+        return all(file.sha256 for file in self.files)
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.files)
+
+    def sums(self) -> dict[str, str]:
+        return {file.path: file.sha256 for file in self.files}
+
+    def row(self, known: WeightsRow | None = None) -> WeightsRow:
+        """As a row of the registry; ``known``: the one that ships, which says what the model is."""
+        files = tuple(
+            WeightsFile(
+                name=file.name, size=file.size, sha256=file.sha256,
+                sources=(f"hf:{self.repo}/{file.path}@{self.revision}",),
+            )
+            for file in self.files
+        )  # fmt: skip
+        if known is None:
+            kinds = [word for word, does in (("sees", self.traits.sees), ("hears", self.traits.hears)) if does]
+            title = f"{self.main.removesuffix('.gguf')} of {self.repo}{', ' if kinds else ''}{' and '.join(kinds)}"
+            if self.runtime != "llama":
+                title = f"{self.repo} (ONNX): {', '.join(self.traits.tasks)}"
+            known = WeightsRow(
+                name=self.name, title=title, runtime=self.runtime, licence=self.licence or "not stated", files=(),
+                evidence=f"the hub's listing at {self.revision}", needs=int(self.traits.memory[1]),
+            )  # fmt: skip
+        return msgspec.structs.replace(
+            known,
+            files=files,
+            main=self.main,
+            projector=self.projector,
+            needs=int(self.traits.memory[1]) or known.needs,
+        )
+
+    def opened(self) -> ServedRow:
+        """The model in ONNX as its runtime in a process of ours serves it."""
+        traits = self.traits
+        size = float(sum(file.size for file in self.files if file.path.endswith(".onnx")))
+        prompt, load = encoder_speed_of_size(size)
+        return ServedRow(
+            id=f"{self.repo.partition('/')[0].lower()}/{self.name}", served_as=self.name, tasks=traits.tasks,
+            input=("text", "image") if traits.sees else ("text",), labels=traits.labels,
+            image_tokens=f"fixed:{traits.pictures}" if traits.pictures else "", context=traits.context or None,
+            memory=traits.memory if traits.memory[1] else None, weights=self.name,
+            tier=None if traits.sees else "medium",
+            speed=SpeedRow(
+                prompt=None if traits.sees else (prompt.low, prompt.mid, prompt.high),
+                load=(load.low, load.mid, load.high),
+                basis=SIZE_OF_FILES,
+            ),
+            source=f"config.json, {self.repo} at {self.revision[:12]}", checked=self.date[:10],
+        )  # fmt: skip
+
+    def served(self) -> ServedRow | None:
+        """The model as llama.cpp in a process of ours serves it; None for one that makes vectors, or is in ONNX."""
+        if self.runtime != "llama":
+            return None
+        traits = self.traits
+        if traits.embeds:
+            return None
+        kinds: list[Kind] = ["text"]
+        tasks: list[Task] = ["text-generation"]
+        if traits.sees:
+            kinds.append("image")
+            tasks.append("image-text-to-text")
+        if traits.hears:
+            kinds.append("audio")
+            tasks.append("audio-text-to-text")
+        gigabytes = self.size / 1e9  # read from a disk: 3 GB/s, 1 GB/s, 0.15 GB/s
+        speed = SpeedRow(
+            load=(0.3 + gigabytes / 3, 0.6 + gigabytes, 3.0 + gigabytes / 0.15),
+            prompt=traits.prompt if traits.prompt[1] else None, decode=traits.decode if traits.decode[1] else None,
+            basis="from the header of its file",
+        )  # fmt: skip
+        return ServedRow(
+            id=f"{self.repo.partition('/')[0].lower()}/{self.name}", served_as=self.name, tasks=tuple(tasks),
+            input=tuple(kinds), context=traits.context or None, parameters=traits.parameters or None,
+            memory=traits.memory if traits.memory[1] else None, weights=self.name, speed=speed,
+            source=f"the header of its file, {self.repo} at {self.revision[:12]}", checked=self.date[:10],
+        )  # fmt: skip
+
+
+class _Document(Value):
+    version: int = 1
+    models: tuple[LockedModel, ...] = ()
+
+
+class WeightsLock:
+    """The file at ``path``; None for a store that pulls from no hub, which has no models."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._stamp: tuple[int, int] | None = None
+        self._models: tuple[LockedModel, ...] = ()
+
+    def models(self) -> tuple[LockedModel, ...]:
+        """All of them by name; read again where the file changed. Raises ConfigError where it is damaged."""
+        if self._path is None:
+            return ()
+        try:
+            found = self._path.stat()
+        except OSError:
+            self._stamp, self._models = None, ()
+            return ()
+        stamp = (found.st_ino, found.st_mtime_ns)
+        if stamp != self._stamp:
+            self._models = self._read(self._path)
+            self._stamp = stamp
+        return self._models
+
+    def put(self, model: LockedModel) -> None:
+        """Pin a model, in place of what was pinned under its name."""
+        self._change(lambda models: (*(each for each in models if each.name != model.name), model))
+
+    def drop(self, name: str) -> None:
+        """Pin nothing under this name any more."""
+        if any(model.name == name for model in self.models()):
+            self._change(lambda models: tuple(model for model in models if model.name != name))
+
+    def _change(self, to: Callable[[tuple[LockedModel, ...]], tuple[LockedModel, ...]]) -> None:
+        if self._path is None:
+            raise ValueError("a store without a lock pins nothing")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(self._path.with_name(f".{self._path.name}.lock")):
+            models = sorted(to(self.models()), key=lambda model: model.name)
+            body = msgspec.json.format(msgspec.json.encode(_Document(models=tuple(models))), indent=1)
+            replace(self._path, body + b"\n", mode=mode_of(self._path, private=False))
+
+    @staticmethod
+    def _read(path: Path) -> tuple[LockedModel, ...]:
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=_Document).models
+        except (OSError, msgspec.DecodeError, RecursionError) as error:
+            raise ConfigError(
+                f"cannot be read: {error}", where=str(path), todo="mend it, or move it away and pull the models again"
+            ) from None
+
+
+__all__ = ["LOCKFILE", "WeightsLock", "LockedFile", "LockedModel", "ModelTraits"]

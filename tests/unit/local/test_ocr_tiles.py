@@ -1,0 +1,61 @@
+"""Large pictures in tiles: every pixel is seen, and what two tiles saw is one line."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from intermodal.local.embedded.ocr_tiles import Corners, join_tile_boxes, tiles
+from intermodal.media.steps import READ_WHOLE, TILE_OVERLAP, TILE_SIDE, read_megapixels
+
+
+def box(x0: float, y0: float, x1: float, y1: float) -> Corners:
+    return (x0, y0), (x1, y0), (x1, y1), (x0, y1)
+
+
+@pytest.mark.parametrize("size", [(1000, 12000), (2480, 3508), (6000, 500), (1600, 1600), (1601, 1), (40, 30)])
+def test_tiles_cover_the_picture_and_overlap(size: tuple[int, int]) -> None:
+    width, height = size
+    found = tiles(width, height)
+    assert all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in found)
+    assert all(x1 - x0 <= TILE_SIDE and y1 - y0 <= TILE_SIDE for x0, y0, x1, y1 in found)
+    for axis, length in ((0, width), (1, height)):
+        stretches = sorted({(tile[axis], tile[axis + 2]) for tile in found})
+        assert stretches[0][0] == 0
+        assert stretches[-1][1] == length
+        assert all(end - begin >= TILE_OVERLAP for (_, end), (begin, _) in itertools.pairwise(stretches))
+
+
+def test_a_line_that_two_tiles_saw_is_one() -> None:
+    whole, again = box(100, 1450, 700, 1480), box(101, 1451, 699, 1481)
+    (found,) = join_tile_boxes([[whole], [again]])
+    assert found[0] == pytest.approx((100, 1450))
+    assert found[2] == pytest.approx((700, 1481))
+
+
+def test_a_line_cut_through_its_letters_is_taken_from_the_tile_that_has_it_whole() -> None:
+    (found,) = join_tile_boxes([[box(100, 1585, 700, 1600)], [box(100, 1585, 700, 1620)]])
+    assert found == box(100, 1585, 700, 1620)
+
+
+def test_a_line_cut_across_is_put_together_and_its_neighbours_are_left_alone() -> None:
+    one = [box(900, 50, 1600, 80), box(900, 90, 1500, 120)]
+    other = [box(1400, 51, 2300, 81), box(1700, 90, 2300, 120)]
+    found = sorted(join_tile_boxes([one, other]))
+    assert [corners[0][0] for corners in found] == [900, 900, 1700]
+    assert found[0][2] == pytest.approx((2300, 81))
+
+
+def test_lines_of_one_tile_are_never_put_together() -> None:
+    lines = [box(0, 0, 100, 30), box(0, 20, 100, 50)]
+    assert sorted(join_tile_boxes([lines])) == sorted(lines)
+
+
+@pytest.mark.parametrize("size", [(1000, 12000), (2480, 3508), (6000, 500), (2001, 1900), (8000, 5000)])
+def test_the_megapixels_that_are_priced_are_those_that_are_looked_at(size: tuple[int, int]) -> None:
+    seen = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in tiles(*size)) / 1e6
+    low, mid, high = read_megapixels(*size)
+    shrunk = size[0] * size[1] * (READ_WHOLE / max(size)) ** 2 / 1e6
+    assert low == mid
+    assert high == pytest.approx(seen if low == high else seen + shrunk)

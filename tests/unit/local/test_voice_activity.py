@@ -1,0 +1,87 @@
+"""What the ear makes of a recording before it looks for voices: its level, and pieces of bounded length."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from intermodal.local.embedded import voice_activity
+
+RATE = voice_activity.RATE
+
+
+def tone(seconds: float, height: float) -> np.ndarray:
+    return (np.sin(np.arange(int(seconds * RATE)) * 0.3) * height * 32_767).astype("<i2")
+
+
+def test_a_long_recording_is_cut_where_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(voice_activity, "LONGEST", 10 * RATE)
+    monkeypatch.setattr(voice_activity, "_ROOM", 3 * RATE)
+    loud, pause = tone(8, 0.3), tone(1, 0.0)
+    samples = np.concatenate([loud, pause] * 3)  # pauses at 8, 17 and 26 s
+    pieces = voice_activity.split_recording(samples)
+    assert [piece[0] for piece in pieces[1:]] == [piece[1] for piece in pieces[:-1]], "nothing between, nothing twice"
+    assert (pieces[0][0], pieces[-1][1]) == (0, len(samples))
+    assert all(end - start <= voice_activity.LONGEST for start, end in pieces)
+    assert [8 < end / RATE < 9 or 17 < end / RATE < 18 for _, end in pieces[:2]] == [True, True]
+
+
+def test_a_short_recording_is_one_piece() -> None:
+    assert voice_activity.split_recording(tone(3, 0.1)) == [(0, 3 * RATE)]
+    assert voice_activity.split_recording(tone(0, 0.1)) == [(0, 0)]
+
+
+def test_faint_sound_is_scaled_and_ordinary_sound_and_silence_are_not() -> None:
+    ordinary = voice_activity.normalising_gain(tone(2, 0.2))
+    assert (
+        ordinary
+        == 1 / 32_768
+        == voice_activity.normalising_gain(tone(2, 0.0))
+        == voice_activity.normalising_gain(tone(0, 0.0))
+    )
+    faint = tone(2, 0.0005)
+    scaled = faint.astype(np.float64) * voice_activity.normalising_gain(faint)
+    assert np.sqrt((scaled**2).mean()) == pytest.approx(voice_activity.ORDINARY, rel=0.05)
+    clicked = tone(2, 0.0005)
+    clicked[RATE] = 30_000
+    assert voice_activity.normalising_gain(clicked) == pytest.approx(
+        voice_activity.normalising_gain(faint), rel=0.05
+    ), "a click is not the level"
+
+
+@pytest.mark.parametrize(
+    ("rest", "seconds"),
+    [
+        pytest.param(tone(8, 0.2), 8.0, id="as loud as the words"),
+        pytest.param(tone(8, 0.05), 0.0, id="fainter"),
+        pytest.param(tone(2, 0.2), 0.0, id="a pause"),
+        pytest.param(tone(8, 0.0), 0.0, id="silence"),
+    ],
+)
+def test_loud_seconds_without_a_word_are_counted(rest: np.ndarray, seconds: float) -> None:
+    samples = np.concatenate([tone(6, 0.2), rest, tone(4, 0.2)])
+    after = 6 + len(rest) / RATE
+    heard = [(0.0, 3.0), (3.0, 6.0), (after, after + 4)]
+    assert voice_activity.seconds_without_words(samples, heard) == pytest.approx(seconds, abs=0.1)
+    assert voice_activity.seconds_without_words(samples, []) == 0, "of a recording without a word that is said already"
+
+
+class Word(NamedTuple):
+    start: float
+    end: float
+
+
+@pytest.mark.parametrize(
+    ("spoken", "apart"),
+    [
+        pytest.param([(0, 3), (22, 25)], [2, 1], id="silence"),
+        pytest.param([(0, 25)], [3], id="a voice of which nothing was heard"),
+        pytest.param([(0, 3), (8, 14), (22, 25)], [3], id="a voice of which nothing was heard, between silences"),
+        pytest.param([(0, 3.4), (21.6, 25)], [2, 1], id="silence, and its edges"),
+    ],
+)
+def test_words_are_apart_where_nobody_spoke_between_them(spoken: list[tuple[float, float]], apart: list[int]) -> None:
+    words = [Word(0.2, 1.0), Word(1.8, 2.8), Word(22.3, 23.0)]
+    assert [len(each) for each in voice_activity.split_at_pauses(words, spoken)] == apart
