@@ -22,7 +22,7 @@ from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, HostR
 from intermodal.catalog.load import find_host
 from intermodal.catalog.model_folders import is_model_folder
 from intermodal.catalog.shipped_rows import known_hosts, parse_toml, read_toml
-from intermodal.catalog.timeouts import TimeoutSettings
+from intermodal.catalog.types import TimeoutSettings
 from intermodal.config_file import (
     AUTO,
     POLICY,

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from intermodal.catalog.host_rows import HostRow
-from intermodal.catalog.timeouts import MAX_TIMEOUT, TimeoutSettings
+from intermodal.catalog.types import MAX_TIMEOUT, TimeoutSettings
 from intermodal.content import Value
 from intermodal.request import (
     DEFAULT_MAX_COST,

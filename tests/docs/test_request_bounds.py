@@ -86,11 +86,11 @@ TABLES: dict[str, tuple[int, int | None]] = {
 }
 # The most results that functions remember (``functools.lru_cache``), "" of all that are not named here.
 FUNCTIONS = {
-    "": 2_048, "intermodal.catalog.shipped_families._row": 8_192, "intermodal.catalog.shipped_families._today": 8_192,
+    "": 2_048, "intermodal.catalog.shipped_rows._row": 8_192, "intermodal.catalog.shipped_rows._today": 8_192,
     "intermodal.catalog.snapshot.interpretation.licence_of": 8_192,
     "intermodal.catalog.snapshot.interpretation.tier_of": 8_192,
     "intermodal.catalog.model_rows.size_in_name": 8_192,
-    "intermodal.catalog.search._kind": 4_096, "intermodal.catalog.vocabularies.vocabulary_of": 8_192,
+    "intermodal.catalog.search._kind": 4_096, "intermodal.catalog.token_rules.vocabulary_of": 8_192,
 }  # fmt: skip
 
 

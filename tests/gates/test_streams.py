@@ -32,8 +32,7 @@ from tests.in_time import kept
 from tests.unit.executor.routes import Bench, until
 
 from intermodal import errors
-from intermodal.catalog.timeouts import TimeoutSettings
-from intermodal.catalog.types import Endpoint
+from intermodal.catalog.types import Endpoint, TimeoutSettings
 from intermodal.events import AttemptFailed, Committed, Finished, Note, TextDelta
 from intermodal.transport.timeouts import Timeouts
 

@@ -16,8 +16,7 @@ import pytest
 from intermodal import asking, config, keys
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.shipped_rows import known_hosts
-from intermodal.catalog.timeouts import TimeoutSettings
-from intermodal.catalog.types import Host
+from intermodal.catalog.types import Host, TimeoutSettings
 from intermodal.config import Config, cache_dir, config_path, data_dir, load_config
 from intermodal.errors import ConfigError, NotInstalled
 from intermodal.transport.timeouts import Timeouts

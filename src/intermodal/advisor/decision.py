@@ -15,7 +15,7 @@ from intermodal.advisor.hypothetical_request import LABELS, hypothetical_request
 from intermodal.advisor.model_uses import TITLES, ModelUse, UseName, job_of, narrowed, use_of, uses
 from intermodal.advisor.question import DAYS, PROMPT, AdviceQuestion, check
 from intermodal.catalog import provenance
-from intermodal.catalog.data_policies import describe_data_policy
+from intermodal.catalog.shipped_rows import describe_data_policy
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute

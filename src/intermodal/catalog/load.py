@@ -34,8 +34,7 @@ from intermodal.catalog.model_folders import (
 )
 from intermodal.catalog.model_names import find_by_name, split_name
 from intermodal.catalog.rate_cards import RateCard
-from intermodal.catalog.shipped_families import families_of, with_token_rules
-from intermodal.catalog.shipped_rows import ShippedRows, known_hosts, shipped_rows
+from intermodal.catalog.shipped_rows import ShippedRows, families_of, known_hosts, shipped_rows, with_token_rules
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.endpoints import (
     cheapest_endpoints,

@@ -5,8 +5,11 @@ Nothing here is stored anywhere, so it cannot contradict the facts. docs/models.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from intermodal.content import KINDS
 
 
 class _Facts(NamedTuple):
@@ -93,3 +96,52 @@ def tasks_for_modalities(input: Sequence[str], output: Sequence[str]) -> tuple[s
     """Hugging Face's names for what a model can do that takes and makes these kinds."""
     facts = _Facts(frozenset(), frozenset(input), frozenset(output), frozenset())
     return tuple(name for name, holds in _TASKS if holds(facts))
+
+
+_MADE = ("text", "embedding", "audio", "scores", "image", "video")
+
+
+# Families of models.dev whose modalities alone would make language models of them.
+_FAMILIES: dict[str, tuple[tuple[str, ...], str]] = {
+    "text-embedding": (("feature-extraction",), "embedding"),
+    "cohere-embed": (("feature-extraction",), "embedding"),
+    "mistral-embed": (("feature-extraction",), "embedding"),
+    "codestral-embed": (("feature-extraction",), "embedding"),
+    "titan-embed": (("feature-extraction",), "embedding"),
+    "voyage": (("feature-extraction",), "embedding"),
+    "bge": (("feature-extraction",), "embedding"),
+    "whisper": (("automatic-speech-recognition",), "text"),
+}
+
+_NAMED: tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...] = (
+    (re.compile(r"rerank"), ("text-ranking",), "scores"),
+    (re.compile(r"(^|[-/_.])((text-)?embed|e5-|bge-(?!rerank))"), ("feature-extraction",), "embedding"),
+    (re.compile(r"whisper|transcribe(?!.*realtime)|voxtral-mini-\d+$"), ("automatic-speech-recognition",), "text"),
+    (re.compile(r"(^|[-/_])ocr([-/_]|$)"), ("image-to-text",), "text"),
+    (re.compile(r"(^|[-/_])tts([-/_.]|$)"), ("text-to-speech",), "audio"),
+)  # fmt: skip
+
+
+class InferredCapabilities(NamedTuple):
+    """Tasks and modalities, () where nothing says."""
+
+    tasks: tuple[str, ...]
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+
+
+def infer_capabilities(id: str, family: str, into: tuple[str, ...], out: tuple[str, ...]) -> InferredCapabilities:
+    """``id`` is ``vendor/model``; ``into`` and ``out`` are the modalities that are stated."""
+    known = next((found[1:] for found in _NAMED if found[0].search(id)), None) or _FAMILIES.get(family)
+    input = tuple(kind for kind in KINDS if kind in into)
+    if known is not None:
+        tasks, made = known
+        if "automatic-speech-recognition" in tasks:
+            input = ("audio",)
+        elif "image-to-text" in tasks:
+            input = ("image",)
+        return InferredCapabilities(tasks, input or ("text",), (made,))
+    output = tuple(made for made in _MADE if made in out)
+    if not input or not output:
+        return InferredCapabilities((), input, output)
+    return InferredCapabilities(tasks_for_modalities(input, output), input, output)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from intermodal.catalog.token_rules import Aspect, ModelFamilies, ModelTokenRules
+from intermodal.catalog.token_rules import Aspect, ModelFamilies, ModelTokenRules, vocabulary_of
 from intermodal.catalog.types import Model
-from intermodal.catalog.vocabularies import vocabulary_of
 
 BILLED_BY_LENGTH = "billed by its length, not by tokens"
 

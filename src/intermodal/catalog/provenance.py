@@ -6,6 +6,17 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+UNVERIFIED = "unverified"
+
+
+def citation(source: str, checked: str) -> str:
+    """A source with the day it was opened.
+
+    >>> cited("its guide", "2026-11-25"), cited("its guide", "")
+    ('its guide, read 2026-11-25', 'its guide; unverified')
+    """
+    return f"{source}, read {checked}" if checked else f"{source}; {UNVERIFIED}"
+
 
 class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
     """A capability that some rows of a model claim and others do not.

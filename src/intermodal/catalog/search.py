@@ -4,11 +4,13 @@ plain rows; and endpoints, of plans or of the snapshot, by a name that says a ho
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
+from intermodal.catalog.host_rows import decode_row
 from intermodal.catalog.model_kinds import kind_of
 from intermodal.catalog.model_names import (
     EndpointNames,
@@ -18,10 +20,11 @@ from intermodal.catalog.model_names import (
     names_of,
     split_name,
 )
-from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.shipped_rows import DATA, read_toml, shipped_rows
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.token_rules import host_in_name
 from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.content import Value
 from intermodal.errors import UnknownModel
 from intermodal.hints import MODELS, command, hint, say_which
 
@@ -206,3 +209,34 @@ def _near_models(there: Iterable[Endpoint | SnapshotRow], models: Snapshot, host
         more = f" and {len(others) - _LISTED} more" if len(others) > _LISTED else ""
         return f"it is at {', '.join(others[:_LISTED])}{more}: intermodal models show {word}"
     return command(f"its models: intermodal models --host {host}")
+
+
+class EcosystemTerm(Value, forbid_unknown_fields=True):
+    """``what`` it is, in a sentence; ``here``: what can be done about it with intermodal, a line each; ``also``: other
+    spellings."""
+
+    name: str
+    what: str
+    here: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    source: str = ""
+    checked: str = ""
+
+
+@cache
+def _terms() -> dict[str, EcosystemTerm]:
+    where = "catalog/terms.toml"
+    rows = [
+        decode_row(table, EcosystemTerm, where=where, place="terms")
+        for table in read_toml(DATA / "terms.toml", where)["terms"]
+    ]
+    return {_plain(name): row for row in rows for name in (row.name, *row.also)}
+
+
+def term_of(name: str) -> EcosystemTerm | None:
+    """The term that is called so, capitals, dots and dashes aside."""
+    return _terms().get(_plain(name))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

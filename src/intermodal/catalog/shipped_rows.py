@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from intermodal.catalog.data_policies import with_data_policy
+import msgspec
+
 from intermodal.catalog.host_rows import HostRow, decode_row
 from intermodal.catalog.model_rows import ModelRow
 from intermodal.catalog.thinking_models import with_thinking
-from intermodal.catalog.types import Model
+from intermodal.catalog.token_rules import EXACT_VOCABULARIES, OPEN_WEIGHTS, ModelFamilies, ModelFamily, vocabulary_of
+from intermodal.catalog.types import Endpoint, Host, Model
 from intermodal.content import Value
 from intermodal.errors import ConfigError
 
@@ -70,3 +73,119 @@ def shipped_rows(root: Path = DATA) -> ShippedRows:
 def known_hosts() -> tuple[HostRow, ...]:
     """Shipped hosts that are reached over a network: those a user may consent to without looking anything up."""
     return tuple(row for row in shipped_rows().hosts if row.base_url)
+
+
+class DataPolicy(Value, forbid_unknown_fields=True):
+    """What a host says of itself, where, and when.
+
+    Attributes:
+        regions, trains, retention_days: as in ``HostRow``.
+        dated: the day that the page gives itself. checked: the day on which it was read.
+    """
+
+    host: str
+    source: str
+    checked: str
+    regions: tuple[str, ...] = ()
+    trains: bool | None = None
+    retention_days: int | None = None
+    dated: str = ""
+
+
+@cache
+def data_policies() -> Mapping[str, DataPolicy]:
+    """The rows, by host."""
+    found = tomllib.loads((DATA / "conditions.toml").read_text("utf-8"))["conditions"]
+    return {row.host: row for row in msgspec.convert(found, tuple[DataPolicy, ...])}
+
+
+def with_data_policy(row: HostRow) -> HostRow:
+    """The row of a host that comes with intermodal, with what that host publishes."""
+    said = data_policies().get(row.id)
+    if said is None:
+        return row
+    source = f"{said.source}, of {said.dated}" if said.dated else said.source
+    return msgspec.structs.replace(
+        row, regions=said.regions, trains=said.trains, retention_days=said.retention_days,
+        conditions_source=source, conditions_checked=said.checked,
+    )  # fmt: skip
+
+
+def describe_data_policy(host: Host) -> str:
+    """What is stated of a host, and where: "keeps it for up to 30 days, does not train on it (URL, 2026-11-28)";
+    "" where nothing is."""
+    found = [f"computes in {' or '.join(host.regions)}"] if host.regions else []
+    if host.retention_days is not None:
+        found.append(f"keeps it for up to {host.retention_days} days" if host.retention_days else "keeps nothing")
+    if host.trains is not None:
+        found.append("trains on it" if host.trains else "does not train on it")
+    if not found:
+        return ""
+    stated = host.conditions.citation
+    return f"{', '.join(found)} ({stated})" if stated else ", ".join(found)
+
+
+COUNTING = Path(__file__).parent / "data" / "counting"
+
+
+@cache
+def shipped_families(root: Path = COUNTING) -> ModelFamilies:
+    """Every family of every file.
+
+    Raises:
+        ConfigError: a file or a row cannot be used; the message names it.
+    """
+    found: list[ModelFamily] = []
+    for path in sorted(root.glob("*.toml")):
+        where = f"catalog/counting/{path.name}"
+        try:
+            table = tomllib.loads(path.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"is not TOML: {error}", where=where, todo="correct that line") from None
+        for index, row in enumerate(table.get("families", ())):
+            for name in ("text_source", "text_checked", "tools_source", "tools_checked"):
+                row.setdefault(name, table.get(name, ""))
+            made = decode_row(row, ModelFamily, where=where, place=f"families[{index}]")
+            if not made.names or not made.rules:
+                raise ConfigError(f"families[{index}] has no names or no rules", where=where, todo="write both")
+            found.append(made)
+    return ModelFamilies(rows=tuple(found))
+
+
+def with_token_rules(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, whose model counts text and what it draws as its family does today, where no row of its own says
+    how. What it takes is counted by the rules of a plan's day: ``families_of``."""
+    model = endpoint.model
+    text, drawn = _today(model.id)
+    changes: dict[str, str] = {}
+    unknown = "" if endpoint.host.zone == "internet" else OPEN_WEIGHTS
+    vocabulary = model.vocabulary or vocabulary_of(model.id) or unknown
+    if vocabulary != model.vocabulary:
+        changes["vocabulary"] = vocabulary
+    if not text and not endpoint.host.counts_text and vocabulary in EXACT_VOCABULARIES:
+        text = vocabulary
+    if text and not model.tokenizer:
+        changes["tokenizer"] = text
+    if drawn and not model.drawn and "image" in model.output:
+        changes["drawn"] = drawn
+    if not changes:
+        return endpoint
+    return msgspec.structs.replace(endpoint, model=msgspec.structs.replace(model, **changes))
+
+
+def families_of(endpoints: Iterable[Endpoint]) -> tuple[ModelFamily, ...]:
+    """The families that some endpoints belong to, in the order of the files: what a plan needs to count by."""
+    wanted = {id(row) for endpoint in endpoints if (row := _row(endpoint.model.id)) is not None}
+    return tuple(row for row in shipped_families().rows if id(row) in wanted)
+
+
+@lru_cache(maxsize=8_192)
+def _row(model: str) -> ModelFamily | None:
+    found = shipped_families().of(model)
+    return found[1] if found is not None else None
+
+
+@lru_cache(maxsize=8_192)
+def _today(model: str) -> tuple[str, str]:
+    known = shipped_families()
+    return known.newest(model, "text"), known.newest(model, "drawn")

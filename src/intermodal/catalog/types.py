@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from intermodal.catalog import model_kinds
-from intermodal.catalog.citations import citation
-from intermodal.catalog.provenance import DisputedCapability
-from intermodal.catalog.timeouts import TimeoutSettings
+from intermodal.catalog.provenance import DisputedCapability, citation
 from intermodal.catalog.token_rules import ModelFamilies, ModelFamily
 from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
@@ -75,6 +74,40 @@ Adaptation = Literal["instructions", "labels", "fine-tuning", "one task"]
 
 
 FREE_TIER = ":free"  # how OpenRouter and its like name what costs nothing
+
+
+MAX_TIMEOUT = 86_400.0  # seconds; whoever waits longer than a day waits for nothing
+
+
+_Seconds = Annotated[float, Meta(gt=0, le=MAX_TIMEOUT)]
+
+
+class TimeoutSettings(Value, forbid_unknown_fields=True):
+    """Seconds that one attempt at a call gets; None where nobody said, and the usual ones hold.
+
+    Attributes:
+        connect: until the connection stands.
+        first_token: from the end of the request to the first word of the answer (the first byte of one that does not
+            come in words); what a server sends to keep a connection alive is no word.
+        trial: the same of an endpoint that is tried out or probed while another route is left. It only ever makes the
+            wait shorter.
+        between_tokens: of silence in the middle of an answer. Comments, pings, blanks and empty pieces are silence.
+        thinking: the same while the host sends such signs of life, where its models think in the middle of an answer
+            and say nothing of it. It only ever makes the wait longer.
+        total: for all of it.
+    """
+
+    connect: _Seconds | None = None
+    first_token: _Seconds | None = None
+    trial: _Seconds | None = None
+    between_tokens: _Seconds | None = None
+    thinking: _Seconds | None = None
+    total: _Seconds | None = None
+
+    def over(self, other: TimeoutSettings) -> TimeoutSettings:
+        """What this says, and what ``other`` says where this says nothing."""
+        said = {name: value for name in TimeoutSettings.__struct_fields__ if (value := getattr(self, name)) is not None}
+        return msgspec.structs.replace(other, **said)
 
 
 class Evidence(Value):
@@ -252,7 +285,7 @@ class Model(Value):
         translates: languages that it writes what it hears in, whatever was spoken, ISO 639-1; () where it writes down
             what it hears and nothing else.
         tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
-        vocabulary: by whose factors its text is estimated where nothing counts it (``catalog/vocabularies.py``), ""
+        vocabulary: by whose factors its text is estimated where nothing counts it (``catalog/token_rules.py``), ""
             where nobody knows its vocabulary.
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
         labels: those of its head, which it was trained to tell apart; () where it has none.

@@ -48,7 +48,7 @@ def estimate(**given: Any) -> None:
 
     Every count says how it was made and by whose rule of which day. What nobody publishes is a range or unknown.
     """
-    from intermodal.catalog.shipped_families import shipped_families
+    from intermodal.catalog.shipped_rows import shipped_families
     from intermodal.config import load_config
     from intermodal.estimates.estimate import estimate as made_of
     from intermodal.estimates.estimate import rules_of

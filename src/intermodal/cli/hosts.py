@@ -180,7 +180,7 @@ def agreed(row: HostRow, yes: bool) -> bool:
     """Whether the user consents. Without a terminal only ``--yes`` is a yes."""
     from urllib.parse import urlsplit
 
-    from intermodal.catalog.data_policies import describe_data_policy
+    from intermodal.catalog.shipped_rows import describe_data_policy
 
     if yes:
         return True

@@ -86,7 +86,7 @@ def days_old(origin: SnapshotOrigin, today: date) -> int | None:
 
 
 def _check(pinned: tuple[str, ...]) -> None:
-    from intermodal.catalog.snapshot.packages import PACKAGES
+    from intermodal.catalog.snapshot.builder import PACKAGES
     from intermodal.errors import UsageError
 
     for requirement in pinned:

@@ -10,8 +10,8 @@ import click
 from intermodal.cli.found import lesson_words, lessons_of, looked, said_of
 
 if TYPE_CHECKING:
-    from intermodal.catalog.ecosystem_terms import EcosystemTerm
     from intermodal.catalog.model_facts import HostOffer, ModelFact
+    from intermodal.catalog.search import EcosystemTerm
     from intermodal.catalog.snapshot.file import Snapshot
     from intermodal.catalog.types import Catalog, Endpoint, Model
 
@@ -48,7 +48,7 @@ def show(name: str, as_json: bool) -> None:
     What it is, its limits, where it is served and for how much; and the day each source was opened. Sources that
     disagree are shown side by side. Of a runtime or a format (ollama, gguf) it says what that is.
     """
-    from intermodal.catalog.ecosystem_terms import term_of
+    from intermodal.catalog.search import term_of
     from intermodal.cli.listed import snapshot_of
     from intermodal.client import AsyncClient
 
@@ -246,7 +246,7 @@ def _unit(unit: str, usd: float) -> str:
 
 
 def _source(source: str, checked: str) -> str:
-    from intermodal.catalog.citations import UNVERIFIED
+    from intermodal.catalog.provenance import UNVERIFIED
 
     if not source or source.startswith(("derived", "its name", "from its", "proxy", "stated")):
         return source

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from intermodal.catalog.vocabularies import ASSUMED_PREFIX, OPEN_WEIGHTS
+from intermodal.catalog.token_rules import ASSUMED_PREFIX, OPEN_WEIGHTS
 from intermodal.content import Scripts
 from intermodal.costing.text_factors import FACTORS
 from intermodal.plans.facts import PartFacts

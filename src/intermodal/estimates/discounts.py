@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from msgspec.structs import replace
 
 from intermodal.catalog.rate_cards import RateCard, base_rate
-from intermodal.catalog.snapshot.dated_prices import has_batch_price, rate_card_on, with_price_on
+from intermodal.catalog.snapshot.interpretation import has_batch_price, rate_card_on, with_price_on
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.plans.plan import Plan

@@ -18,7 +18,7 @@ from intermodal.errors import UsageError
 from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
 from intermodal.estimates.fit_vllm import VllmReport, vllm_report
 from intermodal.hints import hint, setting
-from intermodal.local.hardware.memory_corrections import load_corrections as kept_corrections
+from intermodal.local.hardware.model_measurements import load_corrections as kept_corrections
 from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine

@@ -21,7 +21,7 @@ from intermodal.config import cache_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError
 from intermodal.estimates.row_size import needed_by, row_model
-from intermodal.local.hardware.memory_corrections import load_corrections
+from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine

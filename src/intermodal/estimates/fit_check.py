@@ -20,11 +20,10 @@ from intermodal.estimates.fit_document import FIT_VERSION, correction, plain_amo
 from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
 from intermodal.estimates.fit_vllm import VllmReport
 from intermodal.hints import hint, setting
-from intermodal.local.hardware.memory_corrections import save_correction
+from intermodal.local.hardware.model_measurements import save_correction
 from intermodal.local.servers.footprint import ServerFootprint, candidate_key_variables, read_footprint
 from intermodal.local.servers.memory_comparison import MemoryComparison, compare_memory
-from intermodal.local.servers.records import ServerRecords, ServerState, all_records
-from intermodal.local.servers.server_log import latest_start_log
+from intermodal.local.servers.records import ServerRecords, ServerState, all_records, latest_start_log
 from intermodal.local.weights.store import WeightsStore
 from intermodal.quantity import Quantity
 from intermodal.sizing.corrections import Correction

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from intermodal.catalog.load import load_catalog, load_snapshot
-from intermodal.catalog.shipped_families import shipped_families
+from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.config import Config, snapshot_file
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from intermodal.catalog.shipped_families import shipped_families
+from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.config import Config
 from intermodal.local.tokenizers import byte_pair
 from intermodal.wire.served import Refused

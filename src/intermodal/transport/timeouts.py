@@ -6,7 +6,7 @@ import math
 
 from msgspec.structs import replace
 
-from intermodal.catalog.timeouts import TimeoutSettings
+from intermodal.catalog.types import TimeoutSettings
 from intermodal.content import Value
 
 CONNECT_TIMEOUT = 10.0  # seconds

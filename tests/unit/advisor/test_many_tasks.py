@@ -11,9 +11,8 @@ from intermodal.advisor.candidate_catalog import CandidateCatalog, candidate_cat
 from intermodal.advisor.decision import decide
 from intermodal.advisor.options import AdviseOptions, make_question
 from intermodal.advisor.question import AdviceQuestion
-from intermodal.catalog.data_policies import data_policies
 from intermodal.catalog.load import load_snapshot
-from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.shipped_rows import data_policies, shipped_rows
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.consensus import agreed_capabilities
 from intermodal.plans.machine import Machine

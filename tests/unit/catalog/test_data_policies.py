@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from intermodal.catalog.data_policies import DataPolicy, data_policies, describe_data_policy
 from intermodal.catalog.load import find_host
+from intermodal.catalog.shipped_rows import DataPolicy, data_policies, describe_data_policy
 from intermodal.catalog.snapshot.interpretation import licence_of, licence_rules
 
 

@@ -14,8 +14,7 @@ from tests.unit.cli.conftest import cli as cli
 from intermodal.catalog.load import load_catalog, load_snapshot, why_uncallable, with_named
 from intermodal.catalog.model_names import NameIndex, resolve_name, split_name
 from intermodal.catalog.search import find_at_host
-from intermodal.catalog.shipped_families import shipped_families
-from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.shipped_rows import shipped_families, shipped_rows
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.types import Catalog
 from intermodal.costing.parts import Piece

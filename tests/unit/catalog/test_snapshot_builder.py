@@ -12,9 +12,9 @@ from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.model_facts import host_offer, model_facts, price_disagreements
 from intermodal.catalog.rate_cards import base_rate, effective_rates
 from intermodal.catalog.snapshot import builder
+from intermodal.catalog.snapshot.builder import FetchedMember, snapshot_from_wheels, wheel_version
 from intermodal.catalog.snapshot.file import Snapshot
 from intermodal.catalog.snapshot.interpretation import model_of, prices_of
-from intermodal.catalog.snapshot.packages import FetchedMember, snapshot_from_wheels, wheel_version
 from intermodal.catalog.snapshot.sources import genai_prices
 from intermodal.errors import ConfigError
 from intermodal.quantity import unknown

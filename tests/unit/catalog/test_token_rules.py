@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.catalog.shipped_families import shipped_families
+from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.catalog.token_rules import ASPECTS, ModelFamilies, ModelFamily, TokenRule, bare_name
 from intermodal.costing.drawn import is_drawn_rule
 from intermodal.costing.film import is_film_rule

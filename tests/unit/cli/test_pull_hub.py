@@ -20,7 +20,7 @@ from tests.unit.sizing.hub_server import HubServer, serving
 
 from intermodal import AsyncClient
 from intermodal.config import cache_dir, data_dir
-from intermodal.local.hardware.memory_corrections import save_correction
+from intermodal.local.hardware.model_measurements import save_correction
 from intermodal.local.servers import memory_estimate, programs
 from intermodal.local.servers.context_reduction import with_reduced_contexts
 from intermodal.local.servers.memory_estimate import gguf_memory

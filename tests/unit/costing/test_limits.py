@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.shipped_families import shipped_families
+from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.costing.limits import Held, Limits, breaks, limits_of, refusal
 
 COUNTS = st.integers(0, 50)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.catalog.vocabularies import ASSUMED_PREFIX, vocabulary_of
+from intermodal.catalog.token_rules import ASSUMED_PREFIX, vocabulary_of
 from intermodal.costing.text_factors import FACTORS
 from intermodal.costing.tokens import text_tokens
 from intermodal.media.scripts import NAMES, scripts

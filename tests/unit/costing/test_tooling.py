@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from intermodal.catalog.shipped_families import shipped_families
+from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.costing.tooling import tool_tokens
 from intermodal.request import Tool, ToolChoice
 

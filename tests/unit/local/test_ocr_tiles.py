@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from intermodal.local.embedded.ocr_tiles import Corners, join_tile_boxes, tiles
+from intermodal.local.embedded.ocr import Corners, join_tile_boxes, tiles
 from intermodal.media.steps import READ_WHOLE, TILE_OVERLAP, TILE_SIDE, read_megapixels
 
 

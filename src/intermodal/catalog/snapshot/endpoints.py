@@ -12,11 +12,10 @@ from functools import lru_cache
 
 import msgspec
 
-from intermodal.catalog.data_policies import with_data_policy
 from intermodal.catalog.default_speeds import default_speed
 from intermodal.catalog.host_rows import HostRow, zone_of
 from intermodal.catalog.model_names import NameIndex, match_name, split_name
-from intermodal.catalog.shipped_rows import shipped_rows
+from intermodal.catalog.shipped_rows import shipped_rows, with_data_policy
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotHeader, SnapshotHost, SnapshotRow
 from intermodal.catalog.types import Endpoint, Host, OutputKind, Price, Protocol

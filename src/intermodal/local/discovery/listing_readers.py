@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from intermodal.catalog.discovered_servers import Makes, ModelReport
-from intermodal.catalog.server_fingerprints import DiscoveryRules
+from intermodal.catalog.host_rows import DiscoveryRules
 from intermodal.content import KINDS, Kind
 
 Tree = Mapping[str, Any]

@@ -14,8 +14,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer, ModelReport, merge_reports
-from intermodal.catalog.host_rows import HostRow
-from intermodal.catalog.server_fingerprints import DiscoveryRules, ListingRequest, ServerFingerprint
+from intermodal.catalog.host_rows import DiscoveryRules, HostRow, ListingRequest, ServerFingerprint
 from intermodal.local.discovery.listing_readers import LOADED_MODEL_FORMS, READERS, values_at
 from intermodal.transport.addresses import Server, listening
 from intermodal.transport.client import Transport

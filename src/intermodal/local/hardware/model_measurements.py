@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from intermodal.file_lock import alone, replace
+
+if TYPE_CHECKING:
+    from intermodal.sizing.corrections import Correction
 
 T = TypeVar("T")
 
@@ -50,3 +53,39 @@ def save_measurement(
     except OSError:
         return False
     return True
+
+
+CORRECTIONS_FILE = "corrections.json"
+
+MAX_CORRECTIONS = 32  # of one file: of each flags and program the newest
+
+
+def save_correction(folder: Path, model: Path | str, found: Correction) -> bool:
+    """Keep it, in place of an older one of the same flags and program. False where the folder cannot be written."""
+
+    def with_it(before: tuple[Correction, ...] | None) -> tuple[Correction, ...]:
+        same = (found.flags, found.program)
+        others = [each for each in before or () if (each.flags, each.program) != same]
+        return (found, *others)[:MAX_CORRECTIONS]
+
+    return save_measurement(folder, CORRECTIONS_FILE, _kind(), model, with_it)
+
+
+def load_corrections(folder: Path, model: Path | str) -> tuple[Correction, ...]:
+    """What was found of this very file, the newest first."""
+    return load_measurements(folder, CORRECTIONS_FILE, _kind()).get(file_key(model), ())
+
+
+def corrections_changed_at(folder: Path) -> int:
+    """When something was last kept, in nanoseconds; 0 for never."""
+    try:
+        return (folder / CORRECTIONS_FILE).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _kind() -> type[tuple[Correction, ...]]:
+    """What is kept of a file. Imported here: every request asks ``written``, and formulas are for who reads on."""
+    from intermodal.sizing.corrections import Correction
+
+    return tuple[Correction, ...]

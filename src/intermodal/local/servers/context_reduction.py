@@ -18,7 +18,7 @@ from intermodal.content import Value
 from intermodal.costing.memory import fits
 from intermodal.errors import IntermodalError
 from intermodal.local.hardware import model_measurements
-from intermodal.local.hardware.memory_corrections import load_corrections
+from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.context_fit import endpoints_that_do_not_fit
 from intermodal.local.servers.memory_estimate import MemoryRange, gguf_memory, longest_context, memory_by_context
 from intermodal.local.servers.programs import program_version

@@ -20,9 +20,8 @@ from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, Runtime
 from intermodal.hints import hint, joined_by
 from intermodal.local.embedded.results import ChatServer
 from intermodal.local.hardware.machine import machine_snapshot
-from intermodal.local.hardware.memory_corrections import load_corrections
-from intermodal.local.servers.memory_comparison import MemoryComparison
-from intermodal.local.servers.memory_corrections import compare_after_start, corrected_memory
+from intermodal.local.hardware.model_measurements import load_corrections
+from intermodal.local.servers.memory_comparison import MemoryComparison, compare_after_start, corrected_memory
 from intermodal.local.servers.memory_estimate import longest_context
 from intermodal.local.servers.records import (
     ALIVE,
@@ -32,8 +31,8 @@ from intermodal.local.servers.records import (
     ServerSpec,
     ServerState,
     all_records,
+    latest_start_log,
 )
-from intermodal.local.servers.server_log import latest_start_log
 from intermodal.local.tokenizers.template_marks import marks_in
 from intermodal.plans.numbers import held, size
 from intermodal.sizing.corrections import Correction

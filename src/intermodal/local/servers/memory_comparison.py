@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
 
 from intermodal.content import Value
-from intermodal.local.servers.footprint import ServerFootprint
+from intermodal.local.hardware.machine import machine_snapshot, machine_survey
+from intermodal.local.hardware.model_measurements import save_correction
+from intermodal.local.servers.footprint import ServerFootprint, read_footprint
+from intermodal.local.servers.memory_estimate import MemoryRange, memory_by_context
+from intermodal.local.servers.programs import program_version
+from intermodal.local.servers.records import ServerSpec, ServerState
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, total
@@ -16,7 +23,9 @@ from intermodal.sizing.logged import Compared, compared, logged_terms
 from intermodal.sizing.memory import Memory, memory
 from intermodal.sizing.settings import Device, Settings
 from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.sources import local
 from intermodal.sizing.vllm import Serving, served, serving_flags
+from intermodal.today import today
 
 PROCESS: Final = "process"  # all that its processes hold
 CARD: Final = "all of it"  # that they hold on cards
@@ -163,3 +172,26 @@ def _vllm(shape: ModelShape, serving: Serving, found: ServerFootprint, machine: 
     if not found.tokens or not predicted.tokens.mid:
         return [row], [], ["it says nothing of its pages, or by the formulas there is room for none"]
     return [row], [_ratio(TOKENS, row.device, found.tokens / predicted.tokens.mid)], []
+
+
+def compare_after_start(wanted: ServerSpec, state: ServerState, log: str, folder: Path) -> MemoryComparison:
+    """Compare, and keep the ratios in the cache folder. ``log``: what it said when it loaded.
+
+    Raises:
+        IntermodalError: it does not answer, or its files are gone.
+    """
+    found = read_footprint(state.base_url, key=state.key, log=log)
+    found = replace(found, program=program_version(wanted.program, wanted.path) or found.program)
+    shape = local(Path(wanted.model)).shape
+    eyes = local(Path(wanted.projector)).shape if wanted.projector else None
+    machine = machine_survey(folder) if found.engine == "vllm" else machine_snapshot()
+    made = compare_memory(shape, found, machine, today(), projector=eyes)
+    if made.correction is not None:
+        save_correction(folder, wanted.model, made.correction)
+    return made
+
+
+def corrected_memory(wanted: ServerSpec, corrections: tuple[Correction, ...]) -> Callable[[int], MemoryRange]:
+    """Bytes that it takes, [low, mid, high], by the context of each slot: by the formulas and what was found of it."""
+    program = program_version(wanted.program, wanted.path)
+    return memory_by_context(wanted.model, wanted.projector, wanted.slots, corrections, program)

@@ -16,7 +16,7 @@ from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.content import Value
 from intermodal.errors import InputMissing, NotInstalled, UnknownModel, UsageError
 from intermodal.hints import hint, setting
-from intermodal.local.hardware.memory_corrections import load_corrections
+from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.memory_estimate import folder_memory, gguf_memory
 from intermodal.local.servers.programs import PROGRAMS, program_version
 from intermodal.local.servers.records import ServerSpec

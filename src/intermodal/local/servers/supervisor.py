@@ -22,8 +22,7 @@ from types import FrameType
 import msgspec
 
 from intermodal.local.servers.programs import PROGRAMS, environment
-from intermodal.local.servers.records import ServerPhase, ServerRecords, ServerSpec, ServerState
-from intermodal.local.servers.server_log import STARTS, ServerLog
+from intermodal.local.servers.records import STARTS, ServerLog, ServerPhase, ServerRecords, ServerSpec, ServerState
 from intermodal.local.servers.server_status import (
     ReportedCapabilities,
     is_healthy,

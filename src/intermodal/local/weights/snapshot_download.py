@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from intermodal.catalog.host_rows import HostRow
-from intermodal.catalog.snapshot.builder import BuiltSnapshot
-from intermodal.catalog.snapshot.packages import (
+from intermodal.catalog.snapshot.builder import (
     MAX_MEMBER_BYTES,
     PACKAGES,
+    BuiltSnapshot,
     DataPackage,
     FetchedMember,
     snapshot_from_wheels,

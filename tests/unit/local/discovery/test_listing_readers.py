@@ -18,7 +18,7 @@ from intermodal.catalog.discovered_servers import (
     model_id_for,
     server_root,
 )
-from intermodal.catalog.server_fingerprints import DiscoveryRules
+from intermodal.catalog.host_rows import DiscoveryRules
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Catalog
 from intermodal.local.discovery.listing_readers import READERS, values_at

@@ -8,8 +8,7 @@ import pytest
 from tests.unit.local.servers.fake_servers import OLLAMA_ROW, VLLM_METRICS, ollama, serving, vllm
 
 from intermodal.errors import CredentialsRefused, Unreachable, UsageError
-from intermodal.local.servers.footprint import read_footprint
-from intermodal.local.servers.llama_options import parse_llama_options
+from intermodal.local.servers.footprint import parse_llama_options, read_footprint
 from intermodal.sizing.corrections import Correction
 from intermodal.sizing.settings import ALL
 
