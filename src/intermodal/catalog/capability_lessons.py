@@ -1,8 +1,8 @@
-"""What was learned of endpoints by asking them: by a probe, or by a call that was refused. Values only.
+"""What probes and refused calls showed about endpoints. Values only.
 
-One lesson is about one thing of one endpoint. It holds for the build it was learned of, and where the server does not
-tell its build, for some days. Order of belief: declared < reported by the server < probed < observed; of the same
-endpoint and thing the newest is kept, so that a probe clears what a call learned.
+One lesson is about one capability of one endpoint. It holds for the build it was learned of, and for a limited number
+of days if the server does not report its build. Precedence: declared < reported by the server < probed < observed. Of
+the same endpoint and capability the newest lesson is kept, so that a probe clears what a call learned.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from intermodal.catalog.types import (
 )
 from intermodal.content import KINDS, Kind, Value
 
-LESSON_DAYS = 30  # for which a lesson holds of a server that does not tell its build
+LESSON_DAYS = 30  # for which a lesson holds if the server does not report its build
 LessonSubject = Literal["text", "image", "audio", "video", "document", "tools", "json"]
 _TASKS: Mapping[Kind, Task] = {"image": "image-text-to-text", "audio": "audio-text-to-text"}
 
 
 class CapabilityLesson(Value):
-    """``holds``: it takes that, or does it. ``said``: its words, or what was seen. ``day``: ISO."""
+    """``holds``: the endpoint supports it. ``said``: the endpoint's words, or what was seen. ``day``: ISO."""
 
     endpoint: str
     about: LessonSubject
@@ -42,14 +42,15 @@ class CapabilityLesson(Value):
     said: str = ""
 
     def holds_of(self, endpoint: Endpoint, today: str) -> bool:
-        """Whether it may still be so."""
+        """Return whether the lesson still applies."""
         if self.endpoint != endpoint.id or self.build != endpoint.build:
             return False
         return bool(self.build) or (date.fromisoformat(today) - date.fromisoformat(self.day)).days <= LESSON_DAYS
 
 
 def lessons_of(shortcoming: EndpointShortcoming, day: str) -> tuple[CapabilityLesson, ...]:
-    """What is kept of a shortcoming: the kinds. How much an endpoint holds it says itself when it is asked again."""
+    """Return the lessons of a shortcoming: its missing inputs. The context is not kept, since an endpoint reports it
+    itself."""
     return tuple(
         CapabilityLesson(endpoint=shortcoming.endpoint, about=kind, holds=False, level="observed", day=day,
                build=shortcoming.build, said=shortcoming.said)
@@ -58,7 +59,7 @@ def lessons_of(shortcoming: EndpointShortcoming, day: str) -> tuple[CapabilityLe
 
 
 def with_lessons(catalog: Catalog, lessons: Iterable[CapabilityLesson], today: str) -> Catalog:
-    """The catalog with endpoints as they turned out to be; itself where nothing is new about any."""
+    """Return the catalog with lessons applied; the same object if nothing changes."""
     changed: dict[str, Endpoint] = {}
     for lesson in lessons:
         endpoint = changed.get(lesson.endpoint) or catalog.by_id.get(lesson.endpoint)
@@ -86,7 +87,7 @@ def _taught(endpoint: Endpoint, lesson: CapabilityLesson) -> Endpoint:
 
 
 def _with(model: Model, kinds: tuple[Kind, ...]) -> Model:
-    """A model that turned out to take more than was known of it: as strong there as it is at text."""
+    """Return a model that turned out to accept more inputs, as strong there as it is at text."""
     new: list[Task] = [_TASKS[kind] for kind in kinds if kind in _TASKS and _TASKS[kind] not in model.tasks]
     text = next((each for each in model.strength if each.task == "text-generation"), None)
     strength = tuple(Strength(task=task, tier=text.tier, evidence=text.evidence) for task in new) if text else ()

@@ -1,10 +1,10 @@
-"""How fast an endpoint is taken to be that nobody has timed: by where it is, and hosted models by their size.
+"""The assumed speed of an endpoint that nobody has timed: by zone, and for hosted models by size.
 
-No vendor publishes how fast its models write. Third parties measure it (Artificial Analysis, and tables made of it): of
-one host small models write two to four times as fast as its largest, and single ones differ from their class by a
-factor of two either way, which the ranges say. They are assumed, and said to be. Where not even a size is known the
-figure is a placeholder: said to be one, slower in the middle than every class, and no reason to choose an endpoint
-(``planner/score.py``).
+No vendor publishes how fast its models write. Third parties measure it (Artificial Analysis, and tables made of it):
+small models of one host write two to four times as fast as its largest, and single models differ from their class by
+a factor of two either way, which the ranges cover. These speeds are assumptions and are labelled as such. If not even
+the size is known, the figure is a placeholder: labelled as one, slower in the middle than every class, and no reason
+to choose an endpoint (``planner/score.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Range = tuple[float, float, float]  # low, mid, high
 SizeClass = Literal["mini", "mid", "large"]
 
 SIZE_UNKNOWN = "its size is not known"
-# What is assumed of a host nobody has timed. Real runs replace it after a few calls.
+# Assumed of a host that nobody has timed. Real runs replace it after a few calls.
 PLACEHOLDER = "a placeholder, nobody timed it"
 _ASSUMED = "assumed: "
 
@@ -50,7 +50,7 @@ _CLASSES: Mapping[SizeClass, Speed] = {
     "mid": _untimed((0.3, 0.8, 3.0), (700.0, 3500.0, 20000.0), (35.0, 85.0, 200.0), f"{_ASSUMED}class mid"),
     "large": _untimed((0.4, 1.2, 5.0), (500.0, 2500.0, 15000.0), (18.0, 55.0, 140.0), f"{_ASSUMED}class large"),
 }
-# What vendors call the small ones of a line.
+# Words by which vendors name their small models.
 _SMALL = re.compile(r"(?<![a-z])(nano|mini|flash|lite|haiku|small|tiny|instant|turbo|fast|micro|luna|spark)(?![a-z])")
 _MOST_OF: tuple[tuple[float, SizeClass], ...] = ((20e9, "mini"), (80e9, "mid"))  # parameters that work on a token
 _BY_LINE: Mapping[Tier, SizeClass] = {
@@ -59,7 +59,7 @@ _BY_LINE: Mapping[Tier, SizeClass] = {
 
 
 def default_speed(model: Model, zone: Zone) -> Speed:
-    """What an endpoint's speed is taken for by the size of its model, on the internet, and by its place elsewhere."""
+    """Return the assumed speed of an endpoint: by the size of its model on the internet, by its zone elsewhere."""
     if zone != "internet" or model.output[:1] != ("text",) or "text-generation" not in model.tasks:
         return ZONE_SPEEDS[zone]
     size = size_class(model)
@@ -67,8 +67,8 @@ def default_speed(model: Model, zone: Zone) -> Speed:
 
 
 def size_class(model: Model) -> SizeClass | None:
-    """How large a model is for its speed: by the parameters that work on a token, what its vendor calls it, or the
-    vendor's line it is of. None where nothing says."""
+    """Return the size class of a model by its active parameters, its vendor's name for it or its vendor's tier; None if
+    unknown."""
     works = model.active or model.parameters
     if works:
         for most, size in _MOST_OF:
@@ -84,5 +84,5 @@ def size_class(model: Model) -> SizeClass | None:
 
 
 def is_assumed(quantity: Quantity) -> bool:
-    """Nobody stated or timed it: it is a class's, or a placeholder."""
+    """Return whether a speed was neither stated nor measured: it is zero, a placeholder or a class default."""
     return quantity.mid <= 0 or quantity.basis == PLACEHOLDER or quantity.basis.startswith(_ASSUMED)

@@ -1,6 +1,7 @@
-"""Servers that were found on this machine, what each says of its models, and the rows that follow from it. Values only.
+"""Servers that were found on this machine, what each reports about its models, and the rows that follow. Values only.
 
-What a server says of itself outranks what is published of a model, and is outranked by what a probe or a call showed.
+A server's report takes precedence over published data about a model; what a probe or a call showed takes precedence
+over the report.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from intermodal.content import KINDS, Kind, Value
 from intermodal.request import Zone
 
 Makes = Literal["text", "embedding", "transcript", "image", "other", ""]
-# The task of what a model makes, where that alone says it. "other" is nothing that intermodal asks a server here for.
+# The task of an output that implies one. "other" is an output that intermodal does not use.
 _TASK: Mapping[Makes, tuple[Task, ...]] = {
     "embedding": ("feature-extraction",), "transcript": ("automatic-speech-recognition",),
     "image": ("text-to-image", "image-to-image"),
@@ -32,7 +33,8 @@ _INPUT: Mapping[Makes, tuple[Kind, ...]] = {"transcript": ("audio",), "image": (
 
 
 class ServerClaim(Value):
-    """One thing a server says of a model: ``about`` a kind it takes, tools, or the context; ``source`` is the path."""
+    """One statement of a server about a model: ``about`` an input kind, tools or the context; ``source`` is
+    the path."""
 
     about: str
     says: str
@@ -40,7 +42,7 @@ class ServerClaim(Value):
 
 
 class DiscoveredModel(Value):
-    """A model as its server tells of it.
+    """A model as its server reports it.
 
     Attributes:
         name: the server's own. makes: "" where it does not say; "other": nothing that intermodal asks for here.
@@ -85,14 +87,14 @@ class DiscoveredServer(Value):
     said: str = ""
 
     def build(self, model: DiscoveredModel) -> str:
-        """What has to change before anything learned of the model is worth another try: the server's version, the
-        model's file, or what the server says that it takes."""
+        """Return a key of the server's version, the model's file and its inputs. While it is the same, what was learned
+        of the model still holds."""
         weights = model.digest or (f"{model.parameters:.0f}" if model.parameters else "")
         return "|".join((self.version, weights, "+".join(model.input))) if self.version or weights else ""
 
 
 def server_root(base_url: str) -> str:
-    """An address without its path; this machine is called 127.0.0.1 whatever its name was."""
+    """Return an address without its path; every name of this machine becomes 127.0.0.1."""
     parts = urlsplit(base_url if "://" in base_url else f"http://{base_url}")
     name = (parts.hostname or "").rstrip(".")
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -105,7 +107,7 @@ def server_root(base_url: str) -> str:
 
 
 class DiscoveredHost(NamedTuple):
-    """A row made of what a server says, and of which model each of its names is."""
+    """A row made from a server's report, and which model each of its names is."""
 
     row: HostRow
     server: DiscoveredServer
@@ -113,7 +115,9 @@ class DiscoveredHost(NamedTuple):
 
 
 def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, HostRow]) -> Iterator[DiscoveredHost]:
-    """Hosts with what they serve, for every found server of a known kind that is no host of the user's already.
+    """Yield a host for every discovered server of a known kind that is not one of the user's hosts. ``own``: rows of
+    the user. A row at the same address under another name describes its own models and zone; the server's report of
+    those is applied by :func:`with_server_report`.
 
     ``own``: rows of the user's. One at the same address under another name is left to say for itself what it serves
     and how far away it computes; what its server tells of those models is in :func:`beside`.
@@ -144,19 +148,20 @@ def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, Host
 
 
 def _zone(row: HostRow, address: str, name: str) -> Zone:
-    """As the user stated it for this host; else as far as the address says."""
+    """Return the zone the user stated for this host, else the zone of the address."""
     return (row.zone if name == row.id else None) or zone_of(address)
 
 
 def _place(address: str) -> str:
-    """What tells a second server of a kind from the first: its port, and its machine where it is another one."""
+    """Return what distinguishes a second server of a kind from the first: its port, and its machine if that is
+    another."""
     parts = urlsplit(address)
     here = zone_of(address) == "machine"
     return f"{parts.port}" if here else f"{(parts.hostname or '').replace(':', '.')}-{parts.port}"
 
 
 def _with_own_ids(rows: tuple[ServedRow, ...], host: str) -> tuple[ServedRow, ...]:
-    """Rows of which no two have one id: of files of one model, in several quantizations, each keeps its own name."""
+    """Return the rows with distinct ids: files of one model in several quantizations keep their own names."""
     times = Counter(row.id for row in rows)
     return tuple(
         row
@@ -192,7 +197,8 @@ def _tasks(model: DiscoveredModel, kinds: Sequence[Kind]) -> tuple[Task, ...]:
 
 
 def model_id_for(host: str, called: str, model: str = "") -> str:
-    """``vendor/model`` for a model by its host's own name: one the catalog knows by that name, else the host's own."""
+    """Return ``vendor/model`` for a host's own name of a model: the catalog's id for that name, else one made of the
+    name."""
     name = model or _of_path(called)
     plain = re.sub(r"[^a-z0-9./_-]+", "-", name.lower().removesuffix(":latest")).strip("-/")
     if "/" in plain:
@@ -204,13 +210,13 @@ def model_id_for(host: str, called: str, model: str = "") -> str:
     return f"{host}/{plain}"
 
 
-# How the name of a file ends that says how its weights are written: -Q4_K_M, .IQ3_XS, -UD-Q2_K_XL, -f16.
+# The quantization at the end of a file name: -Q4_K_M, .IQ3_XS, -UD-Q2_K_XL, -f16.
 _QUANTIZED = re.compile(r"[-._](ud-)?(i?q\d(_[a-z0-9]+)*|b?f16|f32|fp\d+|mxfp4|int\d)$")
 _HUB = re.compile(r"(?:^|/)models--([^/]+?)--([^/]+)")  # a folder of Hugging Face's cache
 
 
 def _of_path(called: str) -> str:
-    """What a model is called whose server names it by the path of its file or folder; any other name as it is."""
+    """Return the model name of a path to a file or a folder; any other name unchanged."""
     path = called.replace("\\", "/")
     if hub := _HUB.search(path):
         return f"{hub[1]}/{hub[2]}"
@@ -225,7 +231,7 @@ def _of_path(called: str) -> str:
 
 
 def as_reported(endpoint: Endpoint, server: DiscoveredServer, model: DiscoveredModel) -> Endpoint:
-    """An endpoint with its server's word for what it is: when it said so, and what must change to ask again."""
+    """Return an endpoint with its server's report as evidence, with its date and the build it holds for."""
     name = server.kind or server.address
     source = f"{name} {server.version}".strip() + " says so itself"
     evidence = Evidence(level="reported", source=source, checked=server.date[:10])
@@ -233,7 +239,8 @@ def as_reported(endpoint: Endpoint, server: DiscoveredServer, model: DiscoveredM
 
 
 def with_server_report(endpoint: Endpoint, servers: Sequence[DiscoveredServer]) -> Endpoint:
-    """An endpoint of the user's own row with what its server says of it: what it lacks there, and how much it holds.
+    """Return an endpoint of the user's row with its server's report applied: missing inputs, and the context. A report
+    only takes away: what the user did not state is not added.
 
     A server's word takes away and never adds: what the user did not state is not used.
     """
@@ -258,7 +265,8 @@ def with_server_report(endpoint: Endpoint, servers: Sequence[DiscoveredServer]) 
 
 
 class ModelReport(Value):
-    """What one reply says of one model; None, () and "" where it does not. ``model`` "" is the one that is loaded."""
+    """What one reply states about one model; None, () and "" where it states nothing. ``model`` "" is the
+    loaded one."""
 
     source: str
     model: str = ""
@@ -274,7 +282,8 @@ class ModelReport(Value):
 
 
 def merge_reports(said: Sequence[ModelReport], forwarded: Sequence[str] = ()) -> tuple[DiscoveredModel, ...]:
-    """Models out of what replies said, later ones knowing better. ``forwarded``: patterns of names passed on."""
+    """Merge what replies stated into models; later replies take precedence. ``forwarded``: name patterns of forwarded
+    models."""
     names = dict.fromkeys(each.model for each in said if each.model)
     return tuple(_folded(name, [s for s in said if s.model in ("", name)], forwarded) for name in names)
 
@@ -315,7 +324,7 @@ def _contradictions(claims: Sequence[ServerClaim]) -> Iterator[str]:
 
 
 def is_this_machine(address: str) -> bool:
-    """Whether an address is this machine's own."""
+    """Return whether an address is on this machine."""
     name = urlsplit(address).hostname or ""
     try:
         return ipaddress.ip_address(name).is_loopback

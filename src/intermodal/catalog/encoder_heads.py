@@ -1,22 +1,22 @@
-"""What an encoder (BERT and its kind) has on top, as its configuration says it: labels, one number for a pair of texts,
-or words for what is masked."""
+"""The head of an encoder (BERT and its kind), read from its configuration: labels, one ranking score, or words for a
+mask."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-# What its head makes: chances of labels, one number that ranks, or chances of words.
+# Output of the head: probabilities of labels, one ranking score, or probabilities of words.
 HeadKind = Literal["", "labels", "rank", "words"]
 HeadTask = Literal["text-classification", "text-ranking", "fill-mask"]
 MAX_LABELS: Final = 10_000
-DEFAULT_CONTEXT: Final = 512  # tokens, where a configuration says nothing: what BERT has
+DEFAULT_CONTEXT: Final = 512  # tokens, if the configuration says nothing: BERT's
 _PLACES_BEFORE: Final = ("roberta", "camembert", "mpnet", "longformer")  # number places from 2 on, beside padding
 
 
 class EncoderHead(NamedTuple):
-    """A head. ``several``: each label is judged by itself, so that several hold, or none. ``why``: it is none that is
-    known here, in words."""
+    """A head. ``several``: each label is scored independently, so several or none may hold. ``why``: the reason the
+    head cannot be used, else ""."""
 
     kind: HeadKind
     labels: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class EncoderHead(NamedTuple):
 
     @property
     def task(self) -> HeadTask:
-        """Hugging Face's name for what it does."""
+        """Return Hugging Face's name of the task."""
         return _TASK[self.kind]
 
 
@@ -35,7 +35,7 @@ _TASK: Mapping[HeadKind, HeadTask] = {
 
 
 def encoder_head(config: Mapping[str, Any]) -> EncoderHead:
-    """The head that a ``config.json`` describes.
+    """Return the head that a ``config.json`` describes.
 
     >>> head_of({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "bad", "1": "good"}}).labels
     ('bad', 'good')
@@ -63,7 +63,7 @@ def encoder_head(config: Mapping[str, Any]) -> EncoderHead:
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Labels by their numbers; those of transformers where none are named, which are two."""
+    """Return the labels by index; transformers' two default labels if none are named, None if they are unusable."""
     named = config.get("id2label")
     if not isinstance(named, dict) or not named:
         count = config.get("num_labels")
@@ -75,7 +75,7 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def context_of_config(config: Mapping[str, Any]) -> int:
-    """Tokens that a model of such a configuration reads at once.
+    """Return how many tokens a model with this configuration reads at once.
 
     >>> context_of({"max_position_embeddings": 514, "model_type": "xlm-roberta"}), context_of({})
     (512, 512)
@@ -88,7 +88,7 @@ def context_of_config(config: Mapping[str, Any]) -> int:
 
 
 def label_indices(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
-    """Where labels are among those of a head, upper and lower case alike; -1 for one that it does not know.
+    """Return the index of each label among ``known``, ignoring case; -1 for an unknown one.
 
     >>> places_of(("positive", "neutral"), ("NEGATIVE", "POSITIVE"))
     (1, -1)
@@ -98,5 +98,5 @@ def label_indices(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int,
 
 
 def unknown_labels(labels: tuple[str, ...], known: tuple[str, ...]) -> list[str]:
-    """Labels that a head does not know."""
+    """Return the labels that a head does not have."""
     return [label for label, at in zip(labels, label_indices(labels, known), strict=True) if at < 0]

@@ -1,8 +1,8 @@
-"""Rows of the catalog as people write them: hosts with what they serve, models with what they are.
+"""Host rows as people write them: hosts with what they serve, and how a server of their kind is recognised.
 
-A shipped file ``data/hosts/*.toml`` holds one host row, ``data/models/*.toml`` model rows, and
-``[hosts.NAME]`` of ``intermodal.toml`` is a host row of the user's own. Decoding is strict: a key that
-nobody knows is an error that names it, never ignored.
+A shipped file ``data/hosts/*.toml`` holds one host row, ``data/models/*.toml`` model rows, and ``[hosts.NAME]`` of
+``intermodal.toml`` is a host row of the user. Decoding is strict: an unknown key is an error that names it, never
+ignored.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from intermodal.request import REGION, REGION_WORDS, Tier, Zone
 Range = tuple[float, float, float]
 T = TypeVar("T")
 
-# What a model makes that has these tasks and no other; text where none is named.
+# The output of a model that has only these tasks; text if none is named.
 _MADE: Mapping[str, OutputKind] = {
     "feature-extraction": "embedding", "zero-shot-image-classification": "embedding",
     "text-classification": "scores", "text-ranking": "scores", "fill-mask": "scores",
     "text-to-speech": "audio", "text-to-image": "image", "image-to-image": "image",
 }  # fmt: skip
 
-# The protocols that are spoken over HTTP, and what some of them have of their own.
+# The protocols over HTTP.
 HTTP_PROTOCOLS: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic", "gemini", "ollama")
-# Protocols of embedded runtimes that open a folder of the user's own, so that a row of the config may have them.
+# Protocols of embedded runtimes that open a folder of the user, so that a row of the config may have them.
 FOLDER_PROTOCOLS: tuple[Protocol, ...] = ("contrastive", "diffusion", "encoder")
 _PLACES = "the word env or keyring, which say where the key is, and never the key itself"
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
@@ -61,8 +61,8 @@ _FRAMING: Mapping[Protocol, StreamFraming] = {
     "diffusion": "local",
     "encoder": "local",
 }
-# What a protocol carries beyond text, pictures and priced sound. OpenAI's chat knows file parts too, and most of the
-# servers that speak it refuse them: there a row has to say so.
+# What a protocol carries beyond text, pictures and priced audio. OpenAI's chat has file parts too, and most of the
+# servers that speak it refuse them: a row has to state support.
 _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
     "anthropic": ("document",), "gemini": ("audio", "video", "document"), "openai-responses": ("document",),
 }  # fmt: skip
@@ -98,7 +98,8 @@ class SpeedRow(Value, forbid_unknown_fields=True):
     basis: str = "declared"
 
     def speed(self, fallback: Speed) -> Speed:
-        """The speed, figures that are not given taken from ``fallback``.
+        """Return the speed, with missing figures from ``fallback``. If megapixels are timed and pages are not, pages
+        stay 0, since they are timed by their pixels.
 
         Where megapixels are timed and pages are not, pages stay 0: they are timed by their pixels.
         """
@@ -131,7 +132,7 @@ _OVERLAID = (
 
 
 class ServedRow(Value, forbid_unknown_fields=True):
-    """A model at a host: what is different from, or not known by, the model's own row.
+    """A model at a host: what differs from the model's own row, or is not in it.
 
     Attributes:
         id: ``vendor/model``; one that has no model row is described by this row alone.
@@ -223,7 +224,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         return self.served_as or self.id
 
     def described(self, known: Model | None) -> Model:
-        """The model: its own row where there is one, overlaid with what this row says."""
+        """Return the model: its own row, if there is one, overlaid with what this row states."""
         if known is None:
             return self._alone().model()
         changes: dict[str, Any] = {
@@ -262,7 +263,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         )
 
     def contradiction(self) -> str:
-        """How the row contradicts itself, in words; "" when it does not."""
+        """Return how the row contradicts itself, in words; "" if it does not."""
         for name in PRICE_FIELDS:
             price = getattr(self, name)
             if price is not None and not 0 <= price < float("inf"):
@@ -273,13 +274,13 @@ class ServedRow(Value, forbid_unknown_fields=True):
 
     @property
     def says_price(self) -> bool:
-        """It states what it costs; no list is asked then."""
+        """Return whether the row states a price; published prices are then not used."""
         return any(
             each is not None for each in (self.input_mtok, self.second, self.input_mchar, self.page, self.picture)
         )
 
     def price(self, zone: Zone) -> Price:
-        """What this row says it costs. Nothing said: free on hardware of one's own, unknown on the internet."""
+        """Return the price this row states. Without one: free on the user's own hardware, unknown on the internet."""
         stated = (
             self.input_mtok, self.output_mtok, self.input_mchar, self.second, self.page, self.picture,
             self.request or None,
@@ -322,7 +323,8 @@ class ServerFingerprint(Value, forbid_unknown_fields=True):
 
 
 class ListingRequest(Value, forbid_unknown_fields=True):
-    """Where it says what it serves. ``form`` names the reader (``local/discovery/listing_readers.py``).
+    """A request whose reply says what a server serves. ``form`` names the reader
+    (``local/discovery/listing_readers.py``). ``each``: sent once for every model, as POST with its name.
 
     ``each``: asked once for every model, with POST and its name.
     """
@@ -333,7 +335,8 @@ class ListingRequest(Value, forbid_unknown_fields=True):
 
 
 class DiscoveryRules(Value, forbid_unknown_fields=True):
-    """How one kind of server is found and read.
+    """How one kind of server is found and read. Every path lists or describes; none makes a server load a model or
+    compute.
 
     Attributes:
         signs: one that holds is enough.
@@ -356,7 +359,7 @@ class DiscoveryRules(Value, forbid_unknown_fields=True):
 
 
 class HostRow(Value, forbid_unknown_fields=True):
-    """A host and what it serves. A new host of a protocol that intermodal speaks is one such row and no code.
+    """A host and what it serves. A new host of a supported protocol is one such row and no code.
 
     Attributes:
         id: its name; in ``intermodal.toml`` the table's, so it is left out there.
@@ -426,12 +429,12 @@ class HostRow(Value, forbid_unknown_fields=True):
 
     @property
     def taken(self) -> tuple[Kind, ...]:
-        """Kinds that reach its models beyond text and pictures."""
+        """Return the kinds that reach its models beyond text and pictures."""
         return self.carries or _CARRIES.get(self.protocol, ())
 
     @property
     def keyed(self) -> bool:
-        """It wants a key."""
+        """Return whether the host needs a key."""
         return bool(self.key_env) or self.key == "keyring"
 
     def host(self) -> Host:
@@ -458,7 +461,8 @@ class HostRow(Value, forbid_unknown_fields=True):
         )
 
     def overlaid(self, own: HostRow) -> HostRow:
-        """This shipped row with what the user's row of the same name says; a model they both name is the user's."""
+        """Return this shipped row with what the user's row of the same name states; the user's version of a
+        model wins."""
         changes: dict[str, Any] = {
             name: value
             for name in HostRow.__struct_fields__
@@ -474,7 +478,7 @@ class HostRow(Value, forbid_unknown_fields=True):
 
 
 def _tasks_for(kinds: tuple[Kind, ...]) -> tuple[Task, ...]:
-    """What an undescribed model can do, from what it takes."""
+    """Return the tasks of an undescribed model, by its inputs."""
     tasks: list[Task] = ["text-generation"]
     if "image" in kinds:
         tasks.append("image-text-to-text")
@@ -484,7 +488,7 @@ def _tasks_for(kinds: tuple[Kind, ...]) -> tuple[Task, ...]:
 
 
 def zone_of(base_url: str) -> Zone:
-    """How far away an address is, as far as the address tells: a name is internet unless it is this machine."""
+    """Return the zone of an address: a host name is internet unless it is this machine."""
     name = (urlsplit(base_url).hostname or "").rstrip(".")
     if name == "localhost" or name.endswith(".localhost"):
         return "machine"
@@ -498,7 +502,7 @@ def zone_of(base_url: str) -> Zone:
 
 
 def decode_row(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> T:
-    """A row from parsed TOML.
+    """Decode a row from parsed TOML.
 
     Raises:
         ConfigError: an unknown key, a missing one or a wrong value, by name.
@@ -510,7 +514,7 @@ def decode_row(data: Mapping[str, Any], cls: type[T], *, where: str, place: str)
 
 
 def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigError:
-    """msgspec's sentence in ours: which key, in which table, and what to do."""
+    """Turn msgspec's message into an error that names the key, the table and what to do."""
     from intermodal.catalog.validation_messages import describe_expected, in_toml_terms, is_secret_field, key_path
 
     text, _, path = message.partition(" - at `$")
@@ -537,16 +541,16 @@ def _explained(message: str, cls: type[Any], where: str, place: str) -> ConfigEr
 
 
 def _parts_of(cls: type[Any], path: str) -> tuple[type[Any], ...]:
-    """Rows below a row, for the list of keys that are known at ``path``."""
+    """Return the row classes below a row, for the list of known keys at ``path``."""
     below: dict[str, type[Any]] = {"models": ServedRow, "speed": SpeedRow}
     return tuple(row for name, row in below.items() if name in path and name in getattr(cls, "__struct_fields__", ()))
 
 
 def pull_command(weights: str, *, unpinned: bool = False) -> str:
-    """The command that fetches weights, as it is to be typed; ``unpinned``: it has to be told to take them."""
+    """Return the command that fetches weights, ready to type; ``unpinned``: it has to accept unknown checksums."""
     return f"intermodal pull {weights}{' --accept-unpinned' if unpinned else ''}"
 
 
 def memory_of_row(row: ServedRow) -> Quantity:
-    """Bytes resident on this machine; none when it runs elsewhere."""
+    """Return the bytes resident on this machine; unknown if the model runs elsewhere."""
     return between(*row.memory, row.memory_basis) if row.memory else Quantity()

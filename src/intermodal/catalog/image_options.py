@@ -1,4 +1,5 @@
-"""What a host has words for when it is asked for a picture: by its protocol, and by the quirks of its row.
+"""What a host can be told about an image to generate, by its protocol and the quirks of its row. The planner reads
+this, so that an unsupported option is a reason before anything is sent; the protocol codecs refuse the same options.
 
 The planner reads it, so that a wish nobody can be told is a reason before anything is sent; a wire refuses the same.
 """
@@ -14,7 +15,7 @@ SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO, EDITS, GUIDANCE, SAM
     "size", "count", "quality", "format", "seed", "steps", "negative", "ratio", "edits", "guidance", "sampler",
     "strength", "mask",
 )  # fmt: skip
-# How each wish is called in a sentence.
+# What each option is called in a sentence.
 OPTION_LABELS: Mapping[str, str] = {
     SIZE: "a size",
     COUNT: "several pictures",
@@ -59,7 +60,7 @@ ASPECT_RATIOS: Mapping[tuple[int, int], str] = {
 
 @lru_cache(256)
 def supported_image_options(host: Host) -> frozenset[str]:
-    """What this host can be told of a picture; () where its protocol asks for none."""
+    """Return the options this host supports; empty if its protocol generates no images."""
     has = _HAS.get(host.protocol, frozenset())
     if IMAGES_IN_CHAT in host.quirks and host.protocol in _HAS_IN_CHAT:
         return _HAS_IN_CHAT[host.protocol] - {word for quirk, word in _LESS.items() if quirk in host.quirks}

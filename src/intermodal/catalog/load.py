@@ -1,7 +1,8 @@
-"""The catalog of one moment: shipped rows, the snapshot and the user's rows, joined, with what is ready and missing.
+"""Load the catalog of one moment: shipped rows, the snapshot and the user's rows, joined, with what is ready or
+missing.
 
-A key in the environment makes an endpoint *ready*; only the config (or a request) makes it *allowed*. Of a host nobody
-allowed only its own row's models are listed; what else the snapshot has of it is counted.
+A key in the environment makes an endpoint *ready*; only the config (or a request) makes it *allowed*. Of a host
+without consent only the models of its shipped row are listed; what else the snapshot has of it is counted.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def _opened(path: Path, stamp: int) -> Snapshot:
 
 
 def load_snapshot(own: Path | None = None) -> Snapshot:
-    """The snapshot that came with intermodal, or the user's own (``models refresh``) where that was made later.
+    """Return the shipped snapshot, or the user's own (``models refresh``) if that is newer. Raises ConfigError if the
+    user's own is corrupt or of a newer intermodal.
 
     Raises ConfigError when the user's own is corrupt or of a newer intermodal.
     """
@@ -90,7 +92,8 @@ def load_snapshot(own: Path | None = None) -> Snapshot:
 
 
 def rate_card_lookup(own: Path | None = None) -> Callable[[Endpoint], tuple[RateCard, ...]]:
-    """A host's dated prices of an endpoint, which its bills are settled with; read when first asked for."""
+    """Return a function from an endpoint to its host's dated prices, by which bills are settled; the snapshot is read
+    on first use."""
     return lambda endpoint: interpretation.rate_cards_of_endpoint(endpoint, load_snapshot(own))
 
 
@@ -104,7 +107,7 @@ def load_catalog(
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
-    """Every endpoint known now.
+    """Return the catalog of every endpoint known now.
 
     Args:
         user: host rows of the config. One with a base_url is consent to that host: the user wrote it.
@@ -146,8 +149,8 @@ def load_catalog(
 
 
 def _is_unknown(catalog: Catalog, name: str) -> bool:
-    """Whether nothing is called so. A name that several models share is said where it is meant, as not all are: of some
-    that somebody would rather have another one is taken."""
+    """Return whether no model has this name. An ambiguous name is reported where it is used, not here: a preference
+    takes any of them."""
     try:
         return not find_by_name(catalog, name)
     except UnknownModel:
@@ -162,10 +165,9 @@ def with_named(
     env: Mapping[str, str] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
-    """The catalog with what else somebody asks for by name: looked up in the whole snapshot where nothing nearer is
-    called so. It needs consent as anything does; and where nothing is called so, the nearest names come in, so that
-    they can be offered. ``hosts``: whose models are meant, so that it can be said of one why it cannot be called there.
-    """
+    """Return the catalog with models that were requested by name and are only in the snapshot. They need consent as
+    usual. For an unknown name the nearest ones are added, so that they can be suggested. ``hosts``: hosts whose models
+    are meant, so that the reason can be given why one cannot be called there."""
     models = load_snapshot(own_snapshot)
     found = endpoints_by_name(models, names, catalog.by_id, known_hosts())
     more: dict[str, Endpoint] = {}
@@ -195,8 +197,8 @@ def with_named(
 
 
 def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
-    """The catalog in which endpoints of these hosts count as ready: a plan and a price need no key. What is missing
-    before one can be called stays said."""
+    """Return the catalog with endpoints of these hosts counted as ready: a plan and a price need no key. What is
+    missing stays stated."""
     endpoints = tuple(
         msgspec.structs.replace(each, ready=True) if each.host.id in hosts and not each.ready else each
         for each in catalog.endpoints
@@ -205,7 +207,7 @@ def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
 
 
 def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[UncallableEndpoint]:
-    """The endpoints of the snapshot that a name means, where no plan can have one."""
+    """Yield the endpoints of the snapshot that a name means and no plan can call."""
     host, _ = split_name(name, models.places)
     rows = rows_by_name(models, name)
     if not host and any(row.endpoint in there for row in rows):
@@ -217,7 +219,7 @@ def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncall
 
 
 def why_uncallable(row: SnapshotRow, models: Snapshot) -> tuple[str, str] | None:
-    """What keeps any plan from calling a model at a host of the snapshot, and what to do; None where nothing does."""
+    """Return why no plan can call a model at a host of the snapshot, and what to do; None if one can."""
     host = find_host(row.host, models.path)
     if host is None:
         why = why_host_uncallable(models, row.host) or "models.dev does not know this host"
@@ -243,7 +245,9 @@ def with_discovered(
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
-    """The catalog with what servers say that were found on this machine, or at addresses the user wrote down.
+    """Return the catalog with what servers report that were found on this machine or at addresses in the config. A
+    server that computes on this machine needs no consent; one that forwards models to a service elsewhere needs it for
+    those. ``user`` and the rest as in :func:`load_catalog`.
 
     Where one computes on this machine it needs no consent; one that passes models on to a service elsewhere needs it
     for those. ``user`` and the rest as of :func:`load_catalog`.
@@ -275,7 +279,8 @@ def with_pulled(
     measured: Mapping[str, tuple[Strength, ...]] | None = None,
     own_snapshot: Path | None = None,
 ) -> Catalog:
-    """The catalog with models that were pulled of a hub, which runtimes serve in processes of ours.
+    """Return the catalog with models pulled from a hub, which embedded runtimes serve. A model whose weights a shipped
+    row names keeps that row, with memory, context and speed from its file header. The rest as in :func:`load_catalog`.
 
     One whose weights a shipped row names stays that row's, with memory, context and speed as the header of its file
     says. The rest as of :func:`load_catalog`.
@@ -300,14 +305,14 @@ def with_pulled(
 
 
 def _opened_by(served: ServedRow) -> Protocol:
-    """The runtime that opens what was pulled, by what it does."""
+    """Return the runtime that opens pulled weights, by their tasks."""
     if "zero-shot-image-classification" in served.tasks:
         return "contrastive"
     return "encoder" if {"text-classification", "text-ranking", "fill-mask"} & {*served.tasks} else "llama"
 
 
 def with_file_problems(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:
-    """The catalog with what is wrong with files of the user's own, and what to do, per endpoint."""
+    """Return the catalog with problems of the user's model files, and what to do, by endpoint."""
     if not gaps:
         return catalog
     every = tuple(_lacking(each, gaps.get(each.id) if each.ready else None) for each in catalog.endpoints)
@@ -315,7 +320,7 @@ def with_file_problems(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) ->
 
 
 def _host_rows(base: ShippedRows, models: Snapshot, own: Mapping[str, HostRow], allowed: set[str]) -> list[HostRow]:
-    """Shipped rows with what the user's say, the user's own, and hosts of the snapshot that were allowed."""
+    """Return shipped rows overlaid with the user's, allowed hosts of the snapshot, and the user's own hosts."""
     rows = [row.overlaid(own[row.id]) if row.id in own else row for row in base.hosts]
     known = {row.id for row in base.hosts}
     for name in sorted(allowed - known):
@@ -327,7 +332,7 @@ def _host_rows(base: ShippedRows, models: Snapshot, own: Mapping[str, HostRow], 
 
 
 def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow]) -> bool:
-    """The snapshot speaks of this host only while it is where the snapshot knows it to be."""
+    """Return whether a host is at the address the snapshot has; only then the snapshot describes it."""
     return (
         row.id in models.places
         and row.discovery is None
@@ -338,7 +343,7 @@ def _is_as_published(row: HostRow, models: Snapshot, own: Mapping[str, HostRow])
 
 @cache
 def _counted(models: Snapshot) -> tuple[UnlistedHost, ...]:
-    """What every host of the snapshot that could be called has beyond the models that shipped rows name."""
+    """Return what each callable host of the snapshot has beyond the models of shipped rows."""
     names = {row.id for row in known_hosts()}
     return tuple(
         UnlistedHost(host=place.id, tasks=place.tasks)  # type: ignore[arg-type]
@@ -406,7 +411,7 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
 
 
 def _contrastive(model: Model, served: ServedRow) -> Model:
-    """A model of the user's own folder, which its row may leave undescribed: it is what its runtime opens."""
+    """Complete a contrastive model of a user's folder that its row leaves undescribed."""
     if not model.tasks or "text-generation" in model.tasks:
         model = msgspec.structs.replace(model, tasks=CONTRASTIVE, input=("text", "image"), output=("embedding",))
     if not model.image_tokens and is_model_folder(served.weights):
@@ -416,7 +421,7 @@ def _contrastive(model: Model, served: ServedRow) -> Model:
 
 
 def _encoder(model: Model, served: ServedRow) -> Model:
-    """The same of an encoder, of which the configuration says what its head makes, and how much it reads at once."""
+    """Complete an encoder of a user's folder from its configuration: its head and its context."""
     if not is_model_folder(served.weights):
         return model
     config = read_model_config(Path(served.weights).expanduser())
@@ -432,8 +437,7 @@ def _encoder(model: Model, served: ServedRow) -> Model:
 
 
 def _drawing(model: Model, served: ServedRow) -> Model:
-    """A diffusion model of the user's own: it draws, and how is what its row says, or its files
-    (``local/weights/``)."""
+    """Complete a diffusion model of the user from its row or its files (``local/weights``)."""
     if not {"text-to-image", "image-to-image"} & set(model.tasks):
         strength = tuple(
             msgspec.structs.replace(each, task=task)
@@ -469,7 +473,7 @@ def _memory(row: HostRow, served: ServedRow) -> Quantity:
 
 
 def _tooling(served: ServedRow, known: SnapshotRow | None, header: SnapshotHeader, row: HostRow) -> ToolSupport:
-    """What its row says of tools, else what the snapshot does."""
+    """Return the tool support that the row states, else the snapshot's."""
     found = interpretation.tool_support_of(known, header) if known is not None else ToolSupport()
     if served.tools is None and served.tools_with_json is None:
         return found
@@ -481,17 +485,17 @@ def _tooling(served: ServedRow, known: SnapshotRow | None, header: SnapshotHeade
 def _listed(
     endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]] | None, gap: tuple[str, str] | None = None
 ) -> Endpoint:
-    """The endpoint as a catalog has it: as measured, with its rules, and with what it lacks."""
+    """Return the endpoint as a catalog lists it: as measured, with its token rules, and with what it lacks."""
     return _counting(with_token_rules(_lacking(_as_measured(endpoint, measured or {}), gap)))
 
 
 def _lacking(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
-    """The endpoint with what keeps it from being called, and what to do; as it is where nothing does."""
+    """Return the endpoint with what keeps it from being called, and what to do; unchanged if nothing does."""
     return msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1]) if gap else endpoint
 
 
 def _counting(endpoint: Endpoint) -> Endpoint:
-    """Where nothing else knows a model's vocabulary, its server does, if it counts text."""
+    """Let a server that counts text be the tokenizer of a model whose vocabulary is unknown."""
     model = endpoint.model
     if model.tokenizer or not endpoint.host.counts_text:
         return endpoint
@@ -499,7 +503,7 @@ def _counting(endpoint: Endpoint) -> Endpoint:
 
 
 def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]]) -> Endpoint:
-    """The endpoint with what was measured of it in place of what its rows say, task by task."""
+    """Return the endpoint with measured strength in place of declared, task by task."""
     found = {strength.task: strength for strength in measured.get(endpoint.id, ())}
     if not found:
         return endpoint
@@ -511,7 +515,8 @@ def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]
 def _missing_of_host(
     row: HostRow, installed: Mapping[str, str], env: Mapping[str, str], *, allowed: bool
 ) -> tuple[str, str] | None:
-    """What keeps the whole host from being called, and what to do.
+    """Return what keeps a whole host from being called, and what to do. No key is looked up before consent, so that a
+    key in the environment changes nothing.
 
     No key is looked for before there is consent, so that a key in the environment changes nothing.
     """
@@ -540,13 +545,13 @@ def _missing_weights(row: HostRow, served: ServedRow, present: frozenset[str]) -
 
 
 def find_host(name: str, own_snapshot: Path | None = None) -> HostRow | None:
-    """A host that may be consented to: a shipped one, or one of the snapshot that can be called."""
+    """Return a host that may be consented to: a shipped one, or a callable one of the snapshot."""
     found = next((row for row in known_hosts() if row.id == name), None)
     return found or snapshot_host_row(load_snapshot(own_snapshot), name) or _passed_on(name)
 
 
 def _passed_on(name: str) -> HostRow | None:
-    """Who models belong to that a server of this machine passes on, where nothing else is published of it."""
+    """Return the service that a server of this machine forwards models to, if nothing else is published about it."""
     for row in known_hosts():
         if row.discovery is not None and row.discovery.forwards == name:
             words = f"{row.name}, what it passes on"
@@ -555,7 +560,7 @@ def _passed_on(name: str) -> HostRow | None:
 
 
 def unknown_host(name: str, mine: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:
-    """What to say of a host that cannot be consented to, and what to do. ``mine``: hosts of the user's own."""
+    """Return the message for a host that cannot be consented to, and what to do. ``mine``: hosts of the user."""
     reason = why_host_uncallable(load_snapshot(own_snapshot), name)
     if reason:
         return reason, f"if it has an OpenAI-compatible address: intermodal hosts add {name} --base-url URL"

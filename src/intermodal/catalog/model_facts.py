@@ -1,7 +1,7 @@
-"""Everything known of a model, figure by figure, each with where it is from and when that was looked at.
+"""Everything known about a model, fact by fact, each with its source and date.
 
-Sources are asked in the order in which the planner believes them: the catalog's own row, models.dev, genai-prices.
-What is not used is kept beside the figure, and where it says something else that is a conflict, shown and not settled.
+Sources are read in the planner's order of precedence: the catalog's own row, models.dev, genai-prices. What is not
+used is kept beside the fact; a source that states something else is shown as a conflict and not settled.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNVERIFIED = "unverified"
 
 
 class SourcedValue(Value):
-    """What one source says. ``checked`` is the day that source was opened, or is of; "" for unverified."""
+    """A value from one source. ``checked`` is the date that source was opened, or is of; "" for unverified."""
 
     value: Any
     source: str
@@ -32,7 +32,7 @@ class SourcedValue(Value):
 
 
 class ModelFact(Value):
-    """A figure as it is used; what other sources say of it; whether they say something else."""
+    """A fact as used, and what other sources state."""
 
     name: str
     value: Any
@@ -69,7 +69,7 @@ class HostOffer(Value):
 
 
 def own_value(row: ModelRow | None, name: str) -> SourcedValue | None:
-    """What the catalog's own row says of a figure."""
+    """Return what the catalog's own row states about a fact."""
     value = getattr(row, name) if row is not None else None
     if row is None or value in ((), "", None):
         return None
@@ -100,8 +100,8 @@ _OWN = (
 def model_facts(
     model: Model, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader, floor: Quantity
 ) -> tuple[ModelFact, ...]:
-    """What is known of a model. ``rows`` are its rows of the snapshot, ``model`` what the planner made of it all;
-    ``floor``: bytes without which it does not run."""
+    """Return what is known about a model. ``rows`` are its rows of the snapshot, ``model`` what the planner made of all
+    sources; ``floor``: bytes without which it does not run."""
     found = [_derived("kind", model.kind)]
     foundation = model_kinds.is_foundation_model(model.adaptation, model.objective, model.trained_on)
     words = {True: "yes", False: "no: made for one task", None: "not published"}[foundation]
@@ -141,18 +141,18 @@ def model_facts(
     return tuple(found)
 
 
-# Words of models.dev by which a model is steered in words, to many tasks.
+# models.dev's words for models that follow instructions, for many tasks.
 _TOLD = frozenset({"tools", "json", "reasoning"})
 
 
 def _can(model: Model, rows: Sequence[SnapshotRow]) -> frozenset[str]:
-    """What models.dev says it can; what writes no words calls no tools and reasons in none, whatever is said."""
+    """Return what models.dev says a model can do; a model that writes no text neither calls tools nor reasons."""
     every = frozenset(word for row in rows for word in row.can)
     return every if "text" in model.output else every - _TOLD
 
 
 def missing_facts(found: Iterable[ModelFact], model: Model) -> tuple[str, ...]:
-    """What no source here says of a model. A length of text means nothing for one that makes none or takes none."""
+    """Return the facts that no source here states. A context length is omitted for a model without text."""
     names = ["objective", "trained_on", "parameters", "licence", "languages"]
     if "text" in (*model.input, *model.output):
         names.insert(0, "context")
@@ -173,7 +173,7 @@ def _figure(name: str, said: Iterable[SourcedValue | None]) -> list[ModelFact]:
 
 
 def _licence(model: Model) -> list[ModelFact]:
-    """The licence of a family of open weights, and what it permits."""
+    """Return the licence of a family of open weights, and what it permits."""
     row = interpretation.licence_of(model.id)
     if row is None:
         return []
@@ -184,7 +184,7 @@ def _licence(model: Model) -> list[ModelFact]:
 
 
 def _of_all(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: SnapshotHeader) -> list[SourcedValue]:
-    """What rows of all hosts together say, without what is not believed."""
+    """Return what the rows of all hosts state together, without disputed claims."""
     stating = [row for row in rows if row.input and row.output]
     if not value or not stating:
         return []
@@ -196,7 +196,7 @@ def _of_all(value: tuple[str, ...], rows: Sequence[SnapshotRow], header: Snapsho
 def _contested(
     found: AgreedCapabilities, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader
 ) -> list[ModelFact]:
-    """Capabilities that rows contradict each other about, besides those that the catalog's own row settles."""
+    """Return the capabilities that rows dispute, except those that the catalog's own row settles."""
     said = [provenance.describe_dispute(each) for each in interpretation.open_disputes(found.doubts, own)]
     if not said:
         return []
@@ -205,7 +205,8 @@ def _contested(
 
 
 def _models_dev(rows: Sequence[SnapshotRow], field: str, header: SnapshotHeader) -> list[SourcedValue]:
-    """What models.dev says of it at its vendor's own host, else at most hosts: some serve less of a model."""
+    """Return models.dev's value at the vendor's own host, else the most common one: some hosts serve less of a
+    model."""
     said = [(row, value) for row in rows if (value := getattr(row, field)) not in ((), "", None)]
     if not said:
         return []
@@ -233,7 +234,7 @@ def _day(header: SnapshotHeader) -> str:
 
 
 def host_offer(row: SnapshotRow, header: SnapshotHeader) -> HostOffer:
-    """A model at a host, with what it costs there and who says so."""
+    """Return a model at a host, with its price and the source of it."""
     stated = row.stated_prices
     dated = row.dated_prices
     now = rate_cards.effective_rates(dated, header.made) if dated else None
@@ -257,12 +258,12 @@ def host_offer(row: SnapshotRow, header: SnapshotHeader) -> HostOffer:
 
 
 def _small(vector: rate_cards.RateCard) -> dict[str, float]:
-    """The prices of a small request, by unit."""
+    """Return the prices of a small request, by unit."""
     return {unit: rate_cards.base_rate(rate) for unit, rate in vector.units.items()}
 
 
 def _cheapest(dated: tuple[rate_cards.RateCard, ...], day: str) -> dict[str, float]:
-    """The prices of the cheapest hour of a day; {} where all hours have the same."""
+    """Return the prices of the cheapest hour of a day; {} if all hours cost the same."""
     held = list(map(_small, rate_cards.rate_cards_on(dated, day)))
     return min(held, key=lambda each: sum(each.values())) if len(held) > 1 else {}
 
@@ -277,8 +278,8 @@ def _when(vector: rate_cards.RateCard) -> str:
 
 
 def price_disagreements(offer: HostOffer) -> dict[str, tuple[float, float]]:
-    """Units that another source and models.dev price differently at this host, at whatever hour: what is used, and
-    what models.dev has."""
+    """Return the units that another source and models.dev price differently at this host at every hour, with both
+    prices."""
     if not offer.dates:
         return {}
     used = [prices for prices in (offer.prices, offer.cheapest) if prices]

@@ -1,4 +1,4 @@
-"""Models that lie in a folder of the user's own: what its files tell of them before any is opened by a runtime."""
+"""Model folders of the user: what their configuration and ONNX files say before a runtime opens them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MAX_CONFIG: Final = 4 << 20  # bytes
 SIZE_OF_FILES: Final = "size of its files"
 _PLACES: Final = ("", "onnx")  # of a folder
 _ENDINGS: Final = ("", "_quantized", "_int8", "_fp16")  # of names of ONNX files, the best first
-_PATCH: Final = 16  # pixels, where a configuration says nothing: what most of its kind have
-_SIDE: Final = 224
+_PATCH: Final = 16  # pixels, if the configuration says nothing: the usual value
+_SIDE: Final = 224  # pixels, likewise
 
 
 def is_model_folder(weights: str) -> bool:
-    """Whether the weights of an endpoint are a folder of the user's own, and no name of the store."""
+    """Return whether an endpoint's weights are a path of the user's, rather than a name in the weights store."""
     return weights.startswith(("/", "~"))
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:
-    """``config.json`` of a folder; {} where there is none that can be read."""
+    """Read ``config.json`` of a folder; {} if it is missing, too large or not a JSON object."""
     try:
         path = folder / "config.json"
         if path.stat().st_size > MAX_CONFIG:
@@ -36,7 +36,7 @@ def read_model_config(folder: Path) -> dict[str, Any]:
 
 
 def image_tokens_of_config(config: Mapping[str, Any]) -> int:
-    """Tokens that a picture is to a model with such a configuration: its patches, and one for the whole.
+    """Return the tokens an image takes with this configuration: its patches, plus one for the whole image.
 
     >>> picture_tokens({"vision_config": {"image_size": 224, "patch_size": 32}}), picture_tokens({})
     (50, 197)
@@ -50,7 +50,7 @@ def image_tokens_of_config(config: Mapping[str, Any]) -> int:
 
 
 class OnnxFiles(NamedTuple):
-    """The ONNX files of a contrastive model, each as it is or quantized; None for one that is not there."""
+    """The ONNX files of a contrastive model, plain or quantized; None for a missing one."""
 
     vision: Path | None
     text: Path | None
@@ -58,12 +58,12 @@ class OnnxFiles(NamedTuple):
 
     @property
     def halved(self) -> bool:
-        """Whether pictures and texts have a file each, which are opened then in place of the whole."""
+        """Return whether images and texts have a file each; those are then opened instead of the whole model."""
         return self.vision is not None and self.text is not None
 
 
 def onnx_files(folder: Path) -> OnnxFiles:
-    """The files of a folder that a contrastive model is opened by, of all that a repository may hold."""
+    """Return the files by which a contrastive model is opened, out of all that its folder may hold."""
     return OnnxFiles(*(_variant(folder, name) for name in ("vision_model", "text_model", "model")))
 
 
@@ -73,12 +73,12 @@ def _variant(folder: Path, name: str) -> Path | None:
 
 
 def scores_pairs_independently(config: Mapping[str, Any]) -> bool:
-    """Whether a model of such a configuration judges each pair by itself, as SigLIP does."""
+    """Return whether a model with this configuration scores each pair by itself, as SigLIP does."""
     return "siglip" in str(config.get("model_type", "")).lower()
 
 
 def logit_scale(config: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Logarithm of the scale of cosines, and the bias, where a configuration says them; else the whole model does."""
+    """Return the logarithm of the cosine scale and the bias if the configuration states them, else None."""
     scale, bias = config.get("logit_scale"), config.get("logit_bias")
     if isinstance(scale, int | float) and (isinstance(bias, int | float) or not scores_pairs_independently(config)):
         return float(scale), float(bias or 0.0)
@@ -86,8 +86,8 @@ def logit_scale(config: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def encoder_speed(folder: Path) -> tuple[Quantity, Quantity] | None:
-    """Tokens a second, and seconds to load, of an encoder of a folder, by the size of its file, as the work of a token
-    goes with it; None where it has none.
+    """Estimate tokens a second, and seconds to load, of an encoder in a folder from its file size; None without a file.
+    The work of a token grows with the size of the weights.
 
     Measured on two busy cores, weights random: 187 tokens a second of 438 MB (BERT base), 868 of 91 MB, 31,000 of 0.4;
     loaded in 3.3, 1.2 and 0.4 s.
@@ -97,14 +97,14 @@ def encoder_speed(folder: Path) -> tuple[Quantity, Quantity] | None:
 
 
 def encoder_speed_of_size(size: float) -> tuple[Quantity, Quantity]:
-    """The same of a file with so many bytes."""
+    """Estimate tokens a second, and seconds to load, for ``size`` bytes of weights."""
     rate, load = 1 / (size / 8e10 + 1 / 40_000), 0.4 + size / 1.5e8
     return between(rate / 3, rate, rate * 8, SIZE_OF_FILES), between(load / 3, load, load * 4, SIZE_OF_FILES)
 
 
 def onnx_memory(folder: Path) -> Quantity:
-    """Bytes of memory that the model of a folder takes, by the size of the files that are opened; unknown where it has
-    none."""
+    """Estimate the bytes of memory of a model in a folder from the sizes of the files that are opened; unknown without
+    any."""
     files = onnx_files(folder)
     found = [files.vision, files.text] if files.halved else []
     if not files.halved or logit_scale(read_model_config(folder)) is None:
@@ -114,6 +114,6 @@ def onnx_memory(folder: Path) -> Quantity:
 
 
 def onnx_memory_of_size(size: float) -> Quantity:
-    """Bytes of memory that a model takes whose ONNX files have so many."""
+    """Estimate the bytes of memory of a model with ``size`` bytes of ONNX files."""
     # Measured: the runtime with its libraries takes 60 to 90 MB without a model.
     return between(size + 60e6, size * 1.2 + 90e6, size * 2 + 250e6, SIZE_OF_FILES)

@@ -1,4 +1,4 @@
-"""What a model is called, derived from facts: what goes in, what comes out, its tasks, how it learned.
+"""Name the kind of a model ("LLM", "embedding") and its tasks, derived from its modalities, tasks and training.
 
 Nothing here is stored anywhere, so it cannot contradict the facts. docs/models.md explains each name.
 """
@@ -20,7 +20,7 @@ class _Facts(NamedTuple):
 
     @property
     def media(self) -> frozenset[str]:
-        """What goes in besides text. A document is pages: text and pictures, no medium of its own."""
+        """Return the input kinds other than text. A document counts as pages of text and pictures, not as a medium."""
         return self.input - {"text", "document"}
 
     @property
@@ -32,7 +32,7 @@ _WRITING = {"text-generation", "image-text-to-text", "audio-text-to-text", "vide
 _SIGHT = {"image", "video"}
 
 UNKNOWN = "not known"
-# The first that holds is the name. Order matters: what comes out decides before what goes in.
+# The first rule that holds gives the name. Order matters: outputs decide before inputs.
 _KINDS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
     ("omni", lambda f: f.writes and bool(f.output & {"audio", "image", "video"}) and "text" in f.output
      and bool(f.media)),
@@ -58,7 +58,7 @@ MODEL_KINDS: tuple[str, ...] = (*(name for name, _ in _KINDS), UNKNOWN)
 
 
 def kind_of(tasks: Sequence[str], input: Sequence[str], output: Sequence[str], objective: Sequence[str] = ()) -> str:
-    """The everyday name.
+    """Return the everyday name of a model's kind.
 
     >>> kind_of(["text-generation"], ["text"], ["text"])
     'LLM'
@@ -72,7 +72,8 @@ def kind_of(tasks: Sequence[str], input: Sequence[str], output: Sequence[str], o
 
 
 def is_foundation_model(adaptation: str, objective: Sequence[str], trained_on: Sequence[str]) -> bool | None:
-    """Pretrained on broad data without labels for a task, and turned to many tasks. None: too little is published."""
+    """Return whether a model was pretrained on broad unlabelled data for many tasks; None when too little is
+    published."""
     if adaptation == "one task" or "supervised" in objective:
         return False
     return True if adaptation or objective or trained_on else None
@@ -93,7 +94,7 @@ _TASKS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
 
 
 def tasks_for_modalities(input: Sequence[str], output: Sequence[str]) -> tuple[str, ...]:
-    """Hugging Face's names for what a model can do that takes and makes these kinds."""
+    """Return Hugging Face's task names for a model with these inputs and outputs."""
     facts = _Facts(frozenset(), frozenset(input), frozenset(output), frozenset())
     return tuple(name for name, holds in _TASKS if holds(facts))
 
@@ -123,7 +124,7 @@ _NAMED: tuple[tuple[re.Pattern[str], tuple[str, ...], str], ...] = (
 
 
 class InferredCapabilities(NamedTuple):
-    """Tasks and modalities, () where nothing says."""
+    """Tasks and modalities; () where no source states them."""
 
     tasks: tuple[str, ...]
     input: tuple[str, ...]
@@ -131,7 +132,10 @@ class InferredCapabilities(NamedTuple):
 
 
 def infer_capabilities(id: str, family: str, into: tuple[str, ...], out: tuple[str, ...]) -> InferredCapabilities:
-    """``id`` is ``vendor/model``; ``into`` and ``out`` are the modalities that are stated."""
+    """Infer tasks and modalities of a published model from its id, its family and its stated modalities. Modalities
+    alone would turn an embedding model ("text in, text out", as models.dev writes it) into a language model, so a
+    family or a name that says better is tried first. ``id`` is ``vendor/model``; ``into`` and ``out`` are the stated
+    modalities. Runs when a snapshot is built, not when it is read."""
     known = next((found[1:] for found in _NAMED if found[0].search(id)), None) or _FAMILIES.get(family)
     input = tuple(kind for kind in KINDS if kind in into)
     if known is not None:

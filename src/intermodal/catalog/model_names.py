@@ -1,7 +1,7 @@
-"""The one grammar of names: ``vendor/model``, ``host:vendor/model``, and short names where they are unambiguous.
+"""The grammar of model names: ``vendor/model``, ``host:vendor/model``, and unambiguous short names.
 
-Every verb reads names here. A name that says a host means that host's model or nothing: another host's price, limits
-and address would be those of somebody else.
+Every command reads names here. A name that states a host means that host's model or nothing, since another host has
+other prices, limits and addresses.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from intermodal.errors import UnknownModel
 from intermodal.hints import EVERY_MODEL, MODELS, hint, say_which
 
 _MAX_LISTED = 5
-_SHORTEST = 3  # letters that the start of a name must have to mean it
-_LIKELY = 16  # names that are compared letter by letter with one that nobody has
+_SHORTEST = 3  # letters that a prefix must have to match a name
+_LIKELY = 16  # names that are compared letter by letter with an unknown one
 _SEPARATORS = re.compile(r"[._]+")
 T = TypeVar("T")
 
 
 class EndpointNames(NamedTuple):
-    """What a name is held against, in lower case.
+    """The names an endpoint answers to, in lower case.
 
     Attributes:
         id: the endpoint's, ``host:vendor/model``. model: ``vendor/model``. served_as: the host's own name for it.
@@ -43,12 +43,13 @@ class EndpointNames(NamedTuple):
 
 
 def names_of(endpoint: Endpoint) -> EndpointNames:
-    """What an endpoint answers to."""
+    """Return the names an endpoint answers to."""
     return EndpointNames(endpoint.id.lower(), endpoint.model.id.lower(), endpoint.served_as.lower())
 
 
 def split_name(name: str, hosts: Container[str]) -> tuple[str, str]:
-    """Host and model of a name, in lower case; the host is "" where the name says none.
+    """Split a name into host and model, in lower case; the host is "" if the name states none. Text before a colon is a
+    host if it is one of ``hosts`` or if ``vendor/model`` follows: a tag ("llama3.2:3b") has no slash.
 
     What stands before a colon is a host where it is one of ``hosts``, or where ``vendor/model`` follows: a tag
     ("llama3.2:3b") has no slash.
@@ -64,15 +65,15 @@ def split_name(name: str, hosts: Container[str]) -> tuple[str, str]:
 
 
 class NameIndex(Generic[T]):
-    """Items by the names they answer to. Each way of naming is indexed when the first name comes that needs it: a name
-    that is known takes one pass over the items, and one that nobody knows no more than a look in each index."""
+    """Items by the names they answer to. Each form of a name is indexed when it is first needed: a known name takes one
+    pass over the items, an unknown one a lookup in each index."""
 
     def __init__(self, items: Iterable[T], by: Callable[[T], EndpointNames]) -> None:
         self._items, self._called = list(items), by
 
     def pick(self, word: str) -> list[T]:
-        """The items that a name without its host means: by model, the host's own name, the model's last word, the same
-        with other separators ("claude-sonnet-4.5"), the start of its last word. The most exact of these ways decides.
+        """Return the items that a name without a host means. Forms are tried from exact to loose: model, the host's own
+        name, the model's last word, the same with other separators ("claude-sonnet-4.5"), the start of its last word.
         """
         return (
             self._by_model.get(word)
@@ -83,7 +84,7 @@ class NameIndex(Generic[T]):
         )[:]
 
     def _starting(self, word: str) -> list[T]:
-        """The items whose last word starts so."""
+        """Return the items whose last word starts with ``word``."""
         if len(word) < _SHORTEST:
             return []
         words = self._last_words  # in order, so that those that start alike follow each other
@@ -118,7 +119,7 @@ class NameIndex(Generic[T]):
         return found
 
     def near(self, word: str, most: int, alike: float) -> list[T]:
-        """The items whose last word is nearest to one that nothing answers to.
+        """Return the items whose last word is most similar to an unknown one. ``alike`` is difflib's least ratio.
 
         ``alike``: the least ratio of difflib that is near.
         """
@@ -130,7 +131,7 @@ class NameIndex(Generic[T]):
 
     @cached_property
     def _by_pair(self) -> dict[str, list[int]]:
-        """Places of last words by the pairs of letters in them."""
+        """Index last words by their pairs of letters."""
         found: dict[str, list[int]] = {}
         for place, word in enumerate(self._last_words):
             for pair in _pairs(word):
@@ -139,7 +140,7 @@ class NameIndex(Generic[T]):
 
 
 def match_name(items: Iterable[T], word: str, by: Callable[[T], EndpointNames]) -> list[T]:
-    """The items that a name without its host means; for items that are asked for one name."""
+    """Return the items that a name without a host means; for a single lookup."""
     return NameIndex(items, by).pick(word)
 
 
@@ -152,8 +153,8 @@ def _pairs(word: str) -> set[str]:
 
 
 def _close(shared: Mapping[str, int], word: str, most: int, alike: float) -> list[str]:
-    """What difflib finds close, among the few that share most pairs of letters: it takes 50 us for two names that are
-    alike, and a name in the manner of the day is like a thousand others. ``shared``: how many pairs, by name."""
+    """Return difflib's close matches among the few names that share most letter pairs: comparing two similar names
+    takes 50 us, and a name may resemble a thousand others. ``shared``: number of shared pairs by name."""
     from difflib import get_close_matches
 
     likely = nlargest(_LIKELY, shared, key=lambda name: shared[name] / (len(word) + len(name)))
@@ -164,8 +165,8 @@ def _close(shared: Mapping[str, int], word: str, most: int, alike: float) -> lis
 
 
 def resolve_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
-    """The endpoints a name stands for: one for ``host:vendor/model``, every host's for ``vendor/model``, and the one
-    of a host that has no other.
+    """Return the endpoints a name means: one for ``host:vendor/model``, every host's for ``vendor/model``, the only one
+    for a host that has a single model.
 
     Raises:
         UnknownModel: no such name (near ones are listed), or a short name that several models share.
@@ -179,7 +180,7 @@ def resolve_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
 
 
 def find_by_name(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
-    """The same, and () where there is no such name."""
+    """Return the same as ``resolve_name``, and () for an unknown name."""
     wanted = name.strip().lower()
     exact = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if exact:
@@ -201,13 +202,13 @@ def _hosts(catalog: Catalog) -> set[str]:
 
 
 def require_one_model(name: str, found: list[Endpoint]) -> list[Endpoint]:
-    """The endpoints, which are all of one model. Raises UnknownModel where they are of several."""
+    """Return the endpoints, which are all of one model. Raises UnknownModel if they are of several."""
     check_unambiguous(name, sorted({endpoint.model.id for endpoint in found}))
     return found
 
 
 def check_unambiguous(name: str, models: list[str]) -> None:
-    """Raise UnknownModel where a name could be any of several models."""
+    """Raise UnknownModel if a name could mean any of several models."""
     if len(models) > 1:
         listed = ", ".join(models[:_MAX_LISTED]) + (", …" if len(models) > _MAX_LISTED else "")
         raise UnknownModel(f"{name} could be any of {len(models)} models", todo=say_which(listed))

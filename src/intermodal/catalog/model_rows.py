@@ -1,7 +1,7 @@
-"""Model rows as people write them: ``data/models/*.toml``. What a row does not say, the snapshot may.
+"""Model rows as people write them: ``data/models/*.toml``. The snapshot may fill in what a row omits.
 
-A figure has a source: the row's, or for a tier its own. ``checked`` is the day somebody opened it; without a day the
-row is unverified, and is said to be so wherever it is shown.
+A figure has a source: the row's, or for a tier its own. ``checked`` is the date that source was opened; without a date
+the row is unverified, and is shown as such.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from intermodal.catalog.types import (
 from intermodal.content import Kind, Value
 from intermodal.request import TIERS, Tier
 
-# What a model of unknown strength is taken for, by its parameters. A proxy, and said to be one.
+# Assumed strength by number of parameters. A proxy, and labelled as one.
 _TIER_BY_PARAMETERS: tuple[tuple[float, Tier], ...] = ((1e9, "tiny"), (5e9, "small"), (20e9, "medium"))
 _EXPERTS_BESIDE = re.compile(r"\s*\d+e(?![a-z0-9])", re.IGNORECASE)
 _NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", re.IGNORECASE)
 
 
 class ModelRow(Value, forbid_unknown_fields=True):
-    """A model. ``tier`` holds for each of its tasks, by proxy unless ``tier_level`` says better.
+    """A model. ``tier`` applies to each of its tasks, by proxy unless ``tier_level`` says better.
 
     ``learned_from``: how much of what, and whether it was labelled, in words; ``language_range``: what its source says
-    of languages where it lists none (``languages`` bounds what is planned, and stays empty then). No plan reads either.
+    about languages if it lists none (``languages`` limits what is planned, and stays empty then). No plan reads either.
 
     Fields are those of ``catalog.types.Model``; () and None mean that this row does not say.
     """
@@ -69,7 +69,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
     checked: str = ""
 
     def contradiction(self) -> str:
-        """How the row contradicts itself, in words; "" when it does not."""
+        """Return how the row contradicts itself, in words; "" if it does not."""
         if self.active is not None and self.parameters is not None and self.active > self.parameters:
             return f"active is {self.active:g}, more than its {self.parameters:g} parameters"
         if self.checked and not self.source:
@@ -111,7 +111,7 @@ class ModelRow(Value, forbid_unknown_fields=True):
         return tuple(Strength(task=task, tier=tier, evidence=evidence) for task in tasks)
 
 
-# What a task needs to go in and come out; a row that says otherwise contradicts itself.
+# Inputs and outputs that a task requires; a row that states otherwise contradicts itself.
 _TASKS_NEED: dict[Task, tuple[tuple[Kind, ...], tuple[OutputKind, ...]]] = {
     "automatic-speech-recognition": (("audio",), ("text",)),
     "audio-text-to-text": (("audio",), ("text",)),
@@ -134,7 +134,8 @@ def find_contradiction(
     context: int | None,
     most: int | None,
 ) -> str:
-    """How figures of one row contradict each other, in words; "" when they do not. () and None say nothing."""
+    """Return how the figures of one row contradict each other, in words; "" if they do not. () and None state
+    nothing."""
     for name, limit in (("context", context), ("max_output", most)):
         if limit is not None and limit < 1:
             return f"{name} is {limit}, and must be 1 or more"
@@ -151,9 +152,9 @@ def find_contradiction(
 
 @lru_cache(8_192)
 def size_in_name(name: str) -> float | None:
-    """Parameters as a model's name states them ("qwen3-8b"), None when it does not. Of several (a mixture
-    of experts: "30b-a3b") the first is the total; beside a number of experts ("17b-16e") it is that of one token alone,
-    which says nothing of the total."""
+    """Return the number of parameters stated in a model's name ("qwen3-8b"), else None. The first of several is the
+    total ("30b-a3b"); beside a number of experts ("17b-16e") it is that of one token alone, which says nothing about
+    the total."""
     found = _NAMED_SIZE.search(name.replace("-", " ").replace("_", " ").replace(":", " ").replace("/", " "))
     if found is None or _EXPERTS_BESIDE.match(found.string, found.end()):
         return None
@@ -161,7 +162,9 @@ def size_in_name(name: str) -> float | None:
 
 
 def tier_by_size(parameters: float | None, active: float | None = None) -> tuple[Tier, str]:
-    """A tier by parameters alone, and the words that say so. ``small`` when nothing is known; at most ``large``.
+    """Return a tier by parameters alone, and the words that say so. ``small`` if nothing is known; at most ``large``. A
+    mixture of experts is rated at most one tier above a dense model of its active size: knowledge grows with all
+    parameters, reasoning with the active ones.
 
     Where only some parameters work on a token, a model is taken for one tier stronger than a model of that size alone
     at most: what it knows grows with all of them, how well it thinks with those.

@@ -1,4 +1,5 @@
-"""The rules by which one model counts on one day: its family's, and before them what its own row of the catalog says.
+"""The token rules of one model on one date: its family's, overridden by its own catalog row. One function for
+``intermodal estimate`` and for plans, so that both count alike.
 
 One function for `intermodal estimate` and for plans, so that both count alike.
 """
@@ -14,7 +15,7 @@ BILLED_BY_LENGTH = "billed by its length, not by tokens"
 
 
 def token_rules_of(name: str, model: Model | None, families: ModelFamilies, date: str) -> ModelTokenRules:
-    """The rules of a model on a day; a rule that its own catalog row states outranks its family's.
+    """Return the rules of a model on a date; a rule in the model's own catalog row takes precedence over its family's.
 
     Args:
         name: by which its family is looked for. model: its row, None where the catalog has none.

@@ -1,4 +1,4 @@
-"""Rows of data that hold for every model whose name matches their pattern (``data/*.toml``)."""
+"""Rows of data that apply to every model whose name matches their pattern (``data/*.toml``)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATA = Path(__file__).parent / "data"
 
 
 class PatternRow(Protocol):
-    """A row that says which names it is of."""
+    """A row with a pattern for the names it applies to."""
 
     @property
     def match(self) -> str: ...
@@ -26,18 +26,19 @@ Patterns = tuple[tuple[re.Pattern[str], T], ...]
 
 
 def read_pattern_rows(name: str, kind: type[R]) -> Patterns[R]:
-    """The rows of a file, each with its pattern. They stand in a list that is called like the file."""
+    """Read the rows of ``data/NAME.toml``, each with its compiled pattern. The file holds them in a list
+    called NAME."""
     found = tomllib.loads((DATA / f"{name}.toml").read_text("utf-8"))[name]
     return compile_rows(msgspec.convert(found, tuple[kind, ...]))  # type: ignore[valid-type]
 
 
 def compile_rows(rows: Iterable[R]) -> Patterns[R]:
-    """Rows that were read, each with its pattern."""
+    """Return rows, each with its compiled pattern."""
     return tuple((re.compile(row.match), row) for row in rows)
 
 
 def first_match(patterns: Patterns[T], *names: str) -> T | None:
-    """The first row that matches any of these names; None where none does."""
+    """Return the first row that matches any of these names; None if there is none."""
     for pattern, row in patterns:
         for name in names:
             if pattern.search(name):

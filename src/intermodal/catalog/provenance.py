@@ -1,4 +1,4 @@
-"""What sources contradict each other about, of what a model can."""
+"""Where a fact comes from, and where sources contradict each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNVERIFIED = "unverified"
 
 
 def citation(source: str, checked: str) -> str:
-    """A source with the day it was opened.
+    """Format a source with the date it was opened, or as unverified.
 
     >>> cited("its guide", "2026-11-25"), cited("its guide", "")
     ('its guide, read 2026-11-25', 'its guide; unverified')
@@ -35,7 +35,7 @@ class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
 
 
 def describe_dispute(doubt: DisputedCapability) -> str:
-    """A doubt as a sentence: who claims what, who does not, and what plans make of it.
+    """Describe a dispute in one sentence: which rows claim what, which do not, and what plans do.
 
     >>> words(Doubt("audio input", 7, 28, True))
     "7 of 28 rows claim audio input, the vendor's own among them, and 21 do not: no plan goes by it"
@@ -56,6 +56,6 @@ def _claim(count: int) -> str:
 
 
 def disputes_about(doubts: Iterable[DisputedCapability], kinds: Iterable[str]) -> tuple[DisputedCapability, ...]:
-    """Those about kinds of content that go in."""
+    """Return the disputes about these input kinds."""
     about = {f"{kind} input" for kind in kinds}
     return tuple(doubt for doubt in doubts if doubt.about in about)

@@ -1,13 +1,13 @@
-"""What a host asks, in every unit and on every date, and the bill of a usage. Values and arithmetic only.
+"""What a host charges, in every unit and on every date, and the bill of a usage. Values and arithmetic only.
 
-A ``RateCard`` holds prices per unit from a date on. Vectors without ``when`` are the standard price: of those that hold
-at a moment the last one written is meant. Vectors with ``when`` replace single units of it for a request that says so
-(``processing=batch``, ``service_tier=flex``). A unit may have steps: above so many input tokens in one request, all of
-them cost the dearer price, which is how hosts bill.
+A ``RateCard`` holds prices per unit from a date on. Cards without ``when`` are the standard price: of those in force
+at a moment, the last one written applies. Cards with ``when`` replace single units for a request that meets the
+condition (``processing=batch``, ``service_tier=flex``). A unit may have tiers: above a number of input tokens in one
+request, all of its tokens cost the higher price, which is how hosts bill.
 
-A count that is not zero and has no price makes the bill *unknown*, never nothing. A count is billed at its own price,
-else at that of the wider unit it is part of (cached input as input, image tokens as text tokens). Sound is the
-exception: no host sells it at the price of text without saying so, so without a price of its own it is unknown.
+A count above zero without a price makes the bill *unknown*, never free. A count is billed at its own price, else at
+the price of the wider unit that contains it (cached input as input, image tokens as text tokens). Audio is the
+exception: no host sells it at the text price without saying so, so audio without a price of its own is unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ Rate = float | tuple[tuple[int, float], ...]  # USD; with steps: (above so many 
 
 
 class PriceUnit(NamedTuple):
-    """``counts`` is what it counts, ``per`` how many of them the price is for, ``about`` what they are, widest first.
+    """A billing unit: ``counts`` is what it counts, ``per`` how many of them the price covers, ``about`` the words that
+    describe it, widest first. One unit is part of another if its words include the other's.
 
     One unit is part of another where its words include the other's.
     """
@@ -68,7 +69,7 @@ UNITS: Mapping[str, PriceUnit] = {
     "web_searches_kcount": _unit("web_searches", 1000.0, "searches web"),
     "storage_searches_kcount": _unit("storage_searches", 1000.0, "searches storage"),
 }
-AUDIO_LENGTH_UNITS = frozenset({"audio_hours", "input_audio_hours"})  # sound that goes in, by its length
+AUDIO_LENGTH_UNITS = frozenset({"audio_hours", "input_audio_hours"})  # audio input billed by its length
 UNIT_BY_COUNT: Mapping[str, str] = {unit.counts: name for name, unit in UNITS.items()}
 
 
@@ -93,7 +94,7 @@ class RateCard(Value):
 
 
 class BillLine(Value):
-    """One unit of a bill. ``usd`` is None where nobody says what it costs."""
+    """One line of a bill. ``usd`` is None if the price is unknown."""
 
     counts: str
     count: float
@@ -102,7 +103,7 @@ class BillLine(Value):
 
 
 class ItemizedBill(Value):
-    """What a usage costs. ``usd`` is None when some of it has no price; ``unpriced`` names what."""
+    """The cost of a usage. ``usd`` is None if a part has no price; ``unpriced`` names those parts."""
 
     usd: float | None
     lines: tuple[BillLine, ...] = ()
@@ -110,7 +111,9 @@ class ItemizedBill(Value):
 
 
 def effective_rates(vectors: tuple[RateCard, ...], moment: str, **said: str) -> RateCard | None:
-    """The prices that hold at ``moment`` (2026-11-25, or 2026-11-25T09:30 in UTC) for a request that says ``said``.
+    """Return the prices in force at ``moment`` (2026-11-25, or 2026-11-25T09:30 in UTC) for a request with the
+    properties ``said``; None if there were none. Without a time of day, the highest of the prices that depend on it is
+    used.
 
     Without a time of day, prices that depend on it are taken at their dearest. None: nothing held then.
     """
@@ -134,7 +137,8 @@ def effective_rates(vectors: tuple[RateCard, ...], moment: str, **said: str) -> 
 
 
 def _last_of_each(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
-    """Of each kind of request that has prices of its own, the latest that hold on that day; of one day the first."""
+    """Return, for each kind of request with prices of its own, the latest card in force on a day; the first of several
+    of one day."""
     found: dict[tuple[tuple[str, str], ...], RateCard] = {}
     for vector in vectors:
         kind = tuple(sorted(vector.when.items()))
@@ -144,7 +148,7 @@ def _last_of_each(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
 
 
 def rate_cards_on(vectors: tuple[RateCard, ...], day: str) -> list[RateCard]:
-    """The standard prices that are possible on a day: the last that holds all day, and those of some hours of it."""
+    """Return the standard prices possible on a day: the last one for the whole day, and those of some of its hours."""
     held = [each for each in vectors if not each.when and each.since <= day]
     place = max((place for place, each in enumerate(held) if not each.hours), default=None)
     return held if place is None else held[place:]
@@ -162,18 +166,19 @@ def _dearest(held: list[RateCard]) -> RateCard | None:
 
 
 def base_rate(rate: Rate) -> float:
-    """The price of a small request."""
+    """Return the price of a small request."""
     return tiered_rate(rate, 0.0)
 
 
 def rate_thresholds(vector: RateCard) -> tuple[int, ...]:
-    """The numbers of input tokens above which some price of it is another one, fewest first; () where none is."""
+    """Return the numbers of input tokens above which some price changes, in ascending order; () for flat prices."""
     rates = [rate for rate in vector.units.values() if not isinstance(rate, float | int)]
     return tuple(sorted({above for rate in rates for above, _ in rate[1:]}))
 
 
 def itemize(vector: RateCard | None, usage: Mapping[str, float]) -> ItemizedBill:
-    """What one request costs: counts by the names in ``PriceUnit.counts``, a part's count included in the whole's.
+    """Return the bill of one request. Counts are named as in ``PriceUnit.counts``; the count of a part is included in
+    that of its whole.
 
     Raises ValueError for a count that is negative, unknown, or smaller than its parts.
     """
@@ -203,7 +208,7 @@ def itemize(vector: RateCard | None, usage: Mapping[str, float]) -> ItemizedBill
 
 
 def _leaves(usage: Mapping[str, float]) -> dict[str, float]:
-    """Of every count what is in none of its parts, so that each token is billed once."""
+    """Return what remains of each count after its parts are subtracted, so that each token is billed once."""
     narrow_first = sorted(usage, key=lambda name: (-len(UNITS[UNIT_BY_COUNT[name]].about), name))
     found: dict[str, float] = {}
     for name in narrow_first:
@@ -216,7 +221,7 @@ def _leaves(usage: Mapping[str, float]) -> dict[str, float]:
 
 
 def _billed_as(name: str, priced: Mapping[str, Rate]) -> str | None:
-    """The unit a count is billed in: its own, else the narrowest wider one that has a price."""
+    """Return the unit a count is billed in: its own, else the narrowest wider unit with a price."""
     if name in priced:
         return name
     about = UNITS[name].about
@@ -229,7 +234,7 @@ def _as_good_as(about: frozenset[str], other: str) -> bool:
 
 
 def tiered_rate(rate: Rate, total: float) -> float:
-    """The price in a request of so many input tokens."""
+    """Return the price in a request with ``total`` input tokens."""
     if isinstance(rate, float | int):
         return float(rate)
     found = rate[0][1]

@@ -1,4 +1,4 @@
-"""How hard a model is told to think: what a client said, what a host is told of it, and what tokens that takes.
+"""How hard a model is asked to think: what a request states, what a host is told, and how many tokens that takes.
 
 Sources: the vendors' pages named in ``data/thinking.toml``; Google, "OpenAI compatibility", for efforts as budgets.
 """
@@ -26,8 +26,8 @@ _NOTHING: TokenRange = (0.0, 0.0, 0.0)
 
 
 def translate_effort(value: Any, source: str, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
-    """An effort in the words of a protocol that it was not said in: as ``effort``, or as tokens of ``thinking``.
-    Nothing where that has no word, or where the host's row does not say that it is taken."""
+    """Translate an effort into the terms of another protocol: as ``effort``, or as tokens of ``thinking``. Returns {}
+    if the protocol has no term for it, or the host's row does not say that it is accepted."""
     if source in OPENAI and protocol in OPENAI:
         return {"effort": value}
     if protocol == "gemini":
@@ -38,12 +38,12 @@ def translate_effort(value: Any, source: str, protocol: str, quirks: tuple[str, 
 
 
 def translate_budget(tokens: int, quirks: tuple[str, ...]) -> dict[str, Any]:
-    """The same of a budget in tokens."""
+    """Translate a budget in tokens into the terms of another protocol."""
     return {"thinking": min(tokens, MAX_THINKING_BUDGET)} if "thinking_budget" in quirks else {}
 
 
 class ThinkingRequest(NamedTuple):
-    """What a request says of thinking, few enough to be a key.
+    """What a request states about thinking, small enough to be a cache key.
 
     Attributes:
         protocol: in whose words. effort: "" where none was said, or no known one.
@@ -63,7 +63,7 @@ _MOST = 1 << 20
 
 
 def thinking_request_of(settings: Settings) -> ThinkingRequest:
-    """What is said of thinking in a request's settings."""
+    """Return what a request's settings state about thinking."""
     effort = settings.effort if settings.effort in EFFORTS else ""
     budget, switch = settings.thinking or 0, _switch(settings)
     if not (effort or budget > 0 or switch):
@@ -73,7 +73,8 @@ def thinking_request_of(settings: Settings) -> ThinkingRequest:
 
 
 def _switch(settings: Settings) -> Literal["", "on", "off"]:
-    """Ollama's ``think`` and Anthropic's ``thinking`` that name no budget."""
+    """Return Ollama's ``think`` or Anthropic's ``thinking`` that names no budget, as "on" or "off"; "" without
+    either."""
     for path, value in settings.own:
         if path in _SWITCHES:
             said = value.get("type") if isinstance(value, dict) else value
@@ -82,7 +83,7 @@ def _switch(settings: Settings) -> Literal["", "on", "off"]:
 
 
 def thinking_request_sent(asked: ThinkingRequest, host: Host) -> ThinkingRequest:
-    """What of it a host is told."""
+    """Return the part of a thinking request that a host is told."""
     protocol = PROTOCOL_OF_LOCAL_SERVER.get(host.protocol, host.protocol)
     if asked is NO_THINKING_REQUEST or asked.protocol == protocol:
         return asked
@@ -95,7 +96,7 @@ def thinking_request_sent(asked: ThinkingRequest, host: Host) -> ThinkingRequest
 
 
 def resolve_effort(thinking: ThinkingProfile, asked: ThinkingRequest) -> Effort | Literal["unsaid"]:
-    """The effort at which a model thinks, of what its host was told."""
+    """Return the effort at which a model thinks, given what its host was told."""
     if asked.effort:
         return "minimal" if asked.effort == "none" and thinking.always else asked.effort
     if asked.switch == "off":
@@ -107,7 +108,7 @@ def resolve_effort(thinking: ThinkingProfile, asked: ThinkingRequest) -> Effort 
 
 
 def thinking_tokens(thinking: ThinkingProfile, asked: ThinkingRequest) -> TokenRange:
-    """Tokens a model thinks for before it answers. A budget is the most of them."""
+    """Return the tokens (low, mid, high) a model thinks for before it answers; a budget is their upper limit."""
     effort = resolve_effort(thinking, asked)
     if effort == "none":
         return _NOTHING

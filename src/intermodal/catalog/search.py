@@ -1,5 +1,5 @@
-"""Looks through what is known: rows of the snapshot by what a model is, takes, makes and costs, in one pass over
-plain rows; and endpoints, of plans or of the snapshot, by a name that says a host."""
+"""Find models: rows of the snapshot by kind, modalities and price, endpoints and models by name, and terms that are
+mistaken for model names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from intermodal.hints import MODELS, command, hint, say_which
 
 
 class ModelFilter(NamedTuple):
-    """What a row must be. Empty and None ask for nothing.
+    """Conditions on a row. Empty and None match everything.
 
     Attributes:
         kind: a name of ``kinds.KINDS``. takes, makes: kinds of content, all of them.
@@ -46,7 +46,7 @@ class ModelFilter(NamedTuple):
 
 
 def row_kind(row: SnapshotRow) -> str:
-    """What a row's model is called."""
+    """Return the kind of a row's model."""
     return _kind(row.tasks, row.input, row.output)
 
 
@@ -56,7 +56,7 @@ def _kind(tasks: tuple[str, ...], input: tuple[str, ...], output: tuple[str, ...
 
 
 def filter_rows(rows: Iterable[SnapshotRow], wanted: ModelFilter) -> list[SnapshotRow]:
-    """The rows that are so, in their order."""
+    """Return the rows that match, in their order."""
     found = list(rows)
     for holds in _tests(wanted):
         found = [row for row in found if holds(row)]
@@ -84,7 +84,7 @@ def _tests(wanted: ModelFilter) -> list[Callable[[SnapshotRow], bool]]:
 
 
 def total_price(row: SnapshotRow) -> float:
-    """USD of a million tokens in and a million out; infinite where it is not known."""
+    """Return USD for a million tokens in and a million out; infinite if unknown."""
     return math.inf if row.price_in is None else row.price_in + (row.price_out or 0.0)
 
 
@@ -98,8 +98,8 @@ _BY_FAR = 2  # times as many hosts
 
 
 def find_at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | SnapshotRow | None:
-    """The one endpoint that ``host:vendor/model`` means, of plans or of the snapshot; None where the name says no
-    host. It is never another host's.
+    """Return the endpoint that ``host:vendor/model`` means, of the catalog or of the snapshot; None if the name states
+    no host. Never another host's.
 
     Raises:
         UnknownModel: there is no such host, it has no such model, or several are called so.
@@ -120,8 +120,8 @@ def find_at_host(catalog: Catalog, models: Snapshot, name: str) -> Endpoint | Sn
 
 
 def find_model_id(catalog: Catalog, models: Snapshot, name: str) -> str:
-    """The id of the one model that a name means: of plans, of the catalog's own rows, or of the snapshot. Of several
-    whose last word it is, the one that the catalog describes, else the one that most hosts mean by far.
+    """Return the id of the model that a name means, in the catalog, its own rows or the snapshot. Of several with that
+    last word: the one the catalog describes, else the one that by far the most hosts serve.
 
     Raises:
         UnknownModel: nobody knows it, or several are called so; the message has their names, or the nearest.
@@ -152,7 +152,7 @@ def find_model_id(catalog: Catalog, models: Snapshot, name: str) -> str:
 
 
 def _meant(name: str, found: list[str], models: Snapshot) -> str:
-    """The one of several models that is meant by their common name. Raises UnknownModel where none stands out."""
+    """Return which of several models with a common name is meant. Raises UnknownModel if none stands out."""
     described = [id for id in found if id in shipped_rows().models]
     if len(found) == 1 or len(described) == 1:
         return (described or found)[0]
@@ -164,7 +164,7 @@ def _meant(name: str, found: list[str], models: Snapshot) -> str:
 
 
 def _check_listed(name: str, found: list[str]) -> None:
-    """Raise UnknownModel where a name could be any of several models."""
+    """Raise UnknownModel if a name could mean any of several models."""
     if len(found) > 1:
         listed = ", ".join(found[:_MOST]) + (", …" if len(found) > _MOST else "")
         error = UnknownModel(f"{name} could be any of {len(found)} models", todo=say_which(listed))
@@ -173,7 +173,7 @@ def _check_listed(name: str, found: list[str]) -> None:
 
 
 def _check_host(catalog: Catalog, models: Snapshot, name: str, places: Iterable[str]) -> None:
-    """Raise UnknownModel where a name without a vendor says a host that nobody knows, and is no model's own name."""
+    """Raise UnknownModel if a name without a vendor states an unknown host and is no model's own name."""
     host, wanted = host_in_name(name), name.strip().lower()
     if not host or find_by_name(catalog, name) or any(row.id == host for row in shipped_rows().hosts):
         return
@@ -212,8 +212,8 @@ def _near_models(there: Iterable[Endpoint | SnapshotRow], models: Snapshot, host
 
 
 class EcosystemTerm(Value, forbid_unknown_fields=True):
-    """``what`` it is, in a sentence; ``here``: what can be done about it with intermodal, a line each; ``also``: other
-    spellings."""
+    """A runtime, format or application whose name is mistaken for a model's. ``what`` it is, in a sentence; ``here``:
+    what intermodal can do about it, one line each; ``also``: other spellings."""
 
     name: str
     what: str
@@ -234,7 +234,7 @@ def _terms() -> dict[str, EcosystemTerm]:
 
 
 def term_of(name: str) -> EcosystemTerm | None:
-    """The term that is called so, capitals, dots and dashes aside."""
+    """Return the term of this name, ignoring case, dots and dashes."""
     return _terms().get(_plain(name))
 
 

@@ -1,4 +1,5 @@
-"""The rows under ``data/``: hosts with what they serve, models with what they are, as they came with intermodal."""
+"""The rows under ``data/`` that ship with intermodal: hosts with what they serve and their data policies, models, and
+families with their token rules."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ class ShippedRows(Value):
 
 
 def read_toml(path: Path, where: str) -> dict[str, Any]:
-    """A TOML file. Raises ConfigError that names the line that is not TOML."""
+    """Read a TOML file. Raises ConfigError with the line that is not TOML."""
     try:
         return parse_toml(path.read_text("utf-8-sig"), where)  # editors of Windows put a mark before it
     except UnicodeDecodeError:
@@ -38,7 +39,7 @@ def read_toml(path: Path, where: str) -> dict[str, Any]:
 
 
 def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """TOML. Raises ConfigError that names the line that is not."""
+    """Parse TOML. Raises ConfigError with the line that is not TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -47,7 +48,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 @cache
 def shipped_rows(root: Path = DATA) -> ShippedRows:
-    """The rows that come with intermodal."""
+    """Return the rows that ship with intermodal."""
     rows: dict[str, ModelRow] = {}
     for path in sorted((root / "models").glob("*.toml")):
         where = f"catalog/models/{path.name}"
@@ -71,12 +72,13 @@ def shipped_rows(root: Path = DATA) -> ShippedRows:
 
 
 def known_hosts() -> tuple[HostRow, ...]:
-    """Shipped hosts that are reached over a network: those a user may consent to without looking anything up."""
+    """Return the shipped hosts on a network: those a user may consent to without a lookup."""
     return tuple(row for row in shipped_rows().hosts if row.base_url)
 
 
 class DataPolicy(Value, forbid_unknown_fields=True):
-    """What a host says of itself, where, and when.
+    """What a host states about the data it is sent, with its source and date. Kept apart from host rows, as most of
+    these hosts are known from the snapshot alone.
 
     Attributes:
         regions, trains, retention_days: as in ``HostRow``.
@@ -94,13 +96,13 @@ class DataPolicy(Value, forbid_unknown_fields=True):
 
 @cache
 def data_policies() -> Mapping[str, DataPolicy]:
-    """The rows, by host."""
+    """Return the policies by host."""
     found = tomllib.loads((DATA / "conditions.toml").read_text("utf-8"))["conditions"]
     return {row.host: row for row in msgspec.convert(found, tuple[DataPolicy, ...])}
 
 
 def with_data_policy(row: HostRow) -> HostRow:
-    """The row of a host that comes with intermodal, with what that host publishes."""
+    """Return a shipped host row with the policy that the host publishes."""
     said = data_policies().get(row.id)
     if said is None:
         return row
@@ -112,8 +114,8 @@ def with_data_policy(row: HostRow) -> HostRow:
 
 
 def describe_data_policy(host: Host) -> str:
-    """What is stated of a host, and where: "keeps it for up to 30 days, does not train on it (URL, 2026-11-28)";
-    "" where nothing is."""
+    """Describe a host's policy with its source: "keeps it for up to 30 days, does not train on it (URL, 2026-11-28)";
+    "" without one."""
     found = [f"computes in {' or '.join(host.regions)}"] if host.regions else []
     if host.retention_days is not None:
         found.append(f"keeps it for up to {host.retention_days} days" if host.retention_days else "keeps nothing")
@@ -130,7 +132,7 @@ COUNTING = Path(__file__).parent / "data" / "counting"
 
 @cache
 def shipped_families(root: Path = COUNTING) -> ModelFamilies:
-    """Every family of every file.
+    """Return all families with token rules.
 
     Raises:
         ConfigError: a file or a row cannot be used; the message names it.
@@ -153,8 +155,8 @@ def shipped_families(root: Path = COUNTING) -> ModelFamilies:
 
 
 def with_token_rules(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, whose model counts text and what it draws as its family does today, where no row of its own says
-    how. What it takes is counted by the rules of a plan's day: ``families_of``."""
+    """Return the endpoint with the tokenizer, vocabulary and image rule that its model's family has today, where its
+    own row states none. Input is counted by the rules of a plan's date: ``families_of``."""
     model = endpoint.model
     text, drawn = _today(model.id)
     changes: dict[str, str] = {}
@@ -174,7 +176,7 @@ def with_token_rules(endpoint: Endpoint) -> Endpoint:
 
 
 def families_of(endpoints: Iterable[Endpoint]) -> tuple[ModelFamily, ...]:
-    """The families that some endpoints belong to, in the order of the files: what a plan needs to count by."""
+    """Return the families of these endpoints, in the order of the files: what a plan needs to count."""
     wanted = {id(row) for endpoint in endpoints if (row := _row(endpoint.model.id)) is not None}
     return tuple(row for row in shipped_families().rows if id(row) in wanted)
 

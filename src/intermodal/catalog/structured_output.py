@@ -1,4 +1,5 @@
-"""Whether a host can be held to a JSON schema in the words of its protocol, and who tells its model of it.
+"""Whether a host can force a JSON schema, and how the schema reaches the model. Read by the planner and by callers; a
+codec omits a schema its protocol cannot express.
 
 The planner reads it, and whoever asks; a wire sends a schema it has no words for as none.
 """
@@ -21,7 +22,7 @@ NAMED_SCHEMA_KEYWORDS = frozenset({"properties", "patternProperties", "$defs", "
 
 
 def can_force(host: Host, closable: bool) -> bool:
-    """Whether this host is held to a schema, which is ``closable`` or not; else it is told in words."""
+    """Return whether this host forces a schema, which is ``closable`` or not; otherwise the model is told in words."""
     return host.forced_json and (closable or host.protocol not in CLOSED_OBJECT_PROTOCOLS)
 
 
@@ -31,24 +32,25 @@ SchemaDelivery = Literal["asked", "told", "forced"]
 
 
 def schema_delivery(host: Host, closable: bool) -> SchemaDelivery:
-    """How a schema, which is ``closable`` or not, reaches a model of this host."""
+    """Return how a schema, which is ``closable`` or not, reaches a model of this host."""
     if not can_force(host, closable):
         return "asked"
     return "forced" if host.tells_schema else "told"
 
 
 def fits_host_subset(host: Host, schema: Schema) -> bool:
-    """Whether this host takes a schema for a strict one."""
+    """Return whether this host accepts a schema as a strict one."""
     return "strict_subset" not in host.quirks or fits_strict_subset(schema)
 
 
 def is_schema_guaranteed(host: Host, schema: Schema, closable: bool) -> bool:
-    """Whether this host is held to a schema in all that it says: no answer of it can be another."""
+    """Return whether no answer of this host can violate the schema."""
     return can_force(host, closable) and fits_host_subset(host, schema)
 
 
 def is_closable(schema: Schema) -> bool:
-    """Whether every object in it names its properties, so that it can be closed and still be what was asked for.
+    """Return whether every object in a schema names its properties, so that it can be closed without changing its
+    meaning.
 
     >>> closable({"type": "object", "properties": {"name": {"type": "string"}}})
     True
@@ -59,13 +61,15 @@ def is_closable(schema: Schema) -> bool:
 
 
 def is_object_schema(node: Schema) -> bool:
-    """What stands under a word that no schema knows may look like one, and be anything."""
+    """Return whether a node is the schema of an object. A value under an unknown keyword may look like a schema and be
+    data."""
     kinds = node.get("type")
     return kinds == "object" or (isinstance(kinds, list) and "object" in kinds)
 
 
 def subschemas(schema: Any) -> Iterator[Schema]:
-    """A schema and every schema in it. Without recursion: each step of one that is nested deep would go through all."""
+    """Yield a schema and every schema in it. Iterative, since recursion would visit each level of a deep schema
+    repeatedly."""
     waiting: list[Any] = [schema]
     while waiting:
         node = waiting.pop()
@@ -81,14 +85,15 @@ def subschemas(schema: Any) -> Iterator[Schema]:
 
 
 def _open(node: Schema) -> bool:
-    """An object that may have other properties, or says nothing of any."""
+    """Return whether a node is an object that allows other properties, or names none."""
     if not is_object_schema(node) or node.get("additionalProperties") is False:
         return False
     return not node.get("properties") or "additionalProperties" in node or "patternProperties" in node
 
 
 def _in_parts(node: Schema) -> bool:
-    """Several schemas name properties of one object: with each of them closed, nothing would fit all."""
+    """Return whether several combined schemas name properties of one object: with each of them closed, no value would
+    fit all."""
     if _COMBINED.isdisjoint(node):
         return False
     every = [_names_some(each) for each in _listed(node, "allOf")]
@@ -106,8 +111,8 @@ def _listed(node: Schema, key: str) -> list[Any]:
 
 
 def fits_strict_subset(schema: Schema) -> bool:
-    """Whether OpenAI's strict mode takes this schema: an object at the root, and every object closed
-    with all its properties required. Source: the "Supported schemas" section of its structured outputs guide."""
+    """Return whether OpenAI's strict mode accepts this schema: an object at the root, and every object closed with all
+    its properties required. Source: the "Supported schemas" section of its structured outputs guide."""
     return schema.get("type") == "object" and "anyOf" not in schema and _closed(schema)
 
 

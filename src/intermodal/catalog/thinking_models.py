@@ -1,7 +1,7 @@
-"""Which models think before they answer, at which effort where nobody asks for one, and for how long.
+"""Which models think before they answer, at which effort by default, and for how many tokens.
 
-Rows are data (``data/thinking.toml``). How long is assumed, and wide: no vendor publishes it by question. Runs replace
-it (``store/figures.py``: ``reasoning_tokens``).
+Rows are data (``data/thinking.toml``). The token counts are wide assumptions: no vendor publishes them by question.
+Measurements of real runs replace them (``store``: ``reasoning_tokens``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _Tokens = tuple[float, float, float]
 
 
 class ThinkingRow(Value, forbid_unknown_fields=True):
-    """Models whose id matches think like this. ``thinks`` false: they never do. ``tokens``: by effort, where they are
-    not those of everybody."""
+    """How models whose id matches think. ``thinks`` false: they never do. ``tokens``: by effort, if they differ from
+    the common ones."""
 
     match: str
     unasked: DefaultEffort = "none"
@@ -32,7 +32,7 @@ class ThinkingRow(Value, forbid_unknown_fields=True):
 
 
 class ThinkingFile(Value, forbid_unknown_fields=True):
-    """``tokens``: by effort, of every model that has none of its own; ``basis``: where they are from."""
+    """``tokens``: by effort, for every model without its own; ``basis``: where they come from."""
 
     basis: str
     tokens: dict[str, _Tokens]
@@ -67,7 +67,7 @@ def _thinking(
 
 @lru_cache(2_048)
 def thinking_of(model: str, can_reason: bool = False) -> ThinkingProfile | None:
-    """How a model thinks; None where nobody says that it does. ``can_reason``: a source says that it can."""
+    """Return how a model thinks; None if no source says that it does. ``can_reason``: a source says that it can."""
     for pattern, found in _rows():
         if pattern.search(model):
             return found
@@ -75,13 +75,13 @@ def thinking_of(model: str, can_reason: bool = False) -> ThinkingProfile | None:
 
 
 def with_thinking(model: Model, can_reason: bool = False) -> Model:
-    """The model with how it thinks, as ``thinking_of`` has it."""
+    """Return the model with its thinking profile from ``thinking_of``."""
     return msgspec.structs.replace(model, thinking=thinking_of(model.id, can_reason))
 
 
 @cache
 def _unsaid() -> ThinkingProfile:
-    """Of a model that can, and of which nobody says whether it does unasked."""
+    """Return the profile of a model that can think, if no source says whether it does so by default."""
     file = thinking_file()
     evidence = Evidence(level="declared", source="a source of the catalog says that it can, and not whether unasked")
     return _thinking("unsaid", file.tokens, file.basis, evidence)

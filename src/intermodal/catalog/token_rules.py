@@ -1,9 +1,13 @@
-"""By which rule a model counts what it is given, and since when: rows, and how a model's name finds its row.
+"""Token counting rules by model family and date, and the vocabulary of a model's text.
 
-A row names a family of models and its rules, each from a date on. A rule is a string that ``costing`` reads
-(``openai_tile:85:170``); a later row of the same family says only what it changes. A name finds the longest name of
-a row that it begins with, where what is left says no more than a size, a date or a make ("-7b-instruct",
-"-2024-11-20"): another word may be another model with rules of its own.
+A row names a family of models and its rules, each valid from a date on. A rule is a string that ``costing`` reads
+(``openai_tile:85:170``); a later rule of the same family states only what changes. A model's name matches the longest
+row name that it begins with, if the rest states only a size, a date or a variant ("-7b-instruct", "-2024-11-20"):
+any other word may denote another model with rules of its own.
+
+Vocabularies are those of ``costing/text_factors.py``, by which text is estimated if nothing counts it exactly.
+``like`` before one marks an assumption: the model's vocabulary is not published, and this is its vendor's nearest
+one. ``Model.tokenizer`` names what counts exactly.
 """
 
 from __future__ import annotations
@@ -23,23 +27,23 @@ Aspect = Literal["text", "image", "audio", "video", "document", "drawn", "speech
 ASPECTS: tuple[Aspect, ...] = ("text", "image", "audio", "video", "document", "drawn", "speech", "tools")
 _LIMITS = ("most_images", "many_images", "most_pages", "small_context", "most_seconds", "most_bytes")
 
-# Words of a name that make no other model of it: sizes, dates, makes of the weights.
+# Words in a name that do not denote another model: sizes, dates, variants of the weights.
 _SAME = re.compile(
     r"a?\d+[bme]|e\d+b|\d+x\d+b|\d{3,}|it|instruct|chat|hf|base|latest|preview|exp|experimental|beta|thinking"
     r"|reasoning|non|gguf|awq|gptq|fp8|fp16|bf16|int4|int8|vicuna|mistral|llama\d"
 )
 _TAG = re.compile(r"\d|free$|beta$|thinking$|extended$|latest$|online$|$")
-# How Amazon names others' models: us.anthropic.claude-sonnet-4-5-20250929-v1:0.
+# Amazon's names of other vendors' models: us.anthropic.claude-sonnet-4-5-20250929-v1:0.
 _VENDOR_BEFORE = re.compile(r"^(?:[a-z]+\.)?(?:anthropic|cohere|deepseek|google|meta|mistral|openai|qwen)\.")
 _VERSION_AFTER = re.compile(r"(?<=-\d{8})-v\d+(?:[-:]\d+)?$")
-# How names say a day: -2024-11-20, -preview-09-2025, -preview-05-20, and Vertex AI's -v2@20241022.
+# Dates in names: -2024-11-20, -preview-09-2025, -preview-05-20, and Vertex AI's -v2@20241022.
 _DAY = re.compile(r"-\d{4}-\d{2}-\d{2}(?=-|$)|-\d{2}-\d{4}(?=-|$)|(?<=-preview)-\d{2}-\d{2}(?=-|$)")
 _DOTS = re.compile(r"[._]+")
 _AT_DAY = re.compile(r"(?:-v\d+)?@(?=\d{8}$|default$|latest$)")
 
 
 class TokenRule(Value, forbid_unknown_fields=True):
-    """How a family counts from a day on; "" where this row changes nothing.
+    """How a family counts from a date on; "" where this row changes nothing.
 
     Attributes:
         effective_from: ISO date: the models' release, or the day a changed rule was first read.
@@ -77,7 +81,7 @@ class TokenRule(Value, forbid_unknown_fields=True):
 
 
 class ModelFamily(Value, forbid_unknown_fields=True):
-    """A family of models: the names it answers to, and its rules, the oldest first.
+    """A family of models: its names, and its rules in order of date.
 
     ``text_source``, ``tools_source``: who says which vocabulary its text has, and what tools add, where that is not the
     source of its rules; ``text_checked``, ``tools_checked``: the day that was opened.
@@ -92,7 +96,7 @@ class ModelFamily(Value, forbid_unknown_fields=True):
 
 
 class ModelTokenRules(Value):
-    """The rules in force for one model on one day.
+    """The rules in force for one model on one date.
 
     Attributes:
         name: the family's name that was found, "" for none.
@@ -119,7 +123,7 @@ NO_TOKEN_RULES = ModelTokenRules()
 
 
 def bare_name(name: str) -> str:
-    """A model's name without host, vendor and the host's tags, dots and underscores as dashes.
+    """Return a model's name without host, vendor and host tags, with dots and underscores as dashes.
 
     >>> bare("openrouter:Qwen/Qwen2.5-VL-7B-Instruct"), bare("gemma3:4b"), bare("groq:pixtral-12b")
     ('qwen2-5-vl-7b-instruct', 'gemma3-4b', 'pixtral-12b')
@@ -136,7 +140,7 @@ def bare_name(name: str) -> str:
 
 
 def host_in_name(name: str) -> str:
-    """What a name without a vendor has for its host, as ``bare`` reads it; "" where its colon begins a tag.
+    """Return the host of a name without a vendor, as ``bare_name`` reads it; "" if its colon begins a tag.
 
     >>> host_said("groq:pixtral-12b"), host_said("gemma3:4b"), host_said("openrouter:qwen/qwen3-8b")
     ('groq', '', '')
@@ -146,13 +150,13 @@ def host_in_name(name: str) -> str:
 
 
 def _says_the_same(rest: str) -> bool:
-    """Whether what is left of a name after a known one makes no other model of it."""
+    """Return whether the rest of a name after a known one still denotes the same model."""
     rest = _DAY.sub("", rest)
     return not rest or all(_SAME.fullmatch(word) for word in rest[1:].split("-"))
 
 
 class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
-    """Every family whose rules are known."""
+    """All families with known rules."""
 
     rows: tuple[ModelFamily, ...] = ()
 
@@ -166,11 +170,11 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def names(self) -> dict[str, str]:
-        """Every name that is known, by its bare form."""
+        """Return every known name by its bare form."""
         return {short: name for short, (name, _) in self._by_name.items()}
 
     def of(self, name: str) -> tuple[str, ModelFamily] | None:
-        """The row a model's name belongs to and the name it was found by; None when there is none."""
+        """Return the matched name and the row of a model's family; None if there is none."""
         wanted = bare_name(name)
         end = len(wanted)
         while end > 0:
@@ -181,7 +185,7 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
         return None
 
     def newest(self, name: str, aspect: Aspect) -> str:
-        """The last rule of a model for one aspect, whenever it came; "" for none."""
+        """Return the last rule of a model for one aspect, whatever its date; "" for none."""
         found = self.of(name)
         if found is None:
             return ""
@@ -189,7 +193,7 @@ class ModelFamilies(Struct, frozen=True, kw_only=True, dict=True):
         return stated[-1] if stated else ""
 
     def sheet(self, name: str, date: str) -> ModelTokenRules:
-        """The rules in force for a model on an ISO date; an empty sheet where no family is known.
+        """Return the rules in force for a model on an ISO date; empty rules for an unknown family.
 
         Raises:
             UsageError: the date is before the first rule of its family.
@@ -287,7 +291,7 @@ _PATTERNS = tuple((re.compile(pattern), vocabulary) for pattern, vocabulary in _
 
 @lru_cache(maxsize=8_192)
 def vocabulary_of(model: str) -> str:
-    """The vocabulary of a model by its name, with ``like`` before it where it is assumed; "" where nobody knows.
+    """Return the vocabulary of a model by its name, with ``like`` before an assumed one; "" if unknown.
 
     >>> [vocabulary_of(name) for name in ("anthropic/claude-opus-4.6", "anthropic/claude-opus-5", "x-ai/grok-4")]
     ['claude3', 'claude4.7', '']

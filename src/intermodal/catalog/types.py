@@ -1,7 +1,7 @@
-"""Models, hosts and endpoints: the facts the planner chooses among. Values only.
+"""Models, hosts, endpoints and the catalog: the values a plan chooses among.
 
-What a model *is* (a language model, a vision-language model, …) is derived from its modalities and
-tasks (``kinds.py``), never stored. A host is a data row. An endpoint is a model at a host.
+The kind of a model (a language model, a vision-language model, ...) is derived from its modalities and tasks
+(``model_kinds.py``), never stored. A host is a row of data. An endpoint is a model at a host.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from intermodal.content import Kind, Value
 from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
 
-# What is spoken to a host: first over HTTP, then to a server that intermodal starts, then inside the process tree.
+# Protocols: over HTTP, then of a server that intermodal starts, then inside the process tree.
 Protocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
     "started",
@@ -58,32 +58,33 @@ Task = Literal[
 
 OutputKind = Literal["text", "embedding", "audio", "scores", "image", "video"]
 
-# What a model learned from before anybody adapted it. "supervised" is no pretraining: labels for one task.
+# Training objectives before any adaptation. "supervised" is no pretraining: labels for one task.
 Objective = Literal["next-token", "masked-token", "contrastive", "diffusion", "sequence-to-sequence", "supervised"]
 
-# Kinds of data it learned from. Code is text, but a kind of its own to learn from; sensor data is depth, heat, motion.
+# Kinds of training data. Code is text, but a kind of its own here; sensor data is depth, heat, motion.
 TrainingData = Literal[
     "text", "code", "images", "image-text pairs", "audio", "speech-text pairs", "video", "documents", "sensor data",
 ]  # fmt: skip
 
-# What a licence permits: commercial use, the same on conditions (of size, field or name), or research alone.
+# What a licence permits: commercial use, the same on conditions (of size, field or name), or research only.
 LicencePermission = Literal["commercial", "conditions", "research"]
 
-# How it is turned to a task: told in words, given labels, trained further for each, or made for one and no other.
+# How a model is adapted to a task: by instructions, by labels, by fine-tuning, or made for one task only.
 Adaptation = Literal["instructions", "labels", "fine-tuning", "one task"]
 
 
 FREE_TIER = ":free"  # how OpenRouter and its like name what costs nothing
 
 
-MAX_TIMEOUT = 86_400.0  # seconds; whoever waits longer than a day waits for nothing
+MAX_TIMEOUT = 86_400.0  # seconds: a day
 
 
 _Seconds = Annotated[float, Meta(gt=0, le=MAX_TIMEOUT)]
 
 
 class TimeoutSettings(Value, forbid_unknown_fields=True):
-    """Seconds that one attempt at a call gets; None where nobody said, and the usual ones hold.
+    """Timeouts of one call attempt in seconds, as people write them (``[timeouts]`` of ``intermodal.toml``, and of a
+    host); None where the default applies.
 
     Attributes:
         connect: until the connection stands.
@@ -105,7 +106,7 @@ class TimeoutSettings(Value, forbid_unknown_fields=True):
     total: _Seconds | None = None
 
     def over(self, other: TimeoutSettings) -> TimeoutSettings:
-        """What this says, and what ``other`` says where this says nothing."""
+        """Return these settings, with ``other``'s where these state nothing."""
         said = {name: value for name in TimeoutSettings.__struct_fields__ if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(other, **said)
 
@@ -124,7 +125,7 @@ class Evidence(Value):
 
     @property
     def citation(self) -> str:
-        """The source with the day it was opened, or that nobody did. What was seen here needs no page."""
+        """Return the source with the date it was opened, or as unverified. What was observed here needs no citation."""
         stated = self.level in ("declared", "benchmark")
         return citation(self.source, self.checked) if self.source and stated else self.source
 
@@ -176,18 +177,19 @@ class Price(Value):
 
     @property
     def of_audio(self) -> float | None:
-        """Per million tokens of sound that goes in: its own price, else that of text; None where nobody states it."""
+        """Return USD per million tokens of audio input: its own price, else that of text; None if no source
+        states it."""
         if "audio" in self.unpriced:
             return None
         return self.input_mtok if self.input_audio_mtok is None else self.input_audio_mtok
 
     @property
     def by_length(self) -> bool:
-        """Whether sound is billed by its length, in the place of its tokens."""
+        """Return whether audio is billed by its length instead of its tokens."""
         return self.second is not None and self.input_audio_mtok is None
 
     def of_request(self, tokens: float) -> Price:
-        """The price of a request of so many input tokens."""
+        """Return the price of a request with ``tokens`` input tokens."""
         found = self
         for more_than, price in self.above:
             found = price if tokens > more_than else found
@@ -200,7 +202,7 @@ FREE = Price(
 )  # fmt: skip
 
 
-# How hard a model may be told to think, in OpenAI's words, least first.
+# Reasoning efforts in OpenAI's terms, least first.
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 DefaultEffort = Effort | Literal["unsaid"]  # unsaid: nobody says whether it thinks where nobody asks for it
@@ -224,7 +226,7 @@ class ThinkingProfile(Value):
     evidence: Evidence = Evidence(level="declared")
 
     def tokens(self, effort: DefaultEffort) -> tuple[float, float, float]:
-        """Tokens at an effort, those of the nearest lower one where there is no row of it."""
+        """Return the tokens at an effort; those of the nearest lower effort if it has no row."""
         if effort == "unsaid":
             return self.unsaid
         found = (0.0, 0.0, 0.0)
@@ -234,7 +236,7 @@ class ThinkingProfile(Value):
 
 
 class Speed(Value):
-    """How fast an endpoint is, as first known; statistics of real runs outrank it.
+    """How fast an endpoint is, as first known; statistics of real runs take precedence.
 
     Attributes:
         overhead: seconds before anything happens on a warm endpoint (network, queue).
@@ -259,7 +261,7 @@ class Speed(Value):
 
 
 class DiffusionSettings(Value):
-    """What is particular to a diffusion model that runs here.
+    """Settings of a diffusion model that runs on this machine.
 
     Attributes:
         side: pixels of a side of the squares that it draws best. unit: sides of its pictures are multiples of so many.
@@ -275,7 +277,7 @@ class DiffusionSettings(Value):
 
 
 class Model(Value):
-    """What a model is.
+    """A model and its properties.
 
     Attributes:
         input, output: kinds; the first of ``output`` is what it mainly makes.
@@ -325,44 +327,46 @@ class Model(Value):
 
     @property
     def kind(self) -> str:
-        """The everyday name of what this model is, derived from what goes in, what comes out and how it learned."""
+        """Return the everyday name of the model's kind, derived from inputs, outputs and training."""
         return model_kinds.kind_of(self.tasks, self.input, self.output, self.objective)
 
     @property
     def matches_pictures(self) -> bool:
-        """It has one space of vectors for pictures and texts, and says by them which text fits a picture."""
+        """Return whether pictures and texts share one vector space, by which the model tells which text fits a
+        picture."""
         return self.output == ("embedding",) and "zero-shot-image-classification" in self.tasks
 
     @property
     def classifies(self) -> bool:
-        """It has a head of labels that it was trained for, and tells those apart and no others."""
+        """Return whether the model has a trained head of labels, and scores only those."""
         return self.output == ("scores",) and "text-classification" in self.tasks
 
     @property
     def ranks(self) -> bool:
-        """It reads a query and a passage together, and says with one number how well the passage answers it."""
+        """Return whether the model reads a query and a passage together and scores how well the passage answers."""
         return self.output == ("scores",) and "text-ranking" in self.tasks
 
     @property
     def fills_masks(self) -> bool:
-        """It says which word stands where one is masked."""
+        """Return whether the model predicts the word behind a mask."""
         return self.output == ("scores",) and "fill-mask" in self.tasks
 
     @property
     def head_task(self) -> Task | None:
-        """What its head scores a text by: labels of its own, or words where one is masked; None where it has none."""
+        """Return the task of the model's head: its own labels, or words for a mask; None without a head."""
         if self.classifies:
             return "text-classification"
         return "fill-mask" if self.fills_masks else None
 
     @property
     def answers_in_words(self) -> bool:
-        """It writes, and so picks among labels by their letters; others compare vectors, or have a head of labels."""
+        """Return whether the model writes text, so that it chooses labels by their letters; others compare vectors or
+        have a head."""
         return self.output not in (("embedding",), ("scores",))
 
 
 class Host(Value):
-    """Where models are served. A new OpenAI-compatible host is one row and no code.
+    """A server of models. A new OpenAI-compatible host is one row and no code.
 
     Attributes:
         protocol: which driver and wire speak to it.
@@ -401,9 +405,9 @@ class Host(Value):
     evidence: Evidence = Evidence(level="declared")
 
 
-AUDIO_TRANSLATIONS = "audio_translations"  # quirk of hosts with OpenAI's door for translated speech
+AUDIO_TRANSLATIONS = "audio_translations"  # quirk of hosts with OpenAI's operation for translated speech
 
-# Protocols that can be told what to keep of a prompt for the next turn.
+# Protocols in which a client marks the part of a prompt to cache.
 PROMPT_CACHING_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})
 
 # Protocols that can be told to hold a model to the schema of a tool. Anthropic's models refuse to be held to many
@@ -417,7 +421,7 @@ UNSUPPORTED_TOOL_CHOICES: Mapping[Protocol, tuple[Literal["one at a time", "must
 
 
 class ToolSupport(Value):
-    """What an endpoint does with tools. None: nobody says.
+    """What an endpoint does with tools; None if no source says.
 
     Attributes:
         takes: tools may go with a request. with_json: also where the answer is forced into a schema.
@@ -429,7 +433,7 @@ class ToolSupport(Value):
 
 
 class FullContext(Value):
-    """What an endpoint of this machine has where there is memory for it: tokens, and the bytes that it then takes."""
+    """The context an endpoint on this machine would have with enough memory, and the bytes that takes."""
 
     context: int
     memory: Quantity
@@ -476,25 +480,25 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
 
     @property
     def translates(self) -> tuple[str, ...]:
-        """Languages that it can be told to write what it hears in: what its model learned, where its host has a door
-        for it."""
+        """Return the languages an endpoint can translate speech into: what its model learned, if its host has an
+        operation for it."""
         by = self.host.protocol == "whisper" or AUDIO_TRANSLATIONS in self.host.quirks
         return self.model.translates if by else ()
 
     @property
     def rationed(self) -> bool:
-        """A free tier: it costs nothing, and is given to few at a time and few times a day."""
+        """Return whether this is a free tier: it costs nothing, and is limited in rate and per day."""
         return self.served_as.endswith(FREE_TIER)
 
     @property
     def is_vendors_own(self) -> bool:
-        """The vendor of the model serves it itself."""
+        """Return whether the model's vendor serves it itself."""
         return self.model.id.partition("/")[0] == self.host.id
 
     @property
     def scoring(self) -> tuple[Task, ...]:
-        """The zero-shot tasks it can do: by vectors, or by the probabilities of a chat's next word where its host
-        tells them."""
+        """Return the zero-shot tasks of an endpoint: by vectors, or by token probabilities of a chat if its host
+        returns them."""
         if self.model.matches_pictures:
             return ("zero-shot-image-classification",)
         if self.model.output == ("embedding",):
@@ -507,7 +511,7 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
         return ("zero-shot-classification", *seeing)
 
     def price_on(self, day: str) -> Price:
-        """Its price on a day (ISO); "" is any day."""
+        """Return the price on a day (ISO); "" is any day."""
         held = [price for price in self.later if price.effective_from <= day]
         return max(held, key=lambda price: price.effective_from) if held else self.price
 
@@ -519,7 +523,7 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
 
 
 class EndpointShortcoming(Value):
-    """What an endpoint turned out not to take when it was asked: this outranks whatever was declared of it.
+    """What an endpoint turned out not to support when it was called; takes precedence over what was declared.
 
     Attributes:
         lacks: kinds of part it refused. context: tokens it said it holds. images: pictures it said it takes at once.
@@ -537,14 +541,14 @@ class EndpointShortcoming(Value):
 
 
 class UnlistedHost(Value):
-    """A host nobody consented to, of which only this is kept: how many endpoints it has, by task."""
+    """A host without consent, of which only the number of endpoints by task is kept."""
 
     host: str
     tasks: tuple[tuple[Task, int], ...] = ()
 
 
 class UncallableEndpoint(NamedTuple):
-    """An endpoint of the snapshot that was asked for by this name and that no plan can call: why, and what to do."""
+    """An endpoint of the snapshot that was requested by name and that no plan can call: the reason, and what to do."""
 
     name: str
     id: str
@@ -553,14 +557,15 @@ class UncallableEndpoint(NamedTuple):
 
 
 class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, weakref=True):
-    """Every endpoint known, and the hosts the user consented to.
+    """All known endpoints, and the hosts the user consented to.
 
-    ``version`` is the date of the snapshot. Consent is a fact of the config, not of a key in the
-    environment. Hosts of zone ``process`` or ``machine`` need none. ``elsewhere``: hosts of the snapshot
-    without consent, counted and not listed; none of their endpoints can be in a plan. ``families``: how the models
-    among them count, each rule from its day on. ``beyond``: of hosts without consent the cheapest endpoints that take
-    media; none can be in a plan, and a verdict may name one. ``uncallable``: endpoints that somebody named and nobody
-    can call.
+    ``version`` is the date of the snapshot. Consent comes from the config, never from a key in the environment. Hosts
+    of
+    zone ``process`` or ``machine`` need none. ``elsewhere``: hosts of the snapshot without consent, counted and not
+    listed; a plan uses none of their endpoints. ``families``: how the models among them count, each rule with its date.
+    ``beyond``: the cheapest endpoints with media input at hosts without consent; a plan uses none, and a verdict may
+    name
+    one. ``uncallable``: endpoints that were named and cannot be called.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -573,32 +578,33 @@ class Catalog(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True, 
 
     @cached_property
     def whole(self) -> Catalog:
-        """With what is beyond among the endpoints."""
+        """Return the catalog with the endpoints of ``beyond`` among its endpoints."""
         return self.among(tuple({each.id: each for each in (*self.beyond, *self.endpoints)}.values()))
 
     @cached_property
     def loadable(self) -> tuple[Endpoint, ...]:
-        """Those that take memory of this machine when they are loaded."""
+        """Return the endpoints that take memory of this machine when loaded."""
         return tuple(endpoint for endpoint in self.endpoints if endpoint.memory.high and endpoint.ready)
 
     @cached_property
     def counting(self) -> ModelFamilies:
-        """The families, by name."""
+        """Return the families, by name."""
         return ModelFamilies(rows=self.families)
 
     def among(self, endpoints: tuple[Endpoint, ...]) -> Catalog:
-        """The catalog with these endpoints, most of which it has already: what was worked out of those still holds."""
+        """Return the catalog with these endpoints, most of which it has already, keeping what was derived from
+        those."""
         made = replace(self, endpoints=endpoints)
         vars(made).update(counting=self.counting, made_of=self)
         return made
 
     @cached_property
     def vocabularies(self) -> tuple[str, ...]:
-        """By which factors texts of its models are estimated, "" among them where one's is not known."""
+        """Return the vocabularies by which texts of its models are estimated; "" among them for an unknown one."""
         return tuple(sorted({endpoint.model.vocabulary for endpoint in self.endpoints}))
 
     def corrected(self, shortcomings: tuple[EndpointShortcoming, ...]) -> Catalog:
-        """The catalog with endpoints as they turned out to be; itself where nothing is new about any."""
+        """Return the catalog with endpoints as they turned out to be; the same object if nothing changes."""
         found: dict[str, Endpoint] = {}
         for each in shortcomings:
             endpoint = found.get(each.endpoint) or self.by_id.get(each.endpoint)

@@ -1,6 +1,5 @@
-"""What a wrong value should have been, in words: by the type that it was read with. A value that may be a secret is
-never said again: errors are logged, and shown to others.
-"""
+"""Turn msgspec's validation errors into sentences that say what a value must be. A value that may be a secret is never
+repeated, since errors are logged and shown to others."""
 
 from __future__ import annotations
 
@@ -11,8 +10,8 @@ from typing import Any
 
 from msgspec import inspect
 
-_SECRETS = re.compile(r"key|api_?key|token|secret|password", re.IGNORECASE)  # fields that people write one into
-_LONGEST = 24  # letters of a word that is said again
+_SECRETS = re.compile(r"key|api_?key|token|secret|password", re.IGNORECASE)  # fields that may hold a secret
+_LONGEST = 24  # characters of a value that may be repeated
 _KEYS = ("sk-", "im-")  # what keys of hosts and our own begin with
 _WANTED = "wanted"  # in what a type's ``Meta`` has extra: what is wanted, in words that follow "must be"
 _BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
@@ -25,26 +24,26 @@ _TOML: Mapping[str, str] = {
 
 
 def key_path(path: str) -> tuple[str | int, ...]:
-    """The steps of msgspec's path to a value, as far as it knows them: of a table with free names it says none."""
+    """Split msgspec's path to a value into keys, up to the first table with free names."""
     return tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", path.partition("[...]")[0]))
 
 
-# Of the few classes of rows: to work one out takes milliseconds.
+# Cached for the few row classes: working one out takes milliseconds.
 _type_info: Callable[[Any], inspect.Type] = cache(inspect.type_info)
 
 
 def is_secret_field(name: str) -> bool:
-    """Whether people take a field of this name for the place of a secret."""
+    """Return whether people may write a secret into a field of this name."""
     return _SECRETS.fullmatch(name) is not None
 
 
 def is_safe_to_echo(value: str) -> bool:
-    """Whether a value can be shown: it does not look like a key."""
+    """Return whether a value may be repeated in a message: it does not look like a key."""
     return len(value) <= _LONGEST and not value.startswith(_KEYS)
 
 
 def describe_expected(text: str, cls: type[Any], path: str) -> str:
-    """msgspec's sentence about the value at ``path`` in ours."""
+    """Return our sentence for msgspec's message about the value at ``path``."""
     bound = re.match(r"Expected `(?:float|int)` (>=|>|<=|<) ([\d.e+]+)$", text)
     if bound:
         return "must be " + _BOUNDS[bound[1]].format(f"{float(bound[2]):,.15g}")
@@ -62,7 +61,7 @@ def describe_expected(text: str, cls: type[Any], path: str) -> str:
 
 
 def in_toml_terms(sentence: str) -> str:
-    """What ``wanted`` says of types, in words of TOML: it knows no ``null``, and lists are not arrays of a program."""
+    """Replace type names in a ``describe_expected`` sentence by TOML's terms; TOML has no ``null``."""
     typed = re.fullmatch(r"expected `(.+?)`, got `(.+?)`", sentence)
     if typed is None:
         return sentence
@@ -71,7 +70,7 @@ def in_toml_terms(sentence: str) -> str:
 
 
 def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]]:
-    """What is wanted at ``key``, in words where its type has some, and the words that may stand there."""
+    """Return the expected value at ``key`` in words, if its type states it, and the allowed literal values."""
     kinds: list[Any] = [_type_info(cls)]
     for step in key:
         kinds = [found for kind in _bare(kinds) for found in _below(kind, step)]
@@ -81,12 +80,12 @@ def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]
 
 
 def _parted(kinds: list[Any]) -> list[Any]:
-    """What a union is made of, in its place."""
+    """Return the types with each union replaced by its members."""
     return [each for kind in kinds for each in (kind.types if isinstance(kind, inspect.UnionType) else (kind,))]
 
 
 def _bare(kinds: list[Any]) -> list[Any]:
-    """Types without unions, and without what is said of them."""
+    """Return the types without unions and metadata."""
     return [kind.type if isinstance(kind, inspect.Metadata) else kind for kind in _parted(kinds)]
 
 

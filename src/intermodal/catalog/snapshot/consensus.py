@@ -1,11 +1,11 @@
-"""What a model can, settled over the rows of all its hosts: a pure function of what they claim.
+"""The capabilities of a model, settled over the rows of all its hosts: a pure function of their claims.
 
-Published data has one row a host, and each says on its own what goes in and what comes out. A row that says less may
-be right, as a host may serve less of a model. A row that says more than the others claims something of the model, and
-one slip would make it hear. So a claim is believed where the vendor's own host makes it and at least half of all rows
-do; where the vendor has no row, at least half suffice. What is not believed is kept beside the row, and said.
+Published data has one row a host, and each states inputs and outputs on its own. A row that states less may be right,
+as a host may serve less of a model. A row that states more makes a claim about the model, and one slip would give it
+an input it lacks. So a claim is accepted if the vendor's own host makes it and at least half of all rows do; if the
+vendor has no row, at least half suffice. Rejected claims are kept beside the row and shown.
 
-Not settled here is what a host does and not a model: documents (it takes them apart) and a forced schema.
+Not settled here is what a host does rather than a model: documents (it takes them apart) and a forced schema.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _FIELDS = (
 
 
 def drop_disputed_claims(rows: Iterable[SnapshotRow], own: Mapping[str, str]) -> list[SnapshotRow]:
-    """The rows without claims that are not believed, each with what was doubted of it. ``own``: hosts that serve
-    mainly their own models, with the vendor that they are. Rows that do not say what goes in and comes out stay."""
+    """Return the rows without rejected claims, each with its disputes. ``own``: hosts that mainly serve their own
+    models, with the vendor they are. Rows without stated inputs and outputs are unchanged."""
     found = list(rows)
     by_model: dict[str, list[SnapshotRow]] = {}
     for row in found:
@@ -49,7 +49,7 @@ def drop_disputed_claims(rows: Iterable[SnapshotRow], own: Mapping[str, str]) ->
 
 
 def _doubts(rows: list[SnapshotRow], own: Mapping[str, str]) -> Iterator[tuple[_Field, str, DisputedCapability]]:
-    """What is claimed of one model and contradicted: the field, the word, and how many say so."""
+    """Yield the disputed claims of one model: the field, the word and the counts."""
     ours = [row for row in rows if own.get(row.host, row.host) == row.id.partition("/")[0]]
     for field in _FIELDS:
         for word in sorted({word for row in rows for word in getattr(row, field.name)} & field.settled):
@@ -65,7 +65,7 @@ def _claims(rows: list[SnapshotRow], field: _Field, word: str) -> int:
 
 
 def _without(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapability]]) -> SnapshotRow:
-    """The row as it is believed. Never without any input or output."""
+    """Return the row with accepted claims only. Never without any input or output."""
     mine: list[DisputedCapability] = []
     left: dict[str, tuple[str, ...]] = {field.name: getattr(row, field.name) for field in _FIELDS}
     for field, word, doubt in doubts:
@@ -79,7 +79,7 @@ def _without(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapab
 
 
 class AgreedCapabilities(Struct, frozen=True):
-    """A model over all its rows, () where nobody says; and what is contested of it."""
+    """A model over all its rows, () where none says; and its disputes."""
 
     input: tuple[str, ...]
     output: tuple[str, ...]
@@ -89,7 +89,7 @@ class AgreedCapabilities(Struct, frozen=True):
 
 
 def agreed_capabilities(rows: Iterable[SnapshotRow]) -> AgreedCapabilities:
-    """The capabilities of one model, of its rows as they are believed: what any of them still has."""
+    """Return the capabilities of one model: what any of its settled rows still has."""
     some = list(rows)
 
     def union(field: str) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ _TAKEN_APART = "document"
 
 
 def row_over_hosts(rows: Iterable[SnapshotRow]) -> SnapshotRow:
-    """Of the rows of one model the one that says most, with the capabilities that all of them settle."""
+    """Return the most complete row of one model, with the capabilities agreed over all rows."""
     some = list(rows)
     found, best = agreed_capabilities(some), max(some, key=lambda row: (bool(row.input), row.context or 0))
     return msgspec.structs.replace(best, tasks=found.tasks, input=found.input, output=found.output, can=found.can)

@@ -1,7 +1,7 @@
-"""What hosts of the snapshot offer beyond the models that shipped rows name: endpoints, and hosts without a row.
+"""Endpoints and hosts of the snapshot beyond those that shipped rows name.
 
-All of it is *declared* by published data and nothing more: such endpoints promise no probabilities of words, and a
-forced JSON schema only where the data says so.
+All of it is *declared* by published data only: such endpoints promise no token probabilities, and a forced JSON schema
+only if the data says so.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotHeader, SnapshotHost, SnapshotRow
 from intermodal.catalog.types import Endpoint, Host, OutputKind, Price, Protocol
 
-# Client libraries that models.dev names for a host that speaks a protocol of ours at its base URL.
+# models.dev's client libraries for hosts that speak one of our protocols at their base URL.
 _PACKAGES: Mapping[str, Protocol] = {"@ai-sdk/openai-compatible": "openai", "@ai-sdk/anthropic": "anthropic"}
 _CALL = "/chat/completions"
 _UNSURE = "no_logprobs"
-MAX_ENDPOINTS_PER_NAME = 200  # endpoints that one name brings in
+MAX_ENDPOINTS_PER_NAME = 200
 _NEAR = 3
 
 
 def snapshot_host_row(models: Snapshot, name: str) -> HostRow | None:
-    """A host of the snapshot as a row; None where it speaks another protocol, or where its address is not known or is
-    on this machine (a server of one's own is added by its owner)."""
+    """Return a host of the snapshot as a row; None if it speaks another protocol, or its address is unknown or on this
+    machine (users add their own servers)."""
     place = models.places.get(name)
     return _row_of(place, models.version) if place is not None else None
 
@@ -51,7 +51,7 @@ def _row_of(place: SnapshotHost, made: str) -> HostRow | None:
 
 
 def snapshot_host_rows(header: SnapshotHeader) -> dict[str, HostRow]:
-    """Rows of the hosts of a snapshot that can be spoken to without a row of their own."""
+    """Return rows of the snapshot's hosts that are callable without a row of their own."""
     rows = (_row_of(place, header.made) for place in header.places)
     return {row.id: row for row in rows if row is not None}
 
@@ -59,7 +59,8 @@ def snapshot_host_rows(header: SnapshotHeader) -> dict[str, HostRow]:
 def cheapest_endpoints(
     models: Snapshot, rows: Sequence[HostRow], known: Container[str]
 ) -> Iterator[tuple[HostRow, Endpoint]]:
-    """Endpoints of the cheapest models that take media, at hosts that are not ``known``. ``rows``: shipped ones."""
+    """Yield endpoints of the cheapest models with media input, at hosts that are not ``known``. ``rows``:
+    shipped ones."""
     own = {row.id: row for row in rows}
     by_host: dict[str, set[str]] = {}
     for host, name in models.header.cheapest:
@@ -72,12 +73,12 @@ def cheapest_endpoints(
 
 
 def protocol_of_host(place: SnapshotHost) -> Protocol:
-    """What is spoken to a host of the snapshot that has no row."""
+    """Return the protocol of a snapshot host without a row."""
     return _PACKAGES.get(place.package, "openai")
 
 
 def why_host_uncallable(models: Snapshot, name: str) -> str:
-    """Why a host of the snapshot cannot be called; "" where there is no such host, or it can."""
+    """Return why a host of the snapshot cannot be called; "" if there is no such host, or it can."""
     place = models.places.get(name)
     if place is None or snapshot_host_row(models, name) is not None:
         return ""
@@ -88,7 +89,7 @@ def why_host_uncallable(models: Snapshot, name: str) -> str:
 
 @lru_cache(256)
 def endpoints_of_host(models: Snapshot, row: HostRow, named: frozenset[str]) -> tuple[Endpoint, ...]:
-    """Endpoints of a host that its row does not name."""
+    """Return the endpoints of a host that its row does not name."""
     return tuple(_endpoints(models, row, (each for each in models.of_host(row.id) if each.name not in named)))
 
 
@@ -142,8 +143,8 @@ def _host(row: HostRow, *, forced: bool) -> Host:
 def endpoints_by_name(
     models: Snapshot, names: Sequence[str], there: Mapping[str, Endpoint], rows: Sequence[HostRow]
 ) -> Iterator[tuple[HostRow, list[Endpoint]]]:
-    """Endpoints of the whole snapshot for names that nothing nearer has, by host; where nothing is called so, of the
-    models whose names are nearest, so that they can be offered."""
+    """Yield endpoints of the whole snapshot, by host, for names that the catalog lacks; for an unknown name those with
+    the nearest names, so that they can be suggested."""
     wanted = [name.strip().lower() for name in names if name.strip() and not _is_there(name.strip().lower(), there)]
     if not wanted:
         return
@@ -167,7 +168,7 @@ def _is_there(name: str, there: Mapping[str, Endpoint]) -> bool:
 
 
 def rows_by_name(models: Snapshot, name: str) -> list[SnapshotRow]:
-    """Rows of a name, by the one grammar of names, of the host that it says; () where no row is called so."""
+    """Return the rows of a name, at the host it states if any; [] for an unknown name."""
     host, word = split_name(name, models.places)
     if not host:
         return models.names.pick(word)
@@ -178,7 +179,7 @@ def rows_by_name(models: Snapshot, name: str) -> list[SnapshotRow]:
 
 
 def _likely(models: Snapshot, name: str) -> list[SnapshotRow]:
-    """Rows of the models whose names are nearest."""
+    """Return rows of the models with the nearest names."""
     host, word = split_name(name, models.places)
     names = NameIndex(models.of_host(host), SnapshotRow.called) if host in models.places else models.names
     return names.near(word.rpartition("/")[2], _NEAR, 0.75)

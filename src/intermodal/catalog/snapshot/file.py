@@ -1,11 +1,11 @@
-"""The snapshot: thousands of hosted models with limits, modalities and dated prices, out of published data.
+"""The snapshot file: thousands of hosted models with limits, modalities and dated prices, from published data.
 
-One file of lines. The first is a header: the format, the sources with their dates, and per host its address and where
-its lines are; so one host is read without the others, and counting hosts reads the header alone. Every other line is
-a model at a host. The file is text so that a change of price is a line in a diff, and lines are arrays so that five
-thousand load in a few milliseconds; prices stay undecoded until somebody asks.
+A text file of lines. The first is a header: the format, the sources with their dates, and per host its address and
+the position of its lines; so one host is read without the others, and counting hosts reads the header alone. Every
+other line is a model at a host. The file is text so that a price change is one line in a diff; lines are arrays so
+that five thousand load in a few milliseconds; prices stay undecoded until they are needed.
 
-It is written by ``making.py`` and only read here. A file that is cut, corrupt, or of a later format is one error that
+``builder.py`` writes it; here it is only read. A file that is cut, corrupt or of a later format raises one error that
 names it.
 """
 
@@ -30,7 +30,7 @@ _TODO = "write it anew: intermodal models refresh"
 
 
 class SnapshotOrigin(Value):
-    """Published data that went in. ``taken`` is the day that data is of (ISO), "" where it does not say."""
+    """A published source of the snapshot. ``taken`` is the date of its data (ISO), "" if it does not say."""
 
     name: str
     version: str
@@ -83,7 +83,8 @@ class SnapshotHeader(Value):
 
 
 class RivalPrice(Value):
-    """Prices of a source that are not used, as of the snapshot's day. ``since``: the day from which it has them."""
+    """Prices of a source that are not used, as of the snapshot's date. ``since``: the date from which the source has
+    them."""
 
     by: str
     since: str
@@ -137,12 +138,12 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
         return msgspec.json.decode(self.rivals, type=tuple[RivalPrice, ...])
 
     def called(self) -> EndpointNames:
-        """What it answers to."""
+        """Return the names it answers to."""
         return EndpointNames(self.endpoint.lower(), self.id.lower(), self.name.lower())
 
     @property
     def endpoint(self) -> str:
-        """``host:vendor/model``, which no other row of the snapshot has."""
+        """Return ``host:vendor/model``, unique in the snapshot."""
         return f"{self.host}:{self.alias or self.id}"
 
     @property
@@ -159,7 +160,7 @@ _HEADER = msgspec.json.Decoder(SnapshotHeader)
 
 
 class Snapshot:
-    """A snapshot file. Making one reads the header only. Raises ConfigError when the file is none."""
+    """A snapshot file. Opening one reads the header only. Raises ConfigError if the file is no snapshot."""
 
     def __init__(self, path: Path = SHIPPED_SNAPSHOT) -> None:
         self.path = path
@@ -204,7 +205,7 @@ class Snapshot:
         return self.header.made
 
     def of_host(self, host: str) -> list[SnapshotRow]:
-        """The models of one host, () of one that is not in it. Reads the lines of that host alone."""
+        """Return the models of one host, [] for an unknown one. Reads the lines of that host only."""
         found = self._by_host.get(host)
         if found is None:
             place = self.places.get(host)
@@ -215,18 +216,18 @@ class Snapshot:
 
     @cached_property
     def first(self) -> list[SnapshotRow]:
-        """The models that shipped host rows name."""
+        """Return the models that shipped host rows name."""
         return self._lines(0, *self.header.first)
 
     @cached_property
     def rows(self) -> list[SnapshotRow]:
-        """Every model at every host."""
+        """Return every model at every host."""
         count = self.header.first[1] + sum(place.rows for place in self.header.places)
         return self._lines(0, self.header.size, count)
 
     @cached_property
     def by_endpoint(self) -> dict[str, SnapshotRow]:
-        """By ``host:vendor/model``."""
+        """Index rows by ``host:vendor/model``."""
         found: dict[str, SnapshotRow] = {}
         for row in self.rows:
             found.setdefault(row.endpoint, row)
@@ -234,7 +235,7 @@ class Snapshot:
 
     @cached_property
     def by_model(self) -> dict[str, list[SnapshotRow]]:
-        """By ``vendor/model``: the same model at every host."""
+        """Index rows by ``vendor/model``: the same model at every host."""
         found: dict[str, list[SnapshotRow]] = {}
         for row in self.rows:
             found.setdefault(row.id, []).append(row)
@@ -242,11 +243,11 @@ class Snapshot:
 
     @cached_property
     def names(self) -> NameIndex[SnapshotRow]:
-        """Every model at every host, by the names it answers to."""
+        """Index every model at every host by the names it answers to."""
         return NameIndex(self.rows, SnapshotRow.called)
 
     def named(self, host: str, name: str) -> SnapshotRow | None:
-        """The model that a host calls by this name."""
+        """Return the model that a host calls by this name, else None."""
         for rows in (self.first, None):
             for row in self.of_host(host) if rows is None else rows:
                 if row.name == name and row.host == host:

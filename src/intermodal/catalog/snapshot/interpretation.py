@@ -1,9 +1,8 @@
-"""What a row of the snapshot means to the planner: a model, a price, an endpoint. Pure but for two small data files.
+"""What a row of the snapshot means: a model, a price, an endpoint. Pure except for small data files.
 
-What a host row or model row of the catalog says goes first; then models.dev for limits and modalities, litellm for
-those of models that it lacks; for money the source whose price is of the later day (``making.py``), models.dev where
-none of them has any. A price of nothing
-from models.dev is taken for *unknown*: it also writes 0 for subscriptions and for what it does not know.
+Precedence: the catalog's own host or model row; then models.dev for limits and modalities, and litellm for models it
+lacks; for prices the source with the latest date (``builder.py``), models.dev if no other has any. A price of zero
+from models.dev counts as *unknown*, since it also writes 0 for subscriptions and unknown prices.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _ACTIVE = re.compile(r"(?<![a-z0-9])a(\d+(?:\.\d+)?)b(?![a-z0-9])")
 
 
 class TierRule(Value, forbid_unknown_fields=True):
-    """A row of ``data/lines.toml``: models whose id matches are taken for this strong, because of ``why``."""
+    """A row of ``data/lines.toml``: the assumed tier of models whose id matches, and ``why``."""
 
     match: str
     tier: Tier
@@ -59,7 +58,7 @@ def tier_rules() -> Patterns[TierRule]:
 
 @lru_cache(8_192)
 def tier_of(model: str) -> tuple[Tier, str]:
-    """A tier for a model nobody measured, and why: the vendor's line, else its size."""
+    """Return an assumed tier of a model, and why: its vendor's line, else its size."""
     line = name_patterns.first_match(tier_rules(), model)
     if line is not None:
         return line.tier, line.why
@@ -68,7 +67,7 @@ def tier_of(model: str) -> tuple[Tier, str]:
 
 
 class LicenceRule(Value, forbid_unknown_fields=True):
-    """A row of ``data/licences.toml``: open weights whose id matches, and what their licence permits."""
+    """A row of ``data/licences.toml``: the licence of open weights whose id matches, and what it permits."""
 
     match: str
     licence: str
@@ -84,12 +83,12 @@ def licence_rules() -> Patterns[LicenceRule]:
 
 @lru_cache(8_192)
 def licence_of(model: str) -> LicenceRule | None:
-    """What the licence of open weights is, by their family; None where no row knows."""
+    """Return the licence of open weights by their family; None if no row matches."""
     return name_patterns.first_match(licence_rules(), model)
 
 
 def with_licence(model: Model) -> Model:
-    """The model, with the licence of its family where its own row has none."""
+    """Return the model with its family's licence if its own row has none."""
     found = licence_of(model.id) if not model.licence else None
     if found is None:
         return model
@@ -97,8 +96,7 @@ def with_licence(model: Model) -> Model:
 
 
 class FeeRule(Value, forbid_unknown_fields=True):
-    """A row of ``data/fees.toml``: models whose id, or a host's name for them, matches, and what each of their calls is
-    charged for beside its tokens."""
+    """A row of ``data/fees.toml``: what each call of matching models is charged for besides tokens."""
 
     match: str
     charges_for: str
@@ -117,8 +115,7 @@ def _least_seconds() -> Mapping[str, float]:
 
 
 def _as_billed(row: SnapshotRow, vector: RateCard) -> RateCard:
-    """The prices of a row with what its host bills at least, and what each call is charged for where they have no
-    price of that."""
+    """Return a row's prices with its host's minimum charge and its per-call fee, unless a price for calls is stated."""
     least = _least_seconds().get(row.host, 0.0)
     if least:
         vector = msgspec.structs.replace(vector, least_seconds=least)
@@ -132,7 +129,7 @@ def _as_billed(row: SnapshotRow, vector: RateCard) -> RateCard:
 
 
 class RowCapabilities(NamedTuple):
-    """Tasks and modalities, () where the snapshot has no word of them."""
+    """Tasks and modalities; () where the snapshot does not state them."""
 
     tasks: tuple[Task, ...]
     input: tuple[Kind, ...]
@@ -140,14 +137,14 @@ class RowCapabilities(NamedTuple):
 
 
 def capabilities_of(row: SnapshotRow) -> RowCapabilities:
-    """What a row's model does, as it was read when the snapshot was made (``shaping.py``)."""
+    """Return the capabilities of a row's model, as they were inferred when the snapshot was built."""
     return RowCapabilities(
         cast("tuple[Task, ...]", row.tasks), cast("tuple[Kind, ...]", row.input), cast(_Makes, row.output)
     )
 
 
 def model_of(row: SnapshotRow, own: ModelRow | None, header: SnapshotHeader) -> Model:
-    """The model: what the catalog's own row says of it, and the snapshot where that says nothing."""
+    """Return the model: what the catalog's own row states, filled in from the snapshot."""
     seen = capabilities_of(row)
     if own is None:
         tier, why = tier_of(row.id)
@@ -178,12 +175,12 @@ def model_of(row: SnapshotRow, own: ModelRow | None, header: SnapshotHeader) -> 
 
 
 def _most(row: SnapshotRow, output: tuple[OutputKind, ...]) -> int | None:
-    """Tokens it writes at most. Of an embedding models.dev gives its dimensions there."""
+    """Return the most tokens a model writes; for an embedding models.dev gives its dimensions there instead."""
     return None if output == ("embedding",) else row.max_output
 
 
 def source_evidence(header: SnapshotHeader, name: str) -> Evidence:
-    """Where the snapshot has it from, and of which day that data is."""
+    """Return the snapshot's source of this name as evidence, with the date of its data."""
     origin = next((each for each in header.origins if each.about == name), None)
     if origin is None:
         return Evidence(level="declared", source=name)
@@ -196,14 +193,14 @@ def source_evidence(header: SnapshotHeader, name: str) -> Evidence:
 
 
 class EndpointPrices(NamedTuple):
-    """The price of the snapshot's day, and those announced for later."""
+    """The price on the snapshot's date, and announced later prices."""
 
     now: Price
     later: tuple[Price, ...] = ()
 
 
 def prices_of(row: SnapshotRow, header: SnapshotHeader) -> EndpointPrices | None:
-    """What the snapshot says a row costs; None when it does not say."""
+    """Return what the snapshot says a row costs; None if it does not say."""
     seen = capabilities_of(row)
     dated, makes = rate_cards_of(row) if row.dated_prices else (), seen.output not in TOKENLESS_OUTPUTS
     if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in rate_cards_of(row)):
@@ -220,7 +217,7 @@ def prices_of(row: SnapshotRow, header: SnapshotHeader) -> EndpointPrices | None
 
 
 def _hears(row: SnapshotRow) -> bool:
-    """Sound goes into it, as the catalog's own row of the model says, or the snapshot."""
+    """Return whether the model takes audio, by the catalog's own row or the snapshot."""
     own = shipped_rows().rows.get(row.id)
     return "audio" in ((own.input if own is not None else ()) or row.input)
 
@@ -230,13 +227,13 @@ _OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 
 
 def rate_cards_of(row: SnapshotRow) -> tuple[RateCard, ...]:
-    """All prices of a row, dated where somebody dates them; () where nobody knows any."""
+    """Return all prices of a row, dated if a source dates them; () if unknown."""
     stated = row.stated_prices
     return tuple(_as_billed(row, each) for each in row.dated_prices or ((stated,) if stated is not None else ()))
 
 
 def rate_cards_of_endpoint(endpoint: Endpoint, models: Snapshot) -> tuple[RateCard, ...]:
-    """The host's dated prices of an endpoint; () where the price it has is its own row's and not the snapshot's."""
+    """Return the host's dated prices of an endpoint; () if its price is from its own row and not from the snapshot."""
     row = models.named(endpoint.host.id, endpoint.served_as) if endpoint.host.zone != "process" else None
     listed = prices_of(row, models.header) if row is not None else None
     return rate_cards_of(row) if row is not None and listed is not None and listed.now == endpoint.price else ()
@@ -256,7 +253,9 @@ def _dated(row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader
 
 
 def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "", *, hears: bool = False) -> Price:
-    """A vector as the price that plans use: that of a small request, with those of larger ones.
+    """Return a rate card as the price plans use: that of a small request, with those of larger ones. ``makes``: tokens
+    are output; without any, as of an embedding, output is free, else a missing price is unknown. ``hears``: the model
+    takes audio, which no host sells at the text price without saying so.
 
     ``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is an
     unknown one. ``hears``: sound goes in, which no host sells at the price of text without saying so.
@@ -268,12 +267,12 @@ def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "",
 
 
 def _sizes(vector: RateCard) -> tuple[int, ...]:
-    """Numbers of input tokens with a price each: of a small request, and of one just above every step."""
+    """Return numbers of input tokens with a price each: a small request, and one just above every threshold."""
     return (0, *(most + 1 for most in rate_cards.rate_thresholds(vector)))
 
 
 def _flat(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since: str) -> Price:
-    """The price of a request of so many input tokens."""
+    """Return the price of a request with ``tokens`` input tokens."""
     units = {name: rate_cards.tiered_rate(rate, tokens) for name, rate in vector.units.items()}
     hours = units.get("input_audio_hours", units.get("audio_hours"))
     pages, characters = units.get("input_document_kpages"), units.get("input_mchars")
@@ -305,7 +304,7 @@ def _flat(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since:
 _SESSIONS = re.compile(r"realtime|[-/]live(-|$)|deep-research|computer-use|-customtools")
 
 
-# What each protocol has words for. A task that is not here is not asked for over it.
+# The tasks that each protocol supports.
 _CHAT: tuple[Task, ...] = ("text-generation", "image-text-to-text")
 IMAGE_TASKS: tuple[Task, ...] = ("text-to-image", "image-to-image")
 _SOUND: tuple[Task, ...] = ("audio-text-to-text", "automatic-speech-recognition", "text-to-speech")
@@ -331,12 +330,12 @@ _EMBEDDED: Mapping[Protocol, tuple[Kind, ...]] = {"gemini": ("text", "image", "a
 
 
 def is_session_model(row: SnapshotRow) -> bool:
-    """By its name it holds a session, of speech or of work: not one question and one answer."""
+    """Return whether a model, by its name, holds a session of speech or work rather than answering one request."""
     return _SESSIONS.search(row.name) is not None
 
 
 def is_callable(row: SnapshotRow, protocol: Protocol = "openai") -> bool:
-    """It does something that intermodal can ask a host of this protocol for, as far as the snapshot tells."""
+    """Return whether intermodal can call this model over ``protocol``, as far as the snapshot says."""
     return (
         row.status != "deprecated"
         and not is_session_model(row)
@@ -345,8 +344,8 @@ def is_callable(row: SnapshotRow, protocol: Protocol = "openai") -> bool:
 
 
 def callable_tasks(seen: RowCapabilities, protocol: Protocol = "openai") -> tuple[Task, ...]:
-    """Tasks that a protocol has words for, of a model that makes one thing. One that writes and draws, where both are
-    asked for at one address (Google's), is asked for pictures alone."""
+    """Return the tasks a protocol supports, of a model with one output. A model that writes and draws at one address
+    (Google's) is used for pictures only."""
     driven = PROTOCOL_TASKS.get(protocol, ())
     if seen.output == ("text", "image") and protocol in _DRAWS_IN_CHAT:
         driven = IMAGE_TASKS
@@ -359,14 +358,15 @@ _DRAWS_IN_CHAT: tuple[Protocol, ...] = ("gemini",)
 
 
 def supported_kinds(protocol: Protocol, more: tuple[Kind, ...] = ()) -> tuple[Kind, ...]:
-    """Kinds that a protocol has words for, beside those that a host of it is said to take."""
+    """Return the input kinds that a protocol supports, and those that its host is stated to accept."""
     return (*_CARRIED.get(protocol, ("text",)), *more)
 
 
 def accepted_kinds(
     model: Model, price: Price, protocol: Protocol = "openai", more: tuple[Kind, ...] = ()
 ) -> tuple[Kind, ...]:
-    """Kinds a host of this protocol takes for this model; ``more``: documents and videos, where it takes them."""
+    """Return the kinds a host of this protocol accepts for this model; ``more``: documents and videos, if it accepts
+    them."""
     if "automatic-speech-recognition" in model.tasks:
         return ("audio",)
     if model.output == ("embedding",):
@@ -378,14 +378,14 @@ def accepted_kinds(
 
 
 def _like_pictures(price: Price) -> bool:
-    """Tokens of a video cost what tokens of pictures do."""
+    """Return whether video tokens cost as much as picture tokens."""
     pictures = price.input_mtok if price.input_image_mtok is None else price.input_image_mtok
     return price.input_video_mtok in (None, pictures)
 
 
 def tool_support_of(row: SnapshotRow, header: SnapshotHeader) -> ToolSupport:
-    """Whether a model takes tools. Only models.dev says so, and only of models whose modalities it knows; where most
-    other hosts contradict it, nobody does."""
+    """Return whether a model takes tools. Only models.dev says so, and only for models with known modalities; unknown
+    if most other hosts contradict it."""
     if not row.input or not row.output:
         return ToolSupport()
     doubt = next((each for each in row.doubts if each.about == "tools"), None)
@@ -395,12 +395,12 @@ def tool_support_of(row: SnapshotRow, header: SnapshotHeader) -> ToolSupport:
 
 
 def disputes_of(row: SnapshotRow, own: ModelRow | None) -> tuple[DisputedCapability, ...]:
-    """What a row claims and others contradict, besides what the catalog's own row of the model settles."""
+    """Return the disputed claims of a row that the catalog's own row does not settle."""
     return open_disputes(row.doubts, own)
 
 
 def open_disputes(found: Iterable[DisputedCapability], own: ModelRow | None) -> tuple[DisputedCapability, ...]:
-    """Doubts without those that the catalog's own row of the model settles."""
+    """Return the disputes that the catalog's own row of the model does not settle."""
     settled = own is not None and bool(own.input)
     return tuple(each for each in found if not (settled and each.about.endswith(" input")))
 
@@ -409,13 +409,13 @@ _REFUSED_BY: dict[str, Kind] = {"no_audio": "audio", "no_video": "video", "no_do
 
 
 def without_refused_kinds(kinds: tuple[Kind, ...], quirks: tuple[str, ...]) -> tuple[Kind, ...]:
-    """Kinds without those that a quirk of the host keeps off."""
+    """Return the kinds without those that a quirk of the host refuses."""
     refused = {_REFUSED_BY[quirk] for quirk in quirks if quirk in _REFUSED_BY}
     return tuple(kind for kind in kinds if kind not in refused) if refused else kinds
 
 
 def task_counts(rows: Iterable[SnapshotRow], protocol: Protocol = "openai") -> tuple[tuple[Task, int], ...]:
-    """How many of a host's models do what, of those that could be asked."""
+    """Count a host's callable models by task."""
     found: dict[Task, int] = {}
     for row in rows:
         if is_callable(row, protocol):
@@ -428,17 +428,18 @@ _BATCH = {"processing": "batch"}
 
 
 def has_batch_price(vectors: tuple[RateCard, ...], day: str) -> bool:
-    """Whether somebody says what a batch costs on that day."""
+    """Return whether a batch price is known on that day."""
     return any(each.when == _BATCH and each.since <= day for each in vectors)
 
 
 def rate_card_on(vectors: tuple[RateCard, ...], day: str, *, batch: bool = False) -> RateCard | None:
-    """The prices of a day, those of a batch among them where they are asked for; None where nobody knows any."""
+    """Return the prices of a day, with batch prices if requested; None if unknown."""
     return rate_cards.effective_rates(vectors, day, **(_BATCH if batch else {}))
 
 
 def with_price_on(endpoint: Endpoint, vectors: tuple[RateCard, ...], day: str, *, batch: bool = False) -> Endpoint:
-    """The endpoint with the one price it has on ``day``, unknown where nobody knows it; () leaves it as it is."""
+    """Return the endpoint with its single price on ``day``, unknown if no source has it; unchanged for no rate
+    cards."""
     if not vectors:
         return endpoint
     vector = rate_card_on(vectors, day, batch=batch)

@@ -1,6 +1,6 @@
-"""The catalog of all that is known now, made again only where something it is made of changed.
+"""A cache of the catalog, rebuilt only if something it is made of has changed.
 
-Making it takes 3 to 5 ms, and a server looks once a second; to see that nothing changed takes a tenth of that.
+Building it takes 3 to 5 ms, and a server checks once a second; the check takes a tenth of that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEPT = 16  # by the hosts that a policy allows besides
 
 
 class _Found(NamedTuple):
-    """All that a catalog is made of."""
+    """Everything that a catalog is made of."""
 
     user: tuple[HostRow, ...]
     consent: tuple[str, ...]
@@ -38,7 +38,7 @@ class _Found(NamedTuple):
 
 
 class CatalogCache:
-    """One per client."""
+    """The catalogs of one client."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
@@ -48,7 +48,9 @@ class CatalogCache:
         self, hosts: tuple[str, ...], config: Config, servers: tuple[DiscoveredServer, ...], weights: frozenset[str],
         pulled: tuple[ServedRow, ...] = (),
     ) -> Catalog:  # fmt: skip
-        """The catalog with consent for a few more hosts, before anybody named a model in it.
+        """Return the catalog with consent for a few more hosts, before a model was named. ``servers`` that were found;
+        names of complete ``weights``; models ``pulled`` from a hub. Raises ConfigError and StoreError if its sources
+        cannot be read.
 
         ``servers`` that were found; names of ``weights`` that are complete; models ``pulled`` of a hub. Raises
         ConfigError and StoreError where what it is made of cannot be read.

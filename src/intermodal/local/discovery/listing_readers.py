@@ -1,7 +1,7 @@
-"""What each kind of list or description says of models: JSON in, ``Said`` out. Pure; one reader a format.
+"""Parse what servers list or describe: JSON in, ``ModelReport`` out. Pure; one reader a format.
 
-Everything but a model's name is optional, in every one of them: older servers leave out what newer ones say.
-Sources: Ollama ``api/types.go`` and ``types/model/capability.go``; LM Studio's REST pages (v0 and v1); llama.cpp
+Everything but a model's name is optional in each format: older servers omit what newer ones report. Sources: Ollama
+``api/types.go`` and ``types/model/capability.go``; LM Studio's REST pages (v0 and v1); llama.cpp
 ``tools/server/README.md``; vLLM ``entrypoints/openai``; LocalAI ``core/schema/openai.go``; llama-swap
 ``internal/server/api.go``, as of 2026.
 """
@@ -35,7 +35,7 @@ def _word(value: Any) -> str:
 
 
 def _count(*values: Any) -> int | None:
-    """The first that is a number of something."""
+    """Return the first positive number."""
     return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None)
 
 
@@ -44,13 +44,13 @@ def _words(value: Any) -> set[str]:
 
 
 def _size(word: str) -> float | None:
-    """Parameters as they are written: "4.3B", "135M"."""
+    """Parse a number of parameters: "4.3B", "135M"."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMBT])\s*", word, re.IGNORECASE)
     return float(found[1]) * {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}[found[2].upper()] if found else None
 
 
 def _elsewhere(row: Tree, signs: DiscoveryRules) -> str:
-    """Where a model computes that the server passes on: any of the keys by which it says so."""
+    """Return where a forwarded model computes, by any of the keys that state it."""
     held = (row, _tree(row.get("details")), *map(_tree, _tree(row.get("meta")).values()))
     for place in held:
         for key in signs.forwarded_keys:
@@ -64,7 +64,8 @@ def _elsewhere(row: Tree, signs: DiscoveryRules) -> str:
 
 
 def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """OpenRouter's ``architecture``, which llama.cpp and llama-swap serve too; vLLM's ``max_model_len``."""
+    """Parse OpenAI's list with extensions: OpenRouter's ``architecture``, which llama.cpp and llama-swap serve too;
+    vLLM's ``max_model_len``."""
     for row in _rows(tree.get("data")):
         name = _word(row.get("id"))
         meta, can = _tree(row.get("meta")), _tree(row.get("capabilities"))
@@ -89,7 +90,7 @@ def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> 
 
 
 def _listed(kinds: Any) -> dict[Kind, bool]:
-    """A list of what a model takes says also what it does not take."""
+    """Return accepted and, by omission, rejected inputs."""
     words = {"document" if word == "file" else word for word in _words(kinds)}
     return {kind: kind in words for kind in KINDS} if words else {}
 
@@ -117,7 +118,7 @@ def _localai(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterat
 
 
 def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """The one model that it draws with, under a name that is always the same."""
+    """Parse stable-diffusion.cpp's list: its one model, always under the same name."""
     for row in _rows(tree.get("data")):
         yield ModelReport(source=path, model=_word(row.get("id")), makes="image", loaded=True)
 
@@ -126,7 +127,7 @@ def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iter
 
 
 def _llama_props(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """Of the model it holds. A router holds none, and says nothing of its models here.
+    """Parse llama.cpp's properties of its loaded model. A router has none, and lists nothing here.
 
     What its chat template has words for (common/jinja/caps.h): where that is no tools, they are taken and left out of
     the prompt without a word. Older versions do not say.
@@ -149,7 +150,7 @@ def _llama_props(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
 
 
 def _capable(can: set[str]) -> dict[str, Any]:
-    """Its words for what a model can. "image" is making pictures, "vision" taking them."""
+    """Translate Ollama's capabilities. "image" is generating pictures, "vision" reading them."""
     if not can:
         return {}
     if "completion" not in can:
@@ -171,7 +172,8 @@ def _ollama_tags(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> It
 
 
 def _ollama_show(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
-    """Older versions name no capabilities: then the file itself tells, by its projector and its keys."""
+    """Parse Ollama's description of a model. Older versions state no capabilities: the file's projector and keys then
+    do."""
     info = _tree(tree.get("model_info"))
     can: dict[str, Any] = _capable(_words(tree.get("capabilities")))
     if not can and info:

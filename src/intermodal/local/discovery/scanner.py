@@ -1,7 +1,7 @@
-"""Looking: every address at once, each in the order that tells servers apart soonest, and a second for all of it.
+"""Scan for servers: every address at once, each by the most telling paths first, within a second.
 
-A server is first asked what it lists, then, by the rows of the catalog, who it is (``ServerFingerprint.step``), then
-what it says of its models. Replies are kept as they come: when time is up, what was read by then is what is known.
+A server is first asked for its models, then, by the rows of the catalog, identified (``ServerFingerprint.step``), then
+asked about its models. Replies are kept as they come: when time is up, what was read by then is the result.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ async def scan_servers(
     before: Mapping[str, DiscoveredServer] | None = None,
     seconds: float = SECONDS,
 ) -> tuple[DiscoveredServer, ...]:
-    """What answers at these addresses, in their order. Addresses at which nothing listens are left out.
+    """Return what answers at these addresses, in their order. Addresses without a listener are left out.
 
     Args:
         servers: addresses by their root, with the key of the host that each is.
@@ -60,7 +60,7 @@ async def scan_servers(
 
 
 class _Visit:
-    """One address: what it replied so far."""
+    """One address and its replies so far."""
 
     def __init__(
         self, place: Server, kinds: Sequence[HostRow], transport: Transport, before: DiscoveredServer | None, date: str
@@ -93,7 +93,7 @@ class _Visit:
         )  # fmt: skip
 
     def _strange(self) -> str:
-        """What is to be said of a server of no known kind."""
+        """Describe a server of unknown kind."""
         if not self._whole:
             return "listens, and gave no answer in time"
         status, body = self._replies.get("/v1/models", (0, b""))
@@ -113,7 +113,7 @@ class _Visit:
         return ""
 
     async def _get(self, path: str) -> tuple[int, bytes]:
-        """Status and body, (0, b"") where there was no reply. Every path is asked once."""
+        """Return status and body, (0, b"") without a reply. Every path is requested once."""
         if path not in self._replies:
             try:
                 async with self._transport.get(self._place, path) as response:
@@ -126,7 +126,7 @@ class _Visit:
 
     @property
     def _heard(self) -> list[ModelReport]:
-        """In the order of the row's reads, whichever came first."""
+        """Return the reports in the order of the row's reads, whichever came first."""
         return [each for number in sorted(self._said) for each in self._said[number]]
 
     async def _read(self, row: DiscoveryRules) -> None:
@@ -151,7 +151,7 @@ class _Visit:
                         group.start_soon(self._each, number, read, model.name, row, limiter)
 
     def _known(self, model: DiscoveredModel, number: int, path: str) -> bool:
-        """Whether the same file on the same version was asked about before: then that holds."""
+        """Reuse the previous report if the same file on the same version was read before."""
         before = self._before
         if before is None or not before.whole or before.version != self._version or not model.digest:
             return False

@@ -1,7 +1,7 @@
-"""What is known of this machine's servers: looked for when something is asked or listed, kept with its date between.
+"""The directory of this machine's servers: scanned when a run or a listing needs it, and saved with its date.
 
-Explaining contacts nobody, so it reads what was kept. Looking is for what runs (``ask``) and what shows the world
-(``doctor``, ``models``): it lists and describes, on addresses of this machine and those the user wrote down.
+Explaining contacts no server, so it reads the saved result. Scanning is for runs (``ask``) and for commands that show
+the world (``doctor``, ``models``): it lists and describes, at addresses of this machine and of the config.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from intermodal.store import lessons, servers
 from intermodal.today import today
 from intermodal.transport.addresses import Server
 
-FRESH = 30.0  # seconds for which a look is not repeated
-OFF = "INTERMODAL_DISCOVERY"  # "off": nothing is looked for, whatever the config says
+FRESH = 30.0  # seconds for which a scan is not repeated
+OFF = "INTERMODAL_DISCOVERY"  # "off" disables discovery, whatever the config says
 
 
 class ServerDirectory:
-    """One per client."""
+    """The servers and lessons of one client."""
 
     def __init__(self, config: Config, env: Mapping[str, str]) -> None:
         self._config, self._env = config, env
@@ -42,7 +42,7 @@ class ServerDirectory:
 
     @property
     def servers(self) -> tuple[DiscoveredServer, ...]:
-        """Those of the last look, whoever made it; () where looking is switched off."""
+        """Return the servers of the last scan, by any process; () if discovery is off."""
         if not self.wanted:
             return ()
         if self._kept is None:
@@ -55,7 +55,7 @@ class ServerDirectory:
         return self._config.discovery.enabled and self._env.get(OFF, "").strip().lower() not in ("off", "0", "no")
 
     async def look(self, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
-        """Look, unless that was done just now or is being done: then what was found before is what there is."""
+        """Scan, unless that was done just now or is being done: then return the previous result."""
         if not self.wanted:
             return ()
         now = time.monotonic()
@@ -81,19 +81,19 @@ class ServerDirectory:
 
     @property
     def lessons(self) -> tuple[CapabilityLesson, ...]:
-        """Everything that was learned of endpoints and kept."""
+        """Return every saved lesson about endpoints."""
         return lessons.read(self._folder)
 
     def corrected(self, catalog: Catalog) -> Catalog:
-        """The catalog with endpoints as they turned out to be, in this run of the program or an earlier one."""
+        """Return the catalog with lessons applied, of this run of the program and earlier ones."""
         return with_lessons(catalog, self.lessons, today())
 
     def learn(self, shortcoming: EndpointShortcoming) -> None:
-        """Keep what an endpoint turned out not to take. Raises StoreError."""
+        """Save what an endpoint turned out not to support. Raises StoreError."""
         lessons.keep(self._folder, lessons_of(shortcoming, today()))
 
     def keep(self, found: Iterable[CapabilityLesson]) -> None:
-        """Keep what a probe found. Raises StoreError."""
+        """Save what a probe found. Raises StoreError."""
         lessons.keep(self._folder, found)
 
     # ---- where ------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class ServerDirectory:
         return [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
 
     def _places(self, *, keys: bool = True) -> list[Server]:
-        """Every address once: those of rows and of variables that are on this machine, and those of the config."""
+        """Return every address once: those of rows and variables on this machine, and those of the config."""
         settings, found = self._config.discovery, dict[str, Server]()
 
         def add(address: str, host: Host | None = None) -> None:
@@ -127,15 +127,15 @@ class ServerDirectory:
 
 
 def _as_before(server: DiscoveredServer, before: DiscoveredServer | None) -> DiscoveredServer:
-    """A server that was too slow this once is what it was, with the date of that; it is said where it gave no answer
-    at all, as something else may listen there by now."""
+    """Return the previous result for a server that was too slow this time, with its date; noted if it did not answer at
+    all, as another program may listen there by now."""
     if server.whole or before is None or not before.kind or server.kind not in ("", before.kind):
         return server
     return msgspec.structs.replace(before, whole=False, said=server.said)
 
 
 def _with_port(said: str, usual: str) -> str:
-    """An address as people write it into a variable: "0.0.0.0", ":8080", "127.0.0.1:11434", a URL."""
+    """Complete an address as people write it into a variable: "0.0.0.0", ":8080", "127.0.0.1:11434", a URL."""
     from urllib.parse import urlsplit
 
     text = said if "://" in said else f"http://{said if not said.startswith(':') else '127.0.0.1' + said}"

@@ -35,7 +35,7 @@ _HELPERS = ("tesseract",)  # no endpoint is served by it: it helps one that read
 
 
 def install_commands() -> dict[str, str]:
-    """Protocol -> "" when it can be used, else what to run to get it."""
+    """Return by protocol "" if it can be used, else the command that installs it."""
     there = _modules(_stamp(), find_spec)
     protocols = [protocol for protocol in (*_NEEDS, *_PROGRAMS) if protocol not in _HELPERS]
     return {protocol: there[protocol] if protocol in there else install_command(protocol) for protocol in protocols}
@@ -43,7 +43,7 @@ def install_commands() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _modules(stamp: object, find: object) -> dict[str, str]:
-    """What is missing of modules: the same until something is put into a folder where Python looks for them."""
+    """Return what is missing of modules, cached until a folder of Python's path changes."""
     return {protocol: install_command(protocol) for protocol in _NEEDS}
 
 
@@ -56,7 +56,7 @@ def _stamp() -> tuple[tuple[str, int], ...]:
 
 
 def install_command(protocol: str) -> str:
-    """What to run to get one protocol's runtime; "" when it is there."""
+    """Return the command that installs one protocol's runtime; "" if it is installed."""
     if protocol in _PROGRAMS:
         program, todo = _PROGRAMS[protocol]
         return "" if program() else todo

@@ -1,4 +1,4 @@
-"""What every child does the same way: import its library, load its model, say clearly why it could not."""
+"""What every child process does alike: import its library, load its model, and report clearly why it could not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def import_library(name: str) -> ModuleType:
 
 
 def load_model(what: str, load: Callable[[], T]) -> T:
-    """Run a loader; what it raises becomes one clear error."""
+    """Run a loader; turn its exception into one clear error."""
     try:
         return load()
     except WeightsError as error:  # it names a file, and many models have files of that name
@@ -47,17 +47,17 @@ def load_model(what: str, load: Callable[[], T]) -> T:
 
 
 def without_nul(text: str) -> str:
-    """A text as engines take it. A NUL would end a C string there, unseen; a lone surrogate has no UTF-8."""
+    """Return a text that engines accept: a NUL would silently end a C string, and a lone surrogate has no UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", " ")
 
 
 def thread_count() -> int:
-    """How many threads to compute with: what the parent measured."""
+    """Return the number of threads to compute with, as the parent measured."""
     return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 def threads_may_spin() -> bool:
-    """Whether threads that wait for each other may spin: what the parent made of the machine's load."""
+    """Return whether waiting threads may spin, as the parent decided by the machine's load."""
     return os.environ.get("GOMP_SPINCOUNT") != "0"
 
 

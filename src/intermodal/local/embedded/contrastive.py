@@ -1,10 +1,8 @@
-"""Child: pictures and texts in one space, by a contrastive model (CLIP, SigLIP and their kind) in ONNX.
+"""Child: images and texts in one vector space, by a contrastive model (CLIP, SigLIP and their kind) in ONNX.
 
-A folder is as the hub keeps such models: ``vision_model.onnx`` and ``text_model.onnx``, or one ``model.onnx``, beside
-``tokenizer.json``, ``preprocessor_config.json`` and ``config.json``; the ONNX files may lie in ``onnx/``. What is done
-to a picture and to a text is what these files say, so that the vectors are those of the reference implementation.
-
-Files are checked before a runtime maps them (``local/weights/onnx.py``): a broken one is one clear error.
+A folder has the hub's layout: ``vision_model.onnx`` and ``text_model.onnx``, or one ``model.onnx``, beside
+``tokenizer.json``, ``preprocessor_config.json`` and ``config.json``; the ONNX files may be in ``onnx/``. Images and
+texts are prepared as these files state, so that the vectors are those of the reference implementation.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ _model: ContrastiveModel | None = None
 
 
 class ContrastiveModel:
-    """A contrastive model in memory. ``loss`` is how it was trained to compare: softmax, or sigmoid for each pair."""
+    """A contrastive model in memory. ``loss`` is its training loss: softmax, or sigmoid for each pair."""
 
     def __init__(self, folder: Path) -> None:
         self._numpy = import_library("numpy")
@@ -74,12 +72,12 @@ class ContrastiveModel:
     # ---- what it answers ----------------------------------------------------------------------
 
     def picture(self, data: bytes) -> tuple[list[float], int]:
-        """The vector of a picture, of length 1, and how many patches the model looked at."""
+        """Return the unit vector of an image, and its number of patches."""
         pixels = self._prepare(data, self._numpy)
         return self._unit(self._run(self._vision, self._vision_out, {"pixel_values": pixels[None]})[0]), self._tokens
 
     def texts(self, texts: list[str]) -> tuple[list[list[float]], int, int]:
-        """The vectors of texts, tokens of them all, and how many of them were cut at the model's context."""
+        """Return the vectors of texts, their tokens in total, and how many texts were cut at the model's context."""
         vectors: list[list[float]] = []
         tokens = cut = 0
         for start in range(0, len(texts), BATCH):
@@ -124,8 +122,8 @@ class ContrastiveModel:
         return found
 
     def _scaled(self, config: dict[str, Any], both: Path | None, folder: Path) -> tuple[float, float]:
-        """What cosines are multiplied with, and what is added. Of the configuration where that says it, else as the
-        file of both does (opened for that alone where the halves are there): two texts at one picture tell both."""
+        """Return the factor and the bias of cosines: from the configuration if it states them, else measured on the
+        whole model's file (opened for this only), for which two texts and one image suffice."""
         stated = logit_scale(config)
         if stated is not None:
             return math.exp(min(stated[0], 20.0)), stated[1]
@@ -189,7 +187,7 @@ class ContrastiveModel:
 
 
 class _Preprocessor:
-    """What ``preprocessor_config.json`` says is done to a picture, in its order: resize, cut, scale, normalise."""
+    """The steps of ``preprocessor_config.json``, in its order: resize, crop, scale, normalise."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         own = next((name for name in _OWN_WAYS if config.get(name) is not None), "")
@@ -216,11 +214,11 @@ class _Preprocessor:
 
     @property
     def side(self) -> int:
-        """Pixels of the longer side of what the model sees."""
+        """Return the longer side, in pixels, of the model's input."""
         return max(self._crop or ()) if self._crop else (self._shortest or max(self._size))
 
     def __call__(self, data: bytes, numpy: Any) -> Any:
-        """Channels, rows, columns."""
+        """Return channels, rows, columns."""
         image = rgb(data, self._resized if self._resizes else None, self._resample)
         pixels = numpy.frombuffer(image.data, dtype="uint8").reshape(image.height, image.width, 3).astype("float32")
         if self._crop is not None:
@@ -238,7 +236,7 @@ class _Preprocessor:
 
 
 def _cropped(pixels: Any, crop: tuple[int, int], numpy: Any) -> Any:
-    """The middle of a picture, on black where it is smaller, as the reference implementation cuts it."""
+    """Return the middle of an image, on black if it is smaller, as in the reference implementation."""
     height, width = pixels.shape[:2]
     tall, wide = crop
     top, left = (height - tall) // 2, (width - wide) // 2
@@ -265,7 +263,7 @@ def _both(value: Any) -> tuple[int, int]:
 
 
 def _three(value: Any) -> tuple[float, ...]:
-    """Numbers of red, green and blue. Without them nobody knows: CLIP's are others than SigLIP's."""
+    """Return the numbers for red, green and blue. There is no default: CLIP's differ from SigLIP's."""
     found = tuple(value) if isinstance(value, list) else ()
     if len(found) != 3 or not all(isinstance(each, int | float) for each in found):
         raise _unusable("normalised pixels by an image_mean or image_std that is not three numbers")
@@ -277,7 +275,7 @@ def _unusable(what: str) -> WeightsError:
 
 
 def load(path: str, name: str) -> dict[str, Any]:
-    """Have the model in memory (once), and say how it compares."""
+    """Load the model (once), and return how it compares."""
     global _model
     if _model is None:
         _model = load_model(name, lambda: ContrastiveModel(Path(path)))
@@ -285,7 +283,7 @@ def load(path: str, name: str) -> dict[str, Any]:
 
 
 def picture(path: str, name: str, data: bytes) -> dict[str, Any]:
-    """The vector of one picture."""
+    """Return the vector of one image."""
     told = load(path, name)
     assert _model is not None
     vector, patches = _model.picture(data)
@@ -293,7 +291,7 @@ def picture(path: str, name: str, data: bytes) -> dict[str, Any]:
 
 
 def texts(path: str, name: str, texts: list[str]) -> dict[str, Any]:
-    """The vectors of texts."""
+    """Return the vectors of texts."""
     told = load(path, name)
     assert _model is not None
     vectors, tokens, cut = _model.texts(texts)

@@ -1,9 +1,8 @@
-"""Child: pictures out of words, by stable-diffusion.cpp in the wheel ``cyllama``.
+"""Child: images from prompts, by stable-diffusion.cpp in the wheel ``cyllama``.
 
-The headers of all files are checked before the engine maps one (``local/weights/diffusion_files.py``): what is damaged
-is one clear error. The engine ends the whole process where something inside it is not as it expects, which is why it
-has one of its
-own: then that is the error.
+The headers of all files are checked before the engine maps one (``local/weights/diffusion_files.py``), so that a
+damaged file is one clear error. The engine ends its whole process on an unexpected internal state, which is why it
+has a process of its own: that end becomes the error.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _context: Any = None
 
 
 class DiffusionRequest(Value):
-    """What is to be drawn, in the engine's words; ``seed`` None chooses one, ``sampler`` "" the model's own."""
+    """What to draw, in the engine's terms; ``seed`` None chooses one, ``sampler`` "" is the model's own."""
 
     prompt: str
     size: tuple[int, int]
@@ -58,7 +57,7 @@ def _engine() -> Any:
 
 
 def load(path: str, name: str) -> None:
-    """Have the model in memory (once)."""
+    """Load the model (once)."""
     global _context
     if _context is not None:
         return
@@ -80,7 +79,7 @@ def load(path: str, name: str) -> None:
 def draw(
     path: str, name: str, wanted: dict[str, Any], picture: bytes = b"", mask: bytes = b"", *, sketches: bool = False
 ) -> dict[str, Any]:
-    """Pictures as files, and the seed of the first.
+    """Draw images as files; also return the seed of the first.
 
     ``wanted``: ``Wanted``'s fields. ``picture`` b"": it begins with noise. ``mask``: white where that may change.
     """
@@ -116,7 +115,7 @@ def draw(
 
 
 def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
-    """Tell the parent how far it is, after each step, and now and then how it looks there."""
+    """Report progress to the parent after each step, and now and then a preview."""
     count = asked.count
     every = max(1, asked.steps // _SKETCHES)
     state = {"picture": 0, "step": 0, "steps": 1}
@@ -138,7 +137,7 @@ def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
 
 
 def _method(engine: Any, sampler: str) -> Any:
-    """The engine's word for a sampler; None for the one that the model wants."""
+    """Return the engine's value of a sampler; None for the model's default."""
     if not sampler:
         return None
     for each in engine.SampleMethod:

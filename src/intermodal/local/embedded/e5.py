@@ -23,7 +23,7 @@ def load(path: str, name: str) -> None:
 
 
 def embed(path: str, name: str, text: str, query: bool) -> dict[str, Any]:
-    """The vector of one text, of length 1, and how many tokens it was."""
+    """Return the unit vector of one text, and its number of tokens."""
     load(path, name)
     clean = without_nul(text)
     vector = _model.query(clean) if query else _model.passage(clean)

@@ -1,10 +1,9 @@
-"""Child: an encoder with a head (BERT and its kind) in ONNX: chances of labels, how well texts answer a query, chances
-of words where one is masked.
+"""Child: an encoder with a head (BERT and its kind) in ONNX: label probabilities, rankings, or words for a mask.
 
-A folder is as the hub keeps such models: ``model.onnx``, in it or in ``onnx/``, beside ``tokenizer.json`` and
-``config.json``. A text that is longer than the model reads goes in by windows: of labels of which one holds the mean
-counts, by tokens; of labels that are judged by themselves, and of passages, the best window does (MaxP of Dai and
-Callan, "Deeper Text Understanding for IR", SIGIR 2019). What is beyond the last window is cut, and counted.
+A folder has the hub's layout: ``model.onnx``, in it or in ``onnx/``, beside ``tokenizer.json`` and ``config.json``. A
+text longer than the model's context is read in windows: exclusive labels get the mean over windows, weighted by
+tokens; independent labels and passages get the best window (MaxP of Dai and Callan, "Deeper Text Understanding for
+IR", SIGIR 2019). Text beyond the last window is cut, and counted as cut.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from intermodal.local.embedded.onnx_session import cast_to_input, load_tokenizer
 
 BATCH: Final = 16  # windows at once
 WINDOWS: Final = 64  # of one text
-_CHARACTERS: Final = 16  # of a token, at most: what is beyond is not even split into tokens
+_CHARACTERS: Final = 16  # of a token, at most: text beyond is not tokenised at all
 _GIVEN: Final = ("input_ids", "attention_mask", "token_type_ids")
 _LOGITS: Final = "logits"
 _MASKS: Final = ("[MASK]", "<mask>")
@@ -59,7 +58,7 @@ class EncoderModel:
     # ---- what it answers --------------------------------------------------------------------------
 
     def classify(self, text: str) -> dict[str, Any]:
-        """The chance of every label of the head."""
+        """Return the probability of every label of the head."""
         self._must_be("labels", "no labels")
         windows, cut = self._windows([(text,)])
         rows = windows[0]
@@ -73,7 +72,7 @@ class EncoderModel:
         return self._told(rows, cut, scores=[float(each) for each in scores], labels=list(self.head.labels))
 
     def rank(self, query: str, texts: list[str]) -> dict[str, Any]:
-        """How well each text answers the query, 0 to 1."""
+        """Return how well each text answers the query, 0 to 1."""
         self._must_be("rank", "no number that ranks")
         asked, shortened = self._query(query)
         windows, cut = self._windows([(asked, text) for text in texts])
@@ -87,7 +86,7 @@ class EncoderModel:
         return {**self._told(rows, cut, scores=scores, labels=[]), "query_cut": shortened}
 
     def fill(self, text: str, labels: list[str]) -> dict[str, Any]:
-        """Chances of words where one is masked: of those that are asked for, else of the likeliest."""
+        """Return the probabilities of words for a mask: of the given ones, else of the likeliest."""
         self._must_be("words", "no words for a mask")
         mark = next((each for each in _MASKS if self._tokens.token_to_id(each) is not None), "")
         for each in _MASKS:
@@ -109,7 +108,7 @@ class EncoderModel:
         return self._told([row], len(row.overflowing) > 0, scores=scores, labels=names)
 
     def _likeliest(self, chances: Any) -> dict[str, float]:
-        """The likeliest words with their chances; marks that are no words are passed over."""
+        """Return the likeliest words with their probabilities, without tokens that are no words."""
         found: dict[str, float] = {}
         for each in self._numpy.argsort(-chances)[: 4 * SHOWN]:
             word = self._tokens.decode([int(each)]).strip()
@@ -118,7 +117,7 @@ class EncoderModel:
         return found
 
     def _word(self, label: str) -> int:
-        """The number of a word of one token, as it is within a sentence."""
+        """Return the token of a word that is a single token inside a sentence."""
         for said in (f" {label}", label):
             ids = self._tokens.encode(said, add_special_tokens=False).ids
             if len(ids) == 1:
@@ -140,7 +139,7 @@ class EncoderModel:
     # ---- tokens -----------------------------------------------------------------------------------
 
     def _query(self, query: str) -> tuple[str, bool]:
-        """A query that leaves half of the context to what is held against it, and whether it was cut for that."""
+        """Return a query cut to half of the context, and whether it was cut."""
         self._tokens.no_truncation()
         row = self._tokens.encode(query[: self.most * _CHARACTERS], add_special_tokens=False)
         most = self.most // 2
@@ -149,8 +148,8 @@ class EncoderModel:
         return query[: row.offsets[min(most, len(row.ids)) - 1][1]], True
 
     def _windows(self, texts: Sequence[tuple[str, ...]]) -> tuple[list[list[Any]], int]:
-        """What the model is given of each text, or of each pair of which the second is too long; and of how many the
-        end is in no window."""
+        """Return the windows of each text, or of each pair whose second text is too long; and how many texts extend
+        beyond the last window."""
         self._tokens.enable_truncation(self.most, strategy="longest_first" if len(texts[0]) == 1 else "only_second")
         most = self.most * _CHARACTERS * WINDOWS
         found, cut = [], 0
@@ -162,7 +161,7 @@ class EncoderModel:
         return found, cut
 
     def _run(self, rows: list[Any]) -> Any:
-        """Logits of windows, the likes in length together."""
+        """Return the logits of windows, batched by length."""
         numpy = self._numpy
         order = sorted(range(len(rows)), key=lambda at: len(rows[at].ids))
         made: list[Any] = [None] * len(rows)
@@ -217,7 +216,7 @@ def _softmax(logits: Any, numpy: Any) -> Any:
 
 
 def load(path: str, name: str) -> dict[str, Any]:
-    """Have the model in memory (once), and say what its head makes."""
+    """Load the model (once), and return what its head outputs."""
     global _model
     if _model is None:
         _model = load_model(name, lambda: EncoderModel(Path(path)))
@@ -225,21 +224,21 @@ def load(path: str, name: str) -> dict[str, Any]:
 
 
 def classify(path: str, name: str, text: str) -> dict[str, Any]:
-    """Chances of the labels of its head."""
+    """Return the probabilities of the head's labels."""
     load(path, name)
     assert _model is not None
     return _model.classify(text)
 
 
 def rank(path: str, name: str, query: str, texts: list[str]) -> dict[str, Any]:
-    """How well texts answer a query."""
+    """Return how well texts answer a query."""
     load(path, name)
     assert _model is not None
     return _model.rank(query, texts)
 
 
 def fill(path: str, name: str, text: str, labels: list[str]) -> dict[str, Any]:
-    """Chances of words where one is masked."""
+    """Return the probabilities of words for a mask."""
     load(path, name)
     assert _model is not None
     return _model.fill(text, labels)

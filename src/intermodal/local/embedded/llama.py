@@ -14,8 +14,8 @@ _servers: dict[str, tuple[Any, str, tuple[str, ...]]] = {}
 
 
 def start(path: str, name: str, context: int, projector: str = "") -> dict[str, Any]:
-    """Bring the server up (once) and say where it listens, and which strings its model takes for its template's.
-    ``projector``: the file that gives the model eyes or ears, "" for none.
+    """Start the server (once), and return its address and the strings that its model takes for template tokens.
+    ``projector``: the image or audio projector, "" for none.
 
     One slot, so that a request has the whole context. The context does not shift: a prompt that is too
     long is refused with its size instead of being cut.

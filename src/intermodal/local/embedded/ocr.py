@@ -1,4 +1,5 @@
-"""Child: text recognition by RapidOCR with the PP-OCR models that ship inside its package. Nothing is fetched."""
+"""Child: text recognition by RapidOCR with the PP-OCR models in its package. Nothing is downloaded. Large images are
+read in overlapping tiles whose boxes are joined again."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ _scripts: dict[tuple[Any, ...], dict[str, tesseract.TesseractLanguage]] = {}  # 
 
 
 def load(path: str, name: str) -> None:
-    """Load the two networks (once). RapidOCR loads lazily, so a picture with one word is read to wake both.
+    """Load the two networks (once). RapidOCR loads lazily, so an image of one word is read to load both.
 
     The one that turns single lines upside down is left out: it turned one upright line in ten of clean print.
     """
@@ -63,7 +64,7 @@ def load(path: str, name: str) -> None:
 
 
 def _let_threads_sleep(onnxruntime: Any) -> None:
-    """Have every session's threads sleep until there is work; RapidOCR has no setting for it and makes its own.
+    """Make every session's threads sleep until there is work; RapidOCR has no setting for it.
 
     Under a load of 9 on 2 cores a screenshot took 1.4 s of the processors instead of 1.9, and 3.3 s instead of 4.5.
     """
@@ -78,7 +79,7 @@ def _let_threads_sleep(onnxruntime: Any) -> None:
 
 
 def _bundled(folder: Path) -> dict[str, str]:
-    """The networks inside the package, by path: asked for by name, RapidOCR would fetch one that is not there."""
+    """Return the paths of the packaged networks: by name, RapidOCR would download a missing one."""
     found = {}
     for step, pattern in (("Det", "*_det_*.onnx"), ("Rec", "*_rec_*.onnx")):
         models = sorted(folder.glob(pattern))
@@ -102,7 +103,7 @@ def _woken(engine: Any) -> Any:
 def read(
     path: str, name: str, png: bytes, languages: dict[str, str] | None = None, script: str = "", language: str = ""
 ) -> dict[str, Any]:  # fmt: skip
-    """Lines of text: words, confidence, corners in pixels as they are read, and whether letters are missing.
+    """Return lines of text: words, confidence, corners in pixels in reading direction, and whether letters are missing.
 
     ``languages``: of Tesseract, which were pulled, code -> folder. ``script``: of the words, where it is told.
     ``language``: of the words, ISO 639-1, where it is told: it chooses among those of Tesseract that share a script.
@@ -134,7 +135,7 @@ def read(
 
 
 def _reads_more(other: tesseract.TesseractLine, line: _Line, *, unread: bool) -> bool:
-    """Whether Tesseract's reading of a line is taken.
+    """Return whether Tesseract's reading of a line is used.
 
     Of a line that was read here it is taken where it has words of the other script, and this one is no Latin name that
     is sure: on a Russian page "Дата" came out as "Iara", and of an Arabic line its number alone was read.
@@ -147,12 +148,12 @@ def _reads_more(other: tesseract.TesseractLine, line: _Line, *, unread: bool) ->
 
 
 def _figures(text: str) -> Counter[int]:
-    """How often each figure stands in it, whichever script's figures they are."""
+    """Count each digit, in any script."""
     return Counter(int(letter) for letter in text if letter.isdecimal())
 
 
 def _widened(corners: Corners) -> Corners:
-    """With room for marks above and below letters, for which the boxes of Latin print have none."""
+    """Widen a box for marks above and below letters, for which boxes of Latin print have no room."""
     width, height = _sides(corners)
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
     along = MARKS * height / max(width, 1.0)
@@ -167,7 +168,7 @@ def _elsewhere(
     asked: Callable[[], dict[str, tesseract.TesseractLanguage]],
     script: str,
 ) -> dict[Corners, tesseract.TesseractLine]:
-    """Lines in other scripts as Tesseract reads them, where it is installed with a language of one.
+    """Read lines in other scripts with Tesseract, if it is installed with a language for one.
 
     On a page of which most lines are unread or doubted all are looked at: Cyrillic letters that look like Latin ones
     are read as those. Where the script is told, no other language is tried.
@@ -189,7 +190,7 @@ def _elsewhere(
 
 
 def _known(pulled: dict[str, str], language: str) -> Callable[[], dict[str, tesseract.TesseractLanguage]]:
-    """Asks Tesseract for its languages, once."""
+    """Return a function that lists Tesseract's languages, cached."""
 
     def asked() -> dict[str, tesseract.TesseractLanguage]:
         key = (language, *sorted(pulled.items()))
@@ -208,14 +209,15 @@ def _cuts(picture: Any, lines: list[_Line]) -> list[Any]:
 
 
 class _Box(NamedTuple):
-    """A line before it is read: its corners in the picture, and how sure the lines around it are to be lines."""
+    """A line before it is read: its corners in the image, and the mean detection confidence around it."""
 
     corners: Corners
     sure: float
 
 
 def _found(picture: Any) -> list[_Box]:
-    """Boxes of lines. A large picture is looked at shrunk, in tiles where its print is small or it is long and thin."""
+    """Find the boxes of lines. A large image is searched shrunk, or in tiles if its print is small or it is long and
+    thin."""
     height, width = picture.shape[:2]
     shrink = READ_WHOLE / max(height, width)
     if shrink >= 1:
@@ -253,7 +255,7 @@ def _moved(corners: Any, scale: float, left: float = 0.0, top: float = 0.0) -> C
 
 
 def _sides(corners: Corners) -> tuple[float, float]:
-    """Width and height."""
+    """Return width and height."""
     return math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
 
 
@@ -261,7 +263,7 @@ def _sides(corners: Corners) -> tuple[float, float]:
 
 
 class _Line(NamedTuple):
-    """A line as it was read: ``text`` as the network gave it, with a blank for every letter it has no sign for."""
+    """A line as read: ``text`` as the network gave it, with a blank for every letter it does not know."""
 
     text: str
     score: float
@@ -270,7 +272,7 @@ class _Line(NamedTuple):
 
 
 def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
-    """The lines of a page that may lie on its side or stand on its head, with the few that run another way."""
+    """Read the lines of a page that may be rotated, including the few that run another way."""
     if not boxes:
         return []
     standing = sum(math.copysign(max(_sides(box.corners)), _upright(box.corners)) for box in boxes) < 0
@@ -286,13 +288,14 @@ def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
 
 
 def _upright(corners: Corners) -> int:
-    """1 for a box wider than high, -1 for one that is clearly higher than wide."""
+    """Return 1 for a box wider than high, -1 for one clearly higher than wide."""
     width, height = _sides(corners)
     return -1 if height >= TURNED * width else 1
 
 
 def _best(picture: Any, sample: list[_Box], quarters: tuple[int, int]) -> tuple[int, list[_Line]]:
-    """Which turn of a page to read, and the sample read so: the second is tried where the first is doubted."""
+    """Return the rotation to read a page in, and a sample read so: the second rotation is tried if the first is
+    doubtful."""
     first = _recognised(picture, [_turned(box, quarters[0]) for box in sample])
     if _legibility(first) >= LEGIBLE:
         return quarters[0], first
@@ -307,7 +310,7 @@ def _legibility(lines: list[_Line]) -> float:
 
 
 def _turned(box: _Box, quarter: int) -> _Box:
-    """The box read from another of its corners: quarter turns clockwise."""
+    """Return the box as read from another corner: quarter turns clockwise."""
     corners = box.corners[quarter % 4 :] + box.corners[: quarter % 4]
     return _Box((corners[0], corners[1], corners[2], corners[3]), box.sure)
 
@@ -324,7 +327,7 @@ def _recognised(picture: Any, boxes: list[_Box]) -> list[_Line]:
 
 
 def _cut(picture: Any, corners: Corners) -> Any:
-    """The line alone, level, at most ``CROP_HEIGHT`` pixels high."""
+    """Return the line alone, level, at most ``CROP_HEIGHT`` pixels high."""
     cv2, numpy = import_library("cv2"), import_library("numpy")
     width, height = _sides(corners)
     shrink = min(1.0, CROP_HEIGHT / max(height, 1.0))
@@ -346,7 +349,7 @@ _INCOMPLETE = re.compile(r"[\u0370-\u1fff]{2}")  # Greek to Georgian and on: the
 
 
 def _holes(text: str) -> bool:
-    """Whether letters are missing: the network answers a letter that it has no sign for with a blank.
+    """Return whether letters are missing: the network outputs a blank for a letter it does not know.
 
     Of 290 lines of Latin print none had two blanks in a row or one at an end; of 21 in six other scripts 14 had.
     """
@@ -354,7 +357,7 @@ def _holes(text: str) -> bool:
 
 
 def _said(line: _Line) -> tuple[str, bool] | None:
-    """Its words and whether letters of them could not be read; None for what is no line of text."""
+    """Return a line's words and whether some letters are unreadable; None if it is no line of text."""
     width, height = _sides(line.corners)
     text = " ".join(line.text.split())
     letters = len(_LETTER.findall(text))
@@ -368,7 +371,7 @@ def _said(line: _Line) -> tuple[str, bool] | None:
 
 
 def _squared(height: int, width: int) -> tuple[int, int]:
-    """Height and width of the picture padded to at most 4:1."""
+    """Return height and width of the image padded to at most 4:1."""
     return max(height, -(-width // MAX_RATIO)), max(width, -(-height // MAX_RATIO))
 
 
@@ -402,7 +405,8 @@ _BESIDE = 0.8  # ... or, where they only touch end to end, share of the lower on
 
 
 def tiles(width: int, height: int, side: int = TILE_SIDE, overlap: int = TILE_OVERLAP) -> tuple[Tile, ...]:
-    """Cover a picture with tiles of about ``side`` pixels, each ``overlap`` into the next: x0, y0, x1, y1.
+    """Return tiles of about ``side`` pixels that cover an image, each overlapping the next by ``overlap``: x0, y0, x1,
+    y1.
 
     >>> tiles(1000, 3000)
     ((0, 0, 1000, 1600), (0, 1400, 1000, 3000))
@@ -423,7 +427,8 @@ def _stretches(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def join_tile_boxes(found: Iterable[Sequence[Corners]]) -> list[Corners]:
-    """The boxes of all tiles, in the picture's pixels, each line once.
+    """Return the boxes of all tiles in the image's pixels, each line once. A line that two tiles saw becomes one box
+    around both, along the direction of the longer one.
 
     What two tiles both saw, or saw a piece of each, becomes one box around both along the longer one's direction.
     """
@@ -465,7 +470,7 @@ def _same_line(one: Corners, other: Corners) -> bool:
 
 
 def _around(one: Corners, other: Corners) -> Corners:
-    """The rectangle around both, along the longer one's first side."""
+    """Return the rectangle around both boxes, along the longer one's first side."""
     longer = max(one, other, key=lambda corners: math.dist(corners[0], corners[1]))
     (x0, y0), (x1, y1) = longer[0], longer[1]
     length = math.hypot(x1 - x0, y1 - y0) or 1.0

@@ -1,7 +1,7 @@
-"""The order and the structure of text read from a picture: lines with their places become text. Pure functions.
+"""Order and structure of text read from an image: lines with positions become text. Pure functions.
 
-The page is levelled first: lines tell by their corners how far it is tilted or turned. Then columns of prose are told
-apart, what stands side by side becomes a row, and code keeps its indentation. Any order of the lines gives the same.
+The page is levelled first: the corners of lines show how far it is tilted or rotated. Then columns of prose are
+separated, adjacent lines become rows, and code keeps its indentation. The input order of lines does not matter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from intermodal.content import ReadLine
 
-CRUMB = 0.8  # below this confidence a line of one letter is taken for a blob
+CRUMB = 0.8  # below this confidence a line of one letter counts as a blob
 DOUBTED = 0.85  # below this confidence a line is spoilt: 7 of 7 spoilt lines in clean pages were, whatever the others
 SPOILT = 0.15  # share of its lines from which on it is said that a page is read badly
 _MOST = 0.5  # share of its lines with words that are unread, from which on a page is ...
@@ -38,7 +38,7 @@ UnreadShare = Literal["", "some", "most"]
 
 
 class _Placed(NamedTuple):
-    """A line on the levelled page. The text last, so that equal places are in one order."""
+    """A line on the levelled page. The text last, so that equal positions have one order."""
 
     top: float
     left: float
@@ -67,7 +67,7 @@ _Row = tuple[_Placed, ...]
 def line_from_corners(
     text: str, confidence: float, corners: Sequence[Sequence[float]], *, unread: bool = False
 ) -> ReadLine:
-    """A line of a reader that tells its corners: where reading begins, where it ends, and the two below, back again."""
+    """Return a line from a reader's corners: where reading begins, where it ends, and the two below, backwards."""
     xs, ys = [float(x) for x, _ in corners], [float(y) for _, y in corners]
     return ReadLine(
         text=text,
@@ -79,17 +79,17 @@ def line_from_corners(
 
 
 def without_doubted_letters(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
-    """The lines without single letters the reader doubts: in a photograph of a cat it reads "0" with 0.65."""
+    """Return the lines without doubtful single letters: a photograph of a cat reads as "0" with 0.65."""
     return tuple(line for line in lines if line.unread or len(line.text.strip()) > 1 or line.confidence >= CRUMB)
 
 
 def lines_with_words(lines: Iterable[ReadLine]) -> tuple[ReadLine, ...]:
-    """The lines that have words, read or not. Figures are alike in most scripts, and read whatever stands around."""
+    """Return the lines that have words, read or not. Digits are alike in most scripts, and read in any surroundings."""
     return tuple(line for line in lines if line.unread or any(map(str.isalpha, line.text)))
 
 
 def unread_share(lines: Sequence[ReadLine]) -> UnreadShare:
-    """How many of the lines with words are in a script that the reader does not know; "" for none, or for very few."""
+    """Return how many of the lines with words are in an unknown script; "" for none, or very few."""
     missing = sum(line.unread for line in lines)
     words = len(lines_with_words(lines))
     if not missing or missing < SPOILT * words:
@@ -98,26 +98,26 @@ def unread_share(lines: Sequence[ReadLine]) -> UnreadShare:
 
 
 def in_reading_order(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
-    """Reading order: columns of prose one after the other, within them rows, within a row from left to right."""
+    """Return the lines in reading order: columns of prose one after the other, rows within them, left to right."""
     if not _have_places(lines):
         return lines
     return tuple(each.line for block in _page(lines) for row in block for each in row)
 
 
 def lines_to_text(lines: tuple[ReadLine, ...]) -> str:
-    """The text with one line per row. What stands apart in a row is set apart by a tab; code is indented by blanks."""
+    """Return the text, one line per row. Cells of a row are separated by a tab; code is indented by blanks."""
     if not _have_places(lines):
         return "\n".join(line.text for line in lines if line.text.strip())
     return "\n".join(text for block in _page(lines) for text in _written(block))
 
 
 def _have_places(lines: Iterable[ReadLine]) -> bool:
-    """Whether the reader told any: where it did not, lines are in its order."""
+    """Return whether the reader reported positions: without them, lines keep its order."""
     return any(line.corners or any(line.box) for line in lines)
 
 
 def _page(lines: Iterable[ReadLine]) -> list[list[_Row]]:
-    """Blocks of rows, as they are read. What runs up or down the page beside its lines comes last."""
+    """Return blocks of rows in reading order. Lines that run up or down the page come last."""
     level = _level(lines)
     blocks = [_rows(block) for block in _blocks([each for each in level if not each.turned])]
     aside: list[_Row] = [(each,) for each in level if each.turned]
@@ -125,7 +125,8 @@ def _page(lines: Iterable[ReadLine]) -> list[list[_Row]]:
 
 
 def page_slant(lines: Iterable[ReadLine]) -> float:
-    """The direction in which most is read, in radians clockwise: 0 for an upright page, near pi for one on its head."""
+    """Return the direction in which most lines run, in radians clockwise: 0 for an upright page, near pi for one upside
+    down."""
     angles = []
     for line in lines:
         x0, y0, x1, y1, *_ = _corners(line)
@@ -151,7 +152,7 @@ def _quarter(angle: float) -> int:
 
 
 def _around(angle: float) -> float:
-    """The same angle within half a turn either way."""
+    """Return the same angle within half a turn either way."""
     return math.remainder(angle, 2 * math.pi)
 
 
@@ -166,7 +167,7 @@ def _depth(line: ReadLine) -> float:
 
 
 def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
-    """The lines where they would be on a page that is not tilted, from top to bottom."""
+    """Return the lines at their positions on a level page, from top to bottom."""
     lines = tuple(lines)
     turn = page_slant(lines)
     cos, sin = math.cos(turn), math.sin(turn)
@@ -189,7 +190,9 @@ def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
 
 
 def _blocks(lines: list[_Placed]) -> list[list[_Placed]]:
-    """What is read one after the other: the columns of prose between two lines that cross their gutter, and the rest.
+    """Return what is read one after the other: the columns of prose between two lines that cross their gutter, and the
+    rest. A gutter has prose on either side: lines of 18 letters and more that fill their column. Cells of a table
+    seldom do, so a table stays together.
 
     A gutter has prose on either side: lines of 18 letters and more that fill their column. Cells of a table seldom do,
     so a table stays together.
@@ -212,7 +215,7 @@ def _blocks(lines: list[_Placed]) -> list[list[_Placed]]:
 
 
 def _gutters(lines: list[_Placed]) -> list[tuple[int, float, float]]:
-    """Places where a gutter is: lines in its columns, how wide it is, and where."""
+    """Return the gutters: lines in their columns, width, position."""
     if len(lines) < 2 * _LINES:
         return []
     rights, lefts = sorted(each.right for each in lines), sorted(each.left for each in lines)
@@ -241,7 +244,8 @@ def _gutters(lines: list[_Placed]) -> list[tuple[int, float, float]]:
 
 
 def _bands(lines: list[_Placed], gutter: float) -> list[tuple[list[_Placed], list[_Placed], list[_Placed]]]:
-    """Between lines that cross the gutter: those, then what is left and right of it below them."""
+    """Return the bands between lines that cross the gutter: those lines, then what is left and right of it
+    below them."""
     found: list[tuple[list[_Placed], list[_Placed], list[_Placed]]] = [([], [], [])]
     for each in lines:
         if each.left < gutter < each.right:
@@ -254,7 +258,8 @@ def _bands(lines: list[_Placed], gutter: float) -> list[tuple[list[_Placed], lis
 
 
 def _is_prose(lines: list[_Placed], *, last: bool) -> bool:
-    """Whether the column at the gutter is prose. ``last``: it is the last of these lines' columns, else the first."""
+    """Return whether the column at the gutter is prose. ``last``: it is the last of these lines' columns, else the
+    first."""
     if len(lines) < _LINES:
         return False
     column = [row[-1 if last else 0] for row in _rows(lines)]
@@ -273,7 +278,9 @@ def _is_prose(lines: list[_Placed], *, last: bool) -> bool:
 
 
 def _rows(lines: Iterable[_Placed]) -> list[_Row]:
-    """Rows from top to bottom, each from left to right.
+    """Return rows from top to bottom, each from left to right. A line belongs to a row if its middle lies within the
+    height of the row's nearest line, or vice versa: text of one row may sit higher or be set larger, but never starts
+    below its middle.
 
     A line belongs to a row when its middle lies within the height of the row's line nearest to it, or the other way
     round: text of one row may sit a little higher or be set larger, but never starts below its middle.
@@ -313,7 +320,7 @@ def _written(block: Sequence[_Row]) -> list[str]:
 
 
 class _Cell(NamedTuple):
-    """Pieces of a row that are no further than a blank apart."""
+    """Parts of a row that are at most a blank apart."""
 
     left: float
     right: float
@@ -322,7 +329,7 @@ class _Cell(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """The cells of some rows that stand one below the other: from where to where, and of which rows."""
+    """Cells of some rows one below the other: their left and right edge, and the rows."""
 
     left: float
     right: float
@@ -343,7 +350,7 @@ def _cells(row: _Row) -> list[_Cell]:
 
 
 def _tables(rows: Iterable[list[_Cell]]) -> list[tuple[list[list[_Cell]], list[_Column]]]:
-    """Rows that can be rows of one table, and its columns: no row has two cells in one column."""
+    """Return rows that may form one table, and its columns: no row has two cells in one column."""
     found: list[tuple[list[list[_Cell]], list[_Column]]] = [([], [])]
     for row in rows:
         table, columns = found[-1]
@@ -357,7 +364,7 @@ def _tables(rows: Iterable[list[_Cell]]) -> list[tuple[list[list[_Cell]], list[_
 
 
 def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> list[_Column] | None:
-    """The columns with one row more; None where two of its cells, or two of another row, would be in one column."""
+    """Return the columns with one row more; None if two cells of one row would share a column."""
     made = list(columns)
     for cell in row:
         over, rows = [], frozenset((place,))
@@ -375,7 +382,9 @@ def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> l
 
 
 def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[str]:
-    """A line per row, a tab between cells, and one more for each cell that is empty before another.
+    """Return one line per row with a tab between cells, and one more for each empty cell before another. Applied only
+    to certain columns, which two rows fill completely. A single cell in a row may be a heading or a continuation, and
+    is written as it is.
 
     Where the columns are sure only: two rows fill them all. A cell alone in its row may be a heading or the rest of the
     line above, and is written as it is.
@@ -395,7 +404,8 @@ def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[st
 
 
 def _letter_of_code(rows: Sequence[_Row]) -> float:
-    """The width of a letter where all are equally wide and lines are indented; 0 for what is not code.
+    """Return the letter width of code: all letters equally wide, and lines indented; 0 otherwise. The box around a line
+    is slightly wider than its letters, equally at each end.
 
     The box around a line is somewhat wider than its letters, the same at each end.
     """

@@ -1,4 +1,4 @@
-"""Which scripts can be read in pictures here, beside those that the embedded reader knows itself."""
+"""Which scripts can be read in images on this machine, beside those of the embedded reader."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 def pulled_languages(weights: WeightsStore) -> dict[str, str]:
-    """Languages of Tesseract among the weights that are here: code -> folder."""
+    """Return Tesseract's languages among the weights on this machine: code -> folder."""
     names = sorted(weights.present(tesseract.WEIGHTS))
     return {name.removeprefix(tesseract.WEIGHTS): str(weights.path(name)) for name in names}
 
 
 def ocr_version(weights: WeightsStore) -> str:
-    """What reads pictures here, in words that change when more can be read, or otherwise. Looked for, never run."""
+    """Return a description of the readers on this machine that changes whenever images may be read differently. Looked
+    up, never run."""
     program = tesseract.program()
     try:
         state = os.stat(program)
@@ -31,7 +32,7 @@ def ocr_version(weights: WeightsStore) -> str:
 
 
 def readable_scripts(weights: WeightsStore, language: str = "") -> ScriptFacts:
-    """Scripts that are read here, and what to do so that more are. Asks Tesseract for its languages.
+    """Return the scripts that can be read here, and what to do to read more. Asks Tesseract for its languages.
 
     ``language``: of the words, ISO 639-1, where somebody said.
     """

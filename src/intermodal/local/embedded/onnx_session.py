@@ -1,4 +1,5 @@
-"""What children do the same way with a folder as the hub keeps it: its tables, its tokenizer, its ONNX files.
+"""Open a model folder in the hub's layout: its JSON tables, its tokenizer, its ONNX files. Files are checked before a
+runtime maps them (``local/weights/onnx.py``), so that a broken one is one clear error.
 
 Files are checked before a runtime maps them (``local/weights/onnx.py``): a broken one is one clear error.
 """
@@ -18,7 +19,7 @@ _KINDS: Final = {"tensor(float16)": "float16", "tensor(float)": "float32", "tens
 
 
 def open_session(path: Path) -> Any:
-    """A file of a model, ready to be run. Raises ``WeightsError`` for one that is broken."""
+    """Open a model file for inference. Raises ``WeightsError`` if it is broken."""
     read_header(path)  # checked before a runtime maps it
     onnxruntime = import_library("onnxruntime")
     options = onnxruntime.SessionOptions()
@@ -28,12 +29,12 @@ def open_session(path: Path) -> Any:
 
 
 def cast_to_input(value: Any, wanted: Any) -> Any:
-    """An array as an input of a model wants it."""
+    """Cast an array to the type of a model's input."""
     return value.astype(_KINDS.get(wanted.type, str(value.dtype)), copy=False)
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder. Raises ``WeightsError`` where none is there, or one that is broken."""
+    """Load the tokenizer of a folder. Raises ``WeightsError`` if it is missing or broken."""
     path = folder / "tokenizer.json"
     if not path.is_file() or path.stat().st_size > MAX_TOKENIZER:
         raise WeightsError("has no tokenizer.json that can be read", where=folder.name, todo="put it there")
@@ -45,7 +46,7 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def read_json(path: Path, most: int) -> dict[str, Any]:
-    """A file of JSON. Raises ``WeightsError``."""
+    """Read a JSON object of at most ``most`` bytes. Raises ``WeightsError``."""
     try:
         if path.stat().st_size > most:
             raise WeightsError(f"has more than {most:,} bytes", where=path.name)

@@ -37,7 +37,7 @@ _TOLD = 160  # characters of what it complained of
 
 
 def program() -> str:
-    """Where Piper is, "" when it is not here. Looked for, never run."""
+    """Return Piper's path, "" if it is not installed. Looked up, never run."""
     named = os.environ.get(PLACE, "")
     beside = str(Path(sys.executable).with_name("piper"))
     for found in (named and shutil.which(named), shutil.which(beside), shutil.which("piper")):
@@ -47,7 +47,7 @@ def program() -> str:
 
 
 def _speaks(path: Path) -> bool:
-    """Whether it is not a namesake: a script of Linux desktops, which sets up mice, is called piper too."""
+    """Return whether a program is Piper and not its namesake, a script of Linux desktops that sets up mice."""
     try:
         with path.open("rb") as file:
             head = file.read(2048)
@@ -57,7 +57,7 @@ def _speaks(path: Path) -> bool:
 
 
 class PiperVoice:
-    """One voice in memory. The same manners as ``_process.Worker``: one call at a time; cancelling a call kills it.
+    """One voice in memory, with the interface of ``_process.Worker``: one call at a time; cancelling a call kills it.
 
     Its methods are ``load`` and ``speak`` (``lines``: no line breaks in them). ``speak`` replies with ``pcm`` (signed
     16-bit, mono), ``rate`` in Hz, and ``silent``, the lines it had no sound for.
@@ -156,7 +156,7 @@ class PiperVoice:
             )
 
     async def _line(self, text: str, limit: float) -> tuple[bytes, int] | None:
-        """One line spoken: its samples and their rate. None when Piper ended over it."""
+        """Speak one line: its samples and their rate. None if Piper ended over it."""
         import anyio
 
         assert self._folder is not None
@@ -183,7 +183,7 @@ class PiperVoice:
             ) from None
 
     async def _why(self) -> str:
-        """The last thing it complained of, short and without places of this machine."""
+        """Return Piper's last error line, short and without paths of this machine."""
         import anyio
 
         with anyio.move_on_after(1), suppress(anyio.EndOfStream, anyio.BrokenResourceError):
@@ -193,7 +193,7 @@ class PiperVoice:
         return f": {_PLACES.sub('...', last)[:_TOLD]}" if last else ""
 
     async def _discard(self) -> None:
-        """Kill and reap it, and take its folder away."""
+        """Kill and reap the process, and remove its folder."""
         import anyio
 
         process, self._process, self._out = self._process, None, None
@@ -207,5 +207,5 @@ class PiperVoice:
                 await anyio.to_thread.run_sync(folder.cleanup)
 
     async def close(self) -> None:
-        """End it and reap it."""
+        """End and reap the process."""
         await self._discard()

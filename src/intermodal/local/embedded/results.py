@@ -1,4 +1,5 @@
-"""What the embedded runtimes give back. Values only."""
+"""What the embedded runtimes return. Values only. ``seconds`` is the work, ``load_seconds`` the loading before it (0 if
+loaded), ``peak_memory`` the peak resident bytes of the runtime's process."""
 
 from __future__ import annotations
 
@@ -6,12 +7,12 @@ from typing import Literal
 
 from intermodal.content import ReadLine, Transcript, Value
 
-# How a contrastive model was trained to compare: one choice among all, or yes or no of every pair.
+# The training loss of a contrastive model: one choice among all texts, or yes or no for every pair.
 ContrastiveLoss = Literal["softmax", "sigmoid"]
 
 
 class ChatServer(Value):
-    """A chat server of ours that is up.
+    """A chat server of ours that is running.
 
     Attributes:
         base_url: append ``/chat/completions``. Only this machine reaches it.
@@ -27,8 +28,7 @@ class ChatServer(Value):
 
 
 class SpeechResult(Value):
-    """Speech recognised. ``seconds`` is the work, ``load_seconds`` what loading took before it (0 when warm);
-    ``peak_memory`` bytes resident in the runtime's process at its peak."""
+    """Recognised speech."""
 
     transcript: Transcript
     seconds: float
@@ -37,7 +37,7 @@ class SpeechResult(Value):
 
 
 class OcrResult(Value):
-    """Text read from a picture, in reading order."""
+    """Text read from an image, in reading order."""
 
     lines: tuple[ReadLine, ...]
     seconds: float
@@ -63,7 +63,7 @@ class SynthesisResult(Value):
 
 
 class ImageResult(Value):
-    """Pictures drawn by a diffusion model: PNG files, and the seed of the first; each further one has the next."""
+    """Images of a diffusion model: PNG files, and the seed of the first; each further one has the next seed."""
 
     pictures: tuple[bytes, ...]
     seed: int
@@ -73,7 +73,7 @@ class ImageResult(Value):
 
 
 class ImagePreview(Value):
-    """How a picture looks before its last step: a small PNG."""
+    """A preview before the last step: a small PNG."""
 
     step: int
     steps: int
@@ -81,7 +81,7 @@ class ImagePreview(Value):
 
 
 class EmbeddingResult(Value):
-    """A text as a vector of length 1. ``tokens`` includes the special ones."""
+    """A text as a unit vector. ``tokens`` includes the special ones."""
 
     vector: tuple[float, ...]
     tokens: int
@@ -91,7 +91,7 @@ class EmbeddingResult(Value):
 
 
 class ContrastiveResult(Value):
-    """Pictures or texts as vectors of length 1, in the space that a contrastive model has for both.
+    """Images or texts as unit vectors in the space that a contrastive model has for both.
 
     Attributes:
         loss: what makes scores of cosines, after they are multiplied with ``scale`` and ``bias`` is added.
@@ -110,7 +110,7 @@ class ContrastiveResult(Value):
 
 
 class EncoderResult(Value):
-    """Scores of an encoder with a head: of labels, of texts that were held against a query, or of words for a mask.
+    """Scores of an encoder with a head: of labels, of texts ranked for a query, or of words for a mask.
 
     Attributes:
         labels: what the scores are of; () for texts, whose order they have.

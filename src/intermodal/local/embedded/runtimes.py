@@ -1,4 +1,6 @@
-"""The embedded runtimes: one child process per endpoint, started when it is needed, restarted after a crash.
+"""The embedded runtimes: one child process per endpoint, started when needed, restarted after a crash. A table maps the
+protocol of an endpoint's host to its child. Loading is a call of its own, so that it is timed apart from the work and a
+cold start does not distort statistics.
 
 Which child serves an endpoint follows from the protocol of its host: a table, not a branch. Loading is its
 own call, so that it is timed apart from the work and a cold start never spoils a statistic.
@@ -49,9 +51,9 @@ DEFAULT_CONTEXT: Final = 2048
 
 
 class ChildSpec(Value):
-    """How a protocol's child is started: ``env`` is set for it alone, ``context`` says it is told how many tokens
-    of context to keep room for, ``projector`` that it is told what gives a model eyes. Without a ``module`` of ours it
-    is another's program, which ``_PROGRAMS`` speaks to."""
+    """How a protocol's child is started: ``env`` is set for it alone, ``context`` passes the tokens of context to
+    reserve, ``projector`` the image or audio projector. Without a ``module`` it is a program of others, which
+    ``_PROGRAMS`` drives."""
 
     module: str = ""
     env: dict[str, str] = msgspec.field(default_factory=dict)
@@ -59,7 +61,7 @@ class ChildSpec(Value):
     projector: bool = False
 
 
-# How threads wait for each other is the machine's to say (``machine.waiting``); e5 gains nothing from spinning.
+# How threads wait for each other depends on the machine (``thread_wait_policy``); e5 gains nothing from spinning.
 _CHILDREN: Final[dict[str, ChildSpec]] = {
     "llama": ChildSpec(module="intermodal.local.embedded.llama", context=True, projector=True),
     # One heap for all threads: what one frees, another takes. Of 200 s of speech the peak is 469 MiB instead of 568.
@@ -90,7 +92,7 @@ _INHERIT: Final = (
 
 
 def start_child(module: str, protocol: str, name: str) -> Worker:
-    """A process that runs a module of ours with the library of a protocol; it starts with its first call."""
+    """Return a worker for a module of ours with the library of a protocol; the process starts with its first call."""
     env = {
         **_OFFLINE,
         "OMP_NUM_THREADS": str(threads(protocol, cores())),
@@ -112,7 +114,7 @@ class EmbeddedRuntimes:
         self._slots: dict[str, _Slot] = {}
 
     async def chat_url(self, endpoint: Endpoint) -> ChatServer:
-        """A chat server for the endpoint, started if it is not up."""
+        """Return a chat server for the endpoint, starting it if needed."""
         slot = self._slot(endpoint)
         if slot.up:
             with suppress(RuntimeCrashed):  # it died while nobody looked: that is not this call's failure
@@ -125,8 +127,8 @@ class EmbeddedRuntimes:
     async def transcribe(
         self, endpoint: Endpoint, pcm: Data, *, language: str = "", into: str = "", progress: Progress | None = None
     ) -> SpeechResult:
-        """Words of signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to recognise it. ``into``: the
-        language they are written in, "" for that in which they are said.
+        """Transcribe signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to detect it. ``into``: the
+        language of the transcript, "" for the spoken one.
 
         Recordings without speech give an empty transcript. ``progress`` gets the fraction heard and the last words.
         """
@@ -151,7 +153,7 @@ class EmbeddedRuntimes:
         )
 
     async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "", language: str = "") -> OcrResult:
-        """Lines of text in a picture, in reading order (``reading.py`` says which, and makes text of them).
+        """Read the lines of text in an image, in reading order (``ocr_layout.py`` defines it, and joins lines to text).
 
         ``script``: what they are written in, where that is known and not the reader's own. ``language``: of the words,
         ISO 639-1, where somebody said: it chooses a reader among those of one script.
@@ -170,7 +172,7 @@ class EmbeddedRuntimes:
         )
 
     async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> EmbeddingResult:
-        """The text as a unit vector. ``query`` False for a passage that is to be searched."""
+        """Return the text as a unit vector. ``query`` False for a passage that is to be searched."""
         reply, load_seconds = await self._work(endpoint, "embed", {"text": text, "query": query})
         return EmbeddingResult(
             vector=tuple(reply.value["vector"]),
@@ -181,32 +183,31 @@ class EmbeddedRuntimes:
         )
 
     async def look(self, endpoint: Endpoint, png: bytes) -> ContrastiveResult:
-        """The vector of a picture, in the space that a contrastive model has for pictures and texts."""
+        """Return the vector of an image in a contrastive model's space."""
         return _compared(*await self._work(endpoint, "picture", {"data": png}))
 
     async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> ContrastiveResult:
-        """The vectors of texts, in the same space."""
+        """Return the vectors of texts in the same space."""
         return _compared(*await self._work(endpoint, "texts", {"texts": list(texts)}))
 
     async def classify(self, endpoint: Endpoint, text: str) -> EncoderResult:
-        """The chances of the labels that an encoder's head knows."""
+        """Return the probabilities of an encoder head's labels."""
         return _judged(*await self._work(endpoint, "classify", {"text": text}))
 
     async def rank(self, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> EncoderResult:
-        """How well each text answers the query, by an encoder that reads both at once."""
+        """Return how well each text answers the query, by an encoder that reads both at once."""
         return _judged(*await self._work(endpoint, "rank", {"query": query, "texts": list(texts)}))
 
     async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> EncoderResult:
-        """The chances of words where one is masked: of these, else of the likeliest."""
+        """Return the probabilities of words for a mask: of these, else of the likeliest."""
         return _judged(*await self._work(endpoint, "fill", {"text": text, "labels": list(words)}))
 
     async def draw(
         self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes = b"", mask: bytes = b"", *,
         progress: Progress | None = None, sketched: Callable[[ImagePreview], None] | None = None,
     ) -> ImageResult:  # fmt: skip
-        """Pictures, as ``wanted`` describes them, which has the fields of ``embedded/diffusion.py``'s ``Wanted``.
-        ``progress`` gets the share of the steps that is done; ``sketched`` how it looks after a step, where the engine
-        shows it."""
+        """Draw images as described by ``wanted``, with the fields of ``diffusion.DiffusionRequest``. ``progress``
+        receives the share of completed steps; ``sketched`` a preview after a step, if the engine shows it."""
 
         def take(value: Any) -> None:
             if sketched is not None:
@@ -227,7 +228,7 @@ class EmbeddedRuntimes:
     async def speak(
         self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
     ) -> SynthesisResult:
-        """The lines spoken one after the other. ``progress`` gets the share that is done and the line."""
+        """Speak the lines one after the other. ``progress`` receives the completed share and the line."""
         reply, load_seconds = await self._work(endpoint, "speak", {"lines": list(lines)}, progress=progress)
         return SynthesisResult(
             pcm=reply.value["pcm"],
@@ -239,16 +240,16 @@ class EmbeddedRuntimes:
         )
 
     def loaded(self) -> tuple[str, ...]:
-        """Ids of the endpoints whose model is in memory now."""
+        """Return the ids of the endpoints whose model is in memory now."""
         return tuple(sorted(name for name, slot in self._slots.items() if slot.up))
 
     def peak_memory(self, endpoint_id: str) -> int | None:
-        """Highest resident set of an endpoint's child in its life, in bytes; None when it is not up."""
+        """Return the peak resident bytes of an endpoint's child; None if it is not running."""
         slot = self._slots.get(endpoint_id)
         return slot.peak_memory() if slot is not None else None
 
     async def unload(self, endpoint_id: str, *, idle: bool = False) -> None:
-        """End an endpoint's child, if it has one; with ``idle`` only one that works for nobody."""
+        """End an endpoint's child, if it has one; with ``idle`` only if it has no call in progress."""
         slot = self._slots.get(endpoint_id)
         if slot is not None and not (idle and slot.worker.busy):
             del self._slots[endpoint_id]
@@ -308,7 +309,7 @@ class EmbeddedRuntimes:
 
 
 def _shown(endpoint: Endpoint) -> str:
-    """The name of its weights, by which they are pulled; of a folder of the user's own, the model's."""
+    """Return the name its weights are pulled by; for a folder of the user, the model's name."""
     named = "" if is_model_folder(endpoint.weights) else endpoint.weights
     return named or endpoint.served_as or endpoint.id
 
@@ -332,7 +333,7 @@ def _judged(reply: Reply, load_seconds: float) -> EncoderResult:
 
 
 class _Slot:
-    """One endpoint's child and whether its model is in memory."""
+    """One endpoint's child, and whether its model is in memory."""
 
     def __init__(self, endpoint: Endpoint, kind: ChildSpec) -> None:
         self.worker: Worker | PiperVoice
@@ -351,7 +352,7 @@ class _Slot:
         return self._pid is not None and self.worker.pid == self._pid
 
     async def ready(self) -> tuple[Any, float]:
-        """Have the model in memory. Returns what the child said, and the seconds it took (0 when it was there)."""
+        """Load the model if needed. Returns the child's reply, and the seconds it took (0 if it was loaded)."""
         import anyio
 
         if self._lock is None:
@@ -366,7 +367,7 @@ class _Slot:
             return reply.value, time.perf_counter() - started
 
     def peak_memory(self) -> int | None:
-        """Of the child's whole life where the system tells (Linux), else what it holds now."""
+        """Return the peak of the child's whole life if the system reports it (Linux), else its current memory."""
         import psutil
 
         pid = self.worker.pid

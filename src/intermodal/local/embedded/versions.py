@@ -1,7 +1,7 @@
-"""What makes texts of media, and in which version: what a cache of them has in its keys.
+"""Versions of the converters that turn media into text: part of the keys of the derived-media cache.
 
-A number is raised with every change of ours after which the same file comes out otherwise;
-``tests/e2e/test_versions.py`` fails until it is. Packages whose networks and decoders do the work are there by their
+A number is raised with every change of ours after which the same file yields another result;
+``tests/e2e/test_versions.py`` fails until it is. Packages whose networks and decoders do the work count with their
 own version.
 """
 
@@ -40,7 +40,7 @@ _INSTALLED: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-.*)?\.(?:
 
 
 def converter_version(name: str) -> str:
-    """The version of a converter in words that change with it; "" of what has none here, such as a host elsewhere."""
+    """Return the version of a converter as text; "" for one that does not run here."""
     converter = CONVERTERS.get(name)
     if converter is None:
         return ""
@@ -51,7 +51,7 @@ def converter_version(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def _distributions(path: tuple[str, ...]) -> dict[str, str]:
-    """The version of every package, told by the names of folders: to import ``importlib.metadata`` takes 40 ms.
+    """Return the version of every package by folder names: importing ``importlib.metadata`` takes 40 ms.
 
     The first on Python's path counts, as for an import.
     """

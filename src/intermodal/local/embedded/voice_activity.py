@@ -1,12 +1,12 @@
-"""Is anybody speaking? Two witnesses are asked before a stretch of sound is silenced.
+"""Voice activity: find the speech in a recording. Two detectors have to agree before a stretch is silenced.
 
-The Silero voice-activity filter takes some music for a voice, and Whisper then writes "Mm-hmm." But it is
-never *sure* about music: over a bassoon solo its probability stays below 0.82, at any level that it is scaled to below
-0.95; over clean and noisy speech, scaled up from -72 dB too, it passes 0.97 somewhere. A stretch it was never sure of
-is shown to Whisper alone, a few tokens of it, for Whisper's own probability that nothing was said (0.50 to 0.74 on
-that solo, 0.06 to 0.39 on speech) and for how likely it takes what it writes (e to the -0.9 and less a token on the
-solo, to the -0.4 and more on speech). Only when both doubt, the stretch is silenced. Faint speech, which the filter
-doubts too, passes by the second witness.
+The Silero voice-activity filter takes some music for a voice, and Whisper then writes "Mm-hmm." But the filter is
+never *sure* about music: over a bassoon solo its probability stays below 0.82, at any level that it is scaled to
+below 0.95; over clean and noisy speech, scaled up from -72 dB too, it passes 0.97 somewhere. A stretch it was never
+sure of is given to Whisper alone, a few tokens of it, for Whisper's own probability that nothing was said (0.50 to
+0.74 on that solo, 0.06 to 0.39 on speech) and for the likelihood of its text (e to the -0.9 and less a token on the
+solo, to the -0.4 and more on speech). The stretch is silenced only if both doubt it. Faint speech, which the filter
+doubts too, passes the second detector.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FAINT = 0.01  # below it, a recording is scaled
 _FULL = 32_768.0
 _FRAME = 480  # samples: 30 ms
 _QUIET = 10  # frames that have to be quiet where a recording is cut
-LONGEST = 5 * 60 * RATE  # samples that are heard at a time
+LONGEST = 5 * 60 * RATE  # samples that are transcribed at a time
 _ROOM = 30 * RATE  # of their end, in which the cut may be
 PAUSE = 1.0  # seconds without a voice: what the filter takes out is 2 s less 0.4 s on each side, and times are rough
 UNHEARD = 2.0  # seconds of a voice without a word: more than a breath and what times of words are wrong by
@@ -38,7 +38,7 @@ _LOOK = 30 * RATE  # what one look of Whisper takes in
 
 
 class PcmSamples:
-    """Signed 16-bit little-endian PCM, taken by slices: arrays of numpy, made of what is read for each."""
+    """Signed 16-bit little-endian PCM, sliced into numpy arrays on demand."""
 
     def __init__(self, pcm: Data) -> None:
         self._pcm = pcm
@@ -52,7 +52,9 @@ class PcmSamples:
 
 
 def normalising_gain(samples: Any) -> float:
-    """What scales signed 16-bit ``samples`` to -1..1, and to the level of ordinary speech where they are fainter.
+    """Return the factor that scales signed 16-bit ``samples`` to -1..1, and faint speech to an ordinary level. The
+    level is the root mean square of the loudest twentieth of the frames, so that a click does not count as speech.
+    Silero and Whisper were trained on recordings of ordinary level: they do not recognise speech at -60 dB.
 
     The level is that of the loudest twentieth of the frames, by their root mean square, so that a click does not pass
     for it. Silero and Whisper were trained on recordings of ordinary level: speech at -60 dB is none to them.
@@ -64,8 +66,8 @@ def normalising_gain(samples: Any) -> float:
 
 
 def frame_levels(samples: Any) -> Any:
-    """The root mean square of each frame of 30 ms of signed 16-bit ``samples``, of 1.0; a minute is converted at a
-    time."""
+    """Return the root mean square of each 30 ms frame of signed 16-bit ``samples``, relative to 1.0; one minute is
+    converted at a time."""
     numpy = import_library("numpy")
     made = numpy.empty(len(samples) // _FRAME, numpy.float32)
     for start in range(0, len(made), 2_000):
@@ -76,7 +78,8 @@ def frame_levels(samples: Any) -> Any:
 
 
 def split_recording(samples: Any) -> list[tuple[int, int]]:
-    """(first sample, last sample) of pieces of at most five minutes, cut where it is quietest.
+    """Return (first sample, last sample) of stretches of at most five minutes, cut where it is quietest. Transcribing
+    takes 20 bytes a sample, so memory is bounded by the stretch and not by the recording.
 
     What is heard at a time takes 20 bytes a sample; so memory is bounded by the piece and not by the recording.
     """
@@ -93,7 +96,8 @@ def split_recording(samples: Any) -> list[tuple[int, int]]:
 
 
 def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) -> float:
-    """Seconds without a word that are about as loud as those with words: there may be some in them, under what is loud.
+    """Return the seconds without words that are about as loud as those with words: words may be missing there. Pauses
+    and fainter passages do not count. ``heard``: where words are, in seconds.
 
     Pauses and what is fainter are nothing to hear. ``heard``: where words are, in seconds.
     """
@@ -115,14 +119,15 @@ def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) ->
 
 
 class DetectedSpeech(NamedTuple):
-    """``samples`` with what is no speech set to zero, their length kept; ``spoken``: where speech is, in seconds."""
+    """``samples`` with everything but speech set to zero, their length kept; ``spoken``: where speech is, in
+    seconds."""
 
     samples: Any
     spoken: Sequence[tuple[float, float]]
 
 
 def without_music(samples: Any, model: Any, language: str) -> DetectedSpeech | None:
-    """The speech in ``samples``; None when nobody speaks at all.
+    """Return the speech in ``samples``; None if there is none.
 
     ``samples`` are float32 in -1..1 at 16 kHz; ``model`` is faster-whisper's.
     """
@@ -141,7 +146,9 @@ def without_music(samples: Any, model: Any, language: str) -> DetectedSpeech | N
 
 
 def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]]) -> list[list[Any]]:
-    """The words of a segment, apart where the voice pauses.
+    """Split the words of a segment where the voice pauses. Whisper hears a recording without its silence, so that one
+    segment may span a minute, and the other channel's words would come after all of it. Two words with speech between
+    them of which none was recognised stay together: the low word rate of such a segment shows that words are missing.
 
     Whisper hears a recording without its silence, so that one segment may go over a minute of it. What the other
     channel says meanwhile would come after all of that segment. Speech between two words of which none was heard keeps
@@ -159,7 +166,7 @@ def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]])
 
 
 def _stretches(samples: Any) -> list[tuple[int, int, float]]:
-    """(first sample, last sample, highest probability of a voice) of every stretch that may be speech."""
+    """Return (first sample, last sample, highest voice probability) of every stretch that may be speech."""
     vad, numpy = import_library("faster_whisper.vad"), import_library("numpy")
     found = vad.get_speech_timestamps(samples, vad.VadOptions())
     if not found:
@@ -175,7 +182,8 @@ def _stretches(samples: Any) -> list[tuple[int, int, float]]:
 
 
 def _said(samples: Any, model: Any, language: str) -> bool:
-    """Whether Whisper believes that words are in it. A fraction of a second's work: it need not write them out."""
+    """Return whether Whisper takes a stretch for speech. A fraction of a second's work, as it writes a few
+    tokens only."""
     segments, _ = model.transcribe(
         samples[:_LOOK],
         language=language or ("en" if not model.model.is_multilingual else None),
@@ -192,5 +200,5 @@ def _said(samples: Any, model: Any, language: str) -> bool:
 
 
 def _is_said(nothing: float, likely: float) -> bool:
-    """Of Whisper's probability that nothing is said, and the mean log probability of its tokens."""
+    """Judge by Whisper's no-speech probability and the mean log probability of its tokens."""
     return nothing < PERHAPS_NOTHING or (nothing < NOTHING_SAID and likely > UNLIKELY)

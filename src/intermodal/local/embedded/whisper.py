@@ -1,10 +1,9 @@
-"""Child: speech recognition by faster-whisper on PCM we decoded ourselves. Silence and music are filtered out first.
+"""Child: speech recognition by faster-whisper on decoded PCM. Silence and music are filtered out first.
 
-Choices, measured on 2 cores: beam 5, because beam 1 saves a quarter of the time and
-costs words ("au France"); ``condition_on_previous_text`` off, because one slip must not be carried through a
-recording; three temperatures instead of six, because what loops at 0.8 loops at 1.0 too and each try takes seconds;
-times of words, because a segment without them goes on into the silence behind it, by up to 20 s, and they cost 3 % of
-the processor time.
+Choices, measured on 2 cores: beam 5, since beam 1 saves a quarter of the time and costs words ("au France");
+``condition_on_previous_text`` off, so that one error is not carried through a recording; three temperatures instead
+of six, since a segment that loops at 0.8 loops at 1.0 too and each try takes seconds; word timestamps, since a
+segment without them extends into the silence behind it, by up to 20 s, and they cost 3 % of the processor time.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ def load(path: str, name: str) -> None:
 
 
 def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool = False) -> dict[str, Any]:
-    """Words of signed 16-bit little-endian 16 kHz mono samples. ``language`` "" recognises it. ``translate``: in
-    English, whatever is spoken, which is a task that multilingual models learned beside writing down."""
+    """Transcribe signed 16-bit little-endian 16 kHz mono samples. ``language`` "" detects it. ``translate``: write
+    English, whatever is spoken, which multilingual models also learned."""
     language = whispers(language)
     load(path, name)
     numpy = import_library("numpy")
@@ -87,7 +86,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
 
 
 class _Heard(Struct):
-    """What was heard so far; the language is that of the first words."""
+    """The segments so far; the language is that of the first words."""
 
     segments: list[list[Any]] = field(default_factory=list)
     language: str = ""
@@ -131,7 +130,7 @@ def _hear(
 
 
 def _phrases(segment: Any, speech: DetectedSpeech) -> list[tuple[float, float, str, float]]:
-    """(start, end, words, certainty) of a segment of Whisper's, in more than one where the voice pauses in it."""
+    """Return (start, end, words, certainty) of a Whisper segment, split where the voice pauses."""
     apart = split_at_pauses(segment.words, speech.spoken) if segment.words else []
     if len(apart) < 2:
         sure = _certainty(segment.words) if segment.words else math.exp(min(0.0, segment.avg_logprob))
@@ -143,8 +142,8 @@ def _phrases(segment: Any, speech: DetectedSpeech) -> list[tuple[float, float, s
 
 
 def _certainty(words: Sequence[Any]) -> float:
-    """The geometric mean of what Whisper thinks of each word: of these words, where its mean log probability is that of
-    all it heard in the same half minute."""
+    """Return the geometric mean of word probabilities. Whisper's mean log probability covers everything in the same
+    half minute, this only these words."""
     return math.exp(sum(math.log(max(float(each.probability), _LEAST)) for each in words) / len(words))
 
 

@@ -1,7 +1,7 @@
-"""Graphics cards of this machine, with what is free on them now: by the tools and files of their drivers.
+"""Graphics cards of this machine with their free memory, by the tools and files of their drivers.
 
-Each reader has two halves: one asks the system, the other makes cards of the text it answered. Nothing here is asked
-when a plan is made: a driver's tool takes tenths of a second, and what is free changes while one looks.
+Each reader has two halves: one queries the system, the other parses the answer into cards. Planning does not use this:
+a driver's tool takes tenths of a second, and free memory changes meanwhile.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ _NVIDIA = ("nvidia-smi", "--query-gpu=name,memory.total,memory.free", "--format=
 
 
 def detect_gpus() -> tuple[Gpu, ...]:
-    """Every card that a driver tells of, in its order."""
+    """Return every card that a driver reports, in its order."""
     if platform.system() == "Darwin":
         return parse_apple(_asked("sysctl", "machdep.cpu.brand_string", "hw.memsize", "iogpu.wired_limit_mb"))
     return (*parse_nvidia(_asked(*_NVIDIA)), *read_amd(_DRM))
 
 
 def gpu_memory_used_by(processes: Collection[int]) -> int:
-    """Bytes of NVIDIA cards that processes hold; 0 where no driver says it."""
+    """Return the bytes of NVIDIA cards that processes hold; 0 if no driver reports it."""
     return parse_process_memory(_asked(*_NVIDIA_PROCESSES), processes)
 
 
 def parse_process_memory(table: str, processes: Collection[int]) -> int:
-    """The same of what ``nvidia-smi`` writes: a process and MiB, a line a process and card.
+    """Parse the bytes that processes hold from ``nvidia-smi``'s table: a process and MiB, one line per process and
+    card.
 
     >>> of_processes("4242, 8120\\n17, 300\\n4242, 100", {4242}) // 2**20
     8220
@@ -50,7 +51,7 @@ def parse_process_memory(table: str, processes: Collection[int]) -> int:
 
 
 def parse_nvidia(table: str) -> tuple[Gpu, ...]:
-    """Cards of ``nvidia-smi``: a name and MiB in all and free, a line a card.
+    """Parse cards from ``nvidia-smi``'s table: name, MiB in total and free, one line per card.
 
     >>> [gpu] = nvidia("NVIDIA GeForce RTX 4090, 24564, 23002")
     >>> gpu.name, gpu.free // 2**20, gpu.bandwidth / 1e9
@@ -67,7 +68,7 @@ def parse_nvidia(table: str) -> tuple[Gpu, ...]:
 
 
 def read_amd(folder: Path) -> tuple[Gpu, ...]:
-    """Cards of AMD by the files of the kernel's driver."""
+    """Return AMD cards by the files of the kernel's driver."""
     found = []
     for device in sorted(folder.glob("card[0-9]*/device")):
         memory, used = _number(device / "mem_info_vram_total"), _number(device / "mem_info_vram_used")
@@ -80,7 +81,7 @@ def read_amd(folder: Path) -> tuple[Gpu, ...]:
 
 
 def parse_apple(told: str) -> tuple[Gpu, ...]:
-    """The graphics part of Apple's chip, by ``sysctl``. What is free of it depends on what is free of the memory."""
+    """Parse the graphics part of Apple's chip from ``sysctl``. Its free memory is that of the machine."""
     said = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
     name, memory = said.get("machdep.cpu.brand_string", ""), said.get("hw.memsize", "")
     if not name.startswith("Apple") or not memory.isdigit():
@@ -93,7 +94,7 @@ def parse_apple(told: str) -> tuple[Gpu, ...]:
 
 
 def _chip(name: str) -> Gpu:
-    """A chip with the speed of its row; how much memory it may use is for the machine to say (0)."""
+    """Return a chip with the speed of its row; 0 as its memory, which is the machine's."""
     try:
         row, memory = find(name)
     except UsageError:
@@ -109,7 +110,7 @@ def _card(name: str, memory: int, free: int) -> Gpu:
 
 
 def _asked(*command: str) -> str:
-    """What a tool writes; "" where there is none, or it fails."""
+    """Return a tool's output; "" if it is missing or fails."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False

@@ -1,6 +1,6 @@
-"""How fast a GGUF file really runs here: by llama.cpp's ``llama-bench``, where it is installed; what it said is kept.
+"""The measured speed of a GGUF file on this machine: by llama.cpp's ``llama-bench``, if installed; results are saved.
 
-It has the options of nobody's server: one text at a time, on whatever its build computes with.
+The measurement has no server options: one text at a time, on the devices its build uses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATIENCE = 600.0  # seconds
 
 
 class BenchSpeeds(Value):
-    """Tokens a second written and read, with twice their scatter, and the ISO date they were measured on."""
+    """Tokens a second written and read, each with twice its standard deviation, and the ISO date of the measurement."""
 
     decode: tuple[float, float]
     prefill: tuple[float, float]
@@ -40,12 +40,12 @@ class BenchSpeeds(Value):
 
 
 def is_installed() -> bool:
-    """Whether it can be run."""
+    """Return whether ``llama-bench`` is on the PATH."""
     return shutil.which(PROGRAM) is not None
 
 
 def run_llama_bench(model: Path) -> BenchSpeeds | None:
-    """Run it; None where it is not here, fails, or says nothing that can be read."""
+    """Run it; None if it is missing, fails or prints nothing readable."""
     program = shutil.which(PROGRAM)
     if program is None:
         return None
@@ -58,7 +58,7 @@ def run_llama_bench(model: Path) -> BenchSpeeds | None:
 
 
 def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
-    """What it printed with ``-o json``: a list of tests, each with tokens read or written and their speed.
+    """Parse the output of ``-o json``: a list of tests, each with tokens read or written and their speed.
 
     >>> said = b'[{"n_prompt": 512, "n_gen": 0, "avg_ts": 900.0, "stddev_ts": 10.0},'
     >>> said += b' {"n_prompt": 0, "n_gen": 32, "avg_ts": 50.0, "stddev_ts": 0.5}]'
@@ -80,10 +80,10 @@ def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
 
 
 def save_speeds(folder: Path, model: Path, found: BenchSpeeds) -> None:
-    """Write it where ``kept`` finds it; a folder that cannot be written keeps nothing."""
+    """Save speeds for ``load_speeds``; a folder that cannot be written saves nothing."""
     model_measurements.save_measurement(folder, FILE, BenchSpeeds, model, lambda before: found)
 
 
 def load_speeds(folder: Path, model: Path) -> BenchSpeeds | None:
-    """What was measured of this very file; None where nothing was."""
+    """Return what was measured of this very file; None without a measurement."""
     return model_measurements.load_measurements(folder, FILE, BenchSpeeds).get(model_measurements.file_key(model))

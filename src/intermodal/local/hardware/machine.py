@@ -11,12 +11,12 @@ from intermodal.plans.machine import Gpu, Machine
 
 ROUND = 256 << 20  # bytes
 _SPINS = 2000  # rounds that a thread of OpenMP waits for the others before it sleeps: some 0.1 ms
-_IDLE = 0.25  # load a processor below which the processors are taken to be free
+_IDLE = 0.25  # load per processor below which the processors count as free
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def machine_snapshot(loaded: tuple[str, ...] = ()) -> Machine:
-    """Cores, memory and free memory now. ``loaded``: endpoint ids that are warm."""
+    """Return cores, memory and free memory now. ``loaded``: endpoint ids that are in memory."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -29,7 +29,7 @@ def machine_snapshot(loaded: tuple[str, ...] = ()) -> Machine:
 
 
 def machine_survey(folder: Path | None = None) -> Machine:
-    """All of it: what ``snapshot`` says, cards with what is free on them, and how fast memory and processors are.
+    """Return the snapshot, with graphics cards and their free memory, and the speed of memory and processors.
 
     For who sizes a model, not for who plans: a driver's tool is run. ``folder`` has the bandwidth that was measured
     here, if it was.
@@ -47,7 +47,7 @@ def machine_survey(folder: Path | None = None) -> Machine:
 
 
 def processor() -> str:
-    """The processor's name, as the system has it; "" where it says none."""
+    """Return the processor's name; "" if the system reports none."""
     for line in _read(Path("/proc/cpuinfo")).splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
@@ -56,7 +56,7 @@ def processor() -> str:
 
 
 def cores() -> int:
-    """Processors this process may really use: its affinity, cut to the container's quota.
+    """Return the processors this process may use: its affinity, limited by the container's quota.
 
     ``os.cpu_count()`` counts the host's: a model given 64 threads in a 2-core container crawls.
     """
@@ -66,7 +66,7 @@ def cores() -> int:
 
 
 def thread_wait_policy() -> dict[str, str]:
-    """Environment of a process that computes with one thread a processor: how the threads wait for each other.
+    """Return the environment by which a computing process chooses how its threads wait for each other.
 
     A model's threads wait for each other hundreds of times a token. By spinning they lose no time where each has a
     processor to itself. Where others use the processors, a thread that spins takes them from the one it waits for:
@@ -79,7 +79,7 @@ def thread_wait_policy() -> dict[str, str]:
 
 
 def _load() -> float:
-    """Load average of the last minute; of a system that keeps none, as of an idle one."""
+    """Return the load average of the last minute; 0 on a system without one."""
     try:
         return os.getloadavg()[0]
     except (AttributeError, OSError):
@@ -98,7 +98,7 @@ def _read(path: Path) -> str:
 
 
 def _cpu_quota(cgroup: Path) -> float:
-    """Processors a cgroup v2 allows (``cpu.max``: quota and period in microseconds); 0 for no limit."""
+    """Return the processors a cgroup v2 allows (``cpu.max``: quota and period in microseconds); 0 for no limit."""
     fields = _read(cgroup / "cpu.max").split()
     if len(fields) == 2 and fields[0].isdigit() and fields[1].isdigit() and int(fields[1]):
         return int(fields[0]) / int(fields[1])
@@ -106,7 +106,7 @@ def _cpu_quota(cgroup: Path) -> float:
 
 
 def _memory_limit(cgroup: Path) -> tuple[int, int]:
-    """Limit and use of a cgroup v2, its reclaimable file cache not counted as used; limit 0 for none."""
+    """Return limit and use of a cgroup v2, not counting its reclaimable file cache as used; limit 0 for none."""
     limit = _read(cgroup / "memory.max")
     if not limit.isdigit():
         return 0, 0
@@ -120,7 +120,8 @@ def _memory_limit(cgroup: Path) -> tuple[int, int]:
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    """NVIDIA cards by the kernel driver's own files: no library, no subprocess. The embedded runtimes use none."""
+    """Return NVIDIA cards by the kernel driver's own files: no library, no subprocess. The embedded runtimes
+    use none."""
     found = []
     for card in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         for line in _read(card).splitlines():

@@ -1,7 +1,7 @@
-"""How fast the processors of this machine go through its memory: measured when asked to, kept, and read from then on.
+"""The memory bandwidth of the processors: measured on request, saved, and read from then on.
 
-Writing a token means reading all weights once, so this figure bounds how fast a processor writes. No file of the
-system says it: it depends on how many modules are plugged in and how fast the firmware runs them.
+Writing a token reads all weights once, so this figure bounds how fast a processor writes. No system file states it: it
+depends on the number of memory modules and the speed the firmware runs them at.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class MeasuredBandwidth(Value):
 
 
 def measure_bandwidth(processor: str, cores: int) -> MeasuredBandwidth:
-    """Copy blocks with every processor for under a second, and count the bytes read and written.
+    """Copy blocks on every processor for under a second, and count the bytes read and written. Takes ``2 * BLOCK``
+    bytes per processor for that long, ``MOST`` at most.
 
     It takes ``2 * BLOCK`` a processor for that long, ``MAX_MEMBER_BYTES`` at most.
     """
@@ -46,7 +47,7 @@ def measure_bandwidth(processor: str, cores: int) -> MeasuredBandwidth:
 
 
 def save_bandwidth(folder: Path, found: MeasuredBandwidth) -> None:
-    """Write it where ``kept`` finds it; a folder that cannot be written keeps nothing."""
+    """Save a measurement for ``load_bandwidth``; a folder that cannot be written saves nothing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE).write_bytes(msgspec.json.encode(found))
@@ -55,7 +56,7 @@ def save_bandwidth(folder: Path, found: MeasuredBandwidth) -> None:
 
 
 def load_bandwidth(folder: Path, processor: str, cores: int) -> Quantity | None:
-    """What was measured of this processor with as many cores; None where nothing was."""
+    """Return what was measured of this processor with as many cores; None without a measurement."""
     try:
         found = msgspec.json.decode((folder / FILE).read_bytes(), type=MeasuredBandwidth)
     except (OSError, msgspec.DecodeError):
@@ -66,14 +67,15 @@ def load_bandwidth(folder: Path, processor: str, cores: int) -> Quantity | None:
 
 
 def as_quantity(found: MeasuredBandwidth) -> Quantity:
-    """What the memory gives at most, of what copying got of it: the ranges of speed are shares of that."""
+    """Return the memory's bandwidth, inferred from what copying reached: ranges of speed are shares of it."""
     copied = f"{found.bandwidth / 1e9:.1f} GB/s copied here on {found.taken}"
     low, mid, high = (found.bandwidth / share for share in (0.9, COPIED, 0.6))
     return between(low, mid, high, f"{copied}, taken for three quarters of what the memory gives")
 
 
 def _round(many: int) -> float:
-    """Bytes a second of ``many`` threads that copy side by side; ctypes lets go of the interpreter meanwhile."""
+    """Return the bytes a second of ``many`` threads that copy in parallel; ctypes releases the interpreter
+    meanwhile."""
     copied, start, stop = [0] * many, threading.Barrier(many + 1), threading.Event()
 
     def copy(index: int) -> None:

@@ -1,6 +1,7 @@
-"""What was measured here of files of models: one small JSON file a kind of measurement, in the cache folder.
+"""Measurements of model files, in one small JSON file per kind in the cache folder, and memory corrections among them.
 
-A file is known by its path, size and time, so that another one under the same name has none of it.
+A file is identified by path, size and time, so that another file of the same name has none of its measurements. A
+memory correction is what a server took beside the prediction; ``fit --check`` and ``up`` find them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 def file_key(model: Path | str) -> str:
-    """What a file is known by; what is no file here, by its name."""
+    """Return the key of a file; the name itself if it is no file here."""
     try:
         path = Path(model)
         stat = path.stat()
@@ -30,7 +31,7 @@ def file_key(model: Path | str) -> str:
 
 
 def load_measurements(folder: Path, name: str, kind: type[T]) -> dict[str, T]:
-    """All that is kept; nothing where the file is not there, or another version wrote it."""
+    """Return all measurements of a kind; {} if the file is missing, or another version wrote it."""
     try:
         return msgspec.json.decode((folder / name).read_bytes(), type=dict[str, kind])  # type: ignore[valid-type]
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):
@@ -40,7 +41,7 @@ def load_measurements(folder: Path, name: str, kind: type[T]) -> dict[str, T]:
 def save_measurement(
     folder: Path, name: str, kind: type[T], model: Path | str, change: Callable[[T | None], T]
 ) -> bool:
-    """Put what ``change`` makes of what is kept of a file in its place. False where the folder cannot be written.
+    """Replace a file's measurement by what ``change`` makes of it. Returns False if the folder cannot be written.
 
     Who keeps something at the same time waits: what is kept of other files is written back as it was read.
     """
@@ -61,7 +62,8 @@ MAX_CORRECTIONS = 32  # of one file: of each flags and program the newest
 
 
 def save_correction(folder: Path, model: Path | str, found: Correction) -> bool:
-    """Keep it, in place of an older one of the same flags and program. False where the folder cannot be written."""
+    """Save a correction in place of an older one with the same flags and program. Returns False if the folder cannot be
+    written."""
 
     def with_it(before: tuple[Correction, ...] | None) -> tuple[Correction, ...]:
         same = (found.flags, found.program)
@@ -72,12 +74,12 @@ def save_correction(folder: Path, model: Path | str, found: Correction) -> bool:
 
 
 def load_corrections(folder: Path, model: Path | str) -> tuple[Correction, ...]:
-    """What was found of this very file, the newest first."""
+    """Return the corrections of this very file, the newest first."""
     return load_measurements(folder, CORRECTIONS_FILE, _kind()).get(file_key(model), ())
 
 
 def corrections_changed_at(folder: Path) -> int:
-    """When something was last kept, in nanoseconds; 0 for never."""
+    """Return when a correction was last saved, in nanoseconds; 0 for never."""
     try:
         return (folder / CORRECTIONS_FILE).stat().st_mtime_ns
     except OSError:
@@ -85,7 +87,8 @@ def corrections_changed_at(folder: Path) -> int:
 
 
 def _kind() -> type[tuple[Correction, ...]]:
-    """What is kept of a file. Imported here: every request asks ``written``, and formulas are for who reads on."""
+    """Return the type of a file's corrections. Imported here: every request calls ``corrections_changed_at``, and only
+    readers need the formulas."""
     from intermodal.sizing.corrections import Correction
 
     return tuple[Correction, ...]

@@ -1,8 +1,15 @@
-"""Servers that intermodal starts: ``intermodal up``, and a run that needs one that is not there.
+"""Servers that intermodal starts: for ``intermodal up``, and for a run that needs one that is not running.
 
-    up.py ─ takes the lock of a name ─▶ supervisor.py, a small process of its own ─▶ the server
-       reads state.json ◀──────────────── writes state.json, restarts, unloads          on loopback, behind a key
+    lifecycle.py - takes the lock of a name -> supervisor.py, a small process of its own -> the server
+       reads state.json <---------------------- writes state.json, restarts, unloads        on loopback, with a key
 
-What they say to each other is files of a folder of the user's own (``records.py``), so that every process of this user
-shares one server, and none has to live for the others.
+    lifecycle, supervisor, records      start, share, watch and end servers; their files and logs
+    resolver, programs, llama_server    from the user's words to a command
+    server_rows, client_runtimes        servers as hosts of the catalog, and as runtimes of a client
+    server_status, footprint            what a running server reports, and what its processes hold
+    memory_estimate, memory_comparison  memory predicted, and compared with what was taken
+    context_fit, context_reduction      smaller contexts for models that do not fit
+
+The processes communicate by files in a folder of the user (``records.py``), so that every process of this user shares
+one server, and none has to outlive the others.
 """

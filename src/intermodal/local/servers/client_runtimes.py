@@ -1,4 +1,5 @@
-"""Every runtime of this machine that a run may need: embedded ones of this client, and servers that all share."""
+"""The runtimes of this machine that a run may need: embedded ones of this client, and started servers that all
+processes share."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ class ClientRuntimes(EmbeddedRuntimes):
         self._env = env
 
     async def serving(self, endpoint: Endpoint) -> ChatServer:
-        """Where the endpoint's server listens, started where it does not run. Raises as ``servers.up.serving``."""
+        """Return the address of the endpoint's server, starting it if needed. Raises as
+        ``lifecycle.ensure_serving``."""
         from intermodal.local.servers.lifecycle import ensure_serving
 
         cut = endpoint.context or 0 if endpoint.uncut is not None else 0

@@ -1,7 +1,7 @@
-"""Models of this machine for which there is memory at a smaller context only: they are offered with that.
+"""Offer models of this machine that fit only at a smaller context, with that context.
 
-Every request comes by here, so what opens files and works contexts out (``contexts.py``) is imported where a model does
-not fit as it is, or where something was measured.
+Every request passes here, so the module that opens files and computes contexts (``context_reduction.py``) is imported
+only if a model does not fit as it is, or something was measured.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SERVED: Final = ("llama", "started")  # protocols of models whose context is ou
 
 
 def endpoints_that_do_not_fit(catalog: Catalog, machine: Machine) -> tuple[Endpoint, ...]:
-    """Endpoints that would have to be loaded and do not fit as they are. Opens nothing."""
+    """Return the endpoints that would have to be loaded and do not fit as they are. Opens no file."""
     if not machine.memory:
         return ()
     return tuple(
@@ -34,7 +34,7 @@ def endpoints_that_do_not_fit(catalog: Catalog, machine: Machine) -> tuple[Endpo
 
 
 class ContextFitter:
-    """For one client: catalogs with local models as they fit, and which were planned with less than their context."""
+    """For one client: catalogs with local models as they fit, and which were planned with a reduced context."""
 
     def __init__(self, weights: WeightsStore, env: Mapping[str, str]) -> None:
         self._weights, self._env = weights, env
@@ -43,8 +43,8 @@ class ContextFitter:
         self._measured: tuple[object, Catalog] | None = None
 
     async def fitted(self, catalog: Catalog, machine: Machine) -> Catalog:
-        """The catalog with what was measured of local models, and these at the context there is memory for. What is
-        loaded with less stays so."""
+        """Return the catalog with measured memory of local models, and models that do not fit at the context that does.
+        Models loaded with a reduced context keep it."""
         catalog = await self._corrected(catalog)
         short = endpoints_that_do_not_fit(catalog, machine)
         kept_so = {key: each for key, each in self._shortened.items() if key in machine.loaded}
@@ -65,7 +65,7 @@ class ContextFitter:
         return self._made[1]
 
     async def _corrected(self, catalog: Catalog) -> Catalog:
-        """With the memory that was measured; nothing is read where nothing was, or where it is known."""
+        """Return the catalog with measured memory; nothing is read without measurements, or twice."""
         stamp = corrections_changed_at(cache_dir(self._env))
         if not stamp:
             return catalog

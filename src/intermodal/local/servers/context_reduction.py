@@ -1,4 +1,5 @@
-"""What local models take by the headers of their files, by what was measured of them, and at which context they fit.
+"""The memory of local models, from file headers and measurements, and the longest context that fits. By the formulas of
+``intermodal fit``.
 
 By the formulas of ``intermodal fit``.
 """
@@ -31,11 +32,11 @@ from intermodal.sizing.corrections import Correction, fitting, flags
 from intermodal.sizing.settings import Settings
 from intermodal.sizing.sources import local
 
-MIN_CONTEXT: Final = 512  # tokens: in less there is no room for a question and an answer
+MIN_CONTEXT: Final = 512  # tokens: less has no room for a question and an answer
 
 
 class _Files(Value):
-    """What an endpoint serves, and the program that does, for corrections."""
+    """The files an endpoint serves, and the program that serves them, for corrections."""
 
     model: str
     projector: str
@@ -44,7 +45,7 @@ class _Files(Value):
 
 
 def with_measured_memory(catalog: Catalog, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
-    """The catalog with embedded models as they took memory here, where that was measured."""
+    """Return the catalog with embedded models as measured here, if they were."""
     changed: dict[str, Endpoint] = {}
     for endpoint in catalog.loadable:
         path = weights.path(endpoint.weights) if endpoint.weights and endpoint.host.protocol == "llama" else None
@@ -58,7 +59,7 @@ def with_measured_memory(catalog: Catalog, weights: WeightsStore, env: Mapping[s
 
 
 def measured_memory(path: Path, projector: Path | None, context: int, env: Mapping[str, str]) -> Quantity | None:
-    """Bytes that an embedded model takes with so many tokens, mended by what was measured; None where nothing was."""
+    """Return the bytes an embedded model takes with this context, corrected by measurements; None without any."""
     corrections = load_corrections(cache_dir(env), path)
     if not corrections:
         return None
@@ -74,8 +75,8 @@ def measured_memory(path: Path, projector: Path | None, context: int, env: Mappi
 
 
 def with_reduced_contexts(catalog: Catalog, machine: Machine, weights: WeightsStore, env: Mapping[str, str]) -> Catalog:
-    """The catalog with these endpoints at the longest context for which there is memory; those for which there is
-    none at ``MIN_CONTEXT`` tokens stay as they are, and plans reject them."""
+    """Return the catalog with these endpoints at the longest context that fits; those that do not fit at
+    ``MIN_CONTEXT`` tokens stay unchanged, and plans reject them."""
     made = {each.id: _shorter(each, machine, weights, env) for each in endpoints_that_do_not_fit(catalog, machine)}
     changed = {key: endpoint for key, endpoint in made.items() if endpoint is not None}
     if not changed:
@@ -106,7 +107,8 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
 
 @lru_cache(64)
 def _need(files: _Files, corrections: tuple[Correction, ...], stamps: tuple[str, str]) -> Callable[[int], MemoryRange]:
-    """Headers of files are read once for as long as these are the same, however often what is free changes."""
+    """Return the memory by context, with file headers cached for as long as these arguments are the same, whatever is
+    free."""
     return memory_by_context(files.model, files.projector, files.slots, corrections, files.program)
 
 

@@ -1,10 +1,12 @@
-"""What a running server says of itself and what its processes hold. It is asked to compute nothing.
+"""What a running server reports about itself and what its processes hold. No computation is requested of it.
 
     llama.cpp   /props: file, context of a slot, slots, build; /metrics: tokens a second; its load log and its options
     vLLM        /v1/models: folder or repository, longest text; /metrics: pages and their tokens (cache_config_info)
     Ollama      /api/ps: bytes of memory and of cards, context of what is loaded; /api/show: parameters of the model
 
-Arguments, environment and memory of its processes can be seen where it runs on this machine as the same user.
+Arguments, environment and memory of its processes are visible if it runs on this machine as the same user. Options of
+llama-server are read as settings of the formulas; source: llama.cpp, ``common/arg.cpp``. An option that is not listed
+changes no term, or is ignored.
 """
 
 from __future__ import annotations
@@ -93,7 +95,7 @@ class ServerFootprint(Value):
 
     @property
     def words(self) -> str:
-        """It in a line."""
+        """Describe it in one line."""
         found = f"{self.engine} at {self.address}"
         if self.build.lower().startswith(self.engine):
             found = f"{self.build} at {self.address}"
@@ -111,8 +113,8 @@ class ServerFootprint(Value):
 
 
 def candidate_key_variables(address: str) -> tuple[str, ...]:
-    """Variables whose key may be meant for a server that wants one, by what it says without: both where that is not
-    known. vLLM keeps ``/metrics`` open, and llama.cpp its list of models."""
+    """Return the variables whose key a server may want, by what it reports without one: both if that is unknown. vLLM
+    keeps ``/metrics`` open, and llama.cpp its list of models."""
     root = address.rstrip("/").removesuffix("/v1")
     status, body = http_reply(root, "", "/metrics", seconds=_PATIENCE)
     if status == 200 and _CACHE_CONFIG.encode() in body:
@@ -124,7 +126,7 @@ def candidate_key_variables(address: str) -> tuple[str, ...]:
 
 
 def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = "") -> ServerFootprint:
-    """Ask a server. ``log``: what it said when it loaded, if that is here; ``wanted``: the model, where it has several.
+    """Query a server. ``log``: what it wrote when it loaded, if available; ``wanted``: the model, if it has several.
 
     Raises:
         Unreachable: nothing answers there, or none of the three. CredentialsRefused: it wants a key.
@@ -198,7 +200,8 @@ _EVERY: Final = 1 << 16  # layers: more than any model has
 def _unified(
     log: str, said: LlamaOptions, slots: int, ours: Mapping[str, Any], process: ServerProcess, assumed: list[str]
 ) -> bool:  # fmt: skip
-    """Whether slots share one cache: by its log, else by its options. Without any, newer builds start four that do."""
+    """Return whether slots share one cache: by the log, else by options. Without options, newer builds start four that
+    do."""
     logged = _UNIFIED.findall(log)
     if logged:
         return bool(logged[-1] == "true")
@@ -213,7 +216,7 @@ def _unified(
 
 
 def _layers(log: str, said: LlamaOptions, on_cards: int) -> int:
-    """Layers on cards: by its log, else as it was told, else all if it holds memory of a card."""
+    """Return the layers on cards: by the log, else by options, else all if it holds memory of a card."""
     logged = _OFFLOADED.findall(log)
     if logged:
         some, all_of_them = map(int, logged[-1])
@@ -224,7 +227,7 @@ def _layers(log: str, said: LlamaOptions, on_cards: int) -> int:
 
 
 def _speeds(root: str, key: str) -> tuple[float, float]:
-    """Tokens a second written and read so far, where ``--metrics`` is on and it did something."""
+    """Return tokens a second written and read so far, if ``--metrics`` is on and it did something."""
     names = ("llamacpp:predicted_tokens_seconds", "llamacpp:prompt_tokens_seconds")
     status, body = http_reply(root, key, "/metrics", seconds=_PATIENCE)
     found = parse_metrics(body, names) if status == 200 else {}
@@ -313,7 +316,7 @@ def _ollama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFo
 
 
 def _parameter(shown: dict[str, Any], name: str) -> str:
-    """Of the parameters of a model: lines of a name and a value."""
+    """Return a parameter of a model from lines of a name and a value."""
     lines = str(shown.get("parameters") or "").splitlines()
     return next((line.split()[-1] for line in lines if line.split()[:1] == [name]), "")
 
@@ -347,7 +350,7 @@ def _on_cards(process: ServerProcess) -> int:
 
 
 def _of_package(arguments: tuple[str, ...]) -> dict[str, Any]:
-    """What our own server of llama.cpp was told; {} for another program."""
+    """Return the arguments of our own llama.cpp server; {} for another program."""
     return parse_object(arguments[-1].encode()) if _MODULE in arguments else {}
 
 
@@ -401,7 +404,7 @@ _OFF: Final = ("off", "0", "false", "disabled", "no")
 
 
 class LlamaOptions(Value):
-    """What was said; ``layers`` None for what llama.cpp chooses, ``slots`` 0 too.
+    """Options as given; ``layers`` None and ``slots`` 0 for llama.cpp's own choice.
 
     ``kept``: whether prompts of past requests may stay in memory (``--cache-ram``), which grows as they come.
     """
@@ -425,7 +428,7 @@ class LlamaOptions(Value):
 
 
 def parse_llama_options(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> LlamaOptions:
-    """Read them; arguments count before the environment, as in llama.cpp.
+    """Parse options; arguments take precedence over the environment, as in llama.cpp.
 
     >>> found = flags_of(["llama-server", "-m", "m.gguf", "-np", "2", "-ctk", "q8_0", "--no-kv-offload"])
     >>> found.model, found.slots, found.type_k, found.cache_on_host, found.layers

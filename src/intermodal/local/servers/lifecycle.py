@@ -1,4 +1,4 @@
-"""Starting, sharing and ending servers: what ``intermodal up``, ``down`` and a run do. Every wait can be cancelled."""
+"""Start, share and end servers: for ``intermodal up``, ``down`` and a run. Every wait can be cancelled."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Notify = Callable[[str], None]
 
 
 class ManagedServer(Value):
-    """A server that is wanted, and how it is. ``state`` None: it was never started.
+    """A server with a specification, and its state. ``state`` None: it was never started.
 
     ``foreseen``: what it takes by the formulas, corrected; None where it was never compared. ``comparison``: of the
     start that made it, predicted beside real.
@@ -59,12 +59,12 @@ class ManagedServer(Value):
 
     @property
     def memory(self) -> tuple[float, float, float]:
-        """Bytes it is foreseen to take."""
+        """Return the bytes it is expected to take."""
         return self.foreseen.memory if self.foreseen is not None else self.wanted.memory
 
     @property
     def phase(self) -> str:
-        """In a word. A record whose supervisor is gone says nothing any more."""
+        """Return its phase. A record whose supervisor is dead counts as stopped."""
         if self.state is None:
             return "not started"
         if self.state.phase in ALIVE and not self.state.lives:
@@ -73,7 +73,7 @@ class ManagedServer(Value):
 
 
 def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
-    """Everything that is wanted on this machine, by name."""
+    """Return every server with a specification on this machine, by name."""
     found = []
     for place in all_records(env):
         wanted = place.wanted()
@@ -85,7 +85,9 @@ def all_servers(env: Mapping[str, str]) -> tuple[ManagedServer, ...]:
 async def start_server(
     wanted: ServerSpec, env: Mapping[str, str], *, later: bool = False, tell: Notify = lambda what: None
 ) -> tuple[ManagedServer, bool]:
-    """Have the server running, and whether this call started it. ``later``: only write down that it may be started.
+    """Start the server if needed, and return whether this call started it. ``later``: only record that it may be
+    started. Of two concurrent calls one starts it and the other waits. Cancelled, the call ends and forgets what it
+    started.
 
     Two at once start one: the second waits for the first. Cancelled, what was started here is ended and forgotten.
 
@@ -114,7 +116,7 @@ async def start_server(
 
 
 async def stop_server(name: str, env: Mapping[str, str]) -> bool:
-    """End a server and forget it; its log stays. False where nothing of that name is known."""
+    """End a server and forget it; its log stays. Returns False for an unknown name."""
     import anyio
 
     place = ServerRecords(state_dir(env), name)
@@ -133,8 +135,9 @@ async def stop_server(name: str, env: Mapping[str, str]) -> bool:
 async def ensure_serving(
     name: str, env: Mapping[str, str], tell: Notify = lambda what: None, *, context: int = 0
 ) -> ChatServer:
-    """Address and key of a server, started where it does not run. To be asked before every request: it then is not
-    unloaded under it. ``context``: tokens it is started with where there is no memory for all of its own, 0 for those.
+    """Return address and key of a server, starting it if needed. Call it before every request, so that the server is
+    not unloaded meanwhile. ``context``: the tokens it is started with if its full context does not fit, 0 for the full
+    one.
 
     Raises: as ``up``, and NotInstalled where nothing of that name is known any more.
     """
@@ -161,7 +164,7 @@ async def ensure_serving(
 
 
 def _at(wanted: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
-    """What is wanted with fewer tokens (0: with all of its own). What it was before stays written down."""
+    """Return the specification with a reduced context (0: the full one). The full one stays recorded."""
     if wanted.uncut is not None:
         before = wanted.uncut
         wanted = msgspec.structs.replace(wanted, context=before.context, memory=before.memory, uncut=None)
@@ -173,7 +176,7 @@ def _at(wanted: ServerSpec, context: int, env: Mapping[str, str]) -> ServerSpec:
 
 
 async def _served(wanted: ServerSpec, state: ServerState, load_seconds: float = 0.0) -> ChatServer:
-    """Reading a model's marks takes a quarter of a second, once for each of its files."""
+    """Return the running server. Reading a model's template marks takes a quarter of a second, once per file."""
     import anyio
 
     marks = await anyio.to_thread.run_sync(marks_in, Path(wanted.model))
@@ -185,7 +188,7 @@ def _known(place: ServerRecords, wanted: ServerSpec, state: ServerState | None) 
 
 
 def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[Correction, ...] = ()) -> None:
-    """Raise DoesNotFit where a plan would be refused for it: by the planner's own formula (``costing.memory.fits``).
+    """Raise DoesNotFit if a plan would be refused for it: by the planner's own formula (``fits``).
 
     ``corrections``: what was measured of its file, for the context that would fit.
     """
@@ -211,7 +214,7 @@ def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[
 
 @asynccontextmanager
 async def _held(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
-    """The lock of a name; says so where somebody else has it."""
+    """Hold the lock of a name; report it if another process has it."""
     with place.held_at_once() as held:
         if held:
             yield
@@ -224,7 +227,7 @@ async def _held(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
 async def _started(
     place: ServerRecords, wanted: ServerSpec, env: Mapping[str, str], tell: Notify, *, known: bool
 ) -> tuple[ServerState, MemoryComparison | None]:
-    """Spawn a supervisor and wait until its server answers. What it took is compared with what was predicted."""
+    """Spawn a supervisor and wait until its server answers. Its memory is compared with the prediction."""
     import anyio
 
     machine = machine_snapshot()
@@ -247,7 +250,7 @@ async def _started(
 
 
 def _compared(place: ServerRecords, wanted: ServerSpec, state: ServerState, folder: Path) -> MemoryComparison | None:
-    """Predicted beside real, kept for later; None where that could not be found out, which stops nobody."""
+    """Compare prediction and reality, and save the result; None if that fails, which is no error."""
     try:
         found = compare_after_start(wanted, state, latest_start_log(place.log), folder)
         if found.correction is not None:
@@ -259,7 +262,7 @@ def _compared(place: ServerRecords, wanted: ServerSpec, state: ServerState, fold
 
 
 async def _spawn(place: ServerRecords) -> None:
-    """The supervisor leaves us at once, so that it is nobody's child who might wait for it."""
+    """Spawn the supervisor, which detaches at once, so that no parent has to wait for it."""
     import anyio
 
     command = [
@@ -281,7 +284,7 @@ async def _spawn(place: ServerRecords) -> None:
 
 
 async def _awaited(place: ServerRecords, tell: Notify) -> ServerState:
-    """The record once it says ready. Raises RuntimeCrashed when it will not."""
+    """Return the record once it is ready. Raises RuntimeCrashed if it will not be."""
     import anyio
 
     begun, told = time.monotonic(), ""
@@ -311,7 +314,7 @@ def _failure(place: ServerRecords, state: ServerState) -> RuntimeCrashed:
 
 
 async def _cleaned(place: ServerRecords) -> None:
-    """After a supervisor that was killed, or a reboot: its server ended, and the record as it is now."""
+    """Clean up after a killed supervisor or a reboot: end its server, and correct the record."""
     state = place.state()
     if state is not None and (state.phase in ALIVE or state.server):
         await _ended(place)
@@ -320,7 +323,7 @@ async def _cleaned(place: ServerRecords) -> None:
 
 
 async def _ended(place: ServerRecords) -> None:
-    """Nothing of it runs any more: its supervisor is told, and what does not listen is killed."""
+    """End all of its processes: its supervisor is told, and what does not react is killed."""
     wanted = place.wanted()
     if wanted is not None:
         with suppress(StoreError):  # where nothing can be written, a supervisor cannot write its record either
@@ -340,7 +343,7 @@ async def _ended(place: ServerRecords) -> None:
 
 
 async def _gone(known: str) -> None:
-    """Wait for the end of a process, though not for ever."""
+    """Wait for the end of a process, for a limited time."""
     import anyio
 
     end = time.monotonic() + _GRACE
@@ -349,7 +352,7 @@ async def _gone(known: str) -> None:
 
 
 async def clean_up(env: Mapping[str, str]) -> None:
-    """Put right what dead supervisors left. Of a name that somebody is busy with, nothing is touched."""
+    """Clean up after dead supervisors. A name whose lock is held is left alone."""
     for place in all_records(env):
         state = place.state()
         if state is not None and state.phase in ALIVE and not state.lives:

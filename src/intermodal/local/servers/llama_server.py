@@ -1,4 +1,4 @@
-"""llama.cpp's own server, out of the package: ``python -m intermodal.local.servers.llama_server JSON``. Ends with its
+"""llama.cpp's own server, from the package: ``python -m intermodal.local.servers.llama_server JSON``. Ends with its
 supervisor.
 
 The context does not shift: a prompt that is too long is refused with its size instead of being cut.

@@ -1,4 +1,4 @@
-"""Predicted beside real: what a running server took, term by term, and the ratios that are kept of it."""
+"""Predicted and actual memory of a running server, term by term, and the ratios that correct later predictions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _COMPUTED: Final = ("compute", "projector compute", "draft compute")  # touched 
 
 
 class MemoryComparison(Value):
-    """``rows``: each predicted and real. ``correction``: to be kept; None where nothing could be told apart.
+    """``rows``: each predicted and real. ``correction``: to be saved; None if nothing could be separated.
 
     ``notes``: what could not be compared and why, each a clause.
     """
@@ -47,7 +47,7 @@ def compare_memory(
     shape: ModelShape, found: ServerFootprint, machine: Machine, date: str, *, projector: ModelShape | None = None,
     draft: ModelShape | None = None,
 ) -> MemoryComparison:  # fmt: skip
-    """What was predicted of a server and what it took. ``date``: ISO, of today."""
+    """Compare a server's prediction with what it took. ``date``: today, ISO."""
     if found.settings is not None:
         layers = len(shape.layers)
         settings = replace(
@@ -102,14 +102,15 @@ def _llama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> Com
 
 
 def _held(predicted: Memory) -> Quantity:
-    """Of a process that computed some or all of its graph by now: pages of buffers are taken when they are touched."""
+    """Return the memory of a process that has computed some or all of its graph: pages of buffers are taken when
+    touched."""
     every = predicted.total("host")
     untouched = sum(predicted.of(name, "host").mid for name in _COMPUTED)
     return between(max(0.0, every.low - untouched), every.mid, every.high, "compute buffers touched or not yet")
 
 
 def _program(predicted: Memory, rows: list[Compared], found: ServerFootprint) -> Ratio | str:
-    """What the process holds beside its buffers, as a ratio; why there is none, in words."""
+    """Return what the process holds beside its buffers, as a ratio; the reason if there is none, in words."""
     if found.grows and found.read:
         return "it may keep prompts of the past in memory (--cache-ram), so its process says nothing of the program"
     expected = predicted.of("program").mid
@@ -125,7 +126,7 @@ def _real(
     predicted: Memory, rows: list[Compared], device: Device, *, without: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> float:  # fmt: skip
-    """Bytes of terms on a device: as they were logged, else as predicted."""
+    """Return the bytes of terms on a device: as logged, else as predicted."""
     logged = {row.name: row.real for row in rows if row.device == device and row.source == "log" and row.real}
     named = dict.fromkeys(term.name for term in predicted.terms if term.device == device)
     kept = [name for name in named if name not in without and (not only or name in only)]
@@ -140,7 +141,7 @@ def _ratio(name: str, device: Device, share: float) -> Ratio:
 
 
 def _ollama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> ComparedTerms:
-    """The sums that it says; its runner is llama.cpp or its own engine, which lays its graph out another way."""
+    """Compare the totals that Ollama reports; its runner is llama.cpp or its own engine, with another graph layout."""
     predicted = memory(shape, settings)
     terms = [term for term in predicted.terms if term.name not in BESIDE]
     both = total([term.amount for term in terms])
@@ -175,7 +176,8 @@ def _vllm(shape: ModelShape, serving: Serving, found: ServerFootprint, machine: 
 
 
 def compare_after_start(wanted: ServerSpec, state: ServerState, log: str, folder: Path) -> MemoryComparison:
-    """Compare, and keep the ratios in the cache folder. ``log``: what it said when it loaded.
+    """Compare a started server once it answers, and save the ratios in the cache folder. ``log``: what it wrote when it
+    loaded.
 
     Raises:
         IntermodalError: it does not answer, or its files are gone.
@@ -192,6 +194,7 @@ def compare_after_start(wanted: ServerSpec, state: ServerState, log: str, folder
 
 
 def corrected_memory(wanted: ServerSpec, corrections: tuple[Correction, ...]) -> Callable[[int], MemoryRange]:
-    """Bytes that it takes, [low, mid, high], by the context of each slot: by the formulas and what was found of it."""
+    """Return a function from each slot's context to the bytes [low, mid, high] it takes, by formulas and
+    corrections."""
     program = program_version(wanted.program, wanted.path)
     return memory_by_context(wanted.model, wanted.projector, wanted.slots, corrections, program)

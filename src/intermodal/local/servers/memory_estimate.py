@@ -1,6 +1,6 @@
-"""Memory a server takes, from what its files say of themselves, before anything is loaded: by ``sizing``'s formulas.
+"""The memory a server takes, estimated from file headers before anything is loaded, by the formulas of ``sizing``.
 
-The low end leaves out what is touched only once a prompt fills the context; the high end holds for all that may come.
+The low end leaves out what is touched only once a prompt fills the context; the high end covers every case.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def gguf_memory(
     model: ModelShape, projector: ModelShape | None, context: int, slots: int, corrections: Sequence[Correction] = (),
     program: str = "",
 ) -> MemoryRange:  # fmt: skip
-    """Bytes resident with llama.cpp on the processor, low, mid and high. ``context``: of each slot.
+    """Return the bytes resident with llama.cpp on the processor: low, mid, high. ``context``: of each slot.
 
     ``corrections``: what was measured of its file, with this ``program``.
     """
@@ -48,7 +48,7 @@ def gguf_memory(
 
 
 def folder_memory(shape: ModelShape, context: int, slots: int) -> MemoryRange:
-    """Bytes resident with vLLM on a processor. On a graphics card most of it is in that card's memory."""
+    """Return the bytes resident with vLLM on a processor. On a graphics card most of it is in the card's memory."""
     cache = _cache(shape, context, slots)
     low, mid, high = _VLLM
     return (shape.weights + low, shape.weights + cache + mid, shape.weights + cache + high)
@@ -57,7 +57,7 @@ def folder_memory(shape: ModelShape, context: int, slots: int) -> MemoryRange:
 def memory_by_context(
     model: str, projector: str, slots: int, corrections: Sequence[Correction] = (), program: str = ""
 ) -> Callable[[int], MemoryRange]:
-    """Bytes that files take, by the context of each slot: their headers are read once."""
+    """Return a function from each slot's context to the bytes that the files take; headers are read once."""
     path = Path(model)
     shape = local(path).shape
     if path.is_dir():
@@ -67,15 +67,15 @@ def memory_by_context(
 
 
 def longest_context(needed: Callable[[int], MemoryRange], most: int, room: Callable[[float], bool]) -> int:
-    """The longest context of each slot for which there is ``room``, at most ``most``; 0 for none."""
+    """Return the longest context of each slot for which there is ``room``, at most ``most``; 0 for none."""
     return largest(most, lambda context: room(needed(context)[2]), _STEP)
 
 
 def cache_space(folder: str, context: int, slots: int) -> int:
-    """Bytes that vLLM sets aside on a processor for what it has read."""
+    """Return the bytes that vLLM reserves on a processor for its key-value cache."""
     return _cache(local(Path(folder)).shape, context, slots)
 
 
 def _cache(shape: ModelShape, context: int, slots: int) -> int:
-    """Whole GiB, one at least."""
+    """Return whole GiB, at least one."""
     return max(1, math.ceil(text_bytes(shape, Serving(), context) * slots / (1 << 30))) << 30

@@ -1,7 +1,7 @@
-"""The programs that serve models: how each is found, what it is told, and where it says how busy it is. A table.
+"""The programs that serve models, as a table: how each is found, started, and asked how busy it is.
 
-Every server listens on 127.0.0.1 alone, behind a random key, which it is told in its environment: whoever lists
-processes sees arguments, not that.
+Every server listens on 127.0.0.1 only, with a random key in its environment: process listings show arguments, not the
+environment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from intermodal.local.hardware.machine import cores, machine_snapshot, thread_wa
 from intermodal.local.servers.memory_estimate import cache_space
 from intermodal.local.servers.records import ServerSpec
 
-# What a server may see of our environment: how to find its libraries and its processors. No keys.
+# Our environment as a server sees it: how to find its libraries and its processors. No keys.
 _INHERIT = (
     "PATH", "HOME", "USER", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH", "SYSTEMROOT", "XDG_CACHE_HOME",
@@ -60,7 +60,7 @@ class ServerProgram(Value):
 
 
 def program_version(key: str, path: str) -> str:
-    """What a program is known by for corrections: a package's version, else the file with its size and time."""
+    """Return what identifies a program for corrections: a package's version, else the file with size and time."""
     if key not in _PACKAGES:
         return model_measurements.file_key(path)
     try:
@@ -70,14 +70,15 @@ def program_version(key: str, path: str) -> str:
 
 
 def environment(start: StartCommand, env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the server's process sees."""
+    """Return the environment of the server's process."""
     env = os.environ if env is None else env
     kept = {key: value for key, value in env.items() if key in _INHERIT or key.startswith(_INHERIT_FAMILIES)}
     return {**kept, **_QUIET, **start.env}
 
 
 def _llama_server(wanted: ServerSpec, port: int, key: str) -> StartCommand:
-    """Options that only newer builds know are said in the environment, where an older one does not trip over them."""
+    """Build the command of llama-server. Options that only newer builds have are set in the environment, which older
+    builds ignore."""
     more = [*(["--mmproj", wanted.projector] if wanted.projector else []), *(["--embeddings"] if wanted.embeds else [])]
     command = (
         wanted.path, "-m", wanted.model, "-a", wanted.served_as, "--host", "127.0.0.1", "--port", str(port),
@@ -100,7 +101,8 @@ def _package(wanted: ServerSpec, port: int, key: str) -> StartCommand:
 
 
 def _vllm(wanted: ServerSpec, port: int, key: str) -> StartCommand:
-    """Through its module where a Python is given: that works for every build of it, the command does not."""
+    """Build the command of vLLM: through its module if a Python is given, which works for every build, unlike the
+    command."""
     runner: tuple[str, ...] = (wanted.path, "-P", "-m", "vllm.entrypoints.openai.api_server", "--model", wanted.model)
     if not os.path.basename(wanted.path).startswith("python"):
         runner = (wanted.path, "serve", wanted.model)
@@ -133,7 +135,7 @@ _LLAMA_COUNTERS = (
 _LLAMA_QUIRKS = (
     "bounded_schema", "grammar", "many_logprobs", "top_k", "min_p", "typical_p", "repeat_penalty",
 )  # fmt: skip
-# Programs of one's own come first: they may have been built for a graphics card, which the package is not.
+# The user's own programs come first: they may be built for a graphics card, which the package is not.
 PROGRAMS: Mapping[str, ServerProgram] = {
     "llama-server": ServerProgram(
         what="llama.cpp (llama-server)", takes="gguf", find=lambda: shutil.which("llama-server") or "",

@@ -1,13 +1,13 @@
-"""What is written down about a server: what is wanted of it, and how it is. One folder a name, one writer a file.
+"""The files of a started server: its specification, its state, its log. One folder a name, one writer a file.
 
-    STATE/up/HOST/NAME/wanted.json    what to start: written by who holds the lock
-    STATE/up/HOST/NAME/state.json     how it is: written by its supervisor, and by who finds that one dead
-    STATE/up/HOST/NAME/foreseen.json  what it takes, corrected by what it took: written by who started it
-    STATE/up/HOST/NAME/used           touched by every request that is about to be sent
+    STATE/up/HOST/NAME/wanted.json    what to start: written by the holder of the lock
+    STATE/up/HOST/NAME/state.json     how it is: written by its supervisor, or by a process that finds that one dead
+    STATE/up/HOST/NAME/foreseen.json  expected memory, corrected by what it took: written by the process that started it
+    STATE/up/HOST/NAME/used           touched before every request
     STATE/up/HOST/.NAME.lock          shared to read and touch, exclusive to start, stop and unload
-    STATE/logs/NAME.log               what the server said, at most ``MAX_LOG`` bytes and the same once more
+    STATE/logs/NAME.log               the server's output, at most ``MAX_LOG`` bytes and the same once more
 
-A process is named by host, boot, id and start time (``store/process.py``): ids are reused, and end with a reboot.
+A process is identified by host, boot, id and start time (``store``), since ids are reused and end with a reboot.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ALIVE: tuple[ServerPhase, ...] = ("starting", "ready", "restarting")
 
 
 class FullServerContext(Value):
-    """Tokens, and bytes [low, mid, high], that a server was wanted with, before there was no memory for it."""
+    """The context and the bytes [low, mid, high] of a server's specification, before memory was short."""
 
     context: int
     memory: tuple[float, float, float]
@@ -84,8 +84,8 @@ class ServerSpec(Value):
     uncut: FullServerContext | None = None
 
     def same(self, other: ServerSpec) -> bool:
-        """Whether the server that runs for one serves the other: everything but when, for how long, and what it was
-        foreseen to take, of which more is known later."""
+        """Return whether one running server serves both: everything but time, idle limit and expected memory
+        is equal."""
         alike = {"since": "", "idle": 0.0, "said": "", "memory": (0.0, 0.0, 0.0)}
         return msgspec.structs.replace(self, **alike) == msgspec.structs.replace(other, **alike)
 
@@ -121,19 +121,19 @@ class ServerState(Value):
 
     @property
     def lives(self) -> bool:
-        """It runs, or is on its way, and somebody looks after it."""
+        """Return whether it runs or starts, with a living supervisor."""
         return self.phase in ALIVE and not dead(self.supervisor)
 
 
 class MemoryForecast(Value):
-    """What a server is foreseen to take since it was compared with what it took: [low, mid, high] bytes, and why."""
+    """The expected memory [low, mid, high] in bytes since the server was compared with what it took, and why."""
 
     memory: tuple[float, float, float]
     words: str
 
 
 class ServerRecords:
-    """The files of one name."""
+    """The files of one server name."""
 
     def __init__(self, root: Path, name: str) -> None:
         """``root`` is the state folder."""
@@ -160,9 +160,9 @@ class ServerRecords:
         self._write("foreseen.json", foreseen)
 
     def mark(self) -> str:
-        """Another one whenever it is written anew what is wanted; "" where nothing is. A supervisor is started for one
-        mark, and ends where that is not so any more once others can see its record. Who takes back what is wanted does
-        that first and looks for a record then, so that at least one of the two sees the other."""
+        """Return a value that changes whenever the specification is written; "" without one. A supervisor is started
+        for one mark, and ends if the mark has changed once its own record is visible. A process that withdraws a
+        specification does that first and then looks for a record, so that at least one of the two sees the other."""
         try:
             found = (self.folder / "wanted.json").stat()
         except OSError:
@@ -176,7 +176,7 @@ class ServerRecords:
         self._write("state.json", msgspec.structs.replace(state, at=now))
 
     def take_back(self, supervisor: str) -> None:
-        """No record of this supervisor; it started nothing."""
+        """Remove this supervisor's record; it started nothing."""
         state = self.state()
         with suppress(OSError):
             if state is not None and state.supervisor == supervisor:
@@ -184,13 +184,13 @@ class ServerRecords:
             self.folder.rmdir()  # where nothing else is in it
 
     def begin_anew(self) -> None:
-        """Nothing is known of former starts any more; what is wanted stays."""
+        """Forget former starts; the specification stays."""
         for old in ("state.json", "foreseen.json"):
             with suppress(OSError):
                 (self.folder / old).unlink()
 
     def forget(self) -> None:
-        """Nothing is known of it any more; its log stays."""
+        """Forget the server; its log stays."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def touch(self) -> None:
@@ -198,7 +198,7 @@ class ServerRecords:
             (self.folder / "used").touch(mode=0o600)
 
     def touched(self) -> float:
-        """When somebody was last about to send a request: seconds since 1970, 0 for never."""
+        """Return when a request was last about to be sent: seconds since 1970, 0 for never."""
         try:
             return (self.folder / "used").stat().st_mtime
         except OSError:
@@ -208,7 +208,7 @@ class ServerRecords:
 
     @asynccontextmanager
     async def held(self, *, shared: bool = False) -> AsyncIterator[None]:
-        """Hold the lock of this name, however long that takes."""
+        """Hold the lock of this name, waiting as long as it takes."""
         import anyio
 
         with self._open_lock() as file:
@@ -218,7 +218,7 @@ class ServerRecords:
 
     @contextmanager
     def held_at_once(self) -> Iterator[bool]:
-        """Hold the lock if nobody else does; False where somebody does."""
+        """Hold the lock if it is free; yields False otherwise."""
         with self._open_lock() as file:
             yield _taken(file, shared=False)
 
@@ -228,7 +228,7 @@ class ServerRecords:
             return os.fdopen(os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600), "wb")
 
     def _write(self, name: str, value: Value) -> None:
-        """Whole, and only for the user to read, as it holds the key."""
+        """Write whole, readable only by the user, as the file holds the key."""
         with self._told():
             whole.replace(self.folder / name, whole.lines(msgspec.json.encode(value)))
 
@@ -245,7 +245,7 @@ class ServerRecords:
 
 
 def all_records(env: Mapping[str, str]) -> tuple[ServerRecords, ...]:
-    """Every name that something is wanted of on this machine."""
+    """Return the records of every name with a specification on this machine."""
     root = state_dir(env)
     try:
         names = sorted(os.listdir(root / "up" / host()))
@@ -255,7 +255,7 @@ def all_records(env: Mapping[str, str]) -> tuple[ServerRecords, ...]:
 
 
 def _read(path: Path, cls: type[T]) -> T | None:
-    """None where there is nothing, or something that another version wrote: then it is as if it were not there."""
+    """Return None for a missing file, or one of another version, which counts as missing."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=cls)
     except (OSError, msgspec.DecodeError):
@@ -276,7 +276,7 @@ STARTS = "[intermodal] starts "  # a line before what each start of a server say
 
 
 def latest_start_log(path: Path) -> str:
-    """What the newest start of a server said; "" where it is not there any more."""
+    """Return what the newest start of a server wrote; "" if it is gone."""
     text = ""
     for file in (path.with_name(path.name + ".1"), path):
         try:
@@ -288,7 +288,7 @@ def latest_start_log(path: Path) -> str:
 
 
 class ServerLog:
-    """One file, appended to. Full, it becomes ``NAME.log.1`` and a new one is begun."""
+    """A log of bounded size. A full file becomes ``NAME.log.1``, and a new one is begun."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -306,7 +306,7 @@ class ServerLog:
                 pass  # a full disk must not end the server
 
     def follow(self, pipe: IO[bytes]) -> threading.Thread:
-        """Keep what comes out of a pipe until it closes."""
+        """Write what comes from a pipe until it closes."""
 
         def read() -> None:
             with pipe:
@@ -318,7 +318,7 @@ class ServerLog:
         return thread
 
     def last_words(self, lines: int = 3) -> str:
-        """The end of it on one line, for a message."""
+        """Return the end of the log on one line, for a message."""
         try:
             text = self.path.read_bytes()[-4000:].decode(errors="replace")
         except OSError:

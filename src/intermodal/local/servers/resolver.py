@@ -1,4 +1,4 @@
-"""From what a user says (a file, a folder, a name of ``pull --list``) to what is to be started."""
+"""Resolve what a user names (a file, a folder, a name of ``pull --list``) into a server specification."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from intermodal.sizing.corrections import Correction
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.sources import local
 
-CONTEXT = 8192  # tokens, where the model has more and nobody says: as the rows of the embedded models
+CONTEXT = 8192  # tokens by default, if the model has more: as the rows of the embedded models
 IDLE = 15 * 60.0  # seconds
 _NAME = re.compile(r"[^a-z0-9.-]+")
 
 
 class ServerRequest(Value):
-    """What a user says about a server. "" , 0 and None leave it to intermodal."""
+    """What a user states about a server. "", 0 and None leave the choice to intermodal."""
 
     model: str
     projector: str = ""
@@ -44,7 +44,7 @@ class ServerRequest(Value):
 
 
 def resolve_server(wish: ServerRequest, weights: WeightsStore, folder: Path | None = None) -> ServerSpec:
-    """What is to be started. ``folder``: the cache folder, where corrections of its file are.
+    """Return the specification to start. ``folder``: the cache folder with corrections of its file.
 
     Raises:
         UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
@@ -62,7 +62,7 @@ def resolve_server(wish: ServerRequest, weights: WeightsStore, folder: Path | No
 
 
 def locate_model(said: str, weights: WeightsStore) -> tuple[Path, WeightsRow | None]:
-    """The file or folder that is meant, and its row where it was named by it.
+    """Return the file or folder that is meant, and its row if it was named by one.
 
     Raises:
         UnknownModel: neither a file nor a name. InputMissing: a file that is not there.
@@ -99,7 +99,7 @@ def _pulled(row: WeightsRow, weights: WeightsStore) -> Path:
 
 
 def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
-    """The row whose file this is, by name and size: what is known of the model is then known here too."""
+    """Return the row with this file, by name and size, so that what is known of the model applies."""
     size = path.stat().st_size
     return next(
         (row for row in weights.rows() for file in row.files if (file.name, file.size) == (path.name, size)), None
@@ -107,7 +107,7 @@ def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
 
 
 def _served(weights: WeightsStore) -> Mapping[str, ServedRow]:
-    """The rows of models that intermodal's own runtimes serve, by name of their weights."""
+    """Return the models of our own runtimes, by the name of their weights."""
     pulled = {served.weights: served for served in weights.served()}
     return {
         **pulled,
@@ -199,7 +199,7 @@ def _context(wish: ServerRequest, trained: int | None) -> int:
 
 
 def _program(wish: ServerRequest, takes: str) -> tuple[str, str]:
-    """Key and path of the program: what the user says, else the first that is here."""
+    """Return key and path of the program: the user's choice, else the first that is installed."""
     said = wish.program
     if said and os.sep in said:
         path = Path(said).expanduser()
@@ -228,7 +228,7 @@ def _program(wish: ServerRequest, takes: str) -> tuple[str, str]:
 
 
 def _digest(files: list[Path]) -> str:
-    """Names, sizes and times: enough to notice that a file is another one now."""
+    """Return names, sizes and times: enough to notice that a file was replaced."""
     stats = [(str(file), file.stat()) for file in files]
     return " ".join(f"{os.path.basename(name)}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 

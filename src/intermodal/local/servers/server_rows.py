@@ -1,4 +1,4 @@
-"""Started servers as the rest of intermodal sees them: rows of hosts for the catalog, and what is in memory now."""
+"""Started servers as host rows of the catalog, and as loaded models of the machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ SERVER_PREFIX = "up."
 
 
 def started_server_rows(env: Mapping[str, str]) -> tuple[HostRow, ...]:
-    """A row for every server that runs or may be started; one that was given up is not offered.
+    """Return a row for every server that runs or may be started; failed ones are not offered. A row has no address: the
+    port changes with every start, and a plan shall not change with it.
 
     A row has no address: the port is another one after every start, and a plan shall not change with it.
     """
@@ -34,7 +35,7 @@ def started_server_rows(env: Mapping[str, str]) -> tuple[HostRow, ...]:
 
 
 def snapshot_with_servers(env: Mapping[str, str], loaded: tuple[str, ...] = ()) -> Machine:
-    """The machine now, with the servers that are up among what is in memory."""
+    """Return the machine now, with running servers among the loaded models."""
     if not (state_dir(env) / "up").exists():
         return machine.machine_snapshot(loaded)
     from intermodal.local.servers.lifecycle import all_servers
@@ -48,7 +49,7 @@ def endpoint_id(server: ManagedServer) -> str:
 
 
 def server_name(host: str) -> str:
-    """The server's name, of the host's."""
+    """Return the server's name from its host's."""
     return host.removeprefix(SERVER_PREFIX)
 
 
@@ -81,12 +82,12 @@ def _row(server: ManagedServer) -> HostRow:
 
 
 def _uncut(server: ManagedServer) -> FullServerContext | None:
-    """One that is not up and was last started with less has all of its own again."""
+    """Return the full context of a server that is not running and was last started with a reduced one."""
     return server.wanted.uncut if server.phase != "ready" else None
 
 
 def _context(server: ManagedServer) -> int:
-    """As it says itself."""
+    """Return the context as the server reports it."""
     uncut, state = _uncut(server), server.state
     if uncut is not None:
         return uncut.context
@@ -94,7 +95,7 @@ def _context(server: ManagedServer) -> int:
 
 
 def _memory(server: ManagedServer) -> tuple[float, float, float]:
-    """By the formula, and as measured after its last start where it was."""
+    """Return the memory by formula, and as measured after its last start if it was."""
     uncut = _uncut(server)
     if uncut is not None:
         return uncut.memory

@@ -1,5 +1,5 @@
-"""What a running server says of itself: whether it is there, what it holds and takes, how busy it is. Plain and small:
-the supervisor lives as long as the server, so it does without an HTTP library."""
+"""What a running server reports about itself: health, context, inputs, activity. Plain and small: the supervisor lives
+as long as the server, so it uses no HTTP library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WARM_SECONDS = 300.0
 
 
 class ReportedCapabilities(NamedTuple):
-    """Tokens a request may have (0 where it does not say), and what it takes beside text."""
+    """Tokens a request may have (0 if not reported), and accepted inputs beside text."""
 
     context: int
     sees: bool
@@ -28,7 +28,7 @@ class ReportedCapabilities(NamedTuple):
 
 
 class ServerActivity(NamedTuple):
-    """It works now; and counters that only move when it worked."""
+    """Whether it works now, and counters that move only when it works."""
 
     at_work: bool
     counters: tuple[float, ...]
@@ -39,7 +39,8 @@ def is_healthy(port: int, key: str) -> bool:
 
 
 def reported_capabilities(port: int, key: str) -> ReportedCapabilities:
-    """llama.cpp tells at ``/props`` (a slot's context, modalities), vLLM in its list of models."""
+    """Return what the server reports: llama.cpp at ``/props`` (a slot's context, modalities), vLLM in its list of
+    models."""
     props = parse_object(_get(port, key, "/props"))
     settings, modalities = props.get("default_generation_settings"), props.get("modalities")
     context = settings.get("n_ctx", 0) if isinstance(settings, dict) else 0
@@ -52,7 +53,7 @@ def reported_capabilities(port: int, key: str) -> ReportedCapabilities:
 
 
 def warm_up(port: int, key: str, wanted: ServerSpec) -> None:
-    """One word, so that the first request does not pay for what is only done once. What comes back does not matter."""
+    """Request one word, so that the first real request does not pay for one-time work. The reply is ignored."""
     path, body = "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
     if wanted.embeds:
         path, body = "/v1/embeddings", {"input": "Hi"}
@@ -60,7 +61,7 @@ def warm_up(port: int, key: str, wanted: ServerSpec) -> None:
 
 
 def server_activity(port: int, key: str, counters: tuple[str, ...]) -> ServerActivity | None:
-    """By its ``/metrics``; None where it does not answer."""
+    """Return the activity from ``/metrics``; None if it does not answer."""
     text = _get(port, key, "/metrics")
     if text is None:
         return None
@@ -70,7 +71,8 @@ def server_activity(port: int, key: str, counters: tuple[str, ...]) -> ServerAct
 
 
 def resident_memory(pid: int) -> int:
-    """Bytes resident of a process and all it started; shared pages counted once where the system tells (Linux).
+    """Return the resident bytes of a process and its children; shared pages count once if the system reports it
+    (Linux).
 
     Of a single process all of its pages count: the weights it maps are its own, whoever maps the same file too.
     """
@@ -87,7 +89,7 @@ def resident_memory(pid: int) -> int:
 
 
 def unmapped_memory(pid: int, path: str) -> int:
-    """Bytes of a file that a process maps and that are not in memory now; 0 where nobody can look."""
+    """Return the bytes of a file that a process maps and that are not in memory now; 0 if they cannot be seen."""
     import psutil
 
     try:
@@ -99,7 +101,7 @@ def unmapped_memory(pid: int, path: str) -> int:
 
 
 def listening_process(base_url: str) -> int | None:
-    """The process that listens at an address of this machine; None where there is none, or it is another user's."""
+    """Return the process that listens at an address of this machine; None if there is none, or it is another user's."""
     import psutil
 
     parts = urlsplit(base_url)
@@ -132,7 +134,7 @@ def _whole(pid: int) -> int:
 
 
 def _get(port: int, key: str, path: str, body: bytes | None = None, *, seconds: float = _SECONDS) -> bytes | None:
-    """The body of a 200, None for everything else."""
+    """Return the body of a 200, None for everything else."""
     status, data = http_reply(f"http://127.0.0.1:{port}", key, path, body, seconds=seconds)
     return data if status == 200 else None
 
@@ -140,7 +142,7 @@ def _get(port: int, key: str, path: str, body: bytes | None = None, *, seconds: 
 def http_reply(
     root: str, key: str, path: str, body: bytes | None = None, *, seconds: float = _SECONDS
 ) -> tuple[int, bytes]:
-    """Status and body of what a server answers; 0 where it does not."""
+    """Return status and body of a server's answer; status 0 without one."""
     parts = urlsplit(root)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=seconds)
@@ -157,7 +159,7 @@ def http_reply(
 
 
 def parse_metrics(text: bytes, names: Collection[str]) -> dict[str, float]:
-    """Values by name, as Prometheus reads them, added up over their labels; none of what is no number."""
+    """Parse values by name from Prometheus text, summed over their labels; values that are no numbers are left out."""
     found: dict[str, float] = {}
     for line in text.decode(errors="replace").splitlines():
         name, _, value = line.rpartition(" ")
@@ -169,13 +171,13 @@ def parse_metrics(text: bytes, names: Collection[str]) -> dict[str, float]:
 
 
 def parse_models(listed: bytes | None) -> list[dict[str, Any]]:
-    """The rows of ``/v1/models``; [] of everything else."""
+    """Return the rows of ``/v1/models``; [] for anything else."""
     rows = parse_object(listed).get("data")
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def parse_object(data: bytes | None) -> dict[str, Any]:
-    """A JSON object; {} for everything else."""
+    """Parse a JSON object; {} for anything else."""
     try:
         found = json.loads(data or b"{}")
     except (ValueError, RecursionError):  # the second of one that is nested too deep

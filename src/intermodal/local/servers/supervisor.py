@@ -1,8 +1,8 @@
-"""The supervisor: a small process that starts one server, looks after it and ends with it.
+"""The supervisor: a small process that starts one server, watches it and ends with it.
 
-``python -m intermodal.local.servers.supervisor ROOT NAME MARK``. It leaves the session of who started it, so that
-neither Ctrl-C nor the end of that process reaches it. The server is a child in a session of its own; where the system
-can, it gets the word when its supervisor dies, and otherwise the next look at its record ends it.
+``python -m intermodal.local.servers.supervisor ROOT NAME MARK``. It leaves the session of the process that started it,
+so that neither Ctrl-C nor the end of that process reaches it. The server is a child in a session of its own; if the
+system supports it, it is killed when its supervisor dies, and otherwise the next reader of its record ends it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from intermodal.local.servers.server_status import (
 from intermodal.store.process import identity
 
 MOST_CRASHES = 5  # in a row
-WELL = 120.0  # seconds it has to run to be taken for well again
+WELL = 120.0  # seconds it has to run until its crashes are forgotten
 FIRST_DELAY = 0.5  # seconds before the first restart; doubled each time
 LONGEST_DELAY = 30.0
 LOOK = 5.0  # seconds between two looks at what it does
@@ -43,7 +43,7 @@ GRACE = 10.0  # seconds to end by itself
 
 
 class Supervisor:
-    """Looks after one server. ``run`` returns when it is over.
+    """Watches one server. ``run`` returns when it is over.
 
     ``mark``: of the place when somebody wanted it; where it has another, nobody does any more.
     """
@@ -88,7 +88,7 @@ class Supervisor:
     # ---- one life of the server ------------------------------------------------------------------
 
     def _life(self) -> str:
-        """Start it and see it through. Why it crashed; "" where it was ended on purpose."""
+        """Start the server and watch it to its end. Returns why it crashed; "" if it was ended on purpose."""
         port, key = _free_port(), secrets.token_urlsafe(24)
         begun = time.monotonic()
         try:
@@ -142,7 +142,7 @@ class Supervisor:
         self._record("ready")
 
     def _watch(self, port: int, key: str) -> str:
-        """Until it ends, is silent, is told to end, or nobody needs it."""
+        """Watch until the server ends, stops answering, is told to end or is idle."""
         assert self._child is not None
         idle = self._wanted.idle
         used, answered, looked, seen = time.time(), time.monotonic(), 0.0, None
@@ -166,7 +166,8 @@ class Supervisor:
         return ""
 
     def _unload(self, idle: float) -> bool:
-        """Say that it is stopped, so that whoever comes now starts another. Not while somebody is about to use it."""
+        """Record that it is stopped, so that the next request starts another. Not while a request is about to
+        be sent."""
         with self._place.held_at_once() as held:
             if not held or time.time() - self._place.touched() <= idle:
                 return False
@@ -183,7 +184,7 @@ class Supervisor:
         return f"it {how} {when}" + (f"; its log ends: {words}" if words else "")
 
     def _end(self) -> None:
-        """The server and everything it started, gone."""
+        """End the server and every process it started."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -214,7 +215,7 @@ class Supervisor:
 
 
 def _free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now. Should somebody take it meanwhile, the start is tried again."""
+    """Return a port of 127.0.0.1 that is free now. If it is taken meanwhile, the start is retried."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port: int = door.getsockname()[1]
@@ -222,7 +223,7 @@ def _free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill the server when its supervisor dies (prctl(2), PR_SET_PDEATHSIG is 1); elsewhere nothing."""
+    """Ask Linux to kill the server when its supervisor dies (prctl(2), PR_SET_PDEATHSIG is 1); nothing elsewhere."""
     with suppress(OSError, AttributeError):
         import ctypes
 

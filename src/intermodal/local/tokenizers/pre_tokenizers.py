@@ -1,7 +1,8 @@
-"""How text is split before byte pairs are merged, by the name a GGUF file gives it (``tokenizer.ggml.pre``).
+"""Pre-tokenizers: how text is split before byte pairs are merged, by their name in a GGUF file
+(``tokenizer.ggml.pre``).
 
-Only names whose ids were compared with llama.cpp's own ``/tokenize`` are here (tests/e2e/test_runtimes_splits.py): for
-any other the answer is None, never a near miss. Patterns as llama.cpp has them (``src/llama-vocab.cpp``).
+Only names whose ids were compared with llama.cpp's own ``/tokenize`` are listed (tests/e2e/test_runtimes_splits.py):
+any other gives None, never an approximation. Patterns as in llama.cpp (``src/llama-vocab.cpp``).
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ _NO_LOWER, _NO_UPPER = r"((?=[\p{L}])([^a-z]))", r"((?=[\p{L}])([^A-Z]))"
 
 
 def _cased(short: str) -> str:
-    """Words split where capitals begin: the first half ends in small letters, the second in capitals."""
+    """Return the pattern of words split where capitals begin: the first half ends in lower case, the second in
+    capitals."""
     head = r"[^\r\n\p{L}\p{N}]?"
     return f"{head}{_NO_LOWER}*{_NO_UPPER}+{short}|{head}{_NO_LOWER}+{_NO_UPPER}*{short}"
 
 
 class PreTokenizer(NamedTuple):
-    """Patterns, each applied to what the one before it left. ``digits``: digits one by one, then GPT-2's own rule.
-    ``whole``: a piece that is a token is one, whatever the merges say."""
+    """Patterns, each applied to what the previous one left. ``digits``: single digits, then GPT-2's own rule.
+    ``whole``: a piece that is a token is not merged."""
 
     patterns: tuple[str, ...] = ()
     whole: bool = False
@@ -37,7 +39,7 @@ _QWEN_2 = PreTokenizer((rf"{_SHORT}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_TAI
 _MARKED = r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _SIGNS = r"\p{P}\$\+<=>\^~\|"
 _LLAMA_3_MERGED = _LLAMA_3._replace(whole=False)
-DEFAULT = "default"  # also what llama.cpp takes for a file that names none
+DEFAULT = "default"  # also llama.cpp's choice for a file that names none
 PRE_TOKENIZERS: dict[str, PreTokenizer] = {
     "smollm": _DIGITS,
     "starcoder": _DIGITS,
@@ -76,7 +78,7 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
 
 
 def pre_tokenizer(splits: PreTokenizer) -> Any:
-    """The splits for Hugging Face's tokenizers, bytes written as letters at the end."""
+    """Return the pre-tokenizer for Hugging Face's tokenizers, with bytes written as letters at the end."""
     from tokenizers import Regex, pre_tokenizers
 
     if splits.digits:

@@ -1,7 +1,7 @@
-"""SentencePiece vocabularies as GGUF files carry them (``tokenizer.ggml.model = llama``): Llama 2, Mistral, Gemma.
+"""SentencePiece vocabularies in GGUF files (``tokenizer.ggml.model = llama``): Llama 2, Mistral, Gemma.
 
-Pairs of neighbours that make a token are merged, the one with the best score first and of equals the leftmost; what is
-no token in the end is taken apart again, into bytes at last. Source: llama.cpp, ``src/llama-vocab.cpp``,
+Neighbours that form a token are merged, the pair with the best score first and of equal ones the leftmost; a symbol
+that is no token in the end is split again, finally into bytes. Source: llama.cpp, ``src/llama-vocab.cpp``,
 ``llm_tokenizer_spm`` and ``tokenizer_st_partition``; ids are compared with its own ``/tokenize``
 (tests/e2e/test_runtimes_sentences.py).
 """
@@ -32,7 +32,7 @@ _STRIPPING = re.compile(r"phi-?3|jina-v2|modern-?bert", re.IGNORECASE)
 
 
 class TokenIds(NamedTuple):
-    """As Hugging Face's ``BytePairEncoding``: ids alone."""
+    """Token ids alone, in the place of Hugging Face's ``Encoding``."""
 
     ids: list[int]
 
@@ -50,10 +50,10 @@ class SentencePieceTokenizer:
         self._prefix = prefix
         self._strips = strips
         whole = [token for token, kind in zip(tokens, kinds, strict=True) if kind in _WHOLE and token]
-        # The longest first; of equally long ones llama.cpp's sort leaves the order open, and they cannot overlap.
+        # The longest first; llama.cpp's sort leaves the order of equally long ones open, and they cannot overlap.
         self._special = re.compile("|".join(map(re.escape, sorted(whole, key=len, reverse=True)))) if whole else None
         self._bytes = [self._byte(value) for value in range(256)]
-        # No token goes on after a blank in its middle: then no merge crosses the start of a word.
+        # If no token has a blank in its middle, no merge crosses the start of a word.
         inner = any(BLANK in token.lstrip(BLANK) for token in tokens)
         self._words = None if inner else re.compile(f"{BLANK}*[^{BLANK}]+|{BLANK}+")
         self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
@@ -63,7 +63,7 @@ class SentencePieceTokenizer:
         return found if found is not None else self._ids.get(chr(value), -1)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> TokenIds | None:
-        """Ids of a text; special tokens written in it are taken whole. None where they cannot be known exactly."""
+        """Return the ids of a text, with special tokens in it kept whole; None if not known exactly."""
         if self._strips and self._special is not None and self._special.search(text):
             return None
         ids: list[int] = []
@@ -128,7 +128,7 @@ class SentencePieceTokenizer:
         return ids
 
     def _apart(self, piece: str, halves: dict[str, int]) -> list[int]:
-        """The token of a symbol; of one that is none the tokens of its halves, or its bytes."""
+        """Return the token of a symbol; of one that is none, the tokens of its halves, or its bytes."""
         found = self._ids.get(piece)
         if found is not None:
             return [found]
@@ -139,7 +139,7 @@ class SentencePieceTokenizer:
 
 
 def sentencepiece_from_gguf(header: GgufHeader) -> SentencePieceTokenizer | None:
-    """The vocabulary of a GGUF header that was read with ``ARRAYS``; None where it is not one that can be proved."""
+    """Return the vocabulary of a GGUF header read with ``ARRAYS``; None if it is not proven."""
     said = header.metadata
     if said.get("tokenizer.ggml.model") != MODEL:
         return None

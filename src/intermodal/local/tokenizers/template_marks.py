@@ -1,4 +1,5 @@
-"""Which strings a model's own files make tokens of their own: a GGUF's vocabulary, a folder's tokenizer config."""
+"""The template marks of a model: strings that its own files make special tokens (a GGUF's vocabulary, a folder's
+tokenizer config)."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ _LARGEST = 64 << 20  # bytes of a tokenizer's config
 
 
 def marks_in(path: Path) -> tuple[str, ...]:
-    """Return the marks of a model: of a GGUF file, or of a folder as transformers saves one.
+    """Return the template marks of a GGUF file, or of a folder as transformers saves one. They are its special tokens,
+    and the marks of known families that its template writes (Llama 2's are no tokens). () for a file that states no
+    tokens or cannot be read, which is reported when it is loaded. Cached while the file stays the same.
 
     They are its special tokens, and what its template writes of the marks of known families (Llama 2's are no tokens).
     () for a file that says nothing of its tokens, and for one that cannot be read: whoever loads it says so. Read once
@@ -54,7 +57,7 @@ def _of_gguf(file: Path) -> tuple[str, ...]:
 
 
 def _of_config(file: Path, size: int) -> tuple[str, ...]:
-    """A folder's config says which added tokens are special, which is what CONTROL is in a GGUF file."""
+    """Return the marks of a folder: its config says which added tokens are special, as CONTROL does in a GGUF file."""
     try:
         config = msgspec.json.decode(file.read_bytes() if size <= _LARGEST else b"{}", type=dict[str, Any])
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):
@@ -69,6 +72,6 @@ def _of_config(file: Path, size: int) -> tuple[str, ...]:
 
 
 def _marks(tokens: list[tuple[str, bool]], template: str) -> tuple[str, ...]:
-    """Of tokens with whether they are the template's alone, and of a template, what nobody else may write."""
+    """Return the tokens that only the template may write."""
     own = [token for token, always in tokens if token.strip() and (always or token in template)]
     return tuple(dict.fromkeys((*own, *marks_of().intact(template))))

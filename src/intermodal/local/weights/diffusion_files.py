@@ -1,10 +1,10 @@
-"""Diffusion models of the user's own: what their files are, told from their headers before an engine maps them.
+"""Diffusion models of the user: what their files are, read from headers before an engine maps them.
 
-One file (a checkpoint with everything in it), or a folder: the model, and beside it the encoders of its text and what
-makes pixels of its latents, by the names they are published under. Headers are read as ``safetensors.py`` and
-``gguf.py`` read them, without trusting a word. A pickle (``.ckpt``, ``.pt``) may run code, and is refused.
+A model is one file (a checkpoint with everything in it) or a folder: the model, and beside it its text encoders and
+its VAE, by the names they are published under. Headers are read by ``safetensors.py`` and ``gguf.py``, which do not
+trust them. A pickle (``.ckpt``, ``.pt``) may run code and is refused.
 
-Which architecture it is follows from the names of its tensors, as stable-diffusion.cpp tells them (``src/model.cpp``,
+The architecture follows from the names of the tensors, as in stable-diffusion.cpp (``src/model.cpp``,
 ``get_sd_version``).
 """
 
@@ -26,8 +26,8 @@ from intermodal.local.weights import gguf, safetensors
 MAX_FILES: Final = 64  # of a folder
 _ENDINGS: Final = (".safetensors", ".sft", ".gguf")
 _PICKLES: Final = (".ckpt", ".pt", ".pth", ".bin")
-MODEL, WHOLE = "diffusion_model", "model"
-# Beginnings of names that parts are published under -> the part; the first that fits.
+MODEL, WHOLE = "diffusion_model", "model"  # the engine's names of parts
+# Prefixes of the published names of parts -> the part; the first match applies.
 _PARTS: Final = (
     ("clip_l", "clip_l"), ("clip_g", "clip_g"), ("t5", "t5xxl"), ("umt5", "t5xxl"), ("tae", "taesd"), ("vae", "vae"),
     ("ae", "vae"), ("llm", "llm"), ("qwen3", "llm"), ("qwen_3", "llm"), ("qwen2.5", "llm"), ("qwen_2.5", "llm"),
@@ -36,7 +36,7 @@ _PARTS: Final = (
 
 
 class DiffusionArchitecture(Value):
-    """What is usual of models of one kind.
+    """The usual settings of models of one architecture.
 
     Attributes:
         name: for people. side: of the squares it was trained on. unit: sides are multiples of so many pixels.
@@ -53,7 +53,7 @@ class DiffusionArchitecture(Value):
 SD1: Final = DiffusionArchitecture(name="Stable Diffusion 1", side=512, unit=64)
 SD2: Final = DiffusionArchitecture(name="Stable Diffusion 2", side=512, unit=64)
 SDXL: Final = DiffusionArchitecture(name="Stable Diffusion XL", unit=64)
-# Of models for a task that is named otherwise: they would be driven wrongly.
+# Tensors of models that make videos, which are not supported.
 _FILMS: Final = ("patch_embedding.weight", "time_mixer.mix_factor")
 # A tensor's name that only this architecture has -> the architecture; the first that fits.
 _SIGNS: Final = (
@@ -84,7 +84,7 @@ _SMALL_LATENT: Final[Range] = (2.0, 12.0, 40.0)
 
 
 class DiffusionFiles(Value):
-    """What the files of a model are.
+    """The files of a model.
 
     Attributes:
         parts: path by part, in the engine's words: ``model`` (all in one), or ``diffusion_model`` and beside it
@@ -100,13 +100,13 @@ class DiffusionFiles(Value):
     small: bool = False
 
     def memory(self, side: int) -> Range:
-        """Bytes while it draws a square of so many pixels a side: the weights, and the larger of its buffers."""
+        """Return the bytes while it draws a square with this side: the weights, and the larger of its buffers."""
         low, mid, high = (self.size + a + side * side * b for a, b in zip(_RUNTIME, self.buffers, strict=True))
         return low, mid, high + 0.1 * self.size
 
     @property
     def buffers(self) -> Range:
-        """Bytes that a pixel takes while it draws."""
+        """Return the bytes per pixel while it draws."""
         return _SMALL_DECODER if self.small else _DECODER
 
     @property
@@ -119,7 +119,7 @@ class DiffusionFiles(Value):
 
 
 class _Tensor(NamedTuple):
-    """Of a tensor, what tells an architecture: its name, its dimensions outermost first, its bytes."""
+    """What identifies an architecture: a tensor's name, its dimensions outermost first, its bytes."""
 
     name: str
     dims: tuple[int, ...]
@@ -127,7 +127,7 @@ class _Tensor(NamedTuple):
 
 
 def read_diffusion_files(place: Path) -> DiffusionFiles:
-    """The model of a file or a folder. Raises ``WeightsError`` for what cannot be opened, and says why."""
+    """Read the model of a file or a folder. Raises ``WeightsError`` with the reason if it cannot be opened."""
     found = _files(place)
     if not found:
         raise WeightsError(
@@ -149,7 +149,7 @@ def read_diffusion_files(place: Path) -> DiffusionFiles:
 
 
 def is_diffusion(place: Path) -> bool:
-    """Whether a file or a folder holds a network that takes steps, as far as headers that can be read say so."""
+    """Return whether a file or a folder holds a diffusion network, as far as readable headers say."""
     try:
         found = _files(place)
     except WeightsError:
@@ -190,7 +190,7 @@ def _tensors(path: Path) -> list[_Tensor]:
 
 
 def _sorted_out(found: list[Path], headers: Mapping[Path, list[_Tensor]], place: Path) -> tuple[dict[str, Path], Path]:
-    """The files by part, and which of them takes the steps."""
+    """Return the files by part, and which of them is the diffusion network."""
     parts: dict[str, Path] = {}
     rest: list[Path] = []
     for path in found:
@@ -213,7 +213,7 @@ def _sorted_out(found: list[Path], headers: Mapping[Path, list[_Tensor]], place:
 
 
 def _is_whole(tensors: Iterable[_Tensor]) -> bool:
-    """It holds more than the network that takes the steps."""
+    """Return whether a file holds more than the diffusion network."""
     return any(
         tensor.name.startswith(("first_stage_model.", "cond_stage_model.", "conditioner.", "text_encoders."))
         for tensor in tensors
@@ -234,7 +234,7 @@ def _check_whole(parts: Mapping[str, Path], place: Path) -> None:
 
 
 def _network(tensors: Iterable[_Tensor]) -> list[_Tensor]:
-    """Of all tensors, those of the network that takes the steps."""
+    """Return the tensors of the diffusion network."""
     every = list(tensors)
     own = [tensor for tensor in every if tensor.name.startswith(("model.diffusion_model.", "unet."))]
     return own or every
@@ -261,8 +261,8 @@ def _architecture(tensors: list[_Tensor], where: str) -> DiffusionArchitecture:
 
 
 def describe_diffusion_rows(rows: Iterable[HostRow]) -> tuple[tuple[HostRow, ...], dict[str, tuple[str, str]]]:
-    """The rows, with what the headers of their files say of diffusion models that they leave undescribed; and of models
-    whose files cannot be opened, by endpoint, why not and what to do."""
+    """Return the rows, with diffusion models that they leave undescribed completed from file headers; and by endpoint
+    the reason, and what to do, for files that cannot be opened."""
     found: list[HostRow] = []
     wrong: dict[str, tuple[str, str]] = {}
     for row in rows:
@@ -300,7 +300,7 @@ def _served(served: ServedRow) -> ServedRow:
 
 
 def read_diffusion_files_cached(place: Path) -> DiffusionFiles:
-    """``opened``, kept as long as no file changes."""
+    """Read as ``read_diffusion_files``, cached until a file changes."""
     return _opened_once(place, tuple((path, *_state(path)) for path in _files(place)))
 
 

@@ -1,4 +1,4 @@
-"""GGUF headers: what a weights file says about itself, read without trusting a word of it.
+"""GGUF headers: what a weights file states about itself, read without trusting it.
 
 Layout (ggml's ``docs/gguf.md``, versions 2 and 3, little endian)::
 
@@ -27,7 +27,7 @@ MAX_ITEMS: Final = 2_000_000
 MAX_STRING: Final = 4 << 20
 MAX_NAME: Final = 256
 MAX_DIMS: Final = 4
-MAX_LAYER_ITEMS: Final = 1024  # arrays of numbers up to here are kept unasked: some say a thing once a layer
+MAX_LAYER_ITEMS: Final = 1024  # shorter arrays of numbers are always kept: some have one value a layer
 
 _SCALARS: Final[dict[int, str]] = {
     0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d",
@@ -52,7 +52,7 @@ BLOCKS: Final[dict[int, tuple[str, int, int]]] = {
 
 
 class HeaderCut(WeightsError):
-    """The header goes on behind the bytes that were given."""
+    """The header continues beyond the bytes that were given."""
 
 
 class GgufTensor(Value):
@@ -65,7 +65,7 @@ class GgufTensor(Value):
 
 
 class GgufHeader(Value):
-    """What the header says.
+    """What the header states.
 
     Attributes:
         metadata: every pair that is a scalar or a string, every array of at most ``MAX_LAYER_ITEMS`` numbers, and every
@@ -85,23 +85,23 @@ class GgufHeader(Value):
 
     @property
     def context_length(self) -> int | None:
-        """Tokens the model was trained for; None when the file does not say."""
+        """Return the tokens the model was trained for; None if the file does not state it."""
         found = self.metadata.get(f"{self.architecture}.context_length")
         return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of all tensors: ``ne0 / block * type_size * ne1 * ne2 * ne3``, summed over the index."""
+        """Return the bytes of all tensors: ``ne0 / block * type_size * ne1 * ne2 * ne3``, summed over the index."""
         return sum(tensor.size for tensor in self.tensors)
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The vocabulary in id order; empty unless asked for."""
+        """Return the vocabulary in id order; () unless requested."""
         return _strings(self.metadata.get("tokenizer.ggml.tokens"))
 
     @property
     def merges(self) -> tuple[str, ...]:
-        """Byte-pair merges, best first; empty unless asked for."""
+        """Return the byte-pair merges, best first; () unless requested."""
         return _strings(self.metadata.get("tokenizer.ggml.merges"))
 
 
@@ -128,7 +128,7 @@ def read_header(path: Path, *, arrays: tuple[str, ...] = (), limit: int = MAX_HE
 
 
 def parse_header(data: bytes, *, total: int, where: str = "GGUF", arrays: tuple[str, ...] = ()) -> GgufHeader:
-    """The header at the front of ``data``; ``total`` is the size of the whole file."""
+    """Parse the header at the front of ``data``; ``total`` is the size of the whole file."""
     reader = _Reader(data, where, total)
     try:
         return _parse(reader, total, arrays)
@@ -208,7 +208,7 @@ class _Reader:
         return values
 
     def count(self, most: int, what: str, *, least: int) -> int:
-        """A u64 count of things that take at least ``least`` bytes each."""
+        """Read a u64 count of items that take at least ``least`` bytes each."""
         found: int = self.number("<Q")
         if found > most or found * least > self._end - self.at:
             raise self.fail(f"claims {found:,} {what}")
@@ -226,7 +226,7 @@ class _Reader:
             raise self.fail("has a text that is not UTF-8 in its header") from None
 
     def value(self, kind: int, *, keep: bool) -> Any:
-        """A pair's value; None for an array that is passed over."""
+        """Read a pair's value; None for a skipped array."""
         if kind == _STRING:
             return self.text(MAX_STRING)
         if kind == _ARRAY:
@@ -252,7 +252,8 @@ class _Reader:
         return struct.unpack(f"<{count}{_SCALARS[kind][1]}", raw) if keep else None
 
     def _skip_texts(self, count: int) -> None:
-        """Half a vocabulary's time is spent in this loop: what is checked once is not checked in it."""
+        """Skip an array of texts. Half the time for a vocabulary is spent here, so checks are made once outside the
+        loop."""
         unpack, data, at = struct.Struct("<Q").unpack_from, self._data, self.at
         for _ in range(count >> 3):  # eight in a turn: the turns took a quarter of the time
             at += 8 + unpack(data, at)[0]  # behind the end it raises, and is cut

@@ -1,4 +1,4 @@
-"""Files from a model hub over HTTP: streamed, resumed where they were cut, never trusted (the store checks the sum).
+"""Fetch files from a model hub over HTTP: streamed, resumed after a cut, never trusted (the store checks the checksum).
 
 The URLs are those that Hugging Face and its mirrors share: ``BASE/OWNER/REPO/resolve/REVISION/FILE`` for a file, and
 ``BASE/api/models/OWNER/REPO/revision/REVISION?blobs=true`` for the listing of a repository.
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 DEFAULT_HUB = "https://huggingface.co"
 MIRROR = "INTERMODAL_HUB"  # the variable with a mirror's address
 TOKEN = "HF_TOKEN"  # the variable with the token that the hub's own tools read
-CONNECT_SECONDS = 3.0  # a machine without a way to the hub must get to the next source soon
+CONNECT_SECONDS = 3.0  # an unreachable hub must not delay the next source
 READ_SECONDS = 30.0
 TRIES = 4  # in a row without a byte gained
-LONGEST_WAIT = 30.0  # seconds that a hub may ask for between two tries
+LONGEST_WAIT = 30.0  # seconds: the longest retry-after that is waited for
 _ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
 _BAD_TOKEN = "Invalid credentials in Authorization header"  # it says so of public repositories too
 _SUM = re.compile(r"[0-9a-f]{64}")
@@ -40,14 +40,14 @@ MAX_LISTING = 4 << 20  # bytes: repositories have a few hundred files
 
 
 class FileRange(NamedTuple):
-    """Bytes of a file from where they were asked for, and the size of the whole file."""
+    """Bytes of a file from the requested position, and the size of the whole file."""
 
     data: bytes
     total: int
 
 
 class HubFile(NamedTuple):
-    """A file of a repository, as the hub's listing says. ``sha256`` is "" where it says none."""
+    """A file of a repository in the hub's listing. ``sha256`` is "" if it states none."""
 
     name: str
     size: int
@@ -55,7 +55,7 @@ class HubFile(NamedTuple):
 
 
 class HubListing(NamedTuple):
-    """A repository at one revision, as the hub's listing says.
+    """A repository at one revision, as the hub lists it.
 
     ``revision`` is the commit, whatever branch was asked for; ``licence`` is "" where the hub says none.
     """
@@ -66,7 +66,8 @@ class HubListing(NamedTuple):
 
 
 def hub_of(env: Mapping[str, str]) -> Hub:
-    """The hub of the user: a mirror where one is set, and the token of the hub where there is one.
+    """Return the user's hub: a mirror if one is set, with the hub's token if there is one. The token is sent over HTTPS
+    or to this machine only.
 
     A token goes over HTTPS, or to this machine; to others in the clear it is not sent.
     """
@@ -90,15 +91,15 @@ class Hub:
         self._client: httpx.AsyncClient | None = None
 
     async def fetch(self, origin: HubSource, file: WeightsFile, part: Path, progress: Progress) -> None:
-        """Bring ``part`` to the whole file, as ``download`` does."""
+        """Complete ``part``, as ``download`` does."""
         await self.download(self.address(origin.repo, origin.revision, origin.file), file, part, progress)
 
     def address(self, repo: str, revision: str, file: str) -> str:
-        """Where the hub has a file."""
+        """Return the URL of a file."""
         return f"{self.base}/{quote(repo)}/resolve/{quote(revision, safe='')}/{quote(file)}"
 
     async def piece(self, url: str, first: int, size: int) -> FileRange:
-        """At most ``size`` bytes from ``first`` on, without what follows. Raises ``SourceFailed``.
+        """Return at most ``size`` bytes from ``first`` on. Raises ``SourceFailed``.
 
         A server that sends whole files only is read as far as asked when ``first`` is 0, then left.
         """
@@ -119,7 +120,7 @@ class Hub:
         return FileRange(bytes(data), total)
 
     def _total(self, response: httpx.Response, first: int) -> int:
-        """Size of the whole file, of an answer that is the asked part of it."""
+        """Return the size of the whole file, from a response with the requested range."""
         self._check(response)
         status, headers = response.status_code, response.headers
         if headers.get("content-encoding", "identity") != "identity":
@@ -138,7 +139,8 @@ class Hub:
         return int(said)
 
     async def listing(self, repo: str, revision: str) -> HubListing:
-        """Files of a repository with their sizes and sums, and the commit of a branch. Raises ``SourceFailed``.
+        """Return the files of a repository with sizes and checksums, and the commit of a branch. Raises
+        ``SourceFailed``.
 
         A mirror that has the older listing alone, a tree, is asked for that. It names no commit: the branch stands for
         it, and sums alone say whether it moved.
@@ -179,7 +181,7 @@ class Hub:
         return _files([row for row in rows if row.get("type") == "file"], "path")
 
     async def _whole(self, url: str) -> bytes:
-        """All of a listing, which may come without its length. Raises ``SourceFailed``."""
+        """Return a whole listing, which may come without its length. Raises ``SourceFailed``."""
         return await self._again(lambda: self._listed(url))
 
     async def _listed(self, url: str) -> bytes:
@@ -194,7 +196,7 @@ class Hub:
         return bytes(data)
 
     async def _again(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """What asking brings; where the hub is asked too often, asked again as late as it says, a few times.
+        """Repeat a request that hits a rate limit, as late as the hub says, a few times.
 
         Raises ``SourceFailed``, also where it says longer than anybody waits for an answer.
         """
@@ -216,7 +218,7 @@ class Hub:
 
     @contextmanager
     def _failures(self, url: str) -> Iterator[None]:
-        """Raise ``SourceFailed`` for what keeps an address from being read at all."""
+        """Raise ``SourceFailed`` for an address that cannot be read at all."""
         import httpx
 
         try:
@@ -229,8 +231,8 @@ class Hub:
             raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
 
     def _check(self, response: httpx.Response, wanted: tuple[int, ...] = (200, 206), *, broken: bool = False) -> None:
-        """Raise for an answer that brings nothing: ``_Cut`` where it may when it is asked again, which is where it is
-        asked too often, and with ``broken`` where the server is slow or broken, too; else ``SourceFailed``."""
+        """Raise for a response without content: ``_Cut`` if a retry may succeed (a rate limit, and with ``broken`` a
+        slow or broken server), else ``SourceFailed``."""
         status = response.status_code
         if status in _ABSENT:
             raise self._absent(response)
@@ -240,7 +242,8 @@ class Hub:
             raise SourceFailed(f"{self.name} answered {status}")
 
     def _absent(self, response: httpx.Response) -> SourceFailed:
-        """Why the hub does not give a file, and what to do: ``X-Error-Code`` tells a gate from a name that is wrong.
+        """Return why the hub does not provide a file, and what to do: ``X-Error-Code`` tells a gated repository from a
+        wrong name.
 
         The hub answers 401 for a repository that is not there, too, so that nobody can tell private ones.
         """
@@ -271,7 +274,7 @@ class Hub:
         return SourceFailed(f"{self.name} {_ABSENT[status]} ({status})", absent=status in (404, 410))
 
     async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
-        """Bring ``part`` to the whole of what is at an address of this host, going on from the bytes it holds.
+        """Complete ``part`` from an address of this host, resuming after the bytes it holds.
 
         ``most``: bytes that a file of unknown size may have, 0 for those that are announced and that there is room
         for. Raises ``SourceFailed``. What was received stays in ``part`` for the next try, whatever happens.
@@ -358,7 +361,7 @@ class Hub:
             raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
 
     def _expect(self, response: httpx.Response, have: int, file: WeightsFile) -> int:
-        """Bytes the whole file will have; raises when this answer cannot become it."""
+        """Return the size of the whole file; raise if this response cannot complete it."""
         self._check(response, broken=True)
         status = response.status_code
         if status == 206 and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
@@ -372,7 +375,7 @@ class Hub:
         return total
 
     def _bounded(self, response: httpx.Response, missing: int, part: Path) -> None:
-        """Raise where nobody says how much would come, or more than there is room for."""
+        """Raise if the length is unknown, or exceeds the free disk space."""
         if "content-length" not in response.headers:
             raise SourceFailed(f"{self.name} does not say how large the file is")
         free = shutil.disk_usage(part.parent).free
@@ -381,7 +384,7 @@ class Hub:
 
 
 class _Cut(Exception):
-    """The transfer broke off; what came so far is good, asking again may get the rest."""
+    """The transfer broke off; the bytes so far are valid, and a retry may get the rest."""
 
     def __init__(self, reason: str, *, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -390,14 +393,14 @@ class _Cut(Exception):
 
 
 def _listed_size(row: dict[str, Any]) -> int:
-    """Bytes of the file itself, not of the note that stands for it in the repository; 0 where the hub says none."""
+    """Return the bytes of the file itself, not of its LFS pointer; 0 if the hub states none."""
     stored = row.get("lfs")
     size = stored.get("size") if isinstance(stored, dict) else row.get("size")
     return size if isinstance(size, int) and size >= 0 else 0
 
 
 def _sum(row: dict[str, Any]) -> str:
-    """Called ``sha256`` in a listing of a repository, and ``oid`` in one of a tree."""
+    """Return the checksum, which a repository listing calls ``sha256`` and a tree listing ``oid``."""
     stored = row.get("lfs")
     found = stored.get("sha256", stored.get("oid")) if isinstance(stored, dict) else None
     found = found.removeprefix("sha256:") if isinstance(found, str) else ""

@@ -1,8 +1,8 @@
-"""Models that were pulled of a hub, pinned: one file of the user's with the commit and the SHA-256 of every file.
+"""The lockfile of models pulled from a hub: the commit and the SHA-256 of every file.
 
-    DATA/weights-lock.json     written whole after a pull; what is in it is fetched again as it was, or not at all
+    DATA/weights-lock.json     written whole after a pull; its models are fetched again as they were, or not at all
 
-It lies with what must not be lost, not with the weights: whoever empties the cache gets the same bytes again.
+It lies in the data folder rather than with the weights, so that emptying the cache loses no pin.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNKNOWN: Final[Range] = (0.0, 0.0, 0.0)
 
 
 class LockedFile(Value):
-    """A file of a repository: its path there, its bytes and their sum."""
+    """A file of a repository: its path there, its size in bytes and its SHA-256."""
 
     path: str
     size: int
@@ -34,12 +34,12 @@ class LockedFile(Value):
 
     @property
     def name(self) -> str:
-        """As it lies in the store."""
+        """Return its name in the store."""
         return self.path.rpartition("/")[2]
 
 
 class ModelTraits(Value):
-    """What the headers of a model's files say of it, and what follows from that on the machine that pulled it.
+    """What the headers of a model's files say, and what follows on the machine that pulled it.
 
     Attributes:
         context: tokens it is served with. trained: those it was made for, None where the file does not say.
@@ -66,7 +66,7 @@ class ModelTraits(Value):
 
 
 class LockedModel(Value):
-    """A model of a hub, pinned.
+    """A pinned model of a hub.
 
     Attributes:
         name: how it is called here. repo: OWNER/REPO. asked: the branch or commit that was asked for.
@@ -91,7 +91,7 @@ class LockedModel(Value):
 
     @property
     def pinned(self) -> bool:
-        """Whether the sum of every file is known."""
+        """Return whether the checksum of every file is known."""
         return all(file.sha256 for file in self.files)
 
     @property
@@ -102,7 +102,7 @@ class LockedModel(Value):
         return {file.path: file.sha256 for file in self.files}
 
     def row(self, known: WeightsRow | None = None) -> WeightsRow:
-        """As a row of the registry; ``known``: the one that ships, which says what the model is."""
+        """Return the model as a row of the registry; ``known``: the shipped row, which says what the model is."""
         files = tuple(
             WeightsFile(
                 name=file.name, size=file.size, sha256=file.sha256,
@@ -128,7 +128,7 @@ class LockedModel(Value):
         )
 
     def opened(self) -> ServedRow:
-        """The model in ONNX as its runtime in a process of ours serves it."""
+        """Return the ONNX model as its embedded runtime serves it."""
         traits = self.traits
         size = float(sum(file.size for file in self.files if file.path.endswith(".onnx")))
         prompt, load = encoder_speed_of_size(size)
@@ -147,7 +147,7 @@ class LockedModel(Value):
         )  # fmt: skip
 
     def served(self) -> ServedRow | None:
-        """The model as llama.cpp in a process of ours serves it; None for one that makes vectors, or is in ONNX."""
+        """Return the model as embedded llama.cpp serves it; None for an embedding model or one in ONNX."""
         if self.runtime != "llama":
             return None
         traits = self.traits
@@ -181,7 +181,7 @@ class _Document(Value):
 
 
 class WeightsLock:
-    """The file at ``path``; None for a store that pulls from no hub, which has no models."""
+    """The lockfile at ``path``; None for a store that pulls from no hub and pins no models."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -189,7 +189,7 @@ class WeightsLock:
         self._models: tuple[LockedModel, ...] = ()
 
     def models(self) -> tuple[LockedModel, ...]:
-        """All of them by name; read again where the file changed. Raises ConfigError where it is damaged."""
+        """Return all pinned models by name; read again if the file changed. Raises ConfigError if it is damaged."""
         if self._path is None:
             return ()
         try:
@@ -204,11 +204,11 @@ class WeightsLock:
         return self._models
 
     def put(self, model: LockedModel) -> None:
-        """Pin a model, in place of what was pinned under its name."""
+        """Pin a model in place of the one pinned under its name."""
         self._change(lambda models: (*(each for each in models if each.name != model.name), model))
 
     def drop(self, name: str) -> None:
-        """Pin nothing under this name any more."""
+        """Remove the pin of this name."""
         if any(model.name == name for model in self.models()):
             self._change(lambda models: tuple(model for model in models if model.name != name))
 

@@ -1,8 +1,8 @@
-"""Headers of ONNX files: what goes in and comes out, read without trusting a word of it and without running anything.
+"""Headers of ONNX files: inputs, outputs and operators, read without trusting the file and without running it.
 
-Layout: one protobuf message, ModelProto, with the graph in field 7. Numbers of fields are those of ``onnx/onnx.proto``
-of the format's own repository, onnx/onnx. A file that is cut, longer than it says, or no ONNX at all is refused here,
-before a runtime maps it.
+Layout: one protobuf message, ModelProto, with the graph in field 7. Field numbers are those of ``onnx/onnx.proto`` in
+the format's repository, onnx/onnx. A file that is cut, longer than it states, or no ONNX is refused here, before a
+runtime maps it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from intermodal.errors import WeightsError
 
 MAX_FILE: Final = (2 << 30) - 1  # protobuf's own limit of a message
 MAX_FIELDS: Final = 2_000_000  # in all that is read here; the largest of models have some ten thousand
-MAX_DEPTH: Final = 16  # graphs within each other, as of loops and branches
+MAX_DEPTH: Final = 16  # nested graphs, as of loops and branches
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Fields of ModelProto, GraphProto, NodeProto, TensorProto and ValueInfoProto, in that order.
 _IR_VERSION, _GRAPH, _OPSET, _TRAINING, _FUNCTION = 1, 7, 8, 20, 25
@@ -33,7 +33,7 @@ _TRAINING_GRAPHS = (1, 2)
 
 
 class OnnxHeader(Value):
-    """What a file says of itself.
+    """What a file states about itself.
 
     Attributes:
         inputs, outputs: names with their shapes; a dimension that may vary is 0.
@@ -47,7 +47,7 @@ class OnnxHeader(Value):
 
 
 def read_header(path: Path) -> OnnxHeader:
-    """The header of a file on this machine. Raises ``WeightsError`` where it cannot be one that is run here."""
+    """Read the header of a file on this machine. Raises ``WeightsError`` if it cannot be run here."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
@@ -62,12 +62,12 @@ def read_header(path: Path) -> OnnxHeader:
 
 
 def parse(data: mmap.mmap | bytes, where: str) -> OnnxHeader:
-    """The header of a file whose bytes are ``data``. Raises ``WeightsError``."""
+    """Parse the header of a file with the bytes ``data``. Raises ``WeightsError``."""
     return _File(data, where).header()
 
 
 class _File:
-    """A file that is read: its bytes, and how many fields may still come."""
+    """A file being read: its bytes, and how many fields are still allowed."""
 
     def __init__(self, data: mmap.mmap | bytes, where: str) -> None:
         self._data = data
@@ -163,7 +163,7 @@ class _File:
                 self._tensor(start, end)
 
     def _tensor(self, first: int, last: int) -> str:
-        """Its name. Refuses one that is elsewhere, which a runtime would open beside what was checked."""
+        """Return a tensor's name. Refuses one stored in another file, which a runtime would open unchecked."""
         name = ""
         for number, wire, start, end in self._fields(first, last):
             if number == _TENSOR_NAME and wire == _BYTES:
@@ -185,7 +185,7 @@ class _File:
         return name, shape
 
     def _shape(self, first: int, last: int) -> tuple[int, ...]:
-        """Dimensions of a TypeProto: tensor_type (1), its shape (2), each dim (1), its value (1)."""
+        """Return the dimensions of a TypeProto: tensor_type (1), its shape (2), each dim (1), its value (1)."""
         found: list[int] = []
         for place, wire, start, end in self._fields(first, last):
             if place != 1 or wire != _BYTES:
@@ -200,8 +200,8 @@ class _File:
         return tuple(found)
 
     def _fields(self, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
-        """Fields of a message that lies between two places: number, kind, and where its bytes begin and end; of a
-        number, its value in place of the beginning."""
+        """Yield the fields of a message between two positions: number, wire type, and the start and end of its bytes;
+        for a varint, its value in place of the start."""
         at = first
         while at < last:
             if self._left <= 0:

@@ -1,7 +1,7 @@
-"""Rows of the weights registry: what a model's files are, their sums, and where each can come from.
+"""Rows of the weights registry: the files of each model, their checksums, and their sources.
 
-Values only. ``registry.toml`` holds the rows; ``store.py`` fetches them. A source is written as one
-string, because that is how a person reads and checks it::
+Values only. ``registry.toml`` holds the rows; ``store.py`` fetches them. A source is written as one string, so that a
+person can read and check it::
 
     hf:Systran/faster-whisper-base/model.bin@ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66
     file:/media/usb/model.bin
@@ -43,7 +43,7 @@ class HubSource(Value):
 
 
 class FileSource(Value):
-    """A file of this machine."""
+    """A file on this machine."""
 
     path: str
 
@@ -63,7 +63,7 @@ class WheelMember(Value):
 
 
 class WheelSource(Value):
-    """The members, concatenated in this order, are the file."""
+    """Members of wheels whose concatenation, in this order, is the file."""
 
     members: tuple[WheelMember, ...]
 
@@ -72,7 +72,7 @@ class WheelSource(Value):
 
 
 class AddressSource(Value):
-    """A file at an address, or the ``member`` of the Debian package that is there."""
+    """A file at an address, or the ``member`` of a Debian package there."""
 
     url: str
     member: str = ""
@@ -85,7 +85,7 @@ FileOrigin = HubSource | FileSource | WheelSource | AddressSource
 
 
 def parse_source(text: str) -> FileOrigin:
-    """The source a string of the registry stands for. Raises ``ConfigError``."""
+    """Parse a source string of the registry. Raises ``ConfigError``."""
     if text.startswith("file:") and len(text) > len("file:"):
         return FileSource(path=text.removeprefix("file:"))
     hub = _HUB.fullmatch(text)
@@ -132,7 +132,7 @@ class WeightsFile(Value):
 
 
 class WeightsRow(Value):
-    """A model's weights.
+    """The weights of a model.
 
     Attributes:
         name: how ``intermodal pull`` calls it.
@@ -171,18 +171,18 @@ class WeightsRow(Value):
 
     @property
     def pull(self) -> str:
-        """The command that fetches it, as it is to be typed. Of a hub's row the hub says the sums."""
+        """Return the command that fetches it, ready to type. A hub's row gets its checksums from the hub."""
         sums = bool(self.hub) or all(file.sha256 for file in self.files)
         return pull_command(self.name, unpinned=not sums)
 
     @property
     def size(self) -> int:
-        """Bytes in total; the published figure for an unpinned row."""
+        """Return the bytes in total; the published figure for an unpinned row."""
         return sum(file.size for file in self.files) if self.pinned else self.approximate
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The kinds of source it can come from, in order, for ``pull --list``."""
+        """Return the kinds of its sources, in order, for ``pull --list``."""
         if self.hub:
             return ("hub",)
         words = {HubSource: "hub", FileSource: "file", WheelSource: "wheel", AddressSource: "address"}
@@ -196,7 +196,7 @@ class _Registry(Value):
 
 
 def parse_registry(text: str) -> tuple[WeightsRow, ...]:
-    """Rows of a registry file. Raises ``ConfigError`` for anything that is not exactly right."""
+    """Parse a registry file. Raises ``ConfigError`` for any mistake."""
     try:
         registry = msgspec.toml.decode(text, type=_Registry)
     except (msgspec.MsgspecError, ValueError) as error:
@@ -210,7 +210,7 @@ def parse_registry(text: str) -> tuple[WeightsRow, ...]:
 
 
 def is_plain_file_name(name: str) -> bool:
-    """Whether a file of a repository may have this name in the store: one that no shell and no path trips over."""
+    """Return whether a repository's file may have this name in the store: one safe in shells and paths."""
     return bool(_FILE.fullmatch(name)) and not name.endswith(".part")
 
 
@@ -236,7 +236,7 @@ def _check(row: WeightsRow) -> None:
 
 @cache
 def shipped_weights() -> tuple[WeightsRow, ...]:
-    """The rows that ship with intermodal."""
+    """Return the rows that ship with intermodal."""
     folder = resources.files("intermodal.local.weights")
     files = ("registry.toml", "contrastive.toml", "encoder.toml", "tesseract.toml")
     return tuple(row for name in files for row in parse_registry(folder.joinpath(name).read_text("utf-8")))

