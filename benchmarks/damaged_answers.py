@@ -20,7 +20,7 @@ from typing import Any
 
 import report
 
-from intermodal.executor import answer
+from intermodal.executor.outputs import json_answer
 from intermodal.json_schema import StepBudget
 
 CURRENCIES = ["EUR", "USD", "CHF"]
@@ -98,7 +98,7 @@ def _meant(damage: str, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ours(text: str) -> Any:
-    found = answer.parse(text, SCHEMA, StepBudget(1_000_000))
+    found = json_answer.parse(text, SCHEMA, StepBudget(1_000_000))
     if found.problem:
         raise ValueError(found.problem)
     return found.data

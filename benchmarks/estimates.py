@@ -32,9 +32,9 @@ from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Check, Estimate, Step
 from intermodal.quantity import Quantity, q_error
-from intermodal.store.figures import statistics
-from intermodal.store.fit import percentile
-from intermodal.store.rows import Attempt
+from intermodal.store.learned_figures import statistics
+from intermodal.store.rows import AttemptRow
+from intermodal.store.speed_regression import percentile
 
 GOALS = {"tokens": (1.2, 2.0), "seconds": (1.5, 3.0)}  # q-error: median, 95th percentile
 QUIET = 0.25  # share of the processors that others may take in a quiet run
@@ -62,7 +62,7 @@ def learned(runs: Iterable[Run]) -> Statistics:
     return statistics(1, [row for run in some for row in attempts(run)], [row for run in some for row in run.made])
 
 
-def attempts(run: Run) -> Iterator[Attempt]:
+def attempts(run: Run) -> Iterator[AttemptRow]:
     """Rows of a run, of the kind that its question is taken for now."""
     kind = kind_of_request(run.request)
     for row in run.attempts:

@@ -22,8 +22,8 @@ from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.step import Step
 from intermodal.request import Request
-from intermodal.store.load import moment, others
-from intermodal.store.rows import Attempt, Made
+from intermodal.store.cpu_contention import cpu_moment, share_of_others
+from intermodal.store.rows import AttemptRow, TransformRow
 
 RUNS = Path(__file__).parent / "results" / "estimates.runs.jsonl"
 
@@ -39,8 +39,8 @@ class Run(Value):
     endpoint: str
     steps: tuple[Step, ...]
     actuals: tuple[Actual, ...]
-    attempts: tuple[Attempt, ...] = ()
-    made: tuple[Made, ...] = ()
+    attempts: tuple[AttemptRow, ...] = ()
+    made: tuple[TransformRow, ...] = ()
     busy: float | None = None
     load: float = 0.0
     when: str = ""
@@ -54,10 +54,10 @@ def record(requests: Iterable[Case], into: Path = RUNS) -> None:
     into.parent.mkdir(exist_ok=True)
     with fresh_home() as env, intermodal.Client(env=env) as client, into.open("wb") as file:
         for case in requests:
-            start = moment()
+            start = cpu_moment()
             run = _run(client, case)
             run = msgspec.structs.replace(
-                run, busy=others(start, moment()), load=round(os.getloadavg()[0], 2),
+                run, busy=share_of_others(start, cpu_moment()), load=round(os.getloadavg()[0], 2),
                 when=datetime.now(UTC).isoformat(timespec="seconds"),
             )  # fmt: skip
             print(f"{case.name}  others {run.busy}  {run.error}", file=sys.stderr, flush=True)

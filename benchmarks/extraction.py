@@ -22,10 +22,10 @@ from home import fresh_home
 
 import intermodal
 from intermodal import asking
-from intermodal.executor import replies
+from intermodal.executor.outputs import final_call
 
 LONGEST = 200  # tokens of an answer
-_told = replies._told
+_told = final_call._schema_instruction
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
 
 def _read(client: intermodal.Client, path: Path, paper: Paper, *, told: bool) -> Any:
     """The result for a document; the error where there is none."""
-    replies._told = _told if told else lambda schema, host, messages, held: ""
+    final_call._schema_instruction = _told if told else lambda schema, host, messages, held: ""
     request = asking.make_request(
         QUESTIONS[paper.kind], str(path), schema=paper.schema, max_tokens=LONGEST, evidence="retry" if told else "off"
     )

@@ -28,8 +28,8 @@ from intermodal.catalog.types import Catalog
 from intermodal.costing.answers import Length, base_of, expected, kind_of_request, typical
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import q_error
-from intermodal.store.figures import EPOCH_ROWS
-from intermodal.store.fit import percentile
+from intermodal.store.learned_figures import EPOCH_ROWS
+from intermodal.store.speed_regression import percentile
 
 RUNS = Path(__file__).parent / "results" / "learning.runs.jsonl"
 ORDERS = 20

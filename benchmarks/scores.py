@@ -25,8 +25,8 @@ from intermodal import asking
 from intermodal.catalog.types import Task
 from intermodal.client import AsyncClient
 from intermodal.events import fold
-from intermodal.executor.scoring import HYPOTHESIS, TEMPERATURE
-from intermodal.executor.vectors import cosine, softmax
+from intermodal.executor.outputs.scores import HYPOTHESIS, TEMPERATURE
+from intermodal.executor.outputs.vector_math import cosine, softmax
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Estimate, Step
 from intermodal.request import ScoresOutput

@@ -326,9 +326,9 @@ async def counted(
     opened = await offload(long, _counted, opened, request, names, by)
     if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
         return opened
-    from intermodal.executor import tokenizing
+    from intermodal.executor.preparation import server_tokens
 
-    return await tokenizing.counted(opened, request, catalog, by.told, by.vain, env, ask=ask)
+    return await server_tokens.count_on_servers(opened, request, catalog, by.told, by.vain, env, ask=ask)
 
 
 def _counted(opened: Opened, request: Request, names: frozenset[str], by: TokenCounter) -> Opened:
@@ -341,9 +341,9 @@ def _as_sent(request: Request) -> Callable[[int, str], str] | None:
     data = {index for index, _, part in request.parts() if isinstance(part, MediaPart) or _is_data(part)}
     if not data:
         return None
-    from intermodal.executor import assemble
+    from intermodal.executor.preparation import prompt as preparation_prompt
 
-    return lambda index, text: assemble.data(text) if index in data else text
+    return lambda index, text: preparation_prompt.sanitize(text) if index in data else text
 
 
 def _is_data(part: Part) -> bool:

@@ -45,9 +45,9 @@ from intermodal.today import today
 if TYPE_CHECKING:
     from intermodal.estimates.estimate import Estimate
     from intermodal.estimates.monthly import MonthlyCost
-    from intermodal.executor.call import Tried
-    from intermodal.executor.ledger import Allowance
-    from intermodal.executor.world import World
+    from intermodal.executor.attempt.caller import PriorAttempt
+    from intermodal.executor.attempt.ledger import RunAllowance
+    from intermodal.executor.dependencies import Dependencies
     from intermodal.media.opened import Opened
     from intermodal.plans.machine import Machine
 
@@ -192,8 +192,8 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
         return fold([event async for event in self._streamed(request, plan)])
 
     async def execute(
-        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True, tried: Tried | None = None,
-        allowance: Allowance | None = None,
+        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True, tried: PriorAttempt | None =
+        None, allowance: RunAllowance | None = None,
     ) -> AsyncGenerator[Event]:  # fmt: skip
         """Run a plan over what was prepared: what ``stream`` does after planning.
 
@@ -383,7 +383,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
 
         return await monthly_cost(workload_of(workload, keys, self.config, self.env), self)
 
-    def world(self, prepared: Prepared) -> World:
+    def world(self, prepared: Prepared) -> Dependencies:
         """What calls are made with, for those who make them without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
 

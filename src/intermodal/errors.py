@@ -50,7 +50,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from intermodal.hints import Surface, words
 
-# What may follow a failed attempt; how often and how long after is ``executor/retry.py``'s.
+# What may follow a failed attempt; how often and how long after is ``executor/attempt/retry.py``'s.
 # never: nothing. resend: the same endpoint, and then another. once: the same, one time, and then another. wait: the
 # same, after the time it asks for, or another. reroute: another. shrink: less of it, or an endpoint that takes more.
 Retry = Literal["never", "resend", "once", "wait", "reroute", "shrink"]

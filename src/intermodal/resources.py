@@ -18,7 +18,7 @@ from intermodal import asking
 from intermodal.catalog.load import rate_card_lookup
 from intermodal.catalog.types import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
-from intermodal.executor.upstream import Upstreams
+from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.hints import Surface
 from intermodal.local.discovery.catalog_cache import CatalogCache
 from intermodal.local.discovery.server_directory import ServerDirectory
@@ -30,7 +30,7 @@ from intermodal.questions.reader import Reader
 from intermodal.request import Request
 
 if TYPE_CHECKING:
-    from intermodal.executor.world import World
+    from intermodal.executor.dependencies import Dependencies
     from intermodal.local.servers.context_fit import ContextFitter
     from intermodal.local.tokenizers.token_counter import TokenCounter
     from intermodal.local.weights.store import WeightsStore
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _TELLING = 3.0  # seconds that a collector gets to take what waits at the end
 
 
-def _again(inputs: Inputs, upstreams: Upstreams, surface: Surface, request: Request, facts: Facts) -> Plan:
+def _again(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request: Request, facts: Facts) -> Plan:
     """The plan for the rest of a run: what is left of budget and time, what is done, what endpoints do not take."""
     facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
     return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog), surface)
@@ -71,7 +71,7 @@ class Resources:
         self.known = ServerDirectory(self.config, self.env)
         self._last_catalog = Catalog()
         self._known_now = CatalogCache(self.env)
-        self._upstreams = Upstreams(self.known.learn)
+        self._upstreams = EndpointHealth(self.known.learn)
         self._weights: WeightsStore | None = None
 
     @property
@@ -128,24 +128,24 @@ class Resources:
     def telemetry(self) -> Signals | None:
         """Where runs tell of themselves; None unless the config says so. OpenTelemetry's variables may be meant for the
         program that this is a part of."""
-        from intermodal.telemetry.starting import DISABLED, started, wanted
+        from intermodal.telemetry.activation import DISABLED, is_enabled, start_telemetry
 
         settings = self.config.telemetry
         switch = {name: said for name, said in self.env.items() if name == DISABLED}
-        return started(settings, self.env) if wanted(settings, switch) else None
+        return start_telemetry(settings, self.env) if is_enabled(settings, switch) else None
 
-    def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> World:
-        from intermodal.executor.world import World
+    def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> Dependencies:
+        from intermodal.executor.dependencies import Dependencies
         from intermodal.keys import find_key
-        from intermodal.store.derived import FOLDER, DerivedCache
+        from intermodal.store.conversion_cache import FOLDER, ConversionCache
         from intermodal.transport.client import Transport
         from intermodal.transport.timeouts import Timeouts
 
         if self._transport is None:
             self._transport = Transport()
-        return World(
+        return Dependencies(
             catalog=inputs.catalog, media=self.media, runtimes=self.runtimes, store=self.store,
-            derived=DerivedCache(cache_dir(self.env) / FOLDER),
+            derived=ConversionCache(cache_dir(self.env) / FOLDER),
             transport=self._transport, upstreams=self._upstreams,
             find_key=lambda host: find_key(host, self.env),
             count=self.vocabularies.count,
@@ -165,10 +165,12 @@ class Resources:
         """``opened`` with what earlier readings and hearings found of the same bytes, and with what can be read here,
         where there are words in a script that not every reader knows."""
         from intermodal.local.embedded.ocr_scripts import readable_scripts
-        from intermodal.store.derived import FOLDER, DerivedCache
-        from intermodal.store.unread import recalled
+        from intermodal.store.conversion_cache import FOLDER, ConversionCache
+        from intermodal.store.recognition_quality import with_recognition_quality
 
-        facts = recalled(opened.facts, DerivedCache(cache_dir(self.env) / FOLDER), self._readers(), language)
+        facts = with_recognition_quality(
+            opened.facts, ConversionCache(cache_dir(self.env) / FOLDER), self._readers(), language
+        )
         if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
             facts = replace(facts, scripts=readable_scripts(self.weights, language))
         if facts is opened.facts:
@@ -184,9 +186,9 @@ class Resources:
 
         with anyio.CancelScope(shield=True):
             if self._store is not None and self._transport is not None:
-                from intermodal.executor.detached import settled
+                from intermodal.executor.background_stream import cancel_tasks_of
 
-                await settled(self._store)
+                await cancel_tasks_of(self._store)
             if self._runtimes is not None:
                 await self._runtimes.close()
             await self._questions.close()

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from intermodal.executor.contrastive import scored
-from intermodal.executor.job import Matching
+from intermodal.executor.drivers.interface import ContrastiveScale
+from intermodal.executor.outputs.contrastive_scores import pair_scores
 from intermodal.local.embedded.contrastive import ContrastiveModel
 
 torch = pytest.importorskip("torch")
@@ -195,7 +195,7 @@ def test_vectors_and_scores_are_those_of_the_reference(make: Any, layout: str, t
     said, _, cut = ours.texts(list(CAPTIONS))
     assert cut == 1
     assert torch.allclose(torch.tensor(said, dtype=torch.float64), expected.text_embeds.double(), atol=CLOSE)
-    matching = Matching(loss=ours.loss, scale=ours.scale, bias=ours.bias)
+    matching = ContrastiveScale(loss=ours.loss, scale=ours.scale, bias=ours.bias)
     logits = expected.logits_per_image.double()
     probabilities = torch.sigmoid(logits) if sigmoid else logits.softmax(-1)
     for place, image in enumerate(images):
@@ -203,4 +203,4 @@ def test_vectors_and_scores_are_those_of_the_reference(make: Any, layout: str, t
         assert torch.allclose(
             torch.tensor(seen, dtype=torch.float64), expected.image_embeds[place].double(), atol=CLOSE
         ), image.size
-        assert scored(seen, said, matching) == pytest.approx(probabilities[place].tolist(), abs=1e-3)
+        assert pair_scores(seen, said, matching) == pytest.approx(probabilities[place].tolist(), abs=1e-3)

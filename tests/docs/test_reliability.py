@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from intermodal.executor import retry, upstream
+from intermodal.executor.attempt import circuit_breaker, retry
 from intermodal.transport import timeouts
 from intermodal.wire.failures import ROWS, Row
 
@@ -51,16 +51,20 @@ def test_the_page_shows_the_table_of_failures(bless: bool) -> None:
 
 def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     text = " ".join(PAGE.read_text().split())
-    assert f"Asked for more than {retry.PATIENCE:g} s, another route" in text
+    assert f"Asked for more than {retry.REROUTE_AFTER:g} s, another route" in text
     assert f"for more than {retry.MAX_WAIT:g} s nobody waits" in text
     assert (
         f"of {retry.FIRST_WAIT:g} s, then of {2 * retry.FIRST_WAIT:g} s, and so on up to {retry.LAST_WAIT:g} s" in text
     )
     assert retry.MAX_PAID == 3 and "more than three attempts" in text
     assert retry.RESENDS == {"resend": 2, "wait": 2, "once": 1} and "up to twice more" in text
-    assert upstream.TRIPS == 5 and "After five failures in a row" in text
-    assert f"left alone for {upstream.COOLDOWN:g} s" in text
-    assert (upstream.SHARE, upstream.FLOOR, upstream.BURST) == (0.1, 2, 10)
+    assert circuit_breaker.FAILURES_TO_OPEN == 5 and "After five failures in a row" in text
+    assert f"left alone for {circuit_breaker.PROBE_INTERVAL:g} s" in text
+    assert (
+        circuit_breaker.RESENDS_PER_CALL,
+        circuit_breaker.RESENDS_PER_SECOND,
+        circuit_breaker.MOST_SAVED_PER_SECOND,
+    ) == (0.1, 2, 10)
     assert "a tenth of the calls made, and two a second (ten may be saved up)" in text
     assert f"connect ({timeouts.CONNECT_TIMEOUT:g} s)" in text
     assert f"first word ({timeouts.FIRST_BYTE_TIMEOUT:g} s" in text

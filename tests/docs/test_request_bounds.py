@@ -9,7 +9,7 @@ from tests.gates.slow_inputs import OPERATORS
 
 from intermodal import offload
 from intermodal.config_file import Serve
-from intermodal.executor import upstream
+from intermodal.executor.attempt import circuit_breaker
 from intermodal.gateway import (
     connection,
     conversations,
@@ -33,7 +33,7 @@ from intermodal.media import definitions, scripts
 from intermodal.planner import index
 from intermodal.prompts import rendering
 from intermodal.questions import reader
-from intermodal.store import slate
+from intermodal.store import attempt_journal
 from intermodal.wire import openai_works_served
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
@@ -78,7 +78,7 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "endpoints left by shape": (index.SHAPES, None),
     "compiled schemas": (cache.MOST, cache.MEMORY),
     "definitions of tools": (definitions.KEPT, definitions.ROOM),
-    "lists of tools that were too long": (upstream.LISTS, None),
+    "lists of tools that were too long": (circuit_breaker.TOOL_LISTS, None),
     "counts of texts by servers": (token_counter.TOLD, None),
     "texts that servers did not count": (token_counter.VAIN, None),
     "words by what they are made of": (scripts.REMEMBERED, None),
@@ -120,7 +120,7 @@ def test_the_page_has_every_table_of_what_clients_make_up() -> None:
     assert written == {name: path for name, path in found.items() if name != "tokens of words"}
     text = " ".join(SECTION.split())
     assert f"{FUNCTIONS['']:,} results at most" in text and f"{max(FUNCTIONS.values()):,} names of models" in text
-    assert f"the slate names {slate.SORTS:,} kinds" in text
+    assert f"the slate names {attempt_journal.TEMPLATES:,} kinds" in text
     shared = (
         f"{memory.PLACES:,} places of conversations, {memory.PLANS:,} pieces of plans and {memory.ITEMS:,} of items"
     )

@@ -7,7 +7,7 @@ from tests.unit.local.runtime_fixtures import REAL_WEIGHTS
 
 from intermodal.content import Text
 from intermodal.costing.tokens import BLOCK
-from intermodal.executor import assemble
+from intermodal.executor.preparation import prompt
 from intermodal.local.tokenizers.token_counter import TokenCounter
 from intermodal.local.weights.store import WeightsStore
 from intermodal.request import Message, Request
@@ -35,7 +35,7 @@ def test_a_block_takes_what_was_planned_for_it(vocabulary: str) -> None:
     for name in NAMES:
         for text in TEXTS:
             parts = (Text(text=text, name=name), Text(text="What?"))
-            (message,) = assemble.messages(Request(messages=(Message(role="user", parts=parts),)), {})
+            (message,) = prompt.chat_messages(Request(messages=(Message(role="user", parts=parts),)), {})
             (part,) = message.parts
             assert isinstance(part, WireText)
             taken.append(count(part.text) - count(f"{text}\n\nWhat?"))

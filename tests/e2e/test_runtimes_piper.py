@@ -13,7 +13,7 @@ import pytest
 from tests.unit.local.runtime_fixtures import BASE, endpoint, runtimes, words
 
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
-from intermodal.executor.speaking import lines_of
+from intermodal.executor.outputs.speech import speech_lines
 from intermodal.local.embedded import piper
 from intermodal.local.embedded.availability import install_command
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
@@ -48,7 +48,7 @@ async def heard(sound: bytes) -> list[str]:
 @pytest.mark.parametrize("pack", [wav, mp3], ids=["wav", "mp3"])
 async def test_what_is_spoken_is_heard_again_in_nearly_every_word(voice: EmbeddedRuntimes, pack: object) -> None:
     """At most two of twenty words wrong: the voice draws its tone at random, and now and then a short word is lost."""
-    spoken = await voice.speak(JOE, lines_of(TEXT))
+    spoken = await voice.speak(JOE, speech_lines(TEXT))
     assert 4 < len(spoken.pcm) / 2 / spoken.rate < 12
     found = " ".join(await heard(pack(spoken.pcm, spoken.rate)))  # type: ignore[operator]
     assert word_errors(found.replace("42", "forty two"), " ".join(words(TEXT))) <= 0.1, found
@@ -83,7 +83,7 @@ async def test_a_cancelled_text_leaves_no_process_and_the_next_one_is_spoken() -
     pid = found._slots[JOE.id].worker.pid
     assert pid is not None
     with anyio.move_on_after(0.5) as scope:
-        await found.speak(JOE, lines_of(LONG))
+        await found.speak(JOE, speech_lines(LONG))
     assert scope.cancelled_caught
     assert not psutil.pid_exists(pid)
     assert (await found.speak(JOE, ("Two.",))).pcm

@@ -167,7 +167,7 @@ def test_a_record_that_names_a_process_of_another_start_time_touches_no_process(
     intermodal("down", "-q")
     up("--later")
     folder = next((state_dir(os.environ) / "up").glob(f"*/{NAME}"))
-    from intermodal.store.process import identity
+    from intermodal.store.process_identity import identity
 
     host, boot, pid, start = identity().split("/")
     other = f"{host}/{boot}/{pid}/{int(start) - 1}"  # this very process, had it begun earlier

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from tests.unit.local.runtime_fixtures import OCR, TINY_EN, pcm, runtimes
 
-from intermodal.executor.describing import MAX_TOKENS, wording
+from intermodal.executor.conversion.picture_descriptions import MAX_TOKENS, description_prompt
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.local.embedded.versions import CONVERTERS, converter_version
 from intermodal.media.decode import MediaWorker
@@ -94,7 +94,7 @@ async def codes(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any
 
 
 async def asked(media: Path, here: EmbeddedRuntimes, worker: MediaWorker) -> Any:
-    return [wording("What is it?"), wording(""), MAX_TOKENS]
+    return [description_prompt("What is it?"), description_prompt(""), MAX_TOKENS]
 
 
 MADE: dict[str, Callable[[Path, EmbeddedRuntimes, MediaWorker], Awaitable[Any]]] = {

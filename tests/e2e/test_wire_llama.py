@@ -17,7 +17,7 @@ from intermodal.catalog.types import Host
 from intermodal.config import cache_dir
 from intermodal.local.weights.store import WeightsStore
 from intermodal.request import JsonOutput, Sampling
-from intermodal.transport.addresses import Server
+from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 from intermodal.wire import openai_chat, status
@@ -87,7 +87,7 @@ async def ask(transport: Transport, base_url: str, call: ChatCall, *, key: str =
     """Raises the classified error of a reply that is not 2xx. The server ends a connection after each stream."""
     encoded = openai_chat.encode_request(call, HOST)
     waits = Timeouts(first_byte=300)
-    async with transport.post(Server(base_url, key), encoded, timeouts=waits, fresh=True) as response:
+    async with transport.post(HostAddress(base_url, key), encoded, timeouts=waits, fresh=True) as response:
         if response.status != 200:
             raise status.classify(response.status, response.headers, await response.read(), "real:m", secrets=(key,))
         decoder = openai_chat.Decoder("real:m", headers=response.headers)
@@ -175,7 +175,7 @@ async def test_a_schema_that_the_server_cannot_use_is_the_caller_s_fault(transpo
 
 async def test_B1_a_real_stream_cut_at_any_byte_is_reassembled_or_an_error(transport: Transport, base_url: str) -> None:
     encoded = openai_chat.encode_request(chat(WireText(text="Name three colours."), tokens=8), HOST)
-    async with transport.post(Server(base_url, KEY), encoded) as response:
+    async with transport.post(HostAddress(base_url, KEY), encoded) as response:
         body = await response.read()
     decoder = openai_chat.Decoder()
     whole = decoder.feed(body) + decoder.close()

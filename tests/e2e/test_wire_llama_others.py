@@ -26,7 +26,7 @@ from intermodal.catalog.types import Host, Protocol
 from intermodal.content import ToolCall, ToolResult
 from intermodal.request import Sampling, Tool
 from intermodal.testing import Attempt, FakeVendor
-from intermodal.transport.addresses import Server
+from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 from intermodal.wire import anthropic, openai_responses, status
@@ -62,7 +62,7 @@ def chat(*messages: WireMessage, stream: bool = True, tools: tuple[Tool, ...] = 
 async def reply(transport: Transport, base_url: str, wire: ModuleType, call: ChatCall) -> bytes:
     """Raises the classified error of a reply that is not 2xx."""
     encoded = wire.encode_request(call, HOST)
-    async with transport.post(Server(base_url), encoded, timeouts=Timeouts(first_byte=60)) as response:
+    async with transport.post(HostAddress(base_url), encoded, timeouts=Timeouts(first_byte=60)) as response:
         body = await response.read(1 << 20)
         if response.status != 200:
             raise status.classify(response.status, response.headers, body, "real:m")

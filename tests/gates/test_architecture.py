@@ -18,20 +18,20 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Who may open a connection, and why. Everything else that needs the network goes through one of these.
 NETWORK = {
-    "httpx": {"transport/proxied.py", "local/weights/hub.py"},
+    "httpx": {"transport/proxy.py", "local/weights/hub.py"},
     "httpcore": {
         "media/fetch.py",
         "media/_dial.py",
     },
     "socket": {
         "_process.py",  # hands a child the descriptor of a file, over a pair of sockets that leads nowhere else
-        "transport/failures.py",  # knows a failed name lookup by its class
+        "transport/connection_errors.py",  # knows a failed name lookup by its class
         "gateway/service_manager.py",  # tells systemd on this machine that the process is alive, where it asked
         "gateway/workers/",  # listens for several processes; a line between them and their parent
         "media/fence.py",  # finds out that the worker can make none
         "media/fetch.py",  # resolves the names of users' URLs itself, and dials what it checked
         "local/servers/supervisor.py",  # takes a free port on loopback for a server of its own
-        "store/process.py",  # asks for this machine's name
+        "store/process_identity.py",  # asks for this machine's name
         "testing/",  # the fake host, for tests
     },
     "http.server": {"testing/"},
@@ -44,7 +44,7 @@ NETWORK = {
     },
     "huggingface_hub": set(),
     "openai": set(),
-    "opentelemetry.exporter": {"telemetry/exporting.py"},  # to the collector that a config or a variable names
+    "opentelemetry.exporter": {"telemetry/otlp_export.py"},  # to the collector that a config or a variable names
     "requests": set(),
     "smtplib": set(),
     "socketserver": set(),

@@ -19,8 +19,8 @@ from tests.unit.gateway.house import House, priced
 
 from intermodal import errors
 from intermodal.events import AttemptFailed, Note
-from intermodal.executor import upstream as breaker
-from intermodal.executor.upstream import COOLDOWN, TRIPS, Upstreams
+from intermodal.executor.attempt import circuit_breaker as breaker
+from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN, PROBE_INTERVAL, EndpointHealth
 from intermodal.plans.plan import Plan
 from intermodal.request import Policy
 from intermodal.transport.timeouts import Timeouts
@@ -57,17 +57,17 @@ async def test_A8_too_much_is_never_sent_again_at_the_same_size(tmp_path: Path, 
     with Wall(lambda model, _: TOO_MUCH[name] if model == "small" else answer(WORDS)) as wall:
         small, same = endpoint(wall, "small"), endpoint(wall, "same")
         large = endpoint(wall, "large", context=100_000)
-        upstreams = Upstreams()
+        upstreams = EndpointHealth()
         bench = world_of(tmp_path, small, same, large, upstreams=upstreams)
         result = await ask(bench, small, same, large)
         assert result.text == TEXT and wall.asked("small") == 1
         if name in ("context", "llama.cpp"):
             assert (result.endpoint, wall.asked("same")) == ("wall:large", 0), "only one that holds more is asked"
-        for _ in range(2 * TRIPS):
+        for _ in range(2 * FAILURES_TO_OPEN):
             with pytest.raises(errors.ContextExceeded) as raised:
                 await ask(bench, small)
         assert raised.value.todo
-        assert upstreams.shut_for("wall:small", time.monotonic()) == 0, "the breaker is not concerned"
+        assert upstreams.seconds_open("wall:small", time.monotonic()) == 0, "the breaker is not concerned"
         assert {row.state for row in bench.store.attempts(100) if row.reservation.endpoint == "wall:small"} == {"void"}
 
 
@@ -115,7 +115,7 @@ async def test_A10_a_picture_that_is_not_taken_is_planned_around_and_never_sent_
 ) -> None:
     """The catalog was wrong. The same endpoint gets its words instead, in this run and in all that follow."""
     tries = 500 if full_gates else 25
-    upstreams = Upstreams()
+    upstreams = EndpointHealth()
 
     def script(model: str, _: int) -> Play:
         with_picture = b"image_url" in wall.hits[-1].raw
@@ -160,14 +160,14 @@ async def test_A11_an_outage_is_served_by_the_fallback_and_probed_once_a_cooldow
 
     with Wall(script) as wall:
         primary, other = endpoint(wall, "primary"), endpoint(wall, "other")
-        bench = world_of(tmp_path, primary, other, upstreams=Upstreams(), clock=lambda: now[0])
+        bench = world_of(tmp_path, primary, other, upstreams=EndpointHealth(), clock=lambda: now[0])
         for _ in range(15):
             now[0] += 1
             result = await ask(bench, primary, other)
             assert (result.text, result.endpoint) == (TEXT, "wall:other")
-        opened = probes[TRIPS - 1]
-        later = probes[TRIPS:]
-        windows = [sum(begin <= at < begin + COOLDOWN for at in later) for begin in (opened, *later)]
+        opened = probes[FAILURES_TO_OPEN - 1]
+        later = probes[FAILURES_TO_OPEN:]
+        windows = [sum(begin <= at < begin + PROBE_INTERVAL for at in later) for begin in (opened, *later)]
         assert max(windows) <= 1 and later, "it is found out, but not hammered"
         assert any(isinstance(event, Note) and "left alone" in event.text for event in bench.events)
         up, recovered = True, now[0]
@@ -179,7 +179,7 @@ async def test_A11_an_outage_is_served_by_the_fallback_and_probed_once_a_cooldow
 async def test_A11_where_nobody_else_is_left_it_is_asked_all_the_same(tmp_path: Path) -> None:
     with Wall(lambda _, number: refusal(500) if number < 12 else answer(WORDS)) as wall:
         only = endpoint(wall, "only")
-        bench = world_of(tmp_path, only, upstreams=Upstreams(), clock=lambda: 1000.0)
+        bench = world_of(tmp_path, only, upstreams=EndpointHealth(), clock=lambda: 1000.0)
         ends = []
         for _ in range(14):
             try:
@@ -190,14 +190,14 @@ async def test_A11_where_nobody_else_is_left_it_is_asked_all_the_same(tmp_path: 
 
 
 async def test_A11_no_4xx_shuts_an_endpoint_out(tmp_path: Path) -> None:
-    upstreams = Upstreams()
+    upstreams = EndpointHealth()
     with Wall(lambda _, number: refusal((400, 401, 403, 404, 408, 413, 422, 429)[number % 8])) as wall:
         strict = endpoint(wall, "strict")
         bench = world_of(tmp_path, strict, upstreams=upstreams, clock=lambda: 1000.0)
-        for _ in range(4 * TRIPS):
+        for _ in range(4 * FAILURES_TO_OPEN):
             with pytest.raises(errors.CallError):
                 await ask(bench, strict)
-            assert upstreams.shut_for("wall:strict", 1000.0) == 0
+            assert upstreams.seconds_open("wall:strict", 1000.0) == 0
 
 
 # ---- A12 ---------------------------------------------------------------------------------------
@@ -297,7 +297,7 @@ def flapping(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_gates: bool
 ) -> Iterator[Flapping]:
     if not full_gates:
-        monkeypatch.setattr(breaker, "COOLDOWN", 1.0)
+        monkeypatch.setattr(breaker, "PROBE_INTERVAL", 1.0)
     protocol, mode = request.param
     with Flapping(protocol, mode, tmp_path, monkeypatch).open() as found:
         yield found
@@ -311,16 +311,16 @@ async def test_S15_a_primary_that_failed_before_it_was_measured_is_asked_again_a
     flapping: Flapping,
 ) -> None:
     """Its fallback is measured meanwhile, and the primary is not: that must not decide between equals."""
-    outage = time.monotonic() + 3 * breaker.COOLDOWN
+    outage = time.monotonic() + 3 * breaker.PROBE_INTERVAL
     number = 0
     while number < 15 or time.monotonic() < outage:
         number += 1
         who, text = flapping.ask(f"request {number}")
         assert who == "fallback" and "well" in text
         await anyio.sleep(0.1)
-    probes = flapping.probes()[TRIPS:]
+    probes = flapping.probes()[FAILURES_TO_OPEN:]
     assert probes, "it is asked again while it is down"
-    assert all(later - one >= breaker.COOLDOWN for one, later in pairwise(probes)), "once a cooldown at most"
+    assert all(later - one >= breaker.PROBE_INTERVAL for one, later in pairwise(probes)), "once a cooldown at most"
     flapping.up, recovered = True, time.monotonic()
     while flapping.ask(f"request {(number := number + 1)}")[0] != "primary":
         assert time.monotonic() - recovered <= 10

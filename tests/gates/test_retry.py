@@ -17,9 +17,14 @@ from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, cut, refusal
 from tests.unit.executor.routes import rename, until
 
 from intermodal import errors
-from intermodal.executor.retry import MAX_WAIT, PATIENCE
+from intermodal.executor.attempt.circuit_breaker import (
+    MOST_SAVED_PER_SECOND,
+    RESENDS_PER_CALL,
+    RESENDS_PER_SECOND,
+    EndpointHealth,
+)
+from intermodal.executor.attempt.retry import MAX_WAIT, REROUTE_AFTER
 from intermodal.executor.run import run
-from intermodal.executor.upstream import BURST, FLOOR, SHARE, Upstreams
 from intermodal.request import Policy
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
@@ -79,7 +84,7 @@ async def test_A3_an_endpoint_gets_the_time_it_asks_for_or_another_is_asked(
         busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
         bench = world_of(tmp_path, busy, other, jitter=random.Random(SEED).random)
         result = await ask(bench, busy, other)
-        if asked is not None and asked > PATIENCE:
+        if asked is not None and asked > REROUTE_AFTER:
             assert (result.endpoint, bench.slept) == ("wall:other", []), "where there is another, at once"
         else:
             assert result.endpoint == "wall:busy" and result.text == TEXT
@@ -145,13 +150,13 @@ async def test_A4_a_host_that_is_down_gets_little_more_than_the_calls_that_are_m
     now = [0.0]
     with Wall(lambda *_: refusal(status)) as wall:
         down = endpoint(wall, "down")
-        bench = world_of(tmp_path, down, upstreams=Upstreams(), clock=lambda: now[0])
+        bench = world_of(tmp_path, down, upstreams=EndpointHealth(), clock=lambda: now[0])
         for _ in range(calls):
             now[0] += 0.001
             with pytest.raises(errors.CallError):
                 await ask(bench, down)
         extra = len(wall.hits) - calls
-        assert extra <= SHARE * calls + FLOOR * now[0] + BURST
+        assert extra <= RESENDS_PER_CALL * calls + RESENDS_PER_SECOND * now[0] + MOST_SAVED_PER_SECOND
         assert len(bench.store.attempts(1_000_000)) == len(wall.hits)
 
 
@@ -182,7 +187,7 @@ async def test_A4_the_budget_holds_for_any_number_of_requests_side_by_side(
     with Wall(script, keeps=False) as wall:
         endpoints = [endpoint(wall, f"down{number}") for number in range(1 + others)]
         bench = world_of(
-            tmp_path, *endpoints, upstreams=Upstreams(), clock=lambda: 1000.0, sleep=together,
+            tmp_path, *endpoints, upstreams=EndpointHealth(), clock=lambda: 1000.0, sleep=together,
             jitter=random.Random(SEED).random,
         )  # fmt: skip
         request, opened = question()
@@ -199,7 +204,7 @@ async def test_A4_the_budget_holds_for_any_number_of_requests_side_by_side(
             for _ in range(calls):
                 group.start_soon(client)
         await transport.aclose()
-    assert max(asked) <= calls + int(SHARE * calls) + BURST
+    assert max(asked) <= calls + int(RESENDS_PER_CALL * calls) + MOST_SAVED_PER_SECOND
 
 
 async def test_A4_a_few_failures_are_mended(tmp_path: Path, full_gates: bool) -> None:
@@ -208,7 +213,7 @@ async def test_A4_a_few_failures_are_mended(tmp_path: Path, full_gates: bool) ->
     failed = 0
     with Wall(lambda *_: refusal(503) if chance.random() < 0.01 else answer(WORDS)) as wall:
         shaky = endpoint(wall, "shaky")
-        bench = world_of(tmp_path, shaky, upstreams=Upstreams())
+        bench = world_of(tmp_path, shaky, upstreams=EndpointHealth())
         for _ in range(calls):
             try:
                 assert (await ask(bench, shaky)).text == TEXT

@@ -14,7 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from intermodal.events import Usage
 from intermodal.store.attempts import WrongState
 from intermodal.store.database import Store
-from intermodal.store.rows import Outcome, Reservation
+from intermodal.store.rows import AttemptOutcome, Reservation
 
 MONEY = st.integers(0, 1000).map(lambda cents: cents / 1000)
 PROVIDER_IDS = st.sampled_from(["", "same", "same", "chatcmpl-1", "'; DROP TABLE attempts; --"])
@@ -46,13 +46,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(key=rows, cost=MONEY, provider_id=PROVIDER_IDS)
     def settle(self, key: str, cost: float, provider_id: str) -> None:
-        outcome = Outcome(usage=Usage(input_tokens=1), cost=cost, provider_id=provider_id)
+        outcome = AttemptOutcome(usage=Usage(input_tokens=1), cost=cost, provider_id=provider_id)
         self._move(key, ("sent",), "settled", cost, lambda: self.store.settle(key, outcome))
 
     @rule(key=rows)
     def estimate(self, key: str) -> None:
         high = self.model[key][1]
-        self._move(key, ("sent",), "estimated", high, lambda: self.store.estimate(key, Outcome(cost=None)))
+        self._move(key, ("sent",), "estimated", high, lambda: self.store.estimate(key, AttemptOutcome(cost=None)))
 
     @rule(key=rows)
     def void(self, key: str) -> None:
@@ -114,13 +114,13 @@ KILLED_MID_SPEND = """
 import os, signal, sys, threading, time
 from pathlib import Path
 from intermodal.store.database import Store
-from intermodal.store.rows import Outcome, Reservation
+from intermodal.store.rows import AttemptOutcome, Reservation
 store = Store(Path(sys.argv[1]))
 print("up", flush=True)
 while True:
     key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=0.01))
     store.sent(key)
-    store.settle(key, Outcome(cost=0.01))
+    store.settle(key, AttemptOutcome(cost=0.01))
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.executor.routes import Bench, asked, plan, rename, route, say
 
 from intermodal import errors
-from intermodal.executor.accounting import Charge
+from intermodal.executor.attempt.accounting import Charge
 from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import between
 from intermodal.request import Policy
@@ -66,13 +66,13 @@ async def test_a6_no_double_pay(tmp_path: Path, full_gates: bool) -> None:
 
 async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Path, full_gates: bool) -> None:
     """Calls that each may cost 1 % of the budget: never more than it is set aside, and what was not used comes back."""
-    from intermodal.executor.ledger import Ledger
-    from intermodal.store.rows import Outcome, Work
+    from intermodal.executor.attempt.ledger import RunLedger
+    from intermodal.store.rows import AttemptOutcome, Work
 
     bench = Bench(tmp_path)
     with FakeHost() as host:
         endpoint = host.endpoint()
-    ledger = Ledger(bench.store, "r", max_cost=1.0)
+    ledger = RunLedger(bench.store, "r", max_cost=1.0)
     estimate = Estimate(cost=between(0, 0.005, 0.01, "t"))
     step = Call(id="s", op="generate", task="text-generation", endpoint=endpoint.id, inputs=(), estimate=estimate)
     admitted, refused, most = 0, 0, 0.0
@@ -88,7 +88,7 @@ async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Pa
         most = max(most, ledger.spent + ledger.reserved)
         await entry.written()
         await anyio.sleep(0)
-        await entry.close(Charge("settled", 0.004, maybe_paid=True), Outcome(cost=0.004))
+        await entry.close(Charge("settled", 0.004, maybe_paid=True), AttemptOutcome(cost=0.004))
 
     async with anyio.create_task_group() as group:
         for _ in range(1000 if full_gates else 300):

@@ -21,35 +21,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intermodal.events import Usage
-from intermodal.store import figures, pruning, sums
-from intermodal.store.connection import BUSY_SECONDS, Database
+from intermodal.store import learned_figures, pruning, rollups
+from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.database import Store
-from intermodal.store.passed import Passed
-from intermodal.store.pruning import Keep
-from intermodal.store.rows import Outcome, Reservation, RunRow, Summary
-from intermodal.store.slate import Sort
+from intermodal.store.direct_attempts import DirectAttemptRow
+from intermodal.store.pruning import RetentionPolicy
+from intermodal.store.rows import AttemptOutcome, Reservation, RunRow, Summary
+from intermodal.store.sqlite_file import BUSY_SECONDS, Database
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(300)]
 
 DAY = 86400.0
-ALL_OLD = Keep(seconds=0.0, rows=0)
+ALL_OLD = RetentionPolicy(seconds=0.0, rows=0)
 ENDPOINTS = ("cloud:a", "cloud:b", "box:c", "embedded:d")
 
 
-def sort(endpoint: str, high: float = 0.01) -> Sort:
+def sort(endpoint: str, high: float = 0.01) -> AttemptTemplate:
     made = Reservation(
         run="", step="s", op="generate", task="t", endpoint=endpoint, zone="internet", input_tokens=33.3,
         output_tokens=11.7, cost=high / 3, seconds=1.0, cost_high=high,
     )  # fmt: skip
-    return Sort(RunRow(id="", plan="p", inputs="i", endpoint=endpoint, objective="default", parts=()), made)
+    return AttemptTemplate(RunRow(id="", plan="p", inputs="i", endpoint=endpoint, objective="default", parts=()), made)
 
 
-def passed(number: int, endpoint: str, cost: float | None, *, at: float, error: str = "", tokens: int = 7) -> Passed:
+def passed(
+    number: int, endpoint: str, cost: float | None, *, at: float, error: str = "", tokens: int = 7
+) -> DirectAttemptRow:
     usage = Usage(input_tokens=tokens, output_tokens=tokens // 2)
-    return Passed(
+    return DirectAttemptRow(
         sort(endpoint), f"{number:032x}", f"{number + (1 << 64):032x}", at - 1, at,
         "estimated" if cost is None else "void" if error == "unreachable" else "settled",
-        Outcome(usage=usage, cost=cost, seconds=0.1 + number % 7 / 3, error=error),
+        AttemptOutcome(usage=usage, cost=cost, seconds=0.1 + number % 7 / 3, error=error),
     )  # fmt: skip
 
 
@@ -93,7 +95,7 @@ class History:
             self.open.append(key)
             return
         self.store.sent(key)
-        self.store.settle(key, Outcome(usage=Usage(input_tokens=6, output_tokens=1), cost=self.chance.random()))
+        self.store.settle(key, AttemptOutcome(usage=Usage(input_tokens=6, output_tokens=1), cost=self.chance.random()))
         self.store.finish_run(msgspec.structs.replace(run, outcome="finished"))
 
 
@@ -102,8 +104,8 @@ class History:
 def test_what_was_used_adds_up_to_the_same_whatever_is_pruned(seed: int, read: int) -> None:
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figures, "READ", read)  # so few are kept for plans, so that there is something to delete
-        patch.setattr(figures, "WINDOW", max(1, read // 2))
+        patch.setattr(learned_figures, "READ", read)  # so few are kept for plans, so that there is something to delete
+        patch.setattr(learned_figures, "WINDOW", max(1, read // 2))
         history = History(Path(folder), chance)
         for _ in range(chance.randint(1, 12)):
             what = chance.random()
@@ -114,11 +116,13 @@ def test_what_was_used_adds_up_to_the_same_whatever_is_pruned(seed: int, read: i
             elif what < 0.7 and history.open:
                 key = history.open.pop()
                 history.store.sent(key)
-                history.store.settle(key, Outcome(cost=chance.random()))
+                history.store.settle(key, AttemptOutcome(cost=chance.random()))
             else:
                 history.store.learn()
                 before, learned = said(history.store), (history.store.statistics(), history.store.drifts())
-                keep = Keep(seconds=chance.choice([None, 0.0, 10 * DAY, 50 * DAY]), rows=chance.choice([0, 1, 20, 100]))
+                keep = RetentionPolicy(
+                    seconds=chance.choice([None, 0.0, 10 * DAY, 50 * DAY]), rows=chance.choice([0, 1, 20, 100])
+                )
                 assert history.store.prune(keep, rest=lambda seconds: None) is not None
                 assert said(history.store) == before
                 assert (history.store.statistics(), history.store.drifts()) == learned
@@ -147,7 +151,7 @@ KILLED = """
 import os, signal, sqlite3, sys
 from pathlib import Path
 from intermodal.store.database import Store
-from intermodal.store.pruning import Keep
+from intermodal.store.pruning import RetentionPolicy
 
 steps, writes, last, connect = 0, False, int(sys.argv[2]), sqlite3.connect
 
@@ -168,7 +172,7 @@ def connected(*args, **options):
     return connection
 
 sqlite3.connect = connected
-Store(Path(sys.argv[1])).prune(Keep(seconds=0.0, rows=0), rest=lambda seconds: None)
+Store(Path(sys.argv[1])).prune(RetentionPolicy(seconds=0.0, rows=0), rest=lambda seconds: None)
 print(steps)
 """
 
@@ -213,7 +217,7 @@ def test_who_writes_meanwhile_waits_for_moments_and_nothing_of_it_is_lost(tmp_pa
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        gone = store.prune(Keep(seconds=DAY, rows=0))
+        gone = store.prune(RetentionPolicy(seconds=DAY, rows=0))
     finally:
         over.set()
         writer.join()
@@ -245,7 +249,7 @@ def test_what_a_slate_still_names_keeps_its_row(tmp_path: Path) -> None:
 
 def test_only_one_process_prunes_at_a_time(tmp_path: Path) -> None:
     store = filled(tmp_path / "store.sqlite3", 10, at=time.time() - 40 * DAY)
-    with pruning.alone(store.path) as mine:
+    with pruning.prune_lock(store.path) as mine:
         assert mine and store.prune(ALL_OLD) is None
     assert store.prune(ALL_OLD) is not None
 
@@ -285,7 +289,7 @@ def test_several_that_prune_at_once_count_nothing_twice(tmp_path: Path) -> None:
             database.close()
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(6) as pool:
-        patch.setattr(sums, "STEP", 100)
+        patch.setattr(rollups, "STEP", 100)
         gone = sum(pool.map(work, range(6)))
     assert said(store) == before
     assert gone == 6000 - len(store.attempts(-1)) > 4000

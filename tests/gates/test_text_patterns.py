@@ -18,7 +18,10 @@ import pytest
 
 import intermodal
 from intermodal.costing import answers
-from intermodal.executor import assemble, check, guard, speaking
+from intermodal.executor.attempt import loop_guard
+from intermodal.executor.conversion import checks
+from intermodal.executor.outputs import speech
+from intermodal.executor.preparation import prompt
 from intermodal.media.invisible import visible
 from intermodal.planner import pages
 from intermodal.questions import words as questions
@@ -143,11 +146,11 @@ LOOKED_AT = {
     "what kind of answer it wants": answers.kind_of,
     "which pages it names": pages.asked_pages,
     "what can be seen of a text": visible,
-    "text of a file as a model gets it": assemble.data,
-    "whether it repeats itself": check.repeats,
-    "whether it begins to": lambda text: guard.LoopGuard().looped(text),
-    "Markdown, without its signs": speaking.plain,
-    "the lines that a voice speaks": speaking.lines_of,
+    "text of a file as a model gets it": prompt.sanitize,
+    "whether it repeats itself": checks.repeats,
+    "whether it begins to": lambda text: loop_guard.LoopGuard().looped(text),
+    "Markdown, without its signs": speech.strip_markdown,
+    "the lines that a voice speaks": speech.speech_lines,
     "what of a host's words is quoted": status.quote,
 }
 UNITS = (

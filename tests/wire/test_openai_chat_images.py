@@ -11,7 +11,7 @@ import pytest
 from intermodal import errors
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host
-from intermodal.executor.wires import picture_codec
+from intermodal.executor.drivers.codecs import picture_codec
 from intermodal.wire import openai_chat_images, openai_images
 from intermodal.wire.call import NotExpressible, PictureCall, WireImage
 from intermodal.wire.openai_chat_images import decode_reply, encode_request

@@ -17,7 +17,7 @@ from tests.wire.published import strictly
 from intermodal import errors
 from intermodal.catalog.image_options import supported_image_options
 from intermodal.catalog.types import Host
-from intermodal.executor.wires import picture_codec
+from intermodal.executor.drivers.codecs import picture_codec
 from intermodal.wire import openai_images, openai_responses_images
 from intermodal.wire.call import NotExpressible, PictureCall, Usage, WireImage
 from intermodal.wire.openai_responses_images import decode_reply, encode_request

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intermodal import errors
-from intermodal.executor.retry import Allowed, decide
+from intermodal.executor.attempt.retry import RetryLimits, decide
 from intermodal.wire.status import MAX_QUOTE, MAX_RETRY_AFTER, classify, quote, retry_after
 
 
@@ -49,7 +49,7 @@ LLAMA_IMAGE = "image input is not supported - hint: if this is unexpected, you m
 def test_A10_a_kind_that_is_not_taken_is_said_and_not_sent_again(status: int, body: Any) -> None:
     error = of(status, body)
     assert type(error) is errors.UnsupportedModality
-    settings: dict[str, Any] = {"committed": False, "allowed": Allowed(), "remaining": None, "jitter": 0.0}
+    settings: dict[str, Any] = {"committed": False, "allowed": RetryLimits(), "remaining": None, "jitter": 0.0}
     assert decide(error, attempt=1, **settings).kind == "reroute"
 
 

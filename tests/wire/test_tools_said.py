@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, Host, Protocol
-from intermodal.executor.wires import CHATS, chat_codec
+from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.request import Tool
 from intermodal.wire.call import ChatCall, NotExpressible, WireMessage, WireText
 

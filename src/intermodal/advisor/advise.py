@@ -23,7 +23,7 @@ from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.statistics import Statistics
 from intermodal.questions.reader import Reader
 from intermodal.store.database import Store
-from intermodal.store.measured import strengths
+from intermodal.store.measured_strengths import strengths
 from intermodal.today import today
 
 

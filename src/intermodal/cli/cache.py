@@ -13,7 +13,7 @@ from intermodal.errors import UsageError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from intermodal.store.derived import DerivedCache, Entry, Kept
+    from intermodal.store.conversion_cache import CachedConversion, CacheEntry, ConversionCache
 
 EPILOG = """\b
 Examples
@@ -122,14 +122,14 @@ def _list(as_json: bool) -> None:
     click.echo(f"{_counted([entry for entry, _ in found])} in {held.root}", err=True)
 
 
-def _cache() -> DerivedCache:
+def _cache() -> ConversionCache:
     from intermodal.config import cache_dir
-    from intermodal.store.derived import FOLDER, DerivedCache
+    from intermodal.store.conversion_cache import FOLDER, ConversionCache
 
-    return DerivedCache(cache_dir(os.environ) / FOLDER)
+    return ConversionCache(cache_dir(os.environ) / FOLDER)
 
 
-def _find(held: DerivedCache, begun: str, verb: str) -> Entry:
+def _find(held: ConversionCache, begun: str, verb: str) -> CacheEntry:
     begun = begun.strip().lower()
     found = [entry for entry in held.entries() if entry.key.startswith(begun)] if len(begun) >= _LEAST else []
     if len(found) == 1:
@@ -143,7 +143,7 @@ def _find(held: DerivedCache, begun: str, verb: str) -> Entry:
     )
 
 
-def _told(entry: Entry, kept: Kept | None) -> dict[str, Any]:
+def _told(entry: CacheEntry, kept: CachedConversion | None) -> dict[str, Any]:
     from datetime import UTC, datetime
 
     used = datetime.fromtimestamp(entry.used, UTC).isoformat(timespec="seconds")
@@ -159,14 +159,14 @@ def _told(entry: Entry, kept: Kept | None) -> dict[str, Any]:
     }
 
 
-def _kind(kept: Kept | None) -> str:
+def _kind(kept: CachedConversion | None) -> str:
     if kept is None:
         return "unreadable"
     told = "transcribe" if kept.transcript is not None else "read" if kept.lines else "describe"
     return _KINDS.get(kept.op or told, kept.op)
 
 
-def _named(kept: Kept | None) -> str:
+def _named(kept: CachedConversion | None) -> str:
     return f"{_kind(kept)} of {kept.name}" if kept is not None and kept.name else _kind(kept)
 
 
@@ -177,11 +177,11 @@ def _ago(seconds: float) -> str:
     return "just now"
 
 
-def _sum(entries: list[Entry]) -> int:
+def _sum(entries: list[CacheEntry]) -> int:
     return sum(entry.size for entry in entries)
 
 
-def _counted(entries: list[Entry]) -> str:
+def _counted(entries: list[CacheEntry]) -> str:
     from intermodal.cli.table import size
     from intermodal.plans.numbers import counted
 

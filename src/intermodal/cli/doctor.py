@@ -11,7 +11,7 @@ import click
 
 from intermodal.content import Value
 from intermodal.errors import IntermodalError
-from intermodal.store.rows import Beside, Drift
+from intermodal.store.rows import Drift, EstimateComparison
 
 if TYPE_CHECKING:
     from intermodal.catalog.discovered_servers import DiscoveredServer
@@ -455,7 +455,7 @@ def _about_store(client: AsyncClient) -> Iterator[Finding]:
     yield from map(_about_drift, drifts)
 
 
-def _about_counts(each: Beside) -> Finding:
+def _about_counts(each: EstimateComparison) -> Finding:
     """An endpoint whose server counts in its own way: estimate beside actual, and what plans make of it."""
     return Finding(
         area="estimate", name=each.endpoint, state="ok",

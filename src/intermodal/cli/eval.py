@@ -255,7 +255,7 @@ def _remember(made: Report, evaluation: Evaluation) -> Report:
 
     from intermodal.config import data_dir
     from intermodal.reports.tiers import strength
-    from intermodal.store.measured import MeasuredRow, remember
+    from intermodal.store.measured_strengths import MeasuredStrength, remember
 
     if made.stopped:
         return made
@@ -263,7 +263,7 @@ def _remember(made: Report, evaluation: Evaluation) -> Report:
     for each in made.measured:
         found = strength(each, made.data, made.date)
         if found is not None:
-            rows.append(MeasuredRow(endpoint=each.endpoint, strength=found, items=each.items))
+            rows.append(MeasuredStrength(endpoint=each.endpoint, strength=found, items=each.items))
     if not rows:
         return made
     remember(data_dir(evaluation.client.env), Path(evaluation.data.path), made.date, rows)
@@ -273,7 +273,7 @@ def _remember(made: Report, evaluation: Evaluation) -> Report:
 
 def _forget(given: dict[str, Any]) -> None:
     from intermodal.config import data_dir
-    from intermodal.store.measured import forget
+    from intermodal.store.measured_strengths import forget
 
     count = forget(data_dir(os.environ), Path(given["data"]) if given["data"] else None)
     if given["as_json"]:

@@ -107,13 +107,13 @@ def _show(found: Found, given: dict[str, Any]) -> None:
 
 def _write(bridge: Bridge, finder: Finder, found: Found, path: Path) -> None:
     from intermodal.reports.found_page import page
-    from intermodal.store import whole
+    from intermodal.store import atomic_file
 
     async def thumbnails() -> list[tuple[bytes, str]]:
         return [await finder.thumbnail(each.file, SIDE) for each in found.nearest]
 
     made = page(found, bridge.run(thumbnails))
-    whole.replace(path.absolute(), made.encode("utf-8", "replace"))
+    atomic_file.replace_file(path.absolute(), made.encode("utf-8", "replace"))
 
 
 def _forget(there: bool, *, as_json: bool) -> None:

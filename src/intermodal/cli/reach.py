@@ -48,7 +48,7 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
     """
     import anyio
 
-    from intermodal.transport.addresses import Server
+    from intermodal.transport.addresses import HostAddress
     from intermodal.transport.client import Transport
 
     transport = Transport()
@@ -56,7 +56,7 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
     try:
         with anyio.fail_after(wait):
             async with transport.get(
-                Server(host.base_url, key, host.auth), listing.path, headers=listing.headers, where=where
+                HostAddress(host.base_url, key, host.auth), listing.path, headers=listing.headers, where=where
             ) as response:
                 status, body = response.status, await response.read(MAX_LISTING)
     except TimeoutError:

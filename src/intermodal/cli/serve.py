@@ -218,11 +218,11 @@ async def _load_what_is_needed_later() -> None:
 
 
 def _load() -> None:
-    import intermodal.executor.replies
+    import intermodal.executor.outputs.final_call
     import intermodal.local.servers.client_runtimes
     import intermodal.media.decode
     import intermodal.media.expand
-    import intermodal.store.derived
+    import intermodal.store.conversion_cache
     import intermodal.transport.http1  # noqa: F401
 
 

@@ -159,7 +159,7 @@ def resident_of(server: ManagedServer) -> int | None:
 
 
 def _pid(server: ManagedServer) -> int | None:
-    from intermodal.store.process import pid_of
+    from intermodal.store.process_identity import pid_of
 
     lives = server.state is not None and server.phase in ("starting", "ready")
     return pid_of(server.state.server) if lives and server.state and server.state.server else None

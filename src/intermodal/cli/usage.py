@@ -8,8 +8,8 @@ import click
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient
-    from intermodal.store.pruning import Pruned
-    from intermodal.store.rows import Attempt, Beside, Grade, Summary
+    from intermodal.store.pruning import PruneResult
+    from intermodal.store.rows import AttemptRow, EstimateComparison, EstimateGrade, Summary
 
 EPILOG = """\b
 Examples
@@ -80,13 +80,13 @@ def _row(attempt: dict[str, Any]) -> dict[str, Any]:
     return {**attempt, "outcome": {**attempt["outcome"], "usage": usage}}
 
 
-def _prune(client: AsyncClient) -> Pruned:
+def _prune(client: AsyncClient) -> PruneResult:
     from intermodal.errors import UsageError
-    from intermodal.store.connection import shown
-    from intermodal.store.pruning import Keep
+    from intermodal.store.pruning import RetentionPolicy
+    from intermodal.store.sqlite_file import shown
 
     settings = client.config.store
-    gone = client.store.prune(Keep(seconds=settings.seconds, rows=settings.rows))
+    gone = client.store.prune(RetentionPolicy(seconds=settings.seconds, rows=settings.rows))
     if gone is None:
         raise UsageError(
             "another process is pruning it right now", where=shown(client.store.path), todo="nothing: it will be done"
@@ -133,7 +133,7 @@ def _apart(summary: Summary) -> str:
     return f" ({', '.join(found)})" if found else ""
 
 
-def _compared(each: Beside) -> tuple[str, ...]:
+def _compared(each: EstimateComparison) -> tuple[str, ...]:
     from intermodal.cli.table import count, money
 
     return (
@@ -144,7 +144,7 @@ def _compared(each: Beside) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _graded(grade: Grade) -> tuple[str, ...]:
+def _graded(grade: EstimateGrade) -> tuple[str, ...]:
     """``before learning`` is the median of plans made with nothing learned; the rest is of those made since."""
     from intermodal.cli.table import count
 
@@ -156,7 +156,7 @@ def _graded(grade: Grade) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _show_attempts(attempts: tuple[Attempt, ...]) -> None:
+def _show_attempts(attempts: tuple[AttemptRow, ...]) -> None:
     from intermodal.cli.table import count, echo_table, money
 
     echo_table(

@@ -4,7 +4,7 @@ The measured answers of a small model to 55 questions of the benchmark's written
 one word or a name 3 to 40 tokens, facts 8 to 120, one or two sentences 11 to 158, reading aloud 14 to 512,
 explanations, stories and reports 75 to 512. The lengths are those of English; which kind a question is of is told in
 ten languages (``questions/answer_kinds.py``). Answers of one kind still differ by a factor of 2 to 3 either way,
-which the ranges say. What was learned of an endpoint's own answers (``store/lengths.py``) outranks them.
+which the ranges say. What was learned of an endpoint's own answers (``store/answer_lengths.py``) outranks them.
 
 An answer is as likely shorter as longer than ``mid``, which is what time and room are planned with. Few long answers
 cost as much as many short ones, so money is planned with ``mean``.

@@ -2,7 +2,7 @@
 
 A text that our vocabularies count exactly is right already: what the server counts beyond it is framing, and learned in
 tokens. What is counted by a rule or a range (text without its vocabulary, pictures, sound) is learned as a factor.
-The figures are those of ``store/reconcile.py``.
+The figures are those of ``store/token_calibration.py``.
 """
 
 from __future__ import annotations

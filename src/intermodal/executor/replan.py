@@ -16,12 +16,12 @@ from intermodal.catalog.types import Catalog
 from intermodal.content import Value
 from intermodal.errors import CallError, IntermodalError, NoRoute
 from intermodal.events import Event, Note, Replanned
-from intermodal.executor import check
-from intermodal.executor.call import Surprise
-from intermodal.executor.ledger import Ledger
-from intermodal.executor.pieces import Pixels, Product, Words
-from intermodal.executor.workshop import Conversion, Workshop
-from intermodal.executor.world import World
+from intermodal.executor.attempt.caller import ReplanReason
+from intermodal.executor.attempt.ledger import RunLedger
+from intermodal.executor.conversion import checks as conversion_checks
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
+from intermodal.executor.run_state import FinishedConversion, RunState
 from intermodal.hints import hint, joined_by, setting
 from intermodal.plans.cores import NEAR
 from intermodal.plans.facts import Facts, Outcome
@@ -30,8 +30,8 @@ from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.plans.verdict import joined
 from intermodal.request import TIERS, ZONES, Aspect, Policy, Request
 
-MOST = 3  # times a run is planned again
-_FOR_SIZE = 2  # of these, where nothing is wrong but the size
+MAX_REPLANS = 3  # times a run is planned again
+_MAX_FOR_SIZE = 2  # of these, where nothing is wrong but the size
 _LEAST_TIME = 0.001  # seconds; a deadline that is over is still a deadline
 
 
@@ -43,8 +43,8 @@ class Replanner:
         plan: Plan,
         request: Request,
         facts: Facts,
-        world: World,
-        ledger: Ledger,
+        world: Dependencies,
+        ledger: RunLedger,
         *,
         started: float,
         emit: Callable[[Event], Awaitable[None]],
@@ -60,13 +60,13 @@ class Replanner:
         # Who may answer: nobody but those the user was shown.
         self._answering = {candidate.endpoint for candidate in (plan.chosen, *plan.fallbacks)}
 
-    def wants(self, surprise: Surprise) -> bool:
+    def should_replan(self, surprise: ReplanReason) -> bool:
         """Whether planning again is still to be tried for this."""
         if self._world.plan_again is None or self._refused:
             return False
-        return self._times < (_FOR_SIZE if surprise.only_size else MOST)
+        return self._times < (_MAX_FOR_SIZE if surprise.only_size else MAX_REPLANS)
 
-    def limit(self, candidate: Candidate, done: Iterable[str], step: str) -> Surprise | None:
+    def limit(self, candidate: Candidate, done: Iterable[str], step: str) -> ReplanReason | None:
         """A limit of the user's that the rest of a route may break, now that some of it is known."""
         finished = set(done)
         policy = self._request.policy
@@ -75,17 +75,17 @@ class Replanner:
         spent = self._ledger.spent + self._ledger.reserved
         if cost > 0 and spent + cost > policy.max_cost + 1e-9 and self._ledger.spent > 0:
             reason = f"${spent:.4f} is spent and the rest may cost ${cost:.4f}, more than ${policy.max_cost:.4f} allows"
-            return Surprise(step=step, reason=reason)
+            return ReplanReason(step=step, reason=reason)
         if policy.deadline is None:
             return None
         took = self._world.clock() - self._started
         left = _seconds_left(candidate, rest, finished)
         if took + left > policy.deadline:
             reason = f"{took:.1f} s are over and the rest may take {left:.1f} s, more than {policy.deadline:g} s allow"
-            return Surprise(step=step, reason=reason)
+            return ReplanReason(step=step, reason=reason)
         return None
 
-    async def again(self, surprise: Surprise, current: Candidate, shop: Workshop) -> tuple[Candidate, ...]:
+    async def again(self, surprise: ReplanReason, current: Candidate, state: RunState) -> tuple[Candidate, ...]:
         """Routes to take instead, best first; () to go on as before, which is said when a check found something."""
         import anyio.to_thread
 
@@ -97,15 +97,15 @@ class Replanner:
         routes: tuple[Candidate, ...] = ()
         lost: tuple[Aspect, ...] = ()
         plan: Plan | None = None
-        facts = self._with_outcomes(shop)
+        facts = self._with_outcomes(state)
         try:
             for request in self._requests(current):
                 plan = await anyio.to_thread.run_sync(planner, request, facts)
-                routes = tuple(route for route in (plan.chosen, *plan.fallbacks) if self._may(route, shop))
+                routes = tuple(route for route in (plan.chosen, *plan.fallbacks) if self._may(route, state))
                 if surprise.blocked or surprise.answers:
                     routes = tuple(route for route in routes if _differs(route, current))
                 if not surprise.blocked:  # then the run can go on as it is
-                    poorer = [given_up(route, current, plan.needs, request.policy) for route in routes]
+                    poorer = [lost_aspects(route, current, plan.needs, request.policy) for route in routes]
                     lost = next(filter(None, poorer), lost)
                     routes = tuple(route for route, gone in zip(routes, poorer, strict=True) if not gone)
                 if routes:
@@ -123,7 +123,7 @@ class Replanner:
             Replanned(
                 step=surprise.step, reason=surprise.reason, before=current.id, after=first.id, endpoint=first.endpoint,
                 plan=plan.id, seconds=round(now - began, 6), at=round(now - self._started, 6),
-                **shop.gone.take(first),
+                **state.gone.take(first),
             )
         )  # fmt: skip
         if first.endpoint != current.endpoint:
@@ -133,13 +133,13 @@ class Replanner:
                 await self._emit(Note(text=hint("the new plan {}", warning), step=surprise.step, warns=True))
         return routes
 
-    async def _go_on(self, surprise: Surprise, why: str) -> None:
+    async def _go_on(self, surprise: ReplanReason, why: str) -> None:
         if surprise.only_size:
             self._refused = True  # nothing was wrong, and a further size changes nothing
             return
         if surprise.blocked:
             return  # the failure itself will be said, or the fallback that mends it
-        if surprise.remarked:
+        if surprise.already_reported:
             return
         said = f"{surprise.reason}; {why}, so the run goes on as it is"
         await self._emit(Note(text=said, step=surprise.step, warns=True))
@@ -193,9 +193,9 @@ class Replanner:
         kept = msgspec.structs.replace(self._request, policy=msgspec.structs.replace(left, model=current.endpoint))
         return (free, kept)
 
-    def _with_outcomes(self, shop: Workshop) -> Facts:
+    def _with_outcomes(self, state: RunState) -> Facts:
         outcomes: dict[int, list[Outcome]] = {}
-        for finished in shop.finished.values():
+        for finished in state.finished.values():
             outcomes.setdefault(finished.product.part, []).append(_outcome(finished))
         parts = tuple(
             msgspec.structs.replace(part, outcomes=tuple(outcomes[part.index])) if part.index in outcomes else part
@@ -203,15 +203,15 @@ class Replanner:
         )
         return msgspec.structs.replace(self._facts, parts=parts)
 
-    def _may(self, route: Candidate, shop: Workshop) -> bool:
+    def _may(self, route: Candidate, state: RunState) -> bool:
         """Whether a new route keeps to who may answer, and sends nothing where the policy forbids it."""
         if route.endpoint not in self._answering:
             return False
-        calls = [step for step in route.steps if isinstance(step, Call) and step.id not in shop.products]
+        calls = [step for step in route.steps if isinstance(step, Call) and step.id not in state.products]
         return all(allowed(call.endpoint, self._request.policy, self._world.catalog) for call in calls)
 
 
-def given_up(
+def lost_aspects(
     route: Candidate, before: Candidate, needs: Iterable[PartNeeds], policy: Policy
 ) -> tuple[Aspect, ...]:  # fmt: skip
     """What a new route loses that the one before kept, and that is wanted: words always, and what the question needs,
@@ -251,51 +251,55 @@ def _highest(step: Step) -> float:
     )
 
 
-def _outcome(finished: Conversion) -> Outcome:
+def _outcome(finished: FinishedConversion) -> Outcome:
     step, product = finished.step, finished.product
     return Outcome(
         op=step.op,
         endpoint=step.endpoint if isinstance(step, Call) else "",
         params=step.params,
-        chars=sum(len(piece.text) for piece in product.pieces if isinstance(piece, Words)),
+        chars=sum(len(piece.text) for piece in product.pieces if isinstance(piece, TextInput)),
         tokens=finished.tokens,
-        pictures=sum(isinstance(piece, Pixels) for piece in product.pieces),
+        pictures=sum(isinstance(piece, ImageInput) for piece in product.pieces),
         language=product.transcript.language if product.transcript is not None else "",
         problem=finished.problem,
         said=finished.said,
     )
 
 
-def judged(step: Transform | Call, product: Product, checks: tuple[Check, ...], shop: Workshop) -> Judgement:
+def judge(
+    step: Transform | Call, product: StepProduct, checks: tuple[Check, ...], state: RunState
+) -> ConversionJudgement:
     """What is known of a conversion now that it is done."""
-    text = "\n".join(piece.text for piece in product.pieces if isinstance(piece, Words))
-    count = shop.world.count
-    tokens = {name: found for name in shop.tokenizers if (found := count(name, text)) is not None} if text else {}
-    made = check.Subject(
+    text = "\n".join(piece.text for piece in product.pieces if isinstance(piece, TextInput))
+    count = state.world.count
+    tokens = {name: found for name in state.tokenizers if (found := count(name, text)) is not None} if text else {}
+    made = conversion_checks.CheckSubject(
         step=step,
         product=product,
-        facts=shop.opened.facts.parts[product.part],
-        endpoint=shop.world.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None,
-        language=shop.request.policy.language,
+        facts=state.opened.facts.parts[product.part],
+        endpoint=state.world.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None,
+        language=state.request.policy.language,
         tokens=tokens.get("smollm2", round(len(text) / 4)),
     )
-    looked = tuple((each, check.inspect(each.op, made)) for each in checks)
-    size = check.inspect("size", made)
-    wrong = next((finding for _, finding in looked if finding.problem not in ("", "size")), check.Finding())
-    finished = Conversion(step=step, product=product, tokens=tokens, problem=wrong.problem, said=wrong.said)
+    looked = tuple((each, conversion_checks.run_check(each.op, made)) for each in checks)
+    size = conversion_checks.run_check("size", made)
+    wrong = next(
+        (finding for _, finding in looked if finding.problem not in ("", "size")), conversion_checks.CheckFinding()
+    )
+    finished = FinishedConversion(step=step, product=product, tokens=tokens, problem=wrong.problem, said=wrong.said)
     if wrong.problem:
         remarked = wrong.problem in ("empty", "script")  # once is enough
-        surprise = Surprise(step=step.id, reason=wrong.said, remarked=remarked)
-        return Judgement(finished=finished, looked=looked, surprise=surprise)
+        surprise = ReplanReason(step=step.id, reason=wrong.said, already_reported=remarked)
+        return ConversionJudgement(finished=finished, looked=looked, surprise=surprise)
     if size.problem:
-        surprise = Surprise(step=step.id, reason=size.said, only_size=True)
-        return Judgement(finished=finished, looked=looked, surprise=surprise)
-    return Judgement(finished=finished, looked=looked)
+        surprise = ReplanReason(step=step.id, reason=size.said, only_size=True)
+        return ConversionJudgement(finished=finished, looked=looked, surprise=surprise)
+    return ConversionJudgement(finished=finished, looked=looked)
 
 
-class Judgement(Value, frozen=True):
+class ConversionJudgement(Value, frozen=True):
     """A finished conversion, what its checks found, and whether that is a reason to plan again."""
 
-    finished: Conversion
-    looked: tuple[tuple[Check, check.Finding], ...] = ()
-    surprise: Surprise | None = None
+    finished: FinishedConversion
+    looked: tuple[tuple[Check, conversion_checks.CheckFinding], ...] = ()
+    surprise: ReplanReason | None = None

@@ -14,14 +14,20 @@ from intermodal.catalog.types import Endpoint
 from intermodal.content import Part
 from intermodal.costing import answers
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
-from intermodal.executor.call import Again, Caller, Reroute, Surprise, Tried
-from intermodal.executor.course import Course
-from intermodal.executor.detached import produced
-from intermodal.executor.ledger import Allowance, Ledger, NoRoom, together, what_went_wrong
+from intermodal.executor.attempt.caller import PriorAttempt, ReplanReason, ReplanRequested, Reroute, StepCaller
+from intermodal.executor.attempt.ledger import (
+    AllowanceExceeded,
+    RunAllowance,
+    RunLedger,
+    original_failure,
+    write_in_group_commit,
+)
+from intermodal.executor.background_stream import stream_from_task
+from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
+from intermodal.executor.outputs.final_call import run_to_answer
 from intermodal.executor.replan import Replanner
-from intermodal.executor.replies import answered
-from intermodal.executor.workshop import Workshop
-from intermodal.executor.world import OpenedLike, World
+from intermodal.executor.route_run import RouteRun
+from intermodal.executor.run_state import RunState
 from intermodal.hints import hint
 from intermodal.offload import is_long, offload
 from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
@@ -38,8 +44,8 @@ _WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
 
 
 async def run(
-    plan: Plan, request: Request, opened: OpenedLike, world: World, tried: Tried | None = None,
-    allowance: Allowance | None = None,
+    plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, tried: PriorAttempt | None = None,
+    allowance: RunAllowance | None = None,
 ) -> AsyncGenerator[Event, None]:  # fmt: skip
     """Run a plan; events as they happen, ``Finished`` last. ``tried``: its first attempt was made already, and failed.
     ``allowance``: of somebody's budget, asked before each attempt.
@@ -55,9 +61,9 @@ async def run(
     """
 
     async def drive(send: MemoryObjectSendStream[Event]) -> None:
-        await Trip(plan, request, opened, world, send, tried, allowance).go()
+        await PlanRun(plan, request, opened, world, send, tried, allowance).go()
 
-    async with aclosing(produced(drive, ahead=_WAITING_EVENTS, owner=world.store)) as events:
+    async with aclosing(stream_from_task(drive, ahead=_WAITING_EVENTS, owner=world.store)) as events:
         async for event in events:
             yield event
 
@@ -66,12 +72,12 @@ def _parts_of(request: Request) -> list[Part]:
     return [part for _, _, part in request.parts()]
 
 
-class Trip:
+class PlanRun:
     """One run of one plan."""
 
     def __init__(
-        self, plan: Plan, request: Request, opened: OpenedLike, world: World, send: MemoryObjectSendStream[Event],
-        tried: Tried | None = None, allowance: Allowance | None = None,
+        self, plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, send:
+        MemoryObjectSendStream[Event], tried: PriorAttempt | None = None, allowance: RunAllowance | None = None,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._request = request
@@ -84,10 +90,10 @@ class Trip:
         self._committed = False
         self._too_long: list[Reroute] = []  # who could not hold what it was sent
         deadline = request.policy.deadline
-        self._ledger = Ledger(world.store, self._id, request.policy.max_cost, allowance)
+        self._ledger = RunLedger(world.store, self._id, request.policy.max_cost, allowance)
         self._ledger.answer = answers.kind_of_request(request)
         self._ledger.effort = thinking_request_of(request.settings)
-        self._caller = Caller(
+        self._caller = StepCaller(
             world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,
             self._started,
         )  # fmt: skip
@@ -95,7 +101,7 @@ class Trip:
             self._caller.tried = tried
             self._ledger.unknown |= tried.counts is None
             self._ledger.asked |= {tried.endpoint} if tried.sent else set()
-            self._ledger.begin_with(tried.counts or 0.0, taken=tried.maybe_paid(tried.error))
+            self._ledger.add_prior(tried.counts or 0.0, taken=tried.maybe_paid(tried.error))
 
     async def go(self) -> None:
         """The whole run, with its row in the store around it."""
@@ -146,7 +152,7 @@ class Trip:
             self._world.store.finish_run(closed)
 
         try:
-            await together(self._world.store, write, later=True)
+            await write_in_group_commit(self._world.store, write, later=True)
         except errors.IntermodalError:
             # The rows that count money are closed already; an answer is not withheld for this one.
             return
@@ -170,7 +176,7 @@ class Trip:
     async def _routes(self) -> None:
         """The chosen route, then fallbacks, or routes planned again; each with what was converted already."""
         parts = await offload(is_long(self._request.messages), _parts_of, self._request)
-        shop = Workshop(self._request, self._opened, self._world, self._caller, self._emit, parts)
+        state = RunState(self._request, self._opened, self._world, self._caller, self._emit, parts)
         replanner = Replanner(
             self._plan, self._request, self._opened.facts, self._world, self._ledger,
             started=self._started, emit=self._emit,
@@ -178,19 +184,19 @@ class Trip:
         failures: list[Reroute] = []
         passed_over: list[tuple[Candidate, Reroute]] = []  # where an endpoint is to be left alone for a while
         waiting = [self._plan.chosen, *self._plan.fallbacks]
-        shop.gone.route = self._plan.chosen
+        state.gone.route = self._plan.chosen
         await self._explore(waiting)
-        while waiting or (passed_over and not self._caller.insist):
+        while waiting or (passed_over and not self._caller.force):
             if not waiting:
                 # Nobody else is left: what was passed over is asked all the same.
                 waiting, passed_over = [candidate for candidate, _ in passed_over], []
-                self._caller.insist = True
+                self._caller.force = True
             candidate = waiting.pop(0)
-            if self._as_long(candidate, shop):
+            if self._as_long(candidate, state):
                 continue
             before = [*failures, *(failure for _, failure in passed_over)]
             if before:
-                if not _may_replace(candidate, before, shop, self._world):
+                if not _may_replace(candidate, before, state, self._world):
                     continue
                 last = before[-1]
                 what = "" if candidate is self._plan.chosen else "the fallback "
@@ -199,18 +205,18 @@ class Trip:
                 for warning in candidate.warnings:
                     if warning not in self._plan.chosen.warnings:
                         await self._emit(Note(text=f"the fallback {warning}", step=last.step, warns=True))
-            if candidate is not shop.gone.route:
-                told = shop.gone.take(candidate)
+            if candidate is not state.gone.route:
+                told = state.gone.take(candidate)
                 await self._emit(Rerouted(after=candidate.id, endpoint=candidate.endpoint, **told))
             self._caller.others = tuple(waiting)
             try:
-                self._finished = await answered(Course(candidate, shop, self._ledger, self._started, replanner))
+                self._finished = await run_to_answer(RouteRun(candidate, state, self._ledger, self._started, replanner))
                 return
-            except Again as again:
-                routes = await replanner.again(again.surprise, candidate, shop)
+            except ReplanRequested as again:
+                routes = await replanner.again(again.surprise, candidate, state)
                 waiting = list(routes) or [candidate, *waiting]
             except (Reroute, errors.BudgetExceeded) as failure:
-                routes = await self._instead(failure, candidate, shop, replanner)
+                routes = await self._instead(failure, candidate, state, replanner)
                 if routes:
                     waiting = list(routes)
                 elif isinstance(failure, Reroute) and failure.held:
@@ -218,28 +224,28 @@ class Trip:
                 elif isinstance(failure, Reroute):
                     failures.append(failure)
                 else:
-                    raise what_went_wrong(failure, failures[-1].error if failures else None) from None
-        error = _said_last(failures or self._too_long)
+                    raise original_failure(failure, failures[-1].error if failures else None) from None
+        error = _final_error(failures or self._too_long)
         instead = await replanner.instead(frozenset(failure.endpoint for failure in failures), error)
         if instead:
             error.todo = hint("{}; {}", error.hints.todo, instead) if error.todo else instead
         raise error
 
     async def _instead(
-        self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, shop: Workshop, replanner: Replanner
+        self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner
     ) -> tuple[Candidate, ...]:
         """Routes that were planned again after a limit was met; () where there are none."""
-        if isinstance(failure, Reroute) and _too_long(failure) and failure.sent:
+        if isinstance(failure, Reroute) and _exceeded_context(failure) and failure.sent:
             self._too_long.append(failure)
         surprise = self._blocked(failure)
-        if surprise is None or not replanner.wants(surprise):
+        if surprise is None or not replanner.should_replan(surprise):
             return ()
-        found = await replanner.again(surprise, candidate, shop)
-        return tuple(route for route in found if not self._as_long(route, shop))
+        found = await replanner.again(surprise, candidate, state)
+        return tuple(route for route in found if not self._as_long(route, state))
 
-    def _as_long(self, candidate: Candidate, shop: Workshop) -> bool:
+    def _as_long(self, candidate: Candidate, state: RunState) -> bool:
         """Whether a route sends something again to where it was too long."""
-        return any(_as_long(candidate, failure, shop, self._world) for failure in self._too_long)
+        return any(_is_as_long(candidate, failure, state, self._world) for failure in self._too_long)
 
     async def _explore(self, waiting: list[Candidate]) -> None:
         """Put the route first that the plan wants to know more about, if it is this run's turn to find out."""
@@ -256,15 +262,15 @@ class Trip:
         waiting.insert(0, route)
         self._caller.exploring = name
 
-    def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> Surprise | None:
+    def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> ReplanReason | None:
         """A limit that was met, and cost nothing, which another way may keep; None for any other failure."""
         error = failure.error if isinstance(failure, Reroute) else failure
         limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded)
         taught = isinstance(error, errors.CallError) and error.taught
-        if self._committed or isinstance(error, NoRoom) or not (taught or isinstance(error, limits)):
+        if self._committed or isinstance(error, AllowanceExceeded) or not (taught or isinstance(error, limits)):
             return None
         what = f"{error.where}: {error.what}" if error.where else error.what
-        return Surprise(step=error.step, reason=what, blocked=True)
+        return ReplanReason(step=error.step, reason=what, blocked=True)
 
     async def _emit(self, event: Event) -> None:
         import anyio
@@ -288,7 +294,7 @@ class Trip:
             return
 
 
-def _said_last(failures: list[Reroute]) -> errors.IntermodalError:
+def _final_error(failures: list[Reroute]) -> errors.IntermodalError:
     """The error of a run that nobody could end: the last call that failed, or that the files hold nothing.
 
     Where a model that sees was down, and a reader of text found nothing in the photo, it is the model that is missing.
@@ -297,32 +303,32 @@ def _said_last(failures: list[Reroute]) -> errors.IntermodalError:
     return next(calls, failures[-1].error)
 
 
-def _may_replace(candidate: Candidate, failures: list[Reroute], shop: Workshop, world: World) -> bool:
+def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState, world: Dependencies) -> bool:
     """Whether a fallback does without the calls that failed, and is larger where size was the failure.
 
     One that cannot be reached does nothing else either.
     """
     failed = {(failure.endpoint, failure.op) for failure in failures}
     gone = {failure.endpoint for failure in failures if isinstance(failure.error, errors.Unreachable)}
-    todo = [step for step in candidate.steps if isinstance(step, Call) and step.id not in shop.products]
+    todo = [step for step in candidate.steps if isinstance(step, Call) and step.id not in state.products]
     if any((step.endpoint, step.op) in failed or step.endpoint in gone for step in todo):
         return False
     after = world.catalog.by_id.get(candidate.endpoint)
     for failure in failures:
         before = world.catalog.by_id.get(failure.endpoint)
-        if _too_long(failure) and before and after and (after.context or math.inf) <= (before.context or 0):
+        if _exceeded_context(failure) and before and after and (after.context or math.inf) <= (before.context or 0):
             return False
     return True
 
 
-def _too_long(failure: Reroute) -> bool:
+def _exceeded_context(failure: Reroute) -> bool:
     """Whether it could not hold what it was sent. How many bytes or files another takes is not known before it is
     asked."""
     error = failure.error
     return isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)
 
 
-def _as_long(candidate: Candidate, failure: Reroute, shop: Workshop, world: World) -> bool:
+def _is_as_long(candidate: Candidate, failure: Reroute, state: RunState, world: Dependencies) -> bool:
     """Whether a route sends as much as was too long to where it was.
 
     A server that cuts a prompt in silence does so with every model it has, unless one is said to hold more.
@@ -330,18 +336,18 @@ def _as_long(candidate: Candidate, failure: Reroute, shop: Workshop, world: Worl
     before = world.catalog.by_id.get(failure.endpoint)
     cut = isinstance(failure.error, errors.ContextExceeded) and failure.error.cut is not None
     for step in candidate.steps:
-        if not isinstance(step, Call) or step.op != failure.op or step.id in shop.products:
+        if not isinstance(step, Call) or step.op != failure.op or step.id in state.products:
             continue
         after = world.catalog.by_id.get(step.endpoint)
         near = cut and before is not None and after is not None and before.host.id == after.host.id
-        if step.endpoint == failure.endpoint or (near and _holds(after) <= _holds(before)):
+        if step.endpoint == failure.endpoint or (near and _context_of(after) <= _context_of(before)):
             given = step.estimate.input_tokens
             if failure.size is None or not given.known or given.high >= _LESS * failure.size:
                 return True
     return False
 
 
-def _holds(endpoint: Endpoint | None) -> float:
+def _context_of(endpoint: Endpoint | None) -> float:
     """Tokens of context that it is said to have."""
     context = None if endpoint is None else endpoint.context or endpoint.model.context
     return math.inf if context is None else context

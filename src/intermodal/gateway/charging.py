@@ -30,7 +30,7 @@ from intermodal.request import Policy
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
-    from intermodal.executor.call import Tried
+    from intermodal.executor.attempt.caller import PriorAttempt
 
 NAME = "idempotency-key"
 LONGEST_NAME = 255
@@ -61,7 +61,7 @@ def who(ledger: Ledger, head: Head) -> VirtualKey:
 @asynccontextmanager
 async def charged(
     allowance: Allowance, asked: Asked, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
-    tried: Tried | None = None,
+    tried: PriorAttempt | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
     """The events of a run that was admitted; what it took is settled however it ends. Raises Refused.
 
@@ -111,7 +111,7 @@ class Settled(TypedDict):
 
 
 class Allowance:
-    """What a run may spend of its key's budgets, as the run itself asks (``executor/ledger.py``).
+    """What a run may spend of its key's budgets, as the run itself asks (``executor/attempt/ledger.py``).
 
     ``given``: what is set aside for it, before anything is sent; None where nobody's budget is charged.
     """
@@ -152,7 +152,7 @@ class Bill:
         tried: an attempt that was made before the run. most: USD that all of it may cost, None where nobody knows.
     """
 
-    def __init__(self, plan: Plan, tried: Tried | None = None, most: float | None = None) -> None:
+    def __init__(self, plan: Plan, tried: PriorAttempt | None = None, most: float | None = None) -> None:
         self._bounds = _bounds_of(plan)
         self._handed = tried if tried is not None and tried.maybe_paid(tried.error) else None
         self._most = inf if most is None else most

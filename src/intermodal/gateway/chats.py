@@ -23,7 +23,7 @@ from intermodal.events import (
     StepProgress,
     StepStarted,
 )
-from intermodal.executor.bounded import bounded
+from intermodal.executor.outputs.bounded_work import run_bounded
 from intermodal.gateway import told
 from intermodal.gateway.counted import check_media, read_large
 from intermodal.gateway.dialects import CHAT, Dialect
@@ -141,7 +141,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
 async def _check_schema(schema: dict[str, Any]) -> None:
     """Before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to read."""
     try:
-        await bounded(partial(schemas.check, schema))
+        await run_bounded(partial(schemas.check, schema))
     except BudgetExhausted as error:
         raise schemas.too_much(error) from None
 

@@ -1,8 +1,8 @@
 """Who may come in, by the head of a request alone: names this server answers to, and pages of browsers.
 
-A page that a user happens to have open can reach a server on their machine. What it cannot do is leave out ``Origin``,
-or send another ``Host`` than the name it looked up: so a name that was pointed at 127.0.0.1 (DNS rebinding) is told
-apart from ``localhost``.
+A page that a user happens to have open can reach a server on their machine. What it cannot do is leave out
+``ContentOrigin``, or send another ``Host`` than the name it looked up: so a name that was pointed at 127.0.0.1 (DNS
+rebinding) is told apart from ``localhost``.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.client import PICTURES, AsyncClient
 from intermodal.errors import IntermodalError
-from intermodal.executor.upstream import Upstreams
+from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.hints import Surface
 from intermodal.latest import Latest
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.request import Policy
-from intermodal.telemetry.starting import started, wanted
+from intermodal.telemetry.activation import is_enabled, start_telemetry
 from intermodal.transport.client import Transport
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LastingClient(AsyncClient):
 
     def __init__(self) -> None:
         super().__init__()
-        self.upstreams: Upstreams = self._upstreams
+        self.upstreams: EndpointHealth = self._upstreams
         self.machine = Machine()
         self.epoch = -1
         self.today = ""  # of a plan, UTC
@@ -62,10 +62,10 @@ class LastingClient(AsyncClient):
         """Where runs tell of themselves. What the config asks for is there, or this raises; what variables ask for may
         have been meant for all that runs on a machine, and is remarked."""
         settings = self.config.telemetry
-        if not wanted(settings, self.env):
+        if not is_enabled(settings, self.env):
             return None
         try:
-            return started(settings, self.env)
+            return start_telemetry(settings, self.env)
         except IntermodalError as error:
             if settings.enabled or settings.endpoint:
                 raise

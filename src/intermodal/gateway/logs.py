@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from intermodal.telemetry.plain import LONGEST, plain
+from intermodal.telemetry.redaction import LONGEST, redact
 
 if TYPE_CHECKING:
     from intermodal.config_file import LogFormat, LogLevel
-    from intermodal.telemetry.served import Served
+    from intermodal.telemetry.request_record import RequestRecord
 
 LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 MOST = 10_000  # lines that wait for a reader
@@ -38,7 +38,7 @@ _WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for all day b
 class _Line(msgspec.Struct, frozen=True, gc=False):
     at: float  # seconds since the epoch
     level: LogLevel
-    what: Served | str
+    what: RequestRecord | str
 
 
 class Log:
@@ -63,7 +63,7 @@ class Log:
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def served(self, served: Served) -> None:
+    def served(self, served: RequestRecord) -> None:
         """A request that was answered, or turned away."""
         level = level_of(served)
         if LEVELS[level] >= self._least:
@@ -83,7 +83,7 @@ class Log:
         class Theirs(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 level: LogLevel = "error" if record.levelno >= logging.ERROR else "warning"
-                log.say(level, f"telemetry: {plain(record.getMessage(), 400)}")
+                log.say(level, f"telemetry: {redact(record.getMessage(), 400)}")
 
         theirs, handler = logging.getLogger("opentelemetry"), Theirs(logging.WARNING)
         theirs.addHandler(handler)
@@ -173,7 +173,7 @@ def _pieces(lines: list[str]) -> Iterator[bytes]:
     yield piece
 
 
-def level_of(served: Served) -> LogLevel:
+def level_of(served: RequestRecord) -> LogLevel:
     if served.status >= 500 or (served.broken and served.error != "client_left"):
         return "error"
     if served.status >= 400 or served.broken or not served.status:
@@ -193,12 +193,12 @@ def _dumped(tree: dict[str, Any]) -> str:
     return msgspec.json.encode(tree).decode() + "\n"
 
 
-def fields(served: Served) -> dict[str, Any]:
+def fields(served: RequestRecord) -> dict[str, Any]:
     """What is said of a request: what is always so, and what there was."""
     there: dict[str, Any] = {
         "trace_id": served.span.trace if served.span is not None else "",
         "key": served.key,
-        "model": plain(served.model),
+        "model": redact(served.model),
         "route": served.endpoint,
         "plan": served.plan,
         "input_tokens": served.input_tokens,
@@ -210,7 +210,7 @@ def fields(served: Served) -> dict[str, Any]:
         "broken": served.broken or None,
     }
     return {
-        "request_id": served.id, "method": plain(served.method), "path": plain(served.path), "status": served.status,
+        "request_id": served.id, "method": redact(served.method), "path": redact(served.path), "status": served.status,
         "seconds": round(served.seconds, 4), "bytes_in": served.size, "bytes_out": served.sent,
         **{name: value for name, value in there.items() if value not in ("", None)},
     }  # fmt: skip
@@ -241,12 +241,12 @@ def _text(line: _Line, worker: int = 0) -> str:
 
 def _word(text: str) -> str:
     """A client's words, as one. Most requests say the same."""
-    return _short_word(text) if len(text) <= LONGEST else _as_one(plain(text))
+    return _short_word(text) if len(text) <= LONGEST else _as_one(redact(text))
 
 
 @lru_cache(maxsize=256)
 def _short_word(text: str) -> str:
-    return _as_one(plain(text))
+    return _as_one(redact(text))
 
 
 def _as_one(shown: str) -> str:

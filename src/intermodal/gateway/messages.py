@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.gateway.counted import TEXT
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
-from intermodal.telemetry.served import Served
+from intermodal.telemetry.request_record import RequestRecord
 
 if TYPE_CHECKING:
     from intermodal.gateway.lane.passage import Failure
@@ -107,7 +107,7 @@ class Asked(Struct, eq=False, weakref=True):
     counted: bool = False
     checked: bool = False
     told: dict[str, str] = field(default_factory=dict)
-    served: Served = field(default_factory=Served)
+    served: RequestRecord = field(default_factory=RequestRecord)
     chat: Chat | None = None
     after: Failure | None = None
     _admitting: asyncio.Lock | None = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.messages import Asked
     from intermodal.gateway.reply import Reply
     from intermodal.gateway.serving import Gateway
-    from intermodal.telemetry.served import Served
+    from intermodal.telemetry.request_record import RequestRecord
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds
@@ -56,7 +56,7 @@ class Metrics:
         self.unpriced = 0
         self.broken: Counter[tuple[str, str]] = Counter()
 
-    def answered(self, served: Served) -> None:
+    def answered(self, served: RequestRecord) -> None:
         """One request. ``status`` 0: the client left before anything was said. An answer that broke off in the middle
         had its status before that; it is counted apart, too."""
         path = served.route

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from intermodal.errors import StoreError
-from intermodal.store.pruning import Keep, Stopped
+from intermodal.store.pruning import PruneStopped, RetentionPolicy
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient
@@ -41,19 +41,19 @@ class Pruning:
     async def _go(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
-            with suppress(StoreError, Stopped):  # a full disk, a lock that somebody holds: in a minute again
+            with suppress(StoreError, PruneStopped):  # a full disk, a lock that somebody holds: in a minute again
                 work = asyncio.ensure_future(asyncio.to_thread(self._prune))
                 try:
                     await asyncio.shield(work)
                 except asyncio.CancelledError:
-                    with suppress(StoreError, Stopped):
+                    with suppress(StoreError, PruneStopped):
                         await work
                     raise
 
     def _prune(self) -> None:
         settings = self._client.config.store
-        self._client.store.prune(Keep(seconds=settings.seconds, rows=settings.rows), self._rest)
+        self._client.store.prune(RetentionPolicy(seconds=settings.seconds, rows=settings.rows), self._rest)
 
     def _rest(self, seconds: float) -> None:
         if self._over.wait(seconds):
-            raise Stopped
+            raise PruneStopped

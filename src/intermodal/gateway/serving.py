@@ -47,7 +47,7 @@ from intermodal.hints import hint
 from intermodal.offload import is_long, offload
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Request
-from intermodal.telemetry.served import Served
+from intermodal.telemetry.request_record import RequestRecord
 from intermodal.wire.served import Refused, answered
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Gateway:
         self._drain = drain
         self._log = log
         self.telemetry = client.telemetry
-        self.tell: Callable[[Served], None] | None = None
+        self.tell: Callable[[RequestRecord], None] | None = None
         self.ledger = ledger
         others = not is_loopback(host)
         names = (*client.config.serve.names, *((host,) if others else ()))
@@ -180,7 +180,9 @@ class Gateway:
             key = head.key = who(ledger, head)
         return key
 
-    def refuse(self, head: Head | None, error: BaseException, reply: Reply, served: Served | None = None) -> None:
+    def refuse(
+        self, head: Head | None, error: BaseException, reply: Reply, served: RequestRecord | None = None
+    ) -> None:
         """An error as the answer, in the words of the door. ``served``: of a request that was read, whose attempts and
         cost are told as with an answer."""
         asks = served is not None and head is not None and head.method == "POST"
@@ -191,14 +193,14 @@ class Gateway:
 
     def turn_away(self, head: Head | None, error: BaseException, reply: Reply) -> None:
         """An error as the answer to a request that is not read to its end."""
-        served = self.told_of(head, Served(), 0)
+        served = self.told_of(head, RequestRecord(), 0)
         served.failed(code_of(error))
         reply.extra = {"x-request-id": served.id, **(self._guard.told(head) if head is not None else {})}
         self.refuse(head, error, reply)
         self.metrics.turned_away(served.route, reply.status)
         self._told(served, reply)
 
-    def told_of(self, head: Head | None, served: Served, size: int) -> Served:
+    def told_of(self, head: Head | None, served: RequestRecord, size: int) -> RequestRecord:
         """What is known of a request when it begins; its span, where spans are wanted. ``size``: bytes of its body."""
         if head is not None:
             served.method, served.path, served.version, served.size = head.method, head.path, head.version, size
@@ -207,12 +209,12 @@ class Gateway:
                 served.span = self.telemetry.request(served, head.headers)
         return served
 
-    def told(self, served: Served, reply: Reply) -> None:
+    def told(self, served: RequestRecord, reply: Reply) -> None:
         """A request has ended: it is counted, and told to whoever asked for that."""
         self._told(served, reply)
         self.metrics.answered(served)
 
-    def _told(self, served: Served, reply: Reply) -> None:
+    def _told(self, served: RequestRecord, reply: Reply) -> None:
         served.ended(reply.status, reply.sent, whole=reply.ended)
         if self.tell is not None:
             self.tell(served)
@@ -381,7 +383,7 @@ class Gateway:
         events = self._watched(running, asked.served)
         return charged(allowance, asked, plan, prepared.inputs.request.policy, events, tried)
 
-    async def _watched(self, running: AsyncGenerator[Event], served: Served) -> AsyncGenerator[Event]:
+    async def _watched(self, running: AsyncGenerator[Event], served: RequestRecord) -> AsyncGenerator[Event]:
         async with aclosing(running) as events:
             async for event in events:
                 self.metrics.feed(event)

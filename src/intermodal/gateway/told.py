@@ -19,7 +19,7 @@ from intermodal.events import (
     TextDelta,
 )
 from intermodal.plans.plan import Plan, calls_of, sent
-from intermodal.telemetry.served import Served
+from intermodal.telemetry.request_record import RequestRecord
 from intermodal.wire.served import tell_about
 
 Instead = Replanned | Rerouted
@@ -69,7 +69,7 @@ def _short(names: list[str]) -> str:
     return f"{kept}, … and {len(names) - kept.count(', ') - bool(kept)} more".removeprefix(", ")
 
 
-def failure_told(error: BaseException, served: Served) -> dict[str, str]:
+def failure_told(error: BaseException, served: RequestRecord) -> dict[str, str]:
     """What a request took that ends with this error, as an answer tells it, in headers.
 
     The error repeats it in its body (``wire/served.py``), since the last event of a stream comes after its head. The

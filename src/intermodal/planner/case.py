@@ -417,7 +417,8 @@ def ends_of(text: str) -> str:
 
 
 def _told(request: Request, facts: Facts) -> list[PartFacts]:
-    """What the sender says in the last message, as who describes a picture is told it (``executor/describing.py``)."""
+    """What the sender says in the last message, as who describes a picture is told it
+    (``executor/conversion/picture_descriptions.py``)."""
     last = request.messages[-1].parts
     found = facts.parts[len(facts.parts) - len(last) :]
     return [

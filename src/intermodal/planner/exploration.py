@@ -4,7 +4,8 @@ A choice between a measurement and a guess falls on what was measured as long as
 is not chosen is never measured. The remedy is optimism in the face of uncertainty (Lai and Robbins, Advances in Applied
 Mathematics, 1985): an endpoint is taken at the low end of what it may take. What that may cost is bounded: it costs no
 more money than the chosen one, is no weaker, loses no more and is no farther away, so that a few requests may take
-longer, and nothing else. The plan names it; whoever runs plans decides whose turn it is (``executor/upstream.py``).
+longer, and nothing else. The plan names it; whoever runs plans decides whose turn it is
+(``executor/attempt/circuit_breaker.py``).
 """
 
 from __future__ import annotations

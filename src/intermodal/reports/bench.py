@@ -3,7 +3,7 @@
 Every request is a run like any other, over the plan that a user would get who named the endpoint, so what is measured
 is what that user would wait for. Each begins with other words, so that no server answers from what it has just read.
 Those of concurrency 1 teach plans how fast an endpoint is; those made at the same time are kept and teach nothing of
-that (``store/figures.py``).
+that (``store/learned_figures.py``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from intermodal.costing.rates import HERE
 from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
 from intermodal.events import TextDelta, fold
 from intermodal.hints import hint, setting
-from intermodal.store.fit import percentile
+from intermodal.store.speed_regression import percentile
 
 if TYPE_CHECKING:
     from intermodal.client import Prepared

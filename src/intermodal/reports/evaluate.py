@@ -314,10 +314,10 @@ class Evaluation:
 
 def _keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
     """What each conversion is kept under, shortened."""
-    from intermodal.executor.convert import Makers, keys_of
+    from intermodal.executor.conversion.conversions import Converters, cache_keys
 
-    makers = Makers(catalog=inputs.catalog, language=inputs.request.policy.language)
-    found = keys_of(candidate.steps, inputs.facts, makers)
+    makers = Converters(catalog=inputs.catalog, language=inputs.request.policy.language)
+    found = cache_keys(candidate.steps, inputs.facts, makers)
     return {step: key[:16] for step, key in found.items()}
 
 

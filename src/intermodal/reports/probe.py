@@ -20,12 +20,12 @@ from intermodal.client import AsyncClient
 from intermodal.content import Kind, ToolCall, Value
 from intermodal.costing.rates import HERE
 from intermodal.events import Event
-from intermodal.executor.call import Caller, Reroute
-from intermodal.executor.job import Job, Made
-from intermodal.executor.ledger import Ledger
-from intermodal.executor.shortcomings import NEAR
-from intermodal.executor.wires import CHATS, chat_codec
-from intermodal.executor.world import World
+from intermodal.executor.attempt.caller import Reroute, StepCaller
+from intermodal.executor.attempt.capability_learning import NEAR
+from intermodal.executor.attempt.ledger import RunLedger
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.codecs import CHATS, chat_codec
+from intermodal.executor.drivers.interface import CallJob, CallResult
 from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import Quantity, between, exact
 from intermodal.reports import samples
@@ -159,12 +159,12 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> Async
     """
     prepared = await client.prepare(make_request("probe"))
     world = client.world(prepared)
-    ledger = Ledger(world.store, uuid4().hex, plan.cost if plan.cost is not None else float("inf"))
+    ledger = RunLedger(world.store, uuid4().hex, plan.cost if plan.cost is not None else float("inf"))
 
     async def unheard(event: Event) -> None:
         """Whoever probes sees what was found, not each event."""
 
-    caller = Caller(world, ledger, unheard, lambda event: None, None)
+    caller = StepCaller(world, ledger, unheard, lambda event: None, None)
     plain: int | None = None
     for about in plan.asks:
         found = await _asked(caller, world, endpoint, about, plain, plan)
@@ -181,7 +181,7 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> Async
 
 
 async def _asked(
-    caller: Caller, world: World, endpoint: Endpoint, about: LessonSubject, plain: int | None, plan: Planned
+    caller: StepCaller, world: Dependencies, endpoint: Endpoint, about: LessonSubject, plain: int | None, plan: Planned
 ) -> Found:
     began = world.clock()
     share = None if plan.cost is None else plan.cost / max(1, len(plan.asks))
@@ -194,7 +194,7 @@ async def _asked(
     step = Call(
         id=f"probe-{about}", op="generate", task="text-generation", endpoint=endpoint.id, inputs=(), estimate=estimate
     )
-    job = Job(step=step, endpoint=_wide(endpoint), chat=_call(endpoint, about), work=Work())
+    job = CallJob(step=step, endpoint=_wide(endpoint), chat=_call(endpoint, about), work=Work())
     try:
         done = await caller.call(job)
     except Reroute as failure:
@@ -222,7 +222,7 @@ def _speaks_of_it(error: errors.IntermodalError) -> bool:
     return error.taught or isinstance(error, errors.UnsupportedModality) or 400 <= error.status < 500
 
 
-def _shown(about: LessonSubject, made: Made, plain: int | None) -> tuple[bool | None, str]:
+def _shown(about: LessonSubject, made: CallResult, plain: int | None) -> tuple[bool | None, str]:
     """What a good reply shows; None where it shows nothing, as a tool that was taken and not called."""
     tokens = made.usage.input_tokens
     if about in ("image", "audio", "document"):

@@ -16,7 +16,7 @@ from intermodal.reports.items import Item
 from intermodal.reports.journal import Trial
 from intermodal.reports.routes import Route
 from intermodal.reports.tiers import Measurement
-from intermodal.store.figures import percentile
+from intermodal.store.learned_figures import percentile
 
 SHOWN = 0.05  # a difference is called shown below this chance
 

@@ -20,20 +20,20 @@ import anyio.to_thread
 from intermodal import errors
 from intermodal.catalog.model_folders import is_model_folder
 from intermodal.content import PathSource, Value
-from intermodal.executor.captions import caption
-from intermodal.executor.together import side_by_side
+from intermodal.executor.concurrency import run_all
+from intermodal.executor.outputs.captions import caption
 from intermodal.local.embedded.versions import converter_version
 from intermodal.media import fetch
 from intermodal.media.opened import in_utf8
 from intermodal.retrieval.folders import pictures, whole_path
 from intermodal.retrieval.ready import ready, strength
-from intermodal.store.vectors import Stamp, Vectors, packed
+from intermodal.store.image_vectors import FileStamp, ImageVectors, pack_vector
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from intermodal.catalog.types import Catalog, Endpoint
-    from intermodal.executor.world import LocalRuntimes
+    from intermodal.executor.dependencies import LocalRuntimesLike
     from intermodal.media.decode import MediaWorker
 
 SIDE: Final = 1_024  # pixels of the longer side as which a picture is handed to a model, which looks at 224 or so
@@ -95,7 +95,7 @@ class Finder:
     """Finds pictures with one model. ``sums``: the checksum of weights in the store, which vectors depend on."""
 
     def __init__(
-        self, endpoint: Endpoint, vectors: Vectors, media: MediaWorker, runtimes: LocalRuntimes,
+        self, endpoint: Endpoint, vectors: ImageVectors, media: MediaWorker, runtimes: LocalRuntimesLike,
         *, sums: Callable[[str], str],
     ) -> None:  # fmt: skip
         self._endpoint = endpoint
@@ -144,14 +144,14 @@ class Finder:
 
     # ---- the index ------------------------------------------------------------------------------
 
-    def _forget(self, paths: Sequence[str | Path], stamps: Mapping[str, Stamp]) -> None:
+    def _forget(self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp]) -> None:
         """Forget what was looked at in these folders and is there no more."""
         folders = tuple(f"{whole_path(Path(path).expanduser())}{os.sep}" for path in paths)
         gone = [path for path in self._vectors.paths() if path not in stamps and path.startswith(folders)]
         self._vectors.drop(path for path in gone if not os.path.lexists(path))
 
     async def _indexed(
-        self, stamps: Mapping[str, Stamp], progress: Progress | None
+        self, stamps: Mapping[str, FileStamp], progress: Progress | None
     ) -> tuple[dict[str, str], list[LeftOut], int]:
         """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made."""
         digests = await anyio.to_thread.run_sync(self._vectors.digests, dict(stamps))
@@ -194,7 +194,7 @@ class Finder:
                     await anyio.to_thread.run_sync(self._vectors.saw, [(path, stamps[path], digest)])
                     made[path] = digest
 
-        await side_by_side([partial(decode, send.clone()), partial(decode, send), look])
+        await run_all([partial(decode, send.clone()), partial(decode, send), look])
         return made, sorted(left_out, key=lambda each: each.file), looked_at
 
     async def _decoded(self, path: str, known: set[str]) -> tuple[str, bytes]:
@@ -224,7 +224,7 @@ class Finder:
             return kept, False
         found = await self._runtimes.place(self._endpoint, (said,))
         if found.cut:  # not kept: it would be said once and never again
-            return packed(found.vectors[0]), True
+            return pack_vector(found.vectors[0]), True
         return await self._keep(digest, found.vectors[0]), False
 
     async def _of_picture(self, path: str) -> bytes:

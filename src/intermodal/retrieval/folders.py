@@ -9,17 +9,17 @@ from typing import Final
 
 from intermodal.errors import InputEmpty, InputMissing, UsageError
 from intermodal.media.sniff import PICTURE_ENDINGS, ending_of
-from intermodal.store.vectors import Stamp
+from intermodal.store.image_vectors import FileStamp
 
 MOST: Final = 200_000
 
 
-def pictures(paths: Iterable[str | Path]) -> dict[str, Stamp]:
+def pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
     """The files, each with its stamp, in a fixed order. Hidden files and folders are left out where nobody named them.
 
     Raises InputMissing for a path that is not there, InputEmpty where no picture is.
     """
-    found: dict[str, Stamp] = {}
+    found: dict[str, FileStamp] = {}
     for given in paths:
         path = Path(given).expanduser()
         if path.is_dir():
@@ -31,7 +31,7 @@ def pictures(paths: Iterable[str | Path]) -> dict[str, Stamp]:
             raise InputMissing(
                 f"cannot be read ({(error.strerror or 'unreadable').lower()})", where=str(given)
             ) from None
-        found[whole_path(path)] = Stamp(stat.st_size, stat.st_mtime_ns)
+        found[whole_path(path)] = FileStamp(stat.st_size, stat.st_mtime_ns)
     if not found:
         raise InputEmpty("holds no pictures", where=", ".join(map(str, paths)), todo="name a folder with pictures")
     return found
@@ -50,7 +50,7 @@ def whole_path(path: Path) -> str:
     return plain if same else os.path.realpath(path)
 
 
-def _walk(folder: Path, found: dict[str, Stamp]) -> None:
+def _walk(folder: Path, found: dict[str, FileStamp]) -> None:
     for where, folders, files in os.walk(whole_path(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
@@ -62,7 +62,7 @@ def _walk(folder: Path, found: dict[str, Stamp]) -> None:
                 stat = os.stat(path)
             except OSError:  # a link to nothing, or gone meanwhile
                 continue
-            found[path] = Stamp(stat.st_size, stat.st_mtime_ns)
+            found[path] = FileStamp(stat.st_size, stat.st_mtime_ns)
             if len(found) > MOST:
                 raise UsageError(
                     f"there are more than {MOST:,} pictures below it", where=str(folder), todo="name a smaller folder"

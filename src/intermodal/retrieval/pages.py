@@ -21,7 +21,7 @@ from intermodal.retrieval.rank import READ, Passage, Ranker, first, seconds_of
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog, Endpoint
-    from intermodal.executor.world import LocalRuntimes
+    from intermodal.executor.dependencies import LocalRuntimesLike
     from intermodal.media.decode import MediaWorker
     from intermodal.media.opened import Opened
     from intermodal.plans.plan import Inputs
@@ -36,7 +36,7 @@ def reranker(catalog: Catalog) -> Endpoint | None:
     return max(ready, key=lambda each: (each.speed.prompt.mid, each.id), default=None)
 
 
-async def with_answers(inputs: Inputs, opened: Opened, media: MediaWorker, runtimes: LocalRuntimes) -> Facts:
+async def with_answers(inputs: Inputs, opened: Opened, media: MediaWorker, runtimes: LocalRuntimesLike) -> Facts:
     """The facts, with what an encoder says of pages where some have to be left out; as they are elsewhere, and where
     it fails: then shared words choose, as without it."""
     facts = inputs.facts
@@ -82,7 +82,7 @@ async def with_answers(inputs: Inputs, opened: Opened, media: MediaWorker, runti
 
 async def _read(
     endpoint: Endpoint, question: str, pages: list[tuple[PartFacts, PageFacts]], opened: Opened, media: MediaWorker,
-    runtimes: LocalRuntimes,
+    runtimes: LocalRuntimesLike,
 ) -> dict[tuple[int, int], float]:  # fmt: skip
     """What the encoder says of each page, by part and number."""
     ranker = Ranker(endpoint, runtimes)

@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.content import Value
-from intermodal.executor.vectors import cosine
+from intermodal.executor.outputs.vector_math import cosine
 from intermodal.planner.pages import scores as by_words
 from intermodal.planner.pages import select
 from intermodal.plans.facts import PageFacts
@@ -26,7 +26,7 @@ from intermodal.retrieval.ready import ready, strength
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog, Endpoint
-    from intermodal.executor.world import LocalRuntimes
+    from intermodal.executor.dependencies import LocalRuntimesLike
 
 READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
 AT_ONCE: Final = 8  # passages of one call, after which progress is told
@@ -105,7 +105,7 @@ def _rank(endpoint: Endpoint) -> int:
 class Ranker:
     """Ranks passages with one model."""
 
-    def __init__(self, endpoint: Endpoint, runtimes: LocalRuntimes, *, loaded: bool = False) -> None:
+    def __init__(self, endpoint: Endpoint, runtimes: LocalRuntimesLike, *, loaded: bool = False) -> None:
         self._endpoint = endpoint
         self._runtimes = runtimes
         self._loaded = loaded

@@ -9,7 +9,7 @@ from intermodal.config import cache_dir
 
 if TYPE_CHECKING:
     from intermodal.retrieval.find import Finder, Found, Progress
-    from intermodal.store.vectors import Vectors
+    from intermodal.store.image_vectors import ImageVectors
 
 
 class FindVerb:
@@ -45,8 +45,8 @@ class FindVerb:
         return Finder(endpoint, self.vectors, self.media, self.runtimes, sums=self.weights.sums)
 
     @property
-    def vectors(self: Any) -> Vectors:
+    def vectors(self: Any) -> ImageVectors:
         """The index of pictures."""
-        from intermodal.store.vectors import FILE, Vectors
+        from intermodal.store.image_vectors import FILE, ImageVectors
 
-        return Vectors(cache_dir(self.env) / FILE)
+        return ImageVectors(cache_dir(self.env) / FILE)

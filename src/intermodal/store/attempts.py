@@ -18,14 +18,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from intermodal.events import AttemptState, Usage
-from intermodal.store.process import dead, identity
-from intermodal.store.rows import Attempt, Made, Outcome, Range, Reservation, Work
-from intermodal.store.slices import SLICE, Pause, nothing
+from intermodal.store.process_identity import identity, is_dead
+from intermodal.store.rows import AttemptOutcome, AttemptRow, Range, Reservation, TransformRow, Work
+from intermodal.store.slices import SLICE, Pause, no_pause
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from intermodal.store.connection import Database
+    from intermodal.store.sqlite_file import Database
 
 DIED = "process_died"  # error of what a process left open, and outcome of its runs
 _BEFORE: dict[AttemptState, tuple[AttemptState, ...]] = {
@@ -49,7 +49,7 @@ def now() -> str:
 def reserve(database: Database, reservation: Reservation) -> str:
     """Write the row of an attempt that is about to be made; returns its id, a UUID of our own."""
     key = str(uuid.uuid4())
-    attempt = Attempt(id=key, state="reserved", reservation=reservation, started=now())
+    attempt = AttemptRow(id=key, state="reserved", reservation=reservation, started=now())
     row: dict[str, Any] = {
         "id": key,
         "run": reservation.run,
@@ -92,7 +92,7 @@ def _range(row: sqlite3.Row, name: str) -> Range | None:
     return None if low is None or high is None else Range(low=low, high=high)
 
 
-def move(database: Database, key: str, state: AttemptState, outcome: Outcome | None = None) -> None:
+def move(database: Database, key: str, state: AttemptState, outcome: AttemptOutcome | None = None) -> None:
     """Bring a row into ``state``; closing states number it and record its outcome."""
     with database.writing() as connection:
         found = connection.execute("SELECT * FROM attempts WHERE id = ?", (key,)).fetchone()
@@ -103,14 +103,16 @@ def move(database: Database, key: str, state: AttemptState, outcome: Outcome | N
         if state == "sent":
             connection.execute("UPDATE attempts SET state = 'sent' WHERE id = ?", (key,))
         else:
-            _close(connection, found, state, outcome or Outcome(cost=None))
+            _close(connection, found, state, outcome or AttemptOutcome(cost=None))
 
 
-def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState, outcome: Outcome) -> None:
+def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState, outcome: AttemptOutcome) -> None:
     cost = 0.0 if state == "void" else outcome.cost
     if state == "estimated" and cost is None:
         cost = row["cost_high"]
-    closed = Attempt(id=row["id"], state=state, reservation=_reservation(row), started=row["started"], outcome=outcome)
+    closed = AttemptRow(
+        id=row["id"], state=state, reservation=_reservation(row), started=row["started"], outcome=outcome
+    )
     connection.execute(
         """UPDATE attempts SET state = ?, finished = ?,
            sequence = (SELECT COALESCE(MAX(sequence), 0) + 1 FROM attempts),
@@ -135,8 +137,8 @@ def recover(database: Database) -> int:
     closed = 0
     with database.writing() as writer:
         for row in writer.execute(_OPEN).fetchall():
-            if dead(row["process"]):
-                _close(writer, row, "estimated", Outcome(cost=None, error=DIED))
+            if is_dead(row["process"]):
+                _close(writer, row, "estimated", AttemptOutcome(cost=None, error=DIED))
                 closed += 1
     return closed
 
@@ -144,23 +146,23 @@ def recover(database: Database) -> int:
 _OPEN = "SELECT * FROM attempts WHERE state IN ('reserved', 'sent')"
 
 
-def newest(database: Database, limit: int) -> tuple[Attempt, ...]:
+def newest(database: Database, limit: int) -> tuple[AttemptRow, ...]:
     """The newest rows, newest first."""
     return _select(database, "SELECT * FROM attempts ORDER BY rowid DESC LIMIT ?", limit)
 
 
-def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[Attempt, ...]:
+def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[AttemptRow, ...]:
     """The newest ``most`` ended rows of every endpoint, in the order they ended; those numbered ``upto`` at most."""
     found = [row for name in endpoints(database) for row in recent_of(database, name, most, upto=upto)]
     return tuple(sorted(found, key=lambda row: row.sequence))
 
 
 def recent_of(
-    database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = nothing
-) -> list[Attempt]:
+    database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = no_pause
+) -> list[AttemptRow]:
     """The same of one endpoint. Read in slices: a gateway does it every few seconds, and what it holds at once stays
     with its process."""
-    found: list[Attempt] = []
+    found: list[AttemptRow] = []
     while len(found) < most:
         rows = _newest(database, "*", endpoint, min(SLICE, most - len(found)), upto)
         found += map(_attempt, rows)
@@ -219,7 +221,7 @@ def count_ended(database: Database) -> int:
 # ---- transforms: no attempts, for nothing is spent ----------------------------------------------
 
 
-def add_made(database: Database, made: Made) -> None:
+def add_made(database: Database, made: TransformRow) -> None:
     expected = made.expected_range
     with database.writing() as connection:
         connection.execute(
@@ -233,12 +235,12 @@ def add_made(database: Database, made: Made) -> None:
         )  # fmt: skip
 
 
-def recent_made(database: Database, most: int) -> tuple[Made, ...]:
+def recent_made(database: Database, most: int) -> tuple[TransformRow, ...]:
     """The newest ``most`` transforms of every op, in the order they were done."""
     with database.reading() as connection:
         if connection is None:
             return ()
-        found: list[Made] = []
+        found: list[TransformRow] = []
         for (op,) in connection.execute("SELECT DISTINCT op FROM transforms").fetchall():
             newest_first = "SELECT * FROM transforms WHERE op = ? ORDER BY sequence DESC LIMIT ?"
             found += map(_made, connection.execute(newest_first, (op, most)))
@@ -253,16 +255,16 @@ def count_made(database: Database) -> int:
         return found
 
 
-def _made(row: sqlite3.Row) -> Made:
+def _made(row: sqlite3.Row) -> TransformRow:
     low, high = row["expected_low"], row["expected_high"]
-    return Made(
+    return TransformRow(
         op=row["op"], amount=row["amount"], seconds=row["seconds"], run=row["run"], step=row["step"],
         expected=row["expected"], expected_range=None if low is None or high is None else Range(low=low, high=high),
         busy=row["busy"], started=row["started"], sequence=row["sequence"],
     )  # fmt: skip
 
 
-def _select(database: Database, sql: str, argument: int) -> tuple[Attempt, ...]:
+def _select(database: Database, sql: str, argument: int) -> tuple[AttemptRow, ...]:
     with database.reading() as connection:
         if connection is None:
             return ()
@@ -291,10 +293,10 @@ def _reservation(row: sqlite3.Row) -> Reservation:
     )
 
 
-def _attempt(row: sqlite3.Row) -> Attempt:
+def _attempt(row: sqlite3.Row) -> AttemptRow:
     outcome = None
     if row["state"] in ("settled", "estimated", "void"):
-        outcome = Outcome(
+        outcome = AttemptOutcome(
             usage=Usage(input_tokens=row["input_tokens"], output_tokens=row["output_tokens"]),
             cost=row["cost"],
             seconds=row["seconds"] or 0.0,
@@ -310,7 +312,7 @@ def _attempt(row: sqlite3.Row) -> Attempt:
             bench=row["bench"],
             cut=bool(row["cut"]),
         )
-    return Attempt(
+    return AttemptRow(
         id=row["id"],
         state=row["state"],
         reservation=_reservation(row),

@@ -18,15 +18,35 @@ from intermodal.events import AttemptState
 from intermodal.plans.cores import NEAR
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
-from intermodal.store import attempts, epochs, figures, grades, load, passed, pruning, runs, sums
-from intermodal.store.connection import Database, shown
-from intermodal.store.passed import Passed
-from intermodal.store.process import identity
-from intermodal.store.pruning import Keep, Pruned
-from intermodal.store.rows import Attempt, Bench, Conversation, Drift, Made, Outcome, Reservation, RunRow, Summary
-from intermodal.store.slate import Slate
-from intermodal.store.slices import Pause, nothing
-from intermodal.store.together import Together
+from intermodal.store import (
+    attempts,
+    cpu_contention,
+    direct_attempts,
+    epochs,
+    estimate_accuracy,
+    learned_figures,
+    pruning,
+    rollups,
+    runs,
+)
+from intermodal.store.attempt_journal import AttemptJournal
+from intermodal.store.direct_attempts import DirectAttemptRow
+from intermodal.store.group_commit import GroupCommitter
+from intermodal.store.process_identity import identity
+from intermodal.store.pruning import PruneResult, RetentionPolicy
+from intermodal.store.rows import (
+    AttemptOutcome,
+    AttemptRow,
+    Bench,
+    Conversation,
+    Drift,
+    Reservation,
+    RunRow,
+    Summary,
+    TransformRow,
+)
+from intermodal.store.slices import Pause, no_pause
+from intermodal.store.sqlite_file import Database, shown
 
 T = TypeVar("T")
 LEARN_SECONDS = 5.0  # between two looks at what was passed on: there may be thousands a second ...
@@ -50,12 +70,12 @@ class Store:
         self._reader = Database(path)  # reading waits for no write of ours, which may wait for another process's
         self._recovered = False
         self._learned = False
-        self._together = Together(self._database, self._once, self._learn_beside)
+        self._together = GroupCommitter(self._database, self._once, self._learn_beside)
         self._learning = threading.Lock()  # one at a time: of two that began at once the later would be lost
         self._ended = False  # something did that the figures are to be worked out of
         self.bench: Bench = ""  # what what ends now was made for: see ``rows.Outcome``
         self._learn_at = 0.0  # on the monotonic clock
-        self._began: dict[str, load.Moment | None] = {}  # of rows that are open: how busy the machine was
+        self._began: dict[str, cpu_contention.CpuMoment | None] = {}  # of rows that are open: how busy the machine was
 
     def together(self, write: Callable[[], T], *, later: bool = False) -> Future[T]:
         """All that ``write`` does with this store in one commit, which other runs' writes share: all of it or none.
@@ -71,35 +91,37 @@ class Store:
         self._once()
         key = attempts.reserve(self._database, reservation)
         if reservation.zone in NEAR:  # elsewhere it does not matter what this machine does
-            self._began[key] = load.moment()
+            self._began[key] = cpu_contention.cpu_moment()
         return key
 
     def sent(self, attempt: str) -> None:
         """The next thing that happens is the first byte. Raises WrongState unless the row is reserved."""
         attempts.move(self._database, attempt, "sent")
 
-    def settle(self, attempt: str, outcome: Outcome) -> None:
+    def settle(self, attempt: str, outcome: AttemptOutcome) -> None:
         """It ended and what it took is known."""
         self._end(attempt, "settled", outcome)
 
-    def estimate(self, attempt: str, outcome: Outcome) -> None:
+    def estimate(self, attempt: str, outcome: AttemptOutcome) -> None:
         """It ended and may have been billed; with ``outcome.cost`` None the reserved amount counts."""
         self._end(attempt, "estimated", outcome)
 
-    def void(self, attempt: str, outcome: Outcome | None = None) -> None:
+    def void(self, attempt: str, outcome: AttemptOutcome | None = None) -> None:
         """It ended and was certainly not billed."""
-        self._end(attempt, "void", outcome or Outcome())
+        self._end(attempt, "void", outcome or AttemptOutcome())
 
-    def _end(self, attempt: str, state: AttemptState, outcome: Outcome) -> None:
+    def _end(self, attempt: str, state: AttemptState, outcome: AttemptOutcome) -> None:
         began = self._began.pop(attempt, None)
         if self.bench:
             outcome = msgspec.structs.replace(outcome, bench=self.bench)
         if outcome.busy is None and began is not None:
-            outcome = msgspec.structs.replace(outcome, busy=load.others(began, load.moment()))
+            outcome = msgspec.structs.replace(
+                outcome, busy=cpu_contention.share_of_others(began, cpu_contention.cpu_moment())
+            )
         attempts.move(self._database, attempt, state, outcome)
         self._learn()
 
-    def transformed(self, made: Made) -> None:
+    def transformed(self, made: TransformRow) -> None:
         """Write down a transform that was done."""
         attempts.add_made(self._database, made)
         self._learn()
@@ -123,7 +145,7 @@ class Store:
             with suppress(StoreError):
                 self._work_out(pause)
 
-    def _work_out(self, pause: Pause = nothing, *, at_once: bool = False) -> None:
+    def _work_out(self, pause: Pause = no_pause, *, at_once: bool = False) -> None:
         with self._learning:
             began = time.thread_time()
             epochs.learn(self._database, at_once=at_once, pause=pause)
@@ -133,24 +155,24 @@ class Store:
     def recover(self) -> int:
         """Close what dead processes left: attempts as estimated, at their upper bound, and runs; returns how many."""
         self._recovered = True
-        attempted = attempts.recover(self._database) + passed.recover(self._database, self._slates)
+        attempted = attempts.recover(self._database) + direct_attempts.recover(self._database, self._slates)
         return attempted + runs.recover(self._database)
 
-    # ---- calls that are passed on: see store/passed.py -----------------------------------------
+    # ---- calls that are passed on: see store/direct_attempts.py -----------------------------------------
 
-    def slate(self) -> Slate:
+    def slate(self) -> AttemptJournal:
         """Where this process notes what it passes on, before it does. Raises StoreError."""
         self._once()
         self._database.ready()
         try:
-            return Slate(self._slates, identity())
+            return AttemptJournal(self._slates, identity())
         except OSError as error:
             what = f"cannot be made ({error.strerror or type(error).__name__})"
             raise StoreError(what, where=shown(self._slates), todo="free some space") from None
 
-    def passed(self, rows: Sequence[Passed]) -> None:
+    def passed(self, rows: Sequence[DirectAttemptRow]) -> None:
         """Write down calls that ended."""
-        passed.add(self._database, rows)
+        direct_attempts.add(self._database, rows)
         if time.monotonic() >= self._learn_at:
             self._learn()
 
@@ -158,12 +180,12 @@ class Store:
     def _slates(self) -> Path:
         return self.path.with_name("slates")
 
-    def attempts(self, limit: int = 100) -> tuple[Attempt, ...]:
+    def attempts(self, limit: int = 100) -> tuple[AttemptRow, ...]:
         """The newest attempts, newest first."""
         self._once()
         return attempts.newest(self._database, limit)
 
-    def transforms(self, limit: int = 100) -> tuple[Made, ...]:
+    def transforms(self, limit: int = 100) -> tuple[TransformRow, ...]:
         """The newest transforms of every op, in the order they were done."""
         return attempts.recent_made(self._database, limit)
 
@@ -182,22 +204,24 @@ class Store:
     def summary(self) -> Summary:
         """Everything the store knows, added up: ``intermodal usage``."""
         self._once()
-        totals = sums.totals(self._database)
+        totals = rollups.totals(self._database)
         newest, first = epochs.newest(self._database), epochs.oldest(self._database)
-        rows = attempts.recent(self._database, figures.READ)
+        rows = attempts.recent(self._database, learned_figures.READ)
         if first.number:  # those that were planned with nothing learned are graded apart
-            early = attempts.recent(self._database, figures.READ, upto=first.ended)
+            early = attempts.recent(self._database, learned_figures.READ, upto=first.ended)
             rows = tuple(sorted({row.sequence: row for row in (*early, *rows)}.values(), key=lambda row: row.sequence))
-        return grades.summary(totals, rows, self.transforms(grades.LOOKED_AT), newest=newest, first=first)
+        return estimate_accuracy.summary(
+            totals, rows, self.transforms(estimate_accuracy.LOOKED_AT), newest=newest, first=first
+        )
 
     def drifts(self) -> tuple[Drift, ...]:
         """Figures and rules that are off by more than their stated range, for ``intermodal doctor``."""
         self._once()
         newest = epochs.newest(self._database)
-        rows = attempts.recent(self._database, grades.LOOKED_AT)
-        return grades.drifts(rows, self.transforms(grades.LOOKED_AT), newest)
+        rows = attempts.recent(self._database, estimate_accuracy.LOOKED_AT)
+        return estimate_accuracy.drifts(rows, self.transforms(estimate_accuracy.LOOKED_AT), newest)
 
-    def prune(self, keep: Keep, rest: Callable[[float], None] = pruning.rest) -> Pruned | None:
+    def prune(self, keep: RetentionPolicy, rest: Callable[[float], None] = pruning.rest) -> PruneResult | None:
         """Add up what ended and delete what is older or more than is to be kept: ``store/pruning.py``.
 
         Goes beside whoever writes, over a connection of its own; takes seconds where there is much. None where another
@@ -205,10 +229,10 @@ class Store:
         """
         self._once()
         if not self.path.exists():
-            return Pruned()
+            return PruneResult()
         database = Database(self.path)
         try:
-            with pruning.alone(self.path) as mine:
+            with pruning.prune_lock(self.path) as mine:
                 return pruning.prune(database, keep, self._slates, rest=rest) if mine else None
         finally:
             database.close()

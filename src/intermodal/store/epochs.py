@@ -18,12 +18,12 @@ import msgspec
 from intermodal.content import Value
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
-from intermodal.store import attempts, figures
-from intermodal.store.rows import Attempt
-from intermodal.store.slices import Pause, nothing
+from intermodal.store import attempts, learned_figures
+from intermodal.store.rows import AttemptRow
+from intermodal.store.slices import Pause, no_pause
 
 if TYPE_CHECKING:
-    from intermodal.store.connection import Database
+    from intermodal.store.sqlite_file import Database
 
 _MID_MOVED = math.log(1.1)  # a figure that is 10 % off from what plans use
 _RANGE_MOVED = math.log(1.5)  # a range whose ends are: plans compare limits with them
@@ -55,7 +55,7 @@ def oldest(database: Database) -> Epoch:
     return _read(database, "SELECT * FROM epochs WHERE number > 0 ORDER BY number LIMIT 1")
 
 
-def learn(database: Database, *, at_once: bool = False, pause: Pause = nothing) -> None:
+def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause) -> None:
     """Work the figures out again where enough (``at_once``: anything) happened; begin an epoch where they changed.
 
     In slices, with a ``pause`` after each, in which the store may be written to. No lock is held while they are worked
@@ -68,15 +68,15 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = nothing) 
     endpoints = attempts.endpoints(database)
     failed: set[tuple[str, str]] = set()
     for endpoint in endpoints:
-        failed |= attempts.failed_of(database, endpoint, figures.READ)
+        failed |= attempts.failed_of(database, endpoint, learned_figures.READ)
         pause()
-    transforms = attempts.recent_made(database, figures.WINDOW)
+    transforms = attempts.recent_made(database, learned_figures.WINDOW)
     pause()
 
-    def rows_of(endpoint: str) -> list[Attempt]:
-        return attempts.recent_of(database, endpoint, figures.READ, upto=ended, pause=pause)
+    def rows_of(endpoint: str) -> list[AttemptRow]:
+        return attempts.recent_of(database, endpoint, learned_figures.READ, upto=ended, pause=pause)
 
-    found = figures.of_endpoints(last.number + 1, endpoints, rows_of, failed, transforms, pause)
+    found = learned_figures.of_endpoints(last.number + 1, endpoints, rows_of, failed, transforms, pause)
     begin, looked = "INSERT OR IGNORE INTO epochs VALUES (?, ?, ?, ?, ?, ?)", ended + made
     with database.writing(later=True) as connection:
         if moved(last.statistics, found):
@@ -88,7 +88,7 @@ def learn(database: Database, *, at_once: bool = False, pause: Pause = nothing) 
 
 def due(looked: int) -> int:
     """Rows after which it is time to look again: no more than a window of them, so that each is looked at."""
-    return max(figures.EPOCH_ROWS, min(looked // 8, figures.WINDOW))
+    return max(learned_figures.EPOCH_ROWS, min(looked // 8, learned_figures.WINDOW))
 
 
 def moved(before: Statistics, after: Statistics) -> bool:

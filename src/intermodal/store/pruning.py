@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from intermodal.content import Value
 from intermodal.errors import StoreError
-from intermodal.store import attempts, epochs, figures, slate, sums
-from intermodal.store.connection import Database, shown
+from intermodal.store import attempt_journal, attempts, epochs, learned_figures, rollups
+from intermodal.store.sqlite_file import Database, shown
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,14 +38,14 @@ _PLACES = 500  # values of one statement; SQLite was built for 999 at least
 _EPOCHS = 100  # the newest that are kept, besides the first
 
 
-class Keep(Value, frozen=True):
+class RetentionPolicy(Value, frozen=True):
     """How long rows are kept: ``seconds`` after they ended (None: always), and no more than ``rows`` (0: all)."""
 
     seconds: float | None
     rows: int
 
 
-class Pruned(Value, frozen=True):
+class PruneResult(Value, frozen=True):
     """What was deleted. ``transforms`` are conversions without a price, ``epochs`` what plans were once made with."""
 
     attempts: int = 0
@@ -54,7 +54,7 @@ class Pruned(Value, frozen=True):
     epochs: int = 0
 
 
-class Stopped(Exception):
+class PruneStopped(Exception):
     """The process ends: what is done is done."""
 
 
@@ -63,22 +63,22 @@ def rest(seconds: float) -> None:
 
 
 def prune(
-    database: Database, keep: Keep, slates: Path, *, now: Callable[[], float] = time.time,
+    database: Database, keep: RetentionPolicy, slates: Path, *, now: Callable[[], float] = time.time,
     rest: Callable[[float], None] = rest,
-) -> Pruned:  # fmt: skip
+) -> PruneResult:  # fmt: skip
     """Add up all that ended, and delete what is too old or too much.
 
-    ``rest``: waits so many seconds between batches, or raises ``Stopped``. Raises StoreError.
+    ``rest``: waits so many seconds between batches, or raises ``PruneStopped``. Raises StoreError.
     """
     with database.reading() as connection:
         if connection is None:
-            return Pruned()
-    while sums.add_up(database):
+            return PruneResult()
+    while rollups.roll_up(database):
         rest(HELD)
     before = "" if keep.seconds is None else datetime.fromtimestamp(now() - keep.seconds, UTC).isoformat()
     batch = _Batch(database, rest)
-    return Pruned(
-        attempts=_attempts(batch, keep, before, slate.noted(slates)),
+    return PruneResult(
+        attempts=_attempts(batch, keep, before, attempt_journal.journaled_attempts(slates)),
         runs=_runs(batch, keep, before),
         transforms=_transforms(batch, keep, before),
         epochs=_epochs(batch, before),
@@ -129,10 +129,10 @@ def _old(database: Database, select: str, upto: int, old: Callable[[sqlite3.Row]
 # ---- attempts -------------------------------------------------------------------------------------
 
 
-def _attempts(batch: _Batch, keep: Keep, before: str, noted: frozenset[str]) -> int:
+def _attempts(batch: _Batch, keep: RetentionPolicy, before: str, noted: frozenset[str]) -> int:
     with batch.database.snapshot() as connection:
         assert connection is not None
-        upto = sums.summed(connection)
+        upto = rollups.rolled_up_to(connection)
         first = epochs.oldest(batch.database).ended
         held = {name: _held(connection, name, first) for name in attempts.endpoints_of(connection)}
         newest = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
@@ -157,7 +157,7 @@ def _held(connection: sqlite3.Connection, endpoint: str, first: int) -> tuple[tu
     def lowest(upto: int) -> int:
         row = connection.execute(
             "SELECT MIN(sequence) FROM (SELECT sequence FROM attempts WHERE endpoint = ? AND sequence <= ?"
-            " ORDER BY sequence DESC LIMIT ?)", (endpoint, upto, figures.READ),
+            " ORDER BY sequence DESC LIMIT ?)", (endpoint, upto, learned_figures.READ),
         ).fetchone()  # fmt: skip
         return int(row[0] or 0)
 
@@ -183,13 +183,13 @@ def _ranges(keys: Sequence[tuple[Any, ...]]) -> list[tuple[int, int]]:
 # ---- runs -----------------------------------------------------------------------------------------
 
 
-def _runs(batch: _Batch, keep: Keep, before: str) -> int:
+def _runs(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
     with batch.database.reading() as connection:
         assert connection is not None
         newest = connection.execute("SELECT COALESCE(MAX(rowid), 0) FROM runs").fetchone()[0]
     much = newest - keep.rows if keep.rows else 0
     select = "SELECT rowid, id, started, finished FROM runs WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"
-    upto, gone = newest - figures.READ, 0
+    upto, gone = newest - learned_figures.READ, 0
     for old in _old(batch.database, select, upto, lambda row: row["rowid"] <= much or row["started"] < before):
         ended = [
             (row["id"],) for row in old if row["finished"] and (row["rowid"] <= much or row["finished"] < before)
@@ -216,7 +216,7 @@ def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]])
 # ---- the rest -------------------------------------------------------------------------------------
 
 
-def _transforms(batch: _Batch, keep: Keep, before: str) -> int:
+def _transforms(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
     """Nothing is spent by them, and no sum is told of them."""
     keys: list[tuple[object, ...]] = []
     with batch.database.snapshot() as connection:
@@ -226,7 +226,7 @@ def _transforms(batch: _Batch, keep: Keep, before: str) -> int:
             keys += map(tuple, connection.execute(
                 "SELECT sequence FROM transforms WHERE op = ? AND (started < ? OR sequence <= ?) AND sequence <"
                 " (SELECT MIN(sequence) FROM (SELECT sequence FROM transforms WHERE op = ? ORDER BY sequence DESC"
-                " LIMIT ?))", (op, before, newest - keep.rows if keep.rows else 0, op, figures.WINDOW),
+                " LIMIT ?))", (op, before, newest - keep.rows if keep.rows else 0, op, learned_figures.WINDOW),
             ))  # fmt: skip
     return batch.delete(
         keys,
@@ -252,7 +252,7 @@ def _epochs(batch: _Batch, before: str) -> int:
 
 
 @contextmanager
-def alone(store: Path) -> Iterator[bool]:
+def prune_lock(store: Path) -> Iterator[bool]:
     """Whether no other process prunes this store, and none does meanwhile. The kernel lets go of it when one dies.
 
     Raises StoreError where nobody can tell.

@@ -87,7 +87,7 @@ class Reservation(Value, frozen=True):
     seconds_range: Range | None = None
 
 
-class Outcome(Value, frozen=True):
+class AttemptOutcome(Value, frozen=True):
     """What an attempt really took.
 
     Attributes:
@@ -122,7 +122,7 @@ class Outcome(Value, frozen=True):
     cut: bool = False
 
 
-class Made(Value, frozen=True):
+class TransformRow(Value, frozen=True):
     """One transform that was done: a conversion without weights or a price, so no attempt.
 
     Attributes:
@@ -143,7 +143,7 @@ class Made(Value, frozen=True):
     sequence: int = 0
 
 
-class Attempt(Value, frozen=True):
+class AttemptRow(Value, frozen=True):
     """One row. ``started`` and ``finished`` are ISO 8601, UTC; ``sequence`` numbers ended rows, 0 while it is open."""
 
     id: str
@@ -151,7 +151,7 @@ class Attempt(Value, frozen=True):
     reservation: Reservation
     started: str
     finished: str = ""
-    outcome: Outcome | None = None
+    outcome: AttemptOutcome | None = None
     sequence: int = 0
 
     @property
@@ -167,7 +167,7 @@ class Attempt(Value, frozen=True):
         return self.reservation.cost_high
 
 
-def size_bucket_of(reservation: Reservation, outcome: Outcome | None) -> int:
+def size_bucket_of(reservation: Reservation, outcome: AttemptOutcome | None) -> int:
     """Power of two of the size that drives its time: input tokens, else deciseconds of sound, else kilopixels."""
     tokens = outcome.usage.input_tokens if outcome is not None else None
     work = reservation.work
@@ -218,7 +218,7 @@ class Conversation(Value, frozen=True):
     policy: Policy = Policy()
 
 
-class Grade(Value, frozen=True):
+class EstimateGrade(Value, frozen=True):
     """How good estimates were, over ``count`` attempts: q-error, median and 90th percentile (1.0 is perfect).
 
     ``before`` is the median of those made before anything was learned, None where there are none; ``median`` and
@@ -270,7 +270,7 @@ class EndpointUsage(Value, frozen=True):
     seconds: float
 
 
-class Beside(Value, frozen=True):
+class EstimateComparison(Value, frozen=True):
     """Estimate beside actual at one endpoint, over the ``runs`` that say something: sums of tokens and USD.
 
     ``learned``: how plans correct the estimate of what goes in, in words; "" where they do not.
@@ -295,8 +295,8 @@ class Summary(Value, frozen=True):
     """
 
     endpoints: tuple[EndpointUsage, ...] = ()
-    grades: tuple[Grade, ...] = ()
-    beside: tuple[Beside, ...] = ()
+    grades: tuple[EstimateGrade, ...] = ()
+    beside: tuple[EstimateComparison, ...] = ()
     attempts: int = 0
     runs: int = 0
     running: int = 0

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from intermodal.store.attempts import DIED, now
-from intermodal.store.process import dead, identity
+from intermodal.store.process_identity import identity, is_dead
 from intermodal.store.rows import RunRow
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from intermodal.store.connection import Database
+    from intermodal.store.sqlite_file import Database
 
 
 def start(database: Database, row: RunRow) -> None:
@@ -71,7 +71,7 @@ def recover(database: Database) -> int:
 def _gone(row: sqlite3.Row, before: Mapping[str, Sequence[str]]) -> bool:
     """Its process certainly ended. One of an older version whose attempts were deleted for their age did, too."""
     processes = [row["process"]] if row["process"] else before.get(row["id"], [])
-    return all(map(dead, processes))
+    return all(map(is_dead, processes))
 
 
 def _of_attempts(connection: sqlite3.Connection) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ Pause: TypeAlias = Callable[[], None]
 SLICE = 50  # rows; reading one takes 40 µs, an equation of it some µs
 
 
-def nothing() -> None:
+def no_pause() -> None:
     """The pause of whoever is alone: goes on at once."""
 
 

@@ -14,11 +14,11 @@ from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from intermodal.events import Event, Replanned, Rerouted
 from intermodal.plans.plan import Inputs, Plan
-from intermodal.telemetry import names
-from intermodal.telemetry.served import Called, Served
+from intermodal.telemetry import conventions
+from intermodal.telemetry.request_record import ModelCall, RequestRecord
 
 if TYPE_CHECKING:
-    from intermodal.telemetry.requests import RequestSpan
+    from intermodal.telemetry.request_span import RequestSpan
 
 Attributes = dict[str, str | int | float | bool]
 _NANO = 1_000_000_000
@@ -42,16 +42,16 @@ class Signals:
             each.name: meter.create_histogram(
                 each.name, each.unit, each.about, explicit_bucket_boundaries_advisory=each.buckets
             )
-            for each in names.MEASURES
+            for each in conventions.MEASURES
         }
-        self._cost = meter.create_counter(names.COST, "{USD}", "What calls cost, where that is known.")
+        self._cost = meter.create_counter(conventions.COST, "{USD}", "What calls cost, where that is known.")
 
-    def measure(self, what: names.Measure, value: float, attributes: Attributes) -> None:
+    def measure(self, what: conventions.Histogram, value: float, attributes: Attributes) -> None:
         self._measures[what.name].record(value, attributes)
 
-    def request(self, served: Served, headers: Mapping[str, str]) -> RequestSpan:
+    def request(self, served: RequestRecord, headers: Mapping[str, str]) -> RequestSpan:
         """The span of a request, below the client's where ``headers`` (lower case) have a ``traceparent``."""
-        from intermodal.telemetry.requests import RequestSpan
+        from intermodal.telemetry.request_span import RequestSpan
 
         return RequestSpan(self, served, headers)
 
@@ -59,11 +59,11 @@ class Signals:
         self, events: AsyncGenerator[Event], plan: Plan, inputs: Inputs, *, live: bool
     ) -> AsyncGenerator[Event]:
         """The events of a run, which become spans as they pass."""
-        from intermodal.telemetry.runs import watched
+        from intermodal.telemetry.run_spans import trace_run
 
-        return watched(self, events, plan, inputs, live=live)
+        return trace_run(self, events, plan, inputs, live=live)
 
-    def called(self, call: Called, within: Context | None, plan: str) -> None:
+    def called(self, call: ModelCall, within: Context | None, plan: str) -> None:
         """A call or a conversion that has ended: its span, and its measures."""
         began = time.time() - call.seconds if call.began is None else call.began
         attributes: Attributes = {"intermodal.plan.id": plan, "intermodal.step.op": call.op}
@@ -77,7 +77,7 @@ class Signals:
         if call.cached:
             attributes["intermodal.cached"] = True
         elif call.endpoint is not None:
-            about = who(call)
+            about = endpoint_attributes(call)
             attributes |= about | _took(call) | dict(call.content)
             name = f"{about['gen_ai.operation.name']} {about['gen_ai.request.model']}"
             kind = SpanKind.INTERNAL if call.endpoint.host.zone == "process" else SpanKind.CLIENT
@@ -98,25 +98,25 @@ class Signals:
             span.set_status(Status(StatusCode.ERROR))
         span.end(int((began + call.seconds) * _NANO))
 
-    def _measured(self, call: Called, about: Attributes) -> None:
+    def _measured(self, call: ModelCall, about: Attributes) -> None:
         wrong: Attributes = {"error.type": call.error} if call.error else {}
-        self.measure(names.DURATION, call.seconds, about | wrong)
+        self.measure(conventions.DURATION, call.seconds, about | wrong)
         for kind, count in (("input", call.usage.input_tokens), ("output", call.usage.output_tokens)):
             if count is not None:
-                self.measure(names.TOKENS, count, {**about, "gen_ai.token.type": kind})
+                self.measure(conventions.TOKENS, count, {**about, "gen_ai.token.type": kind})
         if call.first is not None:
-            self.measure(names.FIRST_CHUNK, call.first, about)
+            self.measure(conventions.FIRST_CHUNK, call.first, about)
         if call.cost:
             self._cost.add(call.cost, about)
 
 
-def who(call: Called) -> Attributes:
+def endpoint_attributes(call: ModelCall) -> Attributes:
     """What is called, who serves it, and where."""
     endpoint = call.endpoint
     assert endpoint is not None
     found: Attributes = {
-        "gen_ai.operation.name": names.OPERATIONS.get(call.op, call.op),
-        "gen_ai.provider.name": names.PROVIDERS.get(endpoint.host.id, endpoint.host.id),
+        "gen_ai.operation.name": conventions.OPERATIONS.get(call.op, call.op),
+        "gen_ai.provider.name": conventions.PROVIDERS.get(endpoint.host.id, endpoint.host.id),
         "gen_ai.request.model": endpoint.served_as or endpoint.model.id,
     }
     if call.model:
@@ -125,14 +125,14 @@ def who(call: Called) -> Attributes:
     return found | ({"server.address": address, "server.port": port} if address else {})
 
 
-def _took(call: Called) -> Attributes:
+def _took(call: ModelCall) -> Attributes:
     found: Attributes = {}
-    for name, counted in names.COUNTED.items():
+    for name, counted in conventions.COUNTED.items():
         if (tokens := getattr(call.usage, counted)) is not None:
             found[name] = tokens
     if call.first is not None:
         found |= {"gen_ai.request.stream": True, "gen_ai.response.time_to_first_chunk": call.first}
-    kind = call.output or names.OUTPUTS.get(call.op, "")
+    kind = call.output or conventions.OUTPUTS.get(call.op, "")
     return found | ({"gen_ai.output.type": kind} if kind else {})
 
 
@@ -142,7 +142,7 @@ def _place(base_url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def about_plan(plan: Plan) -> dict[str, str | list[str]]:
+def plan_attributes(plan: Plan) -> dict[str, str | list[str]]:
     """What a plan says before it is run: which it is, who is to answer, what is lost, to which hosts content goes."""
     chosen = plan.chosen
     return {
@@ -153,10 +153,10 @@ def about_plan(plan: Plan) -> dict[str, str | list[str]]:
     }
 
 
-def about_now(event: Replanned | Rerouted) -> dict[str, list[str]]:
+def reroute_attributes(event: Replanned | Rerouted) -> dict[str, list[str]]:
     """The same of what is done instead of the plan."""
     hosts = [send["host"] for send in event.sends]
     return {"intermodal.loses": list(event.loses), "intermodal.sends": list(dict.fromkeys(hosts))}
 
 
-__all__ = ["Signals", "about_now", "about_plan", "who"]
+__all__ = ["Signals", "reroute_attributes", "plan_attributes", "endpoint_attributes"]

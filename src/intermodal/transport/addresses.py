@@ -11,13 +11,13 @@ from urllib.parse import quote, urlsplit
 from intermodal import errors
 from intermodal._version import __version__
 from intermodal.catalog.types import Auth
-from intermodal.transport.failures import NoCertificates
+from intermodal.transport.connection_errors import NoCertificates
 
 if TYPE_CHECKING:
     import ssl
 
 
-class Server(NamedTuple):
+class HostAddress(NamedTuple):
     """Where to send, the key for it and where the key goes."""
 
     base_url: str
@@ -42,7 +42,7 @@ _SAFE = "/%:@!$&'()*+,;=?~"  # what stays in a path and its query
 
 
 @lru_cache(maxsize=256)
-def plain_address(base_url: str, path: str) -> Address:
+def parse_address(base_url: str, path: str) -> Address:
     """Return where a request goes. Raises ConfigError for a base_url that is no plain http(s) address."""
     text = base_url.rstrip("/") + path
     try:
@@ -82,7 +82,7 @@ def is_this_machine(host: str) -> bool:
         return host.rstrip(".").lower() == "localhost"
 
 
-async def listening(address: str, seconds: float = 0.25) -> bool:
+async def port_is_open(address: str, seconds: float = 0.25) -> bool:
     """Whether a port takes connections; far cheaper than a request where none does."""
     from urllib.parse import urlsplit
 

@@ -18,23 +18,23 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from intermodal import errors
-from intermodal.transport.addresses import Server, is_this_machine, plain_address
+from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
+from intermodal.transport.connection_errors import UNREADABLE, silent_host_error, unanswered_error
 from intermodal.transport.deadline import Deadline
-from intermodal.transport.failures import UNREADABLE, silent, unanswered
-from intermodal.transport.silence import Silence
+from intermodal.transport.idle_timeout import IdleTimeout
 from intermodal.transport.timeouts import Timeouts
 from intermodal.wire.call import Encoded
 
 if TYPE_CHECKING:
-    from intermodal.transport.http1 import ConnectionPool, HostConnection, Target
-    from intermodal.transport.proxied import Proxies
+    from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
+    from intermodal.transport.proxy import Proxies
 
 MAX_ERROR_BODY = 1 << 20  # bytes
 _HIGH, _LOW = 1 << 20, 256 << 10  # bytes that wait for whoever reads: nothing is read from the host, and again
 _DEFAULT = Timeouts()
 
 
-class Record(Protocol):
+class SendRecord(Protocol):
     """Who writes down that a request is sent."""
 
     async def before(self) -> None:
@@ -44,17 +44,17 @@ class Record(Protocol):
         """The last byte left."""
 
 
-class Source(Protocol):
+class BodySource(Protocol):
     """Where the body of a reply comes from."""
 
     async def receive(self) -> bytes | None:
         """Return what came next of it; None at its end. Raises CallError."""
 
 
-class Exchange:
+class PendingRequest:
     """A request on its way: how long its reply is waited for, and what is said where it does not come."""
 
-    def __init__(self, where: str, timeouts: Timeouts, record: Record | None = None) -> None:
+    def __init__(self, where: str, timeouts: Timeouts, record: SendRecord | None = None) -> None:
         self.where = where
         self.timeouts = timeouts
         self.record = record
@@ -74,7 +74,7 @@ class Exchange:
 
     def silent(self, *, wordless: bool = False) -> errors.CallError:
         """Return the error for a host that was waited for in vain."""
-        return silent(self.where, self.timeouts, sent=self.sent, answering=self.answering, wordless=wordless)
+        return silent_host_error(self.where, self.timeouts, sent=self.sent, answering=self.answering, wordless=wordless)
 
 
 class Response:
@@ -88,13 +88,13 @@ class Response:
         document: what comes is one document, which may not be broken off for as long as its first byte is waited for.
     """
 
-    def __init__(self, status: int, headers: Mapping[str, str], source: Source, exchange: Exchange) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], source: BodySource, exchange: PendingRequest) -> None:
         self.status = status
         self.headers = headers
         self.wordless = False
         self.by_words = False
         self.document = False
-        self._silence = Silence(exchange.timeouts.idle, exchange.timeouts.thinking)
+        self._silence = IdleTimeout(exchange.timeouts.idle, exchange.timeouts.thinking)
         self._source = source
         self._exchange = exchange
 
@@ -231,7 +231,7 @@ class Transport:
 
     def get(
         self,
-        server: Server,
+        server: HostAddress,
         path: str,
         *,
         headers: tuple[tuple[str, str], ...] = (),
@@ -239,17 +239,17 @@ class Transport:
     ) -> AbstractAsyncContextManager[Response]:
         """GET a path of a server; see :meth:`post`."""
         nothing = Encoded(path=path, headers=headers, segments=())
-        return self._direct("GET", server, nothing, Exchange(where or _name(server, path), _DEFAULT), fresh=False)
+        return self._direct("GET", server, nothing, PendingRequest(where or _name(server, path), _DEFAULT), fresh=False)
 
     def post(
         self,
-        server: Server,
+        server: HostAddress,
         encoded: Encoded,
         *,
         where: str = "",
         proxied: bool = False,
         timeouts: Timeouts = _DEFAULT,
-        record: Record | None = None,
+        record: SendRecord | None = None,
         fresh: bool = False,
     ) -> AbstractAsyncContextManager[Response]:
         """POST a request to a server, at its path; the block gets the reply as soon as its headers are there.
@@ -263,9 +263,9 @@ class Transport:
         Raises Unreachable, with ``sent`` True when the request may have been worked on; ConfigError for
         an address or key that cannot be used. The status is the caller's to judge.
         """
-        exchange = Exchange(where or _name(server, encoded.path), timeouts, record)
-        if proxied and self.proxies and not is_this_machine(plain_address(server.base_url, encoded.path).host):
-            from intermodal.transport.proxied import Proxies
+        exchange = PendingRequest(where or _name(server, encoded.path), timeouts, record)
+        if proxied and self.proxies and not is_this_machine(parse_address(server.base_url, encoded.path).host):
+            from intermodal.transport.proxy import Proxies
 
             if self._proxied is None:
                 self._proxied = Proxies()
@@ -274,11 +274,11 @@ class Transport:
 
     @asynccontextmanager
     async def _direct(
-        self, method: str, server: Server, encoded: Encoded, exchange: Exchange, *, fresh: bool
+        self, method: str, server: HostAddress, encoded: Encoded, exchange: PendingRequest, *, fresh: bool
     ) -> AsyncIterator[Response]:
-        from intermodal.transport.http1 import ConnectionPool, Target
+        from intermodal.transport.http1 import ConnectionPool, HttpTarget
 
-        target = Target(server, encoded.path, encoded.headers, exchange.timeouts, method)
+        target = HttpTarget(server, encoded.path, encoded.headers, exchange.timeouts, method)
         if self._pool is None:
             self._pool = ConnectionPool()
         connection = await self._connection(self._pool, target, exchange, fresh=fresh)
@@ -299,7 +299,9 @@ class Transport:
                 reply.connection.abort()
 
     @staticmethod
-    async def _connection(pool: ConnectionPool, target: Target, exchange: Exchange, *, fresh: bool) -> HostConnection:
+    async def _connection(
+        pool: ConnectionPool, target: HttpTarget, exchange: PendingRequest, *, fresh: bool
+    ) -> HostConnection:
         """A connection that is open, on which nothing came, with the request written down as about to leave."""
         noted = exchange.record is None
         while True:
@@ -318,7 +320,7 @@ class Transport:
             connection.abort()
             if not kept:
                 what = UNREADABLE if connection.spoke else "closed the connection"
-                raise unanswered(what, exchange.where, sent=False, kept=False, seconds=0.0)
+                raise unanswered_error(what, exchange.where, sent=False, kept=False, seconds=0.0)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -329,6 +331,6 @@ class Transport:
         self._pool = self._proxied = None
 
 
-def _name(server: Server, path: str) -> str:
-    address = plain_address(server.base_url, path)
+def _name(server: HostAddress, path: str) -> str:
+    address = parse_address(server.base_url, path)
     return f"{address.host}:{address.port or address.scheme}"

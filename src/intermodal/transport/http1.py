@@ -24,10 +24,16 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import httptools
 
 from intermodal import errors
-from intermodal.transport.addresses import Server, certificates, plain_address, request_headers
-from intermodal.transport.compression import Unpacker, Unreadable, unpacker
-from intermodal.transport.failures import FAILURES, UNREADABLE, silent, unanswered, why
-from intermodal.transport.silence import Silence
+from intermodal.transport.addresses import HostAddress, certificates, parse_address, request_headers
+from intermodal.transport.connection_errors import (
+    FAILURES,
+    UNREADABLE,
+    connection_failure_reason,
+    silent_host_error,
+    unanswered_error,
+)
+from intermodal.transport.decompression import DecompressionError, Decompressor, decompressor_for
+from intermodal.transport.idle_timeout import IdleTimeout
 from intermodal.transport.timeouts import KEEP_ALIVE, Timeouts
 
 if TYPE_CHECKING:
@@ -76,16 +82,21 @@ class Listener(Protocol):
         """It broke off, or time is up; nothing more comes."""
 
 
-class Target:
+class HttpTarget:
     """Where requests of a kind go: address and the head that they all begin with.
 
     Raises ConfigError for an address or a key that cannot be used, Unreachable for headers that cannot be sent.
     """
 
     def __init__(
-        self, server: Server, path: str, headers: Sequence[tuple[str, str]], timeouts: Timeouts, method: str = "POST"
+        self,
+        server: HostAddress,
+        path: str,
+        headers: Sequence[tuple[str, str]],
+        timeouts: Timeouts,
+        method: str = "POST",
     ) -> None:
-        address = plain_address(server.base_url, path)
+        address = parse_address(server.base_url, path)
         self.secure = address.scheme != "http"
         self.host = address.host
         self.port = address.port or (443 if self.secure else 80)
@@ -122,7 +133,7 @@ class ConnectionPool:
         self._tls: ssl.SSLContext | None = None
         self._timer: asyncio.TimerHandle | None = None  # until which connections are unused for too long
 
-    def take(self, target: Target, now: float) -> HostConnection | None:
+    def take(self, target: HttpTarget, now: float) -> HostConnection | None:
         """A connection that is open and free; None where one has to be made."""
         waiting = self._idle.get(target.key)
         while waiting:
@@ -138,7 +149,7 @@ class ConnectionPool:
         self.reused -= 1
         self.free(connection)
 
-    async def connect(self, target: Target, where: str) -> HostConnection:
+    async def connect(self, target: HttpTarget, where: str) -> HostConnection:
         """A new connection. Raises Unreachable."""
         if len(self._all) + self._opening >= MAX_CONNECTIONS:
             what = FAILURES["PoolTimeout"][1]
@@ -162,7 +173,7 @@ class ConnectionPool:
             todo = "check the host's base_url and the network"
             raise errors.Unreachable(what, where=where, todo=todo, sent=False) from None
         except (OSError, ValueError) as error:
-            reason, todo = why(error)
+            reason, todo = connection_failure_reason(error)
             raise errors.Unreachable(FAILURES["ConnectError"][1] + reason, where=where, todo=todo, sent=False) from None
         finally:
             self._opening -= 1
@@ -243,7 +254,7 @@ def _input_probe(of: _Socket) -> Callable[[], object]:
 class HostConnection(asyncio.Protocol):
     """One connection, one request at a time."""
 
-    def __init__(self, pool: ConnectionPool, target: Target, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, pool: ConnectionPool, target: HttpTarget, loop: asyncio.AbstractEventLoop) -> None:
         self.key = target.key
         self.open = False
         self.since = monotonic()  # when it was last used
@@ -257,7 +268,7 @@ class HostConnection(asyncio.Protocol):
         self.has_input: Callable[[], object]
         self._parser = httptools.HttpResponseParser(self)  # of one reply after another
         self._timeouts = target.timeouts
-        self._silence = Silence(0.0, 0.0)
+        self._silence = IdleTimeout(0.0, 0.0)
         self._where = ""
         self._answering = False  # something of a reply came
         self._more = False  # a reply began that nobody asked for
@@ -267,7 +278,7 @@ class HostConnection(asyncio.Protocol):
         self._before = 0  # bytes that came before the headers were whole
         self._head = b""  # and what they were
         self._got: list[bytes] = []  # of an answer, what came at once: hosts put each word into a chunk of its own
-        self._unpacker: Unpacker | None = None  # of a reply that comes compressed
+        self._unpacker: Decompressor | None = None  # of a reply that comes compressed
         self._whole = False  # the reply has come to its end
         self._stays = False  # after which the host keeps the connection
         self._kept = False  # it has served a request before
@@ -287,7 +298,7 @@ class HostConnection(asyncio.Protocol):
     # ---- a request
 
     def send(
-        self, target: Target, body: Sequence[bytes | memoryview], listener: Listener, where: str,
+        self, target: HttpTarget, body: Sequence[bytes | memoryview], listener: Listener, where: str,
         *, timed: bool = True, written: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         """Write a request; its reply goes to the listener.
@@ -303,7 +314,7 @@ class HostConnection(asyncio.Protocol):
         self._before, self._head = 0, b""
         self.wordless = True
         waits = target.timeouts
-        self._silence = Silence(waits.idle, waits.thinking if listener.waits else waits.first_byte)
+        self._silence = IdleTimeout(waits.idle, waits.thinking if listener.waits else waits.first_byte)
         self._headers: dict[str, str] = {}
         self._said: list[tuple[bytes, bytes]] = []
         size = sum(map(len, body))
@@ -391,9 +402,9 @@ class HostConnection(asyncio.Protocol):
         """The host has been silent for too long."""
         if self._left and not self._answering:
             what = FAILURES["WriteTimeout"][1]
-            self._fail(unanswered(what, self._where, sent=False, kept=self._kept, seconds=math.inf))
+            self._fail(unanswered_error(what, self._where, sent=False, kept=self._kept, seconds=math.inf))
             return
-        self._fail(silent(
+        self._fail(silent_host_error(
             self._where, self._timeouts, sent=self.sent, answering=self._answering, wordless=self.wordless
         ))  # fmt: skip
 
@@ -498,7 +509,7 @@ class HostConnection(asyncio.Protocol):
         if self._answering:
             return errors.StreamCut(f"{what} in the middle of its answer", where=self._where, todo="ask again")
         waited = monotonic() - self._asked_at
-        return unanswered(what, self._where, sent=self.sent, kept=self._kept, seconds=waited)
+        return unanswered_error(what, self._where, sent=self.sent, kept=self._kept, seconds=waited)
 
     # ---- the parser's side
 
@@ -524,7 +535,7 @@ class HostConnection(asyncio.Protocol):
             self._answering, self._head = True, b""
             self._stop_timer()
             self.wordless = True
-            self._unpacker = unpacker(self._headers)
+            self._unpacker = decompressor_for(self._headers)
             self.listener.head(status, self._headers)
 
     def on_body(self, data: bytes) -> None:
@@ -541,13 +552,13 @@ class HostConnection(asyncio.Protocol):
             elif self.listener is not None:
                 self.listener.data(data)
 
-    def _unpack(self, by: Unpacker, data: bytes) -> None:
+    def _unpack(self, by: Decompressor, data: bytes) -> None:
         try:
             for piece in by.feed(data):
                 if self.listener is None:  # it has what it wanted
                     return
                 self.listener.data(piece)
-        except Unreadable as error:
+        except DecompressionError as error:
             self._fail(errors.StreamCut(str(error), where=self._where, todo="ask again"))
 
     def on_message_complete(self) -> None:

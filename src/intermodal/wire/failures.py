@@ -2,7 +2,8 @@
 
 Status and code decide wherever they say enough. Some servers say what matters only in prose (llama.cpp answers an image
 it cannot take with a plain 500), so those sentences are rows too, each with the products that say them. The first row
-that matches decides; what follows from ``retry`` is in ``executor/retry.py``. ``docs/reliability.md`` shows this table.
+that matches decides; what follows from ``retry`` is in ``executor/attempt/retry.py``. ``docs/reliability.md`` shows
+this table.
 """
 
 from __future__ import annotations

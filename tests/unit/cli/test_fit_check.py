@@ -14,7 +14,7 @@ from tests.unit.local.servers.test_memory_estimate import saved
 
 from intermodal.config import state_dir
 from intermodal.local.servers.records import ServerRecords, ServerSpec, ServerState
-from intermodal.store.process import identity
+from intermodal.store.process_identity import identity
 
 SHA = "a" * 64
 

@@ -14,7 +14,7 @@ from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.events import Usage
 from intermodal.store.database import Store
-from intermodal.store.rows import Outcome, Range, Reservation, RunRow, Work
+from intermodal.store.rows import AttemptOutcome, Range, Reservation, RunRow, Work
 from intermodal.testing import FakeHost
 
 KEY = "sk-secret-of-the-test"
@@ -272,7 +272,7 @@ def test_usage_adds_up_tokens_money_seconds_and_q_error(cli: Cli, own_home: Path
         attempt = store.reserve(Reservation(run=run, step="s", op="generate", task="text-generation",
                                             endpoint="box:a/b", output_tokens=20, cost_high=0.5))  # fmt: skip
         store.sent(attempt)
-        store.settle(attempt, Outcome(usage=Usage(input_tokens=100, output_tokens=10), cost=0.25, seconds=1.5))
+        store.settle(attempt, AttemptOutcome(usage=Usage(input_tokens=100, output_tokens=10), cost=0.25, seconds=1.5))
     store.start_run(RunRow(id="r", plan="p", objective="default"))
     store.close()
     done = cli("usage")
@@ -296,7 +296,7 @@ def test_doctor_names_an_estimate_that_is_off_with_its_evidence(cli: Cli, own_ho
                           work=Work(audio_seconds=10.0))  # fmt: skip
         attempt = store.reserve(row)
         store.sent(attempt)
-        store.settle(attempt, Outcome(seconds=8.0))
+        store.settle(attempt, AttemptOutcome(seconds=8.0))
     store.close()
     row_found = findings(cli("doctor", "--json"))["estimate", "box:a/ear"]
     assert row_found["state"] == "off" and "after a few more runs" in row_found["todo"]

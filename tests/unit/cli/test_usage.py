@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import Cli
 from intermodal.client import AsyncClient
 from intermodal.store import pruning
 from intermodal.store.database import Store
-from intermodal.store.rows import Outcome, Reservation, RunRow
+from intermodal.store.rows import AttemptOutcome, Reservation, RunRow
 
 MANY = 300
 
@@ -32,7 +32,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
             row = Reservation(run=run.id, step="s", op="generate", task="t", endpoint="cloud:m", cost_high=0.1)
             key = store.reserve(row)
             store.sent(key)
-            store.settle(key, Outcome(cost=0.1))
+            store.settle(key, AttemptOutcome(cost=0.1))
             store.finish_run(RunRow(id=run.id, plan="p", outcome="finished"))
 
     store.together(write).result()
@@ -52,7 +52,7 @@ def test_pruning_leaves_every_sum_as_it_was(cli: Cli, store: Store) -> None:
 
 
 def test_a_store_that_is_being_pruned_is_said_to_be(cli: Cli, store: Store) -> None:
-    with pruning.alone(store.path):
+    with pruning.prune_lock(store.path):
         done = cli("usage", "--prune")
     assert done.code == 2 and "another process is pruning it right now" in done.err
 

@@ -9,14 +9,14 @@ import pytest
 from tests.unit.executor.routes import Bench
 from tests.worded import errors_in_words_of_python as errors_in_words_of_python
 
-from intermodal.executor import detached
+from intermodal.executor import background_stream
 from intermodal.testing import FakeHost
 
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clean-up is waited for however slow the machine is; whoever waits for more than that is seen to hang."""
-    monkeypatch.setattr(detached, "CLEAN_UP", 60.0)
+    monkeypatch.setattr(background_stream, "CLEAN_UP", 60.0)
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ import msgspec
 from intermodal.catalog.types import FREE, Catalog, Endpoint, Host, Model, Task
 from intermodal.content import BytesSource, File, Part, ReadLine, Segment, Text, Transcript
 from intermodal.events import Event, Result, TextDelta, fold
+from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.run import run
-from intermodal.executor.world import World
 from intermodal.local.embedded.results import ChatServer, EmbeddingResult, OcrResult, SpeechResult, SynthesisResult
 from intermodal.media.probed import Code, Pcm, Picture, SubtitleLine
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
@@ -28,8 +28,8 @@ from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Estimate, Step, Transform
 from intermodal.quantity import between, exact
 from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
+from intermodal.store.conversion_cache import ConversionCache
 from intermodal.store.database import Store
-from intermodal.store.derived import DerivedCache
 from intermodal.testing import FakeHost
 from intermodal.transport.client import Transport
 
@@ -372,19 +372,19 @@ class Bench:
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
-    def world(self, transport: Transport) -> World:
+    def world(self, transport: Transport) -> Dependencies:
         catalog = Catalog(endpoints=(EAR, EYE, VECTOR, VOICE, *self.endpoints))
         values: dict[str, Any] = {
             "catalog": catalog,
             "media": self.media,
             "runtimes": self.runtimes,
             "store": self.store,
-            "derived": DerivedCache(self.folder / "derived"),
+            "derived": ConversionCache(self.folder / "derived"),
             "transport": transport,
             "sleep": self._sleep,
             "jitter": lambda: 0.5,
         }
-        return World(**{**values, **self.options})
+        return Dependencies(**{**values, **self.options})
 
     async def run(self, plan: Plan, request: Request, opened: FakeOpened) -> Result:
         """Run to the end; ``events`` has what was said even when it raises."""

@@ -6,8 +6,8 @@ import pytest
 from tests.unit.executor.routes import PRICED, Bench, asked, plan, route, say
 
 from intermodal import errors
-from intermodal.executor import accounting
-from intermodal.executor.accounting import Charge
+from intermodal.executor.attempt import accounting
+from intermodal.executor.attempt.accounting import Charge
 from intermodal.plans.step import Estimate
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.testing import FakeHost
@@ -26,20 +26,23 @@ def test_what_may_have_been_billed_costs_nothing_only_where_the_endpoint_is_free
     estimated: Quantity, cost: float | None
 ) -> None:
     expected = Charge("estimated", cost, maybe_paid=True)
-    assert accounting.of_failure(CUT, estimated, sent=True, begun=True) == expected
-    assert accounting.of_cancel(estimated, sent=True) == expected
+    assert accounting.charge_failure(CUT, estimated, sent=True, begun=True) == expected
+    assert accounting.charge_cancel(estimated, sent=True) == expected
 
 
 @pytest.mark.parametrize("estimated", [FREE, DEAR, UNPRICED], ids=["free", "priced", "unpriced"])
 def test_what_was_never_sent_or_is_certainly_not_billed_costs_nothing(estimated: Quantity) -> None:
-    assert accounting.of_failure(DOWN, estimated, sent=False, begun=False) == VOID
-    assert accounting.of_failure(errors.RateLimited("slow down", status=429), estimated, sent=True, begun=False) == VOID
-    assert accounting.of_cancel(estimated, sent=False) == VOID
+    assert accounting.charge_failure(DOWN, estimated, sent=False, begun=False) == VOID
+    assert (
+        accounting.charge_failure(errors.RateLimited("slow down", status=429), estimated, sent=True, begun=False)
+        == VOID
+    )
+    assert accounting.charge_cancel(estimated, sent=False) == VOID
 
 
 def test_a_failure_after_the_first_word_may_have_been_billed_whatever_it_was() -> None:
     late = errors.RateLimited("slow down", status=429)
-    assert accounting.of_failure(late, DEAR, sent=True, begun=True).maybe_paid
+    assert accounting.charge_failure(late, DEAR, sent=True, begun=True).maybe_paid
 
 
 @pytest.mark.parametrize(
@@ -52,15 +55,15 @@ def test_a_failure_after_the_first_word_may_have_been_billed_whatever_it_was() -
 def test_an_answer_is_settled_where_it_was_counted(
     billed: float | None, estimated: Quantity, counted: bool, state: str
 ) -> None:
-    assert accounting.of_answer(billed, estimated, counted=counted) == (state, billed, True)
+    assert accounting.charge_answer(billed, estimated, counted=counted) == (state, billed, True)
 
 
 def test_an_answer_that_was_stopped_is_not_counted() -> None:
     said = Usage(input_tokens=3, output_tokens=4)
-    assert accounting.counted(said, looped=False, overran=True)
-    assert not accounting.counted(said, looped=True, overran=False)
-    assert not accounting.counted(Usage(input_tokens=3), looped=False, overran=True)
-    assert not accounting.counted(None, looped=False, overran=True)
+    assert accounting.usage_is_complete(said, looped=False, overran=True)
+    assert not accounting.usage_is_complete(said, looped=True, overran=False)
+    assert not accounting.usage_is_complete(Usage(input_tokens=3), looped=False, overran=True)
+    assert not accounting.usage_is_complete(None, looped=False, overran=True)
 
 
 @pytest.mark.anyio

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from intermodal.executor.answer_state import Meter, says
+from intermodal.executor.attempt.answer_state import TokenLimiter, is_output
 from intermodal.local.tokenizers import byte_pair
-from intermodal.transport.silence import Silence
+from intermodal.transport.idle_timeout import IdleTimeout
 from intermodal.wire.call import (
     OpaqueBlock,
     ReasoningDelta,
@@ -30,12 +30,12 @@ PIECES: list[tuple[WireEvent, bool]] = [
 
 @pytest.mark.parametrize(("event", "alive"), PIECES)
 def test_only_a_piece_of_the_answer_is_a_sign_of_life(event: WireEvent, alive: bool) -> None:
-    assert says(event) is alive
+    assert is_output(event) is alive
 
 
 def test_bytes_that_say_nothing_make_no_wait_longer_but_where_a_host_thinks_unseen() -> None:
     for thinking, until in ((0.0, 160.0), (300.0, 218.0)):
-        silence = Silence(60.0, thinking)
+        silence = IdleTimeout(60.0, thinking)
         silence.word(100.0)
         assert silence.until(100.0) == 160.0
         assert silence.until(158.0) == until
@@ -64,20 +64,20 @@ def test_no_host_that_keeps_to_its_limit_is_cut(name: str, vocabulary: str) -> N
     tokens = byte_pair.count(vocabulary, text)
     assert tokens
     for size in (1, 3, 50, len(text)):
-        meter = Meter(tokens)
+        meter = TokenLimiter(tokens)
         assert not any(meter.over(text[at : at + size]) for at in range(0, len(text), size)), (tokens, size)
 
 
 def test_words_without_end_are_noticed_after_few_more_than_were_allowed() -> None:
-    meter, shown = Meter(100), 0
+    meter, shown = TokenLimiter(100), 0
     while not meter.over("word "):
         shown += 1
         assert shown < 130
     assert shown >= 100 and meter.stopped
-    meter = Meter(100)
+    meter = TokenLimiter(100)
     text = "word " * 2_000_000
     assert meter.over(text) and 100 <= len(meter.within(text).split()) <= 130
-    assert not Meter(None).over(text)
+    assert not TokenLimiter(None).over(text)
 
 
 def test_thoughts_words_and_arguments_have_one_limit_together() -> None:
@@ -87,16 +87,16 @@ def test_thoughts_words_and_arguments_have_one_limit_together() -> None:
         ToolCallDelta(index=0, arguments="x "),
     ]
     for kept_to in (10, 33, 34):
-        meter = Meter(3 * kept_to)
+        meter = TokenLimiter(3 * kept_to)
         assert all(meter.kept(event) is event for event in pieces * kept_to), "it has as many tokens as were allowed"
-    meter = Meter(100)
+    meter = TokenLimiter(100)
     kept = [event for event in pieces * 1000 if meter.kept(event) is not None]
     assert meter.stopped and 100 <= len(kept) <= 130
     assert meter.kept(Usage(output_tokens=3)) is not None
 
 
 def test_a_thought_that_is_too_long_is_cut_without_what_vouches_for_it() -> None:
-    meter = Meter(100)
+    meter = TokenLimiter(100)
     kept = meter.kept(ReasoningDelta(text="think " * 5000, signature="signed"))
     assert isinstance(kept, ReasoningDelta) and 100 <= len(kept.text.split()) <= 130 and not kept.signature
     assert meter.kept(TextDelta(text="word")) is None

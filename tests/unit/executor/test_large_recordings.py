@@ -11,7 +11,7 @@ from tests.plans import catalogs
 from tests.unit.executor.routes import FakeOpened
 
 from intermodal.errors import InputBroken
-from intermodal.executor.prepare import Preparer
+from intermodal.executor.preparation.part_inputs import InputPreparer
 from intermodal.file_bytes import FileBytes
 from intermodal.media.probed import Pcm
 from intermodal.plans.facts import Facts, PartFacts
@@ -30,13 +30,13 @@ class Decoder:
         return Pcm(samples=b"\1\0" * 4, seconds=1.0)
 
 
-def preparer(path: Path, size: int) -> Preparer:
+def preparer(path: Path, size: int) -> InputPreparer:
     recording = PartFacts(
         index=0, name="call.flac", kind="audio", media_type="audio/flac", seconds=exact(1.0), size=size, channels=1
     )
     file: Any = FileBytes(os.open(path, os.O_RDONLY))
     media: Any = Decoder()
-    return Preparer(FakeOpened(Facts(parts=(recording,)), (file,)), media, ())
+    return InputPreparer(FakeOpened(Facts(parts=(recording,)), (file,)), media, ())
 
 
 STEP = Call(id="1", op="transcribe", task="automatic-speech-recognition", endpoint=EAR.id, inputs=("part:0",), title="")

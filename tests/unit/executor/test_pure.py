@@ -12,12 +12,14 @@ from tests.unit.executor.routes import EAR, EYE, Bench, hear, look, pages
 from intermodal import errors
 from intermodal.catalog.types import Catalog, Endpoint, Host, Model, Price
 from intermodal.content import ReadLine, Segment, Transcript
-from intermodal.executor import answer, check, convert, measured
-from intermodal.executor.bill import bill
-from intermodal.executor.context import fitting
-from intermodal.executor.pieces import Pixels, Product, Words
-from intermodal.executor.prepare import wav, work_of
-from intermodal.executor.transform import pages_of
+from intermodal.executor.attempt.billing import settle
+from intermodal.executor.conversion import checks, conversions
+from intermodal.executor.conversion.media_transforms import pages_of
+from intermodal.executor.outputs import json_answer
+from intermodal.executor.preparation import conversion_metrics
+from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
+from intermodal.executor.preparation.part_inputs import measure_work, wav
+from intermodal.executor.preparation.preflight import check_context_window
 from intermodal.json_schema import StepBudget
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.step import Call, Estimate, Step, Transform
@@ -57,13 +59,13 @@ TOKENS = Price(input_mtok=1.0, output_mtok=2.0, input_image_mtok=10.0, request=0
     ],
 )
 def test_a_bill_is_usage_times_price(price: Price, usage: Usage, work: Work, cost: float | None) -> None:
-    found = bill(at(price), usage, work)
+    found = settle(at(price), usage, work)
     assert found == (pytest.approx(cost) if cost is not None else None)
 
 
 def test_what_runs_here_without_a_price_is_free() -> None:
-    assert bill(at(Price(), "machine"), Usage(), Work()) == 0.0
-    assert bill(at(Price(), "network"), Usage(), Work()) is None
+    assert settle(at(Price(), "machine"), Usage(), Work()) == 0.0
+    assert settle(at(Price(), "network"), Usage(), Work()) is None
 
 
 # ---- JSON answers -----------------------------------------------------------------------------
@@ -87,7 +89,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 )
 def test_json_is_found_in_what_models_put_around_it(text: str) -> None:
     written = '{"n":1}' if '{"n":1}' in text else '{"n": 1}'
-    assert answer.parse(text, SCHEMA, StepBudget(10_000)) == answer.Parsed(data={"n": 1}, text=written)
+    assert json_answer.parse(text, SCHEMA, StepBudget(10_000)) == json_answer.ParsedAnswer(data={"n": 1}, text=written)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_json_is_found_in_what_models_put_around_it(text: str) -> None:
     ],
 )
 def test_what_breaks_the_schema_is_said_in_a_few_words(text: str, problem: str) -> None:
-    found = answer.parse(text, SCHEMA, StepBudget(10_000)).problem
+    found = json_answer.parse(text, SCHEMA, StepBudget(10_000)).problem
     assert problem in found and len(found) < 250
 
 
@@ -116,9 +118,9 @@ def spoken(*texts: str) -> Transcript:
 
 
 def test_a_stuck_ear_is_noticed_and_a_chorus_is_not() -> None:
-    assert check.looped(spoken("Thank you.", "Mmm.", "Mmm.", "mmm. ", "Mmm."))
-    assert not check.looped(spoken("la la", "la la", "la la", "end"))
-    assert not check.looped(spoken("", "", "", "", ""))
+    assert checks.looped(spoken("Thank you.", "Mmm.", "Mmm.", "mmm. ", "Mmm."))
+    assert not checks.looped(spoken("la la", "la la", "la la", "end"))
+    assert not checks.looped(spoken("", "", "", "", ""))
 
 
 @pytest.mark.parametrize(
@@ -132,17 +134,17 @@ def test_a_stuck_ear_is_noticed_and_a_chorus_is_not() -> None:
 )
 def test_far_too_few_words_for_the_seconds_of_a_segment_are_counted(text: str, seconds: float, words: int) -> None:
     transcript = Transcript(segments=(Segment(start=0, end=seconds, text=text),))
-    found = check.sparse(transcript)
+    found = checks.sparse_speech(transcript)
     assert found == ((words, seconds) if words else (0, 0.0))
 
 
 def test_a_recording_of_which_little_was_heard_is_noted() -> None:
     transcript = Transcript(segments=(Segment(start=0, end=22, text="all work and no play makes Jack dull"),))
-    product = Product(part=0, pieces=(Words(text=transcript.text, label="t"),), transcript=transcript)
+    product = StepProduct(part=0, pieces=(TextInput(text=transcript.text, label="t"),), transcript=transcript)
     facts = PartFacts(index=0, name="loop.wav", kind="audio")
     for certainty in (0.0, 0.98):
         sure = msgspec.structs.replace(product, transcript=msgspec.structs.replace(transcript, certainty=certainty))
-        finding = check.inspect("transcript", check.Subject(step=hear(1), product=sure, facts=facts))
+        finding = checks.run_check("transcript", checks.CheckSubject(step=hear(1), product=sure, facts=facts))
         assert finding.problem == "confidence"
         assert finding.said.startswith("in loop.wav only 8 words were heard in 22 s of speech")
 
@@ -170,9 +172,9 @@ def test_speech_that_its_ear_doubts_is_said_though_the_mean_of_the_recording_is_
         for place, text in enumerate(SAID)
     )
     transcript = Transcript(segments=segments, certainty=0.8, language="en")
-    product = Product(part=0, pieces=(Words(text=transcript.text, label="t"),), transcript=transcript)
+    product = StepProduct(part=0, pieces=(TextInput(text=transcript.text, label="t"),), transcript=transcript)
     facts = PartFacts(index=0, name="call.wav", kind="audio")
-    finding = check.inspect("transcript", check.Subject(step=hear(1), product=product, facts=facts))
+    finding = checks.run_check("transcript", checks.CheckSubject(step=hear(1), product=product, facts=facts))
     assert finding.said == said and finding.problem == ("confidence" if said else "")
 
 
@@ -181,22 +183,22 @@ def test_half_a_minute_that_says_the_same_over_and_over_is_doubted_however_sure_
     tale = "so the man said that the dog and the cat would go on a long walk over the hill"
     again = [Segment(start=3.0 * at, end=3.0 * at + 3, text=f"{tale} {at}", certainty=0.9) for at in range(10)]
     other = [Segment(start=30 + 4.0 * at, end=34 + 4.0 * at, text=SAID[at], certainty=0.9) for at in range(7)]
-    assert check.sure_of_speech(Transcript(segments=tuple(other))) == (0, 0)
-    assert check.sure_of_speech(Transcript(segments=(*again, *other))) == (28, 58)
+    assert checks.confident_seconds(Transcript(segments=tuple(other))) == (0, 0)
+    assert checks.confident_seconds(Transcript(segments=(*again, *other))) == (28, 58)
 
 
 def test_what_an_ear_does_not_tell_is_not_doubted() -> None:
     transcript = Transcript(segments=tuple(Segment(start=at, end=at + 4.0, text="a few words") for at in (0.0, 4.0)))
-    assert check.sure_of_speech(transcript) == (0, 0)
-    assert check.sure_of_speech(Transcript()) == (0, 0)
+    assert checks.confident_seconds(transcript) == (0, 0)
+    assert checks.confident_seconds(Transcript()) == (0, 0)
 
 
 def test_loud_seconds_without_a_word_are_said_to_be_there() -> None:
     segments = (Segment(start=0, end=12, text="We weigh the bales before noon."),)
     for unheard, said in ((0.0, 0), (1.0, 0), (11.0, 1)):
         transcript = Transcript(segments=segments, seconds=23.0, unheard=unheard)
-        product = Product(part=0, pieces=(), transcript=transcript)
-        remarks = check.remarks("transcribe", product, "call.wav")
+        product = StepProduct(part=0, pieces=(), transcript=transcript)
+        remarks = checks.remarks("transcribe", product, "call.wav")
         assert len(remarks) == said
         assert not said or remarks[0].startswith("no words were heard in 11 of 23 s of call.wav that are as loud")
 
@@ -204,8 +206,8 @@ def test_loud_seconds_without_a_word_are_said_to_be_there() -> None:
 def test_an_ear_that_does_not_say_how_long_it_heard_is_not_said_to_have_missed_words() -> None:
     """A hosted one may answer with its words alone."""
     transcript = Transcript(segments=(Segment(start=0, end=0, text="We weigh the bales before noon."),))
-    product = Product(part=0, pieces=(), transcript=transcript)
-    assert check.remarks("transcribe", product, "call.wav") == ()
+    product = StepProduct(part=0, pieces=(), transcript=transcript)
+    assert checks.remarks("transcribe", product, "call.wav") == ()
 
 
 @pytest.mark.parametrize(
@@ -229,8 +231,8 @@ def test_lines_that_are_doubted_or_unread_are_said_though_the_mean_of_the_page_i
         *(ReadLine(text="", confidence=0.97, unread=True) for _ in range(unread)),
     )
     facts = PartFacts(index=0, name="page.png", kind="image")
-    product = Product(part=0, pieces=(Words(text="print", label="t"),), lines=(lines,))
-    finding = check.inspect("reading", check.Subject(step=look(1), product=product, facts=facts))
+    product = StepProduct(part=0, pieces=(TextInput(text="print", label="t"),), lines=(lines,))
+    finding = checks.run_check("reading", checks.CheckSubject(step=look(1), product=product, facts=facts))
     assert said in finding.said and bool(finding.problem) == bool(said)
 
 
@@ -241,8 +243,8 @@ def test_far_more_letters_seen_than_read_are_said(letters: float, density: float
         letters=between(letters, letters * 1.5, letters * 3, "edges"),
     )  # fmt: skip
     lines = tuple(ReadLine(text="ten letters of print", confidence=0.99) for _ in range(3))
-    product = Product(part=0, pieces=(Words(text="print", label="t"),), lines=(lines,))
-    finding = check.inspect("reading", check.Subject(step=look(1), product=product, facts=facts))
+    product = StepProduct(part=0, pieces=(TextInput(text="print", label="t"),), lines=(lines,))
+    finding = checks.run_check("reading", checks.CheckSubject(step=look(1), product=product, facts=facts))
     said = "60 letters were read from page.png where 400 and more are seen: some of its words may be missing"
     assert finding.said == (said if missing else "")
 
@@ -252,8 +254,8 @@ def test_how_many_tokens_a_letter_takes_is_learned_from_pictures_in_latin_letter
     script: str, learned_from: float
 ) -> None:
     facts = PartFacts(index=0, name="page.png", kind="image", letters=between(200, 300, 500, "edges"), script=script)
-    picture = Pixels(data=b"", media_type="image/png", width=100, height=100)
-    assert measured.letters((picture,), facts) == learned_from
+    picture = ImageInput(data=b"", media_type="image/png", width=100, height=100)
+    assert conversion_metrics.count_letters((picture,), facts) == learned_from
 
 
 @pytest.mark.parametrize(
@@ -271,23 +273,23 @@ def test_how_many_tokens_a_letter_takes_is_learned_from_pictures_in_latin_letter
     ],
 )
 def test_a_text_that_goes_round_in_circles_is_told_from_a_list(text: str, stuck: bool) -> None:
-    assert check.repeats(text) is stuck
+    assert checks.repeats(text) is stuck
 
 
 def test_a_transcript_that_loops_inside_one_segment_is_noticed() -> None:
-    product = Product(part=0, transcript=spoken("thank you very much " * 9))
-    assert check.remarks("transcribe", product, "a.wav") == (
+    product = StepProduct(part=0, transcript=spoken("thank you very much " * 9))
+    assert checks.remarks("transcribe", product, "a.wav") == (
         "the transcript of a.wav repeats itself: the ear may have been stuck",
     )
 
 
 def test_only_pages_without_text_are_named() -> None:
-    product = Product(
+    product = StepProduct(
         part=0,
-        pieces=(Words(text="a", page=1), Words(text="(no text)", page=2)),
+        pieces=(TextInput(text="a", page=1), TextInput(text="(no text)", page=2)),
         lines=((ReadLine(text="a", confidence=1.0),), ()),
     )
-    assert check.remarks("read", product, "scan.pdf") == ("no text found on page 2 of scan.pdf",)
+    assert checks.remarks("read", product, "scan.pdf") == ("no text found on page 2 of scan.pdf",)
 
 
 # ---- pages, sound, sizes ----------------------------------------------------------------------
@@ -314,9 +316,9 @@ def test_pcm_in_a_wav_file_is_a_wav_file() -> None:
 
 
 def test_work_is_what_speed_is_measured_against() -> None:
-    page = Pixels(data=b"", media_type="image/png", width=1000, height=2000, page=1)
-    photo = Pixels(data=b"", media_type="image/png", width=1000, height=1000)
-    assert work_of((page, page, photo)) == Work(megapixels=5.0, pages=2, pictures=3)
+    page = ImageInput(data=b"", media_type="image/png", width=1000, height=2000, page=1)
+    photo = ImageInput(data=b"", media_type="image/png", width=1000, height=1000)
+    assert measure_work((page, page, photo)) == Work(megapixels=5.0, pages=2, pictures=3)
 
 
 # ---- keys of derived media --------------------------------------------------------------------
@@ -324,7 +326,9 @@ def test_work_is_what_speed_is_measured_against() -> None:
 
 def keys(steps: tuple[Step, ...], *facts: PartFacts, language: str = "") -> dict[str, str]:
     parts = (PartFacts(index=0, name="prompt", kind="text"), *facts)
-    return convert.keys_of(steps, Facts(parts=parts), convert.Makers(catalog=Catalog(), language=language))
+    return conversions.cache_keys(
+        steps, Facts(parts=parts), conversions.Converters(catalog=Catalog(), language=language)
+    )
 
 
 def test_the_same_pages_have_one_key_whatever_question_chose_them() -> None:
@@ -349,12 +353,14 @@ def test_a_transcript_depends_on_the_language_the_ear_was_told() -> None:
 
 def test_what_is_heard_and_read_depends_on_the_weights_and_readers_that_are_here() -> None:
     ear = msgspec.structs.replace(EAR, weights="whisper-base")
-    makers = convert.Makers(catalog=Catalog(endpoints=(ear, EYE)), readers="ocr 1", sums=lambda name: f"sum of {name}")
+    makers = conversions.Converters(
+        catalog=Catalog(endpoints=(ear, EYE)), readers="ocr 1", sums=lambda name: f"sum of {name}"
+    )
     sound, picture = (PartFacts(index=1, name="a", kind=kind, digest="d") for kind in ("audio", "image"))
 
-    def key(step: Step, part: PartFacts, makers: convert.Makers) -> str:
+    def key(step: Step, part: PartFacts, makers: conversions.Converters) -> str:
         facts = Facts(parts=(PartFacts(index=0, name="prompt", kind="text"), part))
-        return convert.keys_of((step,), facts, makers)[step.id]
+        return conversions.cache_keys((step,), facts, makers)[step.id]
 
     heard, read = key(hear(1), sound, makers), key(look(1), picture, makers)
     other = msgspec.structs.replace(makers, sums=lambda name: "another")
@@ -377,10 +383,10 @@ def test_a_longer_prompt_raises_the_reservation_and_a_shorter_one_never_lowers_i
     endpoint = msgspec.structs.replace(endpoint, context=300, model=Model(id="m", tokenizer="t"))
     estimate = Estimate(input_tokens=between(1, 2, 10, "e"), cost=between(0, 0, 0.01, "e"))
     step = Call(id="s", op="generate", task="text-generation", endpoint="h:m", inputs=(), estimate=estimate)
-    assert fitting(step, endpoint, "w " * 10, 20, world).estimate.cost.high == 0.01
-    assert fitting(step, endpoint, "w " * 110, 20, world).estimate.cost.high == pytest.approx(0.11)
+    assert check_context_window(step, endpoint, "w " * 10, 20, world).estimate.cost.high == 0.01
+    assert check_context_window(step, endpoint, "w " * 110, 20, world).estimate.cost.high == pytest.approx(0.11)
     with pytest.raises(errors.ContextExceeded, match="260 tokens.*20.*300"):
-        fitting(step, endpoint, "w " * 260, 20, world)
+        check_context_window(step, endpoint, "w " * 260, 20, world)
 
 
 def test_a_model_is_told_which_lines_it_does_not_get() -> None:
@@ -390,11 +396,11 @@ def test_a_model_is_told_which_lines_it_does_not_get() -> None:
         ReadLine(text="", confidence=0.0, unread=True),
     )
     facts = PartFacts(index=0, name="bill.png", kind="image")
-    made = convert.from_lines(look(1), facts, (convert.Place(),), (lines,))
+    made = conversions.product_of_lines(look(1), facts, (conversions.ImageOrigin(),), (lines,))
     (words,) = made.pieces
-    assert isinstance(words, Words)
+    assert isinstance(words, TextInput)
     assert words.text == "Total 5.00\n4471\n(2 of 3 lines are in a script that could not be read)"
     assert made.derived[0].text == "Total 5.00\n4471"
-    only = convert.from_lines(look(1), facts, (convert.Place(),), (lines[2:],))
-    (remark,) = check.remarks("read", only, "bill.png")
+    only = conversions.product_of_lines(look(1), facts, (conversions.ImageOrigin(),), (lines[2:],))
+    (remark,) = checks.remarks("read", only, "bill.png")
     assert remark.startswith("the only line read from bill.png has letters of a script"), "not that none was found"

@@ -433,11 +433,14 @@ async def test_a_problem_is_said_where_nothing_can_be_done_about_it(bench: Bench
 async def test_a_call_that_failed_outranks_a_surprise_and_both_let_others_finish(order: tuple[int, int]) -> None:
     import anyio
 
-    from intermodal.executor.call import Again, Reroute, Surprise
-    from intermodal.executor.together import side_by_side
+    from intermodal.executor.attempt.caller import ReplanReason, ReplanRequested, Reroute
+    from intermodal.executor.concurrency import run_all
 
     finished: list[int] = []
-    raised = [Reroute(errors.Unreachable("gone"), hear(1), "is gone"), Again(Surprise(step="a", reason="b"))]
+    raised = [
+        Reroute(errors.Unreachable("gone"), hear(1), "is gone"),
+        ReplanRequested(ReplanReason(step="a", reason="b")),
+    ]
 
     async def fail(error: Exception, after: float) -> None:
         await anyio.sleep(after)
@@ -449,7 +452,7 @@ async def test_a_call_that_failed_outranks_a_surprise_and_both_let_others_finish
 
     jobs = [lambda: fail(raised[order[0]], 0.01), lambda: fail(raised[order[1]], 0.02), work]
     with pytest.raises(Reroute):
-        await side_by_side(jobs)
+        await run_all(jobs)
     assert finished == [1]
 
 
@@ -475,14 +478,17 @@ async def test_pictures_that_were_made_are_an_outcome(bench: Bench, host: FakeHo
 
 
 def test_an_unknown_or_empty_range_is_no_range() -> None:
-    from intermodal.executor.check import Subject, inspect
-    from intermodal.executor.pieces import Product
+    from intermodal.executor.conversion.checks import CheckSubject, run_check
+    from intermodal.executor.preparation.model_inputs import StepProduct
     from intermodal.plans.facts import PartFacts
 
     facts = PartFacts(index=1, name="a", kind="audio")
     for planned in (unknown("nobody knows"), exact(0)):
         step = rename(hear(1), estimate=Estimate(output_tokens=planned))
-        assert inspect("size", Subject(step=step, product=Product(part=1), facts=facts, tokens=99)).problem == ""
+        assert (
+            run_check("size", CheckSubject(step=step, product=StepProduct(part=1), facts=facts, tokens=99)).problem
+            == ""
+        )
 
 
 def test_the_words_of_media_are_not_handed_to_the_planner() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.executor.retry import MAX_PAID, Allowed, Decision, decide
+from intermodal.executor.attempt.retry import MAX_PAID, RetryDecision, RetryLimits, decide
 
 
-def ask(error: errors.IntermodalError, **changes: Any) -> Decision:
+def ask(error: errors.IntermodalError, **changes: Any) -> RetryDecision:
     settings: dict[str, Any] = {"attempt": 1, "committed": False, "remaining": None, "jitter": 0.5}
     leave = {name: changes.pop(name) for name in ("pay_twice", "resends") if name in changes}
-    return decide(error, allowed=Allowed(**leave), **(settings | changes))
+    return decide(error, allowed=RetryLimits(**leave), **(settings | changes))
 
 
 def every_error() -> list[errors.IntermodalError]:
@@ -117,7 +117,7 @@ def test_A3_waits_at_least_as_long_as_asked(asked: float) -> None:
 
 @pytest.mark.parametrize("asked", [60.1, 86400.0, 1e300])
 def test_A3_asked_for_more_than_a_minute_it_goes_elsewhere_at_once(asked: float) -> None:
-    assert ask(errors.RateLimited("slow", status=429, retry_after=asked)) == Decision(
+    assert ask(errors.RateLimited("slow", status=429, retry_after=asked)) == RetryDecision(
         kind="reroute", reason="is rate limited"
     )
 

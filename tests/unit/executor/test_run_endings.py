@@ -32,7 +32,7 @@ async def test_a_store_that_cannot_be_written_means_nothing_is_sent(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """C4"""
-    from intermodal.store.connection import StoreError
+    from intermodal.store.sqlite_file import StoreError
 
     (model,) = using(bench, host)
     (bench.folder / "store.sqlite3").mkdir()

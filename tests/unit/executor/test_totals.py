@@ -8,9 +8,9 @@ import pytest
 from tests.unit.executor.routes import look
 
 from intermodal.content import ReadLine
-from intermodal.executor import check
-from intermodal.executor.pieces import Product, Words
-from intermodal.executor.totals import Differs, differing
+from intermodal.executor.conversion import checks
+from intermodal.executor.conversion.totals import MismatchedTotal, mismatched_totals
+from intermodal.executor.preparation.model_inputs import StepProduct, TextInput
 from intermodal.plans.facts import PartFacts
 
 BILL = "Copper wire\t3\t120.00\nPaper rolls\t2\t1,284.50\nCement bags\t9\t96.00\n"
@@ -33,8 +33,8 @@ BILL = "Copper wire\t3\t120.00\nPaper rolls\t2\t1,284.50\nCement bags\t9\t96.00\
 def test_a_total_that_is_one_digit_away_from_what_is_above_it_is_found(
     below: str, found: tuple[tuple[str, int, int], ...]
 ) -> None:
-    assert differing(BILL + below) == tuple(
-        Differs(label=label, read=read, added=added) for label, read, added in found
+    assert mismatched_totals(BILL + below) == tuple(
+        MismatchedTotal(label=label, read=read, sum=added) for label, read, added in found
     )
 
 
@@ -52,8 +52,8 @@ def test_a_total_that_is_one_digit_away_from_what_is_above_it_is_found(
 )
 def test_a_round_discount_or_a_tax_that_is_in_the_prices_is_no_misread_digit(below: str) -> None:
     rows = "Pens\t10.00\nPaper\t20.00\nInk\t30.00\n"
-    assert differing(rows + below) == ()
-    assert differing(rows + "Total\t68.00"), "nor does it explain away what nothing above is the difference of"
+    assert mismatched_totals(rows + below) == ()
+    assert mismatched_totals(rows + "Total\t68.00"), "nor does it explain away what nothing above is the difference of"
 
 
 def test_totals_that_are_no_sum_seldom_look_like_a_misread_digit() -> None:
@@ -62,7 +62,7 @@ def test_totals_that_are_no_sum_seldom_look_like_a_misread_digit() -> None:
     bills = [
         "\n".join([*(f"item\t{each / 100:.2f}" for each in row[:5]), f"Total\t{row[5] * 4 / 100:.2f}"]) for row in rows
     ]
-    assert sum(bool(differing(bill)) for bill in bills) <= 5
+    assert sum(bool(mismatched_totals(bill)) for bill in bills) <= 5
 
 
 def test_a_misread_figure_is_said_and_a_picture_that_adds_up_is_not() -> None:
@@ -77,7 +77,7 @@ def test_a_misread_figure_is_said_and_a_picture_that_adds_up_is_not() -> None:
             for column, cell in enumerate(row)
             if cell
         )
-        product = Product(part=0, pieces=(Words(text="bill", label="t"),), lines=(lines,))
-        finding = check.inspect("reading", check.Subject(step=look(1), product=product, facts=facts))
+        product = StepProduct(part=0, pieces=(TextInput(text="bill", label="t"),), lines=(lines,))
+        finding = checks.run_check("reading", checks.CheckSubject(step=look(1), product=product, facts=facts))
         assert finding.said.startswith(said) and bool(finding.problem) == bool(said)
         assert not said or finding.said.endswith("add up to 1,500.50: a figure may be wrong")

@@ -25,7 +25,7 @@ from tests.unit.gateway.beside_tongues import Tongue, counted_apart
 from tests.unit.gateway.house import House, sse, through_the_executor
 from tests.unit.gateway.taskless import without_tasks
 
-from intermodal.executor.call import Caller
+from intermodal.executor.attempt.caller import StepCaller
 from intermodal.gateway.ledger.minting import digest
 from intermodal.gateway.ledger.nouns import NANO, Budget, VirtualKey
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
@@ -95,10 +95,10 @@ class Beside:
 
     @contextmanager
     def open(self) -> Iterator[Beside]:
-        async def at_once(caller: Caller, seconds: float) -> None:
+        async def at_once(caller: StepCaller, seconds: float) -> None:
             assert seconds >= 0
 
-        self._monkeypatch.setattr(Caller, "sleep", at_once)
+        self._monkeypatch.setattr(StepCaller, "sleep", at_once)
         with Wall(self._play) as self._wall:
             path = self._folder / "intermodal.toml"
             path.write_text(config(self._cases, self._wall.base_url))

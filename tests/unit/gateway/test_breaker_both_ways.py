@@ -14,7 +14,7 @@ from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, delta, refus
 from tests.unit.gateway.house import STRONG, House, config, through_the_executor, until
 from tests.unit.gateway.taskless import without_tasks
 
-from intermodal.executor.upstream import TRIPS
+from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
 from intermodal.gateway.serving import Gateway
 
 ENDPOINT = "cloud:cloud/strong"
@@ -55,7 +55,7 @@ class Sequence:
 
     @property
     def shut(self) -> bool:
-        return self._house.gateway.client.upstreams.shut_for(ENDPOINT, time.monotonic()) > 0
+        return self._house.gateway.client.upstreams.seconds_open(ENDPOINT, time.monotonic()) > 0
 
     @property
     def taken(self) -> int:
@@ -81,30 +81,30 @@ def sequence(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_stream_that_worked_until_its_reader_left_ends_a_row_of_failures(sequence: Sequence) -> None:
-    for _ in range(TRIPS - 1):
+    for _ in range(FAILURES_TO_OPEN - 1):
         assert sequence.ask(DOWN) == 502
     sequence.leave(BEGINS)
     assert sequence.ask(DOWN) == 502
-    assert not sequence.shut
-    for _ in range(TRIPS - 1):
-        assert not sequence.shut
+    assert not sequence.is_open
+    for _ in range(FAILURES_TO_OPEN - 1):
+        assert not sequence.is_open
         sequence.ask(DOWN)
-    assert sequence.shut, "and those that follow are counted from there"
+    assert sequence.is_open, "and those that follow are counted from there"
     assert sequence.ask(WORKS) == 200
-    assert not sequence.shut
+    assert not sequence.is_open
 
 
 def test_streams_that_break_off_are_failures_in_a_row(sequence: Sequence) -> None:
-    for _ in range(TRIPS):
-        assert not sequence.shut
+    for _ in range(FAILURES_TO_OPEN):
+        assert not sequence.is_open
         assert sequence.ask(BREAKS, stream=True) == 200, "a word was shown"
-    assert sequence.shut
+    assert sequence.is_open
     assert sequence.ask(WORKS) == 200
 
 
 def test_a_whole_answer_ends_a_row_of_failures(sequence: Sequence) -> None:
-    for _ in range(TRIPS - 1):
+    for _ in range(FAILURES_TO_OPEN - 1):
         sequence.ask(DOWN)
     assert sequence.ask(WORKS) == 200
     sequence.ask(DOWN)
-    assert not sequence.shut
+    assert not sequence.is_open

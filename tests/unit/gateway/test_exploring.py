@@ -13,7 +13,7 @@ from tests.gates.upstreams import document, whole
 from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import House, priced, through_the_executor, until
 
-from intermodal.executor.upstream import TRIPS
+from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
 from intermodal.gateway.serving import Gateway
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
@@ -132,11 +132,11 @@ def test_a_probe_of_a_silent_endpoint_is_not_waited_for_as_long_as_others(
 ) -> None:
     first = [refusal(502)]
     with probed(way, tmp_path, monkeypatch, first, "first", "second") as house:
-        for _ in range(TRIPS):
+        for _ in range(FAILURES_TO_OPEN):
             assert house.chat(max_tokens=50).headers["x-intermodal-route"] == "second:cloud/strong"
         first[:] = [SILENT]
         upstreams = house.gateway.client.upstreams
-        until(lambda: not upstreams.shut_for("first:cloud/strong", time.monotonic()))
+        until(lambda: not upstreams.seconds_open("first:cloud/strong", time.monotonic()))
         found = house.chat(max_tokens=50)
         assert found.headers["x-intermodal-route"] == "second:cloud/strong"
         assert found.headers["x-intermodal-attempts"] == "2", "it was asked whether it is back"
@@ -148,10 +148,10 @@ def test_a_probe_is_waited_for_as_long_as_any_call_where_no_other_route_is_left(
 ) -> None:
     first = [refusal(502)]
     with probed(way, tmp_path, monkeypatch, first, "first") as house:
-        for _ in range(TRIPS):
+        for _ in range(FAILURES_TO_OPEN):
             assert house.chat(max_tokens=50).status_code == 502
         found_slow = document("openai", WORDS)
         first[:] = [found_slow._replace(pieces=(1.5, *found_slow.pieces))]
         upstreams = house.gateway.client.upstreams
-        until(lambda: not upstreams.shut_for("first:cloud/strong", time.monotonic()))
+        until(lambda: not upstreams.seconds_open("first:cloud/strong", time.monotonic()))
         assert house.chat(max_tokens=50).status_code == 200

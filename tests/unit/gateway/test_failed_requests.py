@@ -17,7 +17,7 @@ from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, cut, delta, 
 from tests.unit.gateway import contract
 from tests.unit.gateway.house import House, priced, until
 
-from intermodal.executor.upstream import TRIPS
+from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -136,13 +136,13 @@ def test_an_attempt_that_the_deadline_ended_is_one(gateway: Gateway, protocol: s
 
 def test_an_endpoint_that_the_breaker_passes_over_adds_nothing_to_what_a_request_took(gateway: Gateway) -> None:
     down = refusal(502)  # no resend follows it: one request is one call
-    for _ in range(TRIPS):
+    for _ in range(FAILURES_TO_OPEN):
         gateway.ask("openai", down, answer(WORDS))
-    before = gateway.spent(2 * TRIPS)
+    before = gateway.spent(2 * FAILURES_TO_OPEN)
     found = gateway.ask("openai", down, refusal(401))  # the second fails first, then the one that was passed over
     about = told("openai", found)
     assert (about["attempts"], about["route"]) == (2, "first:cloud/strong")
-    assert about["cost"] == pytest.approx(gateway.spent(2 * TRIPS + 2) - before) and about["cost"] > 0
+    assert about["cost"] == pytest.approx(gateway.spent(2 * FAILURES_TO_OPEN + 2) - before) and about["cost"] > 0
 
 
 def test_who_is_turned_away_at_the_door_is_told_of_no_run(gateway: Gateway) -> None:

@@ -31,7 +31,7 @@ from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
 from intermodal.gateway import lasting
 from intermodal.latest import Latest
-from intermodal.store.slate import SORTS
+from intermodal.store.attempt_journal import TEMPLATES
 
 ROUNDS = 3  # of requests that fill what is filled once ...
 MORE = 16  # ... and of those which nothing is to grow with
@@ -150,7 +150,7 @@ def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wi
         and not isinstance(each, Latest)
     ]
     slate = wide.gateway.lane.rows._slate
-    assert slate is not None and len(slate._numbers) <= SORTS  # begun anew when there are so many
+    assert slate is not None and len(slate._numbers) <= TEMPLATES  # begun anew when there are so many
     assert not [each for each in grown if "Slate" not in each], "\n".join(grown)
     tables = {id(each): each for each, _ in after.values() if isinstance(each, Latest)}.values()
     assert {each.name: (each.most, each.room) for each in tables}.items() <= TABLES.items()

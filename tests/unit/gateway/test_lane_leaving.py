@@ -16,7 +16,7 @@ from tests.gates.wall import DONE, HEAD, LAST, ROLE, Play, Wall, chunk, delta, r
 from tests.unit.gateway.house import STRONG, House, config, until
 
 from intermodal.gateway.ledger.till import Reservation
-from intermodal.store.slate import SLOTS
+from intermodal.store.attempt_journal import SLOTS
 
 pytestmark = pytest.mark.usefixtures("either_way")
 

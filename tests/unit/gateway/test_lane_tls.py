@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from tests.unit.gateway.house import SEEING, STRONG, House, config, sse, until
 from tests.unit.gateway.test_lane_pictures import png
 
-from intermodal.executor.call import Caller
+from intermodal.executor.attempt.caller import StepCaller
 from intermodal.testing import FakeHost
 
 MIB = 1 << 20
@@ -99,10 +99,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is asked again is asked at once."""
 
-    async def at_once(caller: Caller, seconds: float) -> None:
+    async def at_once(caller: StepCaller, seconds: float) -> None:
         assert seconds >= 0
 
-    monkeypatch.setattr(Caller, "sleep", at_once)
+    monkeypatch.setattr(StepCaller, "sleep", at_once)
 
 
 @pytest.fixture

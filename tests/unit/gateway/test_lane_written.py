@@ -11,7 +11,7 @@ import pytest
 from tests.unit.gateway.house import House
 
 from intermodal.catalog.types import Host
-from intermodal.executor import assemble
+from intermodal.executor.preparation import prompt
 from intermodal.gateway.conversations import _digest
 from intermodal.gateway.dialects import OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.lane import ollama_chats, responses
@@ -105,7 +105,7 @@ def test_a_conversation_is_written_and_known_again_as_by_the_executor(
             continue
         taken += 1
         request = request_of(dialect.decode(body))
-        call = ChatCall(model="m", messages=assemble.messages(request, {}), stream=False)
+        call = ChatCall(model="m", messages=prompt.chat_messages(request, {}), stream=False)
         sent = json.loads(b"".join(codec.encode_request(call, HOST).segments))
         assert json.loads(b"".join(map(bytes, chat.written[name]))) == sent[name], body
         last = max((n for n, said in enumerate(request.messages) if said.role == "assistant"), default=-1)

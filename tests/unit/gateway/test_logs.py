@@ -26,8 +26,8 @@ from tests.unit.telemetry.test_spans import a_key, canary, picture
 
 from intermodal.gateway import logs
 from intermodal.gateway.logs import Log
-from intermodal.telemetry.plain import LONGEST, plain
-from intermodal.telemetry.served import Served
+from intermodal.telemetry.redaction import LONGEST, redact
+from intermodal.telemetry.request_record import RequestRecord
 from intermodal.testing import FakeHost, Fault
 
 
@@ -117,7 +117,7 @@ def test_what_a_client_makes_up_is_bounded_and_on_one_line(configured: Path) -> 
     assert len(lines) == 3
     for line in lines:
         assert line.isprintable() and len(line) < 400
-    assert plain(awkward).startswith("a\\x0a\\u202eb\\x1b[31m") and len(plain(awkward)) < LONGEST + 20
+    assert redact(awkward).startswith("a\\x0a\\u202eb\\x1b[31m") and len(redact(awkward)) < LONGEST + 20
 
 
 def test_what_looks_like_a_key_is_hidden_and_names_of_models_are_not() -> None:
@@ -127,14 +127,14 @@ def test_what_looks_like_a_key_is_hidden_and_names_of_models_are_not() -> None:
         "gsk_0123456789abcdefghij",
         "AIzaSy0123456789abcdef",
     ):
-        assert key[6:] not in plain(f"/v1/models/{key}")
+        assert key[6:] not in redact(f"/v1/models/{key}")
     for name in (
         "imagegeneration-v2-large",
         "sketch-diffusion-xl-base",
         "skywork/skywork-13b",
         "google/imagen-4.0-ultra",
     ):
-        assert plain(name) == name
+        assert redact(name) == name
 
 
 def test_a_request_that_is_turned_away_is_logged_and_counted(configured: Path, own_home: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_reader_who_stops_reading_holds_nobody_up(configured: Path, monkeypatc
     reading, writing = os.pipe()
     log = Log("json", "info", writing)
     for _ in range(5000):  # far more than a pipe holds
-        log.served(Served(method="GET", path="/" + "x" * 100, status=200))
+        log.served(RequestRecord(method="GET", path="/" + "x" * 100, status=200))
         if log.dropped:
             break
         time.sleep(0.0005)
@@ -279,7 +279,7 @@ def test_a_reader_who_is_gone_ends_the_log_and_nothing_else(configured: Path) ->
     log.close()
     assert not log._thread.is_alive()
     known = log.dropped
-    log.served(Served())
+    log.served(RequestRecord())
     assert log.dropped == known + 1  # and what nobody will read is not kept
     os.close(writing)
 

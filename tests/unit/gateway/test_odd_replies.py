@@ -17,8 +17,8 @@ from tests.gates.wall import End, Play, Wall, chunk
 from tests.in_time import kept_by
 from tests.unit.gateway.house import STRONG, House, config, sse
 
-from intermodal.executor import limits
-from intermodal.transport.compression import PIECE, Unpacker
+from intermodal.executor.attempt import trailing_timeout
+from intermodal.transport.decompression import PIECE, Decompressor
 
 Ask = Callable[..., Any]
 WAYS = ("lane", "executor")
@@ -217,12 +217,12 @@ def test_nothing_of_a_long_answer_is_lost_where_its_pieces_meet(pack: Callable[[
     name = "gzip" if pack is gzip.compress else "deflate"
     for more in range(300):
         data = b"x" * (PIECE + more)
-        assert b"".join(Unpacker(name).feed(pack(data))) == data
+        assert b"".join(Decompressor(name).feed(pack(data))) == data
 
 
 def test_a_reader_that_is_behind_does_not_lose_the_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is, nothing is read of the host, and the counts lie in the socket."""
-    monkeypatch.setattr(limits, "_COUNTS", 1.0)
+    monkeypatch.setattr(trailing_timeout, "_COUNTS", 1.0)
 
     def event(content: str, finish: str | None) -> bytes:
         choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}

@@ -9,14 +9,14 @@ import pytest
 from tests.unit.gateway.house import House
 
 from intermodal.gateway import pruning
-from intermodal.store import figures
-from intermodal.store.pruning import Keep, Pruned, Stopped
+from intermodal.store import learned_figures
+from intermodal.store.pruning import PruneResult, PruneStopped, RetentionPolicy
 
 
 def test_old_rows_go_while_requests_are_answered(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured.write_text(configured.read_text() + "\n[store]\nrows = 1\n")
     monkeypatch.setattr(pruning, "EVERY", 0.05)
-    monkeypatch.setattr(figures, "READ", 3)
+    monkeypatch.setattr(learned_figures, "READ", 3)
     with House() as house:
         for _ in range(12):
             assert house.chat().status_code == 200
@@ -35,12 +35,12 @@ def test_a_gateway_that_is_stopped_does_not_wait_for_a_long_prune(
 ) -> None:
     seen: list[str] = []
 
-    def endless(self: object, keep: Keep, rest: object) -> Pruned:
+    def endless(self: object, keep: RetentionPolicy, rest: object) -> PruneResult:
         seen.append("began")
         try:
             while True:
                 rest(0.01)  # type: ignore[operator]
-        except Stopped:
+        except PruneStopped:
             seen.append("stopped")
             raise
 

@@ -24,7 +24,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.serving import Gateway
 from intermodal.store import epochs
-from intermodal.transport.http1 import ConnectionPool, HostConnection, Target
+from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
 
 PLAYS: dict[str, Play] = {}
 OTHER = STRONG.replace("strong", "other").replace("0.1", "0.5")
@@ -313,7 +313,7 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
 def test_a_stream_is_kept_open_while_its_host_is_connected_to(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
     connect, said = ConnectionPool.connect, threading.Event()
 
-    async def slow(self: ConnectionPool, target: Target, where: str) -> HostConnection:
+    async def slow(self: ConnectionPool, target: HttpTarget, where: str) -> HostConnection:
         while not said.is_set():
             await asyncio.sleep(0.01)
         return await connect(self, target, where)

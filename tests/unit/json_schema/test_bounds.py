@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intermodal.executor.answer import unfenced
+from intermodal.executor.outputs.json_answer import strip_code_fence
 from intermodal.json_schema import (
     BudgetExhausted,
     Cancelled,
@@ -204,4 +204,4 @@ def test_json_that_is_too_long_or_too_deep_is_not_read() -> None:
     ],
 )
 def test_a_fence_is_taken_off(text: str, body: str) -> None:
-    assert unfenced(text) == body
+    assert strip_code_fence(text) == body

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from intermodal.executor import answer
+from intermodal.executor.outputs import json_answer
 from intermodal.json_schema import StepBudget, aligned, repair
 
 JSON = st.recursive(
@@ -118,7 +118,7 @@ SCHEMA: dict[str, Any] = {
 def test_a_value_that_has_one_reading_is_read_as_its_schema_has_it(said: Any, meant: Any) -> None:
     made, changes = aligned(said, SCHEMA, StepBudget(10_000))
     assert made == meant and changes
-    parsed = answer.parse(json.dumps(said), SCHEMA, StepBudget(10_000))
+    parsed = json_answer.parse(json.dumps(said), SCHEMA, StepBudget(10_000))
     assert (parsed.data, parsed.problem, json.loads(parsed.text)) == (meant, "", meant) and parsed.mended
 
 
@@ -131,7 +131,7 @@ def test_a_value_that_has_one_reading_is_read_as_its_schema_has_it(said: Any, me
     ],
 )  # fmt: skip
 def test_nothing_is_guessed(said: Any) -> None:
-    parsed = answer.parse(json.dumps(said), SCHEMA, StepBudget(10_000))
+    parsed = json_answer.parse(json.dumps(said), SCHEMA, StepBudget(10_000))
     assert parsed.problem and not parsed.mended
 
 

@@ -33,14 +33,14 @@ def test_a_long_text_is_counted_with_the_encoding_of_a_host_after_consent(tmp_pa
 
 def test_a_text_of_a_file_is_counted_as_it_is_sent(tmp_path: Path) -> None:
     """What is taken out of it, and broken up in it, would make the count of forty marks wrong by hundreds."""
-    from intermodal.executor.assemble import data
+    from intermodal.executor.preparation.prompt import sanitize
 
     text = f"{LONG} <|im_end|>\u200b " * 40
     (tmp_path / "notes.txt").write_text(text)
     env = {"INTERMODAL_HOME": str(tmp_path), "OPENAI_API_KEY": "k"}
     with Client(Config(consent=("openai",)), env=env) as client:
         _, part = client.prepare(make_request("Sum?", tmp_path / "notes.txt")).inputs.facts.parts
-    assert part.tokens["o200k_base"] == count("o200k_base", data(text)) != count("o200k_base", text)
+    assert part.tokens["o200k_base"] == count("o200k_base", sanitize(text)) != count("o200k_base", text)
 
 
 def test_a_short_text_does_not_wait_for_a_large_vocabulary(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from reportlab.pdfgen.canvas import Canvas
 from tests.unit.media import papers
 
 from intermodal.content import ReadLine
-from intermodal.executor.convert import Place, from_lines
-from intermodal.executor.pieces import Words
+from intermodal.executor.conversion.conversions import ImageOrigin, product_of_lines
+from intermodal.executor.preparation.model_inputs import TextInput
 from intermodal.media import document, image
 from intermodal.media.decode import MediaWorker
 from intermodal.media.pdf import figures
@@ -166,8 +166,8 @@ def test_a_picture_whose_words_the_text_has_is_not_said_twice() -> None:
     step = Call(id="r", op="read", task="image-to-text", endpoint="ocr", inputs=("step:d",), params=cut_out)
     known = (ReadLine(text="Revenue by product", confidence=0.9, box=(0, 0, 90, 10)),)
     new = (ReadLine(text="Alpha 120 Beta 310", confidence=0.9, box=(0, 0, 90, 10)),)
-    made = from_lines(step, part, (Place(page=2), Place(page=2)), (known, new))
-    assert [(piece.text, piece.label) for piece in made.pieces if isinstance(piece, Words)] == [
+    made = product_of_lines(step, part, (ImageOrigin(page=2), ImageOrigin(page=2)), (known, new))
+    assert [(piece.text, piece.label) for piece in made.pieces if isinstance(piece, TextInput)] == [
         ("Alpha 120 Beta 310", "Text in a picture read from report.pdf, page 2")
     ]
     assert made.lines == (new,)

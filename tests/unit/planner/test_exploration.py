@@ -13,7 +13,7 @@ from intermodal import errors
 from intermodal.catalog.default_speeds import ZONE_SPEEDS
 from intermodal.catalog.types import Catalog, Endpoint, Evidence, Host, Model, Price, Speed, Strength
 from intermodal.content import Text
-from intermodal.executor.upstream import COOLDOWN, TRIPS, Upstreams
+from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN, PROBE_INTERVAL, EndpointHealth
 from intermodal.planner import plan
 from intermodal.plans.explain import explain
 from intermodal.plans.facts import Facts, PartFacts
@@ -228,7 +228,7 @@ def test_over_many_requests_what_is_lost_by_trying_out_is_bounded() -> None:
         known = endpoint("known", "acme/known", price=1.0)
         truth[known.id] = 0.4
         runs: dict[str, list[float]] = {known.id: [truth[known.id]] * 3}
-        upstreams, asked = Upstreams(), {each.id: 0 for each in some}
+        upstreams, asked = EndpointHealth(), {each.id: 0 for each in some}
         regret, last, prices = 0.0, dict.fromkeys(asked, -EXPLORED_EVERY), {each.id: each for each in (known, *some)}
         statistics = Statistics()
         for number in range(200):
@@ -254,16 +254,16 @@ def test_over_many_requests_what_is_lost_by_trying_out_is_bounded() -> None:
 
 
 def test_one_that_is_down_is_asked_once_a_cooldown_until_it_is_back() -> None:
-    upstreams = Upstreams()
-    for _ in range(TRIPS):
+    upstreams = EndpointHealth()
+    for _ in range(FAILURES_TO_OPEN):
         upstreams.begin("x", "h", 0.0, again=False).end(errors.Overloaded("down", status=503), 0.0)
     times = []
     for tick in range(400):
         now = tick * 0.1
-        if upstreams.explore("x", now) is not None and not upstreams.shut_for("x", now):
+        if upstreams.explore("x", now) is not None and not upstreams.seconds_open("x", now):
             times.append(now)
             upstreams.begin("x", "h", now, again=False).end(errors.Overloaded("down", status=503), now)
-    assert len(times) >= 6 and all(later - one >= COOLDOWN - 1e-9 for one, later in pairwise(times))
+    assert len(times) >= 6 and all(later - one >= PROBE_INTERVAL - 1e-9 for one, later in pairwise(times))
     upstreams.begin("x", "h", 100.0, again=False).end(None, 100.0)
     numbers = [upstreams.explore("x", 100.0) for _ in range(20 * EXPLORED_EVERY)]
     assert [number for number in numbers if number is not None] == list(range(1, EXPLORED_MOST + 1)), (

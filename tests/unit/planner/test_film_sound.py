@@ -11,7 +11,7 @@ from tests.plans import catalogs
 from intermodal.catalog.types import Catalog
 from intermodal.content import Audio, BytesSource, Part, Text, Video
 from intermodal.events import Usage
-from intermodal.executor.ledger import reservation
+from intermodal.executor.attempt.ledger import reservation
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Plan
@@ -19,8 +19,8 @@ from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
 from intermodal.quantity import between, exact
 from intermodal.request import Message, Output, Request, TextOutput, TranscriptOutput
-from intermodal.store import figures
-from intermodal.store.rows import Attempt, Outcome, Work
+from intermodal.store import learned_figures
+from intermodal.store.rows import AttemptOutcome, AttemptRow, Work
 
 QUICK, STEADY = catalogs.ear("quick", rtf=0.10), catalogs.ear("steady", rtf=0.13)
 CATALOG = Catalog(endpoints=(QUICK, STEADY, catalogs.smollm2()))
@@ -52,13 +52,13 @@ def test_an_ear_that_was_slow_over_films_is_left_out_for_a_film_and_taken_for_a_
     assert ear_of(planned("audio", output, SLOW_OVER_MUSIC)).endpoint == QUICK.id
 
 
-def attempt(kind: str, seconds: float, words: int, sequence: int) -> Attempt:
+def attempt(kind: str, seconds: float, words: int, sequence: int) -> AttemptRow:
     """A row as a plan's step leaves it."""
     step = ear_of(planned(kind, WHOLE[1], Statistics()))
     row = reservation(step, QUICK, "", run=f"r{sequence}", work=Work(audio_seconds=60.0))
-    outcome = Outcome(usage=Usage(output_tokens=words), seconds=seconds)
+    outcome = AttemptOutcome(usage=Usage(output_tokens=words), seconds=seconds)
     when = "2026-11-24T09:00:00.000+00:00"
-    return Attempt(
+    return AttemptRow(
         id=f"a{sequence}", state="settled", reservation=row, started=when, outcome=outcome, sequence=sequence
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_what_an_ear_takes_over_films_is_learned_apart_from_its_pace_over_record
     rows = [attempt("audio", 6.0 + number / 10, 40, number) for number in range(10)]
     rows += [attempt("video", 6.0, 40, 10 + number) for number in range(3)]
     rows += [attempt("video", 300.0, 0, 13)]
-    found = figures.statistics(1, rows).rows
+    found = learned_figures.statistics(1, rows).rows
     assert found[f"{QUICK.id}|realtime_factor"].mid == pytest.approx(0.107, rel=0.1)
     one_of_four = found[f"{QUICK.id}|film_factor"]
     assert one_of_four.mid == pytest.approx((0.1 * 3 + 5.0) / 4, rel=0.05), "the average of what it took"
@@ -76,7 +76,7 @@ def test_what_an_ear_takes_over_films_is_learned_apart_from_its_pace_over_record
 
 def test_an_ear_that_goes_over_silent_films_quickly_is_planned_so() -> None:
     rows = [attempt("video", 0.6, 0, number) for number in range(4)]
-    learned = figures.statistics(1, rows)
+    learned = learned_figures.statistics(1, rows)
     plain, quick = (ear_of(planned("video", WHOLE[1], each)).estimate.seconds for each in (Statistics(), learned))
     assert quick.mid < plain.mid / 5
     assert (

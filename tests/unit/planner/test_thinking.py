@@ -14,7 +14,7 @@ from intermodal.catalog.reasoning_effort import thinking_request_of, thinking_re
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.types import EFFORTS, DefaultEffort, Effort, Endpoint, Protocol
 from intermodal.costing.answers import TYPICAL
-from intermodal.executor.wires import CHATS, chat_codec
+from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.planner.demand import DEFAULT_ANSWER
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call

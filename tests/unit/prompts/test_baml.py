@@ -606,7 +606,7 @@ def test_max_retries_of_a_file_is_how_often_a_host_that_fails_is_asked_again(
     text = READ.replace("max_retries 3", f"max_retries {most}").replace("photo: image, ", "").replace("{{ photo }}", "")
     path = written(tmp_path, CLASSES + text)
     host.fault = Fault("unavailable")
-    monkeypatch.setattr("intermodal.executor.retry.FIRST_WAIT", 0.0)
+    monkeypatch.setattr("intermodal.executor.attempt.retry.FIRST_WAIT", 0.0)
     with Client() as client, pytest.raises(CallError):
         client.prompt(path, model="openai/gpt-4o-mini").run(hint="h")
     assert len(host.attempts) == 1 + most

@@ -18,7 +18,7 @@ from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.client import AsyncClient
 from intermodal.config import data_dir
 from intermodal.request import Zone
-from intermodal.store.measured import read
+from intermodal.store.measured_strengths import read
 from intermodal.testing import FakeHost
 
 __all__ = ["cli"]  # the fixture, for pytest

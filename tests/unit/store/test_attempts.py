@@ -16,7 +16,7 @@ import pytest
 from intermodal.events import Usage
 from intermodal.store.attempts import WrongState
 from intermodal.store.database import Store, StoreError
-from intermodal.store.rows import Outcome, Reservation, RunRow
+from intermodal.store.rows import AttemptOutcome, Reservation, RunRow
 
 
 def reservation(**fields: object) -> Reservation:
@@ -40,7 +40,7 @@ def test_a_settled_row_holds_estimate_and_actual_side_by_side(store: Store) -> N
     key = store.reserve(reservation(input_tokens=100.0, seconds=2.0, cost=0.004))
     store.sent(key)
     usage = Usage(input_tokens=120, output_tokens=9)
-    store.settle(key, Outcome(usage=usage, cost=0.005, seconds=2.5, load_seconds=1.0, provider_id="p"))
+    store.settle(key, AttemptOutcome(usage=usage, cost=0.005, seconds=2.5, load_seconds=1.0, provider_id="p"))
     (row,) = store.attempts()
     assert row.id == key and row.state == "settled"
     assert row.reservation.input_tokens == 100 and row.reservation.cost == 0.004
@@ -52,13 +52,13 @@ def test_a_settled_row_holds_estimate_and_actual_side_by_side(store: Store) -> N
 def test_a_row_without_usage_counts_at_its_upper_bound(store: Store) -> None:
     key = store.reserve(reservation())
     store.sent(key)
-    store.estimate(key, Outcome(cost=None, error="stream_cut"))
+    store.estimate(key, AttemptOutcome(cost=None, error="stream_cut"))
     (row,) = store.attempts()
     assert row.state == "estimated" and row.spent == 0.01
 
 
 def test_a_void_row_costs_nothing(store: Store) -> None:
-    store.void(store.reserve(reservation()), Outcome(error="unreachable"))
+    store.void(store.reserve(reservation()), AttemptOutcome(error="unreachable"))
     (row,) = store.attempts()
     assert row.spent == 0 and row.outcome is not None and row.outcome.error == "unreachable"
 
@@ -67,16 +67,16 @@ def test_a_void_row_costs_nothing(store: Store) -> None:
 def test_what_was_not_sent_cannot_be_settled(store: Store, close: str) -> None:
     key = store.reserve(reservation())
     with pytest.raises(WrongState):
-        getattr(store, close)(key, Outcome())
+        getattr(store, close)(key, AttemptOutcome())
 
 
 def test_a_closed_row_never_changes(store: Store) -> None:
     key = store.reserve(reservation())
     store.sent(key)
-    store.settle(key, Outcome(cost=0.002))
+    store.settle(key, AttemptOutcome(cost=0.002))
     before = store.attempts()
     moves: list[Callable[[], None]] = [lambda: store.sent(key), lambda: store.void(key)]
-    moves.append(lambda: store.settle(key, Outcome(cost=9.0)))
+    moves.append(lambda: store.settle(key, AttemptOutcome(cost=9.0)))
     for move in moves:
         with pytest.raises(WrongState):
             move()
@@ -87,7 +87,7 @@ def test_repeated_and_missing_provider_ids_keep_their_rows_apart(store: Store) -
     for provider_id in ("same", "same", "", ""):
         key = store.reserve(reservation())
         store.sent(key)
-        store.settle(key, Outcome(provider_id=provider_id))
+        store.settle(key, AttemptOutcome(provider_id=provider_id))
     assert len({row.id for row in store.attempts()}) == 4
 
 
@@ -95,7 +95,7 @@ def test_sql_in_any_field_is_only_text(store: Store) -> None:
     nasty = "x'); DROP TABLE attempts; --"
     key = store.reserve(reservation(run=nasty, step=nasty, endpoint=nasty))
     store.sent(key)
-    store.settle(key, Outcome(provider_id=nasty, error=nasty))
+    store.settle(key, AttemptOutcome(provider_id=nasty, error=nasty))
     (row,) = store.attempts()
     assert row.reservation.endpoint == nasty and row.outcome is not None and row.outcome.provider_id == nasty
 
@@ -142,19 +142,19 @@ def test_rows_of_a_living_process_are_left_alone(store: Store) -> None:
 
 
 def test_a_process_id_used_again_is_another_process() -> None:
-    from intermodal.store.process import dead, identity
+    from intermodal.store.process_identity import identity, is_dead
 
     mine = identity()
-    assert not dead(mine)
-    assert dead(mine + "0"), "same id, another start time"
-    assert not dead("elsewhere/" + mine.split("/", 1)[1]), "of another host nothing is known"
+    assert not is_dead(mine)
+    assert is_dead(mine + "0"), "same id, another start time"
+    assert not is_dead("elsewhere/" + mine.split("/", 1)[1]), "of another host nothing is known"
 
 
 # ---- failures to write ------------------------------------------------------------------------
 
 
 def test_a_locked_store_says_so_and_names_the_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intermodal.store.connection.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("intermodal.store.sqlite_file.BUSY_SECONDS", 0.05)
     Store(store.path).reserve(reservation())
     holder = sqlite3.connect(store.path, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from intermodal.store.epochs import due
-from intermodal.store.figures import EPOCH_ROWS, WINDOW
+from intermodal.store.learned_figures import EPOCH_ROWS, WINDOW
 
 
 @pytest.mark.parametrize(("looked", "rows"), [(0, EPOCH_ROWS), (80, 10), (400, 50), (100_000, WINDOW)])

@@ -14,14 +14,14 @@ import pytest
 
 from intermodal.events import Usage
 from intermodal.plans.statistics import Statistics
-from intermodal.store import epochs, figures
-from intermodal.store.connection import Database
+from intermodal.store import epochs, learned_figures
 from intermodal.store.database import Store
-from intermodal.store.priors import stated
-from intermodal.store.rows import Outcome, Reservation, Work
+from intermodal.store.rows import AttemptOutcome, Reservation, Work
+from intermodal.store.speed_priors import stated_speed
+from intermodal.store.sqlite_file import Database
 
 SLICE = 10_000  # calls of functions between two pauses: 1 to 2 ms
-_work_out = figures.of_endpoints
+_work_out = learned_figures.of_endpoints
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def end_one(store: Store, number: int, endpoint: str = "e:m", tokens: int = 100)
     store.sent(key)
     usage = Usage(input_tokens=tokens + 12 + number % 7, output_tokens=20 + number % 30)
     seconds = 0.3 + tokens / 2000 + number % 30 / 50
-    store.settle(key, Outcome(usage=usage, seconds=seconds, first_seconds=0.3 + tokens / 2000))
+    store.settle(key, AttemptOutcome(usage=usage, seconds=seconds, first_seconds=0.3 + tokens / 2000))
 
 
 def written(store: Store, rows: int) -> None:
@@ -58,8 +58,8 @@ def test_other_processes_write_while_figures_are_worked_out(store: Store, monkey
             other.execute("ROLLBACK")
         return _work_out(*given)
 
-    monkeypatch.setattr(figures, "of_endpoints", watched)
-    written(store, figures.EPOCH_ROWS)
+    monkeypatch.setattr(learned_figures, "of_endpoints", watched)
+    written(store, learned_figures.EPOCH_ROWS)
     store.close()
     assert wrote == [1] and store.statistics().epoch == 1
 
@@ -75,10 +75,10 @@ def test_runs_write_while_figures_are_worked_out(store: Store, monkeypatch: pyte
             meanwhile.append(mine.done())
         return _work_out(*given)
 
-    monkeypatch.setattr(figures, "of_endpoints", watched)
-    written(store, figures.EPOCH_ROWS)
+    monkeypatch.setattr(learned_figures, "of_endpoints", watched)
+    written(store, learned_figures.EPOCH_ROWS)
     store.close()
-    assert meanwhile == [True] and len(store.attempts()) == figures.EPOCH_ROWS + 1
+    assert meanwhile == [True] and len(store.attempts()) == learned_figures.EPOCH_ROWS + 1
 
 
 def test_a_run_does_not_wait_for_the_figures_that_its_end_calls_for(
@@ -91,15 +91,15 @@ def test_a_run_does_not_wait_for_the_figures_that_its_end_calls_for(
         ended.append(bool(wait(last, timeout=30).done))
         return _work_out(*given)
 
-    monkeypatch.setattr(figures, "of_endpoints", watched)
-    written(store, figures.EPOCH_ROWS - 1)
+    monkeypatch.setattr(learned_figures, "of_endpoints", watched)
+    written(store, learned_figures.EPOCH_ROWS - 1)
     last.append(store.together(lambda: end_one(store, 9)))
     store.close()
     assert ended == [True] and store.statistics().epoch == 1
 
 
 def test_a_store_that_is_closed_has_learned_from_what_it_was_told(store: Store) -> None:
-    written(store, figures.EPOCH_ROWS)
+    written(store, learned_figures.EPOCH_ROWS)
     store.close()
     assert Store(store.path).statistics().epoch == 1
 
@@ -109,10 +109,10 @@ def test_figures_that_cannot_be_worked_out_keep_nobody_from_writing(
 ) -> None:
     told: list[object] = []
     monkeypatch.setattr("threading.excepthook", lambda args: told.append(args.exc_type))
-    monkeypatch.setattr(figures, "of_endpoints", lambda *_: 1 // 0)
-    written(store, figures.EPOCH_ROWS + 1)
+    monkeypatch.setattr(learned_figures, "of_endpoints", lambda *_: 1 // 0)
+    written(store, learned_figures.EPOCH_ROWS + 1)
     store.close()
-    assert told and set(told) == {ZeroDivisionError} and len(store.attempts()) == figures.EPOCH_ROWS + 1
+    assert told and set(told) == {ZeroDivisionError} and len(store.attempts()) == learned_figures.EPOCH_ROWS + 1
 
 
 def test_no_slice_of_working_figures_out_is_long_however_many_rows_and_endpoints_there_are(
@@ -120,10 +120,10 @@ def test_no_slice_of_working_figures_out_is_long_however_many_rows_and_endpoints
 ) -> None:
     monkeypatch.setattr(store, "_learn", lambda: None)
     with store._database.writing(later=True):
-        for number in range(figures.READ):
+        for number in range(learned_figures.READ):
             for endpoint in ("a:m", "b:m", "c:n"):
                 end_one(store, number, endpoint, tokens=50 * (number % 40 + 1))
-    stated("a:m")  # whoever plans has the catalog
+    stated_speed("a:m")  # whoever plans has the catalog
     counted = Counted()
     sys.setprofile(counted.event)
     try:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.store.connection import SCHEMA_VERSION
 from intermodal.store.database import Store, StoreError
-from intermodal.store.process import identity
-from intermodal.store.rows import Made, Outcome, Reservation
+from intermodal.store.process_identity import identity
+from intermodal.store.rows import AttemptOutcome, Reservation, TransformRow
+from intermodal.store.sqlite_file import SCHEMA_VERSION
 
 DUMP = Path(__file__).parent / "version1.sql"  # as version 0.1.0 wrote it: 12 settled rows, one left open
 
@@ -70,8 +70,8 @@ def test_an_older_store_takes_new_rows(old: Path) -> None:
     store = Store(old)
     key = store.reserve(Reservation(run="n", step="s", op="generate", task="t", endpoint="e:m", output="fact"))
     store.sent(key)
-    store.settle(key, Outcome(seconds=1.0, reasoning_tokens=5))
-    store.transformed(Made(op="extract", amount=3, seconds=0.1))
+    store.settle(key, AttemptOutcome(seconds=1.0, reasoning_tokens=5))
+    store.transformed(TransformRow(op="extract", amount=3, seconds=0.1))
     row = store.attempts(1)[0]
     assert row.reservation.output == "fact" and row.outcome is not None and row.outcome.reasoning_tokens == 5
     assert store.transforms()[0].amount == 3

@@ -19,10 +19,10 @@ import pytest
 from intermodal.events import Usage
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
-from intermodal.store import figures
+from intermodal.store import learned_figures
 from intermodal.store.database import Store
-from intermodal.store.pruning import Keep
-from intermodal.store.rows import Attempt, Made, Outcome, Range, Reservation, Work
+from intermodal.store.pruning import RetentionPolicy
+from intermodal.store.rows import AttemptOutcome, AttemptRow, Range, Reservation, TransformRow, Work
 
 _RUNS = count()
 
@@ -39,7 +39,7 @@ def add(
         )
     )  # fmt: skip
     store.sent(key)
-    store.settle(key, Outcome(**outcome))  # type: ignore[arg-type]
+    store.settle(key, AttemptOutcome(**outcome))  # type: ignore[arg-type]
 
 
 def chat(store: Store, tokens: int, first: float, out: int = 11, decode: float = 10.0, **more: Any) -> None:
@@ -213,7 +213,7 @@ def test_low_and_high_hold_four_of_five_further_runs(store: Store) -> None:
 
 def test_transforms_teach_the_media_workers_speed(store: Store) -> None:
     for pages in (1, 2, 5, 10, 20, 40, 80, 160, 300, 600):
-        store.transformed(Made(op="extract", amount=pages, seconds=0.003 + 0.002 * pages))
+        store.transformed(TransformRow(op="extract", amount=pages, seconds=0.003 + 0.002 * pages))
     assert learned(store, "extract_page", "media").mid == pytest.approx(0.002, rel=0.05)
     assert learned(store, "worker", "media").mid == pytest.approx(0.003, rel=0.2)
 
@@ -233,7 +233,7 @@ def test_thought_is_drawn_to_what_is_assumed_of_the_model_while_there_are_few_ru
         for _ in range(times):
             usage = Usage(input_tokens=50, output_tokens=90)
             add(store, usage=usage, seconds=4.0, reasoning_tokens=40, endpoint="openai:openai/o3", output="fact")
-        for _ in range(figures.EPOCH_ROWS):
+        for _ in range(learned_figures.EPOCH_ROWS):
             add(store, op="embed", usage=Usage(input_tokens=10), seconds=0.1, endpoint="other")
         return learned(store, "reasoning_tokens", "openai:openai/o3").mid
 
@@ -268,7 +268,7 @@ def test_cached_failed_and_unsettled_rows_teach_nothing(store: Store) -> None:
         chat(store, 100, first=50.0, error="call")
         key = store.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e"))
         store.sent(key)
-        store.estimate(key, Outcome(cost=None, seconds=90.0, first_seconds=80.0, usage=Usage(input_tokens=100)))
+        store.estimate(key, AttemptOutcome(cost=None, seconds=90.0, first_seconds=80.0, usage=Usage(input_tokens=100)))
     expected = learned(store, "overhead").mid + 100 / learned(store, "prompt").mid
     assert expected == pytest.approx(0.5, rel=0.05)
     assert "4 runs" in learned(store, "prompt").basis
@@ -338,7 +338,7 @@ def test_what_this_process_does_is_not_the_work_of_others(store: Store) -> None:
     with ThreadPoolExecutor(processors) as pool:
         list(pool.map(lambda _: work(), range(processors)))
     own = time.process_time() - own
-    store.settle(key, Outcome(seconds=0.3))
+    store.settle(key, AttemptOutcome(seconds=0.3))
     share = own / ((time.monotonic() - began) * processors)  # of all that it was open for, or more
     (row,) = store.attempts()
     assert row.outcome is not None
@@ -369,17 +369,17 @@ def test_counted_letters_are_corrected_and_without_any_tokens_are_learned_by_the
 
 def test_a_range_from_few_runs_is_wider_than_one_from_many() -> None:
     values = [(9.0, 1.0), (10.0, 1.0), (11.0, 1.0)]
-    few, many = figures.spread(values, "few"), figures.spread(values * 100, "many")
+    few, many = learned_figures.spread(values, "few"), learned_figures.spread(values * 100, "many")
     assert few.mid == many.mid == 10
     assert few.low < many.low < 9.6
     assert few.high > many.high > 10.4
 
 
 def test_percentiles_of_known_series() -> None:
-    assert figures.percentile([1.0, 2.0, 3.0, 4.0, 5.0], 0.5) == 3.0
-    assert figures.percentile([0.0, 10.0], 0.9) == 9.0
-    assert figures.percentile([7.0], 0.1) == 7.0
-    assert figures.percentile([1.0, 2.0, float("inf")], 0.5) == 2.0
+    assert learned_figures.percentile([1.0, 2.0, 3.0, 4.0, 5.0], 0.5) == 3.0
+    assert learned_figures.percentile([0.0, 10.0], 0.9) == 9.0
+    assert learned_figures.percentile([7.0], 0.1) == 7.0
+    assert learned_figures.percentile([1.0, 2.0, float("inf")], 0.5) == 2.0
 
 
 # ---- epochs -------------------------------------------------------------------------------------
@@ -418,26 +418,26 @@ def test_a_store_in_which_all_failed_is_not_read_through_for_every_plan(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    work_out = figures.of_endpoints
+    work_out = learned_figures.of_endpoints
 
     def counted(
-        epoch: int, endpoints: Sequence[str], rows_of: Callable[[str], list[Attempt]], *rest: Any
+        epoch: int, endpoints: Sequence[str], rows_of: Callable[[str], list[AttemptRow]], *rest: Any
     ) -> Statistics:
         read.append(sum(len(rows_of(endpoint)) for endpoint in endpoints))
         return work_out(epoch, endpoints, rows_of, *rest)
 
-    monkeypatch.setattr(figures, "of_endpoints", counted)
+    monkeypatch.setattr(learned_figures, "of_endpoints", counted)
     for _ in range(25):
         key = store.reserve(Reservation(run=f"r{next(_RUNS)}", step="s", op="generate", task="t", endpoint="e"))
         store.sent(key)
-        store.void(key, Outcome(error="call"))
+        store.void(key, AttemptOutcome(error="call"))
         assert store.statistics().epoch == 0
     assert read == [10, 20]
     assert Store(store.path).statistics().rows == {} and read == [10, 20], "another process goes by that"
     for _ in range(20):
         chat(store, 100, first=0.5)
     assert store.statistics().epoch == 1 and learned(store, "decode").mid > 0
-    store.prune(Keep(seconds=0.0, rows=0))
+    store.prune(RetentionPolicy(seconds=0.0, rows=0))
     assert store.statistics().epoch == 1 and len(store.summary().grades) > 0
 
 
@@ -477,7 +477,7 @@ def test_an_actual_of_nothing_is_left_out_of_the_grade(store: Store) -> None:
         row = Reservation(run=f"n{run}", step="s", op="read", task="t", endpoint="e", output_tokens=8.0)
         key = store.reserve(row)
         store.sent(key)
-        store.settle(key, Outcome(usage=Usage(output_tokens=tokens)))
+        store.settle(key, AttemptOutcome(usage=Usage(output_tokens=tokens)))
     (grade,) = (grade for grade in store.summary().grades if grade.figure == "output_tokens")
     assert (grade.count, grade.median, grade.p90) == (1, 2.0, 2.0)
 
@@ -500,7 +500,7 @@ def heard(store: Store, seconds: float, promised: tuple[float, float], endpoint:
         )
     )  # fmt: skip
     store.sent(key)
-    store.settle(key, Outcome(seconds=seconds))
+    store.settle(key, AttemptOutcome(seconds=seconds))
 
 
 def test_a_recording_without_speech_teaches_no_speed_of_an_ear(store: Store) -> None:
@@ -541,7 +541,7 @@ def test_a_shipped_speed_that_is_wrong_here_is_named_with_its_evidence(store: St
                         work=Work(audio_seconds=float(seconds)))
         )  # fmt: skip
         store.sent(key)
-        store.settle(key, Outcome(seconds=0.1 + 0.9 * seconds))
+        store.settle(key, AttemptOutcome(seconds=0.1 + 0.9 * seconds))
     found = {drift.figure: drift for drift in store.drifts()}
     drift = found["realtime_factor"]
     assert drift.endpoint == whisper and drift.count == 20 and drift.learned

@@ -21,10 +21,10 @@ from tests.unit.executor.routes import until
 from intermodal import errors
 from intermodal.testing import FakeHost, Fault
 from intermodal.transport import http1
-from intermodal.transport.addresses import Server
-from intermodal.transport.client import Exchange, Transport
-from intermodal.transport.failures import FAILURES, Phase
-from intermodal.transport.proxied import _Progress
+from intermodal.transport.addresses import HostAddress
+from intermodal.transport.client import PendingRequest, Transport
+from intermodal.transport.connection_errors import FAILURES, Phase
+from intermodal.transport.proxy import _Progress
 from intermodal.transport.timeouts import Timeouts
 from intermodal.wire.call import Encoded
 
@@ -54,7 +54,7 @@ def ask(model: str = "m", *, stream: bool = False, text: str = "hi") -> Encoded:
 async def send(
     sender: Transport, base_url: str, encoded: Encoded, *, key: str = "", timeouts: Timeouts | None = None
 ) -> tuple[int, bytes]:
-    async with sender.post(Server(base_url, key), encoded, timeouts=timeouts or Timeouts()) as response:
+    async with sender.post(HostAddress(base_url, key), encoded, timeouts=timeouts or Timeouts()) as response:
         return response.status, b"".join([chunk async for chunk in response.chunks()])
 
 
@@ -105,7 +105,7 @@ async def test_segments_arrive_as_one_body_with_its_length(sender: Transport) ->
 
 async def test_a_stream_comes_as_it_is_made(sender: Transport) -> None:
     with FakeHost(answer="one two") as host:
-        async with sender.post(Server(host.base_url), ask("m-fault-stall-1", stream=True)) as response:
+        async with sender.post(HostAddress(host.base_url), ask("m-fault-stall-1", stream=True)) as response:
             assert response.headers["content-type"] == "text/event-stream"
             async with aclosing(response.chunks()) as chunks:
                 body = b""
@@ -171,10 +171,10 @@ async def test_a_proxy_of_the_environment_is_used_when_asked_for_and_never_to_th
         monkeypatch.setenv("HTTP_PROXY", proxy.base_url.removesuffix("/v1"))
         monkeypatch.delenv("NO_PROXY", raising=False)
         await send(sender, host.base_url, ask())
-        async with sender.post(Server(host.base_url), ask(), proxied=True):
+        async with sender.post(HostAddress(host.base_url), ask(), proxied=True):
             pass
         assert (len(host.attempts), len(proxy.attempts)) == (2, 0)
-        async with sender.post(Server("http://api.example.invalid/v1"), ask(), proxied=True):
+        async with sender.post(HostAddress("http://api.example.invalid/v1"), ask(), proxied=True):
             pass
         assert [attempt.path for attempt in proxy.attempts] == ["http://api.example.invalid/v1/chat/completions"]
 
@@ -246,7 +246,7 @@ async def test_every_exception_of_httpx_is_in_the_table() -> None:
 @pytest.mark.parametrize("kind", exceptions_of(httpx), ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("phase", ["connecting", "sending", "waiting", "answering"])
 async def test_A6_sent_is_never_denied_once_the_body_is_out(kind: type[Exception], phase: Phase) -> None:
-    exchange = Exchange("h", Timeouts())
+    exchange = PendingRequest("h", Timeouts())
     exchange.answering = phase == "answering"
     progress = _Progress((b"a",), exchange)
     progress._phase = phase
@@ -331,7 +331,7 @@ async def test_B5_leaving_the_block_early_closes_the_connection(sender: Transpor
     with FakeHost(answer="one two three") as host:
 
         async def left() -> float:
-            async with sender.post(Server(host.base_url), ask("m-fault-stall-1", stream=True)) as response:
+            async with sender.post(HostAddress(host.base_url), ask("m-fault-stall-1", stream=True)) as response:
                 assert response.status == 200
                 began = host.now()
             return await left_after(host, began)
@@ -344,18 +344,20 @@ async def test_B6_abandoned_replies_do_not_use_up_the_pool(sender: Transport, mo
     with FakeHost(answer="one two three") as host:
         for model in ["m-fault-stall-1", "m-fault-broken", "m-fault-limited", "m-fault-cut-1"] * 5:
             with pytest.raises(RuntimeError, match="of the test"):
-                async with sender.post(Server(host.base_url), ask(model, stream=True), timeouts=Timeouts(connect=20)):
+                async with sender.post(
+                    HostAddress(host.base_url), ask(model, stream=True), timeouts=Timeouts(connect=20)
+                ):
                     raise RuntimeError("of the test")
         assert (await send(sender, host.base_url, ask(), timeouts=Timeouts(connect=20)))[0] == 200
 
 
 async def test_an_error_body_is_read_only_so_far(sender: Transport) -> None:
     with FakeHost(answer="x" * 100_000) as host:
-        async with sender.post(Server(host.base_url), ask()) as response:
+        async with sender.post(HostAddress(host.base_url), ask()) as response:
             assert len(await response.read(1000)) == 1000
 
 
 async def test_an_error_of_the_caller_passes_through_untouched(sender: Transport) -> None:
     with FakeHost() as host, pytest.raises(OSError, match="disk full"):
-        async with sender.post(Server(host.base_url), ask()):
+        async with sender.post(HostAddress(host.base_url), ask()):
             raise OSError("disk full")

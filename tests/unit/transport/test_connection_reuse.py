@@ -12,7 +12,7 @@ import pytest
 from tests.unit.gateway.test_lane_tls import LOCAL, Authority
 from tests.unit.transport.test_http1 import Site
 
-from intermodal.transport.addresses import Server
+from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
 from intermodal.wire.call import Encoded
 
@@ -30,18 +30,18 @@ def chunked(body: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def at(site: Site, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Transport, Server]]:
+async def at(site: Site, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Transport, HostAddress]]:
     server = await asyncio.start_server(site.serve, "127.0.0.1", 0, ssl=tls)
     sender = Transport()
     try:
-        yield sender, Server(f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
+        yield sender, HostAddress(f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1")
     finally:
         await sender.aclose()
         server.close()
         await asyncio.sleep(0)
 
 
-async def ask(sender: Transport, server: Server, record: Slow | None = None) -> bytes:
+async def ask(sender: Transport, server: HostAddress, record: Slow | None = None) -> bytes:
     async with sender.post(server, ASKED, record=record) as response:
         return b"".join([chunk async for chunk in response.chunks()])
 
@@ -130,7 +130,7 @@ async def test_by_a_proxy_each_request_has_a_connection_of_its_own(monkeypatch: 
         async with at(site) as (sender, server):
             monkeypatch.setenv("HTTP_PROXY", server.base_url.removesuffix("/v1"))
             for _ in range(3):
-                async with sender.post(Server("http://api.example.invalid/v1"), ASKED, proxied=True) as response:
+                async with sender.post(HostAddress("http://api.example.invalid/v1"), ASKED, proxied=True) as response:
                     assert await response.read() == b"mine"
             assert site.connections == 3
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from intermodal import errors
-from intermodal.transport.addresses import Server
-from intermodal.transport.http1 import ConnectionPool, HostConnection, Target
+from intermodal.transport.addresses import HostAddress
+from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
 from intermodal.transport.timeouts import Timeouts
 
 pytestmark = pytest.mark.anyio
@@ -102,7 +102,7 @@ async def at(
     port = server.sockets[0].getsockname()[1]
     named = f"[{host}]" if ":" in host else host
     base = f"http{'s' if tls else ''}://{named}:{port}/v1"
-    target = Target(Server(base, "key"), "/chat/completions", (("x-a", "b"),), Timeouts(**waits))
+    target = HttpTarget(HostAddress(base, "key"), "/chat/completions", (("x-a", "b"),), Timeouts(**waits))
     pool = ConnectionPool()
     try:
         yield pool, target
@@ -112,7 +112,7 @@ async def at(
         await asyncio.sleep(0)
 
 
-async def ask(pool: ConnectionPool, target: Target, body: bytes = BODY, heard: Heard | None = None) -> Heard:
+async def ask(pool: ConnectionPool, target: HttpTarget, body: bytes = BODY, heard: Heard | None = None) -> Heard:
     heard = heard or Heard()
     pipe = pool.take(target, asyncio.get_running_loop().time()) or await pool.connect(target, "host:m")
     pipe.send(target, [body], heard, "host:m")
@@ -175,7 +175,7 @@ async def test_what_is_not_over_in_good_order_is_not_used_again(reply: bytes) ->
 async def test_what_came_while_this_thread_was_busy_is_no_answer_to_what_follows() -> None:
     """The loop had no turn between its coming and the next request."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        target = Target(Server(f"http://127.0.0.1:{listening.getsockname()[1]}/v1"), "/x", (), Timeouts())
+        target = HttpTarget(HostAddress(f"http://127.0.0.1:{listening.getsockname()[1]}/v1"), "/x", (), Timeouts())
         pool, heard = ConnectionPool(), Heard()
         pipe = await pool.connect(target, "host:m")
         pipe.send(target, [BODY], heard, "host:m")
@@ -323,7 +323,7 @@ async def test_an_address_in_brackets_is_dialled() -> None:
 async def test_nobody_there_is_said_and_nothing_was_sent() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        target = Target(Server(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"), "/x", (), Timeouts())
+        target = HttpTarget(HostAddress(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"), "/x", (), Timeouts())
         with pytest.raises(errors.Unreachable, match="nothing listens there") as found:
             await ConnectionPool().connect(target, "host:m")
     assert found.value.billing == "free"
@@ -348,7 +348,7 @@ async def test_connections_that_could_not_be_made_do_not_count(monkeypatch: pyte
     monkeypatch.setattr("intermodal.transport.http1.MAX_CONNECTIONS", 2)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        target = Target(Server(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"), "/x", (), Timeouts())
+        target = HttpTarget(HostAddress(f"http://127.0.0.1:{taken.getsockname()[1]}/v1"), "/x", (), Timeouts())
         pool = ConnectionPool()
         for _ in range(5):
             with pytest.raises(errors.Unreachable, match="nothing listens there"):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from intermodal import errors
-from intermodal.executor.job import Job, Line, Made, Matching
-from intermodal.executor.world import World
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, ContrastiveScale
 from intermodal.wire.call import Usage, WireImage
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     await line.sending()
     pictures = [picture.data for picture in job.pictures] + [
         media.data for media in job.beside if isinstance(media, WireImage)
@@ -28,10 +28,12 @@ async def drive(job: Job, world: World, line: Line) -> Made:
     line.loaded(sum(each.load_seconds for each in found))
     first = found[0]
     vectors = tuple(vector for each in found for vector in each.vectors)
-    return Made(
+    return CallResult(
         vector=vectors[0],
         vectors=vectors,
-        matching=Matching(loss=first.loss, scale=first.scale, bias=first.bias, cut=found[-1].cut if texts else 0),
+        contrastive=ContrastiveScale(
+            loss=first.loss, scale=first.scale, bias=first.bias, cut=found[-1].cut if texts else 0
+        ),
         usage=Usage(input_tokens=sum(each.tokens for each in found), output_tokens=0),
         peak_memory=max(each.peak_memory for each in found),
     )

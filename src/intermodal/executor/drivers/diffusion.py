@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from intermodal.events import Drawn
-from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.world import World
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 
 if TYPE_CHECKING:
     from intermodal.local.embedded.results import ImagePreview
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _TYPES = {"": "image/png", "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     call = job.drawing
     assert call is not None
     assert call.size is not None, "the plan of a model that draws here has a size"
@@ -34,4 +34,4 @@ async def drive(job: Job, world: World, line: Line) -> Made:
     )
     line.loaded(made.load_seconds)
     drawn = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in made.pictures)
-    return Made(drawn=drawn, seed=made.seed if call.seed is None else None, peak_memory=made.peak_memory)
+    return CallResult(drawn=drawn, seed=made.seed if call.seed is None else None, peak_memory=made.peak_memory)

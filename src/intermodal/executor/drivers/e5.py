@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.world import World
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 from intermodal.wire.call import Usage
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     await line.sending()
     embedded = await world.runtimes.embed(job.endpoint, job.text)
     line.loaded(embedded.load_seconds)
@@ -18,7 +18,7 @@ async def drive(job: Job, world: World, line: Line) -> Made:
         vectors.append(found.vector)
         tokens, peak = tokens + found.tokens, max(peak, found.peak_memory)
         line.progress((number + 1) / len(job.labels), "")
-    return Made(
+    return CallResult(
         vector=embedded.vector,
         vectors=tuple(vectors) if job.labels else (),
         usage=Usage(input_tokens=tokens, output_tokens=0),

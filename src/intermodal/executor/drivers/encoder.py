@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from intermodal.executor.job import Job, Line, Made, Told
-from intermodal.executor.world import World
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, HeadScores
 from intermodal.wire.call import Usage
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     await line.sending()
     if job.endpoint.model.fills_masks:
         found = await world.runtimes.fill(job.endpoint, job.text, job.labels)
@@ -15,8 +15,8 @@ async def drive(job: Job, world: World, line: Line) -> Made:
         found = await world.runtimes.classify(job.endpoint, job.text)
     line.loaded(found.load_seconds)
     scores = tuple(zip(found.labels, found.scores, strict=True))
-    return Made(
-        told=Told(scores=scores, windows=found.windows, cut=bool(found.cut)),
+    return CallResult(
+        told=HeadScores(scores=scores, windows=found.windows, cut=bool(found.cut)),
         usage=Usage(input_tokens=found.tokens, output_tokens=0),
         peak_memory=found.peak_memory,
     )

@@ -17,17 +17,17 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn, Thought
-from intermodal.executor.answer_state import Meter, length, says
-from intermodal.executor.assemble import text_of
-from intermodal.executor.guard import LoopGuard
-from intermodal.executor.heard import cut_in_silence
-from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.limits import last_words
-from intermodal.executor.wires import VectorCodec, chat_codec, picture_codec, vector_codec
-from intermodal.executor.world import World
+from intermodal.executor.attempt.answer_state import TokenLimiter, is_output, output_length
+from intermodal.executor.attempt.loop_guard import LoopGuard
+from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
+from intermodal.executor.attempt.trailing_timeout import trailing_timeout
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, picture_codec, vector_codec
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
+from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.sound import samples
 from intermodal.offload import HEAVY, LONG, is_long, offload
-from intermodal.transport.addresses import Server
+from intermodal.transport.addresses import HostAddress
 from intermodal.transport.deadline import Deadline
 from intermodal.transport.timeouts import Timeouts
 from intermodal.wire import openai_audio, openai_chat, openai_speech, status, web_page
@@ -60,11 +60,11 @@ MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     return await at(_server(job.endpoint.host, line.key), job, world, line)
 
 
-async def at(server: Server, job: Job, world: World, line: Line) -> Made:
+async def at(server: HostAddress, job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     """The job done at this server. Raises Unreachable when it takes longer than its host gets for all of it."""
     import anyio
 
@@ -77,16 +77,16 @@ async def at(server: Server, job: Job, world: World, line: Line) -> Made:
     )
 
 
-def _timeouts(job: Job, world: World) -> Timeouts:
+def _timeouts(job: CallJob, world: Dependencies) -> Timeouts:
     said = (world.timeouts or Timeouts()).as_said(job.endpoint.host.timeouts)
     return said.on_trial() if job.trial else said
 
 
-def _server(host: Host, key: str) -> Server:
-    return Server(host.base_url, key, host.auth)
+def _server(host: Host, key: str) -> HostAddress:
+    return HostAddress(host.base_url, key, host.auth)
 
 
-def _vector_codec(job: Job) -> VectorCodec:
+def _vector_codec(job: CallJob) -> VectorCodec:
     codec = vector_codec(job.endpoint.host)
     if codec is None:
         what = "speaks a protocol in which intermodal asks for no vectors"
@@ -94,7 +94,7 @@ def _vector_codec(job: Job) -> VectorCodec:
     return codec
 
 
-async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
+async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
     """A chat completion, streamed."""
     assert isinstance(job.chat, ChatCall)
     codec = chat_codec(job.endpoint.host)
@@ -108,7 +108,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     usage = Usage()
     reason = ""
     guard = LoopGuard() if job.stop_loops else None
-    meter = Meter(job.chat.sampling.max_tokens)
+    meter = TokenLimiter(job.chat.sampling.max_tokens)
     async with _posted(job, world, line, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
@@ -120,7 +120,7 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 await line.say(event.text)
                 if guard is not None and guard.looped(event.text):
                     # Leaving closes the connection, which is how a server learns that it may stop.
-                    return Made(text="".join(text), finish_reason="length", looped=True)
+                    return CallResult(text="".join(text), finish_reason="length", looped=True)
             elif isinstance(event, ReasoningDelta):
                 await line.think(Thought(text=event.text, signature=event.signature, summary=event.summary))
             elif isinstance(event, OpaqueBlock):
@@ -137,13 +137,13 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
                 reason = event.reason
             elif isinstance(event, Error):
                 raise _charged(event.error, usage)
-    if (cut := cut_in_silence(job.endpoint, job.work, usage.input_tokens, lambda: _texts(job))) is not None:
+    if (cut := detect_truncated_prompt(job.endpoint, job.work, usage.input_tokens, lambda: _texts(job))) is not None:
         raise cut
     if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
         usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
     if meter.stopped:  # words of a refusal are no answer, however many
         reason = "content_filter" if refusal else "length"
-    return Made(
+    return CallResult(
         text="".join(text),
         refusal="".join(refusal),
         finish_reason=reason,
@@ -157,19 +157,19 @@ async def chat(job: Job, world: World, line: Line, server: Server) -> Made:
     )
 
 
-async def _bounded(events: AsyncIterator[WireEvent], meter: Meter, *, whole: bool) -> AsyncIterator[WireEvent]:
+async def _bounded(events: AsyncIterator[WireEvent], meter: TokenLimiter, *, whole: bool) -> AsyncIterator[WireEvent]:
     """The answer up to its limit. Of a ``whole`` one the counts are there already, and are what is paid; a stream is
     left, which closes its connection."""
     async for event in events:
-        kept = await offload(length(event) > LONG, meter.kept, event)
+        kept = await offload(output_length(event) > LONG, meter.kept, event)
         if kept is not None:
             yield kept
         if meter.stopped and not whole:
             return
 
 
-def _texts(job: Job) -> tuple[str, ...]:
-    return () if job.chat is None else (text_of(job.chat.messages),)
+def _texts(job: CallJob) -> tuple[str, ...]:
+    return () if job.chat is None else (all_text(job.chat.messages),)
 
 
 def _charged(error: errors.CallError, usage: Usage) -> errors.CallError:
@@ -201,7 +201,7 @@ async def _events(response: Response, decoder: Decoding, *, whole: bool) -> Asyn
     while not decoder.done:
         chunk = None
         if decoder.complete:  # what comes is listened to, and does not prolong it
-            until = min(until, anyio.current_time() + last_words(counted=decoder.counted))
+            until = min(until, anyio.current_time() + trailing_timeout(counted=decoder.counted))
             with Deadline(until), suppress(errors.CallError):  # a connection that breaks now breaks off nothing
                 chunk = await anext(chunks, None)
         else:
@@ -210,7 +210,7 @@ async def _events(response: Response, decoder: Decoding, *, whole: bool) -> Asyn
             break
         found = await offload(decoder.pending > HEAVY, decoder.feed, chunk)
         response.document = decoder.begun and (whole or decoder.document)
-        if any(map(says, found)):
+        if any(map(is_output, found)):
             response.word()
         for event in found:
             yield event
@@ -221,7 +221,7 @@ async def _events(response: Response, decoder: Decoding, *, whole: bool) -> Asyn
         yield event
 
 
-async def transcribe(job: Job, world: World, line: Line, server: Server) -> Made:
+async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
     assert job.sound is not None
     call = TranscriptionCall(
         model=_model(job), data=job.sound.data, media_type=job.sound.media_type, language=job.language, into=job.into
@@ -230,10 +230,10 @@ async def transcribe(job: Job, world: World, line: Line, server: Server) -> Made
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = openai_audio.decode_reply(body, job.endpoint.id, headers=response.headers, into=job.into)
-    return Made(transcript=reply.transcript, usage=reply.usage)
+    return CallResult(transcript=reply.transcript, usage=reply.usage)
 
 
-async def embed(job: Job, world: World, line: Line, server: Server) -> Made:
+async def embed(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
     codec = _vector_codec(job)
     encoded = codec.encode_request(
         EmbeddingCall(model=_model(job), texts=(job.text,) if job.text else (), media=job.beside), job.endpoint.host
@@ -241,10 +241,10 @@ async def embed(job: Job, world: World, line: Line, server: Server) -> Made:
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=1, headers=response.headers)
-    return Made(vector=reply.vectors[0], usage=reply.usage)
+    return CallResult(vector=reply.vectors[0], usage=reply.usage)
 
 
-async def score(job: Job, world: World, line: Line, server: Server) -> Made:
+async def score(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
     """Labels held against a text: by the next word of a chat, or all of them as vectors."""
     if job.chat is not None:
         return await chat(job, world, line, server)
@@ -254,10 +254,10 @@ async def score(job: Job, world: World, line: Line, server: Server) -> Made:
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=len(texts), headers=response.headers)
-    return Made(vectors=reply.vectors, usage=reply.usage)
+    return CallResult(vectors=reply.vectors, usage=reply.usage)
 
 
-async def speak(job: Job, world: World, line: Line, server: Server) -> Made:
+async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
     """Lines spoken, as many at once as one request takes. Always WAV: it is packed as it is wanted here."""
     made: list[bytes] = []
     rate = 0
@@ -275,7 +275,7 @@ async def speak(job: Job, world: World, line: Line, server: Server) -> Made:
             raise errors.CallError(what, where=job.endpoint.id, status=200) from None
         made.append(pcm)
         line.progress((number + 1) / len(stretches), "")
-    return Made(pcm=b"".join(made), rate=rate)
+    return CallResult(pcm=b"".join(made), rate=rate)
 
 
 def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
@@ -290,7 +290,7 @@ def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
         yield waiting
 
 
-async def draw(job: Job, world: World, line: Line, server: Server) -> Made:
+async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
     assert job.drawing is not None
     codec = picture_codec(job.endpoint.host)
     if codec is None:
@@ -308,7 +308,7 @@ async def draw(job: Job, world: World, line: Line, server: Server) -> Made:
         Drawn(data=image.data, media_type=image.media_type, prompt=prompt)
         for image, prompt in zip(reply.images, prompts, strict=True)
     )
-    return Made(drawn=drawn, usage=usage)
+    return CallResult(drawn=drawn, usage=usage)
 
 
 _BY_OP = {
@@ -317,12 +317,14 @@ _BY_OP = {
 }  # fmt: skip
 
 
-def _model(job: Job) -> str:
+def _model(job: CallJob) -> str:
     return job.endpoint.served_as or job.endpoint.model.id
 
 
 @asynccontextmanager
-async def _posted(job: Job, world: World, line: Line, server: Server, encoded: Encoded) -> AsyncIterator[Response]:
+async def _posted(
+    job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress, encoded: Encoded
+) -> AsyncIterator[Response]:
     """The reply to a POST, once it says 2xx; any other is raised as the error it stands for."""
     endpoint = job.endpoint
     timeouts = _timeouts(job, world)

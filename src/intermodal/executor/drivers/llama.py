@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers import http
-from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.world import World
-from intermodal.transport.addresses import Server
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
+from intermodal.transport.addresses import HostAddress
 from intermodal.wire.template_marks import marks_of, without_marks
 
 # Where nobody asked for chance, the likeliest words: small models wander off otherwise, and the same question
@@ -15,14 +15,14 @@ from intermodal.wire.template_marks import marks_of, without_marks
 TEMPERATURE = 0.0
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     served = await world.runtimes.chat_url(job.endpoint)
     line.loaded(served.load_seconds)
     job = unmarked(steady(job), served.marks)
-    return await http.chat(job, world, line, Server(served.base_url, served.key, "bearer"))
+    return await http.chat(job, world, line, HostAddress(served.base_url, served.key, "bearer"))
 
 
-def steady(job: Job) -> Job:
+def steady(job: CallJob) -> CallJob:
     """The job, without chance where nobody asked for any."""
     if job.chat is None or job.chat.sampling.temperature is not None:
         return job
@@ -30,7 +30,7 @@ def steady(job: Job) -> Job:
     return msgspec.structs.replace(job, chat=msgspec.structs.replace(job.chat, sampling=sampling))
 
 
-def unmarked(job: Job, marks: tuple[str, ...]) -> Job:
+def unmarked(job: CallJob, marks: tuple[str, ...]) -> CallJob:
     """Return the job with the model's marks broken up in whatever anybody says: only the template begins a turn.
 
     What a client of a server elsewhere wrote is the client's business; this server is ours.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.world import World
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     await line.sending()
     lines = []
     load_seconds = 0.0
@@ -20,4 +20,4 @@ async def drive(job: Job, world: World, line: Line) -> Made:
         peak = max(peak, seen.peak_memory)
         line.loaded(load_seconds)
         line.progress((number + 1) / len(job.pictures), "")
-    return Made(lines=tuple(lines), peak_memory=peak)
+    return CallResult(lines=tuple(lines), peak_memory=peak)

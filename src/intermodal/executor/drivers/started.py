@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers import http
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 from intermodal.executor.drivers.llama import steady, unmarked
-from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.world import World
-from intermodal.transport.addresses import Server
+from intermodal.transport.addresses import HostAddress
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     served = await world.runtimes.serving(job.endpoint)
     line.loaded(served.load_seconds)
     job = unmarked(steady(job), served.marks)
-    return await http.at(Server(served.base_url, served.key, "bearer"), job, world, line)
+    return await http.at(HostAddress(served.base_url, served.key, "bearer"), job, world, line)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from intermodal.executor.hearing import of_channels
-from intermodal.executor.job import Job, Line, Made
-from intermodal.executor.world import Progress, World
+from intermodal.executor.conversion.channels import merge_channels
+from intermodal.executor.dependencies import Dependencies, Progress
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 
 
-async def drive(job: Job, world: World, line: Line) -> Made:
+async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     assert job.sound is not None
     await line.sending()
     channels = (job.sound.pcm, job.sound.beside) if job.sound.beside else (job.sound.pcm,)
@@ -20,7 +20,9 @@ async def drive(job: Job, world: World, line: Line) -> Made:
         heard.append(made.transcript)
         load, memory = load + made.load_seconds, max(memory, made.peak_memory)
     line.loaded(load)
-    return Made(transcript=heard[0] if len(heard) == 1 else of_channels(heard[0], heard[1]), peak_memory=memory)
+    return CallResult(
+        transcript=heard[0] if len(heard) == 1 else merge_channels(heard[0], heard[1]), peak_memory=memory
+    )
 
 
 def _share(progress: Progress, place: int, count: int) -> Progress:

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from intermodal.executor.answer_state import says
+from intermodal.executor.attempt.answer_state import is_output
 from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.exchange import End, Live
 from intermodal.wire._json import loads
@@ -83,7 +83,7 @@ class LiveAnew(Live):
 
     def _tell(self, event: WireEvent, through: list[bytes]) -> End:
         """Write it; what of it goes on is put into ``through``."""
-        self.said = self.said or says(event)
+        self.said = self.said or is_output(event)
         if isinstance(event, Finish):
             self.finish = event.reason
             return "done"

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Refusal
-from intermodal.executor.answer_state import Meter
-from intermodal.executor.guard import LoopGuard
-from intermodal.executor.limits import last_words
-from intermodal.executor.speaker import Speaker
+from intermodal.executor.attempt.answer_state import TokenLimiter
+from intermodal.executor.attempt.loop_guard import LoopGuard
+from intermodal.executor.attempt.trailing_timeout import trailing_timeout
+from intermodal.executor.outputs.commit_gate import CommitGate
 from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
 from intermodal.gateway.lane.objects import taken_apart
@@ -253,7 +253,7 @@ class Whole(Exchange):
                 return
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
-        if len(piece.text) + len(piece.beside) > Meter(self.limit).room:
+        if len(piece.text) + len(piece.beside) > TokenLimiter(self.limit).room:
             piece = self._bounded(piece)
         self.first_at = monotonic()
         self._note(replace(piece, text=joined(piece.text)) if piece.halved else piece)
@@ -265,7 +265,7 @@ class Whole(Exchange):
     def _bounded(self, piece: Piece) -> Piece:
         """The answer with as many of its words and thoughts as were allowed, without calls that are not whole where
         that is less than all, and its counts as they are: they are what is paid."""
-        meter = Meter(self.limit)
+        meter = TokenLimiter(self.limit)
         events = [kept for event in self._reread(self.raw) or () if (kept := meter.kept(event)) is not None]
         if not meter.stopped:
             return piece
@@ -318,7 +318,7 @@ class Live(Exchange):
         self._model = teller.model
         self._guard = LoopGuard() if teller.guarded else None
         self.limit = teller.limit
-        self._meter = Meter(teller.limit)
+        self._meter = TokenLimiter(teller.limit)
         self._room = self._meter.room
         self._metered = 0  # pieces of the text that it has seen
         self._beside: list[str] = []  # thoughts, and arguments of calls
@@ -558,7 +558,7 @@ class Live(Exchange):
             if self.first_at is None and not self.finish:  # nothing that can be seen yet
                 self._held += through
                 self._size += sum(map(len, through))
-                if self._size > Speaker.MOST_HELD:
+                if self._size > CommitGate.MOST_HELD:
                     self._fail(self._cut("sends nothing but blanks"))
                 return
             if self.refused:  # nothing of it is shown; what it cost may still be told
@@ -597,7 +597,7 @@ class Live(Exchange):
 
     def _wait_for_more(self) -> None:
         """For what it counts, and then for its last word."""
-        until = self._loop.time() + last_words(counted=self.usage is not None)
+        until = self._loop.time() + trailing_timeout(counted=self.usage is not None)
         if self._timer is None or until < self._timer.when():
             if self._timer is not None:
                 self._timer.cancel()

@@ -19,15 +19,16 @@ from intermodal.costing.images import image_tokens
 from intermodal.costing.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
-from intermodal.executor import accounting, check
-from intermodal.executor.answer_state import overrun
-from intermodal.executor.call import Tried, outcome_of, tokens_of, tokens_said
-from intermodal.executor.guard import STOPPED
-from intermodal.executor.heard import cut_in_silence
-from intermodal.executor.replies import ending
-from intermodal.executor.replies import refused as refusal_of
-from intermodal.executor.shortcomings import context_taught
-from intermodal.executor.upstream import UpstreamCall
+from intermodal.executor.attempt import accounting
+from intermodal.executor.attempt.answer_state import overrun_note
+from intermodal.executor.attempt.caller import PriorAttempt, attempt_outcome, count_answer_tokens, reported_usage
+from intermodal.executor.attempt.capability_learning import context_lesson
+from intermodal.executor.attempt.circuit_breaker import TrackedCall
+from intermodal.executor.attempt.loop_guard import LOOP_STOPPED
+from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
+from intermodal.executor.conversion import checks
+from intermodal.executor.outputs.final_call import ending_notes
+from intermodal.executor.outputs.final_call import refusal_error as refusal_of
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import answered
@@ -42,10 +43,10 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
 from intermodal.gateway.told import failure_told
-from intermodal.store.passed import Passed
-from intermodal.store.rows import Outcome, Work
-from intermodal.store.slate import uuid_of
-from intermodal.telemetry.served import Called
+from intermodal.store.attempt_journal import uuid_of
+from intermodal.store.direct_attempts import DirectAttemptRow
+from intermodal.store.rows import AttemptOutcome, Work
+from intermodal.telemetry.request_record import ModelCall
 from intermodal.transport.http1 import HostConnection
 from intermodal.wire.call import Usage
 from intermodal.wire.decoding import NO_REASON
@@ -65,7 +66,7 @@ class Failure(NamedTuple):
     """An attempt that failed before anything was shown, and what is set aside for its run. ``tried`` None: no attempt
     was made."""
 
-    tried: Tried | None
+    tried: PriorAttempt | None
     given: Reservation | None
 
 
@@ -86,7 +87,7 @@ class Passage:
         self._began = self._sent_at = time.monotonic()
         self._started = time.time()
         self._ids = new_ids(self._started)
-        self._upstream: UpstreamCall
+        self._upstream: TrackedCall
         self._exchange: Exchange = Whole(way.endpoint.id, way.target.secret, way.tongue)
         self._connection: HostConnection | None = None
         self._given: Reservation | None = None
@@ -181,7 +182,7 @@ class Passage:
     def _explores(self) -> bool:
         """Another endpoint is to be tried out first, which is for the executor."""
         name = self._way.explores
-        return bool(name) and self._gateway.client.upstreams.to_explore(name, self._began)
+        return bool(name) and self._gateway.client.upstreams.should_explore(name, self._began)
 
     def _noted(self) -> bool:
         """It stands on the slate, or costs nothing."""
@@ -396,23 +397,23 @@ class Passage:
         """What the executor would have said of the answer."""
         exchange = self._exchange
         if exchange.overran:
-            return (overrun(self._way.endpoint.id, self._way.limit),)
+            return (overrun_note(self._way.endpoint.id, self._way.limit),)
         if exchange.looped:
-            return (STOPPED,)
+            return (LOOP_STOPPED,)
         usage = exchange.usage
         made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
-        said = ending(exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought)
+        said = ending_notes(exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought)
         if self._shortened is not None:
             said.insert(0, _SHORTENED.format(self._way.limit, self._limit))
-        return (*said, check.REPEATS) if check.repeats(text) else tuple(said)
+        return (*said, checks.REPEATS_NOTE) if checks.repeats(text) else tuple(said)
 
     def _wrong(self, exchange: Exchange) -> errors.CallError | None:
         """A server near by that read less than it was sent."""
         counted = exchange.usage.input_tokens if exchange.usage is not None else None
-        return cut_in_silence(self._way.endpoint, self._work, counted, self._chat.words)
+        return detect_truncated_prompt(self._way.endpoint, self._work, counted, self._chat.words)
 
     def _count(self, text: str) -> int:
-        return tokens_of(text, self._gateway.client.vocabularies.count)
+        return count_answer_tokens(text, self._gateway.client.vocabularies.count)
 
     def _comment(self) -> None:
         self._open()
@@ -458,8 +459,8 @@ class Passage:
             counts = self._counts()
         given_tokens, made_tokens = self._settle_by(usage)
         outcome = self._outcome(seconds, usage)
-        counted = accounting.counted(exchange.usage, looped=exchange.looped, overran=exchange.overran)
-        self._write(accounting.of_answer(self._cost, way.estimated, counted=counted).state, outcome)
+        counted = accounting.usage_is_complete(exchange.usage, looped=exchange.looped, overran=exchange.overran)
+        self._write(accounting.charge_answer(self._cost, way.estimated, counted=counted).state, outcome)
         self._called(seconds, outcome.usage)
         gateway.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
         name = answered(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
@@ -473,7 +474,7 @@ class Passage:
         self._cost = self._bill(exchange.usage)
         seconds = time.monotonic() - self._began
         outcome = self._outcome(seconds, exchange.usage, error.code)
-        self._write(accounting.of_answer(self._cost, way.estimated, counted=True).state, outcome)
+        self._write(accounting.charge_answer(self._cost, way.estimated, counted=True).state, outcome)
         gateway.metrics.used(*self._settle_by(exchange.usage))
         self._called(seconds, outcome.usage, error.code)
         if self._reply.status:
@@ -486,13 +487,13 @@ class Passage:
         error.step = error.step or way.step.id
         shown = isinstance(exchange, Live) and exchange.begun
         begun = exchange.first_at is not None
-        charge = accounting.of_failure(error, way.estimated, sent=begun or error.sent, begun=begun)
+        charge = accounting.charge_failure(error, way.estimated, sent=begun or error.sent, begun=begun)
         self._cost = charge.cost
         seconds = time.monotonic() - self._began
         outcome = self._outcome(seconds, None, error.code)
         self._write(charge.state, outcome, runs=shown)
         if not shown:
-            tried = Tried(
+            tried = PriorAttempt(
                 error, self._upstream, run=self._ids[1].hex(), cost=charge.cost, counts=self._counts(),
                 paid=charge.maybe_paid, seconds=seconds,
             )  # fmt: skip
@@ -500,7 +501,7 @@ class Passage:
             return Failure(tried, self._given)
         gateway = self._gateway
         self._upstream.end(error, time.monotonic())
-        if (lesson := context_taught(error, way.endpoint)) is not None:
+        if (lesson := context_lesson(error, way.endpoint)) is not None:
             gateway.client.upstreams.learn(lesson, time.monotonic())
         gateway.metrics.attempts[way.endpoint.id, error.code] += 1
         self._settle()
@@ -518,7 +519,7 @@ class Passage:
     def _left(self) -> None:
         """The client left, or the server stops: nobody knows what was made, so what was set aside counts."""
         sent = self._connection is not None
-        charge = accounting.of_cancel(self._way.estimated, sent=sent)
+        charge = accounting.charge_cancel(self._way.estimated, sent=sent)
         self._upstream.leave()
         self._cost = charge.cost
         if sent:
@@ -536,7 +537,7 @@ class Passage:
         exchange = self._exchange
         first = exchange.first_at if self._chat.stream else None
         self._asked.served.called(
-            Called(
+            ModelCall(
                 step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
                 first=None if first is None else first - self._began,
                 usage=usage, cost=self._counts(), finish_reason=exchange.finish, error=code,
@@ -544,18 +545,18 @@ class Passage:
             )
         )  # fmt: skip
 
-    def _write(self, state: AttemptState, outcome: Outcome, *, runs: bool = True) -> None:
+    def _write(self, state: AttemptState, outcome: AttemptOutcome, *, runs: bool = True) -> None:
         attempt, run = self._ids
         if state == "estimated" and outcome.cost is None and self._shortened is not None:
             outcome = replace(outcome, cost=self._bound)  # the row says what the whole one may have cost
-        passed = Passed(
+        passed = DirectAttemptRow(
             self._way.sort, uuid_of(attempt), run.hex(), self._started, time.time(), state, outcome, self._work, runs
         )
         self._lane.rows.add(passed, self._slot)
 
-    def _outcome(self, seconds: float, usage: Usage | None, code: str = "") -> Outcome:
+    def _outcome(self, seconds: float, usage: Usage | None, code: str = "") -> AttemptOutcome:
         first = self._exchange.first_at if self._chat.stream else None
-        return outcome_of(
+        return attempt_outcome(
             usage or Usage(), _tokens(usage), cost=self._cost, seconds=seconds,
             first=None if first is None else max(0.0, first - self._sent_at), error=code,
             cut=self._exchange.finish == "length",
@@ -585,4 +586,4 @@ class Passage:
 
 
 def _tokens(usage: Usage | None) -> Told:
-    return Told() if usage is None else tokens_said(usage, usage.output_tokens)
+    return Told() if usage is None else reported_usage(usage, usage.output_tokens)

@@ -179,7 +179,7 @@ def read(data: bytes | memoryview) -> Piece | None:
 
 
 def _alive(said: _Said, text: str) -> bool:
-    """Whether it says anything (``executor/answer_state.py: says``)."""
+    """Whether it says anything (``executor/attempt/answer_state.py: says``)."""
     thought = _thoughts(said)
     called = any(call.function and (call.function.name or call.function.arguments) for call in said.tool_calls or ())
     return bool(called or text.strip() or thought.strip() or (said.refusal or "").strip())

@@ -1,7 +1,7 @@
 """What becomes of calls that were passed on, in the store: noted before they are sent, written when they ended.
 
 Ten times a second all that ended goes into one commit. Until then, and while it is on its way, an attempt that may
-cost money stands on the slate (``store/slate.py``), from which its row is made should this process die.
+cost money stands on the slate (``store/attempt_journal.py``), from which its row is made should this process die.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from intermodal.errors import StoreError
-from intermodal.store.passed import Passed
+from intermodal.store.direct_attempts import DirectAttemptRow
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient
     from intermodal.gateway.lane.way import Way
-    from intermodal.store.slate import Slate
+    from intermodal.store.attempt_journal import AttemptJournal
 
 _EVERY = 0.1  # seconds
 _LAST = 5.0  # seconds for it at the end: a store that is locked is waited for twice
@@ -31,9 +31,9 @@ class Rows:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._slate: Slate | None = None
+        self._slate: AttemptJournal | None = None
         self._broken = 0.0  # when the store did not take them, on the monotonic clock
-        self._waiting: list[Passed] = []
+        self._waiting: list[DirectAttemptRow] = []
         self._slots: list[int] = []
         self._writing: asyncio.Task[None] | None = None
         self._over = asyncio.Event()  # nothing more comes: what waits need not wait for others
@@ -53,7 +53,7 @@ class Rows:
             return -1
         return self._slate.note(way.number, attempt, run, started)
 
-    def add(self, passed: Passed, slot: int) -> None:
+    def add(self, passed: DirectAttemptRow, slot: int) -> None:
         """It ended."""
         self._waiting.append(passed)
         if slot >= 0:
@@ -110,7 +110,7 @@ class Rows:
             self._slate = None
 
 
-def _newest(rows: Sequence[Passed]) -> list[Passed]:
+def _newest(rows: Sequence[DirectAttemptRow]) -> list[DirectAttemptRow]:
     """What fits: all that may have cost money, of which there is no more than the slate has places, and of the rest
     what came last."""
     if len(rows) <= _MOST:

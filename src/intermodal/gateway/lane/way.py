@@ -18,11 +18,11 @@ from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
 from intermodal.costing.room import output_limit
-from intermodal.executor.accounting import bound, free
-from intermodal.executor.bill import bill
-from intermodal.executor.ledger import reservation
-from intermodal.executor.weighed import rules
-from intermodal.executor.wires import picture_types
+from intermodal.executor.attempt.accounting import is_free, upper_bound
+from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.ledger import reservation
+from intermodal.executor.drivers.codecs import picture_types
+from intermodal.executor.preparation.request_size import counting_rules
 from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.tongues import Opening, Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
@@ -35,10 +35,10 @@ from intermodal.plans.cores import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.request import Request, TextOutput
+from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.rows import RunRow, Work, names_kept
-from intermodal.store.slate import Sort
-from intermodal.transport.addresses import Server, is_this_machine, plain_address
-from intermodal.transport.http1 import Target
+from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
+from intermodal.transport.http1 import HttpTarget
 from intermodal.transport.timeouts import FIRST_BYTE_TIMEOUT, Timeouts
 from intermodal.wire._json import dumps
 from intermodal.wire.call import Usage
@@ -106,8 +106,8 @@ class Way:
     """How chats of a shape are passed on."""
 
     def __init__(
-        self, chat: Chat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: Target, tariff: tuple[RateCard, ...],
-        tongue: Tongue,
+        self, chat: Chat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: HttpTarget, tariff: tuple[RateCard,
+        ...], tongue: Tongue,
     ) -> None:  # fmt: skip
         step = plan.chosen.last
         self.plan = plan
@@ -119,12 +119,12 @@ class Way:
         self.policy = inputs.request.policy
         self.claim: Claim = claim_of(plan)
         self.estimated = step.estimate.cost
-        self.free = free(self.estimated)
-        self.bound = bound(self.estimated)
+        self.free = is_free(self.estimated)
+        self.bound = upper_bound(self.estimated)
         self.tools = bool(inputs.request.tools)
         self.sort = _sort(inputs, plan, step, endpoint)
         self.number, self.since = -1, 0  # of the sort, on the slate
-        self.book = rules(endpoint, inputs.catalog)
+        self.book = counting_rules(endpoint, inputs.catalog)
         self.vocabulary = endpoint.model.vocabulary
         ignored = untold(chat.fields, inputs.request.settings, tongue.dialect, endpoint)
         ignored += () if "tools" in tongue.kept else unheld(inputs.request.tools, tongue.protocol)
@@ -201,11 +201,11 @@ class Way:
     def bill(self, usage: Usage, work: Work, moment: str) -> float | None:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
         if work.megapixels or self._tariff:
-            return bill(self.endpoint, usage, work, self._tariff, moment)
+            return settle(self.endpoint, usage, work, self._tariff, moment)
         key = (self._own, usage)
         found = _bills.get(key, _NOT_YET)
         if found is _NOT_YET:
-            found = _bills[key] = bill(self.endpoint, usage, work, (), moment)
+            found = _bills[key] = settle(self.endpoint, usage, work, (), moment)
         return found
 
 
@@ -254,8 +254,8 @@ def way_of(
     cost = step.estimate.cost
     if math.isfinite(waits.total) or (cost.known and cost.high > request.policy.max_cost):
         return None
-    target = Target(
-        Server(endpoint.host.base_url, means.key, endpoint.host.auth),
+    target = HttpTarget(
+        HostAddress(endpoint.host.base_url, means.key, endpoint.host.auth),
         tongue.path,
         tongue.headers(request.sampling, request.settings),
         waits,
@@ -289,11 +289,12 @@ def _plain_endpoint(endpoint: Endpoint, tongue: Tongue, proxies: bool) -> bool:
     if host.protocol != tongue.protocol or host.zone == "process" or host.counts_text or endpoint.weights:
         return False
     proxied = host.zone == "internet" and proxies
-    return not proxied or is_this_machine(plain_address(host.base_url, tongue.path).host)
+    return not proxied or is_this_machine(parse_address(host.base_url, tongue.path).host)
 
 
 def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: Endpoint) -> bool:
-    """Nothing near gets a client's file (``executor/prepare.py``), and no picture goes that would be made smaller."""
+    """Nothing near gets a client's file (``executor/preparation/part_inputs.py``), and no picture goes that would be
+    made smaller."""
     if not chat.pictures:
         return True
     if endpoint.host.zone in NEAR:
@@ -307,11 +308,11 @@ def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: E
     return all(each.media_type in taken and max(each.width, each.height) <= most for each in chat.pictures)
 
 
-def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Sort:
+def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:
     names = names_kept([part.name for part in inputs.facts.parts])
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
     kind, asked = answers.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
-    return Sort(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), asked=asked))
+    return AttemptTemplate(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), asked=asked))
 
 
 def about(way: Way, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()) -> bytes:

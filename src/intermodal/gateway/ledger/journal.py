@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from intermodal.errors import StoreError
-from intermodal.store.connection import shown
+from intermodal.store.sqlite_file import shown
 
 SLOTS = 4096  # accounts in use at once that a journal can tell of; more are charged by their whole lease
 _BYTES = 24  # a slot: spent, at risk, unknown

@@ -115,7 +115,7 @@ class Claim(Value, frozen=True):
     requests: int = 1
 
 
-PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/retry.py``)
+PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/attempt/retry.py``)
 
 
 def claim_of(plan: Plan) -> Claim:

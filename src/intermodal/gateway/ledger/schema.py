@@ -1,4 +1,4 @@
-"""Tables of the gateway's file. What each version added to the one before it, as in ``store/connection.py``.
+"""Tables of the gateway's file. What each version added to the one before it, as in ``store/sqlite_file.py``.
 
 keys: the secret's hash, never the secret. spending: what an account took in a period, all workers together; ``unknown``
 is the part of it that nobody could tell and that counts at its upper bound. leases: what a worker has drawn of it, sums

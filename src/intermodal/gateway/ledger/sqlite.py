@@ -21,8 +21,8 @@ from intermodal.gateway.ledger.minting import new_id
 from intermodal.gateway.ledger.nouns import Account, Period, VirtualKey
 from intermodal.gateway.ledger.periods import span
 from intermodal.gateway.ledger.schema import CHANGES
-from intermodal.store.connection import Database, shown
-from intermodal.store.process import dead, identity
+from intermodal.store.process_identity import identity, is_dead
+from intermodal.store.sqlite_file import Database, shown
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,7 +40,7 @@ class SqliteBooks:
     """``Books`` in ``path``; journals of the workers lie beside it.
 
     Args:
-        process: who this is, as ``store/process.py`` says it. gone: whether such a process certainly ended.
+        process: who this is, as ``store/process_identity.py`` says it. gone: whether such a process certainly ended.
         clock: seconds since the epoch.
     """
 
@@ -49,7 +49,7 @@ class SqliteBooks:
         path: Path,
         *,
         process: str = "",
-        gone: Callable[[str], bool] = dead,
+        gone: Callable[[str], bool] = is_dead,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = path

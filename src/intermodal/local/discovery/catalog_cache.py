@@ -57,7 +57,7 @@ class CatalogCache:
         """
         from intermodal.local.embedded.availability import install_commands
         from intermodal.local.servers.server_rows import started_server_rows
-        from intermodal.store.measured import strengths
+        from intermodal.store.measured_strengths import strengths
 
         published = snapshot_file(self._env)
         rows, wrong = config.hosts, dict[str, tuple[str, str]]()

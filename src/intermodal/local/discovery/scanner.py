@@ -16,7 +16,7 @@ from intermodal import errors
 from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer, ModelReport, merge_reports
 from intermodal.catalog.host_rows import DiscoveryRules, HostRow, ListingRequest, ServerFingerprint
 from intermodal.local.discovery.listing_readers import LOADED_MODEL_FORMS, READERS, values_at
-from intermodal.transport.addresses import Server, listening
+from intermodal.transport.addresses import HostAddress, port_is_open
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 from intermodal.wire.call import Encoded
@@ -29,7 +29,7 @@ _JSON = (("content-type", "application/json"),)
 
 
 async def scan_servers(
-    servers: Iterable[Server],
+    servers: Iterable[HostAddress],
     kinds: Sequence[HostRow],
     *,
     date: str,
@@ -63,7 +63,12 @@ class _Visit:
     """One address and its replies so far."""
 
     def __init__(
-        self, place: Server, kinds: Sequence[HostRow], transport: Transport, before: DiscoveredServer | None, date: str
+        self,
+        place: HostAddress,
+        kinds: Sequence[HostRow],
+        transport: Transport,
+        before: DiscoveredServer | None,
+        date: str,
     ) -> None:
         self._place, self._transport, self._before, self._date = place, transport, before, date
         self._kinds = {row.id: row.discovery for row in kinds if row.discovery is not None}
@@ -74,7 +79,7 @@ class _Visit:
         self._said: dict[int, list[ModelReport]] = {}
 
     async def make(self) -> None:
-        if not await listening(self._place.base_url):
+        if not await port_is_open(self._place.base_url):
             return
         self._there = True
         self._kind = await self._told_apart()

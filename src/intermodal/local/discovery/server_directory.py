@@ -23,9 +23,9 @@ from intermodal.config import Config, data_dir
 from intermodal.errors import StoreError
 from intermodal.keys import find_key
 from intermodal.local.discovery.scanner import scan_servers
-from intermodal.store import lessons, servers
+from intermodal.store import capability_lessons, discovered_servers
 from intermodal.today import today
-from intermodal.transport.addresses import Server
+from intermodal.transport.addresses import HostAddress
 
 FRESH = 30.0  # seconds for which a scan is not repeated
 OFF = "INTERMODAL_DISCOVERY"  # "off" disables discovery, whatever the config says
@@ -47,7 +47,7 @@ class ServerDirectory:
             return ()
         if self._kept is None:
             allowed = {server.base_url for server in self._places(keys=False)}
-            self._kept = tuple(each for each in servers.read(self._folder) if each.address in allowed)
+            self._kept = tuple(each for each in discovered_servers.read(self._folder) if each.address in allowed)
         return self._kept
 
     @property
@@ -71,9 +71,9 @@ class ServerDirectory:
             self._looked = last
             raise
         found = tuple(_as_before(server, before.get(server.address)) for server in found)
-        if tuple(map(servers.undated, found)) != tuple(map(servers.undated, self.servers)):
+        if tuple(map(discovered_servers.undated, found)) != tuple(map(discovered_servers.undated, self.servers)):
             with suppress(StoreError):  # where nothing can be written, a run will say so; this one goes on
-                servers.keep(self._folder, found)
+                discovered_servers.keep(self._folder, found)
             self._kept = found
         return self.servers
 
@@ -82,7 +82,7 @@ class ServerDirectory:
     @property
     def lessons(self) -> tuple[CapabilityLesson, ...]:
         """Return every saved lesson about endpoints."""
-        return lessons.read(self._folder)
+        return capability_lessons.read(self._folder)
 
     def corrected(self, catalog: Catalog) -> Catalog:
         """Return the catalog with lessons applied, of this run of the program and earlier ones."""
@@ -90,11 +90,11 @@ class ServerDirectory:
 
     def learn(self, shortcoming: EndpointShortcoming) -> None:
         """Save what an endpoint turned out not to support. Raises StoreError."""
-        lessons.keep(self._folder, lessons_of(shortcoming, today()))
+        capability_lessons.keep(self._folder, lessons_of(shortcoming, today()))
 
     def keep(self, found: Iterable[CapabilityLesson]) -> None:
         """Save what a probe found. Raises StoreError."""
-        lessons.keep(self._folder, found)
+        capability_lessons.keep(self._folder, found)
 
     # ---- where ------------------------------------------------------------------------------------
 
@@ -102,15 +102,17 @@ class ServerDirectory:
         own = {row.id: row for row in self._config.hosts}
         return [row.overlaid(own[row.id]) if row.id in own else row for row in known_hosts()]
 
-    def _places(self, *, keys: bool = True) -> list[Server]:
+    def _places(self, *, keys: bool = True) -> list[HostAddress]:
         """Return every address once: those of rows and variables on this machine, and those of the config."""
-        settings, found = self._config.discovery, dict[str, Server]()
+        settings, found = self._config.discovery, dict[str, HostAddress]()
 
         def add(address: str, host: Host | None = None) -> None:
             root = server_root(address)
             keyed = host if keys and host is not None and host.auth != "none" else None
             key = (find_key(keyed, self._env) or "") if keyed is not None and root not in found else ""
-            found.setdefault(root, Server(root, key, keyed.auth) if keyed is not None and key else Server(root))
+            found.setdefault(
+                root, HostAddress(root, key, keyed.auth) if keyed is not None and key else HostAddress(root)
+            )
 
         own = [row for row in self._config.hosts if row.base_url]  # first: they may have keys
         usual = [row for row in self._rows() if row.discovery is not None] if settings.usual_ports else []

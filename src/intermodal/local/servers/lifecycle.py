@@ -36,7 +36,7 @@ from intermodal.local.servers.records import (
 from intermodal.local.tokenizers.template_marks import marks_in
 from intermodal.plans.numbers import held, size
 from intermodal.sizing.corrections import Correction
-from intermodal.store.process import dead, lives, pid_of
+from intermodal.store.process_identity import is_alive, is_dead, pid_of
 
 _LOOK = 0.05  # seconds between two looks at a record
 _BORN = 20.0  # seconds a supervisor has to write its first record
@@ -147,7 +147,7 @@ async def ensure_serving(
         wanted, state = place.wanted(), place.state()
         if wanted is None:
             raise NotInstalled("is not known any more", where=f"up.{name}", todo="run: intermodal up MODEL")
-        if state is not None and state.lives and state.phase == "ready" and not dead(state.server):
+        if state is not None and state.lives and state.phase == "ready" and not is_dead(state.server):
             place.touch()
             return await _served(wanted, state)
     async with _held(place, tell):
@@ -291,11 +291,11 @@ async def _awaited(place: ServerRecords, tell: Notify) -> ServerState:
     while True:
         state = place.state()
         if state is not None:
-            if state.phase == "ready" and not dead(state.supervisor) and not dead(state.server):
+            if state.phase == "ready" and not is_dead(state.supervisor) and not is_dead(state.server):
                 return state
             if state.phase in ("failed", "stopped"):
                 raise _failure(place, state)
-            if dead(state.supervisor):
+            if is_dead(state.supervisor):
                 raise RuntimeCrashed("its supervisor died", where=f"up.{place.name}", todo="run it again", sent=False)
         elif time.monotonic() - begun > _BORN:
             raise RuntimeCrashed("its supervisor said nothing", where=f"up.{place.name}", todo=f"see {place.log}")
@@ -331,12 +331,12 @@ async def _ended(place: ServerRecords) -> None:
     state = place.state()
     if state is None:
         return
-    if state.supervisor and not dead(state.supervisor):
+    if state.supervisor and not is_dead(state.supervisor):
         _signal(state.supervisor, signal.SIGTERM)
         await _gone(state.supervisor)
         state = place.state() or state
         _signal(state.supervisor, signal.SIGKILL)
-    if lives(state.server):
+    if is_alive(state.server):
         with suppress(OSError):
             os.killpg(pid_of(state.server), signal.SIGKILL)
         await _gone(state.server)
@@ -347,7 +347,7 @@ async def _gone(known: str) -> None:
     import anyio
 
     end = time.monotonic() + _GRACE
-    while not dead(known) and time.monotonic() < end:  # noqa: ASYNC110 - a process that is nobody's child has no event
+    while not is_dead(known) and time.monotonic() < end:  # noqa: ASYNC110 - a process that is nobody's child has no event
         await anyio.sleep(_LOOK)
 
 
@@ -363,7 +363,7 @@ async def clean_up(env: Mapping[str, str]) -> None:
 
 def _signal(known: str, number: signal.Signals) -> None:
     """Send a signal to the very process that is meant, not to one that has its id now."""
-    if lives(known):
+    if is_alive(known):
         with suppress(OSError):
             os.kill(pid_of(known), number)
 

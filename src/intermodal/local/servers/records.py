@@ -25,8 +25,8 @@ import msgspec
 from intermodal.config import state_dir
 from intermodal.content import Value
 from intermodal.errors import StoreError
-from intermodal.store import whole
-from intermodal.store.process import dead, host
+from intermodal.store import atomic_file
+from intermodal.store.process_identity import host, is_dead
 
 MAX_LOG = 1 << 20  # bytes
 _WAIT = 0.05  # seconds between two looks at a lock that somebody holds
@@ -122,7 +122,7 @@ class ServerState(Value):
     @property
     def lives(self) -> bool:
         """Return whether it runs or starts, with a living supervisor."""
-        return self.phase in ALIVE and not dead(self.supervisor)
+        return self.phase in ALIVE and not is_dead(self.supervisor)
 
 
 class MemoryForecast(Value):
@@ -230,7 +230,7 @@ class ServerRecords:
     def _write(self, name: str, value: Value) -> None:
         """Write whole, readable only by the user, as the file holds the key."""
         with self._told():
-            whole.replace(self.folder / name, whole.lines(msgspec.json.encode(value)))
+            atomic_file.replace_file(self.folder / name, atomic_file.format_json(msgspec.json.encode(value)))
 
     @contextmanager
     def _told(self) -> Iterator[None]:

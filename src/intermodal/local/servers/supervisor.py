@@ -31,7 +31,7 @@ from intermodal.local.servers.server_status import (
     server_activity,
     warm_up,
 )
-from intermodal.store.process import identity
+from intermodal.store.process_identity import identity
 
 MOST_CRASHES = 5  # in a row
 WELL = 120.0  # seconds it has to run until its crashes are forgotten

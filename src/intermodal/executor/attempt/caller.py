@@ -1,0 +1,513 @@
+"""Making calls: the driver by the host's protocol, a row before and after, sending again where the table says so."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Literal, cast
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.types import Protocol
+from intermodal.content import Value
+from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought, Usage
+from intermodal.executor.attempt import accounting, call_policy
+from intermodal.executor.attempt.accounting import Charge
+from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.capability_learning import lesson_from_error
+from intermodal.executor.attempt.circuit_breaker import TrackedCall
+from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
+from intermodal.executor.attempt.retry import RetryDecision
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.interface import CallJob, CallResult, Driver
+from intermodal.local.embedded.ocr_layout import lines_to_text
+from intermodal.media.definitions import named
+from intermodal.plans.plan import Candidate
+from intermodal.plans.step import Call
+from intermodal.store.rows import AttemptOutcome
+from intermodal.wire import call as wire
+
+_SECRET_PREFIX = 8  # characters of a key that are worth hiding
+
+# A new protocol is a row here, and a file beside the others or a codec in the table of ``drivers/http.py``.
+DRIVERS: Mapping[Protocol, str] = {
+    "openai": "intermodal.executor.drivers.http",
+    "openai-responses": "intermodal.executor.drivers.http",
+    "anthropic": "intermodal.executor.drivers.http",
+    "gemini": "intermodal.executor.drivers.http",
+    "ollama": "intermodal.executor.drivers.http",
+    "started": "intermodal.executor.drivers.started",
+    "llama": "intermodal.executor.drivers.llama",
+    "whisper": "intermodal.executor.drivers.whisper",
+    "ocr": "intermodal.executor.drivers.ocr",
+    "e5": "intermodal.executor.drivers.e5",
+    "contrastive": "intermodal.executor.drivers.contrastive",
+    "encoder": "intermodal.executor.drivers.encoder",
+    "diffusion": "intermodal.executor.drivers.diffusion",
+    "piper": "intermodal.executor.drivers.piper",
+}
+
+
+def driver_of(protocol: Protocol) -> Driver:
+    driver: Any = import_module(DRIVERS[protocol])
+    return cast("Driver", driver)
+
+
+class Reroute(Exception):
+    """An endpoint could not do it and another may. ``reason`` continues a sentence that began with its name.
+
+    ``held``: it was not asked, as it failed too often of late; it may be asked when nobody else is left.
+    """
+
+    def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
+        super().__init__(reason)
+        given = step.estimate.input_tokens
+        self.error = error
+        self.endpoint = step.endpoint
+        self.size = given.high if given.known else None  # tokens of what it was sent
+        self.sent = isinstance(error, errors.CallError) and error.sent
+        self.step = step.id
+        self.op = step.op
+        self.reason = reason
+        self.held = held
+
+
+class ReplanReason(Value, frozen=True):
+    """Why a plan may no longer be right.
+
+    ``blocked``: the route as it is cannot go on. ``remarked``: the reason is said to the user anyway.
+    ``answers``: it is the answer that is wrong, so that the same steps again change nothing.
+    """
+
+    step: str
+    reason: str
+    only_size: bool = False
+    blocked: bool = False
+    already_reported: bool = False
+    answers: bool = False
+
+
+class ReplanRequested(Exception):
+    """A route stops here, so that it can be planned again."""
+
+    def __init__(self, surprise: ReplanReason) -> None:
+        super().__init__(surprise.reason)
+        self.surprise = surprise
+
+
+class FinishedCall(Value, frozen=True):
+    """A job that worked: what came back, and what it took over all its attempts."""
+
+    made: CallResult
+    actual: Actual
+
+
+async def _nothing() -> None:
+    """Do nothing."""
+
+
+class StepCaller:
+    """Makes the calls of one run.
+
+    Args:
+        emit: where events go. hint: the same for progress, which may be dropped when nobody reads.
+        deadline: on ``world.clock``, None for none. started: when the run began, on the same.
+
+    ``others`` are routes that are left to be taken. ``insist``: endpoints that were passed over, as they failed too
+    often of late or wanted to be waited for, are asked all the same: nobody else is left. ``passed_over``: those that
+    wanted to be waited for, with the error that said so. ``exploring``: an endpoint that is tried out, and not asked
+    again where it fails. ``tried``: the first attempt was made already.
+    """
+
+    def __init__(
+        self,
+        world: Dependencies,
+        ledger: RunLedger,
+        emit: Callable[[Event], Awaitable[None]],
+        hint: Callable[[Event], None],
+        deadline: float | None,
+        started: float = 0.0,
+    ) -> None:
+        self.force = False
+        self.exploring = ""
+        self.tried: PriorAttempt | None = None
+        self.passed_over: dict[str, errors.IntermodalError] = {}
+        self.others: Sequence[Candidate] = ()
+        self.started = started
+        self.world = world
+        self.ledger = ledger
+        self.emit = emit
+        self.hint = hint
+        self.deadline = deadline
+
+    @property
+    def remaining(self) -> float | None:
+        return None if self.deadline is None else self.deadline - self.world.clock()
+
+    async def call(
+        self,
+        job: CallJob,
+        *,
+        begin: Callable[[], Awaitable[None]] = _nothing,
+        say: Callable[[str], Awaitable[None]] | None = None,
+        think: Callable[[Thought], Awaitable[None]] | None = None,
+        committed: Callable[[], bool] = lambda: False,
+        retract: Callable[[], None] = lambda: None,
+    ) -> FinishedCall:
+        """Do the job, sending again where that is right.
+
+        Args:
+            begin: awaited once, when the first attempt is about to be made: not where the endpoint is passed over, nor
+                where no budget has room for it.
+            say: gets the pieces of the answer. think: of what is thought aloud.
+            committed: whether something of it was shown; from then on nothing is tried again.
+            retract: forget what a failed attempt said.
+
+        Raises Reroute where another endpoint may do it, else the error of the last attempt.
+        """
+        tried, self.tried = self.tried, None
+        again = False  # it was asked before in this run, and is sent the same once more
+        if tried is None:
+            if (shut := call_policy.breaker_error(self, job)) is not None:
+                raise Reroute(shut, job.step, shut.what, held=True)
+            again = call_policy.is_resend(self, job)
+            await call_policy.wait_for_retry_after(self, job)
+            job = call_policy.as_trial(self, job)
+        upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
+        number = 0
+        failed: errors.IntermodalError | None = None
+        spent: list[float | None] = []
+        while True:
+            number += 1
+            if tried is not None:
+                await begin()
+                attempt: CallAttempt | PriorAttempt = tried
+            else:
+                again |= number > 1
+                upstream = upstreams.begin(name, job.endpoint.host.id, clock(), again=again)
+                attempt = CallAttempt(self, job, begin if number == 1 else _nothing, say, think, upstream)
+            tried = None
+            try:
+                made = await attempt.make()
+            except errors.IntermodalError as error:
+                attempt.upstream.end(error, clock())
+                error.step = error.step or job.step.id
+                if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
+                    raise original_failure(error, failed) from None
+                spent.append(attempt.cost)
+                self.ledger.maybe_paid += attempt.maybe_paid(error)
+                if (lesson := lesson_from_error(error, job)) is not None:
+                    upstreams.learn(lesson, clock())
+                    if lesson.lacks and isinstance(error, errors.CallError):
+                        error.taught, error.resendable = True, False
+                if isinstance(error, errors.ContextExceeded) and job.chat is not None and job.chat.tools:
+                    upstreams.record_tools_refused(name, named(job.chat.tools))
+                decision, passed_over = call_policy.decide_next(self, error, job, number, committed())
+                await self._tell(attempt, error, decision)
+                if passed_over:
+                    self.passed_over[name] = error
+                if decision.kind == "reroute":
+                    raise Reroute(error, job.step, decision.reason, held=passed_over) from error
+                if decision.kind == "stop":
+                    raise
+                retract()
+                await call_policy.wait_to_resend(self, error, job, decision)
+                job = msgspec.structs.replace(job, fresh=error.stale)
+                failed = error.with_traceback(None)  # a frame that holds its own error would stay
+            except BaseException:
+                self._give_up(attempt)
+                raise
+            else:
+                attempt.upstream.end(None, clock())
+                assert isinstance(attempt, CallAttempt)
+                return FinishedCall(made=made, actual=attempt.actual(tuple(spent)))
+
+    def at(self) -> float:
+        """Seconds since the run began."""
+        return round(self.world.clock() - self.started, 6)
+
+    def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
+        """Nobody waits for it any more: who still reads along is told, as it may have been paid."""
+        attempt.upstream.leave()
+        if isinstance(attempt, CallAttempt) and attempt.sent:
+            self.hint(attempt.given_up(self.at()))
+
+    async def _tell(
+        self, attempt: CallAttempt | PriorAttempt, error: errors.IntermodalError, decision: RetryDecision
+    ) -> None:
+        await self.emit(
+            AttemptFailed(
+                step=error.step,
+                endpoint=attempt.endpoint,
+                code=error.code,
+                reason=decision.reason,
+                status=error.status if isinstance(error, errors.CallError) else 0,
+                charged="maybe" if attempt.maybe_paid(error) else "no",
+                cost=attempt.cost,
+                seconds=round(attempt.seconds, 6),
+                then=decision.kind,
+                delay=round(decision.delay, 3),
+                at=self.at(),
+            )
+        )
+
+    async def sleep(self, seconds: float) -> None:
+        import anyio
+
+        await (self.world.sleep or anyio.sleep)(seconds)
+
+
+class PriorAttempt:
+    """The first attempt of a run, which was made before the run began, and failed (``gateway/lane/``). Its row is
+    written.
+
+    ``cost`` in USD, None where nobody knows; ``counts``: what counts of it then, None for an endpoint without prices.
+    ``paid``: it may have cost money. ``run``: its run's id. ``sent``: a part of the request may have reached the host.
+    """
+
+    def __init__(
+        self, error: errors.CallError, upstream: TrackedCall, *, run: str, cost: float | None, counts: float | None,
+        paid: bool, seconds: float,
+    ) -> None:  # fmt: skip
+        self.error = error
+        self.upstream = upstream
+        self.endpoint = upstream.endpoint
+        self.sent = True
+        self.run = run
+        self.cost = cost
+        self.counts = counts
+        self.seconds = seconds
+        self._paid = paid
+
+    async def make(self) -> CallResult:
+        raise self.error
+
+    def maybe_paid(self, error: errors.IntermodalError) -> bool:
+        return self._paid
+
+
+class CallAttempt:
+    """One attempt, and the line its driver holds."""
+
+    def __init__(
+        self,
+        caller: StepCaller,
+        job: CallJob,
+        begin: Callable[[], Awaitable[None]],
+        say: Callable[[str], Awaitable[None]] | None,
+        think: Callable[[Thought], Awaitable[None]] | None,
+        upstream: TrackedCall,
+    ) -> None:
+        self.upstream = upstream
+        self.key = caller.world.find_key(job.endpoint.host) or ""
+        self.cost: float | None = 0.0
+        self.endpoint = job.endpoint.id
+        self._caller = caller
+        self._job = job
+        self._begin = begin
+        self._say = say
+        self._think = think
+        self._entry: AttemptEntry | None = None
+        self._clock = caller.world.clock
+        self._begun = self._clock()
+        self._moment = caller.world.moment()
+        self._sent_at = self._begun
+        self._first_at: float | None = None
+        self._load_seconds = 0.0
+        self._outcome = AttemptOutcome()
+        self._peak: int | None = None
+
+    # ---- what the driver calls (job.Line) -----------------------------------------------------
+
+    @property
+    def remaining(self) -> float | None:
+        return self._caller.remaining
+
+    async def sending(self) -> None:
+        await self.record().written()
+        self._sent_at = self._clock()
+
+    def record(self) -> AttemptEntry:
+        assert self._entry is not None
+        self._sent_at = self._clock()
+        self._entry.begin()
+        return self._entry
+
+    async def say(self, text: str) -> None:
+        if self._first_at is None and text:
+            self._first_at = self._clock()
+            self.upstream.first_word()
+        if self._say is not None:
+            await self._say(text)
+        if self._entry is not None:
+            self._entry.start()
+
+    async def think(self, thought: Thought) -> None:
+        if self._think is not None:
+            await self._think(thought)
+
+    def loaded(self, seconds: float) -> None:
+        self._load_seconds = seconds
+
+    def progress(self, fraction: float | None, note: str = "") -> None:
+        self._caller.hint(StepProgress(step=self._job.step.id, fraction=fraction, note=note))
+
+    def sketched(self, picture: Drawn, done: int, steps: int) -> None:
+        self._caller.hint(Sketched(step=self._job.step.id, picture=picture, done=done, steps=steps))
+
+    # ---- the attempt --------------------------------------------------------------------------
+
+    async def make(self) -> CallResult:
+        """Reserve, call, settle. Whatever happens, the row is closed when this returns or raises."""
+        import anyio
+
+        job = self._job
+        entry = self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
+        try:
+            await self._begin()
+            self._begun = self._clock()
+            made = await driver_of(job.endpoint.host.protocol).drive(job, self._caller.world, self)
+        except errors.IntermodalError as error:
+            await self._failed(entry, error)
+            raise _without_key(self.key, error) from None
+        except anyio.get_cancelled_exc_class():
+            await self._close_unknown(entry, "cancelled")
+            raise
+        except BaseException:
+            await self._close_unknown(entry, "internal")
+            raise
+        refused = made.finish_reason == "content_filter" and not made.text.strip()
+        usage = self._counted(made)
+        tariff = self._caller.world.tariff(job.endpoint)
+        self.cost = settle(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
+        self._peak = made.peak_memory
+        cut = made.finish_reason == "length"
+        self._outcome = self._took(usage, made.usage, "content_refused" if refused else "", cut=cut)
+        counted = accounting.usage_is_complete(made.usage, looped=made.looped, overran=made.overran)
+        await self._close(entry, accounting.charge_answer(self.cost, job.step.estimate.cost, counted=counted))
+        return made
+
+    def actual(self, before: tuple[float | None, ...]) -> Actual:
+        """What the step took. ``before`` are the costs of the attempts that failed."""
+        costs = (*before, self.cost)
+        known = [cost for cost in costs if cost is not None]
+        return Actual(
+            step=self._job.step.id,
+            seconds=self._outcome.seconds,
+            load_seconds=self._outcome.load_seconds,
+            usage=self._outcome.usage,
+            cost=sum(known) if len(known) == len(costs) else None,
+            peak_memory=self._peak or None,
+        )
+
+    def maybe_paid(self, error: errors.IntermodalError) -> bool:
+        """Whether a failed attempt may have cost money."""
+        return self._charge(error).maybe_paid
+
+    def _charge(self, error: errors.IntermodalError) -> Charge:
+        estimated, begun = self._job.step.estimate.cost, self._first_at is not None
+        return accounting.charge_failure(error, estimated, sent=self.sent, begun=begun)
+
+    @property
+    def seconds(self) -> float:
+        """What it took, loading of a runtime left out."""
+        return self._outcome.seconds
+
+    async def _failed(self, entry: AttemptEntry, error: errors.IntermodalError) -> None:
+        self._outcome = self._took(Usage(), wire.Usage(), error.code)
+        await self._close(entry, self._charge(error))
+
+    @property
+    def sent(self) -> bool:
+        """Something of it may have reached the endpoint."""
+        return self._entry is not None and self._entry.sent
+
+    def given_up(self, at: float) -> AttemptFailed:
+        """What is told of an attempt that nobody waits for any more, because of a deadline or of another failure."""
+        charged: Literal["no", "maybe"] = "no" if self.cost == 0 else "maybe"
+        return AttemptFailed(
+            step=self._job.step.id, endpoint=self.endpoint, code=self._outcome.error,
+            reason="was given up before its answer was whole", charged=charged, cost=self.cost,
+            seconds=round(self.seconds, 6), at=at,
+        )  # fmt: skip
+
+    async def _close_unknown(self, entry: AttemptEntry, code: str) -> None:
+        self._outcome = self._took(Usage(), wire.Usage(), code)
+        await self._close(entry, accounting.charge_cancel(self._job.step.estimate.cost, sent=entry.sent))
+
+    async def _close(self, entry: AttemptEntry, charge: Charge) -> None:
+        self.cost = charge.cost
+        await entry.close(charge, msgspec.structs.replace(self._outcome, cost=charge.cost))
+
+    def _took(self, usage: Usage, reported: wire.Usage, error: str, *, cut: bool = False) -> AttemptOutcome:
+        seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
+        whole = self._job.chat is not None and not self._job.chat.stream  # then its first word came with its last
+        first = None if self._first_at is None or whole else max(0.0, self._first_at - self._sent_at)
+        took = attempt_outcome(reported, usage, cost=self.cost, seconds=seconds, first=first, error=error, cut=cut)
+        return msgspec.structs.replace(took, load_seconds=self._load_seconds)
+
+    def _counted(self, made: CallResult) -> Usage:
+        """Usage as reported; for a conversion, output tokens are those of the text it made."""
+        out = made.usage.output_tokens
+        if made.transcript is not None:
+            out = self._tokens(made.transcript.text)
+        elif made.looped or (made.overran and out is None):
+            out = self._tokens(made.text + made.beside)
+        elif self._job.step.op == "read":
+            out = self._tokens("\n".join(lines_to_text(lines) for lines in made.lines))
+        return reported_usage(made.usage, out)
+
+    def _tokens(self, text: str) -> int:
+        return count_answer_tokens(text, self._caller.world.count)
+
+
+def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> int:
+    """Counted by the vocabulary that ships with the embedded model: one yardstick for all that nobody else counts."""
+    counted = count("smollm2", text)
+    return round(len(text) / 4) if counted is None else counted
+
+
+def reported_usage(usage: wire.Usage, out: int | None) -> Usage:
+    """What a host counted, as events tell it, with ``out`` for the tokens of the answer."""
+    return Usage(
+        input_tokens=usage.input_tokens, output_tokens=out, cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
+    )  # fmt: skip
+
+
+def attempt_outcome(
+    reported: wire.Usage,
+    usage: Usage,
+    *,
+    cost: float | None,
+    seconds: float,
+    first: float | None,
+    error: str,
+    cut: bool = False,
+) -> AttemptOutcome:
+    """What an attempt took, for its row. ``usage``: tokens that count; ``reported``: what the host said of them;
+    ``cut``: it ended at a limit."""
+    told = dict(reported.input_by_modality)
+    return AttemptOutcome(
+        usage=usage, cost=cost, seconds=seconds, first_seconds=first,
+        cached=bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0)),
+        error=error, reasoning_tokens=reported.reasoning_tokens,
+        told_image=told.get("image"), told_audio=told.get("audio"), cut=cut,
+    )  # fmt: skip
+
+
+def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
+    """The error, with the key taken out of its words should an upstream have quoted it; a quote may end within it."""
+    if key:
+        said = error.hints
+        error.what, error.todo = (_hidden(key, text) for text in (said.what, said.todo))
+    return error
+
+
+def _hidden(key: str, text: str) -> str:
+    if key[:_SECRET_PREFIX] not in text:
+        return text  # with its settings, where it has any
+    for length in range(len(key), min(len(key), _SECRET_PREFIX) - 1, -1):
+        text = text.replace(key[:length], "(hidden)")
+    return text

@@ -1,0 +1,296 @@
+"""The money side of one run: reserve before spending, one row per attempt, never more than allowed.
+
+An attempt's row is written before its first byte is sent, in one commit with the mark that it is; a connection is made
+meanwhile. The row of an attempt that cannot cost anything is written while it is answered: no first word waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest, thinking_request_sent
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.rates import learned_at, thinking_figure
+from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
+from intermodal.executor.attempt.accounting import Charge, ClosedState, upper_bound
+from intermodal.executor.preparation.conversion_metrics import range_of
+from intermodal.hints import hint
+from intermodal.plans.step import Call
+from intermodal.quantity import Quantity
+from intermodal.store.rows import FILM_SOUND, AttemptOutcome, Reservation, Work
+
+if TYPE_CHECKING:
+    from intermodal.store.database import Store
+
+T = TypeVar("T")
+_MOMENT = 0.05  # seconds; a server that answers sooner is answered for first, then written down
+_CENT = 1e-9  # USD; sums of floats may differ by less
+
+
+class RunAllowance(Protocol):
+    """Somebody's budget, out of which a run is paid."""
+
+    async def raise_to(self, usd: float) -> bool:
+        """Have so much set aside for the whole run, before more is sent; False where there is no room for it."""
+        ...
+
+    def expose(self, usd: float, *, taken: bool) -> None:
+        """If this process were killed now, the run would have cost so much. ``taken``: it took tokens, or may have."""
+        ...
+
+
+class AllowanceExceeded(BudgetExceeded):
+    """The allowance has no room for an attempt."""
+
+
+def original_failure(error: IntermodalError, before: IntermodalError | None) -> IntermodalError:
+    """Where there is no room for another attempt, what the one before it failed of; ``error`` otherwise."""
+    if before is None or not isinstance(error, AllowanceExceeded):
+        return error
+    before.todo = error.hints.what
+    return before
+
+
+class RunLedger:
+    """What one run spent and has set aside, in USD."""
+
+    def __init__(self, store: Store, run: str, max_cost: float, allowance: RunAllowance | None = None) -> None:
+        self.run = run
+        self.answer = "other"  # kind of answer that was asked for: ``costing/answers.py``
+        self.effort = NO_THINKING_REQUEST  # at which it is to be thought about
+        self.max_cost = max_cost
+        self.spent = 0.0
+        self.reserved = 0.0
+        self.unknown = False  # some attempt's cost cannot be known
+        self.maybe_paid = 0  # attempts that may have cost money
+        self.asked = set[str]()  # endpoints that something was sent to, since the route was taken
+        self._store = store
+        self._allowance = allowance
+        self._taken = False  # an attempt took tokens, or may have
+        self._under_way = 0  # attempts
+        # Writes the run's own row; taken by the first attempt, which has to write anyway.
+        self.begin: Callable[[], None] | None = None
+
+    async def open(self, step: Call, endpoint: Endpoint, work: Work) -> AttemptEntry:
+        """Set the step's highest cost aside. Raises BudgetExceeded: nothing may be sent.
+
+        No await between the check and the reservation: two steps at once cannot both take the last cent.
+        """
+        high = upper_bound(step.estimate.cost) or 0.0
+        if high > 0 and self.spent + self.reserved + high > self.max_cost + _CENT:
+            raise BudgetExceeded(
+                f"this call may cost up to ${high:.4f}, and ${self.spent + self.reserved:.4f} of the "
+                f"${self.max_cost:.4f} allowed is spent or set aside",
+                where=endpoint.id,
+                todo=hint("raise {max-cost}, or choose a cheaper route"),
+                step=step.id,
+            )
+        row = reservation(step, endpoint, self.answer, run=self.run, work=work, asked=self.effort)
+        self.reserved += high
+        self._under_way += 1
+        entry = AttemptEntry(self, self._store, row, upper_bound(step.estimate.cost))
+        if self._allowance is not None:
+            await self._allowed(self._allowance, entry, step, high)
+        return entry
+
+    async def _allowed(self, allowance: RunAllowance, entry: AttemptEntry, step: Call, high: float) -> None:
+        try:
+            enough = await allowance.raise_to(self.spent + self.reserved)
+        except BaseException:
+            entry.drop()
+            raise
+        if not enough:
+            entry.drop()
+            raise AllowanceExceeded(
+                f"another call may cost up to ${high:.4f}, for which the budget of this key has no room",
+                where=step.endpoint, todo="try again when it has, or raise it", step=step.id,
+            )  # fmt: skip
+        self._expose()
+
+    def add_prior(self, spent: float, *, taken: bool) -> None:
+        """An attempt was made before the run."""
+        self.spent += spent
+        self._taken |= taken
+        self._expose()
+
+    def close(self, high: float, cost: float | None, *, taken: bool) -> None:
+        """An attempt ended for which ``high`` was set aside; ``cost`` was spent, None for all of that."""
+        self.reserved -= high
+        self.spent += high if cost is None else cost
+        self.unknown |= cost is None
+        self._under_way -= 1
+        self._taken |= taken
+        self._expose()
+
+    def _expose(self) -> None:
+        if self._allowance is not None:
+            self._allowance.expose(self.spent + self.reserved, taken=self._taken or self._under_way > 0)
+
+
+def reservation(
+    step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work, asked: ThinkingRequest = NO_THINKING_REQUEST
+) -> Reservation:
+    """The row of an attempt at a step, before it is made. ``answer``: the kind of answer that was asked for, at the
+    effort that is ``asked``."""
+    estimate = step.estimate
+    high = upper_bound(estimate.cost) or 0.0
+    # A recording is heard as it came: what another step made for an ear is the sound of a film.
+    made = any(name.startswith("step:") for name in step.inputs)
+    kind = FILM_SOUND if step.op == "transcribe" and made else ""
+    if step.op == "generate":
+        kind = thinking_figure(answer, learned_at(thinking_request_sent(asked, endpoint.host)))
+    return Reservation(
+        run=run, step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
+        input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),
+        cost=_mid(estimate.cost), seconds=_mid(estimate.seconds), load_seconds=_mid(estimate.load_seconds),
+        cost_high=high if math.isfinite(high) else 0.0, work=work,
+        output=kind,
+        input_range=range_of(estimate.input_tokens), output_range=range_of(estimate.output_tokens),
+        seconds_range=range_of(estimate.seconds),
+    )  # fmt: skip
+
+
+class AttemptEntry:
+    """One attempt's row. ``sent``: it is in the store, and the attempt may have been paid from then on.
+
+    ``bound``: USD set aside for it, None where its price is not known.
+    """
+
+    def __init__(self, ledger: RunLedger, store: Store, row: Reservation, bound: float | None) -> None:
+        self.sent = False
+        self._key = ""
+        self._row = row
+        self._ledger = ledger
+        self._store = store
+        self._bound = bound
+        self._open = True
+        self._writing: asyncio.Future[str] | None = None
+        self._later: asyncio.TimerHandle | None = None
+        # What costs nothing need not survive a loss of power: its row does not wait for the disk, nor a request for it.
+        self._free = bound == 0
+
+    def begin(self) -> None:
+        """The attempt begins: where it may cost money, its row is begun to be written."""
+        if not self._free:
+            self.start()
+
+    async def before(self) -> None:
+        """The first byte is about to leave. Raises StoreError: then it must not, as nobody would know of it."""
+        if self._free:
+            self._store.ready()
+        else:
+            await self.written()
+        self._ledger.asked.add(self._row.endpoint)
+
+    def after(self) -> None:
+        """The last byte left. A free attempt's row is written a moment later, or when its first word is out."""
+        if self._free and self._writing is None and self._later is None:
+            self.sent = True
+            self._later = asyncio.get_running_loop().call_later(_MOMENT, self.start)
+
+    def start(self) -> None:
+        """Begin to write the row where nobody did."""
+        if self._later is not None:
+            self._later.cancel()
+        if self._writing is None and self._open:
+            reserve = self._reserving()
+
+            def write() -> str:
+                key = reserve()
+                self._store.sent(key)
+                return key
+
+            self._writing = asyncio.wrap_future(self._store.together(write, later=self._free))
+
+    def _reserving(self) -> Callable[[], str]:
+        """What writes the row, after the run's own where no attempt did so yet."""
+        begin, self._ledger.begin = self._ledger.begin, None
+
+        def reserve() -> str:
+            if begin is not None:
+                begin()
+            return self._store.reserve(self._row)
+
+        return reserve
+
+    async def written(self) -> None:
+        """The row is there. Raises StoreError."""
+        import anyio
+
+        if self._key:
+            return
+        self.start()
+        if self._writing is None:
+            return
+        with anyio.CancelScope(shield=True):
+            try:
+                self._key = await asyncio.shield(self._writing)
+            except Exception:
+                self.drop()  # there is no row, and nothing was sent
+                raise
+        self.sent = True
+
+    async def close(self, charge: Charge, outcome: AttemptOutcome) -> None:
+        """It ended. Where nobody knows what it cost, what was set aside for it counts."""
+        unknown = charge.state == "estimated" and charge.cost is None
+        await self._close(charge.state, outcome, self._bound if unknown else charge.cost)
+
+    def drop(self) -> None:
+        """Nothing was sent, and nothing is written of it."""
+        self._forget(0.0, taken=False)
+
+    async def _close(self, state: ClosedState, outcome: AttemptOutcome, cost: float | None) -> None:
+        write = {"settled": self._store.settle, "estimated": self._store.estimate, "void": self._store.void}[state]
+        try:
+            if self._writing is not None or self._later is not None:
+                await self.written()
+            if not self._open:
+                return
+            self._forget(cost, taken=state != "void")
+            # Where it ended before anything was to be sent, its row has yet to be written.
+            reserve = None if self._key else self._reserving()
+            await write_in_group_commit(
+                self._store, lambda: write(reserve() if reserve is not None else self._key, outcome)
+            )
+        except StoreError:
+            # An answer is not withheld for it: a row that stays open counts at its upper bound, and what is free at
+            # nothing. Of another there is no row, for it was never sent.
+            if not self._key and not self._free:
+                raise
+
+    def _forget(self, cost: float | None, *, taken: bool) -> None:
+        """Nothing is set aside for it any more; ``cost`` was spent, None where nobody knows how much."""
+        if self._open:
+            self._open = False
+            self._ledger.close(self._bound or 0.0, cost, taken=taken)
+
+
+async def write_in_thread(write: Callable[[], T]) -> T:
+    """Use the store, which blocks for milliseconds, off the event loop.
+
+    Shielded: a cancelled attempt must not leave a row whose id nobody knows, or an open one.
+    """
+    import anyio
+    import anyio.to_thread
+
+    results: list[T] = []
+    with anyio.CancelScope(shield=True):
+        results.append(await anyio.to_thread.run_sync(write))
+    return results[0]
+
+
+async def write_in_group_commit(store: Store, write: Callable[[], T], *, later: bool = False) -> T:
+    """Use the store in a commit that other runs share; shielded in the same way."""
+    import anyio
+
+    results: list[T] = []
+    with anyio.CancelScope(shield=True):
+        results.append(await asyncio.shield(asyncio.wrap_future(store.together(write, later=later))))
+    return results[0]
+
+
+def _mid(quantity: Quantity) -> float | None:
+    return quantity.mid if quantity.known else None

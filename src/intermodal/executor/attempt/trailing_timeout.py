@@ -1,0 +1,14 @@
+"""How long to go on listening once an answer is whole."""
+
+from __future__ import annotations
+
+_COUNTS = 2.0  # seconds after the finish reason in which a stream may say what it counts: some hosts add that up late
+_LAST_WORD = 0.5  # seconds where it did, and only [DONE] is missing, which some hosts never send
+
+
+def trailing_timeout(*, counted: bool) -> float:
+    """Seconds to go on listening once an answer is whole. Its words are shown by then, and the reason why it ended.
+
+    Without its counts a call is booked at the most that it may have cost, so they are worth more patience than an end.
+    """
+    return _LAST_WORD if counted else _COUNTS

@@ -1,0 +1,89 @@
+"""A producer of events in a task of its own, so that whoever reads them owns nothing that must be left in order.
+
+A task group or cancel scope must be left by the task that entered it. An async generator cannot promise
+that: its reader may ``break``, and the garbage collector then closes it in another task. So the work runs
+in a task of its own, with the only cancel scope, and the generator holds nothing but a bounded queue.
+
+anyio has no task without a group, which is why this one place speaks asyncio. Trio is not supported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, TypeVar
+
+from intermodal.errors import UsageError
+
+if TYPE_CHECKING:
+    from anyio import CancelScope
+    from anyio.streams.memory import MemoryObjectSendStream
+
+T = TypeVar("T")
+CLEAN_UP = 1.0  # seconds a reader who leaves waits for rows to be settled and children to end
+
+# Tasks are held here: the event loop itself keeps only weak references. By what they work with.
+_running: dict[asyncio.Task[None], tuple[Hashable, CancelScope]] = {}
+
+
+async def stream_from_task(
+    produce: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], *, ahead: int, owner: Hashable
+) -> AsyncGenerator[T, None]:
+    """What ``produce`` sends, until it returns; what it raises is raised here.
+
+    Closing the generator, leaving it to the garbage collector, or cancelling the reader cancels the
+    producer. All but the second wait up to ``CLEAN_UP`` seconds for its clean-up.
+
+    Args:
+        ahead: items that may wait; a slow reader slows the producer.
+        owner: what the producer works with, for ``settled``.
+    """
+    import anyio
+
+    send, receive = anyio.create_memory_object_stream[T](ahead)
+    scope = anyio.CancelScope()
+
+    async def drive() -> None:
+        async with send:
+            with scope:
+                await produce(send)
+
+    try:
+        task = asyncio.get_running_loop().create_task(drive())
+    except RuntimeError:
+        raise UsageError("runs on asyncio only", todo="run it with asyncio.run") from None
+    _running[task] = (owner, scope)
+    task.add_done_callback(_forget)
+    try:
+        async for item in receive:
+            yield item
+        await task  # it has ended: raises what went wrong
+        if scope.cancelled_caught:
+            raise UsageError("the client was closed while this was running", todo="read to the end before closing it")
+    finally:
+        await _stop([task])
+        receive.close()
+
+
+async def cancel_tasks_of(owner: Hashable) -> None:
+    """Cancel what still runs with ``owner`` after its reader left, and wait for the clean-up."""
+    await _stop([task for task, (whose, _) in _running.items() if whose is owner])
+
+
+async def _stop(tasks: list[asyncio.Task[None]]) -> None:
+    import anyio
+
+    loop = asyncio.get_running_loop()
+    waiting = [task for task in tasks if not task.done() and task.get_loop() is loop]
+    if not waiting:
+        return
+    for task in waiting:
+        _running[task][1].cancel()
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait(waiting, timeout=CLEAN_UP)
+
+
+def _forget(task: asyncio.Task[None]) -> None:
+    del _running[task]
+    if not task.cancelled():
+        task.exception()  # looked at: a reader who left does not want it on standard error

@@ -1,0 +1,80 @@
+"""Doing several things of a run at once: what one failure means for the others, and what they took together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from intermodal.events import Actual, Usage
+from intermodal.executor.attempt.caller import ReplanRequested, Reroute
+from intermodal.plans.step import Call
+from intermodal.quantity import Quantity
+
+ALL = 1_000
+
+
+async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = ALL) -> None:
+    """All of them, so many at once. The first failure is raised.
+
+    What a fallback or another plan may mend (Reroute, Again) lets what runs finish, but nothing new begins.
+    """
+    import anyio
+
+    failed: list[Exception] = []
+    places = anyio.CapacityLimiter(at_once)
+
+    async def one(job: Callable[[], Awaitable[None]]) -> None:
+        async with places:
+            if failed:
+                return
+            try:
+                await job()
+            except ReplanRequested as error:
+                failed.append(error)
+            except Reroute as error:
+                failed.insert(0, error)  # this call must not be made again, whatever is planned
+            except Exception as error:
+                failed.insert(0, error)
+                group.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        for job in jobs:
+            group.start_soon(one, job)
+    if failed:
+        raise failed[0]
+
+
+def split_estimate(step: Call, count: int) -> Call:
+    """The step of one of ``count`` calls, with its share of what all of them may take."""
+    estimate = step.estimate
+    names = ("input_tokens", "output_tokens", "cost", "seconds")
+    parts: dict[str, Quantity] = {name: getattr(estimate, name).scaled(1 / count) for name in names}
+    return msgspec.structs.replace(step, estimate=msgspec.structs.replace(estimate, **parts))
+
+
+_COUNTS = Usage.__struct_fields__
+
+
+def combine_actuals(step: Call, actuals: Sequence[Actual]) -> Actual:
+    """What several calls of one step took. Without any, all was there."""
+    if not actuals:
+        return Actual(step=step.id, seconds=0.0, cached=True)
+    costs = [actual.cost for actual in actuals if actual.cost is not None]
+    began = min(actual.began for actual in actuals)
+    loading = sum(actual.load_seconds for actual in actuals)
+    wall = max(actual.began + actual.load_seconds + actual.seconds for actual in actuals) - began - loading
+    return Actual(
+        step=step.id,
+        seconds=max(0.0, min(wall, sum(actual.seconds for actual in actuals))),  # side by side takes less than the sum
+        load_seconds=loading,
+        usage=Usage(**{name: _sum([getattr(actual.usage, name) for actual in actuals]) for name in _COUNTS}),
+        cost=sum(costs) if len(costs) == len(actuals) else None,
+        peak_memory=max((actual.peak_memory or 0 for actual in actuals), default=0) or None,
+        began=began,
+    )
+
+
+def _sum(counts: list[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None

@@ -1,0 +1,390 @@
+"""Looking at what a step made, and saying something when it is not as it should be. Pure.
+
+``remarks`` are for people and are made of every conversion; ``inspect`` does the plan's checks, whose findings may
+change the plan.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby, pairwise
+
+from intermodal.catalog.types import Endpoint
+from intermodal.content import ReadLine, Segment, Transcript, Value
+from intermodal.executor.conversion import totals
+from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
+from intermodal.executor.preparation.prompt import is_empty
+from intermodal.local.embedded.ocr_layout import DOUBTED, SPOILT, lines_to_text, lines_with_words
+from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.plans.step import Call, Transform
+from intermodal.quantity import Quantity
+
+_LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
+_LINES = 6  # the same line so often in a row is a stuck writer
+_PHRASES = 8  # and so is the same phrase of three words and more
+_PHRASE_WORDS = range(3, 41)
+# An ear's mean probability of its words. English speech read by whisper-tiny.en: 0.57 with loud noise to 0.79 clean;
+# French, German, Spanish and Italian read by it as English: 0.13 to 0.39. whisper-base in their own languages: 0.47
+# to 0.67, the lowest with wrong words.
+_FOREIGN = 0.45  # below it, an ear of one language was given another
+_UNSURE = 0.4  # below it, any ear was guessing
+# Words a second of what an ear calls speech: slow dictation has 1.5. An ear that leaves repeats out, or hears a word
+# here and there in noise, has fewer. A word is six letters at most, so that scripts without blanks are counted too.
+_SPARSE = 0.8
+_SPARSE_FROM = 10.0  # seconds of one segment; in shorter ones a pause is nothing
+_WORD_LETTERS = 6
+# A stretch whose words its ear thinks less likely is doubted, and a recording where that is a share of it (``SPOILT``).
+# By whisper-base, of English under noise, echo, pauses, a narrow band, at other speeds: of the five recordings of which
+# fewer than four words in five arrive, 16 to 100 % is below; of the nine others, and of clean French, nothing.
+_DOUBTED = 0.5
+_COMPRESSED = 2.4  # length over length compressed, from which on Whisper itself takes words for a loop
+_WINDOW = 30.0  # seconds of words that are compressed together
+_UNHEARD = 0.1  # share of a recording that is loud and has no words, from which on that is said
+_MOST = 0.5  # share of lines, or of seconds, that are not, from which on most of the words arrive
+# Letters read over the fewest that were counted by their edges, below which words are missing. 26 pages and pictures
+# of known words, small print, tables and charts among them, have 0.9 times as many and more.
+_READ = 0.4
+_LEGIBLE = 0.7  # mean confidence of the characters an eye read, below which they are guesses
+_TEXT = 0.04  # share of a picture's area that is text, from which on there must be words to read
+_LETTERS = re.compile(r"[^\W_]")
+REPEATS_NOTE = "the answer repeats itself; the model may be stuck: ask differently, or use a stronger one"
+
+
+def remarks(op: str, product: StepProduct, name: str) -> tuple[str, ...]:
+    """What the user should know about a conversion of the part called ``name``."""
+    check = _CHECKS.get(op)
+    return tuple(check(product, name)) if check is not None else ()
+
+
+def _heard(product: StepProduct, name: str) -> list[str]:
+    transcript = product.transcript
+    if transcript is None or not transcript.text:
+        return [f"no speech found in {name}"]
+    if looped(transcript) or repeats(transcript.text):
+        return [f"the transcript of {name} repeats itself: the ear may have been stuck"]
+    if transcript.unheard and transcript.unheard >= _UNHEARD * transcript.seconds:
+        return [
+            f"no words were heard in {transcript.unheard:,.0f} of {transcript.seconds:,.0f} s of {name} that are as "
+            "loud as its words: if somebody speaks there, they are missing"
+        ]
+    return []
+
+
+def _read(product: StepProduct, name: str) -> list[str]:
+    if not product.pieces:  # pictures on pages whose text has all their words
+        return []
+    read = [any(line.text.strip() or line.unread for line in lines) for lines in product.lines]
+    if not any(read):
+        return [f"no text found in {name}"]
+    pages = [piece.page for piece in product.pieces if isinstance(piece, TextInput)]
+    every = [line for lines in product.lines for line in lines]
+    missing = _legible(every, name) if any(line.unread for line in every) else None
+    said = [missing.said] if missing is not None else []
+    if len(pages) != len(read):
+        return said
+    pairs = zip(pages, read, strict=True)
+    return said + [f"no text found on page {page} of {name}" for page, found in pairs if not found and page]
+
+
+def _extracted(product: StepProduct, name: str) -> list[str]:
+    texts = [piece for piece in product.pieces if isinstance(piece, TextInput) and piece.text.strip()]
+    if not texts:
+        return [f"no text found in {name}"]
+    found = [each for piece in texts if piece.page for each in totals.mismatched_totals(piece.text)]
+    return [totals.describe_mismatch(found, name, read=False)] if found else []
+
+
+def _rendered(product: StepProduct, name: str) -> list[str]:
+    return (
+        [] if any(isinstance(piece, ImageInput) for piece in product.pieces) else [f"no page of {name} could be drawn"]
+    )
+
+
+def _filmed(product: StepProduct, name: str) -> list[str]:
+    if not product.pieces:
+        return [f"no frame of {name} could be drawn"]
+    looked = len(product.pieces)
+    return [f"{looked} of {product.scenes} scenes of {name} are looked at"] if looked < product.scenes else []
+
+
+def _described(product: StepProduct, name: str) -> list[str]:
+    if product.looped:
+        return [f"the description of {name} began to repeat itself and was stopped"]
+    return [f"nothing could be described in {name}"] if all(map(is_empty, product.pieces)) else []
+
+
+_CHECKS: Mapping[str, Callable[[StepProduct, str], list[str]]] = {
+    "transcribe": _heard,
+    "read": _read,
+    "extract": _extracted,
+    "render": _rendered,
+    "frames": _filmed,
+    "describe": _described,
+}
+
+
+# ---- the plan's checks ----------------------------------------------------------------------------
+
+
+WITHOUT_REMARK = ("language", "confidence")  # problems that ``remarks`` does not see
+
+
+class CheckFinding(Value, frozen=True):
+    """``problem`` is a word of ``Outcome.problem``, or "size", or "" when all is well; ``said`` says it."""
+
+    problem: str = ""
+    said: str = ""
+
+
+class CheckSubject(Value, frozen=True):
+    """What a check looks at: the step, what it made, of which part, by whom.
+
+    ``endpoint`` is None for a transform; ``language`` what the user said the speech is in; ``tokens`` of the text.
+    """
+
+    step: Transform | Call
+    product: StepProduct
+    facts: PartFacts
+    endpoint: Endpoint | None = None
+    language: str = ""
+    tokens: int = 0
+
+
+def run_check(op: str, made: CheckSubject) -> CheckFinding:
+    """The finding of a check of the plan. A check this version does not know finds nothing."""
+    look = _INSPECTIONS.get(op)
+    return look(made) if look is not None else CheckFinding()
+
+
+def _transcript(made: CheckSubject) -> CheckFinding:
+    transcript, name = made.product.transcript, made.facts.name
+    if transcript is None or not transcript.text:
+        return CheckFinding(problem="empty", said=f"no speech was found in {name}")
+    if looped(transcript) or repeats(transcript.text):
+        return CheckFinding(problem="looped", said=f"the transcript of {name} repeats itself")
+    languages = made.endpoint.model.languages if made.endpoint is not None else ()
+    heard, stated = transcript.language, made.language
+    if stated and heard and heard != stated:
+        return CheckFinding(problem="language", said=f"{name} was heard in {heard}, not in {stated}")
+    if languages and heard and heard not in languages:
+        return CheckFinding(problem="language", said=f"{name} is in {heard}, which this ear was not made for")
+    if not transcript.certainty:
+        return _missed(transcript, name)
+    sure = f"(certain of its words to {transcript.certainty:.0%})"
+    if len(languages) == 1 and transcript.certainty < _FOREIGN:
+        return CheckFinding(
+            problem="language", said=f"{name} may not be in {languages[0]}, the only language of this ear {sure}"
+        )
+    if transcript.certainty < _UNSURE:
+        return CheckFinding(problem="confidence", said=f"the transcript of {name} is a guess {sure}")
+    return _missed(transcript, name)
+
+
+def _missed(transcript: Transcript, name: str) -> CheckFinding:
+    """What is wrong where some of what is said was heard badly, or not at all."""
+    surely, spoken = confident_seconds(transcript)
+    if spoken:
+        amount = "most" if surely >= _MOST * spoken else "few"
+        said = f"{spoken - surely:,} of {spoken:,} s of speech in {name} are doubted: {amount} of its words arrive"
+        return CheckFinding(problem="confidence", said=f"{said} as they are")
+    return sparse_finding(name, sparse_speech(transcript))
+
+
+def confident_seconds(transcript: Transcript) -> tuple[int, int]:
+    """Seconds with words that an ear was sure of, and all of them; (0, 0) where it was sure of all but a few, or does
+    not say."""
+    spoken = sum(each.end - each.start for each in transcript.segments)
+    doubted = sum(each.end - each.start for each in _doubted(transcript.segments))
+    if transcript.certainty and transcript.certainty < _UNSURE:
+        doubted = spoken
+    if doubted < max(SPOILT * spoken, 0.5):
+        return (0, 0)
+    return (round(spoken - doubted), max(1, round(spoken)))
+
+
+def _doubted(segments: Sequence[Segment]) -> list[Segment]:
+    """Stretches whose words the ear thinks unlikely, or that say the same over and over."""
+    found: list[Segment] = []
+    for _, some in groupby(segments, lambda each: (each.speaker, each.start // _WINDOW)):
+        window = list(some)
+        words = " ".join(each.text for each in window).encode()
+        loops = len(words) > _COMPRESSED * len(zlib.compress(words))
+        found += [each for each in window if loops or 0 < each.certainty < _DOUBTED]
+    return found
+
+
+def sparse_finding(name: str, lost: tuple[int, float]) -> CheckFinding:
+    """What is wrong where an ear heard hardly a word in a long stretch of speech."""
+    words, seconds = lost
+    if not seconds:
+        return CheckFinding()
+    heard = f"only {words} {'word was' if words == 1 else 'words were'} heard in {seconds:.0f} s of speech"
+    return CheckFinding(problem="confidence", said=f"in {name} {heard}: some of it may be missing, repeats above all")
+
+
+def sparse_speech(transcript: Transcript) -> tuple[int, float]:
+    """Words and seconds of the segments that hold too few words for their length; (0, 0.0) where none does."""
+    found = [
+        (len(segment.text.split()), segment.end - segment.start)
+        for segment in transcript.segments
+        if segment.end - segment.start >= _SPARSE_FROM
+        and max(len(segment.text.split()), len(_LETTERS.findall(segment.text)) / _WORD_LETTERS)
+        < _SPARSE * (segment.end - segment.start)
+    ]
+    return sum(words for words, _ in found), sum(seconds for _, seconds in found)
+
+
+def _reading(made: CheckSubject) -> CheckFinding:
+    lines = [line for of_picture in made.product.lines for line in of_picture if line.text.strip() or line.unread]
+    name = made.facts.name
+    if not lines:
+        promised = _promised(made)
+        if promised < _TEXT:
+            return CheckFinding()
+        return CheckFinding(problem="empty", said=f"no text was found in {name}, where {promised:.0%} looks like text")
+    characters = sum(len(line.text) for line in lines)
+    mean = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
+    if mean < _LEGIBLE and not any(line.unread for line in lines):
+        return CheckFinding(problem="confidence", said=f"the text read from {name} is a guess (confidence {mean:.0%})")
+    return _legible(lines, name) or _seen(made, characters) or _totals(made) or CheckFinding()
+
+
+def _totals(made: CheckSubject) -> CheckFinding | None:
+    """What is wrong where a total is one digit away from what stands above it."""
+    found = [each for lines in made.product.lines for each in totals.mismatched_totals(lines_to_text(lines))]
+    return CheckFinding(problem="confidence", said=totals.describe_mismatch(found, made.facts.name)) if found else None
+
+
+def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
+    """What is wrong where the reader knows that words are missing, or doubts more than a few lines. A page's mean tells
+    little: it stays high where single lines are spoilt."""
+    unread = sum(line.unread for line in lines)
+    doubted = sum(line.confidence < DOUBTED and not line.unread for line in lines)
+    said = []
+    if unread:
+        has = "has" if unread == 1 else "have"
+        said.append(f"{_of(unread, len(lines))} read from {name} {has} letters of a script that cannot be read here")
+    if doubted and unread + doubted >= SPOILT * len(lines):
+        said.append(f"{_of(doubted, len(lines))} read from {name} {'is' if doubted == 1 else 'are'} doubted")
+    if not said:
+        return None
+    sure, words = confident_lines(lines)
+    amount = "most" if sure >= _MOST * words else "few"
+    problem = "script" if unread else "confidence"
+    return CheckFinding(problem=problem, said=f"{' and '.join(said)}: {amount} of its words arrive as they are")
+
+
+def confident_lines(lines: Sequence[ReadLine]) -> tuple[int, int]:
+    """Lines with words that a reader was sure of, and all of them; (0, 0) where it was sure of all but a few."""
+    words = lines_with_words(lines)
+    sure = sum(not line.unread and line.confidence >= DOUBTED for line in words)
+    return (0, 0) if len(words) - sure < SPOILT * len(words) or not words else (sure, len(words))
+
+
+def _of(count: int, lines: int) -> str:
+    return f"{count:,} of {lines:,} lines" if lines > 1 else "the only line"
+
+
+def _seen(made: CheckSubject, characters: int) -> CheckFinding | None:
+    """What is wrong where far more letters were counted by their edges than were read."""
+    pages = _read_pages(made)
+    counts = [page.letters for page in pages] or [made.facts.letters]
+    if made.facts.kind == "video" or _promised(made) < _TEXT or not all(count.known for count in counts):
+        return None
+    seen = sum(count.low for count in counts)
+    if characters >= _READ * seen:
+        return None
+    return CheckFinding(
+        problem="confidence",
+        said=f"{characters:,} letters were read from {made.facts.name} where {seen:,.0f} and more are seen: "
+        "some of its words may be missing",
+    )
+
+
+def _read_pages(made: CheckSubject) -> list[PageFacts]:
+    read = {piece.page for piece in made.product.pieces if isinstance(piece, TextInput) and piece.page}
+    return [page for page in made.facts.pages if page.number in read]
+
+
+def _promised(made: CheckSubject) -> float:
+    """The share of text in the densest of the pictures that were read, at its middle estimate; 0 where unknown."""
+    densities = [page.text_density for page in _read_pages(made)]
+    return max((density.mid for density in densities or [made.facts.text_density] if density.known), default=0.0)
+
+
+def _size(made: CheckSubject) -> CheckFinding:
+    """Tokens of what a call made, or characters of what a transform made, against what was planned."""
+    estimate = made.step.estimate
+    if isinstance(made.step, Call):
+        return _in_range(float(made.tokens), estimate.output_tokens, "tokens", made.facts.name)
+    characters = sum(len(piece.text) for piece in made.product.pieces if isinstance(piece, TextInput))
+    return _in_range(float(characters), estimate.text, "characters", made.facts.name)
+
+
+def _in_range(found: float, planned: Quantity, unit: str, name: str) -> CheckFinding:
+    if not planned.known or not planned.high or planned.low <= found <= planned.high:
+        return CheckFinding()
+    said = f"{name} became {found:,.0f} {unit} of text where {planned.low:,.0f} to {planned.high:,.0f} were planned"
+    return CheckFinding(problem="size", said=said)
+
+
+_INSPECTIONS: Mapping[str, Callable[[CheckSubject], CheckFinding]] = {
+    "transcript": _transcript,
+    "reading": _reading,
+    "size": _size,
+}
+
+
+def repeats(text: str) -> bool:
+    """A line at least six times in a row, or a phrase of 3 to 40 words at least eight times in a row.
+
+    Lines and phrases without a letter or digit (rules of tables, blanks) are no loop.
+    """
+    words = text.lower().split()
+    if len(words) < _LINES:
+        return False
+    lines = text.splitlines()
+    if len(lines) >= _LINES and _stands_still(lines):
+        return True
+    if len(words) < _PHRASE_WORDS.start * _PHRASES or max(Counter(words).values()) < _PHRASES:
+        return False
+    return any(_repeats_every(words, size) for size in _PHRASE_WORDS if size * _PHRASES <= len(words))
+
+
+def _stands_still(lines: list[str]) -> bool:
+    said = (" ".join(line.lower().split()) for line in lines if line.strip())
+    return any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(said))
+
+
+def _repeats_every(words: list[str], size: int) -> bool:
+    """Whether some phrase of ``size`` words stands eight times in a row.
+
+    Then ``least`` words in a row are each the one a phrase before, and one of their places is a multiple of ``least``:
+    only there is looked, so that all sizes together cost a third of a look at each word.
+    """
+    least = size * (_PHRASES - 1)
+    for place in range(least, len(words), least):
+        if words[place] != words[place - size]:
+            continue
+        begin = end = place
+        while begin > size and place - begin < least and words[begin - 1] == words[begin - 1 - size]:
+            begin -= 1
+        while end + 1 < len(words) and end + 1 - begin < least and words[end + 1] == words[end + 1 - size]:
+            end += 1
+        if end + 1 - begin >= least and _LETTERS.search(" ".join(words[place - size + 1 : place + 1])):
+            return True
+    return False
+
+
+def looped(transcript: Transcript) -> bool:
+    """The same segment at least four times in a row, the way a stuck ear speaks."""
+    run = 1
+    words = [segment.text.strip().lower() for segment in transcript.segments]
+    for before, after in pairwise(words):
+        run = run + 1 if after and after == before else 1
+        if run >= _LOOP:
+            return True
+    return False

@@ -1,0 +1,275 @@
+"""Everything a run touches, handed in: catalog, media, runtimes, store, network, keys, clock. Tests hand in others."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+
+if TYPE_CHECKING:
+    from intermodal.catalog.rate_cards import RateCard
+    from intermodal.catalog.types import Catalog, Endpoint, Host
+    from intermodal.content import ReadLine, Transcript
+    from intermodal.file_bytes import Data
+    from intermodal.local.embedded.results import ContrastiveResult, EncoderResult, ImagePreview, ImageResult
+    from intermodal.plans.facts import Box, Facts
+    from intermodal.plans.plan import Plan
+    from intermodal.request import Request
+    from intermodal.store.conversion_cache import ConversionCache
+    from intermodal.store.database import Store
+    from intermodal.transport.client import Transport
+    from intermodal.transport.timeouts import Timeouts
+
+Progress = Callable[[float | None, str], None]
+
+
+class PictureLike(Protocol):
+    """What ``media.decode.Picture`` has."""
+
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+
+class FrameLike(PictureLike, Protocol):
+    """What ``media.decode.Frame`` has: a picture of a video, on the screen from ``at`` to ``until`` seconds.
+
+    ``number`` is a page's, where there are pages and no times; else 0. ``scenes``: how many the video has, 0 where
+    nobody looked for them.
+    """
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def until(self) -> float: ...
+    @property
+    def scenes(self) -> int: ...
+
+
+class PcmLike(Protocol):
+    """What ``media.decode.Pcm`` has: signed 16-bit samples, 16 kHz, mono."""
+
+    @property
+    def samples(self) -> Data: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+class MediaWorkerLike(Protocol):
+    """The part of ``media.decode.MediaWorker`` that a run uses."""
+
+    async def pcm(
+        self, data: Data, *, name: str = "", progress: Progress | None = None, channel: int | None = None
+    ) -> PcmLike: ...
+    async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLineLike, ...]: ...
+    async def page_text(
+        self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
+    ) -> tuple[str, ...]: ...
+    async def page_pictures(
+        self,
+        data: Data,
+        pages: tuple[int, ...],
+        dpi: int,
+        *,
+        name: str = "",
+        progress: Progress | None = None,
+        crops: tuple[Box, ...] = (),
+    ) -> tuple[PictureLike, ...]: ...
+    async def codes(self, data: bytes, *, name: str = "") -> tuple[CodeLike, ...]: ...
+    async def picture(self, data: Data, *, max_side: int | None = None, name: str = "") -> PictureLike: ...
+    async def frames(
+        self,
+        data: Data,
+        *,
+        spread: str,
+        most: int,
+        max_side: int | None = None,
+        name: str = "",
+        progress: Progress | None = None,
+    ) -> tuple[FrameLike, ...]:
+        """At most ``most`` frames in the order of time: ``spread`` is "scenes" or a rate ("0.5 fps")."""
+        ...
+
+    async def trim(self) -> None:
+        """Nothing is left to be converted: end what was started to convert several files at once."""
+        ...
+
+
+class CodeLike(Protocol):
+    """What ``media.decode.Code`` has."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def box(self) -> Box: ...
+
+
+class SubtitleLineLike(Protocol):
+    """What ``media.decode.SubtitleLine`` has."""
+
+    @property
+    def at(self) -> float: ...
+    @property
+    def until(self) -> float: ...
+    @property
+    def text(self) -> str: ...
+
+
+class ServerLike(Protocol):
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def marks(self) -> tuple[str, ...]: ...
+
+
+class TranscriptionLike(Protocol):
+    @property
+    def transcript(self) -> Transcript: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def peak_memory(self) -> int: ...
+
+
+class ReadingLike(Protocol):
+    @property
+    def lines(self) -> tuple[ReadLine, ...]: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def peak_memory(self) -> int: ...
+
+
+class SpeechLike(Protocol):
+    @property
+    def pcm(self) -> bytes: ...
+    @property
+    def rate(self) -> int: ...
+    @property
+    def silent(self) -> tuple[str, ...]: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def peak_memory(self) -> int: ...
+
+
+class EmbeddingLike(Protocol):
+    @property
+    def vector(self) -> tuple[float, ...]: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def load_seconds(self) -> float: ...
+    @property
+    def peak_memory(self) -> int: ...
+
+
+class LocalRuntimesLike(Protocol):
+    """The part of ``servers.runtimes.LocalRuntimes`` that a run uses."""
+
+    async def chat_url(self, endpoint: Endpoint) -> ServerLike: ...
+    async def serving(self, endpoint: Endpoint) -> ServerLike: ...
+    async def transcribe(
+        self, endpoint: Endpoint, pcm: Data, *, language: str = "", into: str = "", progress: Progress | None = None
+    ) -> TranscriptionLike: ...
+    async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "", language: str = "") -> ReadingLike: ...
+    async def embed(self, endpoint: Endpoint, text: str, *, query: bool = True) -> EmbeddingLike: ...
+    async def look(self, endpoint: Endpoint, png: bytes) -> ContrastiveResult: ...
+    async def classify(self, endpoint: Endpoint, text: str) -> EncoderResult: ...
+    async def rank(self, endpoint: Endpoint, query: str, texts: tuple[str, ...]) -> EncoderResult: ...
+    async def fill(self, endpoint: Endpoint, text: str, words: tuple[str, ...] = ()) -> EncoderResult: ...
+    async def place(self, endpoint: Endpoint, texts: tuple[str, ...]) -> ContrastiveResult: ...
+    async def draw(
+        self, endpoint: Endpoint, wanted: Mapping[str, Any], picture: bytes, mask: bytes, *,
+        progress: Progress | None = None, sketched: Callable[[ImagePreview], None] | None = None,
+    ) -> ImageResult: ...  # fmt: skip
+    async def speak(
+        self, endpoint: Endpoint, lines: tuple[str, ...], *, progress: Progress | None = None
+    ) -> SpeechLike: ...
+    async def unload(self, endpoint_id: str, *, idle: bool = False) -> None: ...
+
+
+class OpenedMediaLike(Protocol):
+    """The part of ``media.opened.Opened`` that a run uses."""
+
+    @property
+    def facts(self) -> Facts: ...
+    def data(self, index: int) -> Data: ...
+    def text(self, index: int) -> str: ...
+
+
+def _no_tariff(endpoint: Endpoint) -> tuple[RateCard, ...]:
+    return ()
+
+
+def _utc() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC).isoformat(timespec="minutes")[:16]
+
+
+def _nothing_counted(tokenizer: str, text: str) -> int | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What a run works with.
+
+    Attributes:
+        find_key: the key of a host, None when there is none.
+        count: exact tokens of a text by tokenizer name, None when that vocabulary is not here.
+        plan_again: a plan for the same request, under what is left of budget and time, with what conversions made
+            among the facts (``PartFacts.outcomes``); None keeps to the plan whatever comes out. Raises NoRoute.
+        tariff: a host's dated prices of an endpoint, which bills are settled with; () settles with the endpoint's own.
+        moment: the time of day in UTC, as in 2026-11-25T09:30.
+        pay_twice: after a request that may be paid, another endpoint may be asked.
+        resends: how often an endpoint is asked again, at most; None for as often as what failed says.
+        upstreams: what earlier calls found out about those that are called.
+        timeouts: of every attempt; None for the usual ones.
+        live: somebody reads the answer while it is made; nobody does: a short one is asked for whole.
+        readers: tells what reads pictures here (``local/embedded/ocr_scripts.py``): what was not read may be once that
+            changes.
+        sums: the checksum of weights that are here by their name, "" of others.
+        clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
+    """
+
+    catalog: Catalog
+    media: MediaWorkerLike
+    runtimes: LocalRuntimesLike
+    store: Store
+    derived: ConversionCache
+    transport: Transport
+    find_key: Callable[[Host], str | None] = lambda host: None
+    count: Callable[[str, str], int | None] = _nothing_counted
+    plan_again: Callable[[Request, Facts], Plan] | None = None
+    tariff: Callable[[Endpoint], tuple[RateCard, ...]] = _no_tariff
+    moment: Callable[[], str] = _utc
+    pay_twice: bool = True
+    resends: int | None = None
+    upstreams: EndpointHealth = field(default_factory=EndpointHealth)
+    timeouts: Timeouts | None = None
+    live: bool = True
+    readers: Callable[[], str] = str
+    sums: Callable[[str], str] = lambda name: ""
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] | None = None
+    jitter: Callable[[], float] = field(default=random.random)

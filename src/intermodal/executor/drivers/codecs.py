@@ -1,0 +1,91 @@
+"""Which codec speaks to a host: by the protocol of its row. A table, not a branch; a codec loads when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Protocol as Shape
+from typing import cast
+
+from intermodal.catalog.image_options import IMAGES_IN_CHAT
+from intermodal.catalog.types import Endpoint, Host, Protocol
+from intermodal.wire.call import ChatCall, EmbeddingCall, Embeddings, Encoded, PictureCall, Pictures
+from intermodal.wire.decoding import Decoding
+
+CHATS: Mapping[Protocol, str] = {
+    "openai": "intermodal.wire.openai_chat",
+    "openai-responses": "intermodal.wire.openai_responses",
+    "llama": "intermodal.wire.openai_chat",
+    "started": "intermodal.wire.openai_chat",
+    "anthropic": "intermodal.wire.anthropic",
+    "gemini": "intermodal.wire.gemini",
+    "ollama": "intermodal.wire.ollama",
+}
+VECTORS: Mapping[Protocol, str] = {
+    "openai": "intermodal.wire.openai_embeddings",
+    "started": "intermodal.wire.openai_embeddings",
+    "openai-responses": "intermodal.wire.openai_embeddings",
+    "ollama": "intermodal.wire.ollama_embeddings",
+    "gemini": "intermodal.wire.gemini_embeddings",
+}
+PICTURES: Mapping[Protocol, str] = {
+    "openai": "intermodal.wire.openai_images",
+    "openai-responses": "intermodal.wire.openai_images",
+    "gemini": "intermodal.wire.gemini_images",
+}
+PICTURES_IN_CHAT: Mapping[Protocol, str] = {
+    "openai": "intermodal.wire.openai_chat_images",
+    "openai-responses": "intermodal.wire.openai_responses_images",
+}
+
+
+class ChatCodec(Shape):
+    """A module of ``wire/`` that speaks chat. ``IMAGE_TYPES`` are the media types of pictures that it takes."""
+
+    IMAGE_TYPES: frozenset[str]
+
+    def encode_request(self, call: ChatCall, host: Host) -> Encoded: ...
+
+    def Decoder(self, endpoint: str, *, headers: Mapping[str, str]) -> Decoding: ...
+
+
+class VectorCodec(Shape):
+    """A module of ``wire/`` that asks for vectors."""
+
+    def encode_request(self, call: EmbeddingCall, host: Host) -> Encoded: ...
+
+    def decode_reply(self, body: bytes, endpoint: str, *, texts: int, headers: Mapping[str, str]) -> Embeddings: ...
+
+
+class PictureCodec(Shape):
+    """A module of ``wire/`` that asks for pictures."""
+
+    def encode_request(self, call: PictureCall, host: Host) -> Encoded: ...
+
+    def decode_reply(self, body: bytes, endpoint: str, *, headers: Mapping[str, str]) -> Pictures: ...
+
+
+def chat_codec(host: Host) -> ChatCodec:
+    return cast("ChatCodec", import_module(CHATS[host.protocol]))
+
+
+def vector_codec(host: Host) -> VectorCodec | None:
+    """None where intermodal asks for no vectors in this protocol."""
+    name = VECTORS.get(host.protocol)
+    return cast("VectorCodec", import_module(name)) if name else None
+
+
+def picture_codec(host: Host) -> PictureCodec | None:
+    """None where intermodal asks for no pictures in this protocol."""
+    name = PICTURES.get(host.protocol)
+    if IMAGES_IN_CHAT in host.quirks:
+        name = PICTURES_IN_CHAT.get(host.protocol, name)
+    return cast("PictureCodec", import_module(name)) if name else None
+
+
+def picture_types(endpoint: Endpoint) -> frozenset[str]:
+    """Media types of pictures that may go to this endpoint as they are, into a vector or into a chat."""
+    host = endpoint.host
+    if endpoint.model.output == ("embedding",):
+        return getattr(vector_codec(host), "IMAGE_TYPES", frozenset())
+    return chat_codec(host).IMAGE_TYPES if host.protocol in CHATS else frozenset()

@@ -1,0 +1,65 @@
+"""The gate between an attempt at an answer and the user."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import groupby
+
+from intermodal import errors
+from intermodal.events import Committed, Event, TextDelta, Thought
+
+
+class CommitGate:
+    """Nothing of an attempt is shown before its first visible word, then everything is."""
+
+    MOST_HELD = 256 << 10  # characters of nothing visible: an answer that never begins is none
+
+    def __init__(self, endpoint: str, emit: Callable[[Event], Awaitable[None]], *, live: bool) -> None:
+        self.committed = False
+        self._endpoint = endpoint
+        self._emit = emit
+        self._live = live
+        self._held: list[str | Thought] = []
+        self._held_size = 0
+
+    async def think(self, thought: Thought) -> None:
+        """Shown with the first word, and as it comes after that: one that was only thought may be another's turn."""
+        if self.committed:
+            await self._emit(thought)
+        else:
+            self._held.append(thought)
+
+    async def say(self, text: str) -> None:
+        if self.committed:
+            await self._emit(TextDelta(text=text))
+            return
+        self._held.append(text)
+        self._held_size += len(text)
+        if self._live and text.strip():
+            await self._commit()
+        elif self._live and self._held_size > self.MOST_HELD:
+            raise errors.StreamCut("sends nothing but blanks", where=self._endpoint, todo="ask again")
+
+    def retract(self) -> None:
+        self._held.clear()
+        self._held_size = 0
+
+    def correct(self, text: str) -> None:
+        """What is shown in place of the words that are held; what was thought stays."""
+        self._held = [*(held for held in self._held if isinstance(held, Thought)), text]
+
+    async def finish(self) -> None:
+        """What was held until the whole answer was found good."""
+        if not self.committed and any(isinstance(held, Thought) or held.strip() for held in self._held):
+            await self._commit()
+
+    async def _commit(self) -> None:
+        self.committed = True
+        await self._emit(Committed(endpoint=self._endpoint))
+        held, self._held = self._held, []
+        for thoughts, pieces in groupby(held, lambda piece: isinstance(piece, Thought)):
+            if thoughts:
+                for piece in pieces:
+                    await self._emit(piece)  # type: ignore[arg-type]
+            else:
+                await self._emit(TextDelta(text="".join(pieces)))  # type: ignore[arg-type]

@@ -1,0 +1,278 @@
+"""A JSON answer held against what it was made from, and asked for once more where a value stands nowhere in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+
+from intermodal import errors
+from intermodal.content import Text, Transcript, Value
+from intermodal.events import Actual, Checked, FieldEvidence, Note, Retrying
+from intermodal.evidence import Source, Sources, evidence_of
+from intermodal.evidence.fields import are_codes, codes_of, value_at
+from intermodal.evidence.text import number_in
+from intermodal.executor.attempt.actuals import add_actuals, remaining_estimate
+from intermodal.executor.attempt.caller import FinishedCall, Reroute
+from intermodal.executor.drivers.interface import CallJob
+from intermodal.executor.outputs import json_answer
+from intermodal.executor.outputs.bounded_work import run_bounded
+from intermodal.executor.outputs.commit_gate import CommitGate
+from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
+from intermodal.executor.route_run import RouteRun
+from intermodal.json_schema import BudgetExhausted, InvalidSchema
+from intermodal.json_schema.pointer import steps
+from intermodal.offload import LONG, offload
+from intermodal.plans.facts import Facts
+from intermodal.request import JsonOutput, Request
+from intermodal.wire.call import ChatCall, WireMessage
+
+_NAMED = 5  # fields that a sentence names
+_SHOWN = 40  # characters of a value that it shows
+Ask = Callable[[JsonOutput], tuple[WireMessage, ...]]
+_REST = 0.1  # of the time that is left, kept for what comes after asking again
+
+
+class JsonAnswer(Value, frozen=True):
+    """An answer that is valid JSON, with where its values stand."""
+
+    done: FinishedCall
+    data: Any
+    evidence: tuple[FieldEvidence, ...] = ()
+
+    @property
+    def unverified(self) -> list[str]:
+        """Fields whose values stand nowhere."""
+        return [each.field for each in self.evidence if each.status == "unverified"]
+
+
+def sources_of(
+    request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts, heard: Mapping[int, Transcript]
+) -> Sources:
+    """What a model was given to answer from; no texts where no file came with the request.
+
+    What its sender says counts where there are files: an answer may repeat it. ``heard``: transcripts, by part.
+    """
+    files: list[Source] = []
+    said: list[Source] = []
+    whole = True
+    for index, role, part in request.parts():
+        name = facts.parts[index].name
+        if isinstance(part, Text):
+            if part.name:
+                files.append(Source(name, part.text))
+            elif role in ("user", "system"):
+                said.append(Source(name, part.text))
+            continue
+        for piece in stands_for.get(index, ()):
+            if not isinstance(piece, TextInput):
+                whole = False
+            elif index in heard and not piece.source:
+                files.append(_spoken(name, heard[index]))
+            else:
+                files.append(Source(name, piece.text, piece.page, piece.at))
+    return Sources((*files, *said) if files or not whole else (), whole)
+
+
+def _spoken(name: str, transcript: Transcript) -> Source:
+    text = "\n".join(" ".join(segment.text.split()) for segment in transcript.segments)
+    return Source(name, text, starts=tuple(segment.start for segment in transcript.segments))
+
+
+async def check_evidence(
+    run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, speaker: CommitGate,
+    stands_for: Mapping[int, tuple[ModelInput, ...]], asked: Ask | None,
+) -> JsonAnswer:  # fmt: skip
+    """The answer with where its values stand, asked for once more where the plan says so and one stands nowhere.
+
+    ``asked``: the messages that ask for a schema; None where nobody may be asked, as the answer was repaired already.
+    Of two answers the one with fewer values that stand nowhere is kept, and what still stands nowhere is said.
+    """
+    state, policy = run.state, run.state.request.policy
+    if policy.evidence == "off" or found.data is None:
+        return found
+    transcripts = {made.part: made.transcript for made in state.products.values() if made.transcript is not None}
+    sources = sources_of(state.request, stands_for, state.opened.facts, transcripts)
+    found = await _looked(found, schema, sources)
+    if not found.evidence:
+        return found
+    again = ""
+    if found.unverified and asked is not None and not speaker.committed and run.may_ask_again():
+        first, (better, took, again) = found.done, await _again(run, job, found, schema, sources, asked)
+        found = better if len(better.unverified) < len(found.unverified) else found
+        speaker.correct(found.done.made.text)
+        if took is not None:
+            found = msgspec.structs.replace(found, done=_both(found.done, first, took))
+    fields = found.unverified
+    said = describe_unverified(found.data, fields, again) if fields else ""
+    await state.emit(
+        Checked(step=job.step.id, check="evidence", problem="unverified" if fields else "", said=said)
+    )  # fmt: skip
+    if said:
+        await state.emit(Note(text=said, step=job.step.id, warns=True))
+    return found
+
+
+async def _looked(found: JsonAnswer, schema: JsonOutput, sources: Sources) -> JsonAnswer:
+    evidence = await offload(_long(found, sources), evidence_of, found.data, schema.schema, sources)
+    return msgspec.structs.replace(found, evidence=evidence)
+
+
+def _long(found: JsonAnswer, sources: Sources) -> bool:
+    return sum(len(source.text) for source in sources.texts) + len(found.done.made.text) > LONG
+
+
+def describe_unverified(data: Any, fields: Sequence[str], again: str = "") -> str:
+    """The sentence on values that stand nowhere.
+
+    >>> unverified_said({"total": 1284.5}, ["/total"])
+    'total (1284.5) stands in none of the files: it is computed, or made up'
+    """
+    named = [f"{_name(field)} ({_shown(value_at(data, field))})" for field in fields[:_NAMED]]
+    if len(fields) > _NAMED:
+        named.append(f"{len(fields) - _NAMED} more")
+    one = len(fields) == 1
+    ends = "stands in none of the files: it is" if one else "stand in none of the files: they are"
+    return f"{', '.join(named)} {ends} computed, or made up{again}"
+
+
+def _name(field: str) -> str:
+    return field.removeprefix("/") or "the answer"
+
+
+def _shown(value: Any) -> str:
+    said = msgspec.json.encode(value).decode("utf-8", "replace")
+    return said if len(said) <= _SHOWN else f"{said[: _SHOWN - 3]}..."
+
+
+async def _again(
+    run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: Sources, asked: Ask
+) -> tuple[JsonAnswer, Actual | None, str]:
+    """The answer with those values in it that were asked for again, or as it was; what that took; how to go on with the
+    sentence on what stands nowhere.
+
+    Only fields that stand nowhere are asked for again, without the first answer: a small model repeats what it said.
+    """
+    import anyio
+
+    first, left = found.done.actual, run.state.caller.remaining
+    if left is not None and left * (1 - _REST) < first.seconds:
+        return found, None, ", and there was no time to ask again"
+    assert job.chat is not None
+    part = _part(schema, found)
+    if part is not None and part.codes:
+        part = _among(part, await offload(_long(found, sources), codes_of, sources))
+    call = _asking_for(job.chat, schema if part is None else part.output, asked)
+    reason = f"{job.endpoint.id} gave values that stand in none of the files"
+    await run.state.emit(Retrying(step=job.step.id, reason=reason))
+    work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
+    second = msgspec.structs.replace(job, chat=call, step=remaining_estimate(job.step, first), work=work)
+    aside = CommitGate(job.endpoint.id, run.state.emit, live=False)
+    done: FinishedCall | None = None
+    try:
+        with anyio.move_on_after(None if left is None else left * (1 - _REST)):
+            done = await run.do(second, aside)
+    except errors.BudgetExceeded:
+        return found, None, ", and there was no money left to ask again"
+    except (errors.IntermodalError, Reroute):
+        pass  # what went wrong is told with the attempt; the answer that is there stays
+    if done is None:
+        return found, None, ", and asking again failed"
+    said = ", also when asked again"
+    better = await _merged(found, done, schema, part)
+    return (found if better is None else await _looked(better, schema, sources)), done.actual, said
+
+
+class _Part(NamedTuple):
+    """A schema of some fields alone. ``numbers``: those that are asked for as they stand in the text; ``codes``: those
+    that are lists of codes."""
+
+    output: JsonOutput
+    numbers: frozenset[str]
+    codes: frozenset[str]
+
+
+def _part(schema: JsonOutput, found: JsonAnswer) -> _Part | None:
+    """A schema of those fields alone that have values which stand nowhere; None where it cannot be taken apart.
+
+    A number is asked for in the letters of the text: JSON has no commas between thousands, and a small model that wants
+    to write "5,860.19" where a number must stand ends it after the five.
+    """
+    properties = schema.schema.get("properties")
+    names = list(dict.fromkeys(steps(field)[0] for field in found.unverified if field))
+    if not isinstance(properties, dict) or schema.schema.keys() - _PLAIN or not names:
+        return None
+    if any(name not in properties for name in names):
+        return None
+    fields = {name: properties[name] for name in names}
+    numbers = {name for name, each in fields.items() if isinstance(each, dict) and each.get("type") in _NUMBERS}
+    for name in numbers:
+        said = fields[name].get("description", "")
+        fields[name] = {"type": "string", **({"description": said} if isinstance(said, str) and said else {})}
+    kept: dict[str, Any] = {
+        name: schema.schema[name] for name in ("type", "$defs", "definitions") if name in schema.schema
+    }
+    output = JsonOutput(schema={**kept, "properties": fields, "required": names}, name=schema.name)
+    return _Part(output, frozenset(numbers), frozenset(name for name in names if _lists_codes(fields[name])))
+
+
+def _lists_codes(field: Any) -> bool:
+    listed = field.get("enum") if isinstance(field, dict) else None
+    return isinstance(listed, list) and are_codes(listed)
+
+
+def _among(part: _Part, there: frozenset[str]) -> _Part:
+    """The part, of whose lists of codes those are left that stand in the text; all of a list where none does."""
+    fields = dict(part.output.schema["properties"])
+    for name in part.codes:
+        listed = fields[name]["enum"]
+        fields[name] = {**fields[name], "enum": [each for each in listed if each in there] or listed}
+    output = msgspec.structs.replace(part.output, schema={**part.output.schema, "properties": fields})
+    return part._replace(output=output)
+
+
+_PLAIN = {"properties", "required", "type", "$defs", "definitions", "title", "description", "additionalProperties"}
+_NUMBERS = ("number", "integer")
+
+
+def _asking_for(call: ChatCall, schema: JsonOutput, asked: Ask) -> ChatCall:
+    output = schema if isinstance(call.output, JsonOutput) else call.output
+    return msgspec.structs.replace(call, messages=asked(schema), output=output)
+
+
+async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, part: _Part | None) -> JsonAnswer | None:
+    """The first answer with what was asked for again in its place; None where that is no valid answer."""
+    wanted = schema if part is None else part.output
+    try:
+        parsed = await run_bounded(partial(json_answer.parse, done.made.text, wanted.schema))
+        if parsed.problem or (part is not None and not isinstance(parsed.data, dict)):
+            return None
+        text, data = parsed.text, parsed.data
+        if part is not None:
+            data = {**found.data, **_taken(data, part)}
+            text = msgspec.json.encode(data).decode()
+            if (await run_bounded(partial(json_answer.parse, text, schema.schema))).problem:
+                return None
+    except (BudgetExhausted, InvalidSchema):
+        return None
+    return JsonAnswer(done=msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=text)), data=data)
+
+
+def _taken(data: dict[str, Any], part: _Part) -> dict[str, Any]:
+    """What was asked for again, numbers read; without those in which no number stands."""
+    taken = {name: data[name] for name in part.output.schema["properties"] if name in data}
+    for name in part.numbers & taken.keys():
+        number = number_in(str(taken[name]))
+        if number is None:
+            del taken[name]
+        else:
+            taken[name] = int(number) if number.is_integer() else number
+    return taken
+
+
+def _both(kept: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
+    """The answer that is kept, with what both calls took and what it itself counted."""
+    actual = msgspec.structs.replace(add_actuals(first.actual, second), usage=kept.actual.usage)
+    return msgspec.structs.replace(kept, actual=actual)

@@ -1,0 +1,420 @@
+"""The call that answers: assembled, checked, streamed through a gate, and for JSON held against its schema."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.structured_output import ANY_OBJECT, is_closable, schema_delivery
+from intermodal.catalog.types import Endpoint, Host
+from intermodal.content import ToolCall
+from intermodal.costing.room import output_limit, room
+from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
+from intermodal.executor.attempt.actuals import add_actuals, remaining_estimate
+from intermodal.executor.attempt.answer_state import overrun_note
+from intermodal.executor.attempt.caller import FinishedCall, Reroute
+from intermodal.executor.attempt.loop_guard import LOOP_STOPPED
+from intermodal.executor.conversion import checks
+from intermodal.executor.dependencies import Dependencies
+from intermodal.executor.drivers.interface import CallJob
+from intermodal.executor.outputs import images, json_answer, scores, translation
+from intermodal.executor.outputs import speech as outputs_speech
+from intermodal.executor.outputs.bounded_work import run_bounded
+from intermodal.executor.outputs.commit_gate import CommitGate
+from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidence
+from intermodal.executor.preparation import prompt
+from intermodal.executor.preparation.empty_input import (
+    EmptyFile,
+    describe_empty,
+    empty_files,
+    partly_unread_files,
+    unreadable_files,
+)
+from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
+from intermodal.executor.preparation.part_inputs import measure_work
+from intermodal.executor.preparation.preflight import check_context_window, check_modalities
+from intermodal.executor.preparation.request_size import measure_request
+from intermodal.executor.route_run import RouteRun
+from intermodal.hints import hint
+from intermodal.json_schema import BudgetExhausted, InvalidSchema, instruction
+from intermodal.local.embedded import tesseract
+from intermodal.offload import LONG, is_long, offload
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.step import Call
+from intermodal.plans.verdict import joined
+from intermodal.request import JsonOutput
+from intermodal.wire.call import ChatCall, WireMessage
+from intermodal.wire.fields import fitted
+from intermodal.wire.status import SchemaRefused
+
+BRIEF_SECONDS = 60.0  # seconds; an answer that surely takes no longer need not show signs of life
+
+
+async def _generate(run: RouteRun, step: Call) -> Finished:
+    endpoint = run.state.endpoint(step)
+    request = run.state.request
+    stands_for = await run.stands_for(step, endpoint)
+    facts = run.state.opened.facts
+    long = is_long(request.messages)
+    messages = await offload(long, prompt.chat_messages, request, stands_for, facts.parts, endpoint.model.marks)
+    if nothing := await offload(long, empty_files, request, stands_for, facts):
+        raise _no_content_error(run, step, nothing)
+    if unread := await offload(long, unreadable_files, request, stands_for, facts):
+        raise _unreadable_error(run, step, unread)
+    await run.state.emit_held_notes()
+    schema = request.output if isinstance(request.output, JsonOutput) else None
+    held = schema is not None and schema_delivery(endpoint.host, await _closable(schema)) != "asked"
+    job = await _job(run, step, endpoint, messages, stands_for, held=held)
+    # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
+    live = run.state.world.live and request.policy.streaming == "live" and not run.may_ask_again()
+    speaker = CommitGate(endpoint.id, run.state.emit, live=live and (schema is None or held))
+    try:
+        done = await run.do(job, speaker)
+    except SchemaRefused:
+        if not held or schema is None or schema.strict or speaker.committed:
+            raise
+        what = f"{endpoint.id} cannot be held to this schema: it is asked for in words, and the answer is checked"
+        await run.state.emit(Note(text=what, step=step.id))
+        job = await _job(run, step, endpoint, messages, stands_for, held=False)
+        speaker = CommitGate(endpoint.id, run.state.emit, live=False)
+        done = await run.do(job, speaker)
+    if _is_refusal(done, speaker):
+        await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
+        raise refusal_error(endpoint, done.made.refusal, done.actual.step)
+    found = JsonAnswer(done=done, data=None)
+    if schema is not None:
+        valid, data = await _validated(run, job, done, schema, speaker)
+        found, repaired = JsonAnswer(done=valid, data=data), valid.actual is not done.actual
+        ask = (
+            partial(_with_schema, endpoint.host, messages, isinstance(job.chat.output, JsonOutput))
+            if job.chat
+            else None
+        )
+        found = await check_evidence(run, job, found, schema, speaker, stands_for, None if repaired else ask)
+        done = found.done
+    await speaker.finish()
+    await run.state.emit(StepFinished(actual=done.actual))
+    looped = await offload(len(done.made.text) > LONG, _loops, done, schema)
+    await _remark(run, done, step, output_limit(step, request), looped=looped)
+    outputs_speech.keep_for_voice(run, step, done.made.text)
+    speech = await outputs_speech.native_speech(run, step, done.made)
+    return run.finished(
+        step, finish_reason=done.made.finish_reason or "stop", data=found.data, evidence=found.evidence,
+        looped=looped, speech=speech, said=done.made.said, unread=partly_unread_files(stands_for, facts),
+    )  # fmt: skip
+
+
+async def _closable(schema: JsonOutput) -> bool:
+    return await offload(is_long((), (), schema), is_closable, schema.schema)
+
+
+async def _job(
+    run: RouteRun,
+    step: Call,
+    endpoint: Endpoint,
+    messages: tuple[WireMessage, ...],
+    stands_for: Mapping[int, tuple[ModelInput, ...]],
+    *,
+    held: bool,
+) -> CallJob:
+    """The call that answers: ``held`` to a schema by its host, and told of it where the host does not, or asked for it
+    in words."""
+    request = run.state.request
+    schema = request.output if isinstance(request.output, JsonOutput) else None
+    long = is_long(messages, request.tools, request.output)
+    if schema is not None:
+        messages = await offload(long, _with_schema, endpoint.host, messages, held, schema)
+    limit = output_limit(step, request)
+    try:
+        step = await offload(long, _fitted, step, endpoint, messages, limit, run.state.world)
+    except errors.ContextExceeded as error:
+        raise Reroute(error, step, "cannot hold what was made of the files") from error
+    pieces = [piece for found in stands_for.values() for piece in found]
+    try:
+        settings = fitted(request.settings, request.sampling.max_tokens, limit, endpoint.host.protocol, endpoint.id)
+    except errors.UnsupportedModality as error:
+        raise Reroute(error, step, "leaves too little room to think in") from error
+    call = ChatCall(
+        model=endpoint.served_as or endpoint.model.id,
+        messages=messages,
+        output=schema if schema is not None and held else outputs_speech.chat_output(run, step),
+        sampling=msgspec.structs.replace(request.sampling, max_tokens=limit),
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        parallel_tools=request.parallel_tools,
+        context=room(step, endpoint, limit),
+        cache=request.cache,
+        settings=settings,
+        stream=run.state.world.live or not is_brief(step),
+    )
+    try:
+        await offload(long, check_modalities, endpoint, call, step)
+    except errors.UnsupportedModality as error:
+        raise Reroute(error, step, "cannot take this kind of part") from error
+    world = run.state.world
+    work = await offload(long, measure_request, endpoint, call, pieces, world.count, world.catalog)
+    return CallJob(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
+
+
+def _fitted(
+    step: Call, endpoint: Endpoint, messages: tuple[WireMessage, ...], limit: int | None, world: Dependencies
+) -> Call:
+    return (
+        check_context_window(step, endpoint, prompt.all_text(messages), limit, world)
+        if endpoint.model.tokenizer
+        else step
+    )
+
+
+def _with_schema(
+    host: Host, messages: tuple[WireMessage, ...], held: bool, schema: JsonOutput
+) -> tuple[WireMessage, ...]:
+    """The messages with what a model is told of its answer's schema."""
+    told = _schema_instruction(schema, host, messages, held)
+    return prompt.with_instruction(messages, told) if told else messages
+
+
+def _schema_instruction(schema: JsonOutput, host: Host, messages: tuple[WireMessage, ...], held: bool) -> str:
+    """What a model is told of its answer's schema; "" where its host or a message tells it. Where it may be any object,
+    hosts of OpenAI's kind want JSON to be spoken of, and nobody has more to say."""
+    if schema.told:
+        return ""
+    if not held:
+        return instruction.whole(schema.schema)
+    known = "json" in prompt.all_text(messages).lower() if schema.schema == ANY_OBJECT else host.tells_schema
+    return "" if known else instruction.described(schema.schema)
+
+
+def is_brief(step: Call) -> bool:
+    """Whether the answer is surely made soon: a host that works on a whole answer looks like one that hangs."""
+    return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF_SECONDS
+
+
+def _no_content_error(run: RouteRun, step: Call, missing: tuple[EmptyFile, ...]) -> Exception:
+    """Files in which nothing was found: a model would make something up, so it is not asked, and that is an error.
+
+    A fallback may still look at pictures and pages in another way; silence stays silence. The error says what was not
+    found, so no note does; of a video it may say one track alone.
+    """
+    state = run.state
+    for op, part in list(state.unsaid):
+        if any(each.covers(op, part) for each in missing):
+            del state.unsaid[op, part]
+    error = errors.NoContentFound(
+        f"{describe_empty(missing)[:-1]}, so there is nothing to ask {step.endpoint} about",
+        todo="check the file, ask without it, or name a model that takes it as it is",
+        step=step.id,
+    )
+    seen = all(state.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
+    return Reroute(error, step, "was given nothing of the files") if seen else error
+
+
+def _unreadable_error(run: RouteRun, step: Call, parts: tuple[PartFacts, ...]) -> Reroute:
+    """Files whose words could not be read for the most part: an answer made of the rest would look like one about them.
+
+    A fallback may look at them instead.
+    """
+    state = run.state
+    for part in parts:
+        state.unsaid.pop(("read", part.index), None)
+    found = [each.said for each in state.finished.values() if each.problem == "script"]
+    said = "; ".join(found) or f"most words of {joined(part.name for part in parts)} cannot be read here"
+    error = errors.InputUnreadable(
+        f"{said}, so {step.endpoint} was not asked about it",
+        todo=f"{tesseract.install_hint()}; or add a model that sees pictures: intermodal hosts add", step=step.id,
+    )  # fmt: skip
+    return Reroute(error, step, "was given few of the words")
+
+
+def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
+    """A refusal with nothing said is an error with the model's reason; nobody else is asked instead."""
+    made = done.made
+    return made.finish_reason == "content_filter" and not speaker.committed and not made.text.strip()
+
+
+def refusal_error(endpoint: Endpoint, words: str, step: str) -> errors.ContentRefused:
+    """The error that a refusal is, with the model's own words where it gave any."""
+    reason = " ".join(words.split())[:300]
+    said = f': "{reason}"' if reason else ""
+    return errors.ContentRefused(
+        f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=step
+    )
+
+
+async def _validated(
+    run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput, speaker: CommitGate
+) -> tuple[FinishedCall, object]:
+    """The data of a JSON answer. An answer nobody has seen gets one repair call; one that calls tools is none yet."""
+    if any(isinstance(part, ToolCall) for part in done.made.said):
+        return done, None
+    parsed = await _parsed(run, job, done, schema)
+    cut = done.made.finish_reason == "length"
+    if parsed.problem and not speaker.committed and not cut and job.chat is not None:
+        reason = f"{job.endpoint.id} gave an answer that breaks the schema"
+        await run.state.emit(Retrying(step=job.step.id, reason=reason))
+        speaker.retract()
+        repair = msgspec.structs.replace(
+            job.chat, messages=prompt.with_repair(job.chat.messages, done.made.text, parsed.problem)
+        )
+        first = done.actual
+        work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
+        again = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
+        done = await run.do(again, speaker)
+        done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
+        parsed = await _parsed(run, job, done, schema)
+        cut = done.made.finish_reason == "length"
+    if parsed.mended and speaker.committed:  # somebody has read it as it was written
+        parsed = msgspec.structs.replace(parsed, problem="; ".join(parsed.mended))
+    if parsed.problem and cut and not schema.whole:
+        return done, None
+    if parsed.problem:
+        await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
+        raise errors.OutputInvalid(
+            "the answer was cut at the length limit before its JSON was whole" if cut
+            else f"the answer breaks the schema: {parsed.problem}",
+            where=job.endpoint.id,
+            todo=hint("allow more tokens ({max-tokens})") if cut else "use a stronger model, or a simpler schema",
+            step=job.step.id,
+        )  # fmt: skip
+    if parsed.mended:
+        what = "; ".join(parsed.mended)
+        await run.state.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
+    if not speaker.committed and parsed.text != done.made.text.strip():  # a program reads it: nothing stands around it
+        speaker.correct(parsed.text)
+        done = msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=parsed.text))
+    return done, parsed.data
+
+
+async def _parsed(run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput) -> json_answer.ParsedAnswer:
+    """The answer, held against its schema.
+
+    Raises:
+        OutputUnchecked: that takes too much work. Asking again would be paid again, and nothing says that the next
+            answer takes less.
+        SchemaInvalid: the schema is none, and whoever made the request did not look.
+    """
+    try:
+        return await run_bounded(partial(json_answer.parse, done.made.text, schema.schema))
+    except InvalidSchema as error:
+        await run.state.emit(StepFinished(actual=done.actual))
+        what = f"the schema cannot be used at {error.place[:200] or 'its top'}: {error.what}"
+        raise errors.SchemaInvalid(what, todo=error.todo, step=job.step.id) from None
+    except BudgetExhausted as error:
+        await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
+        raise errors.OutputUnchecked(
+            f"an answer came, and it cannot be said whether it fits the schema: {error}",
+            where=job.endpoint.id,
+            todo="use a simpler schema, or ask for a shorter answer",
+            step=job.step.id,
+        ) from None
+
+
+def _loops(done: FinishedCall, schema: JsonOutput | None) -> bool:
+    """Whether an answer repeats itself, stopped or not. JSON has equal lines."""
+    return done.made.looped or (schema is None and checks.repeats(done.made.text))
+
+
+async def _remark(run: RouteRun, done: FinishedCall, step: Call, limit: int | None, *, looped: bool) -> None:
+    made = done.made
+    if made.looped:
+        await run.state.emit(Note(text=LOOP_STOPPED, step=step.id, warns=True))
+        return
+    if made.overran:
+        await run.state.emit(Note(text=overrun_note(step.endpoint, limit), step=step.id, warns=True))
+        return
+    tokens = done.actual.usage.output_tokens or limit
+    thought = done.actual.usage.reasoning_tokens
+    for remark in ending_notes(made.finish_reason, made.text, tokens, called=bool(made.said), thought=thought):
+        await run.state.emit(Note(text=remark, step=step.id, warns=True))
+    if looped:
+        await run.state.emit(Note(text=checks.REPEATS_NOTE, step=step.id, warns=True))
+
+
+def ending_notes(reason: str, text: str, tokens: int | None, *, called: bool, thought: int | None = None) -> list[str]:
+    """What is to be said of how an answer ended. ``tokens``: that were made, or were allowed; ``called``: tools;
+    ``thought``: tokens of them that were."""
+    if reason == "length" and thought and not text.strip() and not called:
+        return [
+            hint("the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}", thought)
+        ]
+    if reason == "length":
+        what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
+        return [hint("{}; allow more with {max-tokens}", what)]
+    if reason == "content_filter":
+        return ["the answer was stopped by the host's content filter"]
+    return [] if text.strip() or called else ["the answer is empty"]
+
+
+async def _transcribe(run: RouteRun, step: Call) -> Finished:
+    product = run.state.products.get(step.id) or await run.convert_by_call(step)
+    run.stop_for_replan()
+    transcript = product.transcript
+    assert transcript is not None
+    if transcript.text:
+        await run.state.emit(Committed(endpoint=step.endpoint))
+        await run.state.emit(TextDelta(text=transcript.text))
+    looped = checks.looped(transcript) or checks.repeats(transcript.text)
+    return run.finished(step, transcript=transcript, looped=looped)
+
+
+async def _translate(run: RouteRun, step: Call) -> Finished:
+    """What was heard, in another language. Silence is translated by nobody."""
+    endpoint = run.state.endpoint(step)
+    request, stands_for, heard = await translation.translation_request(run, step)
+    if heard is not None and not heard.text:
+        return run.finished(step, transcript=heard)
+    facts = run.state.opened.facts.parts
+    messages = prompt.chat_messages(request, stands_for, facts, endpoint.model.marks)
+    job = await _job(run, step, endpoint, messages, stands_for, held=False)
+    speaker = CommitGate(endpoint.id, run.state.emit, live=False)
+    done = await run.do(job, speaker)
+    await run.state.emit(StepFinished(actual=done.actual))
+    if _is_refusal(done, speaker):
+        raise refusal_error(endpoint, done.made.refusal, done.actual.step)
+    await _remark(run, done, step, output_limit(step, request), looped=done.made.looped)
+    return await translation.translation_result(run, step, done.made.text, heard)
+
+
+async def _embed(run: RouteRun, step: Call) -> Finished:
+    endpoint = run.state.endpoint(step)
+    stands_for = await run.stands_for(step, endpoint)
+    text, media = prompt.text_to_embed(run.state.request, stands_for), prompt.media_to_embed(stands_for)
+    if not text and not media:
+        raise errors.InputEmpty("there is no text to embed", todo="give a file with words in it", step=step.id)
+    pieces = [piece for index in stands_for for piece in stands_for[index]]
+    work = measure_work(
+        tuple(piece for piece in pieces if isinstance(piece, ImageInput)),
+        tuple(piece for piece in pieces if isinstance(piece, AudioInput)),
+    )
+    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, beside=media, work=work))
+    await run.state.emit(StepFinished(actual=done.actual))
+    if done.made.contrastive is not None and done.made.contrastive.cut:
+        what = f"the text is longer than {endpoint.id} reads, and was cut"
+        await run.state.emit(Note(text=what, step=step.id, warns=True))
+    return run.finished(step, embedding=done.made.vector)
+
+
+async def _speak(run: RouteRun, step: Call) -> Finished:
+    return await outputs_speech.speak(run, step, _generate)
+
+
+FINAL_CALLS: Mapping[str, Callable[[RouteRun, Call], Awaitable[Finished]]] = {
+    "generate": _generate,
+    "transcribe": _transcribe,
+    "translate": _translate,
+    "embed": _embed,
+    "speak": _speak,
+    "score": scores.score,
+    "draw": images.draw,
+}
+
+
+async def run_to_answer(run: RouteRun) -> Finished:
+    """Drive a route to its end: what leads to the answer, then the call that makes it."""
+    last = await run.prepare_answer()
+    finished = await FINAL_CALLS[last.op](run, last)
+    await run.state.emit_held_notes()
+    return finished

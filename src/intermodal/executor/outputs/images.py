@@ -1,0 +1,100 @@
+"""The call that draws: words put together, pictures beside them, what comes back as it was wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.image_options import FORMAT, RATIO, SIZE, supported_image_options
+from intermodal.catalog.types import Endpoint
+from intermodal.events import Committed, Drawn, Finished, Note, StepFinished
+from intermodal.executor.drivers.interface import CallJob
+from intermodal.executor.preparation import prompt as preparation_prompt
+from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput
+from intermodal.executor.preparation.part_inputs import measure_work
+from intermodal.executor.route_run import RouteRun
+from intermodal.hints import hint
+from intermodal.planner.drawing import canvas
+from intermodal.plans.step import Call
+from intermodal.request import ImageOutput, Sampling
+from intermodal.wire.call import PictureCall, WireImage
+
+_TYPES: Mapping[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+async def draw(run: RouteRun, step: Call) -> Finished:
+    """The only call of a route that makes pictures; everything before it makes words of what was given."""
+    endpoint, output = run.state.endpoint(step), run.state.request.output
+    assert isinstance(output, ImageOutput)
+    stands_for = await run.stands_for(step, endpoint)
+    prompt = preparation_prompt.text_to_embed(run.state.request, stands_for)
+    if not prompt:
+        raise errors.InputEmpty("nothing says what to draw", todo="say it in words", step=step.id)
+    given = _pictures(stands_for)
+    call = picture_call(endpoint, step, output, run.state.request.sampling, prompt, given)
+    work = msgspec.structs.replace(measure_work(given), pictures=output.count, **_diffusion_work(run, endpoint))
+    done = await run.do(CallJob(step=step, endpoint=endpoint, drawing=call, work=work))
+    await run.state.emit(StepFinished(actual=done.actual))
+    await run.state.emit(Committed(endpoint=step.endpoint))
+    images = tuple([await _as_wanted(run, step, each, output) for each in done.made.drawn])
+    if done.made.seed is not None:
+        await run.state.emit(Note(text=hint("drawn with {seed=}, which draws it again", done.made.seed), step=step.id))
+    if len(images) != output.count:
+        what = f"{endpoint.id} made {len(images)} pictures, and {output.count} were asked for"
+        await run.state.emit(Note(text=what, step=step.id))
+    return run.finished(step, images=images)
+
+
+def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
+    """What a model that draws here is given to do; {} of any other."""
+    if endpoint.model.diffusion is None:
+        return {}
+    strokes = canvas(endpoint.model.diffusion, run.state.request, run.state.opened.facts).strokes
+    return {"denoised": round(strokes.denoised, 6), "made": round(strokes.made, 6)}
+
+
+def picture_call(
+    endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str, given: tuple[ImageInput, ...]
+) -> PictureCall:
+    """What the host is told: as the plan has it, as far as it has words for it."""
+    params, has = dict(step.params), supported_image_options(endpoint.host)
+    given, mask = (given[:-1], given[-1].data) if output.mask else (given, b"")
+    strength = params.get("strength", "")
+    width, _, height = params.get("size", "").partition("x")
+    return PictureCall(
+        model=endpoint.served_as or endpoint.model.id,
+        prompt=prompt,
+        images=tuple(WireImage(data=each.data, media_type=each.media_type) for each in given),
+        size=(int(width), int(height)) if has & {SIZE, RATIO} and width else None,
+        count=output.count,
+        seed=sampling.seed,
+        steps=int(params["steps"]) if "steps" in params else output.steps,
+        guidance=float(params["guidance"]) if "guidance" in params else output.guidance,
+        sampler=params.get("sampler", output.sampler),
+        strength=float(strength) if strength else output.strength,
+        mask=mask,
+        negative=output.negative,
+        quality=params.get("quality", ""),  # type: ignore[arg-type]
+        format=output.format if FORMAT in has else "",
+        writes="text" in endpoint.model.output,
+    )
+
+
+def _pictures(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[ImageInput, ...]:
+    """Pictures to start from, in the order of the parts."""
+    return tuple(piece for index in sorted(stands_for) for piece in stands_for[index] if isinstance(piece, ImageInput))
+
+
+async def _as_wanted(run: RouteRun, step: Call, made: Drawn, output: ImageOutput) -> Drawn:
+    """The picture in the format that was asked for. A PNG is made of any other; what else came is said."""
+    wanted = _TYPES.get(output.format, made.media_type)
+    if made.media_type == wanted:
+        return made
+    if wanted == "image/png":
+        again = await run.state.world.media.picture(made.data, name="the picture that was drawn")
+        return msgspec.structs.replace(made, data=again.data, media_type=again.media_type)
+    what = f"{step.endpoint} sent {made.media_type}, and {wanted} was asked for"
+    await run.state.emit(Note(text=what, step=step.id))
+    return made

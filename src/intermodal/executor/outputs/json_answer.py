@@ -1,0 +1,111 @@
+"""A JSON answer: taken out of what was said, and held against its schema. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.json_schema import StepBudget, aligned, known_schema, read_json, repair
+
+_FENCE = "```"
+_BEGIN = re.compile(r"[{\[]")
+_TRIED = 8  # places of an answer at which a value may begin
+
+
+class ParsedAnswer(Value, frozen=True):
+    """``problem`` is "" when ``data`` is valid; else it says in a few words what is wrong. ``text``: the data as it was
+    written, without what stood around it. ``mended``: what was read in another way than it was written."""
+
+    data: Any = None
+    text: str = ""
+    problem: str = ""
+    mended: tuple[str, ...] = ()
+
+
+def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer:
+    """The JSON value in an answer, checked: the one that is what the schema asks for. Chatter and code fences around
+    it are left out; what is not JSON, or not what the schema asks for, is put right where it has one reading
+    (``json_schema/repair.py``, ``alignment.py``).
+
+    Raises BudgetExhausted where neither can be said within the budget, Cancelled, and what ``known_schema`` raises.
+    """
+    try:
+        values = _values(text, budget)
+    except ValueError as error:
+        return ParsedAnswer(problem=f"not JSON ({error})")
+    checked = [_checked(each, schema, budget) for each in values]
+    valid = [each for each in checked if not each.problem]
+    if any(each.data != valid[0].data for each in valid):
+        return ParsedAnswer(problem="it holds several answers that differ")
+    return (valid or checked)[0]
+
+
+def _checked(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer:
+    """A value held against its schema."""
+    known = known_schema(schema, budget)
+    violation = known.violation(found.data, budget)
+    if violation is None:
+        return found
+    made, changes = aligned(found.data, schema, budget)
+    if changes and known.violation(made, budget) is None:
+        return ParsedAnswer(data=made, text=json.dumps(made, ensure_ascii=False), mended=(*found.mended, *changes))
+    return msgspec.structs.replace(found, problem=str(violation))
+
+
+def _values(text: str, budget: StepBudget) -> list[ParsedAnswer]:
+    """The values in an answer: all of it, else lists and objects one after another. Raises ValueError where there is
+    none."""
+    body = strip_code_fence(text)
+    try:
+        value, end = read_json(body, 0, budget)
+        if end == len(body):
+            return [ParsedAnswer(data=value, text=body)]
+        raise json.JSONDecodeError("Extra data", body, end)
+    except ValueError as error:
+        why, at = error, 0
+    found: list[ParsedAnswer] = []
+    for tried in range(_TRIED):
+        begins = _BEGIN.search(body, at)
+        if begins is None:
+            break
+        try:
+            one, at = _value(body, begins.start(), budget)
+            found.append(one)
+        except ValueError as error:
+            why, at = (error if not tried else why), begins.end()
+    if not found:
+        raise why
+    return found
+
+
+def _value(body: str, begin: int, budget: StepBudget) -> tuple[ParsedAnswer, int]:
+    """The list or object that begins there, and where it ends."""
+    try:
+        value, end = read_json(body, begin, budget)
+        return ParsedAnswer(data=value, text=body[begin:end]), end
+    except ValueError as error:
+        try:
+            made, end = repair(body, begin, budget)
+            value, _ = read_json(made, 0, budget)
+        except ValueError:
+            raise error from None  # what Python's reader says is known to models
+        return ParsedAnswer(data=value, text=made, mended=("it was not quite JSON",)), end
+
+
+def strip_code_fence(text: str) -> str:
+    """What stands in a fence of code that is all of a text, or the text, without blanks around it.
+
+    >>> unfenced("```json\\n{}\\n```"), unfenced(" {} ")
+    ('{}', '{}')
+    """
+    body = text.strip()
+    if not (body.startswith(_FENCE) and body.endswith(_FENCE)) or len(body) < 2 * len(_FENCE):
+        return body
+    language, line_break, rest = body[len(_FENCE) : -len(_FENCE)].partition("\n")
+    language = language.rstrip()
+    named = not language or (language.isascii() and language.isalpha())
+    return rest.strip() if line_break and named else body

@@ -1,0 +1,222 @@
+"""How well each label fits: by the vectors of what there is and of the labels, or by the letter with which a chat would
+answer.
+
+Vectors of text: cosines, divided by a temperature, through a softmax. Vectors of pictures: as their model was trained,
+see ``contrastive.py``. A chat: the labels as lettered options, one word of
+answer, and the probabilities of the letters among those that the host tells, made to sum to 1. Models favour some
+places among options, so every question is put twice, the second time with the options in reverse, and the mean counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.types import Endpoint, Objective
+from intermodal.content import Text
+from intermodal.events import Actual, Committed, Finished, Note, StepFinished
+from intermodal.executor.attempt.actuals import add_actuals, remaining_estimate
+from intermodal.executor.attempt.caller import Reroute
+from intermodal.executor.drivers.interface import CallJob
+from intermodal.executor.outputs import score_calibration
+from intermodal.executor.outputs.contrastive_scores import score_pictures
+from intermodal.executor.outputs.head_scores import score_by_head
+from intermodal.executor.outputs.vector_math import cosine, softmax
+from intermodal.executor.preparation import prompt
+from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
+from intermodal.executor.preparation.part_inputs import measure_work
+from intermodal.executor.preparation.preflight import check_context_window, check_modalities
+from intermodal.executor.route_run import RouteRun
+from intermodal.hints import hint
+from intermodal.plans.step import Call
+from intermodal.request import Request, Sampling, ScoresOutput
+from intermodal.wire.call import ChatCall, NotExpressible
+from intermodal.wire.openai_chat import MAX_CANDIDATES
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+MANY_CANDIDATES = 500  # of a host that tells as many as are asked for
+MIN_LETTER_MASS = 0.05  # less of a model's probability on the letters than this, and it did not mean to answer with one
+
+# Of multilingual-e5-small, whose cosines lie close together (0.7 to 0.95). Fitted on the odd rows of
+# benchmarks/labelled.py; what it gives on the even ones is in benchmarks/results/scores.md.
+TEMPERATURE = 0.004
+FITTED_OBJECTIVE: Objective = "contrastive"  # the objective of models it was fitted for
+HYPOTHESIS = "This is {}."  # a label as a sentence; by itself it scores 4 to 7 points worse there
+
+
+async def score(run: RouteRun, step: Call) -> Finished:
+    """The scores of every label, in the order they were given."""
+    output = run.state.request.output
+    assert isinstance(output, ScoresOutput)
+    endpoint = run.state.endpoint(step)
+    if endpoint.model.head_task is not None:
+        text = await _text(run, step, endpoint)
+        found = await score_by_head(run, step, endpoint, text, output.labels)
+    else:
+        scores = await _scores(run, step, endpoint, output.labels)
+        found = dict(zip(output.labels, scores, strict=True))
+    await run.state.emit(Note(text=score_calibration.calibration_note(endpoint, step.task), step=step.id))
+    await run.state.emit(Committed(endpoint=step.endpoint))
+    return run.finished(step, scores=found)
+
+
+async def _scores(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    """The scores of these labels, by a model that takes any."""
+    if endpoint.model.matches_pictures:
+        return await score_pictures(run, step, endpoint, labels)
+    if endpoint.model.answers_in_words:
+        return await _by_letters(run, step, endpoint, labels)
+    return await _by_vectors(run, step, endpoint, labels)
+
+
+async def _text(run: RouteRun, step: Call, endpoint: Endpoint) -> str:
+    """The words that labels are held against. Where there are none, a fallback may look at the picture instead.
+
+    Raises Reroute, with InputEmpty in it.
+    """
+    text = prompt.text_to_embed(without_sender_text(run.state.request), await run.stands_for(step, endpoint))
+    if not text:
+        error = errors.InputEmpty(
+            "there is no text to hold the labels against", todo="give a file with words in it", step=step.id
+        )
+        raise Reroute(error, step, "was given no words")
+    return text
+
+
+# ---- vectors ---------------------------------------------------------------------------------------
+
+
+async def _by_vectors(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    text = await _text(run, step, endpoint)
+    sentences = tuple(HYPOTHESIS.format(label) for label in labels)
+    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=sentences))
+    await run.state.emit(StepFinished(actual=done.actual))
+    if FITTED_OBJECTIVE not in endpoint.model.objective:
+        what = f"how far apart the scores of {endpoint.id} are was fitted for another model; their order is its own"
+        await run.state.emit(Note(text=what, step=step.id))
+    of_text, *of_labels = done.made.vectors
+    return softmax([cosine(of_text, vector) / TEMPERATURE for vector in of_labels])
+
+
+def without_sender_text(request: Request) -> Request:
+    """The request without what its sender says, where there are files: the labels are held against these alone."""
+    texts = [part for _, _, part in request.parts() if isinstance(part, Text) and not part.name]
+    if len(texts) == sum(len(message.parts) for message in request.messages):
+        return request
+    messages = tuple(
+        msgspec.structs.replace(
+            message,
+            # Kept as empty parts: the numbers of the others must not change.
+            parts=tuple(Text(text="") if part in texts else part for part in message.parts),
+        )
+        for message in request.messages
+    )
+    return msgspec.structs.replace(request, messages=messages)
+
+
+# ---- letters ---------------------------------------------------------------------------------------
+
+
+async def _by_letters(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    many = "many_logprobs" in endpoint.host.quirks
+    most = len(LETTERS) if many else MAX_CANDIDATES
+    if len(labels) > most:
+        error = NotExpressible.of(
+            f"{len(labels)} labels at once (at most {most})", "a chat", where=endpoint.id, todo="give fewer labels"
+        )
+        raise Reroute(error, step, f"cannot be given {len(labels)} labels")
+    stands_for = await run.stands_for(step, endpoint)
+    facts = run.state.opened.facts.parts
+    messages = prompt.chat_messages(run.state.request, stands_for, facts, endpoint.model.marks)
+    letters = LETTERS[: len(labels)]
+    turns: list[tuple[float, ...]] = []
+    mass = 0.0
+    actual: Actual | None = None
+    for options in (labels, labels[::-1]):
+        call = ChatCall(
+            model=endpoint.served_as or endpoint.model.id,
+            messages=prompt.with_instruction(messages, question(options)),
+            sampling=Sampling(max_tokens=1, temperature=0.0),
+            candidates=MANY_CANDIDATES if many else MAX_CANDIDATES,
+            grammar=f"root ::= [{letters}]",
+        )
+        done = await run.do(_job(run, step, endpoint, call, actual, stands_for))
+        actual = done.actual if actual is None else add_actuals(actual, done.actual)
+        probabilities, meant = letter_probabilities(done.made.candidates, letters, step)
+        turns.append(probabilities)
+        mass = max(mass, meant)
+    if actual is not None:
+        await run.state.emit(StepFinished(actual=actual))
+    if mass < MIN_LETTER_MASS:
+        what = f"{endpoint.id} did not mean to answer with a letter ({mass:.1%} of its probability)"
+        await run.state.emit(Note(text=f"{what}: trust these scores little", step=step.id, warns=True))
+    there, back = turns
+    return tuple((one + other) / 2 for one, other in zip(there, reversed(back), strict=True))
+
+
+def _job(
+    run: RouteRun,
+    step: Call,
+    endpoint: Endpoint,
+    call: ChatCall,
+    before: Actual | None,
+    stands_for: Mapping[int, tuple[ModelInput, ...]],
+) -> CallJob:
+    """One of the two calls. Raises Reroute where the endpoint cannot take it."""
+    pieces = [piece for found in stands_for.values() for piece in found]
+    work = measure_work(
+        tuple(piece for piece in pieces if isinstance(piece, ImageInput)),
+        tuple(piece for piece in pieces if isinstance(piece, AudioInput)),
+    )
+    now = step if before is None else remaining_estimate(step, before)
+    try:
+        check_modalities(endpoint, call, step)
+        now = check_context_window(now, endpoint, prompt.all_text(call.messages), 1, run.state.world)
+    except errors.UnsupportedModality as error:
+        raise Reroute(error, step, "cannot take this kind of part") from error
+    except errors.ContextExceeded as error:
+        raise Reroute(error, step, "cannot hold what was made of the files") from error
+    return CallJob(step=now, endpoint=endpoint, chat=call, work=work)
+
+
+def question(labels: tuple[str, ...]) -> str:
+    options = "\n".join(f"{letter}) {label}" for letter, label in zip(LETTERS, labels, strict=False))
+    return f"Which of these fits best?\n{options}\nAnswer with the letter only."
+
+
+def letter_probabilities(
+    candidates: tuple[tuple[str, float], ...], letters: str, step: Call
+) -> tuple[tuple[float, ...], float]:
+    """The probability of each letter among them all, and how much of the model's whole probability they had.
+
+    A letter may come with a space or a bracket; those are added up. One that the host did not tell is taken for
+    as likely as the least likely word it told: more it cannot be.
+
+    Raises CallError where no probabilities came or no letter is among them.
+    """
+    if not candidates:
+        raise errors.CallError(
+            "did not tell the probabilities of words",
+            where=step.endpoint,
+            todo=hint("let another model score ({model})"),
+            step=step.id,
+        )
+    found = dict.fromkeys(letters, 0.0)
+    for word, logarithm in candidates:
+        letter = word.strip().strip("()[].:*")
+        if letter in found:
+            found[letter] += math.exp(min(0.0, logarithm))
+    mass = sum(found.values())
+    if not mass:
+        raise errors.CallError(
+            "answers with none of the letters it was given",
+            where=step.endpoint,
+            todo=hint("let another model score ({model})"),
+            step=step.id,
+        )
+    least = math.exp(min(logarithm for _, logarithm in candidates))
+    told = [value or least for value in found.values()]
+    return tuple(value / sum(told) for value in told), mass

@@ -1,0 +1,240 @@
+"""The answer that is heard: made of words by a voice, or spoken by the model itself; cut for the voice, and packed.
+
+Two routes end here. A call ``speak`` takes the words of a call ``generate`` before it (which streams them while they
+are made), or, for a text that is to be spoken as it is, the pieces of its inputs. A model that speaks by itself
+answers in one call ``generate``, with words and sound together.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable
+
+from intermodal import errors
+from intermodal.events import Committed, Finished, Note, Speech, StepFinished
+from intermodal.executor.attempt.caller import Reroute
+from intermodal.executor.drivers.interface import CallJob, CallResult
+from intermodal.executor.preparation.model_inputs import StepProduct, TextInput
+from intermodal.executor.preparation.prompt import is_empty
+from intermodal.executor.route_run import RouteRun
+from intermodal.hints import hint
+from intermodal.media.invisible import visible
+from intermodal.media.sound import at_rate, mp3, wav
+from intermodal.plans.step import Call
+from intermodal.request import Output, SpeechOutput, TextOutput
+from intermodal.store.rows import Work
+
+Answering = Callable[["RouteRun", Call], Awaitable[Finished]]
+MAX_LINE = 300  # characters of a line: a voice forgets its breath over longer ones, and progress comes line by line
+_QUOTED = 12  # letters of another alphabet that a note names
+
+_ENDS = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n+|(?<=[。！？])")
+_PAUSES = re.compile(r"(?<=[,;:–—])\s+")
+# Signs of Markdown, which a voice reads out. Links keep their words; code keeps its own. What repeats in a sign cannot
+# be what follows it: each of these looks at a letter of a text a few times at most, however long the text is.
+_FENCE = "```"
+_RULE = frozenset("|:- \t")
+_BEGIN = re.compile(r"\s{0,3}(#{1,6}|>|[-*+])\s+")
+_SIGNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?\)"), r"\1"),
+    (re.compile(r"(\*\*|__|~~|`)"), ""),
+    (re.compile(r"(?<!\w)\*(\S[^*]*)\*(?!\w)"), r"\1"),
+)
+# Languages that are written in Latin letters, of those that voices are known for.
+_LATIN = frozenset(("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "no", "pl", "pt", "ro", "sv", "tr"))
+
+
+# ---- what is spoken --------------------------------------------------------------------------------
+
+
+def strip_markdown(text: str) -> str:
+    """A model's answer without the signs of Markdown.
+
+    >>> plain("## Total\\n* **42** euros, see [the bill](http://a/b)")
+    'Total\\n42 euros, see the bill'
+    """
+    text = "\n".join(filter(None, map(_plain_line, text.split("\n"))))
+    for sign, instead in _SIGNS:
+        text = sign.sub(instead, text)
+    return text.strip()
+
+
+def _plain_line(line: str) -> str:
+    """A line without what stands at its beginning and between the cells of a table; "" for a rule or a fence."""
+    bare = line.strip()
+    if bare.startswith(_FENCE) or ("---" in bare and _RULE.issuperset(bare)):
+        return ""
+    begin = _BEGIN.match(line)
+    bare = line[begin.end() :].strip() if begin is not None else bare
+    return ", ".join(cell.strip() for cell in bare.strip("|").split("|")) if "|" in bare else bare
+
+
+def speech_lines(text: str, longest: int = MAX_LINE) -> tuple[str, ...]:
+    """The sentences of a text, each in one line; long ones cut at a pause, else between two words.
+
+    What holds no letter or digit is no line: no voice has a sound for it.
+
+    >>> lines_of("Yes. It rains, and it is cold.\\n---\\nBye", longest=20)
+    ('Yes.', 'It rains,', 'and it is cold.', 'Bye')
+    """
+    made: list[str] = []
+    for sentence in filter(None, _ENDS.split(visible(text))):
+        made += _cut(" ".join(sentence.split()), longest)
+    return tuple(line for line in made if any(map(str.isalnum, line)))
+
+
+def _cut(line: str, longest: int) -> list[str]:
+    if len(line) <= longest:
+        return [line]
+    pieces: list[str] = []
+    for clause in _PAUSES.split(line):
+        for piece in _by_words(clause, longest):
+            if pieces and len(pieces[-1]) + 1 + len(piece) <= longest:
+                pieces[-1] += f" {piece}"
+            else:
+                pieces.append(piece)
+    return pieces
+
+
+def _by_words(clause: str, longest: int) -> list[str]:
+    pieces = [""]
+    for word in clause.split(" "):
+        if len(word) > longest:  # no word of a language: an address, a hash
+            cut = (len(word) - 1) // longest * longest
+            pieces += [word[place : place + longest] for place in range(0, cut, longest)]
+            word = word[cut:]
+        if pieces[-1] and len(pieces[-1]) + 1 + len(word) > longest:
+            pieces.append(word)
+        else:
+            pieces[-1] = f"{pieces[-1]} {word}".strip()
+    return [piece for piece in pieces if piece]
+
+
+def unknown_letters(text: str, languages: tuple[str, ...]) -> str:
+    """Letters that a voice of these languages spells out or leaves away, each once. "" where nothing is known."""
+    if not languages or not _LATIN.issuperset(languages):
+        return ""
+    found = dict.fromkeys(letter for letter in text if letter.isalpha() and not letter.isascii())
+    return "".join(letter for letter in found if not unicodedata.name(letter, "LATIN").startswith(_LATIN_NAMES))
+
+
+_LATIN_NAMES = ("LATIN", "MODIFIER LETTER", "FEMININE ORDINAL", "MASCULINE ORDINAL", "MICRO SIGN")
+
+
+# ---- the call that speaks --------------------------------------------------------------------------
+
+
+async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
+    """The last call of a route that makes words first. ``answering`` makes them, and streams them."""
+    endpoint = run.state.endpoint(step)
+    answered = await _answered(run, step, answering)
+    text = await _words(run, step)
+    lines = speech_lines(text if answered is None else strip_markdown(text))
+    if not lines:
+        raise errors.InputEmpty("there is nothing to speak", todo="give a text with words in it", step=step.id)
+    output = run.state.request.output
+    voice = dict(step.params).get("voice", output.voice if isinstance(output, SpeechOutput) else "")
+    work = Work(characters=sum(map(len, lines)))
+    try:
+        done = await run.do(CallJob(step=step, endpoint=endpoint, lines=lines, voice=voice, work=work))
+    except Reroute as failure:
+        if answered is None:
+            raise
+        raise failure.error from None  # its words are out: no other model may say others
+    await run.state.emit(StepFinished(actual=done.actual))
+    if answered is None:
+        await run.state.emit(Committed(endpoint=step.endpoint))
+    for remark in _remarks(done.made, " ".join(lines), endpoint.model.languages):
+        await run.state.emit(Note(text=remark, step=step.id, warns=True))
+    speech = await encode_speech(done.made, step, output)
+    if answered is None:
+        return run.finished(step, speech=speech)
+    return run.finished(step, speech=speech, endpoint=answered.endpoint, finish_reason=answered.finish_reason)
+
+
+async def _answered(run: RouteRun, step: Call, answering: Answering) -> Finished | None:
+    """Make the words, where a call of this route does. None where there is nothing to be answered."""
+    for reference in step.inputs:
+        before = run.step(reference)
+        if isinstance(before, Call) and before.op == "generate":
+            return await answering(run, before)
+    return None
+
+
+async def _words(run: RouteRun, step: Call) -> str:
+    """All text that the inputs of the step stand for, in their order."""
+    found: list[str] = []
+    for reference in step.inputs:
+        kind, _, name = reference.partition(":")
+        if kind == "part":
+            found.append(run.state.opened.text(int(name)))
+            continue
+        pieces = run.state.products[name].pieces
+        found += [piece.text for piece in pieces if isinstance(piece, TextInput) and not is_empty(piece)]
+    return "\n".join(found)
+
+
+def _remarks(made: CallResult, text: str, languages: tuple[str, ...]) -> list[str]:
+    said = []
+    if made.silent:
+        left = ", ".join(f'"{line[:40]}"' for line in made.silent[:3])
+        said.append(f"the voice has no sound for {len(made.silent)} of its lines, which are left out: {left}")
+    letters = unknown_letters(text, languages)
+    if letters:
+        more = "..." if len(letters) > _QUOTED else ""
+        said.append(
+            f"the voice does not know {len(letters)} letters of the text and spells or skips them: "
+            f"{letters[:_QUOTED]}{more}"
+        )
+    return said
+
+
+def keep_for_voice(run: RouteRun, step: Call, text: str) -> None:
+    """Hand the words of an answer to a voice that comes after it, if one does."""
+    if not run.answers(step):
+        run.state.products[step.id] = StepProduct(part=-1, pieces=(TextInput(text=text),))
+
+
+# ---- a model that speaks by itself -----------------------------------------------------------------
+
+
+def chat_output(run: RouteRun, step: Call) -> Output:
+    """What a chat is asked for when it is not JSON: words, or speech where that is wanted and no voice comes after."""
+    output = run.state.request.output
+    if not isinstance(output, SpeechOutput) or not run.answers(step):
+        return TextOutput()
+    params = dict(step.params)
+    return SpeechOutput(format=output.format, voice=params.get("voice", output.voice))
+
+
+async def native_speech(run: RouteRun, step: Call, made: CallResult) -> Speech | None:
+    """The sound of an answer that its model spoke; None where words were asked for."""
+    output = run.state.request.output
+    if not isinstance(output, SpeechOutput) or not run.answers(step):
+        return None
+    if not made.pcm:
+        raise errors.OutputInvalid(
+            "answered in words and sent no speech",
+            where=step.endpoint,
+            todo=hint("let a voice speak the answer: leave {model} out, or name a model that speaks"),
+            step=step.id,
+        )
+    return await encode_speech(made, step, output)
+
+
+async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
+    """Samples as the file that was asked for."""
+    import anyio.to_thread
+
+    from intermodal.wire.openai_chat import SPEECH_RATE
+
+    wanted = dict(step.params).get("format", output.format if isinstance(output, SpeechOutput) else "wav")
+    seconds = round(len(made.pcm) / 2 / made.rate, 3) if made.rate else 0.0
+    if wanted == "pcm16":
+        data = await anyio.to_thread.run_sync(at_rate, made.pcm, made.rate, SPEECH_RATE)
+        return Speech(data=data, media_type="audio/pcm", seconds=seconds)
+    if wanted == "mp3":
+        data = await anyio.to_thread.run_sync(mp3, made.pcm, made.rate)
+        return Speech(data=data, media_type="audio/mpeg", seconds=seconds)
+    return Speech(data=wav(made.pcm, made.rate), seconds=seconds)

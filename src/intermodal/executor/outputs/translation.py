@@ -1,0 +1,112 @@
+"""A model that translates what was heard: lines with numbers go in, and come back with the times of what was said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from intermodal import errors
+from intermodal.content import Segment, Text, Transcript
+from intermodal.events import Committed, Finished, Note, TextDelta
+from intermodal.executor.preparation import prompt
+from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
+from intermodal.executor.route_run import RouteRun
+from intermodal.planner.translation import instruction
+from intermodal.plans.step import Call
+from intermodal.request import Request
+
+_LINE = re.compile(r"^\s*(\d{1,6})\s*[:.)\]]\s*(\S.*?)\s*$")
+
+
+def parse_lines(answer: str, heard: Transcript) -> tuple[Segment, ...] | None:
+    """The translated stretches, each with the time and the speaker of what it translates; None where the lines of the
+    answer are not those that were given.
+
+    >>> said = Transcript(segments=(Segment(start=0, end=1, text="Oui."), Segment(start=1, end=2, text="Non.")))
+    >>> [each.text for each in lines_of("1: Yes.\\n2: No.", said)], lines_of("Yes. No.", said)
+    (['Yes.', 'No.'], None)
+    """
+    if len(heard.segments) == 1:
+        only = heard.segments[0]
+        found = _LINE.match(answer) if "\n" not in answer.strip() else None
+        text = found[2] if found is not None and found[1] == "1" else " ".join(answer.split())
+        return (msgspec.structs.replace(only, text=text, certainty=0.0),) if text else ()
+    rows = [row for row in answer.splitlines() if row.strip()]
+    matched = [_LINE.match(row) for row in rows]
+    if len(rows) != len(heard.segments):
+        return None
+    texts = [found[2] for place, found in enumerate(matched, 1) if found is not None and int(found[1]) == place]
+    if len(texts) != len(rows):
+        return None
+    pairs = zip(heard.segments, texts, strict=True)
+    return tuple(msgspec.structs.replace(each, text=text, certainty=0.0) for each, text in pairs)
+
+
+def numbered_lines(heard: Transcript) -> str:
+    """What is given to be translated: one stretch a line, with its number where there are several."""
+    if len(heard.segments) == 1:
+        return heard.segments[0].text.strip()
+    return "\n".join(f"{place}: {' '.join(each.text.split())}" for place, each in enumerate(heard.segments, 1))
+
+
+async def translation_request(
+    run: RouteRun, step: Call
+) -> tuple[Request, Mapping[int, tuple[ModelInput, ...]], Transcript | None]:
+    """The request as its model gets it, what stands for its recording, and what was heard of that (None where the sound
+    itself goes in)."""
+    request, facts = run.state.request, run.state.opened.facts.parts
+    stands_for = dict(await run.stands_for(step, run.state.endpoint(step)))
+    products = [run.state.products[name] for name in _made_by(step) if name in run.state.products]
+    made = next((each for each in products if each.transcript is not None), None)
+    if made is not None and made.transcript is not None:
+        words = TextInput(text=numbered_lines(made.transcript), label=prompt.label("Transcript", facts[made.part].name))
+        stands_for = {made.part: (words,)}
+    messages = [
+        # Kept as empty parts: the numbers of the others must not change.
+        msgspec.structs.replace(
+            message, parts=tuple(Text(text="") if isinstance(part, Text) else part for part in message.parts)
+        )
+        for message in request.messages
+    ]
+    told = Text(text=instruction(dict(step.params)["translate"]))
+    messages[-1] = msgspec.structs.replace(messages[-1], parts=(*messages[-1].parts, told))
+    asked = msgspec.structs.replace(request, messages=tuple(messages))
+    return asked, stands_for, None if made is None else made.transcript
+
+
+def _made_by(step: Call) -> list[str]:
+    return [reference.removeprefix("step:") for reference in step.inputs if reference.startswith("step:")]
+
+
+async def translation_result(run: RouteRun, step: Call, answer: str, heard: Transcript | None) -> Finished:
+    """The translation as a transcript."""
+    into, text = dict(step.params)["translate"], answer.strip()
+    if not text:
+        raise errors.OutputInvalid(
+            "the translation is empty", where=step.endpoint, todo="name another model", step=step.id
+        )
+    found = parse_lines(text, heard) if heard is not None else None
+    seconds = heard.seconds if heard is not None else _length(run)
+    if found is None:
+        found = (Segment(start=0.0, end=seconds, text=" ".join(_unnumbered(text).split())),)
+        if heard is not None:
+            what = f"{step.endpoint} did not keep the lines of the transcript apart, so the translation has no times"
+            await run.state.emit(Note(text=what, step=step.id, warns=True))
+    source = heard if heard is not None else Transcript()
+    transcript = msgspec.structs.replace(source, segments=found, seconds=seconds, certainty=0.0, unheard=0.0, into=into)
+    await run.state.emit(Committed(endpoint=step.endpoint))
+    await run.state.emit(TextDelta(text=transcript.text))
+    return run.finished(step, transcript=transcript)
+
+
+def _length(run: RouteRun) -> float:
+    return max((part.seconds.mid for part in run.state.opened.facts.parts if part.seconds.known), default=0.0)
+
+
+def _unnumbered(text: str) -> str:
+    return "\n".join(found[2] if (found := _LINE.match(row)) else row for row in text.splitlines())
+
+
+__all__ = ["translation_request", "translation_result", "parse_lines", "numbered_lines"]

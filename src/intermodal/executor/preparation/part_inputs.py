@@ -1,0 +1,213 @@
+"""From a call step to a job: the media it needs, in the form its endpoint may have.
+
+Nothing near gets the user's file: embedded runtimes and servers of this machine get PCM and pixels we
+made. A host elsewhere that takes the file's own format gets the file, because packing it again would
+cost quality and bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.types import Endpoint
+from intermodal.content import Image, Part, Text
+from intermodal.executor.conversion.channels import decode_channels
+from intermodal.executor.dependencies import MediaWorkerLike, OpenedMediaLike, Progress
+from intermodal.executor.drivers.codecs import picture_types
+from intermodal.executor.preparation.model_inputs import (
+    AudioInput,
+    DocumentInput,
+    ImageInput,
+    ModelInput,
+    StepProduct,
+    TextInput,
+    VideoInput,
+)
+from intermodal.executor.preparation.prompt import AUDIO_FORMATS, label, shown_name
+from intermodal.file_bytes import whole
+from intermodal.media.sound import mp3
+from intermodal.media.steps import MAX_FILE_BYTES, PDF
+from intermodal.offload import offload
+from intermodal.plans.cores import DECODING, ELSEWHERE, NEAR, Use
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.step import Call, is_apart
+from intermodal.store.rows import Work
+from intermodal.wire.openai_audio import ENDINGS
+
+_RATE = 16_000  # Hz, of the media worker's PCM
+
+
+class InputPreparer:
+    """Makes pieces of parts, once each."""
+
+    def __init__(self, opened: OpenedMediaLike, media: MediaWorkerLike, parts: Sequence[Part]) -> None:
+        self._opened = opened
+        self._media = media
+        self._parts = parts
+        self._pcm: dict[int, AudioInput] = {}
+
+    async def sounds(
+        self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint, progress: Progress | None = None
+    ) -> tuple[AudioInput, ...]:
+        """A recording for an ear: PCM for one of ours, else a file its wire carries; of channels that are heard apart
+        one with both for ours, and a file of each for any other."""
+        if not is_apart(step):
+            return (await self._sound(step, products, endpoint, progress),)
+        kind, _, source = step.inputs[0].partition(":")
+        sound = _audio_of(products[source]) if kind == "step" else await self._both(int(source), progress)
+        if endpoint.host.zone == "process":
+            return (sound,)
+        pack = as_wav_input if endpoint.host.zone in NEAR else _as_mp3_input
+        apart = (msgspec.structs.replace(sound, pcm=pcm, beside=b"") for pcm in (sound.pcm, sound.beside))
+        return tuple([await offload(True, pack, each) for each in apart])
+
+    async def _sound(
+        self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint, progress: Progress | None
+    ) -> AudioInput:
+        near = endpoint.host.zone == "process"
+        for kind, _, name in (reference.partition(":") for reference in step.inputs):
+            if kind == "step":
+                found = _audio_of(products[name])
+                return found if near else as_wav_input(found)
+            if near:
+                return await self._decoded(int(name), progress)
+            return await self._file(int(name), endpoint, ENDINGS, progress)
+        raise errors.PlanStale("has nothing to hear", where=step.endpoint, todo="plan again", step=step.id)
+
+    async def native(self, index: int, endpoint: Endpoint, max_side: int | None) -> tuple[ModelInput, ...]:
+        """A part as the last call gets it when nothing was converted."""
+        facts = self._facts(index)
+        if facts.kind == "text":
+            # The sender's own words are put in by assemble.py; a text file is data.
+            if isinstance(self._parts[index], Text):
+                return ()
+            return (TextInput(text=self._opened.text(index), label=label("Text", facts.name)),)
+        if facts.kind == "image":
+            return (await self._picture(index, facts, endpoint, max_side),)
+        if facts.kind == "audio":
+            return (await self._file(index, endpoint, AUDIO_FORMATS),)
+        if facts.kind == "video" and endpoint.host.zone not in NEAR:
+            return (
+                VideoInput(
+                    data=await self._whole(index), media_type=facts.media_type, seconds=facts.seconds.mid,
+                    width=facts.width, height=facts.height,
+                ),
+            )  # fmt: skip
+        if facts.kind == "document" and endpoint.host.zone not in NEAR and facts.media_type == PDF:
+            return (DocumentInput(data=await self._whole(index), name=shown_name(facts.name), pages=len(facts.pages)),)
+        raise errors.UnsupportedModality(
+            f"cannot be sent {facts.name} as it is ({facts.kind})", where=endpoint.id, sent=False
+        )
+
+    async def pictures(
+        self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint
+    ) -> tuple[ImageInput, ...]:
+        """What an eye reads or describes: a picture part, pages that were drawn, frames of a video."""
+        side = dict(step.params).get("max_side", "")
+        most = int(side) if side else None
+        found: list[ImageInput] = []
+        for reference in step.inputs:
+            kind, _, name = reference.partition(":")
+            if kind == "part":
+                found.append(await self._picture(int(name), self._facts(int(name)), endpoint, most))
+            else:
+                found += [piece for piece in products[name].pieces if isinstance(piece, ImageInput)]
+        return tuple(found)
+
+    async def _whole(self, index: int) -> bytes:
+        """A file as it is, read as it is about to be sent."""
+        data, name = self._opened.data(index), self._facts(index).name
+        return data if isinstance(data, bytes) else await offload(True, data.whole, name)
+
+    def _facts(self, index: int) -> PartFacts:
+        facts: PartFacts = self._opened.facts.parts[index]
+        return facts
+
+    async def _decoded(self, index: int, progress: Progress | None = None) -> AudioInput:
+        if index not in self._pcm:
+            name = self._facts(index).name
+            pcm = await self._media.pcm(self._opened.data(index), name=name, progress=progress)
+            self._pcm[index] = AudioInput(seconds=pcm.seconds, pcm=pcm.samples, name=name)
+        return self._pcm[index]
+
+    async def _both(self, index: int, progress: Progress | None = None) -> AudioInput:
+        return await decode_channels(self._media, self._opened.data(index), self._facts(index).name, progress)
+
+    async def _file(
+        self, index: int, endpoint: Endpoint, taken: Mapping[str, str], progress: Progress | None = None
+    ) -> AudioInput:
+        facts = self._facts(index)
+        if endpoint.host.zone not in NEAR and facts.media_type in taken and facts.size <= MAX_FILE_BYTES:
+            return AudioInput(
+                seconds=facts.seconds.mid, data=await self._whole(index), media_type=facts.media_type, name=facts.name
+            )
+        return as_wav_input(await self._decoded(index, progress))
+
+    async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint, max_side: int | None) -> ImageInput:
+        taken = facts.media_type in picture_types(endpoint)
+        as_it_is = endpoint.host.zone not in NEAR and taken and facts.frames == 1
+        if max_side is not None and max(facts.width, facts.height) > max_side:
+            as_it_is = False
+        part = self._parts[index]
+        detail = part.detail if isinstance(part, Image) else "auto"
+        if not as_it_is:
+            return msgspec.structs.replace(await self._clean(index, max_side), detail=detail)
+        data = await self._whole(index)
+        return ImageInput(data=data, media_type=facts.media_type, width=facts.width, height=facts.height, detail=detail)
+
+    async def _clean(self, index: int, max_side: int | None) -> ImageInput:
+        """Decoded, turned upright, stripped of everything but pixels, encoded again."""
+        name = self._facts(index).name
+        picture = await self._media.picture(self._opened.data(index), max_side=max_side, name=name)
+        return ImageInput(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height)
+
+
+def decoder_use(step: Call) -> Use:
+    """What getting the media of a step ready occupies: a decoder, where they are not made by steps before it."""
+    return DECODING if any(reference.startswith("part:") for reference in step.inputs) else ELSEWHERE
+
+
+def _audio_of(product: StepProduct) -> AudioInput:
+    """The sound of a video, taken out of it."""
+    return next(piece for piece in product.pieces if isinstance(piece, AudioInput))
+
+
+def as_wav_input(sound: AudioInput) -> AudioInput:
+    """A recording as a file that every wire carries."""
+    if sound.data:
+        return sound
+    return AudioInput(
+        seconds=sound.seconds, data=wav(whole(sound.pcm, sound.name)), media_type="audio/wav", name=sound.name
+    )
+
+
+def _as_mp3_input(sound: AudioInput) -> AudioInput:
+    """A voice for a host elsewhere: hosts take files up to a size, and a call of twenty minutes is 38 MB of samples."""
+    data = mp3(whole(sound.pcm, sound.name), _RATE)
+    return AudioInput(seconds=sound.seconds, data=data, media_type="audio/mpeg", name=sound.name)
+
+
+def measure_work(
+    pictures: tuple[ImageInput, ...] = (), sounds: tuple[AudioInput, ...] = (), papers: tuple[DocumentInput, ...] = ()
+) -> Work:
+    """How much a call is given to do."""
+    return Work(
+        audio_seconds=round(sum(sound.seconds for sound in sounds), 3),
+        megapixels=round(sum(picture.width * picture.height for picture in pictures) / 1e6, 4),
+        pages=sum(picture.page > 0 and not picture.cropped for picture in pictures)
+        + sum(paper.pages for paper in papers),
+        pictures=len(pictures),
+    )
+
+
+def wav(pcm: bytes) -> bytes:
+    """16 kHz mono 16-bit PCM in a WAV file.
+
+    Layout: Microsoft and IBM, Multimedia Programming Interface and Data Specifications 1.0, 1991, chapter 3.
+    """
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, _RATE, 2 * _RATE, 2, 16)
+    return b"RIFF" + struct.pack("<I", 36 + len(pcm)) + b"WAVE" + form + struct.pack("<4sI", b"data", len(pcm)) + pcm

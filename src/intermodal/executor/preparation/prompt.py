@@ -1,0 +1,279 @@
+"""From representations to messages: pure.
+
+Text that came out of media is data: it stands in a user's message, never in one of the system, an assistant or a
+tool, in a block that says where it is from and where it ends (``boundary.py``). Invisible characters are taken out of
+it, and marks of chat templates are broken up (``wire/template_marks.py``). What a sender says stands as it was said.
+Data first, the question last: small models answer what they read last. What is said between files stays between them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from intermodal.content import Opaque, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
+from intermodal.executor.preparation import video_timeline
+from intermodal.executor.preparation.data_boundary import boundary_of
+from intermodal.executor.preparation.model_inputs import (
+    AudioInput,
+    DocumentInput,
+    ImageInput,
+    ModelInput,
+    TextInput,
+    VideoInput,
+)
+from intermodal.media.invisible import visible
+from intermodal.plans.facts import PartFacts
+from intermodal.request import Request
+from intermodal.wire.call import (
+    AudioFormat,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMedia,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.wire.template_marks import Marks, marks_of
+
+NOTHING_HEARD = video_timeline.NOTHING_FOUND["said"]
+NOTHING_READ = video_timeline.NOTHING_FOUND["on screen"]
+NOTHING_SEEN = video_timeline.NOTHING_FOUND["seen"]
+_KNOWN = marks_of()
+
+
+def sanitize(text: str, marks: Marks = _KNOWN) -> str:
+    """Return text of media as a model may get it: what can be seen of it, without a mark of a template.
+
+    >>> data("7\\u202e42<|im_\\u200bend|>")
+    '742<|im_end| >'
+    """
+    return marks.broken(visible(text))
+
+
+def label(what: str, name: str, page: int = 0) -> str:
+    """The first words of a block of data. The name is the sender's, so it gets one line and 80 characters, and is
+    quoted where it could be read as words of ours.
+
+    >>> label("Text", "report.pdf", 2), label("Text", "yes: obey.pdf")
+    ('Text of report.pdf, page 2', 'Text of "yes: obey.pdf"')
+    """
+    joined = f"{what} {_PREPOSITIONS.get(what.rpartition(' ')[2], 'of')} {_quoted(shown_name(name))}"
+    return f"{joined}, page {page}" if page else joined
+
+
+_PREPOSITIONS = {"read": "from", "seen": "in"}  # by the last word of what it is
+_PLAIN = re.compile(r"[\w.()+-]+")
+_UNQUOTED = str.maketrans({'"': "'", "[": "(", "]": ")", "`": "'"})
+
+
+def shown_name(name: str) -> str:
+    """A sender's name of a file, in one line of at most 80 characters that can be seen, without marks of templates."""
+    short = " ".join(sanitize(name).split())
+    return short if len(short) <= 80 else f"{short[:77]}..."
+
+
+def _quoted(name: str) -> str:
+    return name if _PLAIN.fullmatch(name) else f'"{name.translate(_UNQUOTED)}"'
+
+
+def is_empty(piece: ModelInput) -> bool:
+    """Whether nothing was found in what this piece stands for."""
+    return isinstance(piece, TextInput) and visible(piece.text).strip() in ("", *video_timeline.NOTHING_FOUND.values())
+
+
+class DataBlock(NamedTuple):
+    """Data of one file as it goes into a prompt: what it is, and its texts with the pictures between them."""
+
+    label: str
+    body: tuple[str | ImageInput, ...]
+
+
+PromptItem = ModelInput | DataBlock | str  # media, data, and what the sender says
+
+
+def chat_messages(
+    request: Request,
+    stands_for: Mapping[int, tuple[ModelInput, ...]],
+    facts: Sequence[PartFacts] = (),
+    marks: tuple[str, ...] = (),
+) -> tuple[WireMessage, ...]:
+    """The conversation as messages; ``stands_for`` has the pieces of every part that is not sent as it is.
+
+    Text parts of the sender need no entry. A part without pieces is left out. ``facts`` are those of the parts, for
+    the heading of a video; ``marks`` those of the model's template besides the known ones.
+    """
+    made: list[WireMessage] = []
+    found = marks_of(marks)
+    carried: list[PromptItem] = []  # data that came with a message of another role: it goes into the user's next one
+    index = 0
+    for message in request.messages:
+        turn = any(isinstance(part, TURN_PARTS) for part in message.parts)
+        given: list[PromptItem] = []
+        said: list[WirePart] = []  # of a turn with calls or results of tools: it stands as it was said
+        for part in message.parts:
+            if isinstance(part, Text) and part.name:
+                given.append(_block(TextInput(text=part.text, label=label("Text", part.name)), found))
+            elif isinstance(part, Text):
+                if part.text.strip():
+                    said.append(WireText(text=part.text)) if turn else given.append(part.text)
+            elif isinstance(part, TURN_PARTS):
+                said.append(part)
+            else:
+                given += in_order(stands_for.get(index, ()), facts[index].name if index < len(facts) else "", found)
+            index += 1
+        if message.role == "user":
+            given, carried = [*carried, *given], []
+        else:
+            carried += [each for each in given if isinstance(each, DataBlock)]
+            given = [each for each in given if not isinstance(each, DataBlock)]
+        after = max((place for place, part in enumerate(said) if isinstance(part, TURN_PARTS)), default=-1) + 1
+        made += _message(message.role, (*said[:after], *_message_parts(given), *said[after:]))
+    made += _message("user", _message_parts(carried))
+    return tuple(made)
+
+
+def _message(role: Role, parts: tuple[WirePart, ...]) -> list[WireMessage]:
+    return [WireMessage(role=role, parts=parts)] if parts else []
+
+
+TURN_PARTS = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)
+
+
+def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: Marks = _KNOWN) -> list[PromptItem]:
+    """The pieces of one part as a model gets them: by page, or a video's by time."""
+    if not any(map(video_timeline.is_timed, pieces)):
+        return [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in sorted(pieces, key=_page)]
+    seen = tuple(
+        msgspec.structs.replace(piece, text=sanitize(piece.text, marks)) if isinstance(piece, TextInput) else piece
+        for piece in pieces
+    )
+    still, heading, moving = video_timeline.in_time(seen)
+    return [*still, DataBlock(f"{heading} {_quoted(shown_name(name)) if name else 'the video'}", moving)]
+
+
+def _block(words: TextInput, marks: Marks) -> DataBlock:
+    return DataBlock(words.label or "Text", (sanitize(words.text, marks).strip() or NOTHING_READ,))
+
+
+def _page(piece: ModelInput) -> int:
+    return piece.page if isinstance(piece, (TextInput, ImageInput)) else 0
+
+
+def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
+    """Media and blocks of data in their order, then what the sender says; neighbouring text in one part. Where the
+    sender says something here and something there, it may be about what stands beside it, and stays there."""
+    told = [place for place, each in enumerate(given) if isinstance(each, str)]
+    if told and told[-1] - told[0] == len(told) - 1:
+        given = [*(each for each in given if not isinstance(each, str)), *given[told[0] : told[-1] + 1]]
+    blocks = [each for each in given if isinstance(each, DataBlock)]
+    texts = [text for block in blocks for text in (block.label, *block.body) if isinstance(text, str)]
+    word = boundary_of(texts) if texts else ""
+    parts: list[WirePart] = []
+    waiting: list[str] = []
+
+    def put(media: ImageInput | AudioInput | VideoInput | DocumentInput) -> None:
+        if waiting:
+            parts.append(WireText(text="\n\n".join(waiting)))
+            waiting.clear()
+        parts.append(_media(media))
+
+    for each in given:
+        if isinstance(each, str):
+            waiting.append(each)
+        elif isinstance(each, DataBlock):
+            for piece in _fenced(each, word):
+                waiting.append(piece) if isinstance(piece, str) else put(piece)
+        elif not isinstance(each, TextInput):
+            put(each)
+    if waiting:
+        parts.append(WireText(text="\n\n".join(waiting)))
+    return tuple(parts)
+
+
+def _fenced(block: DataBlock, word: str) -> list[str | ImageInput]:
+    """A block with its first line, and with its last one, which no data can write.
+
+    >>> _fenced(Block("Text of a.txt", ("yes",)), "bako")
+    ['Text of a.txt:\\n---bako\\nyes\\n---bako']
+    """
+    first, last = f"{block.label}:\n---{word}", f"---{word}"
+    body = list(block.body)
+    body[:1] = [f"{first}\n{body[0]}"] if body and isinstance(body[0], str) else [first, *body[:1]]
+    body[-1:] = [f"{body[-1]}\n{last}"] if isinstance(body[-1], str) else [body[-1], last]
+    return body
+
+
+def _media(piece: ImageInput | AudioInput | VideoInput | DocumentInput) -> WireMedia:
+    if isinstance(piece, ImageInput):
+        return WireImage(data=piece.data, media_type=piece.media_type, detail=piece.detail)
+    if isinstance(piece, VideoInput):
+        return WireVideo(data=piece.data, media_type=piece.media_type)
+    if isinstance(piece, DocumentInput):
+        return WireDocument(data=piece.data, name=piece.name)
+    return WireAudio(data=piece.data, format=AUDIO_FORMATS[piece.media_type])
+
+
+AUDIO_FORMATS: Mapping[str, AudioFormat] = {
+    "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3",
+}  # fmt: skip
+
+
+def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[WireMessage, ...]:
+    """The messages with one more instruction at the end of the last user message."""
+    *before, last = made
+    parts = list(last.parts)
+    if parts and isinstance(parts[-1], WireText):
+        parts[-1] = WireText(text=f"{parts[-1].text}\n\n{instruction}")
+    else:
+        parts.append(WireText(text=instruction))
+    return (*before, WireMessage(role=last.role, parts=tuple(parts)))
+
+
+def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tuple[WireMessage, ...]:
+    """The messages of the one repair call: what was answered, and what is wrong with it. Nobody has seen the answer,
+    and what it copied out of a file is data still."""
+    ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
+    return (
+        *made,
+        WireMessage(role="assistant", parts=(WireText(text=_KNOWN.broken(answer)),)),
+        WireMessage(role="user", parts=(WireText(text=_KNOWN.broken(ask)),)),
+    )
+
+
+def all_text(made: tuple[WireMessage, ...]) -> str:
+    """All text of the messages, for counting."""
+    parts = [part for message in made for part in message.parts]
+    return "\n".join(
+        part.arguments if isinstance(part, ToolCall) else part.text
+        for part in parts
+        if isinstance(part, (WireText, ToolCall, ToolResult, Reasoning, Refusal))
+    )
+
+
+def media_to_embed(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[WireMedia, ...]:
+    """What goes into a vector as it is, in the order of the parts."""
+    pieces = (piece for index in sorted(stands_for) for piece in stands_for[index])
+    return tuple(_media(piece) for piece in pieces if not isinstance(piece, TextInput))
+
+
+def text_to_embed(request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]]) -> str:
+    """One text for an embedding: the words alone, in order, without labels."""
+    texts = []
+    for index, _, part in request.parts():
+        if isinstance(part, Text):
+            texts.append(sanitize(part.text) if part.name else part.text)
+        else:
+            pieces = stands_for.get(index, ())
+            if any(map(video_timeline.is_timed, pieces)):
+                texts.append(sanitize(video_timeline.text_of(pieces)))
+                continue
+            texts += [
+                sanitize(p.text) for p in sorted(pieces, key=_page) if isinstance(p, TextInput) and not is_empty(p)
+            ]
+    return "\n\n".join(text.strip() for text in texts if text.strip())

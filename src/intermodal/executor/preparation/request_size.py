@@ -1,0 +1,72 @@
+"""What is about to be sent, counted by our own rules: what the server's count is held against afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from intermodal.catalog.model_token_rules import token_rules_of
+from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.content import together
+from intermodal.costing import native
+from intermodal.costing.images import image_tokens
+from intermodal.costing.native import Book, book_of
+from intermodal.costing.tokens import text_tokens
+from intermodal.executor.preparation.model_inputs import AudioInput, DocumentInput, ImageInput, ModelInput
+from intermodal.executor.preparation.part_inputs import measure_work
+from intermodal.executor.preparation.prompt import all_text
+from intermodal.media.scripts import scripts
+from intermodal.planner.index import LAST_DAY
+from intermodal.quantity import exact
+from intermodal.request import JsonOutput
+from intermodal.store.rows import Work
+from intermodal.wire.call import ChatCall, WireAudio, WireImage, WireText
+
+_PLAIN = (WireText, WireImage, WireAudio)  # what our rules weigh: films, documents and tools' words have none
+
+
+def measure_request(
+    endpoint: Endpoint,
+    call: ChatCall,
+    pieces: Sequence[ModelInput],
+    count: Callable[[str, str], int | None],
+    catalog: Catalog,
+) -> Work:
+    """The work of a chat, with its tokens where all of it can be weighed.
+
+    A schema or tools of the host's own wording are not weighed: what a server makes of them is no template.
+    """
+    pictures = tuple(piece for piece in pieces if isinstance(piece, ImageInput))
+    sounds = tuple(piece for piece in pieces if isinstance(piece, AudioInput))
+    work = measure_work(pictures, sounds, tuple(piece for piece in pieces if isinstance(piece, DocumentInput)))
+    parts = [part for message in call.messages for part in message.parts]
+    if call.tools or isinstance(call.output, JsonOutput) or not all(isinstance(part, _PLAIN) for part in parts):
+        return work
+    text = all_text(call.messages)
+    counted = count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
+    tokens = float(counted or 0)
+    if counted is None:
+        size = len(text.encode("utf-8", "replace"))
+        made_of = together(scripts(part.text) for part in parts if isinstance(part, WireText))
+        tokens = text_tokens(len(text), size, made_of, endpoint.model.vocabulary).mid
+    book = counting_rules(endpoint, catalog)
+    return msgspec.structs.replace(
+        work,
+        text_tokens=tokens,
+        text_exact=counted is not None,
+        image_tokens=sum(image_tokens(book.image, each.width, each.height, each.detail).mid for each in pictures),
+        audio_tokens=audio_tokens(sounds, book),
+        messages=len(call.messages),
+    )
+
+
+def counting_rules(endpoint: Endpoint, catalog: Catalog) -> Book:
+    """The rules by which an endpoint counts now: those a plan of today counts by."""
+    model = endpoint.model
+    return book_of(token_rules_of(model.id, model, catalog.counting, LAST_DAY), endpoint.input)
+
+
+def audio_tokens(sounds: Sequence[AudioInput], book: Book) -> float:
+    """Tokens of sound by our rule."""
+    return sum(native.heard(book.audio, exact(sound.seconds)).mid for sound in sounds)

@@ -1,0 +1,205 @@
+"""Texts, tools and what is told of a schema, counted by the very server that may answer, before a plan is made: facts,
+gathered like any other.
+
+Only for models without a vocabulary on this machine, only by servers of this machine, or by one elsewhere that was
+allowed and named (the text goes there anyway), and not for longer than ``SECONDS``. What was counted is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.costing.rates import HERE
+from intermodal.json_schema.instruction import described
+from intermodal.keys import find_key
+from intermodal.latest import Latest
+from intermodal.media.definitions import Definitions, definitions
+from intermodal.media.opened import Opened
+from intermodal.request import JsonOutput, Request
+from intermodal.transport.addresses import HostAddress
+from intermodal.transport.client import Transport
+from intermodal.transport.timeouts import Timeouts
+from intermodal.wire import tokenize
+from intermodal.wire.call import Encoded
+
+SECONDS = 1.0  # for all texts and servers together
+RETRY_AFTER = 60.0  # seconds after which a server that told nothing of a text, or of tools, is asked of it again
+MIN_CHARS = 400  # characters: of a shorter text the range is narrow
+MAX_SERVERS = 4  # servers
+_LARGEST = 16 << 20  # bytes of a reply: ids of a text of megabytes
+
+ServerCounts = Latest[str, dict[str, int]]  # SHA-256 of a text -> tokenizer -> tokens
+FailedCounts = Latest[tuple[str, str], float]  # tokenizer and SHA-256 -> when it was asked in vain
+
+
+async def count_on_servers(
+    opened: Opened,
+    request: Request,
+    catalog: Catalog,
+    known: ServerCounts,
+    vain: FailedCounts,
+    env: Mapping[str, str],
+    *,
+    ask: bool,
+) -> Opened:
+    """``opened`` with the counts of the servers that may count here.
+
+    ``known``: what was counted before, and is added to; ``vain``: what was asked and not told, and when. Without
+    ``ask`` nobody is asked.
+    """
+    servers = _servers(request, catalog)[:MAX_SERVERS] if ask else []
+    now = time.monotonic()
+
+    def wanted(endpoint: Endpoint, digest: str) -> bool:
+        key = (endpoint.model.tokenizer, digest)
+        return (
+            endpoint.model.tokenizer not in known.get(digest, {}) and now - vain.get(key, -RETRY_AFTER) >= RETRY_AFTER
+        )
+
+    long = [part for part in opened.facts.parts if part.kind == "text" and part.chars >= MIN_CHARS]
+    texts = [
+        (e, part.digest, partial(opened.text, part.index)) for e in servers for part in long if wanted(e, part.digest)
+    ]
+    schema = opened.facts.schema
+    if schema is not None and isinstance(request.output, JsonOutput) and schema.chars >= MIN_CHARS:
+        say = partial(described, request.output.schema)
+        texts += [(e, schema.digest, say) for e in servers if wanted(e, schema.digest)]
+    made = definitions(request.tools) if request.tools else None
+    tooled = [] if made is None else [e for e in servers if wanted(e, made.facts.digest)]
+    if texts or tooled:
+        await _count(texts, tooled, made, known, env)
+        asked = [(e, digest) for e, digest, _ in texts]
+        asked += [(e, made.facts.digest) for e in tooled if made is not None]
+        for e, digest in asked:
+            if e.model.tokenizer not in known.get(digest, {}):
+                vain[e.model.tokenizer, digest] = now
+    return _with_counts(opened, known)
+
+
+async def _count(
+    texts: Sequence[tuple[Endpoint, str, Callable[[], str]]], tooled: list[Endpoint], tools: Definitions | None,
+    known: ServerCounts, env: Mapping[str, str],
+) -> None:  # fmt: skip
+    import anyio
+
+    transport = Transport()
+
+    async def one(endpoint: Endpoint, digest: str, text: Callable[[], str]) -> None:
+        found = await _asked(endpoint, text(), transport, env)
+        if found is not None:
+            _note(known, digest, endpoint, found)
+
+    async def of_tools(endpoint: Endpoint) -> None:
+        if tools is None:
+            return
+        whole = await _chat(endpoint, tools.forms, transport, env)
+        bare = await _chat(endpoint, (), transport, env) if whole is not None else None
+        if whole is None or bare is None or whole < bare:
+            return
+        if whole > bare or endpoint.host.counts_text == "llama.cpp":  # older versions of vLLM do not look at tools here
+            _note(known, tools.facts.digest, endpoint, whole - bare)
+
+    try:
+        with anyio.move_on_after(SECONDS):
+            async with anyio.create_task_group() as group:
+                for endpoint, digest, text in texts:
+                    group.start_soon(one, endpoint, digest, text)
+                for endpoint in tooled:
+                    group.start_soon(of_tools, endpoint)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
+
+
+def _note(known: ServerCounts, digest: str, endpoint: Endpoint, count: int) -> None:
+    known[digest] = {**known.get(digest, {}), endpoint.model.tokenizer: count}
+
+
+def _with_counts(opened: Opened, known: ServerCounts) -> Opened:
+    if not known:
+        return opened
+    parts = tuple(
+        msgspec.structs.replace(part, tokens={**part.tokens, **known[part.digest]})
+        if part.kind == "text" and part.digest in known
+        else part
+        for part in opened.facts.parts
+    )
+    tools = opened.facts.tools
+    if tools is not None and tools.digest in known:
+        told = {name: count for name, count in known[tools.digest].items() if name.startswith(_OWN)}
+        tools = msgspec.structs.replace(tools, rendered=told)
+    made = copy.copy(opened)
+    schema = opened.facts.schema
+    if schema is not None and schema.digest in known:
+        schema = msgspec.structs.replace(schema, tokens={**schema.tokens, **known[schema.digest]})
+    made.facts = msgspec.structs.replace(opened.facts, parts=parts, tools=tools, schema=schema)
+    return made
+
+
+def _servers(request: Request, catalog: Catalog) -> list[Endpoint]:
+    """Endpoints whose host counts text, one of each vocabulary."""
+    policy, found = request.policy, dict[str, Endpoint]()
+    for endpoint in catalog.endpoints:
+        host = endpoint.host
+        if not host.counts_text or not endpoint.ready or endpoint.model.tokenizer != server_tokenizer(endpoint):
+            continue
+        named = policy.model in (endpoint.id, endpoint.model.id, endpoint.served_as)
+        allowed = host.id in catalog.consent and named and not policy.private and policy.farthest == "internet"
+        if host.zone in HERE or allowed:
+            found.setdefault(endpoint.model.tokenizer, endpoint)
+    return list(found.values())
+
+
+def server_tokenizer(endpoint: Endpoint) -> str:
+    """How the vocabulary of a model is called that only its server has."""
+    return f"{_OWN}{endpoint.id}"
+
+
+_OWN = "server "
+
+
+async def _asked(endpoint: Endpoint, text: str, transport: Transport, env: Mapping[str, str]) -> int | None:
+    """The count; None where the server does not give one, which is no reason to fail."""
+    counter = endpoint.host.counts_text
+    if not counter:
+        return None
+    encoded = tokenize.encode_request(counter, endpoint.served_as or endpoint.model.id, text)
+    reply = await _reply(endpoint, encoded, transport, env)
+    return None if reply is None else tokenize.decode_reply(reply)
+
+
+async def _chat(
+    endpoint: Endpoint, tools: tuple[dict[str, Any], ...], transport: Transport, env: Mapping[str, str]
+) -> int | None:
+    """Tokens of a short chat with these tools, as the server's template writes it; None as before."""
+    counter = endpoint.host.counts_text
+    if not counter:
+        return None
+    encoded = tokenize.encode_chat(counter, endpoint.served_as or endpoint.model.id, tools)
+    reply = await _reply(endpoint, encoded, transport, env)
+    if reply is None or encoded.path != tokenize.TEMPLATE:
+        return None if reply is None else tokenize.decode_reply(reply)
+    prompt = tokenize.decode_prompt(reply)
+    return None if prompt is None else await _asked(endpoint, prompt, transport, env)
+
+
+async def _reply(endpoint: Endpoint, encoded: Encoded, transport: Transport, env: Mapping[str, str]) -> bytes | None:
+    host = endpoint.host
+    limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
+    try:
+        server = HostAddress(tokenize.root(host.base_url), find_key(host, env) or "", host.auth)
+        async with transport.post(server, encoded, where=endpoint.id, timeouts=limits) as response:
+            return await response.read(_LARGEST) if response.status == 200 else None
+    except errors.IntermodalError:
+        return None
+
+
+__all__ = ["count_on_servers", "server_tokenizer"]

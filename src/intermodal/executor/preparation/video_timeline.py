@@ -1,0 +1,177 @@
+"""What is heard and seen in a video, put together in the order of time. Pure.
+
+One block: a line for what is said, what is on the screen and what is to be seen, each with its time; pictures
+stand at their time between the lines. Speech goes on in its line until something else happens; words that stay
+on the screen are written once, and what is said is not told again where it is drawn into the picture, too. Lines of
+media cannot pass for ours: what goes on in a further line is indented.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+import msgspec
+
+from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput, TextInput, TextSource
+from intermodal.plans.numbers import clock
+
+_SPEECH: tuple[TextSource, ...] = ("said", "subtitle")
+_ORDER: tuple[TextSource, ...] = (*_SPEECH, "on screen", "seen")  # of what has the same time; then pictures
+_ROWS_OF_CUE = 4  # rows of a subtitle that is drawn into the picture, at its foot
+_AROUND = 1.0  # seconds by which a scene and a subtitle in it may miss each other
+_ALIKE = 0.9  # of two texts of which one was read off a picture
+_LEAST_ALIKE, _MOST_ALIKE = 8, 300  # letters of a text, below and above which it must be the same
+_MOST_TOLD = 50  # texts at one time, above which one must be the same: comparing takes a tenth of a millisecond
+NOTHING_FOUND: dict[TextSource, str] = {
+    "said": "(no speech)", "subtitle": "(no subtitles)", "on screen": "(no text)", "seen": "(nothing)",
+}  # fmt: skip
+
+
+def is_timed(piece: ModelInput) -> bool:
+    """Whether a piece is of a moving picture."""
+    return (isinstance(piece, TextInput) and bool(piece.source)) or (isinstance(piece, ImageInput) and piece.at >= 0)
+
+
+def in_time(pieces: Sequence[ModelInput]) -> tuple[tuple[ModelInput, ...], str, tuple[str | ImageInput, ...]]:
+    """The pieces of one video: those without a time (its sound, the video as it is), a heading that its name follows,
+    and lines of text with the pictures that stand between them."""
+    moving = [piece for piece in pieces if isinstance(piece, (TextInput, ImageInput)) and is_timed(piece)]
+    found: list[str | ImageInput] = []
+    lines = _missing_lines(moving)
+    for piece in _merged(moving):
+        if isinstance(piece, TextInput):
+            lines.append(_line(piece))
+            continue
+        lines.append(f"[{clock(piece.at)}] picture:")
+        found += ["\n".join(lines), piece]
+        lines = []
+    if lines:
+        found.append("\n".join(lines))
+    return tuple(piece for piece in pieces if not is_timed(piece)), _heading(moving), tuple(found)
+
+
+def text_of(pieces: Sequence[ModelInput]) -> str:
+    """The words alone, in the order of time, for an embedding."""
+    moving = _merged([piece for piece in pieces if isinstance(piece, TextInput) and piece.source])
+    return "\n".join(piece.text for piece in moving if isinstance(piece, TextInput))
+
+
+def _heading(moving: Sequence[TextInput | ImageInput]) -> str:
+    said = any(isinstance(piece, TextInput) and piece.source in _SPEECH for piece in moving)
+    seen = any(isinstance(piece, ImageInput) or piece.source not in _SPEECH for piece in moving)
+    return "What is said and seen in" if said and seen else "What is said in" if said else "What is seen in"
+
+
+def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
+    """A line for what was looked for and is nowhere in it."""
+    words = [piece for piece in moving if isinstance(piece, TextInput)]
+    return [
+        f"{how}: {NOTHING_FOUND[how]}"
+        for how in _ORDER
+        if any(piece.source == how for piece in words)
+        and not any(piece.source == how and _has_content(piece) for piece in words)
+    ]
+
+
+def _merged(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | ImageInput]:
+    """In the order of time, without what is empty or still the same, with speech that goes on in one piece."""
+    found: list[TextInput | ImageInput] = []
+    last_on_screen = ""
+    for piece in sorted(_without_repeated_subtitles(moving), key=_sort_key):
+        if isinstance(piece, ImageInput):
+            found.append(piece)
+            continue
+        if not _has_content(piece):
+            continue
+        if piece.source == "on screen":
+            if " ".join(piece.text.split()) == last_on_screen:
+                continue
+            last_on_screen = " ".join(piece.text.split())
+        before = found[-1] if found else None
+        if _continues(before, piece):
+            assert isinstance(before, TextInput)
+            text = f"{before.text} {_line_text(piece)}"
+            found[-1] = TextInput(text=text, source=piece.source, at=before.at, speaker=before.speaker)
+        else:
+            found.append(TextInput(text=_line_text(piece), source=piece.source, at=piece.at, speaker=piece.speaker))
+    return found
+
+
+def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Iterator[TextInput | ImageInput]:
+    """Without rows at the foot of the screen that say what is said at that time, or what its subtitles say."""
+    told = [
+        (piece, _letters(text))
+        for piece in moving
+        if isinstance(piece, TextInput) and piece.source in _SPEECH
+        for text in (piece.text, piece.text.partition(": ")[2])  # with and without who says it
+    ]
+    screens = sorted({piece.at for piece in moving if isinstance(piece, TextInput) and piece.source == "on screen"})
+    until = dict(pairwise([*screens, math.inf]))
+    for piece in moving:
+        if told and isinstance(piece, TextInput) and piece.source == "on screen" and piece.at >= 0:
+            low, high = piece.at - _AROUND, until[piece.at] + _AROUND
+            there = {said for cue, said in told if said and cue.at <= high and max(cue.at, cue.until) >= low}
+            rows = _without(piece.text.splitlines(), there)
+            piece = msgspec.structs.replace(piece, text="\n".join(rows))
+        yield piece
+
+
+def _without(rows: Sequence[str], told: set[str]) -> Sequence[str]:
+    """Rows without the last of them, as long as these are one of the texts."""
+    letters = [_letters(row) for row in rows]
+    end = len(rows)
+    while end:
+        runs = range(min(_ROWS_OF_CUE, end), 0, -1)
+        same = next((run for run in runs if _matches_any("".join(letters[end - run : end]), told)), 0)
+        if not same:
+            break
+        end -= same
+    return rows[:end]
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _matches_any(text: str, told: set[str]) -> bool:
+    """Whether a text is one of those. Read off a picture it may differ by a letter in ten, but in no figure."""
+    if text in told or not _LEAST_ALIKE <= len(text) <= _MOST_ALIKE or len(told) > _MOST_TOLD:
+        return text in told
+    figures = [*filter(str.isdigit, text)]
+    same = SequenceMatcher(None, "", text, autojunk=False)
+    for each in told:
+        if abs(len(each) - len(text)) <= (1 - _ALIKE) * len(text) and figures == [*filter(str.isdigit, each)]:
+            same.set_seq1(each)
+            if same.quick_ratio() >= _ALIKE and same.ratio() >= _ALIKE:
+                return True
+    return False
+
+
+def _continues(before: TextInput | ImageInput | None, piece: TextInput) -> bool:
+    if not isinstance(before, TextInput) or piece.source not in _SPEECH:
+        return False
+    return (before.source, before.speaker) == (piece.source, piece.speaker) and piece.at - before.at < piece.line
+
+
+def _line_text(piece: TextInput) -> str:
+    """Its text; what is spoken in one line, as the rows of a subtitle are no lines of a text."""
+    return " ".join(piece.text.split()) if piece.source in _SPEECH else piece.text.strip()
+
+
+def _sort_key(piece: TextInput | ImageInput) -> tuple[float, int]:
+    return piece.at, _ORDER.index(piece.source) if isinstance(piece, TextInput) else len(_ORDER)
+
+
+def _has_content(piece: TextInput) -> bool:
+    return piece.text.strip() not in ("", *NOTHING_FOUND.values())
+
+
+def _line(words: TextInput) -> str:
+    when = f"[{clock(words.at)}] " if words.at >= 0 else ""
+    first, *more = [line for line in words.text.splitlines() if line.strip()]
+    return "\n".join(
+        [f"{when}{words.speaker or words.source}: {first.strip()}", *(f"    {line.strip()}" for line in more)]
+    )

@@ -1,0 +1,439 @@
+"""One route driven up to the call that answers: conversions, side by side where they can be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from intermodal import errors
+from intermodal.catalog.types import Endpoint
+from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
+from intermodal.executor import replan
+from intermodal.executor.attempt.caller import FinishedCall, ReplanReason, ReplanRequested, Reroute
+from intermodal.executor.attempt.ledger import RunLedger, write_in_thread
+from intermodal.executor.concurrency import run_all
+from intermodal.executor.conversion import checks as conversion_checks
+from intermodal.executor.conversion import conversions, picture_descriptions
+from intermodal.executor.conversion.barcodes import decode_codes, merge_codes
+from intermodal.executor.conversion.channels import transcribe_channels
+from intermodal.executor.conversion.media_transforms import run_transform
+from intermodal.executor.core_slots import CoreSlots
+from intermodal.executor.dependencies import Progress
+from intermodal.executor.drivers.interface import CallJob
+from intermodal.executor.heartbeat import with_heartbeat
+from intermodal.executor.outputs.commit_gate import CommitGate
+from intermodal.executor.preparation import conversion_metrics
+from intermodal.executor.preparation.empty_input import is_nearly_empty
+from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput, StepProduct, TextInput
+from intermodal.executor.preparation.part_inputs import as_wav_input, decoder_use, measure_work
+from intermodal.executor.preparation.request_size import audio_tokens, counting_rules
+from intermodal.executor.run_state import RunState
+from intermodal.hints import hint
+from intermodal.languages import checked
+from intermodal.offload import MANY, offload
+from intermodal.plans.cores import DECODING, use_of
+from intermodal.plans.plan import Candidate
+from intermodal.plans.step import Call, Check, Step, Transform
+from intermodal.store.recognition_quality import remember_hearing, remember_reading
+
+if TYPE_CHECKING:
+    import anyio
+
+    from intermodal.content import Transcript
+
+
+class RouteRun:
+    """One candidate, driven. ``started`` is when the run began, on the world's clock."""
+
+    def __init__(
+        self, candidate: Candidate, state: RunState, ledger: RunLedger, started: float, replanner: replan.Replanner
+    ) -> None:
+        self._candidate = candidate
+        self.state = state
+        state.places = CoreSlots(candidate.cores, candidate.decoders)
+        self.ledger = ledger
+        self.started = started
+        self._replanner = replanner
+        self._surprise: ReplanReason | None = None
+        self._twins: dict[str, anyio.Lock] = {}  # by the key under which what is made is kept
+        # Checks of an answer may stand behind the call that makes it.
+        self._last = next((step for step in reversed(candidate.steps) if isinstance(step, Call)), None)
+
+    @cached_property
+    def _makers(self) -> conversions.Converters:
+        """Who converts in this run, and what they are told."""
+        return picture_descriptions.converters_of(self.state.world, self.state.request)
+
+    @cached_property
+    def _keys(self) -> Mapping[str, str]:
+        """Where what each step makes is kept."""
+        return conversions.cache_keys(self._candidate.steps, self.state.opened.facts, self._makers)
+
+    def step(self, reference: str) -> Step | None:
+        """The step that a reference names ("step:<id>")."""
+        name = reference.removeprefix("step:")
+        return next((step for step in self._candidate.steps if step.id == name), None)
+
+    def part_of(self, step: Call) -> int:
+        """The part a conversion is about; a last transcribe step may name it through its inputs only."""
+        if step.part >= 0:
+            return step.part
+        for kind, _, name in map(_split, step.inputs):
+            if kind == "part":
+                return int(name)
+            made = self.step(f"step:{name}")
+            if isinstance(made, (Transform, Call)) and made.part >= 0:
+                return made.part
+        raise errors.PlanStale("converts nothing that was given", where=step.endpoint, todo="plan again", step=step.id)
+
+    def answers(self, step: Step) -> bool:
+        """Whether nothing comes after this call."""
+        return step is self._last
+
+    async def prepare_answer(self) -> Call:
+        """Make every conversion that the answering call waits for, and return that call.
+
+        Raises Reroute where a fallback may take over, Again where the plan is to be made again.
+        """
+        last = self._last
+        if last is None:
+            raise errors.PlanStale("has no step that answers", where="plan", todo="plan again")
+        await self._take_from_cache()
+        self.stop_for_replan()
+        # An answer that is spoken afterwards is no conversion: it streams while it is made.
+        needed = await offload(len(last.inputs) > MANY, self._needed, last)
+        await self._convert([step for step in needed if step is not last and step.op != "generate"])
+        self.stop_for_replan()
+        await self._make_room()
+        return last
+
+    async def _make_room(self) -> None:
+        """End what is not needed any more and would be in the way of the answer."""
+        await self.state.world.media.trim()
+        for endpoint in self._candidate.ends:
+            await self.state.world.runtimes.unload(endpoint, idle=True)
+
+    # ---- conversions --------------------------------------------------------------------------
+
+    async def _take_from_cache(self) -> None:
+        """Products that an earlier run made of the same bytes in the same way."""
+        for step in self._candidate.steps:
+            if isinstance(step, Call) and step.op in conversions.CACHED_OPS and step.id not in self.state.products:
+                await self._taken(step)
+
+    async def _taken(self, step: Call) -> bool:
+        """Whether what a conversion would make was there."""
+        state = self.state
+        kept = await write_in_thread(lambda: state.world.derived.get(self._keys[step.id]))
+        product = (
+            conversions.product_from_cache(step, state.opened.facts.parts[self.part_of(step)], kept) if kept else None
+        )
+        if product is None:
+            return False
+        state.products[step.id] = product
+        await self._made(step, product, Actual(step=step.id, seconds=0.0, cached=True, began=self.now()))
+        return True
+
+    def _needed(self, last: Call) -> list[Step]:
+        """Steps that something still to be done depends on, in the plan's order."""
+        by_id = {step.id: step for step in self._candidate.steps}
+        needed: set[str] = set()
+        waiting = [last.id]
+        while waiting:
+            step = by_id[waiting.pop()]
+            if step.id in needed or step.id in self.state.products:
+                continue
+            needed.add(step.id)
+            waiting += [name for kind, _, name in map(_split, step.inputs) if kind == "step"]
+        return [step for step in self._candidate.steps if step.id in needed and not isinstance(step, Check)]
+
+    async def _convert(self, steps: list[Step]) -> None:
+        """All of them, each as soon as what it needs is there. The first failure ends the run.
+
+        What a fallback or another plan may mend lets running calls finish: what they make is used again.
+        """
+        import anyio
+
+        if not steps:
+            return
+        done = {step.id: anyio.Event() for step in steps}
+
+        async def one(step: Step) -> None:
+            try:
+                for kind, _, name in map(_split, step.inputs):
+                    if kind == "step" and name in done:
+                        await done[name].wait()
+                        if name not in self.state.products:
+                            return
+                if self._surprise is None:
+                    await self._convert_one(step)
+            finally:
+                done[step.id].set()
+
+        await run_all([partial(one, step) for step in steps])
+
+    async def _convert_one(self, step: Step) -> None:
+        if isinstance(step, Transform):
+            async with self.state.places.taken(DECODING):
+                self.stop_for_replan()
+                await self.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
+                began = self.now()
+                product = await run_transform(step, self.state.opened, self.state.world.media, self.progress(step))
+                seconds = self.now() - began
+            self.state.products[step.id] = product
+            facts = self.state.opened.facts.parts[step.part]
+            row = conversion_metrics.transform_row(step, facts, product, seconds, self.ledger.run)
+            if row is not None:
+                await write_in_thread(lambda: self.state.world.store.transformed(row))
+            await self._made(step, product, Actual(step=step.id, seconds=seconds, began=began))
+        elif isinstance(step, Call) and step.op in conversions.CACHED_OPS:
+            import anyio
+
+            twins = self._twins.setdefault(self._keys[step.id], anyio.Lock())
+            waited = twins.locked()
+            async with twins:  # a picture that a conversation holds twice is read once
+                if not (waited and await self._taken(step)):
+                    await self.convert_by_call(step)
+        elif isinstance(step, Call):
+            await self.convert_by_call(step)
+
+    async def convert_by_call(self, step: Call) -> StepProduct:
+        """An ear or an eye."""
+        state = self.state
+        endpoint = state.endpoint(step)
+        if step.op == "describe":
+            product, actual = await picture_descriptions.describe(
+                state, self._calls_of(step), step, endpoint, self._makers
+            )
+        else:
+            product, actual = await self._heard_or_read(step, endpoint)
+        state.products[step.id] = product
+        if conversions.is_cacheable(product):
+            await write_in_thread(
+                lambda: state.world.derived.put(self._keys[step.id], conversions.cache_value(product, step.endpoint))
+            )
+        if product.lines:
+            await write_in_thread(lambda: self._keep_unread(step, product))
+        transcript = product.transcript
+        if transcript is not None and not transcript.into and endpoint.host.zone == "process":
+            await write_in_thread(lambda: self._keep_unheard(step, product.part, transcript))
+        await self._made(step, product, actual)
+        return product
+
+    def _keep_unread(self, step: Call, product: StepProduct) -> None:
+        """Have the next plan know of what most words could not be read, or are doubted."""
+        facts, cache = self.state.opened.facts.parts[product.part], self.state.world.derived
+        if "figures" in dict(step.params) or len(product.pieces) != len(product.lines):
+            return
+        for piece, lines in zip(product.pieces, product.lines, strict=True):
+            if not isinstance(piece, TextInput) or piece.at >= 0:
+                continue
+            unread = piece.unread == "most"
+            sure = (0, 0) if unread else conversion_checks.confident_lines(lines)
+            if unread or sure[1]:
+                remember_reading(cache, facts, piece.page, self._makers.readers, by=step.endpoint, sure=sure)
+
+    def _keep_unheard(self, step: Call, part: int, transcript: Transcript) -> None:
+        """Have the next plan know of how much of what is said this ear doubts, or that it now hears all well."""
+        remember_hearing(
+            self.state.world.derived, self.state.opened.facts.parts[part], by=step.endpoint,
+            sure=conversion_checks.confident_seconds(transcript),
+            language=conversions.language_of(step, self.state.request.policy.language),
+        )  # fmt: skip
+
+    async def _heard_or_read(self, step: Call, endpoint: Endpoint) -> tuple[StepProduct, Actual]:
+        state = self.state
+        pictures: tuple[ImageInput, ...] = ()
+        sounds: tuple[AudioInput, ...] = ()
+        language = checked(conversions.language_of(step, state.request.policy.language))  # before anything is decoded
+        async with state.places.taken(decoder_use(step)):
+            if step.op == "transcribe":
+                sounds = await state.prepare.sounds(step, state.products, endpoint, self.progress(step))
+            else:
+                pictures = await state.prepare.pictures(step, state.products, endpoint)
+        facts = state.opened.facts.parts[self.part_of(step)]
+        letters = conversion_metrics.count_letters(pictures, facts)
+        tokens = audio_tokens(sounds[:1], counting_rules(endpoint, state.world.catalog)) if sounds else 0.0
+        work = msgspec.structs.replace(measure_work(pictures, sounds[:1]), letters=letters, audio_tokens=tokens)
+        job = CallJob(
+            step=step,
+            endpoint=endpoint,
+            sound=sounds[0] if sounds else None,
+            pictures=pictures,
+            language=language,
+            into=dict(step.params).get("translate", ""),
+            work=work,
+        )
+        try:
+            done = await (self.do(job) if len(sounds) < 2 else transcribe_channels(job, sounds, self._calls_of(step)))
+        except Reroute as failure:
+            _name_file(failure.error, facts.name)
+            raise
+        except errors.IntermodalError as error:
+            _name_file(error, facts.name)
+            raise
+        made = done.made
+        if made.lines:
+            codes = await decode_codes(pictures, state.world.media, facts.name)
+            made = msgspec.structs.replace(made, lines=tuple(map(merge_codes, made.lines, codes)))
+        product = conversions.product_of_result(step, facts, pictures, made)
+        return product, done.actual
+
+    async def do(self, job: CallJob, speaker: CommitGate | None = None) -> FinishedCall:
+        """Make a step's call once what it occupies is free: of this machine its cores, elsewhere nothing."""
+        async with self._turn(job):
+            self.stop_for_replan()
+            return await self._call(job, partial(self._begin, job.step), speaker)
+
+    def _calls_of(self, step: Call) -> Callable[[CallJob], Awaitable[FinishedCall]]:
+        """What makes calls of a step, the first of which begins it when its first attempt is about to be made."""
+        begun = False
+
+        async def begin() -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                await self._begin(step)
+
+        async def call(job: CallJob) -> FinishedCall:
+            async with self._turn(job):
+                return await self._call(job, begin, None)
+
+        return call
+
+    def _turn(self, job: CallJob) -> AbstractAsyncContextManager[None]:
+        places = self.state.places
+        return places.taken(use_of(job.endpoint, places.cores))
+
+    async def _begin(self, step: Call) -> None:
+        title = step.title or step.op
+        await self.state.emit(StepStarted(step=step.id, title=title, op=step.op, endpoint=step.endpoint))
+
+    async def _call(
+        self, job: CallJob, begin: Callable[[], Awaitable[None]], speaker: CommitGate | None
+    ) -> FinishedCall:
+        began = self.now()
+        if speaker is None:
+            done = await self.state.caller.call(job, begin=begin)
+        else:
+            call = partial(
+                self.state.caller.call, job, begin=begin,
+                say=speaker.say, think=speaker.think, committed=lambda: speaker.committed, retract=speaker.retract,
+            )  # fmt: skip
+            done = await with_heartbeat(call, partial(self._wait_for, job.step), lambda: speaker.committed)
+        return msgspec.structs.replace(done, actual=msgspec.structs.replace(done.actual, began=began))
+
+    def _wait_for(self, step: Call, waited: float) -> None:
+        """Say that an answer has not begun, and of how long a call that is a part."""
+        expected = step.estimate.seconds
+        about = f" of about {expected.mid:.0f} s" if expected.known and expected.mid >= 1 else ""
+        self.state.caller.hint(StepProgress(step=step.id, note=f"no word yet, {waited:.0f} s{about}"))
+
+    def may_ask_again(self) -> bool:
+        """Whether the plan has a price for asking once more where a value of the answer stands nowhere."""
+        checks = {each.op: each for each in self._candidate.checks}
+        looks = checks.get("evidence")
+        if looks is None or self.state.request.policy.evidence != "retry":
+            return False
+        return looks.estimate.seconds.high > 0 or "valid_json" in checks
+
+    def now(self) -> float:
+        """Seconds since the run began."""
+        return self.state.world.clock() - self.started
+
+    def progress(self, step: Step) -> Progress:
+        """Where a step's progress goes."""
+
+        def tell(fraction: float | None, note: str = "") -> None:
+            self.state.caller.hint(StepProgress(step=step.id, fraction=fraction, note=note))
+
+        return tell
+
+    # ---- what was made, looked at -------------------------------------------------------------
+
+    async def _made(self, step: Transform | Call, product: StepProduct, actual: Actual) -> None:
+        await self.state.emit(StepFinished(actual=actual, derived=product.derived))
+        remarks = [
+            Note(text=remark, step=step.id, warns=True)
+            for remark in conversion_checks.remarks(step.op, product, self.state.name(product.part))
+        ]
+        self.state.unsaid.pop((step.op, product.part), None)
+        if remarks and all(map(is_nearly_empty, product.pieces)):
+            # They may be all that is to be said, and then an error says it.
+            self.state.unsaid[step.op, product.part] = remarks
+        else:
+            for note in remarks:
+                await self.state.emit(note)
+        if step.id not in self.state.finished:
+            await self._judge(step, product)
+
+    async def _judge(self, step: Transform | Call, product: StepProduct) -> None:
+        """The plan's checks of a conversion, and whether what it made is a reason to plan again."""
+        import anyio.to_thread
+
+        reference = f"step:{step.id}"
+        planned = (*self._candidate.steps, *self._candidate.checks)
+        checks = tuple(each for each in planned if isinstance(each, Check) and reference in each.inputs)
+        # Counting the tokens of a long document takes a tenth of a second.
+        judged = await anyio.to_thread.run_sync(replan.judge, step, product, checks, self.state)
+        self.state.finished[step.id] = judged.finished
+        for looked, finding in judged.looked:
+            await self.state.emit(Checked(step=step.id, check=looked.op, problem=finding.problem, said=finding.said))
+        problem = judged.finished.problem
+        surprise = judged.surprise or self._replanner.limit(self._candidate, self.state.products, step.id)
+        if surprise is not None and self.answers(step):
+            # An answer is made again only where the plan says what that would take.
+            priced = any(each.estimate.seconds.high for each in checks)
+            surprise = msgspec.structs.replace(surprise, answers=True) if priced else None
+        worse = self._surprise is None or self._surprise.only_size
+        if surprise is not None and worse and self._replanner.should_replan(surprise):
+            self._surprise = surprise
+        elif problem in conversion_checks.WITHOUT_REMARK:
+            await self.state.emit(Note(text=judged.finished.said, step=step.id, warns=True))
+
+    def stop_for_replan(self) -> None:
+        """Raises Again when something was made that the plan did not expect."""
+        if self._surprise is not None:
+            raise ReplanRequested(self._surprise)
+
+    async def stands_for(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[ModelInput, ...]]:
+        """What the last call gets for each part."""
+        side = dict(step.params).get("max_side", "")
+        found: dict[int, tuple[ModelInput, ...]] = {}
+        for number, (kind, _, name) in enumerate(map(_split, step.inputs), 1):
+            if not number % MANY:
+                await asyncio.sleep(0)
+            if kind == "part":
+                index = int(name)
+                pieces = await self.state.prepare.native(index, endpoint, int(side) if side else None)
+            else:
+                index = self.state.products[name].part
+                made = self.state.products[name].pieces
+                pieces = tuple(as_wav_input(piece) if isinstance(piece, AudioInput) else piece for piece in made)
+            found[index] = (*found.get(index, ()), *pieces)
+        return found
+
+    def finished(self, step: Call, **fields: object) -> Finished:
+        known = Finished(
+            endpoint=step.endpoint,
+            cost=None if self.ledger.unknown else self.ledger.spent,
+            seconds=self.state.world.clock() - self.started,
+        )
+        return msgspec.structs.replace(known, **fields)
+
+
+def _name_file(error: errors.IntermodalError, name: str) -> None:
+    """Have an error say on which file it happened: a runtime gets samples and pixels, and knows of no files."""
+    if isinstance(error, errors.RuntimeCrashed):
+        error.what = hint("{}, on {}", error.hints.what, name)
+    elif isinstance(error, errors.InputError) and not error.where:
+        error.where = name
+
+
+def _split(reference: str) -> tuple[str, str, str]:
+    return reference.partition(":")

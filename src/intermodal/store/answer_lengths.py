@@ -1,0 +1,127 @@
+"""How long an endpoint's answers are, learned from few: hierarchical credibility. Pure arithmetic.
+
+An endpoint's answers of one kind in one script are a class of a kind, kinds are classes of the endpoint, and above the
+endpoint is what is usual of every kind (``costing/answers.py``). What is learned is how much longer or shorter than
+usual answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of what it is a class of, with
+Z = n / (n + ``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are taken to differ equally from what
+is above them, so that ``ENOUGH`` answers of one kind count as much as what is usual. A class above is the mean of its
+classes, each weighed by its Z, so that many answers of one kind say little of another (Bühlmann and Straub,
+Mitteilungen der Vereinigung schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano
+degli Attuari, 1975).
+
+The middle and the range are those of logarithms, the mean that of tokens. The range holds 95 % of further answers: a
+predictive interval, whose standard deviation is that of answers of the kind, drawn to what is usual by as many answers,
+and that of the estimate itself.
+
+An answer that was cut at a limit is a censored observation: it would have been that long at least. It counts with the
+limit, or with what the others have it expected to be where that is more. Left out, it would leave the short ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from intermodal.costing.answers import LENGTH, MEAN, TYPICAL, Kind, base_of, spread, typical
+from intermodal.quantity import Quantity
+from intermodal.store.slices import Pause, no_pause
+from intermodal.store.speed_regression import rounded
+
+ENOUGH = 20.0  # answers of a kind, were it the only one, that count as much as what is usual
+LEVELS = 3.0
+_ROUNDS = 2  # in which answers that were cut are given the length that the others have them expected to be
+_REACH = 2.0  # standard deviations: 95 %
+_LEAST = 1.0  # token
+
+
+class ObservedAnswer(NamedTuple):
+    """Tokens that were seen of one answer, the kind that was asked for, and how much it counts. ``cut``: at a limit."""
+
+    kind: Kind
+    tokens: float
+    weight: float = 1.0
+    cut: bool = False
+
+
+class _Class(NamedTuple):
+    """What answers of a class say by themselves, and how far that is believed."""
+
+    mean: float
+    credibility: float
+
+
+def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) -> dict[str, Quantity]:
+    """Figures of statistics by name: the length of answers of each kind, of those that were not seen too.
+
+    A ``pause`` after every few thousand steps.
+
+    >>> few, many = (learned([Answer("fact", 110.0)] * times)["output_tokens_fact"] for times in (2, 200))
+    >>> few.mid, many.mid
+    (58.6, 103.0)
+    """
+    kinds = sorted({*TYPICAL, *(each.kind for each in answers)})
+    logs = [each._replace(tokens=math.log(each.tokens / typical(each.kind).mid)) for each in answers]
+    longer = _estimates([each for each in logs if not each.cut], kinds)
+    for _ in range(_ROUNDS):
+        pause()
+        longer = _estimates([_whole(each, longer) for each in logs], kinds)
+    pause()
+    logs = [_whole(each, longer) for each in logs]
+    means = [each._replace(tokens=_tokens(each) / typical(each.kind).mean - 1.0) for each in logs]
+    dearer = _estimates(means, kinds)
+    pause()
+    found: dict[str, Quantity] = {}
+    for kind in kinds:
+        seen = sum(kind in (each.kind, base_of(each.kind)) for each in answers)
+        basis = f"{seen} runs here" if seen == len(answers) else f"{seen} of {len(answers)} runs here"
+        middle = max(_LEAST, typical(kind).mid * math.exp(longer[kind]))
+        reach = math.exp(_REACH * _deviation(logs, longer, kind))
+        mean = max(middle, typical(kind).mean * (1.0 + dearer[kind]))
+        found[f"{LENGTH}_{kind}"] = rounded(max(_LEAST, middle / reach), middle, middle * reach, basis)
+        found[f"{MEAN}_{kind}"] = rounded(mean, mean, mean, basis)
+    return found
+
+
+def _whole(answer: ObservedAnswer, longer: Mapping[Kind, float]) -> ObservedAnswer:
+    """One that was cut, in logarithms, as long as it is expected to be."""
+    return answer._replace(tokens=max(answer.tokens, longer[answer.kind])) if answer.cut else answer
+
+
+def _tokens(log: ObservedAnswer) -> float:
+    return typical(log.kind).mid * math.exp(log.tokens)
+
+
+def _estimates(values: Sequence[ObservedAnswer], kinds: Sequence[Kind]) -> dict[Kind, float]:
+    """What is expected of each kind, 0 being what is usual. ``tokens`` of the values: what is averaged."""
+    leaves = {kind: _leaf([each for each in values if each.kind == kind]) for kind in kinds}
+    bases = sorted({base_of(kind) for kind in kinds})
+    by_base = {base: _above([leaves[kind] for kind in kinds if base_of(kind) == base]) for base in bases}
+    endpoint = _drawn(_above(list(by_base.values())), 0.0)
+    expected = {base: _drawn(by_base[base], endpoint) for base in bases}
+    return {kind: _drawn(leaves[kind], expected[base_of(kind)]) for kind in kinds}
+
+
+def _leaf(values: Sequence[ObservedAnswer]) -> _Class:
+    weight = sum(each.weight for each in values)
+    mean = sum(each.weight * each.tokens for each in values) / weight if weight else 0.0
+    return _Class(mean, weight / (weight + LEVELS * ENOUGH))
+
+
+def _above(classes: Sequence[_Class]) -> _Class:
+    """The class that these are classes of. Such as it vary among themselves as much as these do."""
+    weight = sum(each.credibility for each in classes)
+    mean = sum(each.credibility * each.mean for each in classes) / weight if weight else 0.0
+    return _Class(mean, weight / (weight + 1.0))
+
+
+def _drawn(own: _Class, other: float) -> float:
+    return own.credibility * own.mean + (1.0 - own.credibility) * other
+
+
+def _deviation(logs: Sequence[ObservedAnswer], longer: Mapping[Kind, float], kind: Kind) -> float:
+    """Of one further answer's logarithm: of answers of the kind, and of the estimate of their middle."""
+    alike = [each for each in logs if base_of(each.kind) == base_of(kind)]
+    count = ENOUGH + sum(each.weight for each in alike)
+    squares = sum(each.weight * (each.tokens - longer[each.kind]) ** 2 for each in alike)
+    return math.sqrt((ENOUGH * spread(kind) ** 2 + squares) / count * (1.0 + 1.0 / count))

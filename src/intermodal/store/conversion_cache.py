@@ -1,0 +1,153 @@
+"""What conversions made, kept by content: the same recording is transcribed once.
+
+A key is SHA-256, all 256 bits, over the digest of the original bytes, its shape, every step and parameter on the way,
+and the version of whatever made something of them (``local/embedded/versions.py``): what older code made is not found.
+Values are files of the user alone. A value that cannot be read is a miss, one that cannot be written is forgotten: this
+is a cache, nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from intermodal.content import ReadLine, Transcript, Value
+from intermodal.store import atomic_file
+
+FOLDER = "derived"  # in the cache folder
+CAPACITY = 1 << 30  # bytes
+_VERSION = 4  # of keys and values: how they are written. What they say has versions in ``local/embedded/versions.py``
+
+
+class ContentOrigin(Value, frozen=True):
+    """What a step was given: an original part (``digest`` of its bytes, ``shape`` as probed, the version of what opens
+    it), or another step's key."""
+
+    digest: str
+    shape: tuple[float, ...] = ()
+    opener: str = ""
+
+
+class CachedConversion(Value, frozen=True):
+    """A cached product: what an ear heard, what an eye read (lines of each picture), or what one saw (a text each).
+
+    ``pages`` has each picture's page or 0; ``times`` its second in a video, () for pictures of anything else. For
+    people who look, what it was made of: ``name`` of the part, ``op`` of the step, ``maker`` (an endpoint).
+    ``sure``: of a reading that is doubted, lines with words that the reader was sure of, and all of them.
+    """
+
+    transcript: Transcript | None = None
+    pages: tuple[int, ...] = ()
+    lines: tuple[tuple[ReadLine, ...], ...] = ()
+    texts: tuple[str, ...] = ()
+    times: tuple[float, ...] = ()
+    name: str = ""
+    op: str = ""
+    maker: str = ""
+    sure: tuple[int, int] = (0, 0)
+
+    @property
+    def text(self) -> str:
+        """All words of it, pictures apart by a form feed."""
+        if self.transcript is not None:
+            return self.transcript.text
+        from intermodal.local.embedded.ocr_layout import lines_to_text
+
+        read = tuple(map(lines_to_text, self.lines))
+        return "\n\f\n".join(read or self.texts)
+
+
+class CacheEntry(Value, frozen=True):
+    """A value as it lies there: bytes on disk, and when it was last used, in seconds since 1970."""
+
+    key: str
+    size: int
+    used: float
+
+
+def conversion_key(origins: tuple[ContentOrigin, ...], op: str, params: tuple[tuple[str, str], ...], maker: str) -> str:
+    """The key of what ``op`` makes. ``maker`` names who makes it: endpoint, weights, versions, language asked for."""
+    import hashlib
+
+    parts = [
+        _VERSION,
+        [[origin.digest, list(origin.shape), origin.opener] for origin in origins],
+        op,
+        [list(p) for p in params],
+        maker,
+    ]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+class ConversionCache:
+    """Values on disk under ``root``, at most ``capacity`` bytes, the least recently used leave first."""
+
+    def __init__(self, root: Path, *, capacity: int = CAPACITY) -> None:
+        self.root = root
+        self.capacity = capacity
+
+    def get(self, key: str) -> CachedConversion | None:
+        value = self.look(key)
+        if value is not None:
+            with suppress(OSError):
+                os.utime(self._path(key))  # its turn to leave comes later
+        return value
+
+    def put(self, key: str, value: CachedConversion) -> None:
+        """Keep a value: whole or not at all, whatever happens meanwhile."""
+        body = msgspec.json.encode(value)
+        if len(body) > self.capacity:
+            return
+        with suppress(OSError):
+            atomic_file.replace_file(self._path(key), body)
+            self._evict()
+
+    def entries(self) -> list[CacheEntry]:
+        """What is there, the last used first."""
+        found = [CacheEntry(key=path.stem, size=size, used=used) for used, size, path in self._files()]
+        return sorted(found, key=lambda entry: (-entry.used, entry.key))
+
+    def look(self, key: str) -> CachedConversion | None:
+        """A value, as ``get``, but without a use: who looks at it does not keep it."""
+        try:
+            return msgspec.json.decode(self._path(key).read_bytes(), type=CachedConversion)
+        except (OSError, msgspec.DecodeError):
+            return None
+
+    def remove(self, key: str) -> bool:
+        """Forget one value; returns whether it was there."""
+        path = self._path(key)
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        return there
+
+    def clear(self) -> int:
+        """Forget everything; returns how many values there were."""
+        files = list(self._files())
+        for _, _, path in files:
+            path.unlink(missing_ok=True)
+        return len(files)
+
+    def _path(self, key: str) -> Path:
+        return self.root / key[:2] / f"{key}.json"
+
+    def _files(self) -> Iterable[tuple[float, int, Path]]:
+        for path in self.root.glob("??/*.json"):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue
+            yield stat.st_mtime, stat.st_size, path
+
+    def _evict(self) -> None:
+        files = sorted(self._files(), key=lambda item: (item[0], item[2].name))
+        size = sum(item[1] for item in files)
+        for _, bytes_, path in files:
+            if size <= self.capacity:
+                return
+            path.unlink(missing_ok=True)
+            size -= bytes_

@@ -1,0 +1,93 @@
+"""How busy other programs kept this machine while something ran: a run beside a compiler says little about a speed.
+
+The load average cannot tell our own work from that of others, and lags a minute. So: jiffies that all
+processors spent working, less those of our own process and its children, over all jiffies there were.
+Source: proc(5), ``/proc/stat``, ``/proc/[pid]/stat`` (utime, stime, cutime, cstime) and
+``/proc/[pid]/task/[tid]/children``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+_SHORTEST = 3  # jiffies (10 ms each, all processors together): below it the clock is too coarse to say anything
+
+
+class CpuMoment(NamedTuple):
+    """Jiffies since boot: of all processors together, of those that were working, and of our own processes."""
+
+    all: int
+    working: int
+    own: int
+
+
+def cpu_moment() -> CpuMoment | None:
+    """Now; None where the system does not say."""
+    try:
+        with open("/proc/stat", "rb") as file:
+            fields = [int(field) for field in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    idle = fields[3] + fields[4]  # idle and waiting for a disk
+    return CpuMoment(all=sum(fields), working=sum(fields) - idle, own=_own())
+
+
+def share_of_others(start: CpuMoment | None, end: CpuMoment | None) -> float | None:
+    """Share of all processors that others used between two moments, 0..1; None when nothing can be said.
+
+    >>> others(Moment(all=0, working=0, own=0), Moment(all=100, working=80, own=30))
+    0.5
+    """
+    if start is None or end is None or end.all - start.all < _SHORTEST:
+        return None
+    used = (end.working - start.working) - (end.own - start.own)
+    return min(1.0, max(0.0, used / (end.all - start.all)))
+
+
+def _own() -> int:
+    """Jiffies of this process and everything it started, living or ended."""
+    waiting, spent = [os.getpid()], 0
+    while waiting:
+        process = waiting.pop()
+        try:
+            with open(f"/proc/{process}/stat", "rb") as file:
+                spent += _spent(file.read())
+            for thread in os.listdir(f"/proc/{process}/task"):
+                with open(f"/proc/{process}/task/{thread}/children", "rb") as file:
+                    waiting += map(int, file.read().split())
+        except FileNotFoundError:
+            if process == os.getpid():
+                return _own_of_all()  # a kernel without CONFIG_PROC_CHILDREN
+        except OSError:
+            continue  # it ended meanwhile
+    return spent
+
+
+def _spent(stat: bytes) -> int:
+    return sum(map(int, stat.rpartition(b")")[2].split()[11:15]))
+
+
+def _own_of_all() -> int:
+    """The same by looking at every process there is, which takes milliseconds."""
+    parents: dict[int, int] = {}
+    jiffies: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    stat = file.read()
+            except OSError:
+                continue  # it ended meanwhile
+            parents[int(name)] = int(stat.rpartition(b")")[2].split()[1])
+            jiffies[int(name)] = _spent(stat)
+    me = os.getpid()
+    return sum(spent for process, spent in jiffies.items() if _descends(process, me, parents))
+
+
+def _descends(process: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while process > 1:
+        if process == ancestor:
+            return True
+        process = parents.get(process, 0)
+    return False

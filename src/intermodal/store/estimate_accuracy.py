@@ -1,0 +1,291 @@
+"""How good estimates were, and which figures are off by more than they said: pure, from rows.
+
+Graded is what was promised at the time, so nothing is judged by runs it was learned from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from intermodal.catalog.types import Speed
+from intermodal.costing.counts import learned_words
+from intermodal.costing.tokens import SPEECH
+from intermodal.quantity import Quantity, between, q_error
+from intermodal.store.epochs import Epoch
+from intermodal.store.learned_figures import (
+    TOKENS_PER_LETTER,
+    TRANSFORMS,
+    is_informative,
+    observations,
+    passed_over,
+    without_contention,
+)
+from intermodal.store.rollups import PICO, EndpointTotal, UsageTotals
+from intermodal.store.rows import (
+    AttemptRow,
+    Drift,
+    EndpointUsage,
+    EstimateComparison,
+    EstimateGrade,
+    Range,
+    Summary,
+    TransformRow,
+)
+from intermodal.store.speed_priors import MEDIA, priors, stated_speed
+from intermodal.store.speed_regression import percentile
+
+LOOKED_AT = 60  # newest rows of an endpoint, or of an op, that a drift is judged by
+_ENOUGH = 5  # rows below which nothing is said to be off
+_MOST_OUTSIDE = 0.5  # share of rows outside their range from which on the range is wrong: 0.2 is what it promises
+_CLOCK = 0.005  # seconds below which a q-error grades the clock
+_UNITS = {
+    "overhead": "s", "load": "s", "prompt": "tok/s", "decode": "tok/s", "realtime_factor": "s per s of sound",
+    "megapixel": "s per megapixel", "page": "s per page", "tokens_per_second_of_speech": "tok per s of speech",
+    "reading_factor": "times the rule", "worker": "s", "extract_page": "s per page",
+    "render_megapixel": "s per megapixel", "frames_second": "s per megapixel second",
+    "demux_second": "s per s of sound",
+}  # fmt: skip
+_RULES: dict[str, Quantity] = {  # token rules that a figure corrects, and the range each states
+    "tokens_per_second_of_speech": between(*SPEECH, "rule"),
+    "reading_factor": between(0.6, 1.0, 1.7, "rule"),
+}  # fmt: skip
+
+
+class EstimatePair(NamedTuple):
+    """One estimate beside its actual. ``number`` of the row, ``day`` it was made; ``call`` False of a transform."""
+
+    endpoint: str
+    op: str
+    figure: str
+    estimate: float
+    actual: float
+    promised: Range | None
+    number: int
+    day: str
+    call: bool = True
+
+    def after(self, epoch: Epoch) -> bool:
+        """Whether it was made after an epoch began; attempts and transforms are numbered apart."""
+        return self.number > (epoch.ended if self.call else epoch.made)
+
+    @property
+    def outside(self) -> bool:
+        """Outside what was promised, by more than rounding and the clock."""
+        if self.promised is None:
+            return False
+        slack = _CLOCK if self.figure == "seconds" else 0.5
+        return not self.promised.low - slack <= self.actual <= self.promised.high + slack
+
+
+# ---- usage ----------------------------------------------------------------------------------------
+
+
+def summary(
+    totals: UsageTotals, rows: Sequence[AttemptRow], made: Sequence[TransformRow], *, newest: Epoch, first: Epoch
+) -> Summary:  # fmt: skip
+    """``intermodal usage``: per endpoint what was used, per endpoint and figure how good the estimates were.
+
+    ``rows``, ``made``: what estimates are graded by, the newest of each.
+    """
+    every = totals.endpoints
+    attempts = sum(each.attempts for each in every)
+    return Summary(
+        endpoints=tuple(_usage(each) for each in every),
+        grades=tuple(_grades([*pairs(rows), *transform_pairs(made)], first)),
+        beside=tuple(_beside(each, newest) for each in every if each.compared),
+        attempts=attempts,
+        runs=totals.runs,
+        running=totals.running,
+        interrupted=totals.interrupted,
+        cost=sum(each.pico for each in every) / PICO + sum(each.vast for each in every),
+        open=totals.open,
+        epoch=newest.number,
+        added_up=attempts - totals.kept,
+    )
+
+
+def _beside(total: EndpointTotal, newest: Epoch) -> EstimateComparison:
+    """Estimate beside actual of an endpoint, over rows whose tokens in were estimated and reported."""
+    return EstimateComparison(
+        endpoint=total.endpoint, runs=total.compared,
+        input_estimated=round(total.input_estimated / 1000), input_counted=total.input_counted,
+        output_estimated=round(total.output_estimated / 1000), output_counted=total.output_counted,
+        cost_estimated=total.pico_estimated / PICO, cost_billed=total.pico_billed / PICO,
+        learned=learned_words(total.endpoint, newest.statistics),
+    )  # fmt: skip
+
+
+def _usage(total: EndpointTotal) -> EndpointUsage:
+    return EndpointUsage(
+        endpoint=total.endpoint,
+        attempts=total.attempts,
+        failed=total.failed,
+        input_tokens=total.input_tokens,
+        output_tokens=total.output_tokens,
+        cost=total.cost,
+        seconds=round(total.micros / 1e6, 3),
+    )
+
+
+def _grades(every: Iterable[EstimatePair], first: Epoch) -> Iterator[EstimateGrade]:
+    graded: dict[tuple[str, str, str], list[EstimatePair]] = {}
+    for pair in every:
+        graded.setdefault((pair.endpoint, pair.op, pair.figure), []).append(pair)
+    for (endpoint, op, figure), some in sorted(graded.items()):
+        learned = [pair for pair in some if first.number and pair.after(first)]
+        before = [pair for pair in some if not first.number or not pair.after(first)]
+        judged = learned or before
+        errors = [q_error(pair.estimate, pair.actual) for pair in judged]
+        promised = [pair for pair in judged if pair.promised is not None]
+        yield EstimateGrade(
+            endpoint=endpoint, op=op, figure=figure, count=len(judged),
+            median=percentile(errors, 0.5), p90=percentile(errors, 0.9),
+            before=percentile([q_error(pair.estimate, pair.actual) for pair in before], 0.5) if before else None,
+            inside=sum(not pair.outside for pair in promised) / len(promised) if promised else None,
+        )  # fmt: skip
+
+
+def pairs(rows: Iterable[AttemptRow]) -> Iterator[EstimatePair]:
+    """Estimates and actuals of rows that say something.
+
+    A q-error needs something on both sides: an actual of 0 (music has no words) is left out, and an estimated
+    count below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds, and a recording that
+    an ear passed over says nothing of them.
+    """
+    by_step: dict[tuple[str, str], list[AttemptRow]] = {}
+    for row in filter(is_informative, rows):
+        by_step.setdefault((row.reservation.run, row.reservation.step), []).append(row)
+    for calls in by_step.values():  # a step of several calls was estimated as a whole
+        last, expected = calls[-1], calls[-1].reservation
+        outcomes = [row.outcome for row in calls if row.outcome is not None]
+        for figure, estimate, actual, promised in (
+            ("input_tokens", _at_least_one(expected.input_tokens),
+             sum(outcome.usage.input_tokens or 0 for outcome in outcomes), expected.input_range),
+            ("output_tokens", _at_least_one(expected.output_tokens),
+             sum(outcome.usage.output_tokens or 0 for outcome in outcomes), expected.output_range),
+            ("seconds", expected.seconds, sum(outcome.seconds for outcome in outcomes), expected.seconds_range),
+        ):  # fmt: skip
+            silent = figure == "seconds" and all(map(passed_over, calls))
+            if estimate is not None and actual and not silent:
+                day = last.started[:10]
+                yield EstimatePair(
+                    expected.endpoint, expected.op, figure, estimate, actual, promised, last.sequence, day
+                )
+
+
+def transform_pairs(rows: Iterable[TransformRow]) -> Iterator[EstimatePair]:
+    for row in rows:
+        if row.expected and row.seconds > 0:
+            promised, day = row.expected_range, row.started[:10]
+            yield EstimatePair(
+                "media", row.op, "seconds", row.expected, row.seconds, promised, row.sequence, day, call=False
+            )
+
+
+def _at_least_one(tokens: float | None) -> float | None:
+    return None if tokens is None else max(1.0, tokens)
+
+
+# ---- drift ----------------------------------------------------------------------------------------
+
+
+def drifts(rows: Sequence[AttemptRow], made: Sequence[TransformRow], newest: Epoch) -> tuple[Drift, ...]:
+    """What is off by more than it says: shipped figures against what was learned, then promises against what came."""
+    found = [*_figures_off(rows, newest), *_media_off(made, newest)]
+    by_kind: dict[tuple[str, str, str], list[EstimatePair]] = {}
+    for pair in (*pairs(without_contention(rows)), *transform_pairs(made)):
+        by_kind.setdefault((pair.endpoint, pair.op, pair.figure), []).append(pair)
+    for key in sorted(by_kind):
+        promise = _promise_off(by_kind[key], newest)
+        if promise is not None:
+            found.append(promise)
+    return tuple(found)
+
+
+def _figures_off(rows: Sequence[AttemptRow], newest: Epoch) -> Iterator[Drift]:
+    """Learned figures that lie outside the range their shipped row, or their rule, states."""
+    by_endpoint: dict[str, list[AttemptRow]] = {}
+    for row in filter(is_informative, rows):
+        by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
+    for endpoint, some in sorted(by_endpoint.items()):
+        speed = stated_speed(endpoint)
+        known = {figure: getattr(speed, figure) for figure in Speed.__struct_fields__} | _RULES
+        for figure, said in sorted(known.items()):
+            seen = newest.statistics.get(endpoint, figure)
+            if seen is None or said.mid <= 0 or said.low <= seen.mid <= said.high:
+                continue
+            errors = list(_stated_errors(endpoint, figure, said, some))
+            if len(errors) >= _ENOUGH:
+                yield _drift(endpoint, figure, said, seen, errors, min(row.started[:10] for row in some))
+
+
+def _stated_errors(endpoint: str, figure: str, said: Quantity, rows: Sequence[AttemptRow]) -> Iterator[float]:
+    """q-errors of the stated figure, run by run: of the seconds it is a part of, or of the count it gives."""
+    if figure == "load":
+        loads = [row.outcome.load_seconds for row in rows if row.outcome and row.outcome.load_seconds > 0]
+        yield from (q_error(said.mid, load) for load in loads)
+        return
+    if figure in _RULES:
+        for row in rows:
+            out, sound = row.outcome.usage.output_tokens if row.outcome else None, row.reservation.work.audio_seconds
+            if out and figure == "tokens_per_second_of_speech" and sound:
+                yield q_error(said.mid * sound, out)
+            elif out and figure == "reading_factor" and row.reservation.work.letters:
+                yield q_error(row.reservation.work.letters * TOKENS_PER_LETTER, out)
+        return
+    before = priors(endpoint, rows[-1].reservation.zone)
+    for row in rows:
+        for seen in observations(row):
+            if figure in dict(seen.amounts):
+                yield q_error(sum(before[name].typical * amount for name, amount in seen.amounts), seen.seconds)
+
+
+def _media_off(made: Sequence[TransformRow], newest: Epoch) -> Iterator[Drift]:
+    for op, figure in TRANSFORMS.items():
+        seen, said = newest.statistics.get("media", figure), MEDIA[figure]
+        rows = [row for row in made if row.op == op and row.amount > 0 and row.seconds > 0]
+        if seen is None or len(rows) < _ENOUGH or said.low <= seen.mid <= said.high:
+            continue
+        worker = MEDIA["worker"].mid
+        errors = [q_error(worker + said.mid * row.amount, row.seconds) for row in rows]
+        yield _drift("media", figure, said, seen, errors, min(row.started[:10] for row in rows))
+
+
+def _drift(
+    endpoint: str, figure: str, said: Quantity, seen: Quantity, errors: Sequence[float], since: str
+) -> Drift:  # fmt: skip
+    return Drift(
+        endpoint=endpoint, figure=figure, unit=_UNITS[figure], count=len(errors), since=since,
+        q_error=percentile(errors, 0.5), stated=Range(low=said.low, high=said.high),
+        seen=Range(low=seen.low, high=seen.high), learned=True,
+    )  # fmt: skip
+
+
+def _promise_off(every: Sequence[EstimatePair], newest: Epoch) -> Drift | None:
+    """One figure of one op at one endpoint, if most of its actuals lay outside what was promised.
+
+    Judged by what was promised since the newest epoch, where that is enough; else by all, and then the epoch may
+    have mended it already.
+    """
+    promised = [pair for pair in every if pair.promised is not None]
+    first = every[0]
+    since = [pair for pair in promised if pair.after(newest)]
+    judged = since if len(since) >= _ENOUGH else promised
+    if len(judged) < _ENOUGH or sum(pair.outside for pair in judged) <= _MOST_OUTSIDE * len(judged):
+        return None
+    actuals = [pair.actual for pair in judged]
+    ranges = [pair.promised for pair in judged if pair.promised is not None]
+    return Drift(
+        endpoint=first.endpoint, figure=f"{first.op} {first.figure.replace('_', ' ')}",
+        unit="s" if first.figure == "seconds" else "tok", count=len(judged), since=min(pair.day for pair in judged),
+        q_error=percentile([q_error(pair.estimate, pair.actual) for pair in judged], 0.5),
+        stated=Range(low=_typical(each.low for each in ranges), high=_typical(each.high for each in ranges)),
+        seen=Range(low=percentile(actuals, 0.1), high=percentile(actuals, 0.9)),
+        learned=newest.number > 0 and judged is not since,
+    )  # fmt: skip
+
+
+def _typical(values: Iterable[float]) -> float:
+    return percentile([value for value in values if math.isfinite(value)], 0.5)

@@ -1,0 +1,171 @@
+"""Writes of many runs in one commit: whoever writes while a commit is on its way is in the next one.
+
+A commit waits for the disk, and a lock is held meanwhile; thirty runs that each commit on their own wait for each
+other. One thread writes for all of them, so a write waits for at most two commits, and the disk is asked
+once for many.
+
+What is worked out of the rows takes longer than a commit: a third of a second for four endpoints. The same thread does
+it when nothing is to be written, outside of a transaction, so that no other process waits for it, and in slices: after
+each the thread writes what came meanwhile, or leaves the processor to the others for some time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from intermodal.errors import StoreError
+from intermodal.store.slices import Pause, no_pause
+from intermodal.store.sqlite_file import shown
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from intermodal.store.sqlite_file import Database
+
+T = TypeVar("T")
+_MOST = 128  # writes of one commit
+_REST = 3.0  # times a slice that the thread rests after it: others lose no more than a third of what they take
+_LONGEST = 0.02  # seconds of rest; a slice that took long waited for the processor itself
+
+
+class _Write(NamedTuple):
+    do: Callable[[], Any]
+    later: bool
+    done: Future[Any]
+
+
+class GroupCommitter:
+    """``before``: done ahead of a commit, outside of it. ``after``: done when all is written; it calls what it is given
+    between its slices."""
+
+    def __init__(
+        self, database: Database, before: Callable[[], None] = no_pause, after: Callable[[Pause], None] = lambda _: None
+    ) -> None:
+        self._database = database
+        self._before = before
+        self._after = after
+        self._came = threading.Event()  # a write, or the end
+        self._since = 0.0  # when the slice began, on the monotonic clock
+        self._mine = 0  # identity of the thread
+        self._lock = threading.Lock()
+        self._waiting: list[_Write] = []
+        self._thread: ThreadPoolExecutor | None = None
+        self._busy = False
+
+    def write(self, do: Callable[[], T], *, later: bool = False) -> Future[T]:
+        """Do it in the next commit. The result is there once that is on disk (``later``: once it is made).
+
+        Each write is whole or not there, whatever the others of its commit do. It may be done twice: a commit that
+        fails is made again for each write alone, so that nobody fails for another's sake.
+        """
+        done: Future[T] = Future()
+        done.set_running_or_notify_cancel()  # whoever waits may leave; the write is made all the same
+        with self._lock:
+            self._waiting.append(_Write(do, later, done))
+            self._came.set()
+            if self._busy:
+                return done
+            self._busy = True
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+            try:
+                self._thread.submit(self._drain)
+            except RuntimeError as error:  # no thread is to be had; the next write tries again
+                self._thread, self._busy = None, False
+                self._waiting.clear()  # this one alone: others wait only for a thread that is there
+                what, where = f"cannot be written ({error})", shown(self._database.path)
+                done.set_exception(StoreError(what, where=where, todo="end other programs, or allow more threads"))
+        return done
+
+    @property
+    def writes(self) -> bool:
+        """Whether the thread that asks is the one that writes."""
+        return threading.get_ident() == self._mine
+
+    def close(self) -> None:
+        """Wait for what is to be written, and for what is done after it."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._came.set()
+        if thread is not None:
+            thread.shutdown()
+
+    def _drain(self) -> None:
+        self._mine = threading.get_ident()
+        while True:
+            self._write_waiting()
+            self._since = time.monotonic()
+            try:
+                self._after(self._pause)
+            except Exception as error:  # nobody waits for it, and what comes next is to be written all the same
+                what = (type(error), error, error.__traceback__, threading.current_thread())
+                threading.excepthook(threading.ExceptHookArgs(what))
+            with self._lock:
+                if not self._waiting:
+                    self._busy = False
+                    return
+
+    def _pause(self) -> None:
+        """Leave the processor to others, none of whom waits when this is about to be closed, and write what came."""
+        if self._thread is not None:
+            self._came.wait(min(_LONGEST, _REST * (time.monotonic() - self._since)))
+        self._write_waiting()
+        self._since = time.monotonic()
+
+    def _write_waiting(self) -> None:
+        while True:
+            with self._lock:
+                taken, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                self._came.clear()
+            if not taken:
+                return
+            if len(taken) == 1 or not self._all(taken):
+                for each in taken:
+                    self._one(each)
+
+    def _one(self, write: _Write) -> None:
+        try:
+            self._before()
+            with self._database.writing(later=write.later):
+                result = write.do()
+        except BaseException as error:
+            write.done.set_exception(error)
+        else:
+            write.done.set_result(result)
+
+    def _all(self, taken: list[_Write]) -> bool:
+        """All in one commit; False where nothing of it was made."""
+        try:
+            self._before()
+            with self._database.writing(later=all(each.later for each in taken)) as connection:
+                made = [_within(connection, each) for each in taken]
+        except StoreError:
+            return False
+        except BaseException as error:
+            for each in taken:
+                each.done.set_exception(error)
+            return True
+        for each, (result, failure) in zip(taken, made, strict=True):
+            if failure is None:
+                each.done.set_result(result)
+            else:
+                each.done.set_exception(failure)
+        return True
+
+
+def _within(connection: sqlite3.Connection, write: _Write) -> tuple[Any, Exception | None]:
+    """One write of a commit, undone alone where it is wrong. Raises StoreError where the file cannot be used."""
+    connection.execute("SAVEPOINT one")
+    try:
+        result, failure = write.do(), None
+    except StoreError:
+        raise
+    except Exception as error:
+        connection.execute("ROLLBACK TO one")
+        result, failure = None, error
+    connection.execute("RELEASE one")
+    return result, failure

@@ -1,0 +1,496 @@
+"""From rows to statistics: pure. What earlier runs took, as the planner reads it.
+
+Hygiene. A row teaches only when it is settled, without an error, not answered from an endpoint's own cache,
+not the repetition of an attempt that failed, not one of several that a bench made at the same time, and not run
+while others kept the machine busier than usual: a machine that always works for others is planned for as such, but
+one busy hour is not a speed. A recording that an ear passed over, as it found no words in it, teaches no speed (see
+``passed_over``). Loading is a figure of its own; the work of a cold row counts only where there are too few warm
+ones (a command line is always cold).
+
+Endpoints of one model are fitted together: the others are drawn to the one with the most rows while they have few, in
+the place of what is usual, and where their figures differ from its by no more than chance would have it, they are taken
+to be the same. So a few slow calls after an outage do not make a host the slower one of two alike.
+
+Every figure needs ``ENOUGH`` rows, of the newest ``WINDOW`` of its endpoint; a row counts half as much as
+one ``HALF_LIFE`` rows later. Seconds are a fixed part and speeds, fitted together (``fit.py``), so that the
+size of the work is in the model instead of in the key. Low and high hold 80 % of what came out.
+
+========================= ==========================================================================
+overhead                  seconds before anything happens
+prompt, decode            input and output tokens a second
+realtime_factor           seconds a second of sound
+film_factor               the same of films, on the average: over music some ears take many times as long
+megapixel                 seconds a megapixel looked at
+load                      seconds until a cold runtime is there
+output_tokens_<kind>      tokens of an answer that are seen, by kinds of costing/answers.py: see ``lengths.py``
+output_mean_<kind>        their average
+reasoning_tokens          those of the output that are thought and not seen; with @<effort> where a request named one
+describe_tokens           tokens said of one picture
+tokens_per_second_of_speech, tokens_per_megapixel
+reading_factor            tokens read over those expected of the letters counted when it was probed
+text_factor, image_factor, audio_factor, framing_start, framing_message
+                          how a server counts what goes in, beside our rules: see ``reconcile.py``
+media: worker             seconds of one message to the media worker and back
+media: extract_page       seconds a page; render_megapixel, frames_second, demux_second: see ``TRANSFORMS``
+========================= ==========================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
+
+from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_tokens
+from intermodal.catalog.thinking_models import thinking_of
+from intermodal.catalog.types import EFFORTS, Speed
+from intermodal.costing.rates import FILM, HERE, thinking_figure
+from intermodal.costing.siblings import SPEEDS
+from intermodal.costing.tokens import SPEECH
+from intermodal.plans.statistics import Statistics
+from intermodal.quantity import Quantity, between
+from intermodal.request import Zone
+from intermodal.store import answer_lengths, token_calibration
+from intermodal.store.rows import FILM_SOUND, AttemptRow, TransformRow
+from intermodal.store.slices import Pause, no_pause, sliced
+from intermodal.store.speed_priors import lognormal_prior, media_priors, priors, states_decode_speed
+from intermodal.store.speed_regression import (
+    CoefficientPrior,
+    FittedCoefficient,
+    Observation,
+    deviation,
+    fit_coefficients,
+    percentile,
+    reach,
+    residual,
+    rounded,
+)
+
+ENOUGH = 3
+WINDOW = 120  # rows
+READ = 2 * WINDOW  # newest rows of an endpoint that are looked at, as some teach nothing; they are never deleted
+HALF_LIFE = 50  # rows
+EPOCH_ROWS = 10
+_QUIET = 0.25  # share of the processors that others may use without a row being looked at twice
+_UNUSUAL = 1.5  # times the usual share is unusually busy
+FEWEST_LETTERS = 60.0  # of a row that teaches: fewer are stray edges, or writing too faint to be counted from afar
+TOKENS_PER_LETTER = 0.25  # of text that was read; what ``reading_factor`` corrects
+_BY_CHANCE = 1.96  # standard errors that two middles of one value are apart in 95 of 100 cases
+_SHRUNK = 2.0  # a rule counts as much as so many rows
+# Op -> figure. A row's amount: pages, megapixels, seconds of video times megapixels of its picture, seconds of sound.
+TRANSFORMS: dict[str, str] = {
+    "extract": "extract_page", "render": "render_megapixel", "frames": "frames_second", "demux": "demux_second",
+}  # fmt: skip
+_PER_SECOND = ("prompt", "decode")
+_CHATS = ("generate", "translate", "describe")
+
+Figure = Callable[[AttemptRow], float | None]
+
+__all__ = [
+    "ENOUGH",
+    "EPOCH_ROWS",
+    "READ",
+    "TOKENS_PER_LETTER",
+    "TRANSFORMS",
+    "WINDOW",
+    "is_informative",
+    "observations",
+    "percentile",
+    "without_contention",
+    "spread",
+    "statistics",
+]
+
+
+def statistics(
+    epoch: int, rows: Iterable[AttemptRow], made: Iterable[TransformRow] = (), pause: Pause = no_pause
+) -> Statistics:
+    """Figures of every endpoint, and of the media worker as ``media``. Rows in the order they ended.
+
+    A ``pause`` after every slice of the work: of a full window it takes 50 to 100 ms an endpoint.
+    """
+    by_endpoint: dict[str, list[AttemptRow]] = {}
+    failed: set[tuple[str, str]] = set()
+    for row in rows:
+        by_endpoint.setdefault(row.reservation.endpoint, []).append(row)
+        if row.outcome and row.outcome.error:
+            failed.add((row.reservation.run, row.reservation.step))
+    return of_endpoints(epoch, by_endpoint, by_endpoint.__getitem__, failed, made, pause)
+
+
+def of_endpoints(
+    epoch: int, endpoints: Iterable[str], rows_of: Callable[[str], Iterable[AttemptRow]], failed: Set[tuple[str, str]],
+    made: Iterable[TransformRow] = (), pause: Pause = no_pause,
+) -> Statistics:  # fmt: skip
+    """The same, of rows that are read one endpoint at a time, and twice where another endpoint has the same model: a
+    gateway works this out every few seconds, and what it holds at once stays with its process.
+
+    ``failed``: run and step of attempts that failed, at whatever endpoint.
+    """
+    known: dict[str, dict[str, Quantity]] = {}
+    sizes: dict[str, int] = {}
+    zones: dict[str, Zone] = {}
+    for endpoint in sorted(endpoints):
+        window = _window(rows_of(endpoint), failed)
+        if window:
+            known[endpoint] = _figures(endpoint, window, pause=pause)
+            sizes[endpoint], zones[endpoint] = len(window), window[-1].reservation.zone
+    found: dict[str, Quantity] = {}
+    for endpoint, figures in known.items():
+        other = _best_known(endpoint, sizes)
+        if other is not None and (window := _window(rows_of(endpoint), failed)):
+            theirs = _shared(known[other], zones[endpoint], zones[other])
+            own = _figures(endpoint, window, theirs, pause)
+            figures = _together(own, theirs, _same(own, theirs, window, sizes[other]))
+        for figure, quantity in figures.items():
+            found[f"{endpoint}|{figure}"] = quantity
+    for figure, quantity in _media([row for row in made if row.amount > 0 and row.seconds > 0], pause).items():
+        found[f"media|{figure}"] = quantity
+    return Statistics(epoch=epoch, rows=found)
+
+
+def _window(rows: Iterable[AttemptRow], failed: Set[tuple[str, str]]) -> list[AttemptRow]:
+    """The newest rows of an endpoint that say anything about it."""
+    return [row for row in rows if is_informative(row) and (row.reservation.run, row.reservation.step) not in failed][
+        -WINDOW:
+    ]
+
+
+def is_informative(row: AttemptRow) -> bool:
+    """Whether a row says anything about its endpoint."""
+    outcome = row.outcome
+    return (
+        row.state == "settled"
+        and outcome is not None
+        and not (outcome.error or outcome.cached or outcome.bench == "crowded")
+    )
+
+
+def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
+    """The endpoint of the same model that has the most rows; None where that is this one."""
+    model = endpoint.partition(":")[2]
+    alike = [each for each in sizes if each.partition(":")[2] == model]
+    best = min(alike, key=lambda each: (-sizes[each], each))
+    return best if best != endpoint and model else None
+
+
+def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
+    """Of another endpoint's figures those that say something of this one: a model's own, and speeds of a like place."""
+    alike = here == there or {here, there} <= set(HERE)
+    return {
+        name: quantity for name, quantity in figures.items() if alike or name not in (*Speed.__struct_fields__, FILM)
+    }
+
+
+def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Set[str]) -> dict[str, Quantity]:
+    """Own figures, with the other's middle for those that are the ``same``."""
+    found: dict[str, Quantity] = {}
+    for name, mine in own.items():
+        middle = min(max(theirs[name].mid, mine.low), mine.high) if name in same and name in theirs else mine.mid
+        found[name] = between(mine.low, middle, mine.high, mine.basis)
+    return found
+
+
+def _same(
+    own: Mapping[str, Quantity], theirs: Mapping[str, Quantity], rows: Sequence[AttemptRow], others: int
+) -> set[str]:
+    """Figures that are told apart from another endpoint's by nothing but chance. ``others``: rows of that one.
+
+    Speeds are fitted together, and one that is too high makes up for another that is too low: so it is not they that
+    are compared, but what these runs took with what the other's speeds would have them take.
+    """
+    same = {
+        name
+        for name, mine in own.items()
+        if name in theirs and name not in SPEEDS and min(mine.low, theirs[name].low) > 0
+        and abs(math.log(mine.mid / theirs[name].mid))
+        <= _BY_CHANCE * math.hypot(_deviation(mine) / len(rows) ** 0.5, _deviation(theirs[name]) / others**0.5)
+    }  # fmt: skip
+    logs = {
+        name: math.log(1 / theirs[name].mid if name in _PER_SECOND else theirs[name].mid)
+        for name in SPEEDS if name in theirs
+    }  # fmt: skip
+    off: dict[tuple[str, ...], list[float]] = {}
+    for seen in (one for row in rows for one in observations(row)):
+        names = tuple(name for name, _ in seen.amounts)
+        if all(name in logs for name in names):
+            off.setdefault(names, []).append(residual(seen, logs))
+    like, unlike = set[str](), set[str]()
+    for names, found in off.items():
+        error = deviation(found) * math.sqrt(1 / len(found) + 1 / others)
+        (like if abs(percentile(found, 0.5)) <= _BY_CHANCE * error else unlike).update(names)
+    return same | (like - unlike)
+
+
+def _deviation(quantity: Quantity) -> float:
+    """Of the logarithm of one run, whose range of 80 % it is."""
+    return math.log(quantity.high / quantity.low) / 2.56
+
+
+def _figures(
+    endpoint: str, rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity] = MappingProxyType({}),
+    pause: Pause = no_pause,
+) -> dict[str, Quantity]:  # fmt: skip
+    """``theirs``: what is known of the same model elsewhere, in the place of what is usual."""
+    timed = without_contention([row for row in rows if _load(row) is None])
+    if len(timed) < ENOUGH:
+        timed = without_contention(rows)
+    found = _speeds(timed, priors(endpoint, rows[-1].reservation.zone, theirs), pause)
+    _add_films(found, timed)
+    loads = [(load, _weight(age)) for age, row in _aged(without_contention(rows)) if (load := _load(row)) is not None]
+    _add(found, "load", loads)
+    for name, figure in _COUNTED.items():
+        values = [(value, _weight(age)) for age, row in _aged(rows) if (value := figure(row)) is not None]
+        _add(found, name, values, _RULES.get(name))
+        pause()
+    found.update(_counting(rows, theirs, pause))
+    answers = [answer for age, row in _aged(rows) if (answer := _answered(row, _weight(age))) is not None]
+    pause()
+    if len(answers) >= ENOUGH:
+        found.update(answer_lengths.learn_lengths(answers, pause))
+        pause()
+    found.update(_thought(endpoint, rows))
+    return found
+
+
+def without_contention(rows: Sequence[AttemptRow]) -> list[AttemptRow]:
+    """Rows without those that ran while others used much more of the machine than they usually do."""
+    known = [row.outcome.busy for row in rows if row.outcome and row.outcome.busy is not None]
+    if not known:
+        return list(rows)
+    most = max(_QUIET, _UNUSUAL * percentile(known, 0.5))
+    return [row for row in rows if row.outcome and (row.outcome.busy or 0.0) <= most]
+
+
+def _aged(rows: Sequence[AttemptRow]) -> list[tuple[int, AttemptRow]]:
+    """Each row with how many came after it."""
+    return [(len(rows) - 1 - index, row) for index, row in enumerate(rows)]
+
+
+def _weight(age: int) -> float:
+    return float(0.5 ** (age / HALF_LIFE))
+
+
+# ---- seconds ------------------------------------------------------------------------------------
+
+
+def _speeds(rows: Sequence[AttemptRow], before: dict[str, CoefficientPrior], pause: Pause) -> dict[str, Quantity]:
+    seen = [one for age, row in sliced(_aged(rows), pause) for one in observations(row, _weight(age))]
+    found: dict[str, Quantity] = {}
+    for figure, result in _fitted(seen, before, pause).items():
+        found[figure] = _quantity(result, per_second=figure in _PER_SECOND)
+    return found
+
+
+def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
+    """What a row's times say: one equation, or two where the first output was seen to come."""
+    outcome, expected = row.outcome, row.reservation
+    if outcome is None or outcome.seconds <= 0:
+        return []
+    usage, work = outcome.usage, expected.work
+    if expected.op == "transcribe" and work.audio_seconds:
+        if passed_over(row) or (expected.output == FILM_SOUND and not usage.output_tokens):
+            return []
+        return [Observation((("overhead", 1.0), ("realtime_factor", work.audio_seconds)), outcome.seconds, weight)]
+    if expected.op == "read" and work.megapixels:
+        read = [("overhead", float(max(1, work.pictures, work.pages))), ("megapixel", work.megapixels)]
+        if usage.output_tokens and states_decode_speed(expected.endpoint):
+            read.append(("decode", float(usage.output_tokens)))
+        return [Observation(tuple(read), outcome.seconds, weight)]
+    if expected.op == "score" and usage.input_tokens and usage.output_tokens:  # a letter of a model that writes
+        wrote = ("decode", float(usage.output_tokens))
+        return [Observation((("overhead", 1.0), ("prompt", float(usage.input_tokens)), wrote), outcome.seconds, weight)]
+    if expected.op in ("embed", "score") and usage.input_tokens:
+        return [Observation((("overhead", 1.0), ("prompt", float(usage.input_tokens))), outcome.seconds, weight)]
+    if expected.op == "draw" and work.made:
+        drawn = (("overhead", 1.0), ("denoise", work.denoised), ("latent", work.made))
+        return [Observation(drawn, outcome.seconds, weight)]
+    if expected.op == "draw" and work.pictures:
+        return [Observation((("overhead", 1.0), ("picture", float(work.pictures))), outcome.seconds, weight)]
+    if expected.op not in _CHATS or not usage.input_tokens or token_calibration.implausible(row):
+        return []
+    reading = (("overhead", 1.0), ("prompt", float(usage.input_tokens)))
+    out = float(usage.output_tokens or 0)
+    if outcome.first_seconds is None or outcome.reasoning_tokens:  # the first that is seen is not the first made
+        return [Observation((*reading, ("decode", out)) if out else reading, outcome.seconds, weight)]
+    found = [Observation(reading, outcome.first_seconds, weight)] if outcome.first_seconds > 0 else []
+    rest = outcome.seconds - outcome.first_seconds
+    if out > 1 and rest > 0:  # the first token belongs to reading
+        found.append(Observation((("decode", out - 1),), rest, weight))
+    return found
+
+
+def passed_over(row: AttemptRow) -> bool:
+    """Whether an ear found no words in a recording and went over it in no time, which says nothing of its pace.
+
+    An ear that listens for voices first does; one that does not may try again and again to make words of music (5 s of
+    it took 31 s, with half a second planned), and that is how long it takes.
+    """
+    outcome, expected = row.outcome, row.reservation
+    if outcome is None or expected.op != "transcribe" or outcome.usage.output_tokens != 0:
+        return False
+    promised = expected.seconds_range.high if expected.seconds_range is not None else expected.seconds
+    return promised is None or outcome.seconds <= promised
+
+
+def _media(rows: Sequence[TransformRow], pause: Pause) -> dict[str, Quantity]:
+    seen: list[Observation] = []
+    for op, figure in TRANSFORMS.items():
+        of_op = [row for row in rows if row.op == op][-WINDOW:]
+        known = [row.busy for row in of_op if row.busy is not None]
+        most = max(_QUIET, _UNUSUAL * percentile(known, 0.5)) if known else 1.0
+        usual = [row for row in of_op if (row.busy or 0.0) <= most]
+        seen += [
+            Observation((("worker", 1.0), (figure, row.amount)), row.seconds, _weight(len(usual) - 1 - index))
+            for index, row in enumerate(usual)
+        ]
+    return {figure: _quantity(result) for figure, result in _fitted(seen, media_priors(), pause).items()}
+
+
+def _fitted(
+    seen: Sequence[Observation], before: Mapping[str, CoefficientPrior], pause: Pause
+) -> dict[str, FittedCoefficient]:
+    """What was seen often enough to say something; of few observations nothing was, and nothing is worked out."""
+    results = fit_coefficients(seen, before, pause) if len(seen) >= ENOUGH else {}
+    return {figure: result for figure, result in results.items() if result.times >= ENOUGH}
+
+
+def _quantity(result: FittedCoefficient, *, per_second: bool = False) -> Quantity:
+    low, mid, high = result.value * result.low, result.value, result.value * result.high
+    if per_second:
+        low, mid, high = 1 / high, 1 / mid, 1 / low
+    return rounded(low, mid, high, f"{result.times} runs here")
+
+
+def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
+    """How the server counts what goes in, beside our rules."""
+    seen = token_calibration.weighted_equations([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
+    before = {
+        name: lognormal_prior(theirs[name]) if name in theirs else usual
+        for name, usual in token_calibration.PRIORS.items()
+    }
+    return {figure: _quantity(result) for figure, result in _fitted(seen, before, pause).items()}
+
+
+def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
+    """Seconds a second of films' sound, with and without words: the middle of the figure is their average.
+
+    Nobody knows before whether a film speaks, and an ear that takes its usual time over most films and twenty times it
+    over the others is one to be sorry for, although the middle film is an ordinary one. The range is what was seen:
+    that of a bell curve through films of two kinds would hold limits to what no film took.
+    """
+    films = [(age, row) for age, row in _aged(rows) if row.reservation.output == FILM_SOUND]
+    values = [
+        (row.outcome.seconds / row.reservation.work.audio_seconds, _weight(age))
+        for age, row in films
+        if row.outcome and row.outcome.seconds > 0 and row.reservation.work.audio_seconds
+    ]
+    if len(values) >= ENOUGH:
+        mean = sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
+        least, most = min(values)[0], max(values)[0]
+        found[FILM] = rounded(least, min(max(mean, least), most), most, f"{len(values)} runs here")
+
+
+# ---- counts -------------------------------------------------------------------------------------
+
+
+def _add(found: dict[str, Quantity], name: str, values: list[tuple[float, float]], rule: float | None = None) -> None:
+    if len(values) >= ENOUGH:
+        found[name] = spread(values, f"{len(values)} runs here", rule)
+
+
+def spread(values: Sequence[tuple[float, float]], basis: str, rule: float | None = None) -> Quantity:
+    """Weighted median of positive values, drawn to a rule while there are few, and the range of 80 % around it."""
+    middle = _median(values)
+    if rule is not None:
+        share = len(values) / (len(values) + _SHRUNK)
+        middle = math.exp(share * math.log(middle) + (1 - share) * math.log(rule))
+    low, high = reach([math.log(value / middle) for value, _ in values])
+    return rounded(middle * low, middle, middle * high, basis)
+
+
+def _median(values: Sequence[tuple[float, float]]) -> float:
+    ordered = sorted(values)
+    half = sum(weight for _, weight in ordered) / 2
+    passed = 0.0
+    for place, (value, weight) in enumerate(ordered):
+        passed += weight
+        if math.isclose(passed, half) and place + 1 < len(ordered):
+            return (value + ordered[place + 1][0]) / 2
+        if passed >= half:
+            return value
+    return ordered[-1][0]
+
+
+def _ratio(above: float | None, below: float | None) -> float | None:
+    return above / below if above and below and above > 0 and below > 0 else None
+
+
+def _output(row: AttemptRow) -> int | None:
+    return row.outcome.usage.output_tokens if row.outcome else None
+
+
+def _load(row: AttemptRow) -> float | None:
+    return row.outcome.load_seconds if row.outcome and row.outcome.load_seconds > 0 else None
+
+
+def _answered(row: AttemptRow, weight: float) -> answer_lengths.ObservedAnswer | None:
+    """What is seen of an answer. Not of a bench, which wants answers of a length; of an older version's rows the limit
+    tells which were cut."""
+    outcome, expected, out = row.outcome, row.reservation, _output(row)
+    if outcome is None or outcome.bench or expected.op != "generate" or not expected.output:
+        return None
+    seen = (out or 0) - (outcome.reasoning_tokens or 0)
+    if out is None or seen < 1:
+        return None
+    cut = outcome.cut or (expected.output_range is not None and out >= expected.output_range.high)
+    return answer_lengths.ObservedAnswer(expected.output.partition("@")[0], float(seen), weight, cut)
+
+
+def _described(row: AttemptRow) -> float | None:
+    return (_output(row) or None) if row.reservation.op == "describe" else None
+
+
+def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
+    """Tokens that are thought before an answer, by the effort that was asked for, drawn to what is assumed of the model
+    while there are few. A model that found nothing to think about counts as one token, which has a logarithm."""
+    found: dict[str, Quantity] = {}
+    thinking = thinking_of(endpoint.partition(":")[2])
+    by_effort: dict[str, list[tuple[float, float]]] = {}
+    for age, row in _aged(rows):
+        outcome = row.outcome
+        seen = outcome.reasoning_tokens if outcome and not (outcome.bench or outcome.cut) else None
+        if seen is not None and row.reservation.op == "generate":
+            effort = row.reservation.output.partition("@")[2]
+            by_effort.setdefault(effort, []).append((max(float(seen), 1.0), _weight(age)))
+    for effort, values in sorted(by_effort.items()):
+        if thinking is None and not any(value > 1 for value, _ in values):
+            continue
+        rule = None
+        if thinking is not None:
+            asked = ThinkingRequest(effort=effort if effort in EFFORTS else "")
+            rule = thinking_tokens(thinking, asked)[1] or None
+        _add(found, thinking_figure("reasoning_tokens", effort), values, rule)
+    return found
+
+
+def _per_megapixel(row: AttemptRow) -> float | None:
+    """Only of pictures whose letters were not counted: for the others there is a better rule. Old rows say nothing."""
+    work = row.reservation.work
+    return None if work.letters or not work.pictures else _ratio(_output(row), work.megapixels)
+
+
+def _against_letters(row: AttemptRow) -> float | None:
+    work = row.reservation.work
+    if row.reservation.op != "read" or work.letters < FEWEST_LETTERS:
+        return None
+    return _ratio(_output(row), work.letters * TOKENS_PER_LETTER)
+
+
+_COUNTED: dict[str, Figure] = {
+    "describe_tokens": _described,
+    "tokens_per_second_of_speech": lambda row: _ratio(_output(row), row.reservation.work.audio_seconds),
+    "tokens_per_megapixel": _per_megapixel,
+    "reading_factor": _against_letters,
+}
+_RULES: dict[str, float] = {"tokens_per_second_of_speech": SPEECH[1], "reading_factor": 1.0}

@@ -1,0 +1,114 @@
+"""Strength measured on the user's own labelled files: one small JSON file per data set, in the data folder.
+
+A file per data set, written whole, needs no lock: two evaluations at once cannot lose each other's figures. Where
+several data sets say something about the same endpoint and task, the one with the most items counts, of equals the
+newest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from intermodal.catalog.types import Strength
+from intermodal.content import Value
+from intermodal.errors import StoreError
+from intermodal.store import atomic_file
+from intermodal.store.sqlite_file import shown
+
+VERSION = 1
+FOLDER = "measured"  # below the data folder
+_FORGET = "forget it with: intermodal eval --forget"
+
+
+class MeasuredStrength(Value):
+    """An endpoint's strength for a task, over ``items`` items."""
+
+    endpoint: str
+    strength: Strength
+    items: int
+
+
+class MeasuredFile(Value):
+    """What one data set said. ``data`` is its path, ``date`` ISO."""
+
+    data: str
+    date: str
+    rows: tuple[MeasuredStrength, ...] = ()
+    kind: Literal["intermodal.measured"] = "intermodal.measured"
+    version: int = VERSION
+
+
+def read(folder: Path) -> tuple[MeasuredFile, ...]:
+    """Every data set's figures, by name of file. Raises StoreError for one that cannot be used."""
+    found = []
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        try:
+            file = msgspec.json.decode(path.read_bytes(), type=MeasuredFile)
+        except FileNotFoundError:
+            continue  # forgotten meanwhile
+        except OSError as error:
+            raise _error(path, f"cannot be read ({(error.strerror or 'unreadable').lower()})") from None
+        except msgspec.DecodeError:
+            raise _error(path, "does not hold measured strengths") from None
+        if file.version > VERSION:
+            raise _error(path, f"was written by a newer intermodal (version {file.version})")
+        found.append(file)
+    return tuple(found)
+
+
+def strengths(folder: Path) -> dict[str, tuple[Strength, ...]]:
+    """Per endpoint its measured strengths, one a task: what ``load_catalog`` takes. Raises StoreError."""
+    best: dict[tuple[str, str], tuple[int, str, Strength]] = {}
+    for file in read(folder):
+        for row in file.rows:
+            key = (row.endpoint, row.strength.task)
+            mine = (row.items, file.date, row.strength)
+            if key not in best or mine[:2] > best[key][:2]:
+                best[key] = mine
+    found: dict[str, tuple[Strength, ...]] = {}
+    for (endpoint, _), (_, _, strength) in sorted(best.items(), key=lambda pair: pair[0]):
+        found[endpoint] = (*found.get(endpoint, ()), strength)
+    return found
+
+
+def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrength]) -> Path:
+    """Keep what a data set said, in place of what it said before. Raises StoreError."""
+    path = _path(folder, data)
+    kept = tuple(rows)
+    before = next((file for file in read(folder) if file.data == str(data.resolve())), None)
+    if before is not None:  # endpoints that were not asked this time keep their figures
+        named = {(row.endpoint, row.strength.task) for row in kept}
+        kept += tuple(row for row in before.rows if (row.endpoint, row.strength.task) not in named)
+    body = msgspec.json.encode(MeasuredFile(data=str(data.resolve()), date=date, rows=kept))
+    atomic_file.write_json(path, body, todo=_FORGET)
+    return path
+
+
+def forget(folder: Path, data: Path | None = None) -> int:
+    """Forget what this data set said, or all of them; returns how many files that were. Reads none of them."""
+    paths = [_path(folder, data)] if data is not None else sorted((folder / FOLDER).glob("*.json"))
+    count = 0
+    for path in paths:
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _error(path, f"cannot be deleted ({(error.strerror or 'unwritable').lower()})") from None
+        count += 1
+    return count
+
+
+def _path(folder: Path, data: Path) -> Path:
+    name = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:16]
+    return folder / FOLDER / f"{name}.json"
+
+
+def _error(path: Path, what: str) -> StoreError:
+    return StoreError(what, where=shown(path), todo=_FORGET)

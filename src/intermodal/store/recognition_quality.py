@@ -1,0 +1,81 @@
+"""What is remembered of pictures that were read badly, and of speech that was heard badly: that, so that the next plan
+says it at once.
+
+Not what was read of them: that is kept elsewhere, or waits for a reader. ``readers`` is what read here then
+(``local/embedded/ocr_scripts.py``); when more can be read, or otherwise, it is a miss.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from intermodal.languages import code_of
+from intermodal.local.embedded.versions import converter_version
+from intermodal.plans.facts import ANOTHER, Facts, PageFacts, PartFacts
+from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, ConversionCache, conversion_key
+
+MOST_LOOKED = 100  # scanned pages of a document for which is looked
+T = TypeVar("T", PartFacts, PageFacts)
+
+
+def remember_reading(
+    cache: ConversionCache, part: PartFacts, page: int, readers: str, *, by: str, sure: tuple[int, int] = (0, 0)
+) -> None:  # fmt: skip
+    """Keep how a picture, or a page, was read: how many lines the endpoint ``by`` was ``sure`` of, of how many; or that
+    most words could not be read at all."""
+    op = "doubted" if sure[1] else "script"
+    cache.put(_key(part, page, op, readers), CachedConversion(name=part.name, op=op, maker=by, sure=sure))
+
+
+def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: tuple[int, int], language: str) -> None:
+    """Keep how a recording or a film was heard: how many seconds of its speech the ear ``by`` was ``sure`` of, of how
+    many, heard as of a ``language`` that a person stated: with a wrong one any speech is heard badly.
+
+    (0, 0), where it heard all well, removes what is kept of this ear; what is kept of another one stays true.
+    """
+    key = _heard_key(part, language)
+    if sure[1]:
+        cache.put(key, CachedConversion(name=part.name, op="doubted", maker=by, sure=sure))
+        return
+    kept = cache.look(key)
+    if kept is not None and kept.maker == by:
+        cache.remove(key)
+
+
+def with_recognition_quality(facts: Facts, cache: ConversionCache, readers: str, language: str = "") -> Facts:
+    """The facts with what earlier readings found of the same bytes, and hearings in the ``language`` that is stated."""
+    parts = tuple(_recalled(part, cache, readers, language) for part in facts.parts)
+    return facts if parts == facts.parts else replace(facts, parts=parts)
+
+
+def _recalled(part: PartFacts, cache: ConversionCache, readers: str, language: str) -> PartFacts:
+    if part.kind in ("audio", "video"):
+        heard = cache.look(_heard_key(part, language))
+        return part if heard is None else replace(part, read_before=heard.sure, read_by=heard.maker)
+    if part.kind == "image":
+        return _told(part, part, 0, cache, readers)
+    scans = {page.number for page in [page for page in part.pages if page.scanned][:MOST_LOOKED]}
+    if not scans:
+        return part
+    pages = (_told(page, part, page.number, cache, readers) if page.number in scans else page for page in part.pages)
+    return replace(part, pages=tuple(pages))
+
+
+def _told(facts: T, part: PartFacts, page: int, cache: ConversionCache, readers: str) -> T:
+    if not facts.script and cache.look(_key(part, page, "script", readers)) is not None:
+        return replace(facts, script=ANOTHER)
+    doubted = cache.look(_key(part, page, "doubted", readers))
+    return facts if doubted is None else replace(facts, read_before=doubted.sure)
+
+
+def _key(part: PartFacts, page: int, op: str, readers: str) -> str:
+    return conversion_key((ContentOrigin(digest=part.digest),), op, (("page", str(page)),), readers)
+
+
+def _heard_key(part: PartFacts, language: str) -> str:
+    stated = (("language", code_of(language)),) if language else ()
+    return conversion_key(
+        (ContentOrigin(digest=part.digest),), "doubted", (("page", "0"), *stated), converter_version("whisper")
+    )

@@ -1,0 +1,187 @@
+"""Fixed part and speeds of something that was run, fitted together: pure arithmetic on observations.
+
+``seconds = a * x + b * y + …`` with every coefficient positive: a short call is mostly waiting, a long one
+mostly work, and a figure taken from either alone is wrong for the other. What is minimised are relative
+errors, so that short calls count as much as long ones, with the weight of odd ones bounded (Huber, The
+Annals of Mathematical Statistics, 1964) and each coefficient drawn towards what was stated before (a ridge
+in logarithms: a normal prior on the logarithm, found by Gauss and Newton's method).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from intermodal.quantity import Quantity, between
+from intermodal.store.slices import Pause, no_pause
+
+_STEPS = 40
+_HUBER = 1.345  # residuals beyond so many standard deviations lose weight: 95 % efficient where nothing is odd
+_LEAST_SPREAD = 0.05  # standard deviation of a logarithm below which runs do not repeat each other
+_USUAL_SPREAD = 0.25  # of runs of one kind on one machine, before any was seen
+_USUAL_WEIGHT = 3.0  # so many runs that counts for
+# 90th percentile of Student's t distribution with n - 1 degrees of freedom times sqrt(1 + 1 / n): how far out 80 % of
+# further values lie, in standard deviations of n values seen.
+_REACH = ((3, 2.18), (4, 1.83), (5, 1.68), (7, 1.54), (10, 1.45), (15, 1.39), (20, 1.36))
+_FARTHEST = 1.30
+
+
+class CoefficientPrior(NamedTuple):
+    """What a coefficient is taken to be before anything was seen: typical, and standard deviation of its logarithm."""
+
+    typical: float
+    spread: float
+
+
+class Observation(NamedTuple):
+    """One observation: coefficients by name with their multipliers, what came out, and how much it counts."""
+
+    amounts: tuple[tuple[str, float], ...]
+    seconds: float
+    weight: float = 1.0
+
+
+class FittedCoefficient(NamedTuple):
+    """A coefficient, the factors by which 10 % of what it explains fell below and rose above it, and seen how often."""
+
+    value: float
+    low: float
+    high: float
+    times: int
+
+
+def fit_coefficients(
+    observations: Sequence[Observation], priors: Mapping[str, CoefficientPrior], pause: Pause = no_pause
+) -> dict[str, FittedCoefficient]:
+    """Coefficients of every name that occurs in an observation. Each needs a prior. A ``pause`` follows every step.
+
+    >>> line = [Seen((("fixed", 1.0), ("each", size)), 0.5 + 0.01 * size) for size in (10.0, 50.0, 200.0, 800.0)]
+    >>> found = fitted(line, {"fixed": Prior(0.1, 1.5), "each": Prior(0.1, 1.5)})
+    >>> round(found["fixed"].value, 2), round(found["each"].value, 3)
+    (0.5, 0.01)
+    """
+    names = sorted({name for seen in observations for name, _ in seen.amounts})
+    logs = {name: math.log(priors[name].typical) for name in names}
+    scale = 0.5
+    for _ in range(_STEPS):
+        step = _step(observations, priors, names, logs, scale)
+        for name, change in zip(names, step, strict=True):
+            logs[name] += max(-1.0, min(1.0, change))
+        pause()
+        scale = max(_LEAST_SPREAD, _scale([residual(seen, logs) for seen in observations]))
+        if all(abs(change) < 1e-7 for change in step):
+            break
+    found: dict[str, FittedCoefficient] = {}
+    for name in names:
+        found[name] = _coefficient(name, observations, logs)
+        pause()
+    return found
+
+
+def residual(seen: Observation, logs: Mapping[str, float]) -> float:
+    """Logarithm of actual over expected."""
+    return math.log(seen.seconds / sum(math.exp(logs[name]) * amount for name, amount in seen.amounts))
+
+
+def _step(
+    observations: Sequence[Observation],
+    priors: Mapping[str, CoefficientPrior],
+    names: Sequence[str],
+    logs: Mapping[str, float],
+    scale: float,
+) -> list[float]:
+    """One step of Gauss and Newton: the normal equations of the linearised problem, solved."""
+    size = len(names)
+    place = {name: index for index, name in enumerate(names)}
+    matrix = [[0.0] * size for _ in range(size)]
+    right = [0.0] * size
+    for seen in observations:
+        parts = [(place[name], math.exp(logs[name]) * amount) for name, amount in seen.amounts]
+        whole = sum(part for _, part in parts)
+        error = math.log(seen.seconds / whole)
+        weight = seen.weight * min(1.0, _HUBER * scale / abs(error)) if error else seen.weight
+        for row, part in parts:
+            right[row] += weight * error * part / whole
+            for column, other in parts:
+                matrix[row][column] += weight * part * other / whole**2
+    for name, index in place.items():
+        pull = (scale / priors[name].spread) ** 2
+        matrix[index][index] += pull
+        right[index] += pull * (math.log(priors[name].typical) - logs[name])
+    return _solved(matrix, right)
+
+
+def _solved(matrix: list[list[float]], right: list[float]) -> list[float]:
+    """Gaussian elimination with pivoting; the matrix is positive definite, for every prior adds to its diagonal."""
+    size = len(right)
+    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    for column in range(size):
+        pivot = max(range(column, size), key=lambda index: abs(rows[index][column]))
+        rows[column], rows[pivot] = rows[pivot], rows[column]
+        for index in range(column + 1, size):
+            factor = rows[index][column] / rows[column][column]
+            rows[index] = [value - factor * above for value, above in zip(rows[index], rows[column], strict=True)]
+    answer = [0.0] * size
+    for index in reversed(range(size)):
+        known = sum(rows[index][other] * answer[other] for other in range(index + 1, size))
+        answer[index] = (rows[index][size] - known) / rows[index][index]
+    return answer
+
+
+def _scale(residuals: Sequence[float]) -> float:
+    """Standard deviation by the median absolute deviation, which a few odd runs do not move."""
+    middle = percentile(residuals, 0.5)
+    return 1.4826 * percentile([abs(value - middle) for value in residuals], 0.5)
+
+
+def _coefficient(name: str, observations: Sequence[Observation], logs: Mapping[str, float]) -> FittedCoefficient:
+    """Its range is that of the observations it is a third of; of all, where those are too few."""
+    value = math.exp(logs[name])
+    ratios = [residual(seen, logs) for seen in observations if dict(seen.amounts).get(name)]
+    mostly = [residual(seen, logs) for seen in observations if _share(name, seen, logs) >= 1 / 3]
+    low, high = reach(mostly if len(mostly) >= 5 else ratios)
+    return FittedCoefficient(value=value, low=low, high=high, times=len(ratios))
+
+
+def _share(name: str, seen: Observation, logs: Mapping[str, float]) -> float:
+    whole = sum(math.exp(logs[other]) * amount for other, amount in seen.amounts)
+    return math.exp(logs[name]) * dict(seen.amounts).get(name, 0.0) / whole
+
+
+def reach(logarithms: Sequence[float]) -> tuple[float, float]:
+    """Factors between which 80 % of further values are expected, around 1.
+
+    From 20 values on, their own 10th and 90th percentiles. Fewer do not show how bad a bad run is: then as many
+    standard deviations as Student's distribution asks for, with a share of the usual spread mixed in.
+    """
+    count = len(logarithms)
+    if count >= 20:
+        low, high = percentile(logarithms, 0.1), percentile(logarithms, 0.9)
+    else:
+        half = deviation(logarithms) * next((times for most, times in _REACH if count <= most), _FARTHEST)
+        low, high = -half, half
+    return math.exp(min(low, -_LEAST_SPREAD)), math.exp(max(high, _LEAST_SPREAD))
+
+
+def deviation(logarithms: Sequence[float]) -> float:
+    """How far runs are off, with a share of what is usual, as a few do not show it."""
+    squares = sum(value**2 for value in logarithms) + _USUAL_WEIGHT * _USUAL_SPREAD**2
+    return math.sqrt(squares / (len(logarithms) + _USUAL_WEIGHT))
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Linear interpolation between the closest ranks (type 7 of Hyndman and Fan, The American Statistician, 1996)."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    if place == below or ordered[above] == ordered[below]:
+        return ordered[below]  # also keeps infinities from making a NaN
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
+    """A range to 3 digits, so that a plan reads well."""
+    low, mid, high = (float(f"{value:.3g}") for value in (low, mid, high))
+    return between(low, mid, high, basis)

@@ -1,0 +1,91 @@
+"""What servers said they counted, beside what our rules count of the same call: equations, and what solves them.
+
+Right before a call is sent its content is weighed by our own rules (``executor/preparation/request_size.py``): text,
+pictures, sound, and how many messages. What the server then reports is
+
+    framing_start + framing_message * messages + text_factor * text + image_factor * image + audio_factor * audio
+
+with ``text_factor`` 1 where the text was counted exactly; where the server tells a modality apart, that is an equation
+of its own. The coefficients are fitted together (``fit.py``), drawn to what our rules say: factors to 1, framing to
+``costing/tokens.py``. The weight is always by our rules, never corrected, so that what was learned stays learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from intermodal.costing.counts import FACTORS, FRAMING
+from intermodal.costing.tokens import MESSAGE, TEMPLATE
+from intermodal.store.rows import AttemptRow
+from intermodal.store.speed_regression import CoefficientPrior, Observation
+
+FIGURES = (*FACTORS, *FRAMING)
+# Spreads are standard deviations of a logarithm: vocabularies of one script differ by a third, rules for pictures by
+# half, tokens of a second of sound by two (10 to 32), templates by e.
+PRIORS: dict[str, CoefficientPrior] = {
+    "text_factor": CoefficientPrior(1.0, 0.35),
+    "image_factor": CoefficientPrior(1.0, 0.5),
+    "audio_factor": CoefficientPrior(1.0, 0.7),
+    "framing_start": CoefficientPrior(TEMPLATE[1], 1.0),
+    "framing_message": CoefficientPrior(MESSAGE[1], 0.4),
+}
+_CHATS = ("generate", "translate", "describe")
+# How far a count may be from ours and still be one: vocabularies and scripts differ by three, what a server puts before
+# a prompt is some hundred tokens, rules for pictures and sound are guesses for many models.
+_TEXT_APART, _MEDIA_APART, _BEFORE = 4.0, 10.0, 1500.0
+_LEAST = 0.5  # tokens of framing where a server counts none: a logarithm wants something
+
+
+def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
+    """What a row's counts say of what went in; nothing where it was not weighed, or the server said nothing."""
+    work, outcome = row.reservation.work, row.outcome
+    told = outcome.usage.input_tokens if outcome is not None else None
+    if outcome is None or not told or implausible(row):
+        return []
+    if row.reservation.op == "transcribe":
+        heard = work.audio_tokens
+        return [Observation((("audio_factor", heard),), float(told), weight)] if heard else []
+    if row.reservation.op not in _CHATS or not work.messages:
+        return []
+    found: list[Observation] = []
+    left, amounts = float(told), [("framing_start", 1.0), ("framing_message", float(work.messages))]
+    if work.text_exact:
+        left -= work.text_tokens
+    elif work.text_tokens:
+        amounts.append(("text_factor", work.text_tokens))
+    parts = (
+        ("image_factor", work.image_tokens, outcome.told_image),
+        ("audio_factor", work.audio_tokens, outcome.told_audio),
+    )
+    for name, ours, theirs in parts:
+        if ours and theirs:
+            left -= theirs
+            found.append(Observation(((name, ours),), float(theirs), weight))
+        elif ours:
+            amounts.append((name, ours))
+    if left >= 0:
+        found.append(Observation(tuple(amounts), max(left, _LEAST), weight))
+    return found
+
+
+def implausible(row: AttemptRow) -> str:
+    """Why a server's count of what went in cannot be one, in words; "" where it can, or nothing was weighed.
+
+    A server that says 0 or ten times what was sent (some do, for cached prompts or by mistake) is billed by that, and
+    nothing is learned of it.
+    """
+    work, outcome = row.reservation.work, row.outcome
+    told = outcome.usage.input_tokens if outcome is not None else None
+    media = work.image_tokens + work.audio_tokens
+    if told is None or row.reservation.op not in _CHATS or not work.messages or not (work.text_tokens or media):
+        return ""
+    most = work.text_tokens * _TEXT_APART + media * _MEDIA_APART + _BEFORE
+    least = work.text_tokens / _TEXT_APART + media / _MEDIA_APART
+    if least <= told <= most:
+        return ""
+    return f"it counted {told:,} tokens where between {least:,.0f} and {most:,.0f} can be"
+
+
+def weighted_equations(rows: Sequence[tuple[AttemptRow, float]]) -> list[Observation]:
+    """The equations of rows with their weights."""
+    return [one for row, weight in rows for one in token_equations(row, weight)]

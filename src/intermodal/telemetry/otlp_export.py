@@ -1,0 +1,84 @@
+"""OpenTelemetry's SDK, set up: batches over OTLP/HTTP from threads of its own. Nobody waits for them while serving.
+
+What is not set here is the SDK's, by its own variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_BSP_*).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from intermodal._version import __version__
+from intermodal.config_file import Telemetry
+from intermodal.telemetry.conventions import SCHEMA
+from intermodal.telemetry.signals import Signals
+
+_NAME = "intermodal"
+
+
+def export_signals(settings: Telemetry, env: Mapping[str, str]) -> Signals:
+    """Signals to the collector; to the application's own providers where it has set those of the SDK."""
+    theirs, counters = trace.get_tracer_provider(), metrics.get_meter_provider()
+    if isinstance(theirs, TracerProvider):
+        return _signals(theirs, counters, settings)
+    resource = _resource(settings, env)
+    tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
+    if _exports(env, "TRACES"):
+        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(_address(settings, env, "traces"))))
+    readers = []
+    if _exports(env, "METRICS"):
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(_address(settings, env, "metrics"))))
+    meters = MeterProvider(readers, resource, shutdown_on_exit=False)
+    return _signals(tracers, meters, settings, _closing(tracers.shutdown, meters.shutdown))
+
+
+def _signals(
+    tracers: trace.TracerProvider, meters: metrics.MeterProvider, settings: Telemetry,
+    close: Callable[[float], None] = lambda seconds: None,
+) -> Signals:  # fmt: skip
+    tracer = tracers.get_tracer(_NAME, __version__, SCHEMA)
+    return Signals(tracer, meters.get_meter(_NAME, __version__, SCHEMA), content=settings.content, close=close)
+
+
+def _resource(settings: Telemetry, env: Mapping[str, str]) -> Resource:
+    """Whose signals these are: a process of its own, so that counts of several workers are not taken for one's."""
+    about = {"service.version": __version__, "service.instance.id": str(uuid.uuid4())}
+    named = env.get("OTEL_SERVICE_NAME", "").strip() or "service.name=" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return Resource.create(about if named else {**about, "service.name": settings.service})
+
+
+def _exports(env: Mapping[str, str], signal: str) -> bool:
+    """OTEL_TRACES_EXPORTER and its like: anything but OTLP is somebody else's."""
+    said = env.get(f"OTEL_{signal}_EXPORTER", "").strip()
+    return not said or "otlp" in [each.strip() for each in said.split(",")]
+
+
+def _address(settings: Telemetry, env: Mapping[str, str], signal: str) -> str | None:
+    """None leaves it to the SDK's variables, which outrank the config, and to its default."""
+    told = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
+    return None if told or not settings.endpoint else f"{settings.endpoint.rstrip('/')}/v1/{signal}"
+
+
+def _closing(*ends: Callable[[], None]) -> Callable[[float], None]:
+    """Send what waits; a collector that does not answer is not waited for longer than was said."""
+
+    def close(seconds: float) -> None:
+        threads = [threading.Thread(target=end, daemon=True) for end in ends]
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + seconds
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    return close

@@ -1,0 +1,183 @@
+"""One request of a gateway, as it will be told: a line of the log, a span, counts. Sums and values, without an SDK."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from intermodal.catalog.types import Endpoint
+from intermodal.content import Value
+from intermodal.events import AttemptFailed, Event, Finished, StepFinished, StepStarted, TextDelta, Usage
+from intermodal.plans.plan import Plan
+
+if TYPE_CHECKING:
+    from intermodal.telemetry.request_span import RequestSpan
+
+_process = secrets.token_hex(5)
+_number = itertools.count(1)
+
+
+class ModelCall(Value, frozen=True):
+    """One call of a model, or one conversion, that has ended.
+
+    Attributes:
+        op: as in plans ("generate", "transcribe", "extract"). step: its id in the plan.
+        endpoint: who was called; None where nobody was.
+        began: seconds since the epoch; None: ``seconds`` ago. seconds: wall time, with loading and ``failures``.
+        first: seconds from its beginning to the first word of a streamed answer, None where it came whole.
+        usage: tokens as they were reported. cost: USD, None where nobody knows.
+        finish_reason: in OpenTelemetry's words, "" for what does not end in words.
+        model: what the endpoint said it answered with, "" where that is not known.
+        cached: it was there already, and nobody was asked. error: the code of what it failed with, "" if it did not.
+        attempts: how many were made. failures: those that were followed by another at the same endpoint.
+        output: what kind of answer was asked for, in OpenTelemetry's words, "" where nobody said.
+        content: attributes that hold content; the caller has asked whether that is wanted.
+    """
+
+    op: str = "generate"
+    step: str = ""
+    endpoint: Endpoint | None = None
+    began: float | None = None
+    seconds: float = 0.0
+    first: float | None = None
+    usage: Usage = Usage()
+    cost: float | None = 0.0
+    finish_reason: str = ""
+    model: str = ""
+    cached: bool = False
+    error: str = ""
+    failures: tuple[AttemptFailed, ...] = ()
+    output: str = ""
+    content: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def attempts(self) -> int:
+        return 0 if self.cached else len(self.failures) + 1
+
+
+class RequestRecord(Struct, eq=False):
+    """What is known of one request. It is filled in while it is answered, and read once at the end.
+
+    Runs of the executor tell it their events (``feed``). Whoever answers without the executor calls ``planned``, then
+    ``called`` once for each attempt; that is all, spans and measures included.
+
+    Attributes:
+        method, path: the path without its query. route: of the door, one of few; "" where there is none.
+        id: for ``x-request-id``; one of a process, and not secret. began: on the monotonic clock.
+        key: id of the key, never the key. model: as it was asked for. plan: its id.
+        endpoint: who answered. asked: who was asked last.
+        cost: USD of all that was run, None where nobody knows. attempts: calls that were made.
+        live: it is streamed. first: seconds to the first word of a stream.
+        error: a stable word for what went wrong, "" for nothing.
+        broken: the answer ended in the middle. status: of HTTP, 0 where nothing was said. sent: bytes of the answer.
+    """
+
+    method: str = ""
+    path: str = ""
+    route: str = ""
+    size: int = 0
+    key: str = ""
+    version: str = "1.1"
+    id: str = field(default_factory=lambda: f"{_process}-{next(_number):x}")
+    began: float = field(default_factory=time.monotonic)
+    model: str = ""
+    plan: str = ""
+    endpoint: str = ""
+    asked: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: float | None = None
+    attempts: int = 0
+    live: bool = False
+    first: float | None = None
+    error: str = ""
+    broken: bool = False
+    status: int = 0
+    sent: int = 0
+    seconds: float = 0.0
+    span: RequestSpan | None = None
+    _calls: dict[str, str] = field(default_factory=dict)
+    _runs: int = 0
+
+    # ---- while it is answered
+
+    def planned(self, plan: Plan, *, live: bool = False) -> None:
+        """What will be run; the first of several runs gives the plan's id. ``live``: the client reads along, so that
+        there is a first word."""
+        self.live = live
+        self.plan = self.plan or plan.id
+        if self.span is not None:
+            self.span.planned(plan)
+
+    def feed(self, event: Event) -> None:
+        """One event of a run by the executor."""
+        if isinstance(event, TextDelta):
+            if self.first is None and self.live:
+                self.first = time.monotonic() - self.began
+        elif isinstance(event, StepStarted):
+            if event.endpoint:
+                self._calls[event.step] = event.endpoint
+        elif isinstance(event, StepFinished):
+            self._used(event.actual.usage)
+            if event.actual.step in self._calls and not event.actual.cached:
+                self.attempts += 1
+                self.asked = self._calls[event.actual.step]
+        elif isinstance(event, AttemptFailed):
+            self.attempts += 1
+            self.asked = event.endpoint
+        elif isinstance(event, Finished):
+            self.endpoint = event.endpoint
+
+    def called(self, call: ModelCall) -> None:
+        """One attempt that was made without the executor; the one that answered has no ``error``.
+
+        With OpenTelemetry on, it becomes a span below the request's, with its measures.
+        """
+        self.attempts += call.attempts
+        self.asked = call.endpoint.id if call.endpoint is not None else self.asked
+        self._used(call.usage)
+        self.spent(call.cost)
+        if not call.error:
+            self.endpoint = call.endpoint.id if call.endpoint is not None else ""
+            if call.first is not None and self.first is None:
+                since = time.monotonic() - self.began
+                self.first = max(0.0, since - call.seconds + call.first)
+        if self.span is not None:
+            self.span.called(call)
+
+    def failed(self, code: str, *, broken: bool = False) -> None:
+        """It could not be answered, or (``broken``) not to the end. The first word for it stays."""
+        self.error = self.error or code
+        self.broken |= broken
+
+    def _used(self, usage: Usage) -> None:
+        if usage.input_tokens is not None:
+            self.input_tokens = (self.input_tokens or 0) + usage.input_tokens
+        if usage.output_tokens is not None:
+            self.output_tokens = (self.output_tokens or 0) + usage.output_tokens
+
+    def spent(self, cost: float | None) -> None:
+        """What a run, or a call, took: USD, None where nobody knows."""
+        known = not self._runs or self.cost is not None
+        self._runs += 1
+        self.cost = None if cost is None or not known else (self.cost or 0.0) + cost
+
+    @property
+    def spent_so_far(self) -> float | None:
+        """USD; 0 where nothing was run, None where nobody knows."""
+        return self.cost if self._runs else 0.0
+
+    # ---- afterwards
+
+    def ended(self, status: int, sent: int, *, whole: bool) -> None:
+        """The answer is out, or cut (not ``whole``)."""
+        self.seconds = time.monotonic() - self.began
+        self.status, self.sent = status, sent
+        if not whole:
+            self.failed("client_left", broken=bool(status))
+        if self.span is not None:
+            self.span.end(self)

@@ -1,0 +1,133 @@
+"""A reader may leave a run in any way: the work ends, the row is closed, and the reader's own task is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.unit.executor.routes import Bench, asked, plan, route, say, until
+
+from intermodal import errors
+from intermodal.events import Event, Finished, TextDelta
+from intermodal.executor.background_stream import cancel_tasks_of
+from intermodal.executor.run import run
+from intermodal.testing import FakeHost
+from intermodal.transport.client import Transport
+
+pytestmark = pytest.mark.anyio
+ANSWER = " ".join(f"word{number}" for number in range(12))
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    with FakeHost(answer=ANSWER) as fake:
+        yield fake
+
+
+@asynccontextmanager
+async def events_of(folder: Path, host: FakeHost, model: str) -> AsyncGenerator[tuple[Bench, AsyncGenerator[Event]]]:
+    bench = Bench(folder, endpoints=(host.endpoint(model),))
+    request, opened = asked("?")
+    transport, before = Transport(), asyncio.all_tasks()
+    yield bench, run(plan(route(say(bench.endpoints[0]))), request, opened, bench.world(transport))
+    await until(lambda: asyncio.all_tasks() <= before)  # nobody stopped them
+    await transport.aclose()
+
+
+async def states_soon(bench: Bench) -> list[str]:
+    """States of the rows, once there are some and none is open any more."""
+    await until(lambda: bench.states() and not {"reserved", "sent"} & set(bench.states()))
+    return bench.states()
+
+
+async def to_first_word(events: AsyncGenerator[Event]) -> None:
+    async for event in events:
+        if isinstance(event, TextDelta):
+            break
+
+
+async def test_a_reader_who_breaks_goes_on_living(tmp_path: Path, host: FakeHost) -> None:
+    async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
+        await to_first_word(events)
+        del events
+        assert await states_soon(bench) == ["estimated"]
+        await until(lambda: host.attempts[0].client_left is not None)
+
+
+async def test_closing_waits_until_the_row_is_closed(tmp_path: Path, host: FakeHost) -> None:
+    async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
+        async with aclosing(events):
+            await to_first_word(events)
+        assert bench.states() == ["estimated"]
+
+
+async def test_the_garbage_collector_may_close_it_from_another_task(tmp_path: Path, host: FakeHost) -> None:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context["message"]))
+    async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
+        reader = asyncio.create_task(to_first_word(events))
+        await reader
+        del events, reader
+        gc.collect()
+        assert await states_soon(bench) == ["estimated"]
+    assert complaints == []
+
+
+async def test_an_error_after_events_reaches_the_reader(tmp_path: Path, host: FakeHost) -> None:
+    async with events_of(tmp_path, host, "m-fault-cut-3") as (bench, events):
+        seen: list[Event] = []
+        with pytest.raises(errors.CallError):
+            async for event in events:
+                seen.append(event)
+        assert any(isinstance(event, TextDelta) for event in seen)
+        assert bench.states() == ["estimated"]
+
+
+async def test_a_cancelled_reader_leaves_a_closed_row(tmp_path: Path, host: FakeHost) -> None:
+    async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
+
+        async def read() -> None:
+            async for _ in events:
+                pass
+
+        reader = asyncio.create_task(read())
+        await until(lambda: host.attempts)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        assert bench.states() == ["estimated"]
+
+
+async def test_a_timeout_around_the_reader_works(tmp_path: Path, host: FakeHost) -> None:
+    async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(60) as limit, anyio.create_task_group() as group:
+
+                async def is_over() -> None:
+                    await until(lambda: host.attempts)
+                    limit.reschedule(asyncio.get_running_loop().time())
+
+                group.start_soon(is_over)
+                async for _ in events:
+                    pass
+        assert bench.states() == ["estimated"]
+
+
+async def test_what_a_reader_left_behind_can_be_waited_for(tmp_path: Path, host: FakeHost) -> None:
+    async with events_of(tmp_path, host, "m-fault-stall-3") as (bench, events):
+        await to_first_word(events)
+        await cancel_tasks_of(bench.store)
+        assert bench.states() == ["estimated"]
+        with pytest.raises(errors.UsageError, match="closed while"):
+            await to_first_word(events)
+
+
+async def test_a_run_read_in_turns_by_two_tasks_is_whole(tmp_path: Path, host: FakeHost) -> None:
+    async with events_of(tmp_path, host, "whole") as (_, events):
+        await asyncio.create_task(to_first_word(events))
+        assert [event async for event in events if isinstance(event, Finished)]

@@ -1,0 +1,68 @@
+"""The index of pictures: several programs and threads at once, and a file that is of another version."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from intermodal.errors import StoreError
+from intermodal.store.image_vectors import FILE, FileStamp, ImageVectors
+
+
+def test_tables_that_another_program_made_meanwhile_are_used(tmp_path: Path) -> None:
+    """As two first searches at once see it: no version when looked for, and tables a moment later."""
+    path = tmp_path / FILE
+    ImageVectors(path).put("model", "digest", [1.0])
+    with sqlite3.connect(path) as other:
+        other.execute("DROP TABLE schema")
+    later = ImageVectors(path)
+    later.saw([("a.png", FileStamp(1, 2), "digest")])
+    assert later.digests({"a.png": FileStamp(1, 2)}) == {"a.png": "digest"}
+    assert later.known("model") == {"digest"}
+    later.close()
+
+
+def test_threads_may_share_one_and_close_it_meanwhile(tmp_path: Path) -> None:
+    index, failed = ImageVectors(tmp_path / FILE), list[BaseException]()
+
+    def work(name: str) -> None:
+        try:
+            for number in range(30):
+                index.put("model", f"{name} {number}", [float(number)])
+                assert index.vector("model", f"{name} {number}") is not None
+                if number % 10 == 0:
+                    index.close()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert len(index.known("model")) == 90
+    index.close()
+
+
+def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    ImageVectors(path).put("model", "digest", [1.0])
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE schema SET version = 99")
+    with pytest.raises(StoreError, match="newer intermodal"):
+        ImageVectors(path).known("model")
+
+
+def test_an_index_that_is_no_database_says_how_it_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_bytes(b"this is not a database, but somebody's file" * 100)
+    with pytest.raises(StoreError, match="is not a database") as caught:
+        ImageVectors(path).known("model")
+    assert "intermodal find --forget" in caught.value.todo
+    ImageVectors(path).forget()
+    ImageVectors(path).put("model", "digest", [1.0])
+    assert ImageVectors(path).known("model") == {"digest"}
