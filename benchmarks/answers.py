@@ -15,7 +15,7 @@ import report
 from home import fresh_home
 
 import intermodal
-from intermodal import asking
+from intermodal import request_builder
 
 MEDIA = Path(__file__).parent.parent / "examples" / "media"
 INVOICE = {
@@ -35,7 +35,7 @@ def main() -> None:
     with fresh_home() as env, intermodal.Client(env=env) as client:
         for name, answers in questions.items():
             for question, known in answers.items():
-                result = client.run(asking.make_request(question, str(MEDIA / name), max_tokens=120))
+                result = client.run(request_builder.make_request(question, str(MEDIA / name), max_tokens=120))
                 there = known in " ".join(" ".join(derived.text for derived in result.derived).split())
                 good = known in result.text
                 total, right, given = total + 1, right + good, given + there

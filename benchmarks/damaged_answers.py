@@ -144,9 +144,9 @@ function Read(text: string) -> Invoice {
 
 
 def _baml() -> Callable[[str], Any]:
-    from intermodal.prompts.baml.runtime import Runtime
+    from intermodal.prompts.baml.runtime import BamlRuntime
 
-    runtime = Runtime({"main.baml": BAML})
+    runtime = BamlRuntime({"main.baml": BAML})
     return lambda text: runtime.parse("Read", text)
 
 

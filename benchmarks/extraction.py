@@ -21,7 +21,7 @@ from extraction_set import QUESTIONS, Paper, papers, right
 from home import fresh_home
 
 import intermodal
-from intermodal import asking
+from intermodal import request_builder
 from intermodal.executor.outputs import final_call
 
 LONGEST = 200  # tokens of an answer
@@ -52,7 +52,7 @@ def main() -> None:
 def _read(client: intermodal.Client, path: Path, paper: Paper, *, told: bool) -> Any:
     """The result for a document; the error where there is none."""
     final_call._schema_instruction = _told if told else lambda schema, host, messages, held: ""
-    request = asking.make_request(
+    request = request_builder.make_request(
         QUESTIONS[paper.kind], str(path), schema=paper.schema, max_tokens=LONGEST, evidence="retry" if told else "off"
     )
     try:

@@ -26,7 +26,7 @@ import report
 from fidelity.ours import MODEL, processor, served
 from PIL import Image, ImageDraw, ImageFont
 
-from intermodal import asking
+from intermodal import request_builder
 from intermodal.events import Result
 from intermodal.plans.plan import Candidate
 
@@ -94,7 +94,9 @@ def run(name: str, way: str, cores: int) -> dict[str, Any]:
         with served() as (client, _):
             options = cast(Any, {"model": MODEL, "max_tokens": 8})
             groups = [paths] if way == "together" else [[path] for path in paths]
-            requests = [asking.make_request("What is said of lorries?", *map(str, each), **options) for each in groups]
+            requests = [
+                request_builder.make_request("What is said of lorries?", *map(str, each), **options) for each in groups
+            ]
             planned = sum(before_the_answer(client.plan(each).chosen) for each in requests)
             began, before = time.monotonic(), processor()
             results = [client.run(each) for each in requests]

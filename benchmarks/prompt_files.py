@@ -52,7 +52,7 @@ def warm(act: Callable[[], object], times: int = 200) -> float:
 
 
 def measured(path: Path, given: dict[str, Any]) -> list[str]:
-    from intermodal.prompts import formats, values
+    from intermodal.prompts import argument_values, formats
 
     cold = []
     for _ in range(5):
@@ -61,10 +61,10 @@ def measured(path: Path, given: dict[str, Any]) -> list[str]:
         cold.append(float(done.stdout) * 1000)
     file = formats.load(path)
     arguments = given or {each.name: "some words" for each in file.arguments}
-    bound = values.bound(file, arguments)
+    bound = argument_values.bind_values(file, arguments)
     kept = warm(lambda: formats.load(path))
     reading = warm(lambda: changed(path)) if file.format == "BAML" else kept
-    rendering = warm(lambda: file.template.messages(values.bound(file, arguments)))
+    rendering = warm(lambda: file.template.messages(argument_values.bind_values(file, arguments)))
     assert file.template.messages(bound)
     parser = file.parser
     parsing = warm(lambda: parser.value(ANSWER)) if parser is not None else 0.0

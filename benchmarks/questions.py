@@ -33,8 +33,8 @@ from tests.e2e.questions import (  # noqa: E402
 )
 
 from intermodal.plans.facts import MediumNeeds  # noqa: E402
-from intermodal.questions.reader import Reader  # noqa: E402
-from intermodal.questions.regression import BEYOND_WORDS  # noqa: E402
+from intermodal.questions.needs_regression import BEYOND_WORDS  # noqa: E402
+from intermodal.questions.question_reader import QuestionReader  # noqa: E402
 from intermodal.request import ASPECTS  # noqa: E402
 
 Told = tuple[Pair, MediumNeeds]
@@ -43,7 +43,7 @@ _KINDS = ("image", "audio", "video", "document")
 
 async def told(asked: Iterable[Pair]) -> list[Told]:
     """What the model tells of each."""
-    reader = Reader()
+    reader = QuestionReader()
     found: list[Told] = []
     try:
         for pair in asked:
@@ -95,7 +95,7 @@ def only_words(found: list[Told]) -> str:
 
 async def outside(questions: Iterable[Asked | Trade]) -> list[tuple[Asked | Trade, str]]:
     """What suffices for each question, by what was told."""
-    reader = Reader()
+    reader = QuestionReader()
     found: list[tuple[Asked | Trade, str]] = []
     try:
         for asked in questions:

@@ -21,7 +21,7 @@ import report
 from home import fresh_home
 from labelled import SETS
 
-from intermodal import asking
+from intermodal import request_builder
 from intermodal.catalog.types import Task
 from intermodal.client import AsyncClient
 from intermodal.events import fold
@@ -47,7 +47,7 @@ async def run(
     client: AsyncClient, labels: tuple[str, ...], prompt: str, *files: bytes, steps: Sequence[Step]
 ) -> dict[str, float]:
     """One request by exactly these steps."""
-    request = asking.make_request(prompt, *files, output=ScoresOutput(labels=labels))
+    request = request_builder.make_request(prompt, *files, output=ScoresOutput(labels=labels))
     prepared = await client.prepare(request)
     last = steps[-1]
     assert isinstance(last, Call)
@@ -68,7 +68,7 @@ async def by_text(client: AsyncClient, endpoint: str) -> dict[str, list[Scored]]
 
 async def cosines(client: AsyncClient) -> dict[str, list[Scored]]:
     """As the executor has them before the temperature."""
-    runtimes = client._world((await client.prepare(asking.make_request("x"))).inputs).runtimes
+    runtimes = client._world((await client.prepare(request_builder.make_request("x"))).inputs).runtimes
     endpoint = client.catalog.by_id[E5]
     found: dict[str, list[Scored]] = {}
     for name, (labels, rows) in SETS.items():

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from text_sources import Sample, counters, samples
 
-from intermodal.media.scripts import NAMES, scripts
+from intermodal.media.text.script_counts import NAMES, count_scripts
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "src" / "intermodal" / "costing" / "text_factors.py"
@@ -59,7 +59,7 @@ Array = Any
 
 def matrix(texts: list[Sample]) -> Array:
     """A row of units by script for each text."""
-    rows = [dict(scripts(each.text)) for each in texts]
+    rows = [dict(count_scripts(each.text)) for each in texts]
     return np.array([[row.get(name, 0) for name in NAMES] for row in rows], float)
 
 
@@ -127,7 +127,8 @@ def written(table: dict[str, list[tuple[float, float, float]]], origins: dict[st
     lines = [
         '"""Tokens that vocabularies make of a unit of each script: fewest, typical, most. Made by',
         "``benchmarks/text_factors.py``, which fits them against the real tokenizers named beside each; the units are",
-        'those of ``media/scripts.py``. The vocabulary "" is one that nobody knows, from the least to the most of ten;',
+        'those of ``media/text/script_counts.py``. The vocabulary "" is one that nobody knows, from the least to the',
+        "most of ten;",
         '"open" one that nobody knows of open weights, from the least to the most of eleven.',
         '"""',
         "",
@@ -203,8 +204,8 @@ def main(folder: Path) -> None:
     lines, by_script = [], defaultdict(list)
     old = [before(each.text) for each in held]
     for name in count:
-        new = [levels(text_tokens(len(each.text), 0, scripts(each.text), name)) for each in held]
-        any_ = [levels(text_tokens(len(each.text), 0, scripts(each.text))) for each in held]
+        new = [levels(text_tokens(len(each.text), 0, count_scripts(each.text), name)) for each in held]
+        any_ = [levels(text_tokens(len(each.text), 0, count_scripts(each.text))) for each in held]
         cells = [judged(which, real[name]) for which in (old, new, any_)]
         lines.append(f"| {name} | " + " | ".join(f"{a:.1%} | {b:.3f} | {c:.2f}" for a, b, c in cells) + " |")
         for each, one, then, tokens in zip(held, new, old, real[name], strict=True):

@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal.media.scripts import scripts
+from intermodal.media.text.script_counts import count_scripts
 
 ROOT = Path(__file__).parents[1]
 Count = Callable[[str], int]
@@ -63,9 +63,9 @@ class Sample(NamedTuple):
     @property
     def script(self) -> str:
         """The script that it is mostly of."""
-        return max(scripts(self.text), key=lambda each: each[1] * (0.25 if each[0] == "latin" else 1), default=("", 0))[
-            0
-        ]
+        return max(
+            count_scripts(self.text), key=lambda each: each[1] * (0.25 if each[0] == "latin" else 1), default=("", 0)
+        )[0]
 
 
 def samples(folder: Path, *, held: bool) -> list[Sample]:

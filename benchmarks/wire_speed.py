@@ -31,12 +31,12 @@ import report
 from home import fresh_home
 
 from intermodal import config
-from intermodal.asking import make_request
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Host
 from intermodal.client import AsyncClient
 from intermodal.events import TextDelta
 from intermodal.request import Zone
+from intermodal.request_builder import make_request
 from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses
 from intermodal.wire.call import ChatCall, Encoded, WireImage, WireMessage, WireText
 

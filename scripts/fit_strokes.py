@@ -1,4 +1,5 @@
-"""Fits ``src/intermodal/media/strokes.bin``: by which shapes a picture's script is told, without reading it.
+"""Fits ``src/intermodal/media/image/script_detection.bin``: by which shapes a picture's script is told, without
+reading it.
 
     python scripts/fit_strokes.py FONTS WORDS [--pages 6400] [--held 1300]
 
@@ -32,7 +33,7 @@ from typing import Any, NamedTuple
 import msgspec
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 
-from intermodal.media import strokes
+from intermodal.media.image import script_detection
 
 LANGUAGES = {
     "latin": ("en_US", "de_DE", "fr", "pl_PL", "cs_CZ", "tr_TR", "vi_VN", "es_ES", "hu_HU"),
@@ -186,14 +187,14 @@ class Press:
         script = rng.choice(("latin",) * 5 + ("han", "kana")) if hard or turned else rng.choice(self._often)
         image = self._printed(rng, script, held=held)
         if turned:
-            image, script = image.transpose(rng.choice(TURNS)), strokes.TURNED
+            image, script = image.transpose(rng.choice(TURNS)), script_detection.TURNED
         elif hard and rng.random() < 0.5:
             image = _tilted(image, rng.choice((-1, 1)) * rng.uniform(1.5, 5.5))
         elif hard:
             shrunk = rng.uniform(0.4, 0.75)
             image = image.resize((round(image.width * shrunk), round(image.height * shrunk)), Image.Resampling.BOX)
-        found = strokes.patterns(image)
-        return None if found is None else Page(strokes.shares(found), script)
+        found = script_detection.count_patterns(image)
+        return None if found is None else Page(script_detection.pattern_features(found), script)
 
     def _printed(self, rng: random.Random, script: str, *, held: bool) -> Image.Image:
         path = self._fonts.pick(rng, script, held=held)
@@ -250,7 +251,7 @@ def _worn(rng: random.Random, image: Image.Image, size: int) -> Image.Image:
 # ---- the model -------------------------------------------------------------------------------------
 
 
-def fitted(pages: list[Page]) -> strokes.Model:
+def fitted(pages: list[Page]) -> script_detection.ScriptModel:
     import numpy
     from sklearn.linear_model import LogisticRegression
 
@@ -258,17 +259,24 @@ def fitted(pages: list[Page]) -> strokes.Model:
     model.fit(numpy.array([page.features for page in pages], dtype=numpy.float32), [page.script for page in pages])
     scale = abs(model.coef_).max(axis=1) / 127
     weights = numpy.round(model.coef_ / scale[:, None]).astype(numpy.int8)
-    return strokes.Model(
+    return script_detection.ScriptModel(
         scripts=[str(script) for script in model.classes_], scale=scale.tolist(), bias=model.intercept_.tolist(),
         weights=weights.tobytes(),
     )  # fmt: skip
 
 
-def told(model: strokes.Model, pages: list[Page]) -> str:
+def told(model: script_detection.ScriptModel, pages: list[Page]) -> str:
     """How pages fare that were not fitted on."""
-    found = [(page.script, strokes.sure(strokes.likelihoods(page.features, model))) for page in pages]
-    read = [said for script, said in found if script in (*strokes.READ, strokes.TURNED)]
-    others = [(script, said) for script, said in found if script not in (*strokes.READ, strokes.TURNED)]
+    found = [
+        (page.script, script_detection.confident_script(script_detection.likelihoods(page.features, model)))
+        for page in pages
+    ]
+    read = [said for script, said in found if script in (*script_detection.READ_SCRIPTS, script_detection.TURNED)]
+    others = [
+        (script, said)
+        for script, said in found
+        if script not in (*script_detection.READ_SCRIPTS, script_detection.TURNED)
+    ]
     some = [(script, said) for script, said in others if said]
     return (
         f"{sum(map(bool, read))} of {len(read)} pages that are read anyway are told to be in another script; of "
@@ -288,7 +296,7 @@ def main() -> None:
     model = fitted([page for _ in range(options.pages) if (page := press.page(rng, held=False))])
     held = [page for _ in range(options.held) if (page := press.page(rng, held=True))]
     sys.stdout.write(f"{told(model, held)}\n")
-    Path(strokes.__file__).with_suffix(".bin").write_bytes(zlib.compress(msgspec.msgpack.encode(model), 9))
+    Path(script_detection.__file__).with_suffix(".bin").write_bytes(zlib.compress(msgspec.msgpack.encode(model), 9))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Fit the small networks that tell, beside votes of examples, whether words are enough (``questions/regression.py``).
+"""Fit the small networks that predict whether words are enough, beside votes of examples.
+
+``questions/needs_regression.py`` runs them.
 
 In numpy alone, in seconds a network. Each learns all outputs, as what a question needs helps to tell whether words are
 enough, and is kept without those of aspects: there the votes alone were right as often. Some numbers of the vectors and
@@ -15,7 +17,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from intermodal.questions.regression import EXAMPLED, OUTPUTS, Net, Places, Reals
+from intermodal.questions.needs_regression import EXAMPLED, OUTPUTS, NeedsNetwork, Places, Reals
 
 BATCH = 128  # examples a step
 RATE = 2e-3
@@ -37,14 +39,14 @@ SHAPES = (Shape(256, 40, 0.4), Shape(384, 30, 0.5))  # three and five networks w
 _MORE = OUTPUTS.index("more")
 
 
-def fitted_nets(vectors: Reals, media: NDArray[np.str_], goal: Reals) -> tuple[Net, ...]:
+def fitted_nets(vectors: Reals, media: NDArray[np.str_], goal: Reals) -> tuple[NeedsNetwork, ...]:
     """A network of each shape. ``vectors``: of length 1, a row for each pair of a text and a medium. ``goal``: what
     each output is to say of it."""
     places = np.array([EXAMPLED.index(medium) for medium in media], np.intp)
     return tuple(_fitted(shape, vectors, places, goal, seed) for seed, shape in enumerate(SHAPES, 1))
 
 
-def _fitted(shape: Shape, vectors: Reals, media: Places, goal: Reals, seed: int) -> Net:
+def _fitted(shape: Shape, vectors: Reals, media: Places, goal: Reals, seed: int) -> NeedsNetwork:
     random = np.random.default_rng(seed)
     count, numbers = vectors.shape
     scale = np.float32(math.sqrt(numbers) / 2)  # a number of a vector of length 1 is small; undone at the end
@@ -67,7 +69,7 @@ def _fitted(shape: Shape, vectors: Reals, media: Places, goal: Reals, seed: int)
                     toward = toward + DECAY * layer
                 layer -= (rate * toward).astype(np.float32)
     units, of_media, outputs, base = layers
-    return Net(units=scale * units, of_media=of_media, more=outputs[:, :, _MORE], base=base[:, _MORE])
+    return NeedsNetwork(units=scale * units, of_media=of_media, more=outputs[:, :, _MORE], base=base[:, _MORE])
 
 
 def _begun(shape: Shape, numbers: int, goal: Reals, random: np.random.Generator) -> list[Reals]:

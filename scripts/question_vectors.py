@@ -5,8 +5,8 @@
 Needs the extra ``embedded``. The examples are those of examples.toml and examples_of_trades.toml, and the questions of
 scripts/question_examples.txt, in the manner of different people. Directions of languages are those in
 which the means of the examples of each language differ, of the groups that have a ``languages`` table. Weights are
-fitted by kernel ridge regression (``questions/regression.py``): of each pair of a text and a medium, for each aspect
-and for whether words are not enough. The networks are fitted to the same (``question_networks.py``).
+fitted by kernel ridge regression (``questions/needs_regression.py``): of each pair of a text and a medium, for each
+aspect and for whether words are not enough. The networks are fitted to the same (``question_networks.py``).
 ``--cross-validate`` writes nothing; it leaves out the questions of a fifth of those people at a time and says how they
 are told by the rest.
 """
@@ -30,18 +30,18 @@ from question_networks import fitted_nets
 from tests.e2e.questions import FITTED, Suffices, Trade, of_trades
 
 from intermodal.local.embedded import e5
-from intermodal.questions.examples import SOURCES, VECTORS, Head, Row, pairs_of, texts_of
-from intermodal.questions.regression import (
+from intermodal.questions.examples import SOURCES, VECTORS, ExampleRow, ExamplesHeader, pairs_of, texts_of
+from intermodal.questions.needs_regression import (
     BEYOND,
     KERNEL,
     OTHER,
     OUTPUTS,
     Examples,
     Reals,
-    compared,
+    centred,
     of_length_one,
+    question_needs,
     sentences,
-    told,
 )
 
 MODEL = "multilingual-e5-small"
@@ -52,26 +52,26 @@ ROWS = 1_000  # of the votes that are computed at once
 FOLDS = 5
 
 
-def written_down(text: str) -> Iterator[Row]:
+def written_down(text: str) -> Iterator[ExampleRow]:
     """Every example of a source."""
     for group in tomllib.loads(text)["examples"]:
         media, needs = tuple(group["media"]), tuple(group["needs"])
         for language, questions in {"": group.get("questions", ()), **group.get("languages", {})}.items():
             for question in questions:
-                yield Row(text=question, media=media, needs=needs, language=language)
+                yield ExampleRow(text=question, media=media, needs=needs, language=language)
 
 
-def of_people(trades: Iterator[Trade], *, without: Collection[str] = ()) -> Iterator[Row]:
+def of_people(trades: Iterator[Trade], *, without: Collection[str] = ()) -> Iterator[ExampleRow]:
     """Questions that were written in the manner of people, but for some of those."""
     for trade in trades:
         if trade.person in without:
             continue
         for part in trade.parts:
             for looked_at in sentences(trade.question) if len(sentences(trade.question)) == 1 else ():
-                yield Row(text=looked_at, media=(part.medium,), needs=tuple(sorted(part.needs)))
+                yield ExampleRow(text=looked_at, media=(part.medium,), needs=tuple(sorted(part.needs)))
 
 
-def sources() -> tuple[str, tuple[Row, ...]]:
+def sources() -> tuple[str, tuple[ExampleRow, ...]]:
     """The digest of all sources, and the examples of the TOML files."""
     read = [path.read_bytes() for path in (*SOURCES, FITTED)]
     rows = tuple(row for source in read[: len(SOURCES)] for row in written_down(source.decode()))
@@ -93,7 +93,7 @@ class Vectors:
         return np.array([self.of(text) for text in texts], np.float32)
 
 
-def directions_of(rows: tuple[Row, ...], vectors: Vectors) -> Reals:
+def directions_of(rows: tuple[ExampleRow, ...], vectors: Vectors) -> Reals:
     """Directions in which the means of languages differ."""
     languages = sorted({row.language for row in rows} - {""})
     means = np.array([
@@ -102,12 +102,12 @@ def directions_of(rows: tuple[Row, ...], vectors: Vectors) -> Reals:
     return np.linalg.svd(means - means.mean(0), full_matrices=False)[2][: len(languages) - 1].astype(np.float32)
 
 
-def fitted(rows: tuple[Row, ...], vectors: Vectors, digest: str) -> bytes:
+def fitted(rows: tuple[ExampleRow, ...], vectors: Vectors, digest: str) -> bytes:
     """The whole file of these examples."""
     texts, pairs = texts_of(rows), pairs_of(rows)
     known = vectors.all(texts)
     mean, directions = known.mean(0), directions_of(rows, vectors)
-    left = of_length_one(compared(known, mean, directions))
+    left = of_length_one(centred(known, mean, directions))
     axes = np.linalg.svd(left, full_matrices=False)[2][:AXES].astype(np.float32)
     along = left @ axes.T
     whole = np.rint(127 * along / np.abs(along).max(axis=1, keepdims=True)).astype("i1")
@@ -117,7 +117,7 @@ def fitted(rows: tuple[Row, ...], vectors: Vectors, digest: str) -> bytes:
     base = goal.mean(0)
     weights = solved(of_length_one(whole.astype(np.float32))[own], media, goal - base)
     nets = fitted_nets(left[own], media, goal)
-    head = Head(
+    head = ExamplesHeader(
         model=MODEL, digest=digest, dimension=known.shape[1], directions=len(directions), axes=len(axes),
         units=tuple(net.units.shape[1] for net in nets), rows=rows,
     )  # fmt: skip
@@ -126,7 +126,7 @@ def fitted(rows: tuple[Row, ...], vectors: Vectors, digest: str) -> bytes:
     return msgspec.json.encode(head) + b"\n" + reals + whole.tobytes()
 
 
-def goals(rows: tuple[Row, ...], pairs: tuple[tuple[str, str], ...]) -> Reals:
+def goals(rows: tuple[ExampleRow, ...], pairs: tuple[tuple[str, str], ...]) -> Reals:
     """What is to be said of each pair of a text and a medium, by output: the mean of what its examples say."""
     needs: dict[tuple[str, str], list[Reals]] = {pair: [] for pair in pairs}
     for row in rows:
@@ -177,7 +177,7 @@ def loaded(file: bytes) -> Examples:
         return load(Path(there.name))
 
 
-def cross_validated(rows: tuple[Row, ...], vectors: Vectors) -> Counter[tuple[str, Suffices]]:
+def cross_validated(rows: tuple[ExampleRow, ...], vectors: Vectors) -> Counter[tuple[str, Suffices]]:
     """What suffices and what was told to, over the questions of all people, each told without those of that one."""
     people = sorted({trade.person for trade in of_trades(FITTED)})
     count: Counter[tuple[str, Suffices]] = Counter()
@@ -186,7 +186,7 @@ def cross_validated(rows: tuple[Row, ...], vectors: Vectors) -> Counter[tuple[st
         examples = loaded(fitted((*rows, *of_people(of_trades(FITTED), without=out)), vectors, ""))
         for trade in of_trades(FITTED):
             if trade.person in out:
-                facts = told([vectors.of(text) for text in sentences(trade.question)], examples)
+                facts = question_needs([vectors.of(text) for text in sentences(trade.question)], examples)
                 count[trade.suffices, trade.told(facts)] += 1
                 if trade.told(facts) != trade.suffices:
                     sys.stdout.write(f"{trade.suffices} told {trade.told(facts)}: {trade.file} | {trade.question}\n")

@@ -14,7 +14,7 @@ from home import fresh_home
 
 import intermodal
 from fidelity.samples import Sample
-from intermodal import asking
+from intermodal import request_builder
 from intermodal.plans.step import Call, Transform
 from intermodal.testing import FakeHost
 
@@ -86,7 +86,7 @@ def asked(client: intermodal.Client, host: FakeHost, sample: Sample, data: bytes
     before, heard = processor(), len(host.attempts)
     try:
         options = cast(Any, {"model": MODEL, "max_tokens": 8, "keep": sample.keep})
-        request = asking.make_request(sample.prompt, str(path), **options)
+        request = request_builder.make_request(sample.prompt, str(path), **options)
         result = client.run(request)
         made.seconds = processor() - before
         made.text = _of_file(host.attempts[-1].texts, sample.prompt)

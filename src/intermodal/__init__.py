@@ -17,8 +17,6 @@ from intermodal._version import __version__
 if TYPE_CHECKING:
     from intermodal.advisor.advice import Advice
     from intermodal.advisor.advise import advise
-    from intermodal.asking import make_request
-    from intermodal.blocking import Client
     from intermodal.catalog.types import Endpoint
     from intermodal.client import Answer, AsyncClient
     from intermodal.content import Audio, BytesSource, Document, File, Image, PathSource, Text, UrlSource
@@ -66,7 +64,6 @@ if TYPE_CHECKING:
     from intermodal.plans.analyze import explain_analyze
     from intermodal.plans.explain import explain
     from intermodal.plans.plan import Inputs, Plan, SavedPlan
-    from intermodal.quickly import ask
     from intermodal.request import (
         EmbeddingOutput,
         ImageOutput,
@@ -80,10 +77,13 @@ if TYPE_CHECKING:
         TextOutput,
         TranscriptOutput,
     )
+    from intermodal.request_builder import make_request
+    from intermodal.shortcuts import ask
+    from intermodal.sync_client import Client
 
 _HOME = {
     "Advice": "advisor.advice", "advise": "advisor.advise",
-    "Answer": "client", "AsyncClient": "client", "Client": "blocking",
+    "Answer": "client", "AsyncClient": "client", "Client": "sync_client",
     "Audio": "content", "BytesSource": "content", "Document": "content", "File": "content", "Image": "content",
     "PathSource": "content", "Endpoint": "catalog.types", "Text": "content", "UrlSource": "content",
     **dict.fromkeys(
@@ -104,7 +104,8 @@ _HOME = {
     "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",
     "Policy": "request", "Request": "request", "Sampling": "request", "ScoresOutput": "request",
     "SpeechOutput": "request", "TextOutput": "request", "TranscriptOutput": "request",
-    "ask": "quickly", "explain": "plans.explain", "explain_analyze": "plans.analyze", "make_request": "asking",
+    "ask": "shortcuts", "explain": "plans.explain", "explain_analyze": "plans.analyze",
+    "make_request": "request_builder",
 }  # fmt: skip
 
 __all__ = [

@@ -5,7 +5,7 @@
     machine, statistics ──────┘               └── run() ─▶ events ─ fold ─▶ Result
 
 Planning is pure; everything that touches the world happens before it (``_inputs``) or after it
-(``stream``). ``Client`` in ``blocking.py`` is the same, synchronous, through one bridge.
+(``stream``). ``Client`` in ``sync_client.py`` is the same, synchronous, through one bridge.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
 
-from intermodal import asking
+from intermodal import request_builder
 from intermodal.answer import Answer
-from intermodal.asking import AskOptions, FileLike, Schema, with_options
 from intermodal.catalog.load import plannable, with_named
 from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.types import Catalog, Endpoint
+from intermodal.client_resources import ClientResources
+from intermodal.concurrency.offload import is_long, offload
 from intermodal.config import snapshot_file
 from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.estimates.workload_keys import WorkloadKeys
 from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
 from intermodal.hints import Hint, words
-from intermodal.offload import is_long, offload
 from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
 from intermodal.plans.facts import QuestionFacts, is_read_or_heard
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
-from intermodal.prompts.verb import PromptVerb
+from intermodal.prompts.prompt_verb import PromptVerb
 from intermodal.request import Request
-from intermodal.rerank import RerankVerb
-from intermodal.resources import Resources
-from intermodal.retrieval.verb import FindVerb
+from intermodal.request_builder import AskOptions, FileLike, Schema, continues_conversation, with_options
+from intermodal.rerank_verb import RerankVerb
+from intermodal.retrieval.find_verb import FindVerb
 from intermodal.today import today
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from intermodal.executor.attempt.caller import PriorAttempt
     from intermodal.executor.attempt.ledger import RunAllowance
     from intermodal.executor.dependencies import Dependencies
-    from intermodal.media.opened import Opened
+    from intermodal.media.request_media import OpenedRequest
     from intermodal.plans.machine import Machine
 
 PICTURES: tuple[Kind, ...] = ("image",)
@@ -56,21 +56,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRequest:
     """A request with everything planning needs, and its opened media."""
 
     inputs: Inputs
-    opened: Opened
+    opened: OpenedRequest
 
 
-async def _words(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
+async def _answer_text(events: AsyncGenerator[Event]) -> AsyncGenerator[str]:
     async with aclosing(events) as happening:
         async for event in happening:
             if isinstance(event, TextDelta):
                 yield event.text
 
 
-class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
+class AsyncClient(PromptVerb, FindVerb, RerankVerb, ClientResources):
     """Plans and runs requests. Use it as ``async with AsyncClient() as client``.
 
     Args:
@@ -95,7 +95,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             InputError: a file or URL cannot be taken.
             NoRoute: nothing reachable satisfies request and policy; ``reasons`` say why.
         """
-        request = asking.asked(self.config, self.env, prompt, files, schema, options)
+        request = request_builder.build_request(self.config, self.env, prompt, files, schema, options)
         return plan_from((await self.prepare(request, planning=True)).inputs)
 
     @with_options(AskOptions)
@@ -135,7 +135,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             prepared = await self.prepare(request, counting=True)
         else:
             prepared = await self._gathered(request, (), counting=True, planning=False)
-            asking.check_callable(plan, prepared.inputs.catalog)
+            request_builder.check_callable(plan, prepared.inputs.catalog)
         made = plan or plan_from(prepared.inputs)
         async with aclosing(self.execute(prepared, made, exact=plan is not None)) as events:
             async for event in events:
@@ -149,7 +149,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             (plan,), files = files, ()
         if not isinstance(plan, Plan | None):
             raise UsageError(f"the plan is {type(plan).__name__}", todo="pass what client.plan returns")
-        return asking.asked(self.config, self.env, prompt, files, schema, options), plan
+        return request_builder.build_request(self.config, self.env, prompt, files, schema, options), plan
 
     @with_options(AskOptions)
     def stream_text(
@@ -162,7 +162,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
     ) -> AsyncGenerator[str]:
         """The words of the answer as they come: ``stream``, and of its events the text alone."""
         request, plan = self._to_run(prompt, files, plan, schema, options)
-        return _words(self._streamed(request, plan))
+        return _answer_text(self._streamed(request, plan))
 
     @overload
     async def run(self, prompt: Request, plan: Plan | None = None) -> Result: ...
@@ -192,7 +192,8 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
         return fold([event async for event in self._streamed(request, plan)])
 
     async def execute(
-        self, prepared: Prepared, plan: Plan, *, exact: bool = False, live: bool = True, tried: PriorAttempt | None =
+        self, prepared: PreparedRequest, plan: Plan, *, exact: bool = False, live: bool = True,
+        tried: PriorAttempt | None =
         None, allowance: RunAllowance | None = None,
     ) -> AsyncGenerator[Event]:  # fmt: skip
         """Run a plan over what was prepared: what ``stream`` does after planning.
@@ -216,10 +217,10 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
                     answer.append(event.text)
                 elif isinstance(event, Note) and isinstance(event.text, Hint):  # an event is plain data
                     event = replace(event, text=words(event.text, self.surface))
-                if isinstance(event, Finished) and self._remember and asking.is_turn(request.output):
+                if isinstance(event, Finished) and self._remember and continues_conversation(request.output):
                     messages = prepared.inputs.original.messages
                     self.store.save_conversation(
-                        asking.with_answer(messages, "".join(answer)), event.endpoint, request.policy
+                        request_builder.with_answer(messages, "".join(answer)), event.endpoint, request.policy
                     )
                 yield event
 
@@ -227,29 +228,31 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
 
     async def prepare(
         self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False, planning: bool = False
-    ) -> Prepared:
+    ) -> PreparedRequest:
         """Open media, gather what planning reads. ``also``: models asked about; ``counting``: servers may be asked;
         ``planning``: only a plan is made, for which hosts that are named need no key."""
         made = await self._gathered(request, also, counting, planning)
-        return Prepared(inputs=await self.pages_read(made.inputs, made.opened), opened=made.opened)
+        return PreparedRequest(inputs=await self.pages_read(made.inputs, made.opened), opened=made.opened)
 
-    async def _gathered(self, request: Request, also: tuple[str, ...], counting: bool, planning: bool) -> Prepared:
+    async def _gathered(
+        self, request: Request, also: tuple[str, ...], counting: bool, planning: bool
+    ) -> PreparedRequest:
         """What ``prepare`` gathers, without what an encoder says of pages, which a plan that is here does not need."""
         import anyio.to_thread
 
         from intermodal.media.expand import expand
-        from intermodal.media.fetch import Remembering
+        from intermodal.media.fetch import CachingFetcher
 
         if not isinstance(request, Request):
             raise UsageError(
                 f"this takes a Request, not {type(request).__name__}", todo="make one with intermodal.make_request"
             )
-        fetcher = Remembering()
+        fetcher = CachingFetcher()
         whole, request = request, await expand(request, self.media, fetcher)
         asked = whole.messages if request is not whole else ()
         long = is_long(request.messages)
-        request = await offload(long, asking.guarded, request, self.config.private)
-        opened, told = await asking.opened(request, self.media, fetcher, self._questions)
+        request = await offload(long, request_builder.with_config_labels, request, self.config.private)
+        opened, told = await request_builder.open_media(request, self.media, fetcher, self._questions)
         if any(map(is_read_or_heard, opened.facts.parts)):
             opened = await anyio.to_thread.run_sync(self._as_known, opened, request.policy.language)
         if counting:
@@ -258,13 +261,15 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
         machine = self.machine_now
         catalog = await self.room.fitted(catalog, machine)
         if planning:
-            catalog = plannable(catalog, asking.named_hosts(request.policy))
-        opened = await asking.counted(opened, request, catalog, self.vocabularies, self.env, ask=counting)
+            catalog = plannable(catalog, request_builder.named_hosts(request.policy))
+        opened = await request_builder.with_token_counts(
+            opened, request, catalog, self.vocabularies, self.env, ask=counting
+        )
         inputs = Inputs(
             request=request, facts=replace(self._upstreams.with_refusals(opened.facts), question=told),
             catalog=catalog, machine=machine, statistics=self.store.statistics(), as_of=today(), asked=asked,
         )  # fmt: skip
-        return Prepared(inputs=inputs, opened=opened)
+        return PreparedRequest(inputs=inputs, opened=opened)
 
     async def told(self, question: str, kinds: tuple[Kind, ...] = PICTURES) -> QuestionFacts | None:
         """What a question needs of media, for who plans without a request of its own; None where nothing tells it."""
@@ -296,10 +301,10 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
             self._last_catalog = made
         return self._last_catalog
 
-    async def approved(self, saved: SavedPlan) -> Prepared:
+    async def approved(self, saved: SavedPlan) -> PreparedRequest:
         """Open the media of an approved plan again, and make sure they are the approved ones, or raise PlanStale."""
         prepared = await self._gathered(saved.request, (), counting=False, planning=False)
-        asking.check_approved(saved, prepared.inputs)
+        request_builder.check_approved(saved, prepared.inputs)
         return prepared
 
     @overload
@@ -319,11 +324,11 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
         self, prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]
     ) -> Answer[Any]:
         """One question, one answer; see :func:`intermodal.ask`."""
-        request = asking.asked(self.config, self.env, prompt, files, schema, options)
+        request = request_builder.build_request(self.config, self.env, prompt, files, schema, options)
         prepared = await self.prepare(request, counting=True)
         plan = plan_from(prepared.inputs)
         result = fold([event async for event in self.execute(prepared, plan)])
-        return Answer(value=asking.value_of(result, schema), result=result, plan=plan)
+        return Answer(value=request_builder.typed_value(result, schema), result=result, plan=plan)
 
     async def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
         """The endpoints that plans choose from, servers of this machine looked for; no model is contacted.
@@ -383,7 +388,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, Resources):
 
         return await monthly_cost(workload_of(workload, keys, self.config, self.env), self)
 
-    def world(self, prepared: Prepared) -> Dependencies:
+    def world(self, prepared: PreparedRequest) -> Dependencies:
         """What calls are made with, for those who make them without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
 
@@ -393,4 +398,4 @@ def explain_analyze(plan: Plan, result: Result) -> str:
     return analyze.explain_analyze(plan, result)
 
 
-__all__ = ["Answer", "AsyncClient", "Prepared", "explain_analyze", "frontier", "plan_from", "why_not"]
+__all__ = ["Answer", "AsyncClient", "PreparedRequest", "explain_analyze", "frontier", "plan_from", "why_not"]

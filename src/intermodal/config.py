@@ -23,22 +23,22 @@ from intermodal.catalog.load import find_host
 from intermodal.catalog.model_folders import is_model_folder
 from intermodal.catalog.shipped_rows import known_hosts, parse_toml, read_toml
 from intermodal.catalog.types import TimeoutSettings
-from intermodal.config_file import (
+from intermodal.config_tables import (
     AUTO,
     POLICY,
     PROMPT,
-    USUAL,
+    REQUEST_DEFAULTS,
     ConfigFile,
-    Discovery,
+    DiscoveryTable,
     EndpointRate,
-    PolicyRow,
-    Serve,
-    Store,
-    Telemetry,
+    PolicyTable,
+    ServeTable,
+    StoreTable,
+    TelemetryTable,
 )
 from intermodal.content import Value
 from intermodal.errors import ConfigError
-from intermodal.file_lock import alone, mode_of, replace
+from intermodal.files.file_lock import exclusive_lock, file_mode, replace_file
 from intermodal.hints import command
 from intermodal.request import DEFAULT_MAX_COST, DEFAULT_TIME_VALUE, Licence, Policy, Retention, Zone
 
@@ -98,7 +98,7 @@ class Config(Value):
     time_value: float = DEFAULT_TIME_VALUE
     private: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
-    discovery: Discovery = Discovery()
+    discovery: DiscoveryTable = DiscoveryTable()
     pay_twice: bool = True
     explore: bool = True
     free_tiers: bool = False
@@ -109,9 +109,9 @@ class Config(Value):
     trusted_hosts: tuple[str, ...] = ()
     timeouts: TimeoutSettings = TimeoutSettings()
     policies: dict[str, Policy] = msgspec.field(default_factory=dict)
-    serve: Serve = Serve()
-    telemetry: Telemetry = Telemetry()
-    store: Store = Store()
+    serve: ServeTable = ServeTable()
+    telemetry: TelemetryTable = TelemetryTable()
+    store: StoreTable = StoreTable()
 
 
 # ---- where things are ------------------------------------------------------------------------------
@@ -199,10 +199,10 @@ def load_config(env: Mapping[str, str] | None = None) -> Config:
 
 def placed(path: str, key: tuple[str | int, ...]) -> str:
     """A config file, with the line on which a key of it begins where that can be told: "…/intermodal.toml line 12"."""
-    from intermodal.toml_line import line_of
+    from intermodal.files.toml_line import line_of_key
 
     try:
-        line = line_of(Path(path).read_text("utf-8-sig"), key) if key else None
+        line = line_of_key(Path(path).read_text("utf-8-sig"), key) if key else None
     except (OSError, UnicodeDecodeError):
         line = None
     return path if line is None else f"{path} line {line}"
@@ -225,7 +225,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
                 key=("consent", at),
             )
     _check_trusted(file, names, where, snapshot)
-    usual: dict[str, Any] = {name: getattr(file, name) for name in USUAL}
+    usual: dict[str, Any] = {name: getattr(file, name) for name in REQUEST_DEFAULTS}
     usual["max_cost_stated"] = "max_cost" in table
     serve = _serve(_table(table, "serve", where), where)
     bounds = {**usual, "streaming": serve.streaming}
@@ -242,7 +242,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
         policies={name: _policy(name, row, bounds, where) for name, row in parted["policies"].items()},
         serve=serve,
         telemetry=_telemetry(_table(table, "telemetry", where), where),
-        store=_decoded(_table(table, "store", where), Store, where, "store"),
+        store=_decoded(_table(table, "store", where), StoreTable, where, "store"),
         **usual,
     )
 
@@ -286,8 +286,8 @@ def _decoded(table: Mapping[str, Any], cls: type[T], where: str, *key: str) -> T
         raise
 
 
-def _discovery(table: Mapping[str, Any], where: str) -> Discovery:
-    found = _decoded(table, Discovery, where, "discovery")
+def _discovery(table: Mapping[str, Any], where: str) -> DiscoveryTable:
+    found = _decoded(table, DiscoveryTable, where, "discovery")
     for at, address in enumerate(found.addresses):
         key = ("discovery", "addresses", at)
         check_url(address, f"{where} [discovery] addresses", key)
@@ -301,12 +301,12 @@ def _discovery(table: Mapping[str, Any], where: str) -> Discovery:
     return found
 
 
-def _serve(table: Mapping[str, Any], where: str) -> Serve:
+def _serve(table: Mapping[str, Any], where: str) -> ServeTable:
     rates = {
         name: _decoded(row, EndpointRate, where, "serve", "rates", name)
         for name, row in _tables(table, "rates", where, "serve").items()
     }
-    found = _decoded({key: value for key, value in table.items() if key != "rates"}, Serve, where, "serve")
+    found = _decoded({key: value for key, value in table.items() if key != "rates"}, ServeTable, where, "serve")
     for alias, meant in found.aliases.items():
         wrong = _alias(alias, meant)
         if wrong:
@@ -328,8 +328,8 @@ def _alias(alias: str, meant: str) -> str:
     return "" if meant.strip() else f"says nothing for {alias}"
 
 
-def _telemetry(table: Mapping[str, Any], where: str) -> Telemetry:
-    found = _decoded(table, Telemetry, where, "telemetry")
+def _telemetry(table: Mapping[str, Any], where: str) -> TelemetryTable:
+    found = _decoded(table, TelemetryTable, where, "telemetry")
     if found.endpoint:
         check_url(found.endpoint, f"{where} [telemetry] endpoint", ("telemetry", "endpoint"))
     return found
@@ -345,7 +345,7 @@ def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where
             f"unknown key max_cost_stated in [policies.{name}]", where=where, todo="say max_cost",
             key=(*key, "max_cost_stated"),
         )  # fmt: skip
-    _decoded(table, PolicyRow, where, *key)
+    _decoded(table, PolicyTable, where, *key)
     stated = {"max_cost_stated": True} if "max_cost" in table else {}
     return msgspec.convert({**usual, **table, **stated}, Policy)
 
@@ -524,14 +524,14 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
         if not touch and not path.exists():
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(path.parent):  # no lock file stays in a folder that is the user's
+        with exclusive_lock(path.parent):  # no lock file stays in a folder that is the user's
             before = path.read_text("utf-8-sig") if path.exists() else ""
             document = tomlkit.parse(before or HEADER)
             change(document)
             text = tomlkit.dumps(document)
             parse(parse_toml(text, str(path)), str(path))  # never leave a file that cannot be read back
             if text != before and (before or touch):
-                replace(path, text.encode(), mode=mode_of(path, private=True))
+                replace_file(path, text.encode(), mode=file_mode(path, private=True))
     except TOMLKitError as error:
         raise ConfigError(f"is not TOML: {error}", where=str(path), todo="correct that line") from None
     except OSError as error:

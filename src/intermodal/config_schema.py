@@ -15,13 +15,13 @@ import msgspec
 
 from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, PRICE_FIELDS, HostRow, ServedRow
 from intermodal.config import NOT_NAMES
-from intermodal.config_file import AUTO, POLICY, PROMPT, USUAL, ConfigFile, PolicyRow
+from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS, ConfigFile, PolicyTable
 from intermodal.request import ZONES
 
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")
 
 
-def schema() -> dict[str, Any]:
+def config_json_schema() -> dict[str, Any]:
     """The schema. Every key that may be written is in it, and no other."""
     made, parts = msgspec.json.schema_components([ConfigFile], ref_template="#/$defs/{name}")
     _refine(parts)
@@ -69,7 +69,7 @@ def _in_use(top: Any, parts: dict[str, Any]) -> list[str]:
 
 def _describe(part: dict[str, Any], cls: type[Any]) -> None:
     """Words for a table and each of its keys; TOML has no null, so nothing may be null or has it as default."""
-    words = attributes(cls)
+    words = attribute_docs(cls)
     part["description"] = _plain(inspect.cleandoc(cls.__doc__ or "").partition("\n\nAttributes:")[0])
     part.pop("title", None)
     if not part.get("required"):
@@ -85,7 +85,7 @@ def _describe(part: dict[str, Any], cls: type[Any]) -> None:
         field["description"] = words[name]
 
 
-def attributes(cls: type[Any]) -> dict[str, str]:
+def attribute_docs(cls: type[Any]) -> dict[str, str]:
     """What the docstrings of a class and its bases say of each attribute."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
@@ -122,13 +122,13 @@ def _refine(parts: dict[str, Any]) -> None:
         served[price] = {"type": "number", "minimum": 0}
     served["parameters"] = {"type": "number", "exclusiveMinimum": 0}
     served["context"] = served["max_output"] = {"type": "integer", "minimum": 1}
-    policy = parts[PolicyRow.__name__]["properties"]
+    policy = parts[PolicyTable.__name__]["properties"]
     del policy["max_cost_stated"]  # saying max_cost is stating it
-    for name in (*USUAL, "streaming"):
+    for name in (*REQUEST_DEFAULTS, "streaming"):
         del policy[name]["default"]  # it is what the file says at its top
-    parts["Discovery"]["properties"]["addresses"]["items"]["pattern"] = url
-    parts["Telemetry"]["properties"]["endpoint"]["pattern"] = f"^$|{url}"
-    aliases = parts["Serve"]["properties"]["aliases"]
+    parts["DiscoveryTable"]["properties"]["addresses"]["items"]["pattern"] = url
+    parts["TelemetryTable"]["properties"]["endpoint"]["pattern"] = f"^$|{url}"
+    aliases = parts["ServeTable"]["properties"]["aliases"]
     aliases["propertyNames"] = {"pattern": r"\S", "not": {"pattern": f"^({AUTO}$|{POLICY}|{PROMPT})"}}
     aliases["additionalProperties"]["pattern"] = r"\S"
     named = {"pattern": r"^[A-Za-z0-9._-]*[A-Za-z0-9][A-Za-z0-9._-]*$", "not": {"enum": list(NOT_NAMES)}}
@@ -136,4 +136,4 @@ def _refine(parts: dict[str, Any]) -> None:
         parts["ConfigFile"]["properties"][table]["propertyNames"] = named
 
 
-__all__ = ["attributes", "schema"]
+__all__ = ["attribute_docs", "config_json_schema"]

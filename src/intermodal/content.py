@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 Kind = Literal["text", "image", "audio", "video", "document"]
-# What a text is made of: scripts and how much of each, sorted (``media/scripts.py``); () where nobody looked.
+# What a text is made of: scripts and how much of each, sorted (``media/text/script_counts.py``); () where nobody
+# looked.
 Scripts = tuple[tuple[str, float], ...]
 KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "document")
 Role = Literal["system", "user", "assistant", "tool"]

@@ -61,11 +61,11 @@ ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml
 no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta
 te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu
 """
-_WHISPERS_OWN = {"jv": "jw"}  # Javanese, as Whisper's token calls it
+_WHISPER_ONLY = {"jv": "jw"}  # Javanese, as Whisper's token calls it
 _EXAMPLES = "codes are ISO 639-1: en, fr, de, …"
 
 
-def checked(language: str) -> str:
+def checked_language(language: str) -> str:
     """The code for what a person said the language is; "" stays "".
 
     Raises UsageError when there is no such language.
@@ -92,17 +92,17 @@ def name_of(code: str) -> str:
 _USUAL = {"es": "spanish", "lb": "luxembourgish", "pa": "punjabi", "ro": "romanian"}
 
 
-def whispers(language: str) -> str:
+def whisper_code(language: str) -> str:
     """The code as Whisper's own list has it. Raises UsageError for a language that Whisper was not taught."""
-    code = checked(language)
+    code = checked_language(language)
     if code and code not in CODES.values():
         raise UsageError(
             f"Whisper was not taught the language {code!r}",
             todo=hint("leave {language} out, or let another ear hear it ({model})"),
         )
-    return _WHISPERS_OWN.get(code, code)
+    return _WHISPER_ONLY.get(code, code)
 
 
-def iso(code: str) -> str:
+def iso_code(code: str) -> str:
     """The ISO code for one of Whisper's."""
-    return next((ours for ours, whisper in _WHISPERS_OWN.items() if whisper == code), code)
+    return next((ours for ours, whisper in _WHISPER_ONLY.items() if whisper == code), code)

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from intermodal.config_schema import schema
+from intermodal.config_schema import config_json_schema
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "intermodal.schema.json"
@@ -29,14 +29,14 @@ def examples() -> list[Any]:
 
 
 def test_the_published_schema_is_the_one_of_the_types(bless: bool) -> None:
-    made = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    made = json.dumps(config_json_schema(), indent=2, ensure_ascii=False) + "\n"
     if bless:
         PUBLISHED.write_text(made)
     assert PUBLISHED.read_text() == made, "make bless, if this is what it should say"
 
 
 def test_it_is_a_schema_and_every_key_has_its_words() -> None:
-    made = schema()
+    made = config_json_schema()
     jsonschema.Draft202012Validator.check_schema(made)
     for name, part in (("intermodal.toml", made), *made["$defs"].items()):
         assert part["description"], name
@@ -49,4 +49,4 @@ def test_it_is_a_schema_and_every_key_has_its_words() -> None:
 
 @pytest.mark.parametrize("block", examples())
 def test_every_example_of_the_documents_keeps_to_it(block: str) -> None:
-    jsonschema.validate(tomllib.loads(block), schema())
+    jsonschema.validate(tomllib.loads(block), config_json_schema())

@@ -20,7 +20,7 @@ import pytest
 import intermodal
 from intermodal import errors
 from intermodal.cli.main import VERBS
-from intermodal.config_file import ConfigFile
+from intermodal.config_tables import ConfigFile
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "examples" / "media" / "README.md"])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.gates.slow_inputs import OPERATORS
 
-from intermodal import offload
-from intermodal.config_file import Serve
+from intermodal.concurrency import offload
+from intermodal.config_tables import ServeTable
 from intermodal.executor.attempt import circuit_breaker
 from intermodal.gateway import (
     connection,
@@ -29,10 +29,10 @@ from intermodal.gateway.workers import memory
 from intermodal.json_schema import cache
 from intermodal.local.discovery import catalog_cache
 from intermodal.local.tokenizers import sentencepiece, token_counter
-from intermodal.media import definitions, scripts
+from intermodal.media.text import script_counts, tool_definitions
 from intermodal.planner import index
 from intermodal.prompts import rendering
-from intermodal.questions import reader
+from intermodal.questions import question_reader
 from intermodal.store import attempt_journal
 from intermodal.wire import openai_works_served
 
@@ -69,7 +69,7 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "what claims draw from": (till.CLAIMS, None),
     "sizes of texts": (measures.KEPT, measures.ROOM),
     "what questions ask for": (measures.ASKED, measures.ASKED_ROOM),
-    "what questions need": (reader.KEPT, reader.ROOM),
+    "what questions need": (question_reader.KEPT, question_reader.ROOM),
     "where conversations were answered": (conversations.KEPT, None),
     "items of answers": (items.KEPT, items.ROOM),
     "signatures of calls": (signatures.KEPT, signatures.ROOM),
@@ -77,11 +77,11 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "catalogs by allowed hosts": (catalog_cache.KEPT, None),
     "endpoints left by shape": (index.SHAPES, None),
     "compiled schemas": (cache.MOST, cache.MEMORY),
-    "definitions of tools": (definitions.KEPT, definitions.ROOM),
+    "definitions of tools": (tool_definitions.KEPT, tool_definitions.ROOM),
     "lists of tools that were too long": (circuit_breaker.TOOL_LISTS, None),
     "counts of texts by servers": (token_counter.TOLD, None),
     "texts that servers did not count": (token_counter.VAIN, None),
-    "words by what they are made of": (scripts.REMEMBERED, None),
+    "words by what they are made of": (script_counts.REMEMBERED, None),
     "tokens of words": (sentencepiece.WORDS, None),
 }
 # The most results that functions remember (``functools.lru_cache``), "" of all that are not named here.
@@ -105,15 +105,15 @@ def test_the_table_has_the_bounds_of_the_code() -> None:
     assert {row[0]: row[1] for row in rows} == BOUNDS
     for _, _, where in rows:
         field = where.strip("`").removeprefix("[serve] ")
-        assert field in Serve.__struct_fields__ or (Path(offload.__file__).parent / field).is_file(), where
+        assert field in ServeTable.__struct_fields__ or (Path(offload.__file__).parents[1] / field).is_file(), where
 
 
 def test_the_page_has_every_table_of_what_clients_make_up() -> None:
-    rows, source = _rows("kept"), Path(offload.__file__).parent
+    rows, source = _rows("kept"), Path(offload.__file__).parents[1]
     shown = {name: (most, f"{room >> 10:,} KiB" if room else "") for name, (most, room) in TABLES.items()}
     assert {row[0]: (int(row[1].replace(",", "")), row[2]) for row in rows} == shown
-    code = {path: path.read_text() for path in source.rglob("*.py") if path.name != "latest.py"}
-    made = re.compile(r"\b(?:Latest|Items|_Words)\(\s*\"([^\"]+)\"|\bname: str = \"(items of answers)\"")
+    code = {path: path.read_text() for path in source.rglob("*.py") if path.name != "bounded_cache.py"}
+    made = re.compile(r"\b(?:BoundedCache|Items|_Words)\(\s*\"([^\"]+)\"|\bname: str = \"(items of answers)\"")
     found = {"".join(name): path for path, text in code.items() for name in made.findall(text)}
     assert found.keys() == TABLES.keys()
     written = {row[0]: source / row[4].strip("`") for row in rows if row[0] != "tokens of words"}
@@ -128,7 +128,7 @@ def test_the_page_has_every_table_of_what_clients_make_up() -> None:
 
 
 def test_what_the_config_says_is_what_a_gateway_has_without_it() -> None:
-    usual = Serve()
+    usual = ServeTable()
     assert (usual.max_body << 20, usual.max_text << 20, usual.max_media) == (LIMITS.body, LIMITS.text, LIMITS.media)
 
 

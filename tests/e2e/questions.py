@@ -17,7 +17,7 @@ from typing import Literal, cast
 from msgspec import Struct
 
 from intermodal.plans.facts import Medium, MediumNeeds, QuestionFacts
-from intermodal.questions.regression import BEYOND, BEYOND_WORDS
+from intermodal.questions.needs_regression import BEYOND, BEYOND_WORDS
 from intermodal.request import Aspect
 
 HELD_OUT = Path(__file__).with_name("questions_held_out.txt")

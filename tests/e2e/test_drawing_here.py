@@ -17,11 +17,11 @@ from PIL import Image
 from tests.e2e.command import intermodal
 
 from intermodal import errors
-from intermodal.asking import make_request
 from intermodal.client import AsyncClient
 from intermodal.events import Result, Sketched, StepProgress
 from intermodal.plans.explain import explain
 from intermodal.request import ImageOutput
+from intermodal.request_builder import make_request
 from intermodal.testing import tiny_diffusion
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.extraction_set import QUESTIONS, papers
 
 import intermodal
-from intermodal import asking
+from intermodal import request_builder
 
 pytestmark = pytest.mark.e2e
 
@@ -29,7 +29,7 @@ def test_no_value_that_the_document_does_not_hold_goes_unmarked(tmp_path: Path) 
             path = tmp_path / paper.name
             path.write_bytes(paper.data)
             result = client.run(
-                asking.make_request(QUESTIONS[paper.kind], str(path), schema=paper.schema, max_tokens=300)
+                request_builder.make_request(QUESTIONS[paper.kind], str(path), schema=paper.schema, max_tokens=300)
             )
             text = "\n".join(paper.lines)
             status = {each.field.removeprefix("/"): each for each in result.evidence}
@@ -53,7 +53,9 @@ def test_what_is_told_of_a_schema_is_counted_exactly_and_is_in_the_prompt(tmp_pa
 
     def asked(description: str) -> tuple[float, float, int]:
         schema = {"type": "object", "properties": {"total": {"type": "number", "description": description}}}
-        request = asking.make_request("Read.", str(tmp_path / "a.txt"), schema=schema, evidence="off", max_tokens=40)
+        request = request_builder.make_request(
+            "Read.", str(tmp_path / "a.txt"), schema=schema, evidence="off", max_tokens=40
+        )
         prepared = client.prepare(request)
         plan = client.plan(request)
         tokens = plan.chosen.total.input_tokens

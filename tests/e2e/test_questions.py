@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 from tests.e2e.questions import HELD_OUT, LATER, PEOPLE, asked_outside, of_trades, pairs
 
-from intermodal import asking
+from intermodal import request_builder
 from intermodal.client import AsyncClient
 from intermodal.plans.explain import explain
 from intermodal.questions.examples import load
-from intermodal.questions.reader import Reader
-from intermodal.questions.regression import BEYOND_WORDS
+from intermodal.questions.needs_regression import BEYOND_WORDS
+from intermodal.questions.question_reader import QuestionReader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 
 
 @pytest.fixture(scope="module")
-async def reader() -> AsyncIterator[Reader]:
-    found = Reader()
+async def reader() -> AsyncIterator[QuestionReader]:
+    found = QuestionReader()
     yield found
     await found.close()
 
@@ -32,7 +32,7 @@ async def reader() -> AsyncIterator[Reader]:
     ids=["held out", "later"],
 )
 async def test_what_questions_need_is_told_as_well_as_it_was_measured(
-    reader: Reader, asked: Path, right_at_least: float, wrong_at_most: int, words_only_at_most: int
+    reader: QuestionReader, asked: Path, right_at_least: float, wrong_at_most: int, words_only_at_most: int
 ) -> None:
     """Measured: 186 of 195 right and 9 wrong; of the later ones 312 of 322 and 8; 1 and 0 words only."""
     right, asked_in, wrong, words_only = Counter[str](), Counter[str](), 0, 0
@@ -51,7 +51,7 @@ async def test_what_questions_need_is_told_as_well_as_it_was_measured(
     assert all(right[language] >= 0.85 * count for language, count in asked_in.items()), right
 
 
-async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_alone(reader: Reader) -> None:
+async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_alone(reader: QuestionReader) -> None:
     """Measured: 138 of 145 right."""
     right = 0
     for asked in asked_outside():
@@ -69,7 +69,7 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
     ids=list(PEOPLE),
 )
 async def test_verdicts_on_questions_of_people_are_as_right_as_they_were_measured(
-    reader: Reader, name: str, right_at_least: float, words_only_at_most: int
+    reader: QuestionReader, name: str, right_at_least: float, words_only_at_most: int
 ) -> None:
     """Measured: 178 of 186, 175 of 200, 215 of 240 and 154 of 172 right; 0, 2, 3 and 1 said to need words alone though
     more is."""
@@ -111,7 +111,9 @@ def test_no_question_that_is_reported_on_is_an_example(asked: Path) -> None:
         ("Zijn ze tevreden?", "audio", "tone"),
     ],
 )
-async def test_languages_without_an_example_are_told_too(reader: Reader, question: str, kind: str, aspect: str) -> None:
+async def test_languages_without_an_example_are_told_too(
+    reader: QuestionReader, question: str, kind: str, aspect: str
+) -> None:
     facts = await reader.told(question, ("image", "audio"))
     assert facts is not None
     assert [need.aspect for each in facts.media if each.medium == kind for need in each.needed] == [aspect]
@@ -119,7 +121,7 @@ async def test_languages_without_an_example_are_told_too(reader: Reader, questio
 
 async def test_a_plan_says_what_its_question_needs_and_by_which_example(media: Path) -> None:
     async with AsyncClient() as client:
-        plan = await client.plan(asking.make_request("Sind sie zufrieden?", media / "jfk.wav"))
+        plan = await client.plan(request_builder.make_request("Sind sie zufrieden?", media / "jfk.wav"))
     assert [(need.aspect, bool(need.like)) for each in plan.needs for need in each.needed] == [("tone", True)]
     assert 'needs: jfk.wav: tone (1.00, like "' in explain(plan)
     assert any(note.startswith("loses tone of jfk.wav: the question seems to need it") for note in plan.notes)

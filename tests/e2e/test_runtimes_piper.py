@@ -17,8 +17,8 @@ from intermodal.executor.outputs.speech import speech_lines
 from intermodal.local.embedded import piper
 from intermodal.local.embedded.availability import install_command
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
-from intermodal.media.decode import MediaWorker
-from intermodal.media.sound import mp3, wav
+from intermodal.media.audio.encoding import mp3, wav
+from intermodal.media.worker_client import MediaWorker
 from intermodal.reports.texts import word_errors
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]

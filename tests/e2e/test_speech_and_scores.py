@@ -13,7 +13,7 @@ from benchmarks.labelled import SETS
 from tests.e2e.servers import LlamaServer
 from tests.unit.local.runtime_fixtures import words
 
-from intermodal import asking, config
+from intermodal import config, request_builder
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.client import AsyncClient
 from intermodal.events import Event, Note, Result, StepProgress, TextDelta, fold
@@ -36,9 +36,9 @@ def score(endpoint: str, *inputs: str, image: bool = False) -> Call:
 
 
 async def run(
-    client: AsyncClient, output: Output, prompt: str, *files: asking.FileLike, steps: tuple[Step, ...]
+    client: AsyncClient, output: Output, prompt: str, *files: request_builder.FileLike, steps: tuple[Step, ...]
 ) -> tuple[Result, list[Event]]:
-    request = asking.make_request(prompt, *files, output=output)
+    request = request_builder.make_request(prompt, *files, output=output)
     prepared = await client.prepare(request)
     last = steps[-1]
     assert isinstance(last, Call)

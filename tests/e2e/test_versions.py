@@ -20,7 +20,7 @@ from tests.unit.local.runtime_fixtures import OCR, TINY_EN, pcm, runtimes
 from intermodal.executor.conversion.picture_descriptions import MAX_TOKENS, description_prompt
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.local.embedded.versions import CONVERTERS, converter_version
-from intermodal.media.decode import MediaWorker
+from intermodal.media.worker_client import MediaWorker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 RECORD = Path(__file__).with_name("versions.json")

@@ -1,7 +1,7 @@
 """Media made to do harm, and media cut short: made from parameters when a test runs, never stored.
 
 Every function returns bytes that look like what they are named for, small on disk and large when
-believed. Layouts: see the sources named in ``intermodal/media/boxes.py``; Ogg is RFC 3533, Opus RFC 6716.
+believed. Layouts: see the sources named in ``intermodal/media/header_readers.py``; Ogg is RFC 3533, Opus RFC 6716.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from tests.gates.test_media_fuzz import damaged
 
 from intermodal.content import BytesSource, File
 from intermodal.errors import InputError
-from intermodal.media.decode import MediaWorker
 from intermodal.media.expand import expand
-from intermodal.media.fetch import Remembering
+from intermodal.media.fetch import CachingFetcher
+from intermodal.media.worker_client import MediaWorker
 from intermodal.request import Message, Request
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]
@@ -43,7 +43,7 @@ async def worker() -> AsyncIterator[MediaWorker]:
 
 async def taken(worker: MediaWorker, name: str, data: bytes) -> None:
     part = File(source=BytesSource(data=data, name=name))
-    await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, Remembering())
+    await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
 
 
 def overlapping() -> bytes:

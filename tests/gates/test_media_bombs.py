@@ -12,8 +12,9 @@ import pytest
 from tests.gates import corpus
 
 from intermodal import errors
-from intermodal.media import audio, channels, container, steps
-from intermodal.media.decode import MediaWorker
+from intermodal.media import container, media_limits
+from intermodal.media.audio import channel_separation, decoder
+from intermodal.media.worker_client import MediaWorker
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]
 MB = 1 << 20
@@ -101,7 +102,7 @@ async def test_d6_a_hundred_bombs_at_once_need_no_more_than_one(worker: tuple[Me
 async def test_d6_the_largest_picture_that_is_taken_stays_in_its_room(worker: tuple[MediaWorker, int]) -> None:
     media_worker, base = worker
     found = await media_worker.probe(corpus.png(8_000, 5_000, bits=8))
-    assert found.width * found.height == steps.MAX_PIXELS
+    assert found.width * found.height == media_limits.MAX_PIXELS
     assert media_worker.last.peak_memory - base < 150 * MB
 
 
@@ -223,22 +224,26 @@ async def test_d9_a_forged_flac_header_is_not_believed(worker: tuple[MediaWorker
 
 def test_d9_seconds_and_bytes_are_counted_while_decoding(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that was fooled does not help the bomb: decoding stops by its own count."""
-    from intermodal.media.probed import Probed
+    from intermodal.media.worker_results import ProbeResult
     from intermodal.quantity import exact
 
     data = (media / "two_cities_25s.flac").read_bytes()
-    monkeypatch.setattr(audio, "_probed", lambda data, media_type, compared: Probed(seconds=exact(1.0, "fooled")))
+    monkeypatch.setattr(
+        decoder, "_probed", lambda data, media_type, compared: ProbeResult(seconds=exact(1.0, "fooled"))
+    )
     with pytest.raises(errors.InputTooLarge, match="more sound than its header says"):
-        list(audio.pcm(data, "audio/flac", lambda fraction, note: None))
+        list(decoder.pcm(data, "audio/flac", lambda fraction, note: None))
     looked: list[float] = []
-    monkeypatch.setattr(channels, "leaks", lambda frames: looked.extend(frame.time for frame in frames))
+    monkeypatch.setattr(
+        channel_separation, "channel_leaks", lambda frames: looked.extend(frame.time for frame in frames)
+    )
     with pytest.raises(errors.InputTooLarge, match="more sound than its header says"):
-        list(audio.pcm(data, "audio/flac", lambda fraction, note: None, 0))
+        list(decoder.pcm(data, "audio/flac", lambda fraction, note: None, 0))
     assert 10 < looked[-1] < 12, "what leaks between two channels is looked for within the same bounds"
-    monkeypatch.setattr(audio, "probe", lambda data, media_type: Probed(seconds=exact(25.0, "header")))
-    monkeypatch.setattr(audio, "_MAX_DECODED", 100_000)
+    monkeypatch.setattr(decoder, "probe", lambda data, media_type: ProbeResult(seconds=exact(25.0, "header")))
+    monkeypatch.setattr(decoder, "_MAX_DECODED", 100_000)
     with pytest.raises(errors.InputTooLarge):
-        list(audio.pcm(data, "audio/flac", lambda fraction, note: None))
+        list(decoder.pcm(data, "audio/flac", lambda fraction, note: None))
 
 
 PLAYLISTS = [
@@ -261,4 +266,4 @@ async def test_d10_a_playlist_is_text_and_never_reaches_a_decoder(
             await media_worker.pcm(playlist, name=name)
     for media_type in container.DEMUXERS:
         with pytest.raises(errors.InputError):
-            audio.probe(playlist, media_type)
+            decoder.probe(playlist, media_type)

@@ -13,8 +13,9 @@ from tests.gates import corpus, films
 from tests.gates.test_media_bombs import PLAYLISTS, fences
 
 from intermodal import errors
-from intermodal.media import container, moments, steps, video
-from intermodal.media.decode import MediaWorker
+from intermodal.media import container, media_limits
+from intermodal.media.video import frames, probe
+from intermodal.media.worker_client import MediaWorker
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]
 MB = 1 << 20
@@ -67,7 +68,7 @@ async def test_d8_thirty_six_thousand_frames_cost_ten_seconds_of_processor_at_mo
     assert (await worker.probe(data)).frames == 40_000
     for spread in ("scenes", "1000 fps"):
         made = await worker.frames(data, spread=spread, most=most, max_side=64)
-        assert 1 <= len(made) <= steps.MAX_FRAMES_IN_PLAN
+        assert 1 <= len(made) <= media_limits.MAX_FRAMES_IN_PLAN
     assert processor_seconds(worker) - before < CPU
     assert worker.last.peak_memory < 300 * MB
 
@@ -88,10 +89,10 @@ async def test_d8_a_film_that_is_longer_than_its_header_says_is_refused(worker: 
 
 
 def test_d8_work_is_counted_while_decoding(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments, "_SCAN_PIXELS_SPARSE", 10_000_000)
+    monkeypatch.setattr(frames, "_SCAN_PIXELS_SPARSE", 10_000_000)
     with pytest.raises(errors.InputBroken, match="more film than its header says"):
         data = (media / "bigbuckbunny.mp4").read_bytes()
-        list(moments.frames(data, "video/mp4", "scenes", 3, 64, lambda done, note: None))
+        list(frames.frames(data, "video/mp4", "scenes", 3, 64, lambda done, note: None))
 
 
 # ---- nothing else is opened ----------------------------------------------------------------------
@@ -115,7 +116,7 @@ async def test_d10_a_playlist_is_no_film(worker: MediaWorker, playlist: bytes) -
     for media_type in container.DEMUXERS:
         if media_type.startswith("video"):
             with pytest.raises(errors.InputError):
-                video.probe(playlist, media_type, lambda image: pytest.fail("it was decoded"))
+                probe.probe(playlist, media_type, lambda image: pytest.fail("it was decoded"))
 
 
 @pytest.mark.parametrize("head", ["mp4", "matroska"])

@@ -11,8 +11,8 @@ from tests.gates import corpus, films
 
 from intermodal.content import BytesSource, File
 from intermodal.errors import InputError
-from intermodal.media.decode import MediaWorker
-from intermodal.media.opened import open_request
+from intermodal.media.request_media import open_request
+from intermodal.media.worker_client import MediaWorker
 from intermodal.request import Message, Request
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio]

@@ -18,8 +18,8 @@ from tests.gates.victim import Resolver, Victim, answer, redirect
 
 from intermodal.content import UrlSource
 from intermodal.errors import InputBroken, InputError, InputMissing, InputTooLarge, UrlBlocked
-from intermodal.media.address import Address, is_public, parse_url
 from intermodal.media.fetch import Fetcher
+from intermodal.media.url_policy import Address, is_public, parse_url
 
 pytestmark = [pytest.mark.gate]
 

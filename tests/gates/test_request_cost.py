@@ -21,7 +21,7 @@ import pytest
 from tests.gates.slow_inputs import CHATS, LARGE, OPERATORS, OTHERS, Body, Door, answer, config_of, grown
 from tests.unit.gateway.house import House
 
-from intermodal import offload
+from intermodal.concurrency import offload
 from intermodal.testing import FakeHost
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]

@@ -22,9 +22,9 @@ from intermodal.executor.attempt import loop_guard
 from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import speech
 from intermodal.executor.preparation import prompt
-from intermodal.media.invisible import visible
+from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.planner import pages
-from intermodal.questions import words as questions
+from intermodal.questions import keyword_needs as questions
 from intermodal.wire import failures, status
 
 pytestmark = pytest.mark.gate
@@ -36,7 +36,7 @@ ROOMS = (
     "costing",
     "executor",
     "gateway",
-    "incoming",
+    "from_wire",
     "json_schema",
     "media",
     "planner",
@@ -49,8 +49,8 @@ ROOMS = (
 ANCHORED = {
     "costing.vision.openai._SIZE": "matches all of a short name",
     "json_schema.shapes._ANCHOR": "matches at the beginning",
-    "media.address._LABEL": "matches all of a label",
-    "media.address._NUMERIC": "matches all of a label",
+    "media.url_policy._LABEL": "matches all of a label",
+    "media.url_policy._NUMERIC": "matches all of a label",
     "runtimes.versions._INSTALLED": "matches all of a folder's name",
     "wire.turns._FAILED": "matches at the beginning",
     "wire.waits._NUMBER": "matches all of 200 characters at most",
@@ -142,10 +142,10 @@ def test_no_pattern_looks_at_a_text_again_and_again() -> None:
 
 
 LOOKED_AT = {
-    "what a question is about": questions.asked,
+    "what a question is about": questions.needed_aspects,
     "what kind of answer it wants": answers.kind_of,
     "which pages it names": pages.asked_pages,
-    "what can be seen of a text": visible,
+    "what can be seen of a text": strip_invisible,
     "text of a file as a model gets it": prompt.sanitize,
     "whether it repeats itself": checks.repeats,
     "whether it begins to": lambda text: loop_guard.LoopGuard().looped(text),

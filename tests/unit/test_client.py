@@ -26,7 +26,7 @@ from intermodal.config import load_config
 from intermodal.estimates import workload_keys
 from intermodal.estimates.workload import SCHEMA
 from intermodal.events import Actual, Usage
-from intermodal.media.decode import MediaWorker
+from intermodal.media.worker_client import MediaWorker
 from intermodal.testing import FakeHost
 
 ANSWER = "Four words <b>of</b> answer."

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from intermodal import asking, config, keys
+from intermodal import api_keys, config, request_builder
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host, TimeoutSettings
@@ -234,8 +234,8 @@ def test_a_limit_that_is_written_is_stated_even_where_it_is_the_usual_one(env: E
     read = load_config(env)
     assert read.max_cost_stated and not read.policies["plain"].takes_unknown_prices
     options: dict[str, Any] = {}
-    asking.usual(options, read)
-    assert not asking.make_request("hello", **options).policy.takes_unknown_prices
+    request_builder.apply_config_defaults(options, read)
+    assert not request_builder.make_request("hello", **options).policy.takes_unknown_prices
 
 
 def test_a_config_that_is_not_text_is_said(env: Env) -> None:
@@ -340,7 +340,7 @@ def test_of_two_edits_at_once_none_is_lost(env: Env, monkeypatch: pytest.MonkeyP
     with subprocess.Popen([sys.executable, "-c", CONSENTS], stdin=-1, stdout=-1, env=where) as other:
         assert other.stdin is not None and other.stdout is not None
         other.stdout.readline()
-        write = config.replace
+        write = config.replace_file
 
         def late(path: Path, body: bytes, *, mode: int) -> None:
             assert other.stdin is not None
@@ -350,7 +350,7 @@ def test_of_two_edits_at_once_none_is_lost(env: Env, monkeypatch: pytest.MonkeyP
                 other.wait(2)
             write(path, body, mode=mode)
 
-        monkeypatch.setattr(config, "replace", late)
+        monkeypatch.setattr(config, "replace_file", late)
         assert config.remove_host(env, "openai")
     assert other.returncode == 0
     assert load_config(env).consent == ("groq",)
@@ -407,34 +407,34 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> Ring:
 
 
 def test_a_key_comes_from_its_variable_first(ring: Ring) -> None:
-    keys.store_key("box", "from-ring")
-    assert keys.find_key(HOST, {"BOX_KEY": " from-env\n"}) == "from-env"
-    assert keys.find_key(HOST, {}) == "from-ring"
+    api_keys.store_key("box", "from-ring")
+    assert api_keys.find_key(HOST, {"BOX_KEY": " from-env\n"}) == "from-env"
+    assert api_keys.find_key(HOST, {}) == "from-ring"
 
 
 def test_a_host_without_auth_gets_no_key(ring: Ring) -> None:
-    keys.store_key("box", "from-ring")
-    assert keys.find_key(Host(id="box"), {"BOX_KEY": "x", "": "y"}) is None
+    api_keys.store_key("box", "from-ring")
+    assert api_keys.find_key(Host(id="box"), {"BOX_KEY": "x", "": "y"}) is None
 
 
 def test_no_keyring_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
-    assert keys.find_key(HOST, {}) is None
+    assert api_keys.find_key(HOST, {}) is None
     with pytest.raises(NotInstalled, match=r"intermodal\[keyring\]"):
-        keys.store_key("box", "secret")
+        api_keys.store_key("box", "secret")
 
 
 def test_a_locked_keyring_is_no_key(ring: Ring) -> None:
     ring.broken = True
-    assert keys.find_key(HOST, {}) is None
+    assert api_keys.find_key(HOST, {}) is None
     with pytest.raises(NotInstalled):
-        keys.store_key("box", "secret")
+        api_keys.store_key("box", "secret")
 
 
 @pytest.mark.parametrize("key", ["two words", "line\nbreak", "schlüssel"])
 def test_a_key_that_cannot_be_one_is_refused_without_being_shown(ring: Ring, key: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        keys.find_key(HOST, {"BOX_KEY": key})
+        api_keys.find_key(HOST, {"BOX_KEY": key})
     assert key not in str(caught.value)
     assert "BOX_KEY" in str(caught.value)
 

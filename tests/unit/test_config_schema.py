@@ -16,11 +16,11 @@ import pytest
 from tests.unit.gateway.conftest import POLICIES
 from tests.unit.test_config import SERVED
 
-from intermodal import config, config_file
-from intermodal.config_schema import schema
+from intermodal import config, config_tables
+from intermodal.config_schema import config_json_schema
 from intermodal.errors import ConfigError
 
-VALIDATOR = jsonschema.Draft202012Validator(schema())
+VALIDATOR = jsonschema.Draft202012Validator(config_json_schema())
 WHOLE = """
 consent = ["openai"]
 max_cost = 0.2
@@ -213,12 +213,13 @@ def test_the_example_says_every_key_there_is() -> None:
     assert accepted(table) and VALIDATOR.is_valid(table)
     said = {
         "intermodal.toml": table, "HostRow": table["hosts"]["box"], "ServedRow": table["hosts"]["box"]["models"][0],
-        "SpeedRow": table["hosts"]["box"]["speed"], "Waits": table["timeouts"], "Serve": table["serve"],
-        "PolicyRow": table["policies"]["house"], "Discovery": table["discovery"], "Telemetry": table["telemetry"],
-        "Store": table["store"],
+        "SpeedRow": table["hosts"]["box"]["speed"], "TimeoutSettings": table["timeouts"], "ServeTable": table["serve"],
+        "PolicyTable": table["policies"]["house"], "DiscoveryTable": table["discovery"],
+        "TelemetryTable": table["telemetry"],
+        "StoreTable": table["store"],
         "EndpointRate": table["serve"]["rates"]["box:acme/eye-7b"],
     }  # fmt: skip
-    made = schema()
+    made = config_json_schema()
     for name, part in (("intermodal.toml", made), *made["$defs"].items()):
         assert set(part["properties"]) - {"id", "speed"} == set(said[name]) - {"id", "speed"}, name
 
@@ -263,4 +264,4 @@ def test_a_policy_has_the_fields_of_a_policy() -> None:
     """Bounds are added to some; a field that is new in one is new in the other."""
     from intermodal.request import Policy
 
-    assert set(config_file.PolicyRow.__struct_fields__) == set(Policy.__struct_fields__)
+    assert set(config_tables.PolicyTable.__struct_fields__) == set(Policy.__struct_fields__)

@@ -7,7 +7,7 @@ import asyncio
 import anyio
 import pytest
 
-from intermodal.fair_lock import FairLock, new_requester
+from intermodal.concurrency.fair_lock import FairLock, new_requester
 
 pytestmark = pytest.mark.anyio
 

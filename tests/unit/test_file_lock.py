@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.file_lock import mode_of, replace
+from intermodal.files.file_lock import file_mode, replace_file
 
 
 def test_a_file_is_there_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    replace(path, b"one")
-    replace(path, b"two")
+    replace_file(path, b"one")
+    replace_file(path, b"two")
     assert path.read_bytes() == b"two" and os.listdir(tmp_path) == ["a.json"]
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -22,7 +22,7 @@ def test_what_was_there_stays_where_nothing_can_be_put_in_its_place(tmp_path: Pa
     path = tmp_path / "folder"
     (path / "within").mkdir(parents=True)
     with pytest.raises(OSError):
-        replace(path, b"two")
+        replace_file(path, b"two")
     assert os.listdir(tmp_path) == ["folder"] and (path / "within").is_dir()
 
 
@@ -30,8 +30,8 @@ def test_a_file_keeps_its_mode_and_a_new_one_has_that_of_any_program(tmp_path: P
     path = tmp_path / "a.json"
     before = os.umask(0o027)
     try:
-        assert mode_of(path, private=False) == 0o640 and mode_of(path, private=True) == 0o600
+        assert file_mode(path, private=False) == 0o640 and file_mode(path, private=True) == 0o600
     finally:
         os.umask(before)
-    replace(path, b"one", mode=0o644)
-    assert mode_of(path, private=True) == 0o644
+    replace_file(path, b"one", mode=0o644)
+    assert file_mode(path, private=True) == 0o644

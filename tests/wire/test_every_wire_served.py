@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from intermodal import errors, events
 from intermodal.content import BytesSource, Image, ToolCall, UrlSource
-from intermodal.incoming import request_of
+from intermodal.from_wire import request_from_call
 from intermodal.request import JsonOutput
 from intermodal.wire import (
     anthropic,
@@ -260,7 +260,7 @@ def test_a_client_s_call_becomes_a_request_to_plan() -> None:
         "tool_choice": {"type": "function", "function": {"name": "f"}},
     }
     call = openai_chat.decode_request(json.dumps(body).encode())
-    request = request_of(call)
+    request = request_from_call(call)
     assert call.model == "policy:cheapest"
     assert request.messages[0].parts[1:] == (
         Image(source=BytesSource(data=b"\0\0\0", name="picture")),

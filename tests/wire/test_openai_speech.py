@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.media.sound import samples, wav
+from intermodal.media.audio.encoding import samples, wav
 from intermodal.request import SpeechOutput
 from intermodal.wire import openai_chat, openai_chat_served, openai_speech
 from intermodal.wire.call import (

@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from intermodal.answer_schema import check_schema
 from intermodal.errors import SchemaInvalid, UsageError
-from intermodal.languages import checked, whispers
-from intermodal.schema import check
+from intermodal.languages import checked_language, whisper_code
 from intermodal.wire.schemas import MAX_ITEMS, MAX_LENGTH, bounded, references, rooted
 
 TREE = {
@@ -54,18 +54,25 @@ def test_only_what_has_no_limit_gets_one() -> None:
 @pytest.mark.parametrize("reference", ["https://example.com/x.json", "other.json#/a", "#/$defs/missing"])
 def test_a_schema_that_needs_more_than_itself_is_refused(reference: str) -> None:
     with pytest.raises(SchemaInvalid, match="refers to"):
-        check({"type": "object", "properties": {"a": {"$ref": reference}}})
+        check_schema({"type": "object", "properties": {"a": {"$ref": reference}}})
 
 
 def test_a_word_that_only_looks_like_a_reference_is_none() -> None:
-    check({"properties": {"$ref": {"type": "string"}}, "enum": [{"$ref": "https://example.com"}]})
-    check({"properties": {"a/b": {"type": "string"}, "c": {"$ref": "#/properties/a~1b"}}})
+    check_schema({"properties": {"$ref": {"type": "string"}}, "enum": [{"$ref": "https://example.com"}]})
+    check_schema({"properties": {"a/b": {"type": "string"}, "c": {"$ref": "#/properties/a~1b"}}})
 
 
 def test_languages_are_codes_that_exist() -> None:
-    assert [checked(said) for said in ("en", "EN-us", "French", "", "yue", "ga")] == ["en", "en", "fr", "", "yue", "ga"]
+    assert [checked_language(said) for said in ("en", "EN-us", "French", "", "yue", "ga")] == [
+        "en",
+        "en",
+        "fr",
+        "",
+        "yue",
+        "ga",
+    ]
     with pytest.raises(UsageError, match=r"no language 'xx'.*en, fr"):
-        checked("xx")
-    assert whispers("jv") == "jw"
+        checked_language("xx")
+    assert whisper_code("jv") == "jw"
     with pytest.raises(UsageError, match="not taught"):
-        whispers("ga")
+        whisper_code("ga")

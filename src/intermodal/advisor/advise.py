@@ -8,20 +8,20 @@ from typing import Unpack, cast
 
 import msgspec
 
-from intermodal._sync import Bridge
 from intermodal.advisor.advice import Advice
 from intermodal.advisor.candidate_catalog import candidate_catalog
 from intermodal.advisor.decision import decide as advise_on
 from intermodal.advisor.options import AdviseOptions, make_question
 from intermodal.advisor.question import PROMPT, AdviceQuestion
-from intermodal.asking import with_options
+from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.config import Config, data_dir, load_config, snapshot_file
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.local.hardware.machine import machine_snapshot
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.statistics import Statistics
-from intermodal.questions.reader import Reader
+from intermodal.questions.question_reader import QuestionReader
+from intermodal.request_builder import with_options
 from intermodal.store.database import Store
 from intermodal.store.measured_strengths import strengths
 from intermodal.today import today
@@ -91,13 +91,13 @@ def _prompt_needs(question: AdviceQuestion) -> QuestionFacts | None:
         return None
 
     async def told() -> QuestionFacts | None:
-        reader = Reader()
+        reader = QuestionReader()
         try:
             return await reader.told(question.prompt, question.takes)
         finally:
             await reader.close()
 
-    bridge = Bridge()
+    bridge = SyncBridge()
     try:
         return bridge.run(told)
     finally:

@@ -10,11 +10,10 @@ from msgspec import structs
 
 from intermodal.advisor import option_values
 from intermodal.advisor.question import MONTHS, PROMPT, AdviceQuestion, OwnedHardware, PictureContent, with_defaults
-from intermodal.asking import check_output, checked_region
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
-from intermodal.languages import checked
+from intermodal.languages import checked_language
 from intermodal.plans.machine import Machine
 from intermodal.request import (
     ASPECTS,
@@ -29,6 +28,7 @@ from intermodal.request import (
     ScoresOutput,
     Tier,
 )
+from intermodal.request_builder import check_output, checked_region
 
 MOST_USERS = 1024
 T = TypeVar("T", bound=str)
@@ -139,7 +139,7 @@ def make_question(
             _one_of(cast("Aspect", each), ASPECTS, setting("keep")) for each in _words_of(options.get("keep", ()))
         ),
         language=options.get("language", ""),
-        translate=checked(options.get("translate", "")),
+        translate=checked_language(options.get("translate", "")),
         labels=_labels(_words_of(options.get("labels", ()))),
         hosts=tuple(_words_of(options.get("hosts", ()))),
         licence=_one_of(options.get("licence", "commercial"), LICENCES, setting("licence")),

@@ -12,13 +12,13 @@ import msgspec
 from intermodal.cli.options import asked_files, build_request, request_options, stated
 
 if TYPE_CHECKING:
-    from intermodal.blocking import Client
     from intermodal.cli.render import Progress
     from intermodal.cli.targets import Target
-    from intermodal.client import Prepared
+    from intermodal.client import PreparedRequest
     from intermodal.events import Derived, Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
-    from intermodal.prompts.file import PromptFile
+    from intermodal.prompts.prompt_file import PromptFile
+    from intermodal.sync_client import Client
 
 EPILOG = """\b
 Examples
@@ -94,7 +94,6 @@ def ask(**given: Any) -> int:
     The answer goes to standard output, everything else to standard error. Exit codes 10 to 13 say that there is an
     answer, and something wrong with it: docs/exit-codes.md.
     """  # fmt: skip
-    from intermodal.blocking import Client
     from intermodal.cli.outputs import check_target
     from intermodal.cli.pictures import run_picture, run_text, write_picture
     from intermodal.cli.prompted import planned, with_value
@@ -104,6 +103,7 @@ def ask(**given: Any) -> int:
     from intermodal.errors import UsageError
     from intermodal.events import fold
     from intermodal.plans.explain import explain as as_text
+    from intermodal.sync_client import Client
 
     if given["svg_file"] == "-":
         raise UsageError("standard output is for the answer", where="--svg -", todo="name a file")
@@ -163,10 +163,10 @@ def exit_code(result: Result) -> int:
     return UNREAD if result.unread else 0
 
 
-def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
-    from intermodal.asking import continued
+def _planned(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
     from intermodal.cli.consent import plan_or_ask
     from intermodal.errors import UsageError
+    from intermodal.request_builder import next_turn
 
     config = client.asynchronous.config
     if given["arguments"]:
@@ -175,14 +175,14 @@ def _planned(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
         last = client.asynchronous.store.last_conversation()
         if last is None:
             raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
-        request = continued(build_request(given, config, last.messages, last.endpoint), last.policy)
+        request = next_turn(build_request(given, config, last.messages, last.endpoint), last.policy)
     else:
         request = build_request(given, config)
     prepared = client.prepare(request, counting=True)
     return plan_or_ask(prepared, config, may_ask=not (given["quiet"] or given["as_json"]))
 
 
-def _approved(client: Client, given: dict[str, Any]) -> tuple[Prepared, Plan]:
+def _approved(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
     """A saved plan, its media opened and compared. It is run as it is, so no other option of the request fits."""
     from intermodal.errors import UsageError
 
@@ -209,7 +209,7 @@ def load_plan(path: Path) -> SavedPlan:
     return saved
 
 
-def _streams(prepared: Prepared, given: dict[str, Any]) -> bool:
+def _streams(prepared: PreparedRequest, given: dict[str, Any]) -> bool:
     """Words go to stdout as they come, except where stdout gets a finished document."""
     from intermodal.request import SpeechOutput, TextOutput, TranscriptOutput
 
@@ -223,7 +223,7 @@ def _streams(prepared: Prepared, given: dict[str, Any]) -> bool:
 
 def _show(
     client: Client,
-    prepared: Prepared,
+    prepared: PreparedRequest,
     plan: Plan,
     events: list[Event],
     *,
@@ -287,7 +287,7 @@ def _targets(given: dict[str, Any]) -> tuple[Target, ...]:
     )  # fmt: skip
 
 
-def _taken_out(prepared: Prepared) -> tuple[Derived, ...]:
+def _taken_out(prepared: PreparedRequest) -> tuple[Derived, ...]:
     """The texts that were taken out of documents, pages and mail before anything was planned: the answer is made of
     them as of what conversions make."""
     from intermodal.content import Text
@@ -308,7 +308,7 @@ def _save_derived(folder: Path, derived: tuple[Derived, ...], inputs: list[str],
             click.echo(f"wrote {path}", err=True)
 
 
-def _finish(given: dict[str, Any], prepared: Prepared, plan: Plan, result: Result, analysis: str) -> None:
+def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result: Result, analysis: str) -> None:
     """What stdout gets after the run: a document, subtitles, a vector, or nothing more."""
     import json
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.asking import known_hosts
 from intermodal.cli.options import money, svg_option
+from intermodal.request_builder import checked_hosts
 
 if TYPE_CHECKING:
-    from intermodal._sync import Bridge
     from intermodal.catalog.types import Endpoint
+    from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.reports.bench import Bench, Level, Sample, Spread, Subject
 
 EPILOG = """\b
@@ -61,15 +61,15 @@ def bench(**given: Any) -> int | None:
     Everything is warmed up first. What one request at a time took becomes what plans go by. Hosted endpoints are
     asked only with consent and within --max-cost, which is checked before anything is sent.
     """  # fmt: skip
-    from intermodal._sync import Bridge
     from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.client import AsyncClient
+    from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.reports.bench import Bench
 
     picture_file = given["svg_file"]
     check_standard_output(picture_file, as_json=given["as_json"])
     check_targets([Target("--svg", picture_file, "svg")], [each for each in given["media"] if "://" not in each])
-    client, bridge = AsyncClient(), Bridge()
+    client, bridge = AsyncClient(), SyncBridge()
     try:
         made = Bench(client=client, settings=_settings(given, client), resident=lambda each: resident(each, client))
         bridge.run(made.plan)
@@ -102,7 +102,7 @@ def _settings(given: dict[str, Any], client: Any) -> Any:
             raise InputBroken("is not text in UTF-8", where=given["prompt"], todo="name a text file") from None
         if not prompt.strip():
             raise InputEmpty("holds no text", where=given["prompt"], todo="name a text file that does")
-    common = {"hosts": known_hosts(given["hosts"], client.config)}
+    common = {"hosts": checked_hosts(given["hosts"], client.config)}
     return Settings(
         names=tuple(dict.fromkeys(given["names"])), prompt=prompt, files=given["media"],
         concurrency=given["concurrency"], requests=given["requests"] or 0, tokens=given["tokens"],
@@ -110,7 +110,7 @@ def _settings(given: dict[str, Any], client: Any) -> Any:
     )  # fmt: skip
 
 
-def _measure(made: Bench, bridge: Bridge, *, quiet: bool) -> None:
+def _measure(made: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
     from intermodal.cli.render import Bar
     from intermodal.cli.table import money as dollars
 

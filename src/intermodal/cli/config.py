@@ -23,11 +23,11 @@ def config(context: click.Context, as_json: bool) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from intermodal.asking import sound
     from intermodal.config import config_path, load_config
+    from intermodal.request_builder import checked_config
 
     path = config_path(os.environ)
-    found = sound(load_config(os.environ))
+    found = checked_config(load_config(os.environ))
     if as_json:
         from intermodal.cli.document import print_document
 
@@ -46,7 +46,7 @@ def schema(as_json: bool) -> None:
     import json
 
     from intermodal.cli.document import print_document
-    from intermodal.config_schema import schema as made
+    from intermodal.config_schema import config_json_schema as made
 
     if as_json:
         print_document("config_schema", {"schema": made()})

@@ -16,14 +16,14 @@ import click
 from intermodal.request import TIERS
 
 if TYPE_CHECKING:
-    from intermodal.client import Prepared
+    from intermodal.client import PreparedRequest
     from intermodal.config import Config
     from intermodal.plans.plan import Plan
 
 _WORDS = {"y": "once", "yes": "once", "a": "always", "always": "always", "never": "never"}
 
 
-def plan_or_ask(prepared: Prepared, config: Config, *, may_ask: bool) -> tuple[Prepared, Plan]:
+def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> tuple[PreparedRequest, Plan]:
     """The plan; a better one when the user, asked, allows its host. Raises as the planner does."""
     from intermodal.client import plan_from
     from intermodal.errors import NoRoute
@@ -42,13 +42,13 @@ def plan_or_ask(prepared: Prepared, config: Config, *, may_ask: bool) -> tuple[P
     return prepared, chosen
 
 
-def _better(prepared: Prepared, config: Config, now: Plan | None) -> tuple[Prepared, Plan] | None:
+def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tuple[PreparedRequest, Plan] | None:
     """The plan with every keyed host allowed, if it is stronger."""
     import msgspec
 
+    from intermodal.api_keys import find_key
     from intermodal.client import plan_from
     from intermodal.errors import NoRoute
-    from intermodal.keys import find_key
 
     inputs = prepared.inputs
     policy = inputs.request.policy

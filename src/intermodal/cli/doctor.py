@@ -177,7 +177,7 @@ def _about_prompts(config: Config) -> Iterator[Finding]:
     if not config.serve.prompts:
         return
     from intermodal.plans.numbers import counted
-    from intermodal.prompts.folder import PromptFolder
+    from intermodal.prompts.prompt_folder import PromptFolder
 
     folder = PromptFolder(config.serve.prompts)
     try:
@@ -219,7 +219,7 @@ def _about_sandbox() -> Finding:
     """What holds the process that decodes media, as that process found by trying."""
     import anyio
 
-    from intermodal.media.decode import MediaWorker
+    from intermodal.media.worker_client import MediaWorker
 
     async def tried() -> dict[str, bool]:
         async with MediaWorker() as worker:
@@ -354,7 +354,7 @@ def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[Finding]
     """Hosts on this machine and its network answer for themselves, all at the same time."""
     import anyio
 
-    from intermodal.keys import find_key
+    from intermodal.api_keys import find_key
 
     near = [row for row in rows if row.host().zone != "internet"]
     answers: dict[str, Finding] = {}

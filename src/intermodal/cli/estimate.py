@@ -97,11 +97,11 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
     from intermodal.costing.parts import Piece
     from intermodal.estimates.estimate import counted
     from intermodal.estimates.gathered import counter
-    from intermodal.media.fetch import read_words
+    from intermodal.media.fetch import read_text_file
 
     by = counter(vocabulary, os.environ)
     for path in given["texts"]:
-        words = _read_piped() if path == "-" else read_words(path)
+        words = _read_piped() if path == "-" else read_text_file(path)
         found.append(counted(Piece(kind="text", name=path), words, vocabulary, by))
     if given["files"]:
         import anyio

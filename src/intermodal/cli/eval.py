@@ -13,8 +13,8 @@ import click
 from intermodal.cli.options import html_option, listed, money, seconds, with_all
 
 if TYPE_CHECKING:
-    from intermodal._sync import Bridge
     from intermodal.client import AsyncClient
+    from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.config import Config
     from intermodal.reports.evaluate import Evaluation
     from intermodal.reports.items import Data
@@ -126,15 +126,15 @@ def eval(**given: Any) -> int | None:
         return None
     if not given["data"]:
         raise click.UsageError("missing argument 'DATA'", click.get_current_context())
-    from intermodal._sync import Bridge
     from intermodal.cli.targets import Target, check_targets
     from intermodal.client import AsyncClient
+    from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.reports.items import files_of, load_items
 
     data = load_items(Path(given["data"]))
     targets = (Target("--journal", given["journal_file"], "journal"), Target("--html", given["html_file"], "html"))
     check_targets(targets, (given["data"], *files_of(data)))
-    client, bridge = AsyncClient(), Bridge()
+    client, bridge = AsyncClient(), SyncBridge()
     try:
         evaluation = evaluation_of(client, data, given)
         report = run(evaluation, bridge, given)
@@ -148,13 +148,13 @@ def evaluation_of(
     client: AsyncClient, data: Data, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
 ) -> Evaluation:
     """What is to be run. ``requests``: of items that are asked otherwise than by their own words."""
-    from intermodal import asking
+    from intermodal import request_builder
     from intermodal.config import data_dir
     from intermodal.reports.evaluate import Evaluation, Settings
     from intermodal.reports.journal import Journal
 
     common = {"hosts": (), "model": "", **said_options(client.config, given)}
-    asking.usual(common, client.config)
+    request_builder.apply_config_defaults(common, client.config)
     settings = Settings(
         only=tuple(name for names in given["routes"] for name in names),
         most_routes=given["most_routes"],
@@ -169,10 +169,10 @@ def evaluation_of(
 
 def said_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
     """Options of every request that somebody wrote, by the names of ``make_request``."""
-    from intermodal.asking import known_hosts
+    from intermodal.request_builder import checked_hosts
 
     options = {name: given[name] for name in ("model", "deadline", "max_tokens", "temperature", "seed")}
-    options["hosts"] = known_hosts(given["hosts"], config)
+    options["hosts"] = checked_hosts(given["hosts"], config)
     options["farthest"] = "machine" if given["local"] else None
     return {name: value for name, value in options.items() if value not in ("", (), None)}
 
@@ -185,7 +185,7 @@ def _journal_of(folder: Path, data: str) -> Path:
 # ---- running ---------------------------------------------------------------------------------------
 
 
-def run(evaluation: Evaluation, bridge: Bridge, given: Mapping[str, Any]) -> Report:
+def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) -> Report:
     """Plan, run, keep; an interrupt says what is kept before it goes on as one."""
     from intermodal.reports.report import report
     from intermodal.today import today
@@ -213,7 +213,7 @@ def _items(evaluation: Evaluation) -> int:
 
 
 def _follow(
-    bridge: Bridge, make: Callable[[], AsyncGenerator[Any]], title: str, total: Callable[[], int], quiet: bool
+    bridge: SyncBridge, make: Callable[[], AsyncGenerator[Any]], title: str, total: Callable[[], int], quiet: bool
 ) -> None:
     """Drive one half of the evaluation under a bar that moves."""
     from intermodal.cli.render import Bar

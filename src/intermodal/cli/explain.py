@@ -96,9 +96,9 @@ def explain(**given: Any) -> None:
 
 def _inputs(given: dict[str, Any]) -> Inputs:
     """What the planner reads: gathered now (and saved), or replayed from a file."""
-    from intermodal.blocking import Client
     from intermodal.cli.files import load_json, write_json
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
+    from intermodal.sync_client import Client
 
     file = Path(given["inputs_file"]) if given["inputs_file"] else None
     asked = bool(given["prompt"] or given["files"])

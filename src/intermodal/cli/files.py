@@ -14,7 +14,7 @@ from intermodal.cli.targets import same_file
 from intermodal.content import Audio, Document, File, Image, Part, PathSource, Video
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
-from intermodal.file_lock import mode_of, replace
+from intermodal.files.file_lock import file_mode, replace_file
 from intermodal.request import Request
 from intermodal.wire.subtitles import subtitles
 
@@ -29,7 +29,7 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     """
     target = path.resolve() if path.is_symlink() else path
     try:
-        replace(target, data, mode=mode_of(target, private=private))
+        replace_file(target, data, mode=file_mode(target, private=private))
     except OSError as error:
         raise UsageError(
             f"cannot be written ({_reason(error)})", where=str(path), todo="check the folder and its permissions"

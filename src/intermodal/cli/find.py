@@ -11,8 +11,8 @@ import click
 from intermodal.cli.options import html_option
 
 if TYPE_CHECKING:
-    from intermodal._sync import Bridge
-    from intermodal.retrieval.find import Finder, Found
+    from intermodal.concurrency.sync_bridge import SyncBridge
+    from intermodal.retrieval.picture_search import FindResult, PictureFinder
 
 EPILOG = """\b
 Examples
@@ -49,9 +49,9 @@ def find(**given: Any) -> None:
     no picture that was looked at. A score says which picture is nearer, not how sure anybody is. Nothing leaves this
     machine.
     """  # fmt: skip
-    from intermodal._sync import Bridge
     from intermodal.cli.targets import Target, check_targets
     from intermodal.client import AsyncClient
+    from intermodal.concurrency.sync_bridge import SyncBridge
 
     if given["forget"]:
         _forget(AsyncClient().vectors.forget(), as_json=given["as_json"])
@@ -60,7 +60,7 @@ def find(**given: Any) -> None:
         missing = "QUERY" if not given["query"] else "PATHS"
         raise click.UsageError(f"missing argument '{missing}'", click.get_current_context())
     check_targets((Target("--html", given["html_file"], "html"),), given["paths"])
-    client, bridge = AsyncClient(), Bridge()
+    client, bridge = AsyncClient(), SyncBridge()
     try:
         finder = client.finder(given["model"])
         found = _found(bridge, finder, given)
@@ -71,7 +71,7 @@ def find(**given: Any) -> None:
     _show(found, given)
 
 
-def _found(bridge: Bridge, finder: Finder, given: dict[str, Any]) -> Found:
+def _found(bridge: SyncBridge, finder: PictureFinder, given: dict[str, Any]) -> FindResult:
     """Search under a bar that moves while pictures are looked at for the first time."""
     from intermodal.cli.render import Bar
 
@@ -83,7 +83,7 @@ def _found(bridge: Bridge, finder: Finder, given: dict[str, Any]) -> Found:
         return bridge.run(partial(finder.find, given["query"], given["paths"], top=given["top"], progress=progress))
 
 
-def _show(found: Found, given: dict[str, Any]) -> None:
+def _show(found: FindResult, given: dict[str, Any]) -> None:
     if given["as_json"]:
         from intermodal.cli.document import print_document
 
@@ -105,7 +105,7 @@ def _show(found: Found, given: dict[str, Any]) -> None:
         click.echo("note: the query is longer than the model reads, and was cut", err=True)
 
 
-def _write(bridge: Bridge, finder: Finder, found: Found, path: Path) -> None:
+def _write(bridge: SyncBridge, finder: PictureFinder, found: FindResult, path: Path) -> None:
     from intermodal.reports.found_page import page
     from intermodal.store import atomic_file
 

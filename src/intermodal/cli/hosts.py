@@ -204,7 +204,7 @@ def agreed(row: HostRow, yes: bool) -> bool:
 def _key(name: str, key_env: str, given: dict[str, Any]) -> dict[str, Any]:
     """Fields of the host's row that say where its key is."""
     if given["keyring"]:
-        from intermodal.keys import store_key
+        from intermodal.api_keys import store_key
 
         secret = (
             click.prompt(f"Key of {name}", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
@@ -268,8 +268,8 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
     """The models it serves: those named, with what it says about them, or all it lists."""
     import anyio
 
+    from intermodal.api_keys import find_key
     from intermodal.cli.reach import listed_models
-    from intermodal.keys import find_key
 
     async def ask() -> tuple[Listed, ...]:
         return await listed_models(row.host(), key=find_key(row.host(), os.environ) or "", where=row.base_url, wait=3)

@@ -62,9 +62,9 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
 
 
 def _check(names: tuple[str, ...], config: Config) -> None:
-    from intermodal.asking import known_hosts
+    from intermodal.request_builder import checked_hosts
 
-    known_hosts(names, config, where="--consent")
+    checked_hosts(names, config, where="--consent")
 
 
 def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:

@@ -214,14 +214,14 @@ def build_request(
     """
     import msgspec
 
-    from intermodal import asking
+    from intermodal import request_builder
 
     output = output_of(given)
     prompt, files = _asked(given["prompt"] or "", list(given["files"]), output)
     files += [given["mask"]] if given.get("mask") else []
     options = policy_options(given, config)
-    asking.usual(options, config)
-    made = asking.make_request(
+    request_builder.apply_config_defaults(options, config)
+    made = request_builder.make_request(
         prompt, *map(source_of, files), output=output, system=given["system"], history=history, **options
     )
     return msgspec.structs.replace(made, previous_endpoint=previous) if previous else made
@@ -230,7 +230,7 @@ def build_request(
 def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """What the options say of the policy and of sampling, by the names of ``make_request``; what was not said in them
     is not there, but for what is empty. Raises UsageError."""
-    from intermodal import asking
+    from intermodal import request_builder
 
     options: dict[str, Any] = {
         "objective": given["objective"],
@@ -241,7 +241,7 @@ def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
         "language": _language(given["language"]),
         "translate": _language(given["translate"], "--translate"),
         "pages": _pages(_flat(given["pages"])),
-        "hosts": asking.known_hosts(given["hosts"], config),
+        "hosts": request_builder.checked_hosts(given["hosts"], config),
     }
     if given["local"]:
         options["farthest"] = "machine"
@@ -302,7 +302,7 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
 
 def _prompt_of_file(word: str) -> str:
     """The text of ``@prompt.txt``; ``@`` before what is no file is a letter, where it cannot be meant as one."""
-    from intermodal.media.fetch import read_words
+    from intermodal.media.fetch import read_text_file
     from intermodal.prompts.formats import format_of
 
     path = word[1:]
@@ -312,7 +312,7 @@ def _prompt_of_file(word: str) -> str:
         raise UsageError("there is no such file", where=path, todo='write "@FILE" with a text file, or the question')
     if format_of(Path(path)) is not None:
         raise UsageError("is a prompt file", where=path, todo=f"write: intermodal ask --prompt {shlex.quote(path)}")
-    text = read_words(path).strip()
+    text = read_text_file(path).strip()
     if not text:
         raise UsageError("holds no prompt", where=path, todo="write the question into it")
     return text
@@ -438,11 +438,11 @@ def keep_aspects(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
 
 
 def _aspects(words: tuple[str, ...]) -> tuple[str, ...]:
-    from intermodal.asking import nearest
+    from intermodal.request_builder import suggestion
 
     for word in words:
         if word not in ASPECTS:
-            todo = nearest(word, ASPECTS, f"aspects are {', '.join(ASPECTS)}")
+            todo = suggestion(word, ASPECTS, f"aspects are {', '.join(ASPECTS)}")
             raise UsageError(f"no aspect named {word!r}", where="--keep", todo=todo)
     return words
 

@@ -93,7 +93,7 @@ _FORMS = (
 def _json(given: Mapping[str, Any]) -> JsonOutput:
     import json
 
-    from intermodal.schema import json_output
+    from intermodal.answer_schema import json_output
 
     path: str | None = given["schema_file"]
     if path is None:

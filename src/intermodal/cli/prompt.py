@@ -14,7 +14,7 @@ from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
     from intermodal.config import Config
-    from intermodal.prompts.file import PromptFile
+    from intermodal.prompts.prompt_file import PromptFile
     from intermodal.request import Message
 
 EPILOG = """\b
@@ -110,13 +110,13 @@ def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
     import msgspec
 
     from intermodal.cli.document import print_document
-    from intermodal.prompts import formats, values
+    from intermodal.prompts import argument_values, formats
 
     found = formats.load(file)
-    given = values.of_words(found, arguments)
+    given = argument_values.parse_assignments(found, arguments)
     messages: tuple[Message, ...] = ()
     if given or not any(each.required for each in found.arguments):
-        messages = found.template.messages(values.bound(found, given))
+        messages = found.template.messages(argument_values.bind_values(found, given))
     if as_json:
         more = {"messages": msgspec.to_builtins(messages)} if messages else {}
         print_document("prompt", {**_document(found), **more})
@@ -139,17 +139,17 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
     """Plan FILE before anything is sent: which endpoints are out and why, what a run and a thousand runs cost, whether
     a language model is enough. Arguments that are not given are imagined at a usual size.
     """
-    from intermodal.blocking import Client
     from intermodal.cli.document import print_document
     from intermodal.cli.pictures import write_picture
     from intermodal.cli.targets import Target, check_standard_output, check_targets
-    from intermodal.prompts.values import of_words
+    from intermodal.prompts.argument_values import parse_assignments
+    from intermodal.sync_client import Client
 
     check_standard_output(svg_file, as_json=given["as_json"])
     check_targets((Target("--svg", svg_file, "svg"),), [file.partition("#")[0]])
     with Client() as client:
         asked = client.prompt(file, **_options(given, client.asynchronous.config))
-        made = asked.foreseen(of_words(asked.file, arguments))
+        made = asked.foreseen(parse_assignments(asked.file, arguments))
     if svg_file:
         write_picture(svg_file, made.plan.svg())
     if svg_file == "-":
@@ -188,9 +188,9 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
     """Check prompt files and folders of them; exit code 2 where one has an error. Plans nothing, for CI."""
     from intermodal.cli.document import print_document
     from intermodal.plans.numbers import counted
-    from intermodal.prompts.findings import checked
+    from intermodal.prompts.lint import lint
 
-    made = checked(map(Path, places))
+    made = lint(map(Path, places))
     if as_json:
         body = {"files": made.files, "prompts": made.prompts, "errors": made.errors, "warnings": made.warnings}
         print_document("prompt_lint", {**body, "found": made.found})
@@ -207,11 +207,11 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
 
 def _options(given: dict[str, Any], config: Config) -> dict[str, Any]:
     """Options of the policy that somebody wrote. Raises UsageError."""
-    from intermodal.asking import known_hosts
     from intermodal.cli.options import keep_aspects
+    from intermodal.request_builder import checked_hosts
 
     options = {name: given[name] for name in ("model", "at_least", "max_cost", "deadline", "max_tokens")}
-    options["hosts"] = known_hosts(given["hosts"], config)
+    options["hosts"] = checked_hosts(given["hosts"], config)
     options["objective"] = given["objective"] if given["objective"] != "default" else None
     options["farthest"] = "machine" if given["local"] else None
     options["private"] = tuple(word for text in given["private"] for word in listed(text))

@@ -10,7 +10,7 @@ import click
 from intermodal.errors import PromptError, UsageError
 
 if TYPE_CHECKING:
-    from intermodal.prompts.conversion.convert import Converted, Target
+    from intermodal.prompts.conversion.convert import ConvertedPrompt, TargetFormat
 
 EPILOG = """\b
 Examples
@@ -39,12 +39,12 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
     from intermodal.cli.document import print_document
     from intermodal.cli.files import write_atomically
     from intermodal.prompts import formats
-    from intermodal.prompts.conversion.convert import TARGETS, converted, place_of
+    from intermodal.prompts.conversion.convert import TARGETS, convert_prompt, target_path
 
     found, target = formats.load(file), TARGETS[to]
-    place = Path(out) if out else place_of(found, target)
+    place = Path(out) if out else target_path(found, target)
     _check_place(found.path, out, target, replaces)
-    made = converted(found, target, place)
+    made = convert_prompt(found, target, place)
     for loss in made.lost:
         click.echo(f"{found.path}:{loss.line}: not converted: {loss.what}", err=True)
     if made.changed and not lossy:
@@ -60,7 +60,7 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
         click.echo(made.text, nl=False)
 
 
-def _check_place(path: str, out: str | None, target: Target, replaces: bool) -> None:
+def _check_place(path: str, out: str | None, target: TargetFormat, replaces: bool) -> None:
     from intermodal.cli.targets import same_file
     from intermodal.prompts import formats
 
@@ -75,7 +75,7 @@ def _check_place(path: str, out: str | None, target: Target, replaces: bool) -> 
         raise UsageError("is there already", where=out, todo="name a new file, or give --replace")
 
 
-def _refused(path: str, made: Converted, target: Target) -> PromptError:
+def _refused(path: str, made: ConvertedPrompt, target: TargetFormat) -> PromptError:
     first = made.changed[0]
     more = f", and {len(made.changed) - 1} more" if len(made.changed) > 1 else ""
     what = f"cannot say the same in {target.name}: {first.what}{more}"

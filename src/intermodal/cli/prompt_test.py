@@ -34,11 +34,11 @@ def test(file: str, **given: Any) -> int:
     measures becomes the strength that plans go by, as with `intermodal eval`. The sample of a Prompty file passes when
     an answer comes, and is no measure.
     """
-    from intermodal._sync import Bridge
     from intermodal.client import AsyncClient
+    from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.reports.prompt_tests import data_of, requests_of
 
-    client, bridge = AsyncClient(), Bridge()
+    client, bridge = AsyncClient(), SyncBridge()
     try:
         prompt = client.prompt(file, **said_options(client.config, given))
         data, examples = data_of(prompt.file)

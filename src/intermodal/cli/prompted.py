@@ -11,24 +11,24 @@ from intermodal.cli.options import policy_options
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
-    from intermodal.blocking import Client
-    from intermodal.client import Prepared
+    from intermodal.client import PreparedRequest
     from intermodal.config import Config
     from intermodal.events import Result
     from intermodal.plans.plan import Plan
-    from intermodal.prompts.file import PromptFile
+    from intermodal.prompts.prompt_file import PromptFile
+    from intermodal.sync_client import Client
 
 # What a prompt file says itself, by the names of ``ask``'s parameters.
 _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice", "verbatim", "labels", "size", "count",
                 "quality", "negative", "steps", "system")  # fmt: skip
 
 
-def planned(client: Client, given: Mapping[str, Any]) -> tuple[Prepared, Plan, PromptFile]:
+def planned(client: Client, given: Mapping[str, Any]) -> tuple[PreparedRequest, Plan, PromptFile]:
     """The request of a prompt file and its arguments, the plan for it, and the file."""
     import msgspec
 
-    from intermodal.asking import continued
-    from intermodal.prompts.values import of_words
+    from intermodal.prompts.argument_values import parse_assignments
+    from intermodal.request_builder import next_turn
 
     for name in _OF_THE_FILE:
         if given[name]:
@@ -38,10 +38,10 @@ def planned(client: Client, given: Mapping[str, Any]) -> tuple[Prepared, Plan, P
     last = client.asynchronous.store.last_conversation() if given["go_on"] else None
     if given["go_on"] and last is None:
         raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
-    args = of_words(prompt.file, given["arguments"])
+    args = parse_assignments(prompt.file, given["arguments"])
     request = prompt.asked(args, history=last.messages if last else ())
     if last is not None:
-        request = continued(msgspec.structs.replace(request, previous_endpoint=last.endpoint), last.policy)
+        request = next_turn(msgspec.structs.replace(request, previous_endpoint=last.endpoint), last.policy)
     prepared, plan, notes = prompt.planned(request)
     if not (given["quiet"] or given["as_json"]):
         for note in notes:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal._sync import Bridge
     from intermodal.client import AsyncClient
-    from intermodal.retrieval.rank import Ranked
+    from intermodal.concurrency.sync_bridge import SyncBridge
+    from intermodal.retrieval.passage_ranking import RerankResult
 
 EPILOG = """\b
 Examples
@@ -45,10 +45,10 @@ def rerank(**given: Any) -> None:
     An encoder of this machine reads the query with each passage. Where no such model is here, vectors of a model of
     text are compared, which is coarser. No language model is needed, and nothing leaves this machine.
     """  # fmt: skip
-    from intermodal._sync import Bridge
     from intermodal.client import AsyncClient
+    from intermodal.concurrency.sync_bridge import SyncBridge
 
-    client, bridge = AsyncClient(), Bridge()
+    client, bridge = AsyncClient(), SyncBridge()
     try:
         ranked = _ranked(bridge, client, given)
     finally:
@@ -56,7 +56,7 @@ def rerank(**given: Any) -> None:
     _show(ranked, given)
 
 
-def _ranked(bridge: Bridge, client: AsyncClient, given: dict[str, Any]) -> Ranked:
+def _ranked(bridge: SyncBridge, client: AsyncClient, given: dict[str, Any]) -> RerankResult:
     """Rank under a bar that moves while passages are read."""
     from intermodal.cli.render import Bar
 
@@ -72,7 +72,7 @@ def _ranked(bridge: Bridge, client: AsyncClient, given: dict[str, Any]) -> Ranke
         return bridge.run(search)
 
 
-def _show(ranked: Ranked, given: dict[str, Any]) -> None:
+def _show(ranked: RerankResult, given: dict[str, Any]) -> None:
     if given["as_json"]:
         from intermodal.cli.document import print_document
 
@@ -89,7 +89,7 @@ def _show(ranked: Ranked, given: dict[str, Any]) -> None:
         click.echo(note, err=True)
 
 
-def notes(ranked: Ranked) -> list[str]:
+def notes(ranked: RerankResult) -> list[str]:
     """What is said beside the passages: by whom, in what time, what a language model would take, what was left out."""
     from intermodal.plans import numbers
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.config_file import HOST, LISTENS, MOST_WORKERS
+from intermodal.config_tables import HOST, LISTENS, MOST_WORKERS
 
 if TYPE_CHECKING:
     from intermodal.gateway.logs import Log
@@ -212,7 +212,7 @@ async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict
 
 async def _load_what_is_needed_later() -> None:
     """What the first request of a kind would load, on the loop: 30 to 60 ms in which nobody else is answered."""
-    from intermodal.offload import offload
+    from intermodal.concurrency.offload import offload
 
     await offload(True, _load)
 
@@ -220,8 +220,8 @@ async def _load_what_is_needed_later() -> None:
 def _load() -> None:
     import intermodal.executor.outputs.final_call
     import intermodal.local.servers.client_runtimes
-    import intermodal.media.decode
     import intermodal.media.expand
+    import intermodal.media.worker_client
     import intermodal.store.conversion_cache
     import intermodal.transport.http1  # noqa: F401
 

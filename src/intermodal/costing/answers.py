@@ -20,7 +20,7 @@ import msgspec
 from intermodal.content import Text
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
-from intermodal.questions.answer_kinds import kind_made
+from intermodal.questions.answer_kinds import answer_kind
 from intermodal.request import JsonOutput, Request
 
 Kind = str  # a key of TYPICAL; behind "_" a script other than Latin, or of "json" its size
@@ -127,7 +127,7 @@ def kind_of(question: str) -> Kind:
     """
     start = question.strip()[:_LOOKED_AT]
     script = script_of(start)
-    kind = kind_made(start, not script) or "other"
+    kind = answer_kind(start, not script) or "other"
     return f"{kind}_{script}" if script else kind
 
 

@@ -52,7 +52,7 @@ class Piece(Value):
         width, height: pixels; of a page in points. detail: level of detail, or quality of a drawn picture.
         seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where not known.
         pages: of a document. chars, size: letters and bytes of text; None where not known. scripts: what it is
-            made of (``media/scripts.py``), () where nobody looked.
+            made of (``media/text/script_counts.py``), () where nobody looked.
         tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
     """
 

@@ -1,6 +1,6 @@
 """Tokens that vocabularies make of a unit of each script: fewest, typical, most. Made by
 ``benchmarks/text_factors.py``, which fits them against the real tokenizers named beside each; the units are
-those of ``media/scripts.py``. The vocabulary "" is one that nobody knows, from the least to the most of ten;
+those of ``media/text/script_counts.py``. The vocabulary "" is one that nobody knows, from the least to the most of ten;
 "open" one that nobody knows of open weights, from the least to the most of eleven.
 """
 

@@ -77,7 +77,8 @@ def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: st
     """Tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
 
     Args:
-        scripts: what it is made of (``media/scripts.py``), where somebody looked; else characters are all there is.
+        scripts: what it is made of (``media/text/script_counts.py``), where somebody looked; else characters are all
+            there is.
         vocabulary: a name of ``text_factors.FACTORS``, with ``ASSUMED_PREFIX`` before it where it is only assumed; ""
             for a vocabulary that nobody knows.
 
@@ -165,7 +166,7 @@ def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quanti
 
 
 def written_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
-    """Tokens of what is written on a picture, from its letters counted from afar (``media/letters.py``).
+    """Tokens of what is written on a picture, from its letters counted from afar (``media/image/letter_counts.py``).
 
     Args:
         factor: times a quarter of a token per letter, that this reader's earlier runs gave; of Latin and Chinese.

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.asking import known_hosts
 from intermodal.config import Config
 from intermodal.costing.parts import Piece
 from intermodal.errors import IntermodalError, UsageError
@@ -28,6 +27,7 @@ from intermodal.request import (
     TextOutput,
     TranscriptOutput,
 )
+from intermodal.request_builder import checked_hosts
 
 MOST_PARTS, MOST_PAGES = 2_000, 20_000
 _FITS: Mapping[str, tuple[str, ...]] = {
@@ -202,7 +202,7 @@ def _policy(said: Mapping[str, Any], names: Names, where: str) -> Policy:
     """A plan's keys as a policy. A host that is named, alone or before a model, may be priced: nothing is sent."""
     model = said.get("model", "")
     named = tuple(host for host in (said.get("host", ""), *said.get("hosts", ())) if host)
-    hosts = (*known_hosts(named, *names, where=where), *_before(model, names))
+    hosts = (*checked_hosts(named, *names, where=where), *_before(model, names))
     plain = {key: said[key] for key in _SAME if key in said}
     return msgspec.convert(
         {
@@ -218,7 +218,7 @@ def _before(model: str, names: Names) -> tuple[str, ...]:
     """The host that stands before a model (``host:vendor/model``), where it is one that wants consent."""
     host, colon, _ = model.partition(":")
     try:
-        return known_hosts((host,), *names) if colon and "/" not in host else ()
+        return checked_hosts((host,), *names) if colon and "/" not in host else ()
     except UsageError:
         return ()
 

@@ -19,7 +19,7 @@ from intermodal.costing.rates import assumed
 from intermodal.errors import UsageError
 from intermodal.estimates.subject import Subject, answer
 from intermodal.hints import setting
-from intermodal.media.scripts import scripts
+from intermodal.media.text.script_counts import count_scripts
 from intermodal.quantity import Quantity, between, unknown
 
 CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
@@ -159,6 +159,6 @@ def counted(piece: Piece, text: str, vocabulary: str, by: CountText) -> Piece:
     """A text piece with its exact count where its vocabulary is at hand, else with what it is made of."""
     tokens = by(vocabulary, text) if vocabulary else None
     size = len(text.encode("utf-8", "replace"))
-    made_of = scripts(text) if tokens is None else ()
+    made_of = count_scripts(text) if tokens is None else ()
     changes = {"chars": len(text), "size": size, "scripts": made_of, "tokens": tokens, "counted_by": vocabulary}
     return msgspec.structs.replace(piece, **changes)

@@ -18,7 +18,7 @@ from intermodal.hints import setting
 from intermodal.today import today
 
 if TYPE_CHECKING:
-    from intermodal.asking import FileLike
+    from intermodal.request_builder import FileLike
 
 
 class Wanted(NamedTuple):
@@ -84,9 +84,9 @@ def checked_day(text: str) -> str:
 def subject_of(name: str, config: Config, env: Mapping[str, str]) -> Subject:
     """The model that a name stands for: of the user's own, the shipped and the published ones. Raises UnknownModel."""
     if config.hosts:
-        from intermodal.asking import sound
+        from intermodal.request_builder import checked_config
 
-        config = sound(config)
+        config = checked_config(config)
     catalog = load_catalog(user=config.hosts, installed={}, weights=frozenset())
     return find(catalog, load_snapshot(snapshot_file(env)), shipped_families(), name)
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from intermodal.catalog.load import plannable, rate_card_lookup
 from intermodal.catalog.types import Catalog
+from intermodal.concurrency.offload import offload
 from intermodal.config import snapshot_file
 from intermodal.content import File, Kind, PathSource, Text
 from intermodal.content import Part as ContentPart
@@ -17,7 +18,6 @@ from intermodal.estimates.discounts import Discounts
 from intermodal.estimates.monthly import Biller, MonthlyCost, PlanBill
 from intermodal.estimates.part_facts import imagined
 from intermodal.estimates.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanWanted, Workload
-from intermodal.offload import offload
 from intermodal.planner import plan_from
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan

@@ -9,23 +9,23 @@ from intermodal.costing.parts import Piece
 from intermodal.plans.facts import PartFacts
 
 if TYPE_CHECKING:
-    from intermodal.asking import FileLike
-    from intermodal.media.opened import Opened
+    from intermodal.media.request_media import OpenedRequest
+    from intermodal.request_builder import FileLike
 
 
-async def opened(files: tuple[FileLike, ...]) -> Opened:
+async def opened(files: tuple[FileLike, ...]) -> OpenedRequest:
     """Open files as a request does: documents, pages and mail are taken apart first.
 
     Raises:
         InputError: a file cannot be taken.
     """
-    from intermodal.asking import make_request
-    from intermodal.media.decode import MediaWorker
     from intermodal.media.expand import expand
-    from intermodal.media.fetch import Remembering
-    from intermodal.media.opened import open_request
+    from intermodal.media.fetch import CachingFetcher
+    from intermodal.media.request_media import open_request
+    from intermodal.media.worker_client import MediaWorker
+    from intermodal.request_builder import make_request
 
-    worker, fetcher = MediaWorker(), Remembering()
+    worker, fetcher = MediaWorker(), CachingFetcher()
     try:
         request = await expand(make_request("", *files), worker, fetcher)
         return await open_request(request, worker, fetcher=fetcher)

@@ -1,11 +1,13 @@
-"""Where the values of a JSON answer stand in what was read.
+"""Where the values of a JSON answer are found in the texts that a model read. Pure.
 
-A value is looked for as a reader would: letters without their case, numbers by what they are worth however they are
-grouped, dates in whatever order they are written, currencies by sign or code. What stands nowhere is not wrong (a sum
-may be right), and it is not evident either: that is said. Words of a list of choices, true and false need not stand in
-a text to be right, so they are found, or not looked for. Pure.
+Values match as a reader would match them: text without case, numbers by value however they are grouped, dates in any
+order, currencies by sign or code. A value that is found nowhere may still be right (a sum), so it is reported and not
+refused. Booleans and words of an enumeration need not be in a text.
+
+field_evidence.py   evidence for each field of an answer
+searchable_text.py  a text, tokenised once so that many values can be looked up; dates.py days in a text
 """
 
-from intermodal.evidence.fields import Source, Sources, evidence_of
+from intermodal.evidence.field_evidence import EvidenceSource, EvidenceSources, evidence_of
 
-__all__ = ["Source", "Sources", "evidence_of"]
+__all__ = ["EvidenceSource", "EvidenceSources", "evidence_of"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.rate_cards import RateCard
     from intermodal.catalog.types import Catalog, Endpoint, Host
     from intermodal.content import ReadLine, Transcript
-    from intermodal.file_bytes import Data
+    from intermodal.files.file_bytes import Data
     from intermodal.local.embedded.results import ContrastiveResult, EncoderResult, ImagePreview, ImageResult
     from intermodal.plans.facts import Box, Facts
     from intermodal.plans.plan import Plan

@@ -12,6 +12,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
+from intermodal.concurrency.offload import MANY, offload
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import replan
 from intermodal.executor.attempt.caller import FinishedCall, ReplanReason, ReplanRequested, Reroute
@@ -34,8 +35,7 @@ from intermodal.executor.preparation.part_inputs import as_wav_input, decoder_us
 from intermodal.executor.preparation.request_size import audio_tokens, counting_rules
 from intermodal.executor.run_state import RunState
 from intermodal.hints import hint
-from intermodal.languages import checked
-from intermodal.offload import MANY, offload
+from intermodal.languages import checked_language
 from intermodal.plans.cores import DECODING, use_of
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
@@ -250,7 +250,9 @@ class RouteRun:
         state = self.state
         pictures: tuple[ImageInput, ...] = ()
         sounds: tuple[AudioInput, ...] = ()
-        language = checked(conversions.language_of(step, state.request.policy.language))  # before anything is decoded
+        language = checked_language(
+            conversions.language_of(step, state.request.policy.language)
+        )  # before anything is decoded
         async with state.places.taken(decoder_use(step)):
             if step.op == "transcribe":
                 sounds = await state.prepare.sounds(step, state.products, endpoint, self.progress(step))

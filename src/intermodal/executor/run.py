@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from intermodal import errors
 from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.types import Endpoint
+from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import Part
 from intermodal.costing import answers
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
@@ -29,7 +30,6 @@ from intermodal.executor.replan import Replanner
 from intermodal.executor.route_run import RouteRun
 from intermodal.executor.run_state import RunState
 from intermodal.hints import hint
-from intermodal.offload import is_long, offload
 from intermodal.plans.plan import EXPLORED_MOST, Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Request

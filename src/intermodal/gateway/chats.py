@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from intermodal import answer_schema as schemas
 from intermodal import errors
-from intermodal import schema as schemas
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
+from intermodal.concurrency.offload import LONG, MANY, is_long, offload
 from intermodal.content import Part, Refusal, Text, ToolCall, ToolResult
 from intermodal.events import (
     AttemptFailed,
@@ -24,6 +25,7 @@ from intermodal.events import (
     StepStarted,
 )
 from intermodal.executor.outputs.bounded_work import run_bounded
+from intermodal.from_wire import request_from_call
 from intermodal.gateway import told
 from intermodal.gateway.counted import check_media, read_large
 from intermodal.gateway.dialects import CHAT, Dialect
@@ -34,9 +36,7 @@ from intermodal.gateway.prompts import typed
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unheld, unread, untold
-from intermodal.incoming import request_of
 from intermodal.json_schema import BudgetExhausted
-from intermodal.offload import LONG, MANY, is_long, offload
 from intermodal.plans.plan import Plan
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import (
@@ -54,7 +54,7 @@ from intermodal.wire.openai_responses_written import said_again
 from intermodal.wire.served import Refused, RunEvents
 
 if TYPE_CHECKING:
-    from intermodal.client import Prepared
+    from intermodal.client import PreparedRequest
     from intermodal.config import Config
     from intermodal.gateway.lane.passage import Failure
     from intermodal.gateway.serving import Gateway
@@ -67,7 +67,9 @@ AGAIN = 10.0  # seconds of silence between two comments
 class Job:
     """One request on its way: what was asked, what is planned."""
 
-    def __init__(self, call: ChatCall, request: Request, prepared: Prepared, plan: Plan, ignored: tuple[str, ...]):
+    def __init__(
+        self, call: ChatCall, request: Request, prepared: PreparedRequest, plan: Plan, ignored: tuple[str, ...]
+    ):
         self.call = call
         self.request = request
         self.prepared = prepared
@@ -111,7 +113,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     else:
         call, messages, policy = rendered.call, rendered.messages, tightened(rendered.policy, wishes)
     call = limited(call, gateway.client.config)
-    request = await offload(long, request_of, call, policy, messages)
+    request = await offload(long, request_from_call, call, policy, messages)
     request = await gateway.conversations.placed(request, asked.owner)
     request = await gateway.signatures.put_back(request, asked.owner)
     if not any(_says(part) for message in request.messages for part in message.parts):
@@ -141,9 +143,9 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
 async def _check_schema(schema: dict[str, Any]) -> None:
     """Before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to read."""
     try:
-        await run_bounded(partial(schemas.check, schema))
+        await run_bounded(partial(schemas.check_schema, schema))
     except BudgetExhausted as error:
-        raise schemas.too_much(error) from None
+        raise schemas.schema_too_large(error) from None
 
 
 _MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)

@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
+from intermodal.api_keys import find_key
 from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.validation_messages import is_safe_to_echo
 from intermodal.client import AsyncClient, plan_from
 from intermodal.config import placed
-from intermodal.config_file import AUTO, POLICY, PROMPT
+from intermodal.config_tables import AUTO, POLICY, PROMPT
 from intermodal.content import Text, Value
 from intermodal.errors import IntermodalError, UnknownModel
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.listing import usable
 from intermodal.gateway.naming import policy_of
 from intermodal.gateway.workers.listening import cannot, hindrance
-from intermodal.keys import find_key
 from intermodal.request import Message, Policy, Request
 from intermodal.wire.served import Refused
 

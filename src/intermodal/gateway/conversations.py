@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.asking import continued
+from intermodal.bounded_cache import BoundedCache
+from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
-from intermodal.latest import Latest
-from intermodal.offload import is_long, offload
 from intermodal.planner.pin import answers_a_call
 from intermodal.request import Message, Policy, Request
+from intermodal.request_builder import next_turn
 
 if TYPE_CHECKING:
     from intermodal.gateway.workers.table import Table
@@ -44,7 +44,7 @@ class Conversations:
     looked at for conversations that began elsewhere."""
 
     def __init__(self, shared: Table | None = None) -> None:
-        self._places: Latest[bytes, Place] = Latest("where conversations were answered", KEPT)
+        self._places: BoundedCache[bytes, Place] = BoundedCache("where conversations were answered", KEPT)
         self._shared = shared
 
     async def placed(self, request: Request, owner: str) -> Request:
@@ -78,7 +78,7 @@ def going_on(request: Request, place: Place | None) -> Request:
     if place is None:
         return request
     here = "" if place.instead and not answers_a_call(request) else place.endpoint
-    return replace(continued(request, place.policy), previous_endpoint=here)
+    return replace(next_turn(request, place.policy), previous_endpoint=here)
 
 
 def answered(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:

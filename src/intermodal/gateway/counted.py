@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from intermodal.concurrency.offload import LONG, offload
 from intermodal.gateway.lane.lifted import lifted
-from intermodal.offload import LONG, offload
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
+from intermodal.concurrency.offload import MANY, is_long, offload
 from intermodal.gateway.chats import asked_for
 from intermodal.gateway.counted import read_large
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
@@ -15,7 +16,6 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import fields_of
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.told import ignored_told
-from intermodal.offload import MANY, is_long, offload
 from intermodal.plans.explain import explain as as_text
 from intermodal.plans.plan import Plan
 from intermodal.plans.rejections import folded

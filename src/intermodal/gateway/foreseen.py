@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from intermodal.client import plan_from
+from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import Text, scaled
 from intermodal.errors import NoRoute
-from intermodal.offload import is_long, offload
 from intermodal.request import JsonOutput, Request, TextOutput
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient, Prepared
+    from intermodal.client import AsyncClient, PreparedRequest
 
 FIRST = 512 << 10  # characters of all texts that are looked at first
 SHARE = 4  # so much of the request is at least as long as a piece that is looked at, and each is to the one before
@@ -81,7 +81,7 @@ def _piece(text: str, share: float) -> str:
     return text[: max(end, 0)] + (text[begin:] if begin >= 0 else "")
 
 
-def _of_all(prepared: Prepared, share: float) -> NoRoute | None:
+def _of_all(prepared: PreparedRequest, share: float) -> NoRoute | None:
     """The refusal with the size of the whole request in it, as far as a share of it tells."""
     facts = prepared.inputs.facts
     parts = tuple(

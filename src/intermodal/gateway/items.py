@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.gateway.workers.table import Long, named
-from intermodal.latest import Latest
 from intermodal.wire._json import dumps, loads
 from intermodal.wire.served import Refused
 
@@ -26,7 +26,9 @@ class Items:
         self, name: str = "items of answers", most: int = KEPT, room: int = ROOM, *, shared: Long | None = None
     ) -> None:
         self._shared = shared
-        self._kept: Latest[tuple[str, str], bytes] = Latest(name, most, room=room, size=lambda _, item: len(item))
+        self._kept: BoundedCache[tuple[str, str], bytes] = BoundedCache(
+            name, most, room=room, size=lambda _, item: len(item)
+        )
 
     def keeper(self, owner: str) -> Callable[[Mapping[str, Any]], None]:
         """What keeps an item for whoever this is."""

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.client import PICTURES, AsyncClient
 from intermodal.errors import IntermodalError
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.hints import Surface
-from intermodal.latest import Latest
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.request import Policy
@@ -53,7 +53,7 @@ class LastingClient(AsyncClient):
         self._look: asyncio.Task[None] | None = None
         self.remarks: list[str] = []  # what was asked for and is not so
         self._machines: tuple[float, tuple[str, ...], Machine] | None = None
-        self._catalogs: Latest[tuple[tuple[str, ...], tuple[str, ...]], _Held] = Latest(
+        self._catalogs: BoundedCache[tuple[tuple[str, ...], tuple[str, ...]], _Held] = BoundedCache(
             "catalogs by what was named", KEPT
         )
 

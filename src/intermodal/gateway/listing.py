@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal._version import __version__
 from intermodal.catalog.model_names import find_by_name
 from intermodal.catalog.types import Catalog, Endpoint, Price
-from intermodal.config_file import AUTO, POLICY, PROMPT
+from intermodal.config_tables import AUTO, POLICY, PROMPT
 from intermodal.content import KINDS, Kind
 from intermodal.errors import UnknownModel
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
@@ -21,7 +21,7 @@ from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway
-    from intermodal.prompts.file import PromptFile
+    from intermodal.prompts.prompt_file import PromptFile
 
 # The version of Ollama whose chat this is. Clients compare it: GitHub Copilot's in VS Code refuses a server below
 # 0.6.4, which first said what a model is capable of (``/api/show``). Tools in streams are 0.8.0's. From 0.9.0 on

@@ -19,7 +19,8 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.model_names import find_by_name
-from intermodal.config_file import AUTO, POLICY, PROMPT, USUAL
+from intermodal.concurrency.offload import LONG, offload
+from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
 from intermodal.gateway.counted import DEPTH, FIELDS, LARGE, VALUES, check_values, deeper_than
@@ -27,7 +28,6 @@ from intermodal.gateway.lane.lifted import Body, lifted
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.gateway.messages import HEADER, Asked, HttpLimits
-from intermodal.offload import LONG, offload
 from intermodal.request import (
     LICENCES,
     RETENTIONS,
@@ -198,7 +198,7 @@ def policy_of(model: str, client: AsyncClient) -> Policy:
     if len(model) > LONGEST:  # it is said again in errors
         raise UnknownModel(f"no model has a name of more than {LONGEST} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)
-    said = {name: getattr(config, name) for name in USUAL}
+    said = {name: getattr(config, name) for name in REQUEST_DEFAULTS}
     usual = Policy(max_cost_stated=config.max_cost_stated, streaming=config.serve.streaming, **said)
     if name == AUTO:
         return config.policies.get(AUTO, usual)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.gateway.workers.table import named
-from intermodal.latest import Latest
 from intermodal.plans.plan import Plan
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ class Plans:
     """
 
     def __init__(self, shared: Long | None = None) -> None:
-        self._plans: Latest[tuple[str, str], bytes] = Latest(
+        self._plans: BoundedCache[tuple[str, str], bytes] = BoundedCache(
             "plans by their ids", KEPT, room=ROOM, size=lambda _, plan: len(plan)
         )
         self._shared = shared
-        self._told: Latest[tuple[str, str], float] = Latest("plans that other workers know", KEPT)
+        self._told: BoundedCache[tuple[str, str], float] = BoundedCache("plans that other workers know", KEPT)
 
     def __setitem__(self, key: tuple[str, str], plan: Plan) -> None:
         """``key``: for whom, and its id."""

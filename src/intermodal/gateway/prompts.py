@@ -16,14 +16,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from intermodal.config_file import AUTO, PROMPT
+from intermodal.concurrency.fair_lock import FairLock
+from intermodal.concurrency.offload import LONG, offload
+from intermodal.config_tables import AUTO, PROMPT
 from intermodal.errors import IntermodalError, PromptError, UnknownModel
 from intermodal.events import Event, Finished, TextDelta
-from intermodal.fair_lock import FairLock
 from intermodal.gateway.counted import check_media
 from intermodal.gateway.listing import JSON, kinds_of
 from intermodal.gateway.naming import allowed, policy_of, prompt_of
-from intermodal.offload import LONG, offload
 from intermodal.request import JsonOutput
 from intermodal.wire._json import dumps
 from intermodal.wire.call import ChatCall
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from intermodal.gateway.reply import Reply
     from intermodal.gateway.serving import Gateway
     from intermodal.gateway.variables import Rendered
-    from intermodal.prompts.file import Argument, PromptFile
-    from intermodal.prompts.folder import Kept, PromptFolder, Unreadable
+    from intermodal.prompts.prompt_file import Argument, PromptFile
+    from intermodal.prompts.prompt_folder import LoadedPrompt, PromptFolder, UnreadablePrompt
 
 FRESH = 0.5  # seconds after which it is looked whether files changed
 
@@ -105,7 +105,7 @@ class Prompts:
         folder, kept = await self.find(name, asked.key)
         _check_version(kept, call)
         from intermodal.gateway import variables
-        from intermodal.prompts import values
+        from intermodal.prompts import argument_values
 
         said = call.prompt.variables if call.prompt is not None else {}
         base = policy_of(call.model if own else AUTO, client)
@@ -114,8 +114,8 @@ class Prompts:
                 given = await offload(True, variables.arguments_of, kept.file, said)
             taking = [each.name for each in kept.file.arguments if each.is_media or each.holds]
             media = {name: given[name] for name in taking if name in given}
-            check_media(len(values.media_of(media)), limits.media)
-            await values.checked_media(kept.file, media)
+            check_media(len(argument_values.media_of(media)), limits.media)
+            await argument_values.check_media(kept.file, media)
             async with self._turn:
                 made = await offload(True, variables.rendered, kept, call, given, client.config, base, limits.text)
             return made._replace(shown=folder.shown)
@@ -125,7 +125,7 @@ class Prompts:
             error.where = folder.shown(error.worded("http").where)
             raise
 
-    async def find(self, name: str, key: VirtualKey) -> tuple[PromptFolder, Kept]:
+    async def find(self, name: str, key: VirtualKey) -> tuple[PromptFolder, LoadedPrompt]:
         folder = await self.current()
         if folder is None:
             raise UnknownModel("no prompt files are served here", todo="name a folder as prompts in [serve]")
@@ -141,7 +141,7 @@ class Prompts:
                 error.todo = f"did you mean {PROMPT}{near[0]}?" if near else "see /v1/prompts"
             raise
 
-    def seen_by(self, key: VirtualKey) -> list[Kept]:
+    def seen_by(self, key: VirtualKey) -> list[LoadedPrompt]:
         """The prompts that may be asked for with a key, as they were last looked at."""
         if self.folder is None:
             return []
@@ -149,7 +149,7 @@ class Prompts:
 
 
 def _folder(path: str) -> PromptFolder:
-    from intermodal.prompts.folder import PromptFolder
+    from intermodal.prompts.prompt_folder import PromptFolder
 
     return PromptFolder(path)
 
@@ -162,7 +162,7 @@ def _named(call: ChatCall, client: LastingClient) -> str:
     return by_id or by_model
 
 
-def _check_version(kept: Kept, call: ChatCall) -> None:
+def _check_version(kept: LoadedPrompt, call: ChatCall) -> None:
     wanted = call.prompt.version if call.prompt is not None else ""
     if wanted and wanted != kept.version:
         what = f"prompt {kept.name} has version {kept.version}, and {wanted[:40]!r} is asked for"
@@ -172,7 +172,7 @@ def _check_version(kept: Kept, call: ChatCall) -> None:
 # ---- what is told of them ---------------------------------------------------------------------------
 
 
-def _told(kept: Kept) -> dict[str, Any]:
+def _told(kept: LoadedPrompt) -> dict[str, Any]:
     file, wrong = kept.file, kept.error
     schema = file.output.schema if isinstance(file.output, JsonOutput) else None
     return {
@@ -205,7 +205,7 @@ def _list(prompts: Prompts, key: VirtualKey) -> bytes:
     return dumps({"object": "list", "data": list(map(_told, prompts.seen_by(key))), "unreadable": errors})
 
 
-def _error(wrong: Unreadable) -> dict[str, Any]:
+def _error(wrong: UnreadablePrompt) -> dict[str, Any]:
     said = f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}"
     return {"file": wrong.file, "line": wrong.line or None, "message": said, "kept": wrong.kept}
 

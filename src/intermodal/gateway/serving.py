@@ -9,10 +9,11 @@ from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from intermodal.client import Prepared, plan_from
+from intermodal.client import PreparedRequest, plan_from
+from intermodal.concurrency.fair_lock import new_requester
+from intermodal.concurrency.offload import is_long, offload
 from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Rerouted
-from intermodal.fair_lock import new_requester
 from intermodal.gateway.charging import NAME, Allowance, charged, kept, once, who
 from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
@@ -44,7 +45,6 @@ from intermodal.gateway.told import Told, failure_told
 from intermodal.gateway.workers import counting
 from intermodal.gateway.workers.listening import address, cannot
 from intermodal.hints import hint
-from intermodal.offload import is_long, offload
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Request
 from intermodal.telemetry.request_record import RequestRecord
@@ -350,7 +350,7 @@ class Gateway:
 
     async def planned(
         self, request: Request, owner: str, *, exact: bool = False, rendered: Rendered | None = None
-    ) -> tuple[Prepared, Plan]:
+    ) -> tuple[PreparedRequest, Plan]:
         """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape.
         ``rendered``: the prompt that it was made of, whose model comes first."""
         await foreseen(self.client, request)
@@ -371,7 +371,7 @@ class Gateway:
         return prepared, plan
 
     def running(
-        self, prepared: Prepared, plan: Plan, asked: Asked, *, live: bool = False, after: Failure | None = None
+        self, prepared: PreparedRequest, plan: Plan, asked: Asked, *, live: bool = False, after: Failure | None = None
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
         it had open; then it is settled. ``live``: the client reads along. ``after``: what the lane did before.

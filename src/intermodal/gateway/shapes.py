@@ -17,9 +17,11 @@ from weakref import ref
 import msgspec
 from msgspec.structs import replace
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.types import Catalog
 from intermodal.client import plan_from
+from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import (
     BytesSource,
     Image,
@@ -34,12 +36,10 @@ from intermodal.content import (
 from intermodal.costing.answers import kind_of
 from intermodal.costing.tokens import text_tokens
 from intermodal.errors import IntermodalError
-from intermodal.latest import Latest
-from intermodal.offload import is_long, offload
 from intermodal.planner.case import question_of
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
-from intermodal.questions.words import asked
+from intermodal.questions.keyword_needs import needed_aspects
 
 KEPT = 512
 MOST = 1_000  # parts of a request whose plan is shared: to tell a longer one's shape takes as long as to plan it
@@ -56,7 +56,7 @@ class Shapes:
     """The latest 512 shapes. ``hits`` and ``misses`` count requests that have a shape."""
 
     def __init__(self) -> None:
-        self._known: Latest[tuple[int, bytes], _Known] = Latest("plans by shape", KEPT)
+        self._known: BoundedCache[tuple[int, bytes], _Known] = BoundedCache("plans by shape", KEPT)
         self.hits = 0
         self.misses = 0
 
@@ -123,7 +123,7 @@ def _shape(inputs: Inputs) -> bytes | None:
             (fact.name, fact.origins, fact.language, top(fact.chars), [*map(top, rough)], top(fact.size), sizes)
         )
     question = question_of(request)
-    needs = (inputs.facts.question or sorted(asked(question))) if pictured else ()
+    needs = (inputs.facts.question or sorted(needed_aspects(question))) if pictured else ()
     shape = _encode((
         said, kind_of(question), needs, request.policy, request.output, request.sampling, request.tools,
         request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import Part, ToolCall
 from intermodal.events import Finished
 from intermodal.gateway.conversations import digests
 from intermodal.gateway.items import Items
-from intermodal.offload import is_long, offload
 from intermodal.request import Message, Request
 from intermodal.wire.gemini_signature import of_calls, signature_of, signed
 

@@ -14,21 +14,21 @@ from msgspec.structs import replace
 
 from intermodal.content import BytesSource, Text, UrlSource
 from intermodal.errors import IntermodalError
+from intermodal.from_wire import messages_from_call
 from intermodal.gateway.naming import narrowed
 from intermodal.hints import words
-from intermodal.incoming import messages_of
-from intermodal.prompts import bound, nested, source, trial, values
-from intermodal.prompts.call import check_kinds, chosen
-from intermodal.prompts.file import Argument, ArgumentKind, Media, PromptFile
-from intermodal.prompts.folder import Kept
-from intermodal.prompts.media import value_of
+from intermodal.prompts import argument_values, nested_media, prompt_request, source_text, trial_rendering
+from intermodal.prompts.media_references import value_of
+from intermodal.prompts.prompt import check_kinds, choose_plan
+from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
+from intermodal.prompts.prompt_folder import LoadedPrompt
 from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
 from intermodal.wire.call import ChatCall, Pasted, WireLink, WireMedia
 from intermodal.wire.reading import data_uri
 from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
-    from intermodal.client import Prepared
+    from intermodal.client import PreparedRequest
     from intermodal.plans.plan import Inputs, Plan
 
 _UNSAID = (None, (), "")
@@ -44,7 +44,7 @@ class Rendered(NamedTuple):
         urls: of variables. shown: makes a place in an error one of the folder. notes: what is to be said of it.
     """
 
-    kept: Kept
+    kept: LoadedPrompt
     call: ChatCall
     policy: Policy
     messages: tuple[Message, ...]
@@ -53,11 +53,13 @@ class Rendered(NamedTuple):
     shown: Callable[[str], str]
     notes: list[str]
 
-    async def planned(self, prepared: Prepared, plan: Callable[[Inputs], Awaitable[Plan]]) -> tuple[Prepared, Plan]:
+    async def planned(
+        self, prepared: PreparedRequest, plan: Callable[[Inputs], Awaitable[Plan]]
+    ) -> tuple[PreparedRequest, Plan]:
         """The first plan that there is: with the model of the file, else with any. Raises what planning raises."""
         try:
             check_kinds(self.kept.file, prepared.inputs, self.urls)
-            inputs, made, notes = await chosen(self.kept.file, self.models, prepared.inputs, plan)
+            inputs, made, notes = await choose_plan(self.kept.file, self.models, prepared.inputs, plan)
         except IntermodalError as error:
             error.where = self.shown(error.worded("http").where)
             raise
@@ -70,7 +72,7 @@ class Rendered(NamedTuple):
 
 def arguments_of(file: PromptFile, said: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: _given(file, name, value) for name, value in said.items()}
-    return values.bound(file, given)
+    return argument_values.bind_values(file, given)
 
 
 def _given(file: PromptFile, name: str, value: Any) -> Any:
@@ -88,7 +90,7 @@ def _given(file: PromptFile, name: str, value: Any) -> Any:
 def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
     """A value with media within: as the others, bytes and addresses of the web, and no path of this machine."""
 
-    def put(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> Media | None:
+    def put(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> MediaValue | None:
         if not isinstance(each, (str, *_MEDIA)):
             return None
         media = value_of(at, _source(file, argument, each, at), kinds[0] if len(kinds) == 1 else "file")
@@ -96,8 +98,8 @@ def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
         return media
 
     try:
-        return nested.with_media(argument.schema, _written(value), argument.name, put)
-    except nested.Misfit as error:
+        return nested_media.with_media(argument.schema, _written(value), argument.name, put)
+    except nested_media.SchemaMismatch as error:
         raise file.error(f"argument {argument.name!r}: {error}", argument.line, f"it takes {argument.words}") from None
 
 
@@ -122,7 +124,7 @@ def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
     return value
 
 
-def _medium(file: PromptFile, argument: Argument, value: Any, number: int) -> Media:
+def _medium(file: PromptFile, argument: Argument, value: Any, number: int) -> MediaValue:
     """Bytes and addresses of the web. A text is never a path of this machine."""
     name = argument.name if number == 1 else f"{argument.name} {number}"
     return value_of(name, _source(file, argument, value, name), argument.kind)
@@ -152,15 +154,15 @@ def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> Byte
 
 
 def rendered(
-    kept: Kept, call: ChatCall, given: Mapping[str, Any], config: Any, base: Policy, most: int
+    kept: LoadedPrompt, call: ChatCall, given: Mapping[str, Any], config: Any, base: Policy, most: int
 ) -> Rendered:  # fmt: skip
-    file, said = kept.file, messages_of(call)
+    file, said = kept.file, messages_from_call(call)
     tools = call.tools
-    with source.held(kept.texts, closed=True):
-        made = bound.request_of(
+    with source_text.cached_texts(kept.texts, closed=True):
+        made = prompt_request.request_of(
             file, given, {}, config, history=said if file.history else (), tools=tools
         )  # fmt: skip
-        trial.check_files(file, made.messages, given)
+        trial_rendering.check_files(file, made.messages, given)
     letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
     if letters > most:
         what = f"the prompt is rendered to more than {most >> 20} MiB of text"
@@ -176,13 +178,13 @@ def rendered(
         tools=tools if only else made.tools,
     )
     messages = made.messages if file.history else (*made.messages, *said)
-    sources = (medium.part.source for _, medium in values.media_of(given))
+    sources = (medium.part.source for _, medium in argument_values.media_of(given))
     urls = frozenset(source.url for source in sources if isinstance(source, UrlSource))
     models = () if policy.model else file.model_names
     return Rendered(kept, merged, policy, messages, models, urls, str, [])
 
 
-def _output(kept: Kept, made: Request, call: ChatCall) -> Any:
+def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
     """The file's, where it says one: the client's may say the same."""
     if not isinstance(made.output, JsonOutput):
         return call.output

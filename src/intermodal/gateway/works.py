@@ -12,7 +12,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from intermodal import errors
-from intermodal.asking import check_output
+from intermodal.concurrency.offload import LONG, offload
 from intermodal.content import Audio, BytesSource, File, Part, Text, Transcript
 from intermodal.events import Finished, StepFinished
 from intermodal.gateway import tokens, told
@@ -23,7 +23,6 @@ from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import NEVER, allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
-from intermodal.offload import LONG, offload
 from intermodal.request import (
     EmbeddingOutput,
     ImageOutput,
@@ -35,6 +34,7 @@ from intermodal.request import (
     SpeechOutput,
     TranscriptOutput,
 )
+from intermodal.request_builder import check_output
 from intermodal.wire import openai_works_served as wire
 from intermodal.wire.ollama_embed_served import read_embed, write_embed
 from intermodal.wire.served import Refused

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.json_schema.budget import StepBudget
 from intermodal.json_schema.compiled import CompiledSchema, usable_schema
 from intermodal.json_schema.invalid import InvalidSchema
 from intermodal.json_schema.sizes import check_size
-from intermodal.latest import Latest
 
 MOST, MEMORY = 128, 64 << 20  # schemas, and bytes that all of them may come to hold
 _ENTRY = 4 << 10  # bytes of one besides its values
@@ -22,7 +22,7 @@ class SchemaCache:
     """Compiled schemas by their digest. The one that was not asked for the longest goes first."""
 
     def __init__(self, memory: int = MEMORY) -> None:
-        self._by_digest: Latest[bytes, CompiledSchema] = Latest(
+        self._by_digest: BoundedCache[bytes, CompiledSchema] = BoundedCache(
             "compiled schemas", MOST, room=memory, size=lambda _, made: made.memory + _ENTRY
         )
         self._lock = Lock()

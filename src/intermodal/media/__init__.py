@@ -1,16 +1,19 @@
-"""The one door for media: fetched, recognised, probed and decoded here and nowhere else.
+"""The only package that opens, recognises, probes and decodes media.
 
-fetch.py     opens a user's path or URL                       (the only module that does)
-address.py   which URLs and addresses may be dialled          pure
-sniff.py     what the bytes are                               pure
-boxes.py     header readers: pixels, frames, tracks           pure, bounded
-film_header.py  the same for films: size, wholeness, no media elsewhere           pure, bounded
-opened.py    request -> facts and bytes
-decode.py    the parent's side of the worker: ``MediaWorker``
-worker.py    the fenced child; in it decode: image.py, animation.py, document.py, audio.py, video.py (what a film is),
-             moments.py (its frames), still.py (one of them); container.py alone opens a file with FFmpeg
-office/      what is taken apart into Markdown: documents, pages, mails (in the worker too)
-pdf/         what a PDF says: layout, Markdown, what lies over its pages
-scenes.py    which moments of something that moves are worth a picture            pure
-steps.py     constants the planner may read
+fetch.py             opens a user's path or URL (the only module that does)
+url_policy.py        which URLs and addresses may be dialled                           pure
+pinned_connection.py dials an address that was checked
+sniff.py             kind and media type of bytes                                      pure
+header_readers.py    size, frames and tracks from headers                              pure, bounded
+expand.py            replaces documents, mails and archives by what is in them
+request_media.py     opens every part of a request: facts and bytes
+worker_client.py     ``MediaWorker``, the parent's side of the worker processes
+worker.py            the sandboxed child that decodes; process_limits.py and sandbox.py confine it
+worker_results.py    values that cross the pipe between the two
+container.py         opens a file with FFmpeg (the only module that does)
+media_limits.py      defaults and limits that the planner reads too
+image/, audio/, video/, pdf/, office/   decoders and converters, all of which run in the worker
+text/                text that media and prompts are made into                         pure
+
+What a model makes of media is not here (``runtimes/``), nor how many tokens it takes (``costing/``).
 """

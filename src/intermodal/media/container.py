@@ -19,7 +19,7 @@ import av.subtitles.subtitle
 
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputUnsupported
-from intermodal.file_bytes import Data, reader
+from intermodal.files.file_bytes import Data, open_reader
 
 DEMUXERS = {
     "audio/wav": "wav",
@@ -53,7 +53,7 @@ TODO = "check that the file is complete and plays elsewhere"
 _STILL = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 
 
-class Opened(Value):
+class OpenContainer(Value):
     """A container, its first picture track and its first sound; either track may be None, not both."""
 
     container: Any
@@ -62,26 +62,26 @@ class Opened(Value):
 
 
 @contextmanager
-def opened(data: Data, media_type: str, *, what: str) -> Iterator[Opened]:
+def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenContainer]:
     """``what`` is the word for it in errors: "sound" or "video"."""
     if media_type not in DEMUXERS:
         raise InputUnsupported("is not a recording", todo="pass WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV or AVI")
     demuxer = DEMUXERS[media_type]
     options = {"protocol_whitelist": "pipe", "format_whitelist": demuxer, "max_streams": "64"}
-    if is_film(media_type):
+    if may_hold_video(media_type):
         options["codec_whitelist"] = ",".join(sorted(PICTURE_CODECS | SOUND_CODECS))
     try:
-        container = av.open(reader(data), format=demuxer, options=options, io_open=_refuse, buffer_size=_BUFFER)
+        container = av.open(open_reader(data), format=demuxer, options=options, io_open=_refuse, buffer_size=_BUFFER)
     except (av.error.FFmpegError, ValueError):
         raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
     with container:
         try:
-            yield Opened(container=container, picture=_picture(container), sound=_sound(container))
+            yield OpenContainer(container=container, picture=_picture(container), sound=_sound(container))
         except (av.error.FFmpegError, ValueError):  # PyAV says ValueError for streams that contradict themselves
             raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
 
 
-def is_film(media_type: str) -> bool:
+def may_hold_video(media_type: str) -> bool:
     """Whether the container can hold moving pictures beside its sound."""
     return DEMUXERS.get(media_type) in ("mp4", "matroska", "avi")
 
@@ -99,7 +99,7 @@ def _sound(container: Any) -> Any:
     return next(iter(container.streams.audio), None)
 
 
-def only(container: Any, wanted: Any, *, keys: bool = False) -> None:
+def select_stream(container: Any, wanted: Any, *, keys: bool = False) -> None:
     """Let the demuxer skip every other track; with ``keys``, of this one what is no key frame."""
     for stream in container.streams:
         stream.discard = av.stream.Discard.all

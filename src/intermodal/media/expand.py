@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import msgspec
 
+from intermodal.concurrency.offload import HEAVY, is_long, offload
 from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, Part, Text, Video
 from intermodal.errors import InputBroken, InputError, InputTooLarge, UsageError
-from intermodal.file_bytes import Data, whole
+from intermodal.files.file_bytes import Data, read_whole
 from intermodal.hints import hint
-from intermodal.media.decode import MediaWorker
-from intermodal.media.fetch import Fetcher, Loaded
-from intermodal.media.office.converted import (
+from intermodal.media.fetch import Fetcher, LoadedFile
+from intermodal.media.media_limits import MAX_FRAMES_IN_PLAN
+from intermodal.media.office.conversion_types import (
     CONVERTED,
     MAX_ATTACHED,
     MAX_ATTACHMENTS,
@@ -25,11 +26,10 @@ from intermodal.media.office.converted import (
     PLAIN,
     SVG,
     ZIP,
-    Held,
+    EmbeddedFile,
 )
 from intermodal.media.sniff import NOT_UTF_8, sniff
-from intermodal.media.steps import MAX_FRAMES_IN_PLAN
-from intermodal.offload import HEAVY, is_long, offload
+from intermodal.media.worker_client import MediaWorker
 from intermodal.plans.numbers import counted
 from intermodal.request import Request
 
@@ -59,8 +59,8 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
         for number, (index, part) in left:
             try:
                 loaded = await fetcher.load(part.source)
-                found = await _leaves(part, loaded, worker, request.policy.pages)
-                found = found or await _taken_apart(part, loaded, worker)
+                found = await _tiff_pages(part, loaded, worker, request.policy.pages)
+                found = found or await _extracted(part, loaded, worker)
                 if found is not None:
                     made[index] = found
             except Exception as error:
@@ -75,7 +75,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
             group.start_soon(take)
     if failed:
         raise failed[min(failed)]
-    return await offload(is_long(request.messages), _replaced, request, made) if made else request
+    return await offload(is_long(request.messages), _replace_parts, request, made) if made else request
 
 
 _FILES = (File, Image, Audio, Video, Document)
@@ -85,7 +85,7 @@ def _files(request: Request) -> list[tuple[int, MediaPart]]:
     return [(index, part) for index, _, part in request.parts() if isinstance(part, _FILES)]
 
 
-def _replaced(request: Request, made: dict[int, tuple[Part, ...]]) -> Request:
+def _replace_parts(request: Request, made: dict[int, tuple[Part, ...]]) -> Request:
     index, messages = 0, []
     for message in request.messages:
         parts: list[Part] = []
@@ -96,8 +96,8 @@ def _replaced(request: Request, made: dict[int, tuple[Part, ...]]) -> Request:
     return msgspec.structs.replace(request, messages=tuple(messages))
 
 
-async def _leaves(
-    part: MediaPart, loaded: Loaded, worker: MediaWorker, wanted: tuple[int, ...]
+async def _tiff_pages(
+    part: MediaPart, loaded: LoadedFile, worker: MediaWorker, wanted: tuple[int, ...]
 ) -> tuple[Part, ...] | None:
     """The pages of a picture that has several, each a picture; None for anything else."""
     if not loaded.data.startswith(_TIFF) or not isinstance(part, File | Image):
@@ -133,7 +133,7 @@ async def _leaves(
     )
 
 
-async def _taken_apart(part: MediaPart, loaded: Loaded, worker: MediaWorker) -> tuple[Part, ...] | None:
+async def _extracted(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -> tuple[Part, ...] | None:
     """What is in a file, None when it is taken as it is."""
     source = part.source
     within = source.origins if isinstance(source, BytesSource) else ()
@@ -148,8 +148,8 @@ async def _taken_apart(part: MediaPart, loaded: Loaded, worker: MediaWorker) -> 
         raise InputBroken(
             f"was given as {said} but holds a document", where=loaded.name, todo="pass it as a file or a document"
         )
-    held = Held(data=whole(loaded.data, loaded.name), name=loaded.name)
-    return tuple(await _Taking(worker).file(loaded.name, held, media_type, within, 1))
+    held = EmbeddedFile(data=read_whole(loaded.data, loaded.name), name=loaded.name)
+    return tuple(await _Extraction(worker).file(loaded.name, held, media_type, within, 1))
 
 
 def _media_type(data: Data, name: str) -> str:
@@ -163,7 +163,7 @@ def _media_type(data: Data, name: str) -> str:
     return "" if kind == "text" and media_type not in CONVERTED else media_type
 
 
-class _Taking:
+class _Extraction:
     """One file on its way apart, with what all files inside it may take up together."""
 
     def __init__(self, worker: MediaWorker) -> None:
@@ -171,7 +171,9 @@ class _Taking:
         self._number = 0
         self._size = 0
 
-    async def file(self, name: str, held: Held, media_type: str, within: tuple[str, ...], depth: int) -> list[Part]:
+    async def file(
+        self, name: str, held: EmbeddedFile, media_type: str, within: tuple[str, ...], depth: int
+    ) -> list[Part]:
         """The parts of a document, a page or a mail.
 
         Args:
@@ -194,7 +196,7 @@ class _Taking:
                 notes.append(f"{what} {each.name} left out: it {error.what}")
         return [Text(text=found.text or NO_WORDS, name=name, origins=origins, notes=tuple(notes)), *parts]
 
-    async def _attached(self, name: str, held: Held, origins: tuple[str, ...], depth: int) -> list[Part]:
+    async def _attached(self, name: str, held: EmbeddedFile, origins: tuple[str, ...], depth: int) -> list[Part]:
         """A file of a mail, opened far enough to know that it can be taken: the mail is not lost for its sake."""
         self._number += 1
         self._size += len(held.data)

@@ -16,11 +16,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterab
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urljoin
 
+from intermodal.concurrency.offload import HEAVY
 from intermodal.content import BytesSource, PathSource, Source, UrlSource, Value
 from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, InputUnsupported, UrlBlocked
-from intermodal.file_bytes import PIECE, Data, FileBytes
-from intermodal.media.address import Address, Target, blocked_address, check_address, is_public, parse_url, printable
-from intermodal.media.steps import (
+from intermodal.files.file_bytes import PIECE, Data, FileBytes
+from intermodal.media.media_limits import (
     LARGE_FILE,
     MAX_FILE_BYTES,
     MAX_FILM_BYTES,
@@ -31,7 +31,15 @@ from intermodal.media.steps import (
     MAX_URL_SECONDS,
     PDF,
 )
-from intermodal.offload import HEAVY
+from intermodal.media.url_policy import (
+    Address,
+    UrlTarget,
+    blocked_address,
+    check_address,
+    is_public,
+    parse_url,
+    printable,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -47,7 +55,7 @@ _STRETCH = 64 << 20  # bytes of a file whose digest is worked out in one turn of
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
-class Loaded(Value):
+class LoadedFile(Value):
     """What came in: bytes, or a large file where it lies. ``name`` is for people; ``digest`` is its SHA-256 in hex."""
 
     name: str
@@ -55,12 +63,12 @@ class Loaded(Value):
     digest: str
 
 
-async def load(source: Source) -> Loaded:
+async def load(source: Source) -> LoadedFile:
     """Read a source with the default limits. Raises an ``InputError`` of the matching kind."""
     return await Fetcher().load(source)
 
 
-def read_words(path: str) -> str:
+def read_text_file(path: str) -> str:
     """The words of a text file, for a verb that takes no other kind here. Raises an ``InputError``."""
     from intermodal.media.sniff import read_text
 
@@ -93,10 +101,10 @@ class Fetcher:
         self._max_seconds = max_seconds
         self._verify = verify
 
-    async def load(self, source: Source) -> Loaded:
+    async def load(self, source: Source) -> LoadedFile:
         """Read a source. Raises an ``InputError`` of the matching kind."""
         name, data = await self.read(source)
-        return Loaded(name=name, data=data, digest=await _digest(data, name))
+        return LoadedFile(name=name, data=data, digest=await _digest(data, name))
 
     async def read(self, source: Source) -> tuple[str, Data]:
         """The same without the digest, for who looks at what it is and does not keep it."""
@@ -139,7 +147,7 @@ class Fetcher:
             ) from None
         raise UrlBlocked(f"redirects more than {MAX_REDIRECTS} times", where=first.shown, todo="pass the final URL")
 
-    def _follow(self, target: Target, location: str) -> Target:
+    def _follow(self, target: UrlTarget, location: str) -> UrlTarget:
         """The next hop, checked as the first was. ``location`` is what the server said."""
         if any(ord(letter) <= 32 or letter == "\\" for letter in location):
             raise UrlBlocked("redirects to a malformed URL", where=target.shown, todo="pass the final URL")
@@ -148,7 +156,7 @@ class Fetcher:
             raise UrlBlocked("redirects from https to http", where=target.shown, todo="pass the final URL")
         return following
 
-    async def _addresses(self, target: Target) -> list[str]:
+    async def _addresses(self, target: UrlTarget) -> list[str]:
         """Where the host lives. All of its addresses must be public: a mixed answer is an attack or a mistake."""
         literal = check_address(target.host)
         if literal is not None:
@@ -167,11 +175,11 @@ class Fetcher:
             raise blocked_address(target.shown)
         return [str(address) for address in found]
 
-    async def _get(self, target: Target) -> bytes | str:
+    async def _get(self, target: UrlTarget) -> bytes | str:
         """One request: the body, or where it redirects to."""
         import httpcore
 
-        from intermodal.media._dial import pinned_backend, tls_context
+        from intermodal.media.pinned_connection import pinned_backend, tls_context
 
         addresses = await self._addresses(target)
         tls = None if target.scheme == "http" else (self._verify or tls_context())
@@ -198,7 +206,7 @@ class Fetcher:
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError):
             raise InputMissing("the connection failed", where=target.shown, todo="try again") from None
 
-    async def _body(self, answer: Any, target: Target) -> bytes:
+    async def _body(self, answer: Any, target: UrlTarget) -> bytes:
         """The body, counted as it comes in; a compressed one (which was not asked for) is counted unpacked."""
         declared = _header(answer.headers, b"content-length") or ""
         if declared.isdigit() and int(declared) > self._max_bytes:
@@ -218,16 +226,16 @@ class Fetcher:
         return b"".join(kept)
 
 
-class Remembering(Fetcher):
+class CachingFetcher(Fetcher):
     """A fetcher for one request: what it read once it does not read again, so that it is looked at and sent as one."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         # With its source, which is not collected then: another object never gets the identity of one that is known.
-        self._loaded: dict[Hashable, tuple[Source, Loaded]] = {}
+        self._loaded: dict[Hashable, tuple[Source, LoadedFile]] = {}
         self._large = 0  # files that are held open
 
-    async def load(self, source: Source) -> Loaded:
+    async def load(self, source: Source) -> LoadedFile:
         key = _identity(source)
         found = self._loaded.get(key)
         if found is None:
@@ -243,7 +251,7 @@ class Remembering(Fetcher):
         return found[1]
 
     @property
-    def loaded(self) -> tuple[Loaded, ...]:
+    def loaded(self) -> tuple[LoadedFile, ...]:
         """What it read until now."""
         return tuple(loaded for _, loaded in self._loaded.values())
 
@@ -259,7 +267,7 @@ def _identity(source: Source) -> Hashable:
             return source
 
 
-async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target: Target) -> AsyncIterator[bytes]:
+async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target: UrlTarget) -> AsyncIterator[bytes]:
     """Unpack gzip or deflate in pieces of 64 KiB, and never more than ``room`` bytes and one piece."""
     machine = zlib.decompressobj(wbits=31 if coding.endswith("gzip") else 15)
     made = 0
@@ -279,7 +287,7 @@ async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target:
         raise InputBroken("broke off before it was complete", where=target.shown, todo="try again")
 
 
-def _host(target: Target, headers: dict[str, str]) -> list[tuple[bytes | str, bytes | str]]:
+def _host(target: UrlTarget, headers: dict[str, str]) -> list[tuple[bytes | str, bytes | str]]:
     """The Host header as browsers write it: the name the user gave, the port only when it is not the usual one."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     usual = target.port == (443 if target.scheme == "https" else 80)
@@ -290,7 +298,7 @@ def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in headers if key.lower() == name), None)
 
 
-def _check_status(status: int, target: Target) -> None:
+def _check_status(status: int, target: UrlTarget) -> None:
     if status in (200, 203):
         return
     from http import HTTPStatus

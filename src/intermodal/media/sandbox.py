@@ -62,7 +62,7 @@ _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _held: tuple[str, ...] = ()
 
 
-def confine() -> None:
+def apply_sandbox() -> None:
     """Hold this process to it, for good. Called while it has one thread: what was started before is not held."""
     global _held
     if sys.platform != "linux":
@@ -74,7 +74,7 @@ def confine() -> None:
     _held = tuple(name for name, hold in (("landlock", _restrict_files), ("seccomp", _filter_calls)) if hold(library))
 
 
-def held() -> tuple[str, ...]:
+def active_mechanisms() -> tuple[str, ...]:
     """The mechanisms that stand: "landlock", "seccomp"."""
     return _held
 

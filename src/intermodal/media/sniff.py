@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from intermodal.content import Kind
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
-from intermodal.file_bytes import Data
+from intermodal.files.file_bytes import Data
 from intermodal.hints import hint
-from intermodal.media import boxes
-from intermodal.media.cues import begins_as_cues
-from intermodal.media.office.converted import (
+from intermodal.media import header_readers
+from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
+from intermodal.media.office.conversion_types import (
     ASS,
     DOC,
     DOCX,
@@ -37,7 +37,7 @@ from intermodal.media.office.converted import (
     XLSX,
     ZIP,
 )
-from intermodal.media.steps import MAX_FILE_BYTES, PDF
+from intermodal.media.text.subtitle_cues import begins_as_cues
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, SVG, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, AVI, "
@@ -215,7 +215,7 @@ def _iso(data: Data, name: str) -> tuple[Kind, str] | None:
     if brand in _PICTURE_BRANDS:
         brands = data[8 : min(256, int.from_bytes(data[:4], "big"))]
         return "image", "image/avif" if any(avif in brands for avif in _AVIF_BRANDS) else "image/heic"
-    kinds = boxes.tracks(data)
+    kinds = header_readers.tracks(data)
     if "vide" in kinds and brand not in _SOUND_BRANDS:
         return "video", "video/quicktime" if brand == b"qt  " else "video/mp4"
     if not kinds:

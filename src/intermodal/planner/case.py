@@ -37,7 +37,7 @@ from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.verdict import joined
 from intermodal.quantity import Quantity
-from intermodal.questions.words import by_words, words_of
+from intermodal.questions.keyword_needs import needs_from_keywords, words_of
 from intermodal.request import (
     EmbeddingOutput,
     ImageOutput,
@@ -249,7 +249,7 @@ def make_case(
     if job == "draw":
         check_wishes(request, facts)
     question = question_of(request)
-    asked = facts.question or by_words(question)
+    asked = facts.question or needs_from_keywords(question)
     texts, files, media = _split(request, facts)
     told = _told(request, facts)
     ignored: tuple[str, ...] = ()

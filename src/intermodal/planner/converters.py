@@ -16,7 +16,14 @@ from intermodal.costing.rates import Rates
 from intermodal.costing.sound import sound_tokens
 from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
 from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION, speech_tokens
-from intermodal.media.steps import FRAME_SIDE, READ_SIDE, expected_scenes, frame_size, most_frames, read_megapixels
+from intermodal.media.media_limits import (
+    FRAME_SIDE,
+    READ_SIDE,
+    expected_scenes,
+    frame_size,
+    most_frames,
+    read_megapixels,
+)
 from intermodal.planner import rules
 from intermodal.planner.aspects import heard_channels
 from intermodal.planner.case import Case, is_here

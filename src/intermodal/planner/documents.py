@@ -7,7 +7,7 @@ pages of text are read by themselves where they hold words that the text layer l
 from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint
-from intermodal.media.steps import MAX_PAGES_IN_PLAN
+from intermodal.media.media_limits import MAX_PAGES_IN_PLAN
 from intermodal.planner import pieces
 from intermodal.planner.aspects import DETAIL_PENALTY, FIGURE_PAGE, HAS, lost, wants_eye
 from intermodal.planner.bundles import Bundle

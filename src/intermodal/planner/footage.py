@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
 from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, times
-from intermodal.media.steps import (
+from intermodal.media.media_limits import (
     FRAME_SIDE,
     FRAMES_DENSE,
     FRAMES_MOST,

@@ -18,6 +18,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.image_options import supported_image_options
 from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.reasoning_effort import ThinkingRequest
@@ -27,7 +28,6 @@ from intermodal.costing.native import Book, book_of
 from intermodal.costing.rates import DAYS_AND_EFFORTS, HERE, Rates, dimensions, ideal, known_rates
 from intermodal.costing.siblings import informed
 from intermodal.errors import UsageError
-from intermodal.latest import Latest
 from intermodal.planner.conditions import of_endpoint
 from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
@@ -140,7 +140,7 @@ class Index:
         self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
         # What the endpoint rules left of a request's shape (see ``survivors.py``).
-        self.survivors: Latest[object, object] = Latest("endpoints left by shape", SHAPES)
+        self.survivors: BoundedCache[object, object] = BoundedCache("endpoints left by shape", SHAPES)
 
     @cached_property
     def digest(self) -> str:

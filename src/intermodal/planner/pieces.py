@@ -40,7 +40,15 @@ from intermodal.costing.tokens import (
     text_tokens,
     written_tokens,
 )
-from intermodal.media.steps import DEFAULT_DPI, FIGURE_DPI, FRAMES_MOST, frame_size, line_of, page_size, read_megapixels
+from intermodal.media.media_limits import (
+    DEFAULT_DPI,
+    FIGURE_DPI,
+    FRAMES_MOST,
+    frame_size,
+    line_of,
+    page_size,
+    read_megapixels,
+)
 from intermodal.planner.aspects import heard_channels
 from intermodal.planner.case import Case
 from intermodal.planner.pages import listed, numbers

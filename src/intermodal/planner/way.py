@@ -15,7 +15,7 @@ from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, 
 from intermodal.costing.limits import NOTHING, Held, breaks, refusal
 from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
 from intermodal.costing.tokens import BLOCK, MARK
-from intermodal.media.steps import MAX_FILE_BYTES, SAFE_SIDE
+from intermodal.media.media_limits import MAX_FILE_BYTES, SAFE_SIDE
 from intermodal.planner.aspects import MUST_KEEP, ONLY_SEEN, kept, lost
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.case import WORDS_ALONE, Case

@@ -16,7 +16,7 @@ from __future__ import annotations
 from intermodal.catalog.types import Endpoint
 from intermodal.costing.images import image_refusal
 from intermodal.costing.rates import HERE
-from intermodal.media.steps import SAFE_SIDE
+from intermodal.media.media_limits import SAFE_SIDE
 from intermodal.planner import pieces
 from intermodal.planner.again import may_follow
 from intermodal.planner.aspects import DETAIL_PENALTY, FACT_PENALTY, SPARSE, heard_by_ear, in_order, is_timed, wants_eye

@@ -25,7 +25,7 @@ class PageFacts(Value):
         width, height: in points (1/72 inch).
         chars: characters in the text layer; 0 on a scanned page.
         over: characters of links, values of a form and remarks that lie over it and come with its text layer.
-        scripts: what it is made of (``media/scripts.py``); () where nobody looked.
+        scripts: what it is made of (``media/text/script_counts.py``); () where nobody looked.
         figure_share: share of the page's area under raster images or drawn paths, 0..1.
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
@@ -150,7 +150,8 @@ class PartFacts(Value, gc=False):
         separate_channels: each of the two channels of a recording has a voice of its own.
         subtitles: of a video, its tracks of words.
         pages: of a document. page: which page of a file of pictures this one is (TIFF), else 0.
-        chars: characters of a text part. scripts: what it is made of (``media/scripts.py``); () where nobody looked.
+        chars: characters of a text part. scripts: what it is made of (``media/text/script_counts.py``); () where
+            nobody looked.
         tokens: exact counts of a text part by tokenizer name.
         language: ISO 639-1 where it is known, else "".
         outcomes: conversions that are done, when a plan is made again while it runs; empty before.
@@ -202,7 +203,7 @@ class ToolFacts(Value):
 
     Attributes:
         digest: SHA-256 by which the same list is known again, hex.
-        chars, size, scripts: of their JSON, as most chat templates write it (``media/definitions.py``).
+        chars, size, scripts: of their JSON, as most chat templates write it (``media/text/tool_definitions.py``).
         tokens: exact counts of that JSON by tokenizer name.
         rendered: what a server's own template makes of them, in tokens, by the name of the vocabulary that only it has.
         refused: endpoints that refused a request with them for its length.

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from intermodal.errors import InputMissing, PromptError
-from intermodal.prompts.file import PromptFile, PromptFormat
-from intermodal.prompts.source import text_of
+from intermodal.prompts.prompt_file import PromptFile, PromptFormat
+from intermodal.prompts.source_text import text_of
 
 GROUP = "intermodal.prompts"
 MOST_FILES = 10_000

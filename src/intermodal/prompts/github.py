@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal import schema as schemas
+from intermodal import answer_schema as schemas
 from intermodal.content import Role, Text
 from intermodal.errors import SchemaInvalid
-from intermodal.prompts import wishes
-from intermodal.prompts.file import Argument, Example, Finding, PromptFile
-from intermodal.prompts.rendering import MOST_LETTERS, Budget, TemplateError, located, with_history
-from intermodal.prompts.source import Front, mapping, written
+from intermodal.prompts import prompt_options
+from intermodal.prompts.prompt_file import Argument, PromptExample, PromptFile, PromptFinding
+from intermodal.prompts.rendering import MOST_LETTERS, RenderingBudget, TemplateError, located, with_history
+from intermodal.prompts.source_text import FrontMatter, parse_mapping, shown_value
 from intermodal.request import JsonOutput, Message, Output, TextOutput
 
 ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
@@ -31,7 +31,7 @@ NAME = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 _STRINGS = ("equals", "contains", "startsWith", "endsWith")
 
 
-class Told(NamedTuple):
+class GithubMessage(NamedTuple):
     role: Role
     content: str
     line: int
@@ -42,13 +42,13 @@ class GithubTemplate:
     """Messages in which names stand for values. All are put in at once, so that no value is read for names."""
 
     path: Path
-    told: tuple[Told, ...]
+    told: tuple[GithubMessage, ...]
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         made = []
-        budget = Budget()
+        budget = RenderingBudget()
         for each in self.told:
-            text, used = put(each.content, values, budget.letters)
+            text, used = substitute(each.content, values, budget.letters)
             try:
                 budget.step(0, used)
             except TemplateError as error:
@@ -57,7 +57,7 @@ class GithubTemplate:
         return with_history(made, history)
 
 
-def put(text: str, values: Mapping[str, Any], most: int) -> tuple[str, int]:
+def substitute(text: str, values: Mapping[str, Any], most: int) -> tuple[str, int]:
     """The text with values in place of names, and its letters; where those are more than ``most``, it ends early."""
     pieces: list[str] = []
     length = at = 0
@@ -84,15 +84,15 @@ class Github:
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
         """The prompt of a file. Raises PromptError with file and line."""
-        return (_Reader(path, mapping(path, text)).prompt(),)
+        return (_Reader(path, parse_mapping(path, text)).prompt(),)
 
 
 class _Reader:
-    def __init__(self, path: Path, front: Front) -> None:
+    def __init__(self, path: Path, front: FrontMatter) -> None:
         self._path = path
         self._front = front
         self._said: Mapping[str, Any] = front.value
-        self._findings: list[Finding] = []
+        self._findings: list[PromptFinding] = []
 
     def prompt(self) -> PromptFile:
         told = self._messages()
@@ -103,7 +103,7 @@ class _Reader:
         table = self._said.get("modelParameters") or {}
         if not isinstance(table, Mapping):
             raise self._front.error(("modelParameters",), "is no mapping of keys", "write temperature: 0.5")
-        sampling, settings, unread = wishes.sampling(table, self._front, ("modelParameters",))
+        sampling, settings, unread = prompt_options.sampling(table, self._front, ("modelParameters",))
         self._findings += unread
         self._findings += self._front.unknown(_KEYS, "take it out")
         examples = self._examples(lines)
@@ -126,7 +126,7 @@ class _Reader:
             },
         )  # fmt: skip
 
-    def _messages(self) -> tuple[Told, ...]:
+    def _messages(self) -> tuple[GithubMessage, ...]:
         said = self._said.get("messages")
         if not isinstance(said, list) or not said:
             raise self._front.error(("messages",), "there are none", "write messages: [{role: user, content: …}]")
@@ -138,16 +138,16 @@ class _Reader:
             role = ROLES.get(str(each.get("role")).lower())
             if role is None:
                 raise self._front.error(
-                    (*at, "role"), f"{written(each.get('role'))} is no role", f"write {' or '.join(ROLES)}"
+                    (*at, "role"), f"{shown_value(each.get('role'))} is no role", f"write {' or '.join(ROLES)}"
                 )
-            made.append(Told(role, each["content"], self._front.line((*at, "content"))))
+            made.append(GithubMessage(role, each["content"], self._front.line((*at, "content"))))
         return tuple(made)
 
     def _output(self) -> Output:
         form, said = self._said.get("responseFormat"), self._said.get("jsonSchema")
         if form not in (None, "text", "json_object", "json_schema"):
             raise self._front.error(
-                ("responseFormat",), f"{written(form)} is not known", "write text, json_object or json_schema"
+                ("responseFormat",), f"{shown_value(form)} is not known", "write text, json_object or json_schema"
             )
         if form == "json_schema" and said is None:
             raise self._front.error(("responseFormat",), "asks for jsonSchema, which is not there", "write jsonSchema")
@@ -170,7 +170,7 @@ class _Reader:
 
     # ---- tests ------------------------------------------------------------------------------------
 
-    def _examples(self, names: Mapping[str, int]) -> tuple[Example, ...]:
+    def _examples(self, names: Mapping[str, int]) -> tuple[PromptExample, ...]:
         said = self._said.get("testData") or []
         if not isinstance(said, list):
             raise self._front.error(("testData",), "is no list", "write testData: [{input: …, expected: …}]")
@@ -180,7 +180,7 @@ class _Reader:
             if not isinstance(each, Mapping):
                 raise self._front.error(at, "is no mapping of values", "write input and expected")
             made.append(
-                Example(
+                PromptExample(
                     arguments={name: value for name, value in each.items() if name in names},
                     line=self._front.line(at),
                     checks=self._checks(each),
@@ -201,7 +201,7 @@ class _Reader:
             if kind is None:
                 at = ("evaluators", number, "string")
                 raise self._front.error(at, "says nothing to look for", f"write {' or '.join(_STRINGS)}")
-            wanted, _ = put(str(strings[kind]), data, MOST_LETTERS)
+            wanted, _ = substitute(str(strings[kind]), data, MOST_LETTERS)
             patterns.append(_PATTERNS[kind].format(re.escape(wanted)))
         if patterns:
             return ({"compare": "regex", "expected": patterns, "all": True},)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from intermodal.errors import NotInstalled
-from intermodal.prompts.file import Media
-from intermodal.prompts.rendering import Budget, Marks, Slot, TemplateError, located
+from intermodal.prompts.prompt_file import MediaValue
+from intermodal.prompts.rendering import Placeholders, RenderingBudget, Slot, TemplateError, located
 
 if TYPE_CHECKING:
     from jinja2 import nodes
@@ -84,7 +84,7 @@ class JinjaTemplate:
         for node in _all_of(self._program):  # type: ignore[attr-defined]
             name = type(node).__name__
             if name not in _KNOWN:
-                raise TemplateError(f"{called(node)} is not read here", node.lineno, todo=_TODO)
+                raise TemplateError(f"{node_name(node)} is not read here", node.lineno, todo=_TODO)
             if name == "Filter" and node.name not in _FILTERS:
                 todo = f"filters are {', '.join(sorted(_FILTERS))}"
                 raise TemplateError(f"no filter {node.name!r} is known", node.lineno, todo)
@@ -108,11 +108,13 @@ class MarkedTemplate:
 
     path: Path
     body: JinjaTemplate
-    marks: Marks[Slot]
+    marks: Placeholders[Slot]
     first: int
 
     @classmethod
-    def of(cls, path: Path, text: str, first: int, marks: Marks[Slot], slots: Mapping[str, Slot] | None = None) -> Self:
+    def of(
+        cls, path: Path, text: str, first: int, marks: Placeholders[Slot], slots: Mapping[str, Slot] | None = None
+    ) -> Self:
         """Parse and check the body. Raises PromptError with file and line."""
         try:
             body = JinjaTemplate(text, slots or {})
@@ -163,7 +165,7 @@ _NAMES = {
 }  # fmt: skip
 
 
-def called(node: Any) -> str:
+def node_name(node: Any) -> str:
     """What a node is called in a template, for an error."""
     name = type(node).__name__
     return _NAMES.get(name, name.lower())
@@ -178,7 +180,7 @@ class _Walk:
     def __init__(self, slots: Mapping[str, Slot]) -> None:
         self.pieces: list[str | Slot] = []
         self._slots = slots
-        self._budget = Budget()
+        self._budget = RenderingBudget()
 
     def nodes(self, body: list[Any], names: dict[str, Any]) -> None:
         for node in body:
@@ -196,7 +198,7 @@ class _Walk:
             elif kind == "Scope":
                 self.nodes(node.body, dict(names))
             else:
-                raise TemplateError(f"{called(node)} is not read here", node.lineno, todo=_TODO)
+                raise TemplateError(f"{node_name(node)} is not read here", node.lineno, todo=_TODO)
 
     def _branch(self, node: Any, names: dict[str, Any]) -> list[Any]:
         for each in (node, *node.elif_):
@@ -233,8 +235,8 @@ class _Walk:
             self.pieces.append(self._slots[node.name])
             return
         value = self.value(node, names)
-        for each in value if isinstance(value, list) and value and isinstance(value[0], Media) else [value]:
-            if isinstance(each, Media):
+        for each in value if isinstance(value, list) and value and isinstance(value[0], MediaValue) else [value]:
+            if isinstance(each, MediaValue):
                 self.pieces.append(Slot("media", each))
             else:
                 self._text(_words(each))
@@ -249,7 +251,7 @@ class _Walk:
         kind = type(node).__name__
         made = _VALUES.get(kind)
         if made is None:
-            raise TemplateError(f"{called(node)} is not read here", node.lineno, todo=_TODO)
+            raise TemplateError(f"{node_name(node)} is not read here", node.lineno, todo=_TODO)
         value = made(self, node, names)
         if isinstance(value, str) and kind in _MAKES:
             self._budget.step(0, len(value))

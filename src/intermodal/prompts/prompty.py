@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
-from intermodal import schema as schemas
+from intermodal import answer_schema as schemas
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import PromptError, SchemaInvalid
 from intermodal.estimates.located import Path as Place
-from intermodal.prompts import wishes
-from intermodal.prompts.file import Argument, ArgumentKind, Example, Finding, Media, PromptFile
+from intermodal.prompts import prompt_options
 from intermodal.prompts.jinja import MarkedTemplate
-from intermodal.prompts.media import media_part
-from intermodal.prompts.rendering import Marks, Slot, with_history
-from intermodal.prompts.source import Front, parted, written
+from intermodal.prompts.media_references import media_part
+from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptExample, PromptFile, PromptFinding
+from intermodal.prompts.rendering import Placeholders, Slot, with_history
+from intermodal.prompts.source_text import FrontMatter, shown_value, split_front_matter
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 ROLES: Mapping[str, Role] = {
@@ -56,7 +56,7 @@ class PromptyTemplate(MarkedTemplate):
             if isinstance(piece, str):
                 parts.append(Text(text=piece))
             elif piece.kind == "media":
-                parts.append(piece.value.part if isinstance(piece.value, Media) else self._picture(piece.value))
+                parts.append(piece.value.part if isinstance(piece.value, MediaValue) else self._picture(piece.value))
             else:
                 made += _message(role, parts)
                 parts = []
@@ -94,18 +94,18 @@ class Prompty:
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
         """The prompt of a file. Raises PromptError with file and line."""
-        source = parted(path, text)
+        source = split_front_matter(path, text)
         return (_Reader(path, source.front, source.body, source.first).prompt(),)
 
 
 class _Reader:
-    def __init__(self, path: Path, front: Front, body: str, first: int) -> None:
+    def __init__(self, path: Path, front: FrontMatter, body: str, first: int) -> None:
         self._path = path
         self._front = front
         self._said: Mapping[str, Any] = front.value
         self._body = body
         self._first = first
-        self._findings: list[Finding] = []
+        self._findings: list[PromptFinding] = []
         model = self._said.get("model") or {}
         self._model: Mapping[str, Any] = {"id": model} if isinstance(model, str) else self._table(("model",), model)
         inputs = self._said.get("inputs")
@@ -123,7 +123,7 @@ class _Reader:
                 declared[name] = Argument(name=name, kind="json", required=name in needed, line=self._first + line - 1)
         options = self._table(("model", "options"), self._model.get("options") or self._model.get("parameters") or {})
         plain = {key: value for key, value in options.items() if key not in ("tools", "response_format", "tool_choice")}
-        sampling, settings, unread = wishes.sampling(plain, self._front, self._options_at())
+        sampling, settings, unread = prompt_options.sampling(plain, self._front, self._options_at())
         self._findings += unread
         self._findings += self._front.unknown(_KEYS, "put what is yours under metadata")
         examples = self._examples(declared)
@@ -162,11 +162,11 @@ class _Reader:
         kind = wanted.get("kind") if isinstance(wanted, Mapping) else wanted
         if kind not in (None, "jinja2"):
             raise self._front.error(
-                ("template",), f"a template of {written(kind)} is not read here", "write it in jinja2"
+                ("template",), f"a template of {shown_value(kind)} is not read here", "write it in jinja2"
             )
 
     def _template(self, slots: Mapping[str, Slot]) -> PromptyTemplate:
-        marks = Marks[Slot]()
+        marks = Placeholders[Slot]()
         text = ROLE.sub(lambda found: marks.put(Slot("role", found[1].lower())), self._body)
         if self._old:
             text = _PICTURE.sub(lambda found: marks.put(Slot("media", found[1])), text)
@@ -192,7 +192,7 @@ class _Reader:
             kind = str(each.get("kind") or each.get("type") or "string")
             if kind not in _KINDS:
                 raise self._front.error(
-                    at, f"{written(kind)} is no kind of input", f"kinds are {', '.join(sorted(_KINDS))}"
+                    at, f"{shown_value(kind)} is no kind of input", f"kinds are {', '.join(sorted(_KINDS))}"
                 )
             self._kinds[name] = kind
             if kind == "thread":
@@ -222,13 +222,13 @@ class _Reader:
             return {}
         return said
 
-    def _examples(self, declared: Mapping[str, Argument]) -> tuple[Example, ...]:
+    def _examples(self, declared: Mapping[str, Argument]) -> tuple[PromptExample, ...]:
         """The sample as a test: with it an answer has to come, of the file's schema where it has one."""
         sample = self._sample()
         if not sample:
             return ()
         given = {name: self._given(name, value, declared.get(name)) for name, value in sample.items()}
-        return (Example(arguments=given, line=self._front.line(("sample",)), checks=_ANSWERED, smoke=True),)
+        return (PromptExample(arguments=given, line=self._front.line(("sample",)), checks=_ANSWERED, smoke=True),)
 
     def _given(self, name: str, value: Any, argument: Argument | None) -> Any:
         """A value of the sample; of media a file beside the prompt, or a URL."""

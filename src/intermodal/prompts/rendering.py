@@ -36,7 +36,7 @@ class Slot(NamedTuple):
 M = TypeVar("M")
 
 
-class Marks(Generic[M]):
+class Placeholders(Generic[M]):
     """Marks that stand in a text for what is no text. ``kept``: what they stand for, in the order of their numbers.
 
     A mark has a word that nobody can know before, so no value is taken for one.
@@ -57,7 +57,7 @@ class Marks(Generic[M]):
         return [self.kept[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
 
 
-class Budget:
+class RenderingBudget:
     """What a rendering may still take."""
 
     def __init__(self) -> None:
@@ -88,14 +88,14 @@ def located(path: Path, first: int, error: TemplateError) -> PromptError:
     return PromptError(str(error), where=f"{path}:{first + max(error.line, 1) - 1}", todo=error.todo)
 
 
-class Spoken(Protocol):
+class HasRole(Protocol):
     """What somebody says: a message, or what becomes one."""
 
     @property
     def role(self) -> str: ...
 
 
-T = TypeVar("T", bound=Spoken)
+T = TypeVar("T", bound=HasRole)
 
 
 def with_history(made: Sequence[T], history: Iterable[T]) -> tuple[T, ...]:

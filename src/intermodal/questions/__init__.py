@@ -1,9 +1,10 @@
-"""What a question needs of the media that come with it: told before planning, as facts.
+"""What a question needs of the media that come with it, estimated before planning and given to it as facts.
 
-regression.py by the weighted votes of example questions, a pure function of vectors
-examples.py   those examples (examples.toml, examples_of_trades.toml), their vectors and weights (examples.bin, by
-              scripts/question_vectors.py)
-child.py      the process that computes vectors    reader.py   its parent's side, with what it told lately
-words.py      by English words of the question, where no sentence model can tell
-answer_kinds.py   what is asked to be made (a summary, a list, a fact), by words of ten languages
+question_reader.py   asks the child process, and remembers its answers
+question_worker.py   the child process, which computes vectors
+needs_regression.py  needs from vectors, by example questions and small networks                  pure
+examples.py          those examples (examples.toml, examples_of_trades.toml, examples.bin, by
+                     scripts/question_vectors.py)
+keyword_needs.py     needs from English words, where no sentence model is here                     pure
+answer_kinds.py      the kind of answer asked for (summary, list, fact), by words of ten languages pure
 """

@@ -226,16 +226,16 @@ _OTHERS: _Table = {
 _MARKS = re.compile("[\u0300-\u036f\u0610-\u061a\u064b-\u065f\u0670\u3099\u309a]")
 
 
-class _Sign(NamedTuple):
+class _Cue(NamedTuple):
     kind: str
     order: re.Pattern[str] | None
     phrase: re.Pattern[str]
 
 
-def folded(text: str) -> str:
+def fold_text(text: str) -> str:
     """Letters without case and accents, and full-width signs as their narrow ones.
 
-    >>> folded("Résume ça！")
+    >>> fold_text("Résume ça！")
     'resume ca!'
     """
     return _unmarked(text.lower())
@@ -246,14 +246,14 @@ def _unmarked(text: str) -> str:
 
 
 @cache
-def _signs(latin: bool) -> tuple[_Sign, ...]:
+def _signs(latin: bool) -> tuple[_Cue, ...]:
     """Compiled when first asked for, as they take a tenth of the time that importing the package does."""
     end = r"\b" if latin else ""  # behind each order a boundary of words, where words are told apart
     found = []
     for kind, rows in (_LATIN if latin else _OTHERS).items():
         orders = "|".join(order for order, _ in rows if order)
         phrases = "|".join(phrase for _, phrase in rows if phrase)
-        found.append(_Sign(kind, _compiled(f"(?:{orders}){end}") if orders else None, _compiled(phrases)))
+        found.append(_Cue(kind, _compiled(f"(?:{orders}){end}") if orders else None, _compiled(phrases)))
     return tuple(found)
 
 
@@ -263,17 +263,17 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(_unmarked(pattern))
 
 
-def kind_made(start: str, latin: bool) -> str | None:
+def answer_kind(start: str, latin: bool) -> str | None:
     """The kind of answer that the beginning of a question asks for; None where nothing tells.
 
     ``latin``: whether most of it is written in Latin letters. Of what is not, its own script is looked at first.
     """
-    plain = folded(start)
+    plain = fold_text(start)
     found = None if latin else _first(plain, _signs(latin=False), _ORDER_ELSEWHERE)
     return found or _first(plain, _signs(latin=True), _ORDER)
 
 
-def _first(plain: str, signs: tuple[_Sign, ...], begins: re.Pattern[str]) -> str | None:
+def _first(plain: str, signs: tuple[_Cue, ...], begins: re.Pattern[str]) -> str | None:
     places = [found.end() for found in begins.finditer(plain)]
     for sign in signs:
         order = sign.order

@@ -14,13 +14,22 @@ import msgspec
 import numpy as np
 
 from intermodal.content import Value
-from intermodal.questions.regression import EXAMPLED, OTHER, OUTPUTS, Examples, Net, Places, Reals, of_length_one
+from intermodal.questions.needs_regression import (
+    EXAMPLED,
+    OTHER,
+    OUTPUTS,
+    Examples,
+    NeedsNetwork,
+    Places,
+    Reals,
+    of_length_one,
+)
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("examples.toml", "examples_of_trades.toml"))
 VECTORS = Path(__file__).with_name("examples.bin")
 
 
-class Row(Value):
+class ExampleRow(Value):
     """An example as it is written: ``language`` is "" where it says nothing about languages."""
 
     text: str
@@ -29,7 +38,7 @@ class Row(Value):
     language: str = ""
 
 
-class Head(Value):
+class ExamplesHeader(Value):
     """The line of JSON. ``dimension``: numbers of a vector. ``directions``: how many are taken out. ``axes``: how many
     are left. ``units``: of each network, in its hidden layer."""
 
@@ -39,15 +48,15 @@ class Head(Value):
     directions: int
     axes: int
     units: tuple[int, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ExampleRow, ...]
 
 
-def texts_of(rows: tuple[Row, ...]) -> tuple[str, ...]:
+def texts_of(rows: tuple[ExampleRow, ...]) -> tuple[str, ...]:
     """Each text once, in order."""
     return tuple(dict.fromkeys(row.text for row in rows))
 
 
-def pairs_of(rows: tuple[Row, ...]) -> tuple[tuple[str, str], ...]:
+def pairs_of(rows: tuple[ExampleRow, ...]) -> tuple[tuple[str, str], ...]:
     """Each text with each medium of which it is an example, once, in order."""
     return tuple(dict.fromkeys((row.text, medium) for row in rows for medium in row.media))
 
@@ -55,7 +64,7 @@ def pairs_of(rows: tuple[Row, ...]) -> tuple[tuple[str, str], ...]:
 def load(path: Path = VECTORS) -> Examples:
     """All examples. Raises OSError where they are not there, ValueError where they are cut."""
     line, _, numbers = path.read_bytes().partition(b"\n")
-    head = msgspec.json.decode(line, type=Head)
+    head = msgspec.json.decode(line, type=ExamplesHeader)
     texts, pairs = texts_of(head.rows), pairs_of(head.rows)
     mean, directions, axes, base, weights, *layers, whole = _parts(
         numbers,
@@ -84,9 +93,9 @@ def _layers(dimension: int, units: int) -> tuple[tuple[str, tuple[int, int]], ..
     return ("<f2", (dimension, units)), ("<f2", (media, units)), ("<f2", (media, units)), ("<f2", (1, media))
 
 
-def _net(layers: list[Reals]) -> Net:
+def _net(layers: list[Reals]) -> NeedsNetwork:
     units, of_media, more, base = layers
-    return Net(units=units, of_media=of_media, more=more, base=base[0])
+    return NeedsNetwork(units=units, of_media=of_media, more=more, base=base[0])
 
 
 def _parts(numbers: bytes, *shapes: tuple[str, tuple[int, int]]) -> list[Reals]:
@@ -102,7 +111,7 @@ def _parts(numbers: bytes, *shapes: tuple[str, tuple[int, int]]) -> list[Reals]:
     return found
 
 
-def _needing(rows: tuple[Row, ...], places: dict[str, int]) -> dict[str, dict[str, Places]]:
+def _needing(rows: tuple[ExampleRow, ...], places: dict[str, int]) -> dict[str, dict[str, Places]]:
     found: dict[str, dict[str, set[int]]] = {medium: {} for medium in EXAMPLED}
     for row in rows:
         for medium in row.media:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from intermodal.asking import make_request
 from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.types import Endpoint
 from intermodal.client import AsyncClient, plan_from
@@ -26,10 +25,11 @@ from intermodal.costing.rates import HERE
 from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
 from intermodal.events import TextDelta, fold
 from intermodal.hints import hint, setting
+from intermodal.request_builder import make_request
 from intermodal.store.speed_regression import percentile
 
 if TYPE_CHECKING:
-    from intermodal.client import Prepared
+    from intermodal.client import PreparedRequest
     from intermodal.events import Event
     from intermodal.plans.plan import Plan
 
@@ -186,7 +186,7 @@ class Bench:
     def _allowed(self, endpoint: Endpoint, consent: tuple[str, ...]) -> bool:
         return endpoint.host.id in (*consent, *self.settings.common.get("hosts", ()))
 
-    async def _prepared(self, endpoint: Endpoint) -> tuple[Prepared, Plan]:
+    async def _prepared(self, endpoint: Endpoint) -> tuple[PreparedRequest, Plan]:
         """A request that begins with other words than any before it."""
         settings = self.settings
         prompt = f"[{secrets.token_hex(4)}] {settings.prompt}"
@@ -247,7 +247,7 @@ class Bench:
         wall = time.perf_counter() - begun
         self.levels.append(level(endpoint.id, concurrency, made, wall, self.resident(endpoint)))
 
-    async def _one(self, prepared: Prepared, plan: Plan) -> Sample:
+    async def _one(self, prepared: PreparedRequest, plan: Plan) -> Sample:
         first: float | None = None
         events: list[Event] = []
         begun = time.perf_counter()

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from intermodal.catalog.model_names import resolve_name
-from intermodal.client import AsyncClient, Prepared
+from intermodal.client import AsyncClient, PreparedRequest
 from intermodal.content import Text
 from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
 from intermodal.events import Event, Result, fold
@@ -182,7 +182,7 @@ class Evaluation:
         """Make every run that is not in the journal; yields each as it ends. Fills ``stopped`` and ``left_out``."""
         for trial in self.journal.trials.values():
             self._remember(trial)
-        prepared: Prepared | None = None
+        prepared: PreparedRequest | None = None
         failed: Counter[str] = Counter()
         for each, route, candidate, rank, repeat in self.runs():
             key = (each.digest, route.id, repeat)
@@ -217,7 +217,7 @@ class Evaluation:
             return False
         return True
 
-    async def _again(self, each: Planned) -> Prepared:
+    async def _again(self, each: Planned) -> PreparedRequest:
         """Open the item's files once more; what was planned holds for these bytes only."""
         assert each.inputs is not None
         prepared = await self.client.prepare(each.inputs.original)
@@ -229,7 +229,7 @@ class Evaluation:
         return dataclasses.replace(prepared, inputs=each.inputs)
 
     async def _one(
-        self, prepared: Prepared, each: Planned, route: Route, candidate: Candidate, rank: int, repeat: int
+        self, prepared: PreparedRequest, each: Planned, route: Route, candidate: Candidate, rank: int, repeat: int
     ) -> Trial:
         inputs = prepared.inputs
         plan = plan_of(inputs, candidate)
@@ -260,7 +260,7 @@ class Evaluation:
         )
         return self._measured(trial, result, error, candidate, _keys(candidate, inputs))
 
-    def _bounded(self, prepared: Prepared) -> Prepared:
+    def _bounded(self, prepared: PreparedRequest) -> PreparedRequest:
         """The request under what is left of the whole evaluation's money."""
         request = prepared.inputs.request
         left = max(0.0, self.settings.max_cost - self.journal.spent)
@@ -345,7 +345,7 @@ def _sum(counts: list[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def digest_of(prepared: Prepared) -> str:
+def digest_of(prepared: PreparedRequest) -> str:
     """All that decides what is asked: the request without what only bounds it, and the bytes of its files."""
     request = prepared.inputs.request
     policy = request.policy

@@ -13,7 +13,7 @@ from intermodal.plans.svg import clean
 from intermodal.reports.html import STYLE, document
 
 if TYPE_CHECKING:
-    from intermodal.retrieval.find import Found
+    from intermodal.retrieval.picture_search import FindResult
 
 _STYLE = (
     STYLE
@@ -25,7 +25,7 @@ figcaption{font-size:.85rem;overflow-wrap:anywhere}
 )
 
 
-def page(found: Found, thumbnails: Sequence[tuple[bytes, str]]) -> str:
+def page(found: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> str:
     """The page; ``thumbnails`` are those of the nearest, in their order, each with its media type."""
     asked = f"looks like {Path(found.query).name}" if found.by == "picture" else f"“{found.query}”"
     head = (

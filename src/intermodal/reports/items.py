@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from intermodal import asking
-from intermodal import schema as schemas
+from intermodal import answer_schema as schemas
+from intermodal import request_builder
 from intermodal.content import File, PathSource, Source, UrlSource, Value
 from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, IntermodalError
 from intermodal.request import (
@@ -277,7 +277,7 @@ def output_of(item: Item) -> Output:
 
 
 def _source(file: str) -> Source:
-    part = asking.as_part(file)
+    part = request_builder.as_part(file)
     assert isinstance(part, File)
     return part.source
 
@@ -305,4 +305,6 @@ def request_of(item: Item, folder: Path, **common: Any) -> Request:
         )
         if (value := getattr(item, name)) not in ((), "", None)
     }  # fmt: skip
-    return asking.make_request(item.prompt, *sources, output=output_of(item), system=item.system, **{**common, **own})
+    return request_builder.make_request(
+        item.prompt, *sources, output=output_of(item), system=item.system, **{**common, **own}
+    )

@@ -13,7 +13,6 @@ from uuid import uuid4
 import msgspec
 
 from intermodal import errors
-from intermodal.asking import make_request
 from intermodal.catalog.capability_lessons import CapabilityLesson, LessonSubject
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.client import AsyncClient
@@ -30,6 +29,7 @@ from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import Quantity, between, exact
 from intermodal.reports import samples
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
+from intermodal.request_builder import make_request
 from intermodal.store.rows import Work
 from intermodal.today import today
 from intermodal.wire.call import (

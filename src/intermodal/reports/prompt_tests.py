@@ -12,21 +12,21 @@ from typing import Any
 import msgspec
 
 from intermodal.errors import UsageError
-from intermodal.prompts.call import Prompt
-from intermodal.prompts.file import Example, PromptFile
+from intermodal.prompts.prompt import Prompt
+from intermodal.prompts.prompt_file import PromptExample, PromptFile
 from intermodal.reports.items import Data, Item
 from intermodal.request import Request
 
 _LONG = 60  # letters of a value in a name
 
 
-def data_of(file: PromptFile) -> tuple[Data, dict[str, Example]]:
+def data_of(file: PromptFile) -> tuple[Data, dict[str, PromptExample]]:
     """The items of a file's examples, and the example of each by its id. Raises UsageError where there are none.
 
     An example of which nothing can be checked is left out.
     """
     items: list[Item] = []
-    examples: dict[str, Example] = {}
+    examples: dict[str, PromptExample] = {}
     for number, example in enumerate(file.examples, start=1):
         for place, check in enumerate(example.checks):
             id = f"{number}" if len(example.checks) == 1 else f"{number}.{place + 1}"
@@ -41,7 +41,7 @@ def data_of(file: PromptFile) -> tuple[Data, dict[str, Example]]:
     return Data(path=str(path.resolve()), name=path.name, digest=digest, items=tuple(items)), examples
 
 
-async def requests_of(prompt: Prompt, examples: Mapping[str, Example], *, one_route: bool) -> dict[str, Request]:
+async def requests_of(prompt: Prompt, examples: Mapping[str, PromptExample], *, one_route: bool) -> dict[str, Request]:
     """The request of each item. ``one_route``: that of the file's model, where it can be had; else of any.
 
     Raises PromptError with file and line for arguments that the file does not take.
@@ -56,7 +56,7 @@ async def requests_of(prompt: Prompt, examples: Mapping[str, Example], *, one_ro
     return made
 
 
-def _title(example: Example) -> str:
+def _title(example: PromptExample) -> str:
     """What was given, for a table of items."""
     return ", ".join(f"{name}: {_short(value)}" for name, value in example.arguments.items()) or "no arguments"
 

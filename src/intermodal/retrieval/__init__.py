@@ -1,6 +1,7 @@
-"""Pictures found by words or by a picture: ``intermodal find``; passages ranked for a question: ``intermodal rerank``.
+"""Search on this machine: pictures by words or by a picture (``find``), passages ranked for a query (``rerank``).
 
-folders.py   the pictures of folders        find.py   an index of them, and what is nearest to a query
-passages.py  the passages of files          rank.py   passages in the order in which they answer a query
-pages.py     pages of a document that does not fit whole, ranked before it is planned
+picture_search.py   the index of pictures, and the nearest to a query; picture_files.py pictures in folders
+passage_ranking.py  passages ranked by an encoder or by vectors; passages.py passages of files
+page_relevance.py   pages of a long document, ranked before it is planned
+ready_models.py     the models that can do either, and are ready
 """

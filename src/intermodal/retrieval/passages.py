@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from intermodal.content import Text
-from intermodal.retrieval.rank import Passage
+from intermodal.retrieval.passage_ranking import Passage
 
 if TYPE_CHECKING:
-    from intermodal.media.decode import MediaWorker
-    from intermodal.media.opened import Opened
+    from intermodal.media.request_media import OpenedRequest
+    from intermodal.media.worker_client import MediaWorker
     from intermodal.request import Request
 
 HEADING: Final = 20  # characters: less is no passage by itself
@@ -20,7 +20,7 @@ _PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n\s*")
 
 
 async def passages(
-    request: Request, opened: Opened, media: MediaWorker, *, besides: str = ""
+    request: Request, opened: OpenedRequest, media: MediaWorker, *, besides: str = ""
 ) -> tuple[list[Passage], list[str]]:
     """Passages of what was given as files, in order; and the names of what has no text of its own."""
     found: list[Passage] = []
@@ -30,7 +30,7 @@ async def passages(
             continue
         part, before = opened.facts.parts[index], len(found)
         if part.kind == "text":
-            found += [Passage(text=piece, file=part.name) for piece in pieces(opened.text(index))]
+            found += [Passage(text=piece, file=part.name) for piece in split_text(opened.text(index))]
         elif part.kind == "document":
             numbers = tuple(page.number for page in part.pages if page.chars)
             texts = await media.page_text(opened.data(index), numbers, name=part.name) if numbers else ()
@@ -41,10 +41,10 @@ async def passages(
     return found, without
 
 
-def pieces(text: str) -> Iterator[str]:
+def split_text(text: str) -> Iterator[str]:
     """A text by its paragraphs, a heading with what follows it, long ones in pieces.
 
-    >>> list(pieces("Rent\\n\\nIt is 20 euro, due on the first.\\n\\nKeys are at the desk of the porter."))
+    >>> list(split_text("Rent\\n\\nIt is 20 euro, due on the first.\\n\\nKeys are at the desk of the porter."))
     ['Rent\\n\\nIt is 20 euro, due on the first.', 'Keys are at the desk of the porter.']
     """
     held = ""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from intermodal import file_lock
 from intermodal.errors import StoreError
+from intermodal.files import file_lock
 from intermodal.store.sqlite_file import shown
 
 
@@ -17,7 +17,7 @@ def replace_file(path: Path, body: bytes) -> None:
     Raises OSError; then what was there still is.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file_lock.replace(path, body)
+    file_lock.replace_file(path, body)
 
 
 def format_json(body: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from intermodal.config_file import Telemetry
+from intermodal.config_tables import TelemetryTable
 from intermodal.errors import ConfigError, NotInstalled
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _PROTOCOLS = (
 )  # fmt: skip
 
 
-def is_enabled(settings: Telemetry, env: Mapping[str, str]) -> bool:
+def is_enabled(settings: TelemetryTable, env: Mapping[str, str]) -> bool:
     """Whether the config asks for it or, where it is silent, OpenTelemetry's own variables do."""
     if env.get(DISABLED, "").strip().lower() == "true":
         return False
@@ -29,7 +29,7 @@ def is_enabled(settings: Telemetry, env: Mapping[str, str]) -> bool:
     return bool(settings.endpoint) or any(env.get(name, "").strip() for name in ENDPOINTS)
 
 
-def start_telemetry(settings: Telemetry, env: Mapping[str, str]) -> Signals:
+def start_telemetry(settings: TelemetryTable, env: Mapping[str, str]) -> Signals:
     """Spans and measures on their way to a collector.
 
     Raises:

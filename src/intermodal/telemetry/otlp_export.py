@@ -20,14 +20,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from intermodal._version import __version__
-from intermodal.config_file import Telemetry
+from intermodal.config_tables import TelemetryTable
 from intermodal.telemetry.conventions import SCHEMA
 from intermodal.telemetry.signals import Signals
 
 _NAME = "intermodal"
 
 
-def export_signals(settings: Telemetry, env: Mapping[str, str]) -> Signals:
+def export_signals(settings: TelemetryTable, env: Mapping[str, str]) -> Signals:
     """Signals to the collector; to the application's own providers where it has set those of the SDK."""
     theirs, counters = trace.get_tracer_provider(), metrics.get_meter_provider()
     if isinstance(theirs, TracerProvider):
@@ -44,14 +44,14 @@ def export_signals(settings: Telemetry, env: Mapping[str, str]) -> Signals:
 
 
 def _signals(
-    tracers: trace.TracerProvider, meters: metrics.MeterProvider, settings: Telemetry,
+    tracers: trace.TracerProvider, meters: metrics.MeterProvider, settings: TelemetryTable,
     close: Callable[[float], None] = lambda seconds: None,
 ) -> Signals:  # fmt: skip
     tracer = tracers.get_tracer(_NAME, __version__, SCHEMA)
     return Signals(tracer, meters.get_meter(_NAME, __version__, SCHEMA), content=settings.content, close=close)
 
 
-def _resource(settings: Telemetry, env: Mapping[str, str]) -> Resource:
+def _resource(settings: TelemetryTable, env: Mapping[str, str]) -> Resource:
     """Whose signals these are: a process of its own, so that counts of several workers are not taken for one's."""
     about = {"service.version": __version__, "service.instance.id": str(uuid.uuid4())}
     named = env.get("OTEL_SERVICE_NAME", "").strip() or "service.name=" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
@@ -64,7 +64,7 @@ def _exports(env: Mapping[str, str], signal: str) -> bool:
     return not said or "otlp" in [each.strip() for each in said.split(",")]
 
 
-def _address(settings: Telemetry, env: Mapping[str, str], signal: str) -> str | None:
+def _address(settings: TelemetryTable, env: Mapping[str, str], signal: str) -> str | None:
     """None leaves it to the SDK's variables, which outrank the config, and to its default."""
     told = env.get("OTEL_EXPORTER_OTLP_ENDPOINT") or env.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT")
     return None if told or not settings.endpoint else f"{settings.endpoint.rstrip('/')}/v1/{signal}"

@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal.catalog.structured_output import ANY_OBJECT
 from intermodal.catalog.validation_messages import describe_expected
-from intermodal.config_file import PROMPT
+from intermodal.config_tables import PROMPT
 from intermodal.content import Role
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
 from intermodal.wire.call import (

@@ -1,7 +1,7 @@
 """What the server direction of every wire shares: errors as answers, and a run's events as a wire's.
 
 A gateway decodes a client's request with ``decode_request`` of that client's wire, makes it a ``Request``
-(``intermodal.incoming``), runs it, and encodes what happens (``RunEvents``) with the same wire's ``StreamEncoder`` or
+(``intermodal.from_wire``), runs it, and encodes what happens (``RunEvents``) with the same wire's ``StreamEncoder`` or
 ``encode_reply``. Nothing here does I/O: ids and times come from the caller.
 """
 

@@ -15,13 +15,13 @@ import pytest
 from tests.unit.cli.conftest import Cli
 
 from intermodal import Client, config, make_request
-from intermodal.asking import guarded
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.cli.options import build_request, request_options
 from intermodal.config import Config
 from intermodal.content import BytesSource, File, PathSource, Text, UrlSource
 from intermodal.errors import InputBroken, IntermodalError, NoRoute, SchemaInvalid, UsageError
 from intermodal.request import EmbeddingOutput, JsonOutput, Request, TextOutput, TranscriptOutput
+from intermodal.request_builder import with_config_labels
 
 
 def request(*words: str, settings: Config | None = None) -> Request:
@@ -71,7 +71,7 @@ def test_the_config_sets_defaults_that_options_override() -> None:
     settings = Config(max_cost=0.5, time_value=0.01, private=("audio",))
     made = request("q", settings=settings)
     assert (made.policy.max_cost, made.policy.time_value) == (0.5, 0.01)
-    assert guarded(made, settings.private).policy.private == ("audio",)
+    assert with_config_labels(made, settings.private).policy.private == ("audio",)
     assert request("q", "--max-cost", "0", settings=settings).policy.max_cost == 0.0
     assert request("q", settings=Config()).policy.takes_unknown_prices
     assert not request("q", settings=Config(max_cost_stated=True)).policy.takes_unknown_prices

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal import asking, config
-from intermodal.blocking import Client
+from intermodal import config, request_builder
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.cli.files import write_json
 from intermodal.cli.outputs import output_of
 from intermodal.errors import SchemaInvalid, UsageError
-from intermodal.media.sound import samples
+from intermodal.media.audio.encoding import samples
 from intermodal.plans.plan import Candidate, Plan, SavedPlan
 from intermodal.plans.step import Call, Estimate
 from intermodal.request import ImageOutput, Output, ScoresOutput, SpeechOutput, TextOutput, TranscriptOutput
+from intermodal.sync_client import Client
 from intermodal.testing import FakeHost
 
 LABELS = ("invoice", "letter", "photo of a cat")
@@ -41,7 +41,7 @@ def fake() -> Iterator[FakeHost]:
 
 def approved(folder: Path, output: Output, *steps: Call, prompt: str = "How many?") -> str:
     """A plan file of exactly these steps."""
-    request = asking.make_request(prompt, output=output)
+    request = request_builder.make_request(prompt, output=output)
     with Client() as client:
         facts = client.prepare(request).inputs.facts
     chosen = Candidate(
@@ -196,7 +196,7 @@ def test_a_schema_that_is_not_there_is_said(tmp_path: Path) -> None:
 )
 def test_labels_must_be_two_at_least_and_differ(labels: tuple[str, ...], what: str) -> None:
     with pytest.raises(UsageError, match=what):
-        asking.make_request("x", output=ScoresOutput(labels=labels))
+        request_builder.make_request("x", output=ScoresOutput(labels=labels))
 
 
 def test_explain_takes_the_same_options_and_refuses_the_same(cli: Cli) -> None:

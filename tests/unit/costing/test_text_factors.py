@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from intermodal.catalog.token_rules import ASSUMED_PREFIX, vocabulary_of
 from intermodal.costing.text_factors import FACTORS
 from intermodal.costing.tokens import text_tokens
-from intermodal.media.scripts import NAMES, scripts
+from intermodal.media.text.script_counts import NAMES, count_scripts
 from intermodal.quantity import Quantity
 
 TEXTS = [json.loads(line) for line in (Path(__file__).parent / "data" / "text_counts.jsonl").read_text().splitlines()]
@@ -27,7 +27,7 @@ MIXED = st.text("The same, абв λόγος 漢字かな 한글 نص ไทย 
 
 
 def estimated(text: str, vocabulary: str) -> Quantity:
-    return text_tokens(len(text), len(text.encode("utf-8", "replace")), scripts(text), vocabulary)
+    return text_tokens(len(text), len(text.encode("utf-8", "replace")), count_scripts(text), vocabulary)
 
 
 def test_every_vocabulary_has_a_factor_for_every_script() -> None:

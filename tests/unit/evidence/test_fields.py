@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.evidence import Source, Sources, evidence_of
+from intermodal.evidence import EvidenceSource, EvidenceSources, evidence_of
 
 INVOICE = """Acme Rail Ltd
 Invoice INV-20417, container MSKU 482913-7
@@ -17,7 +17,7 @@ NorthboundRail Freight, Café Zürich"""
 
 
 def status(value: Any, schema: dict[str, Any] | None = None, text: str = INVOICE, *, whole: bool = True) -> str:
-    sources = Sources((Source("invoice.png", text),), whole)
+    sources = EvidenceSources((EvidenceSource("invoice.png", text),), whole)
     (found,) = evidence_of({"it": value}, {"properties": {"it": schema or {}}}, sources)
     return found.status
 
@@ -78,7 +78,7 @@ def test_a_code_is_unverified_where_the_text_has_another_of_its_list(
 ) -> None:
     """Codes name things; words of a list may be a judgement, which no text has to spell out."""
     schema = {"properties": {"field": {"enum": listed}}}
-    (each,) = evidence_of({"field": answer}, schema, Sources((Source("a.txt", text),)))
+    (each,) = evidence_of({"field": answer}, schema, EvidenceSources((EvidenceSource("a.txt", text),)))
     assert each.status == found
 
 
@@ -87,14 +87,14 @@ def test_a_model_that_saw_more_than_text_may_know_more() -> None:
 
 
 def test_without_a_file_nothing_is_looked_for() -> None:
-    assert evidence_of({"capital": "Paris"}, {}, Sources()) == ()
+    assert evidence_of({"capital": "Paris"}, {}, EvidenceSources()) == ()
 
 
 def test_each_value_is_named_and_shown_where_it_stands() -> None:
-    read = (Source("a.pdf", "nothing", page=1), Source("a.pdf", "one\ntwo 7,50\nthree", page=2))
-    spoken = Source("call.wav", "ask not\nwhat your country", starts=(0.5, 4.0))
+    read = (EvidenceSource("a.pdf", "nothing", page=1), EvidenceSource("a.pdf", "one\ntwo 7,50\nthree", page=2))
+    spoken = EvidenceSource("call.wav", "ask not\nwhat your country", starts=(0.5, 4.0))
     data = {"items": [{"price/unit": 7.5}], "said": "your country", "none": None, "empty": ""}
-    price, said, *empty = evidence_of(data, {}, Sources((*read, spoken)))
+    price, said, *empty = evidence_of(data, {}, EvidenceSources((*read, spoken)))
     assert [(each.field, each.status) for each in empty] == [("/none", "unchecked"), ("/empty", "unchecked")]
     assert (price.field, price.file, price.page, price.line, price.text) == (
         "/items/0/price~1unit", "a.pdf", 2, 2, "two 7,50",
@@ -107,7 +107,7 @@ def test_a_schema_that_leads_back_to_itself_and_an_endless_answer_come_to_an_end
     data: Any = "x"
     for _ in range(400):
         data = [data]
-    (found,) = evidence_of(data, schema, Sources((Source("a.txt", "y"),)))
+    (found,) = evidence_of(data, schema, EvidenceSources((EvidenceSource("a.txt", "y"),)))
     assert found.status == "unverified"
-    many = evidence_of(["no"] * 3000, {}, Sources((Source("a.txt", "yes"),)))
+    many = evidence_of(["no"] * 3000, {}, EvidenceSources((EvidenceSource("a.txt", "yes"),)))
     assert [each.status for each in many[1999:2001]] == ["unverified", "unchecked"]

@@ -22,7 +22,7 @@ from intermodal.events import Event, Result, TextDelta, fold
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.run import run
 from intermodal.local.embedded.results import ChatServer, EmbeddingResult, OcrResult, SpeechResult, SynthesisResult
-from intermodal.media.probed import Code, Pcm, Picture, SubtitleLine
+from intermodal.media.worker_results import Barcode, EncodedPicture, Pcm, SubtitleLine
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Estimate, Step, Transform
@@ -69,7 +69,7 @@ class FakeMedia:
         self.page = "text of page {}"
         self.moments: tuple[float, ...] = (0.0, 4.0, 8.0)
         self.captions: tuple[SubtitleLine, ...] = ()
-        self.codes_of: dict[bytes, tuple[Code, ...]] = {}
+        self.codes_of: dict[bytes, tuple[Barcode, ...]] = {}
         self.wait: Callable[[], Any] | None = None
         self.trimmed = 0
 
@@ -90,16 +90,16 @@ class FakeMedia:
 
     async def page_pictures(
         self, data: bytes, pages: tuple[int, ...], dpi: float, *, name: str = "", progress: Any = None, crops: Any = ()
-    ) -> tuple[Picture, ...]:
+    ) -> tuple[EncodedPicture, ...]:
         self.asked.append("page_pictures")
-        return tuple(Picture(data=b"page %d" % page, width=1000, height=1000) for page in pages)
+        return tuple(EncodedPicture(data=b"page %d" % page, width=1000, height=1000) for page in pages)
 
-    async def codes(self, data: bytes, *, name: str = "") -> tuple[Code, ...]:
+    async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
         return self.codes_of.get(data, ())
 
-    async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> Picture:
+    async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> EncodedPicture:
         self.asked.append("picture")
-        return Picture(data=b"png of " + data, width=100, height=50)
+        return EncodedPicture(data=b"png of " + data, width=100, height=50)
 
     async def frames(
         self, data: bytes, *, spread: str, most: int, max_side: int | None = None, name: str = "", progress: Any = None

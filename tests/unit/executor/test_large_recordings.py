@@ -12,8 +12,8 @@ from tests.unit.executor.routes import FakeOpened
 
 from intermodal.errors import InputBroken
 from intermodal.executor.preparation.part_inputs import InputPreparer
-from intermodal.file_bytes import FileBytes
-from intermodal.media.probed import Pcm
+from intermodal.files.file_bytes import FileBytes
+from intermodal.media.worker_results import Pcm
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call
 from intermodal.quantity import exact

@@ -12,7 +12,7 @@ from intermodal.catalog.types import FREE, Endpoint, Host, Model, Price
 from intermodal.events import Note, StepProgress, TextDelta
 from intermodal.executor.attempt.billing import settle
 from intermodal.executor.outputs.speech import MAX_LINE, speech_lines, strip_markdown, unknown_letters
-from intermodal.media.sound import samples
+from intermodal.media.audio.encoding import samples
 from intermodal.plans.step import Call
 from intermodal.request import SpeechOutput
 from intermodal.store.rows import Work

@@ -13,7 +13,7 @@ from intermodal.content import ReadLine, Segment, Transcript
 from intermodal.events import Finished, Note, TextDelta
 from intermodal.local.embedded.ocr_layout import unread_share
 from intermodal.local.embedded.results import OcrResult
-from intermodal.media.probed import Code
+from intermodal.media.worker_results import Barcode
 from intermodal.plans.facts import ANOTHER
 from intermodal.request import Policy
 from intermodal.store.conversion_cache import ConversionCache
@@ -128,8 +128,8 @@ async def test_what_codes_say_stands_among_the_lines_and_signs_made_of_their_pat
     name = ReadLine(text="ACME", confidence=0.97, box=(60, 100, 120, 120))
     reading(monkeypatch, bench, invoice=[above, invented, name])
     bench.media.codes_of[b"png of invoice.png"] = (
-        Code(kind="QR code", text="https://pay.test/417", box=(10, 50, 180, 220)),
-        Code(kind="bar code", box=(10, 300, 180, 350)),
+        Barcode(kind="QR code", text="https://pay.test/417", box=(10, 50, 180, 220)),
+        Barcode(kind="bar code", box=(10, 300, 180, 350)),
     )
     request, opened = asked("Where do I pay?", "invoice.png")
     result = await bench.run(plan(route(look(1), say(model, "step:look1"))), request, opened)

@@ -29,7 +29,7 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Segment, Transcript
 from intermodal.events import StepFinished, StepProgress, StepStarted
-from intermodal.media.probed import SubtitleLine
+from intermodal.media.worker_results import SubtitleLine
 from intermodal.request import EmbeddingOutput, TranscriptOutput
 from intermodal.testing import FakeHost
 

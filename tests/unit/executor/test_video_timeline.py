@@ -6,7 +6,7 @@ import pytest
 
 from intermodal.executor.preparation import video_timeline
 from intermodal.executor.preparation.model_inputs import TextInput, TextSource
-from intermodal.media.steps import line_of
+from intermodal.media.media_limits import line_of
 from intermodal.planner.pieces import lines_written
 from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.quantity import exact

@@ -440,7 +440,7 @@ def test_health_is_told(house: House) -> None:
 
 def test_a_worker_that_opens_and_does_not_decode_is_not_ready(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """A header says nothing of pixels and samples: what comes out is compared."""
-    from intermodal.media.probed import Pcm
+    from intermodal.media.worker_results import Pcm
 
     async def silent(data: bytes, *, name: str = "") -> Pcm:
         return Pcm(samples=bytes(320), seconds=0.01)

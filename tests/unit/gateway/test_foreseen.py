@@ -14,8 +14,8 @@ from tests.unit.gateway.house import STRONG, House, config
 from intermodal.content import Scripts, scaled
 from intermodal.costing.tokens import text_tokens
 from intermodal.gateway import foreseen
-from intermodal.media import opened
-from intermodal.media.scripts import scripts
+from intermodal.media import request_media
+from intermodal.media.text.script_counts import count_scripts
 from intermodal.testing import FakeHost
 
 WORDS = "some plain words here, "
@@ -45,13 +45,13 @@ def serving(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, con
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Characters of each text that was counted."""
     found: list[int] = []
-    count = opened.scripts
+    count = request_media.count_scripts
 
     def counting(text: str) -> Scripts:
         found.append(len(text))
         return count(text)
 
-    monkeypatch.setattr(opened, "scripts", counting)
+    monkeypatch.setattr(request_media, "count_scripts", counting)
     return found
 
 
@@ -71,7 +71,7 @@ def test_megabytes_of_words_are_refused_by_the_first_of_them(
     assert found.status_code == 400, found.text
     assert sum(counted) < len(text) / 10
     sample = 1_000
-    made_of = scaled(scripts(WORDS * sample), len(text) / len(WORDS) / sample)
+    made_of = scaled(count_scripts(WORDS * sample), len(text) / len(WORDS) / sample)
     real = text_tokens(len(text), len(text), made_of).high
     assert needs(found.text) == pytest.approx(real, rel=0.05), "it says how much all of it is"
     assert not host.attempts

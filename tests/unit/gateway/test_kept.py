@@ -26,11 +26,11 @@ from tests.gates.test_gateway_soak import PROTOCOLS, config
 from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import House
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
 from intermodal.gateway import lasting
-from intermodal.latest import Latest
 from intermodal.store.attempt_journal import TEMPLATES
 
 ROUNDS = 3  # of requests that fill what is filled once ...
@@ -147,12 +147,12 @@ def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wi
         for name, (each, path) in after.items()
         if LEARNED not in path
         and len(each) >= (sizes[name] + MORE if name in sizes else LARGE)
-        and not isinstance(each, Latest)
+        and not isinstance(each, BoundedCache)
     ]
     slate = wide.gateway.lane.rows._slate
     assert slate is not None and len(slate._numbers) <= TEMPLATES  # begun anew when there are so many
     assert not [each for each in grown if "Slate" not in each], "\n".join(grown)
-    tables = {id(each): each for each, _ in after.values() if isinstance(each, Latest)}.values()
+    tables = {id(each): each for each, _ in after.values() if isinstance(each, BoundedCache)}.values()
     assert {each.name: (each.most, each.room) for each in tables}.items() <= TABLES.items()
     assert len(tables) > len(TABLES) // 2
     grew = Counter(each.name for each in tables if len(each) >= MORE)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from tests.unit.gateway.house import House
 
 from intermodal.client import plan_from
+from intermodal.from_wire import request_from_call
 from intermodal.gateway.chats import limited
 from intermodal.gateway.dialects import CHAT
 from intermodal.gateway.lane.lane import Failure, Lane, Ready
@@ -17,7 +18,6 @@ from intermodal.gateway.lane.way import Way
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import _way as shape_of
-from intermodal.incoming import request_of
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.store import epochs
 
@@ -82,7 +82,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Way, Plan]]:
     async def noted(self: Lane, ready: Ready, way: Way, asked: Asked, reply: Reply) -> Failure | None:
         client, places = self._gateway.client, self._gateway.conversations
         call = limited(CHAT.decode(asked.body), client.config)
-        request = await places.placed(request_of(call, ready.policy), asked.owner)
+        request = await places.placed(request_from_call(call, ready.policy), asked.owner)
         prepared = await client.prepare(request)
         taken.append((way, plan_from(prepared.inputs)))
         return await run(self, ready, way, asked, reply)

@@ -12,13 +12,13 @@ from tests.unit.gateway.house import House
 
 from intermodal.catalog.types import Host
 from intermodal.executor.preparation import prompt
+from intermodal.from_wire import request_from_call
 from intermodal.gateway.conversations import _digest
 from intermodal.gateway.dialects import OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.lane import ollama_chats, responses
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.reading import Chat
-from intermodal.incoming import request_of
 from intermodal.planner.case import question_of
 from intermodal.wire import ollama, openai_responses
 from intermodal.wire.call import ChatCall
@@ -104,7 +104,7 @@ def test_a_conversation_is_written_and_known_again_as_by_the_executor(
         if chat is None:
             continue
         taken += 1
-        request = request_of(dialect.decode(body))
+        request = request_from_call(dialect.decode(body))
         call = ChatCall(model="m", messages=prompt.chat_messages(request, {}), stream=False)
         sent = json.loads(b"".join(codec.encode_request(call, HOST).segments))
         assert json.loads(b"".join(map(bytes, chat.written[name]))) == sent[name], body

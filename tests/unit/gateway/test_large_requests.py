@@ -13,7 +13,7 @@ from tests.unit.gateway.house import House
 from tests.unit.gateway.test_streams import until
 
 from intermodal.gateway import counted
-from intermodal.media import scripts
+from intermodal.media.text import script_counts
 from intermodal.store.rows import PARTS, names_kept
 from intermodal.testing import FakeHost
 
@@ -78,8 +78,8 @@ def test_no_regular_expression_goes_through_a_request_at_once(
     house: House, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the interpreter, in whatever thread, and whoever answers a small chat waits for that thirty times."""
-    words, strings = Texts(scripts._PIECES), Texts(counted._STRING)
-    monkeypatch.setattr(scripts, "_PIECES", words)
+    words, strings = Texts(script_counts._PIECES), Texts(counted._STRING)
+    monkeypatch.setattr(script_counts, "_PIECES", words)
     monkeypatch.setattr(counted, "_STRING", strings)
     body = grown(door, ("words", 20_000), ("turns", 300))
     found = house.http.post(body.path, content=body.data, headers={"content-type": body.kind})

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from intermodal.asking import make_request
 from intermodal.errors import StoreError
 from intermodal.gateway.lasting import LastingClient
 from intermodal.local.discovery import server_directory
+from intermodal.request_builder import make_request
 
 pytestmark = pytest.mark.anyio
 

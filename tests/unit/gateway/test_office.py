@@ -8,7 +8,7 @@ import pytest
 from tests import documents
 from tests.unit.gateway.house import House
 
-from intermodal.media.office.converted import CONVERTED
+from intermodal.media.office.conversion_types import CONVERTED
 from intermodal.testing import FakeHost
 from intermodal.wire.reading import DOCUMENTS
 

@@ -22,7 +22,7 @@ from intermodal.testing import FakeHost
 _READER = """
 import os, time
 from pathlib import Path
-from intermodal._process import serve
+from intermodal.concurrency.worker_process import serve
 
 HERE = Path(__file__).parent
 

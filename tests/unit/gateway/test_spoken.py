@@ -12,7 +12,7 @@ import pytest
 from openai.types.chat import ChatCompletionAudio
 from tests.unit.gateway.house import STRONG, House, config, sse
 
-from intermodal.media.sound import samples
+from intermodal.media.audio.encoding import samples
 from intermodal.testing import FakeHost
 
 VOICE = 'id = "cloud/voice"; tasks = ["text-to-speech"]; input_mchar = 1.0; tier = "large"; input = ["text"]'

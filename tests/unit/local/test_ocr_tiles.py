@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from intermodal.local.embedded.ocr import Corners, join_tile_boxes, tiles
-from intermodal.media.steps import READ_WHOLE, TILE_OVERLAP, TILE_SIDE, read_megapixels
+from intermodal.media.media_limits import READ_WHOLE, TILE_OVERLAP, TILE_SIDE, read_megapixels
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> Corners:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy
 
-from intermodal.file_bytes import FileBytes
+from intermodal.files.file_bytes import FileBytes
 from intermodal.local.embedded import voice_activity
 
 

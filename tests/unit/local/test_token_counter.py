@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from intermodal.asking import make_request, vocabularies
-from intermodal.blocking import Client
 from intermodal.catalog.load import load_catalog
 from intermodal.client import AsyncClient
 from intermodal.config import Config
 from intermodal.local.tokenizers.byte_pair import count
 from intermodal.local.tokenizers.token_counter import TokenCounter
+from intermodal.request_builder import make_request, vocabularies_to_count
+from intermodal.sync_client import Client
 
 LONG = "It was the best of times, it was the worst of times; it was the age of wisdom. " * 60
 
@@ -68,7 +68,7 @@ async def test_a_vocabulary_is_read_off_the_event_loop(tmp_path: Path, monkeypat
 
 def test_only_hosts_with_consent_name_vocabularies() -> None:
     def named(*consent: str) -> frozenset[str]:
-        return vocabularies(load_catalog(installed={}, weights=frozenset(), consent=consent))
+        return vocabularies_to_count(load_catalog(installed={}, weights=frozenset(), consent=consent))
 
     assert named() == frozenset()
     assert "o200k_base" in named("openai") and "o200k_base" not in named("google")

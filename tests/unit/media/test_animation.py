@@ -14,10 +14,10 @@ from tests.gates import corpus
 
 from intermodal import errors
 from intermodal.content import File, PathSource
-from intermodal.media import image
-from intermodal.media.decode import Frame, MediaWorker
-from intermodal.media.opened import open_request
+from intermodal.media.image import decoder
+from intermodal.media.request_media import open_request
 from intermodal.media.sniff import sniff
+from intermodal.media.worker_client import MediaWorker, VideoFrame
 from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,7 @@ def saved(pictures: list[Image.Image], form: str, **more: Any) -> bytes:
     return out.getvalue()
 
 
-def shown(frame: Frame) -> Image.Image:
+def shown(frame: VideoFrame) -> Image.Image:
     assert frame.media_type == "image/png"
     return Image.open(io.BytesIO(frame.data), formats=["PNG"]).convert("RGB")
 
@@ -65,7 +65,7 @@ async def test_an_animation_gives_one_frame_for_each_scene_at_its_time(
     assert told == sorted(told)
     assert told[-1] == 1
     for frame, picture in zip(frames, three, strict=True):
-        assert image.flat(shown(frame)).getpixel((60, 40)) == pytest.approx(
+        assert decoder.flattened(shown(frame)).getpixel((60, 40)) == pytest.approx(
             picture.resize((120, 80)).getpixel((60, 40)), abs=40
         )
     assert len(await worker.frames(data, spread="scenes", most=2)) == 2
@@ -162,7 +162,7 @@ def test_heic_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
     with pytest.raises(errors.NotInstalled, match=r"intermodal\[heic\]"):
-        image.probe(HEIC.read_bytes(), "image/heic")
+        decoder.probe(HEIC.read_bytes(), "image/heic")
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.05])

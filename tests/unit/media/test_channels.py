@@ -13,9 +13,9 @@ import pytest
 from tests.gates import films
 from tests.unit.local.runtime_fixtures import pcm
 
-from intermodal.file_bytes import Data, FileBytes, whole
-from intermodal.media import audio, channels
-from intermodal.media.decode import MediaWorker
+from intermodal.files.file_bytes import Data, FileBytes, read_whole
+from intermodal.media.audio import channel_separation, decoder
+from intermodal.media.worker_client import MediaWorker
 
 pytestmark = pytest.mark.anyio
 RATE = 16_000
@@ -65,33 +65,33 @@ def test_channels_are_compared_when_a_recording_is_probed_and_not_again_for_its_
     voices: tuple[array[int], array[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[object] = []
-    monkeypatch.setattr(channels, "differ", lambda box, stream: bool(compared.append(stream)))
+    monkeypatch.setattr(channel_separation, "channels_differ", lambda box, stream: bool(compared.append(stream)))
     data = stereo(*voices)
-    audio.probe(data, "audio/wav")
+    decoder.probe(data, "audio/wav")
     assert len(compared) == 1
     for channel in (None, 0, 1):
-        assert list(audio.pcm(data, "audio/wav", lambda done, said: None, channel))
+        assert list(decoder.pcm(data, "audio/wav", lambda done, said: None, channel))
     assert len(compared) == 1
 
 
 def test_what_leaks_between_two_channels_is_looked_for_once_for_both_and_again_in_another_sound(
     voices: tuple[array[int], array[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, leaks = list[object](), channels.leaks
+    looked, leaks = list[object](), channel_separation.channel_leaks
 
     def look(frames: Iterable[object]) -> object:
         looked.append(frames)
         return leaks(frames)
 
-    monkeypatch.setattr(audio, "_leaks", {})
-    monkeypatch.setattr(channels, "leaks", look)
+    monkeypatch.setattr(decoder, "_leaks", {})
+    monkeypatch.setattr(channel_separation, "channel_leaks", look)
     sounds: list[Data] = [stereo(*voices), stereo(voices[1], voices[0])]
     for place, sound in enumerate(list(sounds)):
-        (tmp_path / f"{place}.wav").write_bytes(whole(sound, "call"))
+        (tmp_path / f"{place}.wav").write_bytes(read_whole(sound, "call"))
         sounds.append(FileBytes(os.open(tmp_path / f"{place}.wav", os.O_RDONLY)))
     for count, sound in enumerate(sounds, 1):
         for channel in (0, 1):
-            assert list(audio.pcm(sound, "audio/wav", lambda done, said: None, channel))
+            assert list(decoder.pcm(sound, "audio/wav", lambda done, said: None, channel))
         assert len(looked) == count
 
 
@@ -127,7 +127,7 @@ async def test_the_two_voices_of_a_film_are_on_channels_of_their_own_and_its_one
         assert (found.kind, found.channels, found.separate_channels) == ("video", 2, apart)
         if apart:
             first, second = [
-                array("h", whole((await worker.pcm(film, channel=each)).samples, "call")) for each in (0, 1)
+                array("h", read_whole((await worker.pcm(film, channel=each)).samples, "call")) for each in (0, 1)
             ]
             speaks = [sum(map(abs, each[:160_000])) / 160_000 > 100 for each in (first, second)]
             assert speaks == [True, False], "the first ten seconds are those of the caller"
@@ -151,7 +151,7 @@ async def test_what_leaks_from_one_channel_into_the_other_is_silenced_and_what_b
     mine = array("h", (int(a + 0.06 * b) for a, b in zip(left, right, strict=True)))
     theirs = array("h", (int(b + 0.06 * a) for a, b in zip(left, right, strict=True)))
     data = stereo(mine, theirs)
-    heard = [array("h", whole((await worker.pcm(data, channel=each)).samples, "call")) for each in (0, 1)]
+    heard = [array("h", read_whole((await worker.pcm(data, channel=each)).samples, "call")) for each in (0, 1)]
     second = 10 * RATE
 
     def power(samples: Sequence[int]) -> float:

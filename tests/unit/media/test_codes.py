@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from intermodal.errors import InputTooLarge
-from intermodal.media.decode import MediaWorker
+from intermodal.media.worker_client import MediaWorker
 
 zxingcpp = pytest.importorskip("zxingcpp")  # of the extra ``embedded``
 pytestmark = pytest.mark.anyio

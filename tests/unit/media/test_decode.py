@@ -15,8 +15,8 @@ from tests.gates import corpus
 
 from intermodal import errors
 from intermodal.hints import hint
-from intermodal.media.decode import MediaWorker
-from intermodal.media.steps import MAX_PAGE_PIXELS, MAX_PAGES_SAMPLED, PCM_BYTES_PER_SECOND, page_size
+from intermodal.media.media_limits import MAX_PAGE_PIXELS, MAX_PAGES_SAMPLED, PCM_BYTES_PER_SECOND, page_size
+from intermodal.media.worker_client import MediaWorker
 
 pytestmark = pytest.mark.anyio
 
@@ -354,7 +354,7 @@ async def test_an_error_of_a_decoder_names_its_file_and_keeps_its_settings_for_e
     async def unable(*args: Any, **rest: Any) -> None:
         raise errors.NotInstalled("cannot write MP3", todo=hint("ask for {format=}", "wav"))
 
-    monkeypatch.setattr("intermodal._process.Worker.call", unable)
+    monkeypatch.setattr("intermodal.concurrency.worker_process.WorkerProcess.call", unable)
     async with MediaWorker() as worker:
         with pytest.raises(errors.NotInstalled) as failed:
             await worker.picture(drawn("RGB", format="PNG"), name="a.png")

@@ -14,11 +14,11 @@ from tests.unit.media.test_expand import SIGN, pictures, taken
 from intermodal.content import BytesSource, Text
 from intermodal.content import Image as ImagePart
 from intermodal.errors import InputBroken, InputError
-from intermodal.media import image
-from intermodal.media.decode import MediaWorker
 from intermodal.media.expand import expand
-from intermodal.media.fetch import Remembering
-from intermodal.media.opened import open_request
+from intermodal.media.fetch import CachingFetcher
+from intermodal.media.image import decoder
+from intermodal.media.request_media import open_request
+from intermodal.media.worker_client import MediaWorker
 from intermodal.planner.labels import is_private
 from intermodal.request import Message, Policy, Request
 
@@ -42,7 +42,7 @@ async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
 
 
 def shown(data: bytes) -> Image.Image:
-    return image.flat(Image.open(io.BytesIO(data)))
+    return decoder.flattened(Image.open(io.BytesIO(data)))
 
 
 async def test_a_drawing_is_drawn_and_its_words_are_words(worker: MediaWorker) -> None:
@@ -64,7 +64,7 @@ async def test_a_drawing_is_drawn_and_its_words_are_words(worker: MediaWorker) -
 
 async def test_a_drawing_may_be_given_as_a_picture_and_is_private_as_one(worker: MediaWorker) -> None:
     part = ImagePart(source=BytesSource(data=FLOW, name="flow.svg"))
-    fetcher = Remembering()
+    fetcher = CachingFetcher()
     request = await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, fetcher)
     opened = await open_request(request, worker, fetcher=fetcher)
     assert [each.kind for each in opened.facts.parts] == ["text", "image"]
@@ -147,18 +147,21 @@ def test_the_paper_under_a_transparent_picture_shows_its_ink(
         made = Image.open(out)
     else:
         made = made.convert(mode)
-    flat = image.flat(made)
+    flat = decoder.flattened(made)
     assert (flat.convert("L").getpixel((395, 5)) > 128) is light
     levels = flat.convert("L").histogram()
     assert sum(levels[:100]) > 100 and sum(levels[100:]) > 100  # there is something to see
 
 
 def test_black_and_white_letters_on_nothing_are_both_seen() -> None:
-    flat = image.flat(transparent("white", "black")).convert("L")
+    flat = decoder.flattened(transparent("white", "black")).convert("L")
     assert 90 < flat.getpixel((395, 5)) < 165
     assert flat.getextrema() == (0, 255)
 
 
 def test_an_opaque_picture_is_what_it_was() -> None:
     made = documents.picture("KONTOR 7")
-    assert image.flat(Image.open(io.BytesIO(made)).convert("RGBA")).tobytes() == Image.open(io.BytesIO(made)).tobytes()
+    assert (
+        decoder.flattened(Image.open(io.BytesIO(made)).convert("RGBA")).tobytes()
+        == Image.open(io.BytesIO(made)).tobytes()
+    )

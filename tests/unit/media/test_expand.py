@@ -24,10 +24,10 @@ from intermodal.errors import (
     NotInstalled,
     UsageError,
 )
-from intermodal.media.decode import MediaWorker
 from intermodal.media.expand import expand
-from intermodal.media.fetch import Remembering
-from intermodal.media.opened import open_request
+from intermodal.media.fetch import CachingFetcher
+from intermodal.media.request_media import open_request
+from intermodal.media.worker_client import MediaWorker
 from intermodal.planner.labels import is_private
 from intermodal.request import Message, Policy, Request
 
@@ -47,7 +47,7 @@ async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
 async def taken(worker: MediaWorker, name: str, data: bytes) -> tuple[Part, ...]:
     """The parts one file becomes."""
     part = File(source=BytesSource(data=data, name=name))
-    made = await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, Remembering())
+    made = await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
     return made.messages[0].parts
 
 
@@ -233,7 +233,7 @@ async def test_the_encoding_of_a_table_is_told(worker: MediaWorker, encoding: st
 async def test_words_in_utf_8_stay_the_file_they_are(worker: MediaWorker, name: str) -> None:
     part = File(source=BytesSource(data="<html>é,1\n".encode(), name=name))
     request = Request(messages=(Message(role="user", parts=(part,)),))
-    assert await expand(request, worker, Remembering()) is request
+    assert await expand(request, worker, CachingFetcher()) is request
 
 
 async def test_a_long_table_is_said(worker: MediaWorker) -> None:
@@ -251,7 +251,7 @@ async def test_conversion_gives_the_same_bytes_each_time(worker: MediaWorker) ->
 async def test_what_was_taken_out_opens_under_its_names(worker: MediaWorker) -> None:
     part = File(source=BytesSource(data=documents.word(SIGN), name="report.docx"))
     request = Request(messages=(Message(role="user", parts=(part, part)),))
-    fetcher = Remembering()
+    fetcher = CachingFetcher()
     opened = await open_request(await expand(request, worker, fetcher), worker, fetcher=fetcher)
     assert [(each.name, each.kind) for each in opened.facts.parts] == [
         ("report.docx", "text"), ("report.docx, picture 1", "image"),
@@ -365,9 +365,9 @@ async def test_deep_nesting_keeps_the_words(worker: MediaWorker) -> None:
 async def test_a_document_declared_as_a_picture_is_refused(worker: MediaWorker) -> None:
     part = Image(source=BytesSource(data=documents.word(), name="a.docx"))
     with pytest.raises(InputBroken, match="was given as a picture but holds a document"):
-        await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, Remembering())
+        await expand(Request(messages=(Message(role="user", parts=(part,)),)), worker, CachingFetcher())
     made = await expand(
-        Request(messages=(Message(role="user", parts=(Document(source=part.source),)),)), worker, Remembering()
+        Request(messages=(Message(role="user", parts=(Document(source=part.source),)),)), worker, CachingFetcher()
     )
     assert isinstance(made.messages[0].parts[0], Text)
 
@@ -405,7 +405,7 @@ def fax(count: int) -> bytes:
 async def fax_of(worker: MediaWorker, count: int, *pages: int) -> tuple[Part, ...]:
     part = File(source=BytesSource(data=fax(count), name="fax.tiff"))
     request = Request(messages=(Message(role="user", parts=(part,)),), policy=Policy(pages=pages))
-    return (await expand(request, worker, Remembering())).messages[0].parts
+    return (await expand(request, worker, CachingFetcher())).messages[0].parts
 
 
 @pytest.mark.parametrize(("pages", "found"), [((), (1, 2, 3)), ((2,), (2,)), ((1, 3, 9), (1, 3))])

@@ -13,8 +13,8 @@ from tests.gates.victim import Resolver, Victim, answer, redirect
 from intermodal.content import BytesSource, PathSource, UrlSource
 from intermodal.errors import InputBroken, InputEmpty, InputError, InputMissing, InputTooLarge, UrlBlocked
 from intermodal.media import fetch
-from intermodal.media.address import parse_url
 from intermodal.media.fetch import Fetcher, load
+from intermodal.media.url_policy import parse_url
 
 pytestmark = pytest.mark.anyio
 

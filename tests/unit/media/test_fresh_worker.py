@@ -18,7 +18,7 @@ from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 from tests.gates import corpus, films
 
-from intermodal.media.decode import MediaWorker
+from intermodal.media.worker_client import MediaWorker
 
 SIZE = (48, 32)
 

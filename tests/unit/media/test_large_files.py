@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from tests.gates import corpus, films
 
-from intermodal import _process
+from intermodal.concurrency import worker_process
 from intermodal.content import BytesSource, File, Part, PathSource
 from intermodal.errors import InputBroken, InputTooLarge
-from intermodal.file_bytes import Data, FileBytes, Spool
-from intermodal.media import decode, fetch
-from intermodal.media.decode import MediaWorker
-from intermodal.media.fetch import Remembering
-from intermodal.media.opened import Opened, open_request
+from intermodal.files.file_bytes import Data, FileBytes, Spool
+from intermodal.media import fetch, worker_client
+from intermodal.media.fetch import CachingFetcher
+from intermodal.media.request_media import OpenedRequest, open_request
+from intermodal.media.worker_client import MediaWorker
 from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
@@ -52,11 +52,11 @@ def asked(*parts: Part) -> Request:
     return Request(messages=(Message(role="user", parts=parts),))
 
 
-async def opened(worker: MediaWorker, path: Path) -> Opened:
+async def opened(worker: MediaWorker, path: Path) -> OpenedRequest:
     return await open_request(asked(File(source=PathSource(path=str(path)))), worker)
 
 
-async def opened_copy(worker: MediaWorker, source: Path, path: Path) -> tuple[Opened, Path]:
+async def opened_copy(worker: MediaWorker, source: Path, path: Path) -> tuple[OpenedRequest, Path]:
     """A copy that may be changed, opened."""
     path.write_bytes(source.read_bytes())
     return await opened(worker, path), path
@@ -81,8 +81,8 @@ async def test_no_byte_of_a_large_film_passes_through_the_pipe_or_the_memory_of_
         sent.append(len(frame))
         await send(process, frame)
 
-    send = _process._send_frame
-    monkeypatch.setattr(_process, "_send_frame", counted)
+    send = worker_process._send_frame
+    monkeypatch.setattr(worker_process, "_send_frame", counted)
     await worker.probe(film)  # what is imported once is no matter of this file
     sent.clear()
     tracemalloc.start()
@@ -222,7 +222,7 @@ async def test_so_many_large_files_are_open_in_a_request_and_no_more(
     paths = [tmp_path / f"{number}.txt" for number in range(3)]
     for path in paths:
         path.write_text("words")
-    fetcher = Remembering()
+    fetcher = CachingFetcher()
     for path in [*paths[:2], *paths[:2]]:
         await fetcher.load(PathSource(path=str(path)))
     with pytest.raises(InputTooLarge, match="one of more than 2 files"):
@@ -280,7 +280,7 @@ async def test_a_pdf_is_opened_anew_from_stretch_to_stretch_and_is_the_same(
     media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PDFium keeps what it has read of each page until its document is closed."""
-    from intermodal.media import document
+    from intermodal.media.pdf import document
 
     data = corpus.pdf_of_text([f"Page {number} of ten." for number in range(1, 11)])
     pages = list(range(10, 0, -1))
@@ -311,7 +311,7 @@ async def test_long_sound_comes_in_pieces_into_a_file_without_a_name(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     data = (media / "two_cities_25s.flac").read_bytes()
     held = await worker.pcm(data)
-    monkeypatch.setattr(decode, "LARGE_FILE", 100_000)
+    monkeypatch.setattr(worker_client, "LARGE_FILE", 100_000)
     spooled = await worker.pcm(data)
     assert isinstance(spooled.samples, FileBytes)
     assert (spooled.samples.whole("it"), spooled.seconds) == (held.samples, held.seconds)

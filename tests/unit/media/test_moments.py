@@ -12,8 +12,8 @@ from PIL import Image, ImageStat
 from tests.gates import films
 
 from intermodal import errors
-from intermodal.media.decode import Frame, MediaWorker
-from intermodal.media.steps import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN
+from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN
+from intermodal.media.worker_client import MediaWorker, VideoFrame
 
 pytestmark = pytest.mark.anyio
 TALK = Path(__file__).parents[3] / "examples" / "media" / "talk-over-stills.mp4"
@@ -25,14 +25,14 @@ async def worker(anyio_backend: str) -> AsyncIterator[MediaWorker]:
         yield worker
 
 
-def seen(frame: Frame) -> Image.Image:
+def seen(frame: VideoFrame) -> Image.Image:
     shown = Image.open(io.BytesIO(frame.data), formats=["JPEG"]).convert("RGB")
     assert shown.size == (frame.width, frame.height)
     assert frame.media_type == "image/jpeg"
     return shown
 
 
-def alike(frame: Frame, picture: Image.Image) -> bool:
+def alike(frame: VideoFrame, picture: Image.Image) -> bool:
     """Within what a lossy codec loses."""
     shown, meant = (one.convert("RGB").resize((64, 36)) for one in (seen(frame), picture))
     from PIL import ImageChops

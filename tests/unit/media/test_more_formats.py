@@ -13,8 +13,8 @@ from tests.unit.media.test_expand import RED, SIGN, pictures, taken, text_of
 
 from intermodal.content import Part, Text
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputError, InputTooLarge, InputUnsupported
-from intermodal.media.decode import MediaWorker
 from intermodal.media.sniff import sniff
+from intermodal.media.worker_client import MediaWorker
 
 pytestmark = pytest.mark.anyio
 FILES = Path(__file__).parents[2] / "media" / "office"

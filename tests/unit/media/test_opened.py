@@ -26,9 +26,9 @@ from intermodal.content import (
     Video,
 )
 from intermodal.errors import InputBroken, InputEmpty, InputError, InputMissing, InputUnsupported
-from intermodal.media.decode import MediaWorker
 from intermodal.media.fetch import Fetcher
-from intermodal.media.opened import Opened, open_request
+from intermodal.media.request_media import OpenedRequest, open_request
+from intermodal.media.worker_client import MediaWorker
 from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +44,7 @@ def asked(*parts: Part) -> Request:
     return Request(messages=(Message(role="user", parts=parts),))
 
 
-async def opened(worker: MediaWorker, *parts: Part) -> Opened:
+async def opened(worker: MediaWorker, *parts: Part) -> OpenedRequest:
     return await open_request(asked(*parts), worker)
 
 

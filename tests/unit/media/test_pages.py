@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from tests.pages import COOKIES, NAV, PAGES, PROSE
 
-from intermodal.media.office.gallery import Gallery
-from intermodal.media.office.web import convert, markdown
-from intermodal.media.probed import Probed
+from intermodal.media.office.html_pages import convert, markdown
+from intermodal.media.office.picture_collector import PictureCollector
+from intermodal.media.worker_results import ProbeResult
 
 
-def _probe(data: bytes) -> Probed:
-    return Probed(width=100, height=100)
+def _probe(data: bytes) -> ProbeResult:
+    return ProbeResult(width=100, height=100)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -43,7 +43,7 @@ def test_a_foot_that_is_content_stays() -> None:
 
 
 def test_pages_that_other_readers_made_are_kept_whole() -> None:
-    text, notes = markdown(PAGES["article"].html, Gallery(_probe))
+    text, notes = markdown(PAGES["article"].html, PictureCollector(_probe))
     assert "Jobs and careers" in text and notes == []
 
 

@@ -15,9 +15,9 @@ from tests.unit.media import papers
 from intermodal.content import ReadLine
 from intermodal.executor.conversion.conversions import ImageOrigin, product_of_lines
 from intermodal.executor.preparation.model_inputs import TextInput
-from intermodal.media import document, image
-from intermodal.media.decode import MediaWorker
-from intermodal.media.pdf import figures
+from intermodal.media.image import decoder
+from intermodal.media.pdf import document, page_figures
+from intermodal.media.worker_client import MediaWorker
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call
 
@@ -95,7 +95,7 @@ def outlined_in_forms(canvas: Canvas) -> None:
 
 def pages_of(*draws: Callable[[Canvas], object]) -> tuple[PageFacts, ...]:
     data = papers.drawn(*draws)
-    return document.sampled(data, document.probe(data, "application/pdf"), image.text_density).pages
+    return document.with_samples(data, document.probe(data, "application/pdf"), decoder.text_density).pages
 
 
 def test_a_chart_with_words_is_kept_for_a_reader_at_its_place() -> None:
@@ -145,7 +145,7 @@ def test_a_picture_on_a_turned_page_is_where_it_is_seen() -> None:
 
 
 def test_pictures_that_touch_are_one() -> None:
-    assert figures._apart([(0, 0, 10, 10), (20, 0, 30, 10), (5, 5, 25, 8)]) == [(0, 0, 30, 10)]
+    assert page_figures._apart([(0, 0, 10, 10), (20, 0, 30, 10), (5, 5, 25, 8)]) == [(0, 0, 30, 10)]
 
 
 @pytest.mark.anyio

@@ -12,10 +12,9 @@ from tests.unit.media import papers
 from tests.unit.media.asked import asked_about
 from tests.unit.media.papers import INVOICE
 
-from intermodal.media import document
-from intermodal.media.decode import MediaWorker
-from intermodal.media.pdf import annotations, grid, layout, markdown
-from intermodal.media.pdf.boxes import Block, Line
+from intermodal.media.pdf import annotations, column_tables, document, layout, markdown
+from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine
+from intermodal.media.worker_client import MediaWorker
 from intermodal.testing import FakeHost
 
 
@@ -218,43 +217,44 @@ def test_a_model_gets_the_table_and_is_told_of_attached_files(
 
 def test_a_table_has_the_columns_that_its_lines_have() -> None:
     words = [
-        Line("Novak", (50, 0, 90, 10)), Line("The insurance company counted", (150, 0, 300, 10)),
-        Line("7.59", (330, 0, 350, 10)), Line("salt sacks.", (150, 12, 200, 22)),
-        Line("Okafor", (50, 30, 90, 40)), Line("Our customer", (150, 30, 210, 40)), Line("4.43", (330, 30, 350, 40)),
+        LayoutLine("Novak", (50, 0, 90, 10)), LayoutLine("The insurance company counted", (150, 0, 300, 10)),
+        LayoutLine("7.59", (330, 0, 350, 10)), LayoutLine("salt sacks.", (150, 12, 200, 22)),
+        LayoutLine("Okafor", (50, 30, 90, 40)), LayoutLine("Our customer", (150, 30, 210, 40)), LayoutLine("4.43",
+        (330, 30, 350, 40)),
     ]  # fmt: skip
-    seen = Block(
+    seen = LayoutBlock(
         kind="table",
         rows=(("Novak", "The insurance company counted 7.59 salt sacks."), ("Okafor", "Our customer 4.43")),
         bands=((0, 22), (30, 40)), box=(50, 0, 350, 40),
     )  # fmt: skip
-    finer = grid.with_columns(seen, words)
+    finer = column_tables.with_columns(seen, words)
     assert finer.rows == (
         ("Novak", "The insurance company counted salt sacks.", "7.59"),
         ("Okafor", "Our customer", "4.43"),
     )
-    assert grid.with_columns(finer, words) == finer
-    across = [*words, Line("a note that goes across all columns", (50, 24, 350, 29))]
-    assert grid.with_columns(seen, across) == seen
+    assert column_tables.with_columns(finer, words) == finer
+    across = [*words, LayoutLine("a note that goes across all columns", (50, 24, 350, 29))]
+    assert column_tables.with_columns(seen, across) == seen
 
 
 def test_a_block_that_only_meets_a_table_keeps_its_words() -> None:
-    cells = [Line(word, (50.0 + 200 * (at % 2), 20.0 * (at // 2), 90.0 + 200 * (at % 2), 20.0 * (at // 2) + 10))
+    cells = [LayoutLine(word, (50.0 + 200 * (at % 2), 20.0 * (at // 2), 90.0 + 200 * (at % 2), 20.0 * (at // 2) + 10))
              for at, word in enumerate(["Lamp", "3", "Hook", "12", "Paper", "40"])]  # fmt: skip
-    left = Block(kind="paragraph", text="Lamp Hook Paper", box=(50, 0, 90, 50))
-    right = Block(kind="paragraph", text="3 12 40", box=(250, 0, 290, 50))
-    (found,) = grid.with_tables([left, right], cells)
+    left = LayoutBlock(kind="paragraph", text="Lamp Hook Paper", box=(50, 0, 90, 50))
+    right = LayoutBlock(kind="paragraph", text="3 12 40", box=(250, 0, 290, 50))
+    (found,) = column_tables.with_tables([left, right], cells)
     assert found.rows == (("Lamp", "3"), ("Hook", "12"), ("Paper", "40"))
-    longer = Block(kind="paragraph", text="3 12 40 and what follows", box=(250, 0, 290, 200))
-    assert grid.with_tables([left, longer], cells) == [left, longer]
+    longer = LayoutBlock(kind="paragraph", text="3 12 40 and what follows", box=(250, 0, 290, 200))
+    assert column_tables.with_tables([left, longer], cells) == [left, longer]
 
 
 # ---- pure ------------------------------------------------------------------------------------------
 
 
-def lines(*texts: str, right: float = 500.0) -> list[Line]:
+def lines(*texts: str, right: float = 500.0) -> list[LayoutLine]:
     """Lines of a paragraph 12 points apart, each as long as its words are."""
     ends = [min(right, 50 + 5.0 * len(text)) for text in texts]
-    return [Line(text, (50, 12.0 * at, ends[at], 12.0 * at + 10)) for at, text in enumerate(texts)]
+    return [LayoutLine(text, (50, 12.0 * at, ends[at], 12.0 * at + 10)) for at, text in enumerate(texts)]
 
 
 @pytest.mark.parametrize(
@@ -268,20 +268,20 @@ def lines(*texts: str, right: float = 500.0) -> list[Line]:
     ],
 )  # fmt: skip
 def test_a_line_break_that_was_meant_is_kept(texts: tuple[str, ...], edge: float, parts: int) -> None:
-    assert len(markdown.broken(" ".join(texts), lines(*texts), edge)) == parts
+    assert len(markdown.with_line_breaks(" ".join(texts), lines(*texts), edge)) == parts
 
 
 def test_a_whole_sentence_is_no_heading() -> None:
     sentence = "The customs officer inspected 806 oak boards at the northern gate."
-    blocks = [Block(kind="heading", text=text, level=1) for text in ("Section 2.", sentence)]
+    blocks = [LayoutBlock(kind="heading", text=text, level=1) for text in ("Section 2.", sentence)]
     assert markdown.page(blocks, []) == f"# Section 2.\n\n{sentence}"
 
 
 def test_an_address_that_is_written_out_is_not_said_again() -> None:
-    link = annotations.Link("https://a.example/x", "https://a.example/x")
-    assert annotations.linked("See https://a.example/x now", [link]) == "See https://a.example/x now"
-    mail = annotations.Link("a@b.example", "mailto:a@b.example")
-    assert annotations.linked("Write to a@b.example", [mail]) == "Write to a@b.example"
+    link = annotations.PageLink("https://a.example/x", "https://a.example/x")
+    assert annotations.with_links("See https://a.example/x now", [link]) == "See https://a.example/x now"
+    mail = annotations.PageLink("a@b.example", "mailto:a@b.example")
+    assert annotations.with_links("Write to a@b.example", [mail]) == "Write to a@b.example"
 
 
 def test_cells_that_hold_a_bar_or_several_lines_stay_one_cell() -> None:

@@ -12,15 +12,15 @@ import pytest
 from PIL import Image
 
 from intermodal.cli.doctor import about_sandbox
-from intermodal.media import fence, sandbox
-from intermodal.media.decode import MediaWorker
+from intermodal.media import process_limits, sandbox
+from intermodal.media.worker_client import MediaWorker
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's")
 
 TRIES = """
 import ctypes, errno, json, os, socket, subprocess, sys, threading, time
 from intermodal.media import sandbox
-sandbox.confine()
+sandbox.apply_sandbox()
 found = {}
 def tried(name, attempt):
     try:
@@ -52,7 +52,7 @@ tried("a module", lambda: open(json.__file__).close())
 import xml.dom.minidom, decimal
 thread = threading.Thread(target=lambda: tried("a thread's socket", lambda: socket.socket()))
 thread.start(); thread.join()
-print(json.dumps({"held": sandbox.held(), "found": found}))
+print(json.dumps({"held": sandbox.active_mechanisms(), "found": found}))
 """
 
 
@@ -80,19 +80,20 @@ def test_code_that_took_the_process_over_reaches_nothing(tmp_path_factory: pytes
 def test_this_kernel_has_what_the_tests_are_about() -> None:
     """Where it fails, the kernel is older than 5.13 or was built without; then nothing above was tried."""
     ran = subprocess.run(
-        [sys.executable, "-c", "from intermodal.media import sandbox; sandbox.confine(); print(*sandbox.held())"],
+        [sys.executable, "-c",
+        "from intermodal.media import sandbox; sandbox.apply_sandbox(); print(*sandbox.active_mechanisms())"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     if ran.stdout.split() != ["landlock", "seccomp"]:
         pytest.skip(f"this kernel has only: {ran.stdout.strip() or 'nothing'}")
-    assert sandbox.held() == (), "nothing holds the tests themselves"
+    assert sandbox.active_mechanisms() == (), "nothing holds the tests themselves"
 
 
 @pytest.mark.anyio
 async def test_the_worker_is_held_by_all_that_it_says() -> None:
     async with MediaWorker() as worker:
         found = await worker.fences()
-        assert found.keys() == set(fence.TRIED) and found["opening"]
+        assert found.keys() == set(process_limits.PROBED_LIMITS) and found["opening"]
         status = Path(f"/proc/{worker.pid}/status").read_text() if sys.platform == "linux" else ""
         if "Seccomp:\t2" in status:
             assert found["network"] and found["programs"] and found["processes"] and found["memory"]
@@ -100,16 +101,16 @@ async def test_the_worker_is_held_by_all_that_it_says() -> None:
 
 
 def test_doctor_says_what_stands_and_what_does_not() -> None:
-    everything = dict.fromkeys(fence.TRIED, True)
+    everything = dict.fromkeys(process_limits.PROBED_LIMITS, True)
     assert about_sandbox(everything).what == (
         "media are decoded in a process of its own, which opens no file and no socket, in bounded memory; even taken "
         "over by a file it cannot: read files other than Python's own, write files, reach the network, start "
         "programs, start processes"
     )
-    macos = about_sandbox({**dict.fromkeys(fence.TRIED, False), "opening": True})
+    macos = about_sandbox({**dict.fromkeys(process_limits.PROBED_LIMITS, False), "opening": True})
     assert macos.state == "ok" and "in memory that this system does not bound" in macos.what
     assert "taken over by a file it could: read files" in macos.what and "cannot" not in macos.what
-    assert about_sandbox(dict.fromkeys(fence.TRIED, False)).state == "broken"
+    assert about_sandbox(dict.fromkeys(process_limits.PROBED_LIMITS, False)).state == "broken"
 
 
 @linux

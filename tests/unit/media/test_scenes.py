@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from intermodal.media import scenes
+from intermodal.media.video import scenes
 
 
 def chosen(
@@ -19,7 +19,7 @@ def chosen(
     def differ(one: int, other: int) -> float:
         return abs(values[one] - values[other])
 
-    found = scenes.choose(times, len(values) * every, differ, lambda place: values[place] == blank, most)
+    found = scenes.choose_scenes(times, len(values) * every, differ, lambda place: values[place] == blank, most)
     assert [scene.at for scene in found] == sorted(scene.at for scene in found)
     assert all(scene.at < scene.until for scene in found)
     assert len(found) <= most
@@ -47,7 +47,7 @@ def scenes_by_parts(parts: list[float]) -> int:
     def whole(one: int, other: int) -> float:
         return 2.0 if part(one, other) else 0.0
 
-    return len(scenes.choose(times, len(times) * 0.2, whole, lambda place: False, 12, part=part))
+    return len(scenes.choose_scenes(times, len(times) * 0.2, whole, lambda place: False, 12, part=part))
 
 
 def test_a_number_that_is_another_on_a_still_slide_is_a_scene() -> None:
@@ -112,14 +112,14 @@ def test_nothing_seen_gives_no_scene() -> None:
 
 
 def test_a_key_frame_that_comes_early_is_a_cut() -> None:
-    assert scenes.cuts_of((0.0, 10.0, 13.2, 23.2, 33.2, 35.0), 25) == (13.2, 35.0)
-    assert scenes.cuts_of((0.0, 3.8, 7.4), 5) == (3.8, 7.4)
+    assert scenes.cuts_from_key_frames((0.0, 10.0, 13.2, 23.2, 33.2, 35.0), 25) == (13.2, 35.0)
+    assert scenes.cuts_from_key_frames((0.0, 3.8, 7.4), 5) == (3.8, 7.4)
 
 
 def test_key_frames_at_a_beat_tell_nothing() -> None:
-    assert scenes.cuts_of((0.0, 2.0, 4.0, 6.0), 30) == ()
-    assert scenes.cuts_of((0.0, 10.0), 25) == ()  # 250 frames: x264's longest interval
-    assert scenes.cuts_of((0.0,), 25) == ()
+    assert scenes.cuts_from_key_frames((0.0, 2.0, 4.0, 6.0), 30) == ()
+    assert scenes.cuts_from_key_frames((0.0, 10.0), 25) == ()  # 250 frames: x264's longest interval
+    assert scenes.cuts_from_key_frames((0.0,), 25) == ()
 
 
 def test_a_frame_as_large_as_a_key_frame_among_small_ones_is_a_cut() -> None:
@@ -127,9 +127,9 @@ def test_a_frame_as_large_as_a_key_frame_among_small_ones_is_a_cut() -> None:
     sizes[20] = 4_000
     sizes[30] = 300  # three times its neighbours, and small
     times = [number / 10 for number in range(50)]
-    assert scenes.bursts_of(times, sizes, 10_000) == (2.0,)
-    assert scenes.bursts_of(times, [5_000] * 50, 10_000) == (), "lively throughout"
+    assert scenes.bursts_from_sizes(times, sizes, 10_000) == (2.0,)
+    assert scenes.bursts_from_sizes(times, [5_000] * 50, 10_000) == (), "lively throughout"
 
 
 def test_signs_of_the_same_cut_are_one() -> None:
-    assert scenes.merged((2.0, 9.0), (1.8, 5.0), (0.0,)) == (1.8, 5.0, 9.0)
+    assert scenes.merge_cuts((2.0, 9.0), (1.8, 5.0), (0.0,)) == (1.8, 5.0, 9.0)

@@ -12,7 +12,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 from tests.unit.media.asked import asked_about
 
-from intermodal.media import document
+from intermodal.media.pdf import document
 from intermodal.plans.facts import PageFacts
 from intermodal.testing import FakeHost
 

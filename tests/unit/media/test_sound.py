@@ -10,7 +10,7 @@ import wave
 import av
 import pytest
 
-from intermodal.media.sound import at_rate, mp3, samples, wav
+from intermodal.media.audio.encoding import mp3, resample, samples, wav
 
 
 def tone(rate: int, seconds: float = 2.0) -> bytes:
@@ -33,11 +33,11 @@ def test_an_mp3_is_as_long_as_the_speech_and_no_louder(rate: int) -> None:
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 24_000, 48_000])
 def test_samples_of_another_rate_sound_the_same(rate: int) -> None:
-    found = struct.unpack("<48000h", at_rate(tone(rate), rate, 24_000))
+    found = struct.unpack("<48000h", resample(tone(rate), rate, 24_000))
     wanted = struct.unpack("<48000h", tone(24_000))
     inside = slice(100, -100)  # a filter begins and ends softly
     assert max(abs(a - b) for a, b in zip(found[inside], wanted[inside], strict=True)) < 200
-    assert at_rate(b"", rate, 24_000) == b""
+    assert resample(b"", rate, 24_000) == b""
 
 
 def test_speech_of_one_sample_is_a_file_too() -> None:

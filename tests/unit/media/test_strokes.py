@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from intermodal.media import strokes
-from intermodal.media.decode import MediaWorker
-from intermodal.media.image import probe
+from intermodal.media.image import script_detection
+from intermodal.media.image.decoder import probe
+from intermodal.media.worker_client import MediaWorker
 
 WRITTEN = Path(__file__).with_name("written")  # nine lines each, as a screenshot of an invoice has them
 
@@ -86,10 +86,10 @@ def test_of_what_is_no_page_nothing_is_told(image: Image.Image) -> None:
 def test_the_model_has_a_weight_for_each_pattern_and_a_language_for_each_script() -> None:
     from intermodal.local.embedded.tesseract import SCRIPTS
 
-    model = strokes._shipped
-    found = strokes.patterns(Image.open(WRITTEN / "greek.png").convert("L"))
+    model = script_detection._shipped
+    found = script_detection.count_patterns(Image.open(WRITTEN / "greek.png").convert("L"))
     assert found is not None and all(len(row) == sum(map(len, found)) for row in model.rows())
-    told = set(model.scripts) - {*strokes.READ, strokes.TURNED}
+    told = set(model.scripts) - {*script_detection.READ_SCRIPTS, script_detection.TURNED}
     assert {script.capitalize() for script in told} <= set(SCRIPTS)
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from intermodal import errors
 from intermodal.content import BytesSource, File, Text
-from intermodal.media.decode import MediaWorker
 from intermodal.media.expand import expand
 from intermodal.media.fetch import Fetcher
 from intermodal.media.sniff import sniff
+from intermodal.media.worker_client import MediaWorker
 from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio

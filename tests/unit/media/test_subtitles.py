@@ -10,7 +10,7 @@ from av.stream import Disposition
 from tests.gates import films
 
 from intermodal import errors
-from intermodal.media.decode import MediaWorker
+from intermodal.media.worker_client import MediaWorker
 
 pytestmark = pytest.mark.anyio
 SAID = ((0.2, 0.9, "Good morning."), (1.0, 1.8, "What does\nit cost?"))

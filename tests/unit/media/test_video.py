@@ -12,11 +12,11 @@ from tests.gates import corpus, films
 
 from intermodal import errors
 from intermodal.content import BytesSource, File, PathSource, Text, Video
-from intermodal.media.decode import MediaWorker
-from intermodal.media.film_header import check_film
-from intermodal.media.opened import open_request
+from intermodal.media.media_limits import PCM_BYTES_PER_SECOND, expected_scenes
+from intermodal.media.request_media import open_request
 from intermodal.media.sniff import sniff
-from intermodal.media.steps import PCM_BYTES_PER_SECOND, expected_scenes
+from intermodal.media.video.header import check_video_header
+from intermodal.media.worker_client import MediaWorker
 from intermodal.request import Message, Request
 
 pytestmark = pytest.mark.anyio
@@ -196,9 +196,9 @@ def test_a_film_of_media_in_another_file_is_refused(media: Path) -> None:
     at = data.index(b"dref")
     here = data.index(b"url ", at) + 7  # the flags of the first entry: 1 says "in this file"
     assert data[here] == 1
-    check_film(data, "video/mp4")
+    check_video_header(data, "video/mp4")
     with pytest.raises(errors.InputUnsupported, match="another file"):
-        check_film(data[:here] + b"\0" + data[here + 1 :], "video/mp4")
+        check_video_header(data[:here] + b"\0" + data[here + 1 :], "video/mp4")
 
 
 async def test_a_sound_that_begins_late_keeps_its_time_in_the_film(worker: MediaWorker, media: Path) -> None:

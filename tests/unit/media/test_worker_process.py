@@ -9,14 +9,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from intermodal._process import Limits, Worker
+from intermodal.concurrency.worker_process import ProcessLimits, WorkerProcess
 from intermodal.errors import InputBroken, InputTooLarge, RuntimeCrashed
 
 pytestmark = pytest.mark.anyio
 
 CHILD = """
 import os, time
-from intermodal._process import report, serve
+from intermodal.concurrency.worker_process import report_progress, serve
 
 def spin(seconds):
     end = time.process_time() + seconds
@@ -24,7 +24,7 @@ def spin(seconds):
         pass
 
 def tell():
-    report(0.5, "half")
+    report_progress(0.5, "half")
     print("noise on standard output", flush=True)
     return dict(os.environ)
 
@@ -56,15 +56,15 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-async def child(tmp_path: Path) -> AsyncIterator[Worker]:
+async def child(tmp_path: Path) -> AsyncIterator[WorkerProcess]:
     (tmp_path / "child.py").write_text(CHILD)
     env = {"PYTHONPATH": str(tmp_path), "TARGET": str(tmp_path / "out")}
-    limits = Limits(memory=1 << 30, cpu=1, read_only=True)
-    async with Worker("child", limits=limits, env=env, inherit=("PATH",)) as worker:
+    limits = ProcessLimits(memory=1 << 30, cpu=1, read_only=True)
+    async with WorkerProcess("child", limits=limits, env=env, inherit=("PATH",)) as worker:
         yield worker
 
 
-async def test_a_call_is_answered_with_its_measurements(child: Worker) -> None:
+async def test_a_call_is_answered_with_its_measurements(child: WorkerProcess) -> None:
     told: list[tuple[float | None, str]] = []
     reply = await child.call("tell", {}, progress=lambda fraction, note: told.append((fraction, note)))
     assert told == [(0.5, "half")]
@@ -74,20 +74,20 @@ async def test_a_call_is_answered_with_its_measurements(child: Worker) -> None:
     assert "noise" in child.log_tail()
 
 
-async def test_peak_memory_is_of_the_call_alone(child: Worker) -> None:
+async def test_peak_memory_is_of_the_call_alone(child: WorkerProcess) -> None:
     before = (await child.call("take", {"size": 10})).peak_memory
     assert (await child.call("take", {"size": 100 << 20})).peak_memory > before + (90 << 20)
     assert (await child.call("take", {"size": 10})).peak_memory < before + (20 << 20)
 
 
-async def test_processor_time_is_limited_by_call_not_by_life(child: Worker) -> None:
+async def test_processor_time_is_limited_by_call_not_by_life(child: WorkerProcess) -> None:
     for _ in range(3):
         await child.call("spin", {"seconds": 0.5})
     with pytest.raises(InputTooLarge, match="more time"):
         await child.call("spin", {"seconds": 60})
 
 
-async def test_memory_and_disk_are_limited(child: Worker) -> None:
+async def test_memory_and_disk_are_limited(child: WorkerProcess) -> None:
     with pytest.raises(InputTooLarge, match="more memory"):
         await child.call("take", {"size": 2 << 30})
     with pytest.raises(InputBroken, match="OSError"):
@@ -96,20 +96,20 @@ async def test_memory_and_disk_are_limited(child: Worker) -> None:
 
 
 @pytest.mark.parametrize("kind", ["EMFILE", "ImportError"])
-async def test_what_the_child_could_not_load_is_never_called_a_damaged_file(child: Worker, kind: str) -> None:
+async def test_what_the_child_could_not_load_is_never_called_a_damaged_file(child: WorkerProcess, kind: str) -> None:
     with pytest.raises(RuntimeCrashed, match="could not load") as caught:
         await child.call("full", {"kind": kind})
     assert "report" in caught.value.todo
     assert child.alive
 
 
-async def test_a_crash_is_told_and_the_next_call_finds_a_new_child(child: Worker) -> None:
+async def test_a_crash_is_told_and_the_next_call_finds_a_new_child(child: WorkerProcess) -> None:
     with pytest.raises(RuntimeCrashed, match="status 3"):
         await child.call("die", {})
     assert (await child.call("echo", {"data": b"x"})).value == b"x"
 
 
-async def test_a_timeout_or_a_cancel_ends_the_child_and_reaps_it(child: Worker) -> None:
+async def test_a_timeout_or_a_cancel_ends_the_child_and_reaps_it(child: WorkerProcess) -> None:
     for stop in ("timeout", "cancel"):
         await child.call("take", {"size": 1})
         pid = child.pid
@@ -125,12 +125,12 @@ async def test_a_timeout_or_a_cancel_ends_the_child_and_reaps_it(child: Worker) 
             os.kill(pid, 0)
 
 
-async def test_large_frames_pass_both_ways(child: Worker) -> None:
+async def test_large_frames_pass_both_ways(child: WorkerProcess) -> None:
     data = os.urandom(5 << 20)
     assert (await child.call("echo", {"data": data})).value == data
 
 
-async def test_calls_queue_for_one_child(child: Worker) -> None:
+async def test_calls_queue_for_one_child(child: WorkerProcess) -> None:
     found: list[int] = []
 
     async def ask(number: int) -> None:
@@ -143,7 +143,7 @@ async def test_calls_queue_for_one_child(child: Worker) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, 5_000_001])
-async def test_arguments_of_every_size_arrive_as_they_are(child: Worker, size: int) -> None:
+async def test_arguments_of_every_size_arrive_as_they_are(child: WorkerProcess, size: int) -> None:
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     assert (await child.call("echo", {"data": data})).value == data
     assert (await child.call("echo", {"data": bytearray(data)})).value == data

@@ -12,7 +12,7 @@ from intermodal.planner.pages import asked_pages, scores, select
 from intermodal.planner.rules import RULES
 from intermodal.plans.facts import MediumNeeds, Need, PageFacts, PartFacts, QuestionFacts
 from intermodal.quantity import exact
-from intermodal.questions.words import asked, by_words
+from intermodal.questions.keyword_needs import needed_aspects, needs_from_keywords
 
 ALL = catalogs.catalog("all")
 
@@ -115,12 +115,12 @@ def test_a_page_number_is_no_text_layer() -> None:
     ],
 )
 def test_the_words_of_a_question_say_what_it_needs(question: str, aspects: set[str]) -> None:
-    assert asked(question) == aspects
+    assert needed_aspects(question) == aspects
 
 
 def test_a_part_is_asked_only_for_what_it_can_have() -> None:
     speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
-    assert needed(speech, by_words("What colour is the angry caller's car?")) == {
+    assert needed(speech, needs_from_keywords("What colour is the angry caller's car?")) == {
         "tone": MUST_KEEP, "words": FACT_PENALTY,
     }  # fmt: skip
 

@@ -16,10 +16,10 @@ from intermodal import Client, config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.content import Audio, BytesSource, Document, Image, PathSource, Text, Video
 from intermodal.errors import CallError, OutputInvalid, PromptError
-from intermodal.prompts import formats, imagined, values
+from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.baml.reader import BamlTemplate
-from intermodal.prompts.file import PromptFile
-from intermodal.prompts.findings import checked
+from intermodal.prompts.lint import lint
+from intermodal.prompts.prompt_file import PromptFile
 from intermodal.request import JsonOutput, Message, TextOutput
 from intermodal.testing import FakeHost, Fault
 
@@ -88,7 +88,7 @@ def simple(prompt: str, arguments: str = "s: string", returns: str = "string", m
 
 
 def rendered(file: PromptFile, **given: Any) -> tuple[Message, ...]:
-    return file.template.messages(values.bound(file, given))
+    return file.template.messages(argument_values.bind_values(file, given))
 
 
 def words(messages: tuple[Message, ...]) -> list[tuple[str, list[str]]]:
@@ -291,15 +291,15 @@ def test_every_kind_of_media_stands_where_its_argument_does(tmp_path: Path) -> N
 def test_the_history_goes_before_the_last_question(tmp_path: Path) -> None:
     file = read(tmp_path, simple('{{ _.role("system") }}s{{ _.role("user") }}{{ s }}'))
     before = (Message(role="user", parts=(Text(text="q"),)), Message(role="assistant", parts=(Text(text="a"),)))
-    made = file.template.messages(values.bound(file, {"s": "now"}), before)
+    made = file.template.messages(argument_values.bind_values(file, {"s": "now"}), before)
     assert [role for role, _ in words(made)] == ["system", "user", "assistant", "user"]
 
 
 def test_what_is_imagined_of_classes_unions_and_maps_is_what_the_function_takes(tmp_path: Path) -> None:
     arguments = "a: Invoice, b: Line | Currency, c: map<string, Line>, d: Line[], e: int | string, f: true, n: Currency"
     file = read(tmp_path, CLASSES + simple("{{ a }}{{ b }}{{ c }}{{ d }}{{ e }}{{ f }}{{ n }}", arguments))
-    made = imagined.imagine(file, {})
-    assert file.template.messages(values.bound(file, {}, missing=made.values))
+    made = sample_arguments.make_samples(file, {})
+    assert file.template.messages(argument_values.bind_values(file, {}, missing=made.values))
 
 
 # ---- what is wrong, with file and line -----------------------------------------------------------------------
@@ -356,7 +356,7 @@ def test_arguments_are_held_against_the_types_of_the_file(tmp_path: Path, given:
 def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "baml_py", None)
     path = written(tmp_path, simple("not installed {{ s }}"))
-    made = checked([path])
+    made = lint([path])
     assert [(each.file, each.line, each.todo) for each in made.found] == [
         (str(path), 1, "run: pip install 'intermodal[baml]'")
     ]
@@ -364,7 +364,7 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path, monkey
 
 def test_code_is_named_when_a_file_is_checked(tmp_path: Path) -> None:
     path = written(tmp_path, simple("{{ s }}") + "function Add(x: int) -> int { x + 1 }\n")
-    (found,) = checked([path]).found
+    (found,) = lint([path]).found
     assert (found.line, found.level) == (5, "warning")
 
 
@@ -372,7 +372,7 @@ def test_a_folder_with_one_broken_file_names_that_one(tmp_path: Path) -> None:
     for number in range(5):
         written(tmp_path, simple("{{ s }}").replace("F(", f"F{number}("), f"baml_src/f{number}.baml")
     broken = written(tmp_path, "class A {\n  x flot\n}\n", "baml_src/wrong.baml")
-    made = checked([tmp_path])
+    made = lint([tmp_path])
     assert made.files == 6
     assert {(each.file, each.line) for each in made.found} == {(str(broken), 2)}
 

@@ -9,9 +9,9 @@ import pytest
 from intermodal.content import Text
 from intermodal.errors import PromptError
 from intermodal.prompts import formats
-from intermodal.prompts.baml.declarations import declared
+from intermodal.prompts.baml.declarations import read_declarations
 from intermodal.prompts.baml.format_size import FormatSize
-from intermodal.prompts.file import PromptFile
+from intermodal.prompts.prompt_file import PromptFile
 
 pytest.importorskip("baml_py")
 FUNCTION = 'function F() -> %s {\n  client "openai/gpt-4o"\n  prompt #"\n    %s\n  "#\n}\n'
@@ -64,7 +64,7 @@ def read(tmp_path: Path, classes: str, returns: str = "C0", prompt: str = "{{ ct
 def test_a_format_is_about_as_long_as_was_counted(tmp_path: Path, classes: str) -> None:
     (message,) = read(tmp_path, classes).template.messages({})
     written = sum(len(part.text) for part in message.parts if isinstance(part, Text))
-    blocks = {each.name: each for each in declared("case.baml", classes + FUNCTION % ("C0", "x"))}
+    blocks = {each.name: each for each in read_declarations("case.baml", classes + FUNCTION % ("C0", "x"))}
     counted = FormatSize(blocks).letters(blocks["F"].type)
     assert 0.9 * written - 50 < counted < 1.5 * written + 400, (written, counted)
 

@@ -13,9 +13,9 @@ from intermodal import Client, config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.content import Audio, BytesSource, Document, File, Image, MediaPart, PathSource, Text, Video
 from intermodal.errors import PromptError
-from intermodal.prompts import formats, imagined, values
-from intermodal.prompts.file import PromptFile
-from intermodal.prompts.findings import checked
+from intermodal.prompts import argument_values, formats, sample_arguments
+from intermodal.prompts.lint import lint
+from intermodal.prompts.prompt_file import PromptFile
 from intermodal.testing import FakeHost
 
 CLAIM = """class Note {
@@ -60,7 +60,7 @@ def read(tmp_path: Path, text: str = CLAIM) -> PromptFile:
 
 
 def parts(file: PromptFile, given: dict[str, Any]) -> list[Any]:
-    (message,) = file.template.messages(values.bound(file, given))
+    (message,) = file.template.messages(argument_values.bind_values(file, given))
     return list(message.parts)
 
 
@@ -83,9 +83,9 @@ def test_a_file_with_media_within_is_known_by_their_kinds_and_nothing_is_wrong_w
     file = read(tmp_path)
     assert set(file.media) == {"image", "document", "audio", "video"}
     assert file.argument("last").words == "JSON with image and audio"  # type: ignore[union-attr]
-    assert all("holds" in each.what for each in checked([Path(file.path)]).found), "of the model alone"
+    assert all("holds" in each.what for each in lint([Path(file.path)]).found), "of the model alone"
     Path(file.path).write_text(CLAIM.replace("openai/gpt-4o", "openai/gpt-3.5-turbo"))
-    told = [str(each) for each in checked([Path(file.path)]).found]
+    told = [str(each) for each in lint([Path(file.path)]).found]
     assert any(":14: error: openai/gpt-3.5-turbo takes text, and claim holds image" in each for each in told)
 
 
@@ -104,18 +104,18 @@ def test_a_file_with_media_within_is_known_by_their_kinds_and_nothing_is_wrong_w
 def test_a_value_that_does_not_fit_is_refused_with_its_place(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     file = read(tmp_path)
     with pytest.raises(PromptError) as caught:
-        values.bound(file, {**GIVEN, **change})
+        argument_values.bind_values(file, {**GIVEN, **change})
     assert says in caught.value.what
     assert caught.value.where == f"{file.path}:13"
 
 
 def test_what_is_imagined_has_media_in_every_place(tmp_path: Path) -> None:
     file = read(tmp_path)
-    made = imagined.imagine(file, {})
+    made = sample_arguments.make_samples(file, {})
     assert set(made.pieces) == {
         "claim.photos[]", "claim.plans.name", "claim.proof", "claim.note.voice", "claim.clip", "more[]", "last",
     }  # fmt: skip
-    assert file.template.messages(values.bound(file, {}, missing=made.values))
+    assert file.template.messages(argument_values.bind_values(file, {}, missing=made.values))
     assert "claim.photos[] 1024x768" in " ".join(made.assumed)
 
 
@@ -165,7 +165,7 @@ def test_a_prompt_with_media_within_is_planned_run_and_held_against_their_kinds(
 
 def test_the_command_line_names_files_within_values_by_an_at_sign(tmp_path: Path) -> None:
     file = read(tmp_path, PAGE.replace("title string", "title string | image"))
-    given = values.of_words(
+    given = argument_values.parse_assignments(
         file, ['pages=[{"title": "@@home", "photo": "@a.png"}, {"title": "@t.png", "photo": "b.png"}]']
     )
     assert given == {"pages": [{"title": "@home", "photo": Path("a.png")}, {"title": Path("t.png"), "photo": "b.png"}]}
@@ -198,9 +198,11 @@ def test_a_value_that_holds_itself_ends(tmp_path: Path) -> None:
     file = read(
         tmp_path, text.replace("{% for page in pages %}{{ page.title }} {{ page.photo }}{% endfor %}", "{{ n }}")
     )
-    assert file.template.messages(values.bound(file, {}, missing=imagined.imagine(file, {}).values))
+    assert file.template.messages(
+        argument_values.bind_values(file, {}, missing=sample_arguments.make_samples(file, {}).values)
+    )
     deep: dict[str, Any] = {"photo": "a.png", "next": None}
     for _ in range(60):
         deep = {"photo": "a.png", "next": deep}
     with pytest.raises(PromptError, match="nested too deep"):
-        values.bound(file, {"n": deep})
+        argument_values.bind_values(file, {"n": deep})

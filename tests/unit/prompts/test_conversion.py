@@ -13,30 +13,30 @@ import pytest
 from intermodal.cli import prompt_convert
 from intermodal.content import BytesSource, MediaPart, Text
 from intermodal.errors import PromptError
-from intermodal.prompts import formats, values
+from intermodal.prompts import argument_values, formats
 from intermodal.prompts.conversion import jinja_writer
-from intermodal.prompts.conversion.convert import TARGETS, Converted, converted, place_of
+from intermodal.prompts.conversion.convert import TARGETS, ConvertedPrompt, convert_prompt, target_path
 from intermodal.prompts.conversion.handlebars_writer import HandlebarsWriter
-from intermodal.prompts.conversion.plain_schema import inlined, same
-from intermodal.prompts.conversion.tree import (
-    Both,
-    Each,
-    Either,
-    Equal,
-    If,
+from intermodal.prompts.conversion.normalized_schema import inline_definitions, same_output
+from intermodal.prompts.conversion.template_tree import (
+    AndTest,
+    IfNode,
+    IsEqual,
+    IsTruthy,
     ItemIs,
+    LoopNode,
     Losses,
-    Medium,
+    MediumNode,
     Node,
-    Not,
-    Role,
+    NotTest,
+    OrTest,
+    RoleNode,
     Test,
-    Truth,
-    Value,
-    Words,
-    joined,
+    TextNode,
+    ValueNode,
+    join_texts,
 )
-from intermodal.prompts.file import PromptFile, model_names
+from intermodal.prompts.prompt_file import PromptFile, model_names
 from intermodal.request import JsonOutput, Message
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "prompts"
@@ -51,14 +51,14 @@ def read(tmp_path: Path, name: str, text: str) -> PromptFile:
     return formats.load(path)
 
 
-def into(file: PromptFile, to: str) -> Converted:
-    return converted(file, TARGETS[to], place_of(file, TARGETS[to]))
+def into(file: PromptFile, to: str) -> ConvertedPrompt:
+    return convert_prompt(file, TARGETS[to], target_path(file, TARGETS[to]))
 
 
 def said(file: PromptFile, given: dict[str, Any]) -> list[tuple[str, list[Any]]]:
     """What a file renders to, without white space around texts, and without the words in which BAML tells a schema."""
     told = file.output.told if isinstance(file.output, JsonOutput) else ""
-    return shown(file.template.messages(values.bound(file, given)), told)
+    return shown(file.template.messages(argument_values.bind_values(file, given)), told)
 
 
 def shown(messages: tuple[Message, ...], told: str = "") -> list[tuple[str, list[Any]]]:
@@ -113,7 +113,7 @@ def test_every_example_is_the_same_prompt_in_every_format_or_says_why_not(path: 
 
 def asked(file: PromptFile) -> Any:
     """What a file asks for beside its messages: the schema as far as it is the same in BAML."""
-    properties = inlined(file.output.schema)["properties"] if isinstance(file.output, JsonOutput) else {}
+    properties = inline_definitions(file.output.schema)["properties"] if isinstance(file.output, JsonOutput) else {}
     words = {name: (each.get("description"), each.get("enum")) for name, each in properties.items()}
     return type(file.output), words, model_names(file.model)[-1:], file.sampling
 
@@ -145,22 +145,22 @@ class Grown:
     def _node(self, deep: int, loops: tuple[str, ...]) -> Node:
         kind = self._random.random()
         if kind < 0.45 or (not deep and kind > 0.7):
-            return Words(self._random.choice(TEXTS))
+            return TextNode(self._random.choice(TEXTS))
         if kind < 0.65:
-            return Value(self._random.choice([("name",), ("flag",), ("row", "a"), *((each,) for each in loops)]))
+            return ValueNode(self._random.choice([("name",), ("flag",), ("row", "a"), *((each,) for each in loops)]))
         if kind < 0.7:
-            return Medium(path=("photo",))
+            return MediumNode(path=("photo",))
         inner = self.nodes(deep - 1, loops)
         if kind < 0.88:
-            return If(self._test(loops), inner, self.nodes(deep - 1, loops) if kind < 0.8 else ())
+            return IfNode(self._test(loops), inner, self.nodes(deep - 1, loops) if kind < 0.8 else ())
         item = f"it{len(loops)}"
-        return Each(item, ("rows",), self.nodes(deep - 1, (*loops, item)), inner if kind < 0.91 else ())
+        return LoopNode(item, ("rows",), self.nodes(deep - 1, (*loops, item)), inner if kind < 0.91 else ())
 
     def _test(self, loops: tuple[str, ...]) -> Test:
-        tests: list[Test] = [Truth(("flag",)), Truth(("rows",)), Truth(("name",)), Equal(("name",), "b")]
+        tests: list[Test] = [IsTruthy(("flag",)), IsTruthy(("rows",)), IsTruthy(("name",)), IsEqual(("name",), "b")]
         test = self._random.choice([*tests, *([ItemIs("last"), ItemIs("first")] if loops else [])])
         made = self._random.choice(
-            [test, test, Not(test), Both(test, Truth(("flag",))), Either(test, Truth(("name",)))]
+            [test, test, NotTest(test), AndTest(test, IsTruthy(("flag",))), OrTest(test, IsTruthy(("name",)))]
         )
         return made
 
@@ -168,11 +168,11 @@ class Grown:
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_a_template_says_is_said_in_every_format_with_branches(tmp_path: Path, seed: int) -> None:
     grown = Grown(seed)
-    fixed = (Value(("name",)), Value(("row", "a")))
-    nodes = (Role("system"), Words("Ask"), *grown.nodes(2), Role("user"), *grown.nodes(2), *fixed)
+    fixed = (ValueNode(("name",)), ValueNode(("row", "a")))
+    nodes = (RoleNode("system"), TextNode("Ask"), *grown.nodes(2), RoleNode("user"), *grown.nodes(2), *fixed)
     losses = Losses()
     writer = HandlebarsWriter(losses)
-    writer.nodes(joined(nodes))
+    writer.nodes(join_texts(nodes))
     if losses.found:
         pytest.skip("Handlebars has no way to write this")
     file = read(tmp_path, "grown.prompt", FRONT + writer.text)
@@ -421,8 +421,8 @@ def test_a_schema_that_is_large_in_words_keeps_its_definitions() -> None:
     }
     for first, named in ((28, False), (23, True), (0, True)):
         schema = {"$ref": f"#/$defs/T{first}", "$defs": {**definitions, "T30": {"type": "string"}}}
-        assert (inlined(schema) == schema) == named
-        assert same(JsonOutput(schema=schema), JsonOutput(schema=schema))
+        assert (inline_definitions(schema) == schema) == named
+        assert same_output(JsonOutput(schema=schema), JsonOutput(schema=schema))
 
 
 def test_a_template_nested_too_deep_is_refused_or_converted(tmp_path: Path) -> None:
@@ -606,7 +606,7 @@ def media_and_words(file: PromptFile) -> list[tuple[str, list[Any]]]:
     def part(each: Any) -> Any:
         return type(each) if isinstance(each, MediaPart) else " ".join(each.text.split())
 
-    messages = file.template.messages(values.bound(file, {}))
+    messages = file.template.messages(argument_values.bind_values(file, {}))
     return [(message.role, [part(each) for each in message.parts]) for message in messages]
 
 

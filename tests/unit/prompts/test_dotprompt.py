@@ -9,9 +9,9 @@ import pytest
 
 from intermodal.content import Document, File, Image, PathSource, Text, UrlSource
 from intermodal.errors import InputMissing, PromptError
-from intermodal.prompts import formats, values
-from intermodal.prompts.file import PromptFile
-from intermodal.prompts.findings import checked
+from intermodal.prompts import argument_values, formats
+from intermodal.prompts.lint import lint
+from intermodal.prompts.prompt_file import PromptFile
 from intermodal.request import JsonOutput, Message
 
 WHOLE = """---
@@ -130,7 +130,7 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, at: int,
 
 def test_a_name_that_the_schema_lacks_is_an_error_of_lint_with_what_was_meant(tmp_path: Path) -> None:
     written(tmp_path, "---\ninput:\n  schema: {name: string, age: integer}\n---\nHello\n{{nme}}")
-    found = checked([tmp_path]).found
+    found = lint([tmp_path]).found
     assert [(each.level, each.line, each.todo) for each in found] == [
         ("error", 6, "did you mean name?"), ("warning", 3, "use it, or take it out"),
         ("warning", 3, "use it, or take it out"),
@@ -203,7 +203,7 @@ def test_jinja_beside_tags_of_dotprompt_is_text_and_said(tmp_path: Path) -> None
 
 
 def messages(file: PromptFile, history: tuple[Message, ...] = (), **given: Any) -> tuple[Message, ...]:
-    return file.template.messages(values.bound(file, given), history)
+    return file.template.messages(argument_values.bind_values(file, given), history)
 
 
 def test_media_are_parts_of_the_declared_kind_in_their_place(tmp_path: Path) -> None:
@@ -335,7 +335,7 @@ def test_a_plugin_adds_a_format_by_its_entry_point(tmp_path: Path, monkeypatch: 
     try:
         file = formats.load(written(tmp_path, "hello", "a.shout"))
         assert (file.format, messages(file)) == ("shouted", (Message(role="user", parts=(Text(text="HELLO"),)),))
-        assert checked([tmp_path]).files == 1
+        assert lint([tmp_path]).files == 1
     finally:
         formats._plugins.cache_clear()
 

@@ -16,9 +16,9 @@ import pytest
 from intermodal.content import Role, Text
 from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate
 from intermodal.prompts.dotprompt.picoschema import json_schema
-from intermodal.prompts.dotprompt.reader import ROLES, Dotprompt, DotpromptTemplate, Turn
+from intermodal.prompts.dotprompt.reader import ROLES, Dotprompt, DotpromptMessage, DotpromptTemplate
 from intermodal.prompts.rendering import Slot
-from intermodal.prompts.source import parted
+from intermodal.prompts.source_text import split_front_matter
 from intermodal.request import Message
 
 SPEC = Path(os.environ.get("CONFORMANCE", "nowhere")) / "dotprompt" / "spec"
@@ -40,7 +40,7 @@ CASES = list(cases()) if SPEC.is_dir() else []
 @pytest.mark.parametrize(("group", "test"), CASES)
 def test_every_published_case_comes_out_as_it_says(group: dict[str, Any], test: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "case.prompt"
-    source = parted(path, group["template"])
+    source = split_front_matter(path, group["template"])
     data = {**group.get("data", {}), **test.get("data", {})}
     partials = {**group.get("partials", {}), **group.get("resolverPartials", {})}
     body = source.body.strip() if source.declared else source.body
@@ -74,7 +74,7 @@ def fail(at: tuple[str | int, ...], what: str, todo: str) -> Exception:
     return AssertionError((at, what, todo))
 
 
-def as_shown(turn: Turn) -> dict[str, Any]:
+def as_shown(turn: DotpromptMessage) -> dict[str, Any]:
     if turn.before is not None:
         names: dict[Role, str] = {"assistant": "model"}
         parts = [{"text": part.text} for part in turn.before.parts if isinstance(part, Text)]

@@ -10,9 +10,9 @@ import pytest
 
 from intermodal.content import Text
 from intermodal.errors import PromptError
-from intermodal.prompts import formats, values
-from intermodal.prompts.file import PromptFile
-from intermodal.prompts.findings import checked
+from intermodal.prompts import argument_values, formats
+from intermodal.prompts.lint import lint
+from intermodal.prompts.prompt_file import PromptFile
 from intermodal.request import JsonOutput, Message
 
 # From GitHub's documentation of the format.
@@ -66,7 +66,7 @@ def test_the_documented_example_is_read_with_its_test(tmp_path: Path) -> None:
     assert (check["compare"], check["all"]) == ("regex", True)
     for answer, right in ((" summary - A fox", True), ("The Summary - x", False)):
         assert bool(re.search(check["expected"][0], answer, re.IGNORECASE)) is right
-    assert checked([tmp_path]).found == ()
+    assert lint([tmp_path]).found == ()
 
 
 def test_a_json_schema_is_what_the_answer_has_to_be(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_json_schema_is_what_the_answer_has_to_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["{{other}}", "{{input}}{{input}}", "{{{{", "${HOME}"])
 def test_a_value_is_not_read_for_names(tmp_path: Path, value: str) -> None:
     file = read(tmp_path, "messages:\n  - {role: user, content: 'say {{input}} and {{other}}'}\n")
-    (message,) = file.template.messages(values.bound(file, {"input": value, "other": "x"}))
+    (message,) = file.template.messages(argument_values.bind_values(file, {"input": value, "other": "x"}))
     assert message.parts == (Text(text=f"say {value} and x"),)
 
 
@@ -148,4 +148,4 @@ def test_arguments_are_held_against_the_names_of_the_messages(tmp_path: Path) ->
     file = read(tmp_path, SUMMARIZER)
     given: dict[str, Any] = {"inptu": "x"}
     with pytest.raises(PromptError, match="did you mean input"):
-        values.bound(file, given)
+        argument_values.bind_values(file, given)

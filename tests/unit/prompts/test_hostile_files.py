@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from intermodal.errors import IntermodalError
-from intermodal.prompts import formats, imagined, values
+from intermodal.prompts import argument_values, formats, sample_arguments
 
 SIZE, YAML = 250 << 10, 30 << 10  # bytes; PyYAML takes a second for 100 KiB of anything
 UNITS = (
@@ -28,8 +28,8 @@ def test_a_file_of_one_thing_again_and_again_is_done_with(tmp_path: Path, name: 
             began = time.process_time()
             try:
                 file = formats.load(tmp_path / name)
-                given = imagined.imagine(file, {})
-                file.template.messages(values.bound(file, {}, missing=given.values))
+                given = sample_arguments.make_samples(file, {})
+                file.template.messages(argument_values.bind_values(file, {}, missing=given.values))
             except IntermodalError:
                 pass
             took = time.process_time() - began

@@ -13,11 +13,11 @@ import pytest
 from intermodal import Client
 from intermodal.content import Document, File, Image, PathSource, Text
 from intermodal.errors import PromptError
-from intermodal.prompts import formats, values
-from intermodal.prompts.file import PromptFile
-from intermodal.prompts.findings import checked
+from intermodal.prompts import argument_values, formats
+from intermodal.prompts.lint import lint
 from intermodal.prompts.poml.expressions import names, parse, value
-from intermodal.prompts.rendering import Budget, TemplateError
+from intermodal.prompts.prompt_file import PromptFile
+from intermodal.prompts.rendering import RenderingBudget, TemplateError
 from intermodal.request import JsonOutput, Message
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0"
@@ -42,7 +42,7 @@ def test_every_published_example_reads_as_their_own_renderer_made_it(path: Path)
         given["file"] = str(EXAMPLES / given["file"])
     file = formats.load(path)
     shown: list[str] = []
-    for message in file.template.messages(values.bound(file, given)):
+    for message in file.template.messages(argument_values.bind_values(file, given)):
         shown.append(f"===== {SPEAKERS.get(message.role, message.role)} =====")
         shown += [part.text if isinstance(part, Text) else "\0" for part in message.parts]
     pieces = (
@@ -70,7 +70,7 @@ def read(tmp_path: Path, text: str, name: str = "case.poml") -> PromptFile:
 
 
 def messages(file: PromptFile, **given: Any) -> tuple[Message, ...]:
-    return file.template.messages(values.bound(file, given))
+    return file.template.messages(argument_values.bind_values(file, given))
 
 
 def test_arguments_and_their_kinds_are_read_off_the_document(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_document_reads_its_own_folder_and_ends(tmp_path: Path, body: str, say
 )  # fmt: skip
 def test_an_expression_reaches_no_function_but_those_of_the_table(tmp_path: Path, word: str) -> None:
     with pytest.raises((PromptError, TemplateError)):
-        value(parse(word), {"x": "text", "a": 1, "b": 2}, Budget())
+        value(parse(word), {"x": "text", "a": 1, "b": 2}, RenderingBudget())
 
 
 def test_a_stylesheet_evaluates_nothing(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_stylesheet_evaluates_nothing(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_expressions_are_javascripts(word: str, made: Any) -> None:
     given = {"loop": {"index": 0}, "a": 1, "b": False, "name": "name", "rows": [{"x": 1}, {"x": 2}]}
-    assert value(parse(word), given, Budget()) == made
+    assert value(parse(word), given, RenderingBudget()) == made
     assert set(names(parse(word))) <= {*given, "missing"}
 
 
@@ -226,7 +226,7 @@ def test_a_folder_is_a_list_of_lists(tmp_path: Path, said: str, listed: list[str
     file = read(tmp_path, f"<poml><folder {said}/></poml>")
     made = "".join(part.text for part in messages(file)[0].parts if isinstance(part, Text))
     assert [line.replace("- ", "", 1) for line in made.splitlines() if line.strip()] == listed
-    assert not checked([tmp_path]).found
+    assert not lint([tmp_path]).found
 
 
 @pytest.mark.parametrize(
@@ -255,11 +255,11 @@ def test_a_folder_that_cannot_be_shown_is_said_with_its_line(tmp_path: Path, sai
 
 
 def test_a_folder_that_a_strangers_value_names_is_not_shown(tmp_path: Path) -> None:
-    from intermodal.prompts.source import held
+    from intermodal.prompts.source_text import cached_texts
 
     (tmp_path / "prompts" / "secret").mkdir(parents=True)
     file = read(tmp_path, "<poml><folder src='{{ where }}'/></poml>")
-    with held({}, closed=True), pytest.raises(PromptError, match="a folder that a value names"):
+    with cached_texts({}, closed=True), pytest.raises(PromptError, match="a folder that a value names"):
         messages(file, where="secret")
 
 
@@ -270,7 +270,7 @@ def test_what_is_not_rendered_is_named_with_its_line(tmp_path: Path) -> None:
         tmp_path,
         "<poml>\n<p>x</p>\n<webpage url='https://a.example'/>\n<document src='a.pdf' selectedPages='1'/></poml>",
     )
-    found = checked([tmp_path]).found
+    found = lint([tmp_path]).found
     assert [(each.level, each.line) for each in found] == [("error", 3), ("warning", 4)]
     assert "<webpage> is not rendered here" in found[0].what
 
@@ -281,13 +281,13 @@ def test_a_pdf_where_a_tag_or_a_type_says_picture_is_refused_with_its_line(tmp_p
         (tmp_path / "prompts" / name).write_bytes(data)
     what = "a.pdf is a document, and the prompt says a picture"
     read(tmp_path, "<poml>\n<p>x</p>\n<img src='b.png'/>\n<img src='a.pdf'/></poml>")
-    assert [(each.level, each.line, each.what) for each in checked([tmp_path]).found] == [("error", 4, what)]
+    assert [(each.level, each.line, each.what) for each in lint([tmp_path]).found] == [("error", 4, what)]
     with Client() as client, pytest.raises(PromptError, match="says a picture") as raised:
         client.prompt(tmp_path / "prompts" / "case.poml").plan()
     assert raised.value.where == f"{tmp_path / 'prompts' / 'case.poml'}:4"
     (tmp_path / "prompts" / "case.poml").unlink()
     read(tmp_path, 'x\n{{media url="a.pdf" contentType="image/png"}}{{media url="a.pdf"}}', "case.prompt")
-    assert [(each.line, each.what) for each in checked([tmp_path]).found] == [(2, what)]
+    assert [(each.line, each.what) for each in lint([tmp_path]).found] == [(2, what)]
 
 
 def test_a_let_with_default_gives_way_to_what_is_there(tmp_path: Path) -> None:
@@ -304,30 +304,30 @@ def test_a_let_with_default_gives_way_to_what_is_there(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_named_with_its_line_and_one_that_a_value_names_is_not(tmp_path: Path) -> None:
     read(tmp_path, "<poml>\n<p>x</p>\n<img src='logo.png'/></poml>")
-    assert [(each.line, each.what) for each in checked([tmp_path]).found] == [(3, "logo.png is not there")]
+    assert [(each.line, each.what) for each in lint([tmp_path]).found] == [(3, "logo.png is not there")]
     for tag in ("<document src='{{ which }}.txt'/>", "<include src='{{ which }}'/>", "<p>{{ which - 1 }}</p>"):
         read(tmp_path, f"<poml>\n<p>x</p>\n{tag}</poml>")
-        assert checked([tmp_path]).found == ()
+        assert lint([tmp_path]).found == ()
 
 
 def test_a_picture_that_its_alt_stands_for_is_named_with_its_line(tmp_path: Path) -> None:
     file = read(tmp_path, "<poml>\n<p>x</p>\n<img src='{{ photo }}' alt='a cat'/></poml>")
-    found = checked([tmp_path]).found
+    found = lint([tmp_path]).found
     assert [(each.level, each.line, each.todo) for each in found] == [
         ("warning", 3, 'write syntax="multimedia" to send it')
     ]
-    (message,) = file.template.messages(values.bound(file, {"photo": "cat.png"}))
+    (message,) = file.template.messages(argument_values.bind_values(file, {"photo": "cat.png"}))
     assert [type(part) for part in message.parts] == [Text], "as POML's own renderer has it"
     read(tmp_path, "<poml><img src='{{ photo }}' alt='a cat' syntax='multimedia'/></poml>")
-    assert not checked([tmp_path]).found
+    assert not lint([tmp_path]).found
 
 
 def test_a_schema_may_come_as_an_argument(tmp_path: Path) -> None:
     from intermodal.config import Config
-    from intermodal.prompts.bound import request_of
+    from intermodal.prompts.prompt_request import request_of
 
     file = read(tmp_path, "<poml><p>x</p><output-schema>{{ schema }}</output-schema></poml>")
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
-    request = request_of(file, values.bound(file, {"schema": schema}), {}, Config())
+    request = request_of(file, argument_values.bind_values(file, {"schema": schema}), {}, Config())
     assert isinstance(request.output, JsonOutput)
     assert request.output.schema == schema

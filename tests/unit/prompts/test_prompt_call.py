@@ -16,7 +16,7 @@ from intermodal.content import BytesSource, Text
 from intermodal.errors import InputError, NoRoute, PromptError
 from intermodal.media import fetch
 from intermodal.plans.plan import Call
-from intermodal.prompts.findings import checked
+from intermodal.prompts.lint import lint
 from intermodal.request import JsonOutput, Message, without_schema
 from intermodal.testing import FakeHost
 
@@ -282,7 +282,7 @@ def test_a_name_that_several_models_share_is_a_preference_and_is_said(host: Fake
 @pytest.mark.parametrize("setting", ["temperature: 3", "maxOutputTokens: 0", "topP: 1.5"])
 def test_a_setting_that_no_host_takes_is_an_error_with_its_line(host: FakeHost, tmp_path: Path, setting: str) -> None:
     path = written(tmp_path, f"---\nconfig:\n  {setting}\n---\nhello")
-    (found,) = checked([path]).found
+    (found,) = lint([path]).found
     assert (found.level, found.line, found.what) == ("error", 3, f"config.{setting} is out of range")
     with Client() as client, pytest.raises(PromptError, match="out of range") as raised:
         client.prompt(path).plan()

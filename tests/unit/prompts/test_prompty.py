@@ -10,10 +10,10 @@ import pytest
 
 from intermodal.content import Image, PathSource, Text
 from intermodal.errors import PromptError
-from intermodal.prompts import formats, imagined, values
-from intermodal.prompts.file import PromptFile
-from intermodal.prompts.findings import checked
+from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.jinja import JinjaTemplate
+from intermodal.prompts.lint import lint
+from intermodal.prompts.prompt_file import PromptFile
 from intermodal.prompts.rendering import TemplateError
 from intermodal.request import JsonOutput, Message
 
@@ -81,7 +81,7 @@ def read(tmp_path: Path, text: str) -> PromptFile:
 
 
 def messages(file: PromptFile, history: tuple[Message, ...] = (), **given: Any) -> tuple[Message, ...]:
-    return file.template.messages(values.bound(file, given), history)
+    return file.template.messages(argument_values.bind_values(file, given), history)
 
 
 def test_version_one_is_read(tmp_path: Path) -> None:
@@ -91,10 +91,12 @@ def test_version_one_is_read(tmp_path: Path) -> None:
     system, user = messages(file, question="Why?", documentation=[{"title": "T", "content": "C"}])
     assert (system.role, system.parts) == ("system", (Text(text="You are an assistant.\n\n# T: C"),))
     assert user.parts == (Image(source=PathSource(path=str(tmp_path / "logo.png"))), Text(text="\nWhy?"))
-    assert imagined.imagine(file, {}).values["question"] == "Who is it?", "the sample stands for what is not given"
-    assert [(each.line, each.what) for each in checked([tmp_path]).found] == [(27, "logo.png is not there")]
+    assert sample_arguments.make_samples(file, {}).values["question"] == "Who is it?", (
+        "the sample stands for what is not given"
+    )
+    assert [(each.line, each.what) for each in lint([tmp_path]).found] == [(27, "logo.png is not there")]
     (tmp_path / "logo.png").write_bytes(b"png")
-    assert checked([tmp_path]).found == ()
+    assert lint([tmp_path]).found == ()
 
 
 def test_a_file_with_the_line_ends_of_windows_is_the_same_prompt(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from intermodal import _process, asking
+from intermodal import request_builder
 from intermodal.client import AsyncClient
+from intermodal.concurrency import worker_process
 from intermodal.errors import RuntimeCrashed
 from intermodal.local.embedded import availability
 from intermodal.plans.facts import MediumNeeds, Need, QuestionFacts
-from intermodal.questions import reader as reading
-from intermodal.questions.reader import Reader
+from intermodal.questions import question_reader as reading
+from intermodal.questions.question_reader import QuestionReader
 
 pytestmark = pytest.mark.anyio
 TOLD = QuestionFacts(
@@ -33,11 +34,11 @@ class Child:
         self.asked: list[str] = []
         self.fails = False
 
-    async def call(self, method: str, arguments: dict[str, Any], **_: Any) -> _process.Reply:
+    async def call(self, method: str, arguments: dict[str, Any], **_: Any) -> worker_process.WorkerReply:
         self.asked.append(arguments["question"])
         if self.fails:
             raise RuntimeCrashed("the worker process died")
-        return _process.Reply(value=msgspec.to_builtins(TOLD))
+        return worker_process.WorkerReply(value=msgspec.to_builtins(TOLD))
 
     async def close(self) -> None: ...
 
@@ -51,7 +52,7 @@ async def child(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Child]:
 
 
 async def test_a_question_is_asked_about_once_and_of_the_media_that_are_there(child: Child) -> None:
-    reader = Reader()
+    reader = QuestionReader()
     assert reader.known("Is it a dog?", ("image",)) is None
     for _ in range(2):
         found = await reader.told("Is it a dog?", ("image",))
@@ -62,12 +63,12 @@ async def test_a_question_is_asked_about_once_and_of_the_media_that_are_there(ch
 
 @pytest.mark.parametrize(("question", "kinds"), [("  ", ("image",)), ("Who is it?", ("text",)), ("Who is it?", ())])
 async def test_nothing_is_asked_without_a_question_or_without_media(child: Child, question: str, kinds: Any) -> None:
-    assert await Reader().told(question, kinds) is None
+    assert await QuestionReader().told(question, kinds) is None
     assert not child.asked
 
 
 async def test_a_child_that_fails_is_left_alone_for_a_while(child: Child) -> None:
-    child.fails, reader = True, Reader()
+    child.fails, reader = True, QuestionReader()
     assert await reader.told("Who is it?", ("audio",)) is None
     assert await reader.told("Who else?", ("audio",)) is None
     assert child.asked == ["Who is it?"]
@@ -75,7 +76,7 @@ async def test_a_child_that_fails_is_left_alone_for_a_while(child: Child) -> Non
 
 async def test_only_the_latest_questions_are_remembered(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "KEPT", 2)
-    reader = Reader()
+    reader = QuestionReader()
     for question in ("one", "two", "three"):
         await reader.told(question, ("audio",))
     assert [reader.known(question, ("audio",)) is None for question in ("one", "two", "three")] == [True, False, False]
@@ -83,7 +84,9 @@ async def test_only_the_latest_questions_are_remembered(child: Child, monkeypatc
 
 async def test_words_alone_start_no_sentence_model(child: Child) -> None:
     async with AsyncClient() as client:
-        prepared = await client.prepare(asking.make_request("What colour is the sky?", b"It was a grey morning."))
+        prepared = await client.prepare(
+            request_builder.make_request("What colour is the sky?", b"It was a grey morning.")
+        )
     assert prepared.inputs.facts.question is None
     assert not child.asked
 
@@ -93,12 +96,14 @@ async def test_a_plan_is_made_by_words_where_no_sentence_model_is_installed(
 ) -> None:
     monkeypatch.setattr(availability, "install_commands", lambda: {"e5": "pip install it"})
     async with AsyncClient() as client:
-        prepared = await client.prepare(asking.make_request("What colour is the cat?", media / "photo-cat.jpg"))
+        prepared = await client.prepare(
+            request_builder.make_request("What colour is the cat?", media / "photo-cat.jpg")
+        )
     assert prepared.inputs.facts.question is None
     assert not child.asked
 
 
 async def test_what_was_told_is_among_the_facts_of_a_plan(child: Child, media: Any) -> None:
     async with AsyncClient() as client:
-        prepared = await client.prepare(asking.make_request("Ist das ein Hund?", media / "photo-cat.jpg"))
+        prepared = await client.prepare(request_builder.make_request("Ist das ein Hund?", media / "photo-cat.jpg"))
     assert prepared.inputs.facts.question == QuestionFacts(by=TOLD.by, media=TOLD.media[:1])

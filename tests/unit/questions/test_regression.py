@@ -11,8 +11,16 @@ import pytest
 from tests.e2e.questions import FITTED
 
 from intermodal.plans.facts import Medium, QuestionFacts
-from intermodal.questions.examples import SOURCES, VECTORS, Head, load
-from intermodal.questions.regression import EXAMPLED, OUTPUTS, Examples, Net, of_length_one, sentences, told
+from intermodal.questions.examples import SOURCES, VECTORS, ExamplesHeader, load
+from intermodal.questions.needs_regression import (
+    EXAMPLED,
+    OUTPUTS,
+    Examples,
+    NeedsNetwork,
+    of_length_one,
+    question_needs,
+    sentences,
+)
 
 # Texts, the media they are examples of, what they need, whether that is more than words, and their vectors.
 ROWS = (
@@ -49,10 +57,10 @@ def examples(base: float = -1.0, strength: float = 2.0) -> Examples:
     )
 
 
-def says(value: float) -> Net:
+def says(value: float) -> NeedsNetwork:
     """A network that says the same of every vector."""
     nothing = np.zeros((len(EXAMPLED), 1), np.float32)
-    return Net(np.zeros((3, 1), np.float32), nothing, nothing, np.full(len(EXAMPLED), value, np.float32))
+    return NeedsNetwork(np.zeros((3, 1), np.float32), nothing, nothing, np.full(len(EXAMPLED), value, np.float32))
 
 
 def needs(found: QuestionFacts, medium: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -61,16 +69,16 @@ def needs(found: QuestionFacts, medium: str) -> tuple[dict[str, str], dict[str, 
 
 
 def test_the_votes_of_examples_of_a_medium_say_what_is_needed_of_it_and_the_nearest_is_the_evidence() -> None:
-    found = told([(1.0, 0.0, 0.0)], examples())
+    found = question_needs([(1.0, 0.0, 0.0)], examples())
     assert needs(found, "audio") == ({"tone": "Is she angry?"}, {})
     assert needs(found, "photo") == ({"appearance": "What colour is it?"}, {})
-    assert needs(told([(0.0, 1.0, 0.0)], examples()), "audio") == ({"words": "What does he say?"}, {})
+    assert needs(question_needs([(0.0, 1.0, 0.0)], examples()), "audio") == ({"words": "What does he say?"}, {})
 
 
 def test_a_score_is_half_of_one_and_the_votes() -> None:
-    (need,) = told([(1.0, 0.0, 0.0)], examples()).of("audio").needed
+    (need,) = question_needs([(1.0, 0.0, 0.0)], examples()).of("audio").needed
     assert need.score == 1.0
-    (weaker,) = told([(1.0, 0.0, 0.0)], examples(strength=1.2)).of("audio").needed
+    (weaker,) = question_needs([(1.0, 0.0, 0.0)], examples(strength=1.2)).of("audio").needed
     assert weaker.score == pytest.approx((-1 + 1.2 + 1) / 2, abs=0.01)
 
 
@@ -82,7 +90,7 @@ def test_a_score_is_half_of_one_and_the_votes() -> None:
 def test_whether_words_suffice_is_decided_before_which_aspect_beyond_them_is_needed(
     strength: float, needed: list[str], unsure: list[str]
 ) -> None:
-    found = told([(1.0, 0.0, 0.0)], examples(strength=strength))
+    found = question_needs([(1.0, 0.0, 0.0)], examples(strength=strength))
     assert [list(each) for each in needs(found, "audio")] == [needed, unsure]
 
 
@@ -94,7 +102,9 @@ def test_whether_words_suffice_is_decided_before_which_aspect_beyond_them_is_nee
 def test_networks_have_half_a_say_in_whether_words_suffice(
     nets: tuple[float, ...], needed: list[str], unsure: list[str]
 ) -> None:
-    found = told([(1.0, 0.0, 0.0)], msgspec.structs.replace(examples(strength=0.8), nets=tuple(map(says, nets))))
+    found = question_needs(
+        [(1.0, 0.0, 0.0)], msgspec.structs.replace(examples(strength=0.8), nets=tuple(map(says, nets)))
+    )
     assert [list(each) for each in needs(found, "audio")] == [needed, unsure]
 
 
@@ -102,29 +112,29 @@ def test_a_network_sees_the_vector_and_the_medium() -> None:
     place = EXAMPLED.index("audio")
     of_media, more = np.zeros((2, len(EXAMPLED), 1), np.float32)
     of_media[place], more[place] = -0.5, 2.0
-    net = Net(np.array([[1.0], [0.0], [0.0]], np.float32), of_media, more, np.zeros(len(EXAMPLED), np.float32))
+    net = NeedsNetwork(np.array([[1.0], [0.0], [0.0]], np.float32), of_media, more, np.zeros(len(EXAMPLED), np.float32))
     vectors = np.array([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], np.float32)
     assert net.says(vectors, "audio").tolist() == [1.0, 0.0]
     assert net.says(vectors, "photo").tolist() == [0.0, 0.0]
 
 
 def test_a_question_that_is_near_to_nothing_is_never_sure() -> None:
-    sure, unsure = needs(told([(1.0, 0.0, 0.0)], examples(base=0.5)), "video")
+    sure, unsure = needs(question_needs([(1.0, 0.0, 0.0)], examples(base=0.5)), "video")
     assert not sure
     assert "words" in unsure
 
 
 def test_each_sentence_adds_what_it_needs() -> None:
-    found = told([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], examples())
+    found = question_needs([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], examples())
     assert set(needs(found, "audio")[0]) == {"tone", "words"}
 
 
 def test_what_tells_languages_apart_does_not_count() -> None:
-    assert told([(0.4, 0.0, 5.0)], examples()) == told([(0.4, 0.0, 0.0)], examples())
+    assert question_needs([(0.4, 0.0, 5.0)], examples()) == question_needs([(0.4, 0.0, 0.0)], examples())
 
 
 def test_of_a_picture_that_nobody_looked_at_the_score_is_between_those_of_a_photo_and_a_page() -> None:
-    found = told([(1.0, 0.0, 0.0)], examples(base=0.0, strength=1.0))
+    found = question_needs([(1.0, 0.0, 0.0)], examples(base=0.0, strength=1.0))
     media: tuple[Medium, ...] = ("photo", "image")
     score = {medium: need.score for medium in media for need in found.of(medium).needed if need.aspect == "appearance"}
     assert score == {"photo": 1.0, "image": 0.75}
@@ -156,7 +166,7 @@ def test_a_short_question_is_looked_at_as_it_is_and_a_long_one_where_it_asks(
 
 def test_the_vectors_are_those_of_the_examples_that_are_written_down() -> None:
     """After a change of a source: python scripts/question_vectors.py."""
-    head = msgspec.json.decode(VECTORS.read_bytes().partition(b"\n")[0], type=Head)
+    head = msgspec.json.decode(VECTORS.read_bytes().partition(b"\n")[0], type=ExamplesHeader)
     assert head.digest == hashlib.sha256(b"".join(path.read_bytes() for path in (*SOURCES, FITTED))).hexdigest()
     found = load()
     assert len(found.vectors) == len(found.texts) == len({row.text for row in head.rows})

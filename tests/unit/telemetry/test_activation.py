@@ -12,7 +12,7 @@ from tests.unit.telemetry.collector import Collector
 
 from intermodal import make_request
 from intermodal.client import AsyncClient
-from intermodal.config_file import Telemetry
+from intermodal.config_tables import TelemetryTable
 from intermodal.errors import CallError, ConfigError, NotInstalled
 from intermodal.events import AttemptFailed, Usage
 from intermodal.gateway.lasting import LastingClient
@@ -82,12 +82,12 @@ async def test_variables_alone_make_no_program_tell_anything(
     ],
 )
 def test_who_says_so(said: dict[str, object], env: dict[str, str], is_wanted: bool) -> None:
-    assert is_enabled(Telemetry(**said), env) is is_wanted  # type: ignore[arg-type]
+    assert is_enabled(TelemetryTable(**said), env) is is_wanted  # type: ignore[arg-type]
 
 
 def test_another_protocol_is_refused_in_words() -> None:
     with pytest.raises(ConfigError, match="only http/protobuf is spoken"):
-        start_telemetry(Telemetry(), {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+        start_telemetry(TelemetryTable(), {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
 
 
 def test_without_opentelemetry_a_wish_is_an_error_and_a_variable_a_remark(

@@ -41,7 +41,7 @@ from intermodal.catalog.snapshot.sources.model_prices import ModelPrices
 from intermodal.catalog.snapshot.sources.models_dev import ModelsDev, ModelsDevModel
 from intermodal.catalog.types import Protocol
 from intermodal.content import Value
-from intermodal.file_lock import mode_of, replace
+from intermodal.files.file_lock import file_mode, replace_file
 
 _ENCODER = msgspec.json.Encoder(order="deterministic")
 _SEPARATORS = re.compile(r"[._\s]+")
@@ -168,7 +168,7 @@ def _priced_now(row: SnapshotRow, header: SnapshotHeader) -> SnapshotRow:
 def write_snapshot(made: BuiltSnapshot, path: Path) -> None:
     """Write it in one move: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, made.data, mode=mode_of(path, private=False))
+    replace_file(path, made.data, mode=file_mode(path, private=False))
 
 
 def _order(row: SnapshotRow) -> tuple[str, str]:

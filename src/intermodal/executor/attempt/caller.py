@@ -22,7 +22,7 @@ from intermodal.executor.attempt.retry import RetryDecision
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import CallJob, CallResult, Driver
 from intermodal.local.embedded.ocr_layout import lines_to_text
-from intermodal.media.definitions import named
+from intermodal.media.text.tool_definitions import tools_digest
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
 from intermodal.store.rows import AttemptOutcome
@@ -202,7 +202,7 @@ class StepCaller:
                     if lesson.lacks and isinstance(error, errors.CallError):
                         error.taught, error.resendable = True, False
                 if isinstance(error, errors.ContextExceeded) and job.chat is not None and job.chat.tools:
-                    upstreams.record_tools_refused(name, named(job.chat.tools))
+                    upstreams.record_tools_refused(name, tools_digest(job.chat.tools))
                 decision, passed_over = call_policy.decide_next(self, error, job, number, committed())
                 await self._tell(attempt, error, decision)
                 if passed_over:

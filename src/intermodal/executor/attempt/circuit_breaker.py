@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog, EndpointShortcoming
-from intermodal.latest import Latest
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
@@ -80,7 +80,9 @@ class EndpointHealth:
         self.learned: tuple[EndpointShortcoming, ...] = ()
         self._suspected: dict[str, float] = {}  # endpoints of which something is suspected, and until when
         self.refusals = 0
-        self._overfull: Latest[str, frozenset[str]] = Latest("lists of tools that were too long", TOOL_LISTS)
+        self._overfull: BoundedCache[str, frozenset[str]] = BoundedCache(
+            "lists of tools that were too long", TOOL_LISTS
+        )
 
     # ---- what they turned out not to take ------------------------------------------------------
 

@@ -13,7 +13,7 @@ from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct
 from intermodal.executor.preparation.prompt import NOTHING_HEARD, NOTHING_READ, NOTHING_SEEN, is_empty, label
 from intermodal.local.embedded.ocr_layout import UnreadShare, lines_to_text, unread_share
 from intermodal.local.embedded.versions import converter_version
-from intermodal.media.steps import WORD_OF_PAGE, line_of
+from intermodal.media.media_limits import WORD_OF_PAGE, line_of
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, conversion_key

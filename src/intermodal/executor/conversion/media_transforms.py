@@ -10,7 +10,7 @@ from intermodal.executor.dependencies import MediaWorkerLike, OpenedMediaLike, P
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, StepProduct, TextInput
 from intermodal.executor.preparation.prompt import label
 from intermodal.executor.preparation.video_timeline import NOTHING_FOUND
-from intermodal.media.steps import line_of
+from intermodal.media.media_limits import line_of
 from intermodal.plans.facts import Box, PartFacts
 from intermodal.plans.step import Transform, TransformOp, is_apart
 from intermodal.wire.call import Detail

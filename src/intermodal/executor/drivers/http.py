@@ -15,6 +15,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.types import Host
+from intermodal.concurrency.offload import HEAVY, LONG, is_long, offload
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Drawn, Thought
 from intermodal.executor.attempt.answer_state import TokenLimiter, is_output, output_length
@@ -25,8 +26,7 @@ from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 from intermodal.executor.preparation.prompt import all_text
-from intermodal.media.sound import samples
-from intermodal.offload import HEAVY, LONG, is_long, offload
+from intermodal.media.audio.encoding import samples
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.deadline import Deadline
 from intermodal.transport.timeouts import Timeouts

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from intermodal import errors
+from intermodal.concurrency.offload import LONG, offload
 from intermodal.content import Text, Transcript, Value
 from intermodal.events import Actual, Checked, FieldEvidence, Note, Retrying
-from intermodal.evidence import Source, Sources, evidence_of
-from intermodal.evidence.fields import are_codes, codes_of, value_at
-from intermodal.evidence.text import number_in
+from intermodal.evidence import EvidenceSource, EvidenceSources, evidence_of
+from intermodal.evidence.field_evidence import are_codes, codes_of, value_at
+from intermodal.evidence.searchable_text import number_in
 from intermodal.executor.attempt.actuals import add_actuals, remaining_estimate
 from intermodal.executor.attempt.caller import FinishedCall, Reroute
 from intermodal.executor.drivers.interface import CallJob
@@ -24,7 +25,6 @@ from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.route_run import RouteRun
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.json_schema.pointer import steps
-from intermodal.offload import LONG, offload
 from intermodal.plans.facts import Facts
 from intermodal.request import JsonOutput, Request
 from intermodal.wire.call import ChatCall, WireMessage
@@ -50,21 +50,21 @@ class JsonAnswer(Value, frozen=True):
 
 def sources_of(
     request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts, heard: Mapping[int, Transcript]
-) -> Sources:
+) -> EvidenceSources:
     """What a model was given to answer from; no texts where no file came with the request.
 
     What its sender says counts where there are files: an answer may repeat it. ``heard``: transcripts, by part.
     """
-    files: list[Source] = []
-    said: list[Source] = []
+    files: list[EvidenceSource] = []
+    said: list[EvidenceSource] = []
     whole = True
     for index, role, part in request.parts():
         name = facts.parts[index].name
         if isinstance(part, Text):
             if part.name:
-                files.append(Source(name, part.text))
+                files.append(EvidenceSource(name, part.text))
             elif role in ("user", "system"):
-                said.append(Source(name, part.text))
+                said.append(EvidenceSource(name, part.text))
             continue
         for piece in stands_for.get(index, ()):
             if not isinstance(piece, TextInput):
@@ -72,13 +72,13 @@ def sources_of(
             elif index in heard and not piece.source:
                 files.append(_spoken(name, heard[index]))
             else:
-                files.append(Source(name, piece.text, piece.page, piece.at))
-    return Sources((*files, *said) if files or not whole else (), whole)
+                files.append(EvidenceSource(name, piece.text, piece.page, piece.at))
+    return EvidenceSources((*files, *said) if files or not whole else (), whole)
 
 
-def _spoken(name: str, transcript: Transcript) -> Source:
+def _spoken(name: str, transcript: Transcript) -> EvidenceSource:
     text = "\n".join(" ".join(segment.text.split()) for segment in transcript.segments)
-    return Source(name, text, starts=tuple(segment.start for segment in transcript.segments))
+    return EvidenceSource(name, text, starts=tuple(segment.start for segment in transcript.segments))
 
 
 async def check_evidence(
@@ -115,12 +115,12 @@ async def check_evidence(
     return found
 
 
-async def _looked(found: JsonAnswer, schema: JsonOutput, sources: Sources) -> JsonAnswer:
+async def _looked(found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources) -> JsonAnswer:
     evidence = await offload(_long(found, sources), evidence_of, found.data, schema.schema, sources)
     return msgspec.structs.replace(found, evidence=evidence)
 
 
-def _long(found: JsonAnswer, sources: Sources) -> bool:
+def _long(found: JsonAnswer, sources: EvidenceSources) -> bool:
     return sum(len(source.text) for source in sources.texts) + len(found.done.made.text) > LONG
 
 
@@ -148,7 +148,7 @@ def _shown(value: Any) -> str:
 
 
 async def _again(
-    run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: Sources, asked: Ask
+    run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources, asked: Ask
 ) -> tuple[JsonAnswer, Actual | None, str]:
     """The answer with those values in it that were asked for again, or as it was; what that took; how to go on with the
     sentence on what stands nowhere.

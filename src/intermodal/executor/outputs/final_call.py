@@ -10,6 +10,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.structured_output import ANY_OBJECT, is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint, Host
+from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.content import ToolCall
 from intermodal.costing.room import output_limit, room
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
@@ -41,7 +42,6 @@ from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, instruction
 from intermodal.local.embedded import tesseract
-from intermodal.offload import LONG, is_long, offload
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import joined

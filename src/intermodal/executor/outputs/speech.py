@@ -19,8 +19,8 @@ from intermodal.executor.preparation.model_inputs import StepProduct, TextInput
 from intermodal.executor.preparation.prompt import is_empty
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
-from intermodal.media.invisible import visible
-from intermodal.media.sound import at_rate, mp3, wav
+from intermodal.media.audio.encoding import mp3, resample, wav
+from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.plans.step import Call
 from intermodal.request import Output, SpeechOutput, TextOutput
 from intermodal.store.rows import Work
@@ -79,7 +79,7 @@ def speech_lines(text: str, longest: int = MAX_LINE) -> tuple[str, ...]:
     ('Yes.', 'It rains,', 'and it is cold.', 'Bye')
     """
     made: list[str] = []
-    for sentence in filter(None, _ENDS.split(visible(text))):
+    for sentence in filter(None, _ENDS.split(strip_invisible(text))):
         made += _cut(" ".join(sentence.split()), longest)
     return tuple(line for line in made if any(map(str.isalnum, line)))
 
@@ -232,7 +232,7 @@ async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
     wanted = dict(step.params).get("format", output.format if isinstance(output, SpeechOutput) else "wav")
     seconds = round(len(made.pcm) / 2 / made.rate, 3) if made.rate else 0.0
     if wanted == "pcm16":
-        data = await anyio.to_thread.run_sync(at_rate, made.pcm, made.rate, SPEECH_RATE)
+        data = await anyio.to_thread.run_sync(resample, made.pcm, made.rate, SPEECH_RATE)
         return Speech(data=data, media_type="audio/pcm", seconds=seconds)
     if wanted == "mp3":
         data = await anyio.to_thread.run_sync(mp3, made.pcm, made.rate)

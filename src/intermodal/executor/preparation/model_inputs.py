@@ -6,7 +6,7 @@ from typing import Literal
 
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
-from intermodal.file_bytes import Data
+from intermodal.files.file_bytes import Data
 from intermodal.local.embedded.ocr_layout import UnreadShare
 from intermodal.wire.call import Detail
 

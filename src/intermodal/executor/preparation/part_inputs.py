@@ -14,6 +14,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
+from intermodal.concurrency.offload import offload
 from intermodal.content import Image, Part, Text
 from intermodal.executor.conversion.channels import decode_channels
 from intermodal.executor.dependencies import MediaWorkerLike, OpenedMediaLike, Progress
@@ -28,10 +29,9 @@ from intermodal.executor.preparation.model_inputs import (
     VideoInput,
 )
 from intermodal.executor.preparation.prompt import AUDIO_FORMATS, label, shown_name
-from intermodal.file_bytes import whole
-from intermodal.media.sound import mp3
-from intermodal.media.steps import MAX_FILE_BYTES, PDF
-from intermodal.offload import offload
+from intermodal.files.file_bytes import read_whole
+from intermodal.media.audio.encoding import mp3
+from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
 from intermodal.plans.cores import DECODING, ELSEWHERE, NEAR, Use
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call, is_apart
@@ -181,13 +181,13 @@ def as_wav_input(sound: AudioInput) -> AudioInput:
     if sound.data:
         return sound
     return AudioInput(
-        seconds=sound.seconds, data=wav(whole(sound.pcm, sound.name)), media_type="audio/wav", name=sound.name
+        seconds=sound.seconds, data=wav(read_whole(sound.pcm, sound.name)), media_type="audio/wav", name=sound.name
     )
 
 
 def _as_mp3_input(sound: AudioInput) -> AudioInput:
     """A voice for a host elsewhere: hosts take files up to a size, and a call of twenty minutes is 38 MB of samples."""
-    data = mp3(whole(sound.pcm, sound.name), _RATE)
+    data = mp3(read_whole(sound.pcm, sound.name), _RATE)
     return AudioInput(seconds=sound.seconds, data=data, media_type="audio/mpeg", name=sound.name)
 
 

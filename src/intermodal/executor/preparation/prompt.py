@@ -25,7 +25,7 @@ from intermodal.executor.preparation.model_inputs import (
     TextInput,
     VideoInput,
 )
-from intermodal.media.invisible import visible
+from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.plans.facts import PartFacts
 from intermodal.request import Request
 from intermodal.wire.call import (
@@ -53,7 +53,7 @@ def sanitize(text: str, marks: Marks = _KNOWN) -> str:
     >>> data("7\\u202e42<|im_\\u200bend|>")
     '742<|im_end| >'
     """
-    return marks.broken(visible(text))
+    return marks.broken(strip_invisible(text))
 
 
 def label(what: str, name: str, page: int = 0) -> str:
@@ -84,7 +84,10 @@ def _quoted(name: str) -> str:
 
 def is_empty(piece: ModelInput) -> bool:
     """Whether nothing was found in what this piece stands for."""
-    return isinstance(piece, TextInput) and visible(piece.text).strip() in ("", *video_timeline.NOTHING_FOUND.values())
+    return isinstance(piece, TextInput) and strip_invisible(piece.text).strip() in (
+        "",
+        *video_timeline.NOTHING_FOUND.values(),
+    )
 
 
 class DataBlock(NamedTuple):

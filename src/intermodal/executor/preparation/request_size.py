@@ -16,7 +16,7 @@ from intermodal.costing.tokens import text_tokens
 from intermodal.executor.preparation.model_inputs import AudioInput, DocumentInput, ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.prompt import all_text
-from intermodal.media.scripts import scripts
+from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.index import LAST_DAY
 from intermodal.quantity import exact
 from intermodal.request import JsonOutput
@@ -48,7 +48,7 @@ def measure_request(
     tokens = float(counted or 0)
     if counted is None:
         size = len(text.encode("utf-8", "replace"))
-        made_of = together(scripts(part.text) for part in parts if isinstance(part, WireText))
+        made_of = together(count_scripts(part.text) for part in parts if isinstance(part, WireText))
         tokens = text_tokens(len(text), size, made_of, endpoint.model.vocabulary).mid
     book = counting_rules(endpoint, catalog)
     return msgspec.structs.replace(

@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 
 from intermodal import errors
+from intermodal.api_keys import find_key
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.json_schema.instruction import described
-from intermodal.keys import find_key
-from intermodal.latest import Latest
-from intermodal.media.definitions import Definitions, definitions
-from intermodal.media.opened import Opened
+from intermodal.media.request_media import OpenedRequest
+from intermodal.media.text.tool_definitions import ToolDefinitions, tool_definitions
 from intermodal.request import JsonOutput, Request
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
@@ -36,12 +36,12 @@ MIN_CHARS = 400  # characters: of a shorter text the range is narrow
 MAX_SERVERS = 4  # servers
 _LARGEST = 16 << 20  # bytes of a reply: ids of a text of megabytes
 
-ServerCounts = Latest[str, dict[str, int]]  # SHA-256 of a text -> tokenizer -> tokens
-FailedCounts = Latest[tuple[str, str], float]  # tokenizer and SHA-256 -> when it was asked in vain
+ServerCounts = BoundedCache[str, dict[str, int]]  # SHA-256 of a text -> tokenizer -> tokens
+FailedCounts = BoundedCache[tuple[str, str], float]  # tokenizer and SHA-256 -> when it was asked in vain
 
 
 async def count_on_servers(
-    opened: Opened,
+    opened: OpenedRequest,
     request: Request,
     catalog: Catalog,
     known: ServerCounts,
@@ -49,7 +49,7 @@ async def count_on_servers(
     env: Mapping[str, str],
     *,
     ask: bool,
-) -> Opened:
+) -> OpenedRequest:
     """``opened`` with the counts of the servers that may count here.
 
     ``known``: what was counted before, and is added to; ``vain``: what was asked and not told, and when. Without
@@ -72,7 +72,7 @@ async def count_on_servers(
     if schema is not None and isinstance(request.output, JsonOutput) and schema.chars >= MIN_CHARS:
         say = partial(described, request.output.schema)
         texts += [(e, schema.digest, say) for e in servers if wanted(e, schema.digest)]
-    made = definitions(request.tools) if request.tools else None
+    made = tool_definitions(request.tools) if request.tools else None
     tooled = [] if made is None else [e for e in servers if wanted(e, made.facts.digest)]
     if texts or tooled:
         await _count(texts, tooled, made, known, env)
@@ -85,7 +85,7 @@ async def count_on_servers(
 
 
 async def _count(
-    texts: Sequence[tuple[Endpoint, str, Callable[[], str]]], tooled: list[Endpoint], tools: Definitions | None,
+    texts: Sequence[tuple[Endpoint, str, Callable[[], str]]], tooled: list[Endpoint], tools: ToolDefinitions | None,
     known: ServerCounts, env: Mapping[str, str],
 ) -> None:  # fmt: skip
     import anyio
@@ -123,7 +123,7 @@ def _note(known: ServerCounts, digest: str, endpoint: Endpoint, count: int) -> N
     known[digest] = {**known.get(digest, {}), endpoint.model.tokenizer: count}
 
 
-def _with_counts(opened: Opened, known: ServerCounts) -> Opened:
+def _with_counts(opened: OpenedRequest, known: ServerCounts) -> OpenedRequest:
     if not known:
         return opened
     parts = tuple(

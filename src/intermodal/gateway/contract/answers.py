@@ -25,7 +25,7 @@ from intermodal.gateway.contract.asked import (
     words,
 )
 from intermodal.plans.plan import Plan
-from intermodal.prompts.file import ArgumentKind
+from intermodal.prompts.prompt_file import ArgumentKind
 from intermodal.wire.served import TYPES
 
 _NUMBER: Schema = {"type": "number"}

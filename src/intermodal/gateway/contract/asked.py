@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from intermodal.config_file import PROMPT
+from intermodal.config_tables import PROMPT
 from intermodal.gateway import works
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.naming import NEVER, Wishes

@@ -15,11 +15,14 @@ from weakref import ref
 from msgspec.structs import replace
 
 from intermodal import errors
-from intermodal.asking import guarded
+from intermodal.api_keys import find_key
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import rate_card_lookup
 from intermodal.catalog.types import Catalog
+from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
+from intermodal.from_wire import request_from_call
 from intermodal.gateway import chats
 from intermodal.gateway.conversations import Place, going_on
 from intermodal.gateway.counted import LARGE, VALUES, check_media, check_values, read_large
@@ -37,15 +40,12 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, policy_of, prompt_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import MOST
-from intermodal.incoming import request_of
-from intermodal.keys import find_key
-from intermodal.latest import Latest
-from intermodal.offload import LONG, is_long, offload
 from intermodal.planner.case import ends_of
 from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import Policy, Request
+from intermodal.request_builder import with_config_labels
 from intermodal.transport.http1 import ConnectionPool
 from intermodal.transport.timeouts import Timeouts
 from intermodal.wire.call import NotExpressible
@@ -104,10 +104,10 @@ class Lane:
         self.pool = ConnectionPool(gateway.outbox)
         self.rows = Rows(gateway.client)
         self._gateway = gateway
-        self._ways: Latest[tuple[object, ...], _Known] = Latest(
+        self._ways: BoundedCache[tuple[object, ...], _Known] = BoundedCache(
             "ways of chats by shape", WAYS, room=WAYS_ROOM, size=lambda _, known: known.size
         )
-        self._policies: Latest[tuple[object, ...], Policy] = Latest("policies by wishes", POLICIES)
+        self._policies: BoundedCache[tuple[object, ...], Policy] = BoundedCache("policies by wishes", POLICIES)
         self._measures = Measures(gateway.client)
 
     # ---- may it be taken? ----------------------------------------------------------------------
@@ -250,7 +250,7 @@ class Lane:
             return None
         call = chats.limited(call, gateway.client.config)
         long = is_long(call.messages, call.tools, call.output)
-        request = going_on(await offload(long, request_of, call, ready.policy), ready.place)
+        request = going_on(await offload(long, request_from_call, call, ready.policy), ready.place)
         parts = await offload(long, list, request.parts())
         pictures = await offload(long, _pictures_in, parts)
         if pictures != len(ready.chat.pictures):
@@ -260,7 +260,7 @@ class Lane:
         texts = list(prepared.inputs.facts.parts)
         if prepared.inputs.asked or len(texts) + pictures != len(parts):
             return None
-        whole = await offload(long, guarded, request, gateway.client.config.private)
+        whole = await offload(long, with_config_labels, request, gateway.client.config.private)
         facts = await offload(long, _facts_of, parts, texts, ready.chat.pictures)
         known = replace(prepared.inputs.facts, parts=facts, question=ready.told)
         return replace(prepared.inputs, request=whole, facts=known)
@@ -333,7 +333,7 @@ def _facts_of(
     parts: Sequence[tuple[int, object, Part]], texts: Sequence[PartFacts], pictures: Sequence[Seen]
 ) -> tuple[PartFacts, ...]:
     """Facts of all parts: those of the texts as they were prepared, those of the pictures as the lane saw them."""
-    from intermodal.media.opened import named_apart
+    from intermodal.media.request_media import unique_names
 
     said, seen = iter(texts), iter(pictures)
     facts: list[PartFacts] = []
@@ -349,7 +349,7 @@ def _facts_of(
             )  # fmt: skip
         else:
             facts.append(replace(next(said), index=index))
-    return named_apart(facts)
+    return unique_names(facts)
 
 
 def _without_pictures(request: Request) -> Request:

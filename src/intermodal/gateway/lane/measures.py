@@ -5,15 +5,15 @@ from __future__ import annotations
 from sys import getsizeof
 from typing import TYPE_CHECKING
 
-from intermodal.asking import vocabularies
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog
 from intermodal.costing.answers import kind_of
 from intermodal.gateway.lane.reading import Sizes
 from intermodal.gateway.shapes import estimates, top
-from intermodal.latest import Latest
-from intermodal.media.scripts import scripts
+from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.case import ends_of
-from intermodal.questions.words import asked
+from intermodal.questions.keyword_needs import needed_aspects
+from intermodal.request_builder import vocabularies_to_count
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient
@@ -29,10 +29,10 @@ class Measures:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._known: Latest[str, Sizes] = Latest(
+        self._known: BoundedCache[str, Sizes] = BoundedCache(
             "sizes of texts", KEPT, room=ROOM, size=lambda text, _: getsizeof(text)
         )
-        self._questions: Latest[tuple[str, bool], tuple[object, ...]] = Latest(
+        self._questions: BoundedCache[tuple[str, bool], tuple[object, ...]] = BoundedCache(
             "what questions ask for", ASKED, room=ASKED_ROOM, size=lambda key, _: getsizeof(key[0])
         )
         self._catalog = Catalog()
@@ -48,7 +48,7 @@ class Measures:
         """With the vocabularies of these models. Whether others were counted by before."""
         if self._catalog is catalog:
             return False
-        names, before = (tuple(sorted(vocabularies(catalog))), catalog.vocabularies), self._names
+        names, before = (tuple(sorted(vocabularies_to_count(catalog))), catalog.vocabularies), self._names
         if names != before:
             self._known.clear()
         self._catalog, self._names = catalog, names
@@ -59,7 +59,7 @@ class Measures:
         found = self._known.get(text)
         if found is None:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-            made_of = scripts(text)
+            made_of = count_scripts(text)
             rough = estimates(len(text), size, made_of, self._names[1])
             shape = (top(len(text)), *map(top, rough), top(size), *self._counts(text))
             found = Sizes(shape, len(text), made_of, size)
@@ -77,6 +77,6 @@ class Measures:
         text = ends_of(text)
         found = self._questions.get((text, pictured))
         if found is None:
-            found = (kind_of(text), asked(text)) if pictured else (kind_of(text),)
+            found = (kind_of(text), needed_aspects(text)) if pictured else (kind_of(text),)
             self._questions[text, pictured] = found
         return found

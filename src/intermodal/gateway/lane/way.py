@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
@@ -30,7 +31,6 @@ from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of
 from intermodal.gateway.unread import unheld, untold
 from intermodal.hints import words
-from intermodal.latest import Latest
 from intermodal.plans.cores import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
@@ -210,7 +210,7 @@ class Way:
 
 
 _numbers = count()
-_bills: Latest[tuple[int, Usage], float | None] = Latest("bills of plain counts", BILLS)
+_bills: BoundedCache[tuple[int, Usage], float | None] = BoundedCache("bills of plain counts", BILLS)
 
 
 def way_of(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.gateway.ledger.books import Grant, Line, Want
 from intermodal.gateway.ledger.nouns import PERIODS, Account, Claim, Period, Rate, VirtualKey, nano
 from intermodal.gateway.ledger.periods import span
 from intermodal.gateway.ledger.purse import Purse
-from intermodal.latest import Latest
 
 if TYPE_CHECKING:
     from intermodal.gateway.ledger.journal import Journal
@@ -56,7 +56,7 @@ class Tab(NamedTuple):
     tpm: Purse | None
     counted: bool  # in tokens, by a budget or a rate
     priced: bool  # it has a budget in money
-    parts: Latest[Claim, list[Part]]
+    parts: BoundedCache[Claim, list[Part]]
 
 
 class Till:
@@ -141,7 +141,7 @@ class Till:
             tpm=tpm,
             counted=bool(budgets["tokens"]) or tpm is not None,
             priced=bool(budgets["usd"]),
-            parts=Latest("what claims draw from", CLAIMS),
+            parts=BoundedCache("what claims draw from", CLAIMS),
         )
 
     def _rates(self, name: str, rate: Rate, now: float) -> tuple[Purse | None, Purse | None]:

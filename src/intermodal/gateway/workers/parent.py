@@ -30,7 +30,7 @@ from intermodal.gateway.workers.listening import Shared, renewed
 from intermodal.gateway.workers.worker import WHERE, Post
 
 if TYPE_CHECKING:
-    from intermodal.config_file import LogLevel
+    from intermodal.config_tables import LogLevel
 
 YOUNG = 10.0  # seconds; a worker that dies younger makes the next wait
 PATIENCE = 6  # so many in a row that died young are enough, where none serves

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import load_catalog, load_snapshot, with_discovered, with_file_problems, with_pulled
 from intermodal.config import data_dir, snapshot_file
-from intermodal.latest import Latest
 
 if TYPE_CHECKING:
     from intermodal.catalog.discovered_servers import DiscoveredServer
@@ -42,7 +42,9 @@ class CatalogCache:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self._made: Latest[tuple[str, ...], tuple[_Found, Catalog]] = Latest("catalogs by allowed hosts", KEPT)
+        self._made: BoundedCache[tuple[str, ...], tuple[_Found, Catalog]] = BoundedCache(
+            "catalogs by allowed hosts", KEPT
+        )
 
     def catalog(
         self, hosts: tuple[str, ...], config: Config, servers: tuple[DiscoveredServer, ...], weights: frozenset[str],

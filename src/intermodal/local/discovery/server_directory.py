@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from intermodal.api_keys import find_key
 from intermodal.catalog.capability_lessons import CapabilityLesson, lessons_of, with_lessons
 from intermodal.catalog.discovered_servers import DiscoveredServer, is_this_machine, server_root
 from intermodal.catalog.host_rows import HostRow
@@ -21,7 +22,6 @@ from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Catalog, EndpointShortcoming, Host
 from intermodal.config import Config, data_dir
 from intermodal.errors import StoreError
-from intermodal.keys import find_key
 from intermodal.local.discovery.scanner import scan_servers
 from intermodal.store import capability_lessons, discovered_servers
 from intermodal.today import today

@@ -11,7 +11,6 @@ import math
 from pathlib import Path
 from typing import Any, Final
 
-from intermodal._process import serve
 from intermodal.catalog.model_folders import (
     MAX_CONFIG,
     image_tokens_of_config,
@@ -19,11 +18,12 @@ from intermodal.catalog.model_folders import (
     onnx_files,
     scores_pairs_independently,
 )
+from intermodal.concurrency.worker_process import serve
 from intermodal.errors import RuntimeCrashed, WeightsError
 from intermodal.local.embedded.child_support import import_library, load_model, without_nul
 from intermodal.local.embedded.onnx_session import cast_to_input, load_tokenizer, open_session, read_json
 from intermodal.local.embedded.results import ContrastiveLoss
-from intermodal.media.pixels import FILTERS, rgb
+from intermodal.media.image.pixels import FILTERS, decode_rgb
 
 MAX_SIDE: Final = 2_048  # pixels of a side that a model may want
 BATCH: Final = 32  # texts at once
@@ -219,7 +219,7 @@ class _Preprocessor:
 
     def __call__(self, data: bytes, numpy: Any) -> Any:
         """Return channels, rows, columns."""
-        image = rgb(data, self._resized if self._resizes else None, self._resample)
+        image = decode_rgb(data, self._resized if self._resizes else None, self._resample)
         pixels = numpy.frombuffer(image.data, dtype="uint8").reshape(image.height, image.width, 3).astype("float32")
         if self._crop is not None:
             pixels = _cropped(pixels, self._crop, numpy)

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
-from intermodal._process import give, report, serve
+from intermodal.concurrency.worker_process import emit, report_progress, serve
 from intermodal.content import Value
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed, WeightsError
 from intermodal.local.embedded.availability import DIFFUSION
 from intermodal.local.embedded.child_support import import_library, thread_count, without_nul
 from intermodal.local.weights.diffusion_files import read_diffusion_files
-from intermodal.media.pixels import NEAREST, SMOOTH, Rgb, encoded, rgb
+from intermodal.media.image.pixels import NEAREST, SMOOTH, Rgb, decode_rgb, encode_pixels
 
 _ATTRIBUTES: Final = {
     "model": "model_path", "diffusion_model": "diffusion_model_path", "vae": "vae_path", "taesd": "taesd_path",
@@ -124,12 +124,12 @@ def _follow(engine: Any, asked: DiffusionRequest, sketches: bool) -> None:
         if step < state["step"]:
             state["picture"] = min(count - 1, state["picture"] + 1)
         state["step"], state["steps"] = step, max(1, steps)
-        report((state["picture"] + step / max(1, steps)) / count, f"step {step} of {steps}")
+        report_progress((state["picture"] + step / max(1, steps)) / count, f"step {step} of {steps}")
 
     def looked(step: int, frames: list[Any], noisy: bool) -> None:
         if frames and (step % every == 0 or step == asked.steps):  # of the engine's memory, which the next step takes
             png = _file(frames[0].to_numpy().copy(), "png", largest=_SKETCH)
-            give({"step": step, "steps": max(state["steps"], step), "png": png})
+            emit({"step": step, "steps": max(state["steps"], step), "png": png})
 
     engine.set_progress_callback(stepped)
     if sketches:
@@ -148,14 +148,14 @@ def _method(engine: Any, sampler: str) -> Any:
 
 def _image(engine: Any, data: bytes, width: int, height: int) -> Any:
     numpy = import_library("numpy")
-    found = rgb(data, lambda _wide, _high: (width, height), SMOOTH)
+    found = decode_rgb(data, lambda _wide, _high: (width, height), SMOOTH)
     pixels = numpy.frombuffer(found.data, dtype="uint8").reshape(height, width, 3)
     return engine.SDImage.from_numpy(pixels.copy())  # which wants memory that can be written
 
 
 def _mask(engine: Any, data: bytes, width: int, height: int) -> Any:
     numpy = import_library("numpy")
-    found = rgb(data, lambda _wide, _high: (width, height), NEAREST)
+    found = decode_rgb(data, lambda _wide, _high: (width, height), NEAREST)
     pixels = numpy.frombuffer(found.data, dtype="uint8").reshape(height, width, 3)
     grey = numpy.where(pixels.mean(axis=2, keepdims=True) >= 128, 255, 0).astype("uint8")
     if not grey.any():
@@ -167,7 +167,7 @@ def _mask(engine: Any, data: bytes, width: int, height: int) -> Any:
 
 def _file(pixels: Any, form: str, largest: int = 0) -> bytes:
     height, width = pixels.shape[:2]
-    return encoded(Rgb(width, height, pixels[:, :, :3].tobytes()), form, largest)
+    return encode_pixels(Rgb(width, height, pixels[:, :, :3].tobytes()), form, largest)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from intermodal._process import serve
+from intermodal.concurrency.worker_process import serve
 from intermodal.local.embedded.child_support import import_library, load_model, thread_count, without_nul
 
 _model: Any = None

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from intermodal._process import serve
 from intermodal.catalog.encoder_heads import context_of_config, encoder_head
 from intermodal.catalog.model_folders import MAX_CONFIG, onnx_files
+from intermodal.concurrency.worker_process import serve
 from intermodal.errors import RuntimeCrashed, UsageError, WeightsError
 from intermodal.local.embedded.child_support import import_library, load_model, without_nul
 from intermodal.local.embedded.onnx_session import cast_to_input, load_tokenizer, open_session, read_json

@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from intermodal._process import serve
+from intermodal.concurrency.worker_process import serve
 from intermodal.local.embedded.child_support import import_library, load_model, thread_count
 from intermodal.local.tokenizers.template_marks import marks_in
 

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal._process import serve
+from intermodal.concurrency.worker_process import serve
 from intermodal.errors import InputBroken, NotInstalled
 from intermodal.local.embedded import tesseract
 from intermodal.local.embedded.child_support import import_library, load_model, thread_count, threads_may_spin
-from intermodal.media.steps import READ_LEAST, READ_WHOLE, TILE_OVERLAP, TILE_SIDE
+from intermodal.media.media_limits import READ_LEAST, READ_WHOLE, TILE_OVERLAP, TILE_SIDE
 
 MAX_RATIO = 4
 MIN_SIDE = 6  # pixels; no letter is smaller

@@ -21,9 +21,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from intermodal._process import Reply, started
+from intermodal.concurrency.worker_process import WorkerReply, start_process
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
-from intermodal.media.sound import samples
+from intermodal.media.audio.encoding import samples
 
 PLACE = "INTERMODAL_PIPER"  # environment variable: path of the program
 TODO = "pip install piper-tts (GPL-3.0; it runs as a separate program)"
@@ -86,7 +86,7 @@ class PiperVoice:
 
     async def call(
         self, method: str, arguments: Mapping[str, Any], *, progress: Callable[[float | None, str], None] | None = None
-    ) -> Reply:
+    ) -> WorkerReply:
         import anyio
 
         if self._lock is None:
@@ -102,7 +102,7 @@ class PiperVoice:
             finally:
                 if not finished:
                     await self._discard()
-        return Reply(value=value, seconds=time.perf_counter() - began)
+        return WorkerReply(value=value, seconds=time.perf_counter() - began)
 
     async def _speak(self, arguments: Mapping[str, Any], progress: Callable[[float | None, str], None] | None) -> Any:
         lines: list[str] = arguments["lines"]
@@ -139,7 +139,7 @@ class PiperVoice:
         self._folder = tempfile.TemporaryDirectory(prefix="intermodal-piper-")
         self._said.clear()
         env = {name: os.environ[name] for name in self._inherit if name in os.environ}
-        self._process = await started(
+        self._process = await start_process(
             [found, "--model", voice, "--output_dir", self._folder.name],
             stderr=subprocess.STDOUT,
             cwd=self._folder.name,

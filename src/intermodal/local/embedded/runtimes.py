@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from intermodal._process import Reply, Worker
 from intermodal.catalog.model_folders import is_model_folder
+from intermodal.concurrency.worker_process import WorkerProcess, WorkerReply
 from intermodal.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
-from intermodal.file_bytes import Data
+from intermodal.files.file_bytes import Data
 from intermodal.local.embedded import tesseract
 from intermodal.local.embedded.availability import install_command
 from intermodal.local.embedded.ocr_layout import in_reading_order, line_from_corners, without_doubted_letters
@@ -91,7 +91,7 @@ _INHERIT: Final = (
 )  # fmt: skip
 
 
-def start_child(module: str, protocol: str, name: str) -> Worker:
+def start_child(module: str, protocol: str, name: str) -> WorkerProcess:
     """Return a worker for a module of ours with the library of a protocol; the process starts with its first call."""
     env = {
         **_OFFLINE,
@@ -99,7 +99,7 @@ def start_child(module: str, protocol: str, name: str) -> Worker:
         **thread_wait_policy(),
         **_CHILDREN[protocol].env,
     }
-    return Worker(module, env=env, name=name, inherit=_INHERIT)
+    return WorkerProcess(module, env=env, name=name, inherit=_INHERIT)
 
 
 class EmbeddedRuntimes:
@@ -263,11 +263,11 @@ class EmbeddedRuntimes:
     async def _work(
         self, endpoint: Endpoint, method: str, arguments: dict[str, Any], *, progress: Progress | None = None,
         take: Callable[[Any], None] | None = None,
-    ) -> tuple[Reply, float]:  # fmt: skip
+    ) -> tuple[WorkerReply, float]:  # fmt: skip
         slot = self._slot(endpoint)
         _, load_seconds = await slot.ready()
         given = {**slot.model, **arguments}
-        if take is not None and isinstance(slot.worker, Worker):
+        if take is not None and isinstance(slot.worker, WorkerProcess):
             reply = await slot.worker.call(method, given, progress=progress, take=take)
         else:
             reply = await slot.worker.call(method, given, progress=progress)
@@ -314,7 +314,7 @@ def _shown(endpoint: Endpoint) -> str:
     return named or endpoint.served_as or endpoint.id
 
 
-def _compared(reply: Reply, load_seconds: float) -> ContrastiveResult:
+def _compared(reply: WorkerReply, load_seconds: float) -> ContrastiveResult:
     value = reply.value
     return ContrastiveResult(
         vectors=tuple(map(tuple, value["vectors"])), loss=value["loss"], scale=value["scale"], bias=value["bias"],
@@ -323,7 +323,7 @@ def _compared(reply: Reply, load_seconds: float) -> ContrastiveResult:
     )  # fmt: skip
 
 
-def _judged(reply: Reply, load_seconds: float) -> EncoderResult:
+def _judged(reply: WorkerReply, load_seconds: float) -> EncoderResult:
     value = reply.value
     return EncoderResult(
         scores=tuple(value["scores"]), labels=tuple(value["labels"]), tokens=value["tokens"], windows=value["windows"],
@@ -336,7 +336,7 @@ class _Slot:
     """One endpoint's child, and whether its model is in memory."""
 
     def __init__(self, endpoint: Endpoint, kind: ChildSpec) -> None:
-        self.worker: Worker | PiperVoice
+        self.worker: WorkerProcess | PiperVoice
         if kind.module:
             self.worker = start_child(kind.module, endpoint.host.protocol, endpoint.id)
         else:

@@ -24,7 +24,7 @@ class ConverterVersion(NamedTuple):
 
 # By the kind of the file that is opened (``media/``), the protocol of the endpoint that hears or reads it
 # (``local/embedded/``), or what else takes part (``describe``: what an eye is asked,
-# ``executor/conversion/picture_descriptions.py``; ``codes``: ``media/codes.py``).
+# ``executor/conversion/picture_descriptions.py``; ``codes``: ``media/image/barcodes.py``).
 CONVERTERS: Final[dict[str, ConverterVersion]] = {
     "audio": ConverterVersion(2, ("av",)),
     "video": ConverterVersion(2, ("av", "pillow")),

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from intermodal.file_bytes import Data
+from intermodal.files.file_bytes import Data
 from intermodal.local.embedded.child_support import import_library
 
 RATE = 16_000

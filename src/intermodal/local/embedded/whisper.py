@@ -15,9 +15,9 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from intermodal._process import report, serve
-from intermodal.file_bytes import Data
-from intermodal.languages import iso, whispers
+from intermodal.concurrency.worker_process import report_progress, serve
+from intermodal.files.file_bytes import Data
+from intermodal.languages import iso_code, whisper_code
 from intermodal.local.embedded.child_support import import_library, load_model, thread_count
 from intermodal.local.embedded.voice_activity import (
     NOTHING_SAID,
@@ -58,7 +58,7 @@ def load(path: str, name: str) -> None:
 def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool = False) -> dict[str, Any]:
     """Transcribe signed 16-bit little-endian 16 kHz mono samples. ``language`` "" detects it. ``translate``: write
     English, whatever is spoken, which multilingual models also learned."""
-    language = whispers(language)
+    language = whisper_code(language)
     load(path, name)
     numpy = import_library("numpy")
     model = _models[path]
@@ -76,7 +76,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
     # A monolingual ear does not recognise its language, it presumes it: nothing was measured.
     measured = model.model.is_multilingual or language
     return {
-        "language": iso(found.language),
+        "language": iso_code(found.language),
         "confidence": found.confidence if measured else 0.0,
         "seconds": total,
         "certainty": math.exp(found.likely / found.tokens) if found.tokens else 0.0,
@@ -121,7 +121,7 @@ def _hear(
     for segment in said:
         found.tokens += len(segment.tokens)
         found.likely += segment.avg_logprob * len(segment.tokens)
-        report(min(1.0, float(offset + segment.end) / total), segment.text.strip())
+        report_progress(min(1.0, float(offset + segment.end) / total), segment.text.strip())
         for start, end, text, sure in _phrases(segment, speech):
             if text:
                 found.segments.append([float(offset + start), float(min(offset + end, total)), text, sure])

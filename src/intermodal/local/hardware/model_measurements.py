@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from intermodal.file_lock import alone, replace
+from intermodal.files.file_lock import exclusive_lock, replace_file
 
 if TYPE_CHECKING:
     from intermodal.sizing.corrections import Correction
@@ -47,10 +47,10 @@ def save_measurement(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder / f".{name}.lock"):
+        with exclusive_lock(folder / f".{name}.lock"):
             everything = load_measurements(folder, name, kind)
             everything[file_key(model)] = change(everything.get(file_key(model)))
-            replace(folder / name, msgspec.json.encode(everything))
+            replace_file(folder / name, msgspec.json.encode(everything))
     except OSError:
         return False
     return True

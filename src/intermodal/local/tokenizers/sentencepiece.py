@@ -12,7 +12,7 @@ import heapq
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from intermodal.latest import Latest
+from intermodal.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     from intermodal.local.weights.gguf import GgufHeader
@@ -56,7 +56,7 @@ class SentencePieceTokenizer:
         # If no token has a blank in its middle, no merge crosses the start of a word.
         inner = any(BLANK in token.lstrip(BLANK) for token in tokens)
         self._words = None if inner else re.compile(f"{BLANK}*[^{BLANK}]+|{BLANK}+")
-        self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
+        self._known: BoundedCache[str, list[int]] = BoundedCache("tokens of words", WORDS)
 
     def _byte(self, value: int) -> int:
         found = self._ids.get(f"<0x{value:02X}>")

@@ -12,8 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from intermodal.bounded_cache import BoundedCache
 from intermodal.errors import WeightsError
-from intermodal.latest import Latest
 from intermodal.local.tokenizers import byte_pair, sentencepiece, wordpiece
 from intermodal.local.tokenizers.pre_tokenizers import DEFAULT, PRE_TOKENIZERS, pre_tokenizer
 from intermodal.wire.template_marks import Marks, marks_of
@@ -21,7 +21,7 @@ from intermodal.wire.template_marks import Marks, marks_of
 if TYPE_CHECKING:
     from intermodal.local.weights.gguf import GgufHeader
     from intermodal.local.weights.store import WeightsStore
-    from intermodal.media.opened import Opened
+    from intermodal.media.request_media import OpenedRequest
     from intermodal.plans.facts import SchemaFacts, ToolFacts
     from intermodal.request import Tool
 
@@ -52,8 +52,8 @@ class TokenCounter:
         self._warm = False
         self._broken: dict[str, Marks] = {}  # by tokenizer: what is broken up in texts for its model
         # SHA-256 of a text -> tokenizer -> what its server counted; and when a server was asked and told nothing.
-        self.told: Latest[str, dict[str, int]] = Latest("counts of texts by servers", TOLD)
-        self.vain: Latest[tuple[str, str], float] = Latest("texts that servers did not count", VAIN)
+        self.told: BoundedCache[str, dict[str, int]] = BoundedCache("counts of texts by servers", TOLD)
+        self.vain: BoundedCache[tuple[str, str], float] = BoundedCache("texts that servers did not count", VAIN)
 
     def names(self) -> tuple[str, ...]:
         """Return the tokenizers on this machine that are small enough to count every request with."""
@@ -98,12 +98,12 @@ class TokenCounter:
 
     def counted(
         self,
-        opened: Opened,
+        opened: OpenedRequest,
         hosted: frozenset[str] = frozenset(),
         tools: tuple[Tool, ...] = (),
         sent: Callable[[int, str], str] | None = None,
         schema: Mapping[str, Any] | None = None,
-    ) -> Opened:
+    ) -> OpenedRequest:
         """Return ``opened`` with exact counts of its text parts, of ``tools`` and of the words for ``schema``, for
         every vocabulary on this machine.
 
@@ -147,11 +147,11 @@ class TokenCounter:
         """Count the tools, cached by list, since the same ones come with every request."""
         import msgspec
 
-        from intermodal.media.definitions import definitions
+        from intermodal.media.text.tool_definitions import tool_definitions
 
         if not tools:
             return None
-        made = definitions(tools)
+        made = tool_definitions(tools)
         counts: dict[str, int] = {}
         told = self.told.get(made.facts.digest, {})
         for name in (*self.names(), *sorted(filter(_countable, hosted))) if made.facts.chars >= _LONG else ():
@@ -166,11 +166,11 @@ class TokenCounter:
         """Count the schema, cached by text, since the same one comes with every request."""
         import msgspec
 
-        from intermodal.media.definitions import told
+        from intermodal.media.text.tool_definitions import schema_text
 
         if schema is None:
             return None
-        text, facts = told(schema)
+        text, facts = schema_text(schema)
         counts: dict[str, int] = {}
         mine = self.names()
         known = self.told.get(facts.digest, {})

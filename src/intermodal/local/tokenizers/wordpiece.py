@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from intermodal.latest import Latest
+from intermodal.bounded_cache import BoundedCache
 from intermodal.local.tokenizers.sentencepiece import LONGEST, WORDS, TokenIds
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class WordPieceTokenizer:
         self._unknown = unknown
         whole = [token for token, kind in zip(tokens, kinds, strict=True) if kind in _WHOLE and token]
         self._special = re.compile("|".join(map(re.escape, sorted(whole, key=len, reverse=True)))) if whole else None
-        self._known: Latest[str, list[int]] = Latest("tokens of words", WORDS)
+        self._known: BoundedCache[str, list[int]] = BoundedCache("tokens of words", WORDS)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> TokenIds | None:
         """Return the ids of a text; None if it has a special token, or a character unknown to this Python's Unicode."""

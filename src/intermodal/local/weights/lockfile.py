@@ -18,7 +18,7 @@ from intermodal.catalog.model_folders import SIZE_OF_FILES, encoder_speed_of_siz
 from intermodal.catalog.types import Protocol, Task
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
-from intermodal.file_lock import alone, mode_of, replace
+from intermodal.files.file_lock import exclusive_lock, file_mode, replace_file
 from intermodal.local.weights.registry import WeightsFile, WeightsRow
 
 LOCKFILE: Final = "weights-lock.json"
@@ -216,10 +216,10 @@ class WeightsLock:
         if self._path is None:
             raise ValueError("a store without a lock pins nothing")
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(self._path.with_name(f".{self._path.name}.lock")):
+        with exclusive_lock(self._path.with_name(f".{self._path.name}.lock")):
             models = sorted(to(self.models()), key=lambda model: model.name)
             body = msgspec.json.format(msgspec.json.encode(_Document(models=tuple(models))), indent=1)
-            replace(self._path, body + b"\n", mode=mode_of(self._path, private=False))
+            replace_file(self._path, body + b"\n", mode=file_mode(self._path, private=False))
 
     @staticmethod
     def _read(path: Path) -> tuple[LockedModel, ...]:

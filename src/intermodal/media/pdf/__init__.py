@@ -1,12 +1,10 @@
-"""What a PDF says, in reading order. All of it runs inside the media worker.
+"""PDF inside the sandboxed worker: pages probed, rendered, and read in order as Markdown.
 
-``media/document.py`` opens the file and asks these:
-
-layout.py       LiteParse: blocks of a page (headings, paragraphs, lists, tables), where the extra is installed
-grid.py          tables that the layout took for columns                           pure
-boxes.py         what both are made of: lines and blocks
-markdown.py     blocks and lines -> Markdown                                      pure
-figures.py       what else is on a page: pictures, drawings, and which may hold words
-layer.py        whether the letters of a page are the words seen on it
-annotations.py  links, form values, remarks, attached files
+document.py       opens a file with pdfium (the only module that does)
+layout.py         LiteParse: blocks of a page, where the extra is installed; layout_types.py lines and blocks
+column_tables.py  tables that the layout took for columns; table_headers.py heads over several columns   pure
+markdown.py       blocks and lines to Markdown                                                           pure
+page_figures.py   pictures and drawings on a page, and which may hold text
+text_layer.py     whether the text layer is what a reader sees
+annotations.py    links, form values, remarks, attached files
 """

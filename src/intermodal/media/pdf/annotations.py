@@ -31,7 +31,7 @@ _BOXES = {raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON}
 _VALUES = {raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX}
 
 
-class Link(Struct, frozen=True):
+class PageLink(Struct, frozen=True):
     """``words`` that lead to ``address``; ``before``: what stands in front of them in their line."""
 
     words: str
@@ -39,7 +39,7 @@ class Link(Struct, frozen=True):
     before: str = ""
 
 
-class Field(Struct, frozen=True):
+class FormField(Struct, frozen=True):
     """A field of a form: what it is called for people, and what is filled in. ``before``: the words in front of it on
     the page; ``written``: what is filled in is words, and no tick."""
 
@@ -49,15 +49,15 @@ class Field(Struct, frozen=True):
     written: bool = True
 
 
-class Over(Struct):
+class PageOverlay(Struct):
     """What lies over one page. ``remarks`` are lines as they are told."""
 
-    links: list[Link]
-    fields: list[Field]
+    links: list[PageLink]
+    fields: list[FormField]
     remarks: list[str]
 
 
-def over(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> Over | None:
+def page_overlay(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> PageOverlay | None:
     """What lies over a page, None where nothing does. ``form``: raw handle of the document's form, if any.
 
     Where links are not ``placed``, their words are not looked up, which takes 0.2 ms each.
@@ -65,7 +65,7 @@ def over(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> Over | N
     count = min(raw.FPDFPage_GetAnnotCount(page.raw), MAX_NOTES)
     if count <= 0:
         return None
-    found = Over([], [], [])
+    found = PageOverlay([], [], [])
     textpage = page.get_textpage()
     try:
         for index in range(count):
@@ -82,13 +82,13 @@ def over(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> Over | N
     return found
 
 
-def told(text: str, found: Over, own: str = "") -> str:
+def with_overlay(text: str, found: PageOverlay, own: str = "") -> str:
     """The text of a page with what lies over it: addresses at their words, values and remarks after it.
 
     ``own``: the page's words without what lies over it, where ``text`` may have values of the form already.
     """
     text, fields = _once(text, found.fields, own)
-    parts = [linked(text, found.links)]
+    parts = [with_links(text, found.links)]
     if fields:
         lines = (f"- {field.name}: {field.value or '(empty)'}" for field in fields)
         parts.append("Form fields:\n" + "\n".join(lines))
@@ -97,16 +97,16 @@ def told(text: str, found: Over, own: str = "") -> str:
     return "\n\n".join(part for part in parts if part.strip())
 
 
-def _once(text: str, fields: Sequence[Field], own: str) -> tuple[str, list[Field]]:
+def _once(text: str, fields: Sequence[FormField], own: str) -> tuple[str, list[FormField]]:
     """Text and fields with each value in one of them: a layout draws values as words.
 
     One behind the words in front of its field stays there; one in a line of its own, which nothing says what it is of,
     leaves the text, where the page itself has it less often.
 
-    >>> _once("Name: Ada\\nLondon", [Field("Name", "Ada", "Name"), Field("City", "London", "City")], "Name:")
-    ('Name: Ada', [Field(name='City', value='London', before='City', written=True)])
+    >>> _once("Name: Ada\\nLondon", [FormField("Name", "Ada", "Name"), FormField("City", "London", "City")], "Name:")
+    ('Name: Ada', [FormField(name='City', value='London', before='City', written=True)])
     """
-    rest: list[Field] = []
+    rest: list[FormField] = []
     for field in fields:
         words = r"\s+".join(map(re.escape, field.value.split())) if field.written else ""
         if not words:
@@ -121,10 +121,10 @@ def _once(text: str, fields: Sequence[Field], own: str) -> tuple[str, list[Field
     return text.rstrip(), rest
 
 
-def linked(text: str, links: Iterable[Link]) -> str:
+def with_links(text: str, links: Iterable[PageLink]) -> str:
     """``text`` with the address of each link at its words, as Markdown has it; at the end where they are not found.
 
-    >>> linked("Read the terms. No terms here.", [Link("terms", "https://a.example", "Read the")])
+    >>> with_links("Read the terms. No terms here.", [PageLink("terms", "https://a.example", "Read the")])
     'Read the [terms](https://a.example). No terms here.'
     """
     rest: list[str] = []
@@ -141,7 +141,7 @@ def linked(text: str, links: Iterable[Link]) -> str:
     return f"{text}\n\nLinks:\n{listed}" if listed else text
 
 
-def _spot(text: str, link: Link) -> tuple[int, int] | None:
+def _spot(text: str, link: PageLink) -> tuple[int, int] | None:
     """Where the words of a link stand: after what stands before them in their line, or where they stand once."""
     words = link.words.split()
     if not words:
@@ -156,7 +156,7 @@ def _spot(text: str, link: Link) -> tuple[int, int] | None:
     return None
 
 
-def attached(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
+def attachment_note(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
     """A note about attached files: counted and named, not opened."""
     count = raw.FPDFDoc_GetAttachmentCount(document.raw)
     if count <= 0:
@@ -171,7 +171,7 @@ def attached(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
     return (f"{what} not opened: {', '.join(names)}{more}",)
 
 
-def _add(found: Over, note: Any, textpage: Any, form: Any, *, placed: bool) -> None:
+def _add(found: PageOverlay, note: Any, textpage: Any, form: Any, *, placed: bool) -> None:
     kind = raw.FPDFAnnot_GetSubtype(note)
     if kind == raw.FPDF_ANNOT_LINK:
         link = _link(note, textpage, placed=placed)
@@ -194,7 +194,7 @@ def _add(found: Over, note: Any, textpage: Any, form: Any, *, placed: bool) -> N
                 found.remarks.append(f'struck out "{marked}"')
 
 
-def _link(note: Any, textpage: Any, *, placed: bool) -> Link | None:
+def _link(note: Any, textpage: Any, *, placed: bool) -> PageLink | None:
     link = raw.FPDFAnnot_GetLink(note)
     action = raw.FPDFLink_GetAction(link) if link else None
     if not action:
@@ -209,12 +209,12 @@ def _link(note: Any, textpage: Any, *, placed: bool) -> Link | None:
     if not address or box is None:
         return None
     if not placed:
-        return Link("", address)
+        return PageLink("", address)
     left, bottom, _, top = box
-    return Link(_words(textpage, box), address, _words(textpage, (left - _BEFORE, bottom, left, top)))
+    return PageLink(_words(textpage, box), address, _words(textpage, (left - _BEFORE, bottom, left, top)))
 
 
-def _field(note: Any, textpage: Any, form: Any) -> Field | None:
+def _field(note: Any, textpage: Any, form: Any) -> FormField | None:
     """A field with its value: by what it is called for people, else by the words before it, else by its own name."""
     kind = raw.FPDFAnnot_GetFormFieldType(form, note)
     if kind in _BOXES:
@@ -234,7 +234,7 @@ def _field(note: Any, textpage: Any, form: Any) -> Field | None:
         left, bottom, _, top = box
         before = _words(textpage, (left - _BEFORE, bottom, left, top)).strip(" :")
     name = name or before or _of_form(raw.FPDFAnnot_GetFormFieldName, form, note) or "field"
-    return Field(name=name, value=value, before=before, written=kind in _VALUES)
+    return FormField(name=name, value=value, before=before, written=kind in _VALUES)
 
 
 def _of_form(ask: Any, form: Any, note: Any) -> str:

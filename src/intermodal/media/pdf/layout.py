@@ -1,7 +1,7 @@
 """LiteParse: what stands where on a page, and in which order it is read.
 
 It opens no file and no socket: text recognition and pictures are off, and the library it loads on its first page is
-loaded before the user's bytes are. It runs on a PDFium of its own. What it cannot read, ``media/document.py`` reads
+loaded before the user's bytes are. It runs on a PDFium of its own. What it cannot read, ``media/pdf/document.py`` reads
 without it.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import pypdfium2.raw as raw
 
-from intermodal.media import fence
-from intermodal.media.pdf.boxes import Block, Line
+from intermodal.media import process_limits
+from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine
 from intermodal.media.pdf.markdown import page
 
 
@@ -42,14 +42,14 @@ def installed() -> bool:
     """Whether LiteParse is there. It loads its PDFium when this is first asked, with a page of ours."""
     if LiteParse is None:
         return False
-    with fence.importing():
+    with process_limits.files_allowed():
         _parser([1]).parse(_EMPTY)
     return True
 
 
 def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:
     """The given pages (1-based), at most ``AT_ONCE``, as Markdown. Those that cannot be laid out are missing."""
-    with fence.importing():  # its event loop wants descriptors; nothing of the user's is read meanwhile
+    with process_limits.files_allowed():  # its event loop wants descriptors; nothing of the user's is read meanwhile
         parser = _parser(numbers)
     try:
         made = parser.parse(data).pages
@@ -102,15 +102,17 @@ def _parser(numbers: Sequence[int]) -> Any:
 
 
 def _written(found: Any) -> str:
-    lines = [Line(item.text, (item.x, item.y, item.x + item.width, item.y + item.height)) for item in found.text_items]
+    lines = [
+        LayoutLine(item.text, (item.x, item.y, item.x + item.width, item.y + item.height)) for item in found.text_items
+    ]
     return page([_block(block) for block in found.blocks or ()], lines)
 
 
-def _block(block: Any) -> Block:
+def _block(block: Any) -> LayoutBlock:
     box = block.bbox
     rows = [*([block.header] if block.header else ()), *(block.rows or ())]
     bands = [_band([cell.bbox for cell in row if cell.bbox is not None]) for row in rows]
-    return Block(
+    return LayoutBlock(
         kind=block.kind,
         text=block.text or "",
         level=block.level or 0,

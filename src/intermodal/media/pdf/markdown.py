@@ -14,9 +14,9 @@ from itertools import pairwise
 
 from msgspec import structs
 
-from intermodal.media.pdf.boxes import Block, Line, around, middle
-from intermodal.media.pdf.grid import with_columns, with_tables
-from intermodal.media.pdf.heads import with_heads
+from intermodal.media.pdf.column_tables import with_columns, with_tables
+from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine, bounding_box, vertical_middle
+from intermodal.media.pdf.table_headers import with_headers
 from intermodal.plans.facts import Box
 
 _MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")
@@ -29,10 +29,10 @@ _SHORT = 36  # letters, below which a column's lines are entries (an address, an
 _SAME_EDGE = 3.0  # points by which left edges of one column differ
 
 
-def page(blocks: Sequence[Block], lines: Iterable[Line]) -> str:
+def page(blocks: Sequence[LayoutBlock], lines: Iterable[LayoutLine]) -> str:
     """The blocks of one page, in their order. ``lines`` are all lines of the page."""
-    found = sorted(lines, key=lambda line: middle(line.box))
-    middles = [middle(line.box) for line in found]
+    found = sorted(lines, key=lambda line: vertical_middle(line.box))
+    middles = [vertical_middle(line.box) for line in found]
     blocks = with_tables(blocks, found)
     parts: list[tuple[str, str]] = []
     for block in blocks:
@@ -71,9 +71,9 @@ def _plain(text: str) -> str:
     return _ESCAPED.sub(r"\1", text)
 
 
-def _block(block: Block, lines: list[Line], middles: list[float]) -> str:
+def _block(block: LayoutBlock, lines: list[LayoutLine], middles: list[float]) -> str:
     if block.kind == "table":
-        titles, block = with_heads(block, lines)
+        titles, block = with_headers(block, lines)
         block = with_columns(block, lines)
         before = "".join(f"{_plain(title)}\n\n" for title in titles)
         rows = [row for row in block.rows if any(cell.strip() for cell in row)]
@@ -92,7 +92,7 @@ def _block(block: Block, lines: list[Line], middles: list[float]) -> str:
     if block.kind not in ("heading", "paragraph"):
         return ""
     inside = _inside(block.box, lines, middles)
-    parts = broken(text, inside, _right_edge(inside, lines))
+    parts = with_line_breaks(text, inside, _right_edge(inside, lines))
     several = len(parts) > 1 and any(_MARKER.match(part) or _LABEL.match(part) for part in parts)
     sentence = text.endswith(".") and len(text.split()) >= _SENTENCE
     if block.kind == "heading" and not (several or sentence):
@@ -100,7 +100,9 @@ def _block(block: Block, lines: list[Line], middles: list[float]) -> str:
     return "\n".join(parts)
 
 
-def _whole(block: Block, blocks: Sequence[Block], lines: list[Line], middles: list[float]) -> Block:
+def _whole(
+    block: LayoutBlock, blocks: Sequence[LayoutBlock], lines: list[LayoutLine], middles: list[float]
+) -> LayoutBlock:
     """The block with room for all its words: the box of lines that were joined is now and then that of the first."""
     if block.box is None or block.kind not in ("heading", "paragraph") or len(blocks) > _MANY:
         return block
@@ -115,27 +117,27 @@ def _whole(block: Block, blocks: Sequence[Block], lines: list[Line], middles: li
     return structs.replace(block, box=(left, top, right, min(below, default=math.inf)))
 
 
-def _inside(box: Box | None, lines: list[Line], middles: list[float]) -> list[Line]:
+def _inside(box: Box | None, lines: list[LayoutLine], middles: list[float]) -> list[LayoutLine]:
     """The lines within a block, runs that stand side by side put together."""
     if box is None:
         return []
     left, top, right, bottom = box
-    found: list[Line] = []
+    found: list[LayoutLine] = []
     for line in lines[bisect_left(middles, top) :]:
-        at = middle(line.box)
+        at = vertical_middle(line.box)
         if at > bottom:
             break
         if not left - 1 <= (line.box[0] + line.box[2]) / 2 <= right + 1:
             continue
-        if found and abs(middle(found[-1].box) - at) < (line.box[3] - line.box[1]) / 2:
+        if found and abs(vertical_middle(found[-1].box) - at) < (line.box[3] - line.box[1]) / 2:
             first, second = sorted((found[-1], line), key=lambda each: each.box[0])
-            found[-1] = Line(f"{first.text} {second.text}", around([first.box, second.box]))
+            found[-1] = LayoutLine(f"{first.text} {second.text}", bounding_box([first.box, second.box]))
         else:
             found.append(line)
     return found
 
 
-def _right_edge(inside: list[Line], lines: list[Line]) -> float:
+def _right_edge(inside: list[LayoutLine], lines: list[LayoutLine]) -> float:
     """Where the column ends: the farthest right that a line goes which starts where these do; no end where all of
     them are short, so that two lines of an address are not taken for one that was broken."""
     if not inside:
@@ -147,7 +149,7 @@ def _right_edge(inside: list[Line], lines: list[Line]) -> float:
     return max(line.box[2] for line in column)
 
 
-def broken(text: str, lines: Sequence[Line], edge: float) -> list[str]:
+def with_line_breaks(text: str, lines: Sequence[LayoutLine], edge: float) -> list[str]:
     """``text`` of a block, apart where its lines were ended on purpose. ``edge`` is where its column ends.
 
     A line ends on purpose where the next word had room beside it; where both it and the next are a label with a value,
@@ -168,7 +170,7 @@ def broken(text: str, lines: Sequence[Line], edge: float) -> list[str]:
     return [*parts, text[start:].strip()]
 
 
-def _meant(line: Line, following: Line, edge: float, *, listed: bool) -> bool:
+def _meant(line: LayoutLine, following: LayoutLine, edge: float, *, listed: bool) -> bool:
     if listed and _MARKER.match(following.text):
         return True
     if _LABEL.match(line.text) and _LABEL.match(following.text):
@@ -182,7 +184,7 @@ def _meant(line: Line, following: Line, edge: float, *, listed: bool) -> bool:
     return bool(words) and edge - line.box[2] > 1.15 * letter * (len(words[0]) + 1) + 2
 
 
-def indented(code: Sequence[str], lines: Sequence[Line]) -> list[str]:
+def indented(code: Sequence[str], lines: Sequence[LayoutLine]) -> list[str]:
     """Lines of code with the room before them, which the layout leaves out; as they are where they do not fit."""
     if len(code) != len(lines) or not lines:
         return list(code)

@@ -12,10 +12,10 @@ from dataclasses import replace as with_fields
 from typing import Any, NamedTuple
 
 from intermodal.content import Role
-from intermodal.prompts import wishes
-from intermodal.prompts.baml.declarations import Block, Text
-from intermodal.prompts.file import Finding
-from intermodal.prompts.source import Front
+from intermodal.prompts import prompt_options
+from intermodal.prompts.baml.declarations import Declaration, QuotedText
+from intermodal.prompts.prompt_file import PromptFinding
+from intermodal.prompts.source_text import FrontMatter
 from intermodal.request import Sampling, Settings
 
 # How BAML calls who serves a model -> how the catalog calls who makes it; others are looked up by the model alone.
@@ -38,7 +38,7 @@ _NESTED = ("generationConfig", "inference_configuration")  # where Google's clie
 _MOST_DEEP = 5
 
 
-class Wanted(NamedTuple):
+class ClientSettings(NamedTuple):
     """``models``: in the order in which they are asked for. ``opening``: the role of words before the first one that a
     prompt names. ``options``: of the policy, by its names."""
 
@@ -47,10 +47,10 @@ class Wanted(NamedTuple):
     sampling: Sampling = Sampling()
     settings: Settings = Settings()
     options: Mapping[str, Any] = {}
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[PromptFinding, ...] = ()
 
 
-def wanted(said: Any, line: int, blocks: Mapping[str, Block], where: str) -> Wanted:
+def client_settings(said: Any, line: int, blocks: Mapping[str, Declaration], where: str) -> ClientSettings:
     """What a function's ``client`` asks for. ``line``: where the function says so; ``where``: its file.
 
     Raises PromptError for a setting with a wrong value.
@@ -60,11 +60,13 @@ def wanted(said: Any, line: int, blocks: Mapping[str, Block], where: str) -> Wan
     said_drawn = {name: value for name, value in read.first.items() if name not in _CONNECTION}
     nested = [said_drawn.pop(name) for name in _NESTED if isinstance(said_drawn.get(name), Mapping)]
     drawn = {**said_drawn, **{name: value for each in nested for name, value in each.items()}}
-    sampling, settings, unread = wishes.sampling(drawn, Front(name=where, value=drawn, lines={(): line}), ())
-    found = (Finding("warning", line, each) for each in dict.fromkeys(read.found))
+    sampling, settings, unread = prompt_options.sampling(
+        drawn, FrontMatter(name=where, value=drawn, lines={(): line}), ()
+    )
+    found = (PromptFinding("warning", line, each) for each in dict.fromkeys(read.found))
     more = (with_fields(each, line=line) for each in unread)
     opening: Role = "system" if (read.opening or _OPENING.get(read.provider)) == "system" else "user"
-    return Wanted(models, opening, sampling, settings, read.options, (*found, *more))
+    return ClientSettings(models, opening, sampling, settings, read.options, (*found, *more))
 
 
 class _Reader:
@@ -75,7 +77,7 @@ class _Reader:
             before the first role. options: of the policy. found: what is not done as it says.
     """
 
-    def __init__(self, blocks: Mapping[str, Block], where: str) -> None:
+    def __init__(self, blocks: Mapping[str, Declaration], where: str) -> None:
         self._blocks = blocks
         self._where = where
         self.first: Mapping[str, Any] = {}
@@ -86,7 +88,7 @@ class _Reader:
 
     def models(self, said: Any, depth: int = 0) -> Iterator[str]:
         """Models of a client, by its name or written out (``"openai/gpt-4o"``), in the order in which it asks them."""
-        if isinstance(said, Text):
+        if isinstance(said, QuotedText):
             if not self._read_first:
                 self._read_first, self.provider = True, said.partition("/")[0]
             yield _called(*said.split("/", 1)) if "/" in said else str(said)
@@ -113,7 +115,7 @@ class _Reader:
         elif model:
             yield _called(provider, model)
 
-    def _several(self, block: Block, provider: str, options: Mapping[str, Any], depth: int) -> Iterator[str]:
+    def _several(self, block: Declaration, provider: str, options: Mapping[str, Any], depth: int) -> Iterator[str]:
         strategy = options.get("strategy")
         inner = strategy if isinstance(strategy, list) else []
         if len(inner) > 1:
@@ -133,7 +135,7 @@ class _Reader:
             what = "waits are not taken over: as long as the host asks, else up to 1 s, 2 s, 4 s, 8 s"
             self.found.append(f"retry_policy {name} ({self._place(block)}): its {what}")
 
-    def _place(self, block: Block) -> str:
+    def _place(self, block: Declaration) -> str:
         name = os.path.basename(block.file or self._where)
         return f"{name}:{block.line}"
 

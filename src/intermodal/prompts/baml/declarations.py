@@ -44,13 +44,13 @@ class Attribute(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Type:
+class BamlType:
     """A type. ``items``: of a list its own, of a map key and value, of a union each. ``attributes``: those at it within
     another type, which make no other type of it."""
 
     kind: Literal["name", "list", "map", "union", "literal"]
     name: str = ""
-    items: tuple[Type, ...] = ()
+    items: tuple[BamlType, ...] = ()
     value: Any = None
     attributes: tuple[Attribute, ...] = field(default=(), compare=False)
 
@@ -63,24 +63,24 @@ class Attributed:
     def said(self, name: str) -> Any:
         """What an attribute says; "" where it is not there."""
         said = next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
-        return said.plain if isinstance(said, Text) else said
+        return said.plain if isinstance(said, QuotedText) else said
 
     def has(self, name: str) -> bool:
         return any(each.name == name for each in self.attributes)
 
 
 @dataclass(frozen=True)
-class Field(Attributed):
+class FieldDeclaration(Attributed):
     """A field of a class, an argument of a function, or a value of an enum, which has no type."""
 
     name: str
-    type: Type = field(default_factory=lambda: Type("name", "null"))
+    type: BamlType = field(default_factory=lambda: BamlType("name", "null"))
     attributes: tuple[Attribute, ...] = ()
     line: int = 1
 
 
 @dataclass(frozen=True)
-class Block(Attributed):
+class Declaration(Attributed):
     """A declaration.
 
     Attributes:
@@ -95,9 +95,9 @@ class Block(Attributed):
     line: int
     file: str = ""
     about: str = ""
-    fields: tuple[Field, ...] = ()
+    fields: tuple[FieldDeclaration, ...] = ()
     attributes: tuple[Attribute, ...] = ()
-    type: Type = field(default_factory=lambda: Type("name", "null"))
+    type: BamlType = field(default_factory=lambda: BamlType("name", "null"))
     settings: Mapping[str, Any] = field(default_factory=dict)
     lines: Mapping[str, int] = field(default_factory=dict)
     code: bool = False
@@ -107,7 +107,7 @@ class Expression(str):
     """What stands between ``{{`` and ``}}``."""
 
 
-class Text(str):
+class QuotedText(str):
     """A text in quotation marks. ``line``: on which it begins. ``block``: it has an indentation of its own."""
 
     line = 1
@@ -119,7 +119,7 @@ class Text(str):
         return textwrap.dedent(self).strip() if self.block else str(self)
 
 
-def declared(file: str, text: str) -> tuple[Block, ...]:
+def read_declarations(file: str, text: str) -> tuple[Declaration, ...]:
     """What a file declares, in order. Raises ValueError where it is not what the runtime takes."""
     return _Reader(file, text).blocks()
 
@@ -132,7 +132,7 @@ class _Reader:
         self._at = 0
         self._about: list[str] = []
 
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[Declaration, ...]:
         found = []
         while (token := self._peek()) is not None:
             if token.kind == "doc":
@@ -144,7 +144,7 @@ class _Reader:
                 found.append(made)
         return tuple(found)
 
-    def _block(self, about: str) -> Block | None:
+    def _block(self, about: str) -> Declaration | None:
         first = self._next()
         kind, line = first.text, first.line
         if kind == "client" and self._is("<"):
@@ -154,31 +154,33 @@ class _Reader:
         read = _DECLARATIONS.get(kind)
         if read is None:  # code at the top, or what a later version has
             self._rest(line)
-            return Block(kind="code", name=kind, line=line, file=self._file, code=True)
+            return Declaration(kind="code", name=kind, line=line, file=self._file, code=True)
         name = self._next().text
         made: dict[str, Any] = read(self)
-        return Block(kind=kind, name=name, line=line, file=self._file, about=about, **made)
+        return Declaration(kind=kind, name=name, line=line, file=self._file, about=about, **made)
 
     # ---- declarations ---------------------------------------------------------------------------------
 
     def _of_class(self) -> dict[str, Any]:
         return self._members(self._of_field)
 
-    def _of_field(self, token: Token) -> Field | None:
+    def _of_field(self, token: Token) -> FieldDeclaration | None:
         if token.text == "function":  # a method: code
             self._until("{")
             self._skip("{", "}")
             return None
         self._took(":")
         made = self._type()
-        return Field(_plain(token), made, self._attributes(), token.line)
+        return FieldDeclaration(_plain(token), made, self._attributes(), token.line)
 
     def _of_enum(self) -> dict[str, Any]:
-        return self._members(lambda token: Field(_plain(token), attributes=self._attributes(), line=token.line))
+        return self._members(
+            lambda token: FieldDeclaration(_plain(token), attributes=self._attributes(), line=token.line)
+        )
 
-    def _members(self, read: Callable[[Token], Field | None]) -> dict[str, Any]:
+    def _members(self, read: Callable[[Token], FieldDeclaration | None]) -> dict[str, Any]:
         """What stands between braces: fields, by ``read`` from the token of their name on, and attributes."""
-        fields: list[Field] = []
+        fields: list[FieldDeclaration] = []
         attributes: list[Attribute] = []
         self._expect("{")
         while not self._took("}"):
@@ -197,7 +199,7 @@ class _Reader:
 
     def _of_function(self) -> dict[str, Any]:
         fields = self._parameters()
-        returns = Type("name", "null")
+        returns = BamlType("name", "null")
         if self._took("->"):
             returns = self._type()
             returns = replace(returns, attributes=(*returns.attributes, *self._attributes()))
@@ -230,21 +232,21 @@ class _Reader:
         text = _quoted(token)
         return {"fields": fields, "settings": {"prompt": text}, "lines": {"prompt": token.line}}
 
-    def _parameters(self) -> tuple[Field, ...]:
-        found: list[Field] = []
+    def _parameters(self) -> tuple[FieldDeclaration, ...]:
+        found: list[FieldDeclaration] = []
         self._expect("(")
         while not self._took(")"):
             token = self._next()
             if token.kind == "doc":
                 continue
             self._took(":")
-            found.append(Field(token.text, self._type(), self._attributes(), token.line))
+            found.append(FieldDeclaration(token.text, self._type(), self._attributes(), token.line))
             self._took(",")
         return tuple(found)
 
     # ---- types ----------------------------------------------------------------------------------------
 
-    def _type(self, depth: int = 0) -> Type:
+    def _type(self, depth: int = 0) -> BamlType:
         if depth > _MOST_DEEP:
             raise ValueError("types are nested too deep")
         self._took("|")
@@ -253,24 +255,24 @@ class _Reader:
             found.append(self._member(depth))
         return found[0] if len(found) == 1 else union(*found)
 
-    def _member(self, depth: int) -> Type:
+    def _member(self, depth: int) -> BamlType:
         """A type of a union. Within parentheses its attributes are its own, elsewhere they are those of the field."""
         made = self._postfixed(depth)
         found = self._attributes() if depth else ()
         return replace(made, attributes=(*made.attributes, *found)) if found else made
 
-    def _postfixed(self, depth: int) -> Type:
+    def _postfixed(self, depth: int) -> BamlType:
         made = self._simple(depth)
         while True:
             if self._is("[") and (after := self._peek(1)) is not None and after.text == "]":
                 self._at += 2
-                made = Type("list", items=(made,))
+                made = BamlType("list", items=(made,))
             elif self._took("?"):
-                made = union(made, Type("name", "null"))
+                made = union(made, BamlType("name", "null"))
             else:
                 return made
 
-    def _simple(self, depth: int) -> Type:
+    def _simple(self, depth: int) -> BamlType:
         token = self._next()
         if token.text == "(":
             made = self._type(depth + 1)
@@ -281,14 +283,14 @@ class _Reader:
             self._expect(",")
             value = self._type(depth + 1)
             self._expect(">")
-            return Type("map", items=(key, value))
+            return BamlType("map", items=(key, value))
         if token.kind == "string":
-            return Type("literal", value=str(_quoted(token)))
+            return BamlType("literal", value=str(_quoted(token)))
         if token.text in _LITERALS:
-            return Type("literal", value=_LITERALS[token.text])
+            return BamlType("literal", value=_LITERALS[token.text])
         if _NUMBER.fullmatch(token.text):
-            return Type("literal", value=_number(token.text))
-        return Type("name", token.text)
+            return BamlType("literal", value=_number(token.text))
+        return BamlType("name", token.text)
 
     # ---- attributes -----------------------------------------------------------------------------------
 
@@ -434,11 +436,11 @@ _DECLARATIONS = {
 }
 
 
-def union(*types: Type) -> Type:
+def union(*types: BamlType) -> BamlType:
     """The union of types, those of unions among them one by one, each once."""
     flat = [each for one in types for each in (one.items if one.kind == "union" else (one,))]
     found = tuple(dict.fromkeys(flat))
-    return found[0] if len(found) == 1 else Type("union", items=found)
+    return found[0] if len(found) == 1 else BamlType("union", items=found)
 
 
 def _tokens(text: str) -> Any:
@@ -451,14 +453,14 @@ def _tokens(text: str) -> Any:
             yield Token(kind, found[0], line, found.start(), found.end())
 
 
-def _quoted(token: Token) -> Text:
+def _quoted(token: Token) -> QuotedText:
     """What stands between quotation marks, as it is."""
     if token.kind == "block":
         marks = len(token.text) - len(token.text.lstrip("#"))
-        made = Text(token.text[marks + 1 : -marks - 1])
+        made = QuotedText(token.text[marks + 1 : -marks - 1])
         made.block = True
     else:
-        made = Text(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), token.text[1:-1]))
+        made = QuotedText(re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), token.text[1:-1]))
     made.line = token.line
     return made
 

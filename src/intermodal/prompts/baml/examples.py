@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from intermodal.prompts.baml.declarations import Block, Expression, Text
-from intermodal.prompts.baml.kinds import Kinds, Taken
-from intermodal.prompts.file import Example, Finding
+from intermodal.prompts.baml.baml_types import BamlArgument, BamlTypes
+from intermodal.prompts.baml.declarations import Declaration, Expression, QuotedText
+from intermodal.prompts.prompt_file import PromptExample, PromptFinding
 from intermodal.request import JsonOutput, Output
 
 _EQUAL = re.compile(
@@ -25,11 +25,16 @@ _CONSTANTS = {"none": "null"}
 
 
 def examples_of(
-    function: Block, tests: tuple[Block, ...], kinds: Kinds, taken: Mapping[str, Taken], path: Path, output: Output
-) -> tuple[tuple[Example, ...], tuple[Finding, ...]]:
+    function: Declaration,
+    tests: tuple[Declaration, ...],
+    kinds: BamlTypes,
+    taken: Mapping[str, BamlArgument],
+    path: Path,
+    output: Output,
+) -> tuple[tuple[PromptExample, ...], tuple[PromptFinding, ...]]:
     """The tests of a function, and what is to be said of them. ``taken``: its arguments by their names."""
-    made: list[Example] = []
-    unread: list[Finding] = []
+    made: list[PromptExample] = []
+    unread: list[PromptFinding] = []
     for test in tests:
         named = test.settings.get("functions")
         if not isinstance(named, list) or function.name not in map(str, named):
@@ -39,12 +44,14 @@ def examples_of(
         checks, left = _checks(test, partial(kinds.as_told, function.type), output)
         if test.file and Path(test.file).name == path.name:
             what = f"of test {test.name} is not run: comparisons with a value are"
-            unread += [Finding("warning", line, f"{said} {what}", "write this.field == value") for said, line in left]
-        made.append(Example(arguments=_arguments(arguments, taken, path), line=test.line, checks=checks))
+            unread += [
+                PromptFinding("warning", line, f"{said} {what}", "write this.field == value") for said, line in left
+            ]
+        made.append(PromptExample(arguments=_arguments(arguments, taken, path), line=test.line, checks=checks))
     return tuple(made), tuple(unread)
 
 
-def _arguments(given: Mapping[str, Any], taken: Mapping[str, Taken], path: Path) -> dict[str, Any]:
+def _arguments(given: Mapping[str, Any], taken: Mapping[str, BamlArgument], path: Path) -> dict[str, Any]:
     def one(name: str, value: Any) -> Any:
         kind = taken.get(name)
         if kind is not None and kind.holds:
@@ -69,7 +76,7 @@ def _medium(value: Any, name: str, path: Path) -> Any:
     """A file beside the test, a URL, or what is written out."""
     from base64 import b64decode
 
-    from intermodal.prompts.media import media_part
+    from intermodal.prompts.media_references import media_part
 
     if not isinstance(value, Mapping):
         return str(value)
@@ -89,11 +96,11 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_plain(each) for each in value]
-    return value.plain if isinstance(value, Text) else str(value) if isinstance(value, str) else value
+    return value.plain if isinstance(value, QuotedText) else str(value) if isinstance(value, str) else value
 
 
 def _checks(
-    test: Block, as_told: Callable[[list[str], Any], tuple[list[str], Any]], output: Output
+    test: Declaration, as_told: Callable[[list[str], Any], tuple[list[str], Any]], output: Output
 ) -> tuple[tuple[Mapping[str, Any], ...], list[tuple[str, int]]]:
     """What has to hold, as items of ``eval`` have it, and what cannot be checked here."""
     expected: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from intermodal.prompts.baml.declarations import Block, Type
+from intermodal.prompts.baml.declarations import BamlType, Declaration
 
 _PER_FIELD = 3  # a colon, a blank, a comma
 _MORE = 200  # the sentence around it
@@ -24,7 +24,7 @@ class _Size(NamedTuple):
 class FormatSize:
     """Sizes of the formats of some files. Each class is counted once."""
 
-    def __init__(self, blocks: Mapping[str, Block]) -> None:
+    def __init__(self, blocks: Mapping[str, Declaration]) -> None:
         self._blocks = {name: each for name, each in blocks.items() if each.kind in ("class", "enum", "type")}
         self._known: dict[str, _Size] = {}
         self._once: dict[str, int] = {}  # of what is written once: classes that lead back to themselves
@@ -38,7 +38,7 @@ class FormatSize:
             self._known.update({name: _Size(len(name), 0) for name in group})
             self._once.update({name: self._written(self._blocks[name]).letters + len(name) for name in group})
 
-    def letters(self, type: Type) -> int:
+    def letters(self, type: BamlType) -> int:
         """Of the format of a type, about."""
         seen = set[str]()
         left = [each for each in _names_in(type) if each in self._blocks]
@@ -49,7 +49,7 @@ class FormatSize:
                 left += self._leads[name]
         return self._of(type).letters + sum(self._once.get(name, 0) for name in seen) + _MORE
 
-    def _written(self, block: Block) -> _Size:
+    def _written(self, block: Declaration) -> _Size:
         if block.kind == "type":
             return self._of(block.type)
         if block.kind == "enum":
@@ -62,7 +62,7 @@ class FormatSize:
             lines += 1 + inner.lines + bool(told)
         return _Size(min(letters + lines, _MOST), min(lines, _MOST))
 
-    def _of(self, type: Type) -> _Size:
+    def _of(self, type: BamlType) -> _Size:
         if type.kind == "literal":
             return _Size(len(str(type.value)) + 2, 0)
         if type.items:
@@ -71,12 +71,12 @@ class FormatSize:
         return self._known.get(type.name) or _Size(len(type.name), 0)
 
 
-def _named(block: Block) -> Iterator[str]:
+def _named(block: Declaration) -> Iterator[str]:
     """The names that a declaration has in its types."""
     yield from _names_in(block.type, *(each.type for each in block.fields))
 
 
-def _names_in(*types: Type) -> Iterator[str]:
+def _names_in(*types: BamlType) -> Iterator[str]:
     left = list(types)
     while left:
         each = left.pop()

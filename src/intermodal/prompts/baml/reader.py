@@ -14,20 +14,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from intermodal.answer_schema import json_output
 from intermodal.content import Role, Text
 from intermodal.errors import NotInstalled, PromptError
-from intermodal.prompts.baml import clients, templates
-from intermodal.prompts.baml.declarations import Block, Field, declared
+from intermodal.prompts.baml import clients, template_limits
+from intermodal.prompts.baml.baml_types import BamlArgument, BamlTypes
+from intermodal.prompts.baml.declarations import Declaration, FieldDeclaration, read_declarations
 from intermodal.prompts.baml.examples import examples_of
 from intermodal.prompts.baml.format_size import FormatSize
-from intermodal.prompts.baml.kinds import Kinds, Taken
-from intermodal.prompts.baml.runtime import MARKS, NAME, Problem, Refused, Runtime
-from intermodal.prompts.file import Argument, Finding, PromptFile
-from intermodal.prompts.media import within
+from intermodal.prompts.baml.runtime import MARKS, NAME, BamlProblem, BamlRejected, BamlRuntime
+from intermodal.prompts.media_references import within
+from intermodal.prompts.prompt_file import Argument, PromptFile, PromptFinding
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, located, with_history
-from intermodal.prompts.source import text_of
+from intermodal.prompts.source_text import text_of
 from intermodal.request import JsonOutput, Message, Output, TextOutput
-from intermodal.schema import json_output
 
 _MOST_FILES = 500
 _MOST_BYTES = 4 << 20
@@ -43,7 +43,7 @@ _V1_FIELD = re.compile(r"\s*\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*")
 
 
 @dataclass(frozen=True)
-class Project:
+class BamlProject:
     """The files that belong together, validated.
 
     ``root``: their folder. ``blocks``: what they declare, by name; tests by their own.
@@ -51,15 +51,15 @@ class Project:
     """
 
     root: Path
-    runtime: Runtime
-    told: _Told
-    blocks: Mapping[str, Block]
-    tests: tuple[Block, ...]
-    code: tuple[Block, ...]
-    strings: Mapping[str, templates.Measured]
-    called: Mapping[str, Block]
-    prompts: Mapping[str, templates.Measured]
-    kinds: Kinds
+    runtime: BamlRuntime
+    told: _OutputFormat
+    blocks: Mapping[str, Declaration]
+    tests: tuple[Declaration, ...]
+    code: tuple[Declaration, ...]
+    strings: Mapping[str, template_limits.MeasuredTemplate]
+    called: Mapping[str, Declaration]
+    prompts: Mapping[str, template_limits.MeasuredTemplate]
+    kinds: BamlTypes
     sizes: FormatSize
 
 
@@ -68,16 +68,16 @@ class BamlTemplate:
     """The prompt of a function."""
 
     path: Path
-    project: Project
-    block: Block
-    prompt: templates.Measured
+    project: BamlProject
+    block: Declaration
+    prompt: template_limits.MeasuredTemplate
     line: int
     opening: Role = "user"
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         try:
             told = self.project.sizes.letters(self.block.type)
-            templates.check_size(self.prompt, self.project.strings, values, told)
+            template_limits.check_size(self.prompt, self.project.strings, values, told)
             made = self.project.runtime.render(self.block.name, values, self.opening)
         except TemplateError as error:
             raise located(self.path, self.line, error) from None
@@ -88,7 +88,7 @@ class BamlTemplate:
 class BamlParser:
     """What reads an answer: BAML's own parser, which takes prose around, trailing commas, names in other cases."""
 
-    runtime: Runtime
+    runtime: BamlRuntime
     function: str
 
     def value(self, text: str) -> Any:
@@ -112,9 +112,9 @@ class Baml:
             project = _project(root, tuple(sorted(files.items())))
         except NotInstalled as error:
             raise PromptError(error.what, where=f"{path}:1", todo=error.todo) from None
-        except Refused as error:
+        except BamlRejected as error:
             raise _refused(root, files, error.problems[0]) from None
-        except _Unread as error:
+        except _UnreadableFiles as error:
             place = root / error.file
             raise PromptError("cannot be read", where=f"{place}:{error.line}", todo=str(error)) from None
         except _Template as error:
@@ -123,7 +123,7 @@ class Baml:
         return tuple(_Function(path, project, each).prompt() for each in mine if not each.code)
 
 
-class _Unread(ValueError):
+class _UnreadableFiles(ValueError):
     """Valid files in which a declaration could not be read."""
 
     def __init__(self, what: str, file: str, line: int = 1) -> None:
@@ -182,25 +182,25 @@ def _places(root: Path) -> Iterator[Path]:
 
 
 @lru_cache(maxsize=16)
-def _project(root: Path, files: tuple[tuple[str, str], ...]) -> Project:
+def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
     """The runtime of files, and what they declare. Raises Refused, _Unread and _Template."""
-    blocks: list[Block] = []
-    unread: _Unread | None = None
+    blocks: list[Declaration] = []
+    unread: _UnreadableFiles | None = None
     for name, text in files:  # templates first: of some that are not taken the runtime ends in a panic
         try:
-            blocks += declared(name, text)
+            blocks += read_declarations(name, text)
         except (ValueError, RecursionError) as error:
-            unread = unread or _Unread(str(error), name)
+            unread = unread or _UnreadableFiles(str(error), name)
     texts = {each.name: each for each in blocks if each.kind in ("template_string", "string_template")}
     strings = {name: _measured(each, frozenset(texts)) for name, each in texts.items()}
     prompts = {each.name: _measured(each, frozenset(texts)) for each in blocks if each.kind == "function"}
     named = {each.name: each for each in blocks if each.kind != "test"}
-    kinds = Kinds(named)
-    told = _Told(kinds, blocks)
-    runtime = Runtime({**dict(files), **told.files})
+    kinds = BamlTypes(named)
+    told = _OutputFormat(kinds, blocks)
+    runtime = BamlRuntime({**dict(files), **told.files})
     if unread is not None:
         raise unread
-    return Project(
+    return BamlProject(
         root=root,
         runtime=runtime,
         told=told,
@@ -215,14 +215,14 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> Project:
     )
 
 
-class _Told:
+class _OutputFormat:
     """The words of ``ctx.output_format``, by which prompts tell the model what is to be returned.
 
     The runtime says them in a prompt alone, so it is given one more function for each prompt that has them, which says
     nothing else. Formats that depend on an argument are left out.
     """
 
-    def __init__(self, kinds: Kinds, blocks: list[Block]) -> None:
+    def __init__(self, kinds: BamlTypes, blocks: list[Declaration]) -> None:
         self._names: dict[str, str] = {}
         self._said: dict[str, str] = {}
         made: list[str] = []
@@ -235,7 +235,7 @@ class _Told:
             made.append(f'{head}  prompt ####"\n    {found[0]}\n  "####\n}}\n')
         self.files = {"intermodal_formats.baml": "".join(made)} if made else {}
 
-    def words(self, block: Block, runtime: Runtime) -> str:
+    def words(self, block: Declaration, runtime: BamlRuntime) -> str:
         """Those of a function's prompt, "" where it has none."""
         name = self._names.get(block.name)
         if name is not None and name not in self._said:
@@ -245,15 +245,15 @@ class _Told:
         return self._said.get(name or "", "")
 
 
-def _measured(block: Block, strings: frozenset[str]) -> templates.Measured:
+def _measured(block: Declaration, strings: frozenset[str]) -> template_limits.MeasuredTemplate:
     text = block.settings.get("prompt", "")
     try:
-        return templates.measured(str(text), strings)
+        return template_limits.measure_template(str(text), strings)
     except TemplateError as error:
         raise _Template(error, block.file, getattr(text, "line", block.line)) from None
 
 
-def _refused(root: Path, files: Mapping[str, str], problem: Problem) -> PromptError:
+def _refused(root: Path, files: Mapping[str, str], problem: BamlProblem) -> PromptError:
     name = problem.file.removeprefix(f"{NAME}/")
     where = f"{root / name}:{problem.line}" if problem.file else str(root)
     told = files.get(name, "").splitlines()[max(problem.line - 1, 0) : problem.line + 2]
@@ -271,11 +271,11 @@ def _refused(root: Path, files: Mapping[str, str], problem: Problem) -> PromptEr
 class _Function:
     """Reads one function."""
 
-    def __init__(self, path: Path, project: Project, block: Block) -> None:
+    def __init__(self, path: Path, project: BamlProject, block: Declaration) -> None:
         self._path = path
         self._project = project
         self._block = block
-        self._findings: list[Finding] = []
+        self._findings: list[PromptFinding] = []
 
     def prompt(self) -> PromptFile:
         block, project = self._block, self._project
@@ -284,7 +284,7 @@ class _Function:
         taken = {each.name: project.kinds.taken(each.type) for each in block.fields}
         arguments = tuple(self._argument(each, taken[each.name]) for each in block.fields)
         model_line = block.lines.get("client", block.line)
-        wanted = clients.wanted(block.settings.get("client"), model_line, project.blocks, str(self._path))
+        wanted = clients.client_settings(block.settings.get("client"), model_line, project.blocks, str(self._path))
         self._findings += wanted.findings
         opening = wanted.opening if self._names_roles(str(text)) else "user"
         self._check(str(text), first)
@@ -311,7 +311,7 @@ class _Function:
             lines={"model": model_line, "input": block.line, "output": block.line, "template": first},
         )
 
-    def _argument(self, field: Field, taken: Taken) -> Argument:
+    def _argument(self, field: FieldDeclaration, taken: BamlArgument) -> Argument:
         return Argument(
             name=field.name,
             kind=taken.kind,
@@ -340,11 +340,11 @@ class _Function:
         for name, what, todo in _REMARKS:
             if name in text:
                 line = first + text.count("\n", 0, text.index(name))
-                self._findings.append(Finding("warning", line, what, todo))
+                self._findings.append(PromptFinding("warning", line, what, todo))
         for each in self._project.code:
             if each.file == self._block.file:
                 what = f"{each.name} is code, which is not run; functions with a prompt are"
-                self._findings.append(Finding("warning", each.line, what, "call it from your program"))
+                self._findings.append(PromptFinding("warning", each.line, what, "call it from your program"))
 
     def _check_format(self, text: str, line: int) -> None:
         """Refuse a format that grows beyond what a prompt may have, before the runtime writes it."""
@@ -368,7 +368,7 @@ class _Function:
         return JsonOutput(schema=json_output(schema).schema, name=returns.name or "answer", told=told)
 
 
-def _told(words: str, taken: Taken) -> str:
+def _told(words: str, taken: BamlArgument) -> str:
     """BAML's word for a type, where it says more than its kind does."""
     plain = ("image", "audio", "video", "pdf", "string", "int", "float", "bool")
     return "" if words.removesuffix("?").removesuffix("[]") in plain and (taken.media or "[]" not in words) else words

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import NotInstalled, OutputInvalid
-from intermodal.prompts.baml.kinds import MEDIA
-from intermodal.prompts.file import Media
+from intermodal.prompts.baml.baml_types import MEDIA
+from intermodal.prompts.prompt_file import MediaValue
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
 from intermodal.request import Message
 
@@ -38,7 +38,7 @@ _PLACE = re.compile(r"-->\s+(.+?):(\d+)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class Problem(NamedTuple):
+class BamlProblem(NamedTuple):
     """What the runtime says of a file. ``file`` is "" where it does not say."""
 
     what: str
@@ -55,7 +55,7 @@ def _library() -> Any:
         raise NotInstalled("files of BAML need baml-py", todo=todo) from None
 
 
-class Runtime:
+class BamlRuntime:
     """Some files that belong together. Raises Refused for files that the runtime does not take."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
@@ -64,7 +64,7 @@ class Runtime:
         try:
             self._runtime = library.baml_py.BamlRuntime.from_files(NAME, dict(files), {})
         except BaseException as error:
-            raise Refused(problems(_said(error))) from None
+            raise BamlRejected(problems(_said(error))) from None
         self._clients = {role: self._client(role) for role in ("user", "system")}
 
     def _client(self, opening: str) -> Any:
@@ -79,7 +79,7 @@ class Runtime:
         Raises TemplateError of what is wrong with the values or the template.
         """
         marks: dict[str, MediaPart] = {}
-        mender = _Mender(values)
+        mender = _MarkEscaper(values)
         given = {name: self._given(value, marks, mender) for name, value in values.items()}
         runtime = self._runtime
         try:
@@ -90,8 +90,8 @@ class Runtime:
             raise TemplateError(problems(_said(error))[0].what, todo="see what the function takes") from None
         return _messages(body, marks, mender)
 
-    def _given(self, value: Any, marks: dict[str, MediaPart], mender: _Mender) -> Any:
-        if isinstance(value, Media):
+    def _given(self, value: Any, marks: dict[str, MediaPart], mender: _MarkEscaper) -> Any:
+        if isinstance(value, MediaValue):
             mark = "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(32))  # base64, and of no value
             marks[mark] = value.part
             kind = WORDS[value.kinds[0] if value.kinds else type(value.part).__name__.lower()]
@@ -116,10 +116,10 @@ class Runtime:
             raise OutputInvalid(f"the answer is not what {function} returns: {said}", todo=todo) from None
 
 
-class Refused(ValueError):
+class BamlRejected(ValueError):
     """Files that the runtime does not take, and why."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[BamlProblem]) -> None:
         super().__init__(problems[0].what)
         self.problems = problems
 
@@ -134,7 +134,7 @@ def _said(error: BaseException) -> str:
     return f"BAML's runtime failed at it ({text[:200]})" if panic else text
 
 
-def problems(said: str) -> list[Problem]:
+def problems(said: str) -> list[BamlProblem]:
     """The errors in what the runtime says, each with file and line where it has them."""
     found = []
     for piece in re.split(r"^error: ", said, flags=re.MULTILINE):
@@ -144,8 +144,8 @@ def problems(said: str) -> list[Problem]:
         head = piece[: place.start()] if place else piece.partition("\n---")[0]
         what = " ".join(head.removeprefix("Error validating: ").split())
         what = what.removeprefix("Invalid argument: Error: ").removeprefix("Error occurred while rendering prompt: ")
-        found.append(Problem(what[:400], place[1] if place else "", int(place[2]) if place else 0))
-    return found or [Problem("BAML's runtime refuses it")]
+        found.append(BamlProblem(what[:400], place[1] if place else "", int(place[2]) if place else 0))
+    return found or [BamlProblem("BAML's runtime refuses it")]
 
 
 _REASONS = re.compile(r'reason: "((?:[^"\\]|\\.)*)"')
@@ -164,7 +164,7 @@ def _reason(said: str) -> str:
 # ---- values that look like the runtime's marks -------------------------------------------------------------
 
 
-class _Mender:
+class _MarkEscaper:
     """Breaks the runtime's own marks where values hold them, and makes them whole again in what was rendered."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -188,7 +188,7 @@ class _Mender:
 
 
 def _texts(value: Any) -> Any:
-    if isinstance(value, str) and not isinstance(value, Media):
+    if isinstance(value, str) and not isinstance(value, MediaValue):
         yield value
     elif isinstance(value, Mapping):
         for key, each in value.items():
@@ -230,7 +230,7 @@ def _makes(mark: str, ends: set[str], inner: set[str], starts: set[str]) -> bool
 # ---- what was rendered -----------------------------------------------------------------------------------
 
 
-def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _Mender) -> list[Message]:
+def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _MarkEscaper) -> list[Message]:
     made = []
     letters = 0
     for content in body.get("contents", ()):

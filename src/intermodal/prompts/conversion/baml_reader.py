@@ -15,42 +15,42 @@ from typing import Any
 from msgspec.structs import replace
 
 from intermodal.content import Role as MessageRole
-from intermodal.prompts.baml.declarations import Block
+from intermodal.prompts.baml.declarations import Declaration
 from intermodal.prompts.baml.reader import BamlTemplate
 from intermodal.prompts.conversion.jinja_reader import Walk
-from intermodal.prompts.conversion.plain_schema import inlined
-from intermodal.prompts.conversion.tree import (
-    Each,
-    If,
+from intermodal.prompts.conversion.normalized_schema import inline_definitions
+from intermodal.prompts.conversion.template_tree import (
+    IfNode,
+    LoopNode,
     Losses,
     Node,
-    Nodes,
+    NodeBudget,
     Path,
-    Readout,
-    Role,
-    Words,
-    joined,
+    RoleNode,
+    TemplateTree,
+    TextNode,
+    first_node,
+    join_texts,
     media_names,
-    opening,
     walk,
 )
-from intermodal.prompts.file import PromptFile
 from intermodal.prompts.jinja import JinjaTemplate, MarkedTemplate
-from intermodal.prompts.rendering import Marks, Slot, TemplateError, located
+from intermodal.prompts.prompt_file import PromptFile
+from intermodal.prompts.rendering import Placeholders, Slot, TemplateError, located
 from intermodal.request import JsonOutput
 
 _ROLES: Mapping[str, MessageRole] = {"system": "system", "user": "user", "assistant": "assistant"}
 _MOST_DEEP = 20  # template strings that call each other
 
 
-def read(file: PromptFile, losses: Losses) -> Readout:
+def read(file: PromptFile, losses: Losses) -> TemplateTree:
     """The tree of a function. Raises PromptError with its line for what no tree says."""
     template = file.template
     assert isinstance(template, BamlTemplate)
     block = template.block
     try:
         marked = _marked(template, block)
-        found = joined(_Walk(marked, template, media_names(file)).nodes(marked.body.program, ()))
+        found = join_texts(_Walk(marked, template, media_names(file)).nodes(marked.body.program, ()))
     except TemplateError as error:
         raise located(template.project.root / block.file, 1, error) from None
     _beside(file, template, losses)
@@ -58,28 +58,28 @@ def read(file: PromptFile, losses: Losses) -> Readout:
     plain = [with_fields(each, description="") for each in file.arguments]  # it is BAML's word for the type
     file = with_fields(file, arguments=tuple(plain))
     if isinstance(file.output, JsonOutput):
-        file = with_fields(file, output=replace(file.output, schema=inlined(file.output.schema)))
-    return Readout(file, joined(map(_without_mark, nodes)), joins=True)
+        file = with_fields(file, output=replace(file.output, schema=inline_definitions(file.output.schema)))
+    return TemplateTree(file, join_texts(map(_without_mark, nodes)), joins=True)
 
 
 def _opened(nodes: tuple[Node, ...], role: MessageRole) -> tuple[Node, ...]:
     """The nodes with the role of what stands before the first one."""
-    return nodes if role == "user" or isinstance(opening(nodes), Role) else (Role(role), *nodes)
+    return nodes if role == "user" or isinstance(first_node(nodes), RoleNode) else (RoleNode(role), *nodes)
 
 
 def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
     """The nodes without roles that the runtime takes for the one before, of which it makes one message."""
     made: list[Node] = []
-    first = opening(nodes)
-    role: MessageRole | None = "user" if first is not None and not isinstance(first, Role) else None
+    first = first_node(nodes)
+    role: MessageRole | None = "user" if first is not None and not isinstance(first, RoleNode) else None
     for each in nodes:
-        if isinstance(each, Role) and each.role == role:
+        if isinstance(each, RoleNode) and each.role == role:
             losses.say(each.line, f"a message of {role} after another one: BAML makes one of both")
-            made.append(Words("\n\n"))
+            made.append(TextNode("\n\n"))
             continue
-        if isinstance(each, If | Each) and any(isinstance(inner, Role) for inner in walk((each,))):
+        if isinstance(each, IfNode | LoopNode) and any(isinstance(inner, RoleNode) for inner in walk((each,))):
             role = None  # it depends on values who speaks after it
-        role = each.role if isinstance(each, Role) else role
+        role = each.role if isinstance(each, RoleNode) else role
         made.append(each)
     return tuple(made)
 
@@ -90,7 +90,7 @@ _AROUND = re.compile(rf"\n*{_MARK}\n*")
 
 def _without_mark(node: Node) -> Node:
     """The words around those that tell the schema, parted by a blank line."""
-    return Words(_AROUND.sub("\n\n", node.text)) if isinstance(node, Words) and _MARK in node.text else node
+    return TextNode(_AROUND.sub("\n\n", node.text)) if isinstance(node, TextNode) and _MARK in node.text else node
 
 
 def _beside(file: PromptFile, template: BamlTemplate, losses: Losses) -> None:
@@ -119,7 +119,7 @@ _ATTRIBUTES = (
 )
 
 
-def _marked(template: BamlTemplate, block: Block) -> MarkedTemplate:
+def _marked(template: BamlTemplate, block: Declaration) -> MarkedTemplate:
     """A template with the indentation of its block taken off, as the runtime does it. BAML has no marks of its own:
     roles and media are tags."""
     text = block.settings.get("prompt", "")
@@ -129,7 +129,7 @@ def _marked(template: BamlTemplate, block: Block) -> MarkedTemplate:
         body = JinjaTemplate(plain.strip(), trims=True)
     except TemplateError as error:
         raise TemplateError(str(error), first + max(error.line, 1) - 1, error.todo) from None
-    return MarkedTemplate(template.path, body, Marks[Slot](), first)
+    return MarkedTemplate(template.path, body, Placeholders[Slot](), first)
 
 
 class _Walk(Walk):
@@ -140,13 +140,13 @@ class _Walk(Walk):
         self._baml = template
         self._within: tuple[str, ...] = ()  # template strings, the outermost first
         self._items = {each.name for each in template.block.fields}  # names that stand for something
-        self._count = Nodes()
+        self._count = NodeBudget()
 
     def _put(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         self._count.take()
         called, words = _call(node)
         if called in ("_.role", "_.chat"):
-            yield Role(self._role(node, words), self._line(node))
+            yield RoleNode(self._role(node, words), self._line(node))
         elif called == "ctx.output_format":
             yield from self._format(node)
         elif called in self._baml.project.strings:
@@ -175,7 +175,7 @@ class _Walk(Walk):
         if self._within and not project.told.words(block, project.runtime):
             raise self._refused(node, "ctx.output_format within a template string")
         told = not project.kinds.is_object(block.type)
-        yield Words(project.told.words(block, project.runtime) if told else _MARK)
+        yield TextNode(project.told.words(block, project.runtime) if told else _MARK)
 
     def _string(self, name: str, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
         """A template string with its parameters as what they are called with."""

@@ -11,20 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from intermodal.json_schema.choices import resolved
-from intermodal.prompts.conversion import fields
+from intermodal.prompts.conversion import front_matter
+from intermodal.prompts.conversion.argument_shapes import ArgumentShape, shapes_of
 from intermodal.prompts.conversion.jinja_writer import JinjaWriter
-from intermodal.prompts.conversion.shapes import Shape, shapes_of
-from intermodal.prompts.conversion.tree import (
-    History,
+from intermodal.prompts.conversion.template_tree import (
+    HistoryNode,
     Losses,
     Node,
-    Readout,
-    Role,
-    Words,
+    RoleNode,
+    TemplateTree,
+    TextNode,
     messages_of,
     walk,
 )
-from intermodal.prompts.file import Argument, ArgumentKind, Example, PromptFile
+from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptExample, PromptFile
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _OPENING = re.compile(r"\{\{|\{%|\{#|\{\Z")
@@ -34,7 +34,7 @@ _KINDS: Mapping[ArgumentKind, str] = {
     "video": "video", "document": "pdf",
 }  # fmt: skip
 _TYPES = {"string": "string", "number": "float", "integer": "int", "boolean": "bool", "null": "null"}
-_SNAKE = {name: name for name in fields.CAMEL}
+_SNAKE = {name: name for name in front_matter.CAMEL}
 # Who makes a model, or how its name begins -> how BAML calls who serves it.
 _PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "google": "google-ai", "googleai": "google-ai",
@@ -50,19 +50,21 @@ _KEPT = frozenset({"type", "description", "enum", "const", "properties", "requir
 _MOST_DEEP = 40
 
 
-def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """The text of a ``.baml`` file."""
     file = read.file
     name = _title(file.name) or "Prompt"
     types = _Types(name, losses)
     shapes = shapes_of(read.nodes)
-    taken = [f"{each.name}: {_taken(each, shapes.get(each.name, Shape()), types, losses)}" for each in file.arguments]
-    schema = fields.schema_of(file)
+    taken = [
+        f"{each.name}: {_taken(each, shapes.get(each.name, ArgumentShape()), types, losses)}" for each in file.arguments
+    ]
+    schema = front_matter.schema_of(file)
     returns = "string"
     if schema is not None:
         returns = types.of(schema, schema, "Answer", file.lines.get("output", 1))
-    fields.lose_strict(file, "BAML", losses)
-    fields.lose_tools(file, losses)
+    front_matter.lose_strict(file, "BAML", losses)
+    front_matter.lose_tools(file, losses)
     blocks = [*types.classes, *_client(file, name, losses), _function(file, name, taken, returns, nodes, losses)]
     blocks += _tests(file, name, losses)
     return "\n\n".join(blocks) + "\n"
@@ -91,27 +93,29 @@ def _function(
 def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bool) -> str:
     """The template. ``told``: the model is told the schema there, which BAML's own hosts do not do elsewhere."""
     nodes = tuple(nodes)
-    if any(isinstance(each, History) for each in walk(nodes)):
+    if any(isinstance(each, HistoryNode) for each in walk(nodes)):
         nodes = tuple(
-            each for message in messages_of(nodes, losses) for each in (Role(message.role), *message.nodes)
+            each for message in messages_of(nodes, losses) for each in (RoleNode(message.role), *message.nodes)
         )  # where BAML says nothing, earlier messages go before the last question
     for each in walk(nodes):
-        if isinstance(each, Role) and each.role == "tool":
+        if isinstance(each, RoleNode) and each.role == "tool":
             losses.say(each.line, "a message of a tool", meaning=True)
     if told:
         nodes = _with_schema(nodes)
-    elif not any(isinstance(each, Role) for each in nodes[:1]) and any(isinstance(each, Role) for each in walk(nodes)):
-        nodes = (Role("user"), *nodes)
+    elif not any(isinstance(each, RoleNode) for each in nodes[:1]) and any(
+        isinstance(each, RoleNode) for each in walk(nodes)
+    ):
+        nodes = (RoleNode("user"), *nodes)
     return _plain_tags(BamlWriter(losses).written(nodes)).strip()
 
 
-_SCHEMA = Words("\0schema\0")  # a text that no file has: it is written as the tag
+_SCHEMA = TextNode("\0schema\0")  # a text that no file has: it is written as the tag
 
 
 def _with_schema(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
     """The nodes with the place of the schema at the end of the last message of the user, else of the first one."""
-    ends = [at for at, each in enumerate(nodes) if isinstance(each, Role)] + [len(nodes)]
-    roles = ["user", *(each.role for each in nodes if isinstance(each, Role))]
+    ends = [at for at, each in enumerate(nodes) if isinstance(each, RoleNode)] + [len(nodes)]
+    roles = ["user", *(each.role for each in nodes if isinstance(each, RoleNode))]
     spoken = [(role, end) for role, end in zip(roles, ends, strict=True) if end]
     at = next((end for role, end in reversed(spoken) if role == "user"), spoken[0][1] if spoken else 0)
     return (*nodes[:at], _SCHEMA, *nodes[at:])
@@ -120,7 +124,7 @@ def _with_schema(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
 class BamlWriter(JinjaWriter):
     """Writes BAML's Jinja. Tags of blocks are written so that they leave all white space as it is."""
 
-    def role(self, node: Role) -> str:
+    def role(self, node: RoleNode) -> str:
         return f'{{{{ _.role("{node.role}") }}}}\n'
 
     def words(self, text: str) -> str:
@@ -160,7 +164,7 @@ def _plain_tags(text: str) -> str:
 def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
     """The client of the function, which BAML always has. One without a model asks for none."""
     line = file.lines.get("model", 1)
-    options = dict(fields.settings_of(file, _SNAKE))
+    options = dict(front_matter.settings_of(file, _SNAKE))
     provider, model = _served(file.model)
     if not model:
         losses.say(line, f"no model is named: BAML's own hosts need one in client {name}Client")
@@ -208,7 +212,7 @@ def _text(value: str) -> str:
 # ---- types ---------------------------------------------------------------------------------------------
 
 
-def _taken(argument: Argument, shape: Shape, types: _Types, losses: Losses) -> str:
+def _taken(argument: Argument, shape: ArgumentShape, types: _Types, losses: Losses) -> str:
     """The type of an argument."""
     name, line = argument.name, argument.line
     if not _WORD.fullmatch(name):
@@ -236,7 +240,7 @@ def _taken(argument: Argument, shape: Shape, types: _Types, losses: Losses) -> s
     return made if argument.required or made.endswith("?") else f"{_grouped(made)}?"
 
 
-def _shaped(shape: Shape) -> dict[str, Any]:
+def _shaped(shape: ArgumentShape) -> dict[str, Any]:
     """A schema of what a template makes of a value."""
     if shape.items is not None:
         return {"type": "array", "items": _shaped(shape.items)}
@@ -355,13 +359,13 @@ class _Types:
 
 
 def _tests(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
-    for number, each in enumerate(fields.plain_examples(file, losses), 1):
+    for number, each in enumerate(front_matter.plain_examples(file, losses), 1):
         arguments = "".join(f"    {_key(key)} {_value(value)}\n" for key, value in each.arguments.items())
         checks = "".join(f"  @@assert({word}, {{{{ {said} }}}})\n" for word, said in _asserts(each, losses))
         yield (f"test {name}Test{number} {{\n  functions [{name}]\n  args {{\n{arguments}  }}\n{checks}}}")
 
 
-def _asserts(example: Example, losses: Losses) -> Iterator[tuple[str, str]]:
+def _asserts(example: PromptExample, losses: Losses) -> Iterator[tuple[str, str]]:
     """Comparisons with a value; what else is to be checked is a loss."""
     for check in example.checks:
         expected = check.get("expected")

@@ -16,8 +16,8 @@ from intermodal.prompts import formats
 from intermodal.prompts.conversion import (
     baml_reader,
     baml_writer,
-    check,
-    fields,
+    equivalence,
+    front_matter,
     handlebars_reader,
     handlebars_writer,
     jinja_reader,
@@ -25,17 +25,25 @@ from intermodal.prompts.conversion import (
     poml_reader,
     poml_writer,
 )
-from intermodal.prompts.conversion.tree import Loss, Losses, Node, Readout, Role, Spelling, spelled
-from intermodal.prompts.dotprompt.litellm import LitellmTemplate
-from intermodal.prompts.file import PromptFile, model_names
+from intermodal.prompts.conversion.template_tree import (
+    Loss,
+    Losses,
+    Node,
+    RoleNode,
+    Spelling,
+    TemplateTree,
+    with_spelling,
+)
+from intermodal.prompts.dotprompt.litellm_dialect import LitellmTemplate
+from intermodal.prompts.prompt_file import PromptFile, model_names
 from intermodal.prompts.rendering import TemplateError
 
-Write = Callable[[Readout, Sequence[Node], Losses], str]
-Read = Callable[[PromptFile, Losses], Readout]
+Write = Callable[[TemplateTree, Sequence[Node], Losses], str]
+Read = Callable[[PromptFile, Losses], TemplateTree]
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetFormat:
     """A format that is written. ``wishes``: it has a place for ``ext: intermodal``; ``kept``: for these of them alone.
     ``examples``: for test data. ``joins``: messages of one role that follow each other become one there."""
 
@@ -49,12 +57,12 @@ class Target:
     joins: bool = False
 
 
-TARGETS: Mapping[str, Target] = {
-    "dotprompt": Target("dotprompt", ".prompt", handlebars_writer.write, wishes=True),
-    "github": Target("GitHub", ".prompt.yml", jinja_writer.write_github, examples=True),
-    "prompty": Target("Prompty", ".prompty", jinja_writer.write_prompty, "True"),
-    "poml": Target("POML", ".poml", poml_writer.write, joins=True),
-    "baml": Target("BAML", ".baml", baml_writer.write, kept=("resends",), examples=True, joins=True),
+TARGETS: Mapping[str, TargetFormat] = {
+    "dotprompt": TargetFormat("dotprompt", ".prompt", handlebars_writer.write, wishes=True),
+    "github": TargetFormat("GitHub", ".prompt.yml", jinja_writer.write_github, examples=True),
+    "prompty": TargetFormat("Prompty", ".prompty", jinja_writer.write_prompty, "True"),
+    "poml": TargetFormat("POML", ".poml", poml_writer.write, joins=True),
+    "baml": TargetFormat("BAML", ".baml", baml_writer.write, kept=("resends",), examples=True, joins=True),
 }
 # Name of a format -> what reads its template as a tree.
 _READERS: Mapping[str, Read] = {
@@ -72,7 +80,7 @@ _FORBIDDING = ("private", "local", "regions", "retention", "licence")
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConvertedPrompt:
     """A prompt file in another format. ``file``: as the format's own reader reads it. ``lost``: by line."""
 
     text: str
@@ -85,13 +93,13 @@ class Converted:
         return tuple(loss for loss in self.lost if loss.meaning)
 
 
-def place_of(file: PromptFile, target: Target) -> Path:
+def target_path(file: PromptFile, target: TargetFormat) -> Path:
     """Where the file would lie in the other format: beside itself."""
     path = Path(file.path)
     return path.with_name(f"{formats.stem_of(path.name)}{target.ending}")
 
 
-def converted(file: PromptFile, target: Target, place: Path) -> Converted:
+def convert_prompt(file: PromptFile, target: TargetFormat, place: Path) -> ConvertedPrompt:
     """The file in another format, as it would lie at ``place``; nothing is written there.
 
     Raises PromptError, with its line, where the template has what no tree says.
@@ -111,16 +119,16 @@ def converted(file: PromptFile, target: Target, place: Path) -> Converted:
         raise PromptError(what, where=file.where("template"), todo=todo) from None
 
 
-def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> Converted:
+def _converted(file: PromptFile, target: TargetFormat, place: Path, looser: bool) -> ConvertedPrompt:
     losses = Losses()
     read = _READERS["Prompty" if looser else file.format](file, losses)
-    text = target.write(read, spelled(read, target.spelling), losses)
+    text = target.write(read, with_spelling(read, target.spelling), losses)
     _aside(file, target, losses)
     try:
         (made,) = formats.of_name(place).read(place, text)
     except PromptError as error:
         losses.say(1, f"what was written cannot be read as {target.name}: {error.what}; {error.todo}", meaning=True)
-        return Converted(text, file, _in_order(losses))
+        return ConvertedPrompt(text, file, _in_order(losses))
     kept = {each.name for each in made.arguments}
     for each in file.arguments:
         if each.name not in kept and not any(f"argument {each.name!r}" in loss.what for loss in losses.found):
@@ -128,15 +136,15 @@ def _converted(file: PromptFile, target: Target, place: Path, looser: bool) -> C
     if target.joins:
         _joined(read, target, losses)
     if not any(loss.meaning for loss in losses.found):  # else what is named makes the difference
-        differences = check.differences(read, made, joins=target.joins)
+        differences = equivalence.differences(read, made, joins=target.joins)
         for sentence in islice(chain(_beside(file, made, target), differences), _MOST_SAID):
             losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
-    return Converted(text, made, _in_order(losses))
+    return ConvertedPrompt(text, made, _in_order(losses))
 
 
-def _joined(read: Readout, target: Target, losses: Losses) -> None:
+def _joined(read: TemplateTree, target: TargetFormat, losses: Losses) -> None:
     """Name messages that become one with the one before."""
-    roles = [each for each in read.nodes if isinstance(each, Role)]
+    roles = [each for each in read.nodes if isinstance(each, RoleNode)]
     for one, other in pairwise(roles):
         if one.role == other.role:
             losses.say(other.line, f"a message of {other.role} after another one: {target.name} makes one of both")
@@ -146,7 +154,7 @@ def _in_order(losses: Losses) -> tuple[Loss, ...]:
     return tuple(sorted(losses.found, key=lambda loss: loss.line))
 
 
-def _aside(file: PromptFile, target: Target, losses: Losses) -> None:
+def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
     """Name what the file says beside its prompt and the other format has no place for."""
     looser = isinstance(file.template, LitellmTemplate)  # whose warnings are what converting it mends
     for finding in () if looser else file.findings:
@@ -159,13 +167,13 @@ def _aside(file: PromptFile, target: Target, losses: Losses) -> None:
     if file.parser is not None:
         losses.say(file.lines.get("output", 1), f"the parser of answers, which {file.format} brings along")
     if not target.wishes:
-        for key, value in fields.wishes_of(file).items():
+        for key, value in front_matter.options_of(file).items():
             said = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
             if key not in target.kept:
                 losses.say(file.lines.get("ext", 1), f"the wish {key}: {said}", meaning=key in _FORBIDDING)
 
 
-def _beside(file: PromptFile, made: PromptFile, target: Target) -> list[str]:
+def _beside(file: PromptFile, made: PromptFile, target: TargetFormat) -> list[str]:
     """What of model, settings, tools and wishes did not come back."""
     compared = {"sampling": "how the answer is drawn", "settings": "settings of the model",
                 "tools": "tools", "undefined_tools": "tools without a definition"}  # fmt: skip

@@ -6,31 +6,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from intermodal.prompts.conversion.tree import (
-    Each,
-    Equal,
+from intermodal.prompts.conversion.template_tree import (
     Fact,
-    History,
-    If,
+    HistoryNode,
+    IfNode,
+    IsEqual,
+    IsTruthy,
+    LoopNode,
     Losses,
-    Medium,
+    MediumNode,
     Node,
-    Nodes,
-    Not,
+    NodeBudget,
+    NotTest,
     Path,
-    Readout,
-    Role,
+    RoleNode,
+    TemplateTree,
     Test,
-    Truth,
-    Value,
-    Words,
+    TextNode,
+    ValueNode,
     fact_of,
     fact_test,
-    joined,
+    join_texts,
 )
 from intermodal.prompts.dotprompt.handlebars import BLOCKS, HELPERS, NUMBER, STEP
 from intermodal.prompts.dotprompt.reader import ROLES, DotpromptTemplate
-from intermodal.prompts.file import PromptFile
+from intermodal.prompts.prompt_file import PromptFile
 from intermodal.prompts.rendering import TemplateError, located
 
 _FACTS: Mapping[str, Fact] = {"@index": "index", "@first": "first", "@last": "last"}
@@ -53,7 +53,7 @@ class _Scope:
         return _Scope((*self.around, path), {**self.named, **(named or {})}, self.loops + loop)
 
 
-def read(file: PromptFile, losses: Losses) -> Readout:
+def read(file: PromptFile, losses: Losses) -> TemplateTree:
     """The tree of a dotprompt file. Raises PromptError with its line for what no tree says."""
     template = file.template
     assert isinstance(template, DotpromptTemplate)
@@ -62,7 +62,7 @@ def read(file: PromptFile, losses: Losses) -> Readout:
         nodes = walk.nodes(template.body._program, _Scope())  # type: ignore[attr-defined]
     except TemplateError as error:
         raise located(template.path, template.first, error) from None
-    return Readout(file, joined(nodes))
+    return TemplateTree(file, join_texts(nodes))
 
 
 class _Walk:
@@ -73,7 +73,7 @@ class _Walk:
         self._names = names
         self._losses = losses
         self._items = 0
-        self._count = Nodes()
+        self._count = NodeBudget()
         self._lines: dict[str, int] = {}  # of words that were looked for: each look goes through the text
         self._deep = 0
 
@@ -86,7 +86,7 @@ class _Walk:
             self._count.take()
             kind = type(node).__name__
             if kind == "Text":
-                made.append(Words(node.value))
+                made.append(TextNode(node.value))
             elif kind == "Mustache":
                 made += self._mustache(node.call, scope)
             elif kind == "Block":
@@ -106,11 +106,11 @@ class _Walk:
             word = words[0] if words else ""
             if word[:1] not in ("'", '"'):
                 raise self._refused("a role that is a value", "role")
-            return [Role(ROLES[word[1:-1]], self._line(word[1:-1]))]
+            return [RoleNode(ROLES[word[1:-1]], self._line(word[1:-1]))]
         if name == "media":
             return self._medium(named, scope)
         if name == "history":
-            return [History(line), Role("assistant", line)]
+            return [HistoryNode(line), RoleNode("assistant", line)]
         if name == "section":
             self._losses.say(line, "{{section}}, which marks a place for other readers")
             return []
@@ -118,7 +118,7 @@ class _Walk:
             if named:
                 raise self._refused("indented JSON", "json")
             path = self._path(words[0] if words else "", scope)
-            return [] if isinstance(path, _Constant) else [Value(path, json=True, line=line)]
+            return [] if isinstance(path, _Constant) else [ValueNode(path, json=True, line=line)]
         if name in (*BLOCKS, *HELPERS) or words:
             raise self._refused(f"{{{{{name}}}}} with words", name)
         fact = self._fact(name, scope)
@@ -126,8 +126,8 @@ class _Walk:
             return [fact_of(fact, line)]
         path = self._path(name, scope)
         if isinstance(path, _Constant):
-            return [Words(str(path.value))] if name in scope.named else []
-        return [Value(path, line=line)]
+            return [TextNode(str(path.value))] if name in scope.named else []
+        return [ValueNode(path, line=line)]
 
     def _medium(self, named: Mapping[str, str], scope: _Scope) -> list[Node]:
         token, told = named.get("url", ""), named.get("contentType", "")
@@ -138,8 +138,8 @@ class _Walk:
         path = self._path(token, scope)
         line = self._line("media")
         if isinstance(path, _Constant):
-            return [Medium(url=str(path.value), media_type=told[1:-1], line=line)]
-        return [Medium(path=path, media_type=told[1:-1], line=line)]
+            return [MediumNode(url=str(path.value), media_type=told[1:-1], line=line)]
+        return [MediumNode(path=path, media_type=told[1:-1], line=line)]
 
     def _block(self, node: Any, scope: _Scope) -> list[Node]:
         name, words, params = node.call["name"], node.call["args"], node.call["params"]
@@ -149,11 +149,11 @@ class _Walk:
                 raise self._refused("#if with includeZero", name)
             then, other = self.nodes(node.body, scope), self.nodes(node.inverse, scope)
             test = self._test(words[0] if words else "", scope)
-            return [If(test if name == "if" else Not(test), tuple(then), tuple(other), line)]
+            return [IfNode(test if name == "if" else NotTest(test), tuple(then), tuple(other), line)]
         if name in ("ifEquals", "unlessEquals") and len(words) == 2:
             then, other = self.nodes(node.body, scope), self.nodes(node.inverse, scope)
             equal: Test = self._equal(words, scope)
-            return [If(equal if name == "ifEquals" else Not(equal), tuple(then), tuple(other), line)]
+            return [IfNode(equal if name == "ifEquals" else NotTest(equal), tuple(then), tuple(other), line)]
         if name not in ("each", "with") or not words:
             raise self._refused(f"{{{{#{name}}}}}", name)
         path = self._path(words[0], scope)
@@ -161,7 +161,11 @@ class _Walk:
             raise self._refused(f"{{{{#{name}}}}} over what is no argument", name)
         if name == "with":
             inner = scope.within(path, {params[0]: path} if params else None)
-            return [If(Truth(path), tuple(self.nodes(node.body, inner)), tuple(self.nodes(node.inverse, scope)), line)]
+            return [
+                IfNode(
+                    IsTruthy(path), tuple(self.nodes(node.body, inner)), tuple(self.nodes(node.inverse, scope)), line
+                )
+            ]
         if len(params) > 1:
             raise self._refused("a loop with a name for its index", params[1])
         self._items += 1
@@ -170,7 +174,7 @@ class _Walk:
             item += "_"
         inner = scope.within((item,), {params[0]: (item,)} if params else None, loop=True)
         body = self.nodes(node.body, inner)
-        return [Each(item, path, tuple(body), tuple(self.nodes(node.inverse, scope)), line)]
+        return [LoopNode(item, path, tuple(body), tuple(self.nodes(node.inverse, scope)), line)]
 
     def _partial(self, node: Any, scope: _Scope) -> list[Node]:
         program = self._template.body._programs.get(node.name)  # type: ignore[attr-defined]
@@ -200,15 +204,15 @@ class _Walk:
         path = self._path(token, scope)
         if isinstance(path, _Constant):
             raise self._refused(f"a condition of {token}", token)
-        return Truth(path)
+        return IsTruthy(path)
 
-    def _equal(self, words: Sequence[str], scope: _Scope) -> Equal:
+    def _equal(self, words: Sequence[str], scope: _Scope) -> IsEqual:
         one, other = (self._path(word, scope) for word in words)
         if isinstance(one, _Constant):
             one, other = other, one
         if isinstance(one, _Constant) or not isinstance(other, _Constant):
             raise self._refused("a comparison of two values", words[0])
-        return Equal(one, other.value)
+        return IsEqual(one, other.value)
 
     def _path(self, token: str, scope: _Scope) -> Path | _Constant:
         """The path that a token reads, or the constant that it is."""

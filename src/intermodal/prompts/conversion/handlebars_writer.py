@@ -7,48 +7,48 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from intermodal.prompts.conversion import fields
+from intermodal.prompts.arguments import TYPES
+from intermodal.prompts.conversion import front_matter
 from intermodal.prompts.conversion.picoschema_writer import picoschema
-from intermodal.prompts.conversion.tree import (
-    Both,
-    Counted,
-    Either,
-    Equal,
-    History,
-    If,
+from intermodal.prompts.conversion.template_tree import (
+    AndTest,
+    HistoryNode,
+    IfNode,
+    IsEqual,
+    IsTruthy,
     ItemIs,
+    LoopPosition,
     Losses,
-    Medium,
+    MediumNode,
     Node,
-    Nodes,
-    Not,
+    NodeBudget,
+    NotTest,
+    OrTest,
     Path,
-    Readout,
-    Role,
+    RoleNode,
+    TemplateTree,
     Test,
-    Truth,
-    Value,
-    Words,
+    TextNode,
+    ValueNode,
     media_names,
 )
-from intermodal.prompts.declared import TYPES
 from intermodal.prompts.dotprompt.handlebars import HELPERS
-from intermodal.prompts.dotprompt.litellm import is_dialect
-from intermodal.prompts.file import Argument, PromptFile
+from intermodal.prompts.dotprompt.litellm_dialect import is_dialect
+from intermodal.prompts.prompt_file import Argument, PromptFile
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
 
 _ROLES = {"system": "system", "user": "user", "assistant": "model", "tool": "tool"}
 _NAME = re.compile(r"[^\W\d][\w-]*")
 
 
-def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """The text of a ``.prompt`` file."""
     writer = HandlebarsWriter(losses)
     writer.nodes(nodes)
     front, body = _front(read.file), writer.text.strip()
     if is_dialect(front, body):  # a tag of dotprompt's own makes text of what would be LiteLLM's Jinja
         body = f'{{{{role "user"}}}}\n{body}'
-    return f"---\n{fields.yaml_of(front)}---\n{body}\n" if front else f"{body}\n"
+    return f"---\n{front_matter.yaml_of(front)}---\n{body}\n" if front else f"{body}\n"
 
 
 def _front(file: PromptFile) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _front(file: PromptFile) -> dict[str, Any]:
         made["description"] = file.description
     if file.model:
         made["model"] = file.model
-    if settings := fields.settings_of(file):
+    if settings := front_matter.settings_of(file):
         made["config"] = settings
     if file.arguments:
         default = {each.name: each.default for each in file.arguments if each.default is not None}
@@ -68,7 +68,7 @@ def _front(file: PromptFile) -> dict[str, Any]:
             "additionalProperties": False,
         }
         made["input"] = {**({"default": default} if default else {}), "schema": picoschema(schema)}
-    output = fields.schema_of(file)
+    output = front_matter.schema_of(file)
     if output is not None:
         made["output"] = {"schema": picoschema(output)}
     if file.tools:
@@ -78,7 +78,7 @@ def _front(file: PromptFile) -> dict[str, Any]:
         ]
     if file.undefined_tools:
         made["tools"] = list(file.undefined_tools)
-    wishes = {**fields.wishes_of(file), **({"strict": True} if fields.is_strict(file) else {})}
+    wishes = {**front_matter.options_of(file), **({"strict": True} if front_matter.is_strict(file) else {})}
     if media := media_names(file):
         wishes = {"media": media, **wishes}
     if wishes:
@@ -152,7 +152,7 @@ class HandlebarsWriter:
         self._written = _Written()
         self._losses = losses
         self._loops: list[str] = []
-        self._count = Nodes()
+        self._count = NodeBudget()
 
     @property
     def text(self) -> str:
@@ -161,29 +161,29 @@ class HandlebarsWriter:
     def nodes(self, nodes: Sequence[Node]) -> None:
         opened = False  # a role whose text begins here
         for node in nodes:
-            self._node(Words(node.text.lstrip("\r\n")) if opened and isinstance(node, Words) else node)
-            opened = isinstance(node, Role)
+            self._node(TextNode(node.text.lstrip("\r\n")) if opened and isinstance(node, TextNode) else node)
+            opened = isinstance(node, RoleNode)
 
     def _node(self, node: Node) -> None:
         self._count.take()
-        if isinstance(node, Words):
+        if isinstance(node, TextNode):
             self._words(node.text)
-        elif isinstance(node, Value):
+        elif isinstance(node, ValueNode):
             name = self._name(node.path)
             self._tag(f"json {name}" if node.json else name)
-        elif isinstance(node, Counted):
+        elif isinstance(node, LoopPosition):
             if node.fact == "number":
                 self._losses.say(node.line, "the number of an item, counted from 1", meaning=True)
             self._tag("@index")
-        elif isinstance(node, Medium):
+        elif isinstance(node, MediumNode):
             self._medium(node)
-        elif isinstance(node, Role):
+        elif isinstance(node, RoleNode):
             self._written.end_line()
             self._tag(f'role "{_ROLES[node.role]}"')
             self._written.put("\n")
-        elif isinstance(node, History):
+        elif isinstance(node, HistoryNode):
             self._tag("history")
-        elif isinstance(node, If):
+        elif isinstance(node, IfNode):
             self._if(node.test, node.then, node.otherwise)
         else:
             self._block_tag(f"#each {self._name(node.path)}")
@@ -197,27 +197,32 @@ class HandlebarsWriter:
 
     def _if(self, test: Test, then: Sequence[Node], otherwise: Sequence[Node]) -> None:
         """A branch. Handlebars asks for one value; what joins two is a branch within a branch."""
-        if isinstance(test, Not):
-            if not otherwise and not isinstance(test.test, Both | Either | Not):
+        if isinstance(test, NotTest):
+            if not otherwise and not isinstance(test.test, AndTest | OrTest | NotTest):
                 self._branch(test.test, then, (), negated=True)
             else:
                 self._if(test.test, otherwise, then)
-        elif isinstance(test, Both):
-            self._if(test.left, (If(test.right, tuple(then), tuple(otherwise)),), otherwise)
-        elif isinstance(test, Either):
-            self._if(test.left, then, (If(test.right, tuple(then), tuple(otherwise)),))
+        elif isinstance(test, AndTest):
+            self._if(test.left, (IfNode(test.right, tuple(then), tuple(otherwise)),), otherwise)
+        elif isinstance(test, OrTest):
+            self._if(test.left, then, (IfNode(test.right, tuple(then), tuple(otherwise)),))
         else:
             self._branch(test, then, otherwise)
 
     def _branch(
-        self, test: Truth | ItemIs | Equal, then: Sequence[Node], otherwise: Sequence[Node], *, negated: bool = False
+        self,
+        test: IsTruthy | ItemIs | IsEqual,
+        then: Sequence[Node],
+        otherwise: Sequence[Node],
+        *,
+        negated: bool = False,
     ) -> None:
         if not then and not otherwise:
             return
         if not then:
             self._branch(test, otherwise, (), negated=not negated)
             return
-        if isinstance(test, Equal):
+        if isinstance(test, IsEqual):
             helper, words = ("unlessEquals" if negated else "ifEquals"), f"{self._name(test.path)} {_said(test.value)}"
         else:
             helper = "unless" if negated else "if"
@@ -229,7 +234,7 @@ class HandlebarsWriter:
             self.nodes(otherwise)
         self._block_tag(f"/{helper}")
 
-    def _medium(self, node: Medium) -> None:
+    def _medium(self, node: MediumNode) -> None:
         url = self._name(node.path) if node.path else _said(node.url)
         kind = f" contentType={_said(node.media_type)}" if node.media_type and not node.path else ""
         self._tag(f"media url={url}{kind}")

@@ -5,34 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from intermodal.prompts.conversion.tree import (
-    Both,
-    Each,
-    Either,
-    Equal,
+from intermodal.prompts.conversion.template_tree import (
+    AndTest,
     Fact,
-    History,
-    If,
+    HistoryNode,
+    IfNode,
+    IsEqual,
+    IsTruthy,
+    LoopNode,
     Losses,
-    Medium,
+    MediumNode,
     Node,
-    Not,
+    NotTest,
+    OrTest,
     Path,
-    Readout,
-    Role,
+    RoleNode,
+    TemplateTree,
     Test,
-    Truth,
-    Value,
-    Words,
+    TextNode,
+    ValueNode,
     fact_of,
     fact_test,
-    joined,
+    first_node,
+    join_texts,
     media_names,
-    opening,
 )
-from intermodal.prompts.file import PromptFile
 from intermodal.prompts.github import NAME, GithubTemplate
-from intermodal.prompts.jinja import MarkedTemplate, called
+from intermodal.prompts.jinja import MarkedTemplate, node_name
+from intermodal.prompts.prompt_file import PromptFile
 from intermodal.prompts.prompty import ROLES, PromptyTemplate
 from intermodal.prompts.rendering import TemplateError, located
 
@@ -40,30 +40,30 @@ _FACTS: Mapping[str, Fact] = {"index0": "index", "index": "number", "first": "fi
 _TODO = "write it with names, if and for"
 
 
-def read_prompty(file: PromptFile, losses: Losses) -> Readout:
+def read_prompty(file: PromptFile, losses: Losses) -> TemplateTree:
     """The tree of a Prompty file, or of one of LiteLLM's. Raises PromptError with its line for what no tree says."""
     template = file.template
     assert isinstance(template, MarkedTemplate)
     try:
-        nodes = joined(Walk(template, media_names(file)).nodes(template.body.program, ()))
+        nodes = join_texts(Walk(template, media_names(file)).nodes(template.body.program, ()))
     except TemplateError as error:
         raise located(template.path, 1, error) from None
     roles = isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marks.kept)
-    if roles and not isinstance(opening(nodes), Role):
-        nodes = (Role("system", template.first), *nodes)  # of what stands before the first line of a role
-    return Readout(file, nodes, spelling="True")
+    if roles and not isinstance(first_node(nodes), RoleNode):
+        nodes = (RoleNode("system", template.first), *nodes)  # of what stands before the first line of a role
+    return TemplateTree(file, nodes, spelling="True")
 
 
-def read_github(file: PromptFile, losses: Losses) -> Readout:
+def read_github(file: PromptFile, losses: Losses) -> TemplateTree:
     """The tree of a file of GitHub's."""
     template = file.template
     assert isinstance(template, GithubTemplate)
     nodes: list[Node] = []
     for told in template.told:
-        nodes.append(Role(told.role, told.line))
+        nodes.append(RoleNode(told.role, told.line))
         for number, piece in enumerate(NAME.split(told.content)):
-            nodes.append(Value((piece,), line=told.line) if number % 2 else Words(piece))
-    return Readout(file, joined(nodes))
+            nodes.append(ValueNode((piece,), line=told.line) if number % 2 else TextNode(piece))
+    return TemplateTree(file, join_texts(nodes))
 
 
 class Walk:
@@ -91,14 +91,14 @@ class Walk:
                 raise self._refused(node, "set")  # the one other statement that is rendered
         return made
 
-    def _if(self, node: Any, loops: tuple[str, ...]) -> If:
+    def _if(self, node: Any, loops: tuple[str, ...]) -> IfNode:
         other = tuple(self.nodes(node.else_, loops))
         for each in reversed(node.elif_):
             test = self._test(each.test, loops)
-            other = (If(test, tuple(self.nodes(each.body, loops)), other, self._line(each)),)
-        return If(self._test(node.test, loops), tuple(self.nodes(node.body, loops)), other, self._line(node))
+            other = (IfNode(test, tuple(self.nodes(each.body, loops)), other, self._line(each)),)
+        return IfNode(self._test(node.test, loops), tuple(self.nodes(node.body, loops)), other, self._line(node))
 
-    def _loop(self, node: Any, loops: tuple[str, ...]) -> Each:
+    def _loop(self, node: Any, loops: tuple[str, ...]) -> LoopNode:
         if type(node.target).__name__ != "Name" or node.test is not None:
             raise self._refused(node, "a loop with several names or a condition")
         item, path = self._item(node.target.name), self._path(node.iter, loops)
@@ -108,7 +108,7 @@ class Walk:
         self._named = {**around, node.target.name: (item,)}
         body = self.nodes(node.body, (*loops, item))
         self._named = around
-        return Each(item, path, tuple(body), tuple(self.nodes(node.else_, loops)), self._line(node))
+        return LoopNode(item, path, tuple(body), tuple(self.nodes(node.else_, loops)), self._line(node))
 
     def _item(self, name: str) -> str:
         """What the item of a loop is called in the tree."""
@@ -120,32 +120,32 @@ class Walk:
         if kind == "TemplateData":
             yield from self._static(node.data, line)
         elif kind == "Const" and isinstance(node.value, str):
-            yield Words(node.value)
+            yield TextNode(node.value)
         elif kind == "Name" and node.name in self._template.body.slots:
-            yield History(line)
+            yield HistoryNode(line)
         elif kind == "Filter" and node.name == "tojson" and not node.args and not node.kwargs:
-            yield Value(self._path(node.node, loops), json=True, line=line)
+            yield ValueNode(self._path(node.node, loops), json=True, line=line)
         elif kind == "CondExpr":
             other = tuple(self._put(node.expr2, loops)) if node.expr2 is not None else ()
-            yield If(self._test(node.test, loops), tuple(self._put(node.expr1, loops)), other, line)
+            yield IfNode(self._test(node.test, loops), tuple(self._put(node.expr1, loops)), other, line)
         elif (fact := self._fact(node, loops)) is not None:
             yield fact_of(fact, line, "True")
         else:
             path = self._path(node, loops)
             if path[0] in self._media or (len(path) == 1 and path[0] in self._lists):
-                yield Medium(path=path, line=line)
+                yield MediumNode(path=path, line=line)
             else:
-                yield Value(path, line=line)
+                yield ValueNode(path, line=line)
 
     def _static(self, text: str, line: int) -> Iterator[Node]:
         for piece in self._template.marks.cut(text):
             if isinstance(piece, str):
-                yield Words(piece)
+                yield TextNode(piece)
                 line += piece.count("\n")
             elif piece.kind == "role":
-                yield Role(ROLES[piece.value], line)
+                yield RoleNode(ROLES[piece.value], line)
             else:
-                yield Medium(url=str(piece.value), media_type="image/*", line=line)
+                yield MediumNode(url=str(piece.value), media_type="image/*", line=line)
 
     # ---- paths and tests ------------------------------------------------------------------------------
 
@@ -167,19 +167,19 @@ class Walk:
     def _test(self, node: Any, loops: tuple[str, ...]) -> Test:
         kind = type(node).__name__
         if kind == "Not":
-            return Not(self._test(node.node, loops))
+            return NotTest(self._test(node.node, loops))
         if kind in ("And", "Or"):
             pair = self._test(node.left, loops), self._test(node.right, loops)
-            return Both(*pair) if kind == "And" else Either(*pair)
+            return AndTest(*pair) if kind == "And" else OrTest(*pair)
         if kind == "Compare" and len(node.ops) == 1 and node.ops[0].op in ("eq", "ne"):
             other = node.ops[0].expr
             if type(other).__name__ == "Const" and isinstance(other.value, str | int | float):
-                equal = Equal(self._path(node.expr, loops), other.value)
-                return equal if node.ops[0].op == "eq" else Not(equal)
+                equal = IsEqual(self._path(node.expr, loops), other.value)
+                return equal if node.ops[0].op == "eq" else NotTest(equal)
         fact = self._fact(node, loops)
         if fact is not None:
             return fact_test(fact)
-        return Truth(self._path(node, loops))
+        return IsTruthy(self._path(node, loops))
 
     def _line(self, node: Any) -> int:
         line: int = self._template.first + node.lineno - 1
@@ -187,4 +187,4 @@ class Walk:
 
     def _refused(self, node: Any, what: str = "") -> TemplateError:
         more = f" ({node.name})" if type(node).__name__ in ("Filter", "Test") else ""
-        return TemplateError(f"{what or called(node)}{more} cannot be converted", self._line(node), _TODO)
+        return TemplateError(f"{what or node_name(node)}{more} cannot be converted", self._line(node), _TODO)

@@ -7,36 +7,36 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from intermodal.prompts.conversion import fields
-from intermodal.prompts.conversion.shapes import Shape, shapes_of
-from intermodal.prompts.conversion.tree import (
-    Both,
-    Counted,
-    Each,
-    Either,
-    Equal,
+from intermodal.prompts.conversion import front_matter
+from intermodal.prompts.conversion.argument_shapes import ArgumentShape, shapes_of
+from intermodal.prompts.conversion.template_tree import (
+    AndTest,
     Fact,
-    History,
-    If,
+    HistoryNode,
+    IfNode,
+    IsEqual,
+    IsTruthy,
     ItemIs,
+    LoopNode,
+    LoopPosition,
     Losses,
-    Medium,
+    MediumNode,
     Node,
-    Not,
+    NotTest,
+    OrTest,
     Path,
-    Readout,
-    Role,
+    RoleNode,
+    TemplateTree,
     Test,
-    Truth,
-    Value,
-    Words,
-    dotted,
+    TextNode,
+    ValueNode,
+    dotted_path,
+    first_node,
     messages_of,
-    opening,
     walk,
 )
-from intermodal.prompts.file import Argument, ArgumentKind
 from intermodal.prompts.github import NAME
+from intermodal.prompts.prompt_file import Argument, ArgumentKind
 from intermodal.prompts.prompty import ROLE, output_schema
 from intermodal.request import Tool
 
@@ -55,33 +55,35 @@ _HISTORY = "history"
 # ---- Prompty --------------------------------------------------------------------------------------------
 
 
-def write_prompty(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+def write_prompty(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """The text of a ``.prompty`` file."""
     writer = JinjaWriter(losses)
     body = []
-    if any(isinstance(each, Role) for each in walk(nodes)) and not isinstance(opening(nodes), Role):
+    if any(isinstance(each, RoleNode) for each in walk(nodes)) and not isinstance(first_node(nodes), RoleNode):
         body.append("user:\n")
-    history = any(isinstance(each, History) for each in walk(nodes))
+    history = any(isinstance(each, HistoryNode) for each in walk(nodes))
     body.append(writer.written(nodes))
     front = _prompty_front(read, losses, history=history)
-    return f"---\n{fields.yaml_of(front)}---\n{''.join(body).strip()}\n"
+    return f"---\n{front_matter.yaml_of(front)}---\n{''.join(body).strip()}\n"
 
 
-def _prompty_front(read: Readout, losses: Losses, *, history: bool) -> dict[str, Any]:
+def _prompty_front(read: TemplateTree, losses: Losses, *, history: bool) -> dict[str, Any]:
     file = read.file
     made: dict[str, Any] = {"name": file.name}
     if file.description:
         made["description"] = file.description
     model: dict[str, Any] = {"id": file.model} if file.model else {}
-    options = fields.settings_of(file)
+    options = front_matter.settings_of(file)
     shapes = shapes_of(read.nodes)
     inputs = [
-        _input(each, shapes.get(each.name, Shape()), losses) for each in file.arguments if not _takes_anything(each)
+        _input(each, shapes.get(each.name, ArgumentShape()), losses)
+        for each in file.arguments
+        if not _takes_anything(each)
     ]
     if history:
         inputs.append({"name": _HISTORY, "kind": "thread"})
-    schema = fields.schema_of(file)
-    strict = {"strict": True} if fields.is_strict(file) else {}  # which outputs have no word for
+    schema = front_matter.schema_of(file)
+    strict = {"strict": True} if front_matter.is_strict(file) else {}  # which outputs have no word for
     outputs = _outputs(schema) if schema is not None and not strict else None
     if schema is not None and outputs is None:
         whole = {"name": "answer", **strict, "schema": schema}
@@ -96,7 +98,7 @@ def _prompty_front(read: Readout, losses: Losses, *, history: bool) -> dict[str,
         made["outputs"] = outputs
     if file.tools:
         made["tools"] = [_tool(each) for each in file.tools]
-    fields.lose_undefined_tools(file, losses)
+    front_matter.lose_undefined_tools(file, losses)
     made["template"] = {"format": {"kind": "jinja2"}, "parser": {"kind": "prompty"}}
     return made
 
@@ -111,7 +113,7 @@ def _takes_anything(argument: Argument) -> bool:
     return argument.kind == "json" and not (argument.schema or argument.description or argument.default is not None)
 
 
-def _json_kind(argument: Argument, shape: Shape) -> str:
+def _json_kind(argument: Argument, shape: ArgumentShape) -> str:
     """What an argument of JSON is, by its schema, else by what the template makes of it."""
     said = argument.schema.get("type")
     if isinstance(said, list):
@@ -121,7 +123,7 @@ def _json_kind(argument: Argument, shape: Shape) -> str:
     return "array" if shape.items is not None else "object" if shape.fields else "string"
 
 
-def _input(argument: Argument, shape: Shape, losses: Losses) -> dict[str, Any]:
+def _input(argument: Argument, shape: ArgumentShape, losses: Losses) -> dict[str, Any]:
     kind = _KINDS.get(argument.kind) or _json_kind(argument, shape)
     if argument.kind == "video":
         losses.say(argument.line, f"argument {argument.name!r} is a film, which Prompty has no kind for", meaning=True)
@@ -175,15 +177,15 @@ class JinjaWriter:
         """``nested``: within a block, whose tag stands before on the line."""
         made, opened = "", False  # a role whose text begins here
         for node in nodes:
-            if isinstance(node, Role):
+            if isinstance(node, RoleNode):
                 made = made.rstrip("\r\n") + ("\n" if made or nested else "") + self.role(node)
             else:
                 more = self._node(node)
                 made += more.lstrip("\r\n") if opened else more
-            opened = isinstance(node, Role)
+            opened = isinstance(node, RoleNode)
         return made
 
-    def role(self, node: Role) -> str:
+    def role(self, node: RoleNode) -> str:
         return f"{node.role}:\n"
 
     def history(self) -> str:
@@ -194,27 +196,27 @@ class JinjaWriter:
         text = _MARKS.sub(lambda found: f"{{{{ '{found[0]}' }}}}", text)
         return ROLE.sub(lambda found: found[0].replace(found[1], f"{{{{ '{found[1]}' }}}}", 1), text)
 
-    def medium(self, node: Medium) -> str:
+    def medium(self, node: MediumNode) -> str:
         if not node.path:
             self._losses.say(node.line, f"{node.url[:60]!r}: media that the file itself names", meaning=True)
             return ""
         return f"{{{{ {self.name(node.path)} }}}}"
 
     def _node(self, node: Node) -> str:
-        if isinstance(node, Words):
+        if isinstance(node, TextNode):
             return self.words(node.text)
-        if isinstance(node, Value):
+        if isinstance(node, ValueNode):
             return f"{{{{ {self.name(node.path)}{' | tojson' if node.json else ''} }}}}"
-        if isinstance(node, Counted):
+        if isinstance(node, LoopPosition):
             return f"{{{{ {_FACTS[node.fact]} }}}}"
-        if isinstance(node, Medium):
+        if isinstance(node, MediumNode):
             return self.medium(node)
-        if isinstance(node, History):
+        if isinstance(node, HistoryNode):
             return self.history()
-        if isinstance(node, If):
+        if isinstance(node, IfNode):
             opening, then, closing = f"if {self.test(node.test)}", node.then, "endif"
         else:
-            assert isinstance(node, Each)
+            assert isinstance(node, LoopNode)
             opening, then, closing = f"for {node.item} in {self.name(node.path)}", node.body, "endfor"
         body = self.written(then, nested=True)
         other = f"{self.tag('else')}{self.written(node.otherwise, nested=True)}" if node.otherwise else ""
@@ -225,22 +227,22 @@ class JinjaWriter:
         return f"{{% {inner} %}}"
 
     def test(self, test: Test) -> str:
-        if isinstance(test, Truth):
+        if isinstance(test, IsTruthy):
             return self.name(test.path)
         if isinstance(test, ItemIs):
             return _FACTS[test.fact]
-        if isinstance(test, Equal):
+        if isinstance(test, IsEqual):
             return f"{self.name(test.path)} == {_constant(test.value)}"
-        if isinstance(test, Not):
+        if isinstance(test, NotTest):
             inner = self.test(test.test)
-            return f"not ({inner})" if isinstance(test.test, Both | Either | Equal) else f"not {inner}"
-        word = "and" if isinstance(test, Both) else "or"
+            return f"not ({inner})" if isinstance(test.test, AndTest | OrTest | IsEqual) else f"not {inner}"
+        word = "and" if isinstance(test, AndTest) else "or"
         return f"({self.test(test.left)} {word} {self.test(test.right)})"
 
     def name(self, path: Path) -> str:
         if not _WORD.fullmatch(str(path[0])):
             self._losses.say(1, f"the name {path[0]!r}, which Jinja does not take", meaning=True)
-        return dotted(path, _WORD, _constant)
+        return dotted_path(path, _WORD, _constant)
 
 
 def _constant(value: str | int | float | bool) -> str:
@@ -252,7 +254,7 @@ def _constant(value: str | int | float | bool) -> str:
 # ---- GitHub -----------------------------------------------------------------------------------------------
 
 
-def write_github(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+def write_github(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """The text of a ``.prompt.yml`` file."""
     file = read.file
     made: dict[str, Any] = {"name": file.name}
@@ -260,26 +262,26 @@ def write_github(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
         made["description"] = file.description
     if file.model:
         made["model"] = file.model
-    if settings := fields.settings_of(file, {**fields.CAMEL, "max_tokens": "maxTokens", "stop": "stop"}):
+    if settings := front_matter.settings_of(file, {**front_matter.CAMEL, "max_tokens": "maxTokens", "stop": "stop"}):
         made["modelParameters"] = settings
-    schema = fields.schema_of(file)
+    schema = front_matter.schema_of(file)
     if schema is not None:
         made["responseFormat"] = "json_schema"
-        whole = {"name": "answer", "strict": fields.is_strict(file), "schema": schema}
+        whole = {"name": "answer", "strict": front_matter.is_strict(file), "schema": schema}
         made["jsonSchema"] = json.dumps(whole, indent=2, ensure_ascii=False)
     messages = messages_of(nodes, losses)
-    named = {str(each.path[0]) for each in walk(nodes) if isinstance(each, Value)}
+    named = {str(each.path[0]) for each in walk(nodes) if isinstance(each, ValueNode)}
     contents = [(each.role, _content(each.nodes, losses).strip("\r\n")) for each in messages]
     made["messages"] = [{"role": role, "content": content} for role, content in contents if content.strip()]
     _github_arguments(read, named, losses)
-    fields.lose_tools(file, losses)
-    plain = fields.plain_examples(file, losses)
+    front_matter.lose_tools(file, losses)
+    plain = front_matter.plain_examples(file, losses)
     if data := [_data(dict(each.arguments), each.checks) for each in plain]:
         made["testData"] = data
-    return fields.yaml_of(made)
+    return front_matter.yaml_of(made)
 
 
-def _github_arguments(read: Readout, named: set[str], losses: Losses) -> None:
+def _github_arguments(read: TemplateTree, named: set[str], losses: Losses) -> None:
     for each in read.file.arguments:
         if each.is_media:
             losses.say(each.line, f"argument {each.name!r}: GitHub's files take no {each.words.partition(',')[0]}",
@@ -298,22 +300,22 @@ def _github_arguments(read: Readout, named: set[str], losses: Losses) -> None:
 def _content(nodes: Sequence[Node], losses: Losses) -> str:
     made = ""
     for node in nodes:
-        if isinstance(node, Words):
+        if isinstance(node, TextNode):
             if NAME.search(node.text):
                 losses.say(1, f"{NAME.search(node.text)[0]!r} as text, which is a name there", meaning=True)  # type: ignore[index]
             made += node.text
-        elif isinstance(node, Value) and len(node.path) == 1 and NAME.fullmatch(f"{{{{{node.path[0]}}}}}"):
+        elif isinstance(node, ValueNode) and len(node.path) == 1 and NAME.fullmatch(f"{{{{{node.path[0]}}}}}"):
             made += f"{{{{{node.path[0]}}}}}"
             if node.json:
                 losses.say(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
-        elif isinstance(node, Value):
+        elif isinstance(node, ValueNode):
             losses.say(node.line, f"{'.'.join(map(str, node.path))}: a part of a value", meaning=True)
-        elif isinstance(node, If):
+        elif isinstance(node, IfNode):
             losses.say(node.line, "a condition", meaning=True)
             made += _content(node.then, losses)
-        elif isinstance(node, Each):
+        elif isinstance(node, LoopNode):
             losses.say(node.line, "a loop", meaning=True)
-        elif isinstance(node, Medium):
+        elif isinstance(node, MediumNode):
             what = f"the medium {node.path[0] if node.path else node.url[:60]!r}"
             losses.say(node.line, what, meaning=True)
     return made

@@ -12,29 +12,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from intermodal.content import Text
-from intermodal.prompts.conversion.tree import (
-    Both,
-    Each,
-    Either,
-    Equal,
+from intermodal.prompts.conversion.template_tree import (
+    AndTest,
     Fact,
-    If,
+    IfNode,
+    IsEqual,
+    IsTruthy,
+    LoopNode,
     Losses,
-    Medium,
+    MediumNode,
     Node,
-    Not,
+    NotTest,
+    OrTest,
     Path,
-    Readout,
-    Role,
+    RoleNode,
+    TemplateTree,
     Test,
-    Truth,
-    Value,
-    Words,
+    TextNode,
+    ValueNode,
     fact_of,
     fact_test,
-    joined,
+    join_texts,
 )
-from intermodal.prompts.file import PromptFile
 from intermodal.prompts.poml import expressions
 from intermodal.prompts.poml.expansion import (
     ASIDE,
@@ -45,15 +44,16 @@ from intermodal.prompts.poml.expansion import (
     Expansion,
     canonical,
     file_text,
-    holes,
     included,
     loop_of,
-    only_hole,
     parsed,
+    sole_expression,
+    split_expressions,
 )
 from intermodal.prompts.poml.markup import Element
 from intermodal.prompts.poml.reader import PomlTemplate, located
-from intermodal.prompts.rendering import Marks, TemplateError
+from intermodal.prompts.prompt_file import PromptFile
+from intermodal.prompts.rendering import Placeholders, TemplateError
 
 _KEPT = frozenset({"let", "stylesheet"})  # as they are
 _INLINE = frozenset({"span", "b", "i", "u", "s", "strike", "br", "text"})
@@ -83,7 +83,7 @@ class _Open:
     nodes: list[Node] = field(default_factory=list)
 
 
-def read(file: PromptFile, losses: Losses) -> Readout:
+def read(file: PromptFile, losses: Losses) -> TemplateTree:
     """The tree of a POML file. Raises PromptError with its line for what no tree says."""
     template = file.template
     assert isinstance(template, PomlTemplate)
@@ -95,17 +95,17 @@ def read(file: PromptFile, losses: Losses) -> Readout:
     nodes: list[Node] = []
     for message in PomlTemplate(template.path, root).messages({}):
         text = "\n\n".join(part.text for part in message.parts if isinstance(part, Text))
-        nodes += (Role(message.role, template.root.line), *_tree(marker.marks.cut(text)))
+        nodes += (RoleNode(message.role, template.root.line), *_tree(marker.marks.cut(text)))
     if marker.folds:
         losses.say(template.root.line, "white space within values, which POML folds into one space")
-    return Readout(file, joined(nodes), folds=marker.folds)
+    return TemplateTree(file, join_texts(nodes), folds=marker.folds)
 
 
 class _Marker:
     """Puts marks into a copy of a document. ``folds``: a value stands where white space is folded."""
 
     def __init__(self, file: PromptFile, template: PomlTemplate, losses: Losses) -> None:
-        self.marks = Marks[_Mark]()
+        self.marks = Placeholders[_Mark]()
         self.folds = False
         self._losses = losses
         self._folder = template.path.parent
@@ -198,32 +198,32 @@ class _Marker:
         inner = included(file_text(self._folder, name, element.line), element.line)
         return self._children(inner.children, element, loops, pre)
 
-    def _medium(self, tag: str, element: Element, loops: tuple[str, ...]) -> Medium | None:
+    def _medium(self, tag: str, element: Element, loops: tuple[str, ...]) -> MediumNode | None:
         """The medium of a tag; None where words of a file stand there."""
         word = element.attrs["src"].strip()
-        hole = only_hole(word)
+        hole = sole_expression(word)
         if hole:
             path = self._path(parsed(hole, element.line), element, loops)
-            return Medium(path=path, line=element.line)
+            return MediumNode(path=path, line=element.line)
         if "{{" in word:
             raise TemplateError("a name of a file with values in it cannot be converted", element.line, _TODO)
         if not Expansion(self._folder).is_medium(tag, element, {}):
             self._losses.say(element.line, f"{word}: its words stand in the file")
             return None
         media_type = MEDIA_TYPES.get(tag) or mimetypes.guess_type(word)[0]
-        return Medium(url=word, media_type=media_type or "application/pdf", line=element.line)
+        return MediumNode(url=word, media_type=media_type or "application/pdf", line=element.line)
 
     # ---- expressions ----------------------------------------------------------------------------------
 
     def _reads_arguments(self, word: str, element: Element) -> bool:
-        return any(self._takes(parsed(hole, element.line)) for hole in holes(word)[1::2])
+        return any(self._takes(parsed(hole, element.line)) for hole in split_expressions(word)[1::2])
 
     def _takes(self, tree: expressions.Node) -> bool:
         return any(name in self._arguments or name == "loop" for name in expressions.names(tree))
 
     def _text(self, text: str, element: Element, loops: tuple[str, ...], pre: bool) -> str:
         made = []
-        for number, piece in enumerate(holes(text)):
+        for number, piece in enumerate(split_expressions(text)):
             if not number % 2:
                 made.append(piece)
                 continue
@@ -242,10 +242,10 @@ class _Marker:
         if tree[0] == "choice":
             test = self._test(tree[1], element, loops)
             yes, no = (self._node(each, element, loops) for each in tree[2:4])
-            return If(test, (yes,), (no,), element.line)
+            return IfNode(test, (yes,), (no,), element.line)
         if tree[0] == "text":
-            return Words(tree[1])
-        return Value(self._path(tree, element, loops), line=element.line)
+            return TextNode(tree[1])
+        return ValueNode(self._path(tree, element, loops), line=element.line)
 
     def _path(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Path:
         if tree[0] == "name" and (tree[1] in self._arguments or tree[1] in loops):
@@ -260,23 +260,23 @@ class _Marker:
         if fact is not None:
             return fact_test(fact)
         if kind == "unary" and tree[2] == "!":
-            return Not(self._test(tree[1], element, loops))
+            return NotTest(self._test(tree[1], element, loops))
         if kind == "binary" and tree[3] in ("&&", "||"):
             return self._pair(tree, element, loops)
         if kind == "binary" and _is_length(tree[1]) and tree[2] == ("number", 0) and tree[3] in (">", "!==", "!="):
-            return Truth(self._path(tree[1][1], element, loops))
+            return IsTruthy(self._path(tree[1][1], element, loops))
         if kind == "binary" and tree[3] in _EQUAL and tree[2][0] in ("text", "number", "word") and tree[2] != _NULL:
-            equal = Equal(self._path(tree[1], element, loops), tree[2][1])
-            return equal if _EQUAL[tree[3]] else Not(equal)
+            equal = IsEqual(self._path(tree[1], element, loops), tree[2][1])
+            return equal if _EQUAL[tree[3]] else NotTest(equal)
         if _is_length(tree):
-            return Truth(self._path(tree[1], element, loops))
-        return Truth(self._path(tree, element, loops))
+            return IsTruthy(self._path(tree[1], element, loops))
+        return IsTruthy(self._path(tree, element, loops))
 
     def _pair(self, tree: expressions.Node, element: Element, loops: tuple[str, ...]) -> Test:
         left, right = self._test(tree[1], element, loops), self._test(tree[2], element, loops)
         if left == right:
             return left
-        return Both(left, right) if tree[3] == "&&" else Either(left, right)
+        return AndTest(left, right) if tree[3] == "&&" else OrTest(left, right)
 
 
 def _fact(tree: expressions.Node) -> Fact | None:
@@ -301,7 +301,7 @@ def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
     cut = ""  # what the text after a branch begins with, and has lost to it
     for number, mark in enumerate(pieces):
         if isinstance(mark, str):
-            stack[-1].nodes.append(Words(mark.removeprefix(cut)))
+            stack[-1].nodes.append(TextNode(mark.removeprefix(cut)))
             cut = ""
             continue
         after = pieces[number + 1]
@@ -321,15 +321,15 @@ def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
 
 def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
     """Give a branch the blank lines before it, or the sign of its item. Returns what to cut off the text after."""
-    before = around.nodes[-1].text if around.nodes and isinstance(around.nodes[-1], Words) else ""
+    before = around.nodes[-1].text if around.nodes and isinstance(around.nodes[-1], TextNode) else ""
     if mark.layout == "item" and (sign := _ITEM.search(before)):
-        around.nodes[-1] = Words(before[: sign.start(2)])
-        opened.nodes.append(Words(sign[2]))
+        around.nodes[-1] = TextNode(before[: sign.start(2)])
+        opened.nodes.append(TextNode(sign[2]))
     elif mark.layout == "block":
         lines = re.match(r"\n*", after)
         assert lines is not None
         if before.endswith("\n\n"):
-            around.nodes[-1] = Words(before.rstrip("\n"))
+            around.nodes[-1] = TextNode(before.rstrip("\n"))
         else:
             return lines[0]
     return ""
@@ -338,15 +338,15 @@ def _opened(mark: _Mark, around: _Open, opened: _Open, after: str) -> str:
 def _closed(mark: _Mark, done: _Open, around: _Open, after: str) -> str:
     """The same where it ends."""
     if mark.layout == "item":
-        done.nodes.append(Words("\n"))
+        done.nodes.append(TextNode("\n"))
         return "\n"
     if mark.layout == "block":
         last = done.nodes[-1] if done.nodes else None
-        if isinstance(last, Words):
-            done.nodes[-1] = Words(last.text.rstrip("\n"))
+        if isinstance(last, TextNode):
+            done.nodes[-1] = TextNode(last.text.rstrip("\n"))
         first = done.nodes[0] if done.nodes else None
-        if not (isinstance(first, Words) and first.text.startswith("\n\n")):
-            done.nodes.append(Words("\n\n"))
+        if not (isinstance(first, TextNode) and first.text.startswith("\n\n")):
+            done.nodes.append(TextNode("\n\n"))
             return "\n\n"
     return ""
 
@@ -355,6 +355,6 @@ def _branch(done: _Open) -> Node:
     mark = done.mark
     assert mark is not None
     if mark.item:
-        return Each(mark.item, mark.path, tuple(done.nodes), (), mark.line)
+        return LoopNode(mark.item, mark.path, tuple(done.nodes), (), mark.line)
     assert mark.test is not None
-    return If(mark.test, tuple(done.nodes), (), mark.line)
+    return IfNode(mark.test, tuple(done.nodes), (), mark.line)

@@ -7,32 +7,32 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from intermodal.prompts.conversion import fields
-from intermodal.prompts.conversion.tree import (
-    Both,
-    Counted,
-    Each,
-    Either,
-    Equal,
+from intermodal.prompts.conversion import front_matter
+from intermodal.prompts.conversion.template_tree import (
+    AndTest,
     Fact,
-    If,
+    IfNode,
+    IsEqual,
+    IsTruthy,
     ItemIs,
+    LoopNode,
+    LoopPosition,
     Losses,
-    Medium,
+    MediumNode,
     Node,
-    Not,
+    NotTest,
+    OrTest,
     Path,
-    Readout,
+    TemplateTree,
     Test,
-    Truth,
-    Value,
-    Words,
-    dotted,
+    TextNode,
+    ValueNode,
+    dotted_path,
     media_names,
     messages_of,
 )
-from intermodal.prompts.file import Argument, PromptFile
 from intermodal.prompts.poml.expansion import ENTITIES
+from intermodal.prompts.prompt_file import Argument, PromptFile
 
 _TAGS = {"system": "system-msg", "user": "human-msg", "assistant": "ai-msg"}
 _MEDIA = {"image": "img", "audio": "audio", "document": "document"}
@@ -44,7 +44,7 @@ _FACTS: Mapping[Fact, str] = {
 _PLAIN = ("text", "number", "integer", "boolean")  # of which emptiness and falsehood are what they are elsewhere
 
 
-def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
+def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     """The text of a ``.poml`` file."""
     file = read.file
     writer = _Writer(file, losses)
@@ -62,16 +62,16 @@ def write(read: Readout, nodes: Sequence[Node], losses: Losses) -> str:
 def _beside(file: PromptFile, losses: Losses) -> list[str]:
     """Schema, tools and settings."""
     lines = []
-    schema = fields.schema_of(file)
+    schema = front_matter.schema_of(file)
     if schema is not None:
         lines.append(f"  <output-schema>\n{_json(schema, 2)}\n  </output-schema>")
-    fields.lose_strict(file, "POML", losses)
+    front_matter.lose_strict(file, "POML", losses)
     for tool in file.tools:
         about = f' description="{_attribute(tool.description)}"' if tool.description else ""
         lines.append(f'  <tool-definition name="{tool.name}"{about}>{_json(tool.schema)}</tool-definition>')
-    fields.lose_undefined_tools(file, losses)
+    front_matter.lose_undefined_tools(file, losses)
     said: dict[str, Any] = {"model": file.model} if file.model else {}
-    said |= fields.settings_of(file)
+    said |= front_matter.settings_of(file)
     if said:
         written = " ".join(f"{name}='{_setting(value)}'" for name, value in said.items())
         lines.append(f"  <runtime {written}/>")
@@ -116,27 +116,27 @@ class _Writer:
     def message(self, nodes: Sequence[Node]) -> str:
         """The nodes of a message; media in a paragraph itself would end it, and fold the rest."""
         text = self.written(nodes)
-        return f"<span>{text}</span>" if any(isinstance(each, Medium) for each in nodes) else text
+        return f"<span>{text}</span>" if any(isinstance(each, MediumNode) for each in nodes) else text
 
     def written(self, nodes: Sequence[Node]) -> str:
         return "".join(self._node(each) for each in nodes)
 
     def _node(self, node: Node) -> str:
-        if isinstance(node, Words):
+        if isinstance(node, TextNode):
             return _SIGNS.sub(lambda found: ENTITIES[found[0]], node.text)
-        if isinstance(node, Value):
+        if isinstance(node, ValueNode):
             if node.json:
                 self._losses.say(node.line, f"{node.path[0]!r} as JSON: a text goes in as it is", meaning=True)
             return f"{{{{ {self._name(node.path)} }}}}"
-        if isinstance(node, Counted):
+        if isinstance(node, LoopPosition):
             return f"{{{{ {_FACTS[node.fact]} }}}}"
-        if isinstance(node, Medium):
+        if isinstance(node, MediumNode):
             return self._medium(node)
-        if isinstance(node, If):
+        if isinstance(node, IfNode):
             then = self._span("if", self._test(node.test), node.then) if node.then else ""
             other = self._span("if", f"!({self._test(node.test)})", node.otherwise) if node.otherwise else ""
             return then + other
-        assert isinstance(node, Each)
+        assert isinstance(node, LoopNode)
         if len(node.path) == 1 and node.path[0] in self._media:
             self._items[node.item] = self._media[str(node.path[0])]
         name = self._name(node.path)
@@ -147,7 +147,7 @@ class _Writer:
     def _span(self, attribute: str, word: str, nodes: Sequence[Node]) -> str:
         return f"<span {attribute}='{{{{ {word} }}}}'>{self.written(nodes)}</span>"
 
-    def _medium(self, node: Medium) -> str:
+    def _medium(self, node: MediumNode) -> str:
         if not node.path:
             tag = _MEDIA.get(node.media_type.partition("/")[0], "document")
             return f'<{tag} src="{_attribute(node.url)}"/>'
@@ -155,25 +155,25 @@ class _Writer:
         return f'<{_MEDIA.get(kind, "document")} src="{{{{ {self._name(node.path)} }}}}"/>'
 
     def _test(self, test: Test) -> str:
-        if isinstance(test, Truth):
+        if isinstance(test, IsTruthy):
             name = self._name(test.path)
             plain = len(test.path) == 1 and test.path[0] in self._plain
             return name if plain else f"({name} && {name}.length !== 0)"  # an empty list is true there
         if isinstance(test, ItemIs):
             return _FACTS[test.fact]
-        if isinstance(test, Equal):
+        if isinstance(test, IsEqual):
             return f"{self._name(test.path)} === {_quoted(test.value)}"
-        if isinstance(test, Not):
+        if isinstance(test, NotTest):
             return f"!({self._test(test.test)})"
-        sign = "&&" if isinstance(test, Both) else "||"
-        assert isinstance(test, Both | Either)
+        sign = "&&" if isinstance(test, AndTest) else "||"
+        assert isinstance(test, AndTest | OrTest)
         return f"({self._test(test.left)} {sign} {self._test(test.right)})"
 
     def _name(self, path: Path) -> str:
         root = path[0]
         if not _WORD.fullmatch(str(root)) or root in ("true", "false", "null", "undefined", "loop"):
             self._losses.say(1, f"the name {root!r}, which POML does not take", meaning=True)
-        return dotted(path, _WORD, _quoted)
+        return dotted_path(path, _WORD, _quoted)
 
 
 def _quoted(value: Any) -> str:

@@ -1,7 +1,7 @@
-"""dotprompt, Google's ``.prompt``, as a format of prompt files: its front matter, its schemas, its templates.
+"""dotprompt, Google's ``.prompt``, as a format of prompt files: front matter, schemas, templates.
 
-reader.py      the format
-handlebars.py  a template of Handlebars: what it uses, and rendering it within bounds
-picoschema.py  short schemas as JSON Schema
-litellm.py     LiteLLM's dialect
+reader.py           the format
+handlebars.py       Handlebars templates: what they use, and rendering within bounds
+picoschema.py       short schemas as JSON Schema
+litellm_dialect.py  LiteLLM's dialect
 """

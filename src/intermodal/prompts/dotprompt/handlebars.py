@@ -14,15 +14,15 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from intermodal.errors import NotInstalled
-from intermodal.prompts.file import Media
-from intermodal.prompts.rendering import MOST_STEPS, NO_LINE, Budget, Marks, Slot, TemplateError
+from intermodal.prompts.prompt_file import MediaValue
+from intermodal.prompts.rendering import MOST_STEPS, NO_LINE, Placeholders, RenderingBudget, Slot, TemplateError
 
 _WORD = re.compile(r"[\w-]+")
 _TAG = re.compile(r"\{{0,2}~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)")  # of what stands between braces
 
 
 @dataclass
-class Uses:
+class TemplateUses:
     """What a template reads: the first word of each path, and how.
 
     Attributes:
@@ -41,10 +41,10 @@ class Uses:
     calls: set[str] = field(default_factory=set)
 
 
-class _Counted(list[Any]):
+class _CountedNodes(list[Any]):
     """Pieces of a program that are paid for each time somebody goes through them."""
 
-    budget: Budget
+    budget: RenderingBudget
     letters = 0
 
     def __iter__(self) -> Iterator[Any]:
@@ -52,18 +52,18 @@ class _Counted(list[Any]):
         return super().__iter__()
 
 
-class _Charged(str):
+class _ChargedValue(str):
     """A value whose letters are paid for each time it is put into the text."""
 
-    budget: Budget
+    budget: RenderingBudget
 
     def __str__(self) -> str:
         self.budget.step(0, len(self))
         return str.__str__(self)
 
 
-class _ChargedMedia(Media):
-    budget: Budget
+class _ChargedMedia(MediaValue):
+    budget: RenderingBudget
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class HandlebarsTemplate:
         object.__setattr__(self, "_program", parse(self.text))
         object.__setattr__(self, "_programs", programs)
 
-    def uses(self) -> Uses:
+    def uses(self) -> TemplateUses:
         """What it reads, partials included."""
-        found = Uses()
+        found = TemplateUses()
         walk = _Walk(found, self._programs, MOST_STEPS)  # type: ignore[attr-defined]
         walk.nodes(self._program, _Scope(((),)), sure=True)  # type: ignore[attr-defined]
         for name in found.names:
@@ -117,7 +117,7 @@ class HandlebarsTemplate:
         """Texts, and what stands between them. ``data``: what ``@name`` reads."""
         from dotpromptz_handlebars._render import render_program
 
-        budget, marks = Budget(), Marks[Slot]()
+        budget, marks = RenderingBudget(), Placeholders[Slot]()
         try:
             text = render_program(
                 _counted(self._program, budget),  # type: ignore[attr-defined]
@@ -222,11 +222,11 @@ def _partials_in(nodes: Sequence[Any]) -> Iterator[str]:
 # ---- rendering ---------------------------------------------------------------------------------
 
 
-def _counted(nodes: Sequence[Any], budget: Budget) -> _Counted:
+def _counted(nodes: Sequence[Any], budget: RenderingBudget) -> _CountedNodes:
     """The same program, each part of which is paid for. Programs are shared between renderings, so it is copied."""
     import copy
 
-    made = _Counted()
+    made = _CountedNodes()
     made.budget = budget
     for node in nodes:
         inner = {name: getattr(node, name, None) for name in ("body", "inverse")}
@@ -240,13 +240,13 @@ def _counted(nodes: Sequence[Any], budget: Budget) -> _Counted:
     return made
 
 
-def _charged(value: Any, budget: Budget) -> Any:
-    if isinstance(value, Media):
+def _charged(value: Any, budget: RenderingBudget) -> Any:
+    if isinstance(value, MediaValue):
         media = _ChargedMedia(value)
         media.part = value.part
         return media
     if isinstance(value, str):
-        made = _Charged(value)
+        made = _ChargedValue(value)
         made.budget = budget
         return made
     if isinstance(value, Mapping):
@@ -262,7 +262,7 @@ BLOCKS = ("if", "unless", "each", "with")
 _HELPERS_KNOWN = f"helpers are {', '.join(sorted({*HELPERS, *BLOCKS} - {'log'}))}"
 
 
-def _helpers(marks: Marks[Slot], budget: Budget) -> dict[str, Helper]:
+def _helpers(marks: Placeholders[Slot], budget: RenderingBudget) -> dict[str, Helper]:
     put = marks.put
 
     def role(words: list[Any], options: Any) -> str:
@@ -356,7 +356,7 @@ class _Scope(NamedTuple):
 class _Walk:
     """Goes through a program once. Nodes are duck-typed: their classes have no public name."""
 
-    def __init__(self, found: Uses, programs: Mapping[str, list[Any]], left: int) -> None:
+    def __init__(self, found: TemplateUses, programs: Mapping[str, list[Any]], left: int) -> None:
         self._found = found
         self._programs = programs
         self._left = left

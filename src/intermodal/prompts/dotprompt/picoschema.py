@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from intermodal.prompts.source import written
+from intermodal.prompts.source_text import shown_value
 
 _SCALARS = frozenset({"string", "boolean", "null", "number", "integer", "any"})
 _KINDS = _SCALARS | {"object", "array"}
@@ -38,7 +38,7 @@ def _pico(node: Any, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
     if isinstance(node, str):
         return _scalar(node, fail, at)
     if not isinstance(node, Mapping):
-        raise fail(at, f"{written(node)} is no type", f"write one of {', '.join(sorted(_SCALARS))}, or fields")
+        raise fail(at, f"{shown_value(node)} is no type", f"write one of {', '.join(sorted(_SCALARS))}, or fields")
     found: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     for key, value in node.items():
         if key == _WILDCARD:
@@ -69,14 +69,14 @@ def _field(value: Any, told: str, fail: Fail, at: tuple[str | int, ...]) -> dict
             raise fail(at, "an enum is a list of values", "write field(enum): [one, two]")
         made = {"enum": list(value)}
     else:
-        raise fail(at, f"{written(kind)} in parentheses is no type", "write array, object or enum")
+        raise fail(at, f"{shown_value(kind)} in parentheses is no type", "write array, object or enum")
     return {**made, "description": description} if description else made
 
 
 def _scalar(text: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
     kind, description = _described(text)
     if kind not in _SCALARS:
-        what = f"{written(kind)} is no type, and of schemas that a program registers none is known here"
+        what = f"{shown_value(kind)} is no type, and of schemas that a program registers none is known here"
         raise fail(at, what, f"write its fields, or one of {', '.join(sorted(_SCALARS))}")
     made: dict[str, Any] = {} if kind == "any" else {"type": kind}
     return {**made, "description": description} if description else made

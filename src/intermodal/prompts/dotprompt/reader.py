@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from intermodal import schema as schemas
-from intermodal.asking import nearest
+from intermodal import answer_schema as schemas
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import PromptError, SchemaInvalid
-from intermodal.prompts import wishes
-from intermodal.prompts.declared import arguments_of, arguments_used
-from intermodal.prompts.dotprompt import litellm
-from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, Uses
+from intermodal.prompts import prompt_options
+from intermodal.prompts.arguments import arguments_from_schema, arguments_from_template
+from intermodal.prompts.dotprompt import litellm_dialect
+from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, TemplateUses
 from intermodal.prompts.dotprompt.picoschema import json_schema
-from intermodal.prompts.file import Argument, Finding, Level, Media, PromptFile, Template
-from intermodal.prompts.media import media_part, within
+from intermodal.prompts.media_references import media_part, within
+from intermodal.prompts.prompt_file import Argument, Level, MediaValue, PromptFile, PromptFinding, Template
 from intermodal.prompts.rendering import Slot, TemplateError, located, with_history
-from intermodal.prompts.source import Front, Parted, parted, text_of, written
+from intermodal.prompts.source_text import FrontMatter, SplitFile, shown_value, split_front_matter, text_of
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
+from intermodal.request_builder import suggestion
 
 ROLES: Mapping[str, Role] = {
     "system": "system", "user": "user", "model": "assistant", "assistant": "assistant", "tool": "tool",
@@ -40,7 +40,7 @@ _MOST_PARTIALS = 200
 _HISTORY = re.compile(r"\{\{~?\s*history\b")
 
 
-class Turn(NamedTuple):
+class DotpromptMessage(NamedTuple):
     """A message before it is one of ours: texts, media and sections of a role."""
 
     role: str
@@ -72,7 +72,7 @@ class DotpromptTemplate:
 
     def turns(
         self, values: Mapping[str, Any], history: tuple[Message, ...] = (), context: Mapping[str, Any] | None = None
-    ) -> list[Turn]:
+    ) -> list[DotpromptMessage]:
         """The conversation, as dotprompt's own reader cuts it: what is blank between two marks is nothing."""
         try:
             pieces = self.body.render(values, context)
@@ -83,17 +83,17 @@ class DotpromptTemplate:
         for piece in pieces:
             if isinstance(piece, Slot) and piece.kind in ("role", "history"):
                 if found:
-                    turns.append(Turn(role, tuple(found)))
+                    turns.append(DotpromptMessage(role, tuple(found)))
                     found = []
                 role = piece.value if piece.kind == "role" else "model"
                 if piece.kind == "history":
                     told = True
-                    turns += [Turn("", (), each) for each in history]
+                    turns += [DotpromptMessage("", (), each) for each in history]
             elif isinstance(piece, Slot) or piece.strip():
                 found.append(piece)
         if found:
-            turns.append(Turn(role, tuple(found)))
-        return turns if told else list(with_history(turns, [Turn("", (), each) for each in history]))
+            turns.append(DotpromptMessage(role, tuple(found)))
+        return turns if told else list(with_history(turns, [DotpromptMessage("", (), each) for each in history]))
 
     def _parts(self, pieces: tuple[str | Slot, ...]) -> Iterator[Part]:
         for piece in pieces:
@@ -103,7 +103,7 @@ class DotpromptTemplate:
                 yield self._medium(piece)
 
     def _medium(self, slot: Slot) -> MediaPart:
-        if isinstance(slot.value, Media):
+        if isinstance(slot.value, MediaValue):
             return slot.value.part
         literal = type(slot.value) is str  # a value of an argument is of a class of its own
         try:
@@ -124,25 +124,25 @@ class Dotprompt:
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
         """The prompt of a file. Raises PromptError with file and line."""
-        return (_Reader(path, parted(path, text)).prompt(),)
+        return (_Reader(path, split_front_matter(path, text)).prompt(),)
 
 
 class _Reader:
     """Reads one file."""
 
-    def __init__(self, path: Path, source: Parted) -> None:
+    def __init__(self, path: Path, source: SplitFile) -> None:
         self._path = path
-        self._front: Front = source.front
+        self._front: FrontMatter = source.front
         self._said: Mapping[str, Any] = source.front.value
         body = source.body.strip() if source.declared else source.body
         blank = len(source.body) - len(source.body.lstrip()) if source.declared else 0
         self._first = source.first + source.body.count("\n", 0, blank)
         self._body = body
-        self._looser = litellm.is_dialect(self._said, body)
-        self._findings: list[Finding] = []
+        self._looser = litellm_dialect.is_dialect(self._said, body)
+        self._findings: list[PromptFinding] = []
 
     def prompt(self) -> PromptFile:
-        wanted = wishes.read(self._front)
+        wanted = prompt_options.read(self._front)
         given = self._table("input", ("schema", "default"))
         default = given.get("default") or {}
         if not isinstance(default, Mapping):
@@ -152,9 +152,9 @@ class _Reader:
         closed = schema is not None and not schema.get("additionalProperties") and "properties" in schema
         read = self._litellms if self._looser else self._own
         template, common, history = read(schema, default, wanted, closed)
-        sampling, settings, unread = wishes.sampling(self._config(), self._front)
+        sampling, settings, unread = prompt_options.sampling(self._config(), self._front)
         self._findings += unread
-        own = {*litellm.SETTINGS, *(key for key in self._said if "." in key)}
+        own = {*litellm_dialect.SETTINGS, *(key for key in self._said if "." in key)}
         self._findings += self._front.unknown(_KEYS, "put what is yours under metadata", but=own)
         tools, undefined = self._tools()
         return PromptFile(
@@ -180,15 +180,19 @@ class _Reader:
     # ---- template ---------------------------------------------------------------------------------
 
     def _own(
-        self, schema: Mapping[str, Any] | None, default: Mapping[str, Any], wanted: wishes.Wishes, closed: bool
+        self,
+        schema: Mapping[str, Any] | None,
+        default: Mapping[str, Any],
+        wanted: prompt_options.PromptOptions,
+        closed: bool,
     ) -> tuple[Template, tuple[Argument, ...], bool]:
         """The template, what it takes, and whether it has a place for what was said before."""
         body = self._template()
         uses = self._uses(body)
         if schema is None:
-            common = arguments_used(uses, body, self._first, default, wanted.media)
+            common = arguments_from_template(uses, body, self._first, default, wanted.media)
         else:
-            common = arguments_of(schema, uses, default, wanted.media, self._lines_of(schema))
+            common = arguments_from_schema(schema, uses, default, wanted.media, self._lines_of(schema))
         declared = {each.name for each in common}
         self._check_media(wanted, declared)
         if closed:
@@ -197,24 +201,28 @@ class _Reader:
         return DotpromptTemplate(self._path, body, self._first), common, history
 
     def _litellms(
-        self, schema: Mapping[str, Any] | None, default: Mapping[str, Any], wanted: wishes.Wishes, closed: bool
+        self,
+        schema: Mapping[str, Any] | None,
+        default: Mapping[str, Any],
+        wanted: prompt_options.PromptOptions,
+        closed: bool,
     ) -> tuple[Template, tuple[Argument, ...], bool]:
         """The same of LiteLLM's dialect."""
-        template = litellm.template_of(self._path, self._body, self._first)
+        template = litellm_dialect.template_of(self._path, self._body, self._first)
         if "{%" in self._body or template.marks.kept:
             first = self._body.index("{%") if "{%" in self._body else 0
             line = self._first + self._body.count("\n", 0, first)
             what = "is LiteLLM's dialect: the template is read as Jinja, and System: at the start of a line as a role"
             todo = 'write it as dotprompt has it: {{#if name}}, {{role "system"}}'
-            self._findings.append(Finding("warning", line, what, todo))
-        return template, litellm.arguments(template, schema, default, self._lines_of(schema or {})), False
+            self._findings.append(PromptFinding("warning", line, what, todo))
+        return template, litellm_dialect.arguments(template, schema, default, self._lines_of(schema or {})), False
 
     def _lines_of(self, schema: Mapping[str, Any]) -> dict[str, int]:
         return {name: self._line_of_field(name) for name in schema.get("properties", {})}
 
     def _schema(self, table: Mapping[str, Any], key: str) -> dict[str, Any] | None:
         said = table.get("schema")
-        return json_schema(litellm.plain_schema(said) if self._looser else said, self._fail((key, "schema")))
+        return json_schema(litellm_dialect.plain_schema(said) if self._looser else said, self._fail((key, "schema")))
 
     def _template(self) -> HandlebarsTemplate:
         try:
@@ -222,7 +230,7 @@ class _Reader:
         except TemplateError as error:
             raise located(self._path, self._first, error) from None
 
-    def _uses(self, body: HandlebarsTemplate) -> Uses:
+    def _uses(self, body: HandlebarsTemplate) -> TemplateUses:
         try:
             uses = body.uses()
         except TemplateError as error:
@@ -230,7 +238,7 @@ class _Reader:
         for role in uses.roles:
             if role not in ROLES:
                 line = self._first + max(body.line_of(role), 1) - 1
-                what, todo = f"{written(role)} is no role", f"write one of {', '.join(sorted(ROLES))}"
+                what, todo = f"{shown_value(role)} is no role", f"write one of {', '.join(sorted(ROLES))}"
                 raise PromptError(what, where=f"{self._path}:{line}", todo=todo)
         return uses
 
@@ -246,17 +254,17 @@ class _Reader:
             found[place.name[1:].removesuffix(".prompt")] = text_of(place, what="a partial")
         return found
 
-    def _compare(self, declared: set[str], uses: Uses, body: HandlebarsTemplate) -> None:
+    def _compare(self, declared: set[str], uses: TemplateUses, body: HandlebarsTemplate) -> None:
         """What is taken and not declared, and the other way round. A partial that many share may ask for more."""
         for name in uses.names:
             if name not in declared and (name in uses.needed or name in uses.own):
-                todo = nearest(name, declared, "declare it, or take it out")
+                todo = suggestion(name, declared, "declare it, or take it out")
                 what = f"the template takes {name!r}, which input.schema has not"
                 level: Level = "error" if name in uses.needed else "warning"
-                self._findings.append(Finding(level, self._first + max(body.line_of(name), 1) - 1, what, todo))
+                self._findings.append(PromptFinding(level, self._first + max(body.line_of(name), 1) - 1, what, todo))
         for name in declared - set(uses.names):
             what = f"the template does not take {name!r}, which input.schema has"
-            self._findings.append(Finding("warning", self._line_of_field(name), what, "use it, or take it out"))
+            self._findings.append(PromptFinding("warning", self._line_of_field(name), what, "use it, or take it out"))
 
     # ---- front matter ---------------------------------------------------------------------------------
 
@@ -280,14 +288,14 @@ class _Reader:
             raise self._front.error((key,), "is no mapping of keys", f"write {key}: with keys under it")
         for each in value if known else ():
             if each not in known:
-                todo = nearest(str(each), known, f"write fields under {key}: schema:")
+                todo = suggestion(str(each), known, f"write fields under {key}: schema:")
                 self._findings.append(self._front.warning((key, each), f"{key} has no key {each!r}", todo))
         return value
 
     def _word(self, key: str) -> str:
         value = self._said.get(key)
         if value is not None and not isinstance(value, str):
-            raise self._front.error((key,), f"{written(value)} is no text", "write a name")
+            raise self._front.error((key,), f"{shown_value(value)} is no text", "write a name")
         return value or ""
 
     def _name(self) -> str:
@@ -297,7 +305,7 @@ class _Reader:
 
     def _config(self) -> Mapping[str, Any]:
         config = dict(self._table("config"))
-        for loose, ours in litellm.SETTINGS.items():
+        for loose, ours in litellm_dialect.SETTINGS.items():
             if loose in self._said:
                 config.setdefault(ours, self._said[loose])
                 what = f"{loose!r} stands at the top, as LiteLLM has it; dotprompt has it under config"
@@ -305,13 +313,13 @@ class _Reader:
         if "{%" in self._body and not self._looser:
             line = self._first + self._body.count("\n", 0, self._body.index("{%"))
             what = "{% is of Jinja, which LiteLLM takes in .prompt files; beside tags of Handlebars it is text"
-            self._findings.append(Finding("warning", line, what, "write it in Handlebars: {{#if name}}"))
+            self._findings.append(PromptFinding("warning", line, what, "write it in Handlebars: {{#if name}}"))
         return config
 
-    def _check_media(self, wanted: wishes.Wishes, declared: set[str]) -> None:
+    def _check_media(self, wanted: prompt_options.PromptOptions, declared: set[str]) -> None:
         for name in wanted.media:
             if name not in declared:
-                todo = nearest(name, declared, "name an argument of input.schema")
+                todo = suggestion(name, declared, "name an argument of input.schema")
                 raise self._front.error(("ext", "intermodal", "media", name), "is no argument of this prompt", todo)
 
     def _output(self, *, strict: bool) -> Output:
@@ -328,7 +336,7 @@ class _Reader:
             self._findings.append(self._front.warning(("output",), what, "write output: {schema: …}"))
             return JsonOutput(schema={"type": "object"})
         if form not in (None, "text"):
-            what = f"format {written(form)} is not known here; the answer is text"
+            what = f"format {shown_value(form)} is not known here; the answer is text"
             self._findings.append(self._front.warning(("output", "format"), what, "write text or json"))
         return TextOutput()
 
@@ -353,4 +361,4 @@ class _Reader:
 
 FORMAT = Dotprompt()
 
-__all__ = ["FORMAT", "Dotprompt", "DotpromptTemplate", "Turn"]
+__all__ = ["FORMAT", "Dotprompt", "DotpromptTemplate", "DotpromptMessage"]

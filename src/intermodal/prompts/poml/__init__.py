@@ -1,8 +1,8 @@
-"""Microsoft's POML as a format of prompt files: ``.poml`` is made a document that pomlight lays out.
+"""Microsoft's POML as a format of prompt files: values are put into a ``.poml``, and pomlight lays it out.
 
 reader.py       the format
 markup.py       tags of a document, with their lines
-expansion.py    puts values in: conditions, loops, includes, media, data
-expressions.py  evaluates what stands in ``{{ }}``: names, items, operators, methods of a table, over plain data
-folder.py       lists a folder beside the prompt
+expansion.py    conditions, loops, includes, media and data
+expressions.py  evaluates ``{{ }}``: names, items, operators and a table of methods, over plain data
+folder_tree.py  lists a folder beside the prompt
 """

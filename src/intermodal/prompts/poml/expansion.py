@@ -17,13 +17,13 @@ from typing import Any
 
 from intermodal.content import MediaPart, PathSource
 from intermodal.errors import IntermodalError
-from intermodal.prompts.file import ArgumentKind, Media
-from intermodal.prompts.media import URL, media_part, part_of, within
+from intermodal.prompts.media_references import URL, media_part, part_of, within
 from intermodal.prompts.poml import expressions
-from intermodal.prompts.poml.folder import DEPTH, Entry, FolderTree
+from intermodal.prompts.poml.folder_tree import DEPTH, FolderEntry, FolderTree
 from intermodal.prompts.poml.markup import Element, parse
-from intermodal.prompts.rendering import Budget, Marks, TemplateError
-from intermodal.prompts.source import text_of
+from intermodal.prompts.prompt_file import ArgumentKind, MediaValue
+from intermodal.prompts.rendering import Placeholders, RenderingBudget, TemplateError
+from intermodal.prompts.source_text import text_of
 
 _LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
 MEDIA_TYPES: Mapping[str, str] = {"img": "image/*", "audio": "audio/*"}  # a document says by its bytes what it is
@@ -41,10 +41,10 @@ _LEFT = re.compile(r"\{\{(?!__\d+\}\})")
 ASIDE = frozenset({"output-schema", "tool-definition", "runtime", "meta"})
 
 
-def holes(text: str) -> list[str]:
+def split_expressions(text: str) -> list[str]:
     """A text cut at its expressions: words, an expression, words, and so on.
 
-    >>> holes("a {{b}} c"), holes("{{a")
+    >>> split_expressions("a {{b}} c"), split_expressions("{{a")
     (['a ', 'b', ' c'], ['{{a'])
     """
     pieces, at = [], 0
@@ -54,9 +54,9 @@ def holes(text: str) -> list[str]:
     return [*pieces, text[at:]]
 
 
-def only_hole(word: str) -> str:
+def sole_expression(word: str) -> str:
     """The expression that a word is, "" where it is none or more."""
-    pieces = holes(word.strip())
+    pieces = split_expressions(word.strip())
     return pieces[1] if len(pieces) == 3 and not pieces[0] and not pieces[2] else ""
 
 
@@ -102,12 +102,12 @@ class Expansion:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.media = Marks[MediaPart]()
+        self.media = Placeholders[MediaPart]()
         self.data: dict[str, Any] = {}
         self.schema = ""
         self.schema_line = 1
         self._folder = folder
-        self._budget = Budget()
+        self._budget = RenderingBudget()
         self._includes = 0
 
     def markup(self, root: Element, names: dict[str, Any]) -> str:
@@ -182,7 +182,7 @@ class Expansion:
             if isinstance(each, Element):
                 yield from self._element(each, names)
                 continue
-            for number, piece in enumerate(holes(each)):
+            for number, piece in enumerate(split_expressions(each)):
                 if not number % 2:
                     yield self._static(piece, plain)
                     continue
@@ -204,7 +204,7 @@ class Expansion:
     def _text(self, word: str, names: Mapping[str, Any], element: Element) -> str:
         return "".join(
             expressions.words(self._value(piece, names, element)) if number % 2 else piece
-            for number, piece in enumerate(holes(word))
+            for number, piece in enumerate(split_expressions(word))
         )
 
     def _quoted(self, text: str) -> str:
@@ -229,7 +229,7 @@ class Expansion:
     def _file(self, name: str, element: Element) -> str:
         return file_text(self._folder, name, element.line, chosen="{{" in element.attrs.get("src", ""))
 
-    def _tree(self, element: Element, names: Mapping[str, Any]) -> Entry:
+    def _tree(self, element: Element, names: Mapping[str, Any]) -> FolderEntry:
         said = {name: self._text(word, names, element) for name, word in element.attrs.items()}
         for name in ("data", "syntax"):
             if name in said:
@@ -239,7 +239,7 @@ class Expansion:
         tree = FolderTree(self._folder, element.line, chosen="{{" in element.attrs.get("src", ""))
         return tree.read(said.get("src", ""), said.get("maxDepth", str(DEPTH)), said.get("filter", ""))
 
-    def _listed(self, entry: Entry) -> Iterator[str]:
+    def _listed(self, entry: FolderEntry) -> Iterator[str]:
         yield f"<item>{self._quoted(entry.name)}"
         if entry.children:
             yield "<list>"
@@ -263,18 +263,18 @@ class Expansion:
         source = self._source(element, names)
         if isinstance(source, str) and URL.match(source):
             return True
-        return isinstance(source, Media | list) or tag == "audio" or _ending(str(source)) not in _WORDS
+        return isinstance(source, MediaValue | list) or tag == "audio" or _ending(str(source)) not in _WORDS
 
     def _source(self, element: Element, names: Mapping[str, Any]) -> Any:
         word = element.attrs["src"].strip()
-        hole = only_hole(word)
+        hole = sole_expression(word)
         return self._value(hole, names, element) if hole else self._text(word, names, element)
 
     def _medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> str:
         source = self._source(element, names)
         made: list[str] = []
         for each in source if isinstance(source, list) else [source]:
-            if isinstance(each, Media):
+            if isinstance(each, MediaValue):
                 part = each.part
             else:
                 folder = None if "{{" in element.attrs["src"] else self._folder
@@ -380,7 +380,7 @@ def _json(text: str) -> Any:
 
 
 @dataclass
-class Reads:
+class DocumentReads:
     """Names that a document takes and does not make itself, with lines; those that go in whatever else is given; as
     what media; of which lists each item is one; and those that have a default (``<let default="true">``)."""
 
@@ -391,14 +391,14 @@ class Reads:
     defaulted: set[str] = field(default_factory=set)
 
 
-def reads_of(root: Element, folder: Path) -> Reads:
+def reads_of(root: Element, folder: Path) -> DocumentReads:
     """What a document reads. Raises TemplateError with its line for an expression that is none."""
-    found = Reads()
+    found = DocumentReads()
     _read(root, folder, {}, found, sure=True)
     return found
 
 
-def _read(element: Element, folder: Path, made: dict[str, str], found: Reads, *, sure: bool) -> None:
+def _read(element: Element, folder: Path, made: dict[str, str], found: DocumentReads, *, sure: bool) -> None:
     """``made``: names that are no arguments; the item of a loop over an argument with that argument's name."""
     attributes = dict(element.attrs)
     loop = loop_of(attributes.pop("for", ""))
@@ -411,9 +411,9 @@ def _read(element: Element, folder: Path, made: dict[str, str], found: Reads, *,
     tag = canonical(element.tag)
     whole_words = {"if", *DATA.get(tag, ()), *(("value",) if tag == "let" else ())}
     for name, word in attributes.items():
-        for hole in [word] if name in whole_words else holes(word)[1::2]:
+        for hole in [word] if name in whole_words else split_expressions(word)[1::2]:
             _take(hole, element, made, found, sure=sure and name != "if")
-        whole = only_hole(word).strip()
+        whole = sole_expression(word).strip()
         if name == "src" and tag in SRC:
             argument = made.get(whole) or (whole if whole in found.names and whole not in made else "")
             if argument:
@@ -426,7 +426,7 @@ def _read(element: Element, folder: Path, made: dict[str, str], found: Reads, *,
             if isinstance(each, Element):
                 _read(each, folder, made, found, sure=sure)
             else:
-                for hole in holes(each)[1::2]:
+                for hole in split_expressions(each)[1::2]:
                     _take(hole, element, made, found, sure=sure)
 
 
@@ -435,7 +435,7 @@ def _is_default(element: Element) -> bool:
     return element.attrs.get("default", "").lower() == "true"
 
 
-def _made_by(element: Element, folder: Path, made: dict[str, str], found: Reads) -> None:
+def _made_by(element: Element, folder: Path, made: dict[str, str], found: DocumentReads) -> None:
     names: Iterable[str] = ()
     if name := element.attrs.get("name"):
         names = (name,)
@@ -451,7 +451,7 @@ def _made_by(element: Element, folder: Path, made: dict[str, str], found: Reads)
             found.defaulted.add(each)
 
 
-def _take(word: str, element: Element, made: Mapping[str, str], found: Reads, *, sure: bool) -> None:
+def _take(word: str, element: Element, made: Mapping[str, str], found: DocumentReads, *, sure: bool) -> None:
     for name in expressions.names(parsed(word, element.line)):
         if name not in made:
             found.names.setdefault(name, element.line)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from intermodal.prompts.rendering import Budget, TemplateError
+from intermodal.prompts.rendering import RenderingBudget, TemplateError
 
 _TOKEN = re.compile(
     r"\s*(?:(\d+(?:\.\d+)?)|([A-Za-z_$][\w$]*)|(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
@@ -212,7 +212,7 @@ _LEVELS = (("||",), ("&&",), ("===", "!==", "==", "!="), (">=", "<=", ">", "<"),
 # ---- values ----------------------------------------------------------------------------------------
 
 
-def value(node: Node, given: Mapping[str, Any], budget: Budget) -> Any:
+def value(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
     """What an expression is over some names; None for what is not there. Raises TemplateError, without a line."""
     budget.step(1, 0)
     kind = node[0]
@@ -273,7 +273,7 @@ def _number(found: Any) -> int | float:
     raise TemplateError(f"{words(found)[:40]!r} is no number", todo="reckon with numbers")
 
 
-def _joined(node: Node, given: Mapping[str, Any], budget: Budget) -> Any:
+def _joined(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
     sign = node[3]
     left = value(node[1], given, budget)
     if sign in ("&&", "||"):
@@ -305,7 +305,7 @@ def _product(one: float, other: float) -> float:
     return one * other if max(abs(one), abs(other)) < 1e100 else float(one) * float(other)
 
 
-def _called(node: Node, given: Mapping[str, Any], budget: Budget) -> Any:
+def _called(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
     place = value(node[1], given, budget)
     arguments = [value(each, given, budget) for each in node[3]]
     method = _METHODS.get(node[2])

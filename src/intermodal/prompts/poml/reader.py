@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intermodal import schema as schemas
+from intermodal import answer_schema as schemas
 from intermodal.content import Part, Role, Text
 from intermodal.errors import NotInstalled, PromptError, SchemaInvalid
-from intermodal.prompts import wishes
-from intermodal.prompts.file import Argument, ArgumentKind, Finding, PromptFile
-from intermodal.prompts.poml.expansion import Expansion, Reads, canonical, reads_of
+from intermodal.prompts import prompt_options
+from intermodal.prompts.poml.expansion import DocumentReads, Expansion, canonical, reads_of
 from intermodal.prompts.poml.markup import Element, parse
+from intermodal.prompts.prompt_file import Argument, ArgumentKind, PromptFile, PromptFinding
 from intermodal.prompts.rendering import TemplateError, with_history
-from intermodal.prompts.source import Front
+from intermodal.prompts.source_text import FrontMatter
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
 
 _ROLES: Mapping[str, Role] = {"system": "system", "human": "user", "ai": "assistant", "tool": "user"}
@@ -125,7 +125,7 @@ class Poml:
         return (_prompt(path, root, reads),)
 
 
-def _prompt(path: Path, root: Element, reads: Reads) -> PromptFile:
+def _prompt(path: Path, root: Element, reads: DocumentReads) -> PromptFile:
     findings = list(_findings(root))
     schema = next((each for each in _all(root) if canonical(each.tag) == "output-schema"), None)
     by_values = schema is not None and "{{" in schema.text
@@ -154,7 +154,7 @@ def _prompt(path: Path, root: Element, reads: Reads) -> PromptFile:
     )
 
 
-def _kind(reads: Reads, name: str) -> ArgumentKind:
+def _kind(reads: DocumentReads, name: str) -> ArgumentKind:
     kinds = reads.media.get(name, set())
     return next(iter(kinds)) if len(kinds) == 1 else "file" if kinds else "json"
 
@@ -166,7 +166,7 @@ def _all(root: Element) -> Iterator[Element]:
             yield from _all(each)
 
 
-def _findings(root: Element) -> Iterator[Finding]:
+def _findings(root: Element) -> Iterator[PromptFinding]:
     from pomlight.tags import BLOCK_TAGS
 
     known = {*BLOCK_TAGS, "poml", "_root", "folder", "item", "b", "i", "u", "s", "strike", "br", "span", "meta"}
@@ -174,23 +174,25 @@ def _findings(root: Element) -> Iterator[Finding]:
         tag = canonical(each.tag)
         if tag not in known:
             todo = _UNREAD.get(tag, "use a tag of POML's own list")
-            yield Finding("error", each.line, f"<{each.tag}> is not rendered here", todo)
+            yield PromptFinding("error", each.line, f"<{each.tag}> is not rendered here", todo)
         if tag == "document" and "selectedPages" in each.attrs:
-            yield Finding("warning", each.line, "selectedPages is not followed", "give the pages alone, or --pages")
+            yield PromptFinding(
+                "warning", each.line, "selectedPages is not followed", "give the pages alone, or --pages"
+            )
         if tag == "img" and "alt" in each.attrs and not each.attrs.get("syntax"):  # POML's own rule
             what = "<img> with alt and without syntax stands for the words of alt, and the picture is not sent"
-            yield Finding("warning", each.line, what, 'write syntax="multimedia" to send it')
+            yield PromptFinding("warning", each.line, what, 'write syntax="multimedia" to send it')
 
 
-def _runtime(path: Path, root: Element) -> tuple[Any, Any, list[Finding], str]:
+def _runtime(path: Path, root: Element) -> tuple[Any, Any, list[PromptFinding], str]:
     found = next((each for each in _all(root) if canonical(each.tag) == "runtime"), None)
     if found is None:
-        return (*wishes.sampling({}, Front(name=str(path), value={}, lines={})), "")
+        return (*prompt_options.sampling({}, FrontMatter(name=str(path), value={}, lines={})), "")
     said = {re.sub(r"-([a-z])", lambda one: one[1].upper(), key): _plain(word) for key, word in found.attrs.items()}
     model = str(said.pop("model", ""))
     said.pop("provider", None)
-    front = Front(name=str(path), value={}, lines={("runtime",): found.line})
-    return (*wishes.sampling(said, front, ("runtime",)), model)
+    front = FrontMatter(name=str(path), value={}, lines={("runtime",): found.line})
+    return (*prompt_options.sampling(said, front, ("runtime",)), model)
 
 
 def _plain(word: str) -> Any:
@@ -200,7 +202,7 @@ def _plain(word: str) -> Any:
         return word
 
 
-def _tools(root: Element, findings: list[Finding]) -> Iterator[Tool]:
+def _tools(root: Element, findings: list[PromptFinding]) -> Iterator[Tool]:
     for each in _all(root):
         if canonical(each.tag) != "tool-definition" or "name" not in each.attrs:
             continue
@@ -210,7 +212,7 @@ def _tools(root: Element, findings: list[Finding]) -> Iterator[Tool]:
                 schema = json.loads(each.text)
             except (ValueError, RecursionError):
                 what = f"the parameters of tool {each.attrs['name']!r} are no JSON"
-                findings.append(Finding("warning", each.line, what, "write a JSON Schema"))
+                findings.append(PromptFinding("warning", each.line, what, "write a JSON Schema"))
         tool = Tool(name=each.attrs["name"], description=each.attrs.get("description", ""))
         if isinstance(schema, dict):
             tool = Tool(name=tool.name, description=tool.description, schema=schema)

@@ -1,0 +1,102 @@
+"""An answer's shape, from what Python people have: a pydantic class, a dataclass, a TypedDict, or JSON Schema itself.
+
+The schema is what the wire is asked for; ``parse`` turns the JSON answer into the user's own type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from intermodal.errors import OutputInvalid, SchemaInvalid
+from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, known_schema
+from intermodal.request import JsonOutput
+
+T = TypeVar("T")
+OWN_STEPS = 20_000_000  # of reading a schema of the user's own program: nobody else waits meanwhile
+
+
+def json_output(schema: type[Any] | Mapping[str, Any], *, where: str = "", strict: bool = False) -> JsonOutput:
+    """The output that asks for ``schema``. ``where`` is the file it came from, for the error; ``strict`` as there.
+
+    Raises:
+        SchemaInvalid: the class has no JSON Schema, or the schema itself is not valid (draft 2020-12).
+    """
+    if isinstance(schema, Mapping):
+        body = dict(schema)
+        name = str(body.get("title") or "answer")
+    else:
+        body, name = _schema_of(schema), getattr(schema, "__name__", "answer")
+    check_schema(body, where=where)
+    return JsonOutput(schema=body, name=re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "answer", strict=strict)
+
+
+def _schema_of(cls: type[Any]) -> dict[str, Any]:
+    pydantic_schema: Any = getattr(cls, "model_json_schema", None)
+    if callable(pydantic_schema):
+        return cast("dict[str, Any]", pydantic_schema())
+    try:
+        body = msgspec.json.schema(cls)
+    except (TypeError, RuntimeError, NameError) as error:
+        raise SchemaInvalid(
+            f"no JSON Schema can be made of {getattr(cls, '__name__', cls)!r}: {str(error).splitlines()[0]}",
+            todo="pass a pydantic class, a dataclass, a TypedDict, or a JSON Schema as a dict",
+        ) from None
+    return inline_root(body)
+
+
+def inline_root(body: dict[str, Any]) -> dict[str, Any]:
+    """The same schema with its root spelled out: several servers want ``type`` at the top, not a ``$ref``."""
+    reference = body.get("$ref", "")
+    if not reference.startswith("#/$defs/"):
+        return body
+    name = reference.removeprefix("#/$defs/")
+    root: dict[str, Any] = dict(body["$defs"][name])
+    rest = {key: value for key, value in body["$defs"].items() if key != name}
+    if f'"{reference}"' in msgspec.json.encode(root).decode() or any(
+        f'"{reference}"' in msgspec.json.encode(value).decode() for value in rest.values()
+    ):
+        rest = dict(body["$defs"])  # recursive: the definition must stay reachable
+    if rest:
+        root["$defs"] = rest
+    return root
+
+
+def check_schema(body: Mapping[str, Any], budget: StepBudget | None = None, *, where: str = "") -> None:
+    """Raise SchemaInvalid unless ``body`` is a JSON Schema that can be used; it names the place, and ``where`` that
+    came from.
+
+    ``budget``: of the steps that this may take; ``OWN_STEPS`` without. Raises BudgetExhausted and Cancelled with one.
+    """
+    try:
+        known_schema(dict(body), StepBudget(OWN_STEPS) if budget is None else budget)
+    except InvalidSchema as error:
+        where_in = f" at {error.place[:200]}" if error.place else ""
+        raise SchemaInvalid(
+            f"the schema cannot be used{where_in}: {error.what}", where=where, todo=error.todo
+        ) from None
+    except BudgetExhausted as error:
+        if budget is not None:
+            raise
+        raise schema_too_large(error, where=where) from None
+
+
+def schema_too_large(error: BudgetExhausted, *, where: str = "") -> SchemaInvalid:
+    """The error of a schema that cannot be read within its budget."""
+    what = f"the schema takes too much work to read: {error}"
+    return SchemaInvalid(what, where=where, todo="ask for less at once, with fewer and smaller patterns")
+
+
+def parse_answer(data: Any, schema: type[T]) -> T:
+    """The answer as the user's type. Raises OutputInvalid when it does not fit."""
+    validate: Any = getattr(schema, "model_validate", None)
+    try:
+        if callable(validate):
+            return cast("T", validate(data))
+        return msgspec.convert(data, schema)
+    except (ValueError, msgspec.ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise OutputInvalid(f"the answer does not fit {schema.__name__}: {first}") from None

@@ -1,0 +1,81 @@
+"""A table of the latest things, within a bound: whoever comes in when it is full takes the place of who came first.
+
+Whatever a client can make up is kept in one of these, as it can make up anything. ``docs/reliability.md`` lists all of
+them by their names, and a test sends a gateway requests of which nothing repeats and looks for anything else that grew.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+_NONE: Any = object()
+
+
+class BoundedCache(OrderedDict[K, V]):
+    """``name``: what is kept, in the words of the documentation. ``most``: how many. ``room``: bytes of all together,
+    as ``size`` counts them; what is larger than that by itself is not kept.
+
+    ``size`` gets a key and its value, neither of which may change while it is kept. Threads may put things in at once
+    where no bytes are counted; else they need a lock.
+
+    >>> table = BoundedCache("letters", 2)
+    >>> table["a"], table["b"], table["a"], table["c"] = 1, 2, 3, 4
+    >>> dict(table)
+    {'a': 3, 'c': 4}
+    >>> texts = BoundedCache("texts", 9, room=10, size=lambda key, text: len(text))
+    >>> texts["a"], texts["b"], texts["c"] = "12345", "1234", "123"
+    >>> dict(texts), texts.held
+    ({'b': '1234', 'c': '123'}, 7)
+    """
+
+    def __init__(
+        self, name: str, most: int, *, room: int | None = None, size: Callable[[K, V], int] | None = None
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.most = most
+        self.room = room
+        self.held = 0  # bytes, where they are counted
+        self._size = size
+
+    def __setitem__(self, key: K, value: V) -> None:
+        size = self._size
+        if size is not None:
+            if key in self:
+                self.held -= size(key, self[key])
+            self.held += size(key, value)
+        super().__setitem__(key, value)
+        with suppress(KeyError, RuntimeError, StopIteration):  # another thread makes the room at the same moment
+            self.move_to_end(key)
+            while len(self) > self.most or (self.room is not None and self.held > self.room):
+                del self[next(iter(self))]
+
+    def __delitem__(self, key: K) -> None:
+        if self._size is not None:
+            self.held -= self._size(key, self[key])
+        super().__delitem__(key)
+
+    def pop(self, key: K, default: Any = _NONE) -> Any:
+        if key not in self:
+            return super().pop(key) if default is _NONE else default
+        found = self[key]
+        del self[key]
+        return found
+
+    def popitem(self, last: bool = True) -> tuple[K, V]:
+        if not self:
+            return super().popitem(last)
+        key = next(reversed(self) if last else iter(self))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        super().clear()
+        self.held = 0
+
+
+__all__ = ["BoundedCache"]

@@ -1,0 +1,211 @@
+"""What a client works with: each part is made when it is first needed, and ended with the client.
+
+Planning reads some of it (weights, vocabularies, the store); running uses the rest (media, runtimes, connections).
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from functools import cached_property, partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from msgspec.structs import replace
+
+from intermodal import request_builder
+from intermodal.catalog.load import rate_card_lookup
+from intermodal.catalog.types import Catalog
+from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
+from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+from intermodal.hints import Surface
+from intermodal.local.discovery.catalog_cache import CatalogCache
+from intermodal.local.discovery.server_directory import ServerDirectory
+from intermodal.planner import plan_from
+from intermodal.plans.cores import DECODERS
+from intermodal.plans.facts import Facts
+from intermodal.plans.plan import Inputs, Plan
+from intermodal.questions.question_reader import QuestionReader
+from intermodal.request import Request
+
+if TYPE_CHECKING:
+    from intermodal.executor.dependencies import Dependencies
+    from intermodal.local.servers.context_fit import ContextFitter
+    from intermodal.local.tokenizers.token_counter import TokenCounter
+    from intermodal.local.weights.store import WeightsStore
+    from intermodal.media.request_media import OpenedRequest
+    from intermodal.media.worker_client import MediaWorker
+    from intermodal.store.database import Store
+    from intermodal.telemetry.signals import Signals
+
+_EXPORT_SECONDS = 3.0  # seconds that a collector gets to take what waits at the end
+
+
+def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request: Request, facts: Facts) -> Plan:
+    """The plan for the rest of a run: what is left of budget and time, what is done, what endpoints do not take."""
+    facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
+    return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog), surface)
+
+
+class ClientResources:
+    """Child processes, connections, the store and what is known of endpoints, for one client.
+
+    ``surface``: in whose words a plan is that is made anew in the middle of a run.
+    """
+
+    surface: ClassVar[Surface] = "command line"
+
+    def __init__(
+        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
+    ) -> None:
+        self.env: Mapping[str, str] = os.environ if env is None else env
+        self.config = request_builder.checked_config(load_config(self.env) if config is None else config)
+        self._remember = remember
+        self._media: MediaWorker | None = None
+        self._questions = QuestionReader()
+        self._runtimes: Any = None
+        self._transport: Any = None
+        self._store: Store | None = None
+        self._vocabularies: TokenCounter | None = None
+        self.known = ServerDirectory(self.config, self.env)
+        self._last_catalog = Catalog()
+        self._known_now = CatalogCache(self.env)
+        self._upstreams = EndpointHealth(self.known.learn)
+        self._weights: WeightsStore | None = None
+
+    @property
+    def media(self) -> MediaWorker:
+        """What opens and decodes media, in a process of its own that is started when it is first needed."""
+        if self._media is None:
+            from intermodal.local.hardware.machine import cores
+            from intermodal.media.worker_client import MediaWorker
+
+            self._media = MediaWorker(places=min(cores(), DECODERS))
+        return self._media
+
+    @property
+    def weights(self) -> WeightsStore:
+        if self._weights is None:
+            from intermodal.local.weights.store import weights_store
+
+            self._weights = weights_store(self.env)
+        return self._weights
+
+    @cached_property
+    def room(self) -> ContextFitter:
+        """What offers local models at the context there is memory for."""
+        from intermodal.local.servers.context_fit import ContextFitter
+
+        return ContextFitter(self.weights, self.env)
+
+    @property
+    def runtimes(self) -> Any:
+        """The models that run in processes of this client."""
+        if self._runtimes is None:
+            from intermodal.local.servers.client_runtimes import ClientRuntimes
+
+            self._runtimes = ClientRuntimes(self.weights, self.env)
+        return self._runtimes
+
+    @property
+    def vocabularies(self) -> TokenCounter:
+        if self._vocabularies is None:
+            from intermodal.local.tokenizers.token_counter import TokenCounter
+
+            self._vocabularies = TokenCounter(self.weights)
+        return self._vocabularies
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            from intermodal.store.database import Store
+
+            self._store = Store(data_dir(self.env) / "store.sqlite3")
+        return self._store
+
+    @cached_property
+    def telemetry(self) -> Signals | None:
+        """Where runs tell of themselves; None unless the config says so. OpenTelemetry's variables may be meant for the
+        program that this is a part of."""
+        from intermodal.telemetry.activation import DISABLED, is_enabled, start_telemetry
+
+        settings = self.config.telemetry
+        switch = {name: said for name, said in self.env.items() if name == DISABLED}
+        return start_telemetry(settings, self.env) if is_enabled(settings, switch) else None
+
+    def _world(self, inputs: Inputs, *, exact: bool = False, live: bool = True) -> Dependencies:
+        from intermodal.api_keys import find_key
+        from intermodal.executor.dependencies import Dependencies
+        from intermodal.store.conversion_cache import FOLDER, ConversionCache
+        from intermodal.transport.client import Transport
+        from intermodal.transport.timeouts import Timeouts
+
+        if self._transport is None:
+            self._transport = Transport()
+        return Dependencies(
+            catalog=inputs.catalog, media=self.media, runtimes=self.runtimes, store=self.store,
+            derived=ConversionCache(cache_dir(self.env) / FOLDER),
+            transport=self._transport, upstreams=self._upstreams,
+            find_key=lambda host: find_key(host, self.env),
+            count=self.vocabularies.count,
+            tariff=rate_card_lookup(snapshot_file(self.env)),
+            pay_twice=inputs.request.policy.pay_twice, resends=inputs.request.policy.resends,
+            timeouts=Timeouts().as_said(self.config.timeouts),
+            live=live, readers=self._readers, sums=self.weights.sums,
+            plan_again=None if exact else partial(_replan, inputs, self._upstreams, self.surface),
+        )  # fmt: skip
+
+    def _readers(self) -> str:
+        from intermodal.local.embedded.ocr_scripts import ocr_version
+
+        return ocr_version(self.weights)
+
+    def _as_known(self, opened: OpenedRequest, language: str) -> OpenedRequest:
+        """``opened`` with what earlier readings and hearings found of the same bytes, and with what can be read here,
+        where there are words in a script that not every reader knows."""
+        from intermodal.local.embedded.ocr_scripts import readable_scripts
+        from intermodal.store.conversion_cache import FOLDER, ConversionCache
+        from intermodal.store.recognition_quality import with_recognition_quality
+
+        facts = with_recognition_quality(
+            opened.facts, ConversionCache(cache_dir(self.env) / FOLDER), self._readers(), language
+        )
+        if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
+            facts = replace(facts, scripts=readable_scripts(self.weights, language))
+        if facts is opened.facts:
+            return opened
+        made = copy.copy(opened)
+        made.facts = facts
+        return made
+
+    async def aclose(self) -> None:
+        """End every child process and connection."""
+        import anyio
+        import anyio.to_thread
+
+        with anyio.CancelScope(shield=True):
+            if self._store is not None and self._transport is not None:
+                from intermodal.executor.background_stream import cancel_tasks_of
+
+                await cancel_tasks_of(self._store)
+            if self._runtimes is not None:
+                await self._runtimes.close()
+            await self._questions.close()
+            if self._media is not None:
+                await self._media.close()
+            if self._transport is not None:
+                await self._transport.aclose()
+            if (told := self.__dict__.pop("telemetry", None)) is not None:
+                await anyio.to_thread.run_sync(told.close, _EXPORT_SECONDS)
+        if self._store is not None:
+            self._store.close()
+        self._runtimes = self._media = self._transport = self._store = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,556 @@
+"""Worker processes: a child that decodes media or runs a model, fenced by limits and killable at any time.
+
+Both sides are here. The parent's :class:`Worker` starts ``python -m MODULE`` and calls its handlers;
+the child's :func:`serve` runs them. Frames on the pipes are a 4-byte big-endian length and msgpack; a call's
+largest argument follows as it is, so that it is not copied once more on each side. Of a file on disk the child gets
+the descriptor, over a pair of sockets of the two, and reads there what it needs (unix(7), SCM_RIGHTS).
+
+A child has its own session, so that Ctrl-C reaches the parent alone; it ends when its standard
+input closes, so that it never outlives the parent; anything a library prints goes to its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import struct
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from intermodal import errors
+from intermodal.concurrency.fair_lock import FairLock
+from intermodal.content import Value
+from intermodal.files.file_bytes import FileBytes
+from intermodal.hints import packed, unpacked
+
+_LENGTH = struct.Struct(">I")
+MAX_FRAME = 1 << 30
+_PIECE = 1 << 18
+_LARGE = 1 << 20  # bytes from which an argument is sent on its own
+
+
+class ProcessLimits(Value):
+    """Fences of a child. 0 leaves one open.
+
+    Attributes:
+        memory: bytes of address space.
+        cpu: processor seconds of one call (not of the child's whole life: a worker that decoded a
+            thousand good files must not die on the next).
+        read_only: files may not be written (the child's own small log excepted).
+    """
+
+    memory: int = 0
+    cpu: int = 0
+    read_only: bool = False
+
+
+class WorkerReply(Value):
+    """What a handler returned, with the child's own measurements.
+
+    ``seconds`` in the handler; ``peak_memory`` is the highest resident set, in bytes, while it ran
+    (on Linux; elsewhere since the child started).
+    """
+
+    value: Any = None
+    seconds: float = 0.0
+    peak_memory: int = 0
+
+
+# ---- the parent's side -------------------------------------------------------------------------
+
+
+async def start_process(command: Sequence[str], **options: Any) -> Any:
+    """A process, as ``anyio.open_process`` starts it, to the end of its start though the caller is cancelled.
+
+    A start that is given up half way leaves pipes open, and a process that nobody knows.
+    """
+    import anyio
+
+    with anyio.CancelScope(shield=True):
+        return await anyio.open_process(command, **options)
+
+
+class WorkerProcess:
+    """One child process, started on the first call and restarted after a crash.
+
+    One call at a time (callers queue). Cancelling a call kills the child: nothing decodes on.
+    Raises the :mod:`intermodal.errors` class whose ``code`` the child named, ``InputTooLarge`` when
+    a media child runs out of its limits, ``RuntimeCrashed`` when it dies for another reason.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        limits: ProcessLimits | None = None,
+        env: Mapping[str, str] | None = None,
+        name: str = "",
+        inherit: tuple[str, ...] | None = None,
+    ) -> None:
+        """``inherit`` names the variables of our environment the child may see; None for all of them."""
+        self.module = module
+        self.name = name or module
+        self._limits = limits or ProcessLimits()
+        self._env = dict(env or {})
+        self._inherit = inherit
+        self._process: Any = None
+        self._out: Any = None
+        self._log: Any = None
+        self._files: Any = None  # our end of the pair of sockets
+        self._lock = FairLock()
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self.alive else None
+
+    @property
+    def busy(self) -> bool:
+        """A call is being answered: the next one waits."""
+        return self._lock.locked()
+
+    async def call(
+        self,
+        method: str,
+        arguments: Mapping[str, Any],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - the child must be killed when it ends, not left
+        progress: Callable[[float | None, str], None] | None = None,
+        take: Callable[[Any], None] | None = None,
+    ) -> WorkerReply:
+        """Run ``method(**arguments)`` in the child, which has its own descriptor of a ``FileBytes``. ``timeout`` in
+        seconds. ``take`` gets each value that the handler gives ahead of what it returns."""
+        import anyio
+
+        async with self._lock:
+            if not self.alive:
+                await self._start()
+            process, out = self._process, self._out  # ``close`` may take them from under a call
+            finished = False
+            try:
+                with anyio.fail_after(timeout):
+                    files = [name for name, value in arguments.items() if isinstance(value, FileBytes)]
+                    large, rest = _split_large_argument(
+                        {name: arguments[name] for name in arguments if name not in files}
+                    )
+                    frame = msgspec.msgpack.encode([method, rest, large, files])
+                    try:
+                        await _send_frame(process, frame)
+                        for name in files:
+                            self._send_descriptor(arguments[name].fileno())
+                        if large:
+                            await _send_frame(process, arguments[large])
+                        while True:
+                            size = _LENGTH.unpack(await out.receive_exactly(4))[0]
+                            kind, *rest = msgspec.msgpack.decode(await out.receive_exactly(size))
+                            if kind == "progress":
+                                if progress is not None:
+                                    progress(rest[0], rest[1])
+                                continue
+                            if kind == "given":
+                                if take is not None:
+                                    take(rest[0])
+                                continue
+                            finished = True
+                            break
+                    except (
+                        anyio.IncompleteRead,
+                        anyio.EndOfStream,
+                        anyio.BrokenResourceError,
+                        anyio.ClosedResourceError,
+                        BrokenPipeError,  # of the pair of sockets
+                        ConnectionResetError,
+                    ):
+                        raise await self._post_mortem(process) from None
+            except TimeoutError:
+                raise errors.InputTooLarge(
+                    f"took longer than {timeout:g} s to process", todo="try a smaller or simpler file"
+                ) from None
+            finally:
+                if not finished:
+                    await self._discard()
+            if kind == "ok":
+                return WorkerReply(value=rest[0], seconds=rest[1], peak_memory=rest[2])
+            code, *said = rest
+            what, where, todo = map(unpacked, said)
+            raised = errors.by_code(code)
+            ours = issubclass(raised, errors.RuntimeCrashed)
+            raise raised(what, where=where or (self.name if ours else ""), todo=todo)
+
+    async def _start(self) -> None:
+        import socket
+
+        import anyio
+        import anyio.streams.buffered
+
+        await self._discard()
+        if self._log is not None:
+            self._log.close()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        theirs, self._files = socket.socketpair()
+        kept = os.environ if self._inherit is None else {k: os.environ[k] for k in self._inherit if k in os.environ}
+        env = {
+            **kept, **self._env, "INTERMODAL_WORKER_LIMITS": msgspec.json.encode(self._limits).decode(),
+            "INTERMODAL_WORKER_FILES": str(theirs.fileno()),
+        }  # fmt: skip
+        with theirs:
+            self._process = await start_process(
+                # -P: the folder the user happens to be in must not be able to replace a module of the child.
+                [sys.executable, "-P", "-m", self.module],
+                stdin=-1,
+                stdout=-1,
+                stderr=self._log,
+                env=env,
+                start_new_session=True,
+                pass_fds=(theirs.fileno(),),
+            )
+        self._out = anyio.streams.buffered.BufferedByteReceiveStream(self._process.stdout)
+
+    def _send_descriptor(self, descriptor: int) -> None:
+        import socket
+
+        socket.send_fds(self._files, [b"f"], [descriptor])
+
+    async def _post_mortem(self, process: Any) -> errors.IntermodalError:
+        """Why the child died, as an error. Its log stays out of the message: it may hold content."""
+        import anyio
+
+        with anyio.move_on_after(2, shield=True):
+            await process.wait()
+        status = process.returncode
+        if self._limits.memory and status in (-9, -6, -11, 1, 137) and "MemoryError" in self.log_tail():
+            return errors.InputTooLarge("needs more memory to decode than is allowed", todo="try a smaller file")
+        if status == -24:
+            return errors.InputTooLarge("needs more time to decode than is allowed", todo="try a smaller file")
+        return errors.RuntimeCrashed(f"the worker process died (status {status})", where=self.name, sent=False)
+
+    def log_tail(self, size: int = 4000) -> str:
+        """The last of what the child wrote to its log."""
+        if self._log is None:
+            return ""
+        self._log.seek(0, 2)
+        self._log.seek(max(0, self._log.tell() - size))
+        tail: bytes = self._log.read()
+        return tail.decode(errors="replace")
+
+    def kill(self) -> None:
+        if self.alive:
+            self._process.kill()
+
+    async def _discard(self) -> None:
+        """Kill and reap the child, its log kept: the next call must find no half-dead process."""
+        import anyio
+
+        if self._files is not None:
+            self._files.close()
+            self._files = None
+        if self._process is None:
+            return
+        process, self._process, self._out = self._process, None, None
+        if process.returncode is None:
+            process.kill()
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
+
+    async def close(self) -> None:
+        """End the child and reap it."""
+        await self._discard()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def _send_frame(process: Any, frame: bytes) -> None:
+    await process.stdin.send(_LENGTH.pack(len(frame)))
+    view = memoryview(frame)  # in pieces: one send would copy the whole file once more
+    for start in range(0, len(frame), _PIECE):
+        await process.stdin.send(view[start : start + _PIECE])
+
+
+# ---- the child's side --------------------------------------------------------------------------
+
+Handler = Callable[..., Any]
+_reply_lock = threading.Lock()
+_reply_fd = -1
+
+
+def report_progress(fraction: float | None, note: str = "") -> None:
+    """Called by a handler in the child: say how far it is (0..1, or None)."""
+    _send(["progress", fraction, note])
+
+
+def emit(value: Any) -> None:
+    """Called by a handler in the child: hand over a part of what it makes, so that no process holds all of it twice."""
+    _send(["given", value])
+
+
+def _send(message: list[Any]) -> None:
+    frame = msgspec.msgpack.encode(message)
+    with _reply_lock:
+        for data in (_LENGTH.pack(len(frame)), frame):  # not joined: a frame may be hundreds of megabytes
+            view = memoryview(data)
+            while view:
+                view = view[os.write(_reply_fd, view) :]
+
+
+class MemoryGauge:
+    """The child's own memory, by descriptors opened once: a fenced child may open no file later.
+
+    Linux tells the peak since its last reset in ``/proc/self/status`` (VmHWM); resetting it is
+    writing 5 to ``/proc/self/clear_refs`` (proc(5)). Elsewhere the peak of the whole life is used.
+    """
+
+    def __init__(self) -> None:
+        self._status = self._open("/proc/self/status", os.O_RDONLY)
+        self._reset = self._open("/proc/self/clear_refs", os.O_WRONLY)
+
+    @staticmethod
+    def _open(path: str, flags: int) -> int:
+        try:
+            return os.open(path, flags)
+        except OSError:
+            return -1
+
+    def _field(self, name: bytes) -> int:
+        if self._status < 0:
+            return 0
+        for line in os.pread(self._status, 8192, 0).splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024
+        return 0
+
+    def address_space(self) -> int:
+        """Bytes of address space in use; 0 where the system does not say."""
+        return self._field(b"VmSize:")
+
+    def resident(self) -> int:
+        """Bytes resident now; 0 where the system does not say."""
+        return self._field(b"VmRSS:")
+
+    def start(self) -> None:
+        """Forget the peak so far."""
+        if self._reset >= 0:
+            try:
+                os.write(self._reset, b"5")
+            except OSError:
+                self._reset = -1
+
+    def peak(self) -> int:
+        import resource
+
+        found = self._field(b"VmHWM:")
+        if found:
+            return found
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _apply_limits(limits: ProcessLimits) -> None:
+    import resource
+
+    if limits.memory:
+        resource.setrlimit(resource.RLIMIT_AS, (limits.memory, limits.memory))
+    if limits.read_only:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))  # room for the log only
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _allow_cpu(seconds: int) -> None:
+    """Let the child use ``seconds`` more than it has used until now."""
+    import math
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime) + seconds, hard))
+
+
+def _read_exactly(size: int) -> bytearray | None:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        got = os.readv(0, [view[: 1 << 20]])
+        if not got:
+            return None
+        view = view[got:]
+    return data
+
+
+def _split_large_argument(arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name of the largest argument where that is large bytes, else ""; and the others."""
+    sizes = {name: len(value) for name, value in arguments.items() if isinstance(value, bytes | bytearray)}
+    large = max(sizes, key=lambda name: sizes[name], default="")
+    if not large or not _LARGE <= sizes[large] <= MAX_FRAME:
+        return "", dict(arguments)
+    return large, {name: value for name, value in arguments.items() if name != large}
+
+
+def _read_large() -> bytes | None:
+    """A frame that is an argument as it is: through one small buffer into the bytes that are handed on."""
+    import io
+
+    head = _read_exactly(4)
+    size = 0 if head is None else _LENGTH.unpack(head)[0]
+    if not 0 < size <= MAX_FRAME:
+        return None
+    made, buffer = io.BytesIO(), memoryview(bytearray(_LARGE))
+    while made.tell() < size:
+        got = os.readv(0, [buffer[: min(_LARGE, size - made.tell())]])
+        if not got:
+            return None
+        made.write(buffer[:got])
+    return made.getvalue()
+
+
+def _read_file(channel: int) -> FileBytes | None:
+    """A file whose descriptor the parent sends; None when the parent is gone."""
+    import socket
+
+    with socket.socket(fileno=os.dup(channel)) as pair:
+        found = socket.recv_fds(pair, 1, 1)[1]
+    return FileBytes(found[0]) if found else None
+
+
+def _read_call(channel: int, receiving: Callable[[], AbstractContextManager[None]]) -> tuple[str, dict[str, Any]]:
+    """The next call; ends the process when the parent is gone."""
+    head = _read_exactly(4)
+    if head is None:
+        os._exit(0)
+    size = _LENGTH.unpack(head)[0]
+    body = _read_exactly(size) if size <= MAX_FRAME else None
+    if body is None:
+        os._exit(0)
+    method, arguments, large, files = msgspec.msgpack.decode(body)
+    for name in files:
+        with receiving():
+            arguments[name] = _read_file(channel)
+    if large:
+        arguments[large] = _read_large()
+    if any(arguments[name] is None for name in (*files, *filter(None, [large]))):
+        os._exit(0)
+    return method, arguments
+
+
+_NOT_THE_INPUT = "the input is not to blame; please report it"
+
+
+def _load_failure(error: BaseException | None) -> list[Any] | None:
+    """The answer for a failure that began with something the fence kept from being loaded: ours, not the input's.
+
+    A library may wrap that failure in its own, and we that in "cannot be decoded": so the whole chain is looked at.
+    The type of the OSError is exact, because a file that makes its decoder open others fails with a kind of its own.
+    """
+    for _ in range(20):
+        if error is None:
+            return None
+        full = type(error) is OSError and error.errno in (errno.EMFILE, errno.ENFILE)
+        if full or isinstance(error, ImportError):
+            what = f"the worker could not load a part of its own ({type(error).__name__})"
+            return ["error", "runtime_crashed", what, "", _NOT_THE_INPUT]
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _run_handler(
+    handler: Handler, arguments: dict[str, Any], gauge: MemoryGauge, *, decodes: bool, fenced: bool
+) -> list[Any]:
+    started = time.perf_counter()
+    try:
+        value = handler(**arguments)
+    except errors.IntermodalError as error:
+        return _load_failure(error) or ["error", error.code, *map(packed, error.hints[:3])]
+    except MemoryError:
+        if not fenced:
+            return ["error", "runtime_crashed", "ran out of memory", "", "free some memory, or choose a smaller model"]
+        return ["error", "input_too_large", "needs more memory to decode than is allowed", "", "try a smaller file"]
+    except Exception as error:
+        import traceback  # there already: ``serve`` imports it before any fence stands
+
+        with contextlib.suppress(OSError):  # the log may be full
+            traceback.print_exc()
+        if (found := _load_failure(error)) is not None:
+            return found
+        kind = type(error).__name__
+        if decodes:
+            return ["error", "input_broken", f"cannot be decoded ({kind})", "", "check that the file opens elsewhere"]
+        return ["error", "runtime_crashed", f"failed by an internal error ({kind})", "", _NOT_THE_INPUT]
+    return ["ok", value, time.perf_counter() - started, gauge.peak()]
+
+
+def serve(
+    handlers: Mapping[str, Handler],
+    *,
+    before: Callable[[], None] | None = None,
+    gauge: MemoryGauge | None = None,
+    receiving: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    decodes: bool = False,
+) -> None:
+    """The child's main loop: answer calls until standard input closes.
+
+    Standard input is read on its own thread, so that a closed pipe ends even a busy child.
+    ``before`` runs once, when everything the loop itself needs is open. ``gauge``: one that is open already, where
+    files can no longer be opened. ``receiving`` is around each receipt of a descriptor, which takes a place among those
+    that the process may have. ``decodes``: its handlers open bytes of users, so that a failure that nobody foresaw is
+    a damaged file; elsewhere, where they get what was decoded before, it is an error of ours.
+    """
+    global _reply_fd
+    import queue
+    import signal
+    import traceback  # while files can still be opened
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _reply_fd = os.dup(1)
+    os.dup2(2, 1)
+    limits = msgspec.json.decode(os.environ.pop("INTERMODAL_WORKER_LIMITS", "{}"), type=ProcessLimits)
+    channel = int(os.environ.pop("INTERMODAL_WORKER_FILES", "-1"))
+    if channel >= 0:
+        os.set_inheritable(channel, False)
+    gauge = gauge or MemoryGauge()
+    _apply_limits(limits)
+    calls: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+
+    def read() -> None:
+        try:
+            while True:
+                calls.put(_read_call(channel, receiving))
+        except BaseException:
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+            os._exit(1)  # who can be asked nothing more is not waited for
+
+    def answer_next() -> None:  # a function, so that nothing of a call outlives it
+        method, arguments = calls.get()
+        if limits.cpu:
+            _allow_cpu(limits.cpu)
+        gauge.start()
+        answer = _run_handler(handlers[method], arguments, gauge, decodes=decodes, fenced=decodes or limits.memory > 0)
+        for value in arguments.values():
+            if isinstance(value, FileBytes):
+                value.close()
+        _send(answer)
+
+    if before is not None:
+        before()  # ahead of any call: taking one may lift for a moment what was put up here
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        answer_next()

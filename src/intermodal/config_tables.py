@@ -1,0 +1,243 @@
+"""What ``intermodal.toml`` may say, table by table: the types it is read with and its published schema is made of.
+
+What a type cannot say (a host that is not known, rows that contradict each other) is said in ``config.py``. The
+attributes of these classes are described for people: ``config_schema.py`` hands the words on to their editors.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from intermodal.catalog.host_rows import HostRow
+from intermodal.catalog.types import MAX_TIMEOUT, TimeoutSettings
+from intermodal.content import Value
+from intermodal.request import (
+    DEFAULT_MAX_COST,
+    DEFAULT_TIME_VALUE,
+    REGION,
+    REGION_WORDS,
+    Licence,
+    Policy,
+    Retention,
+    Streaming,
+)
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+AUTO = "auto"  # what clients ask for who leave the model to us
+POLICY = "policy:"  # what a policy's name has before it where a model is asked for
+PROMPT = "prompt:"  # the same of a prompt file
+MOST_WORKERS = 64
+MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
+_Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
+_Seconds = Annotated[float, Meta(ge=0, le=MAX_TIMEOUT)]
+_Rate = Annotated[int, Meta(ge=1, le=10**12)]
+# A page as browsers say where a script is from: scheme, host and port, and nothing after them.
+_ORIGIN = 'scheme, host and port of a page and nothing after them, as "https://chat.example.com"'
+_NAME = 'a name or an address without scheme and port, as "gateway.example.com"'
+_Origin = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]+/?$", extra={"wanted": _ORIGIN})]
+_Name = Annotated[
+    str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)$", extra={"wanted": _NAME})
+]
+HOST = r"^(\[?[0-9A-Fa-f:.]+(%[A-Za-z0-9._-]+)?\]?|[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)$"
+LISTENS = 'an address of this machine or a name that stands for one, as "127.0.0.1"'
+_KEEP = 'hours ("12h"), days ("90d"), weeks ("4w") or "forever"'
+_Region = Annotated[str, Meta(pattern=REGION, extra={"wanted": REGION_WORDS})]
+_LANGUAGE = 'the two or three letters of a language, as "en"'
+_RELEASE = 'what is private and what may leave of it, as "audio:text"'
+
+
+# Of a policy, what the file says at its top for every request that does not say otherwise.
+REQUEST_DEFAULTS = ("max_cost", "time_value", "pay_twice", "explore", "free_tiers", "licence", "regions", "retention")
+
+
+class EndpointRate(Value, forbid_unknown_fields=True):
+    """Requests and tokens a minute that an endpoint gets from all clients together; what is left out has no limit.
+
+    Attributes:
+        rpm: requests a minute.
+        tpm: tokens a minute, in and out.
+    """
+
+    rpm: _Rate | None = None
+    tpm: _Rate | None = None
+
+
+class DiscoveryTable(Value, forbid_unknown_fields=True):
+    """Whether servers of this machine are looked for, and where.
+
+    Attributes:
+        enabled: look at all.
+        usual_ports: look where such servers listen unless told otherwise.
+        addresses: roots of servers that are looked at too ("http://127.0.0.1:9000"), on this machine or its network.
+    """
+
+    enabled: bool = True
+    usual_ports: bool = True
+    addresses: tuple[str, ...] = ()
+
+
+class ServeTable(Value, forbid_unknown_fields=True):
+    """How ``intermodal serve`` listens.
+
+    Attributes:
+        host: address to listen at. Any but this machine's own (127.0.0.1) needs a key: ``intermodal keys create``.
+        port: port to listen at; 0 takes a free one.
+        workers: processes that answer, on one machine; they share keys, budgets, plans and where conversations were.
+        names: names by which clients reach it, besides those of this machine's loopback.
+        origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
+        max_body: MiB of one request.
+        max_text: MiB of those that are no media; 8 hold two million tokens of English.
+        max_media: pictures, recordings, films and documents of one request.
+        drain: seconds that answers on their way get to end when it is stopped.
+        max_tokens: of words in an answer whose request states no limit, what is thought comes on top; fewer where
+            context, money or time do not allow them.
+        streaming: "live" shows words as they come, "buffered" once all of an answer is there; unless a policy says it.
+        aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
+        rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
+        prompts: folder of prompt files that are served as ``prompt:NAME``; from the config's own folder on, where it is
+            no absolute path. "" for none.
+        metrics: who reads ``/metrics`` once there are keys: those made for it ("keys"), whoever reaches the server
+            ("open"), or nobody ("off").
+        log_format: lines for people ("text"), or for programs ("json").
+        log_level: the least that is logged; "warning" leaves out what went well.
+    """
+
+    host: Annotated[str, Meta(pattern=HOST, extra={"wanted": LISTENS})] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8787
+    workers: Annotated[int, Meta(ge=1, le=MOST_WORKERS)] = 1
+    names: tuple[_Name, ...] = ()
+    origins: tuple[_Origin, ...] = ()
+    max_body: Annotated[int, Meta(ge=1, le=1024)] = 64
+    max_text: Annotated[int, Meta(ge=1, le=1024)] = 8
+    max_media: Annotated[int, Meta(ge=0, le=100_000)] = 1000
+    drain: Annotated[float, Meta(ge=0, le=3600)] = 30.0
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 4096
+    streaming: Streaming = "live"
+    aliases: dict[str, str] = msgspec.field(default_factory=dict)
+    rates: dict[str, EndpointRate] = msgspec.field(default_factory=dict)
+    prompts: str = ""
+    metrics: Literal["keys", "open", "off"] = "keys"
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+
+
+class TelemetryTable(Value, forbid_unknown_fields=True):
+    """Spans and measures for an OpenTelemetry collector.
+
+    Attributes:
+        enabled: tell a collector. Left out, ``intermodal serve`` does where ``endpoint`` or OpenTelemetry's variables
+            say where it is; programs and the command line where ``endpoint`` does.
+        endpoint: root of the collector's address for HTTP ("http://127.0.0.1:4318").
+        service: what this process is called there.
+        content: tell prompts and answers too; never media.
+    """
+
+    enabled: bool | None = None
+    endpoint: str = ""
+    service: Annotated[str, Meta(min_length=1)] = "intermodal"
+    content: bool = False
+
+
+class StoreTable(Value, forbid_unknown_fields=True):
+    """How long attempts are kept one by one. Older ones are added up by day and endpoint, so that no sum changes.
+
+    Attributes:
+        keep: hours ("12h"), days ("90d") or weeks ("4w") after an attempt ended; "forever" keeps all.
+        rows: attempts that are kept at most, the newest; 0: however many there are.
+    """
+
+    keep: Annotated[str, Meta(pattern=r"^([1-9][0-9]{0,3}[hdw]|forever)$", extra={"wanted": _KEEP})] = "90d"
+    rows: Annotated[int, Meta(ge=0, le=10**12)] = 1_000_000
+
+    @property
+    def seconds(self) -> float | None:
+        """``keep`` in seconds, None for ever."""
+        if self.keep == "forever":
+            return None
+        return float(self.keep[:-1]) * {"h": 3600, "d": 86400, "w": 7 * 86400}[self.keep[-1]]
+
+
+class PolicyTable(Policy, forbid_unknown_fields=True):
+    """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
+
+    Money, time, ``pay_twice``, ``explore``, ``free_tiers``, ``licence``, ``regions``, ``retention`` and ``streaming``
+    are the file's own unless the policy says others.
+    """
+
+    max_cost: _Usd = DEFAULT_MAX_COST
+    time_value: _Usd = DEFAULT_TIME_VALUE
+    deadline: _Seconds | None = None
+    regions: tuple[_Region, ...] = ()
+    language: Annotated[str, Meta(pattern=r"^([a-z]{2,3})?$", extra={"wanted": _LANGUAGE})] = ""
+    release: tuple[
+        Annotated[str, Meta(pattern=r"^.+:(text|image|audio|video|document)$", extra={"wanted": _RELEASE})], ...
+    ] = ()
+    pages: tuple[Annotated[int, Meta(ge=1)], ...] = ()
+
+
+class ConfigFile(Value, forbid_unknown_fields=True):
+    """What intermodal may use and what it may spend. Keys are not kept here.
+
+    Attributes:
+        consent: hosted services that content may be sent to, of those that come with intermodal or are in the snapshot.
+        max_cost: USD a request may cost in the bad case, unless it says otherwise.
+        time_value: USD that one second of waiting is worth; the default objective adds it to the money.
+        private: kinds ("audio") or file names that never leave this machine, nor what is made of them.
+        declined: hosted services that are not asked about again.
+        discovery: whether servers of this machine are looked for, and where.
+        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
+        explore: endpoints that were not measured yet may be tried out by a few requests, where they cost no more.
+        free_tiers: the objectives ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
+        licence: "commercial" leaves out models whose licence does not permit commercial use.
+        regions: hosts on the internet compute in these ("eu", "us") and nowhere else, or are left out.
+        retention: "no-training" leaves out hosts that train on what they are sent, "none" also those that keep it.
+        trusted_hosts: the only hosts that advice may name and that may be consented to; left out, all of them.
+        timeouts: seconds that one attempt at a call gets.
+        hosts: servers of your own by name, and what is different at those that come with intermodal.
+        policies: bounds by name, which clients of the gateway ask for as ``policy:NAME``.
+        serve: how the gateway listens.
+        telemetry: spans and measures for an OpenTelemetry collector.
+        store: how long attempts are kept one by one.
+    """
+
+    consent: tuple[str, ...] = ()
+    max_cost: _Usd = DEFAULT_MAX_COST
+    time_value: _Usd = DEFAULT_TIME_VALUE
+    private: tuple[str, ...] = ()
+    declined: tuple[str, ...] = ()
+    discovery: DiscoveryTable = DiscoveryTable()
+    pay_twice: bool = True
+    explore: bool = True
+    free_tiers: bool = False
+    licence: Licence = "any"
+    regions: tuple[_Region, ...] = ()
+    retention: Retention = "any"
+    trusted_hosts: tuple[str, ...] = ()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    hosts: dict[str, HostRow] = msgspec.field(default_factory=dict)
+    policies: dict[str, PolicyTable] = msgspec.field(default_factory=dict)
+    serve: ServeTable = ServeTable()
+    telemetry: TelemetryTable = TelemetryTable()
+    store: StoreTable = StoreTable()
+
+
+__all__ = [
+    "AUTO",
+    "ConfigFile",
+    "DiscoveryTable",
+    "EndpointRate",
+    "HOST",
+    "LISTENS",
+    "MOST_USD",
+    "MOST_WORKERS",
+    "POLICY",
+    "PROMPT",
+    "PolicyTable",
+    "ServeTable",
+    "StoreTable",
+    "TelemetryTable",
+]

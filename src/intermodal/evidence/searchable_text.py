@@ -1,0 +1,172 @@
+"""A text that was read, taken apart once so that many values can be looked for in it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import cached_property
+
+from intermodal.evidence.dates import days_in, days_of
+from intermodal.media.text.invisible_characters import strip_invisible
+
+_CURRENCIES = {"€": " eur ", "$": " usd ", "£": " gbp ", "¥": " jpy ", "₹": " inr "}
+_SIGNS = re.compile("[€$£¥₹]")
+_CODES = frozenset(code.strip() for code in _CURRENCIES.values()) | {"chf", "cny", "nok", "sek", "dkk", "pln", "czk"}
+CODE = re.compile(r"\b[A-Z]{2,4}\b")  # EUR, DE, KG
+_ONE_CURRENCY = {"€": "EUR", "£": "GBP", "₹": "INR"}  # "$" and "¥" are signs of several
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)")  # 14 216 and 14'216.50
+_GAP = re.compile(r"[ '’]")
+_PERCENT = re.compile(r" ?%")
+_MINUS = re.compile(r"(?:^|[^\w])[-−–(] ?(?:[a-z]{3} {0,2})?$")  # what stands before a number that is negative
+_EDGE = "\x00"
+
+
+class SearchableText:
+    """Its words and numbers one after the other, what its numbers are worth, and its days. Places are lines, from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._read = text
+        text = _plain(text)
+        self._text = text
+        self._breaks = [place for place, letter in enumerate(text) if letter == "\n"]
+        self._tokens = [(match.group(), match.start()) for match in _TOKEN.finditer(text)]
+        self._squeezed, self._starts = _squeezed(token for token, _ in self._tokens)
+        self._ends = frozenset((*self._starts[1:], len(self._squeezed)))
+        self._numbers = self._worth()
+        self._days = days_in(text)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Looked for when first asked for, as few schemas have lists of codes."""
+        return codes_in(self._read)
+
+    def _worth(self) -> dict[Decimal, int]:
+        found: dict[Decimal, int] = {}
+        for token, at in self._tokens:
+            worths = _worths(token)
+            if worths and _PERCENT.match(self._text, at + len(token)):
+                worths += [worth / 100 for worth in worths]
+            if worths and _MINUS.search(self._text[max(0, at - 8) : at]):
+                worths += [-worth for worth in worths]
+            for worth in worths:
+                found.setdefault(worth, at)
+        for match in _GROUPED.finditer(self._text):
+            for worth in _worths(_GAP.sub("", match.group())):
+                found.setdefault(worth, match.start())
+        return found
+
+    def number(self, value: float) -> int | None:
+        """The line of a number, by what it is worth. A positive one may stand there as a deduction."""
+        at = self._numbers.get(Decimal(repr(value)))
+        return None if at is None else self._line(at)
+
+    def words(self, value: str) -> int | None:
+        """The line where words stand. A number among them counts by what it is worth; blanks and signs do not count."""
+        text = _plain(value)
+        for day in days_of(text):
+            if day in self._days:
+                return self._line(self._days[day])
+        tokens = _TOKEN.findall(text)
+        if not tokens:
+            at = self._text.find(text.strip())
+            return self._line(at) if at >= 0 else None
+        found = self._stands(tokens)
+        if found is None and len(tokens) == 2 and not _CODES.isdisjoint(tokens):
+            found = self._stands(reversed(tokens))  # a sum of money whose currency stands on its other side
+        return None if found is None else self._line(found)
+
+    def _stands(self, tokens: Iterable[str]) -> int | None:
+        wanted, _ = _squeezed(tokens)
+        at = self._squeezed.find(wanted)
+        while at >= 0:
+            token = bisect_right(self._starts, at) - 1
+            if self._starts[token] == at and at + len(wanted) in self._ends:
+                return self._tokens[token][1]
+            at = self._squeezed.find(wanted, at + 1)
+        return None
+
+    def _line(self, at: int) -> int:
+        return bisect_right(self._breaks, at - 1) + 1
+
+
+def codes_in(text: str) -> frozenset[str]:
+    """Codes of two to four capitals, and the currencies whose sign is theirs alone.
+
+    >>> sorted(codes_in("Total due 12 GBP (5 €), paid in us dollars"))
+    ['EUR', 'GBP']
+    """
+    named = (code for sign, code in _ONE_CURRENCY.items() if sign in text)
+    return frozenset((*CODE.findall(strip_invisible(text)), *named))
+
+
+def _plain(text: str) -> str:
+    """Text as it is compared, with its lines: no case, no accents, currencies by their codes."""
+    parted = unicodedata.normalize("NFKD", strip_invisible(text)).casefold()
+    bare = "".join(letter for letter in parted if not unicodedata.combining(letter)) if not parted.isascii() else parted
+    return _SIGNS.sub(lambda sign: _CURRENCIES[sign.group()], bare)
+
+
+def _squeezed(tokens: Iterable[str]) -> tuple[str, list[int]]:
+    """Tokens in one string, and where each begins. Letters stand side by side, as an eye that reads a page may lose a
+    blank; a number is parted from what stands beside it."""
+    made: list[str] = []
+    starts: list[int] = []
+    at = 0
+    for token in tokens:
+        said = f"{_EDGE}{_canonical(token)}{_EDGE}" if token[0].isdigit() else token
+        starts.append(at)
+        made.append(said)
+        at += len(said)
+    return "".join(made), starts
+
+
+def _canonical(token: str) -> str:
+    """A number as it is compared among words: without groups and without noughts at the end. One that begins with a
+    nought and goes on is a name of something, and stays as it is."""
+    worths = _worths(token)
+    return token if not worths or re.match("0[0-9]", token) else str(worths[0].normalize())
+
+
+def _worths(token: str) -> list[Decimal]:
+    """What a number may be worth: "1.380" is a thousand and more to one reader, one and a bit to another.
+
+    >>> _worths("1,380.50"), _worths("1.380"), _worths("18.01.2024")
+    ([Decimal('1380.50')], [Decimal('1380'), Decimal('1.380')], [])
+    """
+    if not token[0].isdecimal():
+        return []
+    commas, points = token.count(","), token.count(".")
+    if not commas and not points:
+        return [Decimal(token)]
+    if commas and points:
+        last = max(token.rfind(","), token.rfind("."))
+        if token.count(token[last]) > 1:
+            return []
+        return [Decimal(f"{_bare(token[:last])}.{token[last + 1 :]}")]
+    head, *groups = token.split("," if commas else ".")
+    grouped = len(head) <= 3 and all(len(group) == 3 for group in groups)
+    found = [Decimal(_bare(token))] if grouped else []
+    return [*found, Decimal(f"{head}.{groups[0]}")] if len(groups) == 1 else found
+
+
+def number_in(text: str) -> float | None:
+    """The one number that stands in a text, by what it is worth; None where there is none, or several.
+
+    >>> number_in("EUR 1,380.50"), number_in("-7 %"), number_in("2 of 3"), number_in(",.10")
+    (1380.5, -7.0, None, None)
+    """
+    plain = _GROUPED.sub(lambda match: _GAP.sub("", match.group()), _plain(text))
+    found = [match for match in _TOKEN.finditer(plain) if match.group()[0].isdecimal()]
+    worths = _worths(found[0].group()) if len(found) == 1 else []
+    if not worths or plain[: found[0].start()].endswith((".", ",")):  # the end of a number, whose beginning is lost
+        return None
+    negative = _MINUS.search(plain[: found[0].start()])
+    return float(-worths[0] if negative else worths[0])
+
+
+def _bare(digits: str) -> str:
+    return digits.replace(",", "").replace(".", "")

@@ -1,0 +1,221 @@
+"""Bytes of a file on disk, read where they lie: what is asked for is in memory, and not the file.
+
+The file is held by its descriptor, opened once and checked by the one door for media (``media/fetch.py``). So it stays
+the same file when another takes its name, and a worker process can be handed it (``_process.py``) without its bytes
+passing through a pipe. What is written into it meanwhile is noticed by its size and the time of its last change.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from typing import TYPE_CHECKING, BinaryIO, Self, SupportsIndex, overload
+
+from intermodal.errors import InputBroken
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+PIECE = 1 << 20  # bytes in memory where all of a file is gone through
+_WINDOW = 1 << 16  # bytes read ahead for readers of headers, which ask for a few at a time
+
+
+class FileBytes:
+    """A regular file that is taken like ``bytes``: by length, index, slice, ``find``, ``rfind`` and ``startswith``.
+
+    Bytes that are no longer there, because the file was cut short, are missing from what is read, as at its end.
+    Reading moves no position that others see.
+    """
+
+    __slots__ = ("_descriptor", "_state", "_window")
+
+    def __init__(self, descriptor: int) -> None:
+        """``descriptor``: of a regular file, open for reading; it is this object's from now on."""
+        self._descriptor = descriptor
+        self._window: tuple[int, bytes] = (0, b"")
+        self._state = self._looked()
+
+    def _looked(self) -> tuple[int, int]:
+        found = os.fstat(self._descriptor)
+        return found.st_size, found.st_mtime_ns
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def __len__(self) -> int:
+        return self._state[0]
+
+    def __repr__(self) -> str:
+        return f"FileBytes({len(self):,} bytes)"
+
+    def check(self, name: str) -> None:
+        """Raises InputBroken when the file was written to since it was opened: what was read may be half and half."""
+        if self._looked() != self._state:
+            raise InputBroken(
+                "was written to while it was read", where=name, todo="ask again when it is complete, or pass a copy"
+            )
+
+    # ---- as bytes ------------------------------------------------------------------------------
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> bytes: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> int | bytes:
+        if isinstance(place, slice):
+            start, stop, step = place.indices(len(self))
+            if step != 1:
+                raise ValueError("bytes of a file are read in one direction, without gaps")
+            return self._at(start, max(0, stop - start))
+        index = place.__index__()
+        found = self._at(index + len(self) if index < 0 else index, 1)
+        if not found:
+            raise IndexError("there is no such byte")
+        return found[0]
+
+    def startswith(self, prefix: bytes | tuple[bytes, ...], start: int = 0) -> bool:
+        prefixes = prefix if isinstance(prefix, tuple) else (prefix,)
+        return any(self._at(start, len(each)) == each for each in prefixes)
+
+    def __contains__(self, wanted: bytes) -> bool:
+        return self.find(wanted) >= 0
+
+    def find(self, wanted: bytes, start: int = 0, end: int = sys.maxsize) -> int:
+        """The first place of ``wanted`` between ``start`` and ``end``, -1 where there is none."""
+        end = min(end, len(self))
+        for at in range(start, end, PIECE):
+            found = self._at(at, min(PIECE + len(wanted) - 1, end - at)).find(wanted)
+            if found >= 0:
+                return at + found
+        return -1
+
+    def rfind(self, wanted: bytes) -> int:
+        """The last place of ``wanted``, -1 where there is none."""
+        for at in reversed(range(0, len(self), PIECE)):
+            found = self._at(at, PIECE + len(wanted) - 1).rfind(wanted)
+            if found >= 0:
+                return at + found
+        return -1
+
+    def whole(self, name: str) -> bytes:
+        """All of it in memory. Raises InputBroken as ``check`` does."""
+        found = self._at(0, len(self))
+        self.check(name)
+        return found
+
+    def _at(self, start: int, size: int) -> bytes:
+        """As ``read``, with some bytes read ahead where a few are asked for."""
+        first, held = self._window
+        if first <= start and start + size <= first + len(held):
+            return held[start - first : start - first + size]
+        if size > _WINDOW // 2:
+            return self.read(start, size)
+        self._window = start, self.read(start, _WINDOW)
+        return self._window[1][:size]
+
+    def read(self, start: int, size: int) -> bytes:
+        """``size`` bytes from ``start`` on, fewer at the end of the file."""
+        size = min(size, len(self) - start)
+        found: list[bytes] = []
+        while size > 0 and start >= 0:
+            piece = os.pread(self._descriptor, size, start)  # 2 GiB at most
+            if not piece:
+                break
+            found.append(piece)
+            start, size = start + len(piece), size - len(piece)
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    # ---- as a file -----------------------------------------------------------------------------
+
+    def reader(self) -> BinaryIO:
+        """A file object over it with a position of its own. Closing it leaves this object open."""
+        return io.BufferedReader(_Reader(self), _WINDOW)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+Data = bytes | FileBytes  # what a file holds: in memory, or where it lies
+
+
+class Spool:
+    """Bytes that come in pieces: in memory, and where they are more than ``most`` in a file without a name.
+
+    The system deletes such a file with its last descriptor, whatever ends the process.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._file = tempfile.SpooledTemporaryFile(most)  # noqa: SIM115 - closed at the end of ``with``
+        self._most = most
+        self.size = 0
+
+    def add(self, piece: bytes) -> None:
+        """Raises OSError where the disk has no room."""
+        self.size += len(piece)
+        self._file.write(piece)
+
+    def made(self) -> Data:
+        """All that was added; it stays when the spool is closed."""
+        if self.size > self._most:
+            self._file.flush()
+            return FileBytes(os.dup(self._file.fileno()))
+        self._file.seek(0)
+        return self._file.read()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def read_whole(data: Data, name: str) -> bytes:
+    """``data`` in memory. Raises InputBroken for a file that was written to since it was opened."""
+    return data.whole(name) if isinstance(data, FileBytes) else data
+
+
+def open_reader(data: Data) -> BinaryIO:
+    """A file object over ``data``."""
+    return data.reader() if isinstance(data, FileBytes) else io.BytesIO(data)
+
+
+def memory_size(data: Data) -> int:
+    """How many of its bytes are in memory as long as it is held."""
+    return 0 if isinstance(data, FileBytes) else len(data)
+
+
+class _Reader(io.RawIOBase):
+    """Reads at positions of its own: a descriptor that two processes have has one position for both."""
+
+    def __init__(self, file: FileBytes) -> None:
+        self._file, self._place = file, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        begin = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: len(self._file)}[whence]
+        if begin + offset < 0:
+            raise ValueError("there is nothing before the beginning of a file")
+        self._place = begin + offset
+        return self._place
+
+    def readinto(self, buffer: Buffer) -> int:
+        room = memoryview(buffer).cast("B")
+        found = self._file.read(self._place, len(room))
+        room[: len(found)] = found
+        self._place += len(found)
+        return len(found)

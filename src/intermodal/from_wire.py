@@ -1,0 +1,92 @@
+"""What a client of ours asked over a wire, as a ``Request``. A file's place stays a place: media's one door opens it.
+
+A wire itself knows no places (a gate holds that), so this stands above the wires.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import assert_never
+
+from intermodal import content
+from intermodal.content import BytesSource, MediaPart, Part, UrlSource
+from intermodal.request import Message, Policy, Request
+from intermodal.wire.call import (
+    ChatCall,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireLink,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+
+
+def request_from_call(
+    call: ChatCall, policy: Policy | None = None, messages: tuple[Message, ...] | None = None
+) -> Request:
+    """A client's call as a request to plan. The model it names is the caller's to look up: it may be a policy.
+
+    ``messages``: that go in place of what is said in the call.
+    """
+    return Request(
+        messages=messages_from_call(call) if messages is None else messages,
+        output=call.output,
+        sampling=call.sampling,
+        policy=policy or Policy(),
+        tools=call.tools,
+        tool_choice=call.tool_choice,
+        parallel_tools=call.parallel_tools,
+        cache=call.cache,
+        settings=call.settings,
+    )
+
+
+def messages_from_call(call: ChatCall) -> tuple[Message, ...]:
+    """What is said in a client's call."""
+    unnamed: Counter[str] = Counter()
+    return tuple(
+        Message(role=message.role, parts=tuple(_part(part, unnamed) for part in message.parts))
+        for message in call.messages
+        if message.parts
+    )
+
+
+_KINDS: Mapping[str, type[MediaPart]] = {
+    "image": content.Image, "audio": content.Audio, "video": content.Video, "document": content.Document,
+}  # fmt: skip
+
+
+def _part(part: WirePart, unnamed: Counter[str]) -> Part:
+    """``unnamed``: how many files without a name came before, by what they are."""
+
+    def called(word: str, name: str = "") -> str:
+        if name:
+            return name
+        unnamed[word] += 1
+        return word if unnamed[word] == 1 else f"{word} {unnamed[word]}"  # in every later turn, too
+
+    if isinstance(part, WireText):
+        return content.Text(text=part.text)
+    if isinstance(part, WireImage):
+        return content.Image(source=BytesSource(data=part.data, name=called("picture")), detail=part.detail)
+    if isinstance(part, WireAudio):
+        return content.Audio(source=BytesSource(data=part.data, name=called("recording")))
+    if isinstance(part, WireVideo):
+        return content.Video(source=BytesSource(data=part.data, name=called("video")))
+    if isinstance(part, WireDocument):
+        return content.Document(source=BytesSource(data=part.data, name=called("document", part.name)))
+    if isinstance(part, WireLink):
+        return _link(part)
+    if isinstance(part, (content.ToolCall, content.ToolResult, content.Reasoning, content.Refusal, content.Opaque)):
+        return part
+    assert_never(part)
+
+
+def _link(part: WireLink) -> Part:
+    source = UrlSource(url=part.url)
+    if part.of == "image":
+        return content.Image(source=source, detail=part.detail)
+    return _KINDS[part.of](source=source)

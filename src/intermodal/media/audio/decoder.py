@@ -1,0 +1,254 @@
+"""Sound, decoded inside the worker: probe and PCM, of recordings and of films."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import av
+import av.audio.resampler
+import av.error
+
+from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
+from intermodal.files.file_bytes import PIECE, Data, memory_size
+from intermodal.media import container, header_readers, process_limits
+from intermodal.media.audio import channel_separation, truncation
+from intermodal.media.media_limits import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
+from intermodal.media.video import header as video_header
+from intermodal.media.worker_results import ProbeResult
+from intermodal.quantity import Quantity, between, exact
+
+Report = Callable[[float | None, str], None]
+
+_MIN_RATE, _MAX_RATE, _MAX_CHANNELS = 4_000, 384_000, 16
+_WALK_PACKETS = 400_000  # about 2 h 50 of MP3; counted in work, not in time, so that facts are the same each time
+_MAX_DECODED = 16 << 30  # bytes of sound at its own rate and channels, before resampling
+_MOST_LEAD = 600.0  # seconds of silence put before a sound that begins after its pictures
+_TODO = container.TODO
+_SLACK = 4_096  # bytes a WAVE header may promise too many
+_leaks: dict[
+    tuple[int, ...], tuple[channel_separation.Stretches, channel_separation.Stretches]
+] = {}  # of the last sound, by its identity
+
+
+def probe(data: Data, media_type: str) -> ProbeResult:
+    """Length, rate and channels, from the header and a walk over the packets; two channels are listened to."""
+    return _probed(data, media_type, compared=True)
+
+
+def _probed(data: Data, media_type: str, *, compared: bool) -> ProbeResult:
+    """``compared``: whether each of two channels has a voice is told too, for which minutes of them are decoded."""
+    notes = _wave_notes(data) if media_type == "audio/wav" else ()
+    truncation.check_complete(data, media_type)
+    with (
+        process_limits.memory_limit(2 * memory_size(data) + (160 << 20)),
+        _open_sound(data, media_type) as (box, stream),
+    ):
+        rate, count = _check_stream(stream)
+        seconds = _length(box, stream, media_type, data)
+        apart = compared and 0 < seconds.for_limit() <= MAX_SECONDS and differ(box, stream, count)
+    if seconds.for_limit() > MAX_SECONDS:
+        raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
+    if seconds.mid <= 0:
+        raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
+    return ProbeResult(seconds=seconds, sample_rate=rate, channels=count, separate_channels=apart, notes=notes)
+
+
+def differ(box: Any, stream: Any, count: int) -> bool:
+    """Whether a sound of ``count`` channels has two of them, each with its own voice. What cannot be gone back in, or
+    decoded, is heard as one. Nothing else is to be read of the container afterwards."""
+    if count != 2:
+        return False
+    stream.codec_context.thread_count = 1
+    container.select_stream(box, stream)
+    try:
+        box.seek(0)
+        return channel_separation.channels_differ(box, stream)
+    except (av.error.FFmpegError, InputBroken):
+        return False
+
+
+def pcm(data: Data, media_type: str, report: Report, channel: int | None = None) -> Iterator[bytearray]:
+    """Signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1), without what is on it of
+    the other's voice. In pieces of a megabyte.
+
+    Seconds and decoded bytes are counted while decoding.
+    """
+    expected = _probed(data, media_type, compared=False).seconds
+    limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
+    silent = [] if channel is None else _leaked_stretches(data, media_type, limit)[channel]
+    with (
+        process_limits.memory_limit(3 * memory_size(data) + (192 << 20)),
+        _open_sound(data, media_type) as (box, stream),
+    ):
+        layout, plane = ("mono", 0) if channel is None else ("stereo", channel)
+        resampler = av.AudioResampler(format="s16p", layout=layout, rate=PCM_RATE)
+        lead = min(_audio_delay(box, stream), _MOST_LEAD) if container.may_hold_video(media_type) else 0.0
+        made = bytearray(round(lead * PCM_RATE) * 2)
+        before, given, told = len(made), 0, 0.0
+        for frame in _frames(box, stream, limit):
+            for piece in resampler.resample(frame):
+                made += memoryview(piece.planes[plane])[: 2 * piece.samples]
+            seconds = (given + len(made)) / PCM_BYTES_PER_SECOND
+            if seconds - told >= 30:
+                told = seconds
+                report(min(1.0, seconds / expected.mid), "")
+            if len(made) >= PIECE:
+                _silence(made, given, silent, lead)
+                given += len(made)
+                yield made
+                made = bytearray()
+        for piece in resampler.resample(None):
+            made += memoryview(piece.planes[plane])[: 2 * piece.samples]
+    if given + len(made) == before:
+        raise InputBroken("holds no sound that can be decoded", todo=_TODO)
+    _silence(made, given, silent, lead)
+    yield made
+
+
+def _frames(box: Any, stream: Any, limit: float) -> Iterator[Any]:
+    """Decoded frames, of ``limit`` seconds at most. Raises the InputError that fits where a header was not true."""
+    decoded, seconds = 0, 0.0
+    for frame in container.frames(box, stream, "sound"):
+        if not _MIN_RATE <= frame.sample_rate <= _MAX_RATE:
+            raise _implausible(frame.sample_rate)
+        decoded += frame.samples * frame.format.bytes * len(frame.layout.channels)
+        seconds += frame.samples / frame.sample_rate
+        if seconds > limit or decoded > _MAX_DECODED:
+            raise InputTooLarge("holds more sound than its header says", todo="convert it to WAV and try again")
+        yield frame
+
+
+def _leaked_stretches(
+    data: Data, media_type: str, limit: float
+) -> tuple[channel_separation.Stretches, channel_separation.Stretches]:
+    """From and until which seconds each of two channels has nothing but the voice that is on the other. Those of
+    the last sound are kept: its other channel is asked for next."""
+    key = _identity(data)
+    if key not in _leaks:
+        with (
+            process_limits.memory_limit(3 * memory_size(data) + (192 << 20)),
+            _open_sound(data, media_type) as (box, stream),
+        ):
+            found = channel_separation.channel_leaks(_frames(box, stream, limit))
+        _leaks.clear()
+        _leaks[key] = found
+    return _leaks[key]
+
+
+def _identity(data: Data) -> tuple[int, ...]:
+    """What tells a sound from others within this process."""
+    if isinstance(data, bytes):
+        return len(data), hash(data)
+    state = os.fstat(data.fileno())
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+def _silence(made: bytearray, given: int, silent: list[tuple[float, float]], lead: float) -> None:
+    """Set what is within the stretches to zero, in samples that begin ``given`` bytes after the beginning."""
+    for start, end in silent:
+        first, last = (max(0, 2 * round((lead + time) * PCM_RATE) - given) for time in (start, end))
+        last = min(last, len(made))
+        if first < last:
+            made[first:last] = bytes(last - first)
+
+
+@contextmanager
+def _open_sound(data: Data, media_type: str) -> Iterator[tuple[Any, Any]]:
+    """The container and its first sound; everything else in it is left alone."""
+    if media_type.startswith("video/"):
+        video_header.check_video_header(data, media_type)
+    with container.open_container(data, media_type, what="sound") as found:
+        if found.sound is None:
+            silent = "has no sound" if found.picture is not None else "holds no sound"
+            raise InputBroken(silent, todo="check the recording")
+        _check_codec(found.sound, media_type)
+        found.sound.codec_context.thread_count = 1
+        container.select_stream(found.container, found.sound)
+        yield found.container, found.sound
+
+
+def _check_codec(stream: Any, media_type: str) -> None:
+    if stream.codec_context is None:
+        raise InputUnsupported("holds sound in a codec that is not known", todo="convert it to WAV")
+    name = stream.codec_context.name
+    if container.may_hold_video(media_type) and name not in container.SOUND_CODECS:
+        raise InputUnsupported(f"holds sound in a codec that is not taken ({name})", todo="convert it to AAC or WAV")
+
+
+def _audio_delay(box: Any, stream: Any) -> float:
+    """Seconds the pictures of a film begin before its sound: what is said then keeps its time in the film."""
+    if stream.start_time is None or box.start_time is None:
+        return 0.0
+    lead: float = float(stream.start_time * stream.time_base) - box.start_time / av.time_base
+    return max(0.0, lead)
+
+
+def check_sound(stream: Any) -> tuple[int, int]:
+    """Rate and channels of the sound of a film. Raises the InputError that fits when it could not be heard."""
+    _check_codec(stream, "video/mp4")
+    return _check_stream(stream)
+
+
+def _check_stream(stream: Any) -> tuple[int, int]:
+    rate, channels = stream.codec_context.sample_rate or 0, stream.codec_context.channels or 0
+    if not _MIN_RATE <= rate <= _MAX_RATE:
+        raise _implausible(rate)
+    if not 1 <= channels <= _MAX_CHANNELS:
+        raise InputBroken(f"claims {channels} channels, which is not plausible", todo=_TODO)
+    return rate, channels
+
+
+def _implausible(rate: int) -> InputBroken:
+    return InputBroken(f"claims a sample rate of {rate:,} Hz, which is not plausible", todo=_TODO)
+
+
+def _wave_notes(data: Data) -> tuple[str, ...]:
+    """A note where a WAVE file says that it has more sound than is there: it was cut, and what is there is taken."""
+    wave = header_readers.wave_header(data)
+    if wave.held == 0 or (wave.claimed is not None and wave.claimed == 0):
+        raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
+    second = wave.frame_bytes * wave.rate
+    if wave.claimed is None or wave.claimed <= wave.held + _SLACK or not second:
+        return ()
+    return (f"its header promises {wave.claimed / second:,.1f} s of sound and {wave.held / second:,.1f} s are there",)
+
+
+def _length(box: Any, stream: Any, media_type: str, data: Data) -> Quantity:
+    """Seconds of sound: counted where packets tell, else what the header says.
+
+    Packets are walked, not decoded. A header that promises clearly more than the packets hold is a cut file.
+    """
+    header = _header_seconds(box, stream)
+    if media_type == "audio/wav":
+        wave = header_readers.wave_header(data)
+        if wave.frame_bytes and wave.rate and stream.codec_context.name.startswith("pcm_"):
+            return exact(wave.held / wave.frame_bytes / wave.rate, "header")
+    counted, whole = _walk(box, stream)
+    if not whole:
+        longest = max(header or 0.0, counted)
+        return between(counted, longest, max(longest, 1.1 * (header or 2 * counted)), "header, not counted to the end")
+    if header is not None and media_type in ("audio/flac", "audio/mp4") and header > counted * 1.05 + 1:
+        raise InputBroken(f"is truncated: its header promises {header:.1f} s and {counted:.1f} s are there", todo=_TODO)
+    return exact(counted, "counted packets") if counted > 0 else exact(header or 0.0, "header")
+
+
+def _header_seconds(box: Any, stream: Any) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return max(0.0, float(stream.duration * stream.time_base))
+    return None if box.duration is None else max(0.0, box.duration / av.time_base)
+
+
+def _walk(box: Any, stream: Any) -> tuple[float, bool]:
+    """Seconds the packets add up to, and whether all of them were seen."""
+    ticks, first = 0, None
+    for seen, packet in enumerate(container.packets(box, stream), 1):
+        ticks += packet.duration or 0
+        if box.format.name.startswith("matroska") and packet.pts is not None:  # which leaves durations out
+            first = packet.pts if first is None else first
+            ticks = max(ticks, packet.pts - first)
+        if seen >= _WALK_PACKETS or float(ticks * stream.time_base) > MAX_SECONDS + 1:
+            return float(ticks * stream.time_base), float(ticks * stream.time_base) > MAX_SECONDS
+    return float(ticks * stream.time_base), True

@@ -1,0 +1,294 @@
+"""Bounded readers of media headers: how big a picture would be, what tracks a file holds, before anything decodes it.
+
+Pure Python over bytes, no library and no decompression beyond a stated bound, so that a bomb is
+refused for the price of reading its header. Each reader raises ``InputBroken`` when the header is
+cut short or contradicts itself.
+
+Sources: PNG (W3C Recommendation, third edition, chunk layout and acTL), JPEG (ITU-T T.81, B.1.1 and
+B.2.2), GIF89a (CompuServe, 1990, 17-25), WebP container (RFC 9649, 2), TIFF (Adobe, revision 6.0, 2),
+BMP (Microsoft, BITMAPFILEHEADER and BITMAPINFOHEADER), HEIF (ISO/IEC 23008-12, 6.5.3 ispe), ISO base media
+(ISO/IEC 14496-12, 4.2 boxes, 8.4.3 hdlr), WAVE (RIFF, Microsoft and IBM 1991; EBU Tech 3306 for RF64).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from intermodal.content import Value
+from intermodal.errors import InputBroken, InputTooLarge
+from intermodal.files.file_bytes import Data
+from intermodal.media.media_limits import MAX_FRAMES
+
+MAX_ANCILLARY_BYTES = 1 << 20  # a colour profile or comment of a PNG, decompressed
+_FOUR = struct.Struct("<HHHH")
+_CUT = "its header is cut short"
+
+
+class PictureHeader(Value):
+    """What a picture's header says: the largest of canvas and frames, and how many frames.
+
+    ``seconds`` is how long they are shown one after the other, 0 where nothing moves.
+    """
+
+    width: int
+    height: int
+    frames: int = 1
+    seconds: float = 0.0
+
+
+def frame_seconds(seconds: float) -> float:
+    """How long a frame of an animation stays: a tenth of a second where the file says 0, as browsers do."""
+    return seconds if seconds > 0 else 0.1
+
+
+def picture_header(data: bytes, media_type: str) -> PictureHeader:
+    """Size and frames of a picture. Counting stops one past ``MAX_FRAMES``."""
+    try:
+        found = _READERS[media_type](data)
+    except (IndexError, ValueError, struct.error):
+        raise InputBroken(_CUT, todo="check that the file is complete") from None
+    if found.width < 1 or found.height < 1:
+        raise InputBroken("its header says it has no pixels", todo="check that the file opens elsewhere")
+    return found
+
+
+def _u16(data: Data, at: int) -> int:
+    return _number(data, at, 2, "big")
+
+
+def _u32(data: Data, at: int) -> int:
+    return _number(data, at, 4, "big")
+
+
+def _number(data: Data, at: int, size: int, order: str) -> int:
+    if at < 0 or at + size > len(data):
+        raise ValueError("short")
+    return int.from_bytes(data[at : at + size], "big" if order == "big" else "little")
+
+
+def _png(data: bytes) -> PictureHeader:
+    if data[12:16] != b"IHDR":
+        raise ValueError("no IHDR")
+    width, height, frames, seconds = _u32(data, 16), _u32(data, 20), 1, 0.0
+    at = 8
+    while at + 12 <= len(data):
+        size, kind = _u32(data, at), data[at + 4 : at + 8]
+        if (kind == b"IDAT" and frames == 1) or kind == b"IEND" or frames > MAX_FRAMES:
+            break
+        body = at + 8
+        if kind == b"acTL":
+            frames = max(1, _u32(data, body))
+        elif kind == b"fcTL":
+            seconds += frame_seconds(_u16(data, body + 20) / (_u16(data, body + 22) or 100))
+        elif kind in (b"iCCP", b"zTXt", b"iTXt"):
+            _check_inflates(memoryview(data)[body : body + min(size, len(data) - body)], kind)
+        at = body + size + 4
+    return PictureHeader(width=width, height=height, frames=frames, seconds=seconds if frames > 1 else 0.0)
+
+
+def _check_inflates(body: memoryview, kind: bytes) -> None:
+    """Refuse a profile or comment that unpacks to more than any honest one does."""
+    raw = bytes(body[:200])
+    start = raw.find(b"\0") + 2
+    if kind == b"iTXt":
+        if start < 2 or raw[start - 1 : start] != b"\x01":
+            return  # not compressed
+        for _ in range(2):  # language tag, translated keyword
+            start = raw.find(b"\0", start if _ else start + 1) + 1
+    try:
+        unpacked = zlib.decompressobj().decompress(bytes(body[start:]), MAX_ANCILLARY_BYTES + 1)
+    except zlib.error:
+        return  # Pillow's matter: it skips or refuses it
+    if len(unpacked) > MAX_ANCILLARY_BYTES:
+        raise InputTooLarge(
+            "holds a colour profile or comment that unpacks to more than 1 MiB", todo="save it again without metadata"
+        )
+
+
+def _jpeg(data: bytes) -> PictureHeader:
+    at, width, height = 2, 0, 0
+    while True:
+        if data[at] != 0xFF:
+            raise ValueError("no marker")
+        while data[at] == 0xFF:
+            at += 1
+        marker = data[at]
+        at += 1
+        if marker in (0xD8, 0x01) or 0xD0 <= marker <= 0xD7:
+            continue
+        if marker in (0xDA, 0xD9):  # start of scan, end of image
+            break
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header
+            height, width = max(height, _u16(data, at + 3)), max(width, _u16(data, at + 5))
+        at += max(2, _u16(data, at))
+    return PictureHeader(width=width, height=height)
+
+
+def _gif(data: bytes) -> PictureHeader:
+    width, height, frames = _number(data, 6, 2, "little"), _number(data, 8, 2, "little"), 0
+    seconds = delay = 0.0
+    at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
+    while at < len(data) and frames <= MAX_FRAMES:
+        block = data[at]
+        if block == 0x21:
+            if data[at + 1] == 0xF9:  # graphic control: how long the next frame stays, in hundredths
+                delay = (data[at + 4] | data[at + 5] << 8) / 100
+            at += 2
+        elif block == 0x2C:
+            left, top, w, h = _FOUR.unpack_from(data, at + 1)
+            width, height, frames = max(width, left + w), max(height, top + h), frames + 1
+            seconds, delay = seconds + frame_seconds(delay), 0.0
+            flags = data[at + 9]
+            at += 11 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+        else:
+            break  # the trailer, or rubbish after the last frame
+        while at < len(data) and data[at]:
+            at += data[at] + 1
+        at += 1
+    return PictureHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
+
+
+def _webp(data: bytes) -> PictureHeader:
+    width = height = frames = 0
+    seconds = 0.0
+    at = 12
+    while at + 8 <= len(data) and frames <= MAX_FRAMES:
+        kind, size, body = data[at : at + 4], _number(data, at + 4, 4, "little"), at + 8
+        w = h = 0
+        if kind == b"VP8X":
+            w, h = _number(data, body + 4, 3, "little") + 1, _number(data, body + 7, 3, "little") + 1
+        elif kind == b"VP8 ":
+            w, h = _number(data, body + 6, 2, "little") & 0x3FFF, _number(data, body + 8, 2, "little") & 0x3FFF
+        elif kind == b"VP8L":
+            bits = _number(data, body + 1, 4, "little")
+            w, h = (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
+        elif kind == b"ANMF":
+            frames += 1
+            w, h = _number(data, body + 6, 3, "little") + 1, _number(data, body + 9, 3, "little") + 1
+            seconds += frame_seconds(_number(data, body + 12, 3, "little") / 1000)
+        width, height = max(width, w), max(height, h)
+        at = body + size + (size & 1)
+    return PictureHeader(width=width, height=height, frames=max(1, frames), seconds=seconds if frames > 1 else 0.0)
+
+
+def _tiff(data: bytes) -> PictureHeader:
+    """The largest picture in it, and how many pages there are."""
+    width, height, pages = _directories(data)
+    return PictureHeader(width=width, height=height, frames=max(1, len(pages)))
+
+
+def tiff_pages(data: bytes) -> tuple[int, ...]:
+    """Which of a TIFF's pictures are pages, in order; its thumbnails and masks are none (NewSubfileType, bits 0 and 2;
+    TIFF 6.0, page 36). Of a file that calls all of them so, all are."""
+    return _directories(data)[2]
+
+
+def _directories(data: bytes) -> tuple[int, int, tuple[int, ...]]:
+    """Largest width, largest height, places of pages; a directory that was seen before ends the count."""
+    order = "little" if data[:2] == b"II" else "big"
+    at, width, height, seen = _number(data, 4, 4, order), 0, 0, set[int]()
+    pages: list[int] = []
+    while at and at not in seen and len(seen) <= MAX_FRAMES:
+        seen.add(at)
+        count, beside = _number(data, at, 2, order), False
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, form = _number(data, entry, 2, order), _number(data, entry + 2, 2, order)
+            if tag == 254:  # NewSubfileType; a LONG
+                beside = bool(_number(data, entry + 8, 4, order) & 0b101)
+            if tag in (256, 257):  # ImageWidth, ImageLength; a SHORT or a LONG
+                value = _number(data, entry + 8, 2 if form == 3 else 4, order)
+                width, height = (max(width, value), height) if tag == 256 else (width, max(height, value))
+        if not beside:
+            pages.append(len(seen) - 1)
+        at = _number(data, at + 2 + 12 * count, 4, order)
+    return width, height, tuple(pages or range(len(seen)))
+
+
+def _bmp(data: bytes) -> PictureHeader:
+    if _number(data, 14, 4, "little") == 12:  # OS/2
+        return PictureHeader(width=_number(data, 18, 2, "little"), height=_number(data, 20, 2, "little"))
+    height = _number(data, 22, 4, "little")
+    return PictureHeader(width=_number(data, 18, 4, "little"), height=min(height, 2**32 - height))  # negative: top down
+
+
+def _heif(data: bytes) -> PictureHeader:
+    """The largest extent any item of the file has: that of the whole, of which others are tiles and previews."""
+    width = height = 0
+    for start, end in named_boxes(data, 0, len(data), b"meta"):
+        for properties in named_boxes(data, start + 4, end, b"iprp"):
+            for container in named_boxes(data, *properties, b"ipco"):
+                for extent, _ in named_boxes(data, *container, b"ispe"):
+                    width, height = max(width, _u32(data, extent + 4)), max(height, _u32(data, extent + 8))
+    return PictureHeader(width=width, height=height)
+
+
+_READERS = {
+    "image/png": _png, "image/jpeg": _jpeg, "image/gif": _gif, "image/webp": _webp, "image/tiff": _tiff,
+    "image/bmp": _bmp, "image/heic": _heif, "image/avif": _heif,
+}  # fmt: skip
+
+
+# ---- sound ---------------------------------------------------------------------------------------
+
+
+class WaveHeader(Value):
+    """A WAVE header. ``held`` are the bytes of sound really there, ``claimed`` those the header promises.
+
+    ``claimed`` is None when the writer did not know (a pipe): 0, all ones, or a RIFF that never closed.
+    """
+
+    rate: int
+    channels: int
+    frame_bytes: int
+    held: int
+    claimed: int | None
+
+
+def wave_header(data: Data) -> WaveHeader:
+    """Read a RIFF or RF64 WAVE header. Raises ``InputBroken`` without a format or a data chunk."""
+    at, rate, channels, frame, large = 12, 0, 0, 0, None
+    while at + 8 <= len(data):
+        kind, size, body = data[at : at + 4], _number(data, at + 4, 4, "little"), at + 8
+        if kind == b"fmt " and body + 16 <= len(data):
+            channels, rate = _number(data, body + 2, 2, "little"), _number(data, body + 4, 4, "little")
+            frame = _number(data, body + 12, 2, "little")
+        elif kind == b"ds64" and body + 16 <= len(data):
+            large = _number(data, body + 8, 8, "little")
+        elif kind == b"data":
+            held = len(data) - body
+            claimed = large if size == 0xFFFFFFFF and large is not None else size
+            if claimed == 0xFFFFFFFF or (claimed == 0 and held > 8):
+                return WaveHeader(rate=rate, channels=channels, frame_bytes=frame, held=held, claimed=None)
+            return WaveHeader(rate=rate, channels=channels, frame_bytes=frame, held=min(held, claimed), claimed=claimed)
+        at = body + size + (size & 1)
+    raise InputBroken("is cut short before its sound begins", todo="check that the file is complete")
+
+
+def tracks(data: Data) -> frozenset[str]:
+    """Kinds of tracks ("vide", "soun", "text", …) of an MP4 or MOV file; empty when its index is missing."""
+    found = set()
+    for movie in named_boxes(data, 0, len(data), b"moov"):
+        for track in named_boxes(data, *movie, b"trak"):
+            for media in named_boxes(data, *track, b"mdia"):
+                for handler, _ in named_boxes(data, *media, b"hdlr"):
+                    found.add(data[handler + 8 : handler + 12].decode("latin-1"))
+    return frozenset(found)
+
+
+def named_boxes(data: Data, at: int, end: int, wanted: bytes) -> Iterator[tuple[int, int]]:
+    """(start, end) of the body of each ``wanted`` box between ``at`` and ``end``; 4,096 boxes at most."""
+    for _ in range(4096):
+        if at + 8 > end:
+            return
+        size, kind, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        elif size == 0:
+            size = end - at
+        if size < head:
+            return
+        if kind == wanted:
+            yield at + head, min(at + size, end)
+        at += size

@@ -1,0 +1,98 @@
+"""Pictures of several frames, inside the worker: animated GIF, WebP and PNG by scene or evenly, TIFFs page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image
+
+from intermodal.errors import InputTooLarge
+from intermodal.media import header_readers, process_limits
+from intermodal.media.image import decoder
+from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN
+from intermodal.media.video import frame_image, scenes
+from intermodal.media.video.frame_sampling import FrameRequest, Report, sampling_rate
+
+_WORK = 1_500_000_000  # pixels of all frames: Pillow composes about 100 million a second, and does it twice
+_FRAME_COST = 30_000  # pixels that a small frame costs at least
+_LOOK = (320, 180)  # frames are shrunk to this before they are compared
+_TOLD = 0.02
+_PAGED = "image/tiff"
+
+
+def frames(
+    data: bytes, media_type: str, spread: str, most: int, max_side: int | None, report: Report
+) -> Iterator[dict[str, Any]]:
+    """``VideoFrame`` in builtins, PNG, in order."""
+    header = decoder.checked_header(data, media_type)
+    most = min(max(1, most), MAX_FRAMES_IN_PLAN)
+    side = min(max(16, max_side or MAX_FRAME_SIDE), MAX_FRAME_SIDE)
+    rate = sampling_rate(spread)
+    paged = media_type == _PAGED
+    if not paged and header.frames * max(_FRAME_COST, header.width * header.height) > _WORK:
+        raise InputTooLarge(
+            f"has {header.frames:,} frames of {header.width:,} x {header.height:,} pixels, too many to compose",
+            todo="convert it to a film: ffmpeg -i FILE film.mp4",
+        )
+    with process_limits.memory_limit(decoder.decode_memory(header, data)):
+        if paged:
+            pages = header_readers.tiff_pages(data)[:most]
+            chosen = {place: FrameRequest(moment=0, at=0, until=0) for place in pages}
+        else:
+            chosen = _chosen(data, media_type, header, rate, most, report)
+        made = 0
+        for number, shown in _walk(data, media_type, max(chosen, default=0)):
+            wanted = chosen.get(number)
+            if wanted is None:
+                continue
+            made += 1
+            yield {
+                **_fitted(shown, side), "at": wanted.at, "until": wanted.until, "number": made if paged else 0,
+            }  # fmt: skip
+            report(min(1.0, 0.7 + 0.3 * made / len(chosen)), f"frame {made} of {len(chosen)}")
+
+
+def _fitted(shown: Image.Image, side: int) -> dict[str, Any]:
+    flat = decoder.flattened(decoder.upright(shown))
+    if max(flat.size) > side:
+        flat.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return decoder.encoded(flat)
+
+
+def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.Image]]:
+    """(place, frame) in order up to ``last``; the frame is used up before the next is asked for."""
+    opened = decoder.open_image(data, media_type)
+    for place in range(min(last + 1, decoder.frame_count(opened))):
+        if place or media_type == _PAGED:
+            decoder.seek_frame(opened, place)
+        decoder.load_pixels(opened)
+        yield place, opened.copy()
+
+
+def _chosen(
+    data: bytes, media_type: str, header: header_readers.PictureHeader, rate: float | None, most: int, report: Report
+) -> dict[int, FrameRequest]:
+    """Which frames, by their place. Times are what the file says; a frame without one stays a tenth of a second."""
+    begins, looks, told, at = [], [], 0.0, 0.0
+    for place, shown in _walk(data, media_type, header.frames - 1):
+        begins.append(at)
+        at += header_readers.frame_seconds(shown.info.get("duration", 0) / 1000)
+        shown.thumbnail(_LOOK, Image.Resampling.BOX)
+        looks.append(decoder.flattened(shown).convert("RGB").resize(scenes.GRID, Image.Resampling.BOX))
+        if (place + 1) / header.frames - told >= _TOLD:
+            told = (place + 1) / header.frames
+            report(0.7 * min(1.0, told), "looking for scenes")
+    end = at
+
+    if rate is None:
+        found, _ = frame_image.scenes_of(looks, begins, end, most)
+        return {one.index: FrameRequest(moment=one.at, at=round(one.at, 3), until=round(one.until, 3)) for one in found}
+    count = max(1, min(most, round(min(rate * end, most))))
+    taken: dict[int, FrameRequest] = {}
+    for number in range(count):
+        moment = (number + 0.5) * end / count
+        place = max(range(len(begins)), key=lambda one: begins[one] if begins[one] <= moment else -1.0)
+        until = round(min(end, moment + end / count), 3)
+        taken.setdefault(place, FrameRequest(moment=moment, at=round(moment, 3), until=until))
+    return taken

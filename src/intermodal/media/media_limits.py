@@ -1,0 +1,165 @@
+"""Defaults and limits of media steps. Constants only: the planner reads them, so they do no work."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Rendering of document pages.
+DEFAULT_DPI: Final = 150
+FIGURE_DPI: Final = 200  # of a picture on a page that is read by itself: what stands in it is small
+MIN_DPI: Final = 36  # below this no text of ordinary size is legible: a page is then shown small, not left out
+MAX_DPI: Final = 300
+POINTS_PER_INCH: Final = 72
+MAX_PAGE_PIXELS: Final = 16_000_000  # of one rendered page; A4 at 300 dpi is 8.7 million
+MAX_PAGES: Final = 2_000  # of a document that is taken at all
+MAX_PAGES_IN_PLAN: Final = 100  # that one plan renders and reads
+WORD_OF_PAGE: Final = re.compile(r"[^\W_]{2,40}")  # in lower case
+MAX_WORDS_OF_PAGE: Final = 400  # distinct words kept for lexical page selection
+MAX_PAGES_WITH_WORDS: Final = 500
+MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is looked at
+
+# Pictures.
+MAX_PIXELS: Final = 40_000_000
+SAMPLE_SIDE: Final = 640  # pixels of the longer side at which text density is sampled
+MAX_FRAMES: Final = 5_000
+SAFE_SIDE: Final = 2_000  # pixels: no vendor is known to refuse a picture whose longer side is no more, however many
+READ_WHOLE: Final = 2_000  # pixels of the longer side up to which a picture is read as it is; larger ones shrunk first,
+READ_LEAST: Final = 736  # where that leaves the shorter side so many, and in tiles where print is then too small
+TILE_SIDE: Final = 1_600  # pixels of such a tile ...
+TILE_OVERLAP: Final = 200  # ... of which so many are its neighbour's too: more than a line of print is high
+
+# What is said in a film, in lines of a prompt that each have a time.
+LINES_OF_FILM: Final = 300  # about so many: a time costs as many tokens as six words
+SHORTEST_LINE: Final = 2.0  # seconds after its beginning in which what follows goes on in the same line ...
+LONGEST_LINE: Final = 20.0  # ... and in a film of more than an hour and a half
+
+# Sound, as embedded ears take it.
+PCM_RATE: Final = 16_000  # Hz, mono, signed 16-bit little endian
+PCM_BYTES_PER_SECOND: Final = 2 * PCM_RATE
+MAX_SECONDS: Final = 6 * 3600
+
+# Video and animations: how many frames, and how large.
+FRAME_SIDE: Final = 768  # pixels of the longer side of a frame that is looked at
+READ_SIDE: Final = 1_280  # of one that is read: small print needs them
+THRIFTY_SIDE: Final = 512  # where tokens are scarce
+FRAMES_LEAST: Final = 12  # of a plan, by scene, of a video up to two minutes ...
+FRAMES_MOST: Final = 32  # ... and of ten minutes and more
+FRAMES_THRIFTY: Final = 4
+FRAMES_DENSE: Final = 24  # where motion matters
+MAX_FRAMES_IN_PLAN: Final = 100  # that one step makes, whatever it was asked for
+MAX_FRAME_SIDE: Final = 2_048  # pixels, whatever was asked for
+MAX_VIDEO_FRAMES: Final = 1_500_000  # of a video that is taken at all: 6 h at 60 a second are 1.3 million
+MAX_CUTS: Final = 1_000
+MAX_SUBTITLE_LINES: Final = 20_000  # of a track: 6 h at one in a second
+MAX_SUBTITLE_CHARS: Final = 4_000_000  # of all tracks of a film
+
+# Bytes.
+MAX_FILE_BYTES: Final = 512 << 20  # of what is taken whole into memory, and of what is sent as it is
+MAX_FILM_BYTES: Final = 64 << 30  # of films and recordings on disk, read as they are decoded: 6 h of 24 Mbit/s
+PDF: Final = "application/pdf"
+MAX_PDF_BYTES: Final = 4 << 30  # of PDFs on disk, which are read by the page
+LARGE_FILE: Final = 16 << 20  # from which on a file on disk is not taken into memory
+MAX_LARGE_FILES: Final = 64  # of those in a request: each takes a descriptor as long as the request does
+MAX_URL_BYTES: Final = 64 << 20
+MAX_URL_SECONDS: Final = 30.0
+MAX_REDIRECTS: Final = 5
+
+
+def read_megapixels(width: int, height: int) -> tuple[float, float, float]:
+    """Megapixels in which the embedded reader looks for lines: low, mid, high. High is with small print.
+
+    >>> read_megapixels(1240, 1755)
+    (2.1762, 2.1762, 2.1762)
+    >>> read_megapixels(3000, 4000)
+    (3.0, 3.0, 18.36)
+    >>> read_megapixels(1000, 12000)
+    (14.4, 14.4, 14.4)
+    """
+    whole = width * height / 1e6
+    shrink = READ_WHOLE / max(width, height, 1)
+    if shrink >= 1:
+        return (whole, whole, whole)
+    tiled = _tiled(width) * _tiled(height) / 1e6
+    if min(width, height) * shrink < READ_LEAST:
+        return (tiled, tiled, tiled)
+    once = whole * shrink * shrink
+    return (once, once, once + tiled)
+
+
+def _tiled(length: int) -> int:
+    """Pixels of a side in all tiles together."""
+    if length <= TILE_SIDE:
+        return length
+    return -(-(length - TILE_OVERLAP) // (TILE_SIDE - TILE_OVERLAP)) * TILE_SIDE
+
+
+def page_size(width: float, height: float, dpi: float) -> tuple[int, int, float]:
+    """Pixels of a page of ``width`` x ``height`` points rendered at ``dpi``, and the dpi really used.
+
+    The dpi is lowered until the page has at most ``MAX_PAGE_PIXELS``; planner and worker share this,
+    so that the picture that is priced is the picture that is made.
+
+    >>> page_size(595, 842, 150)
+    (1240, 1755, 150)
+    >>> page_size(14400, 14400, 150)
+    (4000, 4000, 20.0)
+    """
+    inches = (width / POINTS_PER_INCH) * (height / POINTS_PER_INCH)
+    if inches * dpi * dpi > MAX_PAGE_PIXELS:
+        dpi = (MAX_PAGE_PIXELS / inches) ** 0.5
+    scale = dpi / POINTS_PER_INCH
+    return max(1, _up(width * scale)), max(1, _up(height * scale)), dpi
+
+
+def frame_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Pixels of a frame whose longer side is made at most ``side``.
+
+    >>> frame_size(1280, 720, 768), frame_size(320, 240, 768)
+    ((768, 432), (320, 240))
+    """
+    shrink = min(1.0, side / max(width, height, 1))
+    return max(1, round(width * shrink)), max(1, round(height * shrink))
+
+
+def most_frames(seconds: float) -> int:
+    """How many scenes a plan shows of a video at most: two more a minute after the second.
+
+    >>> most_frames(20), most_frames(300), most_frames(3600)
+    (12, 18, 32)
+    """
+    return min(FRAMES_MOST, max(FRAMES_LEAST, FRAMES_LEAST + 2 * round((seconds - 120) / 60)))
+
+
+def line_of(seconds: float) -> float:
+    """Seconds in which what is said goes on in a line of a film of ``seconds``, where nothing else happens.
+
+    >>> line_of(40), line_of(1800), line_of(7200)
+    (2.0, 6.0, 20.0)
+    """
+    return min(LONGEST_LINE, max(SHORTEST_LINE, seconds / LINES_OF_FILM))
+
+
+def expected_scenes(seconds: float, cuts: tuple[float, ...]) -> tuple[float, float, float]:
+    """How many different pictures a video probably has: low, mid, high, before it is decoded.
+
+    A video has a scene more than cuts; headers tell about four cuts in five of slides and nearly all of photographs,
+    hence the 1.2. A camera that moves adds pictures no header tells of, one in 1.5 s at the most. Fitted to what
+    ``media/video/scenes.py`` found (pictures, of which scenes told by cuts): six slides in 30 s 6 (4), twelve in 240 s
+    12 (10), thirty in 300 s 30 (22), twelve slides that grow 12 (10), forty cuts between photographs 40 (40), a talk
+    over stills 3 (3), a photograph for a minute 1 (1), four pans in 24 s 16 (4), 5.3 s of Big Buck Bunny, where the
+    camera moves, 3 (1).
+
+    >>> expected_scenes(11.0, (3.8, 7.4)), expected_scenes(5.3, ())
+    ((1.5, 3.4, 8.3), (1.0, 2.1, 4.5))
+    """
+    told = len(cuts)
+    unseen = min(seconds / 5, 2.0) + seconds / 120 if not told else 0.0
+    most = max(1.0, min(1.0 + seconds / 1.5, 3.0 * (1 + told) + 9.0))
+    mid = min(most, 1.0 + 1.2 * told + unseen)
+    return (round(max(1.0, min(mid, (1 + told) / 2)), 1), round(mid, 1), round(most, 1))
+
+
+def _up(value: float) -> int:
+    """Rounded up, forgiving the last digits of floating point."""
+    return -int(-(value - 1e-6) // 1)

@@ -1,0 +1,108 @@
+"""What a converter makes of a file that holds others: values that cross the worker's pipe, and what is converted."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from intermodal.content import Kind, Value
+
+DOCX: Final = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PPTX: Final = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+HTML: Final = "text/html"
+EML: Final = "message/rfc822"
+MSG: Final = "application/vnd.ms-outlook"
+ODT: Final = "application/vnd.oasis.opendocument.text"
+ODS: Final = "application/vnd.oasis.opendocument.spreadsheet"
+ODP: Final = "application/vnd.oasis.opendocument.presentation"
+ODG: Final = "application/vnd.oasis.opendocument.graphics"
+EPUB: Final = "application/epub+zip"
+RTF: Final = "application/rtf"
+DOC: Final = "application/msword"
+XLS: Final = "application/vnd.ms-excel"
+PPT: Final = "application/vnd.ms-powerpoint"
+ZIP: Final = "application/zip"
+IPYNB: Final = "application/x-ipynb+json"
+SVG: Final = "image/svg+xml"
+SRT: Final = "application/x-subrip"
+VTT: Final = "text/vtt"
+ASS: Final = "text/x-ssa"
+PLAIN: Final = "text/plain"
+
+EXTRA_TODO: Final = "pip install 'intermodal[documents]'"
+
+# Media type -> the kinds a privacy label may call it by. Pages and mails are words on disk, so that "text" has
+# always covered them; it goes on covering everything that is taken out of them.
+CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
+    DOCX: ("document",),
+    PPTX: ("document",),
+    XLSX: ("document",),
+    HTML: ("document", "text"),
+    EML: ("document", "text"),
+    MSG: ("document",),
+    ODT: ("document",),
+    ODS: ("document",),
+    ODP: ("document",),
+    ODG: ("document",),
+    EPUB: ("document",),
+    RTF: ("document", "text"),
+    DOC: ("document",),
+    XLS: ("document",),
+    PPT: ("document",),
+    ZIP: ("document",),
+    IPYNB: ("document", "text"),
+    SVG: ("image",),
+    SRT: ("text",),
+    VTT: ("text",),
+    ASS: ("text",),
+}
+
+# Limits of what is taken out of one file.
+MAX_PACKED: Final = 256 << 20  # bytes of all members of a ZIP container, unpacked
+MAX_MEMBERS: Final = 10_000
+MAX_RATIO: Final = 200  # unpacked to packed, of a member above RATIO_FROM; ordinary sheets reach about 30
+RATIO_FROM: Final = 1 << 20
+MAX_CHARS: Final = 8_000_000  # of the text of one file: about 2 million tokens, more than any context
+MAX_CELLS: Final = 1_000_000
+MAX_PICTURES: Final = 50
+MIN_PICTURE_SIDE: Final = 32  # pixels: bullets, rules and counting pixels are smaller
+MAX_ATTACHMENTS: Final = 50  # of a mail or an archive, those of the ones in it included
+MAX_ATTACHED: Final = 128 << 20  # bytes of all of them
+MAX_DEPTH: Final = 3  # a mail in a mail in an archive
+
+
+class EmbeddedFile(Value):
+    """Something that lay inside a file, as it was there. ``name`` is what the file calls it, "" for a picture."""
+
+    data: bytes
+    name: str = ""
+
+
+class ConvertedFile(Value):
+    """A file, taken apart.
+
+    Attributes:
+        text: Markdown; where a picture stood there is ``[picture 1]``, counted from 1 as in ``pictures``.
+        pictures: in the order of the text, each once.
+        attachments: files of a mail or an archive, in order.
+        notes: what was left out or needs saying, each a phrase that can follow "report.docx: ".
+    """
+
+    text: str
+    pictures: tuple[EmbeddedFile, ...] = ()
+    attachments: tuple[EmbeddedFile, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def without_halves(self) -> ConvertedFile:
+        """The same with halves of characters joined, or replaced where one is alone: UTF-8 has no word for them."""
+        files = tuple(EmbeddedFile(data=file.data, name=_whole(file.name)) for file in self.attachments)
+        notes = tuple(map(_whole, self.notes))
+        return ConvertedFile(text=_whole(self.text), pictures=self.pictures, attachments=files, notes=notes)
+
+
+def _whole(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

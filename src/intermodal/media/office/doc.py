@@ -1,0 +1,318 @@
+"""DOC of Word 97 to 2003 (MS-DOC), inside the worker: its pieces of text as HTML, which goes the way of every page.
+
+Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, words of text boxes,
+JPEG and PNG pictures, after the text. Left out: deleted and hidden text (counted), equations, embedded files. Numbered
+lists are shown with bullets: how they count lies in tables that are not read. Macros are never looked at.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from intermodal.content import Value
+from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge, InputUnsupported
+from intermodal.media.office.compound_file import CompoundFile
+from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
+from intermodal.media.office.html_pages import markdown
+from intermodal.media.office.nested_lists import ListItem, nested_list
+from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.media.office.word_fields import address_in, as_html, mark_link
+from intermodal.plans.numbers import counted
+
+_WORD_97: Final = 0x00C1  # nFib of Word 97, the first to write this format (MS-DOC 2.5.2)
+_TODO = "open it and save it again as DOCX"
+# Where the header says what lies where (MS-DOC 2.5.2 to 2.5.6).
+_LENGTHS, _CHARACTERS, _PARAGRAPHS, _PIECES = 0x4C, 0xFA, 0x102, 0x1A2
+_PAGE = 512  # bytes of a page of formats
+# Properties (MS-DOC 2.6.1, 2.6.2).
+_DELETED, _HIDDEN = 0x0800, 0x083C
+_IN_TABLE, _ROW_ENDS, _LEVEL, _LIST, _OUTLINE = 0x2416, 0x2417, 0x260A, 0x460B, 0x2640
+_SIZES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}  # bytes of a property's value, by the top three bits of its number
+_MAX_PIECES = 1_000_000
+_FIELD = re.compile("\x13([^\x13\x14\x15]*)(?:\x14([^\x13\x14\x15]*))?\x15")
+_SIGNS = {0x1E: "‑", 0x1F: "", 0x0B: "\n", 0x0C: "\n", 0x0E: "\n", 0x00: "", 0x01: "", 0x08: "", 0x03: "", 0x04: ""}
+
+
+class _Piece(Value):
+    """A stretch of the text: where it lies in the main stream, in bytes, and how wide a character of it is."""
+
+    text: str
+    start: int
+    wide: int
+
+
+class _About(Value):
+    """What is known of a paragraph."""
+
+    heading: int = 0
+    level: int = 0
+    listed: bool = False
+    in_table: bool = False
+    row_ends: bool = False
+
+
+def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
+    compound, gallery = CompoundFile(data), PictureCollector(probe)
+    try:
+        page, notes = _page(compound)
+    except (struct.error, IndexError, UnicodeDecodeError, ValueError):
+        raise InputBroken("cannot be read as a Word document", todo=_TODO) from None
+    text, found = markdown(page, gallery)
+    marks = [gallery.mark(picture) for picture in compound.pictures("Data", "WordDocument")]
+    text = "\n\n".join(part for part in (text, *dict.fromkeys(marks)) if part)
+    if not text:
+        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *found, *gallery.notes()))
+
+
+def _page(compound: CompoundFile) -> tuple[str, list[str]]:
+    main = compound.read("WordDocument")
+    version, flags = _u16(main, 2), _u16(main, 10)
+    if version < _WORD_97:
+        raise InputUnsupported("is of Word 95 or older, which is not taken", todo="save it as DOCX")
+    if flags & 0x0100:
+        raise InputEncrypted("is locked by a password", todo="save an unlocked copy")
+    formats = compound.read("1Table" if flags & 0x0200 else "0Table")
+    pieces = _pieces(main, formats[_u32(main, _PIECES) :][: _u32(main, _PIECES + 4)])
+    unseen = [(start, end, bool(deleted)) for start, end, properties in _runs(main, formats, _CHARACTERS, _characters)
+              if (deleted := properties.get(_DELETED)) or properties.get(_HIDDEN)]  # fmt: skip
+    text, places = _whole(pieces, unseen)
+    ends = [(start, end, _about(properties)) for start, end, properties in _runs(main, formats, _PARAGRAPHS, _papers)]
+    writer = _Writer(sorted(ends, key=lambda run: run[0]))
+    lengths = [_u32(main, _LENGTHS + 4 * each) for each in range(8)]  # text, notes, headers, -, comments, …
+    at, blocks = 0, list[str]()
+    for kind, length in zip(("", "note", "around", "", "Comment", "note", "box", "box"), lengths, strict=True):
+        part = text[at : at + length]
+        if at == 0:
+            blocks.append(writer.body(part, places))
+        else:
+            blocks += _beside(kind, part)
+        at += length
+    notes = []
+    for number, what in ((sum(gone for *_, gone in unseen), "deleted passage"),
+                         (sum(not gone for *_, gone in unseen), "hidden passage")):  # fmt: skip
+        if number:
+            notes.append(f"{counted(number, what)} left out")
+    return f"<html><body>{''.join(blocks)}</body></html>", notes
+
+
+def _pieces(main: bytes, clx: bytes) -> list[_Piece]:
+    """The piece table (MS-DOC 2.8.35, 2.9.38): text is one byte a character in Windows-1252, or two in UTF-16."""
+    at = 0
+    while at < len(clx) and clx[at] == 1:  # formats of pieces come first
+        at += 3 + _u16(clx, at + 1)
+    if at >= len(clx) or clx[at] != 2:
+        raise ValueError("no piece table")
+    size = _u32(clx, at + 1)
+    table = clx[at + 5 : at + 5 + size]
+    count = (len(table) - 4) // 12
+    if not 0 < count <= _MAX_PIECES:
+        raise ValueError("no pieces")
+    made, whole = [], 0
+    for place in range(count):
+        first, last = _u32(table, 4 * place), _u32(table, 4 * place + 4)
+        where = _u32(table, 4 * (count + 1) + 8 * place + 2)
+        wide = 1 if where & 0x40000000 else 2
+        start = (where & 0x3FFFFFFF) // (2 if wide == 1 else 1)
+        whole += max(0, last - first)
+        if whole > MAX_CHARS:
+            raise InputTooLarge(f"holds more than {MAX_CHARS:,} characters", todo="pass the part you need")
+        body = main[start : start + max(0, last - first) * wide]
+        text = body.decode("cp1252" if wide == 1 else "utf-16-le", "replace")
+        made.append(_Piece(text=text, start=start, wide=wide))
+    return made
+
+
+def _whole(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> tuple[str, Callable[[int], int]]:
+    """All text, what is not to be seen blotted out, and where in the stream each of its characters lies."""
+    parts, begins, at = [], list[int](), 0
+    for piece in pieces:
+        letters = list(piece.text)
+        for start, end, _ in unseen:
+            first, last = (start - piece.start) // piece.wide, (end - piece.start) // piece.wide
+            for place in range(max(0, first), min(len(letters), last)):
+                letters[place] = "\0" if letters[place] not in "\r\x07" else letters[place]
+        parts.append("".join(letters))
+        begins.append(at)
+        at += len(piece.text)
+
+    def place_of(character: int) -> int:
+        number = max(0, bisect_right(begins, character) - 1)
+        return pieces[number].start + (character - begins[number]) * pieces[number].wide
+
+    return "".join(parts), place_of
+
+
+# ---- formats -------------------------------------------------------------------------------------
+
+_Properties = dict[int, int]
+
+
+def _runs(
+    main: bytes, formats: bytes, where: int, read: Callable[[bytes, int, int], bytes]
+) -> Iterator[tuple[int, int, _Properties]]:
+    """(first byte, end, properties) of each run of characters, or of each paragraph (MS-DOC 2.9.35, 2.9.175)."""
+    start, size = _u32(main, where), _u32(main, where + 4)
+    table = formats[start : start + size]
+    count = (len(table) - 4) // 8
+    for place in range(min(count, _MAX_PIECES)):
+        number = _u32(table, 4 * (count + 1) + 4 * place) & 0x3FFFFF
+        page = main[number * _PAGE : (number + 1) * _PAGE]
+        if len(page) < _PAGE:
+            continue
+        runs = min(page[-1], 101)
+        for run in range(runs):
+            yield _u32(page, 4 * run), _u32(page, 4 * run + 4), _properties(read(page, run, runs))
+
+
+def _characters(page: bytes, run: int, runs: int) -> bytes:
+    at = 2 * page[4 * (runs + 1) + run]
+    return b"" if not at else page[at + 1 : at + 1 + page[at]]
+
+
+def _papers(page: bytes, run: int, runs: int) -> bytes:
+    """Of a paragraph: its style, as a property of number 0, and the others."""
+    at = 2 * page[4 * (runs + 1) + 13 * run]
+    if not at:
+        return b""
+    size, begins = (2 * page[at] - 1, at + 1) if page[at] else (2 * page[at + 1], at + 2)
+    return b"\0\x40" + page[begins : begins + max(0, size)]
+
+
+def _properties(packed: bytes) -> _Properties:
+    found: _Properties = {}
+    at = 0
+    while at + 3 <= len(packed):
+        kind = _u16(packed, at)
+        size = _SIZES.get(kind >> 13)
+        begins = at + 2
+        if size is None:
+            wide = 2 if kind == 0xD608 else 1  # the definition of a table has a long size
+            size = int.from_bytes(packed[begins : begins + wide], "little") - (1 if wide == 2 else 0)
+            begins += wide
+        found[kind] = int.from_bytes(packed[begins : begins + min(size, 4)], "little")
+        at = begins + max(0, size)
+    return found
+
+
+def _about(properties: _Properties) -> _About:
+    style, outline = properties.get(0x4000, 0), properties.get(_OUTLINE, 9)
+    heading = style if 1 <= style <= 9 else outline + 1 if outline < 9 else 0  # styles 1 to 9 are headings
+    return _About(
+        heading=min(6, heading),
+        level=min(8, properties.get(_LEVEL, 0)),
+        listed=0 < properties.get(_LIST, 0) < 0xF801,
+        in_table=bool(properties.get(_IN_TABLE)),
+        row_ends=bool(properties.get(_ROW_ENDS)),
+    )
+
+
+# ---- what is made --------------------------------------------------------------------------------
+
+
+class _Writer:
+    """Paragraphs as HTML. ``runs``: (first byte, end, what is known) of each paragraph, in order."""
+
+    def __init__(self, runs: list[tuple[int, int, _About]]) -> None:
+        self._runs = runs
+        self._starts = [start for start, _, _ in runs]
+        self._notes = self._comments = 0
+
+    def body(self, text: str, place_of: Callable[[int], int]) -> str:
+        blocks, items, rows, cells = list[str](), list[ListItem](), list[str](), list[str]()
+        paragraphs, at = list[str](), 0  # of the cell that is being read
+        for found in re.finditer("[\r\x07]", text):
+            about, said = self._known(place_of(found.start())), self._words(text[at : found.start()])
+            at = found.end()
+            if not about.in_table and found[0] != "\x07":
+                if rows:
+                    blocks.append(f"<table>{''.join(rows)}</table>")
+                    rows = []
+                if about.listed and not about.heading and said.strip():
+                    items.append(ListItem(level=about.level, ordered=False, html=said))
+                    continue
+                if items:
+                    blocks.append(nested_list(items))
+                    items = []
+                tag = f"h{about.heading}" if about.heading else "p"
+                blocks.append(f"<{tag}>{said}</{tag}>" if said.strip() else "")
+                continue
+            if items:
+                blocks.append(nested_list(items))
+                items = []
+            if about.row_ends:
+                rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+                cells = []
+                continue
+            paragraphs.append(said)
+            if found[0] == "\x07":
+                cells.append("<br>".join(paragraphs))
+                paragraphs = []
+        rest = self._words(text[at:])
+        return "".join(
+            (*blocks, f"<table>{''.join(rows)}</table>" if rows else "", nested_list(items), f"<p>{rest}</p>")
+        )
+
+    def _known(self, place: int) -> _About:
+        number = bisect_right(self._starts, place) - 1
+        return self._runs[number][2] if number >= 0 and place < self._runs[number][1] else _About()
+
+    def _words(self, text: str) -> str:
+        """One paragraph: links are marked, of other fields what they were last computed to."""
+        marked = _fields(text)
+        made = []
+        for letter in marked:
+            if letter == "\x02":
+                self._notes += 1
+                made.append(f"[{self._notes}]")
+            elif letter == "\x05":
+                self._comments += 1
+                made.append(f"[Comment {self._comments}]")
+            else:
+                made.append(letter)
+        return _html("".join(made))
+
+
+def _fields(text: str) -> str:
+    """Without the codes of fields; words of links are marked with their addresses."""
+
+    def shown(found: re.Match[str]) -> str:
+        address, said = address_in(found[1]), found[2] or ""
+        return mark_link(address, said) if address and said.strip() else said
+
+    for _ in range(20):  # fields in fields, from the inside
+        text, changed = _FIELD.subn(shown, text)
+        if not changed:
+            break
+    return text
+
+
+def _html(text: str) -> str:
+    return re.sub("[\x00-\x08\x0e-\x1f]", "", as_html(text.translate(_SIGNS)))
+
+
+def _beside(kind: str, text: str) -> Iterator[str]:
+    """Notes, page headers and footers, comments, text boxes: each after the text, what repeats once."""
+    said = [_html(_fields(each.lstrip("\x02\x05 "))) for each in re.split("[\r\x07]", text)]
+    lines = [line for line in said if line.strip()]
+    if kind in ("note", "Comment"):
+        for number, line in enumerate(lines, 1):
+            yield f"<p>[{number}] {line}</p>" if kind == "note" else f"<p>Comment {number}: {line}</p>"
+    elif kind == "around":
+        for line in dict.fromkeys(lines):
+            yield f"<p>Page header or footer: {line}</p>"
+    else:
+        for line in lines:
+            yield f"<p>{line}</p>"
+
+
+def _u16(data: bytes, at: int) -> int:
+    return int(struct.unpack_from("<H", data, at)[0])
+
+
+def _u32(data: bytes, at: int) -> int:
+    return int(struct.unpack_from("<I", data, at)[0])

@@ -1,0 +1,117 @@
+"""DOCX as Markdown, inside the worker: mammoth makes HTML of it, and that goes the way of every page.
+
+Included: body, tables, lists, links, footnotes, endnotes, comments (marked "Comment"), page headers and footers, the
+numbers of charts, the words of drawings. Said to be left out: what tracked changes deleted, equations, embedded files.
+Macros are never looked at.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import xml.dom.expatbuilder  # noqa: F401 - what minidom imports on its first parse
+from io import BytesIO
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+import mammoth
+import mammoth.images
+
+from intermodal.errors import InputBroken, InputEmpty
+from intermodal.media.office.conversion_types import ConvertedFile
+from intermodal.media.office.html_pages import markdown
+from intermodal.media.office.office_package import OfficePackage, Relation, chart_table, drawn_words, words
+from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.plans.numbers import counted
+
+_MAIN = "word/document.xml"
+# Lists in lists that are told by their style alone: Word's own "List Bullet 2" to "List Number 5".
+_NESTED = [
+    f"p[style-name='List {kind} {level}'] => {'ul|ol > li > ' * (level - 1)}{tag} > li:fresh"
+    for kind, tag in (("Bullet", "ul"), ("Number", "ol"))
+    for level in range(2, 6)
+]
+_OPTIONS: dict[str, Any] = {
+    "style_map": "\n".join(["comment-reference => sup", *_NESTED]),
+    "include_embedded_style_map": False,
+}
+_LEFT_OUT = (  # (what marks it in the body, what it is)
+    (re.compile(rb"<w:del[ >]"), "deletion of tracked changes", "deletions of tracked changes"),
+    (re.compile(rb"<m:oMath[ >]"), "equation", "equations"),
+    (re.compile(rb"<o:OLEObject[ >]"), "embedded file", "embedded files"),
+)
+
+
+def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
+    package = OfficePackage(data)
+    main = _main(package)
+    gallery = PictureCollector(probe)
+    kept: list[bytes] = []
+
+    @mammoth.images.img_element  # type: ignore[untyped-decorator]
+    def placed(image: Any) -> dict[str, str]:
+        try:
+            with image.open() as file:
+                kept.append(file.read())
+        except Exception:  # pointed at, not inside: mammoth opens nothing outside, and the fence neither
+            return {"src": "outside"}
+        return {"src": f"inside:{len(kept) - 1}"}
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            made = mammoth.convert_to_html(BytesIO(data), convert_image=placed, **_OPTIONS)
+    except (ExpatError, KeyError, AttributeError, ValueError, TypeError, IndexError, OSError):
+        raise InputBroken("cannot be read as a Word document", todo="open it and save it again as DOCX") from None
+    text, notes = markdown(made.value, gallery, lambda source: _inside(source, kept))
+    relations = package.relations(main)
+    before = _around(package, relations, "header")
+    after = _around(package, relations, "footer")
+    drawn = _drawn(package, relations)
+    text = "\n\n".join(part for part in (*before, text, *drawn, *after) if part)
+    if not text and not gallery.pictures:
+        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+    body = package.read(main)
+    for mark, one, many in _LEFT_OUT:
+        found = len(mark.findall(body))
+        if found:
+            notes.append(f"{counted(found, one, many)} left out")
+    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+
+
+def _main(package: OfficePackage) -> str:
+    """The member with the body; it may be called otherwise than usual."""
+    main = next((each.target for each in package.relations("") if each.kind == "officeDocument"), _MAIN)
+    if main not in package.names:
+        raise InputBroken("is damaged: its text is missing", todo="open it and save it again as DOCX")
+    return main
+
+
+def _inside(source: str, kept: list[bytes]) -> bytes | None:
+    kind, _, place = source.partition(":")
+    return kept[int(place)] if kind == "inside" else None
+
+
+def _around(package: OfficePackage, relations: list[Relation], kind: str) -> list[str]:
+    """Headers or footers, each wording once: a document has one per section and kind of page."""
+    found: dict[str, None] = {}
+    for relation in relations:
+        if relation.kind == kind and not relation.outside:
+            line = " / ".join(words(package.xml(relation.target), "p", "t"))
+            if line:
+                found[f"Page {kind}: {line}"] = None
+    return list(found)
+
+
+def _drawn(package: OfficePackage, relations: list[Relation]) -> list[str]:
+    """Charts as tables, SmartArt as its words, after the text: where they stood is not known to the converter."""
+    found = []
+    for relation in relations:
+        if relation.outside:
+            continue
+        if relation.kind == "chart":
+            found.append(chart_table(package.read(relation.target)))
+        elif relation.kind == "diagramData":
+            lines = drawn_words(package.read(relation.target))
+            found.append("Drawing:\n\n" + "\n".join(f"- {line}" for line in lines) if lines else "")
+    return found

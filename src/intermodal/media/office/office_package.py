@@ -1,0 +1,208 @@
+"""The ZIP container of Office files, looked at before anybody unpacks it.
+
+Sizes and ratios are read from the central directory; ``zipfile`` never hands out more of a member than that
+says. Markup with a document type is refused: OPC forbids it (ECMA-376-2, 9.1.3.1 "DTD"), and entities are the only
+thing it would be good for. Relations that lead outside are never followed.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+from xml.parsers import expat
+
+import defusedxml.ElementTree
+
+from intermodal.content import Value
+from intermodal.errors import InputBroken, InputEncrypted, InputTooLarge
+from intermodal.media.office import text_encoding  # noqa: F401 - names in a ZIP, and markup, may need any codec
+from intermodal.media.office.conversion_types import MAX_MEMBERS, MAX_PACKED, MAX_RATIO, RATIO_FROM
+from intermodal.plans.numbers import counted
+
+_PROLOG = 65_536  # bytes in which the first element must come
+_TODO = "check that the file is complete and opens elsewhere"
+_DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+
+
+class Relation(Value):
+    """What a member points at. ``kind`` is the last word of its type ("image"); ``target`` a member, or a URL."""
+
+    id: str
+    kind: str
+    target: str
+    outside: bool = False
+
+
+class OfficePackage:
+    """A checked container. Raises InputBroken, InputEncrypted or InputTooLarge when made of something else.
+
+    Without ``markup`` its members are not looked at: an archive may hold anything, a book pages with a document type.
+    """
+
+    def __init__(self, data: bytes, *, markup: bool = True) -> None:
+        try:
+            self._zip = zipfile.ZipFile(BytesIO(data))
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
+            raise InputBroken("is damaged or cut short: its list of contents is missing", todo=_TODO) from None
+        members = self._zip.infolist()
+        if any(member.flag_bits & 1 for member in members):
+            raise InputEncrypted("is locked by a password", todo="save an unlocked copy")
+        if len(members) > MAX_MEMBERS:
+            raise InputTooLarge(
+                f"holds {counted(len(members), 'file')}, more than {MAX_MEMBERS:,}", todo="pass those you need"
+            )
+        size = sum(member.file_size for member in members)
+        if size > MAX_PACKED:
+            raise InputTooLarge(
+                f"unpacks to {size >> 20:,} MiB, more than {MAX_PACKED >> 20}", todo="save the part you need as PDF"
+            )
+        for member in members:
+            if member.file_size > RATIO_FROM and member.file_size > MAX_RATIO * max(1, member.compress_size):
+                raise InputTooLarge(
+                    f"is packed {member.file_size // max(1, member.compress_size):,} times smaller than it is, "
+                    f"more than {MAX_RATIO}",
+                    todo="a file like that is made to exhaust its reader; pass another copy",
+                )
+        self.names = frozenset(member.filename for member in members)
+        self._sizes = {member.filename: member.file_size for member in members}
+        self.files = tuple(dict.fromkeys(member.filename for member in members if not member.is_dir()))
+        for member in members if markup else ():
+            _check_markup(self._head(member), member.filename)
+
+    def _head(self, member: zipfile.ZipInfo) -> bytes:
+        try:
+            with self._zip.open(member) as file:
+                return file.read(_PROLOG)
+        except Exception:
+            raise InputBroken("is damaged: a part of it cannot be unpacked", todo=_TODO) from None
+
+    def read(self, name: str) -> bytes:
+        """A member's bytes, b"" when there is none."""
+        if name not in self.names:
+            return b""
+        try:
+            return self._zip.read(name)
+        except Exception:
+            raise InputBroken("is damaged: a part of it cannot be unpacked", todo=_TODO) from None
+
+    def size(self, name: str) -> int:
+        """Bytes of a member, unpacked; 0 when there is none."""
+        return self._sizes.get(name, 0)
+
+    def xml(self, name: str) -> Any | None:
+        """A member as an element tree, None when it is not there or no markup."""
+        body = self.read(name)
+        return parse_xml(body) if body else None
+
+    def relations(self, name: str) -> list[Relation]:
+        """What a member points at, in the order written."""
+        folder, _, file = name.rpartition("/")
+        root = self.xml(f"{folder}/_rels/{file}.rels" if folder else f"_rels/{file}.rels")
+        found = []
+        for each in root if root is not None else ():
+            target, outside = str(each.get("Target", "")), each.get("TargetMode") == "External"
+            if not outside:
+                target = posixpath.normpath(posixpath.join("/", folder, target)).lstrip("/")
+            kind = str(each.get("Type", "")).rpartition("/")[2]
+            found.append(Relation(id=str(each.get("Id", "")), kind=kind, target=target, outside=outside))
+        return found
+
+
+def _check_markup(head: bytes, name: str) -> None:
+    """Refuse a document type. What is no markup at all passes, but not under a name that promises it."""
+    parser = expat.ParserCreate()
+    seen: list[str] = []
+
+    def begins(*_: object) -> None:
+        seen.append("element")
+
+    def declares(*_: object) -> None:
+        seen.append("type")
+
+    parser.StartElementHandler, parser.StartDoctypeDeclHandler = begins, declares
+    try:
+        parser.Parse(head, False)
+    except (expat.ExpatError, LookupError, ValueError):
+        if not seen and head and name.endswith((".xml", ".rels")):
+            raise InputBroken("is damaged: a part of it is no markup", todo=_TODO) from None
+    if "type" in seen:
+        raise InputBroken(
+            "holds a document type definition, which Office files must not", todo="save it again with an Office program"
+        )
+    if not seen and len(head) >= _PROLOG and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise InputBroken("is damaged: a part of it has no beginning", todo=_TODO)
+
+
+def parse_xml(body: bytes) -> Any | None:
+    """Markup as an element tree; None when it is none. Never expands an entity, never fetches anything."""
+    try:
+        return defusedxml.ElementTree.fromstring(body, forbid_dtd=True)
+    except Exception:
+        return None
+
+
+def words(root: Any | None, paragraph: str, text: str) -> Iterator[str]:
+    """The paragraphs below ``root``, by the local names of the two elements, blank ones left out."""
+    for element in root.iter() if root is not None else ():
+        if local_name(element) == paragraph:
+            line = "".join(each.text or "" for each in element.iter() if local_name(each) == text).strip()
+            if line:
+                yield line
+
+
+def local_name(element: Any) -> str:
+    """The name of an element without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def drawn_words(body: bytes) -> list[str]:
+    """The words of a drawing (SmartArt, shapes): the text runs of DrawingML, a line per paragraph."""
+    return list(words(parse_xml(body), "p", "t"))
+
+
+def chart_table(body: bytes) -> str:
+    """The numbers a chart was drawn from, which travel with it (ECMA-376-1, 21.2): a row per category."""
+    root = parse_xml(body)
+    if root is None:
+        return ""
+    title = " ".join("".join(t.text or "" for t in p.iter(f"{_DRAWING}t")) for p in root.iterfind(f".//{_CHART}title//"
+                     f"{_DRAWING}p")).strip()  # fmt: skip
+    series = []
+    labels: list[str] = []
+    for each in root.iter(f"{_CHART}ser"):
+        name = next(iter(_points(each, "tx")), "")
+        labels = labels or _points(each, "cat") or _points(each, "xVal")
+        series.append((name, _points(each, "val") or _points(each, "yVal")))
+    if not series:
+        return f"Chart: {title}" if title else ""
+    rows = [["", *(name or f"series {place}" for place, (name, _) in enumerate(series, 1))]]
+    for place in range(min(1000, max(len(labels), *(len(values) for _, values in series)))):
+        row = [labels[place] if place < len(labels) else str(place + 1)]
+        rows.append([*row, *(values[place] if place < len(values) else "" for _, values in series)])
+    return f"Chart{f': {title}' if title else ''}\n\n{table(rows)}"
+
+
+def _points(series: Any, what: str) -> list[str]:
+    found = series.find(f"{_CHART}{what}")
+    if found is None:
+        return []
+    values = [(int(p.get("idx") or 0), p.findtext(f"{_CHART}v") or "") for p in found.iter(f"{_CHART}pt")]
+    if not values:
+        return [element.text or "" for element in found.iter(f"{_CHART}v")]
+    made = dict(value for value in values if 0 <= value[0] < 1000)
+    return [made.get(place, "") for place in range(max(made, default=-1) + 1)]
+
+
+def table(rows: list[list[str]]) -> str:
+    """Rows as a Markdown table, the first its head."""
+    width = max((len(row) for row in rows), default=0)
+    lines = ["| " + " | ".join([*map(_cell, row), *[""] * (width - len(row))]) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * width, *lines[1:]]) if lines else ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

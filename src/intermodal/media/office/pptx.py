@@ -1,0 +1,127 @@
+"""PPTX as Markdown, inside the worker: a heading per slide, its shapes from top to bottom, its notes.
+
+Included and marked: hidden slides, speaker notes, comments, the numbers of charts, the words of SmartArt.
+Said to be left out: sound and films inside. The pictures of masters and backgrounds are decoration and not taken.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import pptx
+from pptx.enum.shapes import MSO_SHAPE_TYPE
+from pptx.exc import PythonPptxError
+
+from intermodal.errors import InputBroken, InputEmpty, InputTooLarge
+from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
+from intermodal.media.office.office_package import OfficePackage, chart_table, drawn_words, parse_xml, table, words
+from intermodal.media.office.picture_collector import PictureCollector, Probe
+from intermodal.plans.numbers import counted
+
+_PLAYED = (".mp4", ".m4v", ".mov", ".avi", ".wmv", ".mp3", ".m4a", ".wav", ".wma")
+_GRAPHIC = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}dm"
+_MAX_SHAPES = 50_000
+
+
+def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
+    package = OfficePackage(data)
+    gallery = PictureCollector(probe)
+    notes = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            deck = pptx.Presentation(BytesIO(data))
+            slides = [_slide(slide, number, gallery) for number, slide in enumerate(deck.slides, 1)]
+    except (PythonPptxError, KeyError, AttributeError, ValueError, TypeError, IndexError):
+        raise InputBroken("cannot be read as slides", todo="open it and save it again as PPTX") from None
+    if not any(body for _, body, _ in slides) and not gallery.pictures:
+        raise InputEmpty("holds no text and no pictures", where=name, todo="check what wrote this file")
+    text = "\n\n".join(f"{head}\n\n{body}".strip() for head, body, _ in slides)
+    if len(text) > MAX_CHARS:
+        raise InputTooLarge(f"holds {len(text):,} characters, more than {MAX_CHARS:,}", todo="pass fewer slides")
+    hidden = sum(hid for _, _, hid in slides)
+    if hidden:
+        notes.append(f"{counted(hidden, 'hidden slide')} included")
+    played = sum(member.lower().endswith(_PLAYED) for member in package.names)
+    if played:
+        notes.append(f"{counted(played, 'recording or film', 'recordings or films')} inside left out")
+    return ConvertedFile(text=text, pictures=gallery.pictures, notes=(*notes, *gallery.notes()))
+
+
+def _slide(slide: Any, number: int, gallery: PictureCollector) -> tuple[str, str, bool]:
+    """Heading, text, and whether the slide is hidden."""
+    hidden = slide._element.get("show") in ("0", "false")
+    title = slide.shapes.title
+    head = f"## Slide {number}{' (hidden)' if hidden else ''}"
+    said = _line(title.text_frame.text) if title is not None and title.has_text_frame else ""
+    blocks = []
+    for shape in _in_order(slide.shapes):
+        if title is None or shape.shape_id != title.shape_id:
+            blocks.append(_shape(shape, gallery))
+    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+        spoken = slide.notes_slide.notes_text_frame.text.strip()
+        blocks.append(f"Speaker notes: {spoken}" if spoken else "")
+    for relation in slide.part.rels.values():
+        if relation.reltype.endswith("/comments") and not relation.is_external:
+            for line in _comments(relation.target_part.blob):
+                blocks.append(f"Comment: {line}")
+    return f"{head}: {said}" if said else head, "\n\n".join(block for block in blocks if block), hidden
+
+
+def _comments(blob: bytes) -> list[str]:
+    """Of the older form (``p:cm/p:text``) and of the newer one, whose words are paragraphs of DrawingML."""
+    root = parse_xml(blob)
+    return [*words(root, "cm", "text"), *words(root, "p", "t")]
+
+
+def _in_order(shapes: Any, depth: int = 0) -> Iterator[Any]:
+    """From top to bottom and left to right, groups opened."""
+    found = list(shapes)[:_MAX_SHAPES]
+    for shape in sorted(found, key=lambda each: (each.top or 0, each.left or 0)):
+        if shape.shape_type == MSO_SHAPE_TYPE.GROUP and depth < 20:
+            yield from _in_order(shape.shapes, depth + 1)
+        else:
+            yield shape
+
+
+def _shape(shape: Any, gallery: PictureCollector) -> str:
+    if shape.has_text_frame:
+        return "\n".join(
+            f"{'  ' * paragraph.level}- {line}" if paragraph.level else line
+            for paragraph in shape.text_frame.paragraphs
+            if (line := _line("".join(run.text for run in paragraph.runs) or paragraph.text))
+        )
+    if getattr(shape, "has_table", False) and shape.has_table:
+        return table([[cell.text for cell in row.cells] for row in shape.table.rows])
+    if getattr(shape, "has_chart", False) and shape.has_chart:
+        return chart_table(shape.chart.part.blob)
+    if hasattr(shape, "image"):
+        return _picture(shape, gallery)
+    return _diagram(shape)
+
+
+def _picture(shape: Any, gallery: PictureCollector) -> str:
+    alt = str(shape._element._nvXxPr.cNvPr.get("descr") or "")
+    try:
+        blob = shape.image.blob
+    except (ValueError, KeyError, AttributeError):  # pointed at, or missing
+        gallery.outside += 1
+        return f"[picture not fetched: {_line(alt)[:200]}]" if alt else ""
+    return gallery.mark(blob, alt)
+
+
+def _diagram(shape: Any) -> str:
+    """The words of SmartArt, which lie in a part of their own."""
+    for element in shape._element.iter():
+        key = element.get(_GRAPHIC)
+        if key and key in shape.part.rels and not shape.part.rels[key].is_external:
+            lines = drawn_words(shape.part.related_part(key).blob)
+            return "\n".join(f"- {line}" for line in lines)
+    return ""
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("\v", " ").split())

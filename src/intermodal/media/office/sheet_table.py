@@ -1,0 +1,143 @@
+"""One sheet of a workbook as a Markdown table, with what its cells alone do not say: what is hidden, what is merged."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Any
+
+from intermodal.errors import InputTooLarge
+from intermodal.media.office.conversion_types import MAX_CELLS
+from intermodal.media.office.office_package import table
+from intermodal.plans.numbers import counted
+
+_BIG = 1_000  # rows from which a table's size is said
+_NAMED = 20  # hidden rows, hidden columns and merged areas that are named; more are counted
+Area = tuple[int, int, int, int]  # first row and column, last row and column, counted from 0
+
+
+class SheetTable:
+    """Rows as they come, and what is known of them.
+
+    Attributes:
+        cells: how many are not empty.
+        hidden_rows, hidden_columns: places, counted from 0.
+        merged: areas that are shown as one cell.
+    """
+
+    def __init__(self, name: str, hidden: bool = False) -> None:
+        self.name = name
+        self.hidden = hidden
+        self.cells = 0
+        self.hidden_rows = set[int]()
+        self.hidden_columns = set[int]()
+        self.merged: list[Area] = []
+        self._rows: dict[int, list[str]] = {}  # by place, without blank ones
+        self._place = 0
+
+    def add(self, row: list[str], times: int = 1, *, hidden: bool = False, room: int = MAX_CELLS) -> None:
+        """Put a row below the others, ``times`` over. Raises InputTooLarge beyond ``room`` cells."""
+        filled = sum(map(bool, row))
+        if filled:
+            self.cells += filled * times
+            if self.cells > room:
+                raise InputTooLarge(f"has more than {MAX_CELLS:,} cells", todo="pass the part you need as CSV")
+            self._rows |= dict.fromkeys(range(self._place, self._place + times), row)
+            if hidden:
+                self.hidden_rows |= set(range(self._place, self._place + times))
+        self._place += times
+
+    def text(self) -> str:
+        """Heading, table, and a line each for what is hidden and what is merged."""
+        head = f"## Sheet: {self.name}{' (hidden)' if self.hidden else ''}"
+        return "\n\n".join(block for block in (head, table(self._trimmed()), *self._said()) if block)
+
+    def notes(self) -> list[str]:
+        found = []
+        if len(self._rows) > _BIG:
+            wide = max(map(len, self._trimmed()))
+            found.append(f"sheet {self.name} has {len(self._rows):,} rows of {wide:,} columns")
+        rows, columns = len(self.hidden_rows), len(self._columns_unseen())
+        if rows:
+            found.append(f"sheet {self.name}: {counted(rows, 'hidden row')} included")
+        if columns:
+            found.append(f"sheet {self.name}: {counted(columns, 'hidden column')} included")
+        return found
+
+    def _used(self) -> list[int]:
+        return sorted({place for row in self._rows.values() for place, text in enumerate(row) if text})
+
+    def _trimmed(self) -> list[list[str]]:
+        """Without blank rows, and without columns that are blank throughout."""
+        used = self._used()
+        return [[row[at] if at < len(row) else "" for at in used] for row in self._rows.values()]
+
+    def _columns_unseen(self) -> list[int]:
+        return [place for place in self._used() if place in self.hidden_columns] if self.hidden_columns else []
+
+    def _said(self) -> list[str]:
+        rows = [f"{place + 1} ({first})" for place in sorted(self.hidden_rows)
+                if (first := next((text for text in self._rows[place] if text), ""))]  # fmt: skip
+        columns = [f"{column_name(place)} ({self._first(place)})" for place in self._columns_unseen()]
+        areas = [f"{column_name(left)}{top + 1}:{column_name(right)}{bottom + 1} ({said})"
+                 for top, left, bottom, right in self.merged if (said := self._at(top, left))]  # fmt: skip
+        named = (("Hidden rows", rows), ("Hidden columns", columns), ("Merged cells", areas))
+        return [f"{what}: {', '.join(_few(each))}" for what, each in named if each]
+
+    def _at(self, row: int, column: int) -> str:
+        cells = self._rows.get(row, [])
+        return _short(cells[column]) if column < len(cells) else ""
+
+    def _first(self, column: int) -> str:
+        return next((_short(row[column]) for row in self._rows.values() if column < len(row) and row[column]), "")
+
+
+def _few(items: list[str]) -> list[str]:
+    return items if len(items) <= _NAMED else [*items[:_NAMED], f"and {len(items) - _NAMED:,} more"]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def column_name(column: int) -> str:
+    """What a sheet calls its column, counted from 0.
+
+    >>> column_name(0), column_name(25), column_name(26), column_name(701), column_name(702)
+    ('A', 'Z', 'AA', 'ZZ', 'AAA')
+    """
+    name, column = "", column + 1
+    while column:
+        column, place = divmod(column - 1, 26)
+        name = chr(ord("A") + place) + name
+    return name
+
+
+def column_index(name: str) -> int:
+    """A column's place, counted from 0, by what a sheet calls it.
+
+    >>> column_index("A"), column_index("AA"), column_index("ZZ")
+    (0, 26, 701)
+    """
+    place = 0
+    for letter in name:
+        place = place * 26 + ord(letter) - ord("A") + 1
+    return place - 1
+
+
+def displayed_value(value: Any, form: str | None = None) -> str:
+    """A value as people read it: dates without an empty time, shares as percent where the format ``form`` does."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "TRUE" if value else "FALSE"
+        case datetime():
+            return value.strftime("%Y-%m-%d %H:%M:%S" if value.time() != time.min else "%Y-%m-%d")
+        case date():
+            return value.isoformat()
+        case int() | float():
+            percent = form is not None and form.rstrip('"; ').endswith("%")
+            number = value * 100 if percent else value
+            plain = f"{number:.15g}" if isinstance(number, float) else str(number)
+            return f"{plain}%" if percent else plain
+    return " ".join(str(value).split())

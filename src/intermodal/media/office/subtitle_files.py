@@ -1,0 +1,52 @@
+"""Files of subtitles (SubRip, WebVTT, ASS), inside the worker: a transcript, each line with its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import ModuleType
+
+from intermodal.errors import InputBroken
+from intermodal.media.media_limits import SHORTEST_LINE
+from intermodal.media.office.conversion_types import ConvertedFile
+from intermodal.media.sniff import read_text
+from intermodal.media.text import subtitle_cues
+from intermodal.media.worker_results import SubtitleLine
+from intermodal.plans.numbers import clock, counted
+
+text_encoding: ModuleType | None
+try:  # comes with the extra "documents"; files in UTF-8 do without
+    from intermodal.media.office import text_encoding
+except ImportError:
+    text_encoding = None
+
+
+def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
+    """What is said, with times; the words as they are where the file holds no cue."""
+    notes: tuple[str, ...] = ()
+    try:
+        text = read_text(data, name)
+    except InputBroken:
+        if text_encoding is None:
+            raise
+        text, encoding = text_encoding.decode_text(data)
+        notes = (f"read as {encoding}, which is a guess",)
+    said = subtitle_cues.lines_of(text)
+    if not said:
+        return ConvertedFile(text=text, notes=(*notes, "holds no subtitles that can be read: taken as it is"))
+    last = clock(max(line.until for line in said))
+    told = f"{counted(len(said), 'line')} of subtitles up to {last}, each with its time"
+    return ConvertedFile(text="\n".join(_in_lines(said)), notes=(*notes, told))
+
+
+def _in_lines(said: Iterable[SubtitleLine]) -> list[str]:
+    """A line for what is said within a second or two, as a film's subtitles stand in a prompt."""
+    lines: list[str] = []
+    began = -SHORTEST_LINE
+    for line in said:
+        words = " ".join(line.text.split())
+        if lines and line.at - began < SHORTEST_LINE:
+            lines[-1] += f" {words}"
+        else:
+            lines.append(f"[{clock(line.at)}] {words}")
+            began = line.at
+    return lines

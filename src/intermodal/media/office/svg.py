@@ -1,0 +1,280 @@
+"""SVG drawings, inside the worker: drawn as a picture, and its words as words.
+
+resvg draws shapes; it finds no fonts, because no file can be opened, so the words are written into the picture by
+Pillow's own font, where they stand and about as large. Scripts, pages in the drawing and everything it points at
+outside are taken out before; pictures that travel in it are looked at first, like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import defusedxml.ElementTree
+import resvg_py
+from PIL import Image, ImageColor, ImageDraw, ImageFont
+
+from intermodal.content import Value
+from intermodal.errors import InputBroken, InputEmpty, InputError
+from intermodal.media.image import decoder as pictures
+from intermodal.media.office.conversion_types import ConvertedFile, EmbeddedFile
+from intermodal.media.office.office_package import local_name
+from intermodal.media.office.picture_collector import Probe
+from intermodal.plans.numbers import counted
+
+_SVG, _HREF = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
+_LEAST, _MOST = 800, 2_000  # pixels of the longer side; a drawing has no pixels of its own
+_UNSEEN = ("defs", "symbol", "clipPath", "mask", "pattern", "marker", "metadata", "style")
+_REMOVED = ("script", "foreignObject", "iframe", "audio", "video", "animate", "set", "animateTransform")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_CALL = re.compile(rf"(\w{{1,20}})\s*\(((?:\s*{_NUMBER}[\s,]*){{1,6}})\)")
+_MAX_LABELS = 2_000
+_MAX_DEPTH = 200
+_WRITTEN = re.compile(r"[\x20-\x7e\xa0-\u017f\u2010-\u2026\u20ac]+")  # what the font has letters for
+_TODO = "export it as PNG"
+
+Matrix = tuple[float, float, float, float, float, float]
+_SAME: Matrix = (1, 0, 0, 1, 0, 0)
+
+
+class _Label(Value):
+    """Words of the drawing, where their line begins, in its own units."""
+
+    text: str
+    x: float
+    y: float
+    size: float
+    fill: str
+    anchor: str
+
+
+def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
+    root = _root(data)
+    notes, left = list[str](), _cleaned(root, probe)
+    if left:
+        notes.append(f"{counted(left, 'picture')} in it left out: on the web, or of a kind that is not taken")
+    said = list(_words(root))
+    try:
+        width, height = _side(root)
+        source = defusedxml.ElementTree.tostring(root, encoding="unicode")
+        drawn = resvg_py.svg_to_bytes(svg_string=source, skip_system_fonts=True, width=width, height=height)
+        image = pictures.open_image(drawn, "image/png").convert("RGBA")
+    except BaseException as error:  # a panic of the library is no Exception
+        if isinstance(error, MemoryError | KeyboardInterrupt | SystemExit):
+            raise
+        raise InputBroken("cannot be drawn", todo=_TODO) from None
+    unwritten = _write(image, root)
+    if unwritten:
+        notes.append(f"{counted(unwritten, 'label')} given as words only: no font here has the letters")
+    if not said and image.getchannel("A").getextrema() == (0, 0):
+        raise InputEmpty("draws nothing", where=name, todo="check what wrote this file")
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    words = "Words in the drawing:\n\n" + "\n".join(f"- {line}" for line in said) if said else ""
+    text = "\n\n".join(part for part in ("[picture 1]", words) if part)
+    return ConvertedFile(text=text, pictures=(EmbeddedFile(data=out.getvalue()),), notes=tuple(notes))
+
+
+def _root(data: bytes) -> Any:
+    try:
+        root = defusedxml.ElementTree.fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
+    except Exception:  # of markup and of what the parser forbids
+        raise InputBroken("cannot be read as an SVG drawing", todo=_TODO) from None
+    if local_name(root) != "svg":
+        raise InputBroken("cannot be read as an SVG drawing: it begins with something else", todo=_TODO)
+    return root
+
+
+def _cleaned(root: Any, probe: Probe) -> int:
+    """Take out, in place, what runs or points outside; returns how many pictures went."""
+    left = 0
+    for parent in list(root.iter()):
+        for child in list(parent):
+            link = str(child.get(_HREF) or child.get("href") or "").strip()
+            if local_name(child) in _REMOVED:
+                parent.remove(child)
+            elif local_name(child) in ("image", "feImage") and not _is_taken(link, probe):
+                parent.remove(child)
+                left += 1
+            elif link and not link.startswith(("#", "data:")) and local_name(child) != "a":
+                parent.remove(child)
+    return left
+
+
+def _is_taken(link: str, probe: Probe) -> bool:
+    head, _, body = link.partition(",")
+    if not head.startswith("data:image/") or not head.endswith(";base64"):
+        return False
+    try:
+        probe(base64.b64decode("".join(body.split())))
+    except (InputError, binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _words(root: Any) -> Iterator[str]:
+    """Every text, title and description, a line each, blank and repeated ones left out."""
+    found: dict[str, None] = {}
+    for element in root.iter():
+        if local_name(element) in ("text", "title", "desc"):
+            lines = [" ".join(part.split()) for part in _lines(element)]
+            found |= dict.fromkeys(line for line in lines if line)
+    return iter(found)
+
+
+def _lines(element: Any) -> Iterator[str]:
+    """The words of a text; a part that is set to a place of its own is a line of its own."""
+    line = element.text or ""
+    for each in element:
+        if each.get("x") is not None or each.get("dy") is not None:
+            yield line
+            line = ""
+        line += "".join(each.itertext()) + (each.tail or "")
+    yield line
+
+
+# ---- the size ------------------------------------------------------------------------------------
+
+
+def _box(root: Any) -> tuple[float, float, float, float]:
+    """The part of the plane that is drawn: x, y, width, height."""
+    numbers = [float(each) for each in re.findall(_NUMBER, str(root.get("viewBox") or ""))[:4]]
+    if len(numbers) == 4 and numbers[2] > 0 and numbers[3] > 0:
+        return numbers[0], numbers[1], numbers[2], numbers[3]
+    return 0.0, 0.0, _length(root.get("width"), 300), _length(root.get("height"), 150)
+
+
+def _side(root: Any) -> tuple[int | None, int | None]:
+    """Width or height, whichever is longer, in pixels; the other follows."""
+    _, _, wide, high = _box(root)
+    wide, high = _length(root.get("width"), wide), _length(root.get("height"), high)
+    longer = round(min(_MOST, max(_LEAST, wide, high)))
+    return (longer, None) if wide >= high else (None, longer)
+
+
+def _length(text: str | None, otherwise: float) -> float:
+    found = re.match(rf"\s*({_NUMBER})\s*(px|pt|mm|cm|in)?\s*$", text or "")
+    scale = {"pt": 96 / 72, "mm": 96 / 25.4, "cm": 96 / 2.54, "in": 96.0}
+    value = float(found[1]) * scale.get(found[2] or "", 1.0) if found else otherwise
+    return value if 0 < value < 1e7 else otherwise
+
+
+# ---- words in the picture ------------------------------------------------------------------------
+
+
+def _write(image: Image.Image, root: Any) -> int:
+    """Write the labels where they stand; returns how many could not be."""
+    left, top, wide, high = _box(root)
+    scale = min(image.width / wide, image.height / high)
+    begin: Matrix = (scale, 0, 0, scale, image.width / 2 - scale * (left + wide / 2),
+                     image.height / 2 - scale * (top + high / 2))  # fmt: skip
+    draw, unwritten, fonts = ImageDraw.Draw(image), 0, dict[float, Any]()
+    for number, label in enumerate(_labels(root, begin, {}, 0)):
+        if number >= _MAX_LABELS:
+            break
+        if not _WRITTEN.fullmatch(label.text):
+            unwritten += 1
+            continue
+        size = round(min(500.0, max(4.0, label.size)), 1)
+        if size not in fonts:
+            fonts[size] = ImageFont.load_default(size)
+        anchor = {"middle": "ms", "end": "rs"}.get(label.anchor, "ls")
+        draw.text((label.x, label.y), label.text, fill=_colour(label.fill), font=fonts[size], anchor=anchor)
+    return unwritten
+
+
+def _labels(element: Any, matrix: Matrix, style: dict[str, str], depth: int) -> Iterator[_Label]:
+    if local_name(element) in _UNSEEN or depth > _MAX_DEPTH:
+        return
+    style = {**style, **_style(element)}
+    if style.get("display") == "none" or style.get("visibility") == "hidden":
+        return
+    matrix = _times(matrix, _transform(str(element.get("transform") or "")))
+    if local_name(element) == "text":
+        yield from _lines_of(element, matrix, style)
+        return
+    for child in element:
+        yield from _labels(child, matrix, style, depth + 1)
+
+
+def _lines_of(element: Any, matrix: Matrix, style: dict[str, str]) -> Iterator[_Label]:
+    """Labels of a text: one for itself, one for each part of it that has a place of its own."""
+    size = _length(style.get("font-size"), 16)
+    x, y = _place(element, "x", 0.0, size), _place(element, "y", 0.0, size)
+    x, y = x + _place(element, "dx", 0.0, size), y + _place(element, "dy", 0.0, size)
+    line, start, held = element.text or "", (x, y), style
+    for part in element:
+        if part.get("x") is not None or part.get("y") is not None or part.get("dy") is not None:
+            yield from _label(line, *start, matrix, held)
+            held = {**style, **_style(part)}
+            x = _place(part, "x", start[0], size)
+            y = _place(part, "y", start[1], size) + _place(part, "dy", 0.0, size)
+            start, line = (x, y), ""
+        line += "".join(part.itertext()) + (part.tail or "")
+    yield from _label(line, *start, matrix, held)
+
+
+def _label(text: str, x: float, y: float, matrix: Matrix, style: dict[str, str]) -> Iterator[_Label]:
+    words = " ".join(text.split())
+    a, b, c, d, e, f = matrix
+    size = _length(style.get("font-size"), 16) * math.sqrt(abs(a * d - b * c))
+    at = (a * x + c * y + e, b * x + d * y + f)
+    if words and all(map(math.isfinite, (*at, size))):
+        fill, anchor = style.get("fill", "black"), style.get("text-anchor", "start")
+        yield _Label(text=words[:500], x=at[0], y=at[1], size=size, fill=fill, anchor=anchor)
+
+
+def _style(element: Any) -> dict[str, str]:
+    names = ("font-size", "fill", "text-anchor", "display", "visibility")
+    said = {name: str(element.get(name)) for name in names if element.get(name)}
+    for part in str(element.get("style") or "").split(";"):
+        name, _, value = part.partition(":")
+        if name.strip() in names:
+            said[name.strip()] = value.strip()
+    return said
+
+
+def _place(element: Any, name: str, otherwise: float, size: float) -> float:
+    found = re.match(rf"\s*({_NUMBER})(em)?", str(element.get(name) or ""))
+    if not found:
+        return otherwise
+    return float(found[1]) * (size if found[2] else 1.0)
+
+
+def _colour(fill: str) -> tuple[int, ...]:
+    try:
+        return ImageColor.getrgb(fill)
+    except ValueError:  # a gradient, a variable, "currentColor"
+        return (0, 0, 0)
+
+
+def _transform(text: str) -> Matrix:
+    made = _SAME
+    for what, arguments in _CALL.findall(text[:10_000]):
+        n = [float(each) for each in re.findall(_NUMBER, arguments)]
+        match what, len(n):
+            case "matrix", 6:
+                step: Matrix = (n[0], n[1], n[2], n[3], n[4], n[5])
+            case "translate", _:
+                step = (1, 0, 0, 1, n[0], n[1] if len(n) > 1 else 0)
+            case "scale", _:
+                step = (n[0], 0, 0, n[1] if len(n) > 1 else n[0], 0, 0)
+            case "rotate", _:
+                turn, x, y = math.radians(n[0]), n[1] if len(n) > 2 else 0.0, n[2] if len(n) > 2 else 0.0
+                cos, sin = math.cos(turn), math.sin(turn)
+                step = (cos, sin, -sin, cos, x - cos * x + sin * y, y - sin * x - cos * y)
+            case _:
+                step = _SAME
+        made = _times(made, step)
+    return made
+
+
+def _times(one: Matrix, two: Matrix) -> Matrix:
+    a, b, c, d, e, f = one
+    g, h, i, j, k, m = two
+    return (a * g + c * h, b * g + d * h, a * i + c * j, b * i + d * j, a * k + c * m + e, b * k + d * m + f)

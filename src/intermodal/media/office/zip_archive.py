@@ -1,0 +1,49 @@
+"""ZIP archives, inside the worker: a mail without words. Their files are listed, and each is taken as it is.
+
+Nothing is written anywhere, so that a name like ``../../etc/passwd`` is a name and no more. Archives in archives are
+opened as deep as mails in mails are.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from intermodal.errors import InputEmpty
+from intermodal.media.office.conversion_types import MAX_ATTACHED, MAX_ATTACHMENTS, ConvertedFile, EmbeddedFile
+from intermodal.media.office.eml import one_line
+from intermodal.media.office.office_package import OfficePackage
+from intermodal.media.office.picture_collector import Probe
+from intermodal.plans.numbers import counted
+
+_BESIDE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave behind
+
+
+def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
+    package = OfficePackage(data, markup=False)
+    files = [member for member in package.files if not _is_beside(member)]
+    if not files:
+        raise InputEmpty("is an archive without files", where=name, todo="check what packed it")
+    kept, size, left = list[EmbeddedFile](), 0, 0
+    for member in files:
+        if len(kept) >= MAX_ATTACHMENTS or size + package.size(member) > MAX_ATTACHED:
+            left += 1
+            continue
+        body = package.read(member)
+        size += len(body)
+        kept.append(EmbeddedFile(data=body, name=_named(member)))
+    notes = (f"{counted(left, 'file')} left out: too many or too large",) if left else ()
+    listed = [_named(member) for member in files[:200]]
+    more = f"\n- and {len(files) - 200:,} more" if len(files) > 200 else ""
+    text = "Files:\n\n" + "\n".join(f"- {each}" for each in listed) + more
+    return ConvertedFile(text=text, attachments=tuple(kept), notes=notes)
+
+
+def _is_beside(member: str) -> bool:
+    return member.startswith(_BESIDE[0]) or posixpath.basename(member) in _BESIDE[1:]
+
+
+def _named(member: str) -> str:
+    """Folders and name in one line, without steps upwards; what is long loses its middle."""
+    steps = [step for step in one_line(member.replace("\\", "/")).split("/") if step not in ("", ".", "..")]
+    short = "/".join(steps) or "file"
+    return short if len(short) <= 120 else f"{short[:80]}…{short[-39:]}"

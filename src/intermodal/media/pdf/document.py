@@ -1,0 +1,395 @@
+"""Documents, opened inside the worker with pdfium: probe, text, pictures. Only this module opens one.
+
+Scripts, launch actions, embedded files and forms are never run or opened: the library is built
+without them, and the process may open nothing anyway.
+"""
+
+from __future__ import annotations
+
+import encodings.utf_16_le  # noqa: F401 - pdfium's strings; a codec is imported on its first use
+import io
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import msgspec
+import pypdfium2
+import pypdfium2.raw as raw
+
+from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooLarge
+from intermodal.files.file_bytes import Data, FileBytes, memory_size
+from intermodal.media import process_limits
+from intermodal.media.image import letter_counts, script_detection
+from intermodal.media.media_limits import (
+    MAX_PAGES,
+    MAX_PAGES_SAMPLED,
+    MAX_PAGES_WITH_WORDS,
+    MAX_PIXELS,
+    MAX_WORDS_OF_PAGE,
+    POINTS_PER_INCH,
+    WORD_OF_PAGE,
+    page_size,
+)
+from intermodal.media.pdf import page_figures, text_layer
+from intermodal.media.pdf.annotations import PageOverlay, attachment_note, page_overlay, with_overlay
+from intermodal.media.text.invisible_characters import strip_invisible
+from intermodal.media.text.script_counts import count_scripts
+from intermodal.media.worker_results import ProbeResult
+from intermodal.plans.facts import SCANNED_BELOW, Box, PageFacts
+from intermodal.quantity import Quantity, total
+
+T = TypeVar("T")
+Encode = Callable[[Any], T]
+Report = Callable[[float | None, str], None]
+
+_ENCRYPTED, _SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY (fpdfview.h)
+_STRETCH = 32 << 20  # bytes of a file that are read before it is opened anew
+_SAMPLE_SECONDS = 5.0  # for all sampled pages: probing has to end though a page is slow to draw
+_UNDER_LAYER = 0.5  # share of the page under pictures, from which on an invisible layer belongs to them
+_CLOSEST = 4.0  # pixels a point at which a small picture on a page is looked at
+_WRITTEN_ON = 0.01  # share of a picture that looks like writing, below which nothing is written on it
+_OVERCOUNTED = 1.6  # letters counted for one of the layer that lies on a picture, at most
+_WORTH_READING = 12.0  # letters: a word or two, or three figures on an axis
+_TODO = "check that the file is complete and opens elsewhere"
+
+_KEPT = 0.85  # share of a page's letters that laying it out has to keep
+_NO_LETTER = re.compile(r"[\W_]+")
+_HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a line
+
+
+def probe(data: Data, media_type: str) -> ProbeResult:
+    """Size, characters, figures and words of every page.
+
+    Words and figures are looked for on the first ``MAX_PAGES_WITH_WORDS`` pages, characters on all.
+    ``media_type`` is PDF, so far.
+    """
+    with process_limits.memory_limit(3 * memory_size(data) + (160 << 20)), _opened(data) as paper:
+        notes = attachment_note(paper.document)
+        pages = tuple(
+            _page_facts(paper.document, number)
+            for numbers in paper.stretches(range(1, paper.count + 1))
+            for number in numbers
+        )
+    return ProbeResult(pages=pages, notes=notes)
+
+
+def with_samples(data: Data, probed: ProbeResult, density: Callable[[Any], Quantity]) -> ProbeResult:
+    """``probed`` with what is seen on pages that are no plain text, ``MAX_PAGES_SAMPLED`` of each kind at most.
+
+    Of scanned pages the text density, measured by ``density``, and the letters; of those with an invisible layer also
+    whether it fits what is seen; of the others which pictures hold words that the layer lacks. Pages are drawn as small
+    as pictures are sampled, so that one measure serves both. A page of very many pixels, or one that cannot be drawn,
+    stays unknown: sampling refuses nothing.
+    """
+    once = page_figures.without_repeats([(page.number, page.figures) for page in probed.pages if page.figures])
+    pages = {
+        page.number: msgspec.structs.replace(page, figures=once[page.number]) if page.figures else page
+        for page in probed.pages
+    }
+    some = [page for page in pages.values() if page.pictured][:MAX_PAGES_SAMPLED]
+    some += [page for page in pages.values() if page.figures][:MAX_PAGES_SAMPLED]
+    looked_at: set[int] = set()
+    until = time.monotonic() + _SAMPLE_SECONDS
+    with process_limits.memory_limit(3 * memory_size(data) + (768 << 20)), _opened(data) as paper:
+        for facts in (each for stretch in paper.stretches(some) for each in stretch):
+            if time.monotonic() > until:
+                break
+            with _page(paper.document, facts.number) as page:
+                if page_figures.pixels_inside(page) > MAX_PIXELS:
+                    continue
+                found = (
+                    _sampled_pictures(page, facts, density) if facts.figures else _sampled_page(page, facts, density)
+                )
+                if found is not None:
+                    pages[facts.number] = found
+                    looked_at.add(facts.number)
+    return msgspec.structs.replace(
+        probed,
+        pages=tuple(
+            page if not page.figures or page.number in looked_at else msgspec.structs.replace(page, figures=())
+            for page in pages.values()
+        ),
+    )
+
+
+def _drawn(page: pypdfium2.PdfPage, scale: float, crop: tuple[float, float, float, float] = (0, 0, 0, 0)) -> Any:
+    """A page in grey; None where it cannot be drawn. ``crop``: points cut off left, below, right and above."""
+    factor: Any = scale  # the binding's defaults make checkers think that whole numbers are meant
+    cut: Any = crop
+    try:
+        bitmap = page.render(scale=factor, crop=cut, may_draw_forms=False, grayscale=True)
+    except (pypdfium2.PdfiumError, ValueError):
+        return None
+    try:
+        return bitmap.to_pil().copy()
+    finally:
+        bitmap.close()
+
+
+def _sampled_page(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts | None:
+    """Facts of a page that has to be seen or read, or that has an invisible layer."""
+    drawn = _drawn(page, letter_counts.SIDE / max(facts.width, facts.height))
+    if drawn is None:
+        return None
+    looks = density(drawn)
+    counted = letter_counts.count_letters(drawn, written=looks.mid > 0)
+    fits = not facts.hidden or text_layer.matches_picture(_text(page), counted.mid)
+    doubt = facts.doubt or ("" if fits else text_layer.MISREAD)
+    found = msgspec.structs.replace(facts, text_density=looks, letters=counted, doubt=doubt)
+    script = script_detection.detect_script(drawn, looks, counted) if found.scanned else ""
+    return msgspec.structs.replace(found, script=script)
+
+
+def _sampled_pictures(page: pypdfium2.PdfPage, facts: PageFacts, density: Callable[[Any], Quantity]) -> PageFacts:
+    """Facts of a page of text whose pictures were looked at: those stay that hold more letters than lie on them."""
+    kept: list[page_figures.PictureRegion] = []
+    seen: list[Quantity] = []
+    textpage = page.get_textpage()
+    try:
+        for spot in page_figures.picture_regions(page, page_figures.drawn_objects(page), facts.width, facts.height):
+            left, top, right, bottom = spot.box
+            scale = min(_CLOSEST, letter_counts.SIDE / max(right - left, bottom - top))
+            drawn = (
+                _drawn(page, scale, (left, facts.height - bottom, facts.width - right, top))
+                if spot.box in facts.figures
+                else None
+            )
+            if drawn is None or density(drawn).mid < _WRITTEN_ON:
+                continue
+            counted = letter_counts.count_letters(drawn)
+            there = len("".join(textpage.get_text_bounded(*spot.own).split()))
+            if counted.mid - _OVERCOUNTED * there >= _WORTH_READING:
+                kept.append(spot)
+                seen.append(counted)
+    finally:
+        textpage.close()
+    counted = total(seen) if seen else facts.figure_letters
+    return msgspec.structs.replace(facts, figures=tuple(spot.box for spot in kept), figure_letters=counted)
+
+
+def text(data: Data, pages: list[int], report: Report, *, plain: bool = False) -> list[str]:
+    """The words of each page, in the order asked, as Markdown, with the links, values and remarks that lie over it.
+
+    Where the layout (``media/pdf/layout.py``) is not installed, cannot read a page or loses words of it, and where
+    ``plain``, the words come as the file draws them.
+    """
+    from intermodal.media.pdf import layout  # the worker has imported it, with files allowed
+
+    laid_out = not plain and layout.installed()
+    found: list[str] = []
+    with process_limits.memory_limit(3 * memory_size(data) + (512 << 20)), _opened(data) as paper:
+        for numbers in paper.stretches(_existing(paper, pages), layout.AT_ONCE):
+            form = _form(paper.document)
+            words: list[str] = []
+            above: list[PageOverlay | None] = []
+            light: list[int] = []
+            for number in numbers:
+                with _page(paper.document, number) as page:
+                    words.append(_text(page))
+                    above.append(page_overlay(page, form))
+                    if laid_out and words[-1].strip() and layout.is_light(page):
+                        light.append(number)
+            laid = _layout_pages(paper.document, data, light) if light else {}
+            for place, number in enumerate(numbers):
+                settled = _settled(words[place], strip_invisible(laid.get(number, "")))
+                lies = above[place]
+                found.append(settled if lies is None else with_overlay(settled, lies, words[place]))
+            report(len(found) / len(pages), "")
+    return found
+
+
+def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int]) -> dict[int, str]:
+    """The pages by the layout, which takes a file whole: of one on disk, it gets these pages as a file of their own."""
+    from intermodal.media.pdf import layout
+
+    if isinstance(data, bytes):
+        return layout.pages(data, numbers)
+    some, written = pypdfium2.PdfDocument.new(), io.BytesIO()
+    try:
+        some.import_pages(document, [number - 1 for number in numbers])
+        some.save(written)
+    except pypdfium2.PdfiumError:
+        return {}
+    finally:
+        some.close()
+    found = layout.pages(written.getvalue(), range(1, len(numbers) + 1))
+    return {number: found[place] for place, number in enumerate(numbers, 1) if place in found}
+
+
+def _settled(plain: str, laid: str) -> str:
+    """The page as it was laid out, unless words of it got lost on the way."""
+    return laid if len(_NO_LETTER.sub("", laid)) >= _KEPT * len(_NO_LETTER.sub("", plain)) else plain
+
+
+def _form(document: pypdfium2.PdfDocument) -> Any:
+    """The raw handle of the document's form, None where it has none. To be asked before a page is loaded."""
+    if document.get_formtype() == raw.FORMTYPE_NONE:
+        return None
+    try:
+        document.init_forms()
+    except pypdfium2.PdfiumError:
+        return None
+    return None if document.formenv is None else document.formenv.raw
+
+
+def pictures(
+    data: Data, pages: list[int], dpi: float, encode: Encode[T], report: Report, crops: Sequence[Box] = ()
+) -> Iterator[T]:
+    """Each page, rendered at ``dpi`` or at less where it would have too many pixels, and encoded by ``encode``.
+
+    With ``crops``, one for each page, only what lies in that box: left, top, right, bottom, in points as shown.
+    """
+    with process_limits.memory_limit(3 * memory_size(data) + (768 << 20)), _opened(data) as paper:
+        stretches = paper.stretches(list(enumerate(_existing(paper, pages))))
+        for done, number in (each for stretch in stretches for each in stretch):
+            with _page(paper.document, number) as page:
+                width, height = _size(page)
+                left, top, right, bottom = crops[done] if crops else (0.0, 0.0, width, height)
+                _, _, used = page_size(right - left, bottom - top, dpi)
+                scale: Any = used / POINTS_PER_INCH  # floats; the binding's defaults make checkers think otherwise
+                cut: Any = (left, height - bottom, width - right, top)
+                bitmap = page.render(scale=scale, crop=cut, may_draw_forms=False, rev_byteorder=True)
+                try:
+                    yield encode(bitmap.to_pil())
+                finally:
+                    bitmap.close()
+            report((done + 1) / len(pages), "")
+
+
+class _PagedDocument:
+    """A PDF that is open as ``document``: another one from stretch to stretch of its pages.
+
+    PDFium keeps what it has read of a page until its document is closed. So that is done after so many pages as take up
+    ``_STRETCH`` bytes of the file: memory is that of a stretch.
+    """
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self.document = self._loaded()
+        self.count = len(self.document)
+
+    def _loaded(self) -> pypdfium2.PdfDocument:
+        data = self._data
+        try:
+            return pypdfium2.PdfDocument(data.reader() if isinstance(data, FileBytes) else data)
+        except pypdfium2.PdfiumError as error:
+            if error.err_code in (_ENCRYPTED, _SECURITY):
+                raise InputEncrypted("is locked by a password", todo="save an unlocked copy") from None
+            raise InputBroken("cannot be opened as PDF", todo=_TODO) from None
+
+    def stretches(self, pages: Sequence[T], most: int = MAX_PAGES) -> Iterator[Sequence[T]]:
+        """``pages``, or what stands for them, so many at a time, ``most`` of them."""
+        room = max(1, _STRETCH * self.count // len(self._data))
+        left = room
+        for start in range(0, len(pages), min(most, room)):
+            stretch = pages[start : start + min(most, room)]
+            if left < len(stretch):
+                self.document.close()
+                self.document = self._loaded()
+                left = room
+            left -= len(stretch)
+            yield stretch
+
+
+@contextmanager
+def _opened(data: Data) -> Iterator[_PagedDocument]:
+    paper = _PagedDocument(data)
+    try:
+        if paper.count == 0:
+            raise InputEmpty("has no pages", todo="check what wrote this file")
+        if paper.count > MAX_PAGES:
+            raise InputTooLarge(
+                f"has {paper.count:,} pages, more than {MAX_PAGES:,}", todo="save the pages you need as a PDF"
+            )
+        yield paper
+    finally:
+        paper.document.close()
+
+
+@contextmanager
+def _page(document: pypdfium2.PdfDocument, number: int) -> Iterator[pypdfium2.PdfPage]:
+    try:
+        page = document[number - 1]
+    except pypdfium2.PdfiumError:
+        raise InputBroken(f"page {number} is damaged", todo=_TODO) from None
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+def _existing(paper: _PagedDocument, pages: list[int]) -> list[int]:
+    for number in pages:
+        if not 1 <= number <= paper.count:
+            raise InputBroken(f"has no page {number}", todo=f"its pages are 1 to {paper.count}")
+    return pages
+
+
+def _size(page: pypdfium2.PdfPage) -> tuple[float, float]:
+    """Points, turned as shown, at least one each."""
+    return max(1.0, page.get_width()), max(1.0, page.get_height())
+
+
+def _page_facts(document: pypdfium2.PdfDocument, number: int) -> PageFacts:
+    form = _form(document)
+    with _page(document, number) as page:
+        width, height = _size(page)
+        if number > MAX_PAGES_WITH_WORDS:
+            textpage = page.get_textpage()
+            chars = textpage.count_chars()
+            textpage.close()
+            return PageFacts(number=number, width=width, height=height, chars=chars)
+        textpage = page.get_textpage()
+        try:
+            words = _words(textpage)
+            doubt = text_layer.layer_problem(textpage)
+        finally:
+            textpage.close()
+        lies = page_overlay(page, form, placed=False)
+        above = with_overlay("", lies) if lies is not None else ""
+        things = page_figures.drawn_objects(page)
+        drawn = page_figures.covered_share(things, width, height)
+        short = len(words) < SCANNED_BELOW
+        hidden = drawn >= _UNDER_LAYER and not (short or doubt) and text_layer.is_invisible(page)
+        plain = not (short or doubt or hidden)
+        return PageFacts(
+            number=number,
+            width=width,
+            height=height,
+            chars=len(words),
+            over=len(above),
+            scripts=count_scripts(words + above),
+            figure_share=round(drawn, 3),
+            words=() if doubt else _distinct(f"{words}\n{above}"),
+            layer_only=short and page_figures.has_only_its_layer(page, width, height, empty=not words.strip()),
+            hidden=hidden,
+            doubt=doubt,
+            figures=tuple(spot.box for spot in page_figures.picture_regions(page, things, width, height))
+            if plain
+            else (),
+        )
+
+
+def _text(page: pypdfium2.PdfPage) -> str:
+    textpage = page.get_textpage()
+    try:
+        return _words(textpage)
+    finally:
+        textpage.close()
+
+
+def _words(textpage: pypdfium2.PdfTextPage) -> str:
+    """The text layer: plain line ends, hyphenated words joined, invisible characters left out."""
+    words = textpage.get_text_range()
+    return strip_invisible(_HYPHEN.sub("", words.replace("\r\n", "\n")))
+
+
+def _distinct(words: str) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for match in WORD_OF_PAGE.finditer(words.lower()):
+        found[match.group()] = None
+        if len(found) >= MAX_WORDS_OF_PAGE:
+            break
+    return tuple(found)

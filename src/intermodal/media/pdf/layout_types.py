@@ -1,0 +1,53 @@
+"""What a layout is made of: lines and blocks with boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from intermodal.plans.facts import Box
+
+MOST_LINES = 2_000  # of a page that is looked through for what its tables are made of
+
+
+class LayoutLine(Struct, frozen=True):
+    """Words that stand side by side. Boxes here are left, top, right, bottom, in points from the upper left corner."""
+
+    text: str
+    box: Box
+
+
+class LayoutBlock(Struct, frozen=True):
+    """A block as the layout found it.
+
+    Attributes:
+        kind: heading, paragraph, list_item, code, table, grid_fallback; others carry no words.
+        level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as it stands on the page.
+        lines: of code and of what could not be told, as they stand. rows: cells of a table, its head first.
+        bands: where each row of a table begins and ends, from top to bottom; () where that is not known. columns: the
+            same of its columns, from left to right.
+    """
+
+    kind: str
+    text: str = ""
+    level: int = 0
+    marker: str = ""
+    lines: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    bands: tuple[tuple[float, float], ...] = ()
+    columns: tuple[tuple[float, float], ...] = ()
+    box: Box | None = None
+
+
+def bounding_box(boxes: Sequence[Box]) -> Box:
+    """The box that holds all of these."""
+    return (
+        min(box[0] for box in boxes), min(box[1] for box in boxes),
+        max(box[2] for box in boxes), max(box[3] for box in boxes),
+    )  # fmt: skip
+
+
+def vertical_middle(box: Box) -> float:
+    """Half way down a box."""
+    return (box[1] + box[3]) / 2

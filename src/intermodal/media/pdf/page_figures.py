@@ -1,0 +1,293 @@
+"""What else is on a page than its text layer: pictures, drawings, letters drawn as curves."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import pypdfium2
+import pypdfium2.raw as raw
+from msgspec import Struct
+
+from intermodal.media.pdf.layout_types import bounding_box
+from intermodal.plans.facts import Box
+
+_GRID = 32  # cells a side on which the area under figures is counted
+_MAX_OBJECTS = 20_000  # of a page that are looked at for figures
+_THIN = 3.0  # points: rules and borders are no figures
+_BACKGROUND = 0.9  # share of the page from which a drawn path is its background
+_STRAIGHT = 6  # segments of a path up to which it is a line, a rectangle or the like, and no letter
+_FEW = 12  # such paths, up to which they are frames and rules and not letters of a plotter
+_LOGO = 0.02  # share of the page under pictures, below which they are a logo beside the text
+_NO_TEXT = 2  # bytes: the end of a text of no characters
+_LEAST = 36.0  # points: a picture less wide or high than that holds no words to speak of
+_MOST = 6  # pictures of a page that are looked at, the largest
+_TYPE = 72.0  # points: no line of drawn letters is higher
+_CURVES = 200  # segments of low curved paths, from which on they may be letters
+_PAPER = 12.0  # points around drawn letters that are looked at with them
+_REPEATED = 3  # pages that show a picture at the same place: then it belongs to the paper
+
+
+Matrix = tuple[float, float, float, float, float, float]  # as in ISO 32000-1, 8.3.3
+_AS_IT_IS: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+_DEEPEST = 4  # forms in forms
+
+
+class PictureRegion(Struct, frozen=True):
+    """A picture on a page. ``box``: left, top, right, bottom as it is shown; ``own``: left, bottom, right, top as the
+    page's content has it. Both in points."""
+
+    box: Box
+    own: Box
+
+
+class DrawnObject(NamedTuple):
+    """Something drawn on a page: pdfium's handle of it, its kind, its box."""
+
+    handle: Any
+    kind: int
+    box: Box
+
+
+def drawn_objects(page: pypdfium2.PdfPage) -> list[DrawnObject]:
+    """What is drawn on a page beside its text, as far as it is looked at."""
+    found: list[DrawnObject] = []
+    for handle, kind in islice(_objects(page.raw), _MAX_OBJECTS):
+        box = _bounds(handle)
+        if box is not None:
+            found.append(DrawnObject(handle, kind, box))
+    return found
+
+
+def picture_regions(
+    page: pypdfium2.PdfPage, drawn: Sequence[DrawnObject], width: float, height: float
+) -> list[PictureRegion]:
+    """Where on a page of text words may be in pictures, the largest first: pictures that are no logo, and curves that
+    are as low as lines of type. ``width`` and ``height``: of the page as it is shown, in points."""
+    found: list[Box] = []
+    curved: list[Box] = []
+    segments = 0
+    for handle, kind, box in drawn:
+        if kind == raw.FPDF_PAGEOBJ_IMAGE:
+            found.append(box)
+        elif kind == raw.FPDF_PAGEOBJ_PATH:
+            for count, low in _letters(handle, box):
+                segments += count
+                curved.append(low)
+    if not found and segments < _CURVES:
+        return []
+    sheet = page.get_bbox()
+    apart = _apart([_within(box, sheet) for box in found])
+    large = [
+        box
+        for box in apart
+        if min(box[2] - box[0], box[3] - box[1]) >= _LEAST
+        and (box[2] - box[0]) * (box[3] - box[1]) >= _LOGO * width * height
+    ]
+    if segments >= _CURVES:
+        hull = bounding_box(curved)
+        padded = (hull[0] - _PAPER, hull[1] - _PAPER, hull[2] + _PAPER, hull[3] + _PAPER)
+        large = _apart([_within(padded, sheet), *large])
+    large.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
+    return [PictureRegion(_shown(page, box, width, height), box) for box in large[:_MOST]]
+
+
+def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
+    """Segments and boxes of curves as low as letters: a path itself, or those in a form, which may hold forms."""
+    if raw.FPDFPageObj_GetType(handle) != raw.FPDF_PAGEOBJ_FORM:
+        count = raw.FPDFPath_CountSegments(handle)
+        if count > _STRAIGHT and box[3] - box[1] <= _TYPE:
+            yield count, box
+        return
+    left, forms = _MAX_OBJECTS, [(handle, _placed(handle, _AS_IT_IS), 1)]
+    while forms:
+        form, matrix, depth = forms.pop()
+        count = min(left, max(0, raw.FPDFFormObj_CountObjects(form)))
+        left -= count
+        for index in range(count):
+            thing = raw.FPDFFormObj_GetObject(form, index)
+            kind = raw.FPDFPageObj_GetType(thing)
+            if kind == raw.FPDF_PAGEOBJ_FORM and depth < _DEEPEST:
+                forms.append((thing, _placed(thing, matrix), depth + 1))
+            elif kind == raw.FPDF_PAGEOBJ_PATH and (own := _bounds(thing)) is not None:
+                low, segments = _through(matrix, own), raw.FPDFPath_CountSegments(thing)
+                if segments > _STRAIGHT and low[3] - low[1] <= _TYPE:
+                    yield segments, low
+
+
+def _placed(form: Any, outer: Matrix) -> Matrix:
+    """What turns places within a form into those of the page: its own matrix, then that of what it lies in."""
+    own = raw.FS_MATRIX()
+    if not raw.FPDFPageObj_GetMatrix(form, ctypes.byref(own)):
+        return outer
+    a, b, c, d, e, f = outer
+    return (
+        own.a * a + own.b * c, own.a * b + own.b * d, own.c * a + own.d * c, own.c * b + own.d * d,
+        own.e * a + own.f * c + e, own.e * b + own.f * d + f,
+    )  # fmt: skip
+
+
+def _through(matrix: Matrix, box: Box) -> Box:
+    a, b, c, d, e, f = matrix
+    corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
+    across, down = [a * x + c * y + e for x, y in corners], [b * x + d * y + f for x, y in corners]
+    return min(across), min(down), max(across), max(down)
+
+
+def without_repeats(pages: Sequence[tuple[int, Sequence[Box]]]) -> dict[int, tuple[Box, ...]]:
+    """The pictures of each page, those of the paper on the first page only: what is at one place of many pages."""
+    places: dict[Box, int] = {}
+    for _, boxes in pages:
+        for box in boxes:
+            places[box] = places.get(box, 0) + 1
+    shown: set[Box] = set()
+    found: dict[int, tuple[Box, ...]] = {}
+    for number, boxes in pages:
+        found[number] = tuple(box for box in boxes if places[box] < _REPEATED or box not in shown)
+        shown.update(boxes)
+    return found
+
+
+def _apart(boxes: Sequence[Box]) -> list[Box]:
+    """Boxes of which none lies on another: those that do are put together."""
+    found: list[Box] = []
+    for box in boxes[:200]:
+        while True:
+            over = [other for other in found if _overlap(box, other)]
+            if not over:
+                break
+            found = [other for other in found if other not in over]
+            box = bounding_box([box, *over])
+        found.append(box)
+    return found
+
+
+def _within(box: Box, sheet: Box) -> Box:
+    return max(box[0], sheet[0]), max(box[1], sheet[1]), min(box[2], sheet[2]), min(box[3], sheet[3])
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Box:
+    """A box of a page's content as it is seen: turned by the page's ``/Rotate``, from the upper left corner, in tenths
+    of a point."""
+    xs, ys = [], []
+    for x, y in ((box[0], box[1]), (box[2], box[3])):
+        across, down = ctypes.c_int(), ctypes.c_int()
+        size = (round(width * 10), round(height * 10))
+        raw.FPDF_PageToDevice(page.raw, 0, 0, *size, 0, x, y, ctypes.byref(across), ctypes.byref(down))
+        xs.append(min(size[0], max(0, across.value)) / 10)
+        ys.append(min(size[1], max(0, down.value)) / 10)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, empty: bool) -> bool:
+    """Whether nothing on a page of few characters can hold words beside its text layer.
+
+    Words may be in pictures (one as small as a logo counts where there is no text at all), in curves, which is how
+    letters are drawn as outlines, in text whose characters nobody can tell, and in what is laid over the page. A few
+    straight paths are a frame or a rule.
+    """
+    count = raw.FPDFPage_CountObjects(page.raw)
+    if count > _MAX_OBJECTS or _has_notes(page):
+        return False
+    rows, straight = [0] * _GRID, 0
+    textpage = page.get_textpage()
+    try:
+        for index in range(count):
+            thing = raw.FPDFPage_GetObject(page.raw, index)
+            kind = raw.FPDFPageObj_GetType(thing)
+            if kind == raw.FPDF_PAGEOBJ_IMAGE:
+                box = _bounds(thing)
+                if box is None or empty:
+                    return False
+                _mark(rows, (box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+            elif kind == raw.FPDF_PAGEOBJ_PATH:
+                straight += 1
+                if raw.FPDFPath_CountSegments(thing) > _STRAIGHT or straight > _FEW:
+                    return False
+            elif kind == raw.FPDF_PAGEOBJ_TEXT:
+                if raw.FPDFTextObj_GetText(thing, textpage.raw, None, 0) <= _NO_TEXT:
+                    return False
+            elif kind != raw.FPDF_PAGEOBJ_SHADING:
+                return False
+    finally:
+        textpage.close()
+    return sum(row.bit_count() for row in rows) < _LOGO * _GRID * _GRID
+
+
+def _has_notes(page: pypdfium2.PdfPage) -> bool:
+    """Whether stamps, filled fields or remarks lie over the page; links show nothing of their own."""
+    for index in range(raw.FPDFPage_GetAnnotCount(page.raw)):
+        note = raw.FPDFPage_GetAnnot(page.raw, index)
+        if not note:
+            return True
+        try:
+            if raw.FPDFAnnot_GetSubtype(note) not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP):
+                return True
+        finally:
+            raw.FPDFPage_CloseAnnot(note)
+    return False
+
+
+def covered_share(drawn: Sequence[DrawnObject], width: float, height: float) -> float:
+    """Share of a page under raster images, shadings and drawn paths, counted on a grid of 32 x 32 cells.
+
+    Thin paths are rules and borders, paths as large as the page its background: neither is a figure.
+    """
+    rows = [0] * _GRID
+    for _, kind, (left, bottom, right, top) in drawn:
+        if kind == raw.FPDF_PAGEOBJ_PATH and (
+            min(right - left, top - bottom) < _THIN or (right - left) * (top - bottom) > _BACKGROUND * width * height
+        ):
+            continue
+        _mark(rows, (left / width, bottom / height, right / width, top / height))
+    return sum(row.bit_count() for row in rows) / (_GRID * _GRID)
+
+
+def _objects(page: Any) -> Iterator[tuple[Any, int]]:
+    """Images, shadings and paths of a page. A form counts as a figure by its own bounds when it holds one of these."""
+    for index in range(raw.FPDFPage_CountObjects(page)):
+        thing = raw.FPDFPage_GetObject(page, index)
+        kind = raw.FPDFPageObj_GetType(thing)
+        if kind == raw.FPDF_PAGEOBJ_FORM:
+            inner = min(raw.FPDFFormObj_CountObjects(thing), 200)
+            kinds = {raw.FPDFPageObj_GetType(raw.FPDFFormObj_GetObject(thing, i)) for i in range(max(0, inner))}
+            if kinds - {raw.FPDF_PAGEOBJ_TEXT}:
+                yield thing, raw.FPDF_PAGEOBJ_PATH if raw.FPDF_PAGEOBJ_IMAGE not in kinds else raw.FPDF_PAGEOBJ_IMAGE
+        elif kind in (raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING, raw.FPDF_PAGEOBJ_PATH):
+            yield thing, kind
+
+
+def pixels_inside(page: pypdfium2.PdfPage) -> int:
+    """Pixels of the raster images that lie directly on the page: what drawing it, however small, has to decode."""
+    pixels = 0
+    for index in range(min(raw.FPDFPage_CountObjects(page.raw), _MAX_OBJECTS)):
+        thing = raw.FPDFPage_GetObject(page.raw, index)
+        width, height = ctypes.c_uint(), ctypes.c_uint()
+        if raw.FPDFPageObj_GetType(thing) == raw.FPDF_PAGEOBJ_IMAGE and raw.FPDFImageObj_GetImagePixelSize(
+            thing, ctypes.byref(width), ctypes.byref(height)
+        ):
+            pixels += width.value * height.value
+    return pixels
+
+
+def _bounds(thing: Any) -> Box | None:
+    numbers = [ctypes.c_float() for _ in range(4)]
+    if not raw.FPDFPageObj_GetBounds(thing, *(ctypes.byref(number) for number in numbers)):
+        return None
+    left, bottom, right, top = (number.value for number in numbers)
+    return left, bottom, right, top
+
+
+def _mark(rows: list[int], box: Box) -> None:
+    """Set the cells whose middle lies under ``box`` (shares of width and height)."""
+    left, bottom, right, top = (min(1.0, max(0.0, value)) * _GRID for value in box)
+    first, last = int(left + 0.5), int(right + 0.5)
+    bits = (1 << max(0, last - first)) - 1 << first
+    for row in range(int(bottom + 0.5), min(_GRID, int(top + 0.5))):
+        rows[row] |= bits

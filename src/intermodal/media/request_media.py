@@ -1,0 +1,258 @@
+"""From a request to its facts and bytes: everything fetched, recognised and probed, side by side."""
+
+from __future__ import annotations
+
+import hashlib
+
+from intermodal.concurrency.background_free import free_in_background
+from intermodal.concurrency.offload import HEAVY, LONG, is_long, offload
+from intermodal.content import (
+    Audio,
+    BytesSource,
+    Document,
+    File,
+    Image,
+    Kind,
+    MediaPart,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+    Video,
+)
+from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
+from intermodal.files.file_bytes import Data, memory_size, read_whole
+from intermodal.media.fetch import Fetcher, LoadedFile
+from intermodal.media.sniff import read_text, sniff
+from intermodal.media.text.script_counts import count_scripts
+from intermodal.media.worker_client import MediaWorker
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.request import Request
+
+MAX_REQUEST_BYTES = 1 << 30  # of all parts that are in memory, together
+_AT_ONCE = 8
+_FILES = (File, Image, Audio, Video, Document)
+_TABLES = ("text/csv", "text/tab-separated-values")
+_LONG_TABLE = 1_000  # lines from which a table's size is said
+
+_TEXT_NAMES: dict[Role, str] = {
+    "user": "prompt",
+    "system": "system prompt",
+    "assistant": "answer",
+    "tool": "tool result",
+}
+
+
+class OpenedRequest:
+    """A request's parts, opened: ``facts`` for the planner, bytes and words for the executor.
+
+    ``said``: parts that are words of the request itself, whatever letters are in them, and not a file's.
+    """
+
+    def __init__(self, facts: Facts, data: tuple[Data, ...], said: frozenset[int] = frozenset()) -> None:
+        self.facts = facts
+        self._data = data
+        self._said = said
+
+    def data(self, index: int) -> Data:
+        """The original bytes of a part, of a large file where they lie; of text given in the request, its UTF-8."""
+        return self._data[index]
+
+    def text(self, index: int) -> str:
+        """The words of a text part. Raises InputUnsupported for a part that is not text."""
+        part = self.facts.parts[index]
+        if part.kind != "text":
+            raise InputUnsupported(f"is {part.kind}, not text", where=part.name)
+        data = read_whole(self._data[index], part.name)
+        return data.decode() if index in self._said else read_text(data, part.name)
+
+
+async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetcher | None = None) -> OpenedRequest:
+    """Fetch, recognise and probe every part. The first part that cannot be taken raises its ``InputError``."""
+    import anyio
+
+    fetcher = fetcher or Fetcher()
+    opening = _RequestOpener()
+    await offload(is_long(request.messages), opening.words, request)
+    limiter = anyio.CapacityLimiter(_AT_ONCE)
+
+    async def open_one(index: int, part: MediaPart) -> None:
+        try:
+            async with limiter:
+                loaded = await fetcher.load(part.source)
+                opening.found[index] = await _probed(index, part, loaded, worker), loaded.data
+        except Exception as error:
+            opening.failed[index] = error
+            group.cancel_scope.cancel()
+
+    if opening.files and not opening.failed:
+        async with anyio.create_task_group() as group:
+            for index, part in opening.files:
+                group.start_soon(open_one, index, part)
+    return await offload(is_long(request.messages), opening.opened)
+
+
+class _RequestOpener:
+    """The parts of a request while they are opened. What walks through all of them may run in a thread."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[PartFacts, Data] | None] = []
+        self.failed: dict[int, Exception] = {}
+        self.files: list[tuple[int, MediaPart]] = []
+        self._said = set[int]()
+
+    def words(self, request: Request) -> None:
+        """Open what carries its content in the request, up to the first that cannot be; note the files."""
+        for index, role, part in request.parts():
+            self.found.append(None)
+            if isinstance(part, _FILES):
+                self.files.append((index, part))
+                continue
+            self._said.add(index)
+            try:
+                self.found[index] = _text(index, part, *_words(role, part))
+            except InputBroken as error:
+                self.failed[index] = error
+                return
+
+    def opened(self) -> OpenedRequest:
+        """All that was opened. Raises the error of the first part that could not be, and InputTooLarge."""
+        if self.failed:
+            raise self.failed[min(self.failed)]
+        found, self.found = [pair for pair in self.found if pair is not None], []
+        if sum(memory_size(data) for _, data in found) > MAX_REQUEST_BYTES:
+            raise InputTooLarge(
+                f"the parts are larger than {MAX_REQUEST_BYTES >> 20} MiB together",
+                todo="ask about fewer files at once",
+            )
+        facts = Facts(parts=unique_names([facts for facts, _ in found]))
+        data = tuple(data for _, data in found)
+        free_in_background(data)
+        free_in_background(facts)
+        return OpenedRequest(facts, data, frozenset(self._said))
+
+
+def in_utf8(words: str, name: str) -> bytes:
+    """Words as UTF-8. Raises InputBroken for a lone surrogate, which is what a terminal makes of other encodings."""
+    try:
+        return words.encode()
+    except UnicodeEncodeError:
+        raise InputBroken(
+            "holds characters that are not text", where=name, todo="check the encoding of your terminal"
+        ) from None
+
+
+def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Data]:
+    data = in_utf8(words, name)
+    facts = PartFacts(
+        index=index,
+        name=name,
+        kind="text",
+        digest=hashlib.sha256(data).hexdigest(),
+        size=len(data),
+        chars=len(words),
+        scripts=count_scripts(words),
+        origins=origins_of(part),
+        notes=part.notes if isinstance(part, Text) else (),
+    )
+    return facts, data
+
+
+def origins_of(part: Part) -> tuple[str, ...]:
+    """Names and kinds of the files a part was taken out of."""
+    if isinstance(part, Text):
+        return part.origins
+    source = getattr(part, "source", None)
+    return source.origins if isinstance(source, BytesSource) else ()
+
+
+async def sniff_loaded(data: Data, name: str) -> tuple[Kind, str]:
+    """Kind and media type of a file by its bytes (``sniff``); a large one is looked through off the event loop."""
+    return await offload(len(data) > HEAVY, sniff, data, name)
+
+
+async def _probed(index: int, part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -> PartFacts:
+    kind, media_type = await sniff_loaded(loaded.data, loaded.name)
+    _check_declared(part, kind, loaded.name)
+    common = PartFacts(
+        index=index,
+        name=loaded.name,
+        kind=kind,
+        media_type=media_type,
+        digest=loaded.digest,
+        size=len(loaded.data),
+        origins=origins_of(part),
+        page=part.source.page if isinstance(part.source, BytesSource) else 0,
+        notes=part.source.notes if isinstance(part.source, BytesSource) else (),
+    )
+    import msgspec
+
+    if kind == "text":
+        words = read_text(loaded.data, loaded.name)
+        return msgspec.structs.replace(
+            common,
+            chars=len(words),
+            scripts=await offload(len(words) > LONG, count_scripts, words),
+            notes=(*common.notes, *_long_table(words, media_type)),
+        )
+    seen = await worker.probe(loaded.data, name=loaded.name)
+    told = {name: getattr(seen, name) for name in seen.__struct_fields__}
+    if not seen.kind:  # what the first bytes say holds
+        del told["kind"], told["media_type"]
+    told["notes"] = (*common.notes, *seen.notes)
+    return msgspec.structs.replace(common, **told)
+
+
+def _long_table(words: str, media_type: str) -> tuple[str, ...]:
+    lines = words.count("\n") if media_type in _TABLES else 0
+    return (f"a table of {lines:,} lines, {len(words):,} characters, taken whole",) if lines > _LONG_TABLE else ()
+
+
+def _check_declared(part: Part, kind: Kind, name: str) -> None:
+    """The bytes decide; a declaration that cannot be meant is said. A document may be text, and a file anything."""
+    if kind == "text" and isinstance(part, Image | Audio | Video):
+        declared = "a picture" if isinstance(part, Image) else "sound" if isinstance(part, Audio) else "video"
+        raise InputBroken(f"was given as {declared} but holds text", where=name, todo="pass it as a file or a document")
+
+
+def _words(role: Role, part: Part) -> tuple[str, str]:
+    """Name and words of a part that carries its content in the request."""
+    match part:
+        case Text(text=text, name=name):
+            return name or _TEXT_NAMES[role], text
+        case ToolCall(name=name, arguments=arguments):
+            return f"call of {name}", arguments
+        case ToolResult(text=text):
+            return "tool result", text
+        case Reasoning(text=text):
+            return "reasoning", text
+        case Refusal(text=text):
+            return "refusal", text
+        case Opaque(body=body):
+            return "provider block", body
+    raise InputUnsupported("is a part of an unknown kind")
+
+
+def unique_names(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
+    """Names people can point at: the second of a name is called "name (2)"."""
+    import msgspec
+
+    taken: set[str] = set()
+    counts: dict[str, int] = {}  # how far each name was counted: thousands of parts may share one
+    renamed = []
+    for part in parts:
+        name, count = part.name, counts.get(part.name, 1)
+        while name in taken:
+            count += 1
+            name = f"{part.name} ({count})"
+        taken.add(name)
+        counts[part.name] = count
+        if name != part.name:  # a label on the name they share holds for both
+            shared = () if part.name in part.origins else (part.name,)
+            part = msgspec.structs.replace(part, name=name, origins=(*part.origins, *shared))
+        renamed.append(part)
+    return tuple(renamed)

@@ -1,0 +1,88 @@
+"""The definitions of tools as text, what a model is told of a schema, and what can be counted of either before anybody
+is asked.
+
+Chat templates write tools into the prompt; most as JSON in OpenAI's form, one after the other (Hermes, Qwen, Mistral,
+DeepSeek, GLM), with a blank after every comma and colon. That text is counted like any other; what other templates
+make of it is a matter of ``costing/tooling.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+import msgspec
+
+from intermodal.bounded_cache import BoundedCache
+from intermodal.json_schema.instruction import described
+from intermodal.media.text.script_counts import count_scripts
+from intermodal.plans.facts import SchemaFacts, ToolFacts
+from intermodal.request import Tool
+
+KEPT, ROOM = 64, 16 << 20  # lists of tools, and bytes that all of them come to hold
+_READ = 6  # times the bytes of JSON are what was read of them
+_encode = msgspec.json.Encoder().encode
+
+
+class ToolDefinitions(msgspec.Struct, frozen=True):
+    """``text``: as most templates write them. ``forms``: in OpenAI's form. ``facts``: not counted by any vocabulary."""
+
+    text: str
+    forms: tuple[dict[str, Any], ...]
+    facts: ToolFacts
+
+
+def tool_definitions(tools: tuple[Tool, ...]) -> ToolDefinitions:
+    """Of the tools of a request. Made once for each list of tools: clients send the same one with every request."""
+    encoded = _encode(tools)
+    digest = hashlib.sha256(encoded).hexdigest()
+    found = _known.get(digest)
+    if found is None:
+        found = _made(encoded, digest)
+        with _lock:
+            _known[digest] = found
+    return found
+
+
+def tools_digest(tools: tuple[Tool, ...]) -> str:
+    """By what a list of tools is known again: SHA-256 in hex."""
+    return hashlib.sha256(_encode(tools)).hexdigest()
+
+
+def _made(encoded: bytes, digest: str) -> ToolDefinitions:
+    tools = msgspec.json.decode(encoded, type=tuple[Tool, ...])
+    forms = tuple(
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema},
+        }
+        for tool in tools
+    )
+    text = "\n".join(json.dumps(form, ensure_ascii=False) for form in forms)
+    facts = ToolFacts(
+        digest=digest, chars=len(text), size=len(text.encode("utf-8", "replace")),
+        scripts=count_scripts(text),
+    )  # fmt: skip
+    return ToolDefinitions(text, forms, facts)
+
+
+_known: BoundedCache[str, ToolDefinitions] = BoundedCache(
+    "definitions of tools", KEPT, room=ROOM, size=lambda _, made: _READ * made.facts.size
+)
+_lock = Lock()
+
+
+def schema_text(schema: Mapping[str, Any]) -> tuple[str, SchemaFacts]:
+    """What a model is told of a schema, and its facts, not counted by any vocabulary."""
+    text = described(schema)
+    return text, _facts(text)
+
+
+def _facts(text: str) -> SchemaFacts:
+    data = text.encode("utf-8", "replace")
+    return SchemaFacts(
+        digest=hashlib.sha256(data).hexdigest(), chars=len(text), size=len(data), scripts=count_scripts(text)
+    )  # fmt: skip

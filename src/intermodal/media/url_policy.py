@@ -1,0 +1,210 @@
+"""Which URLs may be fetched and which addresses may be dialled. Pure: no DNS, no sockets.
+
+URL parsers disagree about odd URLs, and a guard that reads a URL one way while the client dials it
+another way guards nothing. So the grammar here is a strict subset on which parsers agree; anything
+odd is refused, not repaired. Addresses are checked by an own list besides ``ipaddress.is_global``,
+which calls several ways of writing a private address global.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import unquote, urlsplit
+
+from intermodal.content import Value
+from intermodal.errors import UrlBlocked
+from intermodal.hints import action
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_URL_LENGTH = 8_192
+_BYTES = "send its bytes in the request"
+_PATH = action("pass the path itself", http=_BYTES)
+_PORTS = {"http": 80, "https": 443}
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f\\\u0080-\u00a0\u2028\u2029\ufeff\ud800-\udfff]")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
+_HOME_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "localdomain", "onion")
+
+# IPv4 that is not the open internet. Source: IANA IPv4 Special-Purpose Address Registry, and
+# 168.63.129.16, the platform address of Azure, which is public in form only.
+_CLOSED_4 = tuple(
+    ipaddress.IPv4Network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
+        "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4",
+        "240.0.0.0/4",
+    )
+)  # fmt: skip
+# Global unicast is 2000::/3 (RFC 4291, 2.4); v4-mapped, v4-compatible, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48),
+# loopback, unique local and link local all lie outside it. Inside, what carries or hides another address is closed:
+# Teredo and the other protocol assignments (2001::/23), documentation (2001:db8::/32, 3fff::/20), 6to4 (2002::/16).
+_OPEN_6 = ipaddress.IPv6Network("2000::/3")
+_CLOSED_6 = tuple(
+    ipaddress.IPv6Network(text)
+    for text in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
+)
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the open internet, by every reading of it.
+
+    >>> is_public(ipaddress.ip_address("1.1.1.1")), is_public(ipaddress.ip_address("64:ff9b::7f00:1"))
+    (True, False)
+    """
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not any(address in network for network in _CLOSED_4)
+    if address not in _OPEN_6 or any(address in network for network in _CLOSED_6) or not address.is_global:
+        return False
+    isatap = (int(address) >> 32) & 0xFFFFFFFF  # ..:0:5efe:a.b.c.d carries an IPv4 address (RFC 5214, 6.1)
+    return isatap not in (0x00005EFE, 0x02005EFE)
+
+
+class UrlTarget(Value):
+    """A URL that may be resolved.
+
+    Attributes:
+        host: lower case, without brackets. literal: it is an address, not a name.
+        path: path and query, as sent. shown: the URL without its query, for people.
+        name: the last part of the path, for people; the host when there is none.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    shown: str
+    name: str
+    literal: bool = False
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+
+def parse_url(text: str) -> UrlTarget:
+    """Take a URL apart, or raise UrlBlocked. What passes means the same to every parser."""
+    if len(text) > MAX_URL_LENGTH:
+        raise _blocked("the URL is too long", text[:40] + "…")
+    if _AMBIGUOUS.search(text):
+        raise _blocked("the URL holds blanks, backslashes or control characters", _shown(text))
+    scheme, colon, rest = text.partition("://")
+    scheme = scheme.lower()
+    if not colon or scheme not in _PORTS:
+        todo = _PATH if scheme == "file" else "download it and pass the file"
+        raise _blocked("only http and https URLs are fetched", _shown(text), todo)
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "@" in authority:
+        raise _blocked("the URL carries a user name or password", _shown(text), "download it and pass the file")
+    host, port, literal = _host_and_port(authority, scheme, text)
+    tail = rest[len(authority) :].partition("#")[0]
+    path, question, query = tail.partition("?")
+    path = path or "/"
+    _check_second_parser(text, host)
+    shown_host = f"[{host}]" if ":" in host else host
+    shown_port = "" if port == _PORTS[scheme] else f":{port}"
+    return UrlTarget(
+        scheme=scheme, host=host, port=port, path=_quoted(path) + question + _quoted(query), literal=literal,
+        shown=f"{scheme}://{shown_host}{shown_port}{path if path != '/' else ''}",
+        name=printable(unquote(path.rpartition("/")[2])) or host,
+    )  # fmt: skip
+
+
+def check_address(host: str) -> Address | None:
+    """The address a literal host is; None for a name. Call after :func:`parse_url`."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def blocked_address(shown: str) -> UrlBlocked:
+    """The error for an address that is not public. It does not say which: that would map the network for a stranger."""
+    return _blocked(
+        "the URL leads to an address that is not on the open internet",
+        shown,
+        action("pass a local file by its path", http=_BYTES),
+    )
+
+
+def printable(text: str) -> str:
+    """A name made safe to print: no control characters, no separators, 80 characters at most."""
+    kept = "".join(letter for letter in text if letter.isprintable() and letter not in "/\\")
+    return kept if len(kept) <= 80 else kept[:60] + "…" + kept[-19:]
+
+
+def _host_and_port(authority: str, scheme: str, text: str) -> tuple[str, int, bool]:
+    odd = _blocked("the URL's host is not plainly written", _shown(text), "write it as name or name:port")
+    if authority.startswith("["):
+        inside, bracket, after = authority[1:].partition("]")
+        if not bracket or "%" in inside or (after and not after.startswith(":")):
+            raise odd
+        try:
+            host = str(ipaddress.IPv6Address(inside))
+        except ValueError:
+            raise odd from None
+        return host, _port(after[1:] if after else None, scheme, odd), True
+    host, colon, port = authority.partition(":")
+    host = host.lower()
+    number = _port(port if colon else None, scheme, odd)
+    labels = host.split(".")
+    if not host or len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise odd
+    if any(_NUMERIC.fullmatch(label) for label in labels[-1:]):  # 2130706433, 0x7f.1, 0177.0.0.1, 127.1
+        try:
+            return str(ipaddress.IPv4Address(host)), number, True
+        except ValueError:
+            raise odd from None
+    if any(host == name or host.endswith("." + name) for name in _HOME_NAMES):
+        raise blocked_address(_shown(text))
+    return host, number, False
+
+
+def _port(text: str | None, scheme: str, odd: UrlBlocked) -> int:
+    if text is None:
+        return _PORTS[scheme]
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65536 and text[0] != "0"):
+        raise odd
+    return int(text)
+
+
+def _check_second_parser(text: str, host: str) -> None:
+    """A second opinion from the standard library's parser; two readings of one URL are one too many."""
+    try:
+        other = urlsplit(text).hostname
+    except ValueError:
+        other = None
+    if other is not None and ":" in other:
+        try:
+            other = str(ipaddress.IPv6Address(other))
+        except ValueError:
+            other = None
+    if other != host:
+        raise _blocked("the URL can be read in two ways", _shown(text))
+
+
+def _quoted(text: str) -> str:
+    """Letters beyond ASCII percent-encoded, the rest as it came."""
+    return "".join(letter if letter.isascii() else "".join(f"%{b:02X}" for b in letter.encode()) for letter in text)
+
+
+def _shown(text: str) -> str:
+    """A URL as it may be printed: no query, no user, no control characters."""
+    bare = re.split(r"[?#]", text, maxsplit=1)[0]
+    scheme, colon, rest = bare.partition("://")
+    if colon:
+        authority, slash, path = rest.partition("/")
+        bare = f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+    elif not bare.lower().startswith("data:"):
+        bare = bare.rpartition("@")[2]
+    else:
+        bare = bare.partition(",")[0]
+    bare = "".join(letter if letter.isprintable() else "?" for letter in bare)
+    return bare if len(bare) <= 100 else bare[:97] + "…"
+
+
+def _blocked(what: str, where: str, todo: str = "") -> UrlBlocked:
+    return UrlBlocked(what, where=where, todo=todo or "check the URL")

@@ -1,0 +1,10 @@
+"""Video, inside the worker: what it is, and the frames and subtitles that are taken from it.
+
+header.py           what the header says, before FFmpeg reads the file
+probe.py            length, size, key frames and cuts
+frames.py           frames by scene, or so many a second
+frame_sampling.py   how frames are spread over a video, in the words of a step
+frame_image.py      one frame: shown upright, compared, encoded
+scenes.py           which frames show another scene           pure
+subtitle_tracks.py  tracks of subtitles, and their lines with times
+"""

@@ -1,0 +1,105 @@
+"""One picture of a film: how it is shown, looked at, and encoded. Inside the worker."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image, ImageChops, ImageStat, JpegImagePlugin
+
+from intermodal.media.video.scenes import GRID, PART, Scene, all_scenes, most_different
+
+_LOADED = (JpegImagePlugin, ImageStat)  # before files can no longer be opened
+Image.preinit()  # the plugins Pillow registers when it first saves
+_QUALITY = 90  # of a JPEG without chroma subsampling: small print keeps its colour; a film is lossy already
+_BLANK = 3.0  # standard deviation of grey below which a picture shows nothing
+_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+
+
+def shown_size(frame: Any, shape: float) -> tuple[int, int]:
+    """Pixels across and down as it is meant to be seen: pixels that are not square made so, then turned.
+
+    ``shape`` is how wide a stored pixel is for its height.
+    """
+    width, height = _square(frame, shape)
+    return (height, width) if _turn(frame) in (90, 270) else (width, height)
+
+
+def _turn(frame: Any) -> int:
+    """Degrees counter-clockwise, a multiple of 90 (the display matrix of ISO/IEC 14496-12, 8.3.2)."""
+    return int(round((frame.rotation or 0) / 90) * 90) % 360
+
+
+def _square(frame: Any, shape: float) -> tuple[int, int]:
+    return max(1, round(frame.width * shape)), frame.height
+
+
+def _image(frame: Any, width: int, height: int, form: str = "rgb24") -> Image.Image:
+    plane = frame.reformat(width, height, form, interpolation="AREA").planes[0]
+    mode = "L" if form == "gray" else "RGB"
+    return Image.frombuffer(mode, (width, height), bytes(plane), "raw", mode, plane.line_size, 1)
+
+
+def thumbnail(frame: Any) -> Image.Image:
+    """For comparing."""
+    return _image(frame, *GRID)
+
+
+def grey(frame: Any, side: int) -> Image.Image:
+    """For sampling how much text there is; as it is stored."""
+    width, height = _fitted(frame.width, frame.height, side)
+    return _image(frame, width, height, "gray")
+
+
+def _fitted(width: int, height: int, side: int) -> tuple[int, int]:
+    shrink = min(1.0, side / max(width, height))
+    return max(1, round(width * shrink)), max(1, round(height * shrink))
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """Root mean square over points and colours, 0..255."""
+    levels = ImageChops.difference(one, other).histogram()
+    total = sum(count * (place % 256) ** 2 for place, count in enumerate(levels) if count)
+    return float((total / max(1, sum(levels))) ** 0.5)
+
+
+_SQUARES = [min(255, level * level // 16) for level in range(256)] * 3
+
+
+def difference_of_part(one: Image.Image, other: Image.Image) -> float:
+    """Root mean square over the points of that part which differs most, in its strongest colour, 0..64."""
+    squares = ImageChops.difference(one, other).point(_SQUARES).reduce(PART)
+    extremes: Any = squares.getextrema()  # a pair for each of three bands
+    return float((16 * max(most for _, most in extremes)) ** 0.5)
+
+
+def scenes_of(looks: Sequence[Image.Image], times: Sequence[float], end: float, most: int) -> tuple[list[Scene], int]:
+    """The scenes of pictures as ``small`` makes them, at ``times`` of what ends at ``end``, at most ``most``, and how
+    many there are."""
+
+    def differ(one: int, other: int) -> float:
+        return difference(looks[one], looks[other])
+
+    found = all_scenes(
+        times, end, differ, lambda place: is_blank(looks[place]),
+        part=lambda one, other: difference_of_part(looks[one], looks[other]),
+    )  # fmt: skip
+    return most_different(found, differ, most), len(found)
+
+
+def is_blank(image: Image.Image) -> bool:
+    """Black, white or one colour all over."""
+    return ImageStat.Stat(image.convert("L")).stddev[0] < _BLANK
+
+
+def encode_frame(frame: Any, side: int, shape: float) -> dict[str, Any]:
+    """``EncodedPicture`` in builtins: upright, at most ``side`` pixels long, a JPEG without metadata."""
+    turn = _turn(frame)
+    width, height = _fitted(*_square(frame, shape), side)
+    image = _image(frame, width, height)
+    if turn:
+        image = image.transpose(_TURNS[turn])
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_QUALITY, subsampling=0)
+    return {"data": out.getvalue(), "width": image.width, "height": image.height, "media_type": "image/jpeg"}

@@ -1,0 +1,164 @@
+"""The moments that show what happens in a film, inside the worker: found in a rough scan, then made.
+
+A long film is scanned by its key frames alone, which encoders set where the picture changes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from intermodal.errors import InputBroken, InputUnsupported
+from intermodal.files.file_bytes import Data
+from intermodal.media import container, process_limits
+from intermodal.media.container import TODO
+from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN, MAX_PIXELS
+from intermodal.media.video import frame_image, header, scenes
+from intermodal.media.video.frame_sampling import FrameRequest, Report, sampling_rate
+from intermodal.media.video.probe import OpenVideo, decode_memory, key_frames_at, longer, open_video, rewind, seek
+
+_SCAN_PIXELS = 2_500_000_000  # decoded when every frame is looked at: 2 min of 720p at 25 frames a second
+_SCAN_PIXELS_SPARSE = 30_000_000_000  # the same, where key frames are too rare to stand for all
+_SCAN_KEYS = 600  # key frames looked at, at most
+_SPARSE = 12.0  # seconds between key frames
+_SCAN_RATE = 5.0  # looks a second
+_FRAME_COST = 30_000  # pixels that a small frame costs at least
+_TOLD = 0.02  # progress is reported in steps of this
+
+
+def frames(
+    data: Data, media_type: str, spread: str, most: int, max_side: int | None, report: Report
+) -> Iterator[dict[str, Any]]:
+    """``VideoFrame`` in builtins: by scene, or so many a second ("0.5 fps"), in order of time."""
+    header.check_video_header(data, media_type)
+    most = min(max(1, most), MAX_FRAMES_IN_PLAN)
+    side = min(max(16, max_side or MAX_FRAME_SIDE), MAX_FRAME_SIDE)
+    rate = sampling_rate(spread)
+    with (
+        process_limits.memory_limit(decode_memory(data, MAX_PIXELS)),
+        container.open_container(data, media_type, what="video") as found,
+    ):
+        if found.picture is None:
+            raise InputUnsupported("has sound alone and no pictures", todo="pass it as a recording")
+        film = open_video(found, data, media_type)
+        wanted, there = _by_scene(film, most, report) if rate is None else (_evenly(film, rate, most), 0)
+        made = 0
+        for one, picture in _pictures(film, wanted):
+            made += 1
+            yield {
+                **frame_image.encode_frame(picture, side, film.shape),
+                "at": one.at,
+                "until": one.until,
+                "scenes": there,
+            }
+            report(min(1.0, 0.8 + 0.2 * made / len(wanted)), f"frame {made} of {len(wanted)}")
+    if not made:
+        raise InputBroken("holds no picture that can be decoded", todo=TODO)
+
+
+def _evenly(film: OpenVideo, rate: float, most: int) -> list[FrameRequest]:
+    """The middles of equal stretches; key frames near them where decoding up to each would take too long."""
+    seconds = film.seconds.mid
+    count = max(1, min(most, round(min(rate * seconds, most))))
+    stretch = seconds / count
+    wanted = []
+    for number in range(count):
+        moment = (number + 0.5) * stretch
+        wanted.append(FrameRequest(moment=moment, at=moment, until=min(seconds, moment + stretch)))
+    reached = sum(one.moment - _key_before(film, one.moment) for one in wanted)
+    if min(reached, seconds) * (film.fps or 30) * max(film.pixels, _FRAME_COST) <= _SCAN_PIXELS:
+        return wanted
+    keys = sorted({_key_before(film, one.moment) for one in wanted})
+    ends = [*keys[1:], seconds]
+    return [FrameRequest(moment=key, at=key, until=end) for key, end in zip(keys, ends, strict=True)]
+
+
+def _key_before(film: OpenVideo, moment: float) -> float:
+    return film.keys[max(0, bisect_right(film.keys, moment + 1e-3) - 1)]
+
+
+def _by_scene(film: OpenVideo, most: int, report: Report) -> tuple[list[FrameRequest], int]:
+    """At most so many scenes, and how many there are."""
+    seconds = film.seconds.mid
+    times: list[float] = []
+    looks: list[Any] = []
+    told = 0.0
+    for time, picture in _scan(film):
+        times.append(time)
+        looks.append(frame_image.thumbnail(picture))
+        if time / seconds - told >= _TOLD:
+            told = time / seconds
+            report(min(0.8, 0.8 * told), "looking for scenes")
+
+    found, there = frame_image.scenes_of(looks, times, seconds, most)
+    return [
+        FrameRequest(moment=times[one.index], at=round(one.at, 3), until=round(one.until, 3)) for one in found
+    ], there
+
+
+def _scan(film: OpenVideo) -> Iterator[tuple[float, Any]]:
+    """(time, picture) over the whole film: every frame decoded where that is affordable, else key frames alone."""
+    work = film.seconds.mid * (film.fps or 30) * max(film.pixels, _FRAME_COST)
+    gaps = [after - before for before, after in zip(film.keys, [*film.keys[1:], film.seconds.mid], strict=True)]
+    rare = max(gaps) > _SPARSE and work <= _SCAN_PIXELS_SPARSE
+    if work <= _SCAN_PIXELS or rare:
+        yield from _looked(film, hurried=work > _SCAN_PIXELS)
+        return
+    count = int(max(12, min(_SCAN_KEYS, _SCAN_PIXELS // max(film.pixels, _FRAME_COST))))
+    keys = film.keys
+    if len(keys) > count:
+        cuts = set(scenes.cuts_from_key_frames(keys, film.fps))
+        first = _thinned([key for key in keys if round(key, 3) in cuts], count)
+        rest = _thinned([key for key in keys if round(key, 3) not in cuts], count - len(first))
+        keys = tuple(sorted({keys[0], *first, *rest}))
+    yield from key_frames_at(film, keys)
+
+
+def _thinned(values: Sequence[float], count: int) -> list[float]:
+    if len(values) <= count:
+        return list(values)
+    return [values[number * len(values) // count] for number in range(max(0, count))]
+
+
+def _looked(film: OpenVideo, *, hurried: bool) -> Iterator[tuple[float, Any]]:
+    """Every frame decoded, some of them looked at; ``hurried`` leaves out those no other frame refers to."""
+    context = film.stream.codec_context
+    context.options = {**context.options, "skip_loop_filter": "all"}  # blurs too little to matter at this size
+    if hurried:
+        context.skip_frame = "NONREF"
+    container.select_stream(film.opened.container, film.stream)
+    rewind(film)
+    following, work = 0.0, 0
+    for picture in container.frames(film.opened.container, film.stream, "video"):
+        work += max(picture.width * picture.height, _FRAME_COST)
+        if picture.pts is None:
+            continue
+        time = film.time(picture.pts)
+        if time > film.seconds.high * 1.25 + 10 or work > 1.5 * _SCAN_PIXELS_SPARSE:
+            raise longer()
+        if time + 1e-6 >= following:
+            following = time + 1 / _SCAN_RATE
+            yield time, picture
+
+
+def _pictures(film: OpenVideo, wanted: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, Any]]:
+    """The picture of each moment: from the key frame before it on, decoded until it is reached."""
+    box, stream = film.opened.container, film.stream
+    stream.codec_context.skip_frame = "DEFAULT"
+    container.select_stream(box, stream)
+    reading: Iterator[Any] | None = None
+    group, last = -1.0, None
+    for one in wanted:
+        key = _key_before(film, one.moment)
+        if key != group or reading is None:
+            seek(film, key)
+            group, last, reading = key, None, container.frames(box, stream, "video")
+        while last is None or (last.pts is not None and film.time(last.pts) < one.moment - 2e-3):
+            following = next(reading, None)
+            if following is None:
+                reading = None
+                break
+            last = following
+        if last is not None:
+            yield one, last

@@ -1,0 +1,205 @@
+"""What the header of a film says, read before FFmpeg sees it: its tracks, its size, whether it is whole.
+
+Pure Python over bytes, bounded. Refused here, for the price of a few kilobytes: pictures too large to be decoded, a
+file that is cut short, and one whose media lies in another file.
+
+Sources: ISO base media (ISO/IEC 14496-12, 4.2 boxes, 8.3.2 tkhd, 8.5.2 stsd, 8.7.2 dref), QuickTime File Format
+Specification (Apple, 2001), Matroska (RFC 9559, 5.1), EBML (RFC 8794, 4 to 6), AVI RIFF File Reference (Microsoft).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported
+from intermodal.files.file_bytes import Data
+from intermodal.media.header_readers import named_boxes
+from intermodal.media.media_limits import MAX_PIXELS
+
+_CUT_TODO = "fetch it again, or repair it: ffmpeg -i FILE -c copy repaired.mkv"
+_MAX_BOXES = 1_000_000  # at the top of a file: a fragmented one has two for every second or so
+_MAX_ELEMENTS = 4_096
+# EBML identifiers of what is read.
+_SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
+_WIDTH, _HEIGHT, _CLUSTER = 0xB0, 0xBA, 0x1F43B675
+
+
+def check_video_header(data: Data, media_type: str) -> None:
+    """Raises the InputError that fits; otherwise the header is one that may be decoded."""
+    if media_type in ("video/webm", "video/x-matroska", "audio/webm", "audio/x-matroska"):
+        _check_matroska(data)
+    elif media_type in ("video/x-msvideo", "audio/x-msvideo"):
+        _check_avi(data)
+    else:
+        _check_mp4(data)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise InputTooLarge(
+            f"has pictures of {width:,} x {height:,} pixels, more than {MAX_PIXELS // 1_000_000} million",
+            todo="shrink it first: ffmpeg -i FILE -vf scale=1280:-2 smaller.mp4",
+        )
+
+
+def _cut(promised: int, there: int) -> InputBroken:
+    return InputBroken(f"is cut short: its header promises {promised:,} bytes and {there:,} are there", todo=_CUT_TODO)
+
+
+# ---- MP4 and QuickTime ---------------------------------------------------------------------------
+
+
+def is_fragmented(data: Data) -> bool:
+    """Whether an MP4 tells its frames piece by piece, so that its header does not know how long it is."""
+    movies = named_boxes(data, 0, len(data), b"moov")
+    return any(True for movie in movies for _ in named_boxes(data, *movie, b"mvex"))
+
+
+def _check_mp4(data: Data) -> None:
+    at = 0
+    for _ in range(_MAX_BOXES):
+        if at + 8 > len(data):
+            break
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size < 8:
+            break  # 0: up to the end of the file
+        if at + size > len(data):
+            raise _cut(at + size, len(data))
+        at += size
+    for movie in named_boxes(data, 0, len(data), b"moov"):
+        for track in named_boxes(data, *movie, b"trak"):
+            for start, end in named_boxes(data, *track, b"tkhd"):
+                if end - start >= 8:  # the last two fields, in 1/65536 of a pixel
+                    _check_size(_u32(data, end - 8) >> 16, _u32(data, end - 4) >> 16)
+            for media in named_boxes(data, *track, b"mdia"):
+                for information in named_boxes(data, *media, b"minf"):
+                    _check_references(data, information)
+                    _check_sample_sizes(data, media, information)
+
+
+def _check_references(data: Data, information: tuple[int, int]) -> None:
+    """Media may lie in the file itself only: flag 1 of every entry of its reference table."""
+    for reference in named_boxes(data, *information, b"dinf"):
+        for start, end in named_boxes(data, *reference, b"dref"):
+            at = start + 8
+            while at + 12 <= end:
+                if not data[at + 11] & 1 and data[at + 4 : at + 8] in (b"url ", b"urn ", b"alis", b"rsrc"):
+                    raise InputUnsupported(
+                        "refers to media in another file, which is not followed", todo="export it as one whole film"
+                    )
+                at += max(12, _u32(data, at))
+
+
+def _check_sample_sizes(data: Data, media: tuple[int, int], information: tuple[int, int]) -> None:
+    handlers = [data[start + 8 : start + 12] for start, _ in named_boxes(data, *media, b"hdlr")]
+    if b"vide" not in handlers:
+        return
+    for table in named_boxes(data, *information, b"stbl"):
+        for start, end in named_boxes(data, *table, b"stsd"):
+            at = start + 8
+            while at + 36 <= end:
+                _check_size(_u16(data, at + 32), _u16(data, at + 34))
+                at += max(36, _u32(data, at))
+
+
+def _u16(data: Data, at: int) -> int:
+    return int.from_bytes(data[at : at + 2], "big")
+
+
+def _u32(data: Data, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "big")
+
+
+# ---- AVI -----------------------------------------------------------------------------------------
+
+
+def _check_avi(data: Data) -> None:
+    """The sizes that the main header and the format of each track claim. What follows is FFmpeg's to find."""
+    headers = next(_lists(data, 12, len(data), b"hdrl"), None)
+    if headers is None:
+        raise InputBroken("is cut short before its tracks begin", todo=_CUT_TODO)
+    for kind, start, end in _chunks(data, *headers):
+        if kind == b"avih" and end - start >= 40:
+            _check_size(_little(data, start + 32), _little(data, start + 36))
+    for track in _lists(data, *headers, b"strl"):
+        for kind, start, end in _chunks(data, *track):
+            if kind == b"strf" and end - start >= 40:  # a height below 0 is one from the top down
+                _check_size(_little(data, start + 4), abs(_little(data, start + 8, signed=True)))
+
+
+def _lists(data: Data, at: int, end: int, name: bytes) -> Iterator[tuple[int, int]]:
+    for kind, start, stop in _chunks(data, at, end):
+        if kind == b"LIST" and data[start : start + 4] == name:
+            yield start + 4, stop
+
+
+def _chunks(data: Data, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """(name, start, end) of what each chunk of a RIFF file holds, between ``at`` and ``end``."""
+    for _ in range(_MAX_ELEMENTS):
+        if at + 8 > min(end, len(data)):
+            return
+        stop = at + 8 + _little(data, at + 4)
+        yield data[at : at + 4], at + 8, min(stop, end)
+        at = stop + stop % 2
+
+
+def _little(data: Data, at: int, *, signed: bool = False) -> int:
+    return int.from_bytes(data[at : at + 4], "little", signed=signed)
+
+
+# ---- Matroska and WebM ---------------------------------------------------------------------------
+
+
+def _check_matroska(data: Data) -> None:
+    found = False
+    for name, start, end, open_ended in _elements(data, 0, len(data)):
+        if name != _SEGMENT:
+            continue
+        found = True
+        if end > len(data) and not open_ended:
+            raise _cut(end, len(data))
+        for inner, first, last, _ in _elements(data, start, min(end, len(data))):
+            if inner == _CLUSTER:
+                break  # the tracks come before what is in them
+            if inner == _TRACKS:
+                _check_tracks(data, first, min(last, len(data)))
+    if not found:
+        raise InputBroken("is cut short before its tracks begin", todo=_CUT_TODO)
+
+
+def _check_tracks(data: Data, start: int, end: int) -> None:
+    for name, first, last, _ in _elements(data, start, end):
+        if name != _TRACK:
+            continue
+        for inner, video, video_end, _ in _elements(data, first, min(last, end)):
+            if inner != _VIDEO:
+                continue
+            sizes = {
+                field: int.from_bytes(data[at : min(stop, at + 8)], "big")
+                for field, at, stop, _ in _elements(data, video, min(video_end, end))
+                if field in (_WIDTH, _HEIGHT)
+            }
+            _check_size(sizes.get(_WIDTH, 0), sizes.get(_HEIGHT, 0))
+
+
+def _elements(data: Data, at: int, end: int) -> Iterator[tuple[int, int, int, bool]]:
+    """(identifier, start, end, of unknown length) of each element between ``at`` and ``end``."""
+    for _ in range(_MAX_ELEMENTS):
+        if at >= end:
+            return
+        wide = 9 - data[at].bit_length()  # bytes of the identifier: the place of its first set bit
+        if wide > 4 or at + wide >= end:
+            return
+        name = int.from_bytes(data[at : at + wide], "big")
+        at += wide
+        long = 9 - data[at].bit_length()
+        if long > 8 or at + long > end:
+            return
+        size = int.from_bytes(data[at : at + long], "big") & ((1 << 7 * long) - 1)
+        open_ended = size == (1 << 7 * long) - 1
+        at += long
+        stop = end if open_ended else at + size
+        yield name, at, stop, open_ended
+        at = stop

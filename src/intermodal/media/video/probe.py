@@ -1,0 +1,333 @@
+"""Films, inside the worker: what they are.
+
+Probing reads the header, the times of key frames and a few key frames; how many is counted in pixels, not in time, so
+that facts are the same each time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
+from typing import Any
+
+import av
+import av.error
+import msgspec
+
+from intermodal.content import Value
+from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
+from intermodal.files.file_bytes import Data, memory_size
+from intermodal.media import container, process_limits
+from intermodal.media.audio import decoder
+from intermodal.media.container import TODO, OpenContainer
+from intermodal.media.media_limits import (
+    MAX_CUTS,
+    MAX_PIXELS,
+    MAX_SECONDS,
+    MAX_VIDEO_FRAMES,
+    SAMPLE_SIDE,
+)
+from intermodal.media.video import frame_image, header, scenes, subtitle_tracks
+from intermodal.media.worker_results import ProbeResult
+from intermodal.quantity import Quantity, between, exact
+
+Density = Callable[[Any], Quantity]
+
+_PROBE_PIXELS = 7_500_000  # of key frames decoded when probing: eight at 720p, three at 1080p
+_PROBE_FRAMES = 8
+_CHANGED = 12.0  # difference of two key frames in a row that are of different scenes
+_WALK_PACKETS = 400_000
+_WALK_BYTES = 64 << 20  # of a file without an index of all frames: larger ones are read by their cues
+
+
+class OpenVideo(Value):
+    """An open film. Times are in seconds from its beginning.
+
+    Attributes:
+        keys: times of its key frames. bursts: of frames between them that are as large.
+        fps: 0 when unknown.
+        tick: seconds of a unit of its own clock. beginning: seconds on that clock at which it begins.
+    """
+
+    opened: OpenContainer
+    seconds: Quantity
+    fps: float
+    keys: tuple[float, ...]
+    bursts: tuple[float, ...] = ()
+    tick: float = 1.0
+    beginning: float = 0.0
+
+    @property
+    def stream(self) -> Any:
+        return self.opened.picture
+
+    @property
+    def pixels(self) -> int:
+        return max(1, int(self.stream.width) * int(self.stream.height))
+
+    @property
+    def shape(self) -> float:
+        """How wide a stored pixel is for its height; 1 where what is said is not plausible."""
+        said = float(self.stream.sample_aspect_ratio or 1)
+        return said if 0.25 <= said <= 4 else 1.0
+
+    def time(self, pts: int) -> float:
+        return max(0.0, pts * self.tick - self.beginning)
+
+
+# ---- probing -------------------------------------------------------------------------------------
+
+
+def probe(data: Data, media_type: str, density: Density) -> ProbeResult:
+    """Size, length, frames, sound and cuts of a film; of a container without moving pictures, its sound."""
+    header.check_video_header(data, media_type)
+    with (
+        process_limits.memory_limit(decode_memory(data, MAX_PIXELS)),
+        container.open_container(data, media_type, what="video") as found,
+    ):
+        if found.picture is not None:
+            return msgspec.structs.replace(
+                _probe(open_video(found, data, media_type), density), kind="video", media_type=media_type
+            )
+        silent = found.sound is None
+    if silent:
+        raise InputUnsupported("holds neither pictures nor sound", todo=TODO)
+    media_type = media_type.replace("video/", "audio/").replace("quicktime", "mp4")
+    return msgspec.structs.replace(decoder.probe(data, media_type), kind="audio", media_type=media_type)
+
+
+def _probe(film: OpenVideo, density: Density) -> ProbeResult:
+    sound = film.opened.sound
+    rate, channels = decoder.check_sound(sound) if sound is not None else (0, 0)
+    found = {
+        film.keys.index(time): picture
+        for time, picture in key_frames_at(film, [film.keys[at] for at in _sampled(film)])
+    }
+    shown = list(found.values())
+    if not shown:
+        raise InputBroken("holds no picture that can be decoded", todo=TODO)
+    first = shown[0]
+    width, height = frame_image.shown_size(first, film.shape)
+    densities = [density(frame_image.grey(picture, SAMPLE_SIDE)) for picture in shown]
+    most = max(densities, key=lambda found: found.mid)
+    written = subtitle_tracks.probe(film.opened)
+    apart = sound is not None and decoder.differ(film.opened.container, sound, channels)
+    return ProbeResult(
+        width=width,
+        height=height,
+        frames=film.stream.frames or max(1, round(film.seconds.mid * film.fps)),
+        fps=round(film.fps, 3),
+        seconds=film.seconds,
+        sample_rate=rate,
+        channels=channels,
+        separate_channels=apart,
+        subtitles=written.tracks,
+        notes=written.notes,
+        cuts=_cuts(film, {at: frame_image.thumbnail(picture) for at, picture in found.items()})[:MAX_CUTS],
+        text_density=between(
+            max(found.low for found in densities),
+            most.mid,
+            max(found.high for found in densities),
+            f"{most.basis}, the most of {len(shown)} key frame{'s' if len(shown) > 1 else ''}",
+        ),
+    )
+
+
+def open_video(found: OpenContainer, data: Data, media_type: str) -> OpenVideo:
+    stream = found.picture
+    if stream.codec_context is None or stream.codec_context.name not in container.PICTURE_CODECS:
+        name = "one that is not known" if stream.codec_context is None else stream.codec_context.name
+        raise InputUnsupported(
+            f"holds pictures in a codec that is not taken ({name})", todo="convert it: ffmpeg -i FILE film.mp4"
+        )
+    if stream.width * stream.height > MAX_PIXELS:
+        raise InputTooLarge(f"has pictures of {stream.width:,} x {stream.height:,} pixels", todo="shrink it first")
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    fps = float(stream.average_rate or stream.guessed_rate or 0)
+    film = OpenVideo(
+        opened=found,
+        seconds=Quantity(),
+        fps=fps if 0 < fps <= 1_000 else 0.0,
+        keys=(),
+        tick=float(stream.time_base),
+        beginning=(found.container.start_time or 0) / av.time_base,
+    )
+    film = _measured(film, data, media_type)
+    _check_length(film)
+    return film
+
+
+def _check_length(film: OpenVideo) -> None:
+    if film.seconds.for_limit() > MAX_SECONDS:
+        raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter films")
+    if film.stream.frames > MAX_VIDEO_FRAMES or film.seconds.mid * film.fps > MAX_VIDEO_FRAMES:
+        raise InputTooLarge(f"has more than {MAX_VIDEO_FRAMES:,} frames", todo="cut it into shorter films")
+    if film.seconds.mid <= 0:
+        raise InputEmpty("holds no video (0 seconds)", todo="check the film")
+
+
+def _measured(film: OpenVideo, data: Data, media_type: str) -> OpenVideo:
+    """With its length and the times of its key frames: from the header and the index, else by walking the packets."""
+    stream, box = film.stream, film.opened.container
+    is_mp4 = container.DEMUXERS[media_type] == "mp4"
+    claimed = 0.0 if box.duration is None else box.duration / av.time_base  # of the longest track
+    if stream.duration is not None and stream.time_base is not None:
+        claimed = max(claimed, float(stream.duration * stream.time_base))
+    if claimed > MAX_SECONDS:
+        return msgspec.structs.replace(film, seconds=exact(claimed, "header"))
+    if claimed > 0 and not (is_mp4 and header.is_fragmented(data)):
+        keys, bursts = ((), ()) if not is_mp4 else _index(film)
+        if not is_mp4 and len(data) > _WALK_BYTES:
+            keys = _cues(film, claimed)
+        if keys:
+            _check_last(keys, claimed)
+            return msgspec.structs.replace(film, seconds=exact(claimed, "header"), keys=keys, bursts=bursts)
+    seconds, keys, bursts = _walked(film)
+    if claimed > 0 and not is_mp4:
+        _check_last((seconds.mid,), claimed)
+        seconds = exact(claimed, "header")
+    return msgspec.structs.replace(film, seconds=seconds, keys=keys, bursts=bursts)
+
+
+def _check_last(times: Sequence[float], claimed: float) -> None:
+    """A film may last a little longer than its header says, not more."""
+    if times[-1] > claimed * 1.25 + 10:
+        raise longer()
+
+
+def _index(film: OpenVideo) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Key frames and bursts of an MP4 by its index, which also tells the bytes of each frame.
+
+    It tells when each is decoded; it is shown later, by as much as the first is.
+    """
+    entries = film.stream.index_entries
+    first = entries[0].timestamp - (film.stream.start_time or 0) if len(entries) else 0
+    told = [(film.time(entry.timestamp - first), entry.size, entry.is_keyframe) for entry in entries]
+    return _keys_and_bursts(told)
+
+
+def _keys_and_bursts(told: Sequence[tuple[float, int, bool]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of frames with their times and bytes, and whether they are key frames."""
+    keys = tuple(sorted({time for time, _, key in told if key}))
+    if not keys or len(told) > _WALK_PACKETS:
+        return keys, ()
+    usual = median(size for _, size, key in told if key)
+    between_keys = [(time, size) for time, size, key in told if not key]
+    return keys, scenes.bursts_from_sizes([time for time, _ in between_keys], [size for _, size in between_keys], usual)
+
+
+def _cues(film: OpenVideo, seconds: float) -> tuple[float, ...]:
+    """Key frames by a Matroska's cues; none when it has none, or not for the whole of it."""
+    with contextlib.suppress(av.error.FFmpegError):
+        film.opened.container.seek(round(seconds * av.time_base))  # FFmpeg reads them when it first looks for something
+    keys = tuple(sorted({film.time(entry.timestamp) for entry in film.stream.index_entries if entry.is_keyframe}))
+    rewind(film)
+    return keys if len(keys) > 1 and keys[-1] >= seconds / 2 else ()
+
+
+def _walked(film: OpenVideo) -> tuple[Quantity, tuple[float, ...], tuple[float, ...]]:
+    """Length, key frames and bursts by every packet, none of which is decoded."""
+    box, stream = film.opened.container, film.stream
+    container.select_stream(box, stream)
+    told: list[tuple[float, int, bool]] = []
+    last = 0.0
+    for packet in container.packets(box, stream):
+        if packet.pts is None:
+            continue
+        time = film.time(packet.pts)
+        last = max(last, time + (packet.duration or 0) * film.tick)
+        told.append((time, packet.size, packet.is_keyframe))
+        if len(told) >= _WALK_PACKETS or last > MAX_SECONDS:
+            unseen = max(last, MAX_SECONDS + 1.0)
+            return between(last, last, unseen, "counted, but not to the end"), _keys_and_bursts(told)[0], ()
+    rewind(film)
+    if told and film.fps and not last:
+        last = len(told) / film.fps
+    keys, bursts = _keys_and_bursts(sorted(told))
+    return exact(last, "counted packets"), keys or (0.0,), bursts
+
+
+def longer() -> InputBroken:
+    return InputBroken("holds more film than its header says", todo="repair it: ffmpeg -i FILE -c copy repaired.mkv")
+
+
+def rewind(film: OpenVideo) -> None:
+    film.opened.container.seek(0)
+
+
+def _sampled(film: OpenVideo) -> list[int]:
+    """Places of the key frames that are looked at when probing: all, or those at cuts, or pairs from all over."""
+    keys = film.keys
+    room = max(1, min(_PROBE_FRAMES, _PROBE_PIXELS // film.pixels))
+    if len(keys) <= room:
+        return list(range(len(keys)))
+    cuts = set(scenes.cuts_from_key_frames(keys, film.fps))
+    if not cuts:
+        pairs = max(1, room // 2)
+        firsts = {round((number + 0.5) * (len(keys) - 2) / pairs) for number in range(pairs)}
+        return sorted({place for first in firsts for place in (first, first + 1)} if room > 1 else firsts)
+    wanted = [0, *(place for place, key in enumerate(keys) if round(key, 3) in cuts)]
+    if len(wanted) < room:
+        wanted = list(range(len(keys)))
+    return sorted({wanted[round(number * (len(wanted) - 1) / max(1, room - 1))] for number in range(room)})
+
+
+def _cuts(film: OpenVideo, looked: dict[int, Any]) -> tuple[float, ...]:
+    """By how encoders set key frames and by what frames cost. Where key frames come at a beat, by looking at some.
+
+    ``looked`` has small pictures of key frames, by place. If more than half of the neighbours among them differ,
+    every beat is a cut, as far as can be told; each that was looked at is known.
+    """
+    keys = film.keys
+    changed = {
+        place + 1: frame_image.difference(before, looked[place + 1]) >= _CHANGED
+        for place, before in looked.items()
+        if place + 1 in looked
+    }
+    told = set(scenes.cuts_from_key_frames(keys, film.fps))
+    if not told and 2 * sum(changed.values()) > len(changed):
+        told = {round(key, 3) for key in keys[1:]}
+    seen = [
+        key
+        for place, key in enumerate(keys)
+        if changed.get(place, round(key, 3) in told)
+        # what a burst before it explains is not told twice
+        and bisect_left(film.bursts, key) == bisect_left(film.bursts, keys[place - 1] if place else 0.0)
+    ]
+    return scenes.merge_cuts(seen, film.bursts)
+
+
+def decode_memory(data: Data, pixels: int) -> int:
+    """The file, if in memory; and 24 pictures of three bytes a pixel: what decoders refer to, and make of one."""
+    return 2 * memory_size(data) + min(72 * pixels, 1 << 30) + (256 << 20)
+
+
+def key_frames_at(film: OpenVideo, times: Sequence[float]) -> Iterator[tuple[float, Any]]:
+    """(time, picture) of the key frames at these times; those that cannot be decoded are left out."""
+    box, stream = film.opened.container, film.stream
+    container.select_stream(box, stream)
+    for time in times:
+        seek(film, time)
+        for packet in container.packets(box, stream):
+            if packet.pts is None or not packet.is_keyframe:
+                break
+            try:
+                made = [*stream.codec_context.decode(packet), *stream.codec_context.decode(None)]
+            except av.error.FFmpegError:
+                made = []
+            if made:
+                yield time, made[0]
+            break
+
+
+def seek(film: OpenVideo, time: float) -> None:
+    """To the key frame at or before ``time``; the decoder forgets what it had."""
+    at = round((time + film.beginning + 1e-4) / film.tick)
+    try:
+        film.opened.container.seek(at, stream=film.stream)
+    except av.error.FFmpegError:
+        rewind(film)
+    film.stream.codec_context.flush_buffers()

@@ -1,0 +1,151 @@
+"""Subtitles of a film, inside the worker: which tracks of words it has, and their lines with times.
+
+Packets are taken apart here and not by FFmpeg: a line of text needs no decoder. Sources: 3GPP TS 26.245, 5.17
+(``tx3g``: two bytes of length, the text, boxes of style), Matroska's codec mappings (``S_TEXT/UTF8``, ``S_TEXT/ASS``,
+``S_TEXT/WEBVTT``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import av
+import av.error
+from av.stream import Discard, Disposition
+
+from intermodal.content import Value
+from intermodal.errors import InputBroken
+from intermodal.files.file_bytes import Data, memory_size
+from intermodal.languages import code_of
+from intermodal.media import container, process_limits
+from intermodal.media.container import TODO, OpenContainer
+from intermodal.media.media_limits import MAX_SUBTITLE_CHARS, MAX_SUBTITLE_LINES
+from intermodal.media.text import subtitle_cues
+from intermodal.media.text.invisible_characters import strip_invisible
+from intermodal.media.text.script_counts import count_scripts
+from intermodal.media.video import header
+from intermodal.media.worker_results import SubtitleLine
+from intermodal.plans.facts import SubtitleFacts
+
+_WALK_PACKETS = 400_000
+_LONGEST = 4_096  # bytes of one packet that are looked at: no line anybody can read is longer
+
+
+def _of_mp4(body: bytes) -> str:
+    text = body[2 : 2 + int.from_bytes(body[:2], "big")]
+    return text.decode("utf-16" if text[:2] in (b"\xfe\xff", b"\xff\xfe") else "utf-8", "replace")
+
+
+def _of_subrip(body: bytes) -> str:
+    return subtitle_cues.of_subrip(body.decode("utf-8", "replace"))
+
+
+def _of_webvtt(body: bytes) -> str:
+    return subtitle_cues.of_webvtt(body.decode("utf-8", "replace"))
+
+
+def _of_ass(body: bytes) -> str:
+    """Of ReadOrder, Layer, Style, Name, three margins, Effect and Text the name and the text."""
+    fields = body.decode("utf-8", "replace").split(",", 8)
+    return subtitle_cues.of_ass(fields[-1], fields[3].strip() if len(fields) == 9 else "")
+
+
+# The names of FFmpeg's decoders, each with what takes its packets apart.
+_FORMS: dict[str, Callable[[bytes], str]] = {
+    "mov_text": _of_mp4, "srt": _of_subrip, "subrip": _of_subrip, "text": _of_subrip, "webvtt": _of_webvtt,
+    "ssa": _of_ass, "ass": _of_ass,
+}  # fmt: skip
+
+
+class SubtitleTracks(Value):
+    """What the subtitles of a film are: tracks of words, and notes about those that are none."""
+
+    tracks: tuple[SubtitleFacts, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def probe(opened: OpenContainer) -> SubtitleTracks:
+    """Its tracks of words, by one walk over their packets; tracks without a line are left out."""
+    streams = list(opened.container.streams.subtitles)
+    readable = [stream for stream in streams if _form(stream) is not None]
+    lines = _read(opened.container, readable)
+    heard = _language(opened.sound) if opened.sound is not None else ""
+    tracks = tuple(_facts(stream, lines[stream.index], heard) for stream in readable if lines[stream.index])
+    pictures = [_language(stream) or "of no stated language" for stream in streams if stream not in readable]
+    notes = (f"its subtitles ({', '.join(pictures)}) are pictures or of another kind that is not read",)
+    return SubtitleTracks(tracks=tracks, notes=notes if pictures else ())
+
+
+def lines(data: Data, media_type: str, track: int) -> list[dict[str, Any]]:
+    """The lines of a track in builtins, in the order of time. Raises InputBroken where there is no such track."""
+    header.check_video_header(data, media_type)
+    with (
+        process_limits.memory_limit(2 * memory_size(data) + (256 << 20)),
+        container.open_container(data, media_type, what="video") as found,
+    ):
+        stream = next((each for each in found.container.streams.subtitles if each.index == track), None)
+        if stream is None or _form(stream) is None:
+            raise InputBroken(f"has no subtitles in its track {track}", todo=TODO)
+        said = _read(found.container, [stream])[track]
+    return [{"at": line.at, "until": line.until, "text": line.text} for line in said]
+
+
+def _form(stream: Any) -> Callable[[bytes], str] | None:
+    return None if stream.codec_context is None else _FORMS.get(stream.codec_context.name)
+
+
+def _language(stream: Any) -> str:
+    code = code_of(stream.metadata.get("language", ""))
+    return "" if code == "und" else code
+
+
+def _facts(stream: Any, said: Sequence[SubtitleLine], heard: str) -> SubtitleFacts:
+    text = "\n".join(line.text for line in said)
+    language, kind = _language(stream), stream.disposition
+    return SubtitleFacts(
+        track=stream.index,
+        language=language,
+        title=" ".join(strip_invisible(stream.metadata.get("title", "")).split())[:80],
+        forced=bool(kind & Disposition.forced),
+        default=bool(kind & Disposition.default),
+        described=bool(kind & (Disposition.hearing_impaired | Disposition.captions)),
+        spoken=bool(language) and language == heard,
+        lines=len(said),
+        chars=len(text),
+        scripts=count_scripts(text),
+        shown=round(sum(line.until - line.at for line in said), 3),
+        last=round(max(line.until for line in said), 3),
+    )
+
+
+def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
+    """The lines of these tracks by their numbers, each in the order of time."""
+    made: dict[int, list[SubtitleLine]] = {stream.index: [] for stream in streams}
+    if not streams:
+        return made
+    box.seek(0)  # key frames may have been looked at before
+    for stream in box.streams:
+        stream.discard = Discard.default if stream.index in made else Discard.all
+    with contextlib.suppress(av.error.FFmpegError):  # where nothing can be gone back in, what comes is read
+        box.seek(0)
+    beginning = (box.start_time or 0) / av.time_base
+    left = MAX_SUBTITLE_CHARS
+    for seen, packet in enumerate(container.packets(box, list(streams))):
+        if packet.pts is None or packet.size > _LONGEST:
+            continue
+        into, form = made[packet.stream.index], _form(packet.stream)
+        text = subtitle_cues.clean(form(bytes(packet))) if form is not None else ""
+        if text and len(into) < MAX_SUBTITLE_LINES:
+            tick = float(packet.time_base)
+            at = max(0.0, packet.pts * tick - beginning)
+            into.append(
+                SubtitleLine(at=at, until=at + ((packet.duration or 0) * tick or subtitle_cues.LASTS), text=text)
+            )
+            left -= len(text)
+        if left < 0 or seen >= _WALK_PACKETS:
+            break
+    return {
+        index: subtitle_cues.without_repeats(sorted(said, key=lambda line: line.at)) for index, said in made.items()
+    }

@@ -1,0 +1,303 @@
+"""The parent's side of the media worker: calls in words of the domain, errors that name the file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from intermodal import errors
+from intermodal.concurrency.fair_lock import FairLock
+from intermodal.concurrency.worker_process import ProcessLimits, WorkerProcess, WorkerReply
+from intermodal.files.file_bytes import Data, FileBytes, Spool
+from intermodal.media.media_limits import LARGE_FILE, PCM_BYTES_PER_SECOND
+from intermodal.media.office.conversion_types import ConvertedFile
+from intermodal.media.worker_results import Barcode, EncodedPicture, Pcm, ProbeResult, SubtitleLine, VideoFrame
+from intermodal.plans.cores import START
+from intermodal.plans.facts import Box
+
+__all__ = ["VideoFrame", "MediaWorker", "Pcm", "EncodedPicture", "ProbeResult"]
+
+Progress = Callable[[float | None, str], None]
+
+LIMITS = ProcessLimits(memory=3 << 30, cpu=300, read_only=True)
+# What a decoder needs of our environment: to find Python, nothing else. Keys stay out of its reach.
+_INHERIT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
+_ENV = {"MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+_PROBE_SECONDS = 30.0
+_FRAMES_SECONDS = 600.0
+_SUBTITLES_SECONDS = 60.0
+_SLOWEST_DISK = 50 << 20  # bytes a second: what is on disk may have to be read to its end
+
+
+class _QueuedJob:
+    """A job that waits for a child, and the one that it was given."""
+
+    def __init__(self, come: Any) -> None:
+        self.come = come
+        self.worker: WorkerProcess | None = None
+
+
+class MediaWorker:
+    """Decodes media in fenced child processes, each one job at a time.
+
+    A job that crashes its child, runs over its time or is cancelled costs that child; the next job gets a
+    new one. Methods raise the ``InputError`` that fits, with ``name`` as its ``where``.
+
+    Args:
+        limits: fences of each child.
+        places: how many children there may be. The first stays; a further one starts when a job has waited for as
+            long as that takes, and ends by ``trim``, since memory that a decoder has taken it does not give back.
+    """
+
+    def __init__(self, *, limits: ProcessLimits = LIMITS, places: int = 1) -> None:
+        self._limits = limits
+        self._places = FairLock(places)
+        self._workers = [self._worker()]
+        self._idle = list(self._workers)  # the one used last at the end
+        self._waiting: deque[_QueuedJob] = deque()
+        self.last = WorkerReply()
+
+    def _worker(self) -> WorkerProcess:
+        module = "intermodal.media.worker"
+        return WorkerProcess(module, limits=self._limits, env=_ENV, name="media worker", inherit=_INHERIT)
+
+    @property
+    def pid(self) -> int | None:
+        """The process of the first child, None while there is none."""
+        return self._workers[0].pid
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes of all children."""
+        return tuple(pid for worker in self._workers if (pid := worker.pid) is not None)
+
+    @property
+    def busy(self) -> bool:
+        """It decodes for somebody, and the next job waits; each job has a time at which it is ended."""
+        return self._places.locked()
+
+    async def start(self) -> None:
+        """Start the child ahead of its first job."""
+        await self._call("ready", {}, name="", seconds=_PROBE_SECONDS)
+
+    async def fences(self) -> dict[str, bool]:
+        """What holds the child on this machine, by trying: the words of ``fence.TRIED``, and whether each stands."""
+        return msgspec.convert(await self._call("fences", {}, name="", seconds=_PROBE_SECONDS), dict[str, bool])
+
+    async def probe(self, data: Data, *, name: str = "") -> ProbeResult:
+        """Facts of a picture, a recording, a film or a document. Refuses what is over a limit or cannot be decoded."""
+        found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
+        return msgspec.convert(found, ProbeResult)
+
+    async def pcm(
+        self, data: Data, *, name: str = "", progress: Progress | None = None, channel: int | None = None
+    ) -> Pcm:
+        """A recording, or the sound of a film, as 16 kHz mono PCM; ``channel`` is one of two (0 or 1), or all mixed."""
+        arguments = {"data": data, "name": name, "channel": channel}
+        with Spool(LARGE_FILE) as samples:
+
+            def take(piece: bytes) -> None:
+                try:
+                    samples.add(piece)
+                except OSError as error:
+                    what = f"has more sound than there is room for on the disk ({error.strerror or 'system error'})"
+                    todo = "free some, or set TMPDIR to where there is more"
+                    raise errors.InputTooLarge(what, todo=todo) from None
+
+            await self._call("pcm", arguments, name=name, seconds=600, progress=progress, take=take)
+            return Pcm(samples=samples.made(), seconds=samples.size / PCM_BYTES_PER_SECOND)
+
+    async def page_text(
+        self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
+    ) -> tuple[str, ...]:
+        """The words of the given pages (1-based) as Markdown, in that order.
+
+        A file that brings the layout to its end is read once more without it.
+        """
+        arguments: dict[str, Any] = {"data": data, "pages": list(pages)}
+        plainly = {**arguments, "plain": True}
+        seconds = 30 + 0.5 * len(pages)
+        found = await self._call(
+            "page_text", arguments, name=name, seconds=seconds, progress=progress, otherwise=plainly
+        )
+        return tuple(found)
+
+    async def page_pictures(
+        self,
+        data: Data,
+        pages: tuple[int, ...],
+        dpi: float,
+        *,
+        name: str = "",
+        progress: Progress | None = None,
+        crops: tuple[Box, ...] = (),
+    ) -> tuple[EncodedPicture, ...]:
+        """The given pages (1-based) as pictures. A page too large for ``dpi`` is made at less.
+
+        With ``crops``, one for each page: what lies in that box of it (left, top, right, bottom, in points as shown).
+        """
+        arguments = {"data": data, "pages": list(pages), "dpi": dpi, "crops": list(crops)}
+        seconds = 30 + 10.0 * len(pages)
+        made: list[Any] = []
+        await self._call("page_pictures", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
+        return msgspec.convert(made, tuple[EncodedPicture, ...])
+
+    async def picture(self, data: Data, *, max_side: int | None = None, name: str = "") -> EncodedPicture:
+        """The first frame, upright, re-encoded as PNG without metadata; shrunk to ``max_side`` pixels if longer."""
+        arguments = {"data": data, "name": name, "max_side": max_side}
+        return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), EncodedPicture)
+
+    async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
+        """QR codes, bar codes and their like on a picture, with what they say; none without the extra ``embedded``."""
+        found = await self._call("codes", {"data": data, "name": name}, name=name, seconds=60)
+        return msgspec.convert(found, tuple[Barcode, ...])
+
+    async def frames(
+        self,
+        data: Data,
+        *,
+        spread: str,
+        most: int,
+        max_side: int | None = None,
+        name: str = "",
+        progress: Progress | None = None,
+    ) -> tuple[VideoFrame, ...]:
+        """Frames of a film or an animation, pages of a TIFF, in order. ``spread`` is "scenes" or a rate ("0.5 fps").
+
+        At most ``most``, each at most ``max_side`` pixels long. Both may be lower than the limits in
+        ``media/media_limits.py``, never higher.
+        """
+        arguments = {"data": data, "name": name, "spread": spread, "most": most, "max_side": max_side}
+        made: list[Any] = []
+        seconds = _FRAMES_SECONDS
+        await self._call("frames", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
+        return msgspec.convert(made, tuple[VideoFrame, ...])
+
+    async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
+        """The lines of a film's track of subtitles, in the order of time."""
+        arguments = {"data": data, "name": name, "track": track}
+        found = await self._call("subtitles", arguments, name=name, seconds=_SUBTITLES_SECONDS)
+        return msgspec.convert(found, tuple[SubtitleLine, ...])
+
+    async def convert(self, data: Data, media_type: str, *, name: str = "") -> ConvertedFile:
+        """A document, a page or a mail, taken apart. Raises NotInstalled without the extra ``documents``."""
+        arguments = {"data": data, "name": name, "media_type": media_type}
+        return msgspec.convert(await self._call("convert", arguments, name=name, seconds=120), ConvertedFile)
+
+    async def _call(
+        self,
+        method: str,
+        arguments: Mapping[str, Any],
+        *,
+        name: str,
+        seconds: float,
+        progress: Progress | None = None,
+        take: Callable[[Any], None] | None = None,
+        otherwise: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Have a child do it, and once more by the arguments of ``otherwise`` where that was its end."""
+        async with self._places:
+            worker = await self._next()
+            try:
+                try:
+                    return await self._ask(worker, method, arguments, name, seconds, progress, take)
+                except errors.InputError:
+                    if worker.alive or otherwise is None:  # it answered
+                        raise
+                return await self._ask(worker, method, otherwise, name, seconds, progress, take)
+            finally:
+                self._give_back(worker)
+
+    async def _next(self) -> WorkerProcess:
+        """A child that does nothing: one that runs, or else one that is to be started."""
+        import anyio
+
+        for place in range(len(self._idle) - 1, -1, -1):
+            if self._idle[place].alive:
+                return self._idle.pop(place)
+        if len(self._idle) < len(self._workers):  # one works, and may be through before another has started
+            turn = _QueuedJob(anyio.Event())
+            self._waiting.append(turn)
+            try:
+                with anyio.move_on_after(START):
+                    await turn.come.wait()
+            except BaseException:
+                if turn.worker is not None:  # it was given one as it was cancelled
+                    self._give_back(turn.worker)
+                raise
+            finally:
+                if turn.worker is None:
+                    self._waiting.remove(turn)
+            if turn.worker is not None:
+                return turn.worker
+        if not self._idle:
+            self._workers.append(self._worker())
+            return self._workers[-1]
+        return self._idle.pop()
+
+    def _give_back(self, worker: WorkerProcess) -> None:
+        if self._waiting:
+            turn = self._waiting.popleft()
+            turn.worker = worker
+            turn.come.set()
+        else:
+            self._idle.append(worker)
+
+    async def _ask(
+        self,
+        worker: WorkerProcess,
+        method: str,
+        arguments: Mapping[str, Any],
+        name: str,
+        seconds: float,
+        progress: Progress | None,
+        take: Callable[[Any], None] | None,
+    ) -> Any:
+        file = data if isinstance(data := arguments.get("data"), FileBytes) else None
+        if file is not None:
+            seconds += len(file) / _SLOWEST_DISK
+        try:
+            self.last = reply = await worker.call(method, arguments, timeout=seconds, progress=progress, take=take)
+        except errors.RuntimeCrashed as error:
+            if worker.alive:  # it answered, and says that the fault is ours
+                said = error.hints
+                raise errors.RuntimeCrashed(said.what, where=name, todo=said.todo, sent=False) from None
+            # The child's end is the file's doing: everything else it does was done before without harm.
+            raise errors.InputBroken(
+                "cannot be decoded: it is damaged, or needs more memory than is allowed",
+                where=name,
+                todo="try another copy",
+            ) from None
+        except (errors.InputError, errors.NotInstalled) as error:
+            if not error.where:
+                error.where = name
+            raise
+        finally:
+            if file is not None:
+                file.check(name)  # above whatever came of it
+        return reply.value
+
+    async def trim(self) -> None:
+        """End the children beyond the first that do nothing, with the memory they hold."""
+        spare = [worker for worker in self._idle if worker is not self._workers[0]]
+        for worker in spare:
+            self._idle.remove(worker)
+            self._workers.remove(worker)
+        for worker in spare:
+            await worker.close()
+
+    async def close(self) -> None:
+        for worker in self._workers:
+            await worker.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,109 @@
+"""What prompt files of every format say beside their template, as YAML: settings, wishes, schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from intermodal.estimates.located import read_word
+from intermodal.prompts.conversion.template_tree import Losses
+from intermodal.prompts.prompt_file import PromptExample, PromptFile
+from intermodal.prompts.prompt_options import OPTIONS
+from intermodal.request import JsonOutput, Sampling, Settings
+
+CAMEL: Mapping[str, str] = {
+    "temperature": "temperature", "top_p": "topP", "max_tokens": "maxOutputTokens", "stop": "stopSequences",
+    "seed": "seed", "top_k": "topK", "presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty",
+}  # fmt: skip
+
+
+def settings_of(file: PromptFile, names: Mapping[str, str] = CAMEL) -> dict[str, Any]:
+    """How the answer is drawn, by the names that the format has for it."""
+    usual: tuple[tuple[Any, Any], ...] = ((file.sampling, Sampling()), (file.settings, Settings()))
+    found: dict[str, Any] = {}
+    for said, unsaid in usual:
+        for field, name in names.items():
+            value = getattr(said, field, None)
+            if value is not None and value != getattr(unsaid, field):
+                found[name] = list(value) if isinstance(value, tuple) else value
+    return found
+
+
+def options_of(file: PromptFile) -> dict[str, Any]:
+    """Wishes of the file as ``ext: intermodal:`` has them."""
+    names = {field: key for key, (field, _, _) in OPTIONS.items()}
+    found: dict[str, Any] = {}
+    for field, value in file.options.items():
+        value = value == "machine" if field == "farthest" else list(value) if isinstance(value, tuple) else value
+        found[names.get(field, field)] = value
+    return found
+
+
+def is_strict(file: PromptFile) -> bool:
+    """Whether the schema of the answer is to be forced."""
+    return isinstance(file.output, JsonOutput) and file.output.strict
+
+
+def lose_strict(file: PromptFile, format: str, losses: Losses) -> None:
+    """Name that the schema is forced, for a format that has no word for that."""
+    if is_strict(file):
+        what = f"strict: {format} asks for a schema, and has no word to force it"
+        losses.say(file.lines.get("output", 1), what, meaning=True)
+
+
+def lose_tools(file: PromptFile, losses: Losses) -> None:
+    """Name every tool, for a format that has none."""
+    for tool in file.tools:
+        losses.say(file.lines.get("toolDefs", file.lines.get("tools", 1)), f"tool {tool.name!r}", meaning=True)
+    for name in file.undefined_tools:
+        losses.say(file.lines.get("tools", 1), f"tool {name!r}", meaning=True)
+
+
+def lose_undefined_tools(file: PromptFile, losses: Losses) -> None:
+    """Name tools without a definition, for a format that has tools with one alone."""
+    for name in file.undefined_tools:
+        losses.say(file.lines.get("tools", 1), f"tool {name!r}, which has no definition", meaning=True)
+
+
+def schema_of(file: PromptFile) -> dict[str, Any] | None:
+    """The schema of the answer; None where it is text."""
+    return dict(file.output.schema) if isinstance(file.output, JsonOutput) else None
+
+
+def plain_examples(file: PromptFile, losses: Losses) -> list[PromptExample]:
+    """Test data that can be written out; those with media are lost."""
+    kept = []
+    for each in file.examples:
+        if _is_plain(each.arguments):
+            kept.append(each)
+        else:
+            losses.say(each.line, "test data with media")
+    return kept
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def yaml_of(value: Any) -> str:
+    """YAML in the order in which it is given, texts of several lines as blocks."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]  # the library ships no types
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+            return super().increase_indent(flow, False)
+
+    def text(dumper: Any, data: str) -> Any:
+        style = "|" if "\n" in data else '"' if not isinstance(read_word(data), str) else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+    Dumper.add_representer(str, text)
+    made: str = yaml.dump(value, Dumper=Dumper, allow_unicode=True, sort_keys=False, width=116)
+    return made

@@ -1,0 +1,112 @@
+"""JSON Schema without what formats write in several ways: definitions, ways to say null, closed objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any
+
+from intermodal.json_schema.choices import resolved
+from intermodal.request import JsonOutput, Output
+
+_MOST_DEEP = 40
+_MOST_MADE = 10_000  # parts of a schema in words: one that names each of its types several times grows with its depth
+_SAID_BY_ENUM = ("string", "integer", "boolean")
+
+
+def inline_definitions(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema with each ``$ref`` in words, null among the types, and no type beside values to choose from; one that
+    holds itself, or is too large in words, stays as it is."""
+    try:
+        made: dict[str, Any] = _inlined(schema, schema, 0, count(1))
+        return made
+    except RecursionError:
+        return dict(schema)
+
+
+def same_output(one: Output, other: Output) -> bool:
+    """Whether two outputs ask for the same, however their schemas are written and named."""
+    if not isinstance(one, JsonOutput) or not isinstance(other, JsonOutput):
+        return type(one) is type(other)
+    return one.strict == other.strict and _plain(inline_definitions(one.schema)) == _plain(
+        inline_definitions(other.schema)
+    )
+
+
+def _inlined(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[int]) -> Any:
+    if deep > _MOST_DEEP or next(parts) > _MOST_MADE:
+        raise RecursionError
+    if isinstance(schema, list):
+        return [_inlined(root, each, deep + 1, parts) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if isinstance(schema.get("$ref"), str):
+        more = {key: value for key, value in schema.items() if key != "$ref"}
+        schema = {**(resolved(root, schema["$ref"]) or {}), **more}
+    made = {
+        key: {name: _inlined(root, each, deep + 1, parts) for name, each in value.items()}
+        if key == "properties" and isinstance(value, Mapping)
+        else value if key in ("enum", "const", "default") else _inlined(root, value, deep + 1, parts)
+        for key, value in schema.items()
+        if key not in ("$defs", "definitions")
+    }  # fmt: skip
+    if isinstance(made.get("enum"), list):
+        made.pop("type", None)  # its values say it
+    return _or_null(made)
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """``anyOf`` of one type and null as that type with null."""
+    choices = schema.get("anyOf")
+    if not isinstance(choices, list) or len(choices) != 2 or {"type": "null"} not in choices:
+        return schema
+    (one,) = [each for each in choices if each != {"type": "null"}] or [None]
+    if not isinstance(one, Mapping) or not ("enum" in one or isinstance(one.get("type"), str)):
+        return schema
+    made = {**one, **{key: value for key, value in schema.items() if key != "anyOf"}}
+    if isinstance(one.get("type"), str):
+        made["type"] = [one["type"], "null"]
+    if "enum" in one and None not in one["enum"]:
+        made["enum"] = [*one["enum"], None]
+    return made
+
+
+def _takes_null(schema: Any) -> bool:
+    if not isinstance(schema, Mapping):
+        return False
+    choices = schema.get("anyOf")
+    inner = isinstance(choices, list) and any(map(_takes_null, choices))
+    return inner or None in schema.get("enum", ()) or "null" in (schema.get("type") or ())
+
+
+def _plain(schema: Any, *, optional: bool = False) -> Any:
+    """The schema as it is compared. ``optional``: what may be left out may be null, and the other way round."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    fields = schema.get("properties")
+    fields = fields if isinstance(fields, Mapping) else {}
+    needed = [name for name in schema.get("required") or () if not _takes_null(fields.get(name))]
+    made: dict[str, Any] = {
+        key: {name: _plain(each, optional=name not in needed) for name, each in value.items()}
+        if key == "properties" and isinstance(value, Mapping)
+        else value if key in ("enum", "const", "default") else _plain(value)
+        for key, value in schema.items()
+        if key not in ("additionalProperties", "title", "$schema")
+    }  # fmt: skip
+    if schema.get("additionalProperties") not in (None, False):
+        made["additionalProperties"] = _plain(schema["additionalProperties"])
+    made["required"] = sorted(needed)
+    types = made.get("type")
+    listed = [types] if isinstance(types, str) else list(types or ())
+    if optional:
+        listed = [each for each in listed if each != "null"]
+    if "const" in made:
+        made["enum"] = [made.pop("const")]
+    if isinstance(made.get("enum"), list):
+        values = [each for each in made["enum"] if each is not None or not optional]
+        made["enum"] = values
+        listed = [each for each in listed if each not in (*_SAID_BY_ENUM, "null")]
+    made.pop("type", None)
+    return {**made, "type": sorted(listed)} if listed else made

@@ -1,0 +1,340 @@
+"""The small tree that templates of every format are read into and written from: texts, values, media, roles, branches.
+
+A value is a path: the name of an argument, or of the item of a loop around, and the fields that lead from there. What a
+language of templates has beyond this is refused with its line, so that nothing is written that says something else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from dataclasses import replace as with_fields
+from typing import Any, Literal, NamedTuple
+
+from intermodal.content import Role as MessageRole
+from intermodal.prompts.prompt_file import PromptFile
+from intermodal.prompts.rendering import TemplateError
+
+Path = tuple[str | int, ...]
+Fact = Literal["index", "number", "first", "last"]  # of an item: its place from 0, from 1, whether it is the first
+# How a language writes a truth: as JavaScript and JSON, or as Python.
+Spelling = Literal["true", "True"]
+_TRUTHS: Mapping[Spelling, tuple[str, str]] = {"true": ("true", "false"), "True": ("True", "False")}
+
+
+@dataclass(frozen=True)
+class TextNode:
+    """Text as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ValueNode:
+    """A value as text; with ``json`` as JSON."""
+
+    path: Path
+    json: bool = False
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class LoopPosition:
+    """The place of an item in its loop, as text."""
+
+    fact: Fact
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class MediumNode:
+    """A medium: the value of an argument or an item, or what the file itself names as a URL or a file beside it."""
+
+    path: Path = ()
+    url: str = ""
+    media_type: str = ""
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class RoleNode:
+    """From here on a message of this role."""
+
+    role: MessageRole
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class HistoryNode:
+    """Where earlier messages go."""
+
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class IsTruthy:
+    """Whether a value is there, and not empty, 0 or false."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class ItemIs:
+    """Whether the item of the loop is the first or the last."""
+
+    fact: Fact
+
+
+@dataclass(frozen=True)
+class IsEqual:
+    path: Path
+    value: str | int | float | bool
+
+
+@dataclass(frozen=True)
+class NotTest:
+    test: Test
+
+
+@dataclass(frozen=True)
+class AndTest:
+    left: Test
+    right: Test
+
+
+@dataclass(frozen=True)
+class OrTest:
+    left: Test
+    right: Test
+
+
+Test = IsTruthy | ItemIs | IsEqual | NotTest | AndTest | OrTest
+
+
+@dataclass(frozen=True)
+class IfNode:
+    test: Test
+    then: tuple[Node, ...]
+    otherwise: tuple[Node, ...] = ()
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class LoopNode:
+    """``body`` once for each item of a list; ``otherwise`` where there is none. ``item``: how an item is called."""
+
+    item: str
+    path: Path
+    body: tuple[Node, ...]
+    otherwise: tuple[Node, ...] = ()
+    line: int = 1
+
+
+Node = TextNode | ValueNode | LoopPosition | MediumNode | RoleNode | HistoryNode | IfNode | LoopNode
+
+
+class Loss(NamedTuple):
+    """What was not converted. ``meaning``: the prompt asks or gives something else without it."""
+
+    line: int
+    what: str
+    meaning: bool = False
+
+
+MOST_NODES = 20_000  # of a tree, what partials and conditions repeat counted through
+
+
+class NodeBudget:
+    """How many nodes a tree may still have."""
+
+    def __init__(self) -> None:
+        self._left = MOST_NODES
+
+    def take(self) -> None:
+        """Count one. Raises TemplateError where there are no more."""
+        self._left -= 1
+        if self._left < 0:
+            what = f"is more than {MOST_NODES:,} texts, values and branches once nothing stands for something else"
+            raise TemplateError(what, todo="convert a part of it")
+
+
+@dataclass
+class Losses:
+    """What was not converted, in the order in which it was found, each once."""
+
+    _found: dict[Loss, None] = field(default_factory=dict)
+
+    @property
+    def found(self) -> tuple[Loss, ...]:
+        return tuple(self._found)
+
+    def say(self, line: int, what: str, *, meaning: bool = False) -> None:
+        self._found.setdefault(Loss(line, what, meaning))
+
+
+@dataclass(frozen=True)
+class TemplateTree:
+    """A prompt file as a tree.
+
+    Attributes:
+        spelling: how its language writes a truth. folds: white space of values becomes one space.
+        joins: messages of one role that follow each other are one.
+    """
+
+    file: PromptFile
+    nodes: tuple[Node, ...]
+    spelling: Spelling = "true"
+    folds: bool = False
+    joins: bool = False
+
+
+class MessageNodes(NamedTuple):
+    """The nodes of a message."""
+
+    role: MessageRole
+    nodes: tuple[Node, ...]
+
+
+def walk(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Every node, those within before those after."""
+    for node in nodes:
+        yield node
+        if isinstance(node, IfNode):
+            yield from walk(node.then)
+            yield from walk(node.otherwise)
+        elif isinstance(node, LoopNode):
+            yield from walk(node.body)
+            yield from walk(node.otherwise)
+
+
+def fact_of(fact: Fact, line: int, spelling: Spelling = "true") -> Node:
+    """What a loop says of its item, as text."""
+    return in_words(ItemIs(fact), line, spelling) if fact in ("first", "last") else LoopPosition(fact, line)
+
+
+def fact_test(fact: Fact) -> Test:
+    """What a loop says of its item, as a test: a place counted from 0 is true of all but the first."""
+    return ItemIs(fact) if fact in ("first", "last") else NotTest(ItemIs("first"))
+
+
+def in_words(test: Test, line: int, spelling: Spelling) -> IfNode:
+    """A truth as text."""
+    yes, no = _TRUTHS[spelling]
+    return IfNode(test, (TextNode(yes),), (TextNode(no),), line)
+
+
+def _within(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) -> Node:
+    """The same with what is within it changed."""
+    if isinstance(node, IfNode):
+        return with_fields(node, then=change(node.then), otherwise=change(node.otherwise))
+    if isinstance(node, LoopNode):
+        return with_fields(node, body=change(node.body), otherwise=change(node.otherwise))
+    return node
+
+
+def join_texts(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The same with texts that follow each other as one, and without empty ones."""
+    made: list[Node] = []
+    for each in nodes:
+        node = _within(each, join_texts)
+        if isinstance(node, TextNode) and made and isinstance(made[-1], TextNode):
+            made[-1] = TextNode(made[-1].text + node.text)
+        elif not isinstance(node, TextNode) or node.text:
+            made.append(node)
+    return tuple(made)
+
+
+def messages_of(nodes: Sequence[Node], losses: Losses) -> list[MessageNodes]:
+    """The tree cut into messages, without blank lines around them, for a format that lists them.
+
+    Losses are a role within a branch, where it stays open how many messages there are, a message of a tool, and a place
+    for earlier messages that is not before the last question.
+    """
+    made: list[MessageNodes | HistoryNode] = []
+    role, inner = RoleNode("user"), list[Node]()
+
+    def close() -> None:
+        trimmed = _trimmed(join_texts(inner))
+        if not trimmed:
+            return
+        if role.role == "tool":
+            losses.say(role.line, "a message of a tool", meaning=True)
+        made.append(MessageNodes("user" if role.role == "tool" else role.role, trimmed))
+
+    for node in nodes:
+        if isinstance(node, RoleNode | HistoryNode):
+            close()
+            inner.clear()
+            if isinstance(node, HistoryNode):
+                made.append(node)
+            else:
+                role = node
+            continue
+        if isinstance(node, IfNode | LoopNode) and any(
+            isinstance(each, RoleNode | HistoryNode) for each in walk((node,))
+        ):
+            losses.say(node.line, "messages that are there under a condition or once for each item", meaning=True)
+            continue
+        inner.append(node)
+    close()
+    for each in made[:-2]:
+        if isinstance(each, HistoryNode):
+            losses.say(each.line, "the place of earlier messages, which go before the last question", meaning=True)
+    return [each for each in made if isinstance(each, MessageNodes)]
+
+
+def first_node(nodes: Iterable[Node]) -> Node | None:
+    """The first node that is more than white space; None where there is none."""
+    return next((each for each in nodes if not isinstance(each, TextNode) or each.text.strip()), None)
+
+
+def _trimmed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    made = list(nodes)
+    if made and isinstance(made[0], TextNode):
+        made[0] = TextNode(made[0].text.lstrip("\r\n"))
+    if made and isinstance(made[-1], TextNode):
+        made[-1] = TextNode(made[-1].text.rstrip())
+    kept = join_texts(made)
+    return kept if first_node(kept) is not None else ()
+
+
+def with_spelling(read: TemplateTree, spelling: Spelling) -> tuple[Node, ...]:
+    """The nodes with truths written out, where the two languages write them otherwise."""
+    if read.spelling == spelling:
+        return read.nodes
+    truths = {each.name for each in read.file.arguments if each.kind == "boolean"}
+
+    def changed(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        return tuple(map(one, nodes))
+
+    def one(node: Node) -> Node:
+        if isinstance(node, ValueNode) and not node.json and len(node.path) == 1 and node.path[0] in truths:
+            return in_words(IsTruthy(node.path), node.line, read.spelling)
+        return _within(node, changed)
+
+    return join_texts(changed(read.nodes))
+
+
+def paths_of(test: Test) -> Iterator[Path]:
+    """The values that a test reads."""
+    if isinstance(test, IsTruthy | IsEqual):
+        yield test.path
+    elif isinstance(test, NotTest):
+        yield from paths_of(test.test)
+    elif isinstance(test, AndTest | OrTest):
+        yield from paths_of(test.left)
+        yield from paths_of(test.right)
+
+
+def dotted_path(path: Path, name: re.Pattern[str], constant: Callable[[str | int], str]) -> str:
+    """A path as Jinja and JavaScript write it: ``a.b`` where a field is a name, else ``a["b c"]`` or ``a[0]``."""
+    root, *rest = path
+    return str(root) + "".join(
+        f".{each}" if isinstance(each, str) and name.fullmatch(each) else f"[{constant(each)}]" for each in rest
+    )
+
+
+def media_names(file: PromptFile) -> dict[str, Any]:
+    """Kinds of the arguments that are media, by name."""
+    return {each.name: each.kind for each in file.arguments if each.is_media}

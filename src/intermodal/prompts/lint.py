@@ -1,0 +1,160 @@
+"""What is wrong with prompt files before anybody runs them, for an editor and for CI.
+
+Plans nothing, and of media beside them reads the beginning alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from intermodal.catalog.load import load_snapshot
+from intermodal.catalog.snapshot.consensus import agreed_capabilities
+from intermodal.catalog.snapshot.file import SnapshotRow
+from intermodal.content import Text, Value
+from intermodal.costing.tokens import text_tokens
+from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
+from intermodal.plans.numbers import plain_money
+from intermodal.prompts import formats, trial_rendering
+from intermodal.prompts.prompt_file import Level, PromptFile, error_location, model_names
+from intermodal.prompts.prompt_request import NOTHING
+
+_TAKEN_WHOLE = ("image", "audio", "video")
+
+
+class LintFinding(Value):
+    """One thing that is wrong with a file. ``line``: from 1, 0 where it is about the file as a whole."""
+
+    file: str
+    line: int
+    level: Level
+    what: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.level}: {self.what}{f'; {self.todo}' if self.todo else ''}"
+
+
+class LintReport(Value):
+    """What was looked at, and what was found. ``prompts``: how many were in the files."""
+
+    files: int
+    prompts: int
+    found: tuple[LintFinding, ...] = ()
+
+    @property
+    def errors(self) -> int:
+        return sum(each.level == "error" for each in self.found)
+
+    @property
+    def warnings(self) -> int:
+        return len(self.found) - self.errors
+
+
+def lint(places: Iterable[Path]) -> LintReport:
+    """Check files, and all prompt files of folders. Raises InputMissing for a place that is not there."""
+    files = prompts = 0
+    found: list[LintFinding] = []
+    for path in _files(places):
+        files += 1
+        try:
+            some = formats.prompts_of(path)
+        except PromptError as error:
+            found.append(_of_error(path, error))
+            continue
+        prompts += len(some)
+        for each in some:
+            found += _findings(each)
+    return LintReport(
+        files=files, prompts=prompts, found=tuple(dict.fromkeys(found))
+    )  # files of one project of BAML have the same
+
+
+def _files(places: Iterable[Path]) -> Iterator[Path]:
+    for place in places:
+        if place.is_dir():
+            yield from formats.files_in(place)
+        elif not place.exists():
+            raise InputMissing("is not there", where=str(place), todo="name a prompt file, or a folder of them")
+        else:
+            yield place
+
+
+def _findings(file: PromptFile) -> Iterator[LintFinding]:
+    for each in file.findings:
+        yield LintFinding(file=file.path, line=each.line, level=each.level, what=each.what, todo=each.todo)
+    rows = _rows(file)
+    yield from _of_media(file, rows)
+    try:
+        messages = trial_rendering.render_sample(file)
+    except InputError:
+        raise
+    except IntermodalError as error:
+        yield _of_error(Path(file.path), error)
+    else:
+        if messages is None:
+            return
+        if (
+            not any(message.parts for message in messages)
+            and not file.history
+            and all(argument.required for argument in file.arguments)
+        ):  # whatever is given
+            yield _error(file, "template", *NOTHING)
+        letters = sum(len(part.text) for each in messages for part in each.parts if isinstance(part, Text))
+        yield from _of_size(file, rows, letters)
+
+
+# ---- the model that a file names, by published data --------------------------------------------------------
+
+
+def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
+    """The model that a file names, at each host that publishes it; () of one that the data does not have."""
+    if not file.model:
+        return ()
+    models = load_snapshot()
+    named = next((some for name in model_names(file.model) if (some := models.names.pick(name.strip().lower()))), [])
+    return tuple(row for id in {each.id for each in named} for row in models.by_model[id])
+
+
+def _of_media(file: PromptFile, rows: tuple[SnapshotRow, ...]) -> Iterator[LintFinding]:
+    """Media that go into the prompt and that its model does not take; nothing is said where nobody says what it takes.
+    Documents are taken apart for any model.
+    """
+    kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]
+    takes = agreed_capabilities(rows).input if kinds else ()
+    for kind in kinds:
+        if takes and kind not in takes:
+            argument = next(each for each in file.arguments if kind in each.media)
+            is_ = "is" if argument.is_media else "holds"
+            what = f"{file.model} takes {' and '.join(takes)}, and {argument.name} {is_} {kind}"
+            todo = "name a model that takes it, or none: then the plan chooses one, or a conversion"
+            yield _error(file, "model", what, todo)
+
+
+def _of_size(file: PromptFile, rows: tuple[SnapshotRow, ...], letters: int) -> Iterator[LintFinding]:
+    """A text that is longer than its model holds, or costs more than the file allows, at the least: fewest tokens, no
+    media, no answer, the host that holds most or asks least. Arguments are imagined."""
+    tokens = text_tokens(letters)
+    contexts = [max(row.context or 0, row.window or 0) for row in rows]
+    if rows and all(contexts) and tokens.low > max(contexts):
+        what = f"the text has {tokens.low:,.0f} tokens or more, and {file.model} holds {max(contexts):,}"
+        yield _error(file, "template", what, "write less, or name a model that holds more")
+    most, prices = file.options.get("max_cost"), [row.price_in for row in rows]
+    known = [price for price in prices if price is not None]
+    if most is None or not known or len(known) < len(prices):
+        return
+    least = tokens.low * min(known) / 1e6
+    if least > most:
+        what = f"a run costs ${plain_money(least)} or more with {file.model}, and max_cost is ${plain_money(most)}"
+        yield _error(file, "max_cost", what, "raise max_cost, write less, or name a cheaper model")
+
+
+def _error(file: PromptFile, place: str, what: str, todo: str) -> LintFinding:
+    return LintFinding(file=file.path, line=file.lines.get(place, 1), level="error", what=what, todo=todo)
+
+
+def _of_error(path: Path, error: IntermodalError) -> LintFinding:
+    file, line = error_location(error)
+    said = error.worded("command line")
+    return LintFinding(file=file or str(path), line=line, level="error", what=said.what, todo=said.todo)

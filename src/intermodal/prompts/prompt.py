@@ -1,0 +1,315 @@
+"""A prompt file with a client: planned, explained, run. What is done is what the client does with any request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from dataclasses import replace as with_fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec.structs import replace
+
+from intermodal.answer import Answer
+from intermodal.catalog.structured_output import is_closable, schema_delivery
+from intermodal.concurrency.offload import offload
+from intermodal.config import Config
+from intermodal.content import KINDS, Kind
+from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
+from intermodal.events import Event, TextDelta, fold
+from intermodal.hints import hint
+from intermodal.planner import plan_from
+from intermodal.planner.case import question_of
+from intermodal.plans import explain, numbers
+from intermodal.plans.facts import QuestionFacts
+from intermodal.plans.plan import Inputs, Plan
+from intermodal.prompts import argument_values, formats, sample_arguments, trial_rendering
+from intermodal.prompts.prompt_file import PromptFile
+from intermodal.prompts.prompt_request import request_of
+from intermodal.quantity import Quantity
+from intermodal.request import JsonOutput, Message, Request, Tool
+
+if TYPE_CHECKING:
+    from intermodal.media.request_media import OpenedRequest
+
+RUNS = 1_000  # of which the price is said beside that of one
+
+
+class PreparedInputs(Protocol):
+    """A request with everything planning needs."""
+
+    @property
+    def inputs(self) -> Inputs: ...
+
+    @property
+    def opened(self) -> OpenedRequest: ...
+
+
+class PromptClient(Protocol):
+    """A client, as far as a prompt needs one."""
+
+    config: Config
+    env: Mapping[str, str]
+
+    async def prepare(
+        self, request: Request, *, also: tuple[str, ...] = ..., counting: bool = ..., planning: bool = ...
+    ) -> Any: ...
+
+    async def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None: ...
+
+    def execute(self, prepared: Any, plan: Plan, *, exact: bool = ..., live: bool = ...) -> AsyncGenerator[Event]: ...
+
+
+@dataclass(frozen=True)
+class PromptPlan:
+    """How a prompt would be answered, and what it would cost.
+
+    Attributes:
+        assumed: what was imagined, in sentences; () where every argument was given.
+        notes: what else should be known: of the model that the file asks for, of its schema.
+    """
+
+    file: PromptFile
+    plan: Plan
+    assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> Quantity:
+        """USD of a run."""
+        return self.plan.chosen.total.cost
+
+    @property
+    def thousand(self) -> Quantity:
+        """USD of a thousand runs."""
+        return self.cost.scaled(RUNS)
+
+    def __str__(self) -> str:
+        """What ``intermodal prompt explain`` prints."""
+        file = self.file
+        told = f"{file.path} ({file.format})" + (f": {file.description}" if file.description else "")
+        lines = [f"prompt: {told}"]
+        if file.arguments:
+            lines.append(f"takes: {'; '.join(f'{each.name} ({each.words})' for each in file.arguments)}")
+        lines += [f"imagined: {'; '.join(self.assumed)}"] if self.assumed else []
+        lines += [f"file: {note}" for note in self.notes]
+        lines.append(explain.explain(self.plan))
+        lines.append(f"a run {numbers.money(self.cost)}, {RUNS:,} runs {numbers.money(self.thousand)}")
+        return "\n".join(lines)
+
+
+class Prompt:
+    """A prompt file and the client that runs it: what ``client.prompt`` returns.
+
+    ``file`` says what it takes and makes. Options of the policy are given with ``client.prompt``, arguments of the
+    prompt with each call.
+    """
+
+    def __init__(
+        self, client: PromptClient, path: str | os.PathLike[str] | PromptFile, options: Mapping[str, Any]
+    ) -> None:
+        self._client = client
+        self._options = dict(options)
+        self.file = path if isinstance(path, PromptFile) else formats.load(path)
+
+    async def request(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Request:
+        """The request of these arguments; media are looked at, nothing is planned.
+
+        Raises:
+            PromptError: an argument is missing, unknown or of another kind than the file says; with file and line.
+            InputError: a file cannot be taken.
+        """
+        return await self.asked(args, history=history, tools=tools)
+
+    async def asked(
+        self, args: Mapping[str, Any], *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = ()
+    ) -> Request:
+        """The same of arguments by name, whatever they are called."""
+        bound = argument_values.bind_values(self.file, args)
+        await argument_values.check_media(self.file, bound)
+        made = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
+        await self._checked(made, bound)
+        return made
+
+    async def _checked(self, request: Request, bound: Mapping[str, Any]) -> None:
+        """Hold media that the file itself names against what it says of them. Raises PromptError with their line."""
+        if trial_rendering.files_of(request.messages, bound):
+            await offload(True, trial_rendering.check_files, self.file, request.messages, bound)
+
+    async def plan(self, **args: Any) -> PromptPlan:
+        """Plan for these arguments; what is not given is imagined at a usual size. Spends nothing, contacts no model.
+
+        Raises what ``request`` does, but for what is missing; NoRoute, which names the line.
+        """
+        return await self.foreseen(args)
+
+    async def foreseen(self, args: Mapping[str, Any]) -> PromptPlan:
+        """The same of arguments by name, whatever they are called."""
+        made = sample_arguments.make_samples(self.file, args)
+        bound = argument_values.bind_values(self.file, args, missing=made.values)
+        await argument_values.check_media(self.file, {name: value for name, value in bound.items() if name in args})
+        request = request_of(self.file, bound, self._options, self._client.config)
+        await self._checked(request, bound)
+        prepared = await self._client.prepare(
+            sample_arguments.with_media_markers(request, made), also=self._names(), planning=True
+        )
+        inputs = prepared.inputs
+        if made.pieces:
+            inputs = sample_arguments.with_sample_media(inputs, request, made)
+            inputs = await self._told(inputs, {**bound, **made.words})
+        check_kinds(self.file, inputs)
+        _, plan, notes = await self._chosen(inputs)
+        return PromptPlan(self.file, plan, tuple(made.assumed), notes)
+
+    async def explain(self, **args: Any) -> str:
+        """The plan as text, with what was imagined and what a run and a thousand runs cost."""
+        return str(await self.plan(**args))
+
+    async def run(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Answer[Any]:
+        """Plan and run. ``value`` of the answer is JSON data where the file has a schema, else the words.
+
+        Raises what ``request`` does, NoRoute, and what a call may end with.
+        """
+        prepared, plan, _ = await self.prepared(history=history, tools=tools, **args)
+        async with aclosing(self._client.execute(prepared, plan, live=False)) as events:
+            result = fold([event async for event in events])
+        return Answer(value=self.file.value(result), result=result, plan=plan)
+
+    async def stream(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Event]:
+        """Plan and run; events as they happen."""
+        prepared, plan, _ = await self.prepared(history=history, **args)
+        async with aclosing(self._client.execute(prepared, plan)) as events:
+            async for event in events:
+                yield event
+
+    async def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Any]:
+        """Plan and run; the value as far as it is known, each time more of it is, and at last the whole one.
+
+        Values that are not whole come where the format has a parser for them and the words of the answer are shown as
+        they are made; else the last is the only one. Raises what ``run`` does, OutputInvalid.
+        """
+        parser, events, text, last = self.file.parser, list[Event](), "", object()
+        async with aclosing(self.stream(history=history, **args)) as stream:
+            async for event in stream:
+                events.append(event)
+                if parser is None or not isinstance(event, TextDelta):
+                    continue
+                text += event.text
+                with suppress(OutputInvalid):
+                    value = parser.partial(text)
+                    if value != last:
+                        yield (last := value)
+        yield self.file.value(fold(events))
+
+    async def prepared(
+        self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any
+    ) -> tuple[Any, Plan, tuple[str, ...]]:
+        """The request opened, the plan for it, and what is to be said of the file: what ``run`` runs."""
+        request = await self.asked(args, history=history, tools=tools)
+        return await self.planned(request)
+
+    async def planned(self, request: Request) -> tuple[Any, Plan, tuple[str, ...]]:
+        """The same of a request that ``request`` made."""
+        prepared = await self._client.prepare(request, also=self._names(), counting=True)
+        check_kinds(self.file, prepared.inputs)
+        inputs, plan, notes = await self._chosen(prepared.inputs)
+        return with_fields(prepared, inputs=inputs), plan, notes
+
+    # ---- the model of the file, the schema ------------------------------------------------------------
+
+    def _names(self) -> tuple[str, ...]:
+        """How the model that the file asks for may be called here."""
+        return () if self._options.get("model") else self.file.model_names
+
+    async def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
+        """What ``chosen`` returns, with what is to be said of the schema."""
+
+        async def plan(inputs: Inputs) -> Plan:
+            return plan_from(inputs)
+
+        taken, made, notes = await choose_plan(self.file, self._names(), inputs, plan)
+        return taken, made, (*notes, *self._of_schema(inputs, made))
+
+    def _of_schema(self, inputs: Inputs, plan: Plan) -> list[str]:
+        """What is to be said where no host that could be asked can be held to the schema of the file."""
+        output = inputs.request.output
+        if not isinstance(output, JsonOutput) or dict(plan.chosen.answering.params).get("json") != "prompted":
+            return []
+        named = is_closable(output.schema)
+        held = [e.id for e in inputs.catalog.endpoints if e.ready and schema_delivery(e.host, named) != "asked"]
+        who = "the host of this route" if held else "no host that can be reached"
+        what = f"{who} can be held to the schema: it is asked for in words, checked, and repaired once"
+        return [f"{self.file.where('output')}: {what}"]
+
+    async def _told(self, inputs: Inputs, words: Mapping[str, Any]) -> Inputs:
+        """What the question needs of imagined media, asked with the words of the file alone."""
+        kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in inputs.facts.parts))
+        messages = self.file.template.messages(words)
+        told = await self._client.told(question_of(Request(messages=messages, output=inputs.request.output)), kinds)
+        return replace(inputs, facts=replace(inputs.facts, question=told))
+
+
+def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = None) -> None:
+    """Hold files of URLs against the kinds that the file declares; others were before. ``urls``: of arguments, where
+    there may be others in the request."""
+    from intermodal.content import UrlSource
+
+    for (_, _, part), facts in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
+        declared, source = type(part).__name__.lower(), getattr(part, "source", None)
+        if declared not in KINDS or not isinstance(source, UrlSource) or (urls is not None and source.url not in urls):
+            continue
+        argument = next((each for each in file.arguments if declared in each.media), None)
+        if argument is not None and not argument_values.fits(argument.media, facts.kind):
+            raise argument_values.wrong_kind(file, argument, None, facts.name, facts.kind, facts.media_type)
+
+
+async def choose_plan(
+    file: PromptFile, names: Iterable[str], inputs: Inputs, plan: Callable[[Inputs], Awaitable[Plan]]
+) -> tuple[Inputs, Plan, tuple[str, ...]]:
+    """The first plan that there is: with a model of the file, in the order of ``names``, else with any; its inputs; and
+    why models before it are not taken, the last reason of a name that is known.
+
+    Raises NoRoute with the line of the file that it is about.
+    """
+    why: dict[str, str] = {}
+    for name in names:
+        model = file.model_named(name)
+        pinned = _with_model(inputs, name)
+        try:
+            made = await plan(pinned)
+        except (UnknownModel, NoRoute) as error:
+            if model not in why or isinstance(error, NoRoute):
+                said = error.hints
+                why[model] = said.reasons[0] if isinstance(error, NoRoute) and said.reasons else said.what
+        else:
+            why.pop(model, None)
+            return pinned, made, _not_taken(file, why)
+    try:
+        return inputs, await plan(inputs), _not_taken(file, why)
+    except NoRoute as error:
+        if not error.where:
+            error.where = _refused_at(file, error)
+        raise
+
+
+def _not_taken(file: PromptFile, why: Mapping[str, str]) -> tuple[str, ...]:
+    where = file.where("model")
+    return tuple(hint("{}: {} is not taken: {}", where, model, reason) for model, reason in why.items())
+
+
+def _with_model(inputs: Inputs, name: str) -> Inputs:
+    return replace(inputs, request=replace(inputs.request, policy=replace(inputs.request.policy, model=name)))
+
+
+def _refused_at(file: PromptFile, error: NoRoute) -> str:
+    """``file:line`` of what a refusal of the planner is about."""
+    return file.where(next((place for place in _PLACES.get(error.rule, ()) if place in file.lines), 1))
+
+
+# What a rule of the planner is about: places of a file, of which the first that it has is named.
+_PLACES: Mapping[str, tuple[str, ...]] = {
+    "context": ("template",), "modality": ("input",), "keep": ("keep", "ext"), "max_cost": ("max_cost", "ext"),
+    "unknown_price": ("max_cost", "ext"), "deadline": ("deadline", "ext"), "floor": ("at_least", "ext"),
+    "privacy": ("private", "ext"), "zone": ("farthest", "ext"), "model": ("model",), "schema": ("output",),
+}  # fmt: skip

@@ -1,0 +1,263 @@
+"""Prompt files of a folder, kept as they are on disk: a change is seen, and what cannot be read does not replace what
+could.
+
+A file's name is its path in the folder without its ending, and ``#FUNCTION`` behind it where it has several prompts.
+Names are looked up and never opened. Which other files a prompt took (partials, files that it includes, the rest of a
+project of BAML) is noted while it is read, and it is rendered with their texts as they were then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from intermodal.config_tables import PROMPT
+from intermodal.content import Value
+from intermodal.errors import InputMissing, IntermodalError, PromptError, UnknownModel
+from intermodal.prompts import formats, source_text, trial_rendering
+from intermodal.prompts.media_references import within
+from intermodal.prompts.prompt_file import PromptFile, error_location
+
+MOST_PLACES = 20_000  # files and folders that are looked at
+_YOUNG = 2 * 10**9  # nanoseconds after a change in which another may leave the file's time as it is
+_VERSION = 12  # letters
+_Stamp = tuple[int, int, int]
+_NO_TEXTS: Mapping[str, str] = {}
+
+
+class UnreadablePrompt(Value):
+    """A file that cannot be used, or not be rendered. ``file``: in the folder. ``line``: 0 where nobody knows.
+    ``kept``: its prompts are there as they were before."""
+
+    file: str
+    line: int
+    error: str
+    todo: str = ""
+    kept: bool = False
+
+    @property
+    def stem(self) -> str:
+        """How its prompts are asked for, where no other file has that name."""
+        return formats.stem_of(self.file)
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        after = " (it is served as it was before)" if self.kept else ""
+        return f"prompt file {place}: {self.error}{f'; {self.todo}' if self.todo else ''}{after}"
+
+
+@dataclass(frozen=True)
+class LoadedPrompt:
+    """A prompt as it was read.
+
+    Attributes:
+        name: how it is asked for. place: of its file, in the folder. version: of its text and of what it took.
+        error: what is wrong with the file as it is now.
+        texts: of all files that it was read from, by path.
+    """
+
+    name: str
+    place: str
+    file: PromptFile
+    version: str
+    texts: Mapping[str, str]
+    error: UnreadablePrompt | None = None
+
+
+class _Read(NamedTuple):
+    """A file as it was read last. ``error``: it changed since, and cannot be read any more; or never could; or it can
+    be read and not be rendered, as without a partial that it takes."""
+
+    prompts: tuple[PromptFile, ...]
+    texts: Mapping[str, str]
+    version: str
+    error: UnreadablePrompt | None = None
+
+
+class PromptFolder:
+    """The prompts of a folder. ``look`` reads what changed, and is for a thread; the rest is for whoever asks.
+
+    Attributes:
+        prompts: by name, in order. unreadable: files that cannot be used.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self.prompts: Mapping[str, LoadedPrompt] = {}
+        self.unreadable: tuple[UnreadablePrompt, ...] = ()
+        self._also: Mapping[str, tuple[str, ...]] = {}  # other names, and the prompts that each may stand for
+        self._stamps: Mapping[str, _Stamp] = {}
+        self._looked = 0  # when it was last looked, in nanoseconds
+        self._read: Mapping[str, _Read] = {}
+
+    def find(self, name: str) -> LoadedPrompt:
+        """The prompt of a name. Raises UnknownModel, which says what to ask for where several have the name."""
+        found = self.prompts.get(name)
+        meant = self._also.get(name, ())
+        if found is None and len(meant) == 1:
+            found = self.prompts.get(meant[0])
+        if found is not None:
+            return found
+        if meant:
+            raise UnknownModel(
+                f"{name} is the name of {len(meant)} prompts",
+                todo=f"ask for {' or '.join(f'{PROMPT}{each}' for each in meant[:5])}",
+            )
+        raise UnknownModel(f"there is no prompt named {name[:200]}")
+
+    def shown(self, where: str) -> str:
+        """A place in an error without where the folder is, which is nobody's business."""
+        return where.removeprefix(f"{self.path}{os.sep}")
+
+    # ---- seeing what changed ----------------------------------------------------------------------
+
+    def look(self) -> bool:
+        """Read what changed since the last look; True where something did.
+
+        Raises InputMissing where there is no such folder, PromptError where it holds too much: then what was read
+        before stays.
+        """
+        now, texts = time.time_ns(), dict[str, str]()
+        stamps = dict(self._stamped())
+        changed = {path for path in stamps.keys() | self._stamps.keys() if stamps.get(path) != self._stamps.get(path)}
+        changed |= set(self._rewritten(stamps.keys() - changed, texts))
+        if not changed and self._looked:
+            return False
+        files = {path.relative_to(self.path).as_posix(): path for path in formats.files_in(self.path)}
+        ours = set(map(str, files.values()))
+        folders = {str(folder) for path in changed - ours for folder in Path(path).parents}
+        read: dict[str, _Read] = {}
+        for place, path in files.items():
+            before = self._read.get(place)
+            same = before is not None and not self._is_touched(path, before, changed, folders)
+            read[place] = before if before is not None and same else self._reading(place, path, before, texts)
+        self._stamps, self._looked, self._read = stamps, now, read
+        self._name()
+        return True
+
+    def _stamped(self) -> Iterator[tuple[str, _Stamp]]:
+        """Every file of the folder, and those elsewhere that were read, with what tells whether it changed."""
+        if not self.path.is_dir():
+            todo = "make it, or name another under prompts in [serve]"
+            raise InputMissing("is no folder", where=str(self.path), todo=todo)
+        left, count = [str(self.path)], 0
+        elsewhere = {path for each in self._read.values() for path in each.texts}
+        while left:
+            with os.scandir(left.pop()) as found:
+                for each in found:
+                    count += 1
+                    if count > MOST_PLACES:
+                        what = f"holds more than {MOST_PLACES:,} files and folders"
+                        raise PromptError(what, where=str(self.path), todo="name a folder of prompt files alone")
+                    if each.name.startswith("."):
+                        continue
+                    if each.is_dir(follow_symlinks=False):
+                        left.append(each.path)
+                    elif stamp := _stamp(each.path):
+                        elsewhere.discard(each.path)
+                        yield each.path, stamp
+        for path in elsewhere:
+            if stamp := _stamp(path):
+                yield path, stamp
+
+    def _rewritten(self, paths: Iterable[str], texts: dict[str, str]) -> Iterator[str]:
+        """Of files whose stamps are the same those that were written again so soon that it does not show."""
+        known: dict[str, str] = {}
+        for each in self._read.values():
+            known.update(each.texts)
+        for path in paths:
+            if path in known and self._looked - self._stamps[path][0] < _YOUNG:
+                with suppress(IntermodalError), source_text.cached_texts(_NO_TEXTS) as asked:
+                    source_text.text_of(Path(path))
+                if asked.get(path) != known[path]:
+                    yield path
+
+    @staticmethod
+    def _is_touched(path: Path, before: _Read, changed: set[str], folders: set[str]) -> bool:
+        """Whether it is to be read again. What could not be used may by now, whatever changed. ``folders``: around what
+        changed and is no prompt: it may be what a prompt of the folder looks for."""
+        touched = not changed.isdisjoint({*before.texts, str(path)})
+        return touched or before.error is not None or str(path.parent) in folders
+
+    def _reading(self, place: str, path: Path, before: _Read | None, texts: dict[str, str]) -> _Read:
+        """Read a file; where that fails, what it was before, with the error."""
+        good = before if before is not None and before.prompts and _is_good(before) else None
+        try:
+            made = self._read_now(place, path, texts)
+            if made.error is None or good is None:
+                return made
+            wrong = made.error
+        except IntermodalError as error:
+            wrong = self._wrong(place, error)
+        except Exception as error:  # of a format that somebody else wrote
+            wrong = UnreadablePrompt(file=place, line=0, error=f"its reader failed ({type(error).__name__})")
+        if good is not None:
+            return good._replace(error=replace(wrong, kept=True))
+        return _Read((), _NO_TEXTS, "", wrong)
+
+    def _wrong(self, place: str, error: IntermodalError) -> UnreadablePrompt:
+        file, line = error_location(error)
+        shown = self.shown(file) or place
+        where = "" if shown == place else f"{shown}: "
+        return UnreadablePrompt(file=place, line=0 if where else line, error=f"{where}{error.what}", todo=error.todo)
+
+    def _read_now(self, place: str, path: Path, texts: dict[str, str]) -> _Read:
+        if not within(self.path, path):
+            raise PromptError(
+                "is a link that leads out of the folder", where=str(path), todo="put the file itself there"
+            )
+        with source_text.cached_texts(texts) as asked:
+            prompts = formats.prompts_of(path)
+            wrong = None
+            for each in prompts:  # what is taken while it is rendered is to be known, too
+                try:
+                    trial_rendering.render_sample(each)
+                except IntermodalError as error:
+                    wrong = wrong or self._wrong(place, error)
+        texts.update(asked)
+        said = hashlib.sha256()
+        for name, text in sorted(asked.items()):
+            for piece in (os.path.relpath(name, path.parent), text):
+                said.update(f"{len(piece)}:{piece}".encode("utf-8", "replace"))
+        return _Read(prompts, dict(asked), said.hexdigest()[:_VERSION], wrong)
+
+    # ---- names --------------------------------------------------------------------------------------
+
+    def _name(self) -> None:
+        made: dict[str, LoadedPrompt] = {}
+        also: dict[str, tuple[str, ...]] = {}
+        stems = {place: formats.stem_of(place) for place in self._read}
+        alone = {stem for stem, count in Counter(stems.values()).items() if count == 1}
+        for place, stem in stems.items():
+            read = self._read[place]
+            head = stem if stem in alone else place
+            for file in read.prompts:
+                name = head if len(read.prompts) == 1 else f"{head}#{file.name}"
+                made[name] = LoadedPrompt(name, place, file, read.version, read.texts, read.error)
+                for other in (stem, place, f"{stem}#{file.name}", f"{place}#{file.name}"):
+                    if other != name:
+                        also[other] = (*also.get(other, ()), name)
+        self.prompts, self._also = dict(sorted(made.items())), also
+        self.unreadable = tuple(read.error for read in self._read.values() if read.error is not None)
+
+
+def _is_good(read: _Read) -> bool:
+    """Whether its prompts can be rendered: they are as they were read, or as they were before that failed."""
+    return read.error is None or read.error.kept
+
+
+def _stamp(path: str) -> _Stamp | None:
+    try:
+        found = os.stat(path)
+    except OSError:  # it went away meanwhile, or is a link to nothing
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,180 @@
+"""What a prompt file wishes for: ``ext: intermodal:`` as options of the policy, ``config`` as sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from intermodal.estimates.located import Path
+from intermodal.prompts.prompt_file import MEDIA_KINDS, ArgumentKind, PromptFinding
+from intermodal.prompts.source_text import FrontMatter, shown_value
+from intermodal.request import ASPECTS, LICENCES, OBJECTIVES, RETENTIONS, TIERS, Sampling, Settings
+from intermodal.request_builder import range_hint, suggestion
+
+BLOCK = "intermodal"
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """``options``: of the policy, by its names. ``media``: kinds of arguments by their names. ``strict``: the schema of
+    the answer is to be forced, not asked for in words. ``lines``: of what is said, by the same names."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    media: Mapping[str, ArgumentKind] = field(default_factory=dict)
+    strict: bool = False
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+def read(front: FrontMatter) -> PromptOptions:
+    """The block of a file, whether it is written as keys under ``ext`` or with dots. Raises PromptError.
+
+    A key that is not known is an error: a wish for privacy that nobody reads is none.
+    """
+    options: dict[str, Any] = {}
+    media: Mapping[str, ArgumentKind] = {}
+    strict = False
+    lines = {}
+    for at, key, value in _said(front):
+        if key == "media":
+            media = _media(front, at, value)
+            continue
+        if key == "strict":
+            if not isinstance(value, bool):
+                raise front.error(at, f"{shown_value(value)} does not fit", "write true or false")
+            strict = value
+            continue
+        if key not in OPTIONS:
+            known = (*OPTIONS, "media", "strict")
+            todo = suggestion(key, known, f"keys are {', '.join(sorted(known))}")
+            raise front.error(at, f"no key {key!r} is known", todo)
+        name, check, todo = OPTIONS[key]
+        made = check(value)
+        if made is None:
+            raise front.error(at, f"{shown_value(value)} does not fit", f"write {todo}")
+        options[name] = made
+        lines[name] = front.line(at)
+    return PromptOptions(options, media, strict, lines)
+
+
+def _said(front: FrontMatter) -> list[tuple[Path, str, Any]]:
+    found: list[tuple[Path, str, Any]] = []
+    ext = front.value.get("ext")
+    block = ext.get(BLOCK) if isinstance(ext, Mapping) else None
+    if block is not None and not isinstance(block, Mapping):
+        raise front.error(("ext", BLOCK), "is no mapping of keys", "write keys under it")
+    found += [(("ext", BLOCK, key), key, value) for key, value in (block or {}).items()]
+    found += [
+        ((key,), key.removeprefix(f"{BLOCK}."), value)
+        for key, value in front.value.items()
+        if key.startswith(f"{BLOCK}.")
+    ]
+    return found
+
+
+def _media(front: FrontMatter, at: Path, value: Any) -> Mapping[str, ArgumentKind]:
+    if not isinstance(value, Mapping):
+        raise front.error(at, "is no mapping of arguments", "write media: {photo: image}")
+    for name, kind in value.items():
+        if kind not in MEDIA_KINDS:
+            raise front.error(
+                (*at, name), f"{shown_value(kind)} is no kind of media", f"kinds are {', '.join(MEDIA_KINDS)}"
+            )
+    return value
+
+
+Check = Callable[[Any], Any]
+
+
+def _one_of(*words: str) -> Check:
+    return lambda value: value if value in words else None
+
+
+def _some_of(*words: str) -> Check:
+    def check(value: Any) -> Any:
+        listed = _words(value)
+        return listed if listed is not None and (not words or set(listed) <= set(words)) else None
+
+    return check
+
+
+def _words(value: Any) -> tuple[str, ...] | None:
+    listed = [value] if isinstance(value, str) else value
+    if isinstance(listed, list) and listed and all(isinstance(each, str) and each for each in listed):
+        return tuple(listed)
+    return None
+
+
+def _amount(value: Any) -> Any:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if known and value >= 0 else None
+
+
+def _count(value: Any) -> Any:
+    return value if type(value) is int and value >= 0 else None
+
+
+# What stands in the file -> the field of the policy, its check, and how it is written.
+OPTIONS: Mapping[str, tuple[str, Check, str]] = {
+    "objective": ("objective", _one_of(*OBJECTIVES), " or ".join(OBJECTIVES)),
+    "strength": ("at_least", _one_of(*TIERS), " or ".join(TIERS)),
+    "keep": ("keep", _some_of(*ASPECTS), f"a list of {', '.join(ASPECTS)}"),
+    "private": ("private", _words, "a list of kinds and arguments: [audio, photo]"),
+    "release": ("release", _words, "a list as [audio:text]"),
+    "max_cost": ("max_cost", _amount, "USD, 0 or more"),
+    "deadline": ("deadline", _amount, "seconds, 0 or more"),
+    "resends": ("resends", _count, "a whole number, 0 or more"),
+    "local": ("farthest", lambda value: {True: "machine", False: "internet"}.get(value), "true or false"),
+    "language": ("language", lambda value: value if isinstance(value, str) and value else None, "a code as en"),
+    "translate": ("translate", lambda value: value if isinstance(value, str) and value else None, "a code as en"),
+    "licence": ("licence", _one_of(*LICENCES), " or ".join(LICENCES)),
+    "regions": ("regions", _words, "a list as [eu]"),
+    "retention": ("retention", _one_of(*RETENTIONS), " or ".join(RETENTIONS)),
+}
+
+# ---- config ----------------------------------------------------------------------------------------
+
+# Keys of dotprompt's ``config``, and of the formats that are read beside it, by what they are here.
+_SAMPLING: Mapping[str, str] = {
+    "maxOutputTokens": "max_tokens", "max_tokens": "max_tokens", "max_completion_tokens": "max_tokens",
+    "maxCompletionTokens": "max_tokens", "maxTokens": "max_tokens", "temperature": "temperature",
+    "topP": "top_p", "top_p": "top_p", "stopSequences": "stop", "stop_sequences": "stop", "stop": "stop",
+    "seed": "seed",
+}  # fmt: skip
+_SETTINGS: Mapping[str, str] = {
+    "topK": "top_k", "top_k": "top_k", "presencePenalty": "presence_penalty", "presence_penalty": "presence_penalty",
+    "frequencyPenalty": "frequency_penalty", "frequency_penalty": "frequency_penalty",
+}  # fmt: skip
+
+
+def sampling(config: Mapping[str, Any], front: FrontMatter, at: Path = ("config",)) -> tuple[
+    Sampling, Settings, list[PromptFinding]
+]:  # fmt: skip
+    """How the answer is drawn, and what of ``config`` nobody here reads. Raises PromptError for a wrong value."""
+    drawn: dict[str, Any] = {}
+    other: dict[str, Any] = {}
+    unread = []
+    for key, value in config.items():
+        if value is None:
+            continue
+        if key == "stop" and isinstance(value, str):
+            value = [value]
+        if key in _SAMPLING:
+            drawn[_SAMPLING[key]] = value
+            if todo := range_hint(_SAMPLING[key], value):
+                what = f"{'.'.join(map(str, (*at, key)))}: {shown_value(value)} is out of range"
+                unread.append(PromptFinding("error", front.line((*at, key)), what, todo, stops=True))
+        elif key in _SETTINGS:
+            other[_SETTINGS[key]] = value
+        else:
+            line = front.lines.get((*at, key), front.lines.get(at, 1))
+            what = f"{key!r} is a setting of some host's, and reaches none"
+            unread.append(PromptFinding("warning", line, what, "take it out, or leave it to readers that know it"))
+    try:
+        return msgspec.convert(drawn, Sampling), msgspec.convert(other, Settings), unread
+    except msgspec.ValidationError as error:
+        name = str(error).rpartition("$.")[2].rstrip("`").partition("[")[0]
+        key = next((each for each in config if {**_SAMPLING, **_SETTINGS}.get(each) == name), "")
+        raise front.error((*at, key), str(error).partition(" - at")[0].lower(), "give another value") from None

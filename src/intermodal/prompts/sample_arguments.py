@@ -1,0 +1,219 @@
+"""A prompt before there are arguments: each is imagined at a usual size, so that it can be planned and priced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from intermodal.content import BytesSource, Part, Text
+from intermodal.costing.parts import Piece
+from intermodal.errors import IntermodalError
+from intermodal.estimates.part_facts import imagined as imagined_part
+from intermodal.estimates.workload import Part as Sized
+from intermodal.json_schema.choices import resolved
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.plan import Inputs
+from intermodal.prompts import nested_media
+from intermodal.prompts.media_references import kind_of, value_of
+from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
+from intermodal.request import Message, Request
+
+_MOST_DEEP = 8  # of a value that stands for another
+LETTERS = 2_000  # of a text: a page
+_SENTENCE = "This text stands for an argument that was not given, and is as long as a page of a report. "
+_USUAL: Mapping[ArgumentKind, tuple[Piece, str]] = {
+    "image": (Piece(kind="image", width=1024, height=768), "1024x768"),
+    "file": (Piece(kind="image", width=1024, height=768), "a picture of 1024x768"),
+    "audio": (Piece(kind="audio", seconds=60.0), "60 s"),
+    "video": (Piece(kind="video", seconds=60.0, width=1280, height=720), "60 s of 1280x720"),
+    "document": (Piece(kind="document", pages=5), "a PDF of 5 pages"),
+}
+_PLAIN: Mapping[ArgumentKind, tuple[Any, str]] = {
+    "number": (1.5, "1.5"), "integer": (1, "1"), "boolean": (True, "true"),
+}  # fmt: skip
+
+
+@dataclass
+class SampleArguments:
+    """Values in place of arguments that were not given.
+
+    Attributes:
+        values: by argument, as the template takes them. words: the same with names in place of long texts: what the
+            question is, without what only fills it. assumed: a sentence each. pieces: of media, by the name of the
+            part that stands for each.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    words: dict[str, Any] = field(default_factory=dict)
+    assumed: list[str] = field(default_factory=list)
+    pieces: dict[str, Piece] = field(default_factory=dict)
+
+
+def make_samples(file: PromptFile, given: Mapping[str, Any]) -> SampleArguments:
+    """What is imagined for the arguments that are neither given nor have a default: of optional ones media alone."""
+    made = SampleArguments()
+    example = file.examples[0].arguments if file.examples else {}
+    for argument in file.arguments:
+        if given.get(argument.name) is not None or argument.default is not None:
+            continue
+        if argument.is_media:
+            _media(made, argument)
+            continue
+        if argument.name in example and not argument.media:
+            made.values[argument.name] = made.words[argument.name] = example[argument.name]
+            made.assumed.append(f"{argument.name} is that of the file's first example")
+            continue
+        if not argument.required and not argument.holds:
+            made.assumed.append(f"{argument.name} is left out")
+            continue
+        value, said = sample_value(argument) if not argument.holds else _with_media(made, argument)
+        made.values[argument.name] = value
+        made.words[argument.name] = f"<{argument.name}>" if said.endswith("letters") else value
+        made.assumed.append(f"{argument.name} is {said}")
+    return made
+
+
+def is_about_sample(error: IntermodalError) -> bool:
+    """Whether an error is about a text that was imagined, and not about the prompt."""
+    return _SENTENCE[:20] in error.what
+
+
+def _media(made: SampleArguments, argument: Argument) -> None:
+    name = argument.name
+    media, said = _medium(made, argument.kind, name)
+    value: Any = [media] if argument.many else media
+    made.values[name] = made.words[name] = value
+    made.assumed.append(f"{name} is {'one, of ' if argument.many else ''}{said}")
+
+
+def _medium(made: SampleArguments, kind: ArgumentKind, name: str) -> tuple[MediaValue, str]:
+    piece, said = _USUAL[kind]
+    made.pieces[name] = piece
+    return value_of(name, BytesSource(data=b"", name=name), kind), said
+
+
+def _with_media(made: SampleArguments, argument: Argument) -> tuple[Any, str]:
+    """A value of the argument's schema, with media in their places; of a list of what holds some, one."""
+    told: list[str] = []
+
+    def put(kind: ArgumentKind, at: str) -> MediaValue:
+        media, said = _medium(made, kind, at)
+        told.append(f"{at} {said}")
+        return media
+
+    value = _Sample(argument.schema, put).of(argument.schema, argument.name)
+    return value, f"a value of its schema, each text a line: {', '.join(told)}"
+
+
+def sample_value(argument: Argument) -> tuple[Any, str]:
+    """A value of usual size for an argument that is no medium, and what to say of it."""
+    values = [value for value in argument.schema.get("enum", ()) if value is not None]
+    if values:
+        return values[0], str(values[0])
+    if argument.kind in _PLAIN:
+        return _PLAIN[argument.kind]
+    if argument.kind == "json" and argument.schema:
+        return _Sample(argument.schema).of(argument.schema), "a value of its schema, each text a line"
+    text = (_SENTENCE * (LETTERS // len(_SENTENCE) + 1))[:LETTERS]
+    return text, f"{LETTERS:,} letters"
+
+
+class _Sample:
+    """The smallest value that shows what a schema is like; lists have three items, one where they hold media.
+
+    ``put`` makes what stands where a medium goes.
+    """
+
+    def __init__(self, root: Any, put: Callable[[ArgumentKind, str], Any] | None = None) -> None:
+        self._root = root if isinstance(root, Mapping) else {}
+        self._put = put
+        self._made: list[str] = []  # places of media
+
+    def of(self, schema: Any, at: str = "", depth: int = 0) -> Any:
+        if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
+            schema = resolved(self._root, schema["$ref"])
+        if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
+            return _SENTENCE
+        if self._put is not None and nested_media.PLACE in schema:
+            self._made.append(at)
+            return self._put(kind_of(str(schema[nested_media.PLACE])), at)
+        if values := schema.get("enum"):
+            return values[0]
+        if choices := schema.get("anyOf"):
+            return self.of(self._chosen(choices, depth), at, depth + 1)
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = next((each for each in kind if each != "null"), None)
+        if kind == "array":
+            return self._items(schema, at, depth)
+        if kind == "object":
+            fields = schema.get("properties") or {}
+            more = schema.get("additionalProperties")
+            if self._put is not None and isinstance(more, Mapping):
+                fields = {**fields, "name": more}  # a map, of which one shows what it holds
+            return {name: self.of(each, f"{at}.{name}", depth + 1) for name, each in fields.items()}
+        return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
+
+    def _chosen(self, choices: Any, depth: int) -> Any:
+        """Of several the first, within others the end of what may go on; one that is a medium before all."""
+        media = [each for each in choices if isinstance(each, Mapping) and nested_media.PLACE in each]
+        ends = [each for each in choices if isinstance(each, Mapping) and each.get("type") == "null"]
+        return media[0] if media and self._put is not None else ends[0] if ends and depth > 1 else choices[0]
+
+    def _items(self, schema: Mapping[str, Any], at: str, depth: int) -> list[Any]:
+        if depth >= _MOST_DEEP:
+            return []
+        before = len(self._made)
+        item = self.of(schema.get("items"), f"{at}[]", depth + 1)
+        return [item] * (1 if len(self._made) > before else 3)
+
+
+# ---- planning without bytes ------------------------------------------------------------------------------
+
+
+def with_media_markers(request: Request, made: SampleArguments) -> Request:
+    """The request with words in place of imagined media, so that it can be opened like any other."""
+    return _mapped(request, lambda part: Text(text=_mark(part)) if _is_imagined(part, made) else part)
+
+
+def with_sample_media(inputs: Inputs, request: Request, made: SampleArguments) -> Inputs:
+    """What the planner reads, imagined media in their places. ``request``: before it was marked."""
+    marks = {_mark(part): part for _, _, part in request.parts() if _is_imagined(part, made)}
+    facts: list[PartFacts] = []
+    parts: dict[int, Part] = {}
+    seen: dict[str, int] = {}
+    for (index, _, part), found in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
+        whose = marks.get(part.text) if isinstance(part, Text) else None
+        if whose is None:
+            facts.append(found)
+            continue
+        name = whose.source.name  # type: ignore[union-attr]
+        seen[name] = seen.get(name, 0) + 1
+        called = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        _, fact = imagined_part(Sized(name=name, piece=made.pieces[name]), index, called)
+        parts[index] = whose
+        facts.append(fact)
+    numbers = iter(range(len(facts)))
+    whole = _mapped(inputs.request, lambda part: parts.get(next(numbers), part))
+    return replace(inputs, request=whole, facts=Facts(parts=tuple(facts), tools=inputs.facts.tools,
+                   schema=inputs.facts.schema, scripts=inputs.facts.scripts), asked=())  # fmt: skip
+
+
+def _is_imagined(part: Part, made: SampleArguments) -> bool:
+    source = getattr(part, "source", None)
+    return isinstance(source, BytesSource) and not source.data and source.name in made.pieces
+
+
+def _mark(part: Part) -> str:
+    source = part.source  # type: ignore[union-attr]
+    return f"\x02imagined {source.name}\x03"  # type: ignore[union-attr]
+
+
+def _mapped(request: Request, change: Any) -> Request:
+    messages = tuple(
+        Message(role=message.role, parts=tuple(change(part) for part in message.parts)) for message in request.messages
+    )
+    return replace(request, messages=messages)

@@ -1,0 +1,180 @@
+"""The text of a prompt file: read within a bound, its front matter as data with the lines of the whole file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from intermodal.errors import InputMissing, PromptError, UsageError
+from intermodal.estimates.located import Located, read
+from intermodal.estimates.located import Path as Place
+from intermodal.prompts.prompt_file import PromptFinding
+from intermodal.request_builder import suggestion
+
+MOST_BYTES = 256 << 10  # some steps of a template's parser go through all that follows
+_FENCE = re.compile(r"---[ \t]*")
+
+
+class _CachedTexts(NamedTuple):
+    texts: Mapping[str, str]
+    asked: dict[str, str]
+    closed: bool
+
+
+_cached: ContextVar[_CachedTexts | None] = ContextVar("texts of prompt files", default=None)
+
+
+@contextmanager
+def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[dict[str, str]]:
+    """Within it, files whose texts are given are not read again; gives the texts of all that were asked for, by path.
+
+    So a prompt can be rendered as it was read, whatever became of its files since, and who read it knows of which.
+    ``closed``: a file that a value names is not read, as the value may be a stranger's.
+    """
+    asked: dict[str, str] = {}
+    before = _cached.set(_CachedTexts(texts, asked, closed))
+    try:
+        yield asked
+    finally:
+        _cached.reset(before)
+
+
+def text_of(path: Path, *, what: str = "a prompt file", chosen: bool = False) -> str:
+    """The text of a prompt file. ``chosen``: a value takes part in its name.
+
+    Raises InputMissing where there is none, PromptError where it cannot be one.
+    """
+    now = _cached.get()
+    if now is None:
+        return _text_of(path, what)
+    name = str(path)
+    if chosen and now.closed and name not in now.texts:
+        todo = "write the name into the prompt, or take the text as an argument"
+        raise PromptError("is a file that a value names", where=name, todo=todo)
+    now.asked[name] = text = now.texts[name] if name in now.texts else _text_of(path, what)
+    return text
+
+
+def names_of(folder: Path, *, chosen: bool = False) -> list[tuple[str, bool]]:
+    """Names in a folder, with whether each is a folder, those first. ``chosen``: a value takes part in the folder's.
+
+    Raises InputMissing where there is none.
+    """
+    now = _cached.get()
+    if chosen and now is not None and now.closed:
+        raise PromptError("is a folder that a value names", where=str(folder), todo="write the name into the prompt")
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or "not a path").lower()
+        raise InputMissing(f"cannot be read ({reason})", where=str(folder), todo="name a folder beside it") from None
+    return sorted(found, key=lambda entry: (not entry[1], entry[0].casefold(), entry[0]))
+
+
+def _text_of(path: Path, what: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or "not a path").lower()
+        raise InputMissing(f"cannot be read ({reason})", where=str(path), todo=f"name {what}") from None
+    if len(data) > MOST_BYTES:
+        raise PromptError(f"is larger than {MOST_BYTES >> 10} KiB", where=str(path), todo="give the rest as arguments")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise PromptError("is not text in UTF-8", where=f"{path}:{line}", todo="save it as UTF-8") from None
+    return text.replace("\r\n", "\n")  # a checkout on Windows is the same prompt, and the same version of it
+
+
+def shown_value(value: Any) -> str:
+    """A value as a file has it, for an error.
+
+    >>> shown_value(None), shown_value("free"), shown_value([1, True])
+    ('null', "'free'", '[1, true]')
+    """
+    return repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)[:80]
+
+
+class FrontMatter(Located):
+    """The data of a prompt file, with the lines of the whole file."""
+
+    def line(self, at: Place) -> int:
+        """The line of a place, or of the nearest around it; 1 where none is known."""
+        line = self.where(at).rpartition(":")[2]
+        return int(line) if line.isdecimal() else 1
+
+    def error(self, at: Place, what: str, todo: str = "") -> PromptError:
+        """The error of a place, named by its keys."""
+        return PromptError(f"{'.'.join(map(str, at))}: {what}", where=self.where(at), todo=todo)
+
+    def warning(self, at: Place, what: str, todo: str = "") -> PromptFinding:
+        """The warning of a place."""
+        return PromptFinding("warning", self.line(at), what, todo)
+
+    def unknown(self, known: Collection[str], otherwise: str, *, but: Collection[str] = ()) -> Iterator[PromptFinding]:
+        """A warning for each key at the top that nobody reads. ``but``: keys that are taken and not offered."""
+        for key in self.value:
+            if key not in known and key not in but:
+                yield self.warning((key,), f"no key {key!r} is known", suggestion(key, known, otherwise))
+
+
+class SplitFile(NamedTuple):
+    """Front matter and what follows. ``declared``: there is front matter. ``first``: line on which the body begins."""
+
+    front: FrontMatter
+    body: str
+    declared: bool
+    first: int
+
+
+def split_front_matter(path: Path, text: str) -> SplitFile:
+    """Split a file at its front matter, between two lines of three dashes; comments may stand before.
+
+    Raises PromptError where it does not end, or is no YAML mapping.
+    """
+    lines = text.splitlines(keepends=True)
+    opening = _opening(lines)
+    if opening is None:
+        return SplitFile(FrontMatter(name=str(path), value={}, lines={}), text, declared=False, first=1)
+    closing = next((n for n in range(opening + 1, len(lines)) if _is_fence(lines[n])), None)
+    if closing is None:
+        todo = "close it with a line of three dashes"
+        raise PromptError("the front matter does not end", where=f"{path}:{opening + 1}", todo=todo)
+    yaml = "\n" * (opening + 1) + "".join(lines[opening + 1 : closing])  # so that lines are those of the file
+    return SplitFile(parse_mapping(path, yaml), "".join(lines[closing + 1 :]), declared=True, first=closing + 2)
+
+
+def parse_mapping(path: Path, text: str) -> FrontMatter:
+    """YAML that is a mapping at its top. Raises PromptError with file and line."""
+    try:
+        found = read(f"{path}.yaml", text)
+    except UsageError as error:
+        where = error.where.replace(f"{path}.yaml", str(path), 1)
+        raise PromptError(error.what, where=where, todo=error.todo or "write YAML") from None
+    value = {} if found.value is None else found.value
+    if not isinstance(value, dict):
+        line = found.lines.get((), 1)
+        raise PromptError("is not a mapping of keys", where=f"{path}:{line}", todo="write key: value")
+    return FrontMatter(name=str(path), value=value, lines=found.lines)
+
+
+def _opening(lines: list[str]) -> int | None:
+    for number, line in enumerate(lines):
+        if _is_fence(line):
+            return number
+        if line.strip() and not line.startswith("#"):
+            return None
+    return None
+
+
+def _is_fence(line: str) -> bool:
+    return bool(_FENCE.fullmatch(line.rstrip("\r\n")))

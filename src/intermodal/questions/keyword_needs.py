@@ -1,0 +1,85 @@
+"""What English words of a question ask for: the fallback where no sentence model can tell (``reader.py``)."""
+
+from __future__ import annotations
+
+import re
+
+from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
+from intermodal.request import ASPECTS, Aspect
+
+# Whole words of the question, each with the aspect it asks for. English only, and said so in the docs.
+_WORDS: dict[Aspect, str] = {
+    "words": (
+        "text texts word words say says said written write writes read reads letters letter print printed title "
+        "headline caption name date amount total price invoice receipt quote spelled"
+    ),
+    "appearance": (
+        "colour colours color colors coloured colored shape shapes look looks looking wearing wears appearance visible "
+        "shown seen person people man men woman women "
+        "child children photo photograph picture pictured scene logo face faces background bright dark style"
+    ),
+    "figures": "chart charts graph graphs figure figures diagram diagrams plot plots curve axis bar bars trend",
+    "layout": "layout column columns table tables row rows position heading header footer top bottom",
+    "speakers": "speaker speakers who whose voices people man men woman women",
+    "tone": (
+        "tone feel feels feeling feelings voice angry "
+        "anger mood emotion emotional upset sarcastic happy sad nervous shouting whisper calm"
+    ),
+    "timing": "when minute minutes second seconds timestamp timestamps",
+    "motion": "moves moving motion movement gesture gestures",
+}
+_ASKS: dict[str, tuple[Aspect, ...]] = {}
+for _aspect, _words in _WORDS.items():
+    for _word in _words.split():
+        _ASKS[_word] = (*_ASKS.get(_word, ()), _aspect)
+
+# A number, unless of things: "the order number", and not "the number of stars".
+_NUMBER = re.compile(r"\bnumbers?\b(?! of\b)")
+# "look at the total" asks for no appearance; "who is the supplier" asks for no speaker unless there is speech.
+_NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
+# A colour that is asked about: "is it red or blue", "is the square blue?", but not "is it Mr Green?".
+_COLOUR = r"\b(?:red|blue|green|yellow|orange|purple|pink|brown|black|white|gr[ae]y)"
+_COLOUR_OR = re.compile(rf"{_COLOUR},? or\b")
+_ENDS_IN_COLOUR = re.compile(rf"(?<!in the ){_COLOUR}\Z")
+_IS = re.compile(r"\b(?:is|are|was|were)\b", re.IGNORECASE)
+MEDIA: tuple[Medium, ...] = ("photo", "page", "image", "audio", "video", "document")
+_WORD = re.compile(r"[^\W_]+")
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """Words of a text, lower case, in order."""
+    return tuple(_WORD.findall(text.lower()))
+
+
+def needed_aspects(question: str) -> frozenset[Aspect]:
+    """Aspects the question's words ask for.
+
+    >>> sorted(needed_aspects("What colour is the car, and what does the chart show?"))
+    ['appearance', 'figures']
+    >>> sorted(needed_aspects("Look at the invoice: what is the total?"))
+    ['words']
+    >>> sorted(needed_aspects("Is the square blue or red?")), sorted(needed_aspects("Were we in the red?"))
+    (['appearance'], [])
+    """
+    cleaned = _NOT_ABOUT_LOOKS.sub(" ", question.lower())
+    found: set[Aspect] = {aspect for word in _WORD.findall(cleaned) for aspect in _ASKS.get(word, ())}
+    if _NUMBER.search(cleaned):
+        found.add("words")
+    if _COLOUR_OR.search(question) or any(map(_asks_colour, question.split("?")[:-1])):
+        found.add("appearance")
+    return frozenset(found)
+
+
+def needs_from_keywords(question: str) -> QuestionFacts:
+    """What the question's words name, of whatever medium; what they do not name stays open."""
+    named = needed_aspects(question)
+    needed = tuple(Need(aspect=aspect) for aspect in ASPECTS if aspect in named)
+    return QuestionFacts(media=tuple(MediumNeeds(medium=medium, needed=needed) for medium in MEDIA) if needed else ())
+
+
+def _asks_colour(said: str) -> bool:
+    """Whether what stands before a question mark asks if something is of a colour. Only its end is looked at for one:
+    an expression over all of it would begin anew at each "is"."""
+    said = said.rstrip()
+    colour = _ENDS_IN_COLOUR.search(said, max(0, len(said) - 20))
+    return colour is not None and _IS.search(said, 0, colour.start()) is not None

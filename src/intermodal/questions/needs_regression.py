@@ -1,0 +1,234 @@
+"""What a question needs, told by votes of example questions and by small networks: a pure function of vectors.
+
+A sentence is compared with every example (``examples.py``) by the cosine of their vectors, once the mean of the
+examples and the directions in which languages differ are taken out: else a German question is nearest to German ones,
+whatever they ask (Yang et al. 2021, "A Simple and Effective Method To Eliminate the Self Language Bias in Multilingual
+Representations", arXiv:2109.04727). Examples vote with exp(KERNEL (cos - 1)) times a weight that was fitted
+(``scripts/question_vectors.py``; Saunders et al. 1998, "Ridge Regression Learning Algorithm in Dual Variables"), those
+of another medium with OTHER of that. Each aspect has weights of its own, and so has whether words are not enough: that
+is decided first, as a question is more surely about how something sounds than about which of its sounds. For it,
+networks of one hidden layer, fitted to the same examples, see all numbers of a vector: the mean of both is right more
+often than either, as they err on different questions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
+from intermodal.request import ASPECTS, Aspect
+
+Reals: TypeAlias = NDArray[np.float32]
+Places: TypeAlias = NDArray[np.intp]
+
+KERNEL = 3.0  # sharpness of votes, per unit of cosine
+OTHER = 0.2  # weight of examples of another medium
+NETS = 0.5  # weight of the networks beside the votes, of whether words are not enough
+NEEDED = 0.5  # score from which on an aspect is needed ...
+UNSURE = 0.35  # ... and from which on it may be
+MORE = 0.44  # score of "words are not enough" from which on something beyond them is needed ...
+DOUBT = 0.35  # ... and from which on it may be: to say that words suffice where they do not is worse than to ask
+NEAR = 0.25  # cosine below which the nearest example says nothing about a question
+WHOLE = 160  # characters up to which a question is looked at as it is: its sentences explain each other
+LONGEST = 240  # characters of a sentence that are looked at: computing a vector takes as long as the text is
+SHORT = 24  # characters of a sentence below which it is read with the one before
+SENTENCES = 4  # of a longer question that are looked at; those with a question mark come first
+MEDIA: tuple[Medium, ...] = ("photo", "page", "image", "pictures", "audio", "video", "document")
+EXAMPLED: tuple[Medium, ...] = ("photo", "page", "pictures", "audio", "video", "document")
+BEYOND_WORDS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion", "speakers", "tone"))
+BEYOND: dict[str, frozenset[Aspect]] = {  # what text of a medium does not carry, of what is asked of such media
+    "photo": frozenset(("layout", "appearance", "figures")), "page": frozenset(("layout", "appearance", "figures")),
+    "document": frozenset(("layout", "appearance", "figures")), "pictures": frozenset(("comparison",)),
+    "audio": frozenset(("speakers", "tone")),
+    "video": frozenset(("layout", "appearance", "figures", "speakers", "tone", "motion")),
+}  # fmt: skip
+OUTPUTS: tuple[str, ...] = (*ASPECTS, "more")  # what a score is of: each aspect, and whether words are not enough
+
+_MORE = OUTPUTS.index("more")
+_END = re.compile(r"(?<=[.!?。！？؟])\s*(?=\S)|\n+")
+_ASKS = ("?", "？", "؟")
+
+
+class NeedsNetwork(Struct, frozen=True):
+    """A network of one hidden layer (ReLU) that tells whether words are not enough (``scripts/question_networks.py``).
+
+    Attributes:
+        units: by number of a vector and unit. of_media: by medium of EXAMPLED and unit. more: likewise.
+        base: by medium.
+    """
+
+    units: Reals
+    of_media: Reals
+    more: Reals
+    base: Reals
+
+    def says(self, vectors: Reals, medium: Medium) -> Reals:
+        """Of each vector of length 1: about 1 where words are not enough, -1 where they are."""
+        place = EXAMPLED.index(medium)
+        excited = np.maximum(vectors @ self.units + self.of_media[place], 0)
+        return np.asarray(excited @ self.more[place] + self.base[place], np.float32)
+
+
+class Examples(Struct, frozen=True):
+    """All examples as they vote, and what networks learned of them.
+
+    Attributes:
+        model: whose vectors they have. mean, directions: what is taken out of a vector before it is compared.
+        axes: rows, the axes along which examples are kept.
+        texts: of the examples, each once. vectors: theirs along the axes, rows of length 1.
+        needing: by medium and aspect, places of the texts that need that of it; by "" of all that are examples of it.
+        weights: by medium, text and output. base: by output, the score without any vote.
+        nets: networks, of which the mean counts.
+    """
+
+    model: str
+    mean: Reals
+    directions: Reals
+    axes: Reals
+    texts: tuple[str, ...]
+    vectors: Reals
+    needing: dict[str, dict[str, Places]]
+    weights: dict[str, Reals]
+    base: Reals
+    nets: tuple[NeedsNetwork, ...] = ()
+
+
+def sentences(question: str) -> tuple[str, ...]:
+    """What is looked at of a question: a short one as it is, else its sentences, in order.
+
+    >>> sentences("An oral exam. How is her accent?")
+    ('An oral exam. How is her accent?',)
+    """
+    whole = " ".join(question.split())
+    if len(whole) <= WHOLE:
+        return (whole,) if whole else ()
+    found = list(dict.fromkeys(_joined(text[:LONGEST].strip() for text in _END.split(question) if text.strip())))
+    if len(found) > SENTENCES:  # what is asked stands at either end, where no question mark tells it
+        last = len(found) - 1
+        order = sorted(
+            range(len(found)),
+            key=lambda place: (not any(mark in found[place] for mark in _ASKS), min(place, last - place), -place),
+        )
+        found = [found[place] for place in sorted(order[:SENTENCES])]
+    return tuple(found)
+
+
+def _joined(parts: Iterable[str]) -> Iterator[str]:
+    """Sentences, one that is too short to say what it is about behind the one before: "He seems upset. Is he?"."""
+    before = ""
+    for part in parts:
+        if before and len(part) < SHORT and len(before) + len(part) < LONGEST:
+            before = f"{before} {part}"
+            continue
+        if before:
+            yield before
+        before = part
+    if before:
+        yield before
+
+
+def centred(vectors: Reals, mean: Reals, directions: Reals) -> Reals:
+    """Vectors as examples are compared with them: without mean and directions of languages."""
+    left = vectors - mean
+    return np.asarray(left - (left @ directions.T) @ directions, np.float32)
+
+
+def of_length_one(vectors: Reals) -> Reals:
+    """Rows divided by their lengths; zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths == 0, 1, lengths), np.float32)
+
+
+def question_needs(vectors: Iterable[Sequence[float]], examples: Examples) -> QuestionFacts:
+    """What a question needs of every medium. ``vectors``: of what ``sentences`` says."""
+    found = np.array([list(vector) for vector in vectors], np.float32).reshape(-1, len(examples.mean))
+    vectors = centred(found, examples.mean, examples.directions)
+    cosines = np.asarray(of_length_one(vectors @ examples.axes.T) @ examples.vectors.T, np.float32)
+    whole = of_length_one(vectors)
+    return QuestionFacts(
+        by=examples.model, media=tuple(_of_medium(medium, whole, cosines, examples) for medium in MEDIA)
+    )
+
+
+def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -> Reals:
+    """The scores of each output, a row for a sentence, about 0 to 1. Of a picture that nobody looked at, those between
+    a photo's and a page's."""
+    if medium == "image":
+        both = scores("photo", vectors, cosines, examples) + scores("page", vectors, cosines, examples)
+        return np.asarray(both / 2, np.float32)
+    said = np.exp(KERNEL * (cosines - 1)) @ examples.weights[medium] + examples.base
+    if examples.nets:
+        learned = np.mean([net.says(vectors, medium) for net in examples.nets], axis=0)
+        said[:, _MORE] += NETS * (learned - said[:, _MORE])
+    return np.asarray((said + 1) / 2, np.float32)
+
+
+def _of_medium(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -> MediumNeeds:
+    """The needs of all sentences together: of each output the highest score, of those sentences that ask something."""
+    if not len(cosines):
+        return MediumNeeds(medium=medium)
+    by_sentence = scores(medium, vectors, cosines, examples)
+    asks = by_sentence.max(axis=1) >= NEEDED
+    if asks.any():
+        by_sentence, cosines = by_sentence[asks], cosines[asks]
+    best: dict[str, float] = dict(zip(OUTPUTS, map(float, by_sentence.max(axis=0)), strict=True))
+    near = cosines.max(axis=0)
+    needed, unsure = _decided(BEYOND[_like(medium)], best)
+    if near[_needing(medium, "", examples)].max(initial=-1.0) < NEAR:
+        unsure += needed
+        needed.clear()
+    return MediumNeeds(
+        medium=medium,
+        needed=_needs(needed, medium, best, near, examples),
+        unsure=_needs(unsure, medium, best, near, examples),
+    )
+
+
+def _decided(beyond: frozenset[Aspect], best: Mapping[str, float]) -> tuple[list[Aspect], list[Aspect]]:
+    """Aspects that are needed, and that may be. Where words are not enough something beyond them is among the needs,
+    and nothing where they are."""
+    others: list[Aspect] = [aspect for aspect in ASPECTS if aspect not in beyond]
+    own: list[Aspect] = [aspect for aspect in ASPECTS if aspect in beyond]
+    needed, unsure = _from(NEEDED, others, best), _from(UNSURE, others, best, below=NEEDED)
+    first: list[Aspect] = [max(own, key=lambda aspect: best[aspect])]
+    if best["more"] >= MORE:
+        needed += _from(NEEDED, own, best) or first
+        unsure.extend(aspect for aspect in _from(UNSURE, own, best, below=NEEDED) if aspect not in needed)
+    elif best["more"] >= DOUBT:
+        unsure += _from(UNSURE, own, best) or first
+    return needed, unsure
+
+
+def _from(
+    least: float, aspects: Iterable[Aspect], best: Mapping[str, float], *, below: float = math.inf
+) -> list[Aspect]:
+    return [aspect for aspect in aspects if least <= best[aspect] < below]
+
+
+def _like(medium: Medium) -> Medium:
+    return "photo" if medium == "image" else medium
+
+
+def _needing(medium: Medium, aspect: str, examples: Examples) -> Places:
+    media = ("photo", "page") if medium == "image" else (medium,)
+    return np.concatenate([examples.needing[each].get(aspect, np.zeros(0, np.intp)) for each in media])
+
+
+def _needs(
+    aspects: Collection[Aspect], medium: Medium, best: Mapping[str, float], near: Reals, examples: Examples
+) -> tuple[Need, ...]:
+    """Needs with their scores, and as evidence the nearest example of each that has it."""
+    found: list[Need] = []
+    for aspect in ASPECTS:
+        if aspect in aspects:
+            places = _needing(medium, aspect, examples)
+            like = examples.texts[places[near[places].argmax()]] if len(places) else ""
+            found.append(Need(aspect=aspect, score=round(min(max(best[aspect], 0.0), 1.0), 2), like=like))
+    return tuple(found)

@@ -1,0 +1,32 @@
+"""Child: what a question needs, by the vectors of multilingual-e5-small and the example questions.
+
+All of it happens here: adding up some hundred products of vectors would hold up an event loop for milliseconds.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from intermodal.concurrency.worker_process import serve
+from intermodal.local.embedded import e5
+from intermodal.questions.examples import load
+from intermodal.questions.needs_regression import Examples, question_needs, sentences
+
+
+@lru_cache(maxsize=1)
+def _examples() -> Examples:
+    return load()
+
+
+def needs(question: str) -> Any:
+    """``QuestionFacts`` of every medium, as plain values."""
+    model = _examples().model
+    vectors = [e5.embed("", model, text, query=True)["vector"] for text in sentences(question)]
+    return msgspec.to_builtins(question_needs(vectors, _examples()))
+
+
+if __name__ == "__main__":
+    serve({"needs": needs})

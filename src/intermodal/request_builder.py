@@ -1,0 +1,629 @@
+"""From what people have in hand (a prompt, files, a few options) to a ``Request``. Nothing is opened here."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import re
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from functools import cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from intermodal import answer_schema as schemas
+from intermodal import languages
+from intermodal.catalog.types import Catalog
+from intermodal.concurrency.offload import TOOLS, offload
+from intermodal.config_tables import REQUEST_DEFAULTS
+from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
+from intermodal.errors import ConfigError, InputError, IntermodalError, NoRoute, PlanStale, UsageError
+from intermodal.events import Result
+from intermodal.hints import action, command, setting
+from intermodal.planner.case import question_of
+from intermodal.planner.index import needs_consent
+from intermodal.plans.facts import QuestionFacts
+from intermodal.plans.plan import Inputs, Plan, SavedPlan
+from intermodal.plans.step import Call
+from intermodal.request import (
+    HOTTEST,
+    LICENCES,
+    REGION,
+    REGION_WORDS,
+    RETENTIONS,
+    SAMPLERS,
+    ZONES,
+    Aspect,
+    EmbeddingOutput,
+    Evidence,
+    ImageOutput,
+    JsonOutput,
+    Licence,
+    Message,
+    Objective,
+    Output,
+    Policy,
+    Request,
+    Retention,
+    Sampling,
+    ScoresOutput,
+    SpeechOutput,
+    TextOutput,
+    Tier,
+    Zone,
+)
+
+if TYPE_CHECKING:
+    from intermodal.config import Config
+    from intermodal.local.tokenizers.token_counter import TokenCounter
+    from intermodal.media.fetch import CachingFetcher
+    from intermodal.media.request_media import OpenedRequest
+    from intermodal.media.worker_client import MediaWorker
+    from intermodal.questions.question_reader import QuestionReader
+
+FileLike = str | os.PathLike[str] | bytes | tuple[str, bytes] | Part | Source
+Schema = type[Any] | Mapping[str, Any]
+_POLICY = frozenset(Policy.__struct_fields__)
+_SAMPLING = frozenset(Sampling.__struct_fields__)
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # not C://: a drive is no scheme
+_SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop", "regions"})
+LONG_TEXT = 64 << 10  # characters of texts that are counted at once, in 15 ms; more is for a thread
+
+
+class RequestOptions(TypedDict, total=False):
+    """What may be said about a request: the fields of ``Policy`` and ``Sampling``, which document them.
+
+    A label, an aspect or a page may be given alone where several are allowed.
+    """
+
+    objective: Objective
+    at_least: Tier | None
+    model: str
+    max_cost: float
+    max_cost_stated: bool
+    deadline: float | None
+    farthest: Zone
+    private: str | Sequence[str]
+    release: str | Sequence[str]
+    keep: Aspect | Sequence[Aspect]
+    language: str
+    translate: str
+    hosts: str | Sequence[str]
+    pages: int | Sequence[int]
+    time_value: float
+    pay_twice: bool
+    resends: int | None
+    explore: bool
+    free_tiers: bool
+    licence: Licence
+    regions: str | Sequence[str]
+    retention: Retention
+    evidence: Evidence
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    stop: str | Sequence[str]
+    seed: int | None
+
+
+class AskOptions(RequestOptions, total=False):
+    """What ``ask`` takes besides prompt, files and schema: see :func:`make_request`."""
+
+    output: Output | None
+    system: str
+    history: Iterable[Message]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def with_options(options: type[Any]) -> Callable[[F], F]:
+    """Show the keywords of a TypedDict, with their types and what they are when left out, where ``help()`` would show
+    ``**options``. What the function takes stays the same."""
+
+    def shown(function: F) -> F:
+        whole = inspect.signature(function)
+        plain = [each for each in whole.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        named = {each.name for each in plain}
+        more = [
+            each
+            for each in _keywords(options)  # type: ignore[arg-type]
+            if each.name not in named
+        ]
+        function.__signature__ = whole.replace(parameters=[*plain, *more])  # type: ignore[attr-defined]
+        return function
+
+    return shown
+
+
+@cache
+def _keywords(options: Hashable) -> tuple[inspect.Parameter, ...]:
+    left_out = {name: getattr(each, name) for each in (Sampling(), Policy()) for name in each.__struct_fields__}
+    left_out |= {"system": "", "history": (), "output": None}
+    return tuple(
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=left_out.get(name, ...), annotation=hint)
+        for name, hint in get_type_hints(options).items()
+    )
+
+
+def checked_config(config: Config) -> Config:
+    """The config, whose rows name rules of counting that can be followed: any other would be a wide range in silence.
+
+    Raises ConfigError.
+    """
+    from intermodal.costing.images import RULES, is_rule
+
+    for host in config.hosts:
+        for served in host.models:
+            if served.image_tokens and not is_rule(served.image_tokens):
+                what = f"{served.id}: image_tokens is {served.image_tokens!r}, and no such rule is known"
+                todo = f"rules are {', '.join(sorted(RULES))}, with their numbers: see docs/counting.md"
+                raise ConfigError(what, where=f"[hosts.{host.id}]", todo=todo)
+    return config
+
+
+def apply_config_defaults(options: Any, config: Config) -> None:
+    """Fill in what the config says where nothing else is said."""
+    options.setdefault("max_cost_stated", "max_cost" in options or config.max_cost_stated)
+    for name in REQUEST_DEFAULTS:
+        options.setdefault(name, getattr(config, name))
+
+
+def build_request(
+    config: Config,
+    env: Mapping[str, str],
+    prompt: str | Request,
+    files: tuple[FileLike, ...],
+    schema: Schema | None,
+    options: Mapping[str, Any],
+) -> Request:
+    """What a verb of the client was called with, as a request: a question with files and options, filled in with what
+    the config says; or a request that was made before, which says everything by itself.
+
+    Raises:
+        UsageError: the first argument is neither, options come with a request, or a host is named that nobody knows.
+    """
+    if isinstance(prompt, Request):
+        if files or options or schema is not None:
+            what = "a Request came with files or options of its own beside it"
+            raise UsageError(what, todo="give them to make_request, or pass the question itself")
+        return prompt
+    if not isinstance(prompt, str):
+        what = f"the first argument is {type(prompt).__name__}, neither a question nor a Request"
+        raise UsageError(what, todo='write ("question", file, …), or pass what make_request returns')
+    said = dict(options)
+    apply_config_defaults(said, config)
+    request = make_request(prompt, *files, schema=schema, **said)
+    checked_hosts(request.policy.hosts, config, env)
+    return request
+
+
+def checked_hosts(
+    names: tuple[str, ...], config: Config, env: Mapping[str, str] = os.environ, *, where: str = setting("host")
+) -> tuple[str, ...]:
+    """The names, if each is a host that may be consented to. Raises UsageError."""
+    from intermodal.catalog.load import find_host, unknown_host
+    from intermodal.config import snapshot_file
+
+    mine = {row.id for row in config.hosts}
+    snapshot = snapshot_file(env)
+    for name in names:
+        if name not in mine and find_host(name, snapshot) is None:
+            what, todo = unknown_host(name, mine, snapshot)
+            raise UsageError(what, where=where, todo=command(todo))
+    return names
+
+
+@with_options(RequestOptions)
+def make_request(
+    prompt: str,
+    *files: FileLike,
+    schema: Schema | None = None,
+    output: Output | None = None,
+    system: str = "",
+    history: Iterable[Message] = (),
+    **options: Unpack[RequestOptions],
+) -> Request:
+    """Build a request.
+
+    Args:
+        prompt: the question; "" when the output needs none (a transcript, an embedding of a file).
+        files: paths, http(s) URLs, bytes, ``(name, bytes)``, or parts.
+        schema: a pydantic class, a dataclass or a JSON Schema: the answer is JSON of that shape.
+        output: another output than text, when there is no schema.
+        system: instruction for the whole conversation.
+        history: earlier turns, oldest first.
+        options: fields of ``Policy`` and ``Sampling`` by name (``objective="fastest"``, ``max_tokens=64``).
+
+    Raises:
+        UsageError: an option that neither Policy nor Sampling has, or a wrong value for one.
+        SchemaInvalid: the schema is not usable.
+    """
+    if not isinstance(prompt, str):
+        what = f"the prompt is {type(prompt).__name__}, not text"
+        raise UsageError(what, todo='write make_request("question", file, …)')
+    unknown = sorted(set(options) - _POLICY - _SAMPLING)
+    if unknown:
+        todo = suggestion(unknown[0], _POLICY | _SAMPLING, f"options are {', '.join(sorted(_POLICY | _SAMPLING))}")
+        raise UsageError(f"no option named {', '.join(unknown)}", todo=todo)
+    parts: list[Part] = [Text(text=prompt)] if prompt.strip() else []
+    parts += [as_part(file) for file in files]
+    if not parts:
+        raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
+    check_output(output, options.get("seed"))
+    options.setdefault("max_cost_stated", "max_cost" in options)
+    messages = [Message(role="system", parts=(Text(text=system),))] if system else []
+    messages += [*history, Message(role="user", parts=tuple(parts))]
+    if schema is not None:
+        output = schemas.json_output(schema)
+    return Request(
+        messages=tuple(messages),
+        output=output or TextOutput(),
+        policy=_checked_values(Policy, {key: value for key, value in options.items() if key in _POLICY}),
+        sampling=_checked_values(Sampling, {key: value for key, value in options.items() if key in _SAMPLING}),
+    )
+
+
+async def open_media(
+    request: Request, worker: MediaWorker, fetcher: CachingFetcher, reader: QuestionReader
+) -> tuple[OpenedRequest, QuestionFacts | None]:
+    """The media of a request, opened, and meanwhile told what its question needs of them; None where there are none, or
+    where their words alone are wanted and nothing is asked. ``fetcher`` has read the files."""
+    from intermodal.media.request_media import open_request
+
+    asks = continues_conversation(request.output) or isinstance(request.output, ScoresOutput)
+    kinds = await _media_kinds(fetcher) if asks else frozenset[Kind]()
+    if not kinds:
+        return await open_request(request, worker, fetcher=fetcher), None
+    import anyio
+
+    told: list[QuestionFacts | None] = []
+    failed: list[IntermodalError] = []
+    found: list[OpenedRequest] = []
+
+    async def ask() -> None:
+        told.append(await reader.told(question_of(request), kinds))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        try:
+            found.append(await open_request(request, worker, fetcher=fetcher))
+        except IntermodalError as error:  # a group would hide which
+            failed.append(error)
+            group.cancel_scope.cancel()
+    if failed:
+        raise failed[0]
+    return found[0], told[0]
+
+
+async def _media_kinds(fetcher: CachingFetcher) -> frozenset[Kind]:
+    """Kinds of the files that were read, as their first bytes say; what cannot be told is for whoever opens them."""
+    from intermodal.media.request_media import sniff_loaded
+
+    found: set[Kind] = set()
+    for loaded in fetcher.loaded:
+        with suppress(InputError):
+            found.add((await sniff_loaded(loaded.data, loaded.name))[0])
+    return frozenset(found - {"text"})
+
+
+async def with_token_counts(
+    opened: OpenedRequest, request: Request, catalog: Catalog, by: TokenCounter, env: Mapping[str, str], *, ask: bool
+) -> OpenedRequest:
+    """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
+    are asked where ``ask`` says so."""
+    names, parts = vocabularies_to_count(catalog), opened.facts.parts
+    long = (
+        by.cold
+        or max(len(parts) // 4, len(request.tools)) > TOOLS
+        or sum(part.chars for part in parts if part.kind == "text") > LONG_TEXT
+    )
+    opened = await offload(long, _with_vocabulary_counts, opened, request, names, by)
+    if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
+        return opened
+    from intermodal.executor.preparation import server_tokens
+
+    return await server_tokens.count_on_servers(opened, request, catalog, by.told, by.vain, env, ask=ask)
+
+
+def _with_vocabulary_counts(
+    opened: OpenedRequest, request: Request, names: frozenset[str], by: TokenCounter
+) -> OpenedRequest:
+    schema = request.output.schema if isinstance(request.output, JsonOutput) else None
+    return by.counted(opened, names, request.tools, _as_sent(request), schema)
+
+
+def _as_sent(request: Request) -> Callable[[int, str], str] | None:
+    """How the text of a part goes into a prompt, where some of it is data of files; None where all of it stands."""
+    data = {index for index, _, part in request.parts() if isinstance(part, MediaPart) or _is_data(part)}
+    if not data:
+        return None
+    from intermodal.executor.preparation import prompt as preparation_prompt
+
+    return lambda index, text: preparation_prompt.sanitize(text) if index in data else text
+
+
+def _is_data(part: Part) -> bool:
+    return isinstance(part, Text) and bool(part.name)
+
+
+def vocabularies_to_count(catalog: Catalog) -> frozenset[str]:
+    """Vocabularies of the models that may be asked elsewhere, after consent, and those of hosts on this machine."""
+    return frozenset(
+        e.model.tokenizer
+        for e in catalog.endpoints
+        if e.model.tokenizer and (e.host.id in catalog.consent or e.host.zone == "machine")
+    )
+
+
+def check_output(output: Output | None, seed: object = None) -> None:
+    """An output is one of the classes; labels are two at least, and differ; a picture has a size and there is one."""
+    if output is not None and not isinstance(output, get_args(Output)):
+        raise UsageError(
+            f"{output!r} is no output",
+            where="output",
+            todo=f"give one of {', '.join(x.__name__ for x in get_args(Output))}",
+        )
+    if isinstance(output, ImageOutput):
+        _check_picture(output, seed)
+    if not isinstance(output, ScoresOutput):
+        return
+    labels = [label.strip() for label in output.labels]
+    if len(labels) == 1:
+        raise UsageError("one label has nothing to be compared with", todo="give two labels or more")
+    if len(labels) > MOST_LABELS:
+        raise UsageError(
+            f"{len(labels):,} labels cannot be held against one request", todo=f"give {MOST_LABELS:,} at most"
+        )
+    if not all(labels) or len(set(labels)) != len(labels):
+        raise UsageError("two labels are the same, or one is empty", todo="give labels that differ")
+
+
+MOST_LABELS = 1_000
+MOST_PICTURES = 10  # of one request
+MOST_SIDE = 16_384  # pixels
+
+
+def _check_picture(output: ImageOutput, seed: object) -> None:
+    if not 1 <= output.count <= MOST_PICTURES:
+        raise UsageError(f"{output.count} pictures cannot be asked for", todo=f"ask for 1 to {MOST_PICTURES}")
+    if output.size is not None and not all(1 <= side <= MOST_SIDE for side in output.size):
+        width, height = output.size
+        raise UsageError(f"{width}x{height} is not the size of a picture", todo="write it as 1024x1024")
+    if output.steps is not None and not 1 <= output.steps <= 1000:
+        raise UsageError(f"{output.steps} steps cannot be asked for", todo="ask for 1 to 1000")
+    if output.guidance is not None and not 0 <= output.guidance <= 100:
+        raise UsageError(f"a guidance of {output.guidance:g} cannot be asked for", todo="ask for 0 to 100, 7 is usual")
+    if output.strength is not None and not 0 < output.strength <= 1:
+        what = f"a strength of {output.strength:g} cannot be asked for"
+        raise UsageError(what, todo="ask for more than 0 and at most 1, 0.75 is usual")
+    if output.sampler and output.sampler not in SAMPLERS:
+        raise UsageError(
+            f"{output.sampler!r} is no sampler", where=setting("sampler"),
+            todo=suggestion(output.sampler, SAMPLERS, f"samplers are {', '.join(SAMPLERS)}"),
+        )  # fmt: skip
+    if isinstance(seed, int) and not 0 <= seed < 1 << 63:
+        raise UsageError(
+            f"{seed} is no seed of a picture", where=setting("seed"), todo="give 0 or more, or leave it out"
+        )
+
+
+def suggestion(word: str, known: Collection[str], otherwise: str) -> str:
+    """What to do about a word that is not known: take the nearest that is, ``otherwise`` where none is near.
+
+    >>> suggestion("tonee", ("words", "tone"), "aspects are words, tone"), suggestion("x", ("tone",), "give tone")
+    ('did you mean tone?', 'give tone')
+    """
+    near = get_close_matches(word, known, 1, 0.6)
+    return f"did you mean {near[0]}?" if near else otherwise
+
+
+def checked_region(word: object) -> str:
+    """The code of a region. Raises UsageError for what is none."""
+    if not (isinstance(word, str) and re.fullmatch(REGION, word)):
+        raise UsageError(f"{word!r} is no region", where=setting("region"), todo=f"write {REGION_WORDS}")
+    return word
+
+
+_REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0.0, HOTTEST), "top_p": (0.0, 1.0), "max_tokens": (1, math.inf),
+}  # fmt: skip
+
+
+def range_hint(name: str, value: object) -> str:
+    """What to do about a setting of how an answer is drawn that no host takes; "" where it may be one.
+
+    >>> range_hint("top_p", 1.5), range_hint("max_tokens", 0), range_hint("seed", -1)
+    ('give 0 to 1', 'give 1 or more', '')
+    """
+    least, most = _RANGES.get(name, (-math.inf, math.inf))
+    if not isinstance(value, int | float) or least <= value <= most:
+        return ""
+    return f"give {least:g} to {most:g}" if most < math.inf else f"give {least:g} or more"
+
+
+def _checked_values(cls: Any, given: dict[str, Any]) -> Any:
+    """A noun from keyword values, each checked against its type; one value stands for a tuple of one."""
+    for name in _SEVERAL & given.keys():
+        if isinstance(given[name], str | int):
+            given[name] = (given[name],)
+    for name in ("max_cost", "deadline", "time_value"):
+        value = given.get(name)
+        if value is not None and not (isinstance(value, int | float) and 0 <= value < math.inf):
+            raise UsageError(f"{name}={value!r} is not a limit", todo="give a number of 0 or more")
+    for name in _RANGES:
+        if todo := range_hint(name, given.get(name)):
+            raise UsageError(f"{name}={given[name]!r} is out of range", todo=todo)
+    for region in given.get("regions", ()):
+        checked_region(region)
+    for name in ("language", "translate"):
+        if isinstance(given.get(name), str):
+            given[name] = languages.checked_language(given[name])
+    try:
+        return msgspec.convert(given, cls)
+    except msgspec.ValidationError as error:
+        raise _wrong_value(given, str(error)) from None
+
+
+def _wrong_value(given: Mapping[str, Any], said: str) -> UsageError:
+    """Of a value that its option does not take: which option, and what it takes."""
+    expected, _, place = said.partition(" - at ")
+    found = re.search(r"\.(\w+)", place)
+    if found is None or found[1] not in given:
+        return UsageError(f"wrong value: {said}", todo="see help(intermodal.make_request)")
+    name = found[1]
+    words = _literal_values(get_type_hints(RequestOptions)[name])
+    values = given[name] if isinstance(given[name], list | tuple) else (given[name],)
+    wrong = next((value for value in values if words and value not in words), given[name])
+    takes = f"give {', '.join(words)}" if words else expected.lower().replace("null", "None")
+    todo = suggestion(str(wrong), words, takes)
+    return UsageError(f"{name}={wrong!r} is not a value of this option", todo=todo)
+
+
+def _literal_values(hint: Any) -> tuple[str, ...]:
+    """The words that a type takes, "" for none: of a Literal, alone or inside others."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(dict.fromkeys(word for each in get_args(hint) for word in _literal_values(each)))
+
+
+def as_part(file: FileLike) -> Part:
+    """One file as a part whose kind the bytes will tell. Raises UsageError for what is no file."""
+    if isinstance(file, BytesSource | PathSource | UrlSource):
+        return File(source=file)
+    if isinstance(file, bytes):
+        return File(source=BytesSource(data=file))
+    if isinstance(file, tuple):
+        if tuple(map(type, file)) != (str, bytes):
+            raise UsageError("a tuple that is no file", todo='write ("invoice.pdf", data): its name, then its bytes')
+        name, data = file
+        return File(source=BytesSource(data=data, name=name))
+    if isinstance(file, str) and _URL.match(file):  # of whatever scheme: the one door says which are fetched
+        return File(source=UrlSource(url=file))
+    if isinstance(file, str | os.PathLike):
+        return File(source=PathSource(path=str(Path(file))))
+    if not isinstance(file, Part):
+        raise UsageError(
+            f"{type(file).__name__} is not a file", todo="pass a path, a URL, bytes, (name, bytes), or a part"
+        )
+    return file
+
+
+def next_turn(request: Request, before: Policy) -> Request:
+    """The next turn of a conversation, under what bounded the turns before it.
+
+    Labels, releases and the farthest zone stay, and may only get tighter; pages stay unless others are named.
+    What a model answered was made from what it was given, so where something is private and not released as
+    text, the answers are private too.
+    """
+    now = request.policy
+    private = tuple(dict.fromkeys((*before.private, *now.private)))
+    release = tuple(dict.fromkeys((*before.release, *now.release)))
+    if any(f"{label}:text" not in release for label in before.private):
+        turns = sum(message.role == "assistant" for message in request.messages)
+        answers = ("answer", *(f"answer ({turn})" for turn in range(2, turns + 1)))[:turns]
+        private = tuple(dict.fromkeys((*private, *answers)))
+    policy = msgspec.structs.replace(
+        now,
+        private=private,
+        release=release,
+        farthest=min(before.farthest, now.farthest, key=ZONES.index),
+        licence=max(before.licence, now.licence, key=LICENCES.index),
+        regions=now.regions or before.regions,
+        retention=max(before.retention, now.retention, key=RETENTIONS.index),
+        pages=now.pages or before.pages,
+    )
+    return msgspec.structs.replace(request, policy=policy)
+
+
+def with_config_labels(request: Request, private: tuple[str, ...]) -> Request:
+    """The request with the labels of the user's config, which no caller can leave out. Names of files it has not
+    are left away: a label that fits nothing is an error where somebody wrote it for this request."""
+    there = {*KINDS, *(name for _, _, part in request.parts() for name in _names_of(part))}
+    missing = tuple(label for label in private if label in there and label not in request.policy.private)
+    if not missing:
+        return request
+    policy = msgspec.structs.replace(request.policy, private=(*request.policy.private, *missing))
+    return msgspec.structs.replace(request, policy=policy)
+
+
+def _names_of(part: Part) -> tuple[str, ...]:
+    """What a part will be called, as far as it is known before it is opened, and the files it was taken out of."""
+    source = getattr(part, "source", None)
+    if isinstance(source, PathSource):
+        return (Path(source.path).name,)
+    if isinstance(source, UrlSource):
+        return (source.url.partition("?")[0].rpartition("/")[2],)
+    held: Any = part if source is None else source
+    return (str(getattr(held, "name", "")), *getattr(held, "origins", ()))
+
+
+def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ...]:
+    """The conversation after this turn."""
+    return (*messages, Message(role="assistant", parts=(Text(text=answer),)))
+
+
+def typed_value(result: Result, schema: Any) -> Any:
+    """The typed value of an answer: None without a schema, the JSON data for a schema given as a dict."""
+    if schema is None:
+        return None
+    if isinstance(schema, Mapping):
+        return result.data
+    return schemas.parse_answer(result.data, schema)
+
+
+def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
+    """Raise PlanStale unless the media are the approved ones and every endpoint of the plan may still be called."""
+    for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # a file may hold more or fewer by now
+        if before is None or now is None or before.digest != now.digest:
+            known = now or before
+            assert known is not None
+            raise PlanStale(
+                "changed since the plan was approved",
+                where=next(iter(known.origins), known.name),
+                todo=_REPLAN,
+            )
+    for step in saved.plan.chosen.steps:
+        if isinstance(step, Call):
+            endpoint = inputs.catalog.by_id.get(step.endpoint)
+            if endpoint is None or not endpoint.ready:
+                why = endpoint.missing if endpoint is not None else "no longer in the catalog"
+                raise PlanStale(
+                    f"the approved plan needs it, but: {why}",
+                    where=step.endpoint,
+                    todo=(endpoint.todo if endpoint is not None else "") or _REPLAN,
+                )
+            allowed = (*inputs.catalog.consent, *saved.request.policy.hosts)
+            if needs_consent(endpoint) and endpoint.host.id not in allowed:
+                raise PlanStale(
+                    f"the approved plan needs it, but there is no consent for host {endpoint.host.id} any more",
+                    where=step.endpoint,
+                    todo=f"run: intermodal hosts add {endpoint.host.id}",
+                )
+
+
+def check_callable(plan: Plan, catalog: Catalog) -> None:
+    """Raise NoRoute where a plan was made without what it takes to call an endpoint of it: a key."""
+    for step in plan.chosen.steps:
+        endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
+        if endpoint is not None and not endpoint.ready:
+            raise NoRoute(f"cannot be called: {endpoint.missing}", where=endpoint.id, todo=endpoint.todo)
+
+
+def named_hosts(policy: Policy) -> tuple[str, ...]:
+    """Hosts that a request names, alone or before a model."""
+    host, colon, _ = policy.model.partition(":")
+    return (*policy.hosts, *((host,) if colon else ()))
+
+
+def continues_conversation(output: Output) -> bool:
+    """Whether somebody answered, so that the conversation can go on from there."""
+    return not isinstance(output, EmbeddingOutput | ScoresOutput | ImageOutput) and not (
+        isinstance(output, SpeechOutput) and output.verbatim
+    )

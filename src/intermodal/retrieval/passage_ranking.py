@@ -1,0 +1,225 @@
+"""Passages in the order in which they answer a query: an encoder reads query and passage together and says one number.
+
+That is exact and not cheap, so of many passages those that share the rarest words with the query are read, and the
+rest are not. Where no such encoder is here, vectors of query and passages are compared, which is coarser. Neither
+writes anything, so no language model is needed; what one would take to read all of it is priced beside.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from intermodal import errors
+from intermodal.content import Value
+from intermodal.executor.outputs.vector_math import cosine
+from intermodal.planner.pages import scores as by_words
+from intermodal.planner.pages import select
+from intermodal.plans.facts import PageFacts
+from intermodal.plans.verdict import Instead, Other, Verdict
+from intermodal.quantity import Quantity, between, unknown
+from intermodal.questions.keyword_needs import words_of
+from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
+
+if TYPE_CHECKING:
+    from intermodal.catalog.types import Catalog, Endpoint
+    from intermodal.executor.dependencies import LocalRuntimesLike
+
+READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
+AT_ONCE: Final = 8  # passages of one call, after which progress is told
+MOST: Final = 20_000  # passages
+_USUAL: Final = "ms-marco-minilm-l-6-v2"  # weights that are proposed to who has none
+_CHARACTERS: Final = (2.0, 4.0, 6.0)  # of a token
+
+Progress = Callable[[int, int], None]  # passages read, passages to read
+
+
+class Passage(Value):
+    """A piece of text. ``file`` and ``page`` say where it is from, "" and 0 where it was given as it is."""
+
+    text: str
+    file: str = ""
+    page: int = 0
+
+
+class RankedPassage(Value):
+    """A passage in its place. ``index``: which of those that were given. ``score``: 0 to 1 of an encoder that reads
+    both, -1 to 1 of vectors; higher is better, and neither is a probability."""
+
+    index: int
+    score: float
+    passage: Passage
+
+
+class RerankResult(Value):
+    """Passages in order, the best first.
+
+    Attributes:
+        by: "reranker" where an encoder read query and passages together, "vectors" where vectors were compared.
+        passages: how many were given; read: how many were ranked. cut: how many are longer than is read of one.
+        query_cut: the query is longer than half of what the encoder reads. without_text: files that have no text of
+            their own, and are not ranked.
+        expected, seconds: what it was thought to take with loading, and what it took.
+        verdict: whether a language model is needed for this, with the price of one that reads all of it.
+    """
+
+    query: str
+    endpoint: str
+    by: str
+    results: tuple[RankedPassage, ...] = ()
+    passages: int = 0
+    read: int = 0
+    cut: int = 0
+    query_cut: bool = False
+    without_text: tuple[str, ...] = ()
+    expected: Quantity = Quantity()
+    seconds: float = 0.0
+    verdict: Verdict = Verdict()
+
+
+def ranking_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
+    """The model that ranks: the one named, else the strongest reranker that is ready, else one of vectors of text.
+
+    Raises NoRoute where none is here, UsageError for one that cannot.
+    """
+    able = ready_endpoints(
+        catalog, name, _rank, unable="ranks no passages", kind="a reranker or a model of vectors",
+        none="no model is here that ranks passages", usual=_USUAL,
+    )  # fmt: skip
+    return max(able, key=lambda each: (_rank(each), tier_strength(each), each.id))
+
+
+def _rank(endpoint: Endpoint) -> int:
+    """2 for an encoder that reads query and passage together, 1 for vectors of text made here, 0 for others."""
+    model = endpoint.model
+    if endpoint.host.zone != "process":
+        return 0
+    if model.ranks:
+        return 2
+    return int(model.output == ("embedding",) and not model.matches_pictures)
+
+
+class Ranker:
+    """Ranks passages with one model."""
+
+    def __init__(self, endpoint: Endpoint, runtimes: LocalRuntimesLike, *, loaded: bool = False) -> None:
+        self._endpoint = endpoint
+        self._runtimes = runtimes
+        self._loaded = loaded
+
+    async def rank(
+        self, query: str, passages: Sequence[Passage], *, top: int = 10, progress: Progress | None = None
+    ) -> RerankResult:
+        """The ``top`` passages that answer the query best."""
+        check_query(query, top)
+        check_passages(passages)
+        picked = passages_to_read(query, passages)
+        texts = [passages[at].text for at in picked]
+        expected = expected_seconds(self._endpoint, query, list(map(len, texts)), loaded=self._loaded)
+        began = time.perf_counter()
+        found, cut, query_cut = await self.scores(query, texts, progress)
+        order = sorted(range(len(picked)), key=lambda at: (-found[at], picked[at]))
+        return RerankResult(
+            query=query, endpoint=self._endpoint.id, by="reranker" if self._endpoint.model.ranks else "vectors",
+            results=tuple(
+                RankedPassage(index=picked[at], score=round(found[at], 6), passage=passages[picked[at]])
+                for at in order[:top]
+            ),
+            passages=len(passages), read=len(picked), cut=cut, query_cut=query_cut,
+            expected=expected, seconds=time.perf_counter() - began,
+        )  # fmt: skip
+
+    async def scores(
+        self, query: str, texts: Sequence[str], progress: Progress | None = None
+    ) -> tuple[list[float], int, bool]:
+        """A score of each text, how many were cut, and whether the query was."""
+        found: list[float] = []
+        cut, query_cut = 0, False
+        vector = None
+        if not self._endpoint.model.ranks:
+            vector = (await self._runtimes.embed(self._endpoint, query)).vector
+        for start in range(0, len(texts), AT_ONCE):
+            some = tuple(texts[start : start + AT_ONCE])
+            if vector is not None:
+                made = [(await self._runtimes.embed(self._endpoint, text, query=False)).vector for text in some]
+                found += [cosine(vector, each) for each in made]
+            else:
+                told = await self._runtimes.rank(self._endpoint, query, some)
+                found += told.scores
+                cut, query_cut = cut + told.cut, query_cut or told.query_cut
+            if progress is not None:
+                progress(len(found), len(texts))
+        return found, cut, query_cut
+
+
+def check_query(query: str, top: int) -> None:
+    """Raise UsageError for what cannot be asked."""
+    if not query.strip():
+        raise errors.UsageError("there is nothing to look for", todo="say what the passages are to answer")
+    if top < 1:
+        raise errors.UsageError(f"{top} passages cannot be asked for", where="top", todo="ask for 1 or more")
+
+
+def check_passages(passages: Sequence[Passage]) -> None:
+    """Raise UsageError or InputEmpty for what cannot be ranked."""
+    if not any(each.text.strip() for each in passages):
+        raise errors.InputEmpty("there is no text to rank", todo="give passages, or files with words in them")
+    if len(passages) > MOST:
+        raise errors.UsageError(f"{len(passages):,} passages cannot be ranked", todo=f"give {MOST:,} at most")
+
+
+def passages_to_read(query: str, passages: Sequence[Passage], most: int = READ) -> list[int]:
+    """Which passages are read: all of a few that hold text; of many, those that share the rarest words with the query.
+
+    >>> passages_to_read("rent", [Passage(text="the rent"), Passage(text=" ")])
+    [0]
+    """
+    places = [at for at, each in enumerate(passages) if each.text.strip()]
+    if len(places) <= most:
+        return places
+    pages = [
+        PageFacts(number=at + 1, width=0.0, height=0.0, words=tuple(set(words_of(passages[at].text)))) for at in places
+    ]
+    worth = by_words(pages, words_of(query), frozenset())
+    return [places[at] for at in select([1.0] * len(places), worth, most)]
+
+
+def expected_seconds(endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False) -> Quantity:
+    """Seconds that an encoder takes for texts of so many characters, by its speed; loading among them where it is not
+    in memory."""
+    speed = endpoint.speed
+    if not speed.prompt.mid:
+        return unknown("its speed is not known")
+    pairs = len(query) * len(sizes) if endpoint.model.ranks else len(query)
+    characters = float(pairs + sum(sizes))
+    most, middle, least = (characters / each for each in _CHARACTERS)
+    load = Quantity() if loaded else speed.load
+    return between(
+        least / speed.prompt.high + load.low, middle / speed.prompt.mid + load.mid,
+        most / speed.prompt.low + load.high, speed.prompt.basis,
+    )  # fmt: skip
+
+
+def with_verdict(ranked: RerankResult, other: Other) -> RerankResult:
+    """The ranking with its verdict: no language model is needed, and what the one beside it would take."""
+    instead: Instead = "encoder" if ranked.by == "reranker" else "embedding model"
+    verdict = Verdict(value="no_language_model", instead=instead, language_model=other)
+    return msgspec.structs.replace(ranked, verdict=verdict)
+
+
+__all__ = [
+    "Passage",
+    "RankedPassage",
+    "Progress",
+    "RerankResult",
+    "Ranker",
+    "check_query",
+    "check_passages",
+    "passages_to_read",
+    "with_verdict",
+    "ranking_endpoint",
+    "expected_seconds",
+]

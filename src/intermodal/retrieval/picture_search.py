@@ -1,0 +1,289 @@
+"""What is nearest to words or to a picture among many pictures, by the vectors of a contrastive model.
+
+A picture is decoded and looked at once. Decoders and the model work side by side; what is made is kept at once, so that
+whoever is interrupted goes on from there. Only so much is in memory as is being worked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+
+from intermodal import errors
+from intermodal.catalog.model_folders import is_model_folder
+from intermodal.content import PathSource, Value
+from intermodal.executor.concurrency import run_all
+from intermodal.executor.outputs.captions import caption
+from intermodal.local.embedded.versions import converter_version
+from intermodal.media import fetch
+from intermodal.media.request_media import in_utf8
+from intermodal.retrieval.picture_files import canonical_path, list_pictures
+from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
+from intermodal.store.image_vectors import FileStamp, ImageVectors, pack_vector
+
+if TYPE_CHECKING:
+    from anyio.streams.memory import MemoryObjectSendStream
+
+    from intermodal.catalog.types import Catalog, Endpoint
+    from intermodal.executor.dependencies import LocalRuntimesLike
+    from intermodal.media.worker_client import MediaWorker
+
+SIDE: Final = 1_024  # pixels of the longer side as which a picture is handed to a model, which looks at 224 or so
+_NUMBER: Final = 1  # counts our changes after which the same picture gets another vector
+WAITING: Final = 4  # decoded pictures that wait for the model
+_USUAL: Final = "clip-vit-base-patch32"  # weights that are proposed to who has none
+
+Progress = Callable[[int, int, str], None]  # pictures looked at, pictures to look at, the file
+
+
+class FoundPicture(Value):
+    """A picture that was found. ``score``: the cosine with the query, -1 to 1; higher is nearer."""
+
+    file: str
+    score: float
+
+
+class SkippedFile(Value):
+    """A file that is in no answer, and why."""
+
+    file: str
+    why: str
+
+
+class FindResult(Value):
+    """What was found.
+
+    Attributes:
+        query: the words, or the file of the picture. by: which of the two.
+        endpoint: whose vectors were compared.
+        nearest: the nearest first. pictures: how many were compared.
+        looked_at: of how many a vector was made now; those of the others were here.
+        left_out: files that could not be taken. cut: the query is longer than the model reads.
+    """
+
+    query: str
+    by: str
+    endpoint: str
+    nearest: tuple[FoundPicture, ...] = ()
+    pictures: int = 0
+    looked_at: int = 0
+    left_out: tuple[SkippedFile, ...] = ()
+    cut: bool = False
+
+
+def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
+    """The contrastive model that is asked: the one named, else the strongest that is ready.
+
+    Raises NoRoute where none is here, UsageError for one that is none.
+    """
+    able = ready_endpoints(
+        catalog, name, lambda each: each.model.matches_pictures, unable="has no vectors for pictures and words",
+        kind="a contrastive model", none="no contrastive model is here to find pictures with", usual=_USUAL,
+    )  # fmt: skip
+    return max(able, key=lambda each: (tier_strength(each), each.memory.mid, each.id))
+
+
+class PictureFinder:
+    """Finds pictures with one model. ``sums``: the checksum of weights in the store, which vectors depend on."""
+
+    def __init__(
+        self, endpoint: Endpoint, vectors: ImageVectors, media: MediaWorker, runtimes: LocalRuntimesLike,
+        *, sums: Callable[[str], str],
+    ) -> None:  # fmt: skip
+        self._endpoint = endpoint
+        self._vectors = vectors
+        self._media = media
+        self._runtimes = runtimes
+        self._model = _key(endpoint, sums)
+
+    async def find(
+        self, query: str, paths: Sequence[str | Path], *, top: int = 10, progress: Progress | None = None
+    ) -> FindResult:
+        """The ``top`` pictures nearest to the query: to the picture where it is a file that is there, else to words."""
+        if not query.strip():
+            raise errors.UsageError(
+                "there is nothing to look for", todo='say it in words: intermodal find "a dog" FOLDER'
+            )
+        if top < 1:
+            raise errors.UsageError(f"{top} pictures cannot be asked for", where="top", todo="ask for 1 or more")
+        picture = await anyio.to_thread.run_sync(_picture, query)
+        if not picture:
+            in_utf8(query, "query")
+        stamps = await anyio.to_thread.run_sync(list_pictures, paths)
+        digests, left_out, looked_at = await self._indexed(stamps, progress)
+        await anyio.to_thread.run_sync(self._forget, paths, stamps)  # now: what was only moved is known by its new name
+        if picture:
+            wanted, cut = await self._of_picture(picture), False
+            digests.pop(picture, None)
+        else:
+            wanted, cut = await self._of_words(query)
+        nearest, compared = await anyio.to_thread.run_sync(self._nearest, wanted, digests, top)
+        return FindResult(
+            query=query, by="picture" if picture else "words", endpoint=self._endpoint.id,
+            nearest=nearest, pictures=compared, looked_at=looked_at,
+            left_out=tuple(left_out), cut=cut,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End the connection to the index; it is opened again when it is needed."""
+        self._vectors.close()
+
+    async def thumbnail(self, file: str, side: int) -> tuple[bytes, str]:
+        """A picture made small, for a page: PNG, without metadata."""
+        loaded = await fetch.load(PathSource(path=file))
+        made = await self._media.picture(loaded.data, max_side=side, name=loaded.name)
+        return made.data, made.media_type
+
+    # ---- the index ------------------------------------------------------------------------------
+
+    def _forget(self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp]) -> None:
+        """Forget what was looked at in these folders and is there no more."""
+        folders = tuple(f"{canonical_path(Path(path).expanduser())}{os.sep}" for path in paths)
+        gone = [path for path in self._vectors.paths() if path not in stamps and path.startswith(folders)]
+        self._vectors.drop(path for path in gone if not os.path.lexists(path))
+
+    async def _indexed(
+        self, stamps: Mapping[str, FileStamp], progress: Progress | None
+    ) -> tuple[dict[str, str], list[SkippedFile], int]:
+        """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made."""
+        digests = await anyio.to_thread.run_sync(self._vectors.digests, dict(stamps))
+        known = await anyio.to_thread.run_sync(self._vectors.known, self._model)
+        todo = [path for path in stamps if digests.get(path, "") not in known]
+        made: dict[str, str] = {path: digest for path, digest in digests.items() if digest in known}
+        if not todo:
+            return made, [], 0
+        left_out: list[SkippedFile] = []
+        number = looked_at = 0
+        waiting = iter(todo)
+        send, receive = anyio.create_memory_object_stream[tuple[str, str, bytes]](WAITING)
+
+        async def decode(out: MemoryObjectSendStream[tuple[str, str, bytes]]) -> None:
+            async with out:
+                for path in waiting:
+                    try:
+                        digest, data = await self._decoded(path, known)
+                    except (errors.InputError, errors.NotInstalled) as error:  # its own fault, or one of its kind
+                        left_out.append(SkippedFile(file=path, why=_why(error)))
+                        digest, data = "", b""
+                    try:
+                        await out.send((path, digest, data))
+                    except anyio.BrokenResourceError:  # the model failed, and that is what is said
+                        return
+
+        async def look() -> None:
+            nonlocal number, looked_at
+            async with receive:
+                async for path, digest, data in receive:
+                    number += 1
+                    if progress is not None:
+                        progress(number, len(todo), path)
+                    if not digest:
+                        continue
+                    if digest not in known:
+                        await self._looked_at(digest, data)
+                        known.add(digest)
+                        looked_at += 1
+                    await anyio.to_thread.run_sync(self._vectors.saw, [(path, stamps[path], digest)])
+                    made[path] = digest
+
+        await run_all([partial(decode, send.clone()), partial(decode, send), look])
+        return made, sorted(left_out, key=lambda each: each.file), looked_at
+
+    async def _decoded(self, path: str, known: set[str]) -> tuple[str, bytes]:
+        """Digest and pixels of a file; no pixels where its vector is here under another name."""
+        loaded = await fetch.load(PathSource(path=path))
+        if loaded.digest in known:
+            return loaded.digest, b""
+        return loaded.digest, await self._small(loaded)
+
+    async def _small(self, loaded: fetch.LoadedFile) -> bytes:
+        picture = await self._media.picture(loaded.data, max_side=SIDE, name=loaded.name)
+        return picture.data
+
+    async def _looked_at(self, digest: str, picture: bytes) -> bytes:
+        """The vector that the model makes of a picture; it is kept."""
+        seen = await self._runtimes.look(self._endpoint, picture)
+        return await self._keep(digest, seen.vectors[0])
+
+    # ---- the query --------------------------------------------------------------------------------
+
+    async def _of_words(self, words: str) -> tuple[bytes, bool]:
+        """The vector of words as a caption, and whether they were cut."""
+        said = caption(words)
+        digest = f"words {hashlib.sha256(said.encode()).hexdigest()}"
+        kept = await self._kept(digest)
+        if kept is not None:
+            return kept, False
+        found = await self._runtimes.place(self._endpoint, (said,))
+        if found.cut:  # not kept: it would be said once and never again
+            return pack_vector(found.vectors[0]), True
+        return await self._keep(digest, found.vectors[0]), False
+
+    async def _of_picture(self, path: str) -> bytes:
+        loaded = await fetch.load(PathSource(path=path))
+        kept = await self._kept(loaded.digest)
+        return kept if kept is not None else await self._looked_at(loaded.digest, await self._small(loaded))
+
+    async def _kept(self, digest: str) -> bytes | None:
+        return await anyio.to_thread.run_sync(self._vectors.vector, self._model, digest)
+
+    async def _keep(self, digest: str, vector: Sequence[float]) -> bytes:
+        return await anyio.to_thread.run_sync(self._vectors.put, self._model, digest, vector)
+
+    def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundPicture, ...], int]:
+        """The nearest, and how many were compared: those whose vectors are as long as the query's."""
+        import numpy
+
+        query = numpy.frombuffer(wanted, dtype="float32")
+        scores: dict[str, float] = {}
+        for some in self._vectors.of(self._model, sorted(set(digests.values()))):
+            fit = [(digest, vector) for digest, vector in some if len(vector) == len(wanted)]
+            if fit:
+                matrix = numpy.frombuffer(b"".join(vector for _, vector in fit), dtype="float32")
+                found = matrix.reshape(len(fit), -1) @ query
+                scores |= {digest: float(score) for (digest, _), score in zip(fit, found, strict=True)}
+        ranked = [(scores[digest], path) for path, digest in digests.items() if digest in scores]
+        best = heapq.nsmallest(top, ranked, key=lambda each: (-each[0], each[1]))
+        return tuple(FoundPicture(file=path, score=round(score, 6)) for score, path in best), len(ranked)
+
+
+def _why(error: errors.IntermodalError) -> str:
+    said = error.worded("command line")
+    return f"{said.what} ({said.todo})" if said.todo else said.what
+
+
+def _picture(query: str) -> str:
+    """The whole path of the file that a query names; "" where it is words."""
+    try:
+        path = Path(query).expanduser()
+        return canonical_path(path) if path.is_file() else ""
+    except (OSError, ValueError, RuntimeError):  # too long, or with signs that no path has
+        return ""
+
+
+def _key(endpoint: Endpoint, sums: Callable[[str], str]) -> str:
+    """What vectors depend on: the model's files, and the version of what prepares pictures for it."""
+    weights: object = sums(endpoint.weights) if not is_model_folder(endpoint.weights) else _files(endpoint.weights)
+    parts = f"{endpoint.id}\n{weights}\n{_NUMBER}\n{converter_version('image')}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:32]
+
+
+def _files(folder: str) -> list[tuple[str, int, int]]:
+    """The files of a model's folder, by which it is known to be the same."""
+    root = Path(folder).expanduser()
+    found = []
+    for path in sorted((*root.glob("*.onnx"), *root.glob("onnx/*.onnx"), *root.glob("*.json"))):
+        stat = path.stat()
+        found.append((path.name, stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+__all__ = ["PictureFinder", "FindResult", "SkippedFile", "FoundPicture", "Progress", "contrastive_endpoint"]

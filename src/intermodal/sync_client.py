@@ -1,0 +1,207 @@
+"""The client for synchronous code: every verb of ``AsyncClient`` through one bridge to one event loop."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from functools import partial
+from os import PathLike
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
+
+from intermodal.client import Answer, AsyncClient, PreparedRequest
+from intermodal.concurrency.sync_bridge import SyncBridge
+from intermodal.estimates.workload_keys import WorkloadKeys
+from intermodal.request_builder import AskOptions, FileLike, Schema, with_options
+
+if TYPE_CHECKING:
+    from intermodal.catalog.types import Endpoint
+    from intermodal.config import Config
+    from intermodal.content import Kind
+    from intermodal.estimates.estimate import Estimate
+    from intermodal.estimates.monthly import MonthlyCost
+    from intermodal.events import Event, Result
+    from intermodal.plans.facts import QuestionFacts
+    from intermodal.plans.plan import Plan, SavedPlan
+    from intermodal.prompts.sync_prompt import SyncPrompt
+    from intermodal.request import Request
+
+T = TypeVar("T")
+
+
+class Client:
+    """:class:`AsyncClient` for synchronous code: same verbs, same arguments, one background event loop."""
+
+    def __init__(
+        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
+    ) -> None:
+        self.asynchronous = AsyncClient(config, env=env, remember=remember)
+        self._bridge = SyncBridge()
+        # Also where nobody closes it: a loop that is still there when the interpreter ends holds that up for ever.
+        weakref.finalize(self, _close, self.asynchronous, self._bridge)
+
+    @with_options(AskOptions)
+    def plan(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Plan:
+        """Choose a route; see :meth:`AsyncClient.plan`."""
+        return self._bridge.run(partial(self.asynchronous.plan, prompt, *files, schema=schema, **options))
+
+    @with_options(AskOptions)
+    def explain(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> str:
+        """The plan as text."""
+        return self._bridge.run(partial(self.asynchronous.explain, prompt, *files, schema=schema, **options))
+
+    @overload
+    def run(self, prompt: Request, plan: Plan | None = None) -> Result: ...
+
+    @overload
+    def run(
+        self,
+        prompt: str,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Result: ...
+
+    @with_options(AskOptions)
+    def run(
+        self, prompt: Any, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Result:  # fmt: skip
+        """Plan (unless a plan is given), run, and add up the events; see :meth:`AsyncClient.run`."""
+        run = self.asynchronous.run
+        return self._bridge.run(partial(run, prompt, *files, plan=plan, schema=schema, **options))
+
+    @overload
+    def stream(self, prompt: Request, plan: Plan | None = None) -> Iterator[Event]: ...
+
+    @overload
+    def stream(
+        self,
+        prompt: str,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Iterator[Event]: ...
+
+    @with_options(AskOptions)
+    def stream(
+        self, prompt: Any, *files: Any, plan: Plan | None = None, schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Iterator[Event]:  # fmt: skip
+        """Plan (unless a plan is given) and run; events as they happen; see :meth:`AsyncClient.stream`."""
+        events = self.asynchronous.stream(prompt, *files, plan=plan, schema=schema, **options)
+        return self._bridge.iterate(lambda: events)
+
+    @with_options(AskOptions)
+    def stream_text(
+        self,
+        prompt: str | Request,
+        *files: FileLike,
+        plan: Plan | None = None,
+        schema: Schema | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Iterator[str]:
+        """The words of the answer as they come."""
+        words = self.asynchronous.stream_text(prompt, *files, plan=plan, schema=schema, **options)
+        return self._bridge.iterate(lambda: words)
+
+    def execute(self, prepared: PreparedRequest, plan: Plan, *, exact: bool = False) -> Iterator[Event]:
+        return self._bridge.iterate(lambda: self.asynchronous.execute(prepared, plan, exact=exact))
+
+    def prepare(
+        self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False, planning: bool = False
+    ) -> PreparedRequest:
+        prepare = partial(self.asynchronous.prepare, also=also, counting=counting, planning=planning)
+        return self._bridge.run(prepare, request)
+
+    def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None:
+        """What a question needs of media of these kinds, for who plans without a request of its own."""
+        return self._bridge.run(self.asynchronous.told, question, kinds)
+
+    def approved(self, saved: SavedPlan) -> PreparedRequest:
+        return self._bridge.run(self.asynchronous.approved, saved)
+
+    @overload
+    def ask(self, prompt: str, *files: FileLike, schema: type[T], **options: Unpack[AskOptions]) -> Answer[T]: ...
+
+    @overload
+    def ask(
+        self,
+        prompt: str,
+        *files: FileLike,
+        schema: Mapping[str, Any] | None = None,
+        **options: Unpack[AskOptions],
+    ) -> Answer[Any]: ...
+
+    @with_options(AskOptions)
+    def ask(self, prompt: str, *files: FileLike, schema: Any = None, **options: Unpack[AskOptions]) -> Answer[Any]:
+        """One question, one answer; see :func:`intermodal.ask`."""
+
+        async def call() -> Answer[Any]:
+            return await self.asynchronous.ask(prompt, *files, schema=schema, **options)
+
+        return self._bridge.run(call)
+
+    def estimate(
+        self, prompt: str, *files: FileLike, model: str, out_tokens: int | None = None, day: str = "",
+        batch: bool = False, cached: int = 0,
+    ) -> Estimate:  # fmt: skip
+        """Tokens and USD of one call of a model; see :meth:`AsyncClient.estimate`."""
+        asked = partial(self.asynchronous.estimate, prompt, *files, model=model, out_tokens=out_tokens)
+        return self._bridge.run(partial(asked, day=day, batch=batch, cached=cached))
+
+    @with_options(WorkloadKeys)
+    def cost(
+        self, workload: str | PathLike[str] | Mapping[str, Any] | None = None, **keys: Unpack[WorkloadKeys]
+    ) -> MonthlyCost:
+        """What a workload costs a month, for several plans side by side; see :meth:`AsyncClient.cost`."""
+        return self._bridge.run(partial(self.asynchronous.cost, workload, **keys))
+
+    def prompt(self, path: str | PathLike[str], **options: Any) -> SyncPrompt:
+        """A prompt file, ready to be explained and run; see :meth:`AsyncClient.prompt`."""
+        from intermodal.prompts.sync_prompt import SyncPrompt
+
+        return SyncPrompt(self.asynchronous.prompt(path, **options), self._bridge)
+
+    def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
+        """The endpoints that plans choose from; see :meth:`AsyncClient.models`."""
+        return self._bridge.run(partial(self.asynchronous.models, name, ready=ready))
+
+    def close(self) -> None:
+        """End every child process and connection. A copy in a forked child has none of its own.
+
+        A client that is let go, or still there when the interpreter ends, is closed in the same way.
+        """
+        _close(self.asynchronous, self._bridge)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _close(asynchronous: AsyncClient, bridge: SyncBridge) -> None:
+    """Close a client, from a thread of its own where this is the thread of its event loop, as when the collector of
+    circles runs there: that one cannot wait for itself."""
+    if bridge.is_here:
+        threading.Thread(target=_close, args=(asynchronous, bridge), name="intermodal-close").start()
+        return
+    bridge.close(asynchronous.aclose)
