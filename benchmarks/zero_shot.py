@@ -24,8 +24,8 @@ import msgspec
 import report
 from home import fresh_home
 
-from intermodal.reports.scatter import scatter
-from intermodal.reports.tally import RouteReport
+from intermodal.charts.scatter_chart import scatter
+from intermodal.evaluation.aggregation import RouteReport
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))

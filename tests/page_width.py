@@ -8,7 +8,7 @@ from html import unescape
 from intermodal.plans.svg import width
 
 PAGE = 1200 - 2 * 24  # pixels between the edges of a page
-_SIZE, _PADDING = 12.8, 11.2  # of a cell, as ``reports/html.py`` has them at 16 px
+_SIZE, _PADDING = 12.8, 11.2  # of a cell, as ``charts/html.py`` has them at 16 px
 
 
 def narrowest(page: str) -> list[float]:

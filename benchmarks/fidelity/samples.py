@@ -104,7 +104,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class Made:
-    """What a recipe makes of its chance; the fields are those of ``Sample``."""
+    """What a recipe makes of its chance; the fields are those of ``BenchSample``."""
 
     make: Callable[[], bytes]
     checks: Sequence[Check]

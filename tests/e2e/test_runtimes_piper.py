@@ -13,13 +13,13 @@ import pytest
 from tests.unit.local.runtime_fixtures import BASE, endpoint, runtimes, words
 
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
+from intermodal.evaluation.text_comparison import word_error_rate
 from intermodal.executor.outputs.speech import speech_lines
 from intermodal.local.embedded import piper
 from intermodal.local.embedded.availability import install_command
 from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.media.audio.encoding import mp3, wav
 from intermodal.media.worker_client import MediaWorker
-from intermodal.reports.texts import word_errors
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 JOE = endpoint("piper", "piper-en-us-joe-medium")
@@ -51,7 +51,7 @@ async def test_what_is_spoken_is_heard_again_in_nearly_every_word(voice: Embedde
     spoken = await voice.speak(JOE, speech_lines(TEXT))
     assert 4 < len(spoken.pcm) / 2 / spoken.rate < 12
     found = " ".join(await heard(pack(spoken.pcm, spoken.rate)))  # type: ignore[operator]
-    assert word_errors(found.replace("42", "forty two"), " ".join(words(TEXT))) <= 0.1, found
+    assert word_error_rate(found.replace("42", "forty two"), " ".join(words(TEXT))) <= 0.1, found
 
 
 async def test_loading_is_told_apart_from_work_and_progress_comes_line_by_line(voice: EmbeddedRuntimes) -> None:

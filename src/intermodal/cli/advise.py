@@ -120,17 +120,17 @@ def advise(**given: Any) -> None:
     given["regions"] = given["regions"] or None
     made = advice_for(takes, makes, parts=parts, **given)
     if picture:
-        from intermodal.reports.advice_picture import svg
+        from intermodal.charts.advice_chart import svg
 
         write_picture(picture, svg(made))
     if page:
-        from intermodal.reports.advice_page import page as as_page
+        from intermodal.charts.advice_page import page as as_page
 
         write_picture(page, as_page(made))
     if picture == "-":
         return
     if as_json:
-        from intermodal.reports.advice_document import document
+        from intermodal.advisor.advice_document import document
 
         print_document("advise", document(made))
     else:

@@ -13,7 +13,7 @@ from intermodal.request_builder import checked_hosts
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
     from intermodal.concurrency.sync_bridge import SyncBridge
-    from intermodal.reports.bench import Bench, Level, Sample, Spread, Subject
+    from intermodal.evaluation.bench import Bench, BenchEndpoint, BenchSample, LoadLevel, Percentiles
 
 EPILOG = """\b
 Examples
@@ -64,7 +64,7 @@ def bench(**given: Any) -> int | None:
     from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
-    from intermodal.reports.bench import Bench
+    from intermodal.evaluation.bench import Bench
 
     picture_file = given["svg_file"]
     check_standard_output(picture_file, as_json=given["as_json"])
@@ -77,8 +77,8 @@ def bench(**given: Any) -> int | None:
     finally:
         bridge.close(client.aclose)
     if picture_file:
+        from intermodal.charts.bench_chart import picture
         from intermodal.cli.pictures import write_picture
-        from intermodal.reports.bench_picture import picture
 
         write_picture(picture_file, picture(made.levels), quiet=given["as_json"])
     if given["as_json"]:
@@ -92,7 +92,7 @@ def bench(**given: Any) -> int | None:
 
 def _settings(given: dict[str, Any], client: Any) -> Any:
     from intermodal.errors import InputBroken, InputEmpty
-    from intermodal.reports.bench import PROMPT, Settings
+    from intermodal.evaluation.bench import PROMPT, BenchSettings
 
     prompt = PROMPT
     if given["prompt"]:
@@ -103,7 +103,7 @@ def _settings(given: dict[str, Any], client: Any) -> Any:
         if not prompt.strip():
             raise InputEmpty("holds no text", where=given["prompt"], todo="name a text file that does")
     common = {"hosts": checked_hosts(given["hosts"], client.config)}
-    return Settings(
+    return BenchSettings(
         names=tuple(dict.fromkeys(given["names"])), prompt=prompt, files=given["media"],
         concurrency=given["concurrency"], requests=given["requests"] or 0, tokens=given["tokens"],
         most=given["max_cost"], common=common,
@@ -121,7 +121,7 @@ def _measure(made: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
     done, failed = 0, 0
     with Bar("Measuring", quiet=quiet, at_once=True) as bar:
 
-        def told(sample: Sample) -> None:
+        def told(sample: BenchSample) -> None:
             nonlocal done, failed
             done, failed = done + 1, failed + bool(sample.error)
             bar(done, made.total, f"{failed} failed" if failed else "")
@@ -182,17 +182,17 @@ def _show(made: Bench) -> None:
     click.echo("median (10th to 90th percentile); what one request at a time took is what plans now go by")
 
 
-def _ranged(spread: Spread, digits: int, unit: str = "") -> str:
+def _ranged(spread: Percentiles, digits: int, unit: str = "") -> str:
     if spread.median is None or spread.low is None or spread.high is None:
         return "-"
     return f"{spread.median:.{digits}f}{unit} ({spread.low:.{digits}f}..{spread.high:.{digits}f})"
 
 
-def _errors(level: Level) -> str:
+def _errors(level: LoadLevel) -> str:
     return ", ".join(f"{count} {code}" for code, count in sorted(level.errors.items())) or "0"
 
 
-def _price(subject: Subject) -> str:
+def _price(subject: BenchEndpoint) -> str:
     if subject.own and not subject.input_mtok and not subject.output_mtok:
         return "own hardware"
     if subject.input_mtok is None or subject.output_mtok is None:

@@ -70,7 +70,7 @@ def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, qu
 
         write_picture(svg_file, svg(made), quiet=quiet)
     if html_file:
-        from intermodal.reports.month_page import page
+        from intermodal.charts.cost_page import page
 
         write_picture(html_file, page(made), quiet=quiet)
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.config import Config
-    from intermodal.reports.evaluate import Evaluation
-    from intermodal.reports.items import Data
-    from intermodal.reports.tally import Report
+    from intermodal.evaluation.aggregation import EvaluationReport
+    from intermodal.evaluation.dataset import Dataset
+    from intermodal.evaluation.runner import Evaluation
     from intermodal.request import Request
 
 EPILOG = """\b
@@ -129,11 +129,11 @@ def eval(**given: Any) -> int | None:
     from intermodal.cli.targets import Target, check_targets
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
-    from intermodal.reports.items import files_of, load_items
+    from intermodal.evaluation.dataset import item_files, load_dataset
 
-    data = load_items(Path(given["data"]))
+    data = load_dataset(Path(given["data"]))
     targets = (Target("--journal", given["journal_file"], "journal"), Target("--html", given["html_file"], "html"))
-    check_targets(targets, (given["data"], *files_of(data)))
+    check_targets(targets, (given["data"], *item_files(data)))
     client, bridge = AsyncClient(), SyncBridge()
     try:
         evaluation = evaluation_of(client, data, given)
@@ -145,17 +145,17 @@ def eval(**given: Any) -> int | None:
 
 
 def evaluation_of(
-    client: AsyncClient, data: Data, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
+    client: AsyncClient, data: Dataset, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
 ) -> Evaluation:
     """What is to be run. ``requests``: of items that are asked otherwise than by their own words."""
     from intermodal import request_builder
     from intermodal.config import data_dir
-    from intermodal.reports.evaluate import Evaluation, Settings
-    from intermodal.reports.journal import Journal
+    from intermodal.evaluation.runner import Evaluation, EvaluationSettings
+    from intermodal.evaluation.trial_journal import TrialJournal
 
     common = {"hosts": (), "model": "", **said_options(client.config, given)}
     request_builder.apply_config_defaults(common, client.config)
-    settings = Settings(
+    settings = EvaluationSettings(
         only=tuple(name for names in given["routes"] for name in names),
         most_routes=given["most_routes"],
         repeat=given["repeat"],
@@ -164,7 +164,7 @@ def evaluation_of(
         common=common,
     )
     where = Path(given["journal_file"]) if given["journal_file"] else _journal_of(data_dir(client.env), data.path)
-    return Evaluation(client=client, data=data, settings=settings, journal=Journal(where), requests=requests or {})
+    return Evaluation(client=client, data=data, settings=settings, journal=TrialJournal(where), requests=requests or {})
 
 
 def said_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,9 +185,9 @@ def _journal_of(folder: Path, data: str) -> Path:
 # ---- running ---------------------------------------------------------------------------------------
 
 
-def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) -> Report:
+def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) -> EvaluationReport:
     """Plan, run, keep; an interrupt says what is kept before it goes on as one."""
-    from intermodal.reports.report import report
+    from intermodal.evaluation.report import report
     from intermodal.today import today
 
     quiet = given["quiet"] or given["as_json"]
@@ -249,12 +249,12 @@ def _announcement(evaluation: Evaluation, reused: int) -> str:
 # ---- what is remembered ------------------------------------------------------------------------------
 
 
-def _remember(made: Report, evaluation: Evaluation) -> Report:
+def _remember(made: EvaluationReport, evaluation: Evaluation) -> EvaluationReport:
     """Let plans go by what was measured. One that was stopped for money measures nothing yet."""
     import msgspec
 
     from intermodal.config import data_dir
-    from intermodal.reports.tiers import strength
+    from intermodal.evaluation.tiers import strength
     from intermodal.store.measured_strengths import MeasuredStrength, remember
 
     if made.stopped:
@@ -287,13 +287,13 @@ def _forget(given: dict[str, Any]) -> None:
 # ---- showing ---------------------------------------------------------------------------------------
 
 
-def show(report: Report, given: Mapping[str, Any]) -> None:
+def show(report: EvaluationReport, given: Mapping[str, Any]) -> None:
     """The report: a table or a document on stdout, and a page where one is asked for."""
     from intermodal.cli.evaluated import document, table
 
     if given["html_file"]:
+        from intermodal.charts.evaluation_page import page
         from intermodal.cli.files import write_atomically
-        from intermodal.reports.page import page
 
         write_atomically(Path(given["html_file"]), page(report).encode("utf-8", "replace"))
         if not (given["quiet"] or given["as_json"]):

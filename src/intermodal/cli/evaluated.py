@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from intermodal.plans.table import aligned
 
 if TYPE_CHECKING:
-    from intermodal.reports.tally import Report, RouteReport
+    from intermodal.evaluation.aggregation import EvaluationReport, RouteReport
 
 
-def table(report: Report) -> str:
+def table(report: EvaluationReport) -> str:
     """Routes side by side, then against each other, then what it says about endpoints."""
     blocks = [_routes(report), _against(report), _measured(report), _rest(report)]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _routes(report: Report) -> str:
+def _routes(report: EvaluationReport) -> str:
     from intermodal.cli.table import count, money
 
     who = [f"{row.number}  {row.route.endpoint}: {row.route.words}" for row in report.routes]
@@ -46,7 +46,7 @@ def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f} s"
 
 
-def _against(report: Report) -> str:
+def _against(report: EvaluationReport) -> str:
     """Each route against the best one it shares items with. All pairs are in the document and in the HTML report."""
     first: dict[int, int] = {}
     for each in report.comparisons:
@@ -71,7 +71,7 @@ def chance(value: float) -> str:
     return f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
-def _measured(report: Report) -> str:
+def _measured(report: EvaluationReport) -> str:
     lines = []
     for each in report.measured:
         kept = "; plans go by it from now on" if each.remembered else ""
@@ -79,7 +79,7 @@ def _measured(report: Report) -> str:
     return "\n".join(["strength", *lines]) if lines else ""
 
 
-def _rest(report: Report) -> str:
+def _rest(report: EvaluationReport) -> str:
     lines = [f"{item}: no route: {why}" for item, why in list(report.without_route.items())[:5]]
     if len(report.without_route) > 5:
         lines.append(f"and {len(report.without_route) - 5} more items without a route")
@@ -98,7 +98,7 @@ def _rest(report: Report) -> str:
     return "\n".join(lines)
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: EvaluationReport) -> dict[str, Any]:
     """The body of ``eval --json``: every field there. Answers are in it; they are the user's own."""
     from intermodal.cli.document import plainly
 

@@ -106,7 +106,7 @@ def _show(found: FindResult, given: dict[str, Any]) -> None:
 
 
 def _write(bridge: SyncBridge, finder: PictureFinder, found: FindResult, path: Path) -> None:
-    from intermodal.reports.found_page import page
+    from intermodal.charts.search_page import page
     from intermodal.store import atomic_file
 
     async def thumbnails() -> list[tuple[bytes, str]]:

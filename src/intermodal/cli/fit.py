@@ -116,8 +116,8 @@ def fit(**given: Any) -> None:
         _show_vllm(report, svg_file, as_json=as_json)
         return
     if svg_file:
+        from intermodal.charts.fit_chart import svg
         from intermodal.cli.pictures import write_picture
-        from intermodal.reports.fit_picture import svg
 
         write_picture(svg_file, svg(report), quiet=as_json)
     if as_json:
@@ -208,8 +208,8 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
     from intermodal.estimates.fit_vllm import document, lines
 
     if svg_file:
+        from intermodal.charts.fit_chart import vllm_svg
         from intermodal.cli.pictures import write_picture
-        from intermodal.reports.fit_picture import vllm_svg
 
         write_picture(svg_file, vllm_svg(report), quiet=as_json)
     if as_json:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.capability_lessons import LessonSubject
     from intermodal.catalog.types import Endpoint
     from intermodal.client import AsyncClient
-    from intermodal.reports.probe import Found, Planned
+    from intermodal.evaluation.probe import PlannedProbe, ProbeResult
 
 EPILOG = """\b
 Examples
@@ -38,13 +38,13 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
 
     from intermodal.cli.found import looked
     from intermodal.client import AsyncClient
-    from intermodal.reports.probe import chosen, planned
+    from intermodal.evaluation.probe import find_endpoint, plan_probes
 
     things = _things(only)
     client = AsyncClient()
     looked(client)
-    endpoint = chosen(name, client.catalog)
-    plan = planned(endpoint, things)
+    endpoint = find_endpoint(name, client.catalog)
+    plan = plan_probes(endpoint, things)
     if not _agreed(plan, yes):
         if as_json:
             from intermodal.cli.document import plainly, print_document
@@ -65,12 +65,12 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
     click.echo("kept: plans use it from now on, until the server or the model changes", err=True)
 
 
-async def _probed(client: AsyncClient, endpoint: Endpoint, plan: Planned, quiet: bool) -> list[Found]:
+async def _probed(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe, quiet: bool) -> list[ProbeResult]:
     from contextlib import aclosing
 
-    from intermodal.reports.probe import probe as ask
+    from intermodal.evaluation.probe import probe as ask
 
-    found: list[Found] = []
+    found: list[ProbeResult] = []
     async with client, aclosing(ask(client, endpoint, plan)) as answers:
         async for each in answers:
             found.append(each)
@@ -79,13 +79,13 @@ async def _probed(client: AsyncClient, endpoint: Endpoint, plan: Planned, quiet:
     return found
 
 
-def _holds(found: Found) -> str:
+def _holds(found: ProbeResult) -> str:
     return "not known" if found.holds is None else "yes" if found.holds else "no"
 
 
 def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
     from intermodal.errors import UsageError
-    from intermodal.reports.probe import THINGS
+    from intermodal.evaluation.probe import THINGS
 
     found: list[Any] = []
     for word in (part.strip().lower() for text in words for part in text.split(",") if part.strip()):
@@ -97,7 +97,7 @@ def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
     return tuple(found)
 
 
-def _agreed(plan: Planned, yes: bool) -> bool:
+def _agreed(plan: PlannedProbe, yes: bool) -> bool:
     """Say what it takes and costs; without a terminal only ``--yes`` is a yes."""
     from intermodal.cli.table import money
     from intermodal.config import zone_words

@@ -36,12 +36,12 @@ def test(file: str, **given: Any) -> int:
     """
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
-    from intermodal.reports.prompt_tests import data_of, requests_of
+    from intermodal.evaluation.prompt_examples import example_dataset, example_requests
 
     client, bridge = AsyncClient(), SyncBridge()
     try:
         prompt = client.prompt(file, **said_options(client.config, given))
-        data, examples = data_of(prompt.file)
+        data, examples = example_dataset(prompt.file)
         if not (given["quiet"] or given["as_json"]):
             for each in prompt.file.findings:
                 click.echo(f"{file}:{each.line}: {each.what}", err=True)
@@ -49,7 +49,7 @@ def test(file: str, **given: Any) -> int:
                 if example.smoke:
                     click.echo(f"{file}:{example.line}: {_SMOKE}", err=True)
         one_route = given["most_routes"] == 1 and not given["routes"]
-        requests = bridge.run(partial(requests_of, prompt, examples, one_route=one_route))
+        requests = bridge.run(partial(example_requests, prompt, examples, one_route=one_route))
         report = run_evaluation(evaluation_of(client, data, given, requests), bridge, given)
     finally:
         bridge.close(client.aclose)

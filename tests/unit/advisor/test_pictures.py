@@ -12,9 +12,9 @@ from tests.page_width import PAGE, narrowest
 from tests.unit.advisor.advice_of import advice, endpoints
 
 from intermodal.catalog.types import Price
-from intermodal.reports.advice_page import page
-from intermodal.reports.advice_picture import WIDE, svg
-from intermodal.reports.volume_chart import Mark, domain
+from intermodal.charts.advice_chart import WIDE, svg
+from intermodal.charts.advice_page import page
+from intermodal.charts.volume_chart import VolumeMark, domain
 
 NS = "{http://www.w3.org/2000/svg}"
 OWNED: dict[str, Any] = {"hardware_price": 2400.0, "power": 300.0, "kwh": 0.3, "hardware": "24GB"}
@@ -62,7 +62,11 @@ def test_where_no_price_is_known_there_is_no_chart(makes: str) -> None:
 
 
 def test_the_axis_is_wide_enough_for_every_mark() -> None:
-    for marks in ([], [Mark(words="yours", at=30.0)], [Mark(words="a", at=1.0), Mark(words="b", at=1e9, low=1e8)]):
+    for marks in (
+        [],
+        [VolumeMark(words="yours", at=30.0)],
+        [VolumeMark(words="a", at=1.0), VolumeMark(words="b", at=1e9, low=1e8)],
+    ):
         low, high = domain(marks)
         assert low < high and all(low < mark.at < high for mark in marks)
 

@@ -84,7 +84,7 @@ SHOWN_BY_THE_COMMAND_LINE = (
     "cli", "testing", "local/servers/programs.py", "local/servers/footprint.py",
     "sizing/command.py",
     "sizing/corrections.py", "local/embedded", "local/hardware/gpus.py", "local/weights/wheels.py",
-    "reports/html.py",
+    "charts/html.py",
 )  # fmt: skip
 COMMAND = re.compile(r"(intermodal|pull|serve|pip|vllm|explain|fit)\b[^;(]*? --[a-z]")
 

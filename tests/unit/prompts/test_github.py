@@ -99,13 +99,13 @@ def test_a_text_that_grows_without_end_is_refused(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_evaluators_say_what_githubs_own_say(tmp_path: Path, string: str, answer: str, right: bool) -> None:
-    from intermodal.reports.grading import Answered, grade
-    from intermodal.reports.prompt_tests import data_of
+    from intermodal.evaluation.graders import RouteAnswer, grade
+    from intermodal.evaluation.prompt_examples import example_dataset
 
     text = "messages:\n  - {role: user, content: 'a {{q}}'}\ntestData:\n  - {q: b, expected: a.b}\n"
     file = read(tmp_path, f"{text}evaluators:\n  - name: it\n    string: {{{string}}}\n")
-    (item,) = data_of(file)[0].items
-    assert grade(item, Answered(text=answer)).right is right
+    (item,) = example_dataset(file)[0].items
+    assert grade(item, RouteAnswer(text=answer)).right is right
 
 
 def test_without_an_evaluator_the_answer_is_to_be_what_is_expected(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import random
 
 import pytest
 
-from intermodal.reports import intervals, texts
-from intermodal.reports.grading import Answered, grade
-from intermodal.reports.items import Compare, Item
+from intermodal.evaluation import significance, text_comparison
+from intermodal.evaluation.dataset import Compare, EvalItem
+from intermodal.evaluation.graders import RouteAnswer, grade
 
 
-@pytest.mark.parametrize("module", [intervals, texts])
+@pytest.mark.parametrize("module", [significance, text_comparison])
 def test_examples_in_the_documentation_hold(module: object) -> None:
     done = doctest.testmod(module)  # type: ignore[arg-type]
     assert done.attempted and not done.failed
@@ -27,7 +27,7 @@ def test_the_interval_holds_its_level() -> None:
         held = 0
         for _ in range(2000):
             right = sum(draw.random() < share for _ in range(30))
-            low, high = intervals.wilson(right, 30)
+            low, high = significance.wilson_interval(right, 30)
             held += low <= share <= high
         assert 0.92 <= held / 2000 <= 0.985
 
@@ -35,11 +35,14 @@ def test_the_interval_holds_its_level() -> None:
 def test_the_interval_stays_inside_and_holds_what_was_seen() -> None:
     for count in (1, 2, 20, 1000):
         for right in {0, 1, count // 2, count}:
-            low, high = intervals.wilson(right, count)
+            low, high = significance.wilson_interval(right, count)
             assert 0 <= low <= right / count <= high <= 1
-    assert intervals.wilson(0, 0) == (0, 1)
-    assert intervals.wilson(0, 10) == (0, pytest.approx(0.2775, abs=1e-4))  # Newcombe 1998, table of method 3
-    assert intervals.wilson(81, 263) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
+    assert significance.wilson_interval(0, 0) == (0, 1)
+    assert significance.wilson_interval(0, 10) == (
+        0,
+        pytest.approx(0.2775, abs=1e-4),
+    )  # Newcombe 1998, table of method 3
+    assert significance.wilson_interval(81, 263) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 5), (3, 3), (1, 9), (12, 4)])
@@ -49,16 +52,16 @@ def test_mcnemar_is_what_throwing_coins_gives(first: int, second: int) -> None:
         abs(sum(coins) - (count - sum(coins))) >= abs(first - second)
         for coins in itertools.product((0, 1), repeat=count)
     )
-    assert intervals.mcnemar(first, second) == pytest.approx(as_far / 2**count)
+    assert significance.mcnemar_test(first, second) == pytest.approx(as_far / 2**count)
 
 
 def test_mcnemar_of_many_items_is_no_overflow() -> None:
-    assert 0 < intervals.mcnemar(900, 1100) < 0.001
-    assert intervals.mcnemar(0, 4000) == 0.0 or intervals.mcnemar(0, 4000) < 1e-300
+    assert 0 < significance.mcnemar_test(900, 1100) < 0.001
+    assert significance.mcnemar_test(0, 4000) == 0.0 or significance.mcnemar_test(0, 4000) < 1e-300
 
 
 def test_holm_never_makes_a_chance_smaller_and_keeps_their_order() -> None:
-    found = intervals.holm([0.5, 0.001, 0.04, 1.0])
+    found = significance.holm_correction([0.5, 0.001, 0.04, 1.0])
     assert found == [1.0, 0.004, 0.12, 1.0]
 
 
@@ -78,18 +81,18 @@ def test_holm_never_makes_a_chance_smaller_and_keeps_their_order() -> None:
     ],
 )
 def test_numbers_are_read_as_people_write_them(text: str, expected: list[float]) -> None:
-    assert texts.numbers(text) == expected
+    assert text_comparison.numbers(text) == expected
 
 
 def test_word_errors_count_least_edits() -> None:
-    assert texts.word_errors("a b c", "a b c") == 0
-    assert texts.word_errors("a x c d", "a b c") == pytest.approx(2 / 3)
-    assert texts.word_errors("", "a b") == 1
-    assert texts.word_errors("Aujourd’hui, j'habite", "aujourd'hui j’habite") == 0
+    assert text_comparison.word_error_rate("a b c", "a b c") == 0
+    assert text_comparison.word_error_rate("a x c d", "a b c") == pytest.approx(2 / 3)
+    assert text_comparison.word_error_rate("", "a b") == 1
+    assert text_comparison.word_error_rate("Aujourd’hui, j'habite", "aujourd'hui j’habite") == 0
 
 
-def item(compare: Compare, expected: object, **more: object) -> Item:
-    return Item(prompt="?", expected=expected, compare=compare, **more)  # type: ignore[arg-type]
+def item(compare: Compare, expected: object, **more: object) -> EvalItem:
+    return EvalItem(prompt="?", expected=expected, compare=compare, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -115,8 +118,8 @@ def item(compare: Compare, expected: object, **more: object) -> Item:
         (item("labels", ["a", "b"], labels=("a", "b", "c")), "b, a", True),
     ],
 )  # fmt: skip
-def test_answers_are_compared_as_the_item_says(asked: Item, answer: str, right: bool) -> None:
-    found = grade(asked, Answered(text=answer))
+def test_answers_are_compared_as_the_item_says(asked: EvalItem, answer: str, right: bool) -> None:
+    found = grade(asked, RouteAnswer(text=answer))
     assert found.right is right
     assert 0 <= found.score <= 1 and (found.said == "") <= right
 
@@ -124,26 +127,26 @@ def test_answers_are_compared_as_the_item_says(asked: Item, answer: str, right: 
 def test_json_counts_leaves_and_forgives_what_was_not_asked() -> None:
     wanted = item("json", {"total": 12.5, "lines": [{"n": 1}, {"n": 2}], "paid": False}, tolerance=0.01)
     good = {"total": "EUR 12.50", "lines": [{"n": 1, "more": 0}, {"n": 2}], "paid": False, "extra": 1}
-    assert grade(wanted, Answered(data=good)).right
-    half = grade(wanted, Answered(data={"total": 12.5, "lines": [{"n": 1}], "paid": 0}))
+    assert grade(wanted, RouteAnswer(data=good)).right
+    half = grade(wanted, RouteAnswer(data={"total": 12.5, "lines": [{"n": 1}], "paid": 0}))
     assert not half.right and half.score == pytest.approx(0.5) and half.said == "differs at lines[1].n"
-    assert not grade(wanted, Answered(data={**good, "lines": [*good["lines"], {"n": 3}]})).right  # type: ignore[misc]
-    assert grade(item("json", {"a": 1}), Answered(text='Sure: {"a": 1} as asked')).right
-    assert grade(item("json", {"a": 1}), Answered(text="no")).said == "no JSON"
+    assert not grade(wanted, RouteAnswer(data={**good, "lines": [*good["lines"], {"n": 3}]})).right  # type: ignore[misc]
+    assert grade(item("json", {"a": 1}), RouteAnswer(text='Sure: {"a": 1} as asked')).right
+    assert grade(item("json", {"a": 1}), RouteAnswer(text="no")).said == "no JSON"
 
 
 def test_scores_name_their_highest_label() -> None:
     asked = item("labels", "cat", labels=("cat", "dog"))
-    assert grade(asked, Answered(scores={"cat": 0.6, "dog": 0.4})).right
-    assert not grade(asked, Answered(scores={"cat": 0.4, "dog": 0.6})).right
+    assert grade(asked, RouteAnswer(scores={"cat": 0.6, "dog": 0.4})).right
+    assert not grade(asked, RouteAnswer(scores={"cat": 0.4, "dog": 0.6})).right
 
 
 def test_tiers_follow_from_the_lower_end() -> None:
-    from intermodal.reports.tiers import tier_of
+    from intermodal.evaluation.tiers import tier_of
 
     assert [tier_of(low) for low in (0.0, 0.299, 0.3, 0.6, 0.8, 0.95)] == [
         "tiny", "tiny", "small", "medium", "large", "frontier",
     ]  # fmt: skip
-    least = {tier_of(intervals.wilson(n, n)[0]): n for n in range(200, 19, -1)}
+    least = {tier_of(significance.wilson_interval(n, n)[0]): n for n in range(200, 19, -1)}
     assert least["large"] == 20 and least["frontier"] == 73  # as the documentation says
-    assert math.isclose(intervals.wilson(41, 50)[0], 0.692, abs_tol=1e-3)
+    assert math.isclose(significance.wilson_interval(41, 50)[0], 0.692, abs_tol=1e-3)

@@ -33,7 +33,7 @@ _NAMED = 8  # bad lines an error names
 _KEPT = "keep one of them"
 
 
-class Item(Value, forbid_unknown_fields=True, kw_only=True):
+class EvalItem(Value, forbid_unknown_fields=True, kw_only=True):
     """One labelled question.
 
     Attributes:
@@ -84,22 +84,22 @@ class Item(Value, forbid_unknown_fields=True, kw_only=True):
         return tuple(self.expected) if several else (self.expected,)
 
 
-class Data(Value):
+class Dataset(Value):
     """A file of items. ``digest`` is of its bytes; ``name`` how a report calls it."""
 
     path: str
     name: str
     digest: str
-    items: tuple[Item, ...]
+    items: tuple[EvalItem, ...]
 
 
-def load_items(path: Path) -> Data:
+def load_dataset(path: Path) -> Dataset:
     """Every item of a file.
 
     Raises InputMissing, InputEmpty, InputTooLarge, or InputBroken naming every line that cannot be used.
     """
     data = _bytes(path)
-    items: list[Item] = []
+    items: list[EvalItem] = []
     wrong: list[tuple[int, str]] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
@@ -109,8 +109,8 @@ def load_items(path: Path) -> Data:
             item = _item(line, number)
             _check(item, path.parent)
             if item.id in seen:
-                raise _Wrong(f"has the id {item.id!r} of line {seen[item.id]}; {_KEPT}")
-        except _Wrong as error:
+                raise _InvalidLine(f"has the id {item.id!r} of line {seen[item.id]}; {_KEPT}")
+        except _InvalidLine as error:
             wrong.append((number, str(error)))
             continue
         seen[item.id] = number
@@ -124,10 +124,12 @@ def load_items(path: Path) -> Data:
         raise InputBroken(what, where=str(path), todo="nothing was run", reasons=tuple(told))
     if not items:
         raise InputEmpty("holds no item", where=str(path), todo="write one JSON object a line: see docs/eval.md")
-    return Data(path=str(path.resolve()), name=path.name, digest=hashlib.sha256(data).hexdigest(), items=tuple(items))
+    return Dataset(
+        path=str(path.resolve()), name=path.name, digest=hashlib.sha256(data).hexdigest(), items=tuple(items)
+    )
 
 
-class _Wrong(ValueError):
+class _InvalidLine(ValueError):
     """Why a line cannot be used, as it goes on after "line 3"."""
 
 
@@ -143,38 +145,38 @@ def _bytes(path: Path) -> bytes:
         raise InputMissing(f"cannot be read ({reason})", where=str(path), todo="name a JSONL file") from None
 
 
-def _item(line: bytes, number: int) -> Item:
+def _item(line: bytes, number: int) -> EvalItem:
     try:
         table = json.loads(line)
     except (ValueError, RecursionError) as error:
         reason = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "not UTF-8 text"
-        raise _Wrong(f"is not JSON ({reason})") from None
+        raise _InvalidLine(f"is not JSON ({reason})") from None
     if not isinstance(table, dict):
-        raise _Wrong("is not a JSON object")
+        raise _InvalidLine("is not a JSON object")
     for name in table:
-        if name == "line" or name not in Item.__struct_fields__:
-            raise _Wrong(_unknown(name))
+        if name == "line" or name not in EvalItem.__struct_fields__:
+            raise _InvalidLine(_unknown(name))
     for name in ("expected", "compare"):
         if name not in table:
-            raise _Wrong(f"lacks {name}")
+            raise _InvalidLine(f"lacks {name}")
     given = {**table, "id": str(table["id"]) if "id" in table else f"line {number}", "line": number}
     try:
-        return msgspec.convert(given, Item)
+        return msgspec.convert(given, EvalItem)
     except msgspec.ValidationError as error:
-        raise _Wrong(_told(str(error))) from None
+        raise _InvalidLine(_decoding_error(str(error))) from None
 
 
 def _unknown(name: str) -> str:
     """A slip of the pen is named before what is missing because of it."""
     import difflib
 
-    fields = [known for known in Item.__struct_fields__ if known != "line"]
+    fields = [known for known in EvalItem.__struct_fields__ if known != "line"]
     near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)
     hint = f", did you mean {near[0]}?" if near else ""
     return f"has an unknown field {name!r}{hint}"
 
 
-def _told(said: str) -> str:
+def _decoding_error(said: str) -> str:
     """msgspec's sentence in ours."""
     text, _, place = said.partition(" - at `$.")
     name = place.rstrip("`").partition("[")[0]
@@ -187,9 +189,9 @@ def _told(said: str) -> str:
 # ---- what makes an item usable ---------------------------------------------------------------------
 
 
-def _check(item: Item, folder: Path) -> None:
+def _check(item: EvalItem, folder: Path) -> None:
     if not item.prompt and not item.files:
-        raise _Wrong("asks nothing: give a prompt, files, or both")
+        raise _InvalidLine("asks nothing: give a prompt, files, or both")
     for file in item.files:
         if isinstance(_source(file), UrlSource):
             continue
@@ -198,56 +200,56 @@ def _check(item: Item, folder: Path) -> None:
         except (OSError, ValueError):
             there = False
         if not there:
-            raise _Wrong(f"names a file that is not there: {file}")
+            raise _InvalidLine(f"names a file that is not there: {file}")
     if not item.accepted:
-        raise _Wrong("expects nothing: expected is an empty list")
+        raise _InvalidLine("expects nothing: expected is an empty list")
     _EXPECTED[item.compare](item)
     if item.output == "scores" and not item.labels:
-        raise _Wrong("wants scores but has no labels")
+        raise _InvalidLine("wants scores but has no labels")
     if item.schema is not None and item.output not in ("", "json"):
-        raise _Wrong(f"has a schema, but its output is {item.output}")
+        raise _InvalidLine(f"has a schema, but its output is {item.output}")
     try:
-        request_of(item, folder)
+        item_request(item, folder)
     except IntermodalError as error:
-        raise _Wrong(f"cannot be asked: {error.worded('command line').what}") from None
+        raise _InvalidLine(f"cannot be asked: {error.worded('command line').what}") from None
 
 
-def _texts(item: Item) -> None:
+def _texts(item: EvalItem) -> None:
     for one in item.accepted:
         if not isinstance(one, str | int | float) or isinstance(one, bool) or not str(one).strip():
-            raise _Wrong(f"expects {json.dumps(one)[:60]}, but compare {item.compare} takes text")
+            raise _InvalidLine(f"expects {json.dumps(one)[:60]}, but compare {item.compare} takes text")
 
 
-def _numbers(item: Item) -> None:
+def _numbers(item: EvalItem) -> None:
     for one in item.accepted:
         if isinstance(one, bool) or not isinstance(one, int | float):
-            raise _Wrong(f"expects {json.dumps(one)[:60]}, but compare number takes a number")
+            raise _InvalidLine(f"expects {json.dumps(one)[:60]}, but compare number takes a number")
 
 
-def _patterns(item: Item) -> None:
+def _patterns(item: EvalItem) -> None:
     _texts(item)
     for one in item.accepted:
         try:
             re.compile(str(one))
         except re.error as error:
-            raise _Wrong(f"expects a pattern that is none: {error}") from None
+            raise _InvalidLine(f"expects a pattern that is none: {error}") from None
 
 
-def _shape(item: Item) -> None:
+def _shape(item: EvalItem) -> None:
     if not isinstance(item.expected, dict | list):
-        raise _Wrong("expects no object or list, but compare json takes one")
+        raise _InvalidLine("expects no object or list, but compare json takes one")
 
 
-def _of_labels(item: Item) -> None:
+def _of_labels(item: EvalItem) -> None:
     _texts(item)
     if not item.labels:
-        raise _Wrong("has no labels to choose from")
+        raise _InvalidLine("has no labels to choose from")
     for one in item.accepted:
         if str(one) not in item.labels:
-            raise _Wrong(f"expects {one!r}, which is not among its labels")
+            raise _InvalidLine(f"expects {one!r}, which is not among its labels")
 
 
-_EXPECTED: dict[Compare, Callable[[Item], None]] = {
+_EXPECTED: dict[Compare, Callable[[EvalItem], None]] = {
     "exact": _texts,
     "contains": _texts,
     "number": _numbers,
@@ -261,7 +263,7 @@ _EXPECTED: dict[Compare, Callable[[Item], None]] = {
 # ---- from an item to a request ----------------------------------------------------------------------
 
 
-def output_of(item: Item) -> Output:
+def item_output(item: EvalItem) -> Output:
     """What the item wants out. ``wer`` of a file without a prompt is about its transcript."""
     if item.schema is not None:
         return schemas.json_output(item.schema)
@@ -282,7 +284,7 @@ def _source(file: str) -> Source:
     return part.source
 
 
-def files_of(data: Data) -> Iterator[str]:
+def item_files(data: Dataset) -> Iterator[str]:
     """Paths of all files the items ask about."""
     folder = Path(data.path).parent
     for item in data.items:
@@ -291,7 +293,7 @@ def files_of(data: Data) -> Iterator[str]:
                 yield str(folder / source.path)
 
 
-def request_of(item: Item, folder: Path, **common: Any) -> Request:
+def item_request(item: EvalItem, folder: Path, **common: Any) -> Request:
     """The item as ``ask`` would get it; ``common`` are options of the evaluation, which the item's own outrank."""
     sources = [
         PathSource(path=str(folder / source.path)) if isinstance(source, PathSource) else source
@@ -306,5 +308,5 @@ def request_of(item: Item, folder: Path, **common: Any) -> Request:
         if (value := getattr(item, name)) not in ((), "", None)
     }  # fmt: skip
     return request_builder.make_request(
-        item.prompt, *sources, output=output_of(item), system=item.system, **{**common, **own}
+        item.prompt, *sources, output=item_output(item), system=item.system, **{**common, **own}
     )

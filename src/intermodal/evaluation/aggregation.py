@@ -10,22 +10,22 @@ import msgspec
 from msgspec import field
 
 from intermodal.content import Value
-from intermodal.reports.grading import Answered, Grade, grade
-from intermodal.reports.intervals import holm, mcnemar, wilson
-from intermodal.reports.items import Item
-from intermodal.reports.journal import Trial
-from intermodal.reports.routes import Route
-from intermodal.reports.tiers import Measurement
+from intermodal.evaluation.dataset import EvalItem
+from intermodal.evaluation.graders import AnswerGrade, RouteAnswer, grade
+from intermodal.evaluation.route_identity import EvaluatedRoute
+from intermodal.evaluation.significance import holm_correction, mcnemar_test, wilson_interval
+from intermodal.evaluation.tiers import TierMeasurement
+from intermodal.evaluation.trial_journal import Trial
 from intermodal.store.learned_figures import percentile
 
 SHOWN = 0.05  # a difference is called shown below this chance
 
 
-class Graded(Value):
+class GradedTrial(Value):
     """A run and its grade."""
 
     trial: Trial
-    grade: Grade
+    grade: AnswerGrade
 
 
 class RouteReport(Value):
@@ -46,7 +46,7 @@ class RouteReport(Value):
     """
 
     number: int
-    route: Route
+    route: EvaluatedRoute
     items: int = 0
     runs: int = 0
     right: int = 0
@@ -74,7 +74,7 @@ class RouteReport(Value):
         return self.right / self.items if self.items else 0.0
 
 
-class Comparison(Value):
+class RouteComparison(Value):
     """Two routes over the items both ran.
 
     ``chance`` is that of a difference like this between equals (exact McNemar); ``corrected`` for all the comparisons
@@ -100,7 +100,7 @@ class Comparison(Value):
         return f"{better} is better"
 
 
-class Report(Value):
+class EvaluationReport(Value):
     """A whole evaluation.
 
     Attributes:
@@ -121,27 +121,27 @@ class Report(Value):
     missing: int = 0
     reused: int = 0
     routes: tuple[RouteReport, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-    measured: tuple[Measurement, ...] = ()
+    comparisons: tuple[RouteComparison, ...] = ()
+    measured: tuple[TierMeasurement, ...] = ()
     spent: float = 0.0
     max_cost: float = 0.0
     hidden: int = 0
     stopped: str = ""
-    graded: tuple[Graded, ...] = ()
+    graded: tuple[GradedTrial, ...] = ()
 
 
-def graded(items: Iterable[Item], trials: Iterable[Trial]) -> tuple[Graded, ...]:
+def grade_trials(items: Iterable[EvalItem], trials: Iterable[Trial]) -> tuple[GradedTrial, ...]:
     """Grade every run: now, so that another way to compare needs no other runs."""
     by_id = {item.id: item for item in items}
     found = []
     for trial in trials:
-        answer = Answered(text=trial.answer, data=trial.data, scores=trial.scores)
-        failed = Grade(right=False, score=0.0, said=trial.said)
-        found.append(Graded(trial=trial, grade=failed if trial.error else grade(by_id[trial.item], answer)))
+        answer = RouteAnswer(text=trial.answer, data=trial.data, scores=trial.scores)
+        failed = AnswerGrade(right=False, score=0.0, said=trial.said)
+        found.append(GradedTrial(trial=trial, grade=failed if trial.error else grade(by_id[trial.item], answer)))
     return tuple(found)
 
 
-def right_items(rows: Iterable[Graded]) -> dict[str, bool]:
+def right_items(rows: Iterable[GradedTrial]) -> dict[str, bool]:
     """Per item whether more than half of its runs are right."""
     shares: dict[str, list[bool]] = {}
     for row in rows:
@@ -149,9 +149,9 @@ def right_items(rows: Iterable[Graded]) -> dict[str, bool]:
     return {item: 2 * sum(runs) > len(runs) for item, runs in shares.items()}
 
 
-def routes_of(rows: Sequence[Graded], left_out: Mapping[str, str]) -> tuple[RouteReport, ...]:
+def report_routes(rows: Sequence[GradedTrial], left_out: Mapping[str, str]) -> tuple[RouteReport, ...]:
     """Every route's figures, the best first: those of most items, then by right answers, cost and time."""
-    by_route: dict[str, list[Graded]] = {}
+    by_route: dict[str, list[GradedTrial]] = {}
     for row in rows:
         by_route.setdefault(row.trial.route.id, []).append(row)
     found = [_route(some, left_out.get(key, "")) for key, some in by_route.items()]
@@ -165,10 +165,10 @@ def routes_of(rows: Sequence[Graded], left_out: Mapping[str, str]) -> tuple[Rout
     )
 
 
-def _route(rows: Sequence[Graded], left_out: str) -> RouteReport:
+def _route(rows: Sequence[GradedTrial], left_out: str) -> RouteReport:
     trials = [row.trial for row in rows]
     right = right_items(rows)
-    low, high = wilson(sum(right.values()), len(right))
+    low, high = wilson_interval(sum(right.values()), len(right))
     seconds = [trial.seconds for trial in trials if not trial.error]
     costs = [trial.cost for trial in trials]
     known = [cost for cost in costs if cost is not None]
@@ -222,7 +222,7 @@ def _frontier(rows: Sequence[RouteReport], figure: str) -> set[str]:
     return found
 
 
-def comparisons_of(rows: Sequence[Graded], routes: Sequence[RouteReport]) -> tuple[Comparison, ...]:
+def compare_routes(rows: Sequence[GradedTrial], routes: Sequence[RouteReport]) -> tuple[RouteComparison, ...]:
     """Every pair of routes over the items that both ran."""
     by_route = {
         report.number: right_items(row for row in rows if row.trial.route.id == report.route.id) for report in routes
@@ -236,7 +236,7 @@ def comparisons_of(rows: Sequence[Graded], routes: Sequence[RouteReport]) -> tup
         pairs = Counter((mine[item], other[item]) for item in shared)
         alone, against = pairs[True, False], pairs[False, True]
         found.append(
-            Comparison(
+            RouteComparison(
                 first=first,
                 second=second,
                 items=len(shared),
@@ -244,8 +244,8 @@ def comparisons_of(rows: Sequence[Graded], routes: Sequence[RouteReport]) -> tup
                 only_first=alone,
                 only_second=against,
                 neither=pairs[False, False],
-                chance=mcnemar(alone, against),
+                chance=mcnemar_test(alone, against),
             )
         )
-    corrected = holm([each.chance for each in found])
+    corrected = holm_correction([each.chance for each in found])
     return tuple(msgspec.structs.replace(each, corrected=chance) for each, chance in zip(found, corrected, strict=True))

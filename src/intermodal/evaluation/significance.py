@@ -10,14 +10,14 @@ LEVEL = 0.95  # of every interval
 _Z = 1.959963984540054  # the normal quantile at (1 + LEVEL) / 2
 
 
-def wilson(right: float, count: int) -> tuple[float, float]:
+def wilson_interval(right: float, count: int) -> tuple[float, float]:
     """The 95 % interval of a share, (low, high); (0, 1) for nothing counted.
 
     It stays inside 0..1 and holds its level with few items and shares near the ends, where the textbook interval
     fails. Sources: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927;
     Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion", Statistical Science 2001.
 
-    >>> tuple(round(end, 3) for end in wilson(41, 50))
+    >>> tuple(round(end, 3) for end in wilson_interval(41, 50))
     (0.692, 0.902)
     """
     if count <= 0:
@@ -30,7 +30,7 @@ def wilson(right: float, count: int) -> tuple[float, float]:
     return (0.0 if right <= 0 else max(0.0, low), 1.0 if right >= count else min(1.0, high))
 
 
-def mcnemar(first: int, second: int) -> float:
+def mcnemar_test(first: int, second: int) -> float:
     """How likely two routes that are equally good differ this much or more: exact and two-sided.
 
     ``first`` and ``second`` are the items that only the one and only the other got right. Items that both or neither
@@ -38,7 +38,7 @@ def mcnemar(first: int, second: int) -> float:
     Source: McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika
     1947, with the binomial in place of its chi-squared approximation, which is too bold for few items.
 
-    >>> mcnemar(0, 5), mcnemar(3, 3)
+    >>> mcnemar_test(0, 5), mcnemar_test(3, 3)
     (0.0625, 1.0)
     """
     count, few = first + second, min(first, second)
@@ -48,12 +48,12 @@ def mcnemar(first: int, second: int) -> float:
     return min(1.0, float(Fraction(2 * tail, 1 << count)))  # exact: 2 ** count may be no float
 
 
-def holm(chances: Sequence[float]) -> list[float]:
+def holm_correction(chances: Sequence[float]) -> list[float]:
     """The same chances, corrected for having been many: the smallest times n, the next times n - 1, never falling.
 
     Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 1979.
 
-    >>> holm([0.01, 0.04, 0.03])
+    >>> holm_correction([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
     found = [1.0] * len(chances)

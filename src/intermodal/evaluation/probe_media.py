@@ -11,7 +11,7 @@ SECONDS = 1.0
 RATE = 16_000
 
 
-def picture() -> bytes:
+def sample_png() -> bytes:
     """A PNG of 64 by 64 pixels: a red square on white."""
     inner = range(SIDE // 4, SIDE * 3 // 4)
     rows = b"".join(
@@ -26,7 +26,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def sound() -> bytes:
+def sample_wav() -> bytes:
     """A WAV of one second, 16 kHz, mono: a quiet tone of 440 Hz."""
     count = int(RATE * SECONDS)
     samples = b"".join(
@@ -37,7 +37,7 @@ def sound() -> bytes:
     return struct.pack("<4sI4s", b"RIFF", 4 + len(form) + len(data), b"WAVE") + form + data
 
 
-def page() -> bytes:
+def sample_pdf() -> bytes:
     """A PDF of one page with three words on it."""
     text = b"BT /F1 24 Tf 30 100 Td (One small page) Tj ET"
     objects = (

@@ -12,7 +12,7 @@ from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check
 
 
-class Route(Value):
+class EvaluatedRoute(Value):
     """The same way of answering, whatever the item.
 
     Attributes:
@@ -40,7 +40,7 @@ class Route(Value):
         return f"{self.summary} ({', '.join(by)})" if by else self.summary
 
 
-class Took(Value):
+class StepActuals(Value):
     """What a step of a run took. ``key`` is the same for the same work on the same bytes; ``cost`` in USD.
 
     It is the key of the cache of derived media, which other routes over the same item are served from.
@@ -57,11 +57,13 @@ def last_call(candidate: Candidate) -> Call:
     return next(step for step in reversed(candidate.steps) if isinstance(step, Call))
 
 
-def route_of(candidate: Candidate) -> Route:
+def evaluated_route(candidate: Candidate) -> EvaluatedRoute:
     """The route a candidate takes."""
     last = last_call(candidate)
     before = [step for step in candidate.steps if step is not last and not isinstance(step, Check)]
     done = tuple(dict.fromkeys(f"{s.op} {s.endpoint}" if isinstance(s, Call) else s.op for s in before))
     parts = (candidate.endpoint, last.task, candidate.summary, done)
     key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:8]
-    return Route(id=key, endpoint=candidate.endpoint, task=last.task, summary=candidate.summary, converters=done)
+    return EvaluatedRoute(
+        id=key, endpoint=candidate.endpoint, task=last.task, summary=candidate.summary, converters=done
+    )

@@ -42,7 +42,7 @@ _ROUNDS = 2  # each of those that are made at once makes so many, one after the 
 _IN_A_ROW = 5  # failures after which an endpoint is left
 
 
-class Spread(Value):
+class Percentiles(Value):
     """Median, 10th and 90th percentile of ``count`` values. None of all: nothing was seen."""
 
     median: float | None = None
@@ -51,7 +51,7 @@ class Spread(Value):
     count: int = 0
 
 
-class Sample(Value):
+class BenchSample(Value):
     """One request: seconds until the first word and in all, tokens as reported; ``error`` is a code."""
 
     seconds: float
@@ -70,7 +70,7 @@ class Sample(Value):
         return (self.output_tokens - 1) / (self.seconds - self.first)
 
 
-class Level(Value):
+class LoadLevel(Value):
     """An endpoint with so many requests at the same time.
 
     Attributes:
@@ -84,20 +84,20 @@ class Level(Value):
     concurrency: int
     requests: int
     wall: float
-    first: Spread
-    decode: Spread
-    seconds: Spread
+    first: Percentiles
+    decode: Percentiles
+    seconds: Percentiles
     throughput: float
     requests_per_second: float
-    input_tokens: Spread
-    output_tokens: Spread
+    input_tokens: Percentiles
+    output_tokens: Percentiles
     errors: dict[str, int]
     memory: int | None
     cost: float | None
     said: str = ""
 
 
-class Subject(Value):
+class BenchEndpoint(Value):
     """Who is measured: USD per million tokens in and out (None unknown), ``own`` on hardware of one's own."""
 
     endpoint: str
@@ -110,7 +110,7 @@ class Subject(Value):
 
 
 @dataclass
-class Settings:
+class BenchSettings:
     """``most``: USD, for all of it. ``common``: options of every request."""
 
     names: tuple[str, ...]
@@ -131,10 +131,10 @@ class Bench:
     """One comparison. ``plan`` first, which spends nothing; then ``run``."""
 
     client: AsyncClient
-    settings: Settings
+    settings: BenchSettings
     resident: Callable[[Endpoint], int | None] = lambda endpoint: None
-    subjects: list[Subject] = field(default_factory=list)
-    levels: list[Level] = field(default_factory=list)
+    subjects: list[BenchEndpoint] = field(default_factory=list)
+    levels: list[LoadLevel] = field(default_factory=list)
     spent: float = 0.0  # USD; of a request whose cost cannot be known, what it may have cost at most
     left: dict[str, str] = field(default_factory=dict)  # endpoint -> why it was left before its end
     _endpoints: list[Endpoint] = field(default_factory=list)
@@ -168,7 +168,7 @@ class Bench:
             price = endpoint.price_on(plan.as_of)
             chosen = plan.chosen
             self.subjects.append(
-                Subject(
+                BenchEndpoint(
                     endpoint=endpoint.id, zone=endpoint.host.zone, input_mtok=price.input_mtok,
                     output_mtok=price.output_mtok, own=endpoint.host.zone in HERE,
                     route=" -> ".join(step.title for step in chosen.steps if step.title) or chosen.endpoint,
@@ -197,7 +197,7 @@ class Bench:
         prepared = await self.client.prepare(msgspec.structs.replace(request, policy=unlimited))
         return prepared, plan_from(prepared.inputs)
 
-    async def run(self, told: Callable[[Sample], None] = lambda sample: None) -> None:
+    async def run(self, told: Callable[[BenchSample], None] = lambda sample: None) -> None:
         """Warm every endpoint up, then measure it level by level. ``told`` gets each request as it ends."""
         store = self.client.store
         try:
@@ -220,12 +220,12 @@ class Bench:
             store.bench = ""
         store.learn()
 
-    async def _level(self, endpoint: Endpoint, concurrency: int, told: Callable[[Sample], None]) -> None:
+    async def _level(self, endpoint: Endpoint, concurrency: int, told: Callable[[BenchSample], None]) -> None:
         import anyio
 
         # Planning is not what is measured.
         waiting = [await self._prepared(endpoint) for _ in range(self.settings.count(concurrency))]
-        made: list[Sample] = []
+        made: list[BenchSample] = []
 
         async def work() -> None:
             while waiting:
@@ -245,9 +245,9 @@ class Bench:
             for _ in range(concurrency):
                 group.start_soon(work)
         wall = time.perf_counter() - begun
-        self.levels.append(level(endpoint.id, concurrency, made, wall, self.resident(endpoint)))
+        self.levels.append(summarize_level(endpoint.id, concurrency, made, wall, self.resident(endpoint)))
 
-    async def _one(self, prepared: PreparedRequest, plan: Plan) -> Sample:
+    async def _one(self, prepared: PreparedRequest, plan: Plan) -> BenchSample:
         first: float | None = None
         events: list[Event] = []
         begun = time.perf_counter()
@@ -259,19 +259,21 @@ class Bench:
         except IntermodalError as error:
             self.spent += plan.chosen.total.cost.for_limit()
             said = str(error.worded("command line"))
-            return Sample(seconds=time.perf_counter() - begun, error=error.code, said=said, cost=None)
+            return BenchSample(seconds=time.perf_counter() - begun, error=error.code, said=said, cost=None)
         seconds = time.perf_counter() - begun
         result = fold(events)
         self.spent += plan.chosen.total.cost.for_limit() if result.cost is None else result.cost
         usage = result.actuals[-1].usage if result.actuals else None
-        return Sample(
+        return BenchSample(
             seconds=seconds, first=first, cost=result.cost,
             input_tokens=usage.input_tokens if usage is not None else None,
             output_tokens=usage.output_tokens if usage is not None else None,
         )  # fmt: skip
 
 
-def level(endpoint: str, concurrency: int, made: list[Sample], wall: float, memory: int | None) -> Level:
+def summarize_level(
+    endpoint: str, concurrency: int, made: list[BenchSample], wall: float, memory: int | None
+) -> LoadLevel:
     """What the requests of a level add up to. Failed ones count as errors and in nothing else."""
     good = [each for each in made if not each.error]
     errors: dict[str, int] = {}
@@ -279,28 +281,28 @@ def level(endpoint: str, concurrency: int, made: list[Sample], wall: float, memo
         if each.error:
             errors[each.error] = errors.get(each.error, 0) + 1
     costs = [each.cost for each in made]
-    return Level(
+    return LoadLevel(
         endpoint=endpoint, concurrency=concurrency, requests=len(made), wall=wall,
-        first=spread([each.first for each in good]), decode=spread([each.decode for each in good]),
-        seconds=spread([each.seconds for each in good]),
+        first=percentiles([each.first for each in good]), decode=percentiles([each.decode for each in good]),
+        seconds=percentiles([each.seconds for each in good]),
         throughput=sum(each.output_tokens or 0 for each in good) / wall if wall > 0 else 0.0,
         requests_per_second=len(good) / wall if wall > 0 else 0.0,
-        input_tokens=spread([each.input_tokens for each in good]),
-        output_tokens=spread([each.output_tokens for each in good]),
+        input_tokens=percentiles([each.input_tokens for each in good]),
+        output_tokens=percentiles([each.output_tokens for each in good]),
         errors=errors, memory=memory,
         cost=None if None in costs else sum(cost for cost in costs if cost is not None),
         said=next((each.said for each in made if each.error), ""),
     )  # fmt: skip
 
 
-def spread(values: Sequence[float | None]) -> Spread:
+def percentiles(values: Sequence[float | None]) -> Percentiles:
     """
-    >>> spread([1.0, 2.0, None, 3.0]).median
+    >>> percentiles([1.0, 2.0, None, 3.0]).median
     2.0
     """
     known = [float(value) for value in values if value is not None]
     if not known:
-        return Spread()
-    return Spread(
+        return Percentiles()
+    return Percentiles(
         median=percentile(known, 0.5), low=percentile(known, 0.1), high=percentile(known, 0.9), count=len(known)
     )

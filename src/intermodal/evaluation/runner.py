@@ -19,25 +19,25 @@ from intermodal.catalog.model_names import resolve_name
 from intermodal.client import AsyncClient, PreparedRequest
 from intermodal.content import Text
 from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
+from intermodal.evaluation.dataset import Dataset, EvalItem, item_request
+from intermodal.evaluation.route_identity import EvaluatedRoute, StepActuals, evaluated_route
+from intermodal.evaluation.trial_journal import Trial, TrialJournal
 from intermodal.events import Event, Result, fold
 from intermodal.hints import hint
 from intermodal.planner.alternatives import alternatives, plan_of
 from intermodal.plans.plan import Candidate, Inputs
 from intermodal.plans.step import Call
-from intermodal.reports.items import Data, Item, request_of
-from intermodal.reports.journal import Journal, Trial
-from intermodal.reports.routes import Route, Took, route_of
 from intermodal.request import Request
 
 MOST_ROUTES = 8
 _EVERY = 40  # routes of an item that are looked at before the most common ones are taken
-_IN_A_ROW = 3  # failures of a route's endpoint after which the rest of it is left out
+_MOST_FAILURES_IN_A_ROW = 3  # failures of a route's endpoint after which the rest of it is left out
 _OF_ITEM = ("input_", "no_content_found")  # codes of what a file is or has, which says nothing of the next one
 _CONVERTS = ("read", "transcribe")  # what they count as output is text of a conversion, not an answer
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluationSettings:
     """What is run.
 
     Attributes:
@@ -56,13 +56,13 @@ class Settings:
 
 
 @dataclass
-class Planned:
+class PlannedItem:
     """An item with its routes, by id, in the planner's order; ``why`` says why there is none."""
 
-    item: Item
+    item: EvalItem
     digest: str = ""
     inputs: Inputs | None = None
-    routes: dict[str, tuple[Route, Candidate]] = field(default_factory=dict)
+    routes: dict[str, tuple[EvaluatedRoute, Candidate]] = field(default_factory=dict)
     why: str = ""
 
 
@@ -71,15 +71,15 @@ class Evaluation:
     """One evaluation. ``plan`` first, then ``run``; both say how far they are, and both may be left at any time."""
 
     client: AsyncClient
-    data: Data
-    settings: Settings
-    journal: Journal
+    data: Dataset
+    settings: EvaluationSettings
+    journal: TrialJournal
     requests: Mapping[str, Request] = field(default_factory=dict)  # by item, where others asked than its own words
-    planned: list[Planned] = field(default_factory=list)
-    routes: dict[str, Route] = field(default_factory=dict)
+    planned: list[PlannedItem] = field(default_factory=list)
+    routes: dict[str, EvaluatedRoute] = field(default_factory=dict)
     stopped: str = ""  # why it ended early
     left_out: dict[str, str] = field(default_factory=dict)  # route -> why the rest of it was not run
-    _fresh: dict[str, Took] = field(default_factory=dict)
+    _fresh: dict[str, StepActuals] = field(default_factory=dict)
 
     # ---- planning -------------------------------------------------------------------------------
 
@@ -101,22 +101,22 @@ class Evaluation:
         catalog = self.client.catalog
         return frozenset(endpoint.id for name in self.settings.only for endpoint in resolve_name(catalog, name))
 
-    async def _plan_one(self, item: Item, wanted: frozenset[str]) -> Planned:
+    async def _plan_one(self, item: EvalItem, wanted: frozenset[str]) -> PlannedItem:
         try:
             request = self.requests.get(item.id)
             if request is None:
-                request = request_of(item, Path(self.data.path).parent, **self.settings.common)
+                request = item_request(item, Path(self.data.path).parent, **self.settings.common)
             prepared = await self.client.prepare(request)
-            found = Planned(item=item, digest=digest_of(prepared), inputs=prepared.inputs)
+            found = PlannedItem(item=item, digest=request_digest(prepared), inputs=prepared.inputs)
             candidates = alternatives(prepared.inputs, most=_EVERY)
         except NoRoute as error:
-            return Planned(item=item, why=error.worded("command line").what)
+            return PlannedItem(item=item, why=error.worded("command line").what)
         except IntermodalError as error:
             place = f"{self.data.name} line {item.line}"
             error.where = hint("{}, {}", place, error.hints.where) if error.where else place
             raise
         for candidate in candidates:
-            route = route_of(candidate)
+            route = evaluated_route(candidate)
             if not wanted or wanted & set(route.endpoints):
                 found.routes.setdefault(route.id, (route, candidate))
         if not found.routes:
@@ -133,7 +133,7 @@ class Evaluation:
         """The routes that most items can take, of those the ones the planner likes better; the rest is not run."""
         count: Counter[str] = Counter()
         place: Counter[str] = Counter()
-        known: dict[str, Route] = {}
+        known: dict[str, EvaluatedRoute] = {}
         for each in self.planned:
             for rank, (key, (route, _)) in enumerate(each.routes.items()):
                 count[key] += 1
@@ -149,7 +149,7 @@ class Evaluation:
 
     # ---- what there is to do --------------------------------------------------------------------
 
-    def runs(self) -> list[tuple[Planned, Route, Candidate, int, int]]:
+    def runs(self) -> list[tuple[PlannedItem, EvaluatedRoute, Candidate, int, int]]:
         """Every run there is to be: item, route, candidate, rank, repeat; all routes of an item side by side."""
         return [
             (each, route, candidate, rank, repeat)
@@ -200,10 +200,10 @@ class Evaluation:
             yield trial
             own = bool(trial.error) and not trial.error.startswith(_OF_ITEM)
             failed[route.id] = failed[route.id] + 1 if own else 0
-            if failed[route.id] >= _IN_A_ROW:
-                self.left_out[route.id] = f"failed {_IN_A_ROW} times in a row, last: {trial.said}"
+            if failed[route.id] >= _MOST_FAILURES_IN_A_ROW:
+                self.left_out[route.id] = f"failed {_MOST_FAILURES_IN_A_ROW} times in a row, last: {trial.said}"
 
-    def _affordable(self, candidate: Candidate, route: Route) -> bool:
+    def _affordable(self, candidate: Candidate, route: EvaluatedRoute) -> bool:
         """Set its highest cost aside, or say why it cannot be."""
         most = candidate.total.cost.for_limit()
         if math.isinf(most):
@@ -217,11 +217,11 @@ class Evaluation:
             return False
         return True
 
-    async def _again(self, each: Planned) -> PreparedRequest:
+    async def _again(self, each: PlannedItem) -> PreparedRequest:
         """Open the item's files once more; what was planned holds for these bytes only."""
         assert each.inputs is not None
         prepared = await self.client.prepare(each.inputs.original)
-        if digest_of(prepared) != each.digest:
+        if request_digest(prepared) != each.digest:
             raise UsageError(
                 "changed since the evaluation began", where=f"{self.data.name} line {each.item.line}",
                 todo="run it again",
@@ -229,7 +229,13 @@ class Evaluation:
         return dataclasses.replace(prepared, inputs=each.inputs)
 
     async def _one(
-        self, prepared: PreparedRequest, each: Planned, route: Route, candidate: Candidate, rank: int, repeat: int
+        self,
+        prepared: PreparedRequest,
+        each: PlannedItem,
+        route: EvaluatedRoute,
+        candidate: Candidate,
+        rank: int,
+        repeat: int,
     ) -> Trial:
         inputs = prepared.inputs
         plan = plan_of(inputs, candidate)
@@ -258,7 +264,7 @@ class Evaluation:
             replans=len(result.replans),
             when=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        return self._measured(trial, result, error, candidate, _keys(candidate, inputs))
+        return self._measured(trial, result, error, candidate, _conversion_keys(candidate, inputs))
 
     def _bounded(self, prepared: PreparedRequest) -> PreparedRequest:
         """The request under what is left of the whole evaluation's money."""
@@ -278,7 +284,8 @@ class Evaluation:
     ) -> Trial:
         """The trial with its figures. A cached conversion counts what it took when it was made in this evaluation."""
         steps = tuple(
-            Took(key=keys.get(a.step, a.step), seconds=a.seconds, cost=a.cost, cached=a.cached) for a in result.actuals
+            StepActuals(key=keys.get(a.step, a.step), seconds=a.seconds, cost=a.cost, cached=a.cached)
+            for a in result.actuals
         )
         saved_seconds, saved_cost, guessed = 0.0, 0.0, False
         for step, actual in zip(steps, result.actuals, strict=True):
@@ -312,7 +319,7 @@ class Evaluation:
                 self._fresh.setdefault(step.key, step)
 
 
-def _keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
+def _conversion_keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
     """What each conversion is kept under, shortened."""
     from intermodal.executor.conversion.conversions import Converters, cache_keys
 
@@ -321,13 +328,13 @@ def _keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
     return {step: key[:16] for step, key in found.items()}
 
 
-def _estimated(step: Took, name: str, candidate: Candidate) -> Took:
+def _estimated(step: StepActuals, name: str, candidate: Candidate) -> StepActuals:
     """What the plan expects of a step that was there from before."""
     planned = next((each for each in candidate.steps if each.id == name), None)
     if planned is None:
         return step
     seconds, cost = planned.estimate.seconds, planned.estimate.cost
-    return Took(
+    return StepActuals(
         key=step.key, seconds=seconds.mid if seconds.known else 0.0, cost=cost.mid if cost.known else None
     )  # fmt: skip
 
@@ -345,7 +352,7 @@ def _sum(counts: list[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def digest_of(prepared: PreparedRequest) -> str:
+def request_digest(prepared: PreparedRequest) -> str:
     """All that decides what is asked: the request without what only bounds it, and the bytes of its files."""
     request = prepared.inputs.request
     policy = request.policy

@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from intermodal.charts.html import STYLE, document
 from intermodal.plans.numbers import counted
 from intermodal.plans.svg import clean
-from intermodal.reports.html import STYLE, document
 
 if TYPE_CHECKING:
     from intermodal.retrieval.picture_search import FindResult

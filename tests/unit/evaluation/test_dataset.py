@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from intermodal.errors import InputBroken, InputEmpty, InputMissing
-from intermodal.reports.items import COMPARES, load_items, output_of, request_of
+from intermodal.evaluation.dataset import COMPARES, item_output, item_request, load_dataset
 from intermodal.request import JsonOutput, ScoresOutput, TextOutput, TranscriptOutput
 
 GOOD = {"prompt": "What?", "expected": "this", "compare": "contains"}
@@ -52,7 +52,7 @@ def written(folder: Path, *lines: object) -> Path:
 )
 def test_a_bad_line_is_named_with_its_number(tmp_path: Path, line: object, said: str) -> None:
     with pytest.raises(InputBroken) as caught:
-        load_items(written(tmp_path, GOOD, "", line))
+        load_dataset(written(tmp_path, GOOD, "", line))
     assert "a line cannot be used: line 3 " in str(caught.value) and said in str(caught.value)
     assert "nothing was run" in str(caught.value)
 
@@ -61,26 +61,26 @@ def test_every_bad_line_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(
         InputBroken, match=r"3 lines cannot be used, the first of them line 1; nothing was run"
     ) as caught:
-        load_items(written(tmp_path, "x", "[]", {**GOOD, "id": "a"}, {**GOOD, "id": "a"}))
+        load_dataset(written(tmp_path, "x", "[]", {**GOOD, "id": "a"}, {**GOOD, "id": "a"}))
     assert [reason.partition(" is ")[0] for reason in caught.value.reasons[:2]] == ["line 1", "line 2"]
     assert caught.value.reasons[2].startswith("line 4 has the id 'a' of line 3")
 
 
 def test_a_file_that_is_not_there_or_holds_nothing_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputMissing, match="cannot be read"):
-        load_items(tmp_path / "gone.jsonl")
+        load_dataset(tmp_path / "gone.jsonl")
     with pytest.raises(InputMissing, match="is a folder"):
-        load_items(tmp_path)
+        load_dataset(tmp_path)
     with pytest.raises(InputEmpty, match="holds no item"):
-        load_items(written(tmp_path, "", " "))
+        load_dataset(written(tmp_path, "", " "))
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe\n")
     with pytest.raises(InputBroken, match="line 1 is not JSON"):
-        load_items(tmp_path / "bytes.jsonl")
+        load_dataset(tmp_path / "bytes.jsonl")
 
 
 def test_files_are_beside_the_data_and_the_output_follows_from_the_comparison(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(b"RIFF")
-    data = load_items(
+    data = load_dataset(
         written(
             tmp_path,
             {"files": ["a.wav"], "expected": "ask", "compare": "wer"},
@@ -90,20 +90,20 @@ def test_files_are_beside_the_data_and_the_output_follows_from_the_comparison(tm
         )
     )
     assert [item.id for item in data.items] == ["line 1", "line 2", "7", "line 4"]
-    kinds = [type(output_of(item)) for item in data.items]
+    kinds = [type(item_output(item)) for item in data.items]
     assert kinds == [TranscriptOutput, JsonOutput, ScoresOutput, TextOutput]
-    request = request_of(data.items[0], tmp_path, max_tokens=5)
+    request = item_request(data.items[0], tmp_path, max_tokens=5)
     [(_, _, part)] = request.parts()
     assert part.source.path == str(tmp_path / "a.wav")  # type: ignore[union-attr]
     assert request.sampling.max_tokens == 5
 
 
 def test_the_items_own_options_outrank_those_of_the_evaluation(tmp_path: Path) -> None:
-    data = load_items(written(tmp_path, {**GOOD, "max_tokens": 9}))
-    assert request_of(data.items[0], tmp_path, max_tokens=5, seed=1).sampling.max_tokens == 9
+    data = load_dataset(written(tmp_path, {**GOOD, "max_tokens": 9}))
+    assert item_request(data.items[0], tmp_path, max_tokens=5, seed=1).sampling.max_tokens == 9
 
 
 def test_the_example_set_is_read() -> None:
-    data = load_items(ROOT / "examples" / "eval" / "rail.jsonl")
+    data = load_dataset(ROOT / "examples" / "eval" / "rail.jsonl")
     assert len(data.items) >= 25
     assert {item.compare for item in data.items} == set(COMPARES)

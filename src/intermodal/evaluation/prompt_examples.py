@@ -12,25 +12,25 @@ from typing import Any
 import msgspec
 
 from intermodal.errors import UsageError
+from intermodal.evaluation.dataset import Dataset, EvalItem
 from intermodal.prompts.prompt import Prompt
 from intermodal.prompts.prompt_file import PromptExample, PromptFile
-from intermodal.reports.items import Data, Item
 from intermodal.request import Request
 
 _LONG = 60  # letters of a value in a name
 
 
-def data_of(file: PromptFile) -> tuple[Data, dict[str, PromptExample]]:
+def example_dataset(file: PromptFile) -> tuple[Dataset, dict[str, PromptExample]]:
     """The items of a file's examples, and the example of each by its id. Raises UsageError where there are none.
 
     An example of which nothing can be checked is left out.
     """
-    items: list[Item] = []
+    items: list[EvalItem] = []
     examples: dict[str, PromptExample] = {}
     for number, example in enumerate(file.examples, start=1):
         for place, check in enumerate(example.checks):
             id = f"{number}" if len(example.checks) == 1 else f"{number}.{place + 1}"
-            item = msgspec.convert({"prompt": _title(example), "id": id, "line": example.line, **check}, Item)
+            item = msgspec.convert({"prompt": _title(example), "id": id, "line": example.line, **check}, EvalItem)
             items.append(item)
             examples[id] = example
     if not items:
@@ -38,10 +38,12 @@ def data_of(file: PromptFile) -> tuple[Data, dict[str, PromptExample]]:
         raise UsageError(what, where=file.path, todo="give it test data (docs/prompts.md), or use intermodal eval")
     path = Path(file.path)
     digest = hashlib.sha256(msgspec.json.encode(items)).hexdigest()
-    return Data(path=str(path.resolve()), name=path.name, digest=digest, items=tuple(items)), examples
+    return Dataset(path=str(path.resolve()), name=path.name, digest=digest, items=tuple(items)), examples
 
 
-async def requests_of(prompt: Prompt, examples: Mapping[str, PromptExample], *, one_route: bool) -> dict[str, Request]:
+async def example_requests(
+    prompt: Prompt, examples: Mapping[str, PromptExample], *, one_route: bool
+) -> dict[str, Request]:
     """The request of each item. ``one_route``: that of the file's model, where it can be had; else of any.
 
     Raises PromptError with file and line for arguments that the file does not take.

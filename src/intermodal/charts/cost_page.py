@@ -5,12 +5,12 @@ from __future__ import annotations
 from html import escape
 
 from intermodal._version import __version__
+from intermodal.charts.html import document, table
 from intermodal.estimates import month_tables as tables
 from intermodal.estimates.month_picture import svg
 from intermodal.estimates.month_tables import Table
 from intermodal.estimates.monthly import MonthlyCost
 from intermodal.plans.svg import clean
-from intermodal.reports.html import document, table
 
 
 def page(made: MonthlyCost) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from intermodal.reports import tally, tiers
-from intermodal.reports.evaluate import Evaluation
-from intermodal.reports.tally import Report
+from intermodal.evaluation import aggregation, tiers
+from intermodal.evaluation.aggregation import EvaluationReport
+from intermodal.evaluation.runner import Evaluation
 
 
-def report(evaluation: Evaluation, date: str, reused: int = 0) -> Report:
+def report(evaluation: Evaluation, date: str, reused: int = 0) -> EvaluationReport:
     """Everything that is known now; also of an evaluation that was stopped."""
     trials = evaluation.trials()
-    rows = tally.graded(evaluation.data.items, trials)
-    routes = tally.routes_of(rows, evaluation.left_out)
+    rows = aggregation.grade_trials(evaluation.data.items, trials)
+    routes = aggregation.report_routes(rows, evaluation.left_out)
     runs = [(row.trial, row.grade.right) for row in rows]
-    return Report(
+    return EvaluationReport(
         data=evaluation.data.name,
         digest=evaluation.data.digest,
         date=date,
@@ -23,8 +23,8 @@ def report(evaluation: Evaluation, date: str, reused: int = 0) -> Report:
         missing=len(evaluation.runs()) - len(rows),
         reused=reused,
         routes=routes,
-        comparisons=tally.comparisons_of(rows, routes),
-        measured=tiers.measured(runs, evaluation.client.catalog),
+        comparisons=aggregation.compare_routes(rows, routes),
+        measured=tiers.measure_tiers(runs, evaluation.client.catalog),
         spent=evaluation.journal.spent,
         max_cost=evaluation.settings.max_cost,
         hidden=evaluation.hidden,

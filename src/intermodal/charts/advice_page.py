@@ -7,9 +7,9 @@ from html import escape
 from intermodal._version import __version__
 from intermodal.advisor.advice import Advice, RouteOffer, RoutePick, UseOffers
 from intermodal.advisor.text import PLACES, floor, headline, monthly, price, steps, text
+from intermodal.charts.advice_chart import svg
+from intermodal.charts.html import document, table
 from intermodal.plans import numbers
-from intermodal.reports.advice_picture import svg
-from intermodal.reports.html import document, table
 
 _HEAD = (
     "Kind of model", "Where", "Endpoint", "Way", "n:USD a request", "n:USD a month", "n:Seconds", "Strength", "Loses",

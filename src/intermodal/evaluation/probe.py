@@ -18,6 +18,7 @@ from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.client import AsyncClient
 from intermodal.content import Kind, ToolCall, Value
 from intermodal.costing.rates import HERE
+from intermodal.evaluation import probe_media
 from intermodal.events import Event
 from intermodal.executor.attempt.caller import Reroute, StepCaller
 from intermodal.executor.attempt.capability_learning import NEAR
@@ -27,7 +28,6 @@ from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.executor.drivers.interface import CallJob, CallResult
 from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import Quantity, between, exact
-from intermodal.reports import samples
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
 from intermodal.request_builder import make_request
 from intermodal.store.rows import Work
@@ -57,9 +57,9 @@ _WEIGHS: Mapping[LessonSubject, int] = {
 }
 _GROWS = 2  # tokens that a picture, a sound or a page adds to a prompt, at least
 _MEDIA: Mapping[LessonSubject, Callable[[], WirePart]] = {
-    "image": lambda: WireImage(data=samples.picture()),
-    "audio": lambda: WireAudio(data=samples.sound()),
-    "document": lambda: WireDocument(data=samples.page(), name="page.pdf"),
+    "image": lambda: WireImage(data=probe_media.sample_png()),
+    "audio": lambda: WireAudio(data=probe_media.sample_wav()),
+    "document": lambda: WireDocument(data=probe_media.sample_pdf(), name="page.pdf"),
 }
 _TOOL = Tool(
     name="weather", description="The weather of a city",
@@ -71,7 +71,7 @@ _SCHEMA = {
 }  # fmt: skip
 
 
-class Planned(Value):
+class PlannedProbe(Value):
     """What a probe would ask. ``cost``: USD at most, None where the host's price is not known."""
 
     endpoint: str
@@ -82,7 +82,7 @@ class Planned(Value):
     cost: float | None
 
 
-class Found(Value):
+class ProbeResult(Value):
     """What one request showed. ``holds`` None: nothing, as it failed for another reason, or left unused what it took.
 
     ``tokens``: of the prompt, by the server. ``seconds`` from sending to the end.
@@ -96,7 +96,7 @@ class Found(Value):
     cost: float | None = None
 
 
-def chosen(name: str, catalog: Catalog) -> Endpoint:
+def find_endpoint(name: str, catalog: Catalog) -> Endpoint:
     """The one endpoint that a name stands for. Raises UnknownModel, UsageError or NotInstalled."""
     from intermodal.planner.index import allowed
 
@@ -130,13 +130,15 @@ def _names(endpoint: Endpoint) -> tuple[str, ...]:
     return (endpoint.id.lower(), model, model.rpartition("/")[2], endpoint.served_as.lower(), endpoint.host.id.lower())
 
 
-def planned(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> Planned:
+def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> PlannedProbe:
     """What would be asked, and what that costs at most. Asks nobody."""
     wanted: list[LessonSubject] = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
     if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
         wanted.remove("document")  # no runtime that people run themselves takes a PDF; asked for by name it is tried
     calls = {about: _call(endpoint, about) for about in wanted}
-    asks: tuple[LessonSubject, ...] = tuple(about for about in wanted if _sayable(_wide(endpoint), calls[about]))
+    asks: tuple[LessonSubject, ...] = tuple(
+        about for about in wanted if _protocol_can_send(_accepting_everything(endpoint), calls[about])
+    )
     price = endpoint.price
     cost: float | None = None
     unpriced = bool(price.unsaid) or ("audio" in asks and "audio" in price.unpriced)
@@ -144,15 +146,15 @@ def planned(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> Planned:
         rates = (price.input_mtok, price.input_image_mtok or 0.0, price.input_audio_mtok or 0.0)
         tokens = sum(_WEIGHS[about] + _WEIGHS["text"] for about in asks)
         cost = tokens * max(rates) / 1e6 + len(asks) * (ANSWER * price.output_mtok / 1e6 + price.request)
-        cost += max(samples.SECONDS, price.least_seconds) * (price.second or 0.0) if "audio" in asks else 0.0
+        cost += max(probe_media.SECONDS, price.least_seconds) * (price.second or 0.0) if "audio" in asks else 0.0
     unsaid: tuple[LessonSubject, ...] = tuple(about for about in wanted if about not in asks)
-    return Planned(
+    return PlannedProbe(
         endpoint=endpoint.id, host=endpoint.host.id, zone=endpoint.host.zone, asks=asks,
         unsaid=unsaid, cost=cost,
     )  # fmt: skip
 
 
-async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> AsyncGenerator[Found]:
+async def probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe) -> AsyncGenerator[ProbeResult]:
     """Ask, one thing after the other; what each reply showed, as it comes. What is learned is kept.
 
     Raises the error of the plain text, without which nothing else says anything; StoreError.
@@ -167,7 +169,7 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> Async
     caller = StepCaller(world, ledger, unheard, lambda event: None, None)
     plain: int | None = None
     for about in plan.asks:
-        found = await _asked(caller, world, endpoint, about, plain, plan)
+        found = await _probe_once(caller, world, endpoint, about, plain, plan)
         if about == "text":
             plain = found.tokens
         if found.holds is not None:
@@ -180,9 +182,14 @@ async def probe(client: AsyncClient, endpoint: Endpoint, plan: Planned) -> Async
         yield found
 
 
-async def _asked(
-    caller: StepCaller, world: Dependencies, endpoint: Endpoint, about: LessonSubject, plain: int | None, plan: Planned
-) -> Found:
+async def _probe_once(
+    caller: StepCaller,
+    world: Dependencies,
+    endpoint: Endpoint,
+    about: LessonSubject,
+    plain: int | None,
+    plan: PlannedProbe,
+) -> ProbeResult:
     began = world.clock()
     share = None if plan.cost is None else plan.cost / max(1, len(plan.asks))
     estimate = Estimate(
@@ -194,7 +201,7 @@ async def _asked(
     step = Call(
         id=f"probe-{about}", op="generate", task="text-generation", endpoint=endpoint.id, inputs=(), estimate=estimate
     )
-    job = CallJob(step=step, endpoint=_wide(endpoint), chat=_call(endpoint, about), work=Work())
+    job = CallJob(step=step, endpoint=_accepting_everything(endpoint), chat=_call(endpoint, about), work=Work())
     try:
         done = await caller.call(job)
     except Reroute as failure:
@@ -202,18 +209,18 @@ async def _asked(
     except errors.CallError as failure:
         error = failure
     else:
-        holds, said = _shown(about, done.made, plain)
-        return Found(
+        holds, said = _evidence(about, done.made, plain)
+        return ProbeResult(
             about=about, holds=holds, said=said, tokens=done.made.usage.input_tokens, cost=done.actual.cost,
             seconds=round(world.clock() - began, 3),
         )  # fmt: skip
     if about == "text":
         raise error
-    refused = False if _speaks_of_it(error) else None
-    return Found(about=about, holds=refused, said=error.what, seconds=round(world.clock() - began, 3))
+    refused = False if _is_about_the_part(error) else None
+    return ProbeResult(about=about, holds=refused, said=error.what, seconds=round(world.clock() - began, 3))
 
 
-def _speaks_of_it(error: errors.IntermodalError) -> bool:
+def _is_about_the_part(error: errors.IntermodalError) -> bool:
     """Whether a failure is about what was sent, the same plain words having been answered just before."""
     if isinstance(error, (errors.RateLimited, errors.CredentialsRefused, errors.Overloaded)):
         return False
@@ -222,7 +229,7 @@ def _speaks_of_it(error: errors.IntermodalError) -> bool:
     return error.taught or isinstance(error, errors.UnsupportedModality) or 400 <= error.status < 500
 
 
-def _shown(about: LessonSubject, made: CallResult, plain: int | None) -> tuple[bool | None, str]:
+def _evidence(about: LessonSubject, made: CallResult, plain: int | None) -> tuple[bool | None, str]:
     """What a good reply shows; None where it shows nothing, as a tool that was taken and not called."""
     tokens = made.usage.input_tokens
     if about in ("image", "audio", "document"):
@@ -251,7 +258,7 @@ def _is_json(text: str) -> bool:
 # ---- what is sent -----------------------------------------------------------------------------------
 
 
-def _wide(endpoint: Endpoint) -> Endpoint:
+def _accepting_everything(endpoint: Endpoint) -> Endpoint:
     """The endpoint as if it took everything: what it takes is the question."""
     every: tuple[Kind, ...] = ("text", "image", "audio", "document")
     return msgspec.structs.replace(endpoint, input=every, host=msgspec.structs.replace(endpoint.host, forced_json=True))
@@ -270,7 +277,7 @@ def _call(endpoint: Endpoint, about: LessonSubject) -> ChatCall:
     )
 
 
-def _sayable(endpoint: Endpoint, call: ChatCall) -> bool:
+def _protocol_can_send(endpoint: Endpoint, call: ChatCall) -> bool:
     """Whether its protocol has words for this."""
     try:
         chat_codec(endpoint.host).encode_request(call, endpoint.host)

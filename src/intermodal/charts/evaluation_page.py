@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from html import escape
 
 from intermodal._version import __version__
+from intermodal.charts.html import STYLE, document, table
+from intermodal.charts.scatter_chart import scatter
+from intermodal.evaluation.aggregation import EvaluationReport, GradedTrial, RouteReport
 from intermodal.plans.numbers import plain_money, plain_seconds
-from intermodal.reports.html import STYLE, document, table
-from intermodal.reports.scatter import scatter
-from intermodal.reports.tally import Graded, Report, RouteReport
 
 MAX_SHOWN = 600  # characters of an answer in the table of items
 
@@ -26,7 +26,7 @@ stroke-width:1.5;stroke-dasharray:5 4}.scatter .bar{fill:none;stroke:var(--hue);
 _STYLE += "".join(f".hue{number}{{--hue:var(--h{number})}}" for number in range(1, 9))
 
 
-def page(report: Report) -> str:
+def page(report: EvaluationReport) -> str:
     """The whole report as one HTML document."""
     title = f"{report.data}: {len(report.routes)} routes side by side"
     asked = f"{report.runs} runs of {report.items} items, {report.date}, intermodal {__version__}"
@@ -36,7 +36,7 @@ def page(report: Report) -> str:
     return document(title, head + "\n".join(section for section in sections if section), _STYLE)
 
 
-def _pictures(report: Report) -> str:
+def _pictures(report: EvaluationReport) -> str:
     """Right answers against seconds and against cost. Where everything is free there is no second picture to see."""
     drawn = [
         scatter(
@@ -67,7 +67,7 @@ def _dollars(value: float) -> str:
     return "free" if value == 0 else f"${plain_money(value)}"
 
 
-def _routes(report: Report) -> str:
+def _routes(report: EvaluationReport) -> str:
     rows = [_route(row) for row in report.routes]
     head = (
         "n:Route", "Endpoint", "What goes in", "n:Right", "n:95 % interval", "n:Score", "n:Tokens in", "n:Tokens out",
@@ -99,7 +99,7 @@ def _seconds(value: float | None) -> str:
     return "unknown" if value is None else f"{plain_seconds(value)} s"
 
 
-def _comparisons(report: Report) -> str:
+def _comparisons(report: EvaluationReport) -> str:
     if not report.comparisons:
         return ""
     rows = [
@@ -117,7 +117,7 @@ def _comparisons(report: Report) -> str:
     return f"<h2>Against each other</h2>\n{table(head, rows, note)}"
 
 
-def _measured(report: Report) -> str:
+def _measured(report: EvaluationReport) -> str:
     if not report.measured:
         return ""
     rows = [
@@ -132,9 +132,9 @@ def _measured(report: Report) -> str:
     return f"<h2>Strength</h2>\n{table(head, rows, note)}"
 
 
-def _items(report: Report) -> str:
+def _items(report: EvaluationReport) -> str:
     """Every item with every route's answer, folded."""
-    by_item: dict[str, list[Graded]] = {}
+    by_item: dict[str, list[GradedTrial]] = {}
     for row in report.graded:
         by_item.setdefault(row.trial.item, []).append(row)
     numbers = {row.route.id: row.number for row in report.routes}
@@ -156,11 +156,11 @@ def _items(report: Report) -> str:
     )
 
 
-def _in_order(rows: Sequence[Graded], numbers: dict[str, int]) -> list[Graded]:
+def _in_order(rows: Sequence[GradedTrial], numbers: dict[str, int]) -> list[GradedTrial]:
     return sorted(rows, key=lambda row: (numbers[row.trial.route.id], row.trial.repeat))
 
 
-def _answer(row: Graded, number: int) -> str:
+def _answer(row: GradedTrial, number: int) -> str:
     verdict, mark = ("good", "right") if row.grade.right else ("bad", "wrong")
     trial = row.trial
     text = trial.answer or trial.said

@@ -6,8 +6,8 @@ import hashlib
 
 from intermodal.advisor.advice import Advice, DecisionFork, RouteOffer, RoutePick
 from intermodal.advisor.text import LOCAL, figures, headline, text
+from intermodal.charts.volume_chart import HostedCost, MachineCost, VolumeChart, VolumeMark
 from intermodal.plans import svg as drawing
-from intermodal.reports.volume_chart import Chart, Hosted, Machines, Mark
 
 WIDE, MARGIN = 860.0, 20.0
 CARD, STEP, GAP = 262.0, 46.0, 22.0  # a question's width and height, and how far the next is below
@@ -42,7 +42,7 @@ def svg(advice: Advice, name: str = "") -> str:
         y += ROW
     _path(picture, advice, top)
     if charted:
-        chart = Chart(picture, (MARGIN, top + path, WIDE - 2 * MARGIN, CHART))
+        chart = VolumeChart(picture, (MARGIN, top + path, WIDE - 2 * MARGIN, CHART))
         chart.draw(charted, _machines(advice), _marks(advice))
     y = top + path + (CHART if charted else 0) + 14
     for line in below:
@@ -106,9 +106,9 @@ def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
 # ---- the chart -------------------------------------------------------------------------------------
 
 
-def _lines(advice: Advice) -> list[Hosted]:
+def _lines(advice: Advice) -> list[HostedCost]:
     """The hosted route of every kind that has a known price, the decision's first."""
-    found: list[Hosted] = []
+    found: list[HostedCost] = []
     others = iter(_LINES)
     for kind in sorted(advice.kinds, key=lambda each: each.use != advice.use):
         offer = next((each for each in kind.offers if each.place == "hosted" and each.there), None)
@@ -116,7 +116,7 @@ def _lines(advice: Advice) -> list[Hosted]:
             continue
         leading = offer.endpoint == advice.break_even.hosted and not any(line.leading for line in found)
         line, ink = ("away-line", "away") if leading else next(others, _LINES[-1])
-        found.append(Hosted(name=_named(kind.title, offer), usd=offer.usd, line=line, ink=ink, leading=leading))
+        found.append(HostedCost(name=_named(kind.title, offer), usd=offer.usd, line=line, ink=ink, leading=leading))
     return found
 
 
@@ -125,23 +125,23 @@ def _named(title: str, offer: RouteOffer) -> str:
     return f"{title.removeprefix('an ').removeprefix('a ').partition(' (')[0]}, {host}"
 
 
-def _machines(advice: Advice) -> Machines | None:
+def _machines(advice: Advice) -> MachineCost | None:
     even = advice.break_even
     if advice.owned is None or not even.capacity.known or even.capacity.mid <= 0:
         return None
-    return Machines(name=f"{LOCAL}: {even.here}", owned=advice.owned, capacity=even.capacity.mid)
+    return MachineCost(name=f"{LOCAL}: {even.here}", owned=advice.owned, capacity=even.capacity.mid)
 
 
-def _marks(advice: Advice) -> list[Mark]:
+def _marks(advice: Advice) -> list[VolumeMark]:
     found = []
     even, volume = advice.break_even, advice.volume
     if volume is not None:
-        found.append(Mark(words=f"yours: {volume.per_month:,.0f}", at=volume.per_month))
+        found.append(VolumeMark(words=f"yours: {volume.per_month:,.0f}", at=volume.per_month))
     if even.requests.known and even.machine.known:
         at = even.requests
         found.append(
-            Mark(words=f"break-even: {at.mid:,.0f}", at=at.mid, cost=even.machine.mid, low=at.low, high=at.high)
+            VolumeMark(words=f"break-even: {at.mid:,.0f}", at=at.mid, cost=even.machine.mid, low=at.low, high=at.high)
         )
     elif even.milestones and volume is None:
-        found.append(Mark(words=f"${even.milestones[0].usd:,.0f} hosted", at=even.milestones[0].requests))
+        found.append(VolumeMark(words=f"${even.milestones[0].usd:,.0f} hosted", at=even.milestones[0].requests))
     return found

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from intermodal.content import Value
-from intermodal.reports.tally import RouteReport
+from intermodal.evaluation.aggregation import RouteReport
 
 WIDTH, HEIGHT = 560, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 34, 38, 52
@@ -40,7 +40,7 @@ class Axis(Value):
 
     def ticks(self) -> list[float]:
         if not self.log:
-            step = _nice((self.high - self.low) / _TICKS)
+            step = _nice_step((self.high - self.low) / _TICKS)
             return [step * number for number in range(math.floor(self.high / step + 1e-9) + 1)]
         powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
         every = max(1, len(powers) // 6)
@@ -48,7 +48,7 @@ class Axis(Value):
         return ([0.0] if self.zero else []) + sorted([*between, *[10.0**power for power in powers][::every]])
 
 
-def _nice(step: float) -> float:
+def _nice_step(step: float) -> float:
     """The next of 1, 2, 5, 10, … times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
@@ -61,7 +61,7 @@ def axis_of(values: Sequence[float]) -> Axis:
         return Axis(low=0.0, high=1.0)
     low, high = min(some), max(some)
     if high / low < _WIDE:
-        step = _nice(high * 1.08 / _TICKS)
+        step = _nice_step(high * 1.08 / _TICKS)
         return Axis(low=0.0, high=step * math.ceil(high * 1.08 / step - 1e-9))
     return Axis(
         low=10.0 ** math.floor(math.log10(low) + 1e-9), high=10.0 ** math.ceil(math.log10(high) - 1e-9), log=True,

@@ -18,8 +18,8 @@ from msgspec import field
 from intermodal._version import __version__
 from intermodal.content import Value
 from intermodal.errors import StoreError, UsageError
+from intermodal.evaluation.route_identity import EvaluatedRoute, StepActuals
 from intermodal.hints import hint
-from intermodal.reports.routes import Route, Took
 from intermodal.request import Aspect
 
 VERSION = f"{__version__}/1"  # of intermodal, whose routes they are, and of the line's shape
@@ -45,7 +45,7 @@ class Trial(Value):
 
     item: str
     digest: str
-    route: Route
+    route: EvaluatedRoute
     version: str = VERSION
     repeat: int = 0
     rank: int = 0
@@ -65,7 +65,7 @@ class Trial(Value):
     output_tokens: int | None = None
     loses: tuple[Aspect, ...] = ()
     replans: int = 0
-    steps: tuple[Took, ...] = ()
+    steps: tuple[StepActuals, ...] = ()
     when: str = ""
 
     @property
@@ -73,7 +73,7 @@ class Trial(Value):
         return (self.digest, self.route.id, self.repeat)
 
 
-class Journal:
+class TrialJournal:
     """The file. ``trials`` are those of this version, the newest of each run; open it to add to it."""
 
     def __init__(self, path: Path) -> None:
@@ -99,7 +99,7 @@ class Journal:
                 self.trials[trial.key] = trial
 
     @contextmanager
-    def writing(self, *, fresh: bool = False) -> Iterator[Journal]:
+    def writing(self, *, fresh: bool = False) -> Iterator[TrialJournal]:
         """Held by this process alone while it runs. Raises UsageError when another one has it."""
         import fcntl
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from intermodal.evaluation.bench import LoadLevel, Percentiles
 from intermodal.plans.svg import Drawing, width
-from intermodal.reports.bench import Level, Spread
 
 _ROOM, _RIGHT, _BAR, _GAP, _HEAD, _TITLE = 430, 130, 16, 5, 46, 34  # _ROOM: of the longest bar
 _SIZE = 11.0  # of labels
 _COLOURS = ("took", "maybe", "away", "good", "warn", "planned")
 
 
-def picture(levels: Sequence[Level]) -> str:
+def picture(levels: Sequence[LoadLevel]) -> str:
     """Bars in the order of measuring; an endpoint keeps its colour."""
-    panels: list[tuple[str, str, Callable[[Level], Spread]]] = [
+    panels: list[tuple[str, str, Callable[[LoadLevel], Percentiles]]] = [
         ("seconds to the first word, less is better", "s", lambda level: level.first),
         ("tokens a second of each request, more is better", "/s", lambda level: level.decode),
         ("tokens a second of all together, more is better", "/s", _throughput),
@@ -42,20 +42,20 @@ def picture(levels: Sequence[Level]) -> str:
     return drawing.whole("Endpoints compared on one request", said)
 
 
-def _throughput(level: Level) -> Spread:
-    return Spread(median=level.throughput, low=level.throughput, high=level.throughput, count=1)
+def _throughput(level: LoadLevel) -> Percentiles:
+    return Percentiles(median=level.throughput, low=level.throughput, high=level.throughput, count=1)
 
 
-def _top(spread: Spread) -> float:
+def _top(spread: Percentiles) -> float:
     return max(spread.median or 0.0, spread.high or 0.0)
 
 
-def _label(level: Level) -> str:
+def _label(level: LoadLevel) -> str:
     return f"{level.endpoint} x{level.concurrency}"
 
 
 def _bar(
-    drawing: Drawing, level: Level, seen: Spread, most: float, at: tuple[float, float], unit: str, colour: str
+    drawing: Drawing, level: LoadLevel, seen: Percentiles, most: float, at: tuple[float, float], unit: str, colour: str
 ) -> None:
     left, top = at
     drawing.text(left - 8, top + 12, _label(level), "soft", size=_SIZE, end="end")

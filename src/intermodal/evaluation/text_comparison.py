@@ -13,22 +13,22 @@ _NUMBER = re.compile(r"(?<![\w.,])[-−+]?(?:\d[\d.,'’\u00a0\u202f]*\d|\d)(?:[
 _EDGES = " \t\r\n.,;:!?\"'“”‘’«»()[]{}*_`"
 
 
-def plain(text: str) -> str:
+def normalize(text: str) -> str:
     """Text as it is compared: Unicode NFKC, small letters, single spaces, no punctuation around it.
 
-    >>> plain("  “Gothenburg”. ")
+    >>> normalize("  “Gothenburg”. ")
     'gothenburg'
     """
     return " ".join(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().split()).strip(_EDGES)
 
 
-def holds(text: str, wanted: str) -> bool:
+def contains_words(text: str, wanted: str) -> bool:
     """``wanted`` is in ``text`` as whole words.
 
-    >>> holds("The total is EUR 1,380.50.", "1,380.50"), holds("category", "cat")
+    >>> contains_words("The total is EUR 1,380.50.", "1,380.50"), contains_words("category", "cat")
     (True, False)
     """
-    inside, sought = plain(text), plain(wanted)
+    inside, sought = normalize(text), normalize(wanted)
     if not sought:
         return False
     before = r"(?<!\w)" if sought[0].isalnum() else ""
@@ -71,12 +71,12 @@ def words(text: str) -> list[str]:
     return _WORD.findall(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().replace("’", "'"))
 
 
-def word_errors(said: str, wanted: str) -> float:
+def word_error_rate(said: str, wanted: str) -> float:
     """Word error rate: substitutions, deletions and insertions over the words that should be there.
 
     The least edits that turn one into the other (Levenshtein 1966), over words. More than 1 where much was made up.
 
-    >>> word_errors("ask not what your country", "Ask not: what your country?")
+    >>> word_error_rate("ask not what your country", "Ask not: what your country?")
     0.0
     """
     ours, theirs = words(said), words(wanted)
@@ -105,7 +105,7 @@ def first_json(text: str) -> Any:
     return None
 
 
-def leaves(expected: Any, answer: Any, tolerance: float) -> tuple[int, int, str]:
+def compare_leaves(expected: Any, answer: Any, tolerance: float) -> tuple[int, int, str]:
     """How many leaves of ``expected`` the answer has, out of how many, and where it first differs.
 
     What the answer has besides is not held against it. Lists are compared place by place.
@@ -143,11 +143,13 @@ def _same(expected: Any, answer: Any, tolerance: float) -> bool:
     if isinstance(expected, int | float):
         if isinstance(answer, str):
             said = numbers(answer)
-            return len(said) == 1 and near(said[0], float(expected), tolerance)
-        return not isinstance(answer, bool) and isinstance(answer, int | float) and near(answer, expected, tolerance)
-    return isinstance(answer, str | int | float) and plain(str(expected)) == plain(str(answer))
+            return len(said) == 1 and is_close(said[0], float(expected), tolerance)
+        return (
+            not isinstance(answer, bool) and isinstance(answer, int | float) and is_close(answer, expected, tolerance)
+        )
+    return isinstance(answer, str | int | float) and normalize(str(expected)) == normalize(str(answer))
 
 
-def near(value: float, expected: float, tolerance: float) -> bool:
+def is_close(value: float, expected: float, tolerance: float) -> bool:
     """Equal up to a difference of ``tolerance`` and what floating point loses."""
     return abs(value - expected) <= tolerance + 1e-9 * max(1.0, abs(expected))

@@ -18,8 +18,8 @@ import msgspec
 
 from intermodal.catalog.types import Catalog, Evidence, Strength, Task
 from intermodal.content import Value
-from intermodal.reports.intervals import wilson
-from intermodal.reports.journal import AGAIN, Trial
+from intermodal.evaluation.significance import wilson_interval
+from intermodal.evaluation.trial_journal import AGAIN, Trial
 from intermodal.request import Tier
 
 ENOUGH = 20  # items
@@ -28,7 +28,7 @@ THRESHOLDS: tuple[tuple[float, Tier], ...] = ((0.95, "frontier"), (0.80, "large"
 _NOT_ITS_FAULT = AGAIN | {"credentials_refused", "budget_exceeded", "not_installed", "weights", "call"}
 
 
-class Measurement(Value):
+class TierMeasurement(Value):
     """What the evaluation says about an endpoint.
 
     Attributes:
@@ -64,7 +64,7 @@ def tier_of(low: float) -> Tier:
     return "tiny"
 
 
-def measured(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple[Measurement, ...]:
+def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple[TierMeasurement, ...]:
     """What runs, each with whether it was right, say about the endpoints that answered.
 
     An endpoint that answers an item over several routes counts once: over the route that comes first in the planner's
@@ -87,23 +87,23 @@ def measured(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple[Meas
     return tuple(_as_sure(one, sum(scores) / len(scores)) if scores else one for one, scores in found)
 
 
-def _as_sure(found: Measurement, sure: float) -> Measurement:
+def _as_sure(found: TierMeasurement, sure: float) -> TierMeasurement:
     """What scores say beside how often they are right: 0.9 for what is half right says too much."""
     why = f"{found.why}; its best label was at {sure:.2f} on average"
     return msgspec.structs.replace(found, sure=sure, why=why)
 
 
-def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Catalog) -> Measurement:
+def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Catalog) -> TierMeasurement:
     count = len(items)
     right = sum(2 * sum(some) > len(some) for some in items.values())
-    low, high = wilson(right, count)
+    low, high = wilson_interval(right, count)
     known = catalog.by_id[endpoint].tier(task) if endpoint in catalog.by_id else None
     before = f"{known.tier}, {known.evidence.level}" if known is not None else "not known"
     told = f"right on {right} of {count}, 95 % interval {low:.0%} to {high:.0%}"
     if count < ENOUGH:
         few = "1 item is" if count == 1 else f"{count} items are"
         why = f"{told}: {few} too few to give a tier, it takes {ENOUGH}"
-        return Measurement(
+        return TierMeasurement(
             endpoint=endpoint, task=task, right=right, items=count, low=low, high=high, before=before, why=why
         )
     tier = tier_of(low)
@@ -111,12 +111,12 @@ def _one(endpoint: str, task: Task, items: Mapping[str, list[bool]], catalog: Ca
     why = f"{told}: a lower end of {floor:.0%} or more is {tier}"
     if floor == 0.0:
         why = f"{told}: a lower end below {THRESHOLDS[-1][0]:.0%} is {tier}"
-    return Measurement(
+    return TierMeasurement(
         endpoint=endpoint, task=task, right=right, items=count, low=low, high=high, tier=tier, before=before, why=why
     )
 
 
-def strength(found: Measurement, data: str, date: str) -> Strength | None:
+def strength(found: TierMeasurement, data: str, date: str) -> Strength | None:
     """A measurement as evidence; None where it gives no tier."""
     if found.tier is None:
         return None

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from intermodal.advisor.break_even import own_cost
 from intermodal.advisor.question import OwnedHardware
+from intermodal.charts.scatter_chart import Axis
 from intermodal.content import Value
 from intermodal.plans import svg as drawing
 from intermodal.plans.numbers import plain_money
 from intermodal.quantity import Quantity
-from intermodal.reports.scatter import Axis
 
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 196.0, 34.0, 46.0
 LABEL, ROW = 11.0, 14.0  # size of words at the ends of lines, and how far apart they stay
@@ -22,7 +22,7 @@ STEPS = 16  # machines up to which each is a step
 _SPAN = 100.0  # times less and more than what is to be seen that the axis shows
 
 
-class Hosted(Value):
+class HostedCost(Value):
     """A line: what it is called, USD of a request, and the classes of its line and words."""
 
     name: str
@@ -32,7 +32,7 @@ class Hosted(Value):
     leading: bool = False
 
 
-class Machines(Value):
+class MachineCost(Value):
     """The steps of hardware: ``capacity`` requests a month of one machine."""
 
     name: str
@@ -40,7 +40,7 @@ class Machines(Value):
     capacity: float
 
 
-class Mark(Value):
+class VolumeMark(Value):
     """A number of requests a month that is pointed out; ``low`` and ``high`` where it has a range."""
 
     words: str
@@ -50,7 +50,7 @@ class Mark(Value):
     high: float = 0.0
 
 
-def domain(marks: Sequence[Mark]) -> tuple[float, float]:
+def domain(marks: Sequence[VolumeMark]) -> tuple[float, float]:
     """Requests a month that the axis shows, whole powers of ten."""
     some = [value for mark in marks for value in (mark.at, mark.low, mark.high) if value > 0] or [30_000.0]
     low, high = min(some), max(some)
@@ -58,14 +58,14 @@ def domain(marks: Sequence[Mark]) -> tuple[float, float]:
     return 10.0 ** math.floor(math.log10(low / room) + 1e-9), 10.0 ** math.ceil(math.log10(high * room) - 1e-9)
 
 
-class Chart:
+class VolumeChart:
     """One chart in a drawing, at a place and of a size."""
 
     def __init__(self, picture: drawing.Drawing, at: tuple[float, float, float, float]) -> None:
         self._picture = picture
         self._left, self._top, self._wide, self._high = at
 
-    def draw(self, lines: Sequence[Hosted], machines: Machines | None, marks: Sequence[Mark]) -> None:
+    def draw(self, lines: Sequence[HostedCost], machines: MachineCost | None, marks: Sequence[VolumeMark]) -> None:
         """Everything. Lines of no known price are not drawn; who calls says so."""
         seen = [line for line in lines if line.usd.known and line.usd.mid > 0]
         first, last = domain(marks)
@@ -107,7 +107,7 @@ class Chart:
         middle = (self._at_x(self._x.low) + right) / 2
         picture.text(middle, bottom + 36, "requests a month (both axes logarithmic)", "soft", end="middle")
 
-    def _line(self, line: Hosted, first: float, last: float) -> None:
+    def _line(self, line: HostedCost, first: float, last: float) -> None:
         """The line of the middle price, between thin dashed ones of the lowest and highest where they differ."""
         picture = self._picture
         picture.open(f"{line.name}: ${plain_money(line.usd.mid)} a request")
@@ -130,7 +130,7 @@ class Chart:
         points = [(self._at_x(value), self._at_y(usd * value)) for value in (begin, end)]
         return "M" + "L".join(f"{drawing.number(x)} {drawing.number(y)}" for x, y in points)
 
-    def _steps(self, machines: Machines, first: float, last: float) -> None:
+    def _steps(self, machines: MachineCost, first: float, last: float) -> None:
         """A flat line up to what one machine answers, a step for each more, and a slope where they are many."""
         edges = [machines.capacity * count for count in range(1, STEPS + 1)]
         edges = [first, *(edge for edge in edges if first < edge < last)]
@@ -150,7 +150,7 @@ class Chart:
     def _point(self, requests: float, cost: float) -> str:
         return f"{drawing.number(self._at_x(requests))} {drawing.number(self._at_y(cost))}"
 
-    def _mark(self, mark: Mark, place: int, last: int) -> None:
+    def _mark(self, mark: VolumeMark, place: int, last: int) -> None:
         """A dashed line with words at its upper end; a ring where two lines cross, a bar for its range."""
         picture, x = self._picture, self._at_x(mark.at)
         top, bottom = self._at_y(self._y.high), self._at_y(self._y.low)
@@ -165,7 +165,7 @@ class Chart:
         if mark.cost is not None:
             picture.circle(x, self._at_y(mark.cost), 5, "answering here-line line-only")
 
-    def _ends(self, lines: Sequence[Hosted], machines: Machines | None, last: float) -> None:
+    def _ends(self, lines: Sequence[HostedCost], machines: MachineCost | None, last: float) -> None:
         """What each line is, where it ends, words pushed apart where they would cover each other."""
         words = [(self._at_y(min(line.usd.mid * last, self._y.high)), line.name, line.ink) for line in lines]
         if machines is not None:
