@@ -37,9 +37,9 @@ import report
 from intermodal.errors import WeightsError
 from intermodal.local.weights.gguf import parse_header, read_header
 from intermodal.sizing.gguf_shape import gguf_shape
-from intermodal.sizing.memory import memory
-from intermodal.sizing.settings import Settings
-from intermodal.sizing.sources import local
+from intermodal.sizing.memory import model_memory
+from intermodal.sizing.model_sources import local_model
+from intermodal.sizing.serving_settings import ServingSettings
 
 ROOT = Path(__file__).parent.parent
 SMOLLM2 = Path.home() / ".cache/intermodal/weights/smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -53,12 +53,12 @@ _LINES = {
     "output": r"CPU +output buffer size = +([\d.]+)",
 }
 SETTINGS = (
-    Settings(context=4096),
-    Settings(context=16384),
-    Settings(context=8192, slots=4, ubatch=256),
-    Settings(context=8192, slots=4, unified=True),
-    Settings(context=4096, flash_attention=False),
-    Settings(context=4096, slots=2, type_k="q8_0", type_v="q8_0"),
+    ServingSettings(context=4096),
+    ServingSettings(context=16384),
+    ServingSettings(context=8192, slots=4, ubatch=256),
+    ServingSettings(context=8192, slots=4, unified=True),
+    ServingSettings(context=4096, flash_attention=False),
+    ServingSettings(context=4096, slots=2, type_k="q8_0", type_v="q8_0"),
 )
 
 
@@ -66,7 +66,7 @@ class Point(NamedTuple):
     """What was predicted and logged, in MiB, by term; ``resident``: of the whole process."""
 
     name: str
-    settings: Settings
+    settings: ServingSettings
     predicted: dict[str, float]
     logged: dict[str, float]
     resident: tuple[float, float] | None
@@ -99,7 +99,7 @@ def _vllm() -> list[str]:
     return [*lines, ""]
 
 
-Wanted = tuple[str, Path, Settings, Path | None]
+Wanted = tuple[str, Path, ServingSettings, Path | None]
 
 
 def _points(folder: Path) -> Iterator[Wanted]:
@@ -122,9 +122,9 @@ def _points(folder: Path) -> Iterator[Wanted]:
             yield "SmolLM2, tiny eye", SMOLLM2, settings, EYE
 
 
-def _point(name: str, file: Path, settings: Settings, eye: Path | None) -> Point:
-    projector = local(eye).shape if eye is not None else None
-    found = memory(local(file).shape, msgspec.structs.replace(settings, projector=projector))
+def _point(name: str, file: Path, settings: ServingSettings, eye: Path | None) -> Point:
+    projector = local_model(eye).shape if eye is not None else None
+    found = model_memory(local_model(file).shape, msgspec.structs.replace(settings, projector=projector))
     said = f"{name} {_said(settings)}"
     log = _kept().get(said) or _load(file, settings, eye) or _load(file, settings, eye)
     _keep(said, log)
@@ -143,7 +143,7 @@ def _point(name: str, file: Path, settings: Settings, eye: Path | None) -> Point
     )
 
 
-def _load(file: Path, settings: Settings, eye: Path | None) -> str:
+def _load(file: Path, settings: ServingSettings, eye: Path | None) -> str:
     measured = settings in SETTINGS[:2] and file.stem in (*fit_models.SHAPES, SMOLLM2.stem, "words")
     given = json.dumps({
         "model": str(file), "mmproj": str(eye) if eye is not None else "", "n_ctx": settings.context,
@@ -270,7 +270,7 @@ def _changed(good: bytes) -> str:
 
         def sized(data: bytes = bytes(data)) -> int:
             try:
-                memory(gguf_shape([parse_header(data, total=1 << 40)]), Settings(context=4096))
+                model_memory(gguf_shape([parse_header(data, total=1 << 40)]), ServingSettings(context=4096))
             except WeightsError:
                 return 1
             return 0
@@ -331,7 +331,7 @@ def _total(found: dict[str, float]) -> float:
     return sum(found.values())
 
 
-def _said(settings: Settings) -> str:
+def _said(settings: ServingSettings) -> str:
     said = [f"-c {settings.context}"]
     if settings.slots > 1:
         said.append(f"-np {settings.slots}" + (" unified" if settings.unified else ""))

@@ -27,11 +27,11 @@ sys.path.insert(0, str(ROOT))
 
 from tests.unit.sizing.headers import shape, tensor  # noqa: E402 - its folder is the repository
 
-from intermodal.sizing.memory import memory  # noqa: E402
-from intermodal.sizing.settings import ALL, Settings  # noqa: E402
+from intermodal.sizing.memory import model_memory  # noqa: E402
+from intermodal.sizing.model_sources import local_model  # noqa: E402
+from intermodal.sizing.serving_settings import ALL, ServingSettings  # noqa: E402
 from intermodal.sizing.shape import Layer, ModelShape  # noqa: E402
-from intermodal.sizing.sources import local  # noqa: E402
-from intermodal.sizing.vllm import Serving, text_bytes  # noqa: E402
+from intermodal.sizing.vllm import VllmSettings, text_bytes  # noqa: E402
 
 GIB, MIB = 2**30, 2**20
 README = "gguf-parser-go's README, commit 0930736"
@@ -114,7 +114,7 @@ PROGRAMS = {
 }
 
 
-def ask(file: Path, settings: Settings) -> dict[str, Said]:
+def ask(file: Path, settings: ServingSettings) -> dict[str, Said]:
     """Return what each program that is installed says of this load; one that refuses the file is left out."""
     found: dict[str, Said] = {}
     for name, how in (("hf-mem", _hf_mem), ("whichllm", _whichllm), ("llmfit", _llmfit)):
@@ -125,7 +125,7 @@ def ask(file: Path, settings: Settings) -> dict[str, Said]:
     return found
 
 
-def _hf_mem(file: Path, settings: Settings) -> Said:
+def _hf_mem(file: Path, settings: ServingSettings) -> Said:
     gguf: Any = importlib.import_module("hf_mem.gguf")
     read = gguf.parse_gguf_metadata(
         file.read_bytes(), experimental=True, max_model_len=settings.context, kv_cache_dtype=settings.type_k.upper()
@@ -133,12 +133,12 @@ def _hf_mem(file: Path, settings: Settings) -> Said:
     return Said(read.kv_cache.cache_size / MIB, (read.bytes_count + read.kv_cache.cache_size) / MIB)
 
 
-def _whichllm(file: Path, settings: Settings) -> Said:
+def _whichllm(file: Path, settings: ServingSettings) -> Said:
     """It knows parameters, the active ones, and the window of a few architectures. Its cache is of 16 bits always."""
     vram: Any = importlib.import_module("whichllm.engine.vram")
     types: Any = importlib.import_module("whichllm.models.types")
     windows: Any = importlib.import_module("whichllm.models.sliding_window")
-    found = local(file).shape
+    found = local_model(file).shape
     window = windows._SWA_ARCH_DEFAULTS.get(windows._swa_key_from_arch(found.architecture.replace("-", "_")))
     model = types.ModelInfo(
         id=file.stem, family_id="", name=file.stem, parameter_count=found.parameters,
@@ -151,7 +151,7 @@ def _whichllm(file: Path, settings: Settings) -> Said:
     return Said(cache / MIB, vram.estimate_vram(model, variant, settings.context) / MIB)
 
 
-def _llmfit(file: Path, settings: Settings) -> Said | None:
+def _llmfit(file: Path, settings: ServingSettings) -> Said | None:
     """It knows published models by name: of the files loaded here SmolLM2, in a quantization near to the file's."""
     if not file.name.startswith("SmolLM2-135M-Instruct") or (program := shutil.which("llmfit")) is None:
         return None
@@ -218,18 +218,18 @@ def lines() -> list[str]:
         "| model | context | gguf-parser-go | intermodal | of it weights, cache, compute |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for row in PUBLISHED:
-        settings = Settings(context=row.context, flash_attention=False, gpu_layers=ALL)
-        made = memory(row.model.shape(), settings)
+        settings = ServingSettings(context=row.context, flash_attention=False, gpu_layers=ALL)
+        made = model_memory(row.model.shape(), settings)
         whole = made.total("device")
         parts = ", ".join(f"{made.of(name, 'device').mid / GIB:.2f}" for name in ("weights", "cache", "compute"))
         said = f"{whole.mid / GIB:.2f} ({whole.low / GIB:.2f}..{whole.high / GIB:.2f})"
         found.append(f"| {row.name} | {row.context:,} | {row.card:.2f} | {said} | {parts} |")
-    half = text_bytes(MINIMAX, Serving(batched=1), 196_608)
+    half = text_bytes(MINIMAX, VllmSettings(batched=1), 196_608)
     found += [
         "",
         f"hf-mem says {HF_MEM / 1e9:.2f} GB for the keys and values of one text of 196,608 tokens of MiniMax-M2, as its"
         f" weights are of eight bits; intermodal {half / 1e9:.2f} GB, as vLLM keeps them in sixteen unless it is told"
-        f" otherwise, and {text_bytes(MINIMAX, Serving(batched=1, cache_bytes=1), 196_608) / 1e9:.2f} with"
+        f" otherwise, and {text_bytes(MINIMAX, VllmSettings(batched=1, cache_bytes=1), 196_608) / 1e9:.2f} with"
         " `--kv-cache-dtype fp8`.",
     ]
     return found

@@ -18,9 +18,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.unit.sizing import models  # noqa: E402
 
-from intermodal.sizing.machines import stated  # noqa: E402
-from intermodal.sizing.settings import ALL, Settings  # noqa: E402
-from intermodal.sizing.speed import pace  # noqa: E402
+from intermodal.sizing.machine_options import machine_of_options  # noqa: E402
+from intermodal.sizing.serving_settings import ALL, ServingSettings  # noqa: E402
+from intermodal.sizing.speed import model_speed  # noqa: E402
 
 DATA = ROOT / "tests" / "unit" / "sizing" / "data" / "published_speeds.csv"
 RESULT = ROOT / "benchmarks" / "results" / "fit_speed.md"
@@ -35,8 +35,11 @@ def main() -> None:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     lines, inside, impossible = [], 0, 0
     for row in rows:
-        found = pace(
-            MODELS[row["model"]](), Settings(context=8192, gpu_layers=ALL), stated([row["machine"]]), prompt=200
+        found = model_speed(
+            MODELS[row["model"]](),
+            ServingSettings(context=8192, gpu_layers=ALL),
+            machine_of_options([row["machine"]]),
+            prompt=200,
         )
         speed = float(row["tokens_a_second"])
         within = found.decode.low <= speed <= found.decode.high

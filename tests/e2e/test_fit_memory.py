@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from tests.e2e.servers import weights_of
 
-from intermodal.sizing.memory import memory
-from intermodal.sizing.settings import Settings
-from intermodal.sizing.sources import local
+from intermodal.sizing.memory import model_memory
+from intermodal.sizing.model_sources import local_model
+from intermodal.sizing.serving_settings import ServingSettings
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
@@ -41,11 +41,11 @@ LINES = {
 @pytest.mark.parametrize(
     "settings",
     [
-        Settings(context=2048),
-        Settings(context=4096, slots=4, unified=True, ubatch=256, type_k="q8_0", type_v="q8_0"),
+        ServingSettings(context=2048),
+        ServingSettings(context=4096, slots=4, unified=True, ubatch=256, type_k="q8_0", type_v="q8_0"),
     ],
 )
-def test_a_real_server_takes_what_the_header_says(settings: Settings) -> None:
+def test_a_real_server_takes_what_the_header_says(settings: ServingSettings) -> None:
     file = weights_of("smollm2-135m-instruct")
     given = {
         "model": str(file), "n_ctx": settings.context, "n_parallel": settings.slots, "n_ubatch": settings.ubatch,
@@ -55,7 +55,7 @@ def test_a_real_server_takes_what_the_header_says(settings: Settings) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", LOADED, json.dumps(given)], capture_output=True, text=True, timeout=180, check=True
     )
-    found = memory(local(Path(file)).shape, settings)
+    found = model_memory(local_model(Path(file)).shape, settings)
     for term, line in LINES.items():
         logged = [float(size) for size in re.findall(line, ran.stderr)]
         assert len(logged) == 1, ran.stderr[-2000:]

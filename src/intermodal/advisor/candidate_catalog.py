@@ -33,7 +33,7 @@ from intermodal.hints import setting
 from intermodal.planner.conditions import refused
 from intermodal.planner.index import band, index
 from intermodal.request import Policy
-from intermodal.sizing.parameters import of_texts
+from intermodal.sizing.memory_by_size import memory_of_requests
 
 OWN_SERVER = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
 CONTEXT_EACH = 2048  # tokens of context of each of several requests at once: a page or a picture, and an answer
@@ -190,7 +190,7 @@ def _price_dates(models: Snapshot) -> str:
 def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
     """Open models that write, each as if a server of one's own had it."""
     for model in open_models(models):
-        memory = of_texts(model.parameters, hardware.users, min(model.context or CONTEXT_EACH, CONTEXT_EACH))
+        memory = memory_of_requests(model.parameters, hardware.users, min(model.context or CONTEXT_EACH, CONTEXT_EACH))
         yield Endpoint(
             id=f"{OWN_SERVER.id}:{model.id}",
             model=model,

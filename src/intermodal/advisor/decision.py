@@ -31,8 +31,8 @@ from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import exact, unknown
 from intermodal.request import TIERS, Request
-from intermodal.sizing.parameters import floor
-from intermodal.sizing.rentals import rental_words
+from intermodal.sizing.memory_by_size import memory_floor
+from intermodal.sizing.rental_prices import rental_words
 
 OTHERS, REASONS = 2, 3
 
@@ -346,7 +346,7 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
         load=route.total.load_seconds,
         slots=slots,
         memory=route.total.memory,
-        floor=floor(endpoint.model.parameters),
+        floor=memory_floor(endpoint.model.parameters),
         tokens_in=route.answering.estimate.input_tokens,
         tokens_out=route.answering.estimate.output_tokens,
         tier=route.tier,

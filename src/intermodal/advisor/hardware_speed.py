@@ -12,7 +12,7 @@ from intermodal.catalog.default_speeds import ZONE_SPEEDS
 from intermodal.catalog.types import Endpoint, Speed
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
-from intermodal.sizing.speed import of_parameters
+from intermodal.sizing.speed import speed_of_parameters
 
 # Seconds a second of sound. faster-whisper's own benchmark: large-v2 in half precision on an RTX 3070 Ti 0.081, batched
 # 0.022; large-v3-turbo on an RTX 2080 Ti 0.025 (its issue 1030). Hugging Face's leaderboard of January 2025, one card,
@@ -28,7 +28,7 @@ _UNPUBLISHED = "measured on 2 cores; nobody published it on a card"
 def server_speed(parameters: float, active: float, machine: Machine, users: int = 1) -> Speed:
     """A server of one's own with a model of so many parameters in four bits, ``users`` texts at once."""
     base = ZONE_SPEEDS["machine"]
-    found = of_parameters(parameters, active, machine, users=users)
+    found = speed_of_parameters(parameters, active, machine, users=users)
     if not found.decode.known:  # a card of which only the memory is known: as of a server in the network
         return replace(ZONE_SPEEDS["network"], overhead=base.overhead)
     prompt = found.prefill if found.prefill.known else ZONE_SPEEDS["network"].prompt

@@ -14,7 +14,7 @@ from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.sizing.machines import cards_words, of_cores, settled, stated
+from intermodal.sizing.machine_options import compute_of_cores, describe_cards, machine_of_options, with_assumptions
 
 _KINDS: dict[str, Kind] = {
     "text": "text", "words": "text",
@@ -109,7 +109,7 @@ def _plain_hardware(word: str, here: Machine) -> Hardware | None:
         raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE)
     size = int(bytes_)
     gpus = tuple(Gpu(name="stated", memory=size // cards) for _ in range(cards))
-    machine = settled(Machine(cores=cores, memory=size, free=size, gpus=gpus, compute=of_cores(cores)))
+    machine = with_assumptions(Machine(cores=cores, memory=size, free=size, gpus=gpus, compute=compute_of_cores(cores)))
     each_gib = f"{size / max(cards, 1) / 2**30:.3g} GiB"
     words = f"{cards} graphics card{'s' if cards > 1 else ''} of {each_gib}" if cards else f"{each_gib} of memory"
     return Hardware(machine=machine, words=f"{words}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
@@ -125,7 +125,7 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
         left = each.replace(some[0], "").strip() if some else each.strip()
         names += [left] if left else []
     try:
-        found = stated(names, cores=cores)
+        found = machine_of_options(names, cores=cores)
     except UsageError as error:
         if not re.search(r"\d", word):  # no card is called by letters alone
             raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE) from None
@@ -134,7 +134,7 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
     if not size:
         raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE)
     machine = msgspec.structs.replace(found, memory=size, free=size)
-    cards = cards_words(found.gpus)
+    cards = describe_cards(found.gpus)
     return Hardware(machine=machine, words=f"{cards}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)
 
 
@@ -145,7 +145,7 @@ def this_machine(here: Machine) -> Hardware:
         f"this machine: {here.memory / gib:.3g} GiB of memory, {here.free / gib:.3g} free, "
         f"{here.cores} core{'s' if here.cores != 1 else ''}"
     )
-    machine = settled(msgspec.structs.replace(here, loaded=(), compute=of_cores(here.cores)))
+    machine = with_assumptions(msgspec.structs.replace(here, loaded=(), compute=compute_of_cores(here.cores)))
     return Hardware(machine=machine, words=words)
 
 

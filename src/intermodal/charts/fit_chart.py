@@ -10,9 +10,9 @@ from intermodal.estimates.fit_text import gib, in_place, machine_line, pace_line
 from intermodal.estimates.fit_vllm import VllmReport, sentence
 from intermodal.plans.svg import Drawing, shortened, width
 from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.command import tokens
-from intermodal.sizing.fit import Check, Verdict
-from intermodal.sizing.machines import machine_words
+from intermodal.sizing.machine_options import describe_machine
+from intermodal.sizing.placement import CapacityCheck, Verdict
+from intermodal.sizing.server_command import format_context
 
 WIDE: Final = 720.0
 LEFT, BAR, ROW, SIZE = 24.0, 26.0, 24.0, 11.0
@@ -50,7 +50,7 @@ def vllm_svg(report: VllmReport) -> str:
     """The picture of what vLLM divides a card into, and of how many texts that is."""
     said = sentence(report)
     high = 92 + BAR + 44 + 34 + 2 * ROW
-    drawing = _drawing(report, f"vLLM on {machine_words(report.machine)}", said, high)
+    drawing = _drawing(report, f"vLLM on {describe_machine(report.machine)}", said, high)
     each = "each card" if len(report.machine.gpus) > 1 else "card"
     _stacked(
         drawing, f"{each}: {report.room / GIB:.1f} GiB that vLLM takes", report.parts, report.room, report.verdict, 92
@@ -58,7 +58,7 @@ def vllm_svg(report: VllmReport) -> str:
     top = 92 + BAR + 54
     for index, (length, texts) in enumerate(report.table):
         left = LEFT + index * COLUMN
-        drawing.text(left + COLUMN / 2, top, tokens(length), "soft", size=SIZE, end="middle")
+        drawing.text(left + COLUMN / 2, top, format_context(length), "soft", size=SIZE, end="middle")
         enough: Verdict = (
             "unknown" if not texts.known else "fits" if texts.low >= 1 else "tight" if texts.high >= 1 else "no"
         )
@@ -76,7 +76,7 @@ def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: floa
     return drawing
 
 
-def _bar(drawing: Drawing, report: FitReport, check: Check, top: float) -> None:
+def _bar(drawing: Drawing, report: FitReport, check: CapacityCheck, top: float) -> None:
     """What is needed beside what is free, on one axis."""
     words = f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB"
     _stacked(drawing, words, in_place(report, check), check.room, check.verdict, top, check.needed.high)
@@ -111,7 +111,9 @@ def _stacked(
 def _table(drawing: Drawing, rows: dict[str, list[Cell]], top: float) -> None:
     first = LEFT + 90
     for index, cell in enumerate(next(iter(rows.values()), [])):
-        drawing.text(first + index * COLUMN + COLUMN / 2, top, tokens(cell.context), "soft", size=SIZE, end="middle")
+        drawing.text(
+            first + index * COLUMN + COLUMN / 2, top, format_context(cell.context), "soft", size=SIZE, end="middle"
+        )
     for line, (name, cells) in enumerate(rows.items()):
         y = top + 8 + line * ROW
         ink = "ink" if any(cell.estimated for cell in cells) else "ink bold"

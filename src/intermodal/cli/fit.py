@@ -44,7 +44,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 
 def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Cards for the shell that begin as typed; in "2xH100" and after a comma what follows counts."""
-    from intermodal.sizing.accelerators import begun as names
+    from intermodal.sizing.accelerators import complete_card_name as names
 
     before, rest = re.split(r"(?i)((?:.*,)?\s*(?:\d+\s*x\s*)?)", begun, maxsplit=1)[1:] or ("", begun)
     return [CompletionItem(f"{before}{name}") for name in names(rest)[:MOST_NAMES]]
@@ -163,7 +163,7 @@ def _rank(given: dict[str, Any]) -> None:
     from intermodal.cli.fitting import rank
     from intermodal.errors import UsageError
     from intermodal.estimates.fit import PROMPT, this_machine
-    from intermodal.sizing.machines import stated
+    from intermodal.sizing.machine_options import machine_of_options
 
     if not given["everything"]:
         raise UsageError("no model is named", where="MODEL", todo="name one, or rank all with --all")
@@ -179,7 +179,7 @@ def _rank(given: dict[str, Any]) -> None:
                 "is of one model, and --all ranks many", where=option, todo="name a model, or leave it out"
             )
     here = not (given["gpus"] or given["ram"])
-    machine = this_machine(os.environ) if here else stated(given["gpus"], given["ram"])
+    machine = this_machine(os.environ) if here else machine_of_options(given["gpus"], given["ram"])
     rank(machine, ctx=given["ctx"], work=given["work"], as_json=given["as_json"], slots=given["slots"], kv=given["kv"])
 
 

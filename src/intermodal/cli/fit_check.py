@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from intermodal.estimates.fit_check import Checked
-    from intermodal.sizing.logged import Compared
+    from intermodal.sizing.load_log import TermComparison
 
 
 def check(given: dict[str, Any], said: str) -> None:
@@ -58,9 +58,9 @@ def _echo(found: Checked) -> None:
         click.echo(f"\nkept for this file with {found.correction.flags}: fit, up, doctor and plans use it")
 
 
-def _cells(row: Compared) -> tuple[str, ...]:
-    from intermodal.sizing.corrections import TOKENS
-    from intermodal.sizing.logged import MIB
+def _cells(row: TermComparison) -> tuple[str, ...]:
+    from intermodal.sizing.load_log import MIB
+    from intermodal.sizing.memory_corrections import TOKENS
 
     unit, digits = (1, 0) if row.name == TOKENS else (MIB, 2 if row.source == "log" else 0)
     low, mid, high = (f"{value / unit:,.{digits}f}" for value in

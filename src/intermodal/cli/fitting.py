@@ -36,23 +36,23 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
 def named(words: str) -> Machine:
     """The machine of ``--fits``: a size of memory, or a card."""
     from intermodal.errors import UsageError
-    from intermodal.sizing.machines import of_memory, stated
+    from intermodal.sizing.machine_options import machine_of_options, parse_memory
 
     try:
-        of_memory(words)
+        parse_memory(words)
     except UsageError:
-        return stated((words,))
-    return stated((), words)
+        return machine_of_options((words,))
+    return machine_of_options((), words)
 
 
 def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
     from intermodal.cli.table import echo_table
     from intermodal.estimates.fit_bars import rate
     from intermodal.estimates.fit_text import gib
-    from intermodal.sizing.machines import machine_words
+    from intermodal.sizing.machine_options import describe_machine
 
     fitting = [each for each in found if each.verdict in ("fits", "tight")]
-    click.echo(machine_words(machine))
+    click.echo(describe_machine(machine))
     unsure = sum(each.verdict == "unknown" for each in found)
     if not fitting:
         click.echo(

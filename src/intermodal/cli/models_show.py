@@ -133,7 +133,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     from intermodal.catalog.shipped_rows import shipped_rows
     from intermodal.catalog.snapshot.consensus import row_over_hosts
     from intermodal.catalog.snapshot.interpretation import model_of
-    from intermodal.sizing.parameters import floor
+    from intermodal.sizing.memory_by_size import memory_floor
 
     model = find_model_id(catalog, snapshot, name)
     endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)
@@ -148,7 +148,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
     else:
         made = shipped_rows().models[model]
     offers = tuple(host_offer(row, snapshot.header) for row in rows)
-    least = floor(made.parameters)
+    least = memory_floor(made.parameters)
     return Known(made, model_facts(made, own, rows, snapshot.header, least), endpoints, offers)
 
 

@@ -207,7 +207,7 @@ def _beside(server: ManagedServer) -> str:
     """Predicted beside real of the start that made it, in a line; its buffers where its log says them."""
     from intermodal.cli.table import held
     from intermodal.local.servers.memory_comparison import PROCESS
-    from intermodal.sizing.corrections import TOKENS
+    from intermodal.sizing.memory_corrections import TOKENS
 
     if server.comparison is None:
         return ""

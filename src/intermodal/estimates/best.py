@@ -19,9 +19,9 @@ from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.request import Tier
-from intermodal.sizing.fit import Check, Verdict, check
-from intermodal.sizing.machines import without_cards
-from intermodal.sizing.speed import of_parameters
+from intermodal.sizing.machine_options import without_cards
+from intermodal.sizing.placement import CapacityCheck, Verdict, check_capacity
+from intermodal.sizing.speed import speed_of_parameters
 
 Work = Literal["chat", "sight", "speech", "embedding"]
 _TASKS: Final[dict[Work, Task]] = {
@@ -52,7 +52,7 @@ class Proposal(Value):
     weight: float
     alone: bool
     size: float
-    check: Check
+    check: CapacityCheck
     seconds: Quantity
     what: str
     decode: Quantity
@@ -119,14 +119,22 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Prop
         strength = next((one for one in model.strength if one.task == _TASKS[work]), None)
         found.append(
             Proposal(
-                name=row.name, title=row.title, work=work, tier=strength.tier if strength is not None else "",
-                evidence=strength.evidence.level if strength is not None else "", parameters=model.parameters or 0.0,
+                name=row.name,
+                title=row.title,
+                work=work,
+                tier=strength.tier if strength is not None else "",
+                evidence=strength.evidence.level if strength is not None else "",
+                parameters=model.parameters or 0.0,
                 weight=weight_of(model.parameters or 0.0, model.active),
                 alone=work != "chat" or set(model.input) <= {"text", "document"},
-                size=fetched_size(row, model), check=check(needed, machine), seconds=seconds, what=what, decode=decode,
+                size=fetched_size(row, model),
+                check=check_capacity(needed, machine),
+                seconds=seconds,
+                what=what,
+                decode=decode,
                 here=weights.path(row.name) is not None,
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -146,7 +154,7 @@ def _seconds(
         basis = served.speed.basis if served is not None and served.speed is not None else ""
         timed = between(*factor, basis).scaled(SPEECH) if factor is not None else Quantity()
         return timed, f"{SPEECH:.0f} s of speech", Quantity()
-    pace = of_parameters(parameters, model.active or parameters, machine, prompt=PROMPT)
+    pace = speed_of_parameters(parameters, model.active or parameters, machine, prompt=PROMPT)
     if work == "embedding":
         return pace.first_word, f"a text of {PROMPT:,} tokens", Quantity()
     if not (pace.decode.known and pace.first_word.known):

@@ -23,26 +23,26 @@ from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity
-from intermodal.sizing.cache import TYPES
-from intermodal.sizing.changes import Change, changes
-from intermodal.sizing.command import Subject, command
-from intermodal.sizing.corrections import Correction
-from intermodal.sizing.fit import (
-    Check,
-    Placed,
+from intermodal.sizing.fit_changes import FitChange, fit_changes
+from intermodal.sizing.kv_cache import TYPES
+from intermodal.sizing.machine_options import machine_of_options
+from intermodal.sizing.memory import ServingSettings
+from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.placement import (
+    CapacityCheck,
+    PlacedModel,
     Verdict,
-    all_on_cards,
-    contexts,
+    everything_on_cards,
     largest_context,
-    place,
-    placed_as,
+    place_model,
+    place_quantized,
+    table_contexts,
     with_context,
 )
-from intermodal.sizing.machines import stated
-from intermodal.sizing.memory import Settings
 from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, quantization, quantization_of
+from intermodal.sizing.server_command import ModelReference, server_command
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.speed import Pace, as_measured, pace
+from intermodal.sizing.speed import ModelSpeed, model_speed, with_measurements
 
 Engine = Literal["llama.cpp", "vllm"]
 PROMPT: Final = 1000  # tokens before the first word, where nobody says
@@ -83,7 +83,7 @@ class Cell(Value):
     quantization: str
     context: int
     verdict: Verdict
-    check: Check | None
+    check: CapacityCheck | None
     estimated: bool
 
 
@@ -98,16 +98,16 @@ class FitReport(Value):
         read, requests: bytes of the header, and requests that fetched it.
     """
 
-    subject: Subject
+    subject: ModelReference
     name: str
     machine: Machine
     here: bool
     context: int
-    placed: Placed
-    pace: Pace
+    placed: PlacedModel
+    pace: ModelSpeed
     largest: int
     cells: tuple[Cell, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[FitChange, ...]
     command: str
     read: int = 0
     requests: int = 0
@@ -134,7 +134,7 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     here = not (wish.gpus or wish.ram)
     machine = machine_of(wish, env)
     name = sized.files[0][0] if sized.files else sized.where
-    subject = Subject(
+    subject = ModelReference(
         reference=wish.model, quantization=quantization_of(name, sized.shape), projector=wish.projector,
         draft=wish.draft, path="" if wish.model.startswith(REMOTE) else sized.where,
         siblings=_siblings(Path(sized.where)) if not wish.model.startswith(REMOTE) else (),
@@ -150,13 +150,13 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     beside = Beside(projector=projector, draft=draft, corrections=measured)
     made = report(wish, subject, sized.shape, machine, here=here, beside=beside)
     if here and wish.slots == 1:
-        made = replace(made, pace=as_measured(made.pace, *_taken(wish.model, subject.path, env)))
+        made = replace(made, pace=with_measurements(made.pace, *_taken(wish.model, subject.path, env)))
     return replace(made, name=name, read=sized.read, requests=sized.requests)
 
 
 def machine_of(wish: FitWish, env: Mapping[str, str]) -> Machine:
     """The machine that is asked about: this one, or one that is named."""
-    return stated(wish.gpus, wish.ram) if wish.gpus or wish.ram else this_machine(env)
+    return machine_of_options(wish.gpus, wish.ram) if wish.gpus or wish.ram else this_machine(env)
 
 
 def _siblings(path: Path) -> tuple[str, ...]:
@@ -183,7 +183,7 @@ class Beside(Value):
 
 def report(
     wish: FitWish,
-    subject: Subject,
+    subject: ModelReference,
     shape: ModelShape,
     machine: Machine,
     *,
@@ -193,13 +193,13 @@ def report(
     """The answer, of values alone."""
     beside = beside or Beside()
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
-    asked = Settings(
+    asked = ServingSettings(
         context=context * wish.slots, slots=wish.slots, type_k=wish.type_k, type_v=wish.type_v,
         projector=beside.projector, draft=beside.draft,
     )  # fmt: skip
-    settings = all_on_cards(asked, machine)
-    placed = place(shape, settings, machine, corrections=beside.corrections)
-    found = pace(shape, placed.settings, machine, prompt=min(wish.prompt, context), users=wish.slots)
+    settings = everything_on_cards(asked, machine)
+    placed = place_model(shape, settings, machine, corrections=beside.corrections)
+    found = model_speed(shape, placed.settings, machine, prompt=min(wish.prompt, context), users=wish.slots)
     return FitReport(
         subject=subject,
         name=Path(subject.path or subject.reference).name,
@@ -210,16 +210,16 @@ def report(
         pace=found,
         largest=largest_context(placed, machine),
         cells=tuple(_cells(wish, subject, placed, machine)),
-        changes=changes(subject, placed, machine, prompt=found.prompt) if placed.verdict != "fits" else (),
-        command=command(subject, placed.settings),
+        changes=fit_changes(subject, placed, machine, prompt=found.prompt) if placed.verdict != "fits" else (),
+        command=server_command(subject, placed.settings),
     )
 
 
-def _cells(wish: FitWish, subject: Subject, asked: Placed, machine: Machine) -> list[Cell]:
+def _cells(wish: FitWish, subject: ModelReference, asked: PlacedModel, machine: Machine) -> list[Cell]:
     found = []
     for name, to in _rows(wish, subject.quantization):
-        for tokens in contexts(asked.shape, wish.contexts):
-            placed = placed_as(asked, with_context(asked.settings, tokens), machine, to)
+        for tokens in table_contexts(asked.shape, wish.contexts):
+            placed = place_quantized(asked, with_context(asked.settings, tokens), machine, to)
             found.append(
                 Cell(
                     quantization=name, context=tokens, verdict=placed.verdict, check=placed.tightest,

@@ -27,13 +27,13 @@ from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, unknown
 from intermodal.request import TIERS
-from intermodal.sizing.fit import Check, Verdict, all_on_cards, check, place
-from intermodal.sizing.memory import Settings
-from intermodal.sizing.parameters import of_contexts
-from intermodal.sizing.parameters import of_parameters as memory_of
-from intermodal.sizing.sources import local
-from intermodal.sizing.speed import of_parameters, pace
-from intermodal.sizing.stores import stored_models
+from intermodal.sizing.memory import ServingSettings
+from intermodal.sizing.memory_by_size import cache_of_contexts
+from intermodal.sizing.memory_by_size import memory_of_parameters as memory_of
+from intermodal.sizing.model_sources import local_model
+from intermodal.sizing.model_stores import stored_models
+from intermodal.sizing.placement import CapacityCheck, Verdict, check_capacity, everything_on_cards, place_model
+from intermodal.sizing.speed import model_speed, speed_of_parameters
 
 Work = Literal["chat", "sight"]
 Where = Literal["here", "pull", "open"]
@@ -55,7 +55,7 @@ class Candidate(Value):
     where: Where
     store: str
     tier: str
-    check: Check
+    check: CapacityCheck
     decode: Quantity
     exact: bool
     todo: str
@@ -130,17 +130,17 @@ def _here(machine: Machine, weights: WeightsStore, env: Mapping[str, str], wante
         if path is None:
             continue
         try:
-            shape = local(path).shape
+            shape = local_model(path).shape
             if shape.role != "model" or shape.format != "gguf":
                 continue
-            eyes = local(projector).shape if projector is not None else None
+            eyes = local_model(projector).shape if projector is not None else None
             tokens = wanted.context or min(shape.context or CONTEXT, CONTEXT)
-            settings = Settings(
+            settings = ServingSettings(
                 context=tokens * wanted.slots, slots=wanted.slots, type_k=wanted.type_k, type_v=wanted.type_v,
                 projector=eyes,
             )  # fmt: skip
             measured = load_corrections(cache_dir(env), path) if machine.processor else ()  # of this machine
-            placed = place(shape, all_on_cards(settings, machine), machine, corrections=measured)
+            placed = place_model(shape, everything_on_cards(settings, machine), machine, corrections=measured)
         except IntermodalError:
             continue
         if placed.tightest is not None:
@@ -149,10 +149,17 @@ def _here(machine: Machine, weights: WeightsStore, env: Mapping[str, str], wante
                 _tier(model) if model is not None else (tier_by_size(shape.parameters, shape.active)[0], "proxy")
             )
             yield Candidate(
-                name=name, where="here", store=store, tier=tier, evidence=evidence, check=placed.tightest, exact=True,
+                name=name,
+                where="here",
+                store=store,
+                tier=tier,
+                evidence=evidence,
+                check=placed.tightest,
+                exact=True,
                 weight=weight_of(shape.parameters, shape.active),
-                decode=pace(shape, placed.settings, machine, users=wanted.slots).decode, todo=f"intermodal fit {name}",
-            )  # fmt: skip
+                decode=model_speed(shape, placed.settings, machine, users=wanted.slots).decode,
+                todo=f"intermodal fit {name}",
+            )
 
 
 def _pullable(machine: Machine, weights: WeightsStore, wanted: Wanted) -> Iterator[Candidate]:
@@ -168,7 +175,7 @@ def _pullable(machine: Machine, weights: WeightsStore, wanted: Wanted) -> Iterat
         yield Candidate(
             name=row.name, where="pull", store="", tier=tier, evidence=evidence, exact=False,
             weight=weight_of(parameters, active), check=_check(machine, needed, wanted),
-            decode=of_parameters(parameters, active, machine, users=wanted.slots).decode,
+            decode=speed_of_parameters(parameters, active, machine, users=wanted.slots).decode,
             todo=row.pull,
         )  # fmt: skip
 
@@ -182,7 +189,7 @@ def _open(machine: Machine, known: Mapping[str, Model], wanted: Wanted) -> Itera
         yield Candidate(
             name=model.id, where="open", store="", tier=tier, evidence=evidence, exact=False,
             weight=weight_of(size, model.active), check=_check(machine, memory_of(size), wanted),
-            decode=of_parameters(size, model.active or size, machine, users=wanted.slots).decode,
+            decode=speed_of_parameters(size, model.active or size, machine, users=wanted.slots).decode,
             todo="a four-bit GGUF of it on a hub",
         )  # fmt: skip
 
@@ -200,9 +207,11 @@ def _tier(model: Model | None) -> tuple[str, str]:
     return found.tier, found.evidence.level
 
 
-def _check(machine: Machine, needed: Quantity, wanted: Wanted) -> Check:
+def _check(machine: Machine, needed: Quantity, wanted: Wanted) -> CapacityCheck:
     """Of a model without a header: with the contexts of further texts, and unknown for longer ones than are usual."""
-    found = check(needed + of_contexts(wanted.slots - 1, min(wanted.context or CONTEXT, CONTEXT)), machine)
+    found = check_capacity(
+        needed + cache_of_contexts(wanted.slots - 1, min(wanted.context or CONTEXT, CONTEXT)), machine
+    )
     if wanted.context <= CONTEXT or found.verdict == "no":
         return found
     return replace(found, needed=unknown(f"no header says what texts of more than {CONTEXT:,} tokens take"))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.changes import Change
+from intermodal.sizing.fit_changes import FitChange
 
 WIDTH: Final = 60  # letters of a bar
 FILLS: Final = "█▓▒░"
@@ -26,7 +26,7 @@ def bar_lines(
     return [f"{name:<7} {line} {gib:.1f} GiB", f"{'':<8}{'  '.join(legend)}"]
 
 
-def change_lines(changes: Iterable[Change], users: int) -> Iterator[str]:
+def change_lines(changes: Iterable[FitChange], users: int) -> Iterator[str]:
     """Changes: what each is, what it costs, and what to run. ``users``: texts that are written at once."""
     each = " of each text" if users > 1 else ""
     for change in changes:

@@ -26,10 +26,10 @@ from intermodal.local.servers.memory_comparison import MemoryComparison, compare
 from intermodal.local.servers.records import ServerRecords, ServerState, all_records, latest_start_log
 from intermodal.local.weights.store import WeightsStore
 from intermodal.quantity import Quantity
-from intermodal.sizing.corrections import Correction
-from intermodal.sizing.logged import Compared, compared, logged_terms
-from intermodal.sizing.machines import without_cards
-from intermodal.sizing.speed import pace
+from intermodal.sizing.load_log import TermComparison, compare_terms, logged_terms
+from intermodal.sizing.machine_options import without_cards
+from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.speed import model_speed
 from intermodal.today import today
 
 # Where the three listen, as they come.
@@ -48,7 +48,7 @@ class Checked(Value):
     """
 
     model: str
-    rows: tuple[Compared, ...]
+    rows: tuple[TermComparison, ...]
     server: ServerFootprint | None = None
     correction: Correction | None = None
     notes: tuple[str, ...] = ()
@@ -121,7 +121,7 @@ def _server(wish: FitWish, found: ServerFootprint, weights: WeightsStore, env: M
     speed = None
     if found.settings is not None and (found.written or found.read):
         on = machine if found.settings.gpu_layers else without_cards(machine)
-        speed = pace(sized.shape, found.settings, on)
+        speed = model_speed(sized.shape, found.settings, on)
     return Checked(
         model=Path(sized.where).name, rows=made.rows, server=found, correction=made.correction, notes=made.notes,
         written=speed.decode if speed else Quantity(), read=speed.prefill if speed else Quantity(),
@@ -248,7 +248,9 @@ def _log(wish: FitWish, path: str, weights: WeightsStore, env: Mapping[str, str]
         raise UsageError(
             "a log is compared with llama.cpp's memory only", where=setting("check"), todo="name its address"
         )
-    return Checked(model=report.name, rows=compared(report.placed.memory, log), notes=("a log alone keeps nothing",))
+    return Checked(
+        model=report.name, rows=compare_terms(report.placed.memory, log), notes=("a log alone keeps nothing",)
+    )
 
 
 # ---- words -------------------------------------------------------------------------------------------

@@ -9,10 +9,10 @@ from intermodal.estimates.fit import Cell, FitReport
 from intermodal.estimates.fit_all import Candidate
 from intermodal.estimates.fit_text import verdict
 from intermodal.quantity import Quantity
-from intermodal.sizing.changes import Change
-from intermodal.sizing.corrections import Correction
-from intermodal.sizing.fit import Check
-from intermodal.sizing.logged import Compared
+from intermodal.sizing.fit_changes import FitChange
+from intermodal.sizing.load_log import TermComparison
+from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.placement import CapacityCheck
 
 FIT_VERSION = 1
 
@@ -87,7 +87,7 @@ def _machine(report: FitReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _check(check: Check) -> dict[str, Any]:
+def _check(check: CapacityCheck) -> dict[str, Any]:
     return {
         "where": check.where, "verdict": check.verdict, "room": check.room, "certain_room": check.certain,
         "needed": plain_amount(check.needed),
@@ -101,7 +101,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def change_document(change: Change) -> dict[str, Any]:
+def change_document(change: FitChange) -> dict[str, Any]:
     """A change, and what to run."""
     return {
         "what": change.what, "gives_up": change.gives_up, "cost": round(change.cost, 4), "room": change.room,
@@ -118,7 +118,7 @@ def plain_amount(amount: Quantity) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rows(found: Iterable[Compared]) -> list[dict[str, Any]]:
+def rows(found: Iterable[TermComparison]) -> list[dict[str, Any]]:
     """Predicted beside real: bytes, or tokens where the name says so. ``logged`` is there where a log says it."""
     return [
         {

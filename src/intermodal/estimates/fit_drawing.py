@@ -18,7 +18,7 @@ from intermodal.local.weights.diffusion_files import DiffusionFiles, is_diffusio
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between
-from intermodal.sizing.fit import Verdict, verdict_on
+from intermodal.sizing.placement import Verdict, verdict_on
 
 _SIDES: Final = (256, 512, 768, 1024, 1536)
 _BASIS: Final = "its weights, and the engine's buffers by its logs"

@@ -10,14 +10,14 @@ from intermodal.hints import setting
 from intermodal.local.servers.resolver import locate_model
 from intermodal.local.weights.registry import HubSource
 from intermodal.local.weights.store import WeightsStore
+from intermodal.sizing.model_sources import SizedModel, local_model, remote_model
+from intermodal.sizing.model_stores import StoredModel, stored_models
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.sources import Sized, local, remote
-from intermodal.sizing.stores import StoredModel, stored_models
 
 REMOTE = ("hf:", "http://", "https://")
 
 
-def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Sized:
+def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> SizedModel:
     """A path, a URL, ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, a name of ``pull --list`` or of another program's.
 
     Raises:
@@ -43,7 +43,7 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
                 where=said, todo=f"{unknown.todo}; of the hub: hf:OWNER/REPO" if unknown.todo else "name a GGUF file",
             ) from None  # fmt: skip
         path = Path(stored.path)
-    return local(path)
+    return local_model(path)
 
 
 def find_beside(
@@ -63,8 +63,8 @@ def _in_role(said: str, role: str, where: str, weights: WeightsStore, env: Mappi
     return shape
 
 
-async def _remote(said: str, env: Mapping[str, str]) -> Sized:
-    return await remote(said, env=env)
+async def _remote(said: str, env: Mapping[str, str]) -> SizedModel:
+    return await remote_model(said, env=env)
 
 
 def _of_hub(said: str, weights: WeightsStore) -> str:

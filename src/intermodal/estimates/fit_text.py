@@ -11,10 +11,10 @@ from intermodal.plans.numbers import counted, size
 from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.command import tokens
-from intermodal.sizing.fit import Check, Verdict
-from intermodal.sizing.machines import machine_words
-from intermodal.sizing.memory import Term
+from intermodal.sizing.machine_options import describe_machine
+from intermodal.sizing.memory import MemoryTerm
+from intermodal.sizing.placement import CapacityCheck, Verdict
+from intermodal.sizing.server_command import format_context
 
 SAID: Final[dict[Verdict, str]] = {
     "fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows whether it fits",
@@ -58,7 +58,7 @@ def _plainly(lines: Iterable[str]) -> list[Line]:
 
 def _largest(report: FitReport) -> str:
     trained = report.largest > 0 and report.largest == report.placed.shape.context
-    said = tokens(report.largest) if report.largest else "none"
+    said = format_context(report.largest) if report.largest else "none"
     return f"largest context that certainly fits: {said}{', which is all it was trained for' if trained else ''}"
 
 
@@ -72,7 +72,7 @@ def _not_all_given(report: FitReport) -> Iterator[str]:
 def _beyond_training(report: FitReport) -> Iterator[str]:
     trained = report.placed.shape.context
     if trained and report.context > trained:
-        yield f"  it was trained for texts of {tokens(trained)}: what it makes of longer ones is not known"
+        yield f"  it was trained for texts of {format_context(trained)}: what it makes of longer ones is not known"
 
 
 def _smaller_model(report: FitReport) -> str:
@@ -81,7 +81,7 @@ def _smaller_model(report: FitReport) -> str:
 
 def machine_line(report: FitReport) -> str:
     """The machine, and whose it is."""
-    words = machine_words(report.machine)
+    words = describe_machine(report.machine)
     return f"this machine: {words}" if report.here else words
 
 
@@ -92,7 +92,7 @@ def verdict(report: FitReport) -> str:
     """
     check = report.placed.tightest
     said = SAID[report.verdict]
-    at = f"at {tokens(report.context)}"
+    at = f"at {format_context(report.context)}"
     slots = report.placed.settings.slots
     at += f" for each of {slots} texts at once" if slots > 1 else ""
     if check is None:
@@ -126,7 +126,7 @@ def bars(report: FitReport, *, plain: bool = False) -> list[str]:
     ]
 
 
-def in_place(report: FitReport, check: Check) -> list[tuple[str, float]]:
+def in_place(report: FitReport, check: CapacityCheck) -> list[tuple[str, float]]:
     """Terms of a place and their bytes, the largest first; small ones are one."""
     device = {"card": "device", "cards": "device", "memory": "host"}[check.where]
     shared = check.where == "memory" and any(gpu.unified for gpu in report.machine.gpus)
@@ -182,7 +182,7 @@ def _on_host(report: FitReport) -> bool:
 def table(report: FitReport) -> Iterator[Line]:
     """Context by quantization."""
     rows = _by_quantization(report.cells)
-    head = ["", *(tokens(cell.context) for cell in next(iter(rows.values()), []))]
+    head = ["", *(format_context(cell.context) for cell in next(iter(rows.values()), []))]
     lines = [[_row_name(name, cells), *map(_cell, cells)] for name, cells in rows.items()]
     widths = [max(len(line[column]) for line in (head, *lines)) for column in range(len(head))]
     yield (("  ".join(word.ljust(width) for word, width in zip(head, widths, strict=True)).rstrip(), None),)
@@ -237,7 +237,7 @@ def amount(quantity: Quantity) -> str:
     return f"{mid} {name}" if low == high else f"{mid} {name} ({low}..{high})"
 
 
-def _place(report: FitReport, term: Term) -> str:
+def _place(report: FitReport, term: MemoryTerm) -> str:
     if term.device == "host":
         return "memory"
     return "cards" if len(report.machine.gpus) > 1 else "card"

@@ -16,15 +16,15 @@ from intermodal.plans.numbers import counted, size
 from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.changes import Change
-from intermodal.sizing.command import Subject, tokens
-from intermodal.sizing.corrections import Correction
-from intermodal.sizing.fit import Verdict, contexts
-from intermodal.sizing.machines import machine_words
-from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.fit_changes import FitChange
+from intermodal.sizing.machine_options import describe_machine
+from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.placement import Verdict, table_contexts
+from intermodal.sizing.server_command import ModelReference, format_context
+from intermodal.sizing.serving_settings import ALL, ServingSettings
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.speed import Pace, pace
-from intermodal.sizing.vllm import Served, Serving, served
+from intermodal.sizing.speed import ModelSpeed, model_speed
+from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
 from intermodal.sizing.vllm_changes import vllm_changes, vllm_command
 
 if TYPE_CHECKING:
@@ -43,18 +43,18 @@ class VllmReport(Value):
         table: texts at once, by context. changes: what would make it fit, the cheapest first; () where it does.
     """
 
-    subject: Subject
+    subject: ModelReference
     name: str
     machine: Machine
     here: bool
     context: int
-    serving: Serving
-    served: Served
-    pace: Pace
+    serving: VllmSettings
+    served: VllmCapacity
+    pace: ModelSpeed
     room: int
     table: tuple[tuple[int, Quantity], ...]
     command: str
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FitChange, ...] = ()
     read: int = 0
     requests: int = 0
 
@@ -74,7 +74,7 @@ class VllmReport(Value):
 
 
 def vllm_report(
-    wish: FitWish, subject: Subject, shape: ModelShape, machine: Machine, *, here: bool,
+    wish: FitWish, subject: ModelReference, shape: ModelShape, machine: Machine, *, here: bool,
     corrections: tuple[Correction, ...] = (),
 ) -> VllmReport:  # fmt: skip
     """The answer, of values alone. ``corrections``: what was measured of its files on this machine.
@@ -104,14 +104,14 @@ def vllm_report(
         )
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
     smallest = min(machine.gpus, key=lambda gpu: gpu.memory)
-    serving = Serving(
+    serving = VllmSettings(
         memory=smallest.memory, length=context, slots=wish.slots, cards=len(machine.gpus),
         cache_bytes=_CACHES[wish.type_k],
     )  # fmt: skip
-    found = served(shape, serving, corrections)
-    sizes = wish.contexts or contexts(shape, ())
+    found = vllm_capacity(shape, serving, corrections)
+    sizes = wish.contexts or table_contexts(shape, ())
 
-    def decode(of: ModelShape, tried: Serving) -> Quantity:
+    def decode(of: ModelShape, tried: VllmSettings) -> Quantity:
         return _pace(of, tried.length, machine, replace(wish, slots=tried.slots)).decode
 
     whole = VllmReport(
@@ -124,7 +124,9 @@ def vllm_report(
         served=found,
         pace=_pace(shape, context, machine, wish),
         room=round(smallest.memory * serving.utilization),
-        table=tuple((length, served(shape, replace(serving, length=length), corrections).texts) for length in sizes),
+        table=tuple(
+            (length, vllm_capacity(shape, replace(serving, length=length), corrections).texts) for length in sizes
+        ),
         command=vllm_command(wish.model.removeprefix("hf:"), serving),
     )
     if whole.verdict in ("fits", "unknown"):
@@ -135,7 +137,7 @@ def vllm_report(
 def lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Verdict | None]]:
     """The answer as text."""
     found, cards = report.served, len(report.machine.gpus)
-    yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{machine_words(report.machine)}", None
+    yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{describe_machine(report.machine)}", None
     yield sentence(report), report.verdict
     if report.requests:
         yield f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}", None
@@ -162,7 +164,7 @@ def lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Ver
     else:
         yield f"writes at an unknown speed: {report.pace.decode.basis}", None
     yield "", None
-    rows_of_table = [(tokens(length), _count(texts)) for length, texts in report.table]
+    rows_of_table = [(format_context(length), _count(texts)) for length, texts in report.table]
     yield from ((line, None) for line in aligned(("context", "texts of that length at once"), rows_of_table))
     yield "", None
     if report.changes:
@@ -180,9 +182,9 @@ def sentence(report: VllmReport) -> str:
     if report.verdict == "no":
         return (
             f"does not fit: {_gib(found.weights)} GiB of weights, {_gib(found.overhead)} beside: leave no room for "
-            f"a text of {tokens(report.context)} in {report.room / GIB:.1f} GiB"
+            f"a text of {format_context(report.context)} in {report.room / GIB:.1f} GiB"
         )
-    asked, at_once = report.serving.slots, f"{_count(found.texts)} texts of {tokens(report.context)} at once"
+    asked, at_once = report.serving.slots, f"{_count(found.texts)} texts of {format_context(report.context)} at once"
     if found.fits and found.texts.low < asked:
         return f"fits with fewer texts: {at_once}, and of {asked:,} the others wait"
     return f"{_SAID[report.verdict]}: {at_once}"
@@ -210,14 +212,16 @@ def document(report: VllmReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitWish) -> Pace:
+def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitWish) -> ModelSpeed:
     """Tensor parallelism reads on all cards at the same time: as one card with the bandwidth of all of the slowest."""
     slowest = min(machine.gpus, key=lambda gpu: gpu.bandwidth)
     cards = len(machine.gpus)
     name = f"{cards} cards like {slowest.name}" if cards > 1 else slowest.name
     one = replace(slowest, name=name, bandwidth=slowest.bandwidth * cards, compute=slowest.compute * cards)
-    settings = Settings(context=context * wish.slots, slots=wish.slots, gpu_layers=ALL)
-    return pace(shape, settings, replace(machine, gpus=(one,)), prompt=min(wish.prompt, context), users=wish.slots)
+    settings = ServingSettings(context=context * wish.slots, slots=wish.slots, gpu_layers=ALL)
+    return model_speed(
+        shape, settings, replace(machine, gpus=(one,)), prompt=min(wish.prompt, context), users=wish.slots
+    )
 
 
 def _gib(amount: Quantity) -> str:

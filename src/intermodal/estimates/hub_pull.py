@@ -31,13 +31,20 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between
 from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.command import Subject
-from intermodal.sizing.fit import Verdict, verdict_on
 from intermodal.sizing.gguf_shape import is_model, is_projector, parts
-from intermodal.sizing.machines import without_cards
-from intermodal.sizing.quantizations import QUANTIZATIONS, in_name, named, renamed
+from intermodal.sizing.machine_options import without_cards
+from intermodal.sizing.model_sources import (
+    HubReference,
+    chosen_file,
+    list_repository,
+    parse_hub_reference,
+    remote_model,
+    source_error,
+)
+from intermodal.sizing.placement import Verdict, verdict_on
+from intermodal.sizing.quantizations import QUANTIZATIONS, names_quantization, quantization_in_name, with_quantization
+from intermodal.sizing.server_command import ModelReference
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.sources import Repository, chosen_file, listing, remote, repository, unavailable
 
 _WHOLE: Final = ("F32", "F16", "BF16")  # not proposed where a quantization is there: twice the bytes for nothing seen
 # Of several projectors: eight bits lose nothing that was ever measured here, and 16 bits run everywhere.
@@ -98,7 +105,7 @@ def pinned(said: str, weights: WeightsStore) -> LockedModel | None:
 def every_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
     """All that was pulled of a repository, or what was under a name."""
     models = weights.lock.models()
-    wanted = repository(said)
+    wanted = parse_hub_reference(said)
     if wanted is None:
         return [model for model in models if model.name == said]
     same = [model for model in models if model.repo.lower() == wanted.repo.lower()]
@@ -106,7 +113,7 @@ def every_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
         same = [
             model
             for model in same
-            if model.quantization.lower() == wanted.quant.lower() or named(model.main, wanted.quant)
+            if model.quantization.lower() == wanted.quant.lower() or names_quantization(model.main, wanted.quant)
         ]
     if wanted.file:
         same = [model for model in same if model.files[0].path == wanted.file]
@@ -129,9 +136,9 @@ async def hub_pull(
     cards, machine = bool(machine.gpus), without_cards(machine)
     before = pinned(said, weights)
     row = next((row for row in weights.shipped() if row.name == said and row.hub), None)
-    wanted = repository(row.hub if row is not None else said)
+    wanted = parse_hub_reference(row.hub if row is not None else said)
     if wanted is None and before is not None:
-        wanted = Repository(repo=before.repo, revision=before.asked)
+        wanted = HubReference(repo=before.repo, revision=before.asked)
     if wanted is None:
         raise UsageError(f"{said} names no repository of a hub", where="pull", todo="say hf:OWNER/REPO[:QUANT]")
     if before is not None and not update:
@@ -173,7 +180,7 @@ async def as_pulled(wish: FitWish, machine: Machine, env: Mapping[str, str]) -> 
     The machine is the one that is asked about, cards and all. What names no repository of GGUF files is as it is; where
     the hub lists nothing, what is wrong shows when the model is read.
     """
-    wanted = repository(wish.model)
+    wanted = parse_hub_reference(wish.model)
     if wanted is None or wish.engine == "vllm" or (wanted.file and not is_model(wanted.file)):
         return wish, ""
     try:
@@ -192,7 +199,7 @@ async def as_pulled(wish: FitWish, machine: Machine, env: Mapping[str, str]) -> 
     return replace(wish, model=f"hf:{wanted.repo}/{chosen.files[0].name}{at}", projector=beside), why
 
 
-def _same_model(before: LockedModel, wanted: Repository, listed: HubListing) -> Repository:
+def _same_model(before: LockedModel, wanted: HubReference, listed: HubListing) -> HubReference:
     """What an update takes where nobody says: the file that was pulled, else its quantization, as it keeps its name."""
     if wanted.file or wanted.quant or before.runtime != "llama":
         return wanted
@@ -203,7 +210,7 @@ def _same_model(before: LockedModel, wanted: Repository, listed: HubListing) -> 
 
 
 async def _again(
-    before: LockedModel, wanted: Repository, said: str, machine: Machine, env: Mapping[str, str]
+    before: LockedModel, wanted: HubReference, said: str, machine: Machine, env: Mapping[str, str]
 ) -> HubPull:
     """What was pulled, as it was, with where its branch is now. Raises WeightsError where the hub has other bytes."""
     if wanted.revision not in ("main", before.asked, before.revision):
@@ -240,7 +247,7 @@ async def _again(
 def _row_of(repo: str, quantization: str, weights: WeightsStore) -> WeightsRow | None:
     """The row that ships of this repository and quantization: then more is known of the model than its header says."""
     for row in weights.shipped():
-        known = repository(row.hub) if row.hub else None
+        known = parse_hub_reference(row.hub) if row.hub else None
         same = known is not None and known.repo.lower() == repo.lower()
         if same and known is not None and known.quant.upper() in ("", quantization):
             return row
@@ -251,18 +258,18 @@ def _path(model: LockedModel, name: str) -> str:
     return next(file.path for file in model.files if file.name == name)
 
 
-async def _listed(wanted: Repository, said: str, env: Mapping[str, str], todo: str = "") -> HubListing:
+async def _listed(wanted: HubReference, said: str, env: Mapping[str, str], todo: str = "") -> HubListing:
     try:
-        return await listing(wanted, env)
+        return await list_repository(wanted, env)
     except SourceFailed as failed:
         if todo and not failed.unreachable:
             failed.todo = failed.todo or todo
-        raise unavailable(failed, said) from None
+        raise source_error(failed, said) from None
 
 
 async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) -> ModelShape:
     try:
-        return (await remote(f"hf:{repo}/{file}@{revision}", env=env)).shape
+        return (await remote_model(f"hf:{repo}/{file}@{revision}", env=env)).shape
     except WeightsError as error:
         error.where = f"hf:{repo}/{file}"  # the commit tells nobody anything
         raise
@@ -271,7 +278,7 @@ async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) ->
 # ---- which files -------------------------------------------------------------------------------------
 
 
-def _variants(listed: HubListing, wanted: Repository) -> list[Variant]:
+def _variants(listed: HubListing, wanted: HubReference) -> list[Variant]:
     """The model that is meant, in every quantization that it may be taken in. Raises UsageError."""
     by_name = {file.name: file for file in listed.files}
     if wanted.file or wanted.quant:
@@ -295,14 +302,14 @@ def _variants(listed: HubListing, wanted: Repository) -> list[Variant]:
     return known
 
 
-def _variant(name: str, by_name: Mapping[str, HubFile], wanted: Repository) -> Variant:
+def _variant(name: str, by_name: Mapping[str, HubFile], wanted: HubReference) -> Variant:
     folder, _, base = name.rpartition("/")
     names = [f"{folder}/{part}" if folder else part for part in parts(base)]
     missing = [part for part in names if part not in by_name]
     if missing:
         raise WeightsError(f"lacks a part of the model, {missing[0]}", where=wanted.repo, todo="take another file")
     return Variant(
-        quantization=in_name(base), stem=_stem(base),
+        quantization=quantization_in_name(base), stem=_stem(base),
         files=tuple(by_name[part] for part in names),
     )  # fmt: skip
 
@@ -314,7 +321,7 @@ def _stem(base: str) -> str:
     ('qwen3-4b', 'qwen3-4b')
     """
     name = _PART.sub("", base.lower().removesuffix(".gguf"))
-    return _MADE.sub("", renamed(name, "").strip("-._")).strip("-._")
+    return _MADE.sub("", with_quantization(name, "").strip("-._")).strip("-._")
 
 
 def _projector(listed: HubListing) -> HubFile | None:
@@ -322,14 +329,14 @@ def _projector(listed: HubListing) -> HubFile | None:
     found = [file for file in listed.files if is_projector(file.name)]
 
     def place(file: HubFile) -> tuple[int, str]:
-        name = in_name(file.name)
+        name = quantization_in_name(file.name)
         return (_PROJECTORS.index(name) if name in _PROJECTORS else len(_PROJECTORS), file.name)
 
     return min(found, key=place, default=None)
 
 
 async def _chosen(
-    variants: Sequence[Variant], eyes: ModelShape | None, wanted: Repository, revision: str, machine: Machine,
+    variants: Sequence[Variant], eyes: ModelShape | None, wanted: HubReference, revision: str, machine: Machine,
     env: Mapping[str, str],
 ) -> tuple[Variant, FitReport, str]:  # fmt: skip
     """The best that fits, else the smallest, with what ``fit`` says of it.
@@ -399,7 +406,7 @@ def _report(
     repo: str, file: str, quantization: str, shape: ModelShape, eyes: ModelShape | None, machine: Machine
 ) -> FitReport:
     said = f"hf:{repo}/{file}"
-    subject = Subject(reference=said, quantization=quantization, projector="", draft="", path="")
+    subject = ModelReference(reference=said, quantization=quantization, projector="", draft="", path="")
     found = report(FitWish(model=said), subject, shape, machine, here=True, beside=Beside(projector=eyes))
     return replace(found, name=file.rpartition("/")[2])
 
@@ -419,7 +426,7 @@ def _traits(found: FitReport, eyes: ModelShape | None) -> ModelTraits:
     )  # fmt: skip
 
 
-def _name(file: str, wanted: Repository, weights: WeightsStore, taken: frozenset[str]) -> str:
+def _name(file: str, wanted: HubReference, weights: WeightsStore, taken: frozenset[str]) -> str:
     """Of the file, with its owner's before it where another repository's has that name already."""
     base = file.rpartition("/")[2].removesuffix(".gguf").lower()
     base = _PART.sub("", base)

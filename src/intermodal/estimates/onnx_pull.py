@@ -27,7 +27,7 @@ from intermodal.errors import UsageError, WeightsError
 from intermodal.local.weights.hub import HubFile, HubListing
 from intermodal.local.weights.lockfile import LockedFile, LockedModel, ModelTraits
 from intermodal.local.weights.transfer import SourceFailed
-from intermodal.sizing.sources import Repository, small_file, unavailable
+from intermodal.sizing.model_sources import HubReference, read_small_file, source_error
 
 # What a repository may have beside the files with 32 bits a weight, as its names end, the best first.
 ENDINGS: Final = ("", "_fp16", "_int8", "_quantized")
@@ -46,7 +46,7 @@ class Taken(NamedTuple):
     ending: str
 
 
-def has_onnx(listed: HubListing, wanted: Repository) -> bool:
+def has_onnx(listed: HubListing, wanted: HubReference) -> bool:
     """Whether the models of a repository are ONNX files, as far as something else is not asked for."""
     if wanted.file:
         return wanted.file.endswith(".onnx")
@@ -55,7 +55,7 @@ def has_onnx(listed: HubListing, wanted: Repository) -> bool:
 
 
 async def onnx_pull(
-    wanted: Repository, listed: HubListing, name: str, said: str, env: Mapping[str, str]
+    wanted: HubReference, listed: HubListing, name: str, said: str, env: Mapping[str, str]
 ) -> LockedModel:
     """The model as it would be pinned, under a name.
 
@@ -76,7 +76,7 @@ async def onnx_pull(
     )  # fmt: skip
 
 
-async def _sum(file: HubFile, wanted: Repository, listed: HubListing, said: str, env: Mapping[str, str]) -> str:
+async def _sum(file: HubFile, wanted: HubReference, listed: HubListing, said: str, env: Mapping[str, str]) -> str:
     """The SHA-256 of a file: as listed, else of what it is at the commit, where it is small; "" where nobody knows."""
     if file.sha256 or file.name.endswith(".onnx") or file.size > SMALL or not _COMMIT.fullmatch(listed.revision):
         return file.sha256
@@ -84,15 +84,15 @@ async def _sum(file: HubFile, wanted: Repository, listed: HubListing, said: str,
 
 
 async def _read(
-    name: str, most: int, wanted: Repository, listed: HubListing, said: str, env: Mapping[str, str]
+    name: str, most: int, wanted: HubReference, listed: HubListing, said: str, env: Mapping[str, str]
 ) -> bytes:
     try:
-        return await small_file(wanted, listed.revision, name, most, env)
+        return await read_small_file(wanted, listed.revision, name, most, env)
     except SourceFailed as failed:
-        raise unavailable(failed, said) from None
+        raise source_error(failed, said) from None
 
 
-async def _config(wanted: Repository, listed: HubListing, said: str, env: Mapping[str, str]) -> dict[str, Any]:
+async def _config(wanted: HubReference, listed: HubListing, said: str, env: Mapping[str, str]) -> dict[str, Any]:
     if all(file.name != "config.json" for file in listed.files):
         raise UsageError("has no config.json", where=wanted.repo, todo="name a repository that has one beside its ONNX")
     data = await _read("config.json", MAX_CONFIG, wanted, listed, said, env)
@@ -105,7 +105,7 @@ async def _config(wanted: Repository, listed: HubListing, said: str, env: Mappin
     return found
 
 
-def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: Repository) -> Taken:
+def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> Taken:
     """The files of the model that is meant, in the variant that is asked for, else in the best."""
     if _TWO_SIDES.search(str(config.get("model_type", "")).lower()):
         return _two_sides(files, config, wanted)
@@ -116,7 +116,7 @@ def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: Repo
     return Taken("encoder", _with(files, path, ("tokenizer.json", "config.json"), wanted), ending)
 
 
-def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: Repository) -> Taken:
+def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> Taken:
     beside = ("tokenizer.json", "preprocessor_config.json", "config.json")
     try:
         paths, ending = _variant(files, ("vision_model", "text_model"), wanted)
@@ -138,7 +138,7 @@ def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: 
     return Taken("contrastive", _with(files, paths, beside, wanted), ending)
 
 
-def _variant(files: Mapping[str, HubFile], stems: tuple[str, ...], wanted: Repository) -> tuple[tuple[str, ...], str]:
+def _variant(files: Mapping[str, HubFile], stems: tuple[str, ...], wanted: HubReference) -> tuple[tuple[str, ...], str]:
     """Paths of the files of these names in one variant, and how that is called."""
     endings = [f"_{wanted.quant}"] if wanted.quant else list(ENDINGS)
     if wanted.file:
@@ -162,7 +162,7 @@ def _variant(files: Mapping[str, HubFile], stems: tuple[str, ...], wanted: Repos
 
 
 def _with(
-    files: Mapping[str, HubFile], paths: tuple[str, ...], beside: tuple[str, ...], wanted: Repository
+    files: Mapping[str, HubFile], paths: tuple[str, ...], beside: tuple[str, ...], wanted: HubReference
 ) -> tuple[HubFile, ...]:
     for name in beside:
         if name not in files:

@@ -15,7 +15,7 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.parameters import BITS, of_file, of_parameters, weights_of
+from intermodal.sizing.memory_by_size import BITS, memory_of_file, memory_of_parameters, weight_bytes
 from intermodal.sizing.quantizations import QUANTIZATIONS
 
 
@@ -29,11 +29,11 @@ def needed_by(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
             *served.memory, "its weights, its cache at 8k and buffers, by its row"
         ), known or whole * 8 / BITS
     if whole:
-        return of_file(whole), known or whole * 8 / BITS
+        return memory_of_file(whole), known or whole * 8 / BITS
     named = row.hub.rpartition(":")[2].upper()
     if named not in QUANTIZATIONS or not known:
         return unknown("the hub says how large it is when it is pulled"), 0.0
-    return of_parameters(known, named), known
+    return memory_of_parameters(known, named), known
 
 
 def check_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
@@ -54,7 +54,7 @@ def fetched_size(row: WeightsRow, model: Model | None) -> float:
     """Bytes to fetch: stated, else of its parameters in its quantization; 0 where nobody says."""
     named = row.hub.rpartition(":")[2].upper()
     parameters = model.parameters if model is not None else None
-    return float(row.size) or (weights_of(parameters, named) if named in QUANTIZATIONS and parameters else 0.0)
+    return float(row.size) or (weight_bytes(parameters, named) if named in QUANTIZATIONS and parameters else 0.0)
 
 
 def served_row(name: str) -> ServedRow | None:

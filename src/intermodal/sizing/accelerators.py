@@ -72,7 +72,7 @@ class Accelerator(Value):
         return self.name if self.name.startswith(self.vendor) else f"{self.vendor} {self.name}"
 
 
-def usable(memory: int, limit: Limit) -> int:
+def usable_memory(memory: int, limit: Limit) -> int:
     """Bytes of a machine's memory that the graphics part of its chip may use.
 
     Metal's recommended working set is two thirds of up to 36 GiB and three quarters of more (``iogpu.wired_limit_mb``
@@ -83,7 +83,7 @@ def usable(memory: int, limit: Limit) -> int:
     return memory // 2 if limit == "half" else memory
 
 
-class Named(Value):
+class CardName(Value):
     """What a name says: the name without brands (``key``) and variants, the variants, and memory in bytes or 0."""
 
     key: str
@@ -92,10 +92,10 @@ class Named(Value):
 
 
 @lru_cache(2048)
-def named(words: str) -> Named:
+def parse_card_name(words: str) -> CardName:
     """Take a name apart.
 
-    >>> named("NVIDIA GeForce RTX 4090 Laptop GPU").key, named("A100-SXM4-80GB").variants
+    >>> parse_card_name("NVIDIA GeForce RTX 4090 Laptop GPU").key, parse_card_name("A100-SXM4-80GB").variants
     ('rtx4090mobile', ('sxm4',))
     """
     text = _MARKS.sub(" ", words.lower()).replace("-", " ").replace("_", " ")
@@ -104,7 +104,7 @@ def named(words: str) -> Named:
     text = _BRANDS.sub(" ", _MEMORY.sub(" ", text))
     joined = re.sub(r"[^a-z0-9+.]", "", text)
     variants = tuple(_VARIANT.findall(joined))
-    return Named(key=_VARIANT.sub("", joined), variants=variants, memory=round(float(size[1]) * GIB) if size else 0)
+    return CardName(key=_VARIANT.sub("", joined), variants=variants, memory=round(float(size[1]) * GIB) if size else 0)
 
 
 @lru_cache(1)
@@ -115,7 +115,7 @@ def accelerators() -> tuple[Accelerator, ...]:
     return (*stated, *(row for row in _rows("accelerators.csv") if _whole(row.name) not in known))
 
 
-def find(
+def find_card(
     words: str, where: str = setting("gpu"), among: tuple[Accelerator, ...] | None = None
 ) -> tuple[Accelerator, int]:
     """The one row a name means, and its memory in bytes.
@@ -124,7 +124,7 @@ def find(
         UsageError: nothing is called so (the nearest are named), or several are and differ in memory (they are named).
     """
     rows = accelerators() if among is None else among
-    asked = named(words)
+    asked = parse_card_name(words)
     found = _called(asked, rows)
     if not found:
         raise UsageError(f"no graphics card is known as {words!r}", where=where, todo=_nearest(words, rows))
@@ -142,42 +142,46 @@ def find(
     return _slowest(found), sizes[0]
 
 
-def by_driver(name: str, memory: int) -> Accelerator | None:
+def card_of_driver(name: str, memory: int) -> Accelerator | None:
     """The row of a card that a driver names, of as much memory as the driver reports; None where none is known.
 
     Drivers report some hundred MiB less than what is sold.
     """
     near = [
         row
-        for row in _called(named(name), accelerators())
+        for row in _called(parse_card_name(name), accelerators())
         if any(0.93 * size <= memory <= 1.01 * size for size in row.memory)
     ]
     return _slowest(near) if near else None
 
 
-def _called(asked: Named, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
+def _called(asked: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
     """Rows of a name. Of variants, those that were said; a name without its series is taken where one row has it."""
     also = tuple(row for row in rows if any(_means(each, asked, row) for each in row.also))
     if also:
         return also
-    same = [row for row in rows if named(row.name).key == asked.key]
+    same = [row for row in rows if parse_card_name(row.name).key == asked.key]
     if not same and asked.key[:1].isdigit():
-        series = [row for row in rows if re.fullmatch(f"(rtx|gtx|rx|arc){re.escape(asked.key)}", named(row.name).key)]
-        same = series if len({named(row.name).key for row in series}) == 1 else []
+        series = [
+            row
+            for row in rows
+            if re.fullmatch(f"(rtx|gtx|rx|arc){re.escape(asked.key)}", parse_card_name(row.name).key)
+        ]
+        same = series if len({parse_card_name(row.name).key for row in series}) == 1 else []
     if asked.variants:
         same = [row for row in same if set(asked.variants) <= _mounted(row)]
     return tuple(same)
 
 
-def _means(also: str, asked: Named, row: Accelerator) -> bool:
-    said = named(also)
+def _means(also: str, asked: CardName, row: Accelerator) -> bool:
+    said = parse_card_name(also)
     fits = asked.memory in (0, said.memory) if said.memory else asked.memory in (0, *row.memory)
     return fits and (said.key, said.variants) == (asked.key, asked.variants)
 
 
 def _mounted(row: Accelerator) -> set[str]:
     """Its variants, also as drivers write them: "sxm" for "sxm5"."""
-    said = named(row.name).variants
+    said = parse_card_name(row.name).variants
     return {*said, *(each.rstrip("23456") for each in said if each.startswith("sxm"))}
 
 
@@ -187,7 +191,7 @@ def _slowest(rows: Iterable[Accelerator]) -> Accelerator:
 
 
 def _whole(name: str) -> tuple[str, tuple[str, ...], int]:
-    said = named(name)
+    said = parse_card_name(name)
     return said.key, said.variants, said.memory
 
 
@@ -195,10 +199,10 @@ def _plain(words: str) -> str:
     return _MEMORY.sub("", words).strip()
 
 
-def begun(words: str) -> tuple[str, ...]:
+def complete_card_name(words: str) -> tuple[str, ...]:
     """Names that begin so, without spaces, so that a shell takes each for one word; brands may be left out.
 
-    >>> begun("rtx409")
+    >>> complete_card_name("rtx409")
     ('RTX-4090', 'RTX-4090-D', 'RTX-4090-Max-Q', 'RTX-4090-Mobile')
     """
     wanted = re.sub(r"[^a-z0-9]", "", words.lower())
@@ -219,10 +223,10 @@ def _nearest(words: str, rows: tuple[Accelerator, ...]) -> str:
             "none",
             "16GB DDR5-5600",
         )
-    keys = {named(row.name).key: row.title for row in rows} | {
+    keys = {parse_card_name(row.name).key: row.title for row in rows} | {
         _whole(a)[0]: row.title for row in rows for a in row.also
     }
-    asked = named(words).key
+    asked = parse_card_name(words).key
     near = get_close_matches(asked, keys, _NEAR, 0.6) or _alike(asked, words, rows)
     names = list(dict.fromkeys(keys.get(each, each) for each in near))
     return f"nearest are {', '.join(names)}" if names else hint("write its memory instead: {gpu=}", "24GB")
@@ -234,7 +238,7 @@ def _alike(asked: str, words: str, rows: tuple[Accelerator, ...]) -> list[str]:
         maker = [row for row in rows if row.vendor.lower() in words.lower()]
         return [row.title for row in sorted(maker, key=lambda row: row.released, reverse=True)[:_NEAR]]
     letters = re.sub(r"\d+", "#", asked)
-    same = [row for row in rows if re.sub(r"\d+", "#", named(row.name).key) == letters]
+    same = [row for row in rows if re.sub(r"\d+", "#", parse_card_name(row.name).key) == letters]
     return [row.title for row in sorted(same, key=lambda row: row.released, reverse=True)[:_NEAR]]
 
 

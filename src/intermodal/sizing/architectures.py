@@ -13,7 +13,7 @@ from intermodal.content import Value
 Recurring = Literal["", "all", "kv", "kv_ff", "interval", "beside"]
 
 
-class Window(Value, gc=False):
+class SlidingWindow(Value, gc=False):
     """Which layers look back on a sliding window only.
 
     Attributes:
@@ -31,31 +31,31 @@ class Window(Value, gc=False):
     without: bool = False
 
 
-WINDOWS: Final[dict[str, Window]] = {
-    "afmoe": Window(every=4, without=True),
-    "cohere2": Window(every=4),
-    "cohere2moe": Window(every=4, first=True),
-    "exaone-moe": Window(every=4, size=128),
-    "gemma2": Window(every=2, size=4096),
-    "gemma3": Window(every=6, without=True),
-    "gemma3n": Window(every=5),
-    "gemma4": Window(needs=True),
-    "gpt-oss": Window(every=2),
-    "granite_swa": Window(needs=True),
-    "laguna": Window(every=4, first=True, without=True),
-    "llama4": Window(every=4, size=8192, always=True),
-    "maple": Window(needs=True),
-    "mellum": Window(every=4, without=True),
-    "mimo2": Window(needs=True),
-    "muse-glimmer": Window(every=4),
-    "olmo2": Window(every=4, without=True),
-    "plamo3": Window(every=8, without=True),
-    "smallthinker": Window(every=4, first=True, size=4096, always=True, without=True),
-    "spark2_5": Window(needs=True),
-    "step35": Window(needs=True),
+WINDOWS: Final[dict[str, SlidingWindow]] = {
+    "afmoe": SlidingWindow(every=4, without=True),
+    "cohere2": SlidingWindow(every=4),
+    "cohere2moe": SlidingWindow(every=4, first=True),
+    "exaone-moe": SlidingWindow(every=4, size=128),
+    "gemma2": SlidingWindow(every=2, size=4096),
+    "gemma3": SlidingWindow(every=6, without=True),
+    "gemma3n": SlidingWindow(every=5),
+    "gemma4": SlidingWindow(needs=True),
+    "gpt-oss": SlidingWindow(every=2),
+    "granite_swa": SlidingWindow(needs=True),
+    "laguna": SlidingWindow(every=4, first=True, without=True),
+    "llama4": SlidingWindow(every=4, size=8192, always=True),
+    "maple": SlidingWindow(needs=True),
+    "mellum": SlidingWindow(every=4, without=True),
+    "mimo2": SlidingWindow(needs=True),
+    "muse-glimmer": SlidingWindow(every=4),
+    "olmo2": SlidingWindow(every=4, without=True),
+    "plamo3": SlidingWindow(every=8, without=True),
+    "smallthinker": SlidingWindow(every=4, first=True, size=4096, always=True, without=True),
+    "spark2_5": SlidingWindow(needs=True),
+    "step35": SlidingWindow(needs=True),
 }
 EXAONE4_LAYERS: Final = 64  # only this size of it has windows
-EXAONE4: Final = Window(every=4, size=4096)
+EXAONE4: Final = SlidingWindow(every=4, size=4096)
 
 # Which layers keep a recurrent state. all: every one; kv: those with 0 heads of keys and values; kv_ff: those without
 # feed-forward width too; interval: all but every n-th; beside: every layer has both.
@@ -90,7 +90,7 @@ PLAIN: Final = frozenset((
 ))  # fmt: skip
 
 
-def known(architecture: str) -> bool:
+def is_known(architecture: str) -> bool:
     """Whether its memory is understood."""
     return (
         architecture in PLAIN

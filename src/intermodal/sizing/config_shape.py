@@ -29,7 +29,7 @@ def config_shape(
     Raises WeightsError when the config says impossible counts.
     """
     inner = config.get("text_config")
-    said = _Said({**config, **(inner if isinstance(inner, Mapping) else {})})
+    said = _ConfigCounts({**config, **(inner if isinstance(inner, Mapping) else {})})
     count = said.count("num_hidden_layers", "n_layer", "num_layers")
     if count > MAX_LAYERS:
         raise WeightsError(f"claims {count:,} layers", where=name, todo="fetch the file again")
@@ -55,7 +55,7 @@ def config_shape(
     )  # fmt: skip
 
 
-class _Said:
+class _ConfigCounts:
     """Counts of a config, that cannot be absurd."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ class _Said:
 
 
 def _sums(
-    tensors: Sequence[SafeTensor], weights: int, said: _Said, config: Mapping[str, Any]
+    tensors: Sequence[SafeTensor], weights: int, said: _ConfigCounts, config: Mapping[str, Any]
 ) -> tuple[int, int, int, int, int]:
     """Bytes of the token table, the output, routed experts and everything, and the count of all numbers."""
     if tensors:
@@ -91,7 +91,7 @@ def _sums(
     return table, 0 if tied else table, 0, weights, weights // each
 
 
-def _routed(said: _Said, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
+def _routed(said: _ConfigCounts, layers: Sequence[Layer], experts: int, whole: int, numbers: int) -> int:
     """Bytes of routed experts by their widths, where the tensors are not known one by one."""
     width = said.count("moe_intermediate_size", "expert_ffn_hidden_size") or said.count("intermediate_size")
     mixed = max(0, len(layers) - said.count("first_k_dense_replace"))
@@ -99,7 +99,7 @@ def _routed(said: _Said, layers: Sequence[Layer], experts: int, whole: int, numb
     return round(min(0.98, found / numbers if numbers else 0.0) * whole)
 
 
-def _layers(said: _Said, count: int, weights: int, routed: int) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+def _layers(said: _ConfigCounts, count: int, weights: int, routed: int) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     heads = said.count("num_attention_heads", "n_head")
     latent, turned = said.count("kv_lora_rank"), said.count("qk_rope_head_dim")
     kv_heads = said.count("num_key_value_heads", "num_kv_heads") or heads
@@ -127,7 +127,7 @@ def _layers(said: _Said, count: int, weights: int, routed: int) -> tuple[tuple[L
     return tuple(layers), problems
 
 
-def _kinds(said: _Said, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _kinds(said: _ConfigCounts, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What each layer looks back on, in the words of ``layer_types``; and what is in doubt about it."""
     listed = said.values.get("layer_types")
     known = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")

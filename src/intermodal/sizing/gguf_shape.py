@@ -15,8 +15,8 @@ from typing import Any, Final
 from intermodal.errors import WeightsError
 from intermodal.local.weights.gguf import GgufHeader, GgufTensor
 from intermodal.sizing import architectures
-from intermodal.sizing.architectures import Window
-from intermodal.sizing.shape import Encoder, Layer, Memorizing, ModelShape
+from intermodal.sizing.architectures import SlidingWindow
+from intermodal.sizing.shape import EncoderShape, Layer, Memorizing, ModelShape
 
 MAX_LAYERS: Final = 1024  # twice what llama.cpp takes
 MAX_EXPERTS: Final = 4096  # several times what llama.cpp takes
@@ -211,7 +211,9 @@ def _layers(facts: _Facts, groups: _Groups) -> tuple[tuple[Layer, ...], tuple[st
     heads = facts.each("attention.head_count", count, (0,) * count)
     kv_heads = facts.each("attention.head_count_kv", count, heads)
     problems = (
-        [] if architectures.known(architecture) else [f"the architecture {architecture or '(none)'} is not known here"]
+        []
+        if architectures.is_known(architecture)
+        else [f"the architecture {architecture or '(none)'} is not known here"]
     )
     windows, doubt = _windows(facts, count)
     problems += [doubt] if doubt else []
@@ -285,7 +287,7 @@ def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
     return tuple(size if _slides(row, index, facts.number(pattern, row.every)) else 0 for index in range(count)), ""
 
 
-def _slides(row: Window, index: int, every: int) -> bool:
+def _slides(row: SlidingWindow, index: int, every: int) -> bool:
     if every == 0:
         return True
     return index % every != 0 if row.first else index % every < every - 1
@@ -356,7 +358,7 @@ def _projector(headers: Sequence[GgufHeader], facts: _Facts, name: str) -> Model
     """Its encoders; all of its tensors are ``rest``."""
     metadata = headers[0].metadata
     tensors = [tensor for header in headers for tensor in header.tensors]
-    encoders: list[Encoder] = []
+    encoders: list[EncoderShape] = []
     types: Counter[str] = Counter()
     for tensor in tensors:
         types[tensor.type] += tensor.size
@@ -366,7 +368,7 @@ def _projector(headers: Sequence[GgufHeader], facts: _Facts, name: str) -> Model
         size, patch = facts.count(f"{kind}.image_size"), facts.count(f"{kind}.patch_size")
         projector = metadata.get(f"clip.{kind}.projector_type") or metadata.get("clip.projector_type") or ""
         encoders.append(
-            Encoder(
+            EncoderShape(
                 kind="vision" if kind == "vision" else "audio",
                 projector=str(projector),
                 layers=facts.count(f"{kind}.block_count"),

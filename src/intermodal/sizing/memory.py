@@ -22,11 +22,11 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.quantity import Quantity, between, exact, total, unknown
-from intermodal.sizing.cache import index_bytes, layer_bytes, state_bytes
-from intermodal.sizing.compute import compute_buffer, input_buffer, output_buffer
-from intermodal.sizing.corrections import Correction, fitting, flags, mended
-from intermodal.sizing.settings import Device, Settings
-from intermodal.sizing.shape import Encoder, ModelShape
+from intermodal.sizing.compute_buffers import compute_buffer, input_buffer, output_buffer
+from intermodal.sizing.kv_cache import index_bytes, layer_bytes, state_bytes
+from intermodal.sizing.memory_corrections import Correction, corrected_amount, correction_flags, matching_correction
+from intermodal.sizing.serving_settings import Device, ServingSettings
+from intermodal.sizing.shape import EncoderShape, ModelShape
 
 # CUDA's context and libraries: what tools show beyond the buffers of the log, 153 MiB to 500 MiB.
 _BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
@@ -44,7 +44,7 @@ _IN_PIECES: Final = frozenset(("qwen3next", "kimi-linear", "qwen35", "qwen35moe"
 _PROJECTOR_LEAST, _PROJECTOR_MOST = 0.15, 0.6
 
 
-class Term(Value):
+class MemoryTerm(Value):
     """One part of the memory. ``amount`` in bytes; ``source``: where its formula is from."""
 
     name: str
@@ -53,10 +53,10 @@ class Term(Value):
     source: str
 
 
-class Memory(Value):
+class ModelMemory(Value):
     """All terms. ``problems``: what was not understood, as clauses. ``correction``: what terms were mended by."""
 
-    terms: tuple[Term, ...]
+    terms: tuple[MemoryTerm, ...]
     problems: tuple[str, ...] = ()
     correction: Correction | None = None
 
@@ -69,7 +69,9 @@ class Memory(Value):
         return total([term.amount for term in self.terms if term.name == name and device in (None, term.device)])
 
 
-def memory(shape: ModelShape, settings: Settings, corrections: Sequence[Correction] = (), program: str = "") -> Memory:
+def model_memory(
+    shape: ModelShape, settings: ServingSettings, corrections: Sequence[Correction] = (), program: str = ""
+) -> ModelMemory:
     """What llama.cpp takes for ``shape``.
 
     ``corrections``: what was measured of its file; the newest of these settings mends the terms. ``program``: the one
@@ -83,7 +85,7 @@ def memory(shape: ModelShape, settings: Settings, corrections: Sequence[Correcti
     terms = [*_model_terms(shape, settings), *_projector_terms(settings), *_draft_terms(settings)]
     if settings.gpu_layers:
         terms.append(
-            Term(
+            MemoryTerm(
                 name="backend",
                 device="device",
                 amount=between(*_BACKEND, "the driver's own, as CUDA takes it"),
@@ -93,19 +95,19 @@ def memory(shape: ModelShape, settings: Settings, corrections: Sequence[Correcti
     low, mid, high = (beside + each * shape.vocab for beside, each in zip(_PROGRAM, _WORD, strict=True))
     described = _described(shape, settings)
     own = between(low + described, mid + described, high + described, "measured beside the buffers")
-    terms.append(Term(name="program", device="host", amount=own, source="benchmarks/results/fit.md"))
+    terms.append(MemoryTerm(name="program", device="host", amount=own, source="benchmarks/results/fit.md"))
     beside = [model.problems for model in (settings.projector, settings.draft) if model is not None]
-    found = fitting(corrections, flags(settings), program) if corrections else None
+    found = matching_correction(corrections, correction_flags(settings), program) if corrections else None
     if found is not None:
-        terms = [replace(term, amount=mended(term.name, term.device, term.amount, found)) for term in terms]
-    return Memory(
+        terms = [replace(term, amount=corrected_amount(term.name, term.device, term.amount, found)) for term in terms]
+    return ModelMemory(
         correction=found,
         terms=tuple(term for term in terms if term.amount.high or not term.amount.known),
         problems=tuple(dict.fromkeys((*shape.problems, *(problem for problems in beside for problem in problems)))),
     )
 
 
-def _described(shape: ModelShape, settings: Settings) -> float:
+def _described(shape: ModelShape, settings: ServingSettings) -> float:
     """Bytes that describe graphs, beside those of a small model's."""
     layers = (*shape.layers, *shape.extra_layers)
     tensors = sum(len(layer.tensors) for layer in layers) + 3  # the token table, the output and its norm
@@ -113,9 +115,9 @@ def _described(shape: ModelShape, settings: Settings) -> float:
     return float(max(0, nodes - _NODES) * _NODE)
 
 
-def _checked(settings: Settings) -> None:
+def _checked(settings: ServingSettings) -> None:
     if settings.context < 1 or settings.slots < 1 or settings.ubatch < 1 or settings.batch < 1:
-        raise UsageError("context, slots and batches are at least 1", where="memory", todo="say larger numbers")
+        raise UsageError("context, slots and batches are at least 1", where="model_memory", todo="say larger numbers")
     if settings.type_v not in ("f32", "f16", "bf16") and not settings.flash_attention:
         raise UsageError(
             f"values can be kept as {settings.type_v} with flash attention only",
@@ -127,15 +129,18 @@ def _checked(settings: Settings) -> None:
 # ---- the model ---------------------------------------------------------------------------------------
 
 
-def _model_terms(shape: ModelShape, settings: Settings, prefix: str = "") -> list[Term]:
-    place = Placement(shape, settings)
+def _model_terms(shape: ModelShape, settings: ServingSettings, prefix: str = "") -> list[MemoryTerm]:
+    place = LayerPlacement(shape, settings)
     terms = [*_weights(shape, settings, place, prefix), *_cache(shape, settings, place, prefix)]
     terms += _compute(shape, settings, place, prefix)
     output = output_buffer(shape, settings.slots)
-    return [*terms, Term(name=f"{prefix}output", device="host", amount=output, source="llama.cpp, output_reserve")]
+    return [
+        *terms,
+        MemoryTerm(name=f"{prefix}output", device="host", amount=output, source="llama.cpp, output_reserve"),
+    ]
 
 
-def _compute(shape: ModelShape, settings: Settings, place: Placement, prefix: str) -> list[Term]:
+def _compute(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, prefix: str) -> list[MemoryTerm]:
     source = "llama.cpp, sched_reserve"
     amounts: dict[Device, Quantity] = {"host": compute_buffer(shape, settings, on_device=False)}
     if place.any_on_device:
@@ -150,14 +155,15 @@ def _compute(shape: ModelShape, settings: Settings, place: Placement, prefix: st
                 device.low * 0.5, device.mid, device.high + borrowed, "layers on both sides, and weights lent"
             )
     return [
-        Term(name=f"{prefix}compute", device=device, amount=amount, source=source) for device, amount in amounts.items()
+        MemoryTerm(name=f"{prefix}compute", device=device, amount=amount, source=source)
+        for device, amount in amounts.items()
     ]
 
 
-class Placement:
+class LayerPlacement:
     """Which layers are on the device: the last ones, of which the output counts as one."""
 
-    def __init__(self, shape: ModelShape, settings: Settings) -> None:
+    def __init__(self, shape: ModelShape, settings: ServingSettings) -> None:
         self.count = len(shape.layers) + len(shape.extra_layers)
         wanted = settings.gpu_layers if settings.gpu_layers >= 0 else self.count + 1
         self.first = max(self.count + 1 - wanted, 0)
@@ -168,7 +174,7 @@ class Placement:
         return "device" if self.any_on_device and index >= self.first else "host"
 
 
-def _weights(shape: ModelShape, settings: Settings, place: Placement, prefix: str) -> list[Term]:
+def _weights(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, prefix: str) -> list[MemoryTerm]:
     layers = (*shape.layers, *(shape.extra_layers if settings.speculates else ()))
     sums: dict[Device, int] = {"host": shape.embeddings + shape.per_layer_embeddings, "device": 0}
     for index, layer in enumerate(layers):
@@ -180,12 +186,12 @@ def _weights(shape: ModelShape, settings: Settings, place: Placement, prefix: st
     sums["device" if place.any_on_device else "host"] += output + shape.rest
     source = "tensor index"
     return [
-        Term(name=f"{prefix}weights", device=device, amount=exact(size, source), source=source)
+        MemoryTerm(name=f"{prefix}weights", device=device, amount=exact(size, source), source=source)
         for device, size in sums.items()
     ]
 
 
-def _cache(shape: ModelShape, settings: Settings, place: Placement, prefix: str) -> list[Term]:
+def _cache(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, prefix: str) -> list[MemoryTerm]:
     kept: dict[Device, int] = {"host": 0, "device": 0}
     states: dict[Device, int] = {"host": 0, "device": 0}
     index = 0
@@ -196,12 +202,17 @@ def _cache(shape: ModelShape, settings: Settings, place: Placement, prefix: str)
         index += index_bytes(shape, settings) if layer.cached and layer.kv_heads else 0
     where: Device = "host" if settings.cache_on_host or not place.any_on_device else "device"
     terms = [
-        Term(name=f"{prefix}cache", device=device, amount=_sure(shape, size), source="llama.cpp, llama_kv_cache")
+        MemoryTerm(
+            name=f"{prefix}cache",
+            device=device,
+            amount=_cache_certainty(shape, size),
+            source="llama.cpp, llama_kv_cache",
+        )
         for device, size in kept.items()
         if size or (device == where and shape.memorizing == "unknown")
     ]
     terms += [
-        Term(
+        MemoryTerm(
             name=f"{prefix}state",
             device=device,
             amount=exact(size, "recurrent states x slots"),
@@ -211,11 +222,13 @@ def _cache(shape: ModelShape, settings: Settings, place: Placement, prefix: str)
     ]
     if index:  # which layers have one, older files do not say
         amount = between(0, index, index, "one key a token, in the layers that have an index")
-        terms.append(Term(name=f"{prefix}index", device=where, amount=amount, source="llama.cpp, llama_kv_cache_dsa"))
+        terms.append(
+            MemoryTerm(name=f"{prefix}index", device=where, amount=amount, source="llama.cpp, llama_kv_cache_dsa")
+        )
     return terms
 
 
-def _sure(shape: ModelShape, size: int) -> Quantity:
+def _cache_certainty(shape: ModelShape, size: int) -> Quantity:
     """Exact of a known architecture. Else the layers may keep less than everything, or more than keys and values."""
     if shape.memorizing != "unknown":
         return exact(size, "cells x heads x lengths, summed over the layers")
@@ -227,7 +240,7 @@ def _sure(shape: ModelShape, size: int) -> Quantity:
 # ---- beside the model --------------------------------------------------------------------------------
 
 
-def _projector_terms(settings: Settings) -> list[Term]:
+def _projector_terms(settings: ServingSettings) -> list[MemoryTerm]:
     if settings.projector is None:
         return []
     device: Device = "device" if settings.gpu_layers and not settings.projector_on_host else "host"
@@ -237,12 +250,12 @@ def _projector_terms(settings: Settings) -> list[Term]:
         computed = between(0.1 * size, 0.35 * size, size, "a share of its weights")
     source = "llama.cpp, clip_graph: its attention over all patches, with and without flash attention"
     return [
-        Term(name="projector", device=device, amount=exact(size, "tensor index"), source="tensor index"),
-        Term(name="projector compute", device=device, amount=computed, source=source),
+        MemoryTerm(name="projector", device=device, amount=exact(size, "tensor index"), source="tensor index"),
+        MemoryTerm(name="projector compute", device=device, amount=computed, source=source),
     ]
 
 
-def _encoder_buffer(encoder: Encoder, size: int) -> Quantity:
+def _encoder_buffer(encoder: EncoderShape, size: int) -> Quantity:
     """Every patch as it enters, its feed-forward part, and without flash attention every pair of patches a head."""
     plain = 4.0 * encoder.patches * (encoder.ff + 4 * encoder.embd)
     pairs = 4.0 * encoder.heads * encoder.patches**2
@@ -251,10 +264,10 @@ def _encoder_buffer(encoder: Encoder, size: int) -> Quantity:
     return between(min(0.7 * plain, mid), mid, high, "of its patches and its weights")
 
 
-def _draft_terms(settings: Settings) -> list[Term]:
+def _draft_terms(settings: ServingSettings) -> list[MemoryTerm]:
     if settings.draft is None:
         return []
     return _model_terms(settings.draft, settings, prefix="draft ")
 
 
-__all__ = ["Device", "Memory", "Settings", "Term", "memory"]
+__all__ = ["Device", "ModelMemory", "ServingSettings", "MemoryTerm", "model_memory"]

@@ -65,26 +65,26 @@ def quantization(word: str) -> Quantization:
     return found
 
 
-def in_name(name: str) -> str:
+def quantization_in_name(name: str) -> str:
     """The quantization that a file's name says, "" where it says none.
 
-    >>> in_name("qwen3-4b-q4_k_m.gguf"), in_name("model.gguf")
+    >>> quantization_in_name("qwen3-4b-q4_k_m.gguf"), quantization_in_name("model.gguf")
     ('Q4_K_M', '')
     """
     said = _IN_NAME.search(name.rpartition("/")[2])
     return said[1].upper() if said else ""
 
 
-def named(name: str, word: str) -> bool:
+def names_quantization(name: str, word: str) -> bool:
     """Whether a file's name has a word for a quantization, which a maker of files may have made up.
 
-    >>> named("Qwen3-4B-UD-Q4_K_XL.gguf", "ud-q4_k_xl"), named("Qwen3-4B-Q4_K_M.gguf", "Q4_K")
+    >>> names_quantization("Qwen3-4B-UD-Q4_K_XL.gguf", "ud-q4_k_xl"), names_quantization("Qwen3-4B-Q4_K_M.gguf", "Q4_K")
     (True, False)
     """
     return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9_])", name, re.IGNORECASE) is not None
 
 
-def renamed(name: str, quantization: str) -> str:
+def with_quantization(name: str, quantization: str) -> str:
     """A file's name with another quantization in it; with "" without the word for it."""
     return _IN_NAME.sub(quantization, name)
 
@@ -95,7 +95,7 @@ def quantization_of(name: str, shape: ModelShape) -> str:
     >>> quantization_of("Qwen3-30B-A3B-Q4_K_M.gguf", ModelShape())
     'Q4_K_M'
     """
-    if said := in_name(name):
+    if said := quantization_in_name(name):
         return said
     return shape.types[0][0] if shape.types else ""
 

@@ -45,7 +45,7 @@ class Layer(Value, gc=False):
         return self.conv + self.state > 0
 
 
-class Encoder(Value, gc=False):
+class EncoderShape(Value, gc=False):
     """A part that makes pictures or sound into tokens, as its projector file describes it.
 
     ``patches``: the most patches that its attention sees at once, 0 where the file does not say.
@@ -103,7 +103,7 @@ class ModelShape(Value):
     parameters: int = 0
     active: int = 0
     types: tuple[tuple[str, int], ...] = ()
-    encoders: tuple[Encoder, ...] = ()
+    encoders: tuple[EncoderShape, ...] = ()
     pools: bool = False
     problems: tuple[str, ...] = ()
 

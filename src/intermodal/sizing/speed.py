@@ -9,7 +9,7 @@ What is reached of the first bound: of 296 published runs on one card (2026-11, 
 ones), dense models reach 0.58 of it (0.4 to 0.85 holds most), mixtures of experts 0.30 (a tenth below 0.1, a tenth
 above 0.46; newer kernels with gpt-oss-20b reach 0.36 to 0.83, so the range ends there). What is reached of the second:
 results of llama-bench from 0.15 to 0.75 of the card's products, of mixtures 0.05 to 0.6. A run on this machine says
-more than any of it (``narrowed``).
+more than any of it (``replace_estimate``).
 
 A small model on a fast card reads its weights sooner than its kernels are started. Of 16 published runs of models of
 1 and 3 billion parameters on NVIDIA cards (the rows of ``benchmarks/results/fit_speed.md``), each takes 12 to 84
@@ -27,10 +27,10 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, unknown
-from intermodal.sizing.cache import row_bytes, state_bytes
-from intermodal.sizing.memory import Placement
-from intermodal.sizing.parameters import BITS
-from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.kv_cache import row_bytes, state_bytes
+from intermodal.sizing.memory import LayerPlacement
+from intermodal.sizing.memory_by_size import BITS
+from intermodal.sizing.serving_settings import ALL, ServingSettings
 from intermodal.sizing.shape import Layer, ModelShape
 
 _Three = tuple[float, float, float]
@@ -44,7 +44,7 @@ _LAYERS: Final = 28  # of such a model: those of 0.6 to 8 billion parameters hav
 _PARTS: Final = 10_000  # in which a model of unknown layout is thought to be divided
 
 
-class Part(Value):
+class DeviceWork(Value):
     """What one device does for one token.
 
     Attributes:
@@ -65,7 +65,7 @@ class Part(Value):
     layers: float = 0.0
 
 
-class Pace(Value):
+class ModelSpeed(Value):
     """Tokens a second written (``decode``) and read (``prefill``), and seconds to the first word after a ``prompt``.
 
     ``bound``: tokens a second that nothing can exceed, 0 where nobody knows. ``users``: texts that are written at once;
@@ -80,21 +80,25 @@ class Pace(Value):
     users: int = 1
 
 
-def pace(shape: ModelShape, settings: Settings, machine: Machine, *, prompt: int = 512, users: int = 1) -> Pace:
+def model_speed(
+    shape: ModelShape, settings: ServingSettings, machine: Machine, *, prompt: int = 512, users: int = 1
+) -> ModelSpeed:
     """How fast ``users`` texts at once are written after ``prompt`` tokens of each."""
-    parts = device_parts(shape, settings, machine, past=prompt, users=users)
+    parts = device_work(shape, settings, machine, past=prompt, users=users)
     sparse = shape.routed > 0
-    wanting = _wanting(parts)
+    wanting = _missing_fact(parts)
     decode = unknown(wanting) if wanting else _decode(parts, SPARSE if sparse else DENSE)
-    slow = wanting or _wanting(parts, compute=True)
+    slow = wanting or _missing_fact(parts, compute=True)
     reads = unknown(slow) if slow else _reads(parts, prompt, settings.ubatch, sparse)
     prefill = unknown(slow) if slow else _per_second(prompt, reads)
     first = reads + _inverse(decode) if decode.known and reads.known else unknown(slow or wanting)
     bound = 0.0 if wanting else 1 / sum((part.weights + part.cache) / part.bandwidth.high for part in parts)
-    return Pace(decode=decode, prefill=prefill, first_word=first, bound=bound, prompt=prompt, users=users)
+    return ModelSpeed(decode=decode, prefill=prefill, first_word=first, bound=bound, prompt=prompt, users=users)
 
 
-def of_parameters(parameters: float, active: float, machine: Machine, *, prompt: int = 1000, users: int = 1) -> Pace:
+def speed_of_parameters(
+    parameters: float, active: float, machine: Machine, *, prompt: int = 1000, users: int = 1
+) -> ModelSpeed:
     """The same of a model of which only the size is known, in four bits (``BITS`` a weight), with a short context.
 
     ``active``: parameters of one token; of a mixture of experts fewer than ``parameters``.
@@ -106,21 +110,21 @@ def of_parameters(parameters: float, active: float, machine: Machine, *, prompt:
         layers=(layer,) * _LAYERS, parameters=round(parameters), active=round(active or parameters),
         experts=_PARTS if sparse else 0, experts_used=max(1, round(_PARTS * active / parameters)) if sparse else 0,
     )  # fmt: skip
-    settings = Settings(context=prompt, gpu_layers=ALL if machine.gpus else 0)
-    return pace(shape, settings, machine, prompt=prompt, users=users)
+    settings = ServingSettings(context=prompt, gpu_layers=ALL if machine.gpus else 0)
+    return model_speed(shape, settings, machine, prompt=prompt, users=users)
 
 
-def as_measured(found: Pace, decode: Quantity | None, prefill: Quantity | None) -> Pace:
+def with_measurements(found: ModelSpeed, decode: Quantity | None, prefill: Quantity | None) -> ModelSpeed:
     """A pace with what runs on this machine took, where they say something."""
-    writes = narrowed(found.decode, decode) if decode is not None else found.decode
-    reads = narrowed(found.prefill, prefill) if prefill is not None else found.prefill
+    writes = replace_estimate(found.decode, decode) if decode is not None else found.decode
+    reads = replace_estimate(found.prefill, prefill) if prefill is not None else found.prefill
     first = found.first_word
     if writes.known and reads.known:
         first = _inverse(reads).scaled(found.prompt) + _inverse(writes)
     return replace(found, decode=writes, prefill=reads, first_word=first)
 
 
-def narrowed(estimate: Quantity, measured: Quantity) -> Quantity:
+def replace_estimate(estimate: Quantity, measured: Quantity) -> Quantity:
     """An estimate that a measurement on this machine replaces."""
     return measured if measured.known and measured.mid > 0 else estimate
 
@@ -128,11 +132,11 @@ def narrowed(estimate: Quantity, measured: Quantity) -> Quantity:
 # ---- what is read, where ---------------------------------------------------------------------------
 
 
-def device_parts(
-    shape: ModelShape, settings: Settings, machine: Machine, *, past: int = 0, users: int = 1
-) -> tuple[Part, ...]:
+def device_work(
+    shape: ModelShape, settings: ServingSettings, machine: Machine, *, past: int = 0, users: int = 1
+) -> tuple[DeviceWork, ...]:
     """What each device does for one token of each of ``users`` texts of ``past`` tokens."""
-    place = Placement(shape, settings)
+    place = LayerPlacement(shape, settings)
     sums: dict[str, list[float]] = {"host": [0.0] * 5, "device": [0.0] * 5}  # see _split
     for index, layer in enumerate(shape.layers):
         device = place.of(index)
@@ -161,7 +165,7 @@ def _experts(shape: ModelShape, layer: Layer, users: int) -> float:
     return layer.experts * (1 - (1 - share) ** users)
 
 
-def _cache_read(layer: Layer, settings: Settings, past: int) -> float:
+def _cache_read(layer: Layer, settings: ServingSettings, past: int) -> float:
     read = 2.0 * state_bytes(layer, 1)  # a state is read and written
     if layer.kv_heads:
         row = row_bytes(settings.type_k, layer.kv_heads * layer.key)
@@ -170,10 +174,10 @@ def _cache_read(layer: Layer, settings: Settings, past: int) -> float:
     return read
 
 
-def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], users: int) -> list[Part]:
+def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], users: int) -> list[DeviceWork]:
     """The device's part over its cards, each with as much as its memory is of all.
 
-    ``sums``: of each device weights, cache, whole, attention and layers of a ``Part``.
+    ``sums``: of each device weights, cache, whole, attention and layers of a ``DeviceWork``.
     """
     whole = sum(each[0] for each in sums.values()) or 1.0
     operations = 2.0 * shape.active * users
@@ -183,7 +187,7 @@ def _split(shape: ModelShape, machine: Machine, sums: dict[str, list[float]], us
             continue
         shares = _shares(machine) if name == "device" else [("the processor", 1.0, machine.bandwidth, machine.compute)]
         found += [
-            Part(
+            DeviceWork(
                 name=card, weights=weights * share, cache=cache * share, whole=all_weights * share,
                 operations=operations * share * weights / whole, attention=attention * share * users,
                 bandwidth=bandwidth, compute=compute, layers=layers * share,
@@ -208,7 +212,7 @@ def _of(amount: float) -> Quantity:
 # ---- seconds ---------------------------------------------------------------------------------------
 
 
-def _wanting(parts: tuple[Part, ...], *, compute: bool = False) -> str:
+def _missing_fact(parts: tuple[DeviceWork, ...], *, compute: bool = False) -> str:
     """What nobody knows of a device that would have to be known; "" for nothing."""
     for part in parts:
         figure = part.compute if compute else part.bandwidth
@@ -217,7 +221,7 @@ def _wanting(parts: tuple[Part, ...], *, compute: bool = False) -> str:
     return "" if parts else "there is nothing to run it on"
 
 
-def _decode(parts: tuple[Part, ...], shares: _Three) -> Quantity:
+def _decode(parts: tuple[DeviceWork, ...], shares: _Three) -> Quantity:
     """Tokens a second of each text."""
     speeds, small = [], False
     for level, share in enumerate(shares):
@@ -237,7 +241,7 @@ def _decode(parts: tuple[Part, ...], shares: _Three) -> Quantity:
     return between(low, mid, high, basis + kernels)
 
 
-def _reads(parts: tuple[Part, ...], tokens: int, ubatch: int, sparse: bool) -> Quantity:
+def _reads(parts: tuple[DeviceWork, ...], tokens: int, ubatch: int, sparse: bool) -> Quantity:
     """Seconds to read so many tokens of one text."""
     found = []
     for level, share in enumerate(READS_SPARSE if sparse else READS_DENSE):

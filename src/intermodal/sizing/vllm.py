@@ -17,7 +17,7 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.quantity import Quantity, between, exact, unknown
-from intermodal.sizing.corrections import TOKENS, Correction, fitting, mended
+from intermodal.sizing.memory_corrections import TOKENS, Correction, corrected_amount, matching_correction
 from intermodal.sizing.shape import Layer, ModelShape
 
 GIB: Final = 1 << 30
@@ -26,7 +26,7 @@ _OVERHEAD: Final = (0.6 * GIB, 1.8 * GIB, 5.0 * GIB)
 _STATE_BYTES: Final = 4
 
 
-class Serving(Value):
+class VllmSettings(Value):
     """How vLLM serves.
 
     Attributes:
@@ -48,7 +48,7 @@ class Serving(Value):
     batched: int = 8192
 
 
-class Served(Value):
+class VllmCapacity(Value):
     """What that comes to, of one card.
 
     ``weights``, ``overhead``, ``cache`` in bytes; ``tokens``: that are remembered at once; ``texts``: of full length at
@@ -65,10 +65,10 @@ class Served(Value):
     correction: Correction | None = None
 
 
-def serving_flags(serving: Serving) -> str:
+def serving_flags(serving: VllmSettings) -> str:
     """The settings that a ratio of its tokens depends on (see ``corrections.py``).
 
-    >>> serving_flags(Serving(cards=2))
+    >>> serving_flags(VllmSettings(cards=2))
     'vllm --tensor-parallel-size 2 --gpu-memory-utilization 0.9 --kv-cache-dtype auto'
     """
     room = f"VLLM_CPU_KVCACHE_SPACE={serving.cache / GIB:g}" if serving.cache else ""
@@ -82,7 +82,7 @@ def most_heads(shape: ModelShape) -> int:
     return max((layer.heads for layer in shape.layers), default=0)
 
 
-def page_bytes(layer: Layer, serving: Serving) -> int:
+def page_bytes(layer: Layer, serving: VllmSettings) -> int:
     """Bytes of one page of one layer, on one card."""
     if not layer.kv_heads or not layer.cached:
         return 0
@@ -92,7 +92,7 @@ def page_bytes(layer: Layer, serving: Serving) -> int:
     return serving.block * heads * (layer.key + layer.value) * serving.cache_bytes
 
 
-def text_bytes(shape: ModelShape, serving: Serving, length: int) -> int:
+def text_bytes(shape: ModelShape, serving: VllmSettings, length: int) -> int:
     """Cache of one text of so many tokens, on one card: whole pages; of layers with a window what they look back on."""
     found = 0
     for layer in shape.layers:
@@ -105,7 +105,7 @@ def text_bytes(shape: ModelShape, serving: Serving, length: int) -> int:
     return found
 
 
-def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction] = ()) -> Served:
+def vllm_capacity(shape: ModelShape, serving: VllmSettings, corrections: Sequence[Correction] = ()) -> VllmCapacity:
     """What vLLM has left for texts. ``corrections``: what was measured of its files on this machine.
 
     Raises UsageError for settings that it refuses: heads of attention that the cards do not divide are some.
@@ -129,13 +129,13 @@ def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction
     )
     overhead = between(*_OVERHEAD, "vLLM measures it when it starts")
     cache = _cache(serving, weights, overhead)
-    found = fitting(corrections, serving_flags(serving)) if corrections else None
+    found = matching_correction(corrections, serving_flags(serving)) if corrections else None
     if found is not None:
-        cache = mended(TOKENS, "host" if serving.cache else "device", cache, found)
+        cache = corrected_amount(TOKENS, "host" if serving.cache else "device", cache, found)
     one = text_bytes(shape, serving, serving.length)
     if shape.memorizing == "unknown" or not one:
         nothing = unknown("nothing is known of what this architecture remembers")
-        return Served(
+        return VllmCapacity(
             weights=weights,
             overhead=overhead,
             cache=cache,
@@ -148,7 +148,7 @@ def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction
     texts = [amount / one for amount in (cache.low, cache.mid, cache.high)]
     whole = [int(count * serving.length) // serving.block * serving.block for count in texts]
     sure = exact if cache.certainty == "exact" else None
-    return Served(
+    return VllmCapacity(
         weights=weights, overhead=overhead, cache=cache,
         tokens=sure(whole[1], "pages") if sure else between(whole[0], whole[1], whole[2], "cache / bytes of a token"),
         texts=sure(texts[1], "pages") if sure else between(texts[0], texts[1], texts[2], "cache / bytes of a text"),
@@ -157,7 +157,7 @@ def served(shape: ModelShape, serving: Serving, corrections: Sequence[Correction
     )  # fmt: skip
 
 
-def _cache(serving: Serving, weights: Quantity, overhead: Quantity) -> Quantity:
+def _cache(serving: VllmSettings, weights: Quantity, overhead: Quantity) -> Quantity:
     if serving.cache:
         return exact(serving.cache, "as set aside")
     whole = serving.memory * serving.utilization

@@ -26,9 +26,9 @@ from intermodal.local.servers.context_reduction import with_reduced_contexts
 from intermodal.local.servers.memory_estimate import gguf_memory
 from intermodal.local.weights.store import weights_store
 from intermodal.plans.machine import Gpu, Machine
-from intermodal.sizing.corrections import BUFFERS, Correction, Ratio, flags
-from intermodal.sizing.settings import Settings
-from intermodal.sizing.sources import Sized, local
+from intermodal.sizing.memory_corrections import BUFFERS, Correction, CorrectionRatio, correction_flags
+from intermodal.sizing.model_sources import SizedModel, local_model
+from intermodal.sizing.serving_settings import ServingSettings
 
 pytestmark = pytest.mark.usefixtures("own_weights")
 
@@ -480,12 +480,12 @@ def test_where_memory_is_short_its_projector_is_counted_too(
     assert cut.context and whole.context and cut.context < whole.context
     path, eyes = weights.path("tiny-q8_0"), weights.projector("tiny-q8_0")
     assert path is not None and eyes is not None
-    low, mid, high = gguf_memory(local(path).shape, local(eyes).shape, cut.context, 1)
+    low, mid, high = gguf_memory(local_model(path).shape, local_model(eyes).shape, cut.context, 1)
     assert (cut.memory.low, cut.memory.mid, cut.memory.high) == (low, mid, high)
-    settings = Settings(context=512, projector=local(eyes).shape)
-    thrice = Ratio(name=BUFFERS, device="host", low=3.0, mid=3.0, high=3.0)
+    settings = ServingSettings(context=512, projector=local_model(eyes).shape)
+    thrice = CorrectionRatio(name=BUFFERS, device="host", low=3.0, mid=3.0, high=3.0)
     of_another = Correction(
-        flags=flags(settings), build="b1", taken="2026-11-29", ratios=(thrice,), program="/bin/other"
+        flags=correction_flags(settings), build="b1", taken="2026-11-29", ratios=(thrice,), program="/bin/other"
     )
     assert save_correction(cache_dir(os.environ), path, of_another)
     again = with_reduced_contexts(catalog, short, weights, os.environ).by_id[whole.id]
@@ -512,9 +512,9 @@ def test_where_memory_is_short_a_header_is_read_once_until_its_file_is_another(
     first = context(1_000_000)
     read: list[Path] = []
 
-    def reading(path: Path) -> Sized:
+    def reading(path: Path) -> SizedModel:
         read.append(path)
-        return local(path)
+        return local_model(path)
 
     monkeypatch.setattr(memory_estimate, "local", reading)
     assert 0 < context(2_000_000) < first and not read

@@ -82,8 +82,8 @@ def test_every_kind_of_error_names_settings_as_its_reader_sets_them(kind: type[B
 # Files whose texts the command line alone shows: its verbs; commands of other programs; settings of llama.cpp and vLLM.
 SHOWN_BY_THE_COMMAND_LINE = (
     "cli", "testing", "local/servers/programs.py", "local/servers/footprint.py",
-    "sizing/command.py",
-    "sizing/corrections.py", "local/embedded", "local/hardware/gpus.py", "local/weights/wheels.py",
+    "sizing/server_command.py",
+    "sizing/memory_corrections.py", "local/embedded", "local/hardware/gpus.py", "local/weights/wheels.py",
     "charts/html.py",
 )  # fmt: skip
 COMMAND = re.compile(r"(intermodal|pull|serve|pip|vllm|explain|fit)\b[^;(]*? --[a-z]")

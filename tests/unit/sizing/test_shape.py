@@ -8,8 +8,8 @@ from tests.unit.sizing.headers import header, tensor
 
 from intermodal.errors import UsageError, WeightsError
 from intermodal.sizing.gguf_shape import gguf_shape, parts
-from intermodal.sizing.memory import memory
-from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.memory import model_memory
+from intermodal.sizing.serving_settings import ALL, ServingSettings
 
 LAYER = (tensor("blk.0.attn_q.weight", (64, 64)), tensor("blk.1.attn_q.weight", (64, 64)))
 TABLE = tensor("token_embd.weight", (64, 100))
@@ -20,8 +20,8 @@ SMALL = {"block_count": 2, "embedding_length": 64, "attention__head_count": 2}
 def test_a_tied_model_has_its_table_twice_once_it_is_on_a_device() -> None:
     tied = headers.shape("llama", [TABLE, *LAYER], **SMALL)
     assert tied.tied
-    assert memory(tied, Settings(context=512)).of("weights").mid == tied.weights
-    on_device = memory(tied, Settings(context=512, gpu_layers=ALL))
+    assert model_memory(tied, ServingSettings(context=512)).of("weights").mid == tied.weights
+    on_device = model_memory(tied, ServingSettings(context=512, gpu_layers=ALL))
     assert on_device.of("weights", "host").mid == TABLE.size
     assert on_device.of("weights", "device").mid == 2 * LAYER[0].size + TABLE.size
 
@@ -29,17 +29,18 @@ def test_a_tied_model_has_its_table_twice_once_it_is_on_a_device() -> None:
 def test_a_model_with_an_output_of_its_own_has_nothing_twice() -> None:
     found = headers.shape("llama", [TABLE, OUTPUT, *LAYER], **SMALL)
     assert not found.tied
-    on_device = memory(found, Settings(context=512, gpu_layers=ALL))
+    on_device = model_memory(found, ServingSettings(context=512, gpu_layers=ALL))
     assert (on_device.of("weights", "host").mid, on_device.of("weights").mid) == (TABLE.size, found.weights)
 
 
 def test_the_last_layers_go_to_the_device_first_and_the_output_counts_as_one() -> None:
     found = headers.shape("llama", [TABLE, OUTPUT, *LAYER], **SMALL)
     for layers, on_device in ((1, OUTPUT.size), (2, OUTPUT.size + LAYER[1].size), (3, found.weights - TABLE.size)):
-        split = memory(found, Settings(context=512, gpu_layers=layers))
+        split = model_memory(found, ServingSettings(context=512, gpu_layers=layers))
         assert split.of("weights", "device").mid == on_device
         assert (
-            split.of("cache", "device").mid == (layers - 1) * memory(found, Settings(context=512)).of("cache").mid / 2
+            split.of("cache", "device").mid
+            == (layers - 1) * model_memory(found, ServingSettings(context=512)).of("cache").mid / 2
         )
 
 
@@ -52,19 +53,19 @@ def test_experts_stay_on_the_host_where_asked_and_few_of_them_are_active() -> No
     assert found.routed == experts.size
     assert found.active_weights == OUTPUT.size + 2 * LAYER[0].size + gate.size + experts.size / 4
     assert found.active == found.parameters - 64 * 100 - 64 * 32 * 8 * 3 / 4
-    kept = memory(found, Settings(context=512, gpu_layers=ALL, host_experts=1))
+    kept = model_memory(found, ServingSettings(context=512, gpu_layers=ALL, host_experts=1))
     assert kept.of("weights", "host").mid == TABLE.size + experts.size
 
 
 def test_heads_may_be_a_list_with_zeros_and_such_layers_keep_nothing() -> None:
     found = headers.shape("llama", LAYER, **{**SMALL, "attention__head_count_kv": (0, 2)})
     assert [layer.kv_heads for layer in found.layers] == [0, 2]
-    assert memory(found, Settings(context=512)).of("cache").mid == 512 * 2 * 32 * 2 * 2
+    assert model_memory(found, ServingSettings(context=512)).of("cache").mid == 512 * 2 * 32 * 2 * 2
 
 
 def test_an_unknown_architecture_gets_a_range_and_says_so() -> None:
     found = headers.shape("llama9", LAYER, **SMALL)
-    result = memory(found, Settings(context=512))
+    result = model_memory(found, ServingSettings(context=512))
     assert result.problems == ("the architecture llama9 is not known here",)
     cache = result.of("cache")
     assert cache.certainty == "estimated"
@@ -73,13 +74,15 @@ def test_an_unknown_architecture_gets_a_range_and_says_so() -> None:
 
 
 def test_an_unknown_architecture_that_says_no_heads_is_unknown_not_zero() -> None:
-    result = memory(headers.shape("quux", LAYER, block_count=2), Settings(context=512))
+    result = model_memory(headers.shape("quux", LAYER, block_count=2), ServingSettings(context=512))
     assert not result.of("cache").known
     assert not result.total().known
 
 
 def test_a_window_whose_layers_the_file_does_not_name_is_a_range() -> None:
-    result = memory(headers.shape("mimo2", LAYER, attention__sliding_window=128, **SMALL), Settings(context=4096))
+    result = model_memory(
+        headers.shape("mimo2", LAYER, attention__sliding_window=128, **SMALL), ServingSettings(context=4096)
+    )
     assert result.of("cache").certainty == "estimated"
     assert "sliding window" in result.problems[0]
 
@@ -116,13 +119,13 @@ def test_impossible_counts_are_refused(facts: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        Settings(context=512, type_v="q8_0", flash_attention=False), Settings(context=512, type_k="q5_k"),
-        Settings(context=0), Settings(context=512, slots=0),
+        ServingSettings(context=512, type_v="q8_0", flash_attention=False), ServingSettings(context=512, type_k="q5_k"),
+        ServingSettings(context=0), ServingSettings(context=512, slots=0),
     ],
 )  # fmt: skip
-def test_settings_that_llama_cpp_refuses_are_refused(settings: Settings) -> None:
+def test_settings_that_llama_cpp_refuses_are_refused(settings: ServingSettings) -> None:
     with pytest.raises(UsageError):
-        memory(headers.llama_8b(), settings)
+        model_memory(headers.llama_8b(), settings)
 
 
 def test_a_projector_is_weights_to_the_byte_and_a_range_of_what_it_computes_in() -> None:
@@ -134,7 +137,7 @@ def test_a_projector_is_weights_to_the_byte_and_a_range_of_what_it_computes_in()
     eye.metadata.update({"clip.has_vision_encoder": True, "clip.projector_type": "gemma3"})
     projector = gguf_shape([eye])
     assert [(encoder.kind, encoder.patches) for encoder in projector.encoders] == [("vision", 4096)]
-    found = memory(headers.llama_8b(), Settings(context=512, gpu_layers=ALL, projector=projector))
+    found = model_memory(headers.llama_8b(), ServingSettings(context=512, gpu_layers=ALL, projector=projector))
     assert found.of("projector", "device").mid == 1152 * 1152 * 2
     computed = found.of("projector compute", "device")
     assert computed.low > 4096 * 4304 * 2
@@ -143,13 +146,13 @@ def test_a_projector_is_weights_to_the_byte_and_a_range_of_what_it_computes_in()
 
 def test_a_projector_that_says_nothing_of_itself_is_a_wide_range_that_says_so() -> None:
     eye = header("clip", [tensor("v.x", (64, 64))])
-    found = memory(headers.llama_8b(), Settings(context=512, projector=gguf_shape([eye])))
+    found = model_memory(headers.llama_8b(), ServingSettings(context=512, projector=gguf_shape([eye])))
     assert found.problems == ("it says of no encoder what it is",)
     computed = found.of("projector compute")
     assert computed.low * 5 < computed.high
 
 
 def test_models_that_only_make_vectors_keep_nothing_between_calls() -> None:
-    found = memory(headers.shape("bert", LAYER, pooling_type=1, **SMALL), Settings(context=512))
+    found = model_memory(headers.shape("bert", LAYER, pooling_type=1, **SMALL), ServingSettings(context=512))
     assert found.of("cache").mid == 0
     assert found.of("cache").certainty == "exact"

@@ -11,16 +11,16 @@ from tests.unit.sizing import models
 
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.quantity import exact
-from intermodal.sizing.machines import stated
-from intermodal.sizing.settings import ALL, Settings
+from intermodal.sizing.machine_options import machine_of_options
+from intermodal.sizing.serving_settings import ALL, ServingSettings
 from intermodal.sizing.shape import Layer, ModelShape
-from intermodal.sizing.speed import as_measured, device_parts, narrowed, of_parameters, pace
+from intermodal.sizing.speed import device_work, model_speed, replace_estimate, speed_of_parameters, with_measurements
 
 MODELS = {
     "llama-3.2-3b": models.llama_32_3b, "deepseek-r1-14b": models.deepseek_r1_14b, "gpt-oss-20b": models.gpt_oss_20b,
     "tinyllama-1.1b": models.tinyllama,
 }  # fmt: skip
-ON_CARD = Settings(context=8192, gpu_layers=ALL)
+ON_CARD = ServingSettings(context=8192, gpu_layers=ALL)
 
 
 def measured() -> list[tuple[str, str, float]]:
@@ -32,7 +32,7 @@ def measured() -> list[tuple[str, str, float]]:
 def test_four_of_five_published_measurements_are_inside_the_range() -> None:
     inside = []
     for model, machine, speed in measured():
-        found = pace(MODELS[model](), ON_CARD, stated([machine]), prompt=200)
+        found = model_speed(MODELS[model](), ON_CARD, machine_of_options([machine]), prompt=200)
         inside.append(found.decode.low <= speed <= found.decode.high)
         assert speed < found.bound, (model, machine)  # none of these is impossible
     assert len(inside) >= 35
@@ -41,27 +41,32 @@ def test_four_of_five_published_measurements_are_inside_the_range() -> None:
 
 def test_a_small_model_on_a_fast_card_may_be_as_slow_as_its_kernels_are_started() -> None:
     """A card thrice as fast starts kernels no sooner: the low end and the middle hardly move, the bound does."""
-    fast, faster = (pace(models.smollm2_135m(), ON_CARD, stated([card]), prompt=200) for card in ("RTX 4090", "H100"))
+    fast, faster = (
+        model_speed(models.smollm2_135m(), ON_CARD, machine_of_options([card]), prompt=200)
+        for card in ("RTX 4090", "H100")
+    )
     assert faster.bound > 3 * fast.bound
     for found in (fast, faster):
         assert found.decode.low <= 1 / (30 * 84e-6)
         assert found.decode.mid <= 1 / (30 * 52e-6)
         assert found.first_word.high > 30 * 84e-6
         assert "84 us a layer to start its kernels" in found.decode.basis
-    large = pace(models.deepseek_r1_14b(), ON_CARD, stated(["RTX 4090"])).decode
+    large = model_speed(models.deepseek_r1_14b(), ON_CARD, machine_of_options(["RTX 4090"])).decode
     assert "kernels" not in large.basis
 
 
 def test_kernels_of_a_model_of_which_only_the_size_is_known_are_started_too() -> None:
-    small = of_parameters(135e6, 135e6, stated(["H100"])).decode
+    small = speed_of_parameters(135e6, 135e6, machine_of_options(["H100"])).decode
     assert small.low < 1000
     assert "kernels" in small.basis
-    assert "kernels" not in of_parameters(135e6, 135e6, stated([], "8GB")).decode.basis  # a processor starts none
+    assert (
+        "kernels" not in speed_of_parameters(135e6, 135e6, machine_of_options([], "8GB")).decode.basis
+    )  # a processor starts none
 
 
 def test_experts_that_answer_no_token_are_not_read_for_it() -> None:
     shape = models.qwen3_30b_a3b()
-    [part] = device_parts(shape, ON_CARD, stated(["RTX 4090"]))
+    [part] = device_work(shape, ON_CARD, machine_of_options(["RTX 4090"]))
     routed = shape.routed
     assert part.whole == shape.weights - shape.embeddings
     assert part.weights == pytest.approx(part.whole - routed + routed * 8 / 128)
@@ -69,35 +74,37 @@ def test_experts_that_answer_no_token_are_not_read_for_it() -> None:
 
 def test_experts_kept_in_memory_are_read_from_there() -> None:
     """RTX 2080, 102 GB/s of memory, --n-cpu-moe 36: 36.7 tokens a second (llmfit's community bench, 2026-07)."""
-    machine = stated(["RTX 2080"], "128GB DDR4-3200 4ch")
+    machine = machine_of_options(["RTX 2080"], "128GB DDR4-3200 4ch")
     settings = replace(ON_CARD, host_experts=36)
-    card, host = sorted(device_parts(models.qwen3_30b_a3b(), settings, machine), key=lambda part: part.name)
+    card, host = sorted(device_work(models.qwen3_30b_a3b(), settings, machine), key=lambda part: part.name)
     assert host.weights > 0
     assert card.weights > 0
-    found = pace(models.qwen3_30b_a3b(), settings, machine, prompt=200)
+    found = model_speed(models.qwen3_30b_a3b(), settings, machine, prompt=200)
     assert found.decode.low < 36.7 < found.decode.high
 
 
 def test_layers_left_on_the_processor_slow_it_down() -> None:
-    machine = stated(["RTX 4090"], "64GB DDR5-5600")
+    machine = machine_of_options(["RTX 4090"], "64GB DDR5-5600")
     shape = models.deepseek_r1_14b()
-    whole = pace(shape, ON_CARD, machine).decode
-    half = pace(shape, replace(ON_CARD, gpu_layers=24), machine).decode
-    none = pace(shape, replace(ON_CARD, gpu_layers=0), machine).decode
+    whole = model_speed(shape, ON_CARD, machine).decode
+    half = model_speed(shape, replace(ON_CARD, gpu_layers=24), machine).decode
+    none = model_speed(shape, replace(ON_CARD, gpu_layers=0), machine).decode
     assert whole.mid > half.mid > none.mid
 
 
 def test_two_cards_do_a_token_one_after_the_other() -> None:
     shape = models.deepseek_r1_14b()
-    one, two = (pace(shape, ON_CARD, stated([cards])).decode for cards in ("RTX 3090", "2x RTX 3090"))
+    one, two = (
+        model_speed(shape, ON_CARD, machine_of_options([cards])).decode for cards in ("RTX 3090", "2x RTX 3090")
+    )
     assert two.mid == pytest.approx(one.mid)
-    mixed = pace(shape, ON_CARD, stated(["RTX 3090, RTX 3060 12GB"])).decode
+    mixed = model_speed(shape, ON_CARD, machine_of_options(["RTX 3090, RTX 3060 12GB"])).decode
     assert mixed.mid < one.mid
 
 
 def test_a_longer_text_is_written_more_slowly_and_read_longer() -> None:
-    shape, machine = models.qwen3_30b_a3b(), stated(["RTX 4090"])
-    short, long = (pace(shape, ON_CARD, machine, prompt=count) for count in (100, 30_000))
+    shape, machine = models.qwen3_30b_a3b(), machine_of_options(["RTX 4090"])
+    short, long = (model_speed(shape, ON_CARD, machine, prompt=count) for count in (100, 30_000))
     assert long.decode.mid < short.decode.mid
     assert long.first_word.mid > short.first_word.mid
 
@@ -105,25 +112,27 @@ def test_a_longer_text_is_written_more_slowly_and_read_longer() -> None:
 def test_a_window_bounds_what_is_looked_back_on() -> None:
     layer = Layer(heads=8, kv_heads=8, key=64, value=64, window=1024, weights=1_000_000)
     shape = ModelShape(layers=(layer,) * 4, parameters=1_000_000, active=1_000_000, output=1_000_000)
-    [near], [far] = (device_parts(shape, ON_CARD, stated(["RTX 4090"]), past=past) for past in (1024, 100_000))
+    [near], [far] = (
+        device_work(shape, ON_CARD, machine_of_options(["RTX 4090"]), past=past) for past in (1024, 100_000)
+    )
     assert near.cache == far.cache == 4 * 1024 * 2 * 8 * 64 * 2
 
 
 def test_texts_at_once_are_each_slower_and_together_faster() -> None:
-    shape, machine = models.deepseek_r1_14b(), stated(["RTX 4090"])
-    one, eight = (pace(shape, ON_CARD, machine, users=users).decode.mid for users in (1, 8))
+    shape, machine = models.deepseek_r1_14b(), machine_of_options(["RTX 4090"])
+    one, eight = (model_speed(shape, ON_CARD, machine, users=users).decode.mid for users in (1, 8))
     assert eight < one < 8 * eight
 
 
 def test_texts_at_once_ask_more_experts_but_never_more_than_there_are() -> None:
-    shape, machine = models.qwen3_30b_a3b(), stated(["RTX 4090"])
-    read = [device_parts(shape, ON_CARD, machine, users=users)[0].weights for users in (1, 4, 10_000)]
+    shape, machine = models.qwen3_30b_a3b(), machine_of_options(["RTX 4090"])
+    read = [device_work(shape, ON_CARD, machine, users=users)[0].weights for users in (1, 4, 10_000)]
     assert read[0] < read[1] < read[2]
     assert read[2] <= shape.weights
 
 
 def test_a_card_of_which_only_the_memory_is_known_has_an_unknown_speed() -> None:
-    found = pace(models.deepseek_r1_14b(), ON_CARD, stated(["24GB"]))
+    found = model_speed(models.deepseek_r1_14b(), ON_CARD, machine_of_options(["24GB"]))
     assert not found.decode.known
     assert "bandwidth" in found.decode.basis
     assert not found.first_word.known
@@ -131,38 +140,38 @@ def test_a_card_of_which_only_the_memory_is_known_has_an_unknown_speed() -> None
 
 
 def test_a_chip_whose_compute_nobody_states_writes_at_a_known_speed_and_reads_at_an_unknown_one() -> None:
-    found = pace(models.deepseek_r1_14b(), ON_CARD, stated(["M5 Max 64GB"]))
+    found = model_speed(models.deepseek_r1_14b(), ON_CARD, machine_of_options(["M5 Max 64GB"]))
     assert found.decode.known
     assert not found.prefill.known
     assert "compute" in found.prefill.basis
 
 
 def test_nothing_to_run_it_on_is_said() -> None:
-    assert not pace(ModelShape(), Settings(context=512), Machine()).decode.known
+    assert not model_speed(ModelShape(), ServingSettings(context=512), Machine()).decode.known
 
 
 def test_many_operations_on_few_cores_bound_it_too() -> None:
     """Memory that is endlessly fast does not make a processor write endlessly fast."""
     machine = Machine(cores=1, bandwidth=exact(1e15), compute=exact(1e11))
     shape = models.llama_32_3b()
-    assert pace(shape, Settings(context=8192), machine).decode.high <= 1e11 / (2 * shape.active)
+    assert model_speed(shape, ServingSettings(context=8192), machine).decode.high <= 1e11 / (2 * shape.active)
 
 
 def test_a_measurement_on_this_machine_replaces_the_range() -> None:
-    estimate = pace(models.llama_32_3b(), ON_CARD, stated(["RTX 4090"])).decode
-    assert narrowed(estimate, exact(250.0, "measured")) == exact(250.0, "measured")
-    assert narrowed(estimate, exact(0.0)) == estimate
+    estimate = model_speed(models.llama_32_3b(), ON_CARD, machine_of_options(["RTX 4090"])).decode
+    assert replace_estimate(estimate, exact(250.0, "measured")) == exact(250.0, "measured")
+    assert replace_estimate(estimate, exact(0.0)) == estimate
 
 
 def test_what_runs_took_narrows_every_figure_that_follows_from_it() -> None:
-    estimate = pace(models.llama_32_3b(), ON_CARD, stated(["RTX 4090"]), prompt=1000)
-    found = as_measured(estimate, exact(200.0, "earlier runs"), exact(5000.0, "earlier runs"))
+    estimate = model_speed(models.llama_32_3b(), ON_CARD, machine_of_options(["RTX 4090"]), prompt=1000)
+    found = with_measurements(estimate, exact(200.0, "earlier runs"), exact(5000.0, "earlier runs"))
     assert (found.decode.mid, found.prefill.mid) == (200.0, 5000.0)
     assert found.first_word.mid == pytest.approx(1000 / 5000 + 1 / 200)
-    assert as_measured(estimate, None, None).decode == estimate.decode
+    assert with_measurements(estimate, None, None).decode == estimate.decode
 
 
 def test_memory_of_a_card_decides_how_much_of_the_model_it_has() -> None:
     gpus = (Gpu(name="a", memory=3 << 30, bandwidth=1e12), Gpu(name="b", memory=1 << 30, bandwidth=1e12))
-    large, small = device_parts(models.llama_32_3b(), ON_CARD, Machine(gpus=gpus))
+    large, small = device_work(models.llama_32_3b(), ON_CARD, Machine(gpus=gpus))
     assert large.weights == pytest.approx(3 * small.weights)

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu
-from intermodal.sizing.accelerators import by_driver, find
-from intermodal.sizing.machines import card
+from intermodal.sizing.accelerators import card_of_driver, find_card
+from intermodal.sizing.machine_options import card
 
 PATIENCE = 5.0  # seconds for a driver's tool; it answers in 0.05 to 1
 _MIB = 1 << 20
@@ -86,7 +86,7 @@ def parse_apple(told: str) -> tuple[Gpu, ...]:
     name, memory = said.get("machdep.cpu.brand_string", ""), said.get("hw.memsize", "")
     if not name.startswith("Apple") or not memory.isdigit():
         return ()
-    row = by_driver(name, int(memory))
+    row = card_of_driver(name, int(memory))
     gpu = card(row, int(memory)) if row else Gpu(name=name, memory=int(memory) * 2 // 3, unified=True)
     limit = said.get("iogpu.wired_limit_mb", "")
     stated = int(limit) * _MIB if limit.isdigit() else 0  # 0: the system's own rule
@@ -96,14 +96,14 @@ def parse_apple(told: str) -> tuple[Gpu, ...]:
 def _chip(name: str) -> Gpu:
     """Return a chip with the speed of its row; 0 as its memory, which is the machine's."""
     try:
-        row, memory = find(name)
+        row, memory = find_card(name)
     except UsageError:
         return Gpu(name=name, memory=0, unified=True)
     return replace(card(row, memory), name=name, memory=0, free=None, unified=True)
 
 
 def _card(name: str, memory: int, free: int) -> Gpu:
-    row = by_driver(name, memory)
+    row = card_of_driver(name, memory)
     if row is None:
         return Gpu(name=name, memory=memory, free=free)
     return replace(card(row, memory, free), name=name, memory=memory)

@@ -38,12 +38,12 @@ def machine_survey(folder: Path | None = None) -> Machine:
 
     from intermodal.local.hardware.gpus import detect_gpus
     from intermodal.local.hardware.memory_bandwidth import load_bandwidth
-    from intermodal.sizing.machines import of_cores, settled
+    from intermodal.sizing.machine_options import compute_of_cores, with_assumptions
 
     here, name = machine_snapshot(), processor()
     measured = load_bandwidth(folder, name, here.cores) if folder else None
     cards = detect_gpus() or here.gpus
-    return settled(replace(here, gpus=cards, processor=name, compute=of_cores(here.cores)), measured)
+    return with_assumptions(replace(here, gpus=cards, processor=name, compute=compute_of_cores(here.cores)), measured)
 
 
 def processor() -> str:

@@ -28,9 +28,9 @@ from intermodal.local.servers.server_rows import server_name
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
-from intermodal.sizing.corrections import Correction, fitting, flags
-from intermodal.sizing.settings import Settings
-from intermodal.sizing.sources import local
+from intermodal.sizing.memory_corrections import Correction, correction_flags, matching_correction
+from intermodal.sizing.model_sources import local_model
+from intermodal.sizing.serving_settings import ServingSettings
 
 MIN_CONTEXT: Final = 512  # tokens: less has no room for a question and an answer
 
@@ -65,10 +65,10 @@ def measured_memory(path: Path, projector: Path | None, context: int, env: Mappi
         return None
     program = program_version("xllamacpp", "")
     try:
-        eyes = local(projector).shape if projector is not None else None
-        settings = Settings(context=context, projector=eyes)
-        found = fitting(corrections, flags(settings), program)
-        needed = gguf_memory(local(path).shape, eyes, context, 1, corrections, program)
+        eyes = local_model(projector).shape if projector is not None else None
+        settings = ServingSettings(context=context, projector=eyes)
+        found = matching_correction(corrections, correction_flags(settings), program)
+        needed = gguf_memory(local_model(path).shape, eyes, context, 1, corrections, program)
     except (IntermodalError, OSError):
         return None
     return between(*needed, found.words) if found is not None else None

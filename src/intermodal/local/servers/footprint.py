@@ -34,8 +34,8 @@ from intermodal.local.servers.server_status import (
     resident_memory,
     unmapped_memory,
 )
-from intermodal.sizing.settings import ALL, Settings
-from intermodal.sizing.vllm import Serving
+from intermodal.sizing.serving_settings import ALL, ServingSettings
+from intermodal.sizing.vllm import VllmSettings
 
 Engine = Literal["llama.cpp", "vllm", "ollama"]
 _PATIENCE: Final = 3.0  # seconds for one answer
@@ -77,8 +77,8 @@ class ServerFootprint(Value):
     model: str
     build: str = ""
     program: str = ""
-    settings: Settings | None = None
-    serving: Serving | None = None
+    settings: ServingSettings | None = None
+    serving: VllmSettings | None = None
     projector: str = ""
     draft: str = ""
     log: str = ""
@@ -174,7 +174,7 @@ def _llama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFoo
     on_cards = _on_cards(process)
     assumed = [] if process.seen else ["its options, of which none can be seen from here: the usual ones"]
     unified = _unified(log, said, slots, ours, process, assumed)
-    settings = Settings(
+    settings = ServingSettings(
         context=each if unified else each * slots, slots=slots, unified=unified, ubatch=said.ubatch,
         type_k=said.type_k, type_v=said.type_v, flash_attention=said.flash != "off", swa_full=said.swa_full,
         gpu_layers=_layers(log, said, on_cards), host_experts=_EVERY if said.all_experts else said.experts,
@@ -254,7 +254,7 @@ def _vllm(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFoot
     cards = _whole(_option(process.arguments, "--tensor-parallel-size", "-tp")) or 1
     space = _amount(process.env.get("VLLM_CPU_KVCACHE_SPACE", "0"))
     fp8 = str(labels.get("cache_dtype", "")).startswith("fp8")
-    serving = Serving(
+    serving = VllmSettings(
         utilization=_amount(labels.get("gpu_memory_utilization", "")) or 0.9, cache=int(space * (1 << 30)),
         length=_whole(row.get("max_model_len")) or 1, cards=cards, block=block, cache_bytes=1 if fp8 else 2,
         slots=_whole(_option(process.arguments, "--max-num-seqs")) or 256,
@@ -303,7 +303,7 @@ def _ollama(root: str, key: str, body: bytes, log: str, wanted: str) -> ServerFo
     kind = process.env.get("OLLAMA_KV_CACHE_TYPE") or "f16"
     layers = _whole(_parameter(shown, "num_gpu"))
     build = str(parse_object(http_reply(root, key, "/api/version", seconds=_PATIENCE)[1]).get("version") or "")
-    settings = Settings(
+    settings = ServingSettings(
         context=context * slots, slots=slots, type_k=kind, type_v=kind,
         gpu_layers=0 if not vram else ALL if vram >= whole else layers or ALL,
     )  # fmt: skip

@@ -18,13 +18,13 @@ from intermodal.local.servers.records import ServerSpec, ServerState
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, total
-from intermodal.sizing.corrections import BESIDE, BUFFERS, TOKENS, Correction, Ratio, flags
-from intermodal.sizing.logged import Compared, compared, logged_terms
-from intermodal.sizing.memory import Memory, memory
-from intermodal.sizing.settings import Device, Settings
+from intermodal.sizing.load_log import TermComparison, compare_terms, logged_terms
+from intermodal.sizing.memory import ModelMemory, model_memory
+from intermodal.sizing.memory_corrections import BESIDE, BUFFERS, TOKENS, Correction, CorrectionRatio, correction_flags
+from intermodal.sizing.model_sources import local_model
+from intermodal.sizing.serving_settings import Device, ServingSettings
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.sources import local
-from intermodal.sizing.vllm import Serving, served, serving_flags
+from intermodal.sizing.vllm import VllmSettings, serving_flags, vllm_capacity
 from intermodal.today import today
 
 PROCESS: Final = "process"  # all that its processes hold
@@ -38,7 +38,7 @@ class MemoryComparison(Value):
     ``notes``: what could not be compared and why, each a clause.
     """
 
-    rows: tuple[Compared, ...]
+    rows: tuple[TermComparison, ...]
     correction: Correction | None = None
     notes: tuple[str, ...] = ()
 
@@ -54,24 +54,24 @@ def compare_memory(
             found.settings, projector=projector, draft=draft, host_experts=min(found.settings.host_experts, layers)
         )
         rows, ratios, notes = (_ollama if found.engine == "ollama" else _llama)(shape, settings, found)
-        said = flags(settings)
+        said = correction_flags(settings)
     else:
-        serving = found.serving or Serving()
+        serving = found.serving or VllmSettings()
         rows, ratios, notes = _vllm(shape, serving, found, machine)
         said = serving_flags(serving)
     made = Correction(flags=said, program=found.program, build=found.build, taken=date, ratios=tuple(ratios))
     return MemoryComparison(rows=tuple(rows), correction=made if ratios else None, notes=(*found.assumed, *notes))
 
 
-ComparedTerms = tuple[list[Compared], list[Ratio], list[str]]
+ComparedTerms = tuple[list[TermComparison], list[CorrectionRatio], list[str]]
 
 
 # ---- llama.cpp ---------------------------------------------------------------------------------------
 
 
-def _llama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> ComparedTerms:
-    predicted = memory(shape, settings)
-    rows = list(compared(predicted, found.log)) if logged_terms(found.log) else []
+def _llama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint) -> ComparedTerms:
+    predicted = model_memory(shape, settings)
+    rows = list(compare_terms(predicted, found.log)) if logged_terms(found.log) else []
     notes = [] if rows else ["its load log is not here, or says nothing of buffers (llama-server does with -lv 4)"]
     ratios = [
         _ratio(row.name, row.device, 1.0 if row.as_logged else row.real / row.predicted.mid)
@@ -80,7 +80,9 @@ def _llama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> Com
     ]
     if found.resident and not settings.gpu_layers:
         real = found.resident + found.mapped_out
-        rows.append(Compared(name=PROCESS, device="host", predicted=_held(predicted), real=real, source="its process"))
+        rows.append(
+            TermComparison(name=PROCESS, device="host", predicted=_held(predicted), real=real, source="its process")
+        )
         if found.mapped_out:
             notes.append(f"{size(found.mapped_out)} of its file are not in memory now; they count for its process")
         program = _program(predicted, rows, found)
@@ -92,7 +94,7 @@ def _llama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> Com
         notes.append("what its process holds cannot be seen from here")
     if found.on_cards and settings.gpu_layers:
         on_cards = predicted.total("device")
-        rows.append(Compared(name=CARD, device="device", predicted=on_cards, real=found.on_cards,
+        rows.append(TermComparison(name=CARD, device="device", predicted=on_cards, real=found.on_cards,
                              source="the driver"))  # fmt: skip
         beside = found.on_cards - _real(predicted, rows, "device", without=("backend",))
         expected = predicted.of("backend").mid
@@ -101,7 +103,7 @@ def _llama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> Com
     return rows, ratios, notes
 
 
-def _held(predicted: Memory) -> Quantity:
+def _held(predicted: ModelMemory) -> Quantity:
     """Return the memory of a process that has computed some or all of its graph: pages of buffers are taken when
     touched."""
     every = predicted.total("host")
@@ -109,7 +111,7 @@ def _held(predicted: Memory) -> Quantity:
     return between(max(0.0, every.low - untouched), every.mid, every.high, "compute buffers touched or not yet")
 
 
-def _program(predicted: Memory, rows: list[Compared], found: ServerFootprint) -> Ratio | str:
+def _program(predicted: ModelMemory, rows: list[TermComparison], found: ServerFootprint) -> CorrectionRatio | str:
     """Return what the process holds beside its buffers, as a ratio; the reason if there is none, in words."""
     if found.grows and found.read:
         return "it may keep prompts of the past in memory (--cache-ram), so its process says nothing of the program"
@@ -118,12 +120,12 @@ def _program(predicted: Memory, rows: list[Compared], found: ServerFootprint) ->
     least = max(0.0, most - _real(predicted, rows, "host", only=_COMPUTED))
     if most <= 0 or not expected:
         return "its process holds less than its buffers: parts of the file are not in memory now"
-    return Ratio(name="program", device="host", low=least / expected, mid=(least + most) / 2 / expected,
+    return CorrectionRatio(name="program", device="host", low=least / expected, mid=(least + most) / 2 / expected,
                  high=most / expected)  # fmt: skip
 
 
 def _real(
-    predicted: Memory, rows: list[Compared], device: Device, *, without: tuple[str, ...] = (),
+    predicted: ModelMemory, rows: list[TermComparison], device: Device, *, without: tuple[str, ...] = (),
     only: tuple[str, ...] = (),
 ) -> float:  # fmt: skip
     """Return the bytes of terms on a device: as logged, else as predicted."""
@@ -133,22 +135,22 @@ def _real(
     return sum(logged.get(name, predicted.of(name, device).mid) for name in kept)
 
 
-def _ratio(name: str, device: Device, share: float) -> Ratio:
-    return Ratio(name=name, device=device, low=share, mid=share, high=share)
+def _ratio(name: str, device: Device, share: float) -> CorrectionRatio:
+    return CorrectionRatio(name=name, device=device, low=share, mid=share, high=share)
 
 
 # ---- Ollama ------------------------------------------------------------------------------------------
 
 
-def _ollama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> ComparedTerms:
+def _ollama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint) -> ComparedTerms:
     """Compare the totals that Ollama reports; its runner is llama.cpp or its own engine, with another graph layout."""
-    predicted = memory(shape, settings)
+    predicted = model_memory(shape, settings)
     terms = [term for term in predicted.terms if term.name not in BESIDE]
     both = total([term.amount for term in terms])
     if not both.known:
         return [], [], [f"nothing can be predicted: {both.basis}"]
     device: Device = "device" if found.vram >= found.whole > 0 else "host"
-    rows = [Compared(name=BUFFERS, device=device, predicted=both, real=found.whole, source="/api/ps")]
+    rows = [TermComparison(name=BUFFERS, device=device, predicted=both, real=found.whole, source="/api/ps")]
     if 0 < found.vram < found.whole:
         return rows, [], ["it is divided between card and memory, so no ratio is kept"]
     if not found.whole or not both.mid:
@@ -160,15 +162,15 @@ def _ollama(shape: ModelShape, settings: Settings, found: ServerFootprint) -> Co
 # ---- vLLM --------------------------------------------------------------------------------------------
 
 
-def _vllm(shape: ModelShape, serving: Serving, found: ServerFootprint, machine: Machine) -> ComparedTerms:
+def _vllm(shape: ModelShape, serving: VllmSettings, found: ServerFootprint, machine: Machine) -> ComparedTerms:
     if not serving.cache:
         if not machine.gpus:
             return [], [], ["there is no card here, and how much room it sets aside on a processor cannot be seen"]
         serving = replace(serving, memory=min(gpu.memory for gpu in machine.gpus))
-    predicted = served(shape, serving)
+    predicted = vllm_capacity(shape, serving)
     if not predicted.tokens.known:
         return [], [], [f"nothing can be predicted: {predicted.tokens.basis}"]
-    row = Compared(name=TOKENS, device="device" if not serving.cache else "host", predicted=predicted.tokens,
+    row = TermComparison(name=TOKENS, device="device" if not serving.cache else "host", predicted=predicted.tokens,
                    real=found.tokens, source="/metrics")  # fmt: skip
     if not found.tokens or not predicted.tokens.mid:
         return [row], [], ["it says nothing of its pages, or by the formulas there is room for none"]
@@ -184,8 +186,8 @@ def compare_after_start(wanted: ServerSpec, state: ServerState, log: str, folder
     """
     found = read_footprint(state.base_url, key=state.key, log=log)
     found = replace(found, program=program_version(wanted.program, wanted.path) or found.program)
-    shape = local(Path(wanted.model)).shape
-    eyes = local(Path(wanted.projector)).shape if wanted.projector else None
+    shape = local_model(Path(wanted.model)).shape
+    eyes = local_model(Path(wanted.projector)).shape if wanted.projector else None
     machine = machine_survey(folder) if found.engine == "vllm" else machine_snapshot()
     made = compare_memory(shape, found, machine, today(), projector=eyes)
     if made.correction is not None:

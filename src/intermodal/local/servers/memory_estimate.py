@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from intermodal.sizing.corrections import Correction
-from intermodal.sizing.fit import largest
-from intermodal.sizing.memory import memory
-from intermodal.sizing.settings import Settings
+from intermodal.sizing.memory import model_memory
+from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.model_sources import local_model
+from intermodal.sizing.placement import largest
+from intermodal.sizing.serving_settings import ServingSettings
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.sources import local
-from intermodal.sizing.vllm import Serving, text_bytes
+from intermodal.sizing.vllm import VllmSettings, text_bytes
 
 MemoryRange = tuple[float, float, float]
 # vLLM 0.32 on a processor, its three processes with SmolLM2 in bfloat16 and 1 GiB of cache: 4.4 GB after the warm-up.
@@ -33,8 +33,8 @@ def gguf_memory(
 
     ``corrections``: what was measured of its file, with this ``program``.
     """
-    settings = Settings(context=context * slots, slots=slots, projector=projector)
-    needed = memory(model, settings, corrections, program)
+    settings = ServingSettings(context=context * slots, slots=slots, projector=projector)
+    needed = model_memory(model, settings, corrections, program)
     low = mid = high = 0.0
     for term in needed.terms:
         amount = term.amount
@@ -59,10 +59,10 @@ def memory_by_context(
 ) -> Callable[[int], MemoryRange]:
     """Return a function from each slot's context to the bytes that the files take; headers are read once."""
     path = Path(model)
-    shape = local(path).shape
+    shape = local_model(path).shape
     if path.is_dir():
         return lambda context: folder_memory(shape, context, slots)
-    eyes = local(Path(projector)).shape if projector else None
+    eyes = local_model(Path(projector)).shape if projector else None
     return lambda context: gguf_memory(shape, eyes, context, slots, corrections, program)
 
 
@@ -73,9 +73,9 @@ def longest_context(needed: Callable[[int], MemoryRange], most: int, room: Calla
 
 def cache_space(folder: str, context: int, slots: int) -> int:
     """Return the bytes that vLLM reserves on a processor for its key-value cache."""
-    return _cache(local(Path(folder)).shape, context, slots)
+    return _cache(local_model(Path(folder)).shape, context, slots)
 
 
 def _cache(shape: ModelShape, context: int, slots: int) -> int:
     """Return whole GiB, at least one."""
-    return max(1, math.ceil(text_bytes(shape, Serving(), context) * slots / (1 << 30))) << 30
+    return max(1, math.ceil(text_bytes(shape, VllmSettings(), context) * slots / (1 << 30))) << 30

@@ -22,9 +22,9 @@ from intermodal.local.servers.programs import PROGRAMS, program_version
 from intermodal.local.servers.records import ServerSpec
 from intermodal.local.weights.registry import WeightsRow
 from intermodal.local.weights.store import WeightsStore
-from intermodal.sizing.corrections import Correction
+from intermodal.sizing.memory_corrections import Correction
+from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.shape import ModelShape
-from intermodal.sizing.sources import local
 
 CONTEXT = 8192  # tokens by default, if the model has more: as the rows of the embedded models
 IDLE = 15 * 60.0  # seconds
@@ -125,7 +125,7 @@ def _gguf(
     known: ServedRow | None,
     corrections: tuple[Correction, ...],
 ) -> ServerSpec:
-    found = local(path)
+    found = local_model(path)
     shape = found.shape
     if shape.role == "projector":
         raise UsageError(
@@ -157,7 +157,7 @@ def _projector(wish: ServerRequest) -> ModelShape | None:
     path = Path(wish.projector).expanduser()
     if not path.is_file():
         raise InputMissing("there is no such file", where=wish.projector, todo=hint("check the path after {mmproj}"))
-    shape = local(path).shape
+    shape = local_model(path).shape
     if shape.role != "projector":
         raise UsageError(
             f"{path.name} is a model and no projector", where=setting("mmproj"), todo="name the mmproj file"
@@ -171,7 +171,7 @@ def _projector(wish: ServerRequest) -> ModelShape | None:
 def _folder(wish: ServerRequest, path: Path) -> ServerSpec:
     if wish.projector:
         raise UsageError("a folder has its own eyes and ears", where=setting("mmproj"), todo="leave it out")
-    shape = local(path).shape
+    shape = local_model(path).shape
     context = _context(wish, shape.context)
     name = wish.name or _slug(path.name)
     program, run = _program(wish, "folder")

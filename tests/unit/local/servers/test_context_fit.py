@@ -18,7 +18,7 @@ def test_a_plan_where_nothing_lacks_memory_reads_no_header_and_imports_no_formul
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env)
     loaded = set(done.stderr.split())
     assert "intermodal.local.servers.context_fit" in loaded, "the plan was made with what fits"
-    formulas = {"memory", "fit", "sources", "machines", "graphs"}
+    formulas = {"memory", "placement", "model_sources", "machine_options", "compute_graph"}
     assert not loaded & {
         "intermodal.local.servers.context_reduction",
         *(f"intermodal.sizing.{name}" for name in formulas),

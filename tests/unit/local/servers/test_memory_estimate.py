@@ -17,9 +17,9 @@ from intermodal.local.servers.records import ServerSpec
 from intermodal.local.servers.resolver import ServerRequest, resolve_server
 from intermodal.local.weights.gguf import parse_header
 from intermodal.local.weights.store import WeightsStore
-from intermodal.sizing.cache import token_bytes
 from intermodal.sizing.gguf_shape import gguf_shape
-from intermodal.sizing.sources import local
+from intermodal.sizing.kv_cache import token_bytes
+from intermodal.sizing.model_sources import local_model
 
 # SmolLM2 135M, as its file says
 SMOL = {
@@ -56,7 +56,7 @@ def saved(folder: Path) -> Path:
 
 
 def test_a_folder_of_safetensors_says_what_vllm_takes(tmp_path: Path) -> None:
-    shape = local(saved(tmp_path)).shape
+    shape = local_model(saved(tmp_path)).shape
     assert (shape.weights, shape.parameters, token_bytes(shape), shape.context) == (1000, 500, 23040, 8192)
     assert cache_space(str(tmp_path), 8192, 1) == 1 << 30  # whole GiB, one at least
     assert cache_space(str(tmp_path), 8192, 16) == 3 << 30
@@ -69,7 +69,7 @@ def test_a_folder_that_is_no_model_is_said(tmp_path: Path, files: dict[str, str]
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(WeightsError, match="folder without"):
-        local(tmp_path)
+        local_model(tmp_path)
 
 
 def test_a_projector_in_place_of_a_model_and_a_context_nobody_trained_for_are_refused(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def refused(wanted: ServerSpec, free: int) -> str:
 def test_the_longest_context_that_fits_is_advised_where_a_shorter_one_does(tmp_path: Path) -> None:
     model = tmp_path / "m.gguf"
     model.write_bytes(header(SMOL))
-    shape = local(model).shape
+    shape = local_model(model).shape
     wanted = ServerSpec(
         name="n", said="n", program="xllamacpp", path="", model=str(model), context=8192, slots=64,
         memory=gguf_memory(shape, None, 8192, 64),

@@ -14,7 +14,7 @@ from intermodal.hints import hint, setting
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity, between, exact, unknown
-from intermodal.sizing.accelerators import GIB, Accelerator, find, usable
+from intermodal.sizing.accelerators import GIB, Accelerator, find_card, usable_memory
 
 MOST_CARDS = 64
 NO_CARD = frozenset({"none", "no", "cpu"})
@@ -33,7 +33,7 @@ _TWO_CHANNELS = (42.7e9, 70e9, 102.4e9)
 _CORE = (48e9, 96e9, 200e9)
 
 
-def stated(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
+def machine_of_options(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
     """The machine that ``--gpu`` and ``--ram`` name.
 
     Args:
@@ -44,7 +44,7 @@ def stated(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
     Raises:
         UsageError: a card or a size that is none.
     """
-    memory, bandwidth = of_memory(ram) if ram else (0, between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed"))
+    memory, bandwidth = parse_memory(ram) if ram else (0, between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed"))
     found: list[tuple[Gpu, int]] = []
     for word in (each.strip() for given in gpus for each in given.split(",")):
         if word.lower() in NO_CARD:
@@ -58,23 +58,23 @@ def stated(gpus: Iterable[str], ram: str = "", *, cores: int = 8) -> Machine:
     shared = max((sold for card, sold in found if card.unified), default=0)
     if shared:
         memory, bandwidth = max(memory, shared), _chip(cards)
-    free = left_by_system(memory)
+    free = memory_left_by_system(memory)
     return Machine(
         cores=cores,
         memory=memory,
         free=free,
         gpus=tuple(replace(card, free=min(card.memory, free)) if card.unified else card for card in cards),
         bandwidth=bandwidth,
-        compute=of_cores(cores),
+        compute=compute_of_cores(cores),
     )
 
 
-def left_by_system(memory: int) -> int:
+def memory_left_by_system(memory: int) -> int:
     """Bytes of a machine's memory that a model may take, where nobody can look what is free."""
     return memory - min(SYSTEM, memory // 4)
 
 
-def settled(machine: Machine, measured: Quantity | None = None) -> Machine:
+def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Machine:
     """A machine with what its memory gives: as ``measured``, else of its chip, else assumed; and with what is free of
     a chip's graphics part, which is at most what is free of the memory."""
     shared = [gpu for gpu in machine.gpus if gpu.unified]
@@ -91,10 +91,10 @@ def _with_free(gpu: Gpu, machine: Machine) -> Gpu:
     return replace(gpu, memory=memory, free=min(memory, machine.free))
 
 
-def of_memory(words: str) -> tuple[int, Quantity]:
+def parse_memory(words: str) -> tuple[int, Quantity]:
     """Bytes of memory, and bytes a second it gives at most: ``64GB``, ``64GB DDR5-5600``, ``256GB DDR4-3200 8ch``.
 
-    >>> of_memory("64GB DDR5-5600")[1].mid / 1e9
+    >>> parse_memory("64GB DDR5-5600")[1].mid / 1e9
     89.6
     """
     size, speed, channels = _SIZE.search(words), _DDR.search(words), _CHANNELS.search(words)
@@ -111,7 +111,7 @@ def of_memory(words: str) -> tuple[int, Quantity]:
     return int(amount), exact(peak, f"{counted(many, 'channel')} of {speed[0]}, {peak / 1e9:.0f} GB/s")
 
 
-def of_cores(cores: int) -> Quantity:
+def compute_of_cores(cores: int) -> Quantity:
     """Operations a second of a processor of which only the cores are known."""
     low, mid, high = (each * cores for each in _CORE)
     return between(low, mid, high, f"{counted(cores, 'core')} with AVX2, from 1.5 to 6 GHz")
@@ -119,7 +119,7 @@ def of_cores(cores: int) -> Quantity:
 
 def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
     """A card of ``memory`` bytes as its row has it. ``free``: bytes of them, None where nobody looked."""
-    may = usable(memory, row.limit) if row.unified else memory
+    may = usable_memory(memory, row.limit) if row.unified else memory
     return Gpu(
         name=row.title if _sized(row.title) or row.unified else f"{row.title} {memory / GIB:g} GB",
         memory=may, free=may if free is None and row.unified else free, bandwidth=row.bandwidth, compute=row.compute,
@@ -127,20 +127,20 @@ def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
     )  # fmt: skip
 
 
-def card_words(gpu: Gpu) -> str:
+def describe_card(gpu: Gpu) -> str:
     """A card in a line: its name, memory and bandwidth."""
     speed = f", {gpu.bandwidth / 1e9:,.0f} GB/s" if gpu.bandwidth else ""
     of = " of the machine's" if gpu.unified else ""
     return f"{gpu.name} ({gpu.memory / GIB:.1f} GiB{of}{speed})"
 
 
-def cards_words(cards: Iterable[Gpu]) -> str:
+def describe_cards(cards: Iterable[Gpu]) -> str:
     """Cards in a line, alike ones counted; "" for none."""
-    alike = Counter(map(card_words, cards))
+    alike = Counter(map(describe_card, cards))
     return ", ".join(f"{count} x {words}" if count > 1 else words for words, count in alike.items())
 
 
-def for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], int]:
+def memory_for_models(machine: Machine) -> tuple[Literal["card", "cards", "memory"], int]:
     """Where models go, and the bytes that are free there: the cards where there are any, else the memory."""
     if not machine.gpus:
         return "memory", machine.free
@@ -158,8 +158,8 @@ def without_cards(machine: Machine) -> Machine:
 LEAST_GIVEN: Final = 0.904
 
 
-def certain(machine: Machine) -> int:
-    """The bytes of ``for_models`` that are there for certain."""
+def certain_memory(machine: Machine) -> int:
+    """The bytes of ``memory_for_models`` that are there for certain."""
     if not machine.gpus:
         return machine.free
     return sum(
@@ -168,12 +168,12 @@ def certain(machine: Machine) -> int:
     )
 
 
-def machine_words(machine: Machine) -> str:
+def describe_machine(machine: Machine) -> str:
     """A machine in a line: cards, cores, memory."""
     memory = f"{machine.memory / GIB:.1f} GiB of memory" if machine.memory else "memory not stated"
     memory += f" ({machine.free / GIB:.1f} free)" if machine.memory else ""
     cores = counted(machine.cores, "core") + ("" if machine.processor else ", assumed")
-    return ", ".join([cards_words(machine.gpus) or cores, memory])
+    return ", ".join([describe_cards(machine.gpus) or cores, memory])
 
 
 def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
@@ -190,14 +190,14 @@ def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
             raise UsageError(f"{word!r} is no card", where=setting("gpu"), todo=hint("write {gpu=}", "24GB"))
         gpu = Gpu(name=f"a card of {amount / GIB:g} GB", memory=amount, free=amount, source="its memory, as stated")
         return [(gpu, amount)] * count
-    row, sold = find(name if not memory or _SIZE.search(name) else _with_memory(name, memory))
+    row, sold = find_card(name if not memory or _SIZE.search(name) else _with_memory(name, memory))
     return [(card(row, sold), sold)] * count
 
 
 def _with_memory(name: str, memory: int) -> str:
     """A chip whose memory is the machine's is asked for with that; a card has its own."""
     try:
-        row, _ = find(f"{name} {memory / GIB:g}GB")
+        row, _ = find_card(f"{name} {memory / GIB:g}GB")
     except UsageError:
         return name
     return f"{name} {memory / GIB:g}GB" if row.unified else name

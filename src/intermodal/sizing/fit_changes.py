@@ -14,13 +14,20 @@ from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted
 from intermodal.quantity import Quantity
-from intermodal.sizing.accelerators import GIB, find
-from intermodal.sizing.command import Subject, command, tokens
-from intermodal.sizing.fit import Placed, again, largest, largest_context, placed_as, with_context
-from intermodal.sizing.machines import card
+from intermodal.sizing.accelerators import GIB, find_card
+from intermodal.sizing.machine_options import card
+from intermodal.sizing.placement import (
+    PlacedModel,
+    largest,
+    largest_context,
+    place_again,
+    place_quantized,
+    with_context,
+)
 from intermodal.sizing.quantizations import QUANTIZATIONS, USUAL, Quantization, bits
-from intermodal.sizing.settings import ALL, Settings
-from intermodal.sizing.speed import pace
+from intermodal.sizing.server_command import ModelReference, format_context, server_command
+from intermodal.sizing.serving_settings import ALL, ServingSettings
+from intermodal.sizing.speed import model_speed
 
 # What quantized keys and values cost, as growth of perplexity. Published figures scatter: q8_0 costs about nothing at
 # short contexts, q4_0 is noticed, more so at long ones. Placed among the losses of weights by that.
@@ -38,7 +45,7 @@ CARDS: Final = (
 )  # fmt: skip
 
 
-class Change(Value):
+class FitChange(Value):
     """A change, or two together.
 
     Attributes:
@@ -59,7 +66,7 @@ class Change(Value):
 
 class _Attempt(Value):
     what: str
-    placed: Placed
+    placed: PlacedModel
     machine: Machine
     quantization: str
     loss: float = 0.0
@@ -67,9 +74,11 @@ class _Attempt(Value):
     money: float = 0.0
 
 
-def changes(subject: Subject, now: Placed, machine: Machine, *, prompt: int = 512) -> tuple[Change, ...]:
+def fit_changes(
+    subject: ModelReference, now: PlacedModel, machine: Machine, *, prompt: int = 512
+) -> tuple[FitChange, ...]:
     """What would make it fit, the cheapest first. Speeds are of each text, after ``prompt`` tokens."""
-    before = pace(now.shape, now.settings, machine, prompt=prompt, users=now.settings.slots).decode
+    before = model_speed(now.shape, now.settings, machine, prompt=prompt, users=now.settings.slots).decode
     found = [
         _change(subject, now, before, each, prompt)
         for each in _attempts(subject, now, machine)
@@ -78,38 +87,38 @@ def changes(subject: Subject, now: Placed, machine: Machine, *, prompt: int = 51
     return tuple(sorted(found, key=lambda change: change.cost))
 
 
-def _change(subject: Subject, now: Placed, before: Quantity, tried: _Attempt, prompt: int) -> Change:
+def _change(subject: ModelReference, now: PlacedModel, before: Quantity, tried: _Attempt, prompt: int) -> FitChange:
     settings = tried.placed.settings
     past = min(prompt, _each(settings))
-    decode = pace(tried.placed.shape, settings, tried.machine, prompt=past, users=settings.slots).decode
+    decode = model_speed(tried.placed.shape, settings, tried.machine, prompt=past, users=settings.slots).decode
     slower = max(0.0, 1 - decode.mid / before.mid) if decode.known and before.known and before.mid else 0.0
     shorter = max(0.0, 1 - _each(tried.placed.settings) / _each(now.settings))
     words = [*tried.words]
     if slower > 0.05:
         words.append(f"{slower:.0%} of its speed")
     if shorter > 0:
-        words.append(f"{tokens(_each(now.settings) - _each(settings))} of context")
+        words.append(f"{format_context(_each(now.settings) - _each(settings))} of context")
     tight = tried.placed.tightest
-    return Change(
+    return FitChange(
         what=tried.what,
         gives_up=", ".join(words) or "nothing that is measured",
         cost=tried.loss + SPEED_COST * slower + CONTEXT_COST * shorter + tried.money,
         needed=tight.needed if tight else Quantity(),
         room=tight.room if tight else 0,
         decode=decode,
-        command=command(subject, settings, tried.quantization),
+        command=server_command(subject, settings, tried.quantization),
         same_machine=not tried.money,
     )
 
 
-def _each(settings: Settings) -> int:
+def _each(settings: ServingSettings) -> int:
     return settings.context // settings.slots
 
 
 # ---- what is tried ---------------------------------------------------------------------------------
 
 
-def _attempts(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+def _attempts(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     yield from _caches(subject, now, machine)
     yield from _shorter(subject, now, machine)
     yield from _smaller(subject, now, machine)
@@ -119,16 +128,16 @@ def _attempts(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Atte
     yield from _other_card(subject, now, machine)
 
 
-def _cached(settings: Settings, kind: str) -> Settings:
+def _cached(settings: ServingSettings, kind: str) -> ServingSettings:
     return replace(settings, type_k=kind, type_v=kind, flash_attention=True)
 
 
-def _caches(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+def _caches(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     """Quantized keys and values, of a cache that is not quantized yet."""
     if now.settings.type_k not in ("f16", "bf16", "f32") or not _divides(now):
         return
     for kind, loss in CACHE_LOSS.items():
-        placed = again(now, _cached(now.settings, kind), machine)
+        placed = place_again(now, _cached(now.settings, kind), machine)
         yield _Attempt(
             what=f"keep keys and values as {kind}", placed=placed, machine=machine,
             quantization=subject.quantization, loss=loss, words=(_cache_words(kind),),
@@ -137,7 +146,7 @@ def _caches(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attemp
             return
 
 
-def _divides(now: Placed) -> bool:
+def _divides(now: PlacedModel) -> bool:
     """Whether rows of the cache fill blocks of 32, which llama.cpp wants of a quantized one."""
     return all(
         layer.kv_heads * layer.key % 32 == 0 and layer.kv_heads * layer.value % 32 == 0 for layer in now.shape.layers
@@ -148,16 +157,16 @@ def _cache_words(kind: str) -> str:
     return "about no quality" if CACHE_LOSS[kind] < 0.01 else "some quality, more at long contexts"
 
 
-def _shorter(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+def _shorter(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
         settings = _cached(now.settings, kind) if kind else now.settings
-        tried = again(now, settings, machine)
+        tried = place_again(now, settings, machine)
         most = min(largest_context(tried, machine), _each(now.settings) - 1) // 256 * 256
         if most >= LEAST_CONTEXT:
             beside = f", and keep keys and values as {kind}" if kind else ""
             yield _Attempt(
-                what=f"use a context of {tokens(most)}{beside}",
-                placed=again(now, with_context(settings, most), machine),
+                what=f"use a context of {format_context(most)}{beside}",
+                placed=place_again(now, with_context(settings, most), machine),
                 machine=machine,
                 quantization=subject.quantization,
                 loss=CACHE_LOSS.get(kind, 0.0),
@@ -165,7 +174,7 @@ def _shorter(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attem
             )  # fmt: skip
 
 
-def _smaller(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     """The best usual quantization that is smaller and fits; with a quantized cache too, if that allows a better one."""
     best = ""
     for kind in ("", "q8_0") if now.settings.type_k == "f16" and _divides(now) else ("",):
@@ -174,7 +183,7 @@ def _smaller(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attem
             to = QUANTIZATIONS[name]
             if to.bits >= bits(now.shape) * 0.98 or name == best:
                 continue
-            placed = placed_as(now, settings, machine, to)
+            placed = place_quantized(now, settings, machine, to)
             if placed.verdict == "fits":
                 beside = f", and keep keys and values as {kind}" if kind else ""
                 loss, words = _loss(subject.quantization, to)
@@ -194,11 +203,11 @@ def _loss(now: str, to: Quantization) -> tuple[float, tuple[str, ...]]:
     return loss, (f"some {loss:.1%} in perplexity",) if loss else ()
 
 
-def _fewer_slots(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+def _fewer_slots(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     slots, each = now.settings.slots, _each(now.settings)
 
-    def with_slots(count: int) -> Placed:
-        return again(now, replace(now.settings, slots=count, context=each * count), machine)
+    def with_slots(count: int) -> PlacedModel:
+        return place_again(now, replace(now.settings, slots=count, context=each * count), machine)
 
     most = largest(slots - 1, lambda count: with_slots(count).verdict == "fits") if slots > 1 else 0
     if most:
@@ -209,14 +218,14 @@ def _fewer_slots(subject: Subject, now: Placed, machine: Machine) -> Iterator[_A
         )  # fmt: skip
 
 
-def _on_host(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attempt]:
+def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
     """Experts of some layers, or whole layers, in the machine's memory and on its processor."""
     layers = len(now.shape.layers)
 
-    def tried(kept: int) -> Placed:  # layers whose experts, or which, are on the card
+    def tried(kept: int) -> PlacedModel:  # layers whose experts, or which, are on the card
         if now.shape.routed:
-            return again(now, replace(now.settings, host_experts=layers - kept), machine)
-        return again(now, replace(now.settings, gpu_layers=kept), machine)
+            return place_again(now, replace(now.settings, host_experts=layers - kept), machine)
+        return place_again(now, replace(now.settings, gpu_layers=kept), machine)
 
     kept = largest(layers, lambda count: tried(count).verdict == "fits")
     if now.shape.routed:
@@ -229,21 +238,21 @@ def _on_host(subject: Subject, now: Placed, machine: Machine) -> Iterator[_Attem
     )
 
 
-def _of_memory(placed: Placed, machine: Machine) -> tuple[str, ...]:
+def _of_memory(placed: PlacedModel, machine: Machine) -> tuple[str, ...]:
     """What it takes of memory that nobody stated."""
     host = placed.memory.total("host")
     return () if machine.memory else (f"{host.high / GIB:.1f} GiB of memory, of which none was stated (--ram)",)
 
 
-def _other_card(subject: Subject, now: Placed, has: Machine) -> Iterator[_Attempt]:
+def _other_card(subject: ModelReference, now: PlacedModel, has: Machine) -> Iterator[_Attempt]:
     """The smallest of some usual cards that is enough for it as it was asked; one beside a chip whose memory is the
     machine's is another machine."""
     fixed = any(gpu.unified for gpu in has.gpus)
     settings = replace(now.settings, gpu_layers=ALL, host_experts=0)
     for name in CARDS:
-        row, size = find(name)
+        row, size = find_card(name)
         machine = Machine(gpus=(card(row, size),))
-        placed = again(now, settings, machine)
+        placed = place_again(now, settings, machine)
         if placed.verdict == "fits":
             yield _Attempt(
                 what=f"use a {'machine with a ' if fixed else ''}card of {size / GIB:g} GB, such as the {row.title}",
@@ -253,4 +262,4 @@ def _other_card(subject: Subject, now: Placed, has: Machine) -> Iterator[_Attemp
             return
 
 
-__all__ = ["Change", "Subject", "changes"]
+__all__ = ["FitChange", "ModelReference", "fit_changes"]

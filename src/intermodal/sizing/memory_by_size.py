@@ -20,46 +20,46 @@ _SIXTEEN: Final = 16
 TOKEN: Final = (30e3, 130e3, 400e3)
 
 
-def weights_of(parameters: float, quantization: str = USUAL) -> float:
+def weight_bytes(parameters: float, quantization: str = USUAL) -> float:
     """Bytes of a file in a quantization."""
     return parameters * QUANTIZATIONS[quantization].bits / 8
 
 
-def of_file(size: float) -> Quantity:
+def memory_of_file(size: float) -> Quantity:
     """Bytes it takes, by the size of its file."""
     low, mid, high = (share * size for share in BESIDE)
     return between(low, mid, high, "the size of its file, its cache and buffers")
 
 
-def of_parameters(parameters: float | None, quantization: str = USUAL) -> Quantity:
+def memory_of_parameters(parameters: float | None, quantization: str = USUAL) -> Quantity:
     """Bytes it takes in a quantization.
 
-    >>> round(of_parameters(8e9).mid / 1e9, 1)
+    >>> round(memory_of_parameters(8e9).mid / 1e9, 1)
     5.6
     """
     if not parameters:
         return unknown("its size is not published")
-    weights = weights_of(parameters, quantization)
+    weights = weight_bytes(parameters, quantization)
     low, mid, high = (share * off * weights for share, off in zip(BESIDE, OFF, strict=True))
     return between(
         low, mid, high, f"{QUANTIZATIONS[quantization].bits:.1f} bits of each of its parameters, its cache and buffers"
     )
 
 
-def of_texts(parameters: float | None, texts: int, context: int) -> Quantity:
+def memory_of_requests(parameters: float | None, texts: int, context: int) -> Quantity:
     """The same with so many texts at once, each with a context of its own.
 
-    >>> round(of_texts(8e9, 20, 8192).mid / 1e9, 1)
+    >>> round(memory_of_requests(8e9, 20, 8192).mid / 1e9, 1)
     25.8
     """
-    one = of_parameters(parameters)
+    one = memory_of_parameters(parameters)
     if texts < 2 or not one.known:
         return one
-    more = of_contexts(texts, context)
+    more = cache_of_contexts(texts, context)
     return replace(one + more, basis=f"{one.basis}, with {more.basis}")
 
 
-def of_contexts(texts: int, context: int) -> Quantity:
+def cache_of_contexts(texts: int, context: int) -> Quantity:
     """Bytes of the keys and values of so many texts; exact 0 for none."""
     if texts < 1:
         return Quantity()
@@ -67,11 +67,11 @@ def of_contexts(texts: int, context: int) -> Quantity:
     return between(low, mid, high, f"{texts} contexts of {context:,} tokens")
 
 
-def floor(parameters: float | None) -> Quantity:
+def memory_floor(parameters: float | None) -> Quantity:
     """Bytes without which it does not run: from weights of four bits to those of sixteen, as most are published."""
     if not parameters:
         return unknown("its size is not published")
-    least, most = of_parameters(parameters), of_file(parameters * _SIXTEEN / 8)
+    least, most = memory_of_parameters(parameters), memory_of_file(parameters * _SIXTEEN / 8)
     return between(
         least.low, least.mid, most.mid, "from its parameters: weights of 4 to 16 bits and room for a short request"
     )

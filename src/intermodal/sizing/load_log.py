@@ -7,8 +7,8 @@ from typing import Final
 
 from intermodal.content import Value
 from intermodal.quantity import Quantity
-from intermodal.sizing.memory import Memory
-from intermodal.sizing.settings import Device
+from intermodal.sizing.memory import ModelMemory
+from intermodal.sizing.serving_settings import Device
 
 MIB: Final = 1 << 20
 _DIGITS: Final = 0.03 * MIB  # two after the point, of a few lines
@@ -16,7 +16,7 @@ _LINE: Final = re.compile(r"(\S+) +(model|KV|RS|compute|output) buffer size = +(
 _TERMS: Final = {"model": "weights", "KV": "cache", "RS": "state", "compute": "compute", "output": "output"}
 
 
-class Compared(Value):
+class TermComparison(Value):
     """A term as it was predicted and as it really was, in bytes, or in tokens where its name says so.
 
     ``source``: who says so, "log" for the server's own log. ``real`` is 0 where nobody does.
@@ -64,7 +64,7 @@ def logged_terms(log: str) -> dict[tuple[str, Device], float]:
     return found
 
 
-def compared(memory: Memory, log: str) -> tuple[Compared, ...]:
+def compare_terms(memory: ModelMemory, log: str) -> tuple[TermComparison, ...]:
     """Every term that was predicted or logged and has a name in both."""
     logged = logged_terms(log)
     names: list[tuple[str, Device]] = list(logged)
@@ -72,10 +72,10 @@ def compared(memory: Memory, log: str) -> tuple[Compared, ...]:
         if term.name in _TERMS.values():
             named: tuple[str, Device] = (term.name, term.device)
             names.append(named)
-    found: dict[tuple[str, Device], Compared] = {}
+    found: dict[tuple[str, Device], TermComparison] = {}
     for key in names:
         device: Device = key[1]
-        found[key] = Compared(
+        found[key] = TermComparison(
             name=key[0], device=device, predicted=memory.of(key[0], device), real=logged.get(key, 0.0)
         )
     return tuple(found.values())

@@ -9,8 +9,16 @@ import pytest
 from intermodal.errors import UsageError
 from intermodal.plans.machine import Gpu, Machine
 from intermodal.quantity import exact
-from intermodal.sizing.accelerators import GIB, accelerators, begun, by_driver, find, named, usable
-from intermodal.sizing.machines import machine_words, of_memory, settled, stated
+from intermodal.sizing.accelerators import (
+    GIB,
+    accelerators,
+    card_of_driver,
+    complete_card_name,
+    find_card,
+    parse_card_name,
+    usable_memory,
+)
+from intermodal.sizing.machine_options import describe_machine, machine_of_options, parse_memory, with_assumptions
 
 MIB = 1 << 20
 
@@ -19,7 +27,7 @@ MIB = 1 << 20
     "words", ["RTX 4090", "RTX4090", "rtx 4090", "NVIDIA GeForce RTX 4090", "geforce-rtx-4090", "4090"]
 )
 def test_spellings_of_a_card_mean_the_same_row(words: str) -> None:
-    row, memory = find(words)
+    row, memory = find_card(words)
     assert (row.title, row.form, memory) == ("NVIDIA GeForce RTX 4090", "desktop", 24 * GIB)
     assert row.bandwidth == pytest.approx(1008e9, rel=0.005)  # NVIDIA: 1,008 GB/s
 
@@ -35,7 +43,7 @@ def test_spellings_of_a_card_mean_the_same_row(words: str) -> None:
     ],
 )
 def test_a_laptop_chip_is_a_row_of_its_own(words: str, name: str) -> None:
-    row, memory = find(words)
+    row, memory = find_card(words)
     assert (row.name, row.form) == (name, "laptop")
     assert memory == 16 * GIB
 
@@ -43,14 +51,14 @@ def test_a_laptop_chip_is_a_row_of_its_own(words: str, name: str) -> None:
 def test_no_name_of_a_laptop_chip_means_a_desktop_card_or_the_other_way_round() -> None:
     forms = defaultdict(set)
     for row in accelerators():
-        forms[named(row.name).key].add(row.form == "laptop")
+        forms[parse_card_name(row.name).key].add(row.form == "laptop")
     assert [key for key, some in forms.items() if len(some) > 1] == []
 
 
 def test_every_row_is_found_by_its_own_name_and_memory() -> None:
     for row in accelerators():
-        found, memory = find(f"{row.name} {row.memory[0] / GIB:g}GB")
-        assert (named(found.name).key, memory) == (named(row.name).key, row.memory[0])
+        found, memory = find_card(f"{row.name} {row.memory[0] / GIB:g}GB")
+        assert (parse_card_name(found.name).key, memory) == (parse_card_name(row.name).key, row.memory[0])
 
 
 @pytest.mark.parametrize(
@@ -64,15 +72,15 @@ def test_every_row_is_found_by_its_own_name_and_memory() -> None:
 )
 def test_a_card_that_is_sold_with_different_memory_is_asked_back(words: str, choices: tuple[str, ...]) -> None:
     with pytest.raises(UsageError) as refused:
-        find(words)
+        find_card(words)
     assert all(choice in refused.value.todo for choice in choices)
     for choice in choices:
-        find(choice.strip('"'))
+        find_card(choice.strip('"'))
 
 
 def test_memory_decides_which_of_two_chips_is_meant() -> None:
-    assert find("M4 Max 36GB")[0].bandwidth == 410e9
-    assert find("M4 Max 64GB")[0].bandwidth == 546e9
+    assert find_card("M4 Max 36GB")[0].bandwidth == 410e9
+    assert find_card("M4 Max 64GB")[0].bandwidth == 546e9
 
 
 @pytest.mark.parametrize(
@@ -83,29 +91,32 @@ def test_memory_decides_which_of_two_chips_is_meant() -> None:
 )  # fmt: skip
 def test_an_unknown_card_is_refused_with_the_nearest(words: str, near: str) -> None:
     with pytest.raises(UsageError, match=r"no graphics card is known as") as refused:
-        find(words)
+        find_card(words)
     assert near in refused.value.todo
 
 
 @pytest.mark.parametrize("words", ["iGPU", "radeon 780m", "Iris Xe", "UHD 630", "Vega 8", "AMD Radeon 890M Graphics"])
 def test_a_part_without_memory_of_its_own_is_asked_for_as_memory_and_not_as_another_card(words: str) -> None:
     with pytest.raises(UsageError) as refused:
-        find(words)
+        find_card(words)
     assert "--gpu none --ram" in refused.value.worded("command line").todo and "nearest" not in refused.value.todo
 
 
 def test_every_name_that_a_shell_is_told_means_one_card_or_asks_for_its_memory_alone() -> None:
-    for name in begun(""):
+    for name in complete_card_name(""):
         try:
-            find(name)
+            find_card(name)
         except UsageError as refused:
             assert "sold with different memory" in str(refused), name
-    assert "RTX-4090" in begun("rtx 40") and begun("rtx4090m") == ("RTX-4090-Max-Q", "RTX-4090-Mobile")
+    assert "RTX-4090" in complete_card_name("rtx 40") and complete_card_name("rtx4090m") == (
+        "RTX-4090-Max-Q",
+        "RTX-4090-Mobile",
+    )
 
 
 def test_memory_that_a_card_does_not_come_with_is_refused_with_what_it_has() -> None:
     with pytest.raises(UsageError, match="has 8 GB, 12 GB, not 24 GB"):
-        find("RTX 3060 24GB")
+        find_card("RTX 3060 24GB")
 
 
 @pytest.mark.parametrize(
@@ -120,13 +131,13 @@ def test_memory_that_a_card_does_not_come_with_is_refused_with_what_it_has() -> 
     ],
 )
 def test_what_a_driver_calls_a_card_is_its_row(name: str, memory: int, title: str) -> None:
-    row = by_driver(name, memory * MIB)
+    row = card_of_driver(name, memory * MIB)
     assert row is not None
     assert row.title == title
 
 
 def test_a_card_with_other_memory_than_its_name_is_sold_with_has_no_row() -> None:
-    assert by_driver("NVIDIA GeForce RTX 4090", 48 * GIB) is None
+    assert card_of_driver("NVIDIA GeForce RTX 4090", 48 * GIB) is None
 
 
 def test_no_row_is_faster_than_memory_of_its_day() -> None:
@@ -138,59 +149,63 @@ def test_no_row_is_faster_than_memory_of_its_day() -> None:
 
 
 def test_several_cards_are_named_by_number_by_comma_and_by_repeating() -> None:
-    assert [gpu.memory for gpu in stated(["2xH100"]).gpus] == [80 * GIB] * 2
-    assert len(stated(["2x RTX 3090, RTX 4090"]).gpus) == len(stated(["RTX 3090 x2", "RTX 4090"]).gpus) == 3
-    assert stated(["RX 7900 XTX"]).gpus[0].memory == 24 * GIB  # an "x" in a name is no number
-    assert stated(["none"], "8GB").gpus == ()
+    assert [gpu.memory for gpu in machine_of_options(["2xH100"]).gpus] == [80 * GIB] * 2
+    assert (
+        len(machine_of_options(["2x RTX 3090, RTX 4090"]).gpus)
+        == len(machine_of_options(["RTX 3090 x2", "RTX 4090"]).gpus)
+        == 3
+    )
+    assert machine_of_options(["RX 7900 XTX"]).gpus[0].memory == 24 * GIB  # an "x" in a name is no number
+    assert machine_of_options(["none"], "8GB").gpus == ()
 
 
 def test_a_card_may_be_named_by_its_memory_alone_and_has_no_speed_then() -> None:
-    [gpu] = stated(["24GB"]).gpus
+    [gpu] = machine_of_options(["24GB"]).gpus
     assert (gpu.memory, gpu.bandwidth) == (24 * GIB, 0)
 
 
 @pytest.mark.parametrize("words", ["0xH100", "65xH100", "RTX 4090,", ",", "0GB"])
 def test_what_is_no_card_is_refused(words: str) -> None:
     with pytest.raises(UsageError, match="^gpu: "):
-        stated([words])
+        machine_of_options([words])
 
 
 @pytest.mark.parametrize("words", ["64", "a lot", "64GB 3 pounds", "0GB", "64GB DDR5-5600 0ch", "-5GB"])
 def test_what_is_no_memory_is_refused(words: str) -> None:
     with pytest.raises(UsageError, match="^ram: "):
-        of_memory(words)
+        parse_memory(words)
 
 
 def test_memory_of_stated_speed_gives_what_its_channels_give() -> None:
-    assert of_memory("64GB DDR5-5600")[1] == exact(89.6e9, "2 channels of DDR5-5600, 90 GB/s")
-    assert of_memory("256GB DDR4-3200 8ch")[1].mid == 204.8e9
-    assumed = of_memory("64GB")[1]
+    assert parse_memory("64GB DDR5-5600")[1] == exact(89.6e9, "2 channels of DDR5-5600, 90 GB/s")
+    assert parse_memory("256GB DDR4-3200 8ch")[1].mid == 204.8e9
+    assumed = parse_memory("64GB")[1]
     assert assumed.certainty == "estimated"
     assert assumed.low < 51.2e9 < 89.6e9 < assumed.high  # DDR4-3200 and DDR5-5600 are within
 
 
 def test_memory_of_a_machine_with_a_card_is_unknown_unless_stated() -> None:
-    assert stated(["RTX 4090"]).memory == 0
-    assert "memory not stated" in machine_words(stated(["RTX 4090"]))
+    assert machine_of_options(["RTX 4090"]).memory == 0
+    assert "memory not stated" in describe_machine(machine_of_options(["RTX 4090"]))
 
 
 def test_the_graphics_part_of_a_chip_gets_the_share_that_its_system_gives() -> None:
-    assert usable(16 * GIB, "metal") == 16 * GIB * 2 // 3
-    assert usable(64 * GIB, "metal") == 48 * GIB
-    machine = stated(["M3"], "16GB")
+    assert usable_memory(16 * GIB, "metal") == 16 * GIB * 2 // 3
+    assert usable_memory(64 * GIB, "metal") == 48 * GIB
+    machine = machine_of_options(["M3"], "16GB")
     assert (machine.memory, machine.gpus[0].memory) == (16 * GIB, 16 * GIB * 2 // 3)
     assert machine.gpus[0].unified
-    assert stated(["DGX Spark"]).gpus[0].memory == 128 * GIB
+    assert machine_of_options(["DGX Spark"]).gpus[0].memory == 128 * GIB
 
 
 def test_what_is_free_of_a_chip_is_at_most_what_is_free_of_the_memory() -> None:
     gpu = Gpu(name="Apple M3", memory=10 * GIB, unified=True, bandwidth=100e9)
-    assert settled(Machine(memory=16 * GIB, free=6 * GIB, gpus=(gpu,))).gpus[0].free == 6 * GIB
+    assert with_assumptions(Machine(memory=16 * GIB, free=6 * GIB, gpus=(gpu,))).gpus[0].free == 6 * GIB
     card = Gpu(name="a card", memory=24 * GIB, free=20 * GIB)
-    assert settled(Machine(memory=16 * GIB, free=6 * GIB, gpus=(card,))).gpus[0].free == 20 * GIB
+    assert with_assumptions(Machine(memory=16 * GIB, free=6 * GIB, gpus=(card,))).gpus[0].free == 20 * GIB
 
 
 def test_a_measured_bandwidth_is_taken_before_an_assumed_one() -> None:
     measured = exact(40e9, "measured")
-    assert settled(Machine(), measured).bandwidth == measured
-    assert "assumed" in settled(Machine()).bandwidth.basis
+    assert with_assumptions(Machine(), measured).bandwidth == measured
+    assert "assumed" in with_assumptions(Machine()).bandwidth.basis

@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 from tests.unit.sizing import models
 
-from intermodal.sizing.cache import token_bytes
-from intermodal.sizing.parameters import TOKEN, floor, of_file, of_parameters, of_texts
+from intermodal.sizing.kv_cache import token_bytes
+from intermodal.sizing.memory_by_size import (
+    TOKEN,
+    memory_floor,
+    memory_of_file,
+    memory_of_parameters,
+    memory_of_requests,
+)
 from intermodal.sizing.quantizations import OFF
 
 
@@ -18,20 +24,24 @@ def test_weights_are_as_large_as_published_files_of_that_many_parameters(
     parameters: float, quantization: str, published: float
 ) -> None:
     """Llama-3.1-8B, Qwen3-30B-A3B, Llama-3.2-3B and Qwen2.5-72B, as the hub lists them."""
-    needed = of_parameters(parameters, quantization)
+    needed = memory_of_parameters(parameters, quantization)
     assert needed.low < published * 1.1 < needed.high
-    assert of_file(published).low / OFF[2] < needed.mid < of_file(published).high / OFF[0]
+    assert memory_of_file(published).low / OFF[2] < needed.mid < memory_of_file(published).high / OFF[0]
 
 
 def test_memory_is_a_range_from_four_bits_to_sixteen_and_unknown_without_a_size() -> None:
-    found = floor(8e9)
+    found = memory_floor(8e9)
     assert 4.5e9 < found.low < found.mid < 8e9 < found.high < 20e9
-    assert not floor(None).known and not of_parameters(0).known and not of_texts(None, 4, 2048).known
+    assert (
+        not memory_floor(None).known
+        and not memory_of_parameters(0).known
+        and not memory_of_requests(None, 4, 2048).known
+    )
 
 
 def test_twenty_texts_have_twenty_contexts() -> None:
-    one, twenty = of_texts(8e9, 1, 2048), of_texts(8e9, 20, 2048)
-    assert one == of_parameters(8e9)
+    one, twenty = memory_of_requests(8e9, 1, 2048), memory_of_requests(8e9, 20, 2048)
+    assert one == memory_of_parameters(8e9)
     assert twenty.mid - one.mid == 20 * 2048 * TOKEN[1]
     assert "20 contexts of 2,048 tokens" in twenty.basis
 

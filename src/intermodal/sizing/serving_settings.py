@@ -11,7 +11,7 @@ ALL: Final = -1  # layers on the device
 Device = Literal["host", "device"]  # where a term lies: the machine's memory, or the cards'
 
 
-class Settings(Value):
+class ServingSettings(Value):
     """How a model is served; defaults are llama-server's with one slot.
 
     Attributes:

@@ -1,7 +1,7 @@
 """What a server took beside what was predicted of it: ratios, by which later predictions of the same file are mended.
 
 A ratio is of one term, so that it holds for other contexts and slots too: those are in the terms. It holds for a file,
-for the flags that change how a term comes about (``flags``), and for the program that was measured.
+for the flags that change how a term comes about (``correction_flags``), and for the program that was measured.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Final
 
 from intermodal.content import Value
 from intermodal.quantity import Quantity, between
-from intermodal.sizing.settings import ALL, Device, Settings
+from intermodal.sizing.serving_settings import ALL, Device, ServingSettings
 
 BUFFERS: Final = "buffers"  # a ratio of all terms but what a process or a driver takes for itself
 BESIDE: Final = ("program", "backend")  # those
 TOKENS: Final = "tokens"  # of what vLLM remembers
 
 
-class Ratio(Value):
+class CorrectionRatio(Value):
     """What a term really was over what was predicted (its middle); a range where it could only be told apart so far."""
 
     name: str
@@ -32,29 +32,29 @@ class Correction(Value):
     """What one comparison found.
 
     Attributes:
-        flags: see ``flags``. program: the file or package that was run; "" where nobody can look.
+        flags: see ``correction_flags``. program: the file or package that was run; "" where nobody can look.
         build: as the server calls it. taken: ISO date.
     """
 
     flags: str
     build: str
     taken: str
-    ratios: tuple[Ratio, ...]
+    ratios: tuple[CorrectionRatio, ...]
     program: str = ""
 
     @property
     def words(self) -> str:
         return f"as {self.build or 'a server'} took here on {self.taken}"
 
-    def of(self, name: str, device: Device) -> Ratio | None:
+    def of(self, name: str, device: Device) -> CorrectionRatio | None:
         found = (ratio for ratio in self.ratios if (ratio.name, ratio.device) == (name, device))
         return next(found, None)
 
 
-def flags(settings: Settings) -> str:
+def correction_flags(settings: ServingSettings) -> str:
     """The settings that a ratio depends on; not context and slots, which terms are proportional to.
 
-    >>> flags(Settings(context=8192, gpu_layers=-1))
+    >>> correction_flags(Settings(context=8192, gpu_layers=-1))
     'llama.cpp -ctk f16 -ctv f16 -fa on -ub 512 -ngl all'
     """
     words = ["llama.cpp", "-ctk", settings.type_k, "-ctv", settings.type_v]
@@ -75,13 +75,13 @@ def flags(settings: Settings) -> str:
     return " ".join(words)
 
 
-def fitting(corrections: Iterable[Correction], said: str, program: str = "") -> Correction | None:
+def matching_correction(corrections: Iterable[Correction], said: str, program: str = "") -> Correction | None:
     """The newest of these flags; where a ``program`` is known, of no other one."""
     alike = [each for each in corrections if each.flags == said and (not program or each.program in ("", program))]
     return max(alike, key=lambda each: each.taken, default=None)
 
 
-def mended(name: str, device: Device, amount: Quantity, correction: Correction) -> Quantity:
+def corrected_amount(name: str, device: Device, amount: Quantity, correction: Correction) -> Quantity:
     """A term with the ratio that was measured of it; as it is where none was, or where it is exact and was right."""
     ratio = correction.of(name, device)
     if ratio is None and name not in BESIDE:

@@ -14,7 +14,7 @@ EXTERNAL: Final = -1  # weights and caches, and views of them: they lie elsewher
 _ENDLESS: Final = 1 << 62
 
 
-class Graph:
+class TensorGraph:
     """Tensors, added in the order in which a program would build them; ``expand`` decides when they are computed.
 
     A tensor is its index. ``align``: bytes that tensors begin at multiples of.

@@ -9,8 +9,8 @@ from typing import Final
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted
-from intermodal.sizing.accelerators import DATA, find
-from intermodal.sizing.machines import card
+from intermodal.sizing.accelerators import DATA, find_card
+from intermodal.sizing.machine_options import card
 
 HOURS: Final = 730  # of a month, as those who rent count
 
@@ -33,7 +33,7 @@ def rentals() -> tuple[Rental, ...]:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     return tuple(
         Rental(
-            card=card(*find(row["card"])).name, usd_hour=float(row["usd_hour"]), provider=row["provider"],
+            card=card(*find_card(row["card"])).name, usd_hour=float(row["usd_hour"]), provider=row["provider"],
             source=row["source"], read=row["read"], by=row["by"],
         )
         for row in rows

@@ -7,13 +7,13 @@ import shlex
 from typing import Final
 
 from intermodal.content import Value
-from intermodal.sizing.quantizations import renamed
-from intermodal.sizing.settings import Settings
+from intermodal.sizing.quantizations import with_quantization
+from intermodal.sizing.serving_settings import ServingSettings
 
 EVERY_LAYER: Final = 99  # more than any model has, which llama.cpp takes for all
 
 
-class Subject(Value):
+class ModelReference(Value):
     """A model as somebody named it.
 
     Attributes:
@@ -30,11 +30,11 @@ class Subject(Value):
     siblings: tuple[str, ...] = ()
 
 
-def command(subject: Subject, settings: Settings, quantization: str = "") -> str:
+def server_command(subject: ModelReference, settings: ServingSettings, quantization: str = "") -> str:
     """What to run. A file in another ``quantization`` that is not there is made first, of the one that is.
 
-    >>> subject = Subject(reference="hf:Qwen/Qwen3-8B-GGUF", quantization="Q4_K_M")
-    >>> command(subject, Settings(context=8192, gpu_layers=-1))
+    >>> subject = ModelReference(reference="hf:Qwen/Qwen3-8B-GGUF", quantization="Q4_K_M")
+    >>> server_command(subject, Settings(context=8192, gpu_layers=-1))
     'llama-server -hf Qwen/Qwen3-8B-GGUF:Q4_K_M -c 8192 -np 1 -ngl 99'
     """
     model, made = _model(subject, quantization or subject.quantization)
@@ -46,7 +46,7 @@ def command(subject: Subject, settings: Settings, quantization: str = "") -> str
         words += ["--n-cpu-moe", str(settings.host_experts)]
     if settings.type_k != "f16" or settings.type_v != "f16":
         words += ["-ctk", settings.type_k, "-ctv", settings.type_v, "-fa", "on"]
-    if settings.ubatch != Settings(context=1).ubatch:
+    if settings.ubatch != ServingSettings(context=1).ubatch:
         words += ["-ub", str(settings.ubatch)]
     of_hub = subject.projector.startswith("hf:")  # which -hf brings with the model
     words += ["--mmproj", subject.projector] if subject.projector and not of_hub else []
@@ -54,10 +54,10 @@ def command(subject: Subject, settings: Settings, quantization: str = "") -> str
     return " && ".join(shlex.join(each) for each in (made, words) if each)
 
 
-def tokens(count: int) -> str:
+def format_context(count: int) -> str:
     """A context as people say it.
 
-    >>> tokens(32768), tokens(8192), tokens(41472), tokens(512)
+    >>> format_context(32768), format_context(8192), format_context(41472), format_context(512)
     ('32k', '8k', '40.5k', '512')
     """
     if count < 1024:
@@ -65,7 +65,7 @@ def tokens(count: int) -> str:
     return f"{count / 1024:.1f}".removesuffix(".0") + "k"
 
 
-def _model(subject: Subject, quantization: str) -> tuple[list[str], list[str]]:
+def _model(subject: ModelReference, quantization: str) -> tuple[list[str], list[str]]:
     """Options that name the model in that quantization, and what makes its file where there is none.
 
     Of a hub it is named by its repository; on this disk it is the file of that name, else made by ``llama-quantize``.
@@ -76,10 +76,10 @@ def _model(subject: Subject, quantization: str) -> tuple[list[str], list[str]]:
     named = subject.path or subject.reference
     other = quantization != subject.quantization
     if re.match(r"https?://", named):
-        return ["-mu", renamed(named, quantization) if other else named], []
+        return ["-mu", with_quantization(named, quantization) if other else named], []
     base = re.split(r"[/\\]", named)[-1]
     folder = named.removesuffix(base)  # stays: one that is called like a quantization has no twin of the other
-    name = folder + renamed(base, quantization) if other else named
+    name = folder + with_quantization(base, quantization) if other else named
     if not other or (name != named and name.removeprefix(folder) in subject.siblings):
         return ["-m", name], []
     if name == named:
@@ -91,4 +91,4 @@ def _model(subject: Subject, quantization: str) -> tuple[list[str], list[str]]:
 _WHOLE: Final = ("F32", "F16", "BF16")  # of which another quantization is made without losing twice
 
 
-__all__ = ["Subject", "command", "tokens"]
+__all__ = ["ModelReference", "server_command", "format_context"]

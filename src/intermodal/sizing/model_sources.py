@@ -22,7 +22,7 @@ from intermodal.local.weights.hub import MIRROR, Hub, HubFile, HubListing, hub_o
 from intermodal.local.weights.transfer import SourceFailed
 from intermodal.sizing.config_shape import config_shape
 from intermodal.sizing.gguf_shape import gguf_shape, is_model, parts
-from intermodal.sizing.quantizations import in_name, named
+from intermodal.sizing.quantizations import names_quantization, quantization_in_name
 from intermodal.sizing.shape import ModelShape
 
 PIECES: Final = (
@@ -36,7 +36,7 @@ MAX_CONFIG: Final = 4 << 20
 _HUB: Final = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:/([^@:]+?))?(?::([\w.-]+))?(?:@([\w./-]+))?")
 
 
-class Sized(Value):
+class SizedModel(Value):
     """A model that was found.
 
     Attributes:
@@ -51,7 +51,7 @@ class Sized(Value):
     requests: int = 0
 
 
-class Repository(Value):
+class HubReference(Value):
     """What ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]`` names."""
 
     repo: str
@@ -60,17 +60,17 @@ class Repository(Value):
     revision: str = "main"
 
 
-def repository(said: str) -> Repository | None:
+def parse_hub_reference(said: str) -> HubReference | None:
     """Read ``hf:...``; None where it is none. Raises UsageError where it is a broken one."""
     if not said.startswith("hf:"):
         return None
     found = _HUB.fullmatch(said)
     if found is None or ".." in said:
         raise UsageError(f"{said} names no repository", where="hf:", todo="say hf:OWNER/REPO[/FILE][:QUANT][@REVISION]")
-    return Repository(repo=found[1], file=found[2] or "", quant=found[3] or "", revision=found[4] or "main")
+    return HubReference(repo=found[1], file=found[2] or "", quant=found[3] or "", revision=found[4] or "main")
 
 
-def local(path: Path) -> Sized:
+def local_model(path: Path) -> SizedModel:
     """The shape of a file or folder on this machine.
 
     Raises:
@@ -85,35 +85,35 @@ def local(path: Path) -> Sized:
         if not file.is_file():
             raise InputMissing("a part of the model is missing", where=str(file), todo="put all parts into one folder")
     headers = [read_header(file) for file in files]
-    return Sized(
+    return SizedModel(
         shape=gguf_shape(headers, name=path.name), where=str(path), read=sum(header.size for header in headers),
         files=tuple((file.name, file.stat().st_size) for file in files),
     )  # fmt: skip
 
 
-async def remote(said: str, *, hub: str = "", env: Mapping[str, str] | None = None) -> Sized:
+async def remote_model(said: str, *, hub: str = "", env: Mapping[str, str] | None = None) -> SizedModel:
     """The shape of what a URL or ``hf:...`` names. ``hub``: base address of a mirror; else the one that ``env`` has.
 
     Raises:
         UsageError: it names several models, or none. WeightsError: a header is damaged, or cannot be had.
     """
-    wanted = repository(said)
+    wanted = parse_hub_reference(said)
     asked = hub_of({**(env or {}), **({MIRROR: hub} if hub else {})})
     if wanted is None:
         parsed = urlsplit(said)
         if parsed.scheme not in ("http", "https") or not parsed.hostname:
             raise UsageError(f"{said} is no address", where="URL", todo="say https://..., hf:OWNER/REPO or a path")
         asked = Hub(f"{parsed.scheme}://{parsed.netloc}")
-    reader = _Remote(asked)
+    reader = _RemoteReader(asked)
     try:
         return await (reader.url(said) if wanted is None else reader.repository(wanted))
     except SourceFailed as failed:
-        raise unavailable(failed, said) from None
+        raise source_error(failed, said) from None
     finally:
         await reader.close()
 
 
-async def listing(wanted: Repository, env: Mapping[str, str]) -> HubListing:
+async def list_repository(wanted: HubReference, env: Mapping[str, str]) -> HubListing:
     """Files of a repository as the user's hub lists them. Raises ``SourceFailed``."""
     hub = hub_of(env)
     try:
@@ -122,16 +122,16 @@ async def listing(wanted: Repository, env: Mapping[str, str]) -> HubListing:
         await hub.close()
 
 
-async def small_file(wanted: Repository, revision: str, name: str, most: int, env: Mapping[str, str]) -> bytes:
+async def read_small_file(wanted: HubReference, revision: str, name: str, most: int, env: Mapping[str, str]) -> bytes:
     """A whole file of a repository that has at most so many bytes. Raises ``SourceFailed``."""
-    reader = _Remote(hub_of(env))
+    reader = _RemoteReader(hub_of(env))
     try:
         return await reader.whole(msgspec.structs.replace(wanted, revision=revision), name, most)
     finally:
         await reader.close()
 
 
-def unavailable(failed: SourceFailed, said: str) -> WeightsError:
+def source_error(failed: SourceFailed, said: str) -> WeightsError:
     """The error of a user who named something that the hub does not give."""
     return WeightsError(
         failed.reason,
@@ -140,7 +140,7 @@ def unavailable(failed: SourceFailed, said: str) -> WeightsError:
     )
 
 
-class _Remote:
+class _RemoteReader:
     """Headers over HTTP."""
 
     def __init__(self, hub: Hub) -> None:
@@ -150,7 +150,7 @@ class _Remote:
     async def close(self) -> None:
         await self._hub.close()
 
-    async def url(self, address: str) -> Sized:
+    async def url(self, address: str) -> SizedModel:
         path = urlsplit(address).path
         name = path.rsplit("/", 1)[-1]
         if name.endswith(".safetensors"):
@@ -158,7 +158,7 @@ class _Remote:
         names = parts(name)
         return await self._gguf([address.replace(name, one) for one in names], names, address)
 
-    async def repository(self, wanted: Repository) -> Sized:
+    async def repository(self, wanted: HubReference) -> SizedModel:
         if wanted.file.endswith(".gguf"):
             return await self._files(wanted, wanted.file)
         if wanted.file:
@@ -168,15 +168,15 @@ class _Remote:
         chosen = chosen_file(listed, wanted)
         return await (self._files(wanted, chosen) if chosen else self._saved(wanted, listed))
 
-    async def _files(self, wanted: Repository, file: str) -> Sized:
+    async def _files(self, wanted: HubReference, file: str) -> SizedModel:
         folder, _, name = file.rpartition("/")
         names = [f"{folder}/{one}" if folder else one for one in parts(name)]
         addresses = [self._hub.address(wanted.repo, wanted.revision, one) for one in names]
         return await self._gguf(addresses, tuple(names), f"hf:{wanted.repo}/{file}")
 
-    async def _gguf(self, addresses: list[str], names: tuple[str, ...], where: str) -> Sized:
+    async def _gguf(self, addresses: list[str], names: tuple[str, ...], where: str) -> SizedModel:
         found = [await self._header(address, name) for address, name in zip(addresses, names, strict=True)]
-        return Sized(
+        return SizedModel(
             shape=gguf_shape([header for header, _ in found], name=names[0].rsplit("/", 1)[-1]), where=where,
             files=tuple((name, total) for name, (_, total) in zip(names, found, strict=True)), read=self._read,
             requests=self._requests,
@@ -194,7 +194,7 @@ class _Remote:
                     raise
         raise AssertionError("the last piece is as long as a header may be")
 
-    async def _saved(self, wanted: Repository, listed: tuple[HubFile, ...]) -> Sized:
+    async def _saved(self, wanted: HubReference, listed: tuple[HubFile, ...]) -> SizedModel:
         """A folder as transformers saves one: its config, and its index or its only file."""
         names = {file.name: file.size for file in listed}
         weights = tuple((name, names[name]) for name in sorted(names) if name.endswith(".safetensors"))
@@ -209,20 +209,20 @@ class _Remote:
             index = await self.whole(wanted, safetensors.INDEX, safetensors.MAX_INDEX)
             said, _ = safetensors.parse_index(index, safetensors.INDEX)
             shape = config_shape(config, name=wanted.repo, weights=said or sum(size for _, size in weights))
-            return Sized(shape=shape, where=where, files=weights, read=self._read, requests=self._requests)
+            return SizedModel(shape=shape, where=where, files=weights, read=self._read, requests=self._requests)
         address = self._hub.address(wanted.repo, wanted.revision, weights[0][0])
         return await self._tensors(address, wanted.repo, config, weights)
 
     async def _tensors(
         self, address: str, name: str, config: dict[str, Any], files: tuple[tuple[str, int], ...] = ()
-    ) -> Sized:
+    ) -> SizedModel:
         piece = await self._piece(address, 0, PIECES[0])
         size = safetensors.header_size(piece.data, piece.total, name)
         data = piece.data
         if size > len(data):
             data += (await self._piece(address, len(data), size - len(data))).data
         shape = config_shape(config, name=name, tensors=safetensors.parse_header(data, piece.total, name))
-        return Sized(
+        return SizedModel(
             shape=shape, where=address, files=files or ((name, piece.total),), read=self._read, requests=self._requests
         )
 
@@ -232,7 +232,7 @@ class _Remote:
         self._read += len(piece.data)
         return piece
 
-    async def whole(self, wanted: Repository, file: str, most: int) -> bytes:
+    async def whole(self, wanted: HubReference, file: str, most: int) -> bytes:
         piece = await self._piece(self._hub.address(wanted.repo, wanted.revision, file), 0, most)
         if piece.total > most:
             raise SourceFailed(f"{file} is larger than {most:,} bytes")
@@ -240,21 +240,21 @@ class _Remote:
         return found
 
 
-def chosen_file(listed: tuple[HubFile, ...], wanted: Repository) -> str:
+def chosen_file(listed: tuple[HubFile, ...], wanted: HubReference) -> str:
     """The one GGUF model of a repository, or the one of its quantization; "" where it has none.
 
     Raises UsageError where there are several, with their names.
     """
     every = names = [file.name for file in listed if is_model(file.name)]
     if wanted.quant:
-        names = [name for name in names if named(name, wanted.quant)]
+        names = [name for name in names if names_quantization(name, wanted.quant)]
     if len(names) == 1:
         return names[0]
     if not names and not wanted.quant:
         return ""
     if names:
         raise UsageError(f"has {len(names)} models", where=wanted.repo, todo=f"say which: {', '.join(names[:8])}")
-    there = dict.fromkeys(filter(None, map(in_name, every)))
+    there = dict.fromkeys(filter(None, map(quantization_in_name, every)))
     raise UsageError(
         f"has no file of {wanted.quant}", where=wanted.repo,
         todo=f"it has {', '.join(there)}" if there else "leave the quantization out, or name the file",
@@ -264,11 +264,11 @@ def chosen_file(listed: tuple[HubFile, ...], wanted: Repository) -> str:
 # ---- on this machine ---------------------------------------------------------------------------------
 
 
-def _folder(path: Path) -> Sized:
+def _folder(path: Path) -> SizedModel:
     found = sorted(path.glob("*.safetensors"))
     ggufs = [file for file in sorted(path.glob("*.gguf")) if is_model(file.name)]
     if not found and len(ggufs) == 1:
-        return local(ggufs[0])
+        return local_model(ggufs[0])
     if not found or not (path / "config.json").is_file():
         raise WeightsError(
             "is a folder without *.safetensors and a config.json", where=str(path),
@@ -280,7 +280,7 @@ def _folder(path: Path) -> Sized:
     except OSError as error:
         raise WeightsError(f"cannot be read ({error.strerror})", where=str(path / "config.json")) from None
     tensors = tuple(tensor for file in found for tensor in safetensors.read_header(file))
-    return Sized(
+    return SizedModel(
         shape=config_shape(config, name=path.name, tensors=tensors), where=str(path),
         files=tuple((file.name, file.stat().st_size) for file in found),
     )  # fmt: skip

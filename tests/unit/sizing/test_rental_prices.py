@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from intermodal.sizing.machines import stated
-from intermodal.sizing.rentals import HOURS, rental_words, rentals
+from intermodal.sizing.machine_options import machine_of_options
+from intermodal.sizing.rental_prices import HOURS, rental_words, rentals
 
 
 def test_every_price_has_a_source_a_day_and_who_read_it() -> None:
@@ -18,13 +18,15 @@ def test_every_price_has_a_source_a_day_and_who_read_it() -> None:
 
 def test_a_month_of_rented_cards_is_hours_times_price_with_its_sources() -> None:
     rows = [row for row in rentals() if row.card == "NVIDIA H100 SXM5 80 GB"]
-    words = rental_words(stated(["2x H100 SXM5 80GB"]))
+    words = rental_words(machine_of_options(["2x H100 SXM5 80GB"]))
     least, most = min(row.usd_hour for row in rows), max(row.usd_hour for row in rows)
     assert f"${2 * least * HOURS:,.0f} to ${2 * most * HOURS:,.0f} a month" in words
     assert re.search(r"https://\S+, read 2026-\d\d-\d\d by \S+\)", words)
 
 
 def test_another_card_is_never_given_the_price_of_a_like_one() -> None:
-    assert "nobody's price" in rental_words(stated(["RTX 4090 Laptop"]))
-    assert "nobody's price" in rental_words(stated(["H100 SXM5 96GB"]))
-    assert rental_words(stated([], "64GB")) == "" == rental_words(stated(["RTX 4090", "RTX 3090"]))
+    assert "nobody's price" in rental_words(machine_of_options(["RTX 4090 Laptop"]))
+    assert "nobody's price" in rental_words(machine_of_options(["H100 SXM5 96GB"]))
+    assert (
+        rental_words(machine_of_options([], "64GB")) == "" == rental_words(machine_of_options(["RTX 4090", "RTX 3090"]))
+    )

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from intermodal.sizing.allocation import EXTERNAL, Graph
-from intermodal.sizing.cache import cells, quantized, window_cells
-from intermodal.sizing.settings import Settings
+from intermodal.sizing.graph_allocator import EXTERNAL, TensorGraph
+from intermodal.sizing.kv_cache import cache_cells, quantized, window_cells
+from intermodal.sizing.serving_settings import ServingSettings
 from intermodal.sizing.shape import Layer, ModelShape
 
 # Architectures whose graphs were compared with the logs of llama.cpp, and those that are built by the same lines there.
@@ -36,7 +36,7 @@ _NORM_BEFORE_FF: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe
 _ROWS_AFTER: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe", "gemma4"))
 
 
-def graph(shape: ModelShape, settings: Settings, align: int = 32) -> Graph | None:
+def compute_graph(shape: ModelShape, settings: ServingSettings, align: int = 32) -> TensorGraph | None:
     """The graph of one full batch over a full cache, as ``sched_reserve`` builds it; None where that is not known.
 
     ``align``: of its buffer, in bytes.
@@ -53,27 +53,27 @@ def graph(shape: ModelShape, settings: Settings, align: int = 32) -> Graph | Non
 _FOUR_POSITIONS: Final = frozenset(("qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"))  # time, height, width
 
 
-def compared(shape: ModelShape) -> bool:
+def is_validated(shape: ModelShape) -> bool:
     """Whether such graphs were compared with logs. Of Gemma 4 those without experts and vectors of each layer were."""
     told = shape.architecture in COMPARED
     return told and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
 
 
 class _Builder:
-    def __init__(self, shape: ModelShape, settings: Settings, align: int) -> None:
+    def __init__(self, shape: ModelShape, settings: ServingSettings, align: int) -> None:
         self.shape, self.settings = shape, settings
-        self.cells = cells(settings)
+        self.cells = cache_cells(settings)
         slots = settings.slots
         self.tokens = -(-min(self.cells.context, self.cells.ubatch) // slots) * slots
         self.outputs = min(self.tokens, slots)
-        self.graph = Graph(align)
+        self.graph = TensorGraph(align)
         self.flash = settings.flash_attention
         self.masks: dict[bool, int] = {}
         self.places: dict[bool, tuple[int, int]] = {}
         self.turns: dict[bool, tuple[int, int]] = {}
         self.positions = self.copied = self.beside = EXTERNAL
 
-    def build(self) -> Graph:
+    def build(self) -> TensorGraph:
         g, shape = self.graph, self.shape
         layers = _few(shape.layers)
         current = self._entered()

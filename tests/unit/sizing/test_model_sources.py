@@ -16,9 +16,9 @@ from tests.unit.sizing.hub_server import HubServer, serving
 
 from intermodal.errors import InputMissing, UsageError, WeightsError
 from intermodal.local.weights import safetensors
-from intermodal.sizing.memory import memory
-from intermodal.sizing.settings import Settings
-from intermodal.sizing.sources import Sized, local, remote, repository
+from intermodal.sizing.memory import model_memory
+from intermodal.sizing.model_sources import SizedModel, local_model, parse_hub_reference, remote_model
+from intermodal.sizing.serving_settings import ServingSettings
 
 REPO = "owner/repo"
 
@@ -64,8 +64,8 @@ ROWS = {
 TENSORS = 2 * (640 + 2 * 4096)
 
 
-def ask(hub: HubServer, said: str) -> Sized:
-    return anyio.run(lambda: remote(said, hub=hub.url))
+def ask(hub: HubServer, said: str) -> SizedModel:
+    return anyio.run(lambda: remote_model(said, hub=hub.url))
 
 
 def test_a_large_file_costs_its_header_alone() -> None:
@@ -134,7 +134,7 @@ def test_a_saved_folder_on_a_hub_is_known_by_its_config_and_index() -> None:
 def test_a_folder_here_is_known_to_the_byte(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     (tmp_path / "model.safetensors").write_bytes(tensors_file(ROWS))
-    shape = local(tmp_path).shape
+    shape = local_model(tmp_path).shape
     assert (shape.weights, shape.embeddings, shape.output) == (TENSORS, 1280, 0)
     assert shape.parameters == TENSORS // 2
     assert shape.context == 4096
@@ -151,23 +151,23 @@ def test_a_split_model_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     second = header([pair("split.count", 2, struct.pack("<H", 2))], [tensor("blk.0.attn_q.weight", (64, 8), 1)])
     (tmp_path / "m-00001-of-00002.gguf").write_bytes(first)
     with pytest.raises(InputMissing, match="a part of the model is missing"):
-        local(tmp_path / "m-00001-of-00002.gguf")
+        local_model(tmp_path / "m-00001-of-00002.gguf")
     (tmp_path / "m-00002-of-00002.gguf").write_bytes(second + bytes(2000))
-    assert local(tmp_path / "m-00002-of-00002.gguf").shape.weights == 2 * (640 + 512)
-    assert local(tmp_path).shape.weights == 2 * (640 + 512)
+    assert local_model(tmp_path / "m-00002-of-00002.gguf").shape.weights == 2 * (640 + 512)
+    assert local_model(tmp_path).shape.weights == 2 * (640 + 512)
 
 
 @pytest.mark.parametrize("said", ["hf:", "hf:repo", "hf:../x/y", "hf:o/r/../../etc.gguf", "hf:o/r:", "hf:o/r@"])
 def test_what_names_no_repository_is_refused(said: str) -> None:
     with pytest.raises(UsageError):
-        repository(said)
+        parse_hub_reference(said)
 
 
 def test_a_repository_is_read_with_file_quantization_and_revision() -> None:
-    found = repository("hf:o/r.x/sub/m.gguf@v1.0")
+    found = parse_hub_reference("hf:o/r.x/sub/m.gguf@v1.0")
     assert found is not None
     assert (found.repo, found.file, found.revision) == ("o/r.x", "sub/m.gguf", "v1.0")
-    found = repository("hf:o/r:Q4_K_M")
+    found = parse_hub_reference("hf:o/r:Q4_K_M")
     assert found is not None
     assert (found.quant, found.revision) == ("Q4_K_M", "main")
 
@@ -184,7 +184,7 @@ def test_mutated_headers_give_a_shape_or_a_typed_error(seed: int, tmp_path: Path
             file.write_bytes(bytes(data[: chance.choice((len(data), chance.randrange(len(data))))]))
             with suppress(WeightsError, UsageError):
                 if name.endswith("gguf"):
-                    memory(local(file).shape, Settings(context=4096, gpu_layers=1))
+                    model_memory(local_model(file).shape, ServingSettings(context=4096, gpu_layers=1))
                 else:
                     safetensors.read_header(file)
 

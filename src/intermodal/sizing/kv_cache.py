@@ -12,7 +12,7 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.local.weights.gguf import BLOCKS
-from intermodal.sizing.settings import Settings
+from intermodal.sizing.serving_settings import ServingSettings
 from intermodal.sizing.shape import Layer, ModelShape
 
 _PAD: Final = 256
@@ -25,7 +25,7 @@ TYPES: Final[dict[str, tuple[int, int]]] = {
 _STATE_BYTES: Final = 4  # recurrent states are always F32
 
 
-class Cells(Value, gc=False):
+class CacheCells(Value, gc=False):
     """How many tokens are remembered.
 
     ``streams`` stores of ``each`` tokens, ``context`` in all. ``ubatch``: tokens that are worked on together.
@@ -42,18 +42,18 @@ def padded(count: int) -> int:
     return -(-count // _PAD) * _PAD
 
 
-def cells(settings: Settings) -> Cells:
+def cache_cells(settings: ServingSettings) -> CacheCells:
     """Of the context of all slots, shared by them or split among them."""
     batch = min(settings.context, settings.batch)
     whole = padded(settings.context)
     each = whole if settings.unified else padded(whole // settings.slots)
     streams = 1 if settings.unified else settings.slots
-    return Cells(context=each * streams, streams=streams, each=each, ubatch=min(batch, settings.ubatch))
+    return CacheCells(context=each * streams, streams=streams, each=each, ubatch=min(batch, settings.ubatch))
 
 
-def window_cells(window: int, settings: Settings) -> int:
+def window_cells(window: int, settings: ServingSettings) -> int:
     """Tokens that a layer with a window keeps, a stream: the windows of all slots that share it, and what is read."""
-    found = cells(settings)
+    found = cache_cells(settings)
     if settings.swa_full:
         return found.each
     return padded(min(found.each, window * (settings.slots if settings.unified else 1) + found.ubatch))
@@ -84,11 +84,11 @@ def row_bytes(kind: str, numbers: int) -> int:
     return numbers // block * size
 
 
-def layer_bytes(shape: ModelShape, layer: Layer, settings: Settings) -> int:
+def layer_bytes(shape: ModelShape, layer: Layer, settings: ServingSettings) -> int:
     """Keys and values of one layer, of all streams."""
     if not layer.cached or not layer.kv_heads:
         return 0
-    found = cells(settings)
+    found = cache_cells(settings)
     each = window_cells(layer.window, settings) if layer.window else found.each
     wide = layer.kv_heads * layer.value
     if not settings.flash_attention:  # values lie the other way round, and all layers are as wide as the widest
@@ -102,9 +102,9 @@ def state_bytes(layer: Layer, slots: int) -> int:
     return _STATE_BYTES * (layer.conv + layer.state) * max(1, slots)
 
 
-def index_bytes(shape: ModelShape, settings: Settings) -> int:
+def index_bytes(shape: ModelShape, settings: ServingSettings) -> int:
     """One key a token and layer, that an index of a sparse attention keeps."""
-    return cells(settings).context * row_bytes(settings.type_k, shape.index_key) if shape.index_key else 0
+    return cache_cells(settings).context * row_bytes(settings.type_k, shape.index_key) if shape.index_key else 0
 
 
 def token_bytes(shape: ModelShape, type_k: str = "f16", type_v: str = "f16") -> int:

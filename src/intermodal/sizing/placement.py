@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, total
-from intermodal.sizing.corrections import Correction
-from intermodal.sizing.machines import certain, for_models
-from intermodal.sizing.memory import Memory, Settings, Term, memory
+from intermodal.sizing.machine_options import certain_memory, memory_for_models
+from intermodal.sizing.memory import MemoryTerm, ModelMemory, ServingSettings, model_memory
+from intermodal.sizing.memory_corrections import Correction
 from intermodal.sizing.quantizations import OFF, Quantization, requantized
-from intermodal.sizing.settings import ALL
+from intermodal.sizing.serving_settings import ALL
 from intermodal.sizing.shape import ModelShape
 
 Verdict = Literal["fits", "tight", "no", "unknown"]
@@ -29,7 +29,7 @@ _STEP: Final = 256  # tokens, to which llama.cpp rounds a context
 _MOST_CONTEXT: Final = 1 << 20
 
 
-class Check(Value):
+class CapacityCheck(Value):
     """What is needed in a place, and the bytes that are free there: at most ``room``, for certain ``certain``."""
 
     where: Where
@@ -56,20 +56,20 @@ def verdict_on(needed: Quantity, free: float) -> Verdict:
     return "fits" if needed.high <= free else "tight" if needed.low <= free else "no"
 
 
-def check(needed: Quantity, machine: Machine) -> Check:
+def check_capacity(needed: Quantity, machine: Machine) -> CapacityCheck:
     """Where models go on a machine: its cards, or its memory where it has none."""
-    where, room = for_models(machine)
-    return Check(where=where, needed=needed, room=room, certain=certain(machine))
+    where, room = memory_for_models(machine)
+    return CapacityCheck(where=where, needed=needed, room=room, certain=certain_memory(machine))
 
 
-class Placed(Value):
+class PlacedModel(Value):
     """A model with its settings on a machine. ``estimated``: its weights are no file's, but what one would weigh.
     ``corrections``: what was measured of the file."""
 
     shape: ModelShape
-    settings: Settings
-    memory: Memory
-    checks: tuple[Check, ...]
+    settings: ServingSettings
+    memory: ModelMemory
+    checks: tuple[CapacityCheck, ...]
     estimated: bool = False
     corrections: tuple[Correction, ...] = ()
 
@@ -80,38 +80,46 @@ class Placed(Value):
         return max(said, key=_WORST.index) if said else "unknown"
 
     @property
-    def tightest(self) -> Check | None:
+    def tightest(self) -> CapacityCheck | None:
         """The place that decides; None where nothing is known of any."""
         return max(self.checks, key=lambda check: (_WORST.index(check.verdict), check.share), default=None)
 
 
-def place(
-    shape: ModelShape, settings: Settings, machine: Machine, *, estimated: bool = False,
+def place_model(
+    shape: ModelShape, settings: ServingSettings, machine: Machine, *, estimated: bool = False,
     corrections: Sequence[Correction] = (),
-) -> Placed:  # fmt: skip
+) -> PlacedModel:  # fmt: skip
     """Work out the memory, and hold it against what is free."""
     if not machine.gpus and settings.gpu_layers:
         settings = replace(settings, gpu_layers=0)
-    needed = _divided(shape, memory(shape, settings, corrections), len(machine.gpus) if settings.gpu_layers else 0)
+    needed = _divided(
+        shape, model_memory(shape, settings, corrections), len(machine.gpus) if settings.gpu_layers else 0
+    )
     if estimated:
         needed = replace(needed, terms=tuple(map(_roughly, needed.terms)))
     checks = _checks(needed, settings, machine)
-    return Placed(
-        shape=shape, settings=settings, memory=needed, checks=checks, estimated=estimated,
+    return PlacedModel(
+        shape=shape,
+        settings=settings,
+        memory=needed,
+        checks=checks,
+        estimated=estimated,
         corrections=tuple(corrections),
-    )  # fmt: skip
+    )
 
 
-def again(placed: Placed, settings: Settings, machine: Machine) -> Placed:
+def place_again(placed: PlacedModel, settings: ServingSettings, machine: Machine) -> PlacedModel:
     """The same model with other settings, or elsewhere."""
-    return place(placed.shape, settings, machine, estimated=placed.estimated, corrections=placed.corrections)
+    return place_model(placed.shape, settings, machine, estimated=placed.estimated, corrections=placed.corrections)
 
 
-def placed_as(placed: Placed, settings: Settings, machine: Machine, to: Quantization | None) -> Placed:
+def place_quantized(
+    placed: PlacedModel, settings: ServingSettings, machine: Machine, to: Quantization | None
+) -> PlacedModel:
     """The same in another quantization, of which nothing was measured; None for the file's own."""
     if to is None:
-        return again(placed, settings, machine)
-    return place(requantized(placed.shape, to), settings, machine, estimated=True)
+        return place_again(placed, settings, machine)
+    return place_model(requantized(placed.shape, to), settings, machine, estimated=True)
 
 
 def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
@@ -123,18 +131,18 @@ def largest(most: int, fits: Callable[[int], bool], step: int = 1) -> int:
     return low * step
 
 
-def largest_context(placed: Placed, machine: Machine) -> int:
+def largest_context(placed: PlacedModel, machine: Machine) -> int:
     """Tokens of each text that certainly fit, up to what the model was trained for; 0 for none."""
     settings = placed.settings
     most = min(placed.shape.context or _MOST_CONTEXT, _MOST_CONTEXT)
 
     def fits(tokens: int) -> bool:
-        return again(placed, with_context(settings, tokens), machine).verdict == "fits"
+        return place_again(placed, with_context(settings, tokens), machine).verdict == "fits"
 
     return most if fits(most) else largest(most, fits, _STEP)
 
 
-def contexts(shape: ModelShape, asked: tuple[int, ...]) -> tuple[int, ...]:
+def table_contexts(shape: ModelShape, asked: tuple[int, ...]) -> tuple[int, ...]:
     """Of the table: those asked for, else the usual ones that the model was trained for."""
     if len(asked) > 1:
         return asked
@@ -143,12 +151,12 @@ def contexts(shape: ModelShape, asked: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted({*usual, *asked}))
 
 
-def with_context(settings: Settings, tokens: int) -> Settings:
+def with_context(settings: ServingSettings, tokens: int) -> ServingSettings:
     """``tokens`` for each slot."""
     return replace(settings, context=tokens * settings.slots)
 
 
-def _roughly(term: Term) -> Term:
+def _roughly(term: MemoryTerm) -> MemoryTerm:
     """Weights of no file, with the range in which such a file would be."""
     if not term.name.endswith("weights"):
         return term
@@ -156,19 +164,19 @@ def _roughly(term: Term) -> Term:
     return replace(term, amount=between(low, mid, high, "estimated from bits a weight"), source="type mix")
 
 
-def _checks(needed: Memory, settings: Settings, machine: Machine) -> tuple[Check, ...]:
+def _checks(needed: ModelMemory, settings: ServingSettings, machine: Machine) -> tuple[CapacityCheck, ...]:
     found = []
     cards = machine.gpus if settings.gpu_layers else ()
     if cards:
-        found.append(check(needed.total("device"), machine))
+        found.append(check_capacity(needed.total("device"), machine))
     if machine.memory:
         shared = any(gpu.unified for gpu in cards)
         host = needed.total() if shared else needed.total("host")
-        found.append(Check(where="memory", needed=host, room=machine.free, certain=machine.free))
+        found.append(CapacityCheck(where="memory", needed=host, room=machine.free, certain=machine.free))
     return tuple(found)
 
 
-def _divided(shape: ModelShape, needed: Memory, cards: int) -> Memory:
+def _divided(shape: ModelShape, needed: ModelMemory, cards: int) -> ModelMemory:
     """With what each further card takes besides its layers: its own buffers, and what a whole layer leaves over."""
     if cards < 2:
         return needed
@@ -177,13 +185,14 @@ def _divided(shape: ModelShape, needed: Memory, cards: int) -> Memory:
     each = own + between(0, layer / 2, layer, "layers are not divided")
     more = replace(each.scaled(cards - 1), basis="buffers of their own, and layers are not divided")
     return replace(
-        needed, terms=(*needed.terms, Term(name="further cards", device="device", amount=more, source="llama.cpp"))
+        needed,
+        terms=(*needed.terms, MemoryTerm(name="further cards", device="device", amount=more, source="llama.cpp")),
     )
 
 
 _PER_CARD: Final = ("compute", "backend")
 
 
-def all_on_cards(settings: Settings, machine: Machine) -> Settings:
+def everything_on_cards(settings: ServingSettings, machine: Machine) -> ServingSettings:
     """Everything on the cards where there are any, nothing where there are none."""
     return replace(settings, gpu_layers=ALL if machine.gpus else 0)
