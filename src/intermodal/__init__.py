@@ -59,7 +59,6 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from intermodal.estimates.estimate import Estimate
-    from intermodal.estimates.monthly import MonthlyCost
     from intermodal.events import Event, FieldEvidence, Replanned, Result, fold
     from intermodal.plans.analyze import explain_analyze
     from intermodal.plans.explain import explain
@@ -80,6 +79,7 @@ if TYPE_CHECKING:
     from intermodal.request_builder import make_request
     from intermodal.shortcuts import ask
     from intermodal.sync_client import Client
+    from intermodal.workloads.bills import MonthlyCost
 
 _HOME = {
     "Advice": "advisor.advice", "advise": "advisor.advise",
@@ -98,7 +98,7 @@ _HOME = {
         ),
         "errors",
     ),
-    "Estimate": "estimates.estimate", "MonthlyCost": "estimates.monthly",
+    "Estimate": "estimates.estimate", "MonthlyCost": "workloads.bills",
     "Event": "events", "FieldEvidence": "events", "Replanned": "events", "Result": "events", "fold": "events",
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
     "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",

@@ -28,7 +28,6 @@ from intermodal.concurrency.offload import is_long, offload
 from intermodal.config import snapshot_file
 from intermodal.content import Kind
 from intermodal.errors import UsageError
-from intermodal.estimates.workload_keys import WorkloadKeys
 from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
 from intermodal.hints import Hint, words
 from intermodal.planner import frontier, plan_from, why_not
@@ -41,15 +40,16 @@ from intermodal.request_builder import AskOptions, FileLike, Schema, continues_c
 from intermodal.rerank_verb import RerankVerb
 from intermodal.retrieval.find_verb import FindVerb
 from intermodal.today import today
+from intermodal.workloads.workload_types import WorkloadKeys
 
 if TYPE_CHECKING:
     from intermodal.estimates.estimate import Estimate
-    from intermodal.estimates.monthly import MonthlyCost
     from intermodal.executor.attempt.caller import PriorAttempt
     from intermodal.executor.attempt.ledger import RunAllowance
     from intermodal.executor.dependencies import Dependencies
     from intermodal.media.request_media import OpenedRequest
     from intermodal.plans.machine import Machine
+    from intermodal.workloads.bills import MonthlyCost
 
 PICTURES: tuple[Kind, ...] = ("image",)
 T = TypeVar("T")
@@ -363,9 +363,9 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, ClientResources):
             UnknownModel: nothing is called ``model``. InputError: a file cannot be taken.
             UsageError: nothing to count, or a day before the model's first rule.
         """
-        from intermodal.estimates.gathered import Wanted, estimate_of
+        from intermodal.estimates.call_estimate import EstimateOptions, estimate_of
 
-        wanted = Wanted(model, out_tokens, day, batch, cached)
+        wanted = EstimateOptions(model, out_tokens, day, batch, cached)
         return await estimate_of(prompt, files, wanted, self.config, self.env)
 
     @with_options(WorkloadKeys)
@@ -383,8 +383,8 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, ClientResources):
             UsageError: a key that no workload has, or a wrong value for one. InputError: a file cannot be taken.
             UnknownModel: nothing is called as a plan's model. A plan that cannot be made is in the result, refused.
         """
-        from intermodal.estimates.document import workload_of
-        from intermodal.estimates.month import monthly_cost
+        from intermodal.workloads.monthly_cost import monthly_cost
+        from intermodal.workloads.workload_file import workload_of
 
         return await monthly_cost(workload_of(workload, keys, self.config, self.env), self)
 

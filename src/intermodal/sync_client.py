@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 
 from intermodal.client import Answer, AsyncClient, PreparedRequest
 from intermodal.concurrency.sync_bridge import SyncBridge
-from intermodal.estimates.workload_keys import WorkloadKeys
 from intermodal.request_builder import AskOptions, FileLike, Schema, with_options
+from intermodal.workloads.workload_types import WorkloadKeys
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
     from intermodal.config import Config
     from intermodal.content import Kind
     from intermodal.estimates.estimate import Estimate
-    from intermodal.estimates.monthly import MonthlyCost
     from intermodal.events import Event, Result
     from intermodal.plans.facts import QuestionFacts
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.prompts.sync_prompt import SyncPrompt
     from intermodal.request import Request
+    from intermodal.workloads.bills import MonthlyCost
 
 T = TypeVar("T")
 

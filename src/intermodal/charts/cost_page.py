@@ -6,11 +6,11 @@ from html import escape
 
 from intermodal._version import __version__
 from intermodal.charts.html import document, table
-from intermodal.estimates import month_tables as tables
-from intermodal.estimates.month_picture import svg
-from intermodal.estimates.month_tables import Table
-from intermodal.estimates.monthly import MonthlyCost
 from intermodal.plans.svg import clean
+from intermodal.workloads import cost_tables as tables
+from intermodal.workloads.bills import MonthlyCost
+from intermodal.workloads.cost_chart import svg
+from intermodal.workloads.cost_tables import Table
 
 
 def page(made: MonthlyCost) -> str:
@@ -19,7 +19,7 @@ def page(made: MonthlyCost) -> str:
     body = (
         f'<p class="dim">{_safe(tables.headline(made))}; intermodal {_safe(__version__)}</p>\n{svg(made)}\n'
         f"<h2>By kind of part</h2>\n{_table(tables.by_modality(made))}\n"
-        f"<h2>What it takes</h2>\n{_table(tables.taken(made))}\n"
+        f"<h2>What it takes</h2>\n{_table(tables.plan_requirements(made))}\n"
         f"<h2>By step</h2>\n{_table(tables.by_step(made))}\n"
         f"<h2>What to know</h2>\n<ul>{said}</ul>"
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from intermodal.estimates.fit import Cell, FitReport
-from intermodal.estimates.fit_text import gib, in_place, machine_line, pace_lines, verdict
-from intermodal.estimates.fit_vllm import VllmReport, sentence
+from intermodal.local_models.fit import FitCell, FitReport
+from intermodal.local_models.fit_text import gib, in_place, machine_line, pace_lines, verdict
+from intermodal.local_models.vllm_fit import VllmReport, sentence
 from intermodal.plans.svg import Drawing, shortened, width
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.machine_options import describe_machine
@@ -27,7 +27,7 @@ INK: Final[dict[Verdict, str]] = {"fits": "good", "tight": "warn", "no": "bad", 
 
 def svg(report: FitReport) -> str:
     """The whole picture."""
-    rows: dict[str, list[Cell]] = {}
+    rows: dict[str, list[FitCell]] = {}
     for cell in report.cells:
         rows.setdefault(cell.quantization, []).append(cell)
     said = list(pace_lines(report))
@@ -108,7 +108,7 @@ def _stacked(
     )
 
 
-def _table(drawing: Drawing, rows: dict[str, list[Cell]], top: float) -> None:
+def _table(drawing: Drawing, rows: dict[str, list[FitCell]], top: float) -> None:
     first = LEFT + 90
     for index, cell in enumerate(next(iter(rows.values()), [])):
         drawing.text(

@@ -10,8 +10,8 @@ import click
 from intermodal.cli.options import html_option, svg_option
 
 if TYPE_CHECKING:
-    from intermodal.estimates.monthly import MonthlyCost, PlanBill
     from intermodal.quantity import Quantity
+    from intermodal.workloads.bills import MonthlyCost, PlanBill
 
 EPILOG = """\b
 Examples
@@ -39,11 +39,11 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.client import AsyncClient
     from intermodal.config import load_config
-    from intermodal.estimates.document import read
-    from intermodal.estimates.month import monthly_cost
-    from intermodal.estimates.month_tables import text
+    from intermodal.workloads.cost_tables import text
+    from intermodal.workloads.monthly_cost import monthly_cost
+    from intermodal.workloads.workload_file import read_workload
 
-    found = read(Path(workload), load_config(os.environ), os.environ)
+    found = read_workload(Path(workload), load_config(os.environ), os.environ)
     check_standard_output(svg_file, as_json=as_json)
     inputs = [workload, *(part.file for part in found.parts if part.file)]
     check_targets([Target("--svg", svg_file, "svg"), Target("--html", html_file, "html")], inputs)
@@ -66,7 +66,7 @@ def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, qu
     from intermodal.cli.pictures import write_picture
 
     if svg_file:
-        from intermodal.estimates.month_picture import svg
+        from intermodal.workloads.cost_chart import svg
 
         write_picture(svg_file, svg(made), quiet=quiet)
     if html_file:

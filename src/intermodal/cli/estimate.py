@@ -50,17 +50,17 @@ def estimate(**given: Any) -> None:
     """
     from intermodal.catalog.shipped_rows import shipped_families
     from intermodal.config import load_config
+    from intermodal.estimates.call_estimate import find_priced_model, parse_day
     from intermodal.estimates.estimate import estimate as made_of
     from intermodal.estimates.estimate import rules_of
-    from intermodal.estimates.gathered import checked_day, subject_of
 
-    day = checked_day(given["day"])
+    day = parse_day(given["day"])
     imagined = _imagined(given)
     if not imagined and not given["texts"] and not given["files"]:
         raise UsageError("nothing to count", todo="name a file, or imagine one: --image 1024x1024")
     if [*given["texts"], *given["files"]].count("-") > 1:
         raise UsageError("standard input can be read once", where="-", todo="write - for one text or for one file")
-    subject = subject_of(given["name"], load_config(os.environ), os.environ)
+    subject = find_priced_model(given["name"], load_config(os.environ), os.environ)
     rules = rules_of(subject, shipped_families(), day)
     pieces = (*_real(given, rules.rules.get("text", "")), *imagined)
     made = made_of(subject, rules, pieces, date=day, batch=given["batch"], cached=given["cached"])
@@ -75,7 +75,7 @@ def estimate(**given: Any) -> None:
 def _imagined(given: Mapping[str, Any]) -> tuple[Piece, ...]:
     """The parts that options describe, what goes in before what comes out."""
     from intermodal.costing.parts import Piece
-    from intermodal.estimates import part_words as as_piece
+    from intermodal.estimates import part_notation as as_piece
 
     pieces = [
         *map(as_piece.image, given["images"]), *map(as_piece.audio, given["sounds"]),
@@ -95,11 +95,11 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
     if not given["texts"] and not given["files"]:
         return found
     from intermodal.costing.parts import Piece
+    from intermodal.estimates.call_estimate import token_counter
     from intermodal.estimates.estimate import counted
-    from intermodal.estimates.gathered import counter
     from intermodal.media.fetch import read_text_file
 
-    by = counter(vocabulary, os.environ)
+    by = token_counter(vocabulary, os.environ)
     for path in given["texts"]:
         words = _read_piped() if path == "-" else read_text_file(path)
         found.append(counted(Piece(kind="text", name=path), words, vocabulary, by))
@@ -107,9 +107,9 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
         import anyio
 
         from intermodal.cli.options import source_of
-        from intermodal.estimates.pieces import opened, piece
+        from intermodal.estimates.file_pieces import open_files, piece
 
-        there = anyio.run(opened, tuple(map(source_of, given["files"])))
+        there = anyio.run(open_files, tuple(map(source_of, given["files"])))
         for part in there.facts.parts:
             made = piece(part)
             text = part.kind == "text"

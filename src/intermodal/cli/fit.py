@@ -14,8 +14,8 @@ from click.shell_completion import CompletionItem
 from intermodal.cli.options import listed, svg_option
 
 if TYPE_CHECKING:
-    from intermodal.estimates.fit import FitReport, FitWish
-    from intermodal.estimates.fit_vllm import VllmReport
+    from intermodal.local_models.fit import FitQuery, FitReport
+    from intermodal.local_models.vllm_fit import VllmReport
 
 EPILOG = """\b
 Examples
@@ -91,8 +91,8 @@ def fit(**given: Any) -> None:
     """
     from intermodal.cli.pull import weights_store
     from intermodal.cli.targets import Target, check_standard_output, check_targets
-    from intermodal.estimates.fit import fit as worked_out
-    from intermodal.estimates.fit_vllm import VllmReport
+    from intermodal.local_models.fit import fit as worked_out
+    from intermodal.local_models.vllm_fit import VllmReport
 
     svg_file, as_json = given["svg_file"], given["as_json"]
     if given["checked"] is not None:
@@ -122,21 +122,21 @@ def fit(**given: Any) -> None:
         write_picture(svg_file, svg(report), quiet=as_json)
     if as_json:
         from intermodal.cli.document import print_document
-        from intermodal.estimates.fit_document import document
+        from intermodal.local_models.fit_document import document
 
         print_document("fit", document(report))
     elif svg_file != "-":
         _echo(report)
 
 
-def _as_pulled(wish: FitWish, *, quiet: bool) -> FitWish:
+def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
     """Of a repository of the hub the file and the projector that ``pull`` would take for this machine."""
     if not wish.model.startswith("hf:"):
         return wish
     import anyio
 
-    from intermodal.estimates.fit import machine_of
-    from intermodal.estimates.hub_pull import as_pulled
+    from intermodal.local_models.fit import machine_of
+    from intermodal.local_models.hub_pull import as_pulled
 
     machine = machine_of(wish, os.environ)
     found, why = anyio.run(as_pulled, wish, machine, os.environ)
@@ -145,14 +145,14 @@ def _as_pulled(wish: FitWish, *, quiet: bool) -> FitWish:
     return found
 
 
-def wish_of(given: dict[str, Any]) -> FitWish:
+def wish_of(given: dict[str, Any]) -> FitQuery:
     """What the options say."""
-    from intermodal.estimates.fit import FitWish, cache_words, context_words
+    from intermodal.local_models.fit import FitQuery, parse_cache_types, parse_contexts
 
-    type_k, type_v = cache_words(given["kv"])
-    return FitWish(
+    type_k, type_v = parse_cache_types(given["kv"])
+    return FitQuery(
         model=given["model"], projector=given["projector"], draft=given["draft"], slots=given["slots"],
-        contexts=context_words(given["ctx"]) if given["ctx"] else (), type_k=type_k, type_v=type_v,
+        contexts=parse_contexts(given["ctx"]) if given["ctx"] else (), type_k=type_k, type_v=type_v,
         quantizations=tuple(word for some in given["quantizations"] for word in some), gpus=given["gpus"],
         ram=given["ram"], prompt=given["prompt"], engine=given["engine"] or "",
     )  # fmt: skip
@@ -162,7 +162,7 @@ def _rank(given: dict[str, Any]) -> None:
     """``--all``: every model that could run there."""
     from intermodal.cli.fitting import rank
     from intermodal.errors import UsageError
-    from intermodal.estimates.fit import PROMPT, this_machine
+    from intermodal.local_models.fit import PROMPT, this_machine
     from intermodal.sizing.machine_options import machine_of_options
 
     if not given["everything"]:
@@ -183,13 +183,13 @@ def _rank(given: dict[str, Any]) -> None:
     rank(machine, ctx=given["ctx"], work=given["work"], as_json=given["as_json"], slots=given["slots"], kv=given["kv"])
 
 
-def _drawing(wish: FitWish, svg_file: str | None, *, as_json: bool) -> bool:
+def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
     """Answer of a diffusion model; False where it is none."""
     from intermodal.errors import UsageError
-    from intermodal.estimates.fit import machine_of
-    from intermodal.estimates.fit_drawing import document, drawing_fit, lines
+    from intermodal.local_models.diffusion_fit import diffusion_fit, document, lines
+    from intermodal.local_models.fit import machine_of
 
-    report = drawing_fit(wish.model, machine_of(wish, os.environ), here=not (wish.gpus or wish.ram))
+    report = diffusion_fit(wish.model, machine_of(wish, os.environ), here=not (wish.gpus or wish.ram))
     if report is None:
         return False
     if svg_file:
@@ -205,7 +205,7 @@ def _drawing(wish: FitWish, svg_file: str | None, *, as_json: bool) -> bool:
 
 
 def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> None:
-    from intermodal.estimates.fit_vllm import document, lines
+    from intermodal.local_models.vllm_fit import document, lines
 
     if svg_file:
         from intermodal.charts.fit_chart import vllm_svg
@@ -223,7 +223,7 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
 
 def _plain() -> bool:
     """Whether what shows this has no letters for bars."""
-    from intermodal.estimates.fit_bars import FILLS
+    from intermodal.local_models.text_bars import FILLS
 
     try:
         FILLS.encode(sys.stdout.encoding or "ascii")
@@ -233,20 +233,20 @@ def _plain() -> bool:
 
 
 def _echo(report: FitReport) -> None:
-    from intermodal.estimates.fit_text import text
+    from intermodal.local_models.fit_text import text
 
     for line in text(report, plain=_plain()):
         click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
 
 
-def _measure(wish: FitWish, *, quiet: bool) -> None:
+def _measure(wish: FitQuery, *, quiet: bool) -> None:
     """Memory, and the model where a program for that is here."""
     from intermodal.cli.pull import weights_store
     from intermodal.config import cache_dir
     from intermodal.errors import UsageError
-    from intermodal.estimates.fit_model import REMOTE, find_model
     from intermodal.local.hardware import llama_bench, memory_bandwidth
     from intermodal.local.hardware.machine import cores, processor
+    from intermodal.local_models.model_lookup import REMOTE, find_model
 
     if wish.gpus or wish.ram:
         raise UsageError("measures this machine, and another one is named", where="--measure", todo="leave one out")

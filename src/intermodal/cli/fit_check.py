@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.estimates.fit_check import Checked
+    from intermodal.local_models.fit_check import FitComparison
     from intermodal.sizing.load_log import TermComparison
 
 
@@ -17,8 +17,8 @@ def check(given: dict[str, Any], said: str) -> None:
     from intermodal.cli.fit import LOOK, wish_of
     from intermodal.cli.pull import weights_store
     from intermodal.errors import UsageError
-    from intermodal.estimates.fit_check import check as compared
-    from intermodal.estimates.fit_check import document, is_server
+    from intermodal.local_models.fit_check import compare_fit as compared
+    from intermodal.local_models.fit_check import document, is_server
 
     if given["everything"] or given["svg_file"] or given["measure"]:
         raise UsageError("is a check of one model, without --all, --svg and --measure", where="--check",
@@ -39,9 +39,9 @@ def check(given: dict[str, Any], said: str) -> None:
     _echo(found)
 
 
-def _echo(found: Checked) -> None:
+def _echo(found: FitComparison) -> None:
     from intermodal.cli.table import echo_table
-    from intermodal.estimates.fit_bars import rate
+    from intermodal.local_models.text_bars import rate
 
     click.echo(f"{found.model}{f': {found.server.words}' if found.server is not None else ''}")
     if found.rows:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from intermodal.estimates.fit_all import Candidate, Work
+    from intermodal.local_models.ranking import RankedModel, Work
     from intermodal.plans.machine import Machine
 
 ROWS = 25
@@ -17,16 +17,16 @@ ROWS = 25
 def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 1, kv: str = "f16") -> None:
     """Print what fits, strongest first."""
     from intermodal.cli.pull import weights_store
-    from intermodal.estimates.fit import cache_words, context_words
-    from intermodal.estimates.fit_all import Wanted, candidates
+    from intermodal.local_models.fit import parse_cache_types, parse_contexts
+    from intermodal.local_models.ranking import RankingQuery, rank_models
 
-    type_k, type_v = cache_words(kv)
-    context = max(context_words(ctx)) if ctx else 0
-    wanted = Wanted(context=context, slots=slots, type_k=type_k, type_v=type_v, work=work)
-    found = candidates(machine, weights_store(), os.environ, wanted)
+    type_k, type_v = parse_cache_types(kv)
+    context = max(parse_contexts(ctx)) if ctx else 0
+    wanted = RankingQuery(context=context, slots=slots, type_k=type_k, type_v=type_v, work=work)
+    found = rank_models(machine, weights_store(), os.environ, wanted)
     if as_json:
         from intermodal.cli.document import print_document
-        from intermodal.estimates.fit_document import ranked
+        from intermodal.local_models.fit_document import ranked
 
         print_document("fit", ranked(found))
     else:
@@ -45,10 +45,10 @@ def named(words: str) -> Machine:
     return machine_of_options((), words)
 
 
-def _table(machine: Machine, found: tuple[Candidate, ...]) -> None:
+def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
     from intermodal.cli.table import echo_table
-    from intermodal.estimates.fit_bars import rate
-    from intermodal.estimates.fit_text import gib
+    from intermodal.local_models.fit_text import gib
+    from intermodal.local_models.text_bars import rate
     from intermodal.sizing.machine_options import describe_machine
 
     fitting = [each for each in found if each.verdict in ("fits", "tight")]

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from intermodal.catalog.host_rows import HostRow
     from intermodal.config import Config
-    from intermodal.estimates.best import Work
+    from intermodal.local_models.recommendation import Work
 
 EPILOG = """\b
 Examples
@@ -108,15 +108,15 @@ def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, A
     from intermodal.cli.pull import weights_store
     from intermodal.cli.pull_best import document, lines
     from intermodal.cli.pull_hub import Options, fetch_models, of_hub
-    from intermodal.estimates.best import best
-    from intermodal.estimates.fit import this_machine
+    from intermodal.local_models.fit import this_machine
+    from intermodal.local_models.recommendation import recommend
 
     machine = this_machine(os.environ)
     store = weights_store()
     proposed = []
     works: tuple[Work, ...] = ("chat", "sight", "speech")
     for work in works:
-        found = best(machine, store, work)
+        found = recommend(machine, store, work)
         if found.chosen is None or found.chosen.here or found.chosen.name in pulled:
             continue
         proposed.append(document(found))

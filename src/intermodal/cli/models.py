@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
     from intermodal.catalog.types import Catalog
     from intermodal.cli.listed import Listed
-    from intermodal.estimates.fit_all import Work
+    from intermodal.local_models.ranking import Work
 
 EPILOG = """\b
 Examples

@@ -135,8 +135,8 @@ def _check_name(store: WeightsStore, name: str) -> None:
 
 def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet: bool) -> None:
     """Weights of a row that have to be fetched and would not fit stop before the first byte, as those of a hub do."""
-    from intermodal.estimates.fit import this_machine
-    from intermodal.estimates.row_size import check_fits, row_model
+    from intermodal.local_models.fit import this_machine
+    from intermodal.local_models.weights_size import check_fits, row_model
 
     wanted = [name for name in names if store.path(name) is None]
     if not wanted:
@@ -191,9 +191,9 @@ def _pulled_name(store: WeightsStore, said: str) -> str:
     if not said.startswith("hf:"):
         return said
     from intermodal.errors import UnknownModel, UsageError
-    from intermodal.estimates.hub_pull import every_pinned
+    from intermodal.local_models.hub_pull import find_all_pinned
 
-    names = [model.name for model in every_pinned(said, store)]
+    names = [model.name for model in find_all_pinned(said, store)]
     if not names:
         raise UnknownModel("nothing was pulled of it", where=said, todo="see what is here: intermodal pull --list")
     if len(names) > 1:
@@ -264,7 +264,7 @@ def _sums(words: tuple[str, ...]) -> dict[str, str]:
 def _list(store: WeightsStore, as_json: bool) -> None:
     from intermodal.cli.document import print_document
     from intermodal.cli.table import echo_table, memory, size
-    from intermodal.estimates.row_size import fetched_size, row_model
+    from intermodal.local_models.weights_size import fetched_size, row_model
 
     present = store.present()
     needs = memory_needs(store)
@@ -310,10 +310,10 @@ def _served(store: WeightsStore) -> list[Endpoint]:
 
 
 def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:
-    from intermodal.estimates.row_size import needed_by, row_model
+    from intermodal.local_models.weights_size import memory_needed, row_model
     from intermodal.quantity import exact
 
-    return exact(row.needs) if row.needs else needed_by(row, row_model(row.name, store))[0]
+    return exact(row.needs) if row.needs else memory_needed(row, row_model(row.name, store))[0]
 
 
 class Bar:

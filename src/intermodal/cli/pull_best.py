@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.estimates.best import Best, Proposal, Work
     from intermodal.local.weights.store import WeightsStore
+    from intermodal.local_models.recommendation import ModelProposal, Recommendation, Work
 
 
 def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | None:
@@ -19,10 +19,10 @@ def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | Non
     Raises DoesNotFit where none fits.
     """
     from intermodal.errors import DoesNotFit
-    from intermodal.estimates.best import best
-    from intermodal.estimates.fit import this_machine
+    from intermodal.local_models.fit import this_machine
+    from intermodal.local_models.recommendation import recommend
 
-    found = best(this_machine(os.environ), store, work)
+    found = recommend(this_machine(os.environ), store, work)
     quiet = given["quiet"] or given["as_json"]
     if found.chosen is None:
         # fit --all ranks what answers in words: models that hear or make vectors alone are in the list
@@ -45,7 +45,7 @@ def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | Non
     return None
 
 
-def lines(found: Best) -> list[str]:
+def lines(found: Recommendation) -> list[str]:
     """The proposal in words: size, memory, seconds, tier, and why."""
     from intermodal.cli.table import held, size
 
@@ -65,14 +65,14 @@ def lines(found: Best) -> list[str]:
     ]
 
 
-def document(found: Best) -> dict[str, Any]:
+def document(found: Recommendation) -> dict[str, Any]:
     """The proposal with all that was held beside it."""
     return {"for": found.work, "why": found.why, "chosen": _plain(found.chosen) if found.chosen is not None else None,
             "known": [_plain(each) for each in found.known]}  # fmt: skip
 
 
-def _plain(each: Proposal) -> dict[str, Any]:
-    from intermodal.estimates.fit_document import plain_amount
+def _plain(each: ModelProposal) -> dict[str, Any]:
+    from intermodal.local_models.fit_document import plain_amount
 
     return {
         "name": each.name, "title": each.title, "tier": each.tier or None, "parameters": each.parameters or None,
@@ -82,7 +82,7 @@ def _plain(each: Proposal) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _agreed(chosen: Proposal, *, quiet: bool) -> bool:
+def _agreed(chosen: ModelProposal, *, quiet: bool) -> bool:
     if quiet or not sys.stdin.isatty():
         return False
     return click.confirm(f"Fetch {chosen.name}?", default=True, err=True)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from intermodal.estimates.hub_pull import HubPull
     from intermodal.local.weights.lockfile import LockedModel
     from intermodal.local.weights.store import WeightsStore
+    from intermodal.local_models.hub_pull import HubPull
     from intermodal.plans.machine import Machine
 
 
@@ -40,7 +40,7 @@ def fetch_models(store: WeightsStore, names: list[str], asked: Options) -> list[
 
     Raises DoesNotFit for one that does not fit, unless ``--force``; else as ``hub_pull`` and ``pull_model``.
     """
-    from intermodal.estimates.fit import this_machine
+    from intermodal.local_models.fit import this_machine
 
     machine = this_machine(os.environ)
     whole = store.present()
@@ -69,12 +69,12 @@ def _plan(store: WeightsStore, name: str, machine: Machine, asked: Options, take
     import anyio
 
     from intermodal.errors import WeightsError
-    from intermodal.estimates.hub_pull import hub_pull, pinned
+    from intermodal.local_models.hub_pull import find_pinned, hub_pull
 
     async def planned() -> HubPull:
         return await hub_pull(name, store, machine, os.environ, update=asked.update, taken=taken)
 
-    before = pinned(name, store)
+    before = find_pinned(name, store)
     if before is None or asked.update:
         plan = anyio.run(planned)
         same = before is not None and before.sums() == plan.model.sums()
@@ -130,7 +130,7 @@ def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: b
 def _tell(plan: HubPull) -> None:
     """What would be fetched, why that, and whether it fits."""
     from intermodal.cli.table import size
-    from intermodal.estimates.fit_text import pace_lines
+    from intermodal.local_models.fit_text import pace_lines
 
     model = plan.model
     eyes = f", with its projector {model.projector}" if model.projector else ""
@@ -153,7 +153,7 @@ def _tell(plan: HubPull) -> None:
 
 def _sentence(plan: HubPull) -> str:
     """Whether it fits, with the two numbers."""
-    from intermodal.estimates.fit_text import SAID, gib, verdict
+    from intermodal.local_models.fit_text import SAID, gib, verdict
     from intermodal.sizing.accelerators import GIB
 
     if plan.report is not None:
@@ -173,7 +173,7 @@ def _moved(plan: HubPull) -> str:
 
 def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
     from intermodal.cli.pull import unless_forced
-    from intermodal.estimates.hub_pull import check_fits
+    from intermodal.local_models.hub_pull import check_fits
 
     with unless_forced(plan.model.name, force=force, quiet=quiet):
         check_fits(plan)
@@ -183,8 +183,8 @@ def _fetch(store: WeightsStore, plan: HubPull, asked: Options) -> None:
     import anyio
 
     from intermodal.cli.pull import Bar
-    from intermodal.estimates.hub_pull import row_of
     from intermodal.local.embedded.availability import install_command
+    from intermodal.local_models.hub_pull import row_of
 
     model = plan.model
     bar = Bar(row_of(plan, store), quiet=asked.quiet, told=set())
@@ -226,7 +226,7 @@ def _next(plan: HubPull) -> str:
 
 
 def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
-    from intermodal.estimates.fit_document import plain_amount
+    from intermodal.local_models.fit_document import plain_amount
 
     model = plan.model
     check = plan.report.placed.tightest if plan.report is not None else None
@@ -247,9 +247,9 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
 
 def _here(store: WeightsStore, said: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
     """Of what is here, or is brought by hand; ``whole``: names of what was here before."""
-    from intermodal.estimates.hub_pull import pinned
+    from intermodal.local_models.hub_pull import find_pinned
 
-    model = pinned(said, store)
+    model = find_pinned(said, store)
     if model is None:
         raise AssertionError("what is here was pinned")
     path = store.path(model.name)

@@ -1,11 +1,9 @@
-"""Tokens and money before a call is made, and nobody is asked.
+"""Tokens and money of one call of a named model, before it is made and without a plan.
 
-Of one call of a named model, by its own rules and prices, without a plan: ``subject.py`` finds what a name stands for,
-``pieces.py`` makes pieces of files, ``estimate.py`` counts and bills them, ``gathered.py`` does all three for a
-question with files.
+Belongs here: counting and billing by the model's own rules and prices. Does not belong here: plans of a month
+(``workloads/``), or whether a model fits a machine (``local_models/``).
 
-Of a month of calls, planned as they would be: ``document.py`` reads a workload (``workload.py``; ``located.py`` knows
-the line of each key, ``part_words.py`` the words for parts nobody has yet, ``part_facts.py`` their facts), ``month.py``
-plans it, ``monthly.py`` bills the plans at the prices of ``discounts.py``; ``month_tables.py`` and ``month_picture.py``
-show the bills.
+- ``model_lookup``: the model that a name stands for, and its prices
+- ``file_pieces``, ``part_notation``: what goes in, from real files or from words such as ``1024x1024:high``
+- ``estimate``: counts and bills; ``call_estimate``: all of it for a question with files
 """

@@ -17,7 +17,7 @@ from intermodal.costing.bill import Priced, bill, cacheable
 from intermodal.costing.parts import Count, Counted, Piece, count
 from intermodal.costing.rates import assumed
 from intermodal.errors import UsageError
-from intermodal.estimates.subject import Subject, answer
+from intermodal.estimates.model_lookup import PricedModel, embedding_usage
 from intermodal.hints import setting
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.quantity import Quantity, between, unknown
@@ -25,7 +25,7 @@ from intermodal.quantity import Quantity, between, unknown
 CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
 
 
-class Conflict(Value):
+class PriceConflict(Value):
     """What a source that is not used has for the same call. ``since``: the day from which, "" where it has none."""
 
     by: str
@@ -44,10 +44,10 @@ class Estimate(Value):
     rejected: str = ""
     endpoint: str = ""
     said_by: Evidence | None = None
-    conflicts: tuple[Conflict, ...] = ()
+    conflicts: tuple[PriceConflict, ...] = ()
 
 
-def rules_of(subject: Subject, families: ModelFamilies, date: str) -> ModelTokenRules:
+def rules_of(subject: PricedModel, families: ModelFamilies, date: str) -> ModelTokenRules:
     """The rules of a model on a day; a rule that its own catalog row states outranks its family's.
 
     Raises:
@@ -57,7 +57,7 @@ def rules_of(subject: Subject, families: ModelFamilies, date: str) -> ModelToken
 
 
 def estimate(
-    subject: Subject,
+    subject: PricedModel,
     rules: ModelTokenRules,
     pieces: tuple[Piece, ...],
     *,
@@ -74,20 +74,20 @@ def estimate(
         kind: doubt for kind in KINDS for doubt in provenance.disputes_about(subject.doubts, (kind,))
     }
     takes = None if subject.takes is None else (*subject.takes, *filter(doubted.__contains__, KINDS))
-    found = _doubted(count(pieces, rules, takes=takes, model=subject.id), doubted)
-    found = _held(_thinking(found, subject), subject)
+    found = _with_contradictions(count(pieces, rules, takes=takes, model=subject.id), doubted)
+    found = _within_context(_with_reasoning(found, subject), subject)
     if not found.rejected and cached > cacheable(found.parts):
         what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable(found.parts):,.0f}"
         raise UsageError(what, where=setting("cached"), todo="give the tokens of this call that are read from a cache")
     priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
-    usd = unknown(priced) if isinstance(priced, str) else _billed(found, priced, cached)
+    usd = unknown(priced) if isinstance(priced, str) else _bill(found, priced, cached)
     return Estimate(
         model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected, endpoint=subject.endpoint,
         said_by=subject.said_by if usd.known else None, conflicts=_conflicts(subject, found, usd, cached),
     )  # fmt: skip
 
 
-def _billed(found: Count, priced: tuple[Priced, ...], cached: int) -> Quantity:
+def _bill(found: Count, priced: tuple[Priced, ...], cached: int) -> Quantity:
     """The bill; where the price depends on the hour of the day, from the cheapest to the dearest of them."""
     bills = [bill(found.parts, each, cached=cached) for each in priced]
     if len(bills) == 1 or not all(each.known for each in bills):
@@ -98,19 +98,19 @@ def _billed(found: Count, priced: tuple[Priced, ...], cached: int) -> Quantity:
     return between(low, bills[0].mid, high, f"{bills[0].basis}, which depends on the hour of the day")
 
 
-def _conflicts(subject: Subject, found: Count, usd: Quantity, cached: int) -> tuple[Conflict, ...]:
+def _conflicts(subject: PricedModel, found: Count, usd: Quantity, cached: int) -> tuple[PriceConflict, ...]:
     """What other sources would make of it, where that is not within the bill."""
     if not usd.known:
         return ()
-    others = [(each, bill(found.parts, answer(each.vector), cached=cached)) for each in subject.rivals]
+    others = [(each, bill(found.parts, embedding_usage(each.vector), cached=cached)) for each in subject.rivals]
     return tuple(
-        Conflict(by=each.by, since=each.since, usd=other.mid)
+        PriceConflict(by=each.by, since=each.since, usd=other.mid)
         for each, other in others
         if other.known and not usd.low <= other.mid <= usd.high
     )
 
 
-def _doubted(found: Count, doubted: Mapping[str, DisputedCapability]) -> Count:
+def _with_contradictions(found: Count, doubted: Mapping[str, DisputedCapability]) -> Count:
     """The count, of which it is said where sources contradict each other about what the model takes."""
     parts = []
     for part in found.parts:
@@ -124,7 +124,7 @@ def _doubted(found: Count, doubted: Mapping[str, DisputedCapability]) -> Count:
     return msgspec.structs.replace(found, parts=tuple(parts))
 
 
-def _thinking(found: Count, subject: Subject) -> Count:
+def _with_reasoning(found: Count, subject: PricedModel) -> Count:
     """The count with what the model thinks unasked before an answer: the stated length is that of the answer."""
     thinks = thinking_of(subject.id) if subject.model is None else subject.model.thinking
     tokens = assumed(thinks) if thinks is not None and not found.rejected else Quantity()
@@ -137,7 +137,7 @@ def _thinking(found: Count, subject: Subject) -> Count:
     return msgspec.structs.replace(found, parts=(*found.parts, part), tokens=whole)
 
 
-def _held(found: Count, subject: Subject) -> Count:
+def _within_context(found: Count, subject: PricedModel) -> Count:
     """The count, rejected where what goes in and comes out is more than the model holds. Vectors are made piece by
     piece."""
     model = subject.model

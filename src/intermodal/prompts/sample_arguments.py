@@ -11,8 +11,6 @@ from msgspec.structs import replace
 from intermodal.content import BytesSource, Part, Text
 from intermodal.costing.parts import Piece
 from intermodal.errors import IntermodalError
-from intermodal.estimates.part_facts import imagined as imagined_part
-from intermodal.estimates.workload import Part as Sized
 from intermodal.json_schema.choices import resolved
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Inputs
@@ -20,6 +18,8 @@ from intermodal.prompts import nested_media
 from intermodal.prompts.media_references import kind_of, value_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
 from intermodal.request import Message, Request
+from intermodal.workloads.hypothetical_parts import imagined as imagined_part
+from intermodal.workloads.workload import WorkloadPart as Sized
 
 _MOST_DEEP = 8  # of a value that stands for another
 LETTERS = 2_000  # of a text: a page

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from intermodal.errors import InputMissing, PromptError, UsageError
-from intermodal.estimates.located import Located, read
-from intermodal.estimates.located import Path as Place
 from intermodal.prompts.prompt_file import PromptFinding
 from intermodal.request_builder import suggestion
+from intermodal.workloads.located_document import LocatedDocument, read_document
+from intermodal.workloads.located_document import Path as Place
 
 MOST_BYTES = 256 << 10  # some steps of a template's parser go through all that follows
 _FENCE = re.compile(r"---[ \t]*")
@@ -104,7 +104,7 @@ def shown_value(value: Any) -> str:
     return repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)[:80]
 
 
-class FrontMatter(Located):
+class FrontMatter(LocatedDocument):
     """The data of a prompt file, with the lines of the whole file."""
 
     def line(self, at: Place) -> int:
@@ -156,7 +156,7 @@ def split_front_matter(path: Path, text: str) -> SplitFile:
 def parse_mapping(path: Path, text: str) -> FrontMatter:
     """YAML that is a mapping at its top. Raises PromptError with file and line."""
     try:
-        found = read(f"{path}.yaml", text)
+        found = read_document(f"{path}.yaml", text)
     except UsageError as error:
         where = error.where.replace(f"{path}.yaml", str(path), 1)
         raise PromptError(error.what, where=where, todo=error.todo or "write YAML") from None

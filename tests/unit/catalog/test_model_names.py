@@ -20,7 +20,7 @@ from intermodal.catalog.types import Catalog
 from intermodal.costing.parts import Piece
 from intermodal.errors import UnknownModel
 from intermodal.estimates.estimate import estimate, rules_of
-from intermodal.estimates.subject import find
+from intermodal.estimates.model_lookup import find_model
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_every_id_that_is_listed_means_itself_wherever_names_are_read(catalog: C
 
 def test_every_id_that_is_listed_is_priced_as_itself(catalog: Catalog) -> None:
     rules, models = shipped_families(), load_snapshot()
-    wrong = [id for id in everything(catalog) if find(catalog, models, rules, id).endpoint != id]
+    wrong = [id for id in everything(catalog) if find_model(catalog, models, rules, id).endpoint != id]
     assert wrong == []
 
 
@@ -151,14 +151,14 @@ def test_what_nobody_says_is_counted_with_a_wide_range_and_refused_only_where_so
     silent = [row for row in models.rows if not row.input and shipped_rows().rows.get(row.id) is None]
     assert len(silent) > 100
     for row in silent:
-        subject = find(catalog, models, rules, row.endpoint)
+        subject = find_model(catalog, models, rules, row.endpoint)
         found = estimate(subject, rules_of(subject, rules, "2026-11-28"), (picture,), date="2026-11-28")
         assert not found.rejected, row.endpoint
         (part,) = found.count.parts
         if not part.source:
             assert part.tokens.low < part.tokens.high and "nobody says whether" in part.tokens.basis
     deaf = next(row for row in models.rows if row.input == ("text",) and row.endpoint == "groq:openai/gpt-oss-120b")
-    subject = find(catalog, models, rules, deaf.endpoint)
+    subject = find_model(catalog, models, rules, deaf.endpoint)
     found = estimate(subject, rules_of(subject, rules, "2026-11-28"), (picture,), date="2026-11-28")
     assert "takes no pictures" in found.rejected
 

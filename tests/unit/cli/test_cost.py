@@ -15,8 +15,8 @@ from tests.unit.cli.conftest import Cli
 
 from intermodal import Client, config, make_request
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.estimates.workload import SCHEMA
 from intermodal.plans.machine import Machine
+from intermodal.workloads.workload import SCHEMA
 
 GOLDEN = Path(__file__).parent / "cost.expected"
 ROWS = (

@@ -326,7 +326,7 @@ def test_what_earlier_runs_took_here_replaces_the_range(
     cli: Cli, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a model that intermodal runs itself; it says nothing of a machine that is named."""
-    from intermodal.estimates.fit import learned
+    from intermodal.local_models.fit import measured_speeds
     from intermodal.store.database import Store
 
     env = {"INTERMODAL_HOME": str(tmp_path)}
@@ -335,8 +335,8 @@ def test_what_earlier_runs_took_here_replaces_the_range(
     endpoint = "embedded:huggingfacetb/smollm2-135m-instruct"
     rows = {f"{endpoint}|decode": exact(123.0, "12 runs"), f"{endpoint}|prompt": exact(400.0, "12 runs")}
     monkeypatch.setattr(Store, "statistics", lambda store: Statistics(rows=rows))
-    assert learned("smollm2-135m-instruct", env) == (exact(123.0, "12 runs"), exact(400.0, "12 runs"))
-    assert learned(model, env) == (None, None)
+    assert measured_speeds("smollm2-135m-instruct", env) == (exact(123.0, "12 runs"), exact(400.0, "12 runs"))
+    assert measured_speeds(model, env) == (None, None)
 
 
 def test_a_measurement_of_the_file_replaces_the_range_and_is_kept(

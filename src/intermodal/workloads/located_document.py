@@ -30,7 +30,7 @@ _WORDS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Located(Value):
+class LocatedDocument(Value):
     """``value`` is the data; ``lines`` the line of each key or item, from 1, as far as they are known."""
 
     name: str
@@ -45,32 +45,34 @@ class Located(Value):
         return f"{self.name}:{line}" if line is not None else self.name
 
 
-def read(name: str, text: str) -> Located:
+def read_document(name: str, text: str) -> LocatedDocument:
     """The document, by the ending of its name; YAML where it has another.
 
     Raises UsageError with file and line where it is not what it should be.
     """
     found = _FORMATS.get(name.rpartition(".")[2].lower(), _yaml)(name, text)
-    return Located(name=name, value=_plainly(found, found.value, ()), lines=found.lines)
+    return LocatedDocument(name=name, value=_plain_value(found, found.value, ()), lines=found.lines)
 
 
-def given(name: str, value: Any) -> Located:
+def document_of(name: str, value: Any) -> LocatedDocument:
     """The same of values that a program made: tuples are lists, paths are words, and there are no lines.
 
     Raises UsageError for a number that is none.
     """
-    return Located(name=name, value=_plainly(Located(name=name, value=value, lines={}), value, ()), lines={})
+    return LocatedDocument(
+        name=name, value=_plain_value(LocatedDocument(name=name, value=value, lines={}), value, ()), lines={}
+    )
 
 
-def _plainly(found: Located, value: Any, path: Path) -> Any:
+def _plain_value(found: LocatedDocument, value: Any, path: Path) -> Any:
     """Days of TOML as words, as the other formats have them; no number that is none.
 
     Raises UsageError for infinity and its like.
     """
     if isinstance(value, Mapping):
-        return {key: _plainly(found, each, (*path, key)) for key, each in value.items()}
+        return {key: _plain_value(found, each, (*path, key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plainly(found, each, (*path, place)) for place, each in enumerate(value)]
+        return [_plain_value(found, each, (*path, place)) for place, each in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{value} is no number to reckon with", where=found.where(path))
     if isinstance(value, PathLike):
@@ -78,7 +80,7 @@ def _plainly(found: Located, value: Any, path: Path) -> Any:
     return value.isoformat() if isinstance(value, date | time) else value
 
 
-def _json(name: str, text: str) -> Located:
+def _json(name: str, text: str) -> LocatedDocument:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
@@ -96,10 +98,10 @@ def _json(name: str, text: str) -> Located:
         lines = _yaml(name, text.replace("\t", " ")).lines
     except UsageError:
         lines = {}
-    return Located(name=name, value=value, lines=lines)
+    return LocatedDocument(name=name, value=value, lines=lines)
 
 
-def _toml(name: str, text: str) -> Located:
+def _toml(name: str, text: str) -> LocatedDocument:
     try:
         value = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -109,7 +111,7 @@ def _toml(name: str, text: str) -> Located:
         raise UsageError(f"is not TOML: {what}", where=f"{name}:{line}") from None
     except RecursionError:
         raise UsageError("is nested too deep", where=name) from None
-    return Located(name=name, value=value, lines=_toml_lines(text))
+    return LocatedDocument(name=name, value=value, lines=_toml_lines(text))
 
 
 def _toml_lines(text: str) -> dict[Path, int]:
@@ -137,7 +139,7 @@ def _toml_lines(text: str) -> dict[Path, int]:
     return lines
 
 
-def _yaml(name: str, text: str) -> Located:
+def _yaml(name: str, text: str) -> LocatedDocument:
     import yaml
 
     try:
@@ -152,7 +154,7 @@ def _yaml(name: str, text: str) -> Located:
         raise UsageError("is nested too deep", where=name) from None
     lines: dict[Path, int] = {}
     value = _Nodes(name, lines).plain(node, ()) if node is not None else None
-    return Located(name=name, value=value, lines=lines)
+    return LocatedDocument(name=name, value=value, lines=lines)
 
 
 class _Nodes:
@@ -198,4 +200,4 @@ def read_word(word: str) -> Any:
     return float(word) if _FLOAT.fullmatch(word) else word
 
 
-_FORMATS: Mapping[str, Callable[[str, str], Located]] = {"json": _json, "toml": _toml}
+_FORMATS: Mapping[str, Callable[[str, str], LocatedDocument]] = {"json": _json, "toml": _toml}

@@ -25,7 +25,7 @@ _NEAR = 3
 _BATCH = ("processing", "batch")
 
 
-class Subject(Value):
+class PricedModel(Value):
     """A model, where it is known to be served, and its price there.
 
     Attributes:
@@ -76,11 +76,11 @@ def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[
     held = [
         rate_cards.effective_rates((each, *other), date, **said) for each in rate_cards.rate_cards_on(vectors, date)
     ]
-    answers = tuple(answer(vector) for vector in held if vector is not None)
+    answers = tuple(embedding_usage(vector) for vector in held if vector is not None)
     return answers or f"no price is known for {date}"
 
 
-def answer(vector: RateCard) -> Priced:
+def embedding_usage(vector: RateCard) -> Priced:
     """A vector as an answer to a usage."""
 
     def billed(used: Usage) -> float | str:
@@ -90,7 +90,7 @@ def answer(vector: RateCard) -> Priced:
     return Priced(billed, vector.units, vector.least_seconds)
 
 
-def find(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str) -> Subject:
+def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str) -> PricedModel:
     """The model a name stands for; one with a host, that endpoint and no other.
 
     Raises:
@@ -99,7 +99,7 @@ def find(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str)
     own = _at_own_server(catalog, models, name)
     if own is not None:
         host, model = own
-        served = find(catalog, models, families, model)
+        served = find_model(catalog, models, families, model)
         return replace(served, endpoint=f"{host}:{model}", price=None, vectors=(), said_by=None, rivals=())
     try:
         one = find_at_host(catalog, models, name)
@@ -120,10 +120,10 @@ def find(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str)
     if family is not None:
         known_as = name.strip().lower()
         vendor = family[0].partition("/")[0]
-        return Subject(id=known_as if "/" in known_as else f"{vendor}/{known_as}")
+        return PricedModel(id=known_as if "/" in known_as else f"{vendor}/{known_as}")
     row = _own_row(name)
     if row is not None:
-        return Subject(id=row.id, model=row.model(), takes=row.input or None)
+        return PricedModel(id=row.id, model=row.model(), takes=row.input or None)
     try:
         found = [of_endpoint(endpoint, models) for endpoint in resolve_name(catalog, name)]
     except UnknownModel as error:
@@ -133,14 +133,14 @@ def find(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str)
     return min(found, key=lambda each: each._preference)
 
 
-def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[Subject]:
+def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[PricedModel]:
     """A model wherever it is served, or as the catalog describes it where it is nowhere."""
     found = [of_endpoint(endpoint, models) for endpoint in catalog.endpoints if endpoint.model.id == id]
     found += [of_row(row, models) for row in models.by_model.get(id, ())]
     own = shipped_rows().rows.get(id)
     if found or own is None:
         return found
-    return [Subject(id=own.id, model=own.model(), takes=own.input or None)]
+    return [PricedModel(id=own.id, model=own.model(), takes=own.input or None)]
 
 
 def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, str] | None:
@@ -154,11 +154,11 @@ def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, 
     return host, model
 
 
-def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
+def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
     """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
     vectors = interpretation.rate_cards_of_endpoint(endpoint, models)
     row = models.named(endpoint.host.id, endpoint.served_as)
-    return Subject(
+    return PricedModel(
         id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, takes=endpoint.model.input,
         price=endpoint.price,
         vectors=vectors, said_by=endpoint.price.evidence, rivals=_rivals(row) if row is not None and vectors else (),
@@ -166,10 +166,10 @@ def of_endpoint(endpoint: Endpoint, models: Snapshot) -> Subject:
     )  # fmt: skip
 
 
-def of_row(row: SnapshotRow, models: Snapshot) -> Subject:
+def of_row(row: SnapshotRow, models: Snapshot) -> PricedModel:
     """A model at a host, as published."""
     listed, own = interpretation.prices_of(row, models.header), shipped_rows().rows.get(row.id)
-    return Subject(
+    return PricedModel(
         id=row.id, endpoint=row.endpoint, model=interpretation.model_of(row, own, models.header),
         takes=(own.input if own is not None else ()) or interpretation.capabilities_of(row).input or None,
         price=listed.now if listed is not None else None,

@@ -38,7 +38,7 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _TWO_SIDES: Final = re.compile(r"clip|siglip")
 
 
-class Taken(NamedTuple):
+class OnnxSelection(NamedTuple):
     """Files of a repository that one runtime opens."""
 
     runtime: Protocol
@@ -105,7 +105,7 @@ async def _config(wanted: HubReference, listed: HubListing, said: str, env: Mapp
     return found
 
 
-def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> Taken:
+def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> OnnxSelection:
     """The files of the model that is meant, in the variant that is asked for, else in the best."""
     if _TWO_SIDES.search(str(config.get("model_type", "")).lower()):
         return _two_sides(files, config, wanted)
@@ -113,16 +113,16 @@ def _taken(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubR
     if not head.kind:
         raise WeightsError(head.why, where=wanted.repo, todo="take a classifier, a reranker, or a CLIP or SigLIP")
     path, ending = _variant(files, ("model",), wanted)
-    return Taken("encoder", _with(files, path, ("tokenizer.json", "config.json"), wanted), ending)
+    return OnnxSelection("encoder", _with(files, path, ("tokenizer.json", "config.json"), wanted), ending)
 
 
-def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> Taken:
+def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: HubReference) -> OnnxSelection:
     beside = ("tokenizer.json", "preprocessor_config.json", "config.json")
     try:
         paths, ending = _variant(files, ("vision_model", "text_model"), wanted)
     except UsageError:
         path, ending = _variant(files, ("model",), wanted)
-        return Taken("contrastive", _with(files, path, beside, wanted), ending)
+        return OnnxSelection("contrastive", _with(files, path, beside, wanted), ending)
     if (
         scores_pairs_independently(config) and logit_scale(config) is None
     ):  # only the whole model tells its scale and bias
@@ -135,7 +135,7 @@ def _two_sides(files: Mapping[str, HubFile], config: Mapping[str, Any], wanted: 
                 "says neither logit_scale nor logit_bias, and has no model.onnx that does", where=wanted.repo
             )
         paths = (*paths, whole.name)
-    return Taken("contrastive", _with(files, paths, beside, wanted), ending)
+    return OnnxSelection("contrastive", _with(files, paths, beside, wanted), ending)
 
 
 def _variant(files: Mapping[str, HubFile], stems: tuple[str, ...], wanted: HubReference) -> tuple[tuple[str, ...], str]:
@@ -170,7 +170,7 @@ def _with(
     return tuple(files[name] for name in (*paths, *beside))
 
 
-def _traits(taken: Taken, config: Mapping[str, Any]) -> ModelTraits:
+def _traits(taken: OnnxSelection, config: Mapping[str, Any]) -> ModelTraits:
     size = sum(file.size for file in taken.files if file.name.endswith(".onnx"))
     memory = onnx_memory_of_size(size)
     figures = (memory.low, memory.mid, memory.high)

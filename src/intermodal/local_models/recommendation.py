@@ -12,10 +12,10 @@ from typing import Final, Literal
 
 from intermodal.catalog.types import Model, Task
 from intermodal.content import Value
-from intermodal.estimates.fit_all import place_of, weight_of
-from intermodal.estimates.row_size import fetched_size, needed_by, row_model, served_row
 from intermodal.local.weights.registry import WeightsRow
 from intermodal.local.weights.store import WeightsStore
+from intermodal.local_models.ranking import strength_rank, strength_size
+from intermodal.local_models.weights_size import fetched_size, memory_needed, row_model, served_row
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.request import Tier
@@ -33,7 +33,7 @@ SPEECH: Final = 60.0  # seconds of sound
 SLOW: Final = 3.0  # tokens a second: below, an answer comes slower than it is read
 
 
-class Proposal(Value):
+class ModelProposal(Value):
     """A model that could be pulled, or is here.
 
     Attributes:
@@ -70,23 +70,23 @@ class Proposal(Value):
         return self.decode.known and 0 < self.decode.mid < SLOW
 
 
-class Best(Value):
+class Recommendation(Value):
     """The answer: ``chosen`` of ``known`` models, and why. None where none fits."""
 
     work: Work
-    chosen: Proposal | None
+    chosen: ModelProposal | None
     why: str
-    known: tuple[Proposal, ...]
+    known: tuple[ModelProposal, ...]
 
 
-def best(machine: Machine, weights: WeightsStore, work: Work) -> Best:
+def recommend(machine: Machine, weights: WeightsStore, work: Work) -> Recommendation:
     """The strongest that certainly fits, of those that answer as fast as one reads, or hear as fast as one speaks,
     where there are any."""
     known = tuple(_proposals(machine, weights, work))
     fitting = [each for each in known if each.verdict == "fits"]
     quick = [each for each in fitting if not each.slow]
     if not fitting:
-        return Best(work=work, chosen=None, why=f"none of {len(known)} models certainly fits", known=known)
+        return Recommendation(work=work, chosen=None, why=f"none of {len(known)} models certainly fits", known=known)
     chosen = sorted(quick or fitting, key=_strength)[-1]  # of equals the later row: it is newer
     stronger = [each for each in known if _strength(each) > _strength(chosen)]
     large = [each.name for each in stronger if each.verdict != "fits"]
@@ -95,37 +95,37 @@ def best(machine: Machine, weights: WeightsStore, work: Work) -> Best:
     why += f"; stronger, and not certain to fit here: {', '.join(large)}" if large else ""
     than = "speech" if work == "speech" else "one reads"
     why += f"; stronger, and slower than {than} here: {', '.join(slow)}" if slow else ""
-    return Best(work=work, chosen=chosen, why=why, known=known)
+    return Recommendation(work=work, chosen=chosen, why=why, known=known)
 
 
-def _strength(each: Proposal) -> tuple[float, ...]:
-    return *place_of(each.tier, each.evidence), each.alone, each.weight, each.decode.mid, each.here
+def _strength(each: ModelProposal) -> tuple[float, ...]:
+    return *strength_rank(each.tier, each.evidence), each.alone, each.weight, each.decode.mid, each.here
 
 
-def _strong(each: Proposal) -> str:
+def _strong(each: ModelProposal) -> str:
     size = f"{each.parameters / 1e9:.1f}B" if each.parameters >= 1e9 else f"{each.parameters / 1e6:.0f}M"
     return f"{each.tier or 'of unknown strength'} by its {size} parameters"
 
 
-def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Proposal]:
+def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[ModelProposal]:
     machine = without_cards(machine)
     found = []
     for row in weights.rows():
         model = row_model(row.name, weights)
         if model is None or not _does(model, work):
             continue
-        needed, parameters = needed_by(row, model)
+        needed, parameters = memory_needed(row, model)
         seconds, what, decode = _seconds(row, model, work, parameters, machine)
         strength = next((one for one in model.strength if one.task == _TASKS[work]), None)
         found.append(
-            Proposal(
+            ModelProposal(
                 name=row.name,
                 title=row.title,
                 work=work,
                 tier=strength.tier if strength is not None else "",
                 evidence=strength.evidence.level if strength is not None else "",
                 parameters=model.parameters or 0.0,
-                weight=weight_of(model.parameters or 0.0, model.active),
+                weight=strength_size(model.parameters or 0.0, model.active),
                 alone=work != "chat" or set(model.input) <= {"text", "document"},
                 size=fetched_size(row, model),
                 check=check_capacity(needed, machine),

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from intermodal.content import Value
-from intermodal.estimates.fit_document import FIT_VERSION, plain_amount
-from intermodal.estimates.fit_text import gib
 from intermodal.hints import hint
 from intermodal.local.weights.diffusion_files import DiffusionFiles, is_diffusion, read_diffusion_files
+from intermodal.local_models.fit_document import FIT_VERSION, plain_amount
+from intermodal.local_models.fit_text import gib
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between
@@ -24,7 +24,7 @@ _SIDES: Final = (256, 512, 768, 1024, 1536)
 _BASIS: Final = "its weights, and the engine's buffers by its logs"
 
 
-class DrawingFit(Value):
+class DiffusionFit(Value):
     """The answer.
 
     Attributes:
@@ -45,7 +45,7 @@ class DrawingFit(Value):
         return next(verdict for each, _, verdict in self.sizes if each == side)
 
 
-def drawing_fit(said: str, machine: Machine, *, here: bool) -> DrawingFit | None:
+def diffusion_fit(said: str, machine: Machine, *, here: bool) -> DiffusionFit | None:
     """Of a file or a folder of a diffusion model; None for anything else. Raises WeightsError for one that is damaged,
     or is not whole."""
     place = Path(said).expanduser()
@@ -55,7 +55,7 @@ def drawing_fit(said: str, machine: Machine, *, here: bool) -> DrawingFit | None
     sides = sorted({*_SIDES, model.architecture.side})
     amounts = [(side, _amount(model, side)) for side in sides]
     sizes: list[tuple[int, Quantity, Verdict]] = [(side, each, _verdict(each, machine)) for side, each in amounts]
-    return DrawingFit(name=place.name, model=model, machine=machine, here=here, sizes=tuple(sizes))
+    return DiffusionFit(name=place.name, model=model, machine=machine, here=here, sizes=tuple(sizes))
 
 
 def _amount(model: DiffusionFiles, side: int) -> Quantity:
@@ -67,7 +67,7 @@ def _verdict(amount: Quantity, machine: Machine) -> Verdict:
     return verdict_on(amount, machine.free) if machine.memory else "unknown"
 
 
-def lines(report: DrawingFit) -> Iterator[tuple[str, Verdict | None]]:
+def lines(report: DiffusionFit) -> Iterator[tuple[str, Verdict | None]]:
     """The answer in words; a line with a verdict has its colour."""
     model, usual = report.model, report.model.architecture
     yield (
@@ -88,7 +88,7 @@ def lines(report: DrawingFit) -> Iterator[tuple[str, Verdict | None]]:
 _WORDS: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "not known"}
 
 
-def document(report: DrawingFit) -> dict[str, Any]:
+def document(report: DiffusionFit) -> dict[str, Any]:
     """The same as plain data."""
     model, usual = report.model, report.model.architecture
     return {

@@ -7,10 +7,10 @@ from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.types import Model
 from intermodal.costing.memory import fits
 from intermodal.errors import DoesNotFit
-from intermodal.estimates.fit_text import gib
 from intermodal.hints import PULL_LIST, hint
 from intermodal.local.weights.registry import WeightsRow
 from intermodal.local.weights.store import WeightsStore
+from intermodal.local_models.fit_text import gib
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, unknown
@@ -19,7 +19,7 @@ from intermodal.sizing.memory_by_size import BITS, memory_of_file, memory_of_par
 from intermodal.sizing.quantizations import QUANTIZATIONS
 
 
-def needed_by(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
+def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
     """Bytes of memory, and parameters, as far as known; unknown where nobody says how large it is."""
     whole = row.size
     known = model.parameters if model is not None else None
@@ -38,7 +38,7 @@ def needed_by(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
 
 def check_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
     """Raise DoesNotFit where the least that is known of a row to take is more than this machine has free."""
-    needed, _ = needed_by(row, model)
+    needed, _ = memory_needed(row, model)
     if not needed.known or fits(machine, needed.low):
         return
     fetched = fetched_size(row, model)

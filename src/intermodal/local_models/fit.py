@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from intermodal.config import cache_dir, data_dir
 from intermodal.content import Value
 from intermodal.errors import UsageError
-from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
-from intermodal.estimates.fit_vllm import VllmReport, vllm_report
 from intermodal.hints import hint, setting
 from intermodal.local.hardware.model_measurements import load_corrections as kept_corrections
 from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.store import WeightsStore
+from intermodal.local_models.model_lookup import REMOTE, find_model, find_projector_and_draft
+from intermodal.local_models.vllm_fit import VllmReport, vllm_report
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity
 from intermodal.sizing.fit_changes import FitChange, fit_changes
@@ -52,7 +52,7 @@ _TIMES = {"": 1, "k": 1024, "m": 1024 * 1024}
 _MOST_TOKENS = 1 << 30
 
 
-class FitWish(Value):
+class FitQuery(Value):
     """What somebody asks.
 
     Attributes:
@@ -77,7 +77,7 @@ class FitWish(Value):
     engine: Engine | Literal[""] = ""
 
 
-class Cell(Value):
+class FitCell(Value):
     """One place of the table: what a quantization needs at a context. ``check``: of the place that decides."""
 
     quantization: str
@@ -106,7 +106,7 @@ class FitReport(Value):
     placed: PlacedModel
     pace: ModelSpeed
     largest: int
-    cells: tuple[Cell, ...]
+    cells: tuple[FitCell, ...]
     changes: tuple[FitChange, ...]
     command: str
     read: int = 0
@@ -117,7 +117,7 @@ class FitReport(Value):
         return self.placed.verdict
 
 
-def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitReport | VllmReport:
+def fit(wish: FitQuery, weights: WeightsStore, env: Mapping[str, str]) -> FitReport | VllmReport:
     """Work it out.
 
     Raises:
@@ -130,7 +130,7 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
             f"{wish.model} is a projector", where="MODEL", todo=hint("name the model, and this with {mmproj}")
         )
     eyes = wish.projector or _own_projector(wish.model, weights)
-    projector, draft = find_beside(eyes, wish.draft, weights, env)
+    projector, draft = find_projector_and_draft(eyes, wish.draft, weights, env)
     here = not (wish.gpus or wish.ram)
     machine = machine_of(wish, env)
     name = sized.files[0][0] if sized.files else sized.where
@@ -147,14 +147,14 @@ def fit(wish: FitWish, weights: WeightsStore, env: Mapping[str, str]) -> FitRepo
     if sized.shape.format != "gguf":
         raise UsageError("llama.cpp reads GGUF files, and these are safetensors", where=setting("engine"),
                          todo="name a GGUF, or leave it out")  # fmt: skip
-    beside = Beside(projector=projector, draft=draft, corrections=measured)
+    beside = RelatedFiles(projector=projector, draft=draft, corrections=measured)
     made = report(wish, subject, sized.shape, machine, here=here, beside=beside)
     if here and wish.slots == 1:
-        made = replace(made, pace=with_measurements(made.pace, *_taken(wish.model, subject.path, env)))
+        made = replace(made, pace=with_measurements(made.pace, *_measured_correction(wish.model, subject.path, env)))
     return replace(made, name=name, read=sized.read, requests=sized.requests)
 
 
-def machine_of(wish: FitWish, env: Mapping[str, str]) -> Machine:
+def machine_of(wish: FitQuery, env: Mapping[str, str]) -> Machine:
     """The machine that is asked about: this one, or one that is named."""
     return machine_of_options(wish.gpus, wish.ram) if wish.gpus or wish.ram else this_machine(env)
 
@@ -173,7 +173,7 @@ def _own_projector(name: str, weights: WeightsStore) -> str:
     return str(found) if found is not None else ""
 
 
-class Beside(Value):
+class RelatedFiles(Value):
     """What lies beside a model: a projector, a draft model, and what was measured of its file on this machine."""
 
     projector: ModelShape | None = None
@@ -182,16 +182,16 @@ class Beside(Value):
 
 
 def report(
-    wish: FitWish,
+    wish: FitQuery,
     subject: ModelReference,
     shape: ModelShape,
     machine: Machine,
     *,
     here: bool = False,
-    beside: Beside | None = None,
+    beside: RelatedFiles | None = None,
 ) -> FitReport:
     """The answer, of values alone."""
-    beside = beside or Beside()
+    beside = beside or RelatedFiles()
     context = max(wish.contexts) if wish.contexts else min(shape.context or CONTEXT, CONTEXT)
     asked = ServingSettings(
         context=context * wish.slots, slots=wish.slots, type_k=wish.type_k, type_v=wish.type_v,
@@ -215,13 +215,13 @@ def report(
     )
 
 
-def _cells(wish: FitWish, subject: ModelReference, asked: PlacedModel, machine: Machine) -> list[Cell]:
+def _cells(wish: FitQuery, subject: ModelReference, asked: PlacedModel, machine: Machine) -> list[FitCell]:
     found = []
     for name, to in _rows(wish, subject.quantization):
         for tokens in table_contexts(asked.shape, wish.contexts):
             placed = place_quantized(asked, with_context(asked.settings, tokens), machine, to)
             found.append(
-                Cell(
+                FitCell(
                     quantization=name, context=tokens, verdict=placed.verdict, check=placed.tightest,
                     estimated=to is not None,
                 )
@@ -229,7 +229,7 @@ def _cells(wish: FitWish, subject: ModelReference, asked: PlacedModel, machine: 
     return found
 
 
-def _rows(wish: FitWish, own: str) -> list[tuple[str, Quantization | None]]:
+def _rows(wish: FitQuery, own: str) -> list[tuple[str, Quantization | None]]:
     """Quantizations of the table by size, the file's own among them."""
     names = dict.fromkeys([*(quantization(word).name for word in wish.quantizations or USUAL), own or "as it is"])
     rows = [(name, None if name in (own, "as it is") else QUANTIZATIONS[name]) for name in names]
@@ -239,10 +239,10 @@ def _rows(wish: FitWish, own: str) -> list[tuple[str, Quantization | None]]:
 # ---- words -----------------------------------------------------------------------------------------
 
 
-def context_words(words: str) -> tuple[int, ...]:
+def parse_contexts(words: str) -> tuple[int, ...]:
     """Contexts as people write them.
 
-    >>> context_words("8k,32k, 131072")
+    >>> parse_contexts("8k,32k, 131072")
     (8192, 32768, 131072)
     """
     found = []
@@ -257,10 +257,10 @@ def context_words(words: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def cache_words(words: str) -> tuple[str, str]:
+def parse_cache_types(words: str) -> tuple[str, str]:
     """Types of keys and of values.
 
-    >>> cache_words("q8_0"), cache_words("f16,q8_0")
+    >>> parse_cache_types("q8_0"), parse_cache_types("f16,q8_0")
     (('q8_0', 'q8_0'), ('f16', 'q8_0'))
     """
     some = [word.strip().lower() for word in words.split(",")]
@@ -276,15 +276,15 @@ def cache_words(words: str) -> tuple[str, str]:
     return some[0], some[-1]
 
 
-def _taken(name: str, path: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
+def _measured_correction(name: str, path: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
     """What was measured of this file with ``--measure``, else what earlier runs took."""
     from intermodal.local.hardware.llama_bench import load_speeds
 
     found = load_speeds(cache_dir(env), Path(path)) if path else None
-    return found.as_quantities if found is not None else learned(name, env)
+    return found.as_quantities if found is not None else measured_speeds(name, env)
 
 
-def learned(name: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
+def measured_speeds(name: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
     """Tokens a second that earlier runs here wrote and read with a model that intermodal serves itself; None where it
     ran too few, or where ``name`` is no such model."""
     from intermodal.catalog.shipped_rows import shipped_rows

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from intermodal.estimates.month_tables import dollars, headline, plain_dollars, whole_dollars
-from intermodal.estimates.monthly import MonthlyCost, PlanBill
 from intermodal.plans import svg as drawing
 from intermodal.plans.svg import Colour, number
+from intermodal.workloads.bills import MonthlyCost, PlanBill
+from intermodal.workloads.cost_tables import dollars, headline, plain_dollars, whole_dollars
 
 NAME, AXIS, TAIL = 210.0, 520.0, 190.0  # widths: plans, money, totals
 MARGIN, ROW, BAR, HEAD = 20.0, 52.0, 20.0, 98.0

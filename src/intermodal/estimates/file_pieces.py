@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from intermodal.request_builder import FileLike
 
 
-async def opened(files: tuple[FileLike, ...]) -> OpenedRequest:
+async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
     """Open files as a request does: documents, pages and mail are taken apart first.
 
     Raises:

@@ -20,10 +20,10 @@ from intermodal.catalog.types import Model
 from intermodal.config import cache_dir
 from intermodal.content import Value
 from intermodal.errors import IntermodalError
-from intermodal.estimates.row_size import needed_by, row_model
 from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.store import WeightsStore
+from intermodal.local_models.weights_size import memory_needed, row_model
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, unknown
 from intermodal.request import TIERS
@@ -40,7 +40,7 @@ Where = Literal["here", "pull", "open"]
 MOST_FILES: Final = 200  # on disk, of which headers are read
 
 
-class Candidate(Value):
+class RankedModel(Value):
     """One model.
 
     Attributes:
@@ -67,7 +67,7 @@ class Candidate(Value):
         return self.check.verdict
 
 
-class Wanted(Value):
+class RankingQuery(Value):
     """What is to be ranked: ``context`` tokens of each of ``slots`` texts (0 for the usual), types of the cache."""
 
     context: int = 0
@@ -77,12 +77,12 @@ class Wanted(Value):
     work: Work = "chat"
 
 
-def candidates(
-    machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: Wanted | None = None
-) -> tuple[Candidate, ...]:
+def rank_models(
+    machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: RankingQuery | None = None
+) -> tuple[RankedModel, ...]:
     """All of them, those that fit first, then by tier; within a tier by evidence, then the larger ones first, exact
     and quick ones first among alike."""
-    wanted = wanted or Wanted()
+    wanted = wanted or RankingQuery()
     known = {model.id: model for model in open_models(load_snapshot())}
     found = [*_here(machine, weights, env, wanted), *_pullable(machine, weights, wanted)]
     found += _open(machine, known, wanted)
@@ -95,12 +95,12 @@ _ORDER: Final[tuple[Verdict, ...]] = ("fits", "tight", "unknown", "no")
 _EVIDENCE: Final = ("proxy", "declared", "benchmark", "measured")
 
 
-def _rank(each: Candidate) -> tuple[float, ...]:
-    tier, evidence = place_of(each.tier, each.evidence)
+def _rank(each: RankedModel) -> tuple[float, ...]:
+    tier, evidence = strength_rank(each.tier, each.evidence)
     return _ORDER.index(each.verdict), -tier, -evidence, -each.weight, not each.exact, -each.decode.mid
 
 
-def place_of(tier: str, evidence: str) -> tuple[int, int]:
+def strength_rank(tier: str, evidence: str) -> tuple[int, int]:
     """Of a tier and of what it rests on, the higher the stronger; -1 where nobody knows."""
     return (
         TIERS.index(tier) if tier in TIERS else -1,
@@ -108,12 +108,14 @@ def place_of(tier: str, evidence: str) -> tuple[int, int]:
     )
 
 
-def weight_of(parameters: float, active: float | None) -> float:
+def strength_size(parameters: float, active: float | None) -> float:
     """What counts of a size for strength."""
     return math.sqrt(parameters * (active or parameters))
 
 
-def _here(machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: Wanted) -> Iterator[Candidate]:
+def _here(
+    machine: Machine, weights: WeightsStore, env: Mapping[str, str], wanted: RankingQuery
+) -> Iterator[RankedModel]:
     """Files on this disk, by their headers; one that cannot be read is passed over."""
     pulled = [
         (row.name, "intermodal", weights.path(row.name), weights.projector(row.name))
@@ -148,7 +150,7 @@ def _here(machine: Machine, weights: WeightsStore, env: Mapping[str, str], wante
             tier, evidence = (
                 _tier(model) if model is not None else (tier_by_size(shape.parameters, shape.active)[0], "proxy")
             )
-            yield Candidate(
+            yield RankedModel(
                 name=name,
                 where="here",
                 store=store,
@@ -156,39 +158,39 @@ def _here(machine: Machine, weights: WeightsStore, env: Mapping[str, str], wante
                 evidence=evidence,
                 check=placed.tightest,
                 exact=True,
-                weight=weight_of(shape.parameters, shape.active),
+                weight=strength_size(shape.parameters, shape.active),
                 decode=model_speed(shape, placed.settings, machine, users=wanted.slots).decode,
                 todo=f"intermodal fit {name}",
             )
 
 
-def _pullable(machine: Machine, weights: WeightsStore, wanted: Wanted) -> Iterator[Candidate]:
+def _pullable(machine: Machine, weights: WeightsStore, wanted: RankingQuery) -> Iterator[RankedModel]:
     for row in weights.rows():
         model = row_model(row.name, weights)
         if row.runtime != "llama" or weights.path(row.name) is not None or not _does(model, wanted.work):
             continue
-        needed, parameters = needed_by(row, model)
+        needed, parameters = memory_needed(row, model)
         if not needed.known:
             continue
         active = (model.active if model is not None else None) or parameters
         tier, evidence = _tier(model)
-        yield Candidate(
+        yield RankedModel(
             name=row.name, where="pull", store="", tier=tier, evidence=evidence, exact=False,
-            weight=weight_of(parameters, active), check=_check(machine, needed, wanted),
+            weight=strength_size(parameters, active), check=_check(machine, needed, wanted),
             decode=speed_of_parameters(parameters, active, machine, users=wanted.slots).decode,
             todo=row.pull,
         )  # fmt: skip
 
 
-def _open(machine: Machine, known: Mapping[str, Model], wanted: Wanted) -> Iterator[Candidate]:
+def _open(machine: Machine, known: Mapping[str, Model], wanted: RankingQuery) -> Iterator[RankedModel]:
     for model in known.values():
         if not _does(model, wanted.work):
             continue
         size = model.parameters or 0.0
         tier, evidence = _tier(model)
-        yield Candidate(
+        yield RankedModel(
             name=model.id, where="open", store="", tier=tier, evidence=evidence, exact=False,
-            weight=weight_of(size, model.active), check=_check(machine, memory_of(size), wanted),
+            weight=strength_size(size, model.active), check=_check(machine, memory_of(size), wanted),
             decode=speed_of_parameters(size, model.active or size, machine, users=wanted.slots).decode,
             todo="a four-bit GGUF of it on a hub",
         )  # fmt: skip
@@ -207,7 +209,7 @@ def _tier(model: Model | None) -> tuple[str, str]:
     return found.tier, found.evidence.level
 
 
-def _check(machine: Machine, needed: Quantity, wanted: Wanted) -> CapacityCheck:
+def _check(machine: Machine, needed: Quantity, wanted: RankingQuery) -> CapacityCheck:
     """Of a model without a header: with the contexts of further texts, and unknown for longer ones than are usual."""
     found = check_capacity(
         needed + cache_of_contexts(wanted.slots - 1, min(wanted.context or CONTEXT, CONTEXT)), machine

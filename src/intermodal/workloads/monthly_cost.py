@@ -14,38 +14,38 @@ from intermodal.content import File, Kind, PathSource, Text
 from intermodal.content import Part as ContentPart
 from intermodal.costing.rates import rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
-from intermodal.estimates.discounts import Discounts
-from intermodal.estimates.monthly import Biller, MonthlyCost, PlanBill
-from intermodal.estimates.part_facts import imagined
-from intermodal.estimates.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanWanted, Workload
 from intermodal.planner import plan_from
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
 from intermodal.today import today
+from intermodal.workloads.bills import Biller, MonthlyCost, PlanBill
+from intermodal.workloads.discounts import Discounts
+from intermodal.workloads.hypothetical_parts import imagined
+from intermodal.workloads.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanSpec, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-class Prepared(Protocol):
+class WorkloadInputs(Protocol):
     """What the planner reads."""
 
     @property
     def inputs(self) -> Inputs: ...
 
 
-class Preparing(Protocol):
+class InputGatherer(Protocol):
     """A client, as far as a bill needs one: it opens files and gathers what the planner reads."""
 
     env: Mapping[str, str]
 
-    async def prepare(self, request: Request) -> Prepared: ...
+    async def prepare(self, request: Request) -> WorkloadInputs: ...
 
     async def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None: ...
 
 
-async def monthly_cost(workload: Workload, client: Preparing) -> MonthlyCost:
+async def monthly_cost(workload: Workload, client: InputGatherer) -> MonthlyCost:
     """Plan and bill every plan of a workload. Contacts nobody and spends nothing.
 
     Raises InputError for a file that cannot be taken, UnknownModel for a model nobody knows.
@@ -61,14 +61,14 @@ async def monthly_cost(workload: Workload, client: Preparing) -> MonthlyCost:
     )
 
 
-async def _known(wanted: PlanWanted, client: Preparing) -> Catalog:
+async def _known(wanted: PlanSpec, client: InputGatherer) -> Catalog:
     """The catalog with the models and hosts that a plan names; no media are opened for it."""
     words = (Message(role="user", parts=(Text(text=wanted.name),)),)
     asked = Request(messages=words, policy=Policy(model=wanted.policy.model, hosts=wanted.policy.hosts))
     return (await client.prepare(asked)).inputs.catalog
 
 
-async def _inputs(workload: Workload, client: Preparing) -> Inputs:
+async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     """What the planner reads, but for the policy. Real files come before imagined parts."""
     text = (Text(text=workload.prompt),) if workload.prompt else ()
     files = tuple(File(source=PathSource(path=part.file)) for part in workload.parts if part.file)
@@ -101,7 +101,7 @@ def _imagined(workload: Workload, first: int) -> Iterator[tuple[ContentPart, Par
             yield imagined(part, index, name if number == 1 else f"{name} ({number})")
 
 
-def _bill(workload: Workload, wanted: PlanWanted, base: Inputs, env: Mapping[str, str]) -> PlanBill:
+def _bill(workload: Workload, wanted: PlanSpec, base: Inputs, env: Mapping[str, str]) -> PlanBill:
     policy = wanted.policy
     priced = Discounts(rate_card_lookup(snapshot_file(env)), base.as_of, wanted.batch, wanted.cached)
     catalog = priced.catalog(plannable(base.catalog, policy.hosts))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from intermodal.estimates.monthly import MonthlyCost, PlanBill
 from intermodal.plans.numbers import plain_seconds
 from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity, total
+from intermodal.workloads.bills import MonthlyCost, PlanBill
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 MOST_STEPS = 12  # of a plan that are told one by one
@@ -20,7 +20,7 @@ def text(made: MonthlyCost) -> str:
     steps = by_step(made)
     if steps[1]:
         lines += ["", "by step", *aligned(*steps)]
-    lines += ["", "what it takes", *aligned(*taken(made))]
+    lines += ["", "what it takes", *aligned(*plan_requirements(made))]
     lines += ["", *sentences(made)]
     return "\n".join(lines).rstrip()
 
@@ -53,7 +53,7 @@ def by_step(made: MonthlyCost) -> Table:
     return ("plan", "step", "endpoint", "USD", "tokens in", "tokens out", "hours here"), rows
 
 
-def taken(made: MonthlyCost) -> Table:
+def plan_requirements(made: MonthlyCost) -> Table:
     """Who answers, and what that takes."""
     rows: list[tuple[str, ...]] = [
         (
@@ -108,7 +108,7 @@ def _grouped(plan: PlanBill) -> Iterator[Grouped]:
 # ---- numbers ---------------------------------------------------------------------------------------
 
 
-def ranged(quantity: Quantity, form: Callable[[float], str], unit: str = "") -> str:
+def format_range(quantity: Quantity, form: Callable[[float], str], unit: str = "") -> str:
     """ "unknown", "12", "12 (8..40)"; nothing is "-"."""
     if not quantity.known:
         return "unknown"
@@ -119,7 +119,7 @@ def ranged(quantity: Quantity, form: Callable[[float], str], unit: str = "") -> 
 
 
 def dollars(quantity: Quantity) -> str:
-    found = ranged(quantity, plain_dollars)
+    found = format_range(quantity, plain_dollars)
     return found if found in ("unknown", "-") else f"${found}"
 
 
@@ -145,15 +145,15 @@ def plain_dollars(value: float) -> str:
 
 
 def count(quantity: Quantity) -> str:
-    return ranged(quantity, _short)
+    return format_range(quantity, _short)
 
 
 def time(quantity: Quantity) -> str:
-    return ranged(quantity, lambda value: f"{value:.1f}" if value < 99.95 else f"{value:,.0f}")
+    return format_range(quantity, lambda value: f"{value:.1f}" if value < 99.95 else f"{value:,.0f}")
 
 
 def seconds(quantity: Quantity) -> str:
-    return ranged(quantity, plain_seconds, " s")
+    return format_range(quantity, plain_seconds, " s")
 
 
 def _whole(value: float) -> str:

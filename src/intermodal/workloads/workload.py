@@ -14,8 +14,8 @@ from typing import Any
 from intermodal.content import Value
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
-from intermodal.estimates.located import Located
 from intermodal.request import Output, Policy, TextOutput
+from intermodal.workloads.located_document import LocatedDocument
 
 SCHEMA = Path(__file__).parent / "data" / "workload.schema.json"
 DAYS = 365 / 12  # a month
@@ -25,7 +25,7 @@ KINDS = ("image", "audio", "video", "pdf", "letters", "file")
 _FEW = 8  # values of an enumeration that are all named
 
 
-class Part(Value):
+class WorkloadPart(Value):
     """One of a request's parts, or ``count`` alike: a real ``file``, or an imagined ``piece`` and what it looks like.
 
     Attributes:
@@ -42,7 +42,7 @@ class Part(Value):
     silent: bool = False
 
 
-class PlanWanted(Value):
+class PlanSpec(Value):
     """A plan to be made: its name and its policy.
 
     ``batch``: at the price of a batch. ``cached``: tokens of its text that the answering host has in its cache.
@@ -59,17 +59,17 @@ class Workload(Value):
 
     name: str
     requests: float
-    plans: tuple[PlanWanted, ...]
+    plans: tuple[PlanSpec, ...]
     day: str = ""
     prompt: str = ""
     system: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[WorkloadPart, ...] = ()
     output: Output = TextOutput()
     tokens: int | None = None
     max_tokens: int | None = None
 
 
-def checked(found: Located) -> Located:
+def check_document(found: LocatedDocument) -> LocatedDocument:
     """The document, as its schema wants it.
 
     Raises UsageError with file, line and the nearest name for what is not.
@@ -88,7 +88,7 @@ def checked(found: Located) -> Located:
     return found
 
 
-def _order(found: Located, problem: Any) -> tuple[bool, int]:
+def _order(found: LocatedDocument, problem: Any) -> tuple[bool, int]:
     """Slips of the pen first, which may be why another key is missing; then from top to bottom."""
     line = found.where(_place(problem)).rpartition(":")[2]
     return problem.validator != "additionalProperties", int(line) if line.isdigit() else 0
@@ -101,7 +101,7 @@ def _place(problem: Any) -> tuple[str | int, ...]:
     return path
 
 
-def _error(found: Located, problem: Any) -> UsageError:
+def _error(found: LocatedDocument, problem: Any) -> UsageError:
     place = _place(problem)
     where = found.where(place)
     rule, wanted, given = problem.validator, problem.validator_value, problem.instance

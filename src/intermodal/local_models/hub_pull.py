@@ -16,9 +16,6 @@ from msgspec.structs import replace
 from intermodal.catalog.model_folders import SIZE_OF_FILES
 from intermodal.content import Value
 from intermodal.errors import DoesNotFit, UsageError, WeightsError
-from intermodal.estimates.fit import Beside, FitReport, FitWish, report
-from intermodal.estimates.fit_text import gib
-from intermodal.estimates.onnx_pull import has_onnx, onnx_pull
 from intermodal.hints import hint
 from intermodal.local.servers.memory_estimate import gguf_memory
 from intermodal.local.servers.resolver import CONTEXT
@@ -27,6 +24,9 @@ from intermodal.local.weights.lockfile import LockedFile, LockedModel, ModelTrai
 from intermodal.local.weights.registry import WeightsRow, is_plain_file_name
 from intermodal.local.weights.store import WeightsStore
 from intermodal.local.weights.transfer import SourceFailed
+from intermodal.local_models.fit import FitQuery, FitReport, RelatedFiles, report
+from intermodal.local_models.fit_text import gib
+from intermodal.local_models.onnx_pull import has_onnx, onnx_pull
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between
@@ -97,12 +97,12 @@ class HubPull(Value):
         return check.needed if check is not None else Quantity()
 
 
-def pinned(said: str, weights: WeightsStore) -> LockedModel | None:
+def find_pinned(said: str, weights: WeightsStore) -> LockedModel | None:
     """What was pulled under this name, or last of this repository (and quantization or file, where one is named)."""
-    return max(every_pinned(said, weights), key=lambda model: model.date, default=None)
+    return max(find_all_pinned(said, weights), key=lambda model: model.date, default=None)
 
 
-def every_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
+def find_all_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
     """All that was pulled of a repository, or what was under a name."""
     models = weights.lock.models()
     wanted = parse_hub_reference(said)
@@ -134,7 +134,7 @@ async def hub_pull(
             under a commit that is pinned.
     """
     cards, machine = bool(machine.gpus), without_cards(machine)
-    before = pinned(said, weights)
+    before = find_pinned(said, weights)
     row = next((row for row in weights.shipped() if row.name == said and row.hub), None)
     wanted = parse_hub_reference(row.hub if row is not None else said)
     if wanted is None and before is not None:
@@ -174,7 +174,7 @@ async def hub_pull(
     return HubPull(model=made, report=found, why=why, cards=cards)
 
 
-async def as_pulled(wish: FitWish, machine: Machine, env: Mapping[str, str]) -> tuple[FitWish, str]:
+async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) -> tuple[FitQuery, str]:
     """The wish with the file and the projector of a repository that pulling it would bring, and why this quantization.
 
     The machine is the one that is asked about, cards and all. What names no repository of GGUF files is as it is; where
@@ -407,7 +407,7 @@ def _report(
 ) -> FitReport:
     said = f"hf:{repo}/{file}"
     subject = ModelReference(reference=said, quantization=quantization, projector="", draft="", path="")
-    found = report(FitWish(model=said), subject, shape, machine, here=True, beside=Beside(projector=eyes))
+    found = report(FitQuery(model=said), subject, shape, machine, here=True, beside=RelatedFiles(projector=eyes))
     return replace(found, name=file.rpartition("/")[2])
 
 
@@ -482,4 +482,4 @@ def check_fits(pull: HubPull) -> None:
     )
 
 
-__all__ = ["HubPull", "as_pulled", "check_fits", "every_pinned", "hub_pull", "pinned", "row_of"]
+__all__ = ["HubPull", "as_pulled", "check_fits", "find_all_pinned", "hub_pull", "find_pinned", "row_of"]

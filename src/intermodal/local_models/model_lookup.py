@@ -46,7 +46,7 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
     return local_model(path)
 
 
-def find_beside(
+def find_projector_and_draft(
     projector: str, draft: str, weights: WeightsStore, env: Mapping[str, str]
 ) -> tuple[ModelShape | None, ModelShape | None]:
     """A projector and a draft model; None for one that is not named. Raises UsageError for what is not one."""

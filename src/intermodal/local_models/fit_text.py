@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from intermodal.estimates.fit import Cell, FitReport
-from intermodal.estimates.fit_bars import bar_lines, change_lines, rate
+from intermodal.local_models.fit import FitCell, FitReport
+from intermodal.local_models.text_bars import bar_lines, change_lines, rate
 from intermodal.plans.numbers import counted, size
 from intermodal.plans.table import aligned
 from intermodal.quantity import Quantity
@@ -204,18 +204,18 @@ def _own(report: FitReport) -> str:
     return report.subject.quantization or "its own"
 
 
-def _by_quantization(cells: tuple[Cell, ...]) -> dict[str, list[Cell]]:
-    rows: dict[str, list[Cell]] = {}
+def _by_quantization(cells: tuple[FitCell, ...]) -> dict[str, list[FitCell]]:
+    rows: dict[str, list[FitCell]] = {}
     for cell in cells:
         rows.setdefault(cell.quantization, []).append(cell)
     return rows
 
 
-def _row_name(name: str, cells: list[Cell]) -> str:
+def _row_name(name: str, cells: list[FitCell]) -> str:
     return name if any(cell.estimated for cell in cells) else f"{name} (the file)"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: FitCell) -> str:
     if cell.check is None or not cell.check.needed.known:
         return "?"
     return f"{cell.check.needed.mid / GIB:.1f}{_MARKS[cell.verdict]}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from intermodal.estimates.fit import Cell, FitReport
-from intermodal.estimates.fit_all import Candidate
-from intermodal.estimates.fit_text import verdict
+from intermodal.local_models.fit import FitCell, FitReport
+from intermodal.local_models.fit_text import verdict
+from intermodal.local_models.ranking import RankedModel
 from intermodal.quantity import Quantity
 from intermodal.sizing.fit_changes import FitChange
 from intermodal.sizing.load_log import TermComparison
@@ -56,7 +56,7 @@ def document(report: FitReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def ranked(found: tuple[Candidate, ...]) -> dict[str, Any]:
+def ranked(found: tuple[RankedModel, ...]) -> dict[str, Any]:
     """The ranking of ``--all``."""
     return {
         "fit_version": FIT_VERSION,
@@ -94,7 +94,7 @@ def _check(check: CapacityCheck) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: FitCell) -> dict[str, Any]:
     return {
         "quantization": cell.quantization, "context": cell.context, "verdict": cell.verdict,
         "estimated": cell.estimated, "place": _check(cell.check) if cell.check else None,

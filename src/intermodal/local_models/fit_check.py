@@ -15,16 +15,16 @@ from intermodal.catalog.discovered_servers import is_this_machine
 from intermodal.config import cache_dir
 from intermodal.content import Value
 from intermodal.errors import CredentialsRefused, InputMissing, IntermodalError, Unreachable, UsageError
-from intermodal.estimates.fit import FitWish, fit, this_machine
-from intermodal.estimates.fit_document import FIT_VERSION, correction, plain_amount, rows
-from intermodal.estimates.fit_model import REMOTE, find_beside, find_model
-from intermodal.estimates.fit_vllm import VllmReport
 from intermodal.hints import hint, setting
 from intermodal.local.hardware.model_measurements import save_correction
 from intermodal.local.servers.footprint import ServerFootprint, candidate_key_variables, read_footprint
 from intermodal.local.servers.memory_comparison import MemoryComparison, compare_memory
 from intermodal.local.servers.records import ServerRecords, ServerState, all_records, latest_start_log
 from intermodal.local.weights.store import WeightsStore
+from intermodal.local_models.fit import FitQuery, fit, this_machine
+from intermodal.local_models.fit_document import FIT_VERSION, correction, plain_amount, rows
+from intermodal.local_models.model_lookup import REMOTE, find_model, find_projector_and_draft
+from intermodal.local_models.vllm_fit import VllmReport
 from intermodal.quantity import Quantity
 from intermodal.sizing.load_log import TermComparison, compare_terms, logged_terms
 from intermodal.sizing.machine_options import without_cards
@@ -39,7 +39,7 @@ _WEB = ("http://", "https://")
 _PLACE = re.compile(r"[\w.-]+:\d+(/v1)?/?")  # an address without its scheme
 
 
-class Checked(Value):
+class FitComparison(Value):
     """The answer.
 
     Attributes:
@@ -56,7 +56,7 @@ class Checked(Value):
     read: Quantity = Quantity()
 
 
-def check(wish: FitWish, target: str, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
+def compare_fit(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
     """Compare. ``target``: an address, the name of a server of ``intermodal up``, a log, or "" to look for a server
     of ``wish.model``.
 
@@ -107,13 +107,15 @@ def _address(target: str) -> str:
 # ---- a server ----------------------------------------------------------------------------------------
 
 
-def _server(wish: FitWish, found: ServerFootprint, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
+def _server(wish: FitQuery, found: ServerFootprint, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
     if wish.gpus or wish.ram:
         raise UsageError(
             "compares on this machine, and another one is named", where=setting("check"), todo="leave one out"
         )
     sized = find_model(_file(wish.model, found), weights, env)
-    projector, draft = find_beside(wish.projector or found.projector, wish.draft or found.draft, weights, env)
+    projector, draft = find_projector_and_draft(
+        wish.projector or found.projector, wish.draft or found.draft, weights, env
+    )
     machine = this_machine(env)
     made = compare_memory(sized.shape, found, machine, today(), projector=projector, draft=draft)
     if made.correction is not None:
@@ -122,7 +124,7 @@ def _server(wish: FitWish, found: ServerFootprint, weights: WeightsStore, env: M
     if found.settings is not None and (found.written or found.read):
         on = machine if found.settings.gpu_layers else without_cards(machine)
         speed = model_speed(sized.shape, found.settings, on)
-    return Checked(
+    return FitComparison(
         model=Path(sized.where).name, rows=made.rows, server=found, correction=made.correction, notes=made.notes,
         written=speed.decode if speed else Quantity(), read=speed.prefill if speed else Quantity(),
     )  # fmt: skip
@@ -229,7 +231,7 @@ def _listening(address: str, env: Mapping[str, str]) -> ServerRecords | None:
 # ---- a log -------------------------------------------------------------------------------------------
 
 
-def _log(wish: FitWish, path: str, weights: WeightsStore, env: Mapping[str, str]) -> Checked:
+def _log(wish: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str]) -> FitComparison:
     """Of a log the settings are those of the wish, so nothing is kept of it."""
     if not wish.model:
         raise UsageError("a log is compared with a model, and none is named", where="MODEL", todo="name one")
@@ -248,7 +250,7 @@ def _log(wish: FitWish, path: str, weights: WeightsStore, env: Mapping[str, str]
         raise UsageError(
             "a log is compared with llama.cpp's memory only", where=setting("check"), todo="name its address"
         )
-    return Checked(
+    return FitComparison(
         model=report.name, rows=compare_terms(report.placed.memory, log), notes=("a log alone keeps nothing",)
     )
 
@@ -256,7 +258,7 @@ def _log(wish: FitWish, path: str, weights: WeightsStore, env: Mapping[str, str]
 # ---- words -------------------------------------------------------------------------------------------
 
 
-def document(found: Checked) -> dict[str, Any]:
+def document(found: FitComparison) -> dict[str, Any]:
     """Every number of the answer. Bytes, or tokens where the name says so."""
     server = found.server
     return {

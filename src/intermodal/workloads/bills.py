@@ -83,13 +83,13 @@ class MonthlyCost(Value):
 
     def svg(self, name: str = "im-month") -> str:
         """The bills as a picture: a bar a plan, stacked by kind of part. ``name``: its classes begin with it."""
-        from intermodal.estimates.month_picture import svg
+        from intermodal.workloads.cost_chart import svg
 
         return svg(self, name)
 
     def __str__(self) -> str:
         """What ``intermodal cost`` prints."""
-        from intermodal.estimates.month_tables import text
+        from intermodal.workloads.cost_tables import text
 
         return text(self)
 

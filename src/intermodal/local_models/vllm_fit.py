@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
-from intermodal.estimates.fit_bars import bar_lines, change_lines
 from intermodal.hints import hint, setting
+from intermodal.local_models.text_bars import bar_lines, change_lines
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted, size
 from intermodal.plans.table import aligned
@@ -28,7 +28,7 @@ from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
 from intermodal.sizing.vllm_changes import vllm_changes, vllm_command
 
 if TYPE_CHECKING:
-    from intermodal.estimates.fit import FitWish
+    from intermodal.local_models.fit import FitQuery
 
 CONTEXT = 8192  # tokens of a text, where the model has more and nobody says
 _CACHES = {"f16": 2, "bf16": 2, "f32": 4, "q8_0": 1}  # bytes of a number; vLLM's own eight bits are fp8
@@ -74,7 +74,7 @@ class VllmReport(Value):
 
 
 def vllm_report(
-    wish: FitWish, subject: ModelReference, shape: ModelShape, machine: Machine, *, here: bool,
+    wish: FitQuery, subject: ModelReference, shape: ModelShape, machine: Machine, *, here: bool,
     corrections: tuple[Correction, ...] = (),
 ) -> VllmReport:  # fmt: skip
     """The answer, of values alone. ``corrections``: what was measured of its files on this machine.
@@ -192,7 +192,7 @@ def sentence(report: VllmReport) -> str:
 
 def document(report: VllmReport) -> dict[str, Any]:
     """Every number of the answer."""
-    from intermodal.estimates.fit_document import FIT_VERSION, change_document, correction, plain_amount
+    from intermodal.local_models.fit_document import FIT_VERSION, change_document, correction, plain_amount
 
     found = report.served
     return {
@@ -212,7 +212,7 @@ def document(report: VllmReport) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitWish) -> ModelSpeed:
+def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> ModelSpeed:
     """Tensor parallelism reads on all cards at the same time: as one card with the bandwidth of all of the slowest."""
     slowest = min(machine.gpus, key=lambda gpu: gpu.bandwidth)
     cards = len(machine.gpus)

@@ -14,9 +14,7 @@ from msgspec.structs import replace
 from intermodal.config import Config
 from intermodal.costing.parts import Piece
 from intermodal.errors import IntermodalError, UsageError
-from intermodal.estimates import located, part_words
-from intermodal.estimates.located import MOST_BYTES, Located, given
-from intermodal.estimates.workload import DAYS, KINDS, LETTERS_PER_PAGE, NO_LIMIT, Part, PlanWanted, Workload, checked
+from intermodal.estimates import part_notation
 from intermodal.request import (
     EmbeddingOutput,
     JsonOutput,
@@ -28,6 +26,18 @@ from intermodal.request import (
     TranscriptOutput,
 )
 from intermodal.request_builder import checked_hosts
+from intermodal.workloads import located_document
+from intermodal.workloads.located_document import MOST_BYTES, LocatedDocument, document_of
+from intermodal.workloads.workload import (
+    DAYS,
+    KINDS,
+    LETTERS_PER_PAGE,
+    NO_LIMIT,
+    PlanSpec,
+    Workload,
+    WorkloadPart,
+    check_document,
+)
 
 MOST_PARTS, MOST_PAGES = 2_000, 20_000
 _FITS: Mapping[str, tuple[str, ...]] = {
@@ -35,7 +45,7 @@ _FITS: Mapping[str, tuple[str, ...]] = {
     "count": ("image", "audio", "video", "pdf", "letters"),
 }  # fmt: skip
 _GRAMMAR: Mapping[str, Callable[[str], Piece]] = {
-    "image": part_words.image, "audio": part_words.audio, "video": part_words.video, "pdf": part_words.pdf,
+    "image": part_notation.image, "audio": part_notation.audio, "video": part_notation.video, "pdf": part_notation.pdf,
 }  # fmt: skip
 _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
     "text": lambda said: TextOutput(),
@@ -47,9 +57,9 @@ _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
 }
 
 
-def read(path: Path, config: Config, env: Mapping[str, str]) -> Workload:
+def read_workload(path: Path, config: Config, env: Mapping[str, str]) -> Workload:
     """Raises UsageError with file and line for what is wrong with the document."""
-    return _workload(checked(_located(path)), path.parent, path.stem, Names(config, env))
+    return _workload(check_document(_located(path)), path.parent, path.stem, Names(config, env))
 
 
 def workload_of(
@@ -64,16 +74,16 @@ def workload_of(
         path = Path(document)
         found, folder, name = _located(path), path.parent, path.stem
     elif document is None or isinstance(document, Mapping):
-        found, folder, name = given("workload", {"workload": 1, **(document or {})}), Path(), "workload"
+        found, folder, name = document_of("workload", {"workload": 1, **(document or {})}), Path(), "workload"
     else:
         what = f"the first argument is {type(document).__name__}, neither a file nor a mapping"
         raise UsageError(what, todo='write cost("calls.yaml"), or cost(requests={"per_day": 100}, plans=[…])')
     if keys and isinstance(found.value, dict):
-        own = given("workload", keys).value
+        own = document_of("workload", keys).value
         lines = {path: line for path, line in found.lines.items() if not path or path[0] not in own}
         found = replace(found, value={**found.value, **own}, lines=lines)
         folder = Path() if "parts" in own else folder
-    return _workload(checked(found), folder, name, Names(config, env))
+    return _workload(check_document(found), folder, name, Names(config, env))
 
 
 class Names(NamedTuple):
@@ -83,7 +93,7 @@ class Names(NamedTuple):
     env: Mapping[str, str]
 
 
-def _located(path: Path) -> Located:
+def _located(path: Path) -> LocatedDocument:
     name = str(path)
     try:
         with path.open("rb") as file:
@@ -96,10 +106,10 @@ def _located(path: Path) -> Located:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a path"
         raise UsageError(f"cannot be read ({reason.lower()})", where=name, todo="name a workload file") from None
-    return located.read(name, text)
+    return located_document.read_document(name, text)
 
 
-def _workload(found: Located, folder: Path, name: str, names: Names) -> Workload:
+def _workload(found: LocatedDocument, folder: Path, name: str, names: Names) -> Workload:
     """The value of a document that its schema takes."""
     said: dict[str, Any] = found.value
     parts = tuple(_part(found, place, each, folder) for place, each in enumerate(said.get("parts", ())))
@@ -123,7 +133,7 @@ def _workload(found: Located, folder: Path, name: str, names: Names) -> Workload
     )
 
 
-def _not_too_many(found: Located, parts: tuple[Part, ...]) -> None:
+def _not_too_many(found: LocatedDocument, parts: tuple[WorkloadPart, ...]) -> None:
     """A slip of the pen must not be planned for minutes."""
     pages = sum(part.count * part.piece.pages for part in parts if part.piece is not None)
     for many, most, what in ((sum(part.count for part in parts), MOST_PARTS, "parts"), (pages, MOST_PAGES, "pages")):
@@ -132,7 +142,7 @@ def _not_too_many(found: Located, parts: tuple[Part, ...]) -> None:
                              where=found.where(("parts",)))  # fmt: skip
 
 
-def _requests(found: Located, said: Mapping[str, Any]) -> float:
+def _requests(found: LocatedDocument, said: Mapping[str, Any]) -> float:
     where = found.where(("requests",))
     if ("per_day" in said) == ("per_month" in said):
         raise UsageError("give per_day or per_month, one of them", where=where)
@@ -141,14 +151,14 @@ def _requests(found: Located, said: Mapping[str, Any]) -> float:
     return float(said["per_month"]) if "per_month" in said else float(said["per_day"]) * float(said.get("days", DAYS))
 
 
-def _day(found: Located, said: str) -> str:
+def _day(found: LocatedDocument, said: str) -> str:
     try:
         return date.fromisoformat(said).isoformat() if said else ""
     except ValueError:
         raise UsageError(f"as_of: {said!r} is not a day", where=found.where(("as_of",)), todo="2026-11-25") from None
 
 
-def _part(found: Located, place: int, said: Mapping[str, Any], folder: Path) -> Part:
+def _part(found: LocatedDocument, place: int, said: Mapping[str, Any], folder: Path) -> WorkloadPart:
     at = ("parts", place)
     kinds = [kind for kind in KINDS if kind in said]
     if len(kinds) != 1:
@@ -164,12 +174,12 @@ def _part(found: Located, place: int, said: Mapping[str, Any], folder: Path) -> 
         if "://" in said["file"]:
             where = found.where((*at, "file"))
             raise UsageError("file: nothing is fetched for a bill", where=where, todo="save it and name the file")
-        return Part(name=said.get("name", ""), file=str(folder / said["file"]))
+        return WorkloadPart(name=said.get("name", ""), file=str(folder / said["file"]))
     try:
         piece = _imagined(kind, said[kind])
     except IntermodalError as error:
         raise UsageError(f"{kind}: {error.what}", where=found.where((*at, kind)), todo=error.hints.todo) from None
-    return Part(
+    return WorkloadPart(
         name=said.get("name", ""), piece=piece, count=said.get("count", 1), density=said.get("text_density"),
         letters=0 if said.get("scanned") else said.get("letters_per_page", LETTERS_PER_PAGE),
         silent=said.get("silent", False),
@@ -182,8 +192,8 @@ def _imagined(kind: str, said: Any) -> Piece:
     return _GRAMMAR[kind](said)
 
 
-def _plans(found: Located, said: Mapping[str, Any], names: Names) -> tuple[PlanWanted, ...]:
-    plans: list[PlanWanted] = []
+def _plans(found: LocatedDocument, said: Mapping[str, Any], names: Names) -> tuple[PlanSpec, ...]:
+    plans: list[PlanSpec] = []
     for place, own in enumerate(said["plans"]):
         if own["name"] in (plan.name for plan in plans):
             raise UsageError(
@@ -194,7 +204,7 @@ def _plans(found: Located, said: Mapping[str, Any], names: Names) -> tuple[PlanW
         where = found.where(("plans", place, "host" if "host" in own else "hosts"))
         policy = _policy(merged, names, where)
         discounts = {"batch": merged.get("batch", False), "cached": merged.get("cached", 0)}
-        plans.append(PlanWanted(name=own["name"], policy=policy, **discounts))
+        plans.append(PlanSpec(name=own["name"], policy=policy, **discounts))
     return tuple(plans)
 
 

@@ -13,7 +13,7 @@ from intermodal.config import Config, snapshot_file
 from intermodal.costing.parts import Piece
 from intermodal.errors import UsageError
 from intermodal.estimates.estimate import CountText, Estimate, counted, estimate, rules_of
-from intermodal.estimates.subject import Subject, find
+from intermodal.estimates.model_lookup import PricedModel, find_model
 from intermodal.hints import setting
 from intermodal.today import today
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from intermodal.request_builder import FileLike
 
 
-class Wanted(NamedTuple):
+class EstimateOptions(NamedTuple):
     """A call to be estimated besides what goes in; each as in :meth:`AsyncClient.estimate`."""
 
     model: str
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
 
 
 async def estimate_of(
-    prompt: str, files: tuple[FileLike, ...], wanted: Wanted, config: Config, env: Mapping[str, str]
+    prompt: str, files: tuple[FileLike, ...], wanted: EstimateOptions, config: Config, env: Mapping[str, str]
 ) -> Estimate:
     """Tokens and money of one call with these words and files."""
     out_tokens = wanted.out_tokens
@@ -41,16 +41,16 @@ async def estimate_of(
         raise UsageError(f"the first argument is {type(prompt).__name__}, not a question", todo='write "" for none')
     if not prompt.strip() and not files:
         raise UsageError("nothing to count", todo="give a prompt, a file, or both")
-    when = checked_day(wanted.day)
-    subject = subject_of(wanted.model, config, env)
+    when = parse_day(wanted.day)
+    subject = find_priced_model(wanted.model, config, env)
     rules = rules_of(subject, shipped_families(), when)
     vocabulary = rules.rules.get("text", "")
-    by = counter(vocabulary, env)
+    by = token_counter(vocabulary, env)
     pieces = [counted(Piece(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
     if files:
-        from intermodal.estimates.pieces import opened, piece
+        from intermodal.estimates.file_pieces import open_files, piece
 
-        there = await opened(files)
+        there = await open_files(files)
         for part in there.facts.parts:
             made = piece(part)
             pieces.append(counted(made, there.text(part.index), vocabulary, by) if part.kind == "text" else made)
@@ -59,7 +59,7 @@ async def estimate_of(
     return estimate(subject, rules, tuple(pieces), date=when, batch=wanted.batch, cached=wanted.cached)
 
 
-def _check(wanted: Wanted) -> None:
+def _check(wanted: EstimateOptions) -> None:
     for name, said in (("model", wanted.model), ("day", wanted.day)):
         if not isinstance(said, str):
             raise UsageError(f"{name}={said!r} is not text", todo='write model="gpt-4o", day="2026-11-25"')
@@ -69,7 +69,7 @@ def _check(wanted: Wanted) -> None:
             raise UsageError(f"{name}={count!r} is not a number of tokens", todo="give 0 or more")
 
 
-def checked_day(text: str) -> str:
+def parse_day(text: str) -> str:
     """A day as ISO has it, today for "". Raises UsageError for what is none."""
     if not text:
         return today()
@@ -81,17 +81,17 @@ def checked_day(text: str) -> str:
         raise UsageError(f"{text!r} is not a day", where=setting("date"), todo="write 2026-11-25") from None
 
 
-def subject_of(name: str, config: Config, env: Mapping[str, str]) -> Subject:
+def find_priced_model(name: str, config: Config, env: Mapping[str, str]) -> PricedModel:
     """The model that a name stands for: of the user's own, the shipped and the published ones. Raises UnknownModel."""
     if config.hosts:
         from intermodal.request_builder import checked_config
 
         config = checked_config(config)
     catalog = load_catalog(user=config.hosts, installed={}, weights=frozenset())
-    return find(catalog, load_snapshot(snapshot_file(env)), shipped_families(), name)
+    return find_model(catalog, load_snapshot(snapshot_file(env)), shipped_families(), name)
 
 
-def counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
+def token_counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
     """Who counts with a vocabulary: one that a package carries, or one inside weights that are here."""
     from intermodal.local.tokenizers import byte_pair
     from intermodal.local.tokenizers.token_counter import SOURCES, TokenCounter

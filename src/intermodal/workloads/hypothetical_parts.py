@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from intermodal.content import BytesSource, File, Image, Text
 from intermodal.content import Part as ContentPart
-from intermodal.estimates.workload import Part
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.quantity import Quantity, between, exact, unknown
+from intermodal.workloads.workload import WorkloadPart
 
 _A4 = (595.0, 842.0)  # points
 _DENSE = 0.2  # how far a density that was said may be off
 _DETAILS = ("low", "high", "original")
 
 
-def imagined(part: Part, index: int, name: str) -> tuple[ContentPart, PartFacts]:
+def imagined(part: WorkloadPart, index: int, name: str) -> tuple[ContentPart, PartFacts]:
     """The part and its facts. ``index``: as ``Request.parts()`` counts."""
     piece = part.piece
     assert piece is not None, "a real file has real facts"
@@ -39,7 +39,7 @@ def imagined(part: Part, index: int, name: str) -> tuple[ContentPart, PartFacts]
 _TYPES = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "document": "application/pdf"}
 
 
-def _page(part: Part, number: int) -> PageFacts:
+def _page(part: WorkloadPart, number: int) -> PageFacts:
     return PageFacts(
         number=number, width=_A4[0], height=_A4[1], chars=part.letters,
         text_density=_density(None if part.letters else part.density),

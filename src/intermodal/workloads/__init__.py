@@ -1,0 +1,8 @@
+"""Monthly cost of a workload: one kind of request, how often it comes, and the plans that are compared.
+
+Belongs here: workload documents, their plans and their bills. Does not belong here: a single call (``estimates/``).
+
+- input: ``workload``, ``workload_types``, ``workload_file``, ``located_document``, ``hypothetical_parts``
+- bills: ``monthly_cost`` plans a workload, ``bills`` adds up, ``discounts`` holds batch and cache prices
+- output: ``cost_tables``, ``cost_chart``
+"""
