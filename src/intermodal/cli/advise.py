@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import html_option, listed, money, seconds, svg_option, with_conditions
+from intermodal.cli.arguments.request_options import html_option, listed, money, seconds, svg_option, with_conditions
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
@@ -105,14 +105,14 @@ def advise(**given: Any) -> None:
     real ones, among all hosts of the snapshot and what fits on the hardware.
     """  # fmt: skip
     from intermodal.advisor.advise import advice_for
-    from intermodal.cli.document import print_document
-    from intermodal.cli.pictures import write_picture
-    from intermodal.cli.targets import Target, check_standard_output, check_targets
+    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.rendering.json_document import print_document
+    from intermodal.cli.rendering.svg_output import write_picture
 
     picture, page = given.pop("svg_file"), given.pop("html_file")
     as_json = given.pop("as_json")
     check_standard_output(picture, as_json=as_json)
-    check_targets((Target("--svg", picture, "svg"), Target("--html", page, "html")), ())
+    check_output_files((OutputFile("--svg", picture, "svg"), OutputFile("--html", page, "html")), ())
     parts = _pieces(given)
     takes, makes = given.pop("takes"), given.pop("makes")
     for name in ("keep", "release", "regions", "labels"):

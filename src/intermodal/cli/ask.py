@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from intermodal.cli.options import asked_files, build_request, request_options, stated
+from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated
 
 if TYPE_CHECKING:
-    from intermodal.cli.render import Progress
-    from intermodal.cli.targets import Target
+    from intermodal.cli.arguments.output_files import OutputFile
+    from intermodal.cli.rendering.progress import Progress
     from intermodal.client import PreparedRequest
     from intermodal.events import Derived, Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
@@ -94,11 +94,11 @@ def ask(**given: Any) -> int:
     The answer goes to standard output, everything else to standard error. Exit codes 10 to 13 say that there is an
     answer, and something wrong with it: docs/exit-codes.md.
     """  # fmt: skip
-    from intermodal.cli.outputs import check_target
-    from intermodal.cli.pictures import run_picture, run_text, write_picture
-    from intermodal.cli.prompted import planned, with_value
-    from intermodal.cli.render import Progress
-    from intermodal.cli.targets import check_targets, paths_of
+    from intermodal.cli.arguments.output_files import check_output_files, paths_of
+    from intermodal.cli.arguments.output_options import check_target
+    from intermodal.cli.arguments.prompt_file import plan_prompt_file, with_value
+    from intermodal.cli.rendering.progress import Progress
+    from intermodal.cli.rendering.svg_output import timeline_svg, timeline_text, write_picture
     from intermodal.client import explain_analyze
     from intermodal.errors import UsageError
     from intermodal.events import fold
@@ -110,19 +110,19 @@ def ask(**given: Any) -> int:
     if given["preview"] and Path(given["preview"]).suffix.lower() != ".png":
         raise UsageError("is written as PNG", where=f"--preview {given['preview']}", todo="end the name in .png")
     targets = _targets(given)
-    check_targets(targets, [*asked_files(given), *filter(None, (given["plan_file"], given["prompt_file"]))])
+    check_output_files(targets, [*asked_files(given), *filter(None, (given["plan_file"], given["prompt_file"]))])
     quiet = given["quiet"] or given["as_json"]
     events: list[Event] = []
     with Client(remember=True) as client:
         file: PromptFile | None = None
         if given["plan_file"]:
-            prepared, plan = _approved(client, given)
+            prepared, plan = _load_approved(client, given)
         elif given["prompt_file"]:
-            prepared, plan, file = planned(client, given)
+            prepared, plan, file = plan_prompt_file(client, given)
         else:
-            prepared, plan = _planned(client, given)
+            prepared, plan = _plan_request(client, given)
         inputs = list(paths_of(prepared.inputs.original))
-        check_targets(targets, inputs)  # an approved plan and a conversation name files of their own
+        check_output_files(targets, inputs)  # an approved plan and a conversation name files of their own
         check_target(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
         if not quiet:
             click.echo(as_text(plan) + "\n", err=True)
@@ -138,17 +138,17 @@ def ask(**given: Any) -> int:
             )
         finally:  # what was made is the user's also when the last call failed
             result = fold(events)
-            derived = (*_taken_out(prepared), *result.derived)
+            derived = (*_extracted_texts(prepared), *result.derived)
             if given["save_derived"] and derived:
                 _save_derived(Path(given["save_derived"]), derived, [*asked_files(given), *inputs], quiet)
             if given["svg_file"] and result.actuals:
-                write_picture(given["svg_file"], run_picture(plan, result), quiet=quiet)
+                write_picture(given["svg_file"], timeline_svg(plan, result), quiet=quiet)
     if file is not None:
         result = with_value(file, result)
     analysis = explain_analyze(plan, result) if given["analyze"] else ""
     _finish(given, prepared, plan, result, analysis)
     if analysis and not given["as_json"]:
-        click.echo(f"\n{analysis}\n\n{run_text(plan, result)}", err=True)
+        click.echo(f"\n{analysis}\n\n{timeline_text(plan, result)}", err=True)
     return exit_code(result)
 
 
@@ -163,7 +163,7 @@ def exit_code(result: Result) -> int:
     return UNREAD if result.unread else 0
 
 
-def _planned(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
+def _plan_request(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
     from intermodal.cli.consent import plan_or_ask
     from intermodal.errors import UsageError
     from intermodal.request_builder import next_turn
@@ -182,7 +182,7 @@ def _planned(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Pl
     return plan_or_ask(prepared, config, may_ask=not (given["quiet"] or given["as_json"]))
 
 
-def _approved(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
+def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
     """A saved plan, its media opened and compared. It is run as it is, so no other option of the request fits."""
     from intermodal.errors import UsageError
 
@@ -200,7 +200,7 @@ def _approved(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, P
 
 def load_plan(path: Path) -> SavedPlan:
     """An approved plan from its file. Raises InputMissing or InputBroken."""
-    from intermodal.cli.files import load_json
+    from intermodal.cli.arguments.saved_files import load_json
     from intermodal.plans.plan import PLAN_VERSION, SavedPlan
 
     todo = "save one with: intermodal explain PROMPT FILES --save FILE"
@@ -233,7 +233,7 @@ def _show(
 ) -> None:
     """Run, showing words on stdout and progress and notes on stderr; every event is added to ``events``,
     but how a picture looks in the middle of its making."""
-    from intermodal.cli.render import for_terminal
+    from intermodal.cli.rendering.progress import for_terminal
     from intermodal.events import Sketched, TextDelta
 
     terminal = sys.stdout.isatty()
@@ -274,20 +274,20 @@ def _show(
         release()
 
 
-def _targets(given: dict[str, Any]) -> tuple[Target, ...]:
-    from intermodal.cli.drawn import SUFFIXES, paths
-    from intermodal.cli.targets import Target
+def _targets(given: dict[str, Any]) -> tuple[OutputFile, ...]:
+    from intermodal.cli.arguments.output_files import OutputFile
+    from intermodal.cli.rendering.image_files import SUFFIXES, image_paths
 
     suffix = Path(given["to"] or "").suffix.lower()
     kind = "mp3" if suffix == ".mp3" else SUFFIXES.get(suffix, "wav")
-    places = paths(given["to"], given["count"] or 1) if given["to"] else ()
+    places = image_paths(given["to"], given["count"] or 1) if given["to"] else ()
     return (
-        *(Target("--to", place, kind) for place in places), Target("--svg", given["svg_file"], "svg"),
-        Target("--preview", given["preview"], "png"),
+        *(OutputFile("--to", place, kind) for place in places), OutputFile("--svg", given["svg_file"], "svg"),
+        OutputFile("--preview", given["preview"], "png"),
     )  # fmt: skip
 
 
-def _taken_out(prepared: PreparedRequest) -> tuple[Derived, ...]:
+def _extracted_texts(prepared: PreparedRequest) -> tuple[Derived, ...]:
     """The texts that were taken out of documents, pages and mail before anything was planned: the answer is made of
     them as of what conversions make."""
     from intermodal.content import Text
@@ -301,7 +301,7 @@ def _taken_out(prepared: PreparedRequest) -> tuple[Derived, ...]:
 
 
 def _save_derived(folder: Path, derived: tuple[Derived, ...], inputs: list[str], quiet: bool) -> None:
-    from intermodal.cli.files import save_derived
+    from intermodal.cli.arguments.saved_files import save_derived
 
     for path in save_derived(folder, derived, inputs):
         if not quiet:
@@ -312,9 +312,9 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
     """What stdout gets after the run: a document, subtitles, a vector, or nothing more."""
     import json
 
-    from intermodal.cli.document import print_document
-    from intermodal.cli.drawn import pictures_document, write_pictures
-    from intermodal.cli.outputs import LABEL, best_label, scores_table, speech_document, write_speech
+    from intermodal.cli.arguments.output_options import LABEL, best_label, scores_table, speech_document, write_speech
+    from intermodal.cli.rendering.image_files import images_document, write_images
+    from intermodal.cli.rendering.json_document import print_document
     from intermodal.request import (
         EmbeddingOutput,
         ImageOutput,
@@ -330,12 +330,12 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
     if isinstance(output, SpeechOutput) and (given["to"] or not given["as_json"]):
         write_speech(result.speech, given["to"], quiet=quiet)
     if isinstance(output, ImageOutput) and (given["to"] or not given["as_json"]):
-        write_pictures(result.images, given["to"], quiet=quiet)
+        write_images(result.images, given["to"], quiet=quiet)
     if given["as_json"]:
         answer = _answer(plan, msgspec.structs.replace(result, speech=None, images=()), analysis)
         media = {
             "speech": speech_document(result.speech, given["to"]),
-            "images": pictures_document(result.images, given["to"]),
+            "images": images_document(result.images, given["to"]),
         }
         print_document("answer", {**answer, **media})
     elif isinstance(output, ScoresOutput):
@@ -353,10 +353,10 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
 
 def _answer(plan: Plan, result: Result, analysis: str) -> dict[str, Any]:
     """The document of ``ask --json``: every field there, whatever its value; ``plan`` as explain prints it."""
-    from intermodal.cli.document import plainly
-    from intermodal.cli.outputs import best_label
+    from intermodal.cli.arguments.output_options import best_label
+    from intermodal.cli.rendering.json_document import plain_data
 
-    body: dict[str, Any] = plainly(result)
+    body: dict[str, Any] = plain_data(result)
     body["transcript"] = transcript(result.transcript) if result.transcript is not None else None
     body["label"] = best_label(result.scores)
     body["steps"] = body.pop("actuals")
@@ -364,6 +364,6 @@ def _answer(plan: Plan, result: Result, analysis: str) -> dict[str, Any]:
 
 
 def transcript(heard: Any) -> dict[str, Any]:
-    from intermodal.cli.document import plainly
+    from intermodal.cli.rendering.json_document import plain_data
 
-    return {**plainly(heard), "text": heard.text}
+    return {**plain_data(heard), "text": heard.text}

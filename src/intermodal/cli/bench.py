@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import money, svg_option
+from intermodal.cli.arguments.request_options import money, svg_option
 from intermodal.request_builder import checked_hosts
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Examples
 """
 
 
-class Counts(click.ParamType[tuple[int, ...]]):
+class LoadLevels(click.ParamType[tuple[int, ...]]):
     """1,4,16"""
 
     name = "counts"
@@ -39,7 +39,7 @@ class Counts(click.ParamType[tuple[int, ...]]):
 
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
-@click.option("--concurrency", type=Counts(), default="1,4,16", metavar="LIST",
+@click.option("--concurrency", type=LoadLevels(), default="1,4,16", metavar="LIST",
               help="Requests at the same time, one level each.  [default: 1,4,16]")  # fmt: skip
 @click.option("--prompt", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
               help="Ask this text instead of for a long story.")  # fmt: skip
@@ -61,14 +61,16 @@ def bench(**given: Any) -> int | None:
     Everything is warmed up first. What one request at a time took becomes what plans go by. Hosted endpoints are
     asked only with consent and within --max-cost, which is checked before anything is sent.
     """  # fmt: skip
-    from intermodal.cli.targets import Target, check_standard_output, check_targets
+    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.evaluation.bench import Bench
 
     picture_file = given["svg_file"]
     check_standard_output(picture_file, as_json=given["as_json"])
-    check_targets([Target("--svg", picture_file, "svg")], [each for each in given["media"] if "://" not in each])
+    check_output_files(
+        [OutputFile("--svg", picture_file, "svg")], [each for each in given["media"] if "://" not in each]
+    )
     client, bridge = AsyncClient(), SyncBridge()
     try:
         made = Bench(client=client, settings=_settings(given, client), resident=lambda each: resident(each, client))
@@ -78,11 +80,11 @@ def bench(**given: Any) -> int | None:
         bridge.close(client.aclose)
     if picture_file:
         from intermodal.charts.bench_chart import picture
-        from intermodal.cli.pictures import write_picture
+        from intermodal.cli.rendering.svg_output import write_picture
 
         write_picture(picture_file, picture(made.levels), quiet=given["as_json"])
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("bench", document(made))
     elif picture_file != "-":
@@ -111,15 +113,15 @@ def _settings(given: dict[str, Any], client: Any) -> Any:
 
 
 def _measure(made: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
-    from intermodal.cli.render import Bar
-    from intermodal.cli.table import money as dollars
+    from intermodal.cli.rendering.progress import ProgressBar
+    from intermodal.cli.rendering.tables import money as dollars
 
     if not quiet:
         bound = f", at most {dollars(made.bound)}" if made.bound else ", free of charge"
         endpoints = "1 endpoint" if len(made.subjects) == 1 else f"{len(made.subjects)} endpoints"
         click.echo(f"{endpoints}, {made.total} requests{bound}", err=True)
     done, failed = 0, 0
-    with Bar("Measuring", quiet=quiet, at_once=True) as bar:
+    with ProgressBar("Measuring", quiet=quiet, at_once=True) as bar:
 
         def told(sample: BenchSample) -> None:
             nonlocal done, failed
@@ -156,7 +158,7 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
 
 
 def _show(made: Bench) -> None:
-    from intermodal.cli.table import echo_table, held
+    from intermodal.cli.rendering.tables import echo_table, held
 
     head = (
         "endpoint", "at once", "first word", "tokens/s each", "tokens/s all", "requests", "errors", "memory",
@@ -201,11 +203,11 @@ def _price(subject: BenchEndpoint) -> str:
 
 
 def document(made: Bench) -> dict[str, Any]:
-    from intermodal.cli.document import plainly
+    from intermodal.cli.rendering.json_document import plain_data
 
     return {
-        "endpoints": [plainly(each) for each in made.subjects],
-        "levels": [plainly(each) for each in made.levels],
+        "endpoints": [plain_data(each) for each in made.subjects],
+        "levels": [plain_data(each) for each in made.levels],
         "left_out": made.left,
         "tokens": made.settings.tokens,
         "bound": made.bound,

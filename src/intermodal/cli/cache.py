@@ -68,7 +68,7 @@ def show(key: str, as_json: bool) -> None:
     if kept is None:
         raise UsageError("cannot be read", where=entry.key[:_SHOWN], todo=f"intermodal cache rm {entry.key[:_SHOWN]}")
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("cached", {**_told(entry, kept), "text": kept.text, "transcript": kept.transcript})
     else:
@@ -92,7 +92,7 @@ def rm(keys: tuple[str, ...], everything: bool, as_json: bool) -> None:
         for entry in found:
             held.remove(entry.key)
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("cache_removed", {"keys": [entry.key for entry in found], "bytes": _sum(found)})
     else:
@@ -103,7 +103,7 @@ def _list(as_json: bool) -> None:
     held = _cache()
     found = [(entry, held.look(entry.key)) for entry in held.entries()]
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         values = [_told(entry, kept) for entry, kept in found]
         print_document("cache", {"folder": str(held.root), "capacity": held.capacity, "values": values})
@@ -111,7 +111,7 @@ def _list(as_json: bool) -> None:
     if not found:
         click.echo("nothing is kept yet (what a file was transcribed or read to is, once it was)", err=True)
         return
-    from intermodal.cli.table import echo_table, size
+    from intermodal.cli.rendering.tables import echo_table, size
 
     now = time.time()
     echo_table(
@@ -182,7 +182,7 @@ def _sum(entries: list[CacheEntry]) -> int:
 
 
 def _counted(entries: list[CacheEntry]) -> str:
-    from intermodal.cli.table import size
+    from intermodal.cli.rendering.tables import size
     from intermodal.plans.numbers import counted
 
     many = counted(len(entries), "value")

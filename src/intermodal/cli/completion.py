@@ -19,8 +19,8 @@ def completion(shell: str, as_json: bool) -> None:
     """Print the completion script for SHELL."""
     from click.shell_completion import get_completion_class
 
-    from intermodal.cli.document import print_document
     from intermodal.cli.main import app
+    from intermodal.cli.rendering.json_document import print_document
 
     made = get_completion_class(shell)
     assert made is not None  # click ships these three

@@ -29,7 +29,7 @@ def config(context: click.Context, as_json: bool) -> None:
     path = config_path(os.environ)
     found = checked_config(load_config(os.environ))
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("config", {"path": str(path), "exists": bool(found.path)})
         return
@@ -45,7 +45,7 @@ def schema(as_json: bool) -> None:
     """Print the JSON Schema (2020-12) of intermodal.toml: editors complete and check the file by it."""
     import json
 
-    from intermodal.cli.document import print_document
+    from intermodal.cli.rendering.json_document import print_document
     from intermodal.config_schema import config_json_schema as made
 
     if as_json:

@@ -85,7 +85,7 @@ def _agreed(plan: Plan, config: Config) -> bool:
     from urllib.parse import urlsplit
 
     from intermodal import config as configs
-    from intermodal.cli.table import money
+    from intermodal.cli.rendering.tables import money
 
     chosen = plan.chosen
     used = sorted({send.host for send in chosen.sends} - set(config.consent))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import html_option, svg_option
+from intermodal.cli.arguments.request_options import html_option, svg_option
 
 if TYPE_CHECKING:
     from intermodal.quantity import Quantity
@@ -36,7 +36,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
 
     import anyio
 
-    from intermodal.cli.targets import Target, check_standard_output, check_targets
+    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
     from intermodal.client import AsyncClient
     from intermodal.config import load_config
     from intermodal.workloads.cost_tables import text
@@ -46,7 +46,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     found = read_workload(Path(workload), load_config(os.environ), os.environ)
     check_standard_output(svg_file, as_json=as_json)
     inputs = [workload, *(part.file for part in found.parts if part.file)]
-    check_targets([Target("--svg", svg_file, "svg"), Target("--html", html_file, "html")], inputs)
+    check_output_files([OutputFile("--svg", svg_file, "svg"), OutputFile("--html", html_file, "html")], inputs)
 
     async def billed() -> MonthlyCost:
         async with AsyncClient() as client:
@@ -55,7 +55,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     made = anyio.run(billed)
     _write(made, svg_file, html_file, quiet=as_json)
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("cost", document(made))
     elif svg_file != "-":
@@ -63,7 +63,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
 
 
 def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
-    from intermodal.cli.pictures import write_picture
+    from intermodal.cli.rendering.svg_output import write_picture
 
     if svg_file:
         from intermodal.workloads.cost_chart import svg

@@ -33,7 +33,7 @@ State = Literal["ok", "missing", "unused", "too big", "unreachable", "broken", "
 OLD = 60  # days after which prices and models have changed at most vendors
 
 
-class Finding(Value):
+class DoctorFinding(Value):
     """One thing looked at.
 
     ``todo`` is "" when there is nothing to do; ``drift`` is the evidence of a figure that is off.
@@ -55,14 +55,14 @@ def doctor(as_json: bool) -> None:
     Looks for servers on this machine (Ollama, LM Studio, llama.cpp, vLLM, …) and asks what they list, and hosts of the
     network whether they are there, 1 second each; no model is loaded, and hosted services are not contacted.
     """
-    from intermodal.cli.found import looked
-    from intermodal.cli.upped import about_servers
+    from intermodal.cli.rendering.server_findings import about_servers
+    from intermodal.cli.rendering.server_text import find_local_servers
     from intermodal.config import cache_dir
     from intermodal.local.hardware.machine import machine_survey
 
     client, about_config = _client()
     machine = machine_survey(cache_dir(client.env))
-    servers = looked(client, anew=True)
+    servers = find_local_servers(client, anew=True)
     catalog = client.catalog
     found = [
         about_config,
@@ -81,18 +81,21 @@ def doctor(as_json: bool) -> None:
         *_what_works(catalog),
     ]
     if as_json:
-        from intermodal.cli.document import plainly, print_document
+        from intermodal.cli.rendering.json_document import plain_data, print_document
 
-        body = {"findings": [plainly(finding) for finding in found], "servers": [plainly(each) for each in servers]}
+        body = {
+            "findings": [plain_data(finding) for finding in found],
+            "servers": [plain_data(each) for each in servers],
+        }
         print_document("doctor", body)
         return
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
 
     rows = [(f.area, f.name, f.state, f"{f.what}; {f.todo}" if f.todo else f.what) for f in found]
     echo_table(("", "", "state", "what, and what to do"), rows)
 
 
-def _client() -> tuple[AsyncClient, Finding]:
+def _client() -> tuple[AsyncClient, DoctorFinding]:
     """A client, and what is to be said of its config. One that cannot be used is left out, and everything else
     looked at as if there were none: nothing hosted is allowed then."""
     from intermodal.client import AsyncClient
@@ -108,21 +111,23 @@ def _client() -> tuple[AsyncClient, Finding]:
         what = f"{said.where} {said.what}" if said.where else said.what
         todo = said.todo or "correct the file"
         name = os.path.basename(said.where) if said.where.endswith(LOCKFILE) else "intermodal.toml"
-        broken = Finding(area="config", name=name, state="broken", what=what, todo=todo)
+        broken = DoctorFinding(area="config", name=name, state="broken", what=what, todo=todo)
         without = AsyncClient(Config())
         _readable(without.weights)
         return without, broken
     return client, _about_config(client.config)
 
 
-def _about_config(config: Config) -> Finding:
+def _about_config(config: Config) -> DoctorFinding:
     if not config.path:
-        return Finding(
+        return DoctorFinding(
             area="config", name="intermodal.toml", state="ok", what="none: nothing hosted is allowed",
             todo="to set it up: intermodal init",
         )  # fmt: skip
     allowed = ", ".join((*config.consent, *(row.id for row in config.hosts if row.base_url))) or "none"
-    return Finding(area="config", name="intermodal.toml", state="ok", what=f"{config.path}; hosts allowed: {allowed}")
+    return DoctorFinding(
+        area="config", name="intermodal.toml", state="ok", what=f"{config.path}; hosts allowed: {allowed}"
+    )
 
 
 def _readable(store: WeightsStore) -> WeightsStore:
@@ -144,7 +149,7 @@ def _header() -> SnapshotHeader:
     return load_snapshot(snapshot_file(os.environ)).header
 
 
-def about_snapshot(header: SnapshotHeader, today: date) -> Finding:
+def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
     """How old the published data about hosted models is on a day: the snapshot and each of its sources. It is old where
     one of them is."""
     from intermodal.cli.models_refresh import aged, ages, days_old
@@ -153,24 +158,26 @@ def about_snapshot(header: SnapshotHeader, today: date) -> Finding:
     what = f"of {header.made}, {aged(days)}; {'; '.join(ages(header, today.isoformat()))}"
     late = [each.about for each in header.origins if (days_old(each, today) or 0) > OLD]
     if days <= OLD and not late:
-        return Finding(area="models", name="snapshot", state="ok", what=what)
+        return DoctorFinding(area="models", name="snapshot", state="ok", what=what)
     whose = f"data of {' and '.join(late)} is more than {OLD} days old; " if late else ""
     todo = f"{whose}to take newer data, where there is any: intermodal models refresh"
-    return Finding(area="models", name="snapshot", state="old", what=what, todo=todo)
+    return DoctorFinding(area="models", name="snapshot", state="old", what=what, todo=todo)
 
 
-def _about_folders(env: Mapping[str, str]) -> Iterator[Finding]:
+def _about_folders(env: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """Where intermodal keeps what: docs/privacy.md says what is in each."""
     from intermodal.config import cache_dir, config_path, data_dir, state_dir
 
-    yield Finding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
+    yield DoctorFinding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
     what = f"{data_dir(env)}: the store, what was measured, and what pulled models are pinned to"
-    yield Finding(area="folder", name="data", state="ok", what=what)
-    yield Finding(area="folder", name="cache", state="ok", what=f"{cache_dir(env)}: weights, and texts of files")
-    yield Finding(area="folder", name="state", state="ok", what=f"{state_dir(env)}: servers that are up, their logs")
+    yield DoctorFinding(area="folder", name="data", state="ok", what=what)
+    yield DoctorFinding(area="folder", name="cache", state="ok", what=f"{cache_dir(env)}: weights, and texts of files")
+    yield DoctorFinding(
+        area="folder", name="state", state="ok", what=f"{state_dir(env)}: servers that are up, their logs"
+    )
 
 
-def _about_prompts(config: Config) -> Iterator[Finding]:
+def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
     """The folder of prompt files that the gateway serves, and those of them that cannot be used."""
     from intermodal.errors import IntermodalError
 
@@ -184,29 +191,29 @@ def _about_prompts(config: Config) -> Iterator[Finding]:
         folder.look()
     except IntermodalError as error:
         said = error.worded("command line")
-        yield Finding(area="prompts", name="", state="broken", what=f"{said.where} {said.what}", todo=said.todo)
+        yield DoctorFinding(area="prompts", name="", state="broken", what=f"{said.where} {said.what}", todo=said.todo)
         return
     served = counted(len(folder.prompts), "prompt")
-    yield Finding(area="prompts", name="", state="ok", what=f"{folder.path} serves {served}")
+    yield DoctorFinding(area="prompts", name="", state="ok", what=f"{folder.path} serves {served}")
     for each in folder.unreadable:
         name = f"{each.file}:{each.line}" if each.line else each.file
-        yield Finding(area="prompts", name=name, state="broken", what=each.error, todo=each.todo)
+        yield DoctorFinding(area="prompts", name=name, state="broken", what=each.error, todo=each.todo)
 
 
 def _card(gpu: Gpu) -> str:
     """A card with what its driver says of its memory, which may be nothing."""
-    from intermodal.cli.table import held
+    from intermodal.cli.rendering.tables import held
 
     memory = f" {held(gpu.memory)}{' of the memory' if gpu.unified else ''}" if gpu.memory else ", its memory not known"
     return gpu.name + memory + (f" ({held(gpu.free)} free)" if gpu.memory and gpu.free is not None else "")
 
 
-def _about_machine(machine: Machine) -> Finding:
-    from intermodal.cli.table import held
+def _about_machine(machine: Machine) -> DoctorFinding:
+    from intermodal.cli.rendering.tables import held
 
     gpus = ", ".join(map(_card, machine.gpus)) or "no GPU"
     what = f"{machine.cores} cores, {held(machine.memory)} memory, {held(machine.free)} free, {gpus}"
-    return Finding(area="machine", name="", state="ok", what=what)
+    return DoctorFinding(area="machine", name="", state="ok", what=what)
 
 
 _HELD = {
@@ -215,7 +222,7 @@ _HELD = {
 }  # fmt: skip
 
 
-def _about_sandbox() -> Finding:
+def _about_sandbox() -> DoctorFinding:
     """What holds the process that decodes media, as that process found by trying."""
     import anyio
 
@@ -228,7 +235,7 @@ def _about_sandbox() -> Finding:
     try:
         found = anyio.run(tried)
     except IntermodalError as error:
-        return Finding(
+        return DoctorFinding(
             area="media",
             name="sandbox",
             state="broken",
@@ -238,7 +245,7 @@ def _about_sandbox() -> Finding:
     return about_sandbox(found)
 
 
-def about_sandbox(found: Mapping[str, bool]) -> Finding:
+def about_sandbox(found: Mapping[str, bool]) -> DoctorFinding:
     """What stands of ``fence.TRIED``, and what this system has no means for."""
     while_decoding = "opens no file and no socket" if found["opening"] else "may open files"
     memory = "in bounded memory" if found["memory"] else "in memory that this system does not bound"
@@ -249,10 +256,10 @@ def about_sandbox(found: Mapping[str, bool]) -> Finding:
         what += f"; even taken over by a file it cannot: {', '.join(stands)}"
     if open_:
         what += f"; taken over by a file it could: {', '.join(open_)}"
-    return Finding(area="media", name="sandbox", state="ok" if found["opening"] else "broken", what=what)
+    return DoctorFinding(area="media", name="sandbox", state="ok" if found["opening"] else "broken", what=what)
 
 
-def _about_runtimes() -> Iterator[Finding]:
+def _about_runtimes() -> Iterator[DoctorFinding]:
     from intermodal.local.embedded.availability import install_commands
 
     does = {
@@ -269,11 +276,11 @@ def _about_runtimes() -> Iterator[Finding]:
     }
     for name, todo in install_commands().items():
         state: State = "missing" if todo else "ok"
-        yield Finding(area="runtime", name=name, state=state, what=does.get(name, name), todo=todo)
+        yield DoctorFinding(area="runtime", name=name, state=state, what=does.get(name, name), todo=todo)
     yield _about_scripts()
 
 
-def _about_scripts() -> Finding:
+def _about_scripts() -> DoctorFinding:
     """Which scripts can be read in pictures beside Latin, Chinese and Japanese: those Tesseract has a language of."""
     from intermodal.cli.pull import weights_store
     from intermodal.local.embedded import tesseract
@@ -282,15 +289,17 @@ def _about_scripts() -> Finding:
     known = tesseract.languages(pulled_languages(_readable(weights_store())))
     if not known:
         what = "pictures in Cyrillic, Greek, Arabic, Devanagari and other scripts (Tesseract, a separate program)"
-        return Finding(area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.install_hint())
+        return DoctorFinding(
+            area="runtime", name="tesseract", state="missing", what=what, todo=tesseract.install_hint()
+        )
     what = ", ".join(f"{script} ({language.code})" for script, language in known.items())
-    return Finding(area="runtime", name="tesseract", state="ok", what=f"pictures in {what} (Tesseract)")
+    return DoctorFinding(area="runtime", name="tesseract", state="ok", what=f"pictures in {what} (Tesseract)")
 
 
-def _about_weights(machine: Machine) -> Iterator[Finding]:
+def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
     """Default weights that are missing, and all that are here; too big for the memory is said of each."""
     from intermodal.cli.pull import DEFAULTS, contexts_of, memory_needs, weights_store
-    from intermodal.cli.table import held, memory
+    from intermodal.cli.rendering.tables import held, memory
     from intermodal.local.servers.context_reduction import measured_memory
 
     store = _readable(weights_store())
@@ -306,21 +315,21 @@ def _about_weights(machine: Machine) -> Iterator[Finding]:
         need = taken or needs[row.name]
         words, peak = memory(need) + (f", {taken.basis}" if taken else ""), need.high
         if machine.memory and peak > machine.memory:
-            yield Finding(
+            yield DoctorFinding(
                 area="weights", name=row.name, state="too big",
                 what=f"needs {words}, this machine has {held(machine.memory)}", todo="pull a smaller one",
             )  # fmt: skip
         elif row.name in present:
             tight = machine.memory and peak > machine.free
             what = f"needs {words}" + (f", only {held(machine.free)} are free now" if tight else "")
-            yield Finding(area="weights", name=row.name, state="too big" if tight else "ok", what=what,
+            yield DoctorFinding(area="weights", name=row.name, state="too big" if tight else "ok", what=what,
                           todo="close something" if tight else "")  # fmt: skip
         else:
-            yield Finding(area="weights", name=row.name, state="missing", what=row.title,
+            yield DoctorFinding(area="weights", name=row.name, state="missing", what=row.title,
                           todo=row.pull)  # fmt: skip
 
 
-def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
+def _about_hosts(config: Config, env: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """Hosts of the user's own, asked; shipped ones only where there is a key or a consent."""
     from intermodal.catalog.shipped_rows import known_hosts
 
@@ -338,26 +347,26 @@ def _has_key(row: HostRow, env: Mapping[str, str]) -> bool:
     return row.key == "keyring" or bool(row.key_env and env.get(row.key_env, "").strip())
 
 
-def _about_hosted(row: HostRow, allowed: bool, env: Mapping[str, str]) -> Finding:
+def _about_hosted(row: HostRow, allowed: bool, env: Mapping[str, str]) -> DoctorFinding:
     key = "in the keyring" if row.key == "keyring" else f"in {row.key_env}"
     if not allowed:
-        return Finding(area="host", name=row.id, state="unused", what=f"a key is {key}, but there is no consent",
+        return DoctorFinding(area="host", name=row.id, state="unused", what=f"a key is {key}, but there is no consent",
                        todo=f"to allow it: intermodal hosts add {row.id}")  # fmt: skip
     if row.keyed and not _has_key(row, env):
-        return Finding(area="host", name=row.id, state="missing", what=f"allowed, but no key {key}",
+        return DoctorFinding(area="host", name=row.id, state="missing", what=f"allowed, but no key {key}",
                        todo=f"export {row.key_env}=…")  # fmt: skip
     needs = f"key {key}" if row.key == "keyring" or row.key_env else "no key needed"
-    return Finding(area="host", name=row.id, state="ok", what=f"allowed, {needs}, not contacted")
+    return DoctorFinding(area="host", name=row.id, state="ok", what=f"allowed, {needs}, not contacted")
 
 
-def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[Finding]:
+def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[DoctorFinding]:
     """Hosts on this machine and its network answer for themselves, all at the same time."""
     import anyio
 
     from intermodal.api_keys import find_key
 
     near = [row for row in rows if row.host().zone != "internet"]
-    answers: dict[str, Finding] = {}
+    answers: dict[str, DoctorFinding] = {}
 
     async def ask(row: HostRow) -> None:
         answers[row.id] = await _ask(row, find_key(row.host(), env) or "")
@@ -373,69 +382,79 @@ def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[Finding]
         yield answers[row.id] if row.id in answers else _about_hosted(row, True, env)
 
 
-async def _ask(row: HostRow, key: str) -> Finding:
-    from intermodal.cli.reach import listed_models
+async def _ask(row: HostRow, key: str) -> DoctorFinding:
+    from intermodal.cli.host_models import listed_models
     from intermodal.errors import CallError, Unreachable
 
     try:
         there = {model.id for model in await listed_models(row.host(), key=key)}
     except Unreachable as error:
         said = error.worded("command line")
-        return Finding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {said.what}",
+        return DoctorFinding(area="host", name=row.id, state="unreachable", what=f"{row.base_url} {said.what}",
                        todo=said.todo or "start the server")  # fmt: skip
     except CallError as error:
         said = error.worded("command line")
-        return Finding(area="host", name=row.id, state="broken", what=f"{row.base_url} {said.what}", todo=said.todo)
+        return DoctorFinding(
+            area="host", name=row.id, state="broken", what=f"{row.base_url} {said.what}", todo=said.todo
+        )
     gone = [model.called for model in row.models if model.called not in there]
     if gone:
-        return Finding(area="host", name=row.id, state="broken", what=f"does not serve {', '.join(gone)}",
-                       todo=f"it serves {', '.join(sorted(there)[:5]) or 'nothing'}; correct its row")  # fmt: skip
+        return DoctorFinding(
+            area="host",
+            name=row.id,
+            state="broken",
+            what=f"does not serve {', '.join(gone)}",
+            todo=f"it serves {', '.join(sorted(there)[:5]) or 'nothing'}; correct its row",
+        )
     what = f"{row.base_url} answers, {len(there)} models, zone {row.host().zone}"
     if not row.models:
-        return Finding(area="host", name=row.id, state="unused", what=f"{what}; its row names none of them",
+        return DoctorFinding(area="host", name=row.id, state="unused", what=f"{what}; its row names none of them",
                        todo=f"intermodal hosts add {row.id} --base-url {row.base_url}")  # fmt: skip
-    return Finding(area="host", name=row.id, state="ok", what=what)
+    return DoctorFinding(area="host", name=row.id, state="ok", what=what)
 
 
-def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -> Iterator[Finding]:
+def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -> Iterator[DoctorFinding]:
     """Servers that were found, and what each says of its models."""
-    from intermodal.cli.found import MOST, model_words, passed_on_to, title
+    from intermodal.cli.rendering.server_text import MOST, model_words, passed_on_to, title
 
     if not client.known.wanted:
-        yield Finding(area="server", name="", state="unused", what="servers of this machine are not looked for",
+        yield DoctorFinding(area="server", name="", state="unused", what="servers of this machine are not looked for",
                       todo="to look: enabled = true in [discovery], and no INTERMODAL_DISCOVERY")  # fmt: skip
     for server in servers:
         at = server.address.partition("://")[2]
         if not server.kind:
-            yield Finding(area="server", name=at, state="unused", what=server.said,
+            yield DoctorFinding(area="server", name=at, state="unused", what=server.said,
                           todo=f"to use it: intermodal hosts add NAME --base-url {server.address}/v1")  # fmt: skip
             continue
         if server.said:
             what = f"{server.said}; on {server.date[:10]} it was {title(server)}, and plans go by that"
-            yield Finding(area="server", name=at, state="unreachable", what=what, todo="see whether it still works")
+            yield DoctorFinding(
+                area="server", name=at, state="unreachable", what=what, todo="see whether it still works"
+            )
             continue
         late = "" if server.whole else "; it was too slow to be asked everything"
         models = "1 model" if len(server.models) == 1 else f"{len(server.models)} models"
         what = f"{title(server)}, {models}, nothing loaded to find out{late}"
-        yield Finding(area="server", name=at, state="ok", what=what)
+        yield DoctorFinding(area="server", name=at, state="ok", what=what)
         for model in server.models[:MOST]:
             todo = f"to allow it: intermodal hosts add {passed_on_to(server)}" if model.elsewhere else ""
-            yield Finding(area="served", name=model.name, state="unused" if todo else "ok", what=model_words(model),
-                          todo=todo)  # fmt: skip
+            yield DoctorFinding(
+                area="served", name=model.name, state="unused" if todo else "ok", what=model_words(model), todo=todo
+            )
         if len(server.models) > MOST:
-            yield Finding(area="served", name="", state="ok", what=f"and {len(server.models) - MOST} more",
+            yield DoctorFinding(area="served", name="", state="ok", what=f"and {len(server.models) - MOST} more",
                           todo="see: intermodal models")  # fmt: skip
 
 
-def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[Finding]:
+def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFinding]:
     """What endpoints turned out to take and not to take, as far as it still holds."""
-    from intermodal.cli.found import lesson_words, lessons_of
+    from intermodal.cli.rendering.server_text import lesson_words, lessons_of
 
     for lesson in lessons_of(catalog.endpoints, client):
-        yield Finding(area="learned", name=lesson.endpoint, state="ok", what=lesson_words(lesson))
+        yield DoctorFinding(area="learned", name=lesson.endpoint, state="ok", what=lesson_words(lesson))
 
 
-def _about_store(client: AsyncClient) -> Iterator[Finding]:
+def _about_store(client: AsyncClient) -> Iterator[DoctorFinding]:
     """Broken where a run could not be recorded: it would be refused before anything is sent. Then what it shows."""
     from intermodal.errors import StoreError
 
@@ -445,29 +464,29 @@ def _about_store(client: AsyncClient) -> Iterator[Finding]:
     except StoreError as error:
         said = error.worded("command line")
         todo = said.todo or "move that file away"
-        yield Finding(area="store", name="", state="broken", what=f"{said.where} {said.what}", todo=todo)
+        yield DoctorFinding(area="store", name="", state="broken", what=f"{said.where} {said.what}", todo=todo)
         return
     finally:
         client.store.close()
     what = f"{client.store.path}; {summary.attempts:,} attempts, {summary.open} open"
-    yield Finding(area="store", name="", state="ok", what=what)
+    yield DoctorFinding(area="store", name="", state="ok", what=what)
     yield from (_about_counts(each) for each in summary.beside if each.learned)
     yield from map(_about_drift, drifts)
 
 
-def _about_counts(each: EstimateComparison) -> Finding:
+def _about_counts(each: EstimateComparison) -> DoctorFinding:
     """An endpoint whose server counts in its own way: estimate beside actual, and what plans make of it."""
-    return Finding(
+    return DoctorFinding(
         area="estimate", name=each.endpoint, state="ok",
         what=f"tokens in: {each.input_estimated:,.0f} estimated, {each.input_counted:,} counted over {each.runs} runs; "
         f"plans use {each.learned}",
     )  # fmt: skip
 
 
-def _about_drift(drift: Drift) -> Finding:
+def _about_drift(drift: Drift) -> DoctorFinding:
     """A figure or rule that is off by more than it says it may be."""
     stated, seen = (f"{span.low:.3g} to {span.high:.3g}" for span in (drift.stated, drift.seen))
-    return Finding(
+    return DoctorFinding(
         area="estimate", name=drift.endpoint, state="off", drift=drift,
         what=f"{drift.figure}: {seen} {drift.unit} measured, the catalog says {stated} (q-error {drift.q_error:.1f} "
         f"over {drift.count} runs since {drift.since})",
@@ -476,7 +495,7 @@ def _about_drift(drift: Drift) -> Finding:
     )  # fmt: skip
 
 
-def _what_works(catalog: Catalog) -> Iterator[Finding]:
+def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
     """Per thing people ask for, the strongest endpoint that can be called now."""
     from intermodal.planner.index import allowed
     from intermodal.request import TIERS
@@ -500,9 +519,9 @@ def _what_works(catalog: Catalog) -> Iterator[Finding]:
             if s.task == task and e.ready and allowed(e, catalog)
         }
         if not tiers:
-            yield Finding(area="able", name=name, state="missing", what="nothing ready does", todo=todo)
+            yield DoctorFinding(area="able", name=name, state="missing", what="nothing ready does", todo=todo)
             continue
         best = max(tiers, key=lambda id: TIERS.index(tiers[id]))
         weak = TIERS.index(tiers[best]) < TIERS.index("medium")
         hint = "stronger: intermodal pull --best, or intermodal hosts add" if weak and task == "text-generation" else ""
-        yield Finding(area="able", name=name, state="ok", what=f"{best} ({tiers[best]})", todo=hint)
+        yield DoctorFinding(area="able", name=name, state="ok", what=f"{best} ({tiers[best]})", todo=hint)

@@ -42,7 +42,7 @@ def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
 
     anyio.run(go)
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("down", {"ended": ended})
     elif not quiet:

@@ -65,7 +65,7 @@ def estimate(**given: Any) -> None:
     pieces = (*_real(given, rules.rules.get("text", "")), *imagined)
     made = made_of(subject, rules, pieces, date=day, batch=given["batch"], cached=given["cached"])
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("estimate", document(made))
     else:
@@ -106,7 +106,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
     if given["files"]:
         import anyio
 
-        from intermodal.cli.options import source_of
+        from intermodal.cli.arguments.request_options import source_of
         from intermodal.estimates.file_pieces import open_files, piece
 
         there = anyio.run(open_files, tuple(map(source_of, given["files"])))
@@ -118,10 +118,10 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
 
 
 def _read_piped() -> str:
-    from intermodal.cli.piped import piped
+    from intermodal.cli.arguments.stdin import read_stdin
     from intermodal.media.sniff import read_text
 
-    return read_text(piped(), "standard input")
+    return read_text(read_stdin(), "standard input")
 
 
 def document(made: Estimate) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _levels(quantity: Quantity, *, whole: bool) -> dict[str, Any]:
 
 
 def _echo(made: Estimate, vocabulary: str) -> None:
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
     from intermodal.costing.bill import PLAINLY
     from intermodal.plans import numbers
 

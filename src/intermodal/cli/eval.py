@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intermodal.cli.options import html_option, listed, money, seconds, with_all
+from intermodal.cli.arguments.request_options import html_option, listed, money, seconds, with_all
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient
@@ -126,14 +126,17 @@ def eval(**given: Any) -> int | None:
         return None
     if not given["data"]:
         raise click.UsageError("missing argument 'DATA'", click.get_current_context())
-    from intermodal.cli.targets import Target, check_targets
+    from intermodal.cli.arguments.output_files import OutputFile, check_output_files
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.evaluation.dataset import item_files, load_dataset
 
     data = load_dataset(Path(given["data"]))
-    targets = (Target("--journal", given["journal_file"], "journal"), Target("--html", given["html_file"], "html"))
-    check_targets(targets, (given["data"], *item_files(data)))
+    targets = (
+        OutputFile("--journal", given["journal_file"], "journal"),
+        OutputFile("--html", given["html_file"], "html"),
+    )
+    check_output_files(targets, (given["data"], *item_files(data)))
     client, bridge = AsyncClient(), SyncBridge()
     try:
         evaluation = evaluation_of(client, data, given)
@@ -216,11 +219,11 @@ def _follow(
     bridge: SyncBridge, make: Callable[[], AsyncGenerator[Any]], title: str, total: Callable[[], int], quiet: bool
 ) -> None:
     """Drive one half of the evaluation under a bar that moves."""
-    from intermodal.cli.render import Bar
-    from intermodal.cli.table import money as dollars
+    from intermodal.cli.rendering.progress import ProgressBar
+    from intermodal.cli.rendering.tables import money as dollars
 
     spent = 0.0
-    with Bar(title, quiet=quiet, at_once=True) as bar:
+    with ProgressBar(title, quiet=quiet, at_once=True) as bar:
         for number, made in enumerate(bridge.iterate(make), start=1):
             beside = ""
             if not isinstance(made, int):
@@ -233,7 +236,7 @@ def _announcement(evaluation: Evaluation, reused: int) -> str:
     """What is about to be run, before it is."""
     import math
 
-    from intermodal.cli.table import money as dollars
+    from intermodal.cli.rendering.tables import money as dollars
 
     runs = len(evaluation.runs())
     most = evaluation.most_it_costs()
@@ -277,7 +280,7 @@ def _forget(given: dict[str, Any]) -> None:
 
     count = forget(data_dir(os.environ), Path(given["data"]) if given["data"] else None)
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("forgotten", {"files": count})
         return
@@ -289,20 +292,20 @@ def _forget(given: dict[str, Any]) -> None:
 
 def show(report: EvaluationReport, given: Mapping[str, Any]) -> None:
     """The report: a table or a document on stdout, and a page where one is asked for."""
-    from intermodal.cli.evaluated import document, table
+    from intermodal.cli.rendering.eval_text import eval_document, eval_table
 
     if given["html_file"]:
         from intermodal.charts.evaluation_page import page
-        from intermodal.cli.files import write_atomically
+        from intermodal.cli.arguments.saved_files import write_atomically
 
         write_atomically(Path(given["html_file"]), page(report).encode("utf-8", "replace"))
         if not (given["quiet"] or given["as_json"]):
             click.echo(f"wrote {given['html_file']}", err=True)
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
-        print_document("evaluation", document(report))
+        print_document("evaluation", eval_document(report))
     else:
-        click.echo(table(report))
+        click.echo(eval_table(report))
     if report.stopped:
         click.echo(f"intermodal: stopped: {report.stopped}", err=True)

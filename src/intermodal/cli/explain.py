@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import asked_files, build_request, request_options, stated, svg_option
+from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated, svg_option
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def explain(**given: Any) -> None:
 
     Spends nothing and contacts no model.
     """  # fmt: skip
-    from intermodal.cli.document import print_document
-    from intermodal.cli.pictures import write_picture
-    from intermodal.cli.targets import Target, check_standard_output, check_targets
+    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.rendering.json_document import print_document
+    from intermodal.cli.rendering.svg_output import write_picture
     from intermodal.client import frontier, plan_from, why_not
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
@@ -68,8 +68,8 @@ def explain(**given: Any) -> None:
         raise UsageError(f"--why-not answers one question, {other} is about the plan", todo="ask for one of them")
     picture = given["svg_file"]
     check_standard_output(picture, as_json=given["as_json"])
-    targets = (Target("--save", given["save"], "plan"), Target("--svg", picture, "svg"))
-    check_targets(targets, [*asked_files(given), *filter(None, (given["inputs_file"],))])
+    targets = (OutputFile("--save", given["save"], "plan"), OutputFile("--svg", picture, "svg"))
+    check_output_files(targets, [*asked_files(given), *filter(None, (given["inputs_file"],))])
     inputs = _inputs(given)
     if given["why_not_name"]:
         reason = why_not(inputs, given["why_not_name"])
@@ -96,7 +96,7 @@ def explain(**given: Any) -> None:
 
 def _inputs(given: dict[str, Any]) -> Inputs:
     """What the planner reads: gathered now (and saved), or replayed from a file."""
-    from intermodal.cli.files import load_json, write_json
+    from intermodal.cli.arguments.saved_files import load_json, write_json
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
     from intermodal.sync_client import Client
 
@@ -129,7 +129,7 @@ def _inputs(given: dict[str, Any]) -> Inputs:
 
 
 def _save_plan(path: Path, plan: Plan, inputs: Inputs) -> None:
-    from intermodal.cli.files import placed, write_json
+    from intermodal.cli.arguments.saved_files import with_absolute_paths, write_json
     from intermodal.plans.plan import SavedPlan
 
-    write_json(path, SavedPlan(plan=plan, request=placed(inputs.original), facts=inputs.facts))
+    write_json(path, SavedPlan(plan=plan, request=with_absolute_paths(inputs.original), facts=inputs.facts))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import html_option
+from intermodal.cli.arguments.request_options import html_option
 
 if TYPE_CHECKING:
     from intermodal.concurrency.sync_bridge import SyncBridge
@@ -49,7 +49,7 @@ def find(**given: Any) -> None:
     no picture that was looked at. A score says which picture is nearer, not how sure anybody is. Nothing leaves this
     machine.
     """  # fmt: skip
-    from intermodal.cli.targets import Target, check_targets
+    from intermodal.cli.arguments.output_files import OutputFile, check_output_files
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
 
@@ -59,7 +59,7 @@ def find(**given: Any) -> None:
     if not given["query"] or not given["paths"]:
         missing = "QUERY" if not given["query"] else "PATHS"
         raise click.UsageError(f"missing argument '{missing}'", click.get_current_context())
-    check_targets((Target("--html", given["html_file"], "html"),), given["paths"])
+    check_output_files((OutputFile("--html", given["html_file"], "html"),), given["paths"])
     client, bridge = AsyncClient(), SyncBridge()
     try:
         finder = client.finder(given["model"])
@@ -73,9 +73,9 @@ def find(**given: Any) -> None:
 
 def _found(bridge: SyncBridge, finder: PictureFinder, given: dict[str, Any]) -> FindResult:
     """Search under a bar that moves while pictures are looked at for the first time."""
-    from intermodal.cli.render import Bar
+    from intermodal.cli.rendering.progress import ProgressBar
 
-    with Bar("Look at pictures", quiet=given["quiet"]) as bar:
+    with ProgressBar("Look at pictures", quiet=given["quiet"]) as bar:
 
         def progress(number: int, of: int, file: str) -> None:
             bar(number, of, Path(file).name)
@@ -85,7 +85,7 @@ def _found(bridge: SyncBridge, finder: PictureFinder, given: dict[str, Any]) -> 
 
 def _show(found: FindResult, given: dict[str, Any]) -> None:
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("find", found)
     else:
@@ -118,7 +118,7 @@ def _write(bridge: SyncBridge, finder: PictureFinder, found: FindResult, path: P
 
 def _forget(there: bool, *, as_json: bool) -> None:
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("find.forget", {"forgotten": there})
     else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from intermodal.cli.options import listed, svg_option
+from intermodal.cli.arguments.request_options import listed, svg_option
 
 if TYPE_CHECKING:
     from intermodal.local_models.fit import FitQuery, FitReport
@@ -89,8 +89,8 @@ def fit(**given: Any) -> None:
     Of a repository it is the file, and the projector, that pull would take for the machine.
     The machine is this one with what is free now, or one that is named.
     """
+    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
     from intermodal.cli.pull import weights_store
-    from intermodal.cli.targets import Target, check_standard_output, check_targets
     from intermodal.local_models.fit import fit as worked_out
     from intermodal.local_models.vllm_fit import VllmReport
 
@@ -104,7 +104,7 @@ def fit(**given: Any) -> None:
         _rank(given)
         return
     check_standard_output(svg_file, as_json=as_json)
-    check_targets((Target("--svg", svg_file, "svg"),), (given["model"], given["projector"], given["draft"]))
+    check_output_files((OutputFile("--svg", svg_file, "svg"),), (given["model"], given["projector"], given["draft"]))
     wish = wish_of(given)
     if given["measure"]:
         _measure(wish, quiet=as_json)
@@ -117,11 +117,11 @@ def fit(**given: Any) -> None:
         return
     if svg_file:
         from intermodal.charts.fit_chart import svg
-        from intermodal.cli.pictures import write_picture
+        from intermodal.cli.rendering.svg_output import write_picture
 
         write_picture(svg_file, svg(report), quiet=as_json)
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
         from intermodal.local_models.fit_document import document
 
         print_document("fit", document(report))
@@ -160,7 +160,7 @@ def wish_of(given: dict[str, Any]) -> FitQuery:
 
 def _rank(given: dict[str, Any]) -> None:
     """``--all``: every model that could run there."""
-    from intermodal.cli.fitting import rank
+    from intermodal.cli.fit_ranking import rank
     from intermodal.errors import UsageError
     from intermodal.local_models.fit import PROMPT, this_machine
     from intermodal.sizing.machine_options import machine_of_options
@@ -195,7 +195,7 @@ def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
     if svg_file:
         raise UsageError("is not drawn of a diffusion model", where="--svg", todo="leave it out")
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("fit", document(report))
         return True
@@ -209,11 +209,11 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
 
     if svg_file:
         from intermodal.charts.fit_chart import vllm_svg
-        from intermodal.cli.pictures import write_picture
+        from intermodal.cli.rendering.svg_output import write_picture
 
         write_picture(svg_file, vllm_svg(report), quiet=as_json)
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("fit", document(report))
     elif svg_file != "-":

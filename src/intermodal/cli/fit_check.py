@@ -32,7 +32,7 @@ def check(given: dict[str, Any], said: str) -> None:
                          todo="name one: --check http://127.0.0.1:8080")  # fmt: skip
     found = compared(wish, target, weights_store(), os.environ)
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("fit", document(found))
         return
@@ -40,7 +40,7 @@ def check(given: dict[str, Any], said: str) -> None:
 
 
 def _echo(found: FitComparison) -> None:
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
     from intermodal.local_models.text_bars import rate
 
     click.echo(f"{found.model}{f': {found.server.words}' if found.server is not None else ''}")

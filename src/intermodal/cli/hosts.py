@@ -14,7 +14,7 @@ from intermodal.errors import IntermodalError, UsageError
 if TYPE_CHECKING:
     from intermodal.catalog.host_rows import HostRow, ServedRow
     from intermodal.catalog.types import Task
-    from intermodal.cli.reach import Listed
+    from intermodal.cli.host_models import HostModel
 
 LIST_EPILOG = """\b
 Examples
@@ -121,11 +121,11 @@ def _list(as_json: bool) -> None:
     rows += [row for row in config.hosts if row.id not in shipped]
     told = [_told(row, row.id in config.consent or bool(row.id in own and own[row.id].base_url)) for row in rows]
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("hosts", {"hosts": told, "config": config.path})
         return
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
 
     echo_table(
         ("host", "address", "zone", "key", "allowed", "models"),
@@ -159,7 +159,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
                 f"{row.id} has its row already", where=f"--{option.replace('_', '-').rstrip('s')}",
                 todo="leave that option out, or give --base-url too to replace its address",
             )  # fmt: skip
-    if not agreed(row, given["yes"]):
+    if not confirm_consent(row, given["yes"]):
         _said(f"{row.id}: not allowed", given["as_json"], {"host": row.id, "allowed": False})
         return
     changed = _key(row.id, row.key_env, given)
@@ -176,7 +176,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
     _hint_key(changed.get("key_env") or row.key_env, keyring=changed.get("key") == "keyring")
 
 
-def agreed(row: HostRow, yes: bool) -> bool:
+def confirm_consent(row: HostRow, yes: bool) -> bool:
     """Whether the user consents. Without a terminal only ``--yes`` is a yes."""
     from urllib.parse import urlsplit
 
@@ -245,7 +245,7 @@ def _add(given: dict[str, Any]) -> None:
         forced_json=True if given["forced_json"] else None, **_key(name, "", given),
     )  # fmt: skip
     zone = found.host().zone
-    if zone == "internet" and not agreed(found, given["yes"]):
+    if zone == "internet" and not confirm_consent(found, given["yes"]):
         _said(f"{name}: not added", given["as_json"], {"host": name, "allowed": False})
         return
     models = _models(found, given["models"])
@@ -269,9 +269,9 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
     import anyio
 
     from intermodal.api_keys import find_key
-    from intermodal.cli.reach import listed_models
+    from intermodal.cli.host_models import listed_models
 
-    async def ask() -> tuple[Listed, ...]:
+    async def ask() -> tuple[HostModel, ...]:
         return await listed_models(row.host(), key=find_key(row.host(), os.environ) or "", where=row.base_url, wait=3)
 
     try:
@@ -294,7 +294,7 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
     return tuple(served_row(row.id, called, model, known.get(called)) for called, model in pairs)
 
 
-def served_row(host: str, called: str, model: str, listed: Listed | None) -> ServedRow:
+def served_row(host: str, called: str, model: str, listed: HostModel | None) -> ServedRow:
     """A row for a model by its host's own name. Where nobody names a vendor, the host stands in for it."""
     from intermodal.catalog.discovered_servers import model_id_for
     from intermodal.catalog.host_rows import ServedRow
@@ -316,7 +316,7 @@ def served_row(host: str, called: str, model: str, listed: Listed | None) -> Ser
 
 def _said(words: str, as_json: bool, body: dict[str, Any]) -> None:
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("host", body)
     else:

@@ -48,7 +48,7 @@ def init(consents: tuple[str, ...], fetch: bool | None, yes: bool, as_json: bool
     proposed = [] if fetch is False else _stronger(asks=asks, quiet=as_json, pulled=pulled)
     after = config.load_config(os.environ)
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("init", {"config": str(path), "consent": list(after.consent), "pulled": pulled,
                                 "proposed": proposed})  # fmt: skip
@@ -79,17 +79,17 @@ def _keyed(config: Config, already: tuple[str, ...]) -> list[HostRow]:
 
 
 def _asked(row: HostRow) -> bool:
-    from intermodal.cli.hosts import agreed
+    from intermodal.cli.hosts import confirm_consent
 
     click.echo(f"\nA key for {row.name} is in {row.key_env}.", err=True)
-    return agreed(row, yes=False)
+    return confirm_consent(row, yes=False)
 
 
 def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
     """Pull the default weights that are missing, if the user wants them. Returns what was pulled."""
     from intermodal.cli.pull import DEFAULTS, weights_store
     from intermodal.cli.pull import fetch as pull_all
-    from intermodal.cli.table import size
+    from intermodal.cli.rendering.tables import size
 
     store = weights_store()
     missing = [row for row in store.rows() if row.name in DEFAULTS and row.name not in store.present()]
@@ -107,7 +107,7 @@ def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, A
     """Propose the strongest that fit this machine; fetch those the user wants. Returns what was proposed."""
     from intermodal.cli.pull import weights_store
     from intermodal.cli.pull_best import document, lines
-    from intermodal.cli.pull_hub import Options, fetch_models, of_hub
+    from intermodal.cli.pull_hub import PullOptions, fetch_models, of_hub
     from intermodal.local_models.fit import this_machine
     from intermodal.local_models.recommendation import recommend
 
@@ -130,7 +130,7 @@ def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, A
             from intermodal.cli.pull import fetch as pull_all
 
             if of_hub(store, name):
-                fetch_models(store, [name], Options())
+                fetch_models(store, [name], PullOptions())
             else:
                 pull_all(store, [name], quiet=False)
             pulled.append(name)

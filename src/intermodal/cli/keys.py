@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.keys_given import away, budgets_of, limit_options, name_of, names_of, shown, time_of
+from intermodal.cli.arguments.key_options import (
+    budgets_of,
+    limit_options,
+    name_of,
+    names_of,
+    removes_limit,
+    shown,
+    time_of,
+)
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -75,7 +83,7 @@ def create(**given: Any) -> None:
         books.close()
     _remark(key)
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("key", {"secret": secret, **_told(key, {}, now)})
         return
@@ -102,14 +110,14 @@ def _list(*, everything: bool, as_json: bool) -> None:
         books.close()
     told = [_told(key, spent, now) for key in found]
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("keys", {"keys": told})
         return
     if not told:
         click.echo("no keys; the gateway answers this machine only (make one: intermodal keys create NAME)", err=True)
         return
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
 
     echo_table(
         ("key", "begins", "state", "may ask for", "a minute", "spent"),
@@ -140,7 +148,7 @@ def set_limits(**given: Any) -> None:
         books.close()
     _remark(key)
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("key", _told(key, spent, now))
     else:
@@ -176,13 +184,18 @@ def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKe
     money, tokens, models, policies = (given[name] for name in ("money", "tokens", "models", "policies"))
     fields: dict[str, Any] = {}
     units = {"usd": money, "tokens": tokens}
-    said = [() if away(each, "none", option) else each for option, each in (("--budget", money), ("--tokens", tokens))]
+    said = [
+        () if removes_limit(each, "none", option) else each
+        for option, each in (("--budget", money), ("--tokens", tokens))
+    ]
     made = budgets_of(*said)
     if given["expires"]:
-        fields["expires"] = None if away((given["expires"],), "never", "--expires") else time_of(given["expires"], now)
+        fields["expires"] = (
+            None if removes_limit((given["expires"],), "never", "--expires") else time_of(given["expires"], now)
+        )
     for name, option, names in (("models", "--model", models), ("policies", "--policy", policies)):
         if names:
-            fields[name] = () if away(names, "any", option) else names_of(names, option)
+            fields[name] = () if removes_limit(names, "any", option) else names_of(names, option)
     rates = {name: given[name] or None for name in ("rpm", "tpm") if given[name] is not None}
     if not (fields or rates or any(units.values())):
         raise UsageError("nothing is said that should change", where="keys set", todo="say --budget, --rpm, …")
@@ -212,7 +225,7 @@ def revoke(name: str, as_json: bool) -> None:
     finally:
         books.close()
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("key", {"name": key.name, "id": key.id, "state": "revoked"})
     else:
@@ -331,7 +344,7 @@ def _rate(key: VirtualKey) -> str:
 
 
 def _spent(spending: list[dict[str, Any]]) -> str:
-    from intermodal.cli.table import money
+    from intermodal.cli.rendering.tables import money
 
     said = []
     for each in spending:

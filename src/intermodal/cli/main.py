@@ -201,7 +201,7 @@ def _stop_on_signals() -> list[int]:
 
 def _interrupted(as_json: bool, stopped: list[int]) -> NoReturn:
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("error", {"code": "interrupted", "what": "interrupted", "where": "", "todo": ""})
     else:
@@ -251,7 +251,7 @@ def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoRet
     """Say it once: a sentence on stderr, or the error document on stdout; then exit."""
     said = error.worded("command line")
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         body: dict[str, Any] = {"code": error.code, "what": said.what, "where": said.where, "todo": said.todo}
         if said.reasons or isinstance(error, errors.NoRoute):

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from intermodal.cli.found import looked
 from intermodal.cli.models_refresh import refresh
 from intermodal.cli.models_show import compare, show
+from intermodal.cli.rendering.server_text import find_local_servers
 from intermodal.content import KINDS
 from intermodal.request import TIERS
 
 if TYPE_CHECKING:
     from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
     from intermodal.catalog.types import Catalog
-    from intermodal.cli.listed import Listed
+    from intermodal.cli.rendering.model_rows import ModelRow
     from intermodal.local_models.ranking import Work
 
 EPILOG = """\b
@@ -116,11 +116,11 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def list_models(**given: Any) -> None:  # fmt: skip
     """List the endpoints plans choose from; with NAME or a filter, all models that are so."""
-    from intermodal.cli.listed import everything, fits, in_order, snapshot_of
+    from intermodal.cli.rendering.model_rows import all_rows, passes_filters, snapshot_of, sort_rows
     from intermodal.client import AsyncClient
 
     if given["fits"]:
-        from intermodal.cli.fitting import named, rank
+        from intermodal.cli.fit_ranking import named, rank
 
         work: Work = "sight" if "image" in _kinds(given["takes"], KINDS, "--in") else "chat"
         rank(named(given["fits"]), ctx=given["ctx"], work=work, as_json=given["as_json"])
@@ -130,20 +130,22 @@ def list_models(**given: Any) -> None:  # fmt: skip
     given["takes"] = _kinds(given["takes"], KINDS, "--in")
     given["makes"] = _kinds(given["makes"], _made(), "--out")
     client = AsyncClient()
-    looked(client)
+    find_local_servers(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
     _check_hosts(given["hosts"], catalog, snapshot)
     at_large = any(given[name] for name in _AT_LARGE) or given["max_price"] is not None
     rows = _rows(snapshot, given) if at_large and not given["ready"] and not given["local"] else []
-    listed = everything(catalog, snapshot, rows)
+    listed = all_rows(catalog, snapshot, rows)
     if given["name"]:
-        listed = _called(given["name"], listed, everything(catalog, snapshot, snapshot.rows))
-    found = in_order([each for each in listed if fits(each, given)], given["sort"] or "")
+        listed = _called(given["name"], listed, all_rows(catalog, snapshot, snapshot.rows))
+    found = sort_rows([each for each in listed if passes_filters(each, given)], given["sort"] or "")
     if given["as_json"]:
-        from intermodal.cli.document import print_document
-        from intermodal.cli.listed import document
+        from intermodal.cli.rendering.json_document import print_document
+        from intermodal.cli.rendering.model_rows import row_document
 
-        print_document("models", {"catalog": catalog.version, "models": [document(each, catalog) for each in found]})
+        print_document(
+            "models", {"catalog": catalog.version, "models": [row_document(each, catalog) for each in found]}
+        )
     else:
         _table(found, given["limit"], at_large=at_large, more=_beyond(catalog, snapshot))
 
@@ -163,16 +165,16 @@ def _beyond(catalog: Catalog, snapshot: Snapshot) -> int:
     return known - sum(1 for endpoint in catalog.endpoints if endpoint.host.id in snapshot.places)
 
 
-def _table(found: list[Listed], limit: int, *, at_large: bool, more: int) -> None:
-    from intermodal.cli.listed import price_of, state, takes, tier_words
-    from intermodal.cli.table import count, echo_table
+def _table(found: list[ModelRow], limit: int, *, at_large: bool, more: int) -> None:
+    from intermodal.cli.rendering.model_rows import input_kinds, price_of, state, tier_words
+    from intermodal.cli.rendering.tables import count, echo_table
 
     if not found:
         click.echo("no endpoint is like that", err=True)
         return
     shown = found[:limit]
     rows = [
-        (each.id, each.kind, takes(each), tier_words(each), price_of(each), count(each.context),
+        (each.id, each.kind, input_kinds(each), tier_words(each), price_of(each), count(each.context),
          state(each, briefly=len(shown) > FEW))
         for each in shown
     ]  # fmt: skip
@@ -229,14 +231,14 @@ def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -
             raise UsageError(what, where="--host", todo=todo)
 
 
-def _called(name: str, listed: list[Listed], whole: list[Listed]) -> list[Listed]:
+def _called(name: str, listed: list[ModelRow], whole: list[ModelRow]) -> list[ModelRow]:
     """Those with the name. One that no endpoint has is a slip; one that only the filters leave out is an answer: none.
 
     Raises UsageError with near names.
     """
     from difflib import get_close_matches
 
-    from intermodal.cli.listed import is_named
+    from intermodal.cli.rendering.model_rows import is_named
     from intermodal.errors import UsageError
 
     word = name.lower()

@@ -38,7 +38,7 @@ def refresh(**given: Any) -> None:  # fmt: skip
     of it litellm) and reads them as data; nothing of them is installed or run. Plans use the snapshot from then on, and
     say its date.
     """
-    from intermodal.cli.document import print_document
+    from intermodal.cli.rendering.json_document import print_document
     from intermodal.config import snapshot_file
 
     path = snapshot_file(os.environ)

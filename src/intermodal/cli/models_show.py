@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from intermodal.cli.found import lesson_words, lessons_of, looked, said_of
+from intermodal.cli.rendering.server_text import find_local_servers, lesson_words, lessons_of, server_claims
 
 if TYPE_CHECKING:
     from intermodal.catalog.model_facts import HostOffer, ModelFact
@@ -30,7 +30,7 @@ MOST_OFFERS = 12  # hosts shown; --json has all
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
-class Known(NamedTuple):
+class ModelFacts(NamedTuple):
     """A model with everything that is known of it. ``endpoints``: where plans know it; ``offers``: the snapshot's."""
 
     model: Model
@@ -49,34 +49,34 @@ def show(name: str, as_json: bool) -> None:
     disagree are shown side by side. Of a runtime or a format (ollama, gguf) it says what that is.
     """
     from intermodal.catalog.search import term_of
-    from intermodal.cli.listed import snapshot_of
+    from intermodal.cli.rendering.model_rows import snapshot_of
     from intermodal.client import AsyncClient
 
     if (term := term_of(name)) is not None:
         _say_term(term, as_json)
         return
     client = AsyncClient()
-    servers = looked(client)
+    servers = find_local_servers(client)
     catalog, snapshot = client.catalog, snapshot_of(client)
     known = _known(name, catalog, snapshot)
-    said = [(endpoint.id, *row) for endpoint in known.endpoints for row in said_of(endpoint, servers)]
+    said = [(endpoint.id, *row) for endpoint in known.endpoints for row in server_claims(endpoint, servers)]
     learned = list(lessons_of(known.endpoints, client))
     if as_json:
-        from intermodal.cli.document import plainly, print_document
+        from intermodal.cli.rendering.json_document import plain_data, print_document
 
         told = [dict(zip(("endpoint", "about", "says", "source"), row, strict=True)) for row in said]
-        lessons = [plainly(lesson) for lesson in learned]
+        lessons = [plain_data(lesson) for lesson in learned]
         body = {**document(known, catalog), "servers_say": told, "learned": lessons}
         print_document("model", {"catalog": catalog.version, "model": body})
         return
     _say(known, catalog)
     if said:
-        from intermodal.cli.table import echo_table
+        from intermodal.cli.rendering.tables import echo_table
 
         click.echo("\nits server says")
         echo_table(("endpoint", "of", "what", "where"), said)
     if learned:
-        from intermodal.cli.table import echo_table
+        from intermodal.cli.rendering.tables import echo_table
 
         click.echo("\nlearned by asking")
         echo_table(("endpoint", "what"), [(lesson.endpoint, lesson_words(lesson)) for lesson in learned])
@@ -85,7 +85,7 @@ def show(name: str, as_json: bool) -> None:
 def _say_term(term: EcosystemTerm, as_json: bool) -> None:
     """What a name is that people take for a model's."""
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("term", {"term": term})
         return
@@ -100,18 +100,18 @@ def _say_term(term: EcosystemTerm, as_json: bool) -> None:
 @_JSON
 def compare(names: tuple[str, ...], as_json: bool) -> None:
     """Models side by side. A * marks a figure that sources disagree on: see models show."""
-    from intermodal.cli.listed import snapshot_of
+    from intermodal.cli.rendering.model_rows import snapshot_of
     from intermodal.client import AsyncClient
 
     client = AsyncClient()
     catalog, snapshot = client.catalog, snapshot_of(client)
     many = [_known(name, catalog, snapshot) for name in names]
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("comparison", {"catalog": catalog.version, "models": [document(k, catalog) for k in many]})
         return
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
 
     by_name = [{figure.name: figure for figure in known.figures} for known in many]
     rows = [
@@ -126,7 +126,7 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 # ---- finding -----------------------------------------------------------------------------------------
 
 
-def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
+def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
     """The one model a name stands for. Raises UnknownModel with near names, or with those it could be."""
     from intermodal.catalog.model_facts import host_offer, model_facts
     from intermodal.catalog.search import find_model_id
@@ -149,15 +149,15 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> Known:
         made = shipped_rows().models[model]
     offers = tuple(host_offer(row, snapshot.header) for row in rows)
     least = memory_floor(made.parameters)
-    return Known(made, model_facts(made, own, rows, snapshot.header, least), endpoints, offers)
+    return ModelFacts(made, model_facts(made, own, rows, snapshot.header, least), endpoints, offers)
 
 
 # ---- saying ------------------------------------------------------------------------------------------
 
 
-def _say(known: Known, catalog: Catalog) -> None:
+def _say(known: ModelFacts, catalog: Catalog) -> None:
     from intermodal.catalog.model_facts import missing_facts
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
 
     click.echo(f"{known.model.id}   {known.model.name}\n")
     rows = []
@@ -175,14 +175,14 @@ def _say(known: Known, catalog: Catalog) -> None:
         _say_offers(known.offers)
 
 
-def _plan_rows(known: Known, catalog: Catalog) -> list[tuple[str, ...]]:
-    from intermodal.cli.listed import of_endpoint, price_words, state, takes
+def _plan_rows(known: ModelFacts, catalog: Catalog) -> list[tuple[str, ...]]:
+    from intermodal.cli.rendering.model_rows import input_kinds, price_words, row_of_endpoint, state
 
     rows: list[tuple[str, ...]] = []
     for endpoint in known.endpoints:
-        line, evidence = of_endpoint(endpoint, catalog), endpoint.price.evidence
+        line, evidence = row_of_endpoint(endpoint, catalog), endpoint.price.evidence
         source = _source(evidence.source, evidence.checked) if evidence.level == "declared" else evidence.source
-        rows.append((endpoint.id, takes(line), price_words(endpoint.price), source, state(line, briefly=False)))
+        rows.append((endpoint.id, input_kinds(line), price_words(endpoint.price), source, state(line, briefly=False)))
         for later in endpoint.later:
             rows.append(("", "", price_words(later), f"from {later.effective_from}", ""))
     return rows
@@ -190,7 +190,7 @@ def _plan_rows(known: Known, catalog: Catalog) -> list[tuple[str, ...]]:
 
 def _say_offers(offers: Sequence[HostOffer]) -> None:
     from intermodal.catalog.model_facts import price_disagreements
-    from intermodal.cli.table import count, echo_table
+    from intermodal.cli.rendering.tables import count, echo_table
 
     ordered = sorted(offers, key=lambda offer: (_sum(offer), offer.host))
     click.echo(f"\nat {len(offers)} hosts of the snapshot, cheapest first")
@@ -237,7 +237,7 @@ _PER = {
 
 
 def _unit(unit: str, usd: float) -> str:
-    from intermodal.cli.table import money
+    from intermodal.cli.rendering.tables import money
 
     for ending, per in _PER.items():
         if unit.endswith(ending):
@@ -254,7 +254,7 @@ def _source(source: str, checked: str) -> str:
 
 
 def _words(name: str, value: Any) -> str:
-    from intermodal.cli.table import held
+    from intermodal.cli.rendering.tables import held
 
     if name in ("parameters", "active"):
         return f"{value / 1e9:g}B" if value >= 1e9 else f"{value / 1e6:g}M"
@@ -271,7 +271,7 @@ def _short(figure: ModelFact | None) -> str:
     return f"{_words(figure.name, figure.value)}{'*' if figure.conflicts else ''}"
 
 
-def _cheapest(known: Known) -> str:
+def _cheapest(known: ModelFacts) -> str:
     priced = [offer for offer in known.offers if _sum(offer) < float("inf") and offer.status != "deprecated"]
     if not priced:
         return "-"
@@ -280,32 +280,32 @@ def _cheapest(known: Known) -> str:
     return f"{best.host}: {', '.join(_unit(unit, best.prices[unit]) for unit in units)}"
 
 
-def _in_plans(known: Known, catalog: Catalog) -> str:
-    from intermodal.cli.listed import of_endpoint
+def _in_plans(known: ModelFacts, catalog: Catalog) -> str:
+    from intermodal.cli.rendering.model_rows import row_of_endpoint
 
-    lines = [of_endpoint(endpoint, catalog) for endpoint in known.endpoints]
+    lines = [row_of_endpoint(endpoint, catalog) for endpoint in known.endpoints]
     ready = [line.host for line in lines if line.ready]
     if ready:
         return f"ready at {', '.join(ready)}"
     return lines[0].missing if lines else "-"
 
 
-def document(known: Known, catalog: Catalog) -> dict[str, Any]:
+def document(known: ModelFacts, catalog: Catalog) -> dict[str, Any]:
     """A model as ``--json`` gives it."""
     from intermodal.catalog.model_facts import missing_facts, price_disagreements
-    from intermodal.cli.document import plainly
-    from intermodal.cli.listed import document as line
-    from intermodal.cli.listed import of_endpoint
+    from intermodal.cli.rendering.json_document import plain_data
+    from intermodal.cli.rendering.model_rows import row_document as line
+    from intermodal.cli.rendering.model_rows import row_of_endpoint
 
     return {
         "id": known.model.id,
         "name": known.model.name,
         "kind": known.model.kind,
         "figures": [
-            {**plainly(figure), "verified": bool(figure.checked), "conflict": bool(figure.conflicts)}
+            {**plain_data(figure), "verified": bool(figure.checked), "conflict": bool(figure.conflicts)}
             for figure in known.figures
         ],
         "not_known": list(missing_facts(known.figures, known.model)),
-        "endpoints": [line(of_endpoint(endpoint, catalog), catalog) for endpoint in known.endpoints],
-        "offers": [{**plainly(offer), "disagreements": price_disagreements(offer)} for offer in known.offers],
+        "endpoints": [line(row_of_endpoint(endpoint, catalog), catalog) for endpoint in known.endpoints],
+        "offers": [{**plain_data(offer), "disagreements": price_disagreements(offer)} for offer in known.offers],
     }

@@ -36,28 +36,30 @@ def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """
     import anyio
 
-    from intermodal.cli.found import looked
+    from intermodal.cli.rendering.server_text import find_local_servers
     from intermodal.client import AsyncClient
     from intermodal.evaluation.probe import find_endpoint, plan_probes
 
     things = _things(only)
     client = AsyncClient()
-    looked(client)
+    find_local_servers(client)
     endpoint = find_endpoint(name, client.catalog)
     plan = plan_probes(endpoint, things)
     if not _agreed(plan, yes):
         if as_json:
-            from intermodal.cli.document import plainly, print_document
+            from intermodal.cli.rendering.json_document import plain_data, print_document
 
-            print_document("probe", {"planned": plainly(plan), "asked": False, "found": []})
+            print_document("probe", {"planned": plain_data(plan), "asked": False, "found": []})
         return
     found = anyio.run(_probed, client, endpoint, plan, as_json)
     if as_json:
-        from intermodal.cli.document import plainly, print_document
+        from intermodal.cli.rendering.json_document import plain_data, print_document
 
-        print_document("probe", {"planned": plainly(plan), "asked": True, "found": [plainly(each) for each in found]})
+        print_document(
+            "probe", {"planned": plain_data(plan), "asked": True, "found": [plain_data(each) for each in found]}
+        )
         return
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
 
     rows = [(each.about, _holds(each), each.said) for each in found]
     rows += [(about, "not asked", "nothing of it can be said to this host") for about in plan.unsaid]
@@ -99,7 +101,7 @@ def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
 
 def _agreed(plan: PlannedProbe, yes: bool) -> bool:
     """Say what it takes and costs; without a terminal only ``--yes`` is a yes."""
-    from intermodal.cli.table import money
+    from intermodal.cli.rendering.tables import money
     from intermodal.config import zone_words
     from intermodal.errors import UsageError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import listed, money, seconds, svg_option, with_all
+from intermodal.cli.arguments.request_options import listed, money, seconds, svg_option, with_all
 from intermodal.cli.prompt_convert import convert
 from intermodal.cli.prompt_test import test
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
@@ -72,8 +72,8 @@ def list_(folder: str, as_json: bool) -> None:
 
 
 def _list(folder: str, as_json: bool) -> None:
-    from intermodal.cli.document import print_document
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.json_document import print_document
+    from intermodal.cli.rendering.tables import echo_table
     from intermodal.errors import InputMissing, PromptError
     from intermodal.prompts import formats
 
@@ -109,7 +109,7 @@ def show(file: str, arguments: tuple[str, ...], as_json: bool) -> None:
     """Show what FILE takes, makes and wishes; with its arguments, the messages it renders to."""
     import msgspec
 
-    from intermodal.cli.document import print_document
+    from intermodal.cli.rendering.json_document import print_document
     from intermodal.prompts import argument_values, formats
 
     found = formats.load(file)
@@ -139,14 +139,14 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
     """Plan FILE before anything is sent: which endpoints are out and why, what a run and a thousand runs cost, whether
     a language model is enough. Arguments that are not given are imagined at a usual size.
     """
-    from intermodal.cli.document import print_document
-    from intermodal.cli.pictures import write_picture
-    from intermodal.cli.targets import Target, check_standard_output, check_targets
+    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.rendering.json_document import print_document
+    from intermodal.cli.rendering.svg_output import write_picture
     from intermodal.prompts.argument_values import parse_assignments
     from intermodal.sync_client import Client
 
     check_standard_output(svg_file, as_json=given["as_json"])
-    check_targets((Target("--svg", svg_file, "svg"),), [file.partition("#")[0]])
+    check_output_files((OutputFile("--svg", svg_file, "svg"),), [file.partition("#")[0]])
     with Client() as client:
         asked = client.prompt(file, **_options(given, client.asynchronous.config))
         made = asked.foreseen(parse_assignments(asked.file, arguments))
@@ -186,7 +186,7 @@ def run(context: click.Context, /, file: str, **given: Any) -> int:
 @_JSON
 def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
     """Check prompt files and folders of them; exit code 2 where one has an error. Plans nothing, for CI."""
-    from intermodal.cli.document import print_document
+    from intermodal.cli.rendering.json_document import print_document
     from intermodal.plans.numbers import counted
     from intermodal.prompts.lint import lint
 
@@ -207,7 +207,7 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
 
 def _options(given: dict[str, Any], config: Config) -> dict[str, Any]:
     """Options of the policy that somebody wrote. Raises UsageError."""
-    from intermodal.cli.options import keep_aspects
+    from intermodal.cli.arguments.request_options import keep_aspects
     from intermodal.request_builder import checked_hosts
 
     options = {name: given[name] for name in ("model", "at_least", "max_cost", "deadline", "max_tokens")}

@@ -36,8 +36,8 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
     What was written is read again and rendered beside FILE with the same values. Where it says something else nothing
     is written, and the exit code is 2; --lossy writes it all the same.
     """
-    from intermodal.cli.document import print_document
-    from intermodal.cli.files import write_atomically
+    from intermodal.cli.arguments.saved_files import write_atomically
+    from intermodal.cli.rendering.json_document import print_document
     from intermodal.prompts import formats
     from intermodal.prompts.conversion.convert import TARGETS, convert_prompt, target_path
 
@@ -61,7 +61,7 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
 
 
 def _check_place(path: str, out: str | None, target: TargetFormat, replaces: bool) -> None:
-    from intermodal.cli.targets import same_file
+    from intermodal.cli.arguments.output_files import same_file
     from intermodal.prompts import formats
 
     if not out:

@@ -80,9 +80,9 @@ def pull(**given: Any) -> None:
     names = tuple(dict.fromkeys((*given["names"], *(DEFAULTS if given["defaults"] else ()))))
     _check_best(given, names)
     if given["best"]:
-        from intermodal.cli.pull_best import propose
+        from intermodal.cli.pull_best import propose_model
 
-        wanted = propose(store, given["work"] or "chat", given)
+        wanted = propose_model(store, given["work"] or "chat", given)
         if wanted is None:
             return
         names = (wanted,)
@@ -93,7 +93,7 @@ def pull(**given: Any) -> None:
     if given["remove"]:
         _remove(store, names, given)
         return
-    from intermodal.cli.pull_hub import Options, fetch_models, of_hub
+    from intermodal.cli.pull_hub import PullOptions, fetch_models, of_hub
 
     quiet, sums = given["quiet"] or given["as_json"], _sums(given["sums"])
     hubs = [name for name in names if of_hub(store, name)]
@@ -105,7 +105,7 @@ def pull(**given: Any) -> None:
         from intermodal.errors import UsageError
 
         raise UsageError(f"{rows[0]} is no model of a hub", where="--dry-run", todo="see its size: pull --list")
-    asked = Options(
+    asked = PullOptions(
         update=given["update"], force=given["force"], dry_run=given["dry_run"],
         accept_unpinned=given["accept_unpinned"], sums=sums, quiet=quiet,
     )  # fmt: skip
@@ -115,7 +115,7 @@ def pull(**given: Any) -> None:
             store, rows, quiet=quiet, sums=sums, accept_unpinned=given["accept_unpinned"], again=given["names"]
         )
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("pull", {"weights": pulled})
 
@@ -181,7 +181,7 @@ def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) 
             words = "removed" if row.name in here else "was not here"
             click.echo(f"{row.name}: {words}", err=True)
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("pull", {"removed": here})
 
@@ -230,9 +230,9 @@ def fetch(
             store.distrust(row.name)
             was_here = False
         if not was_here:
-            bar = Bar(row, quiet=quiet, told=told)
+            bar = PullProgress(row, quiet=quiet, told=told)
 
-            async def go(name: str = row.name, bar: Bar = bar) -> None:
+            async def go(name: str = row.name, bar: PullProgress = bar) -> None:
                 await store.pull(name, bar.show, sums=sums, accept_unpinned=accept_unpinned)
 
             try:
@@ -262,8 +262,8 @@ def _sums(words: tuple[str, ...]) -> dict[str, str]:
 
 
 def _list(store: WeightsStore, as_json: bool) -> None:
-    from intermodal.cli.document import print_document
-    from intermodal.cli.table import echo_table, memory, size
+    from intermodal.cli.rendering.json_document import print_document
+    from intermodal.cli.rendering.tables import echo_table, memory, size
     from intermodal.local_models.weights_size import fetched_size, row_model
 
     present = store.present()
@@ -316,7 +316,7 @@ def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:
     return exact(row.needs) if row.needs else memory_needed(row, row_model(row.name, store))[0]
 
 
-class Bar:
+class PullProgress:
     """How far a pull is: one moving line on a terminal, a line per source elsewhere.
 
     ``told`` holds the troubles said so far in this command, so that one hub out of reach is no news for the next row.

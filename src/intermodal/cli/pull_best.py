@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from intermodal.local_models.recommendation import ModelProposal, Recommendation, Work
 
 
-def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | None:
+def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | None:
     """Say which, and why; the name of what is to be fetched, None where nothing is: it is here, or nobody agreed.
 
     Raises DoesNotFit where none fits.
@@ -37,7 +37,7 @@ def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | Non
     if fetched:
         return found.chosen.name
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("pull", {"proposed": document(found)})
     elif not (found.chosen.here or quiet):
@@ -47,7 +47,7 @@ def propose(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | Non
 
 def lines(found: Recommendation) -> list[str]:
     """The proposal in words: size, memory, seconds, tier, and why."""
-    from intermodal.cli.table import held, size
+    from intermodal.cli.rendering.tables import held, size
 
     chosen = found.chosen
     if chosen is None:

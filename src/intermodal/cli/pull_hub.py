@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intermodal.plans.machine import Machine
 
 
-class Options(NamedTuple):
+class PullOptions(NamedTuple):
     """What is asked of a pull beside the names: as the options of the command are called. ``sums`` by file."""
 
     update: bool = False
@@ -35,7 +35,7 @@ def of_hub(store: WeightsStore, name: str) -> bool:
     return bool(shipped.hub) if shipped is not None else any(model.name == name for model in store.lock.models())
 
 
-def fetch_models(store: WeightsStore, names: list[str], asked: Options) -> list[dict[str, Any]]:
+def fetch_models(store: WeightsStore, names: list[str], asked: PullOptions) -> list[dict[str, Any]]:
     """Pull models of a hub, one after the other; all are sized before the first is fetched.
 
     Raises DoesNotFit for one that does not fit, unless ``--force``; else as ``hub_pull`` and ``pull_model``.
@@ -64,7 +64,9 @@ def fetch_models(store: WeightsStore, names: list[str], asked: Options) -> list[
     return done
 
 
-def _plan(store: WeightsStore, name: str, machine: Machine, asked: Options, taken: frozenset[str]) -> HubPull | None:
+def _plan(
+    store: WeightsStore, name: str, machine: Machine, asked: PullOptions, taken: frozenset[str]
+) -> HubPull | None:
     """What is to be fetched; None where it is here, whole and as pinned. A dry run changes nothing of what is here."""
     import anyio
 
@@ -129,7 +131,7 @@ def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: b
 
 def _tell(plan: HubPull) -> None:
     """What would be fetched, why that, and whether it fits."""
-    from intermodal.cli.table import size
+    from intermodal.cli.rendering.tables import size
     from intermodal.local_models.fit_text import pace_lines
 
     model = plan.model
@@ -179,15 +181,15 @@ def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
         check_fits(plan)
 
 
-def _fetch(store: WeightsStore, plan: HubPull, asked: Options) -> None:
+def _fetch(store: WeightsStore, plan: HubPull, asked: PullOptions) -> None:
     import anyio
 
-    from intermodal.cli.pull import Bar
+    from intermodal.cli.pull import PullProgress
     from intermodal.local.embedded.availability import install_command
     from intermodal.local_models.hub_pull import row_of
 
     model = plan.model
-    bar = Bar(row_of(plan, store), quiet=asked.quiet, told=set())
+    bar = PullProgress(row_of(plan, store), quiet=asked.quiet, told=set())
 
     async def go() -> None:
         await store.pull_model(model, bar.show, sums=asked.sums, accept_unpinned=asked.accept_unpinned)

@@ -58,14 +58,14 @@ def rerank(**given: Any) -> None:
 
 def _ranked(bridge: SyncBridge, client: AsyncClient, given: dict[str, Any]) -> RerankResult:
     """Rank under a bar that moves while passages are read."""
-    from intermodal.cli.render import Bar
+    from intermodal.cli.rendering.progress import ProgressBar
 
     files = [file for file in given["files"] if file != "-"]
     lines: list[str] = []
     if "-" in given["files"]:
         with click.open_file("-", encoding="utf-8", errors="replace") as stream:
             lines = [line.strip() for line in stream if line.strip()]
-    with Bar("Read passages", quiet=given["quiet"]) as bar:
+    with ProgressBar("Read passages", quiet=given["quiet"]) as bar:
         search = partial(
             client.rerank, given["query"], lines, files=files, top=given["top"], model=given["model"], progress=bar
         )
@@ -74,7 +74,7 @@ def _ranked(bridge: SyncBridge, client: AsyncClient, given: dict[str, Any]) -> R
 
 def _show(ranked: RerankResult, given: dict[str, Any]) -> None:
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("rerank", ranked)
     else:

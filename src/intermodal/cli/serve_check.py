@@ -51,7 +51,7 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
     wrong_files = {finding.where.partition(":")[0] for finding in files if finding.level == "wrong"}
     good = all(ready.values()) and not wrong and not wrong_files
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("serve", report)
         return 0 if good else FAILED
@@ -85,7 +85,7 @@ def _report(gateway: Gateway, ready: dict[str, bool], named: list[Name], found: 
 
 
 def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> None:
-    from intermodal.cli.table import count
+    from intermodal.cli.rendering.tables import count
     from intermodal.gateway.workers.listening import address
     from intermodal.plans.numbers import held
 

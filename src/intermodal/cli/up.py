@@ -66,7 +66,7 @@ def up(**given: Any) -> None:
         return
     server, new = _start(given)
     if given["as_json"]:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("up", {"server": plain(server), "started": new})
     elif not given["quiet"]:
@@ -115,14 +115,14 @@ def _list(as_json: bool) -> None:
     anyio.run(go)
     servers = all_servers(os.environ)
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
 
         print_document("servers", {"servers": [plain(server) for server in servers]})
         return
     if not servers:
         click.echo("nothing is up; to start something: intermodal up MODEL")
         return
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
 
     echo_table(("name", "state", "memory", "port", "context", "model, and why"), [_cells(each) for each in servers])
 
@@ -166,7 +166,7 @@ def _pid(server: ManagedServer) -> int | None:
 
 
 def _cells(server: ManagedServer) -> tuple[str, ...]:
-    from intermodal.cli.table import held
+    from intermodal.cli.rendering.tables import held
 
     wanted, state, memory = server.wanted, server.state, resident_of(server)
     why = state.reason if state is not None else "a plan that needs it starts it"
@@ -180,7 +180,7 @@ def _cells(server: ManagedServer) -> tuple[str, ...]:
 
 def _foreseen(memory: tuple[float, float, float]) -> str:
     """What it was foreseen to take, when it is loaded and when it is full."""
-    from intermodal.cli.table import held
+    from intermodal.cli.rendering.tables import held
 
     low, _, high = memory
     return f" ({held(low)} to {held(high)} foreseen)" if high else ""
@@ -188,7 +188,7 @@ def _foreseen(memory: tuple[float, float, float]) -> str:
 
 def sentence(server: ManagedServer, new: bool) -> str:
     """What there is to say of one that was just asked for."""
-    from intermodal.cli.table import held
+    from intermodal.cli.rendering.tables import held
 
     wanted, state = server.wanted, server.state
     if state is None or server.phase != "ready":
@@ -205,7 +205,7 @@ def sentence(server: ManagedServer, new: bool) -> str:
 
 def _beside(server: ManagedServer) -> str:
     """Predicted beside real of the start that made it, in a line; its buffers where its log says them."""
-    from intermodal.cli.table import held
+    from intermodal.cli.rendering.tables import held
     from intermodal.local.servers.memory_comparison import PROCESS
     from intermodal.sizing.memory_corrections import TOKENS
 

@@ -48,13 +48,13 @@ def usage(last: int | None, prune: bool, as_json: bool) -> None:
     finally:
         store.close()
     if as_json:
-        from intermodal.cli.document import plainly, print_document
+        from intermodal.cli.rendering.json_document import plain_data, print_document
 
-        body = plainly(summary)
+        body = plain_data(summary)
         if last:
-            body["last"] = [_row(plainly(attempt)) for attempt in attempts]
+            body["last"] = [_row(plain_data(attempt)) for attempt in attempts]
         if gone is not None:
-            body["pruned"] = plainly(gone)
+            body["pruned"] = plain_data(gone)
         print_document("usage", body)
         return
     if gone is not None:
@@ -95,7 +95,7 @@ def _prune(client: AsyncClient) -> PruneResult:
 
 
 def _show(summary: Summary) -> None:
-    from intermodal.cli.table import count, echo_table, money
+    from intermodal.cli.rendering.tables import count, echo_table, money
     from intermodal.plans.numbers import counted
 
     echo_table(
@@ -134,7 +134,7 @@ def _apart(summary: Summary) -> str:
 
 
 def _compared(each: EstimateComparison) -> tuple[str, ...]:
-    from intermodal.cli.table import count, money
+    from intermodal.cli.rendering.tables import count, money
 
     return (
         each.endpoint, count(each.runs),
@@ -146,7 +146,7 @@ def _compared(each: EstimateComparison) -> tuple[str, ...]:
 
 def _graded(grade: EstimateGrade) -> tuple[str, ...]:
     """``before learning`` is the median of plans made with nothing learned; the rest is of those made since."""
-    from intermodal.cli.table import count
+    from intermodal.cli.rendering.tables import count
 
     return (
         grade.endpoint, grade.op, grade.figure.replace("_", " "),
@@ -157,7 +157,7 @@ def _graded(grade: EstimateGrade) -> tuple[str, ...]:
 
 
 def _show_attempts(attempts: tuple[AttemptRow, ...]) -> None:
-    from intermodal.cli.table import count, echo_table, money
+    from intermodal.cli.rendering.tables import count, echo_table, money
 
     echo_table(
         ("started", "step", "endpoint", "state", "tokens in", "tokens out", "cost", "seconds"),

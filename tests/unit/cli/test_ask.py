@@ -340,7 +340,7 @@ def test_the_question_is_not_asked_of_a_pipe_or_after_never(cli: Cli, hosted: Fa
 
 
 def test_a_terminal_never_gets_control_characters_from_a_model() -> None:
-    from intermodal.cli.render import for_terminal
+    from intermodal.cli.rendering.progress import for_terminal
 
     assert for_terminal("a\x1b[2Jb\x07\tc\nd\x9b") == "a�[2Jb�\tc\nd�"
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from intermodal.cli.render import Bar
+from intermodal.cli.rendering.progress import ProgressBar
 
 
 class Terminal(io.StringIO):
@@ -23,7 +23,7 @@ def a_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 def test_a_bar_comes_with_the_first_thing_that_is_done_and_goes_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = a_terminal(monkeypatch)
-    with Bar("Read passages", quiet=False) as bar:
+    with ProgressBar("Read passages", quiet=False) as bar:
         assert terminal.getvalue() == ""
         bar(600, 1_200, "a.txt")
         assert terminal.getvalue().endswith("50% 600 of 1,200  a.txt")
@@ -34,7 +34,7 @@ def test_a_bar_of_what_is_sure_to_come_is_there_before_it_and_goes_where_it_fail
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     terminal = a_terminal(monkeypatch)
-    with pytest.raises(OSError, match="full"), Bar("Measuring", quiet=False, at_once=True):
+    with pytest.raises(OSError, match="full"), ProgressBar("Measuring", quiet=False, at_once=True):
         assert terminal.getvalue().endswith("Measuring …")
         raise OSError("full")
     assert terminal.getvalue().endswith("\r\033[K")
@@ -42,8 +42,8 @@ def test_a_bar_of_what_is_sure_to_come_is_there_before_it_and_goes_where_it_fail
 
 def test_no_bar_is_drawn_where_nothing_was_done_or_nobody_wants_one(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = a_terminal(monkeypatch)
-    with Bar("Read passages", quiet=False):
+    with ProgressBar("Read passages", quiet=False):
         pass
-    with Bar("Read passages", quiet=True, at_once=True) as bar:
+    with ProgressBar("Read passages", quiet=True, at_once=True) as bar:
         bar(1, 2)
     assert terminal.getvalue() == ""

@@ -9,7 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from intermodal.cli.files import load_json, placed, save_derived, write_atomically, write_json
+from intermodal.cli.arguments.saved_files import (
+    load_json,
+    save_derived,
+    with_absolute_paths,
+    write_atomically,
+    write_json,
+)
 from intermodal.content import File, PathSource, ReadLine, Segment, Text, Transcript
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
@@ -148,7 +154,7 @@ def test_a_file_that_holds_something_else_is_said(tmp_path: Path) -> None:
 def test_a_plan_saved_here_runs_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     parts = (Text(text="q"), File(source=PathSource(path="a.wav")), File(source=PathSource(path="/b.wav")))
-    moved = placed(Request(messages=(Message(role="user", parts=parts),)))
+    moved = with_absolute_paths(Request(messages=(Message(role="user", parts=parts),)))
     assert [part for _, _, part in moved.parts()] == [
         Text(text="q"),
         File(source=PathSource(path=str(tmp_path / "a.wav"))),

@@ -16,7 +16,7 @@ from tests.unit.cli.conftest import Cli
 
 from intermodal import Client, config, make_request
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.cli.options import build_request, request_options
+from intermodal.cli.arguments.request_options import build_request, request_options
 from intermodal.config import Config
 from intermodal.content import BytesSource, File, PathSource, Text, UrlSource
 from intermodal.errors import InputBroken, IntermodalError, NoRoute, SchemaInvalid, UsageError

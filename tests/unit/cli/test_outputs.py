@@ -16,8 +16,8 @@ from tests.unit.cli.conftest import Cli
 
 from intermodal import config, request_builder
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.cli.files import write_json
-from intermodal.cli.outputs import output_of
+from intermodal.cli.arguments.output_options import output_of
+from intermodal.cli.arguments.saved_files import write_json
 from intermodal.errors import SchemaInvalid, UsageError
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.plan import Candidate, Plan, SavedPlan
@@ -109,7 +109,7 @@ def test_sound_is_not_written_to_a_terminal(
     cli: Cli, fake: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = spoken(tmp_path)
-    monkeypatch.setattr("intermodal.cli.outputs.sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("intermodal.cli.arguments.output_options.sys.stdout.isatty", lambda: True)
     done = cli("ask", "--plan", plan)
     assert (done.code, done.out) == (2, "")
     assert "write it to a file: --to answer.wav" in done.err

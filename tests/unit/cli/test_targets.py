@@ -12,8 +12,8 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_ask import connect
 
-from intermodal.cli.files import save_derived
-from intermodal.cli.targets import KINDS, Target, check_targets
+from intermodal.cli.arguments.output_files import FILE_FORMATS, OutputFile, check_output_files
+from intermodal.cli.arguments.saved_files import save_derived
 from intermodal.errors import UsageError
 from intermodal.events import Derived
 from intermodal.testing import FakeHost
@@ -119,15 +119,15 @@ def test_a_report_replaces_no_picture_and_no_data(cli: Cli, fake: FakeHost, tmp_
 def test_two_options_do_not_write_one_file(tmp_path: Path) -> None:
     one = str(tmp_path / "x.svg")
     with pytest.raises(UsageError, match="--save and --svg write the same file"):
-        check_targets([Target("--save", one, "plan"), Target("--svg", f"{tmp_path}/./x.svg", "svg")], [])
+        check_output_files([OutputFile("--save", one, "plan"), OutputFile("--svg", f"{tmp_path}/./x.svg", "svg")], [])
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(FILE_FORMATS))
 def test_every_kind_refuses_what_is_something_else(kind: str, tmp_path: Path) -> None:
     for data in (b"PK\x03\x04", b"%PDF-1.7", b"plain words", b'{"id": "line 1"}', b"\x00\x00"):
         other = kept(tmp_path / "x", data)
         with pytest.raises(UsageError, match="is there already"):
-            check_targets([Target("--x", str(other), kind)], [])
+            check_output_files([OutputFile("--x", str(other), kind)], [])
 
 
 def test_what_was_derived_never_falls_on_an_input(tmp_path: Path) -> None:

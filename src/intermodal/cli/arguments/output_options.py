@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import click
 
-from intermodal.cli.drawn import PICTURE_FORMATS, SUFFIXES, check_pictures, image_output
+from intermodal.cli.rendering.image_files import PICTURE_FORMATS, SUFFIXES, check_image_target, image_output
 from intermodal.errors import OutputInvalid, SchemaInvalid, UsageError
 from intermodal.events import Speech
 from intermodal.request import (
@@ -142,7 +142,7 @@ def check_target(output: Output, target: str | None, *, as_json: bool) -> None:
     """Raise UsageError, before anything runs, where sound or a picture would be written to a terminal or cannot be
     written."""
     if isinstance(output, ImageOutput):
-        check_pictures(output, target, as_json=as_json)
+        check_image_target(output, target, as_json=as_json)
         return
     if not isinstance(output, SpeechOutput):
         if target:
@@ -179,7 +179,7 @@ def _check_suffix(suffix: str, form: str, target: str) -> None:
 
 def write_speech(speech: Speech | None, target: str | None, *, quiet: bool) -> None:
     """To the file, or to standard output."""
-    from intermodal.cli.files import write_atomically
+    from intermodal.cli.arguments.saved_files import write_atomically
 
     if speech is None:
         raise OutputInvalid("no speech was made", todo="see the notes above")

@@ -25,7 +25,7 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
     wanted = RankingQuery(context=context, slots=slots, type_k=type_k, type_v=type_v, work=work)
     found = rank_models(machine, weights_store(), os.environ, wanted)
     if as_json:
-        from intermodal.cli.document import print_document
+        from intermodal.cli.rendering.json_document import print_document
         from intermodal.local_models.fit_document import ranked
 
         print_document("fit", ranked(found))
@@ -46,7 +46,7 @@ def named(words: str) -> Machine:
 
 
 def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
-    from intermodal.cli.table import echo_table
+    from intermodal.cli.rendering.tables import echo_table
     from intermodal.local_models.fit_text import gib
     from intermodal.local_models.text_bars import rate
     from intermodal.sizing.machine_options import describe_machine

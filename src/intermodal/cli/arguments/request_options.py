@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from intermodal import content
-from intermodal.cli.outputs import FORMATS, KINDS, output_of
-from intermodal.cli.piped import piped
+from intermodal.cli.arguments.output_options import FORMATS, KINDS, output_of
+from intermodal.cli.arguments.stdin import read_stdin
 from intermodal.costing.drawn import QUALITIES
 from intermodal.errors import InputBroken, UsageError
 from intermodal.request import (
@@ -290,7 +290,7 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
         prompt = _prompt_of_file(prompt)
     if prompt == "-":
         try:
-            prompt = piped().decode("utf-8").strip()
+            prompt = read_stdin().decode("utf-8").strip()
         except UnicodeDecodeError:
             raise InputBroken(
                 "is not text", where="standard input", todo='ask about it as a file: intermodal ask "…" -'
@@ -360,7 +360,7 @@ def _misses_a_file(word: str) -> bool:
 def source_of(file: str) -> Any:
     from intermodal.content import BytesSource
 
-    return BytesSource(data=piped(), name="stdin") if file == "-" else file
+    return BytesSource(data=read_stdin(), name="stdin") if file == "-" else file
 
 
 # ---- single options --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from intermodal.cli.options import policy_options
+from intermodal.cli.arguments.request_options import policy_options
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice"
                 "quality", "negative", "steps", "system")  # fmt: skip
 
 
-def planned(client: Client, given: Mapping[str, Any]) -> tuple[PreparedRequest, Plan, PromptFile]:
+def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[PreparedRequest, Plan, PromptFile]:
     """The request of a prompt file and its arguments, the plan for it, and the file."""
     import msgspec
 
@@ -34,7 +34,7 @@ def planned(client: Client, given: Mapping[str, Any]) -> tuple[PreparedRequest, 
         if given[name]:
             said = {"prompt": "a question", "files": "files"}.get(name, f"--{name.removesuffix('_file')}")
             raise UsageError(f"the prompt file says {said} itself", where="--prompt", todo="give --arg NAME=VALUE")
-    prompt = client.prompt(given["prompt_file"], **said_options(given, client.asynchronous.config))
+    prompt = client.prompt(given["prompt_file"], **stated_policy(given, client.asynchronous.config))
     last = client.asynchronous.store.last_conversation() if given["go_on"] else None
     if given["go_on"] and last is None:
         raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
@@ -62,7 +62,7 @@ def with_value(file: PromptFile, result: Result) -> Result:
     return result if isinstance(value, str) else msgspec.structs.replace(result, data=value)
 
 
-def said_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
+def stated_policy(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
     """Options of the policy that somebody wrote: a prompt file's own wishes hold where nobody did."""
     empty = ("", (), None, "default")
     return {name: value for name, value in policy_options(given, config).items() if value not in empty}

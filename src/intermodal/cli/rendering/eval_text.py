@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from intermodal.evaluation.aggregation import EvaluationReport, RouteReport
 
 
-def table(report: EvaluationReport) -> str:
+def eval_table(report: EvaluationReport) -> str:
     """Routes side by side, then against each other, then what it says about endpoints."""
     blocks = [_routes(report), _against(report), _measured(report), _rest(report)]
     return "\n\n".join(block for block in blocks if block)
 
 
 def _routes(report: EvaluationReport) -> str:
-    from intermodal.cli.table import count, money
+    from intermodal.cli.rendering.tables import count, money
 
     who = [f"{row.number}  {row.route.endpoint}: {row.route.words}" for row in report.routes]
     head = ("route", "right", "95 % interval", "tokens in", "out", "cost a run", "median", "p95", "loses", "failed")
@@ -98,11 +98,11 @@ def _rest(report: EvaluationReport) -> str:
     return "\n".join(lines)
 
 
-def document(report: EvaluationReport) -> dict[str, Any]:
+def eval_document(report: EvaluationReport) -> dict[str, Any]:
     """The body of ``eval --json``: every field there. Answers are in it; they are the user's own."""
-    from intermodal.cli.document import plainly
+    from intermodal.cli.rendering.json_document import plain_data
 
-    body: dict[str, Any] = plainly(report)
+    body: dict[str, Any] = plain_data(report)
     for row, made in zip(body["routes"], report.routes, strict=True):
         row["share"] = made.share
     numbers = {row.route.id: row.number for row in report.routes}
@@ -116,7 +116,7 @@ def document(report: EvaluationReport) -> dict[str, Any]:
             "score": row.grade.score,
             "said": row.grade.said,
             **{
-                name: plainly(getattr(row.trial, name))
+                name: plain_data(getattr(row.trial, name))
                 for name in (
                     "answer", "data", "scores", "finish_reason", "error", "seconds", "load_seconds", "cost", "spent",
                     "input_tokens", "output_tokens", "loses", "replans", "rank", "guessed", "when",

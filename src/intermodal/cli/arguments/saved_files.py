@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.cli.targets import same_file
+from intermodal.cli.arguments.output_files import same_file
 from intermodal.content import Audio, Document, File, Image, Part, PathSource, Video
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
@@ -64,7 +64,7 @@ def _reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def placed(request: Request) -> Request:
+def with_absolute_paths(request: Request) -> Request:
     """The request with absolute paths, so that a plan saved here runs from any folder."""
 
     def moved(part: Part) -> Part:

@@ -13,7 +13,7 @@ from intermodal.errors import CallError, CredentialsRefused, Unreachable
 MAX_LISTING = 8 << 20  # bytes; a hosted catalog of a thousand models is about 1 MB
 
 
-class Listed(Value):
+class HostModel(Value):
     """A model as its host lists it. ``input`` is () and ``context`` None where the host does not say."""
 
     id: str
@@ -21,7 +21,7 @@ class Listed(Value):
     context: int | None = None
 
 
-class Listing(NamedTuple):
+class ModelListing(NamedTuple):
     """Where a protocol lists models, in which array of the reply, and what the names in it begin with."""
 
     path: str = "/models"
@@ -31,15 +31,15 @@ class Listing(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-OPENAI = Listing()
-LISTINGS: Mapping[Protocol, Listing] = {
-    "anthropic": Listing(headers=(("anthropic-version", "2023-06-01"),)),
-    "gemini": Listing(array="models", name="name", begin="models/"),
-    "ollama": Listing(path="/api/tags", array="models", name="model"),
+OPENAI = ModelListing()
+LISTINGS: Mapping[Protocol, ModelListing] = {
+    "anthropic": ModelListing(headers=(("anthropic-version", "2023-06-01"),)),
+    "gemini": ModelListing(array="models", name="name", begin="models/"),
+    "ollama": ModelListing(path="/api/tags", array="models", name="model"),
 }
 
 
-async def listed_models(host: Host, *, key: str = "", where: str = "", wait: float = 1.0) -> tuple[Listed, ...]:
+async def listed_models(host: Host, *, key: str = "", where: str = "", wait: float = 1.0) -> tuple[HostModel, ...]:
     """The models of a host.
 
     Raises:
@@ -69,7 +69,7 @@ async def listed_models(host: Host, *, key: str = "", where: str = "", wait: flo
     return read_listing(status, body, where, listing)
 
 
-def read_listing(status: int, body: bytes, where: str = "", listing: Listing = OPENAI) -> tuple[Listed, ...]:
+def read_listing(status: int, body: bytes, where: str = "", listing: ModelListing = OPENAI) -> tuple[HostModel, ...]:
     """Models out of a reply. Everything but the id is optional, and every server has its own extras."""
     try:
         data = json.loads(body)[listing.array]
@@ -82,7 +82,7 @@ def read_listing(status: int, body: bytes, where: str = "", listing: Listing = O
         ) from None
     rows = [item for item in data if isinstance(item, dict) and isinstance(item.get(listing.name), str)]
     return tuple(
-        Listed(id=item[listing.name].removeprefix(listing.begin), input=_kinds(item), context=_context(item))
+        HostModel(id=item[listing.name].removeprefix(listing.begin), input=_kinds(item), context=_context(item))
         for item in rows
     )
 

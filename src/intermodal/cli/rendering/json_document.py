@@ -17,7 +17,7 @@ def print_document(kind: str, body: Any) -> None:
 
     Nouns in it have every field: a price of 0 is ``{"mid": 0.0}``, as a program reads it that adds prices up.
     """
-    plain = msgspec.to_builtins(plainly(body))
+    plain = msgspec.to_builtins(plain_data(body))
     if isinstance(plain, dict):
         plain = {key: value for key, value in plain.items() if key not in ("kind", "version")}
     else:
@@ -33,14 +33,14 @@ def print_document(kind: str, body: Any) -> None:
     sys.stdout.flush()
 
 
-def plainly(value: Any) -> Any:
+def plain_data(value: Any) -> Any:
     """A noun as plain data with every field there: who reads a document need not know what was left out."""
     if isinstance(value, msgspec.Struct):
         config = value.__struct_config__
         tag = {config.tag_field: config.tag} if config.tag_field else {}
-        return {**tag, **{name: plainly(getattr(value, name)) for name in value.__struct_fields__}}
+        return {**tag, **{name: plain_data(getattr(value, name)) for name in value.__struct_fields__}}
     if isinstance(value, list | tuple):
-        return [plainly(item) for item in value]
+        return [plain_data(item) for item in value]
     if isinstance(value, dict):
-        return {key: plainly(item) for key, item in value.items()}
+        return {key: plain_data(item) for key, item in value.items()}
     return words(value, "command line") if isinstance(value, str) else value

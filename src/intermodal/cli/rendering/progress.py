@@ -10,7 +10,7 @@ from typing import Self
 
 import click
 
-from intermodal.cli.files import write_atomically
+from intermodal.cli.arguments.saved_files import write_atomically
 from intermodal.events import Event, Note, Retrying, Sketched, StepFinished, StepProgress, StepStarted
 
 _BAR = 24
@@ -54,7 +54,7 @@ class Progress:
             self._titles[event.step] = event.title
             self._line(f"{event.title} …")
         elif isinstance(event, StepProgress):
-            self._line(f"{self._titles.get(event.step, '')} {_bar(event.fraction)} {event.note}".rstrip())
+            self._line(f"{self._titles.get(event.step, '')} {_bar_text(event.fraction)} {event.note}".rstrip())
         elif isinstance(event, StepFinished):
             self._titles.pop(event.actual.step, None)
             if self._titles:  # another one goes on beside it
@@ -84,7 +84,7 @@ class Progress:
             self._shown = False
 
 
-class Bar:
+class ProgressBar:
     """A line that moves while many things are done, until the block ends: it is called with how many are done, of how
     many, and what to say beside.
 
@@ -115,7 +115,7 @@ class Bar:
         self._shown = True
 
 
-def _bar(fraction: float | None) -> str:
+def _bar_text(fraction: float | None) -> str:
     if fraction is None:
         return ""
     share = min(max(fraction, 0.0), 1.0)

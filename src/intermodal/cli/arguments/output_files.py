@@ -22,7 +22,7 @@ _HEAD = 4096  # bytes of a file that is there already, in which its kind shows
 _BLANK = b"\xef\xbb\xbf \r\n\t"
 
 
-class Kind(NamedTuple):
+class FileFormat(NamedTuple):
     """``named`` as a sentence goes on after "is not"; ``begins`` what such a file begins with, blanks before it.
 
     ``makes_folder``: a folder that is not there is made. ``streams``: "-" is standard output.
@@ -34,20 +34,22 @@ class Kind(NamedTuple):
     streams: bool = True
 
 
-KINDS: Mapping[str, Kind] = {
-    "svg": Kind("an SVG picture", re.compile(rb"(<[?!][^>]*>\s*)*<svg", re.I)),
-    "html": Kind("an HTML page", re.compile(rb"<!doctype html|<html", re.I), streams=False),
-    "plan": Kind("a saved plan", re.compile(rb"\{\s*\"plan\"\s*:\s*\{\s*\"id\"")),
-    "journal": Kind("a journal of an evaluation", re.compile(rb"\{\"item\":\""), makes_folder=True, streams=False),
-    "wav": Kind("a WAV file", re.compile(rb"RIFF....WAVE", re.S)),
-    "png": Kind("a PNG picture", re.compile(rb"\x89PNG")),
-    "jpeg": Kind("a JPEG picture", re.compile(rb"\xff\xd8\xff")),
-    "webp": Kind("a WebP picture", re.compile(rb"RIFF....WEBP", re.S)),
-    "mp3": Kind("an MP3 file", re.compile(rb"ID3|\xff[\xe2-\xff]")),
-}  # fmt: skip
+FILE_FORMATS: Mapping[str, FileFormat] = {
+    "svg": FileFormat("an SVG picture", re.compile(rb"(<[?!][^>]*>\s*)*<svg", re.I)),
+    "html": FileFormat("an HTML page", re.compile(rb"<!doctype html|<html", re.I), streams=False),
+    "plan": FileFormat("a saved plan", re.compile(rb"\{\s*\"plan\"\s*:\s*\{\s*\"id\"")),
+    "journal": FileFormat(
+        "a journal of an evaluation", re.compile(rb"\{\"item\":\""), makes_folder=True, streams=False
+    ),
+    "wav": FileFormat("a WAV file", re.compile(rb"RIFF....WAVE", re.S)),
+    "png": FileFormat("a PNG picture", re.compile(rb"\x89PNG")),
+    "jpeg": FileFormat("a JPEG picture", re.compile(rb"\xff\xd8\xff")),
+    "webp": FileFormat("a WebP picture", re.compile(rb"RIFF....WEBP", re.S)),
+    "mp3": FileFormat("an MP3 file", re.compile(rb"ID3|\xff[\xe2-\xff]")),
+}
 
 
-class Target(NamedTuple):
+class OutputFile(NamedTuple):
     """``option`` as it is spelled; ``path`` as it was given, None or "" where it was not; ``kind`` of
     ``MODEL_KINDS``."""
 
@@ -56,7 +58,7 @@ class Target(NamedTuple):
     kind: str
 
 
-def check_targets(targets: Iterable[Target], inputs: Iterable[str]) -> None:
+def check_output_files(targets: Iterable[OutputFile], inputs: Iterable[str]) -> None:
     """Raise UsageError for the first target that must not or cannot be written. ``inputs`` are paths, where they are.
 
     "-" is standard output and no file, where the kind has a place there.
@@ -64,8 +66,10 @@ def check_targets(targets: Iterable[Target], inputs: Iterable[str]) -> None:
     read = list(inputs)
     before: list[tuple[str, str]] = []
     for option, path, kind in targets:
-        if path == "-" and not KINDS[kind].streams:
-            raise UsageError(f"{KINDS[kind].named} is not written to standard output", where=option, todo="name a file")
+        if path == "-" and not FILE_FORMATS[kind].streams:
+            raise UsageError(
+                f"{FILE_FORMATS[kind].named} is not written to standard output", where=option, todo="name a file"
+            )
         if not path or path == "-":
             continue
         for other, taken in before:
@@ -75,7 +79,7 @@ def check_targets(targets: Iterable[Target], inputs: Iterable[str]) -> None:
             raise UsageError(
                 f"is an input of this request, and {option} would write over it", where=path, todo="name another file"
             )
-        _check(option, path, KINDS[kind])
+        _check(option, path, FILE_FORMATS[kind])
         before.append((option, path))
 
 
@@ -93,7 +97,7 @@ def same_file(one: str, other: str) -> bool:
         return os.path.realpath(one) == os.path.realpath(other) if "\0" not in one + other else False
 
 
-def _check(option: str, where: str, kind: Kind) -> None:
+def _check(option: str, where: str, kind: FileFormat) -> None:
     path, todo = Path(where), "name a file that may be written"
     try:
         existing = path.stat()

@@ -46,7 +46,7 @@ def _size(word: str) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def check_pictures(output: ImageOutput, target: str | None, *, as_json: bool) -> None:
+def check_image_target(output: ImageOutput, target: str | None, *, as_json: bool) -> None:
     """Raise UsageError, before anything runs, where pictures would go to a terminal or cannot be written."""
     if target == "-":
         raise UsageError("is not a file", where="--to -", todo="leave --to out and send the output on: … > picture.png")
@@ -67,10 +67,10 @@ def check_pictures(output: ImageOutput, target: str | None, *, as_json: bool) ->
         raise UsageError(what, where=f"--to {target}", todo="leave --format out, or end the name in its suffix")
 
 
-def paths(target: str, count: int) -> tuple[str, ...]:
+def image_paths(target: str, count: int) -> tuple[str, ...]:
     """A file for each picture.
 
-    >>> paths("out/fox.png", 3)
+    >>> image_paths("out/fox.png", 3)
     ('out/fox.png', 'out/fox-2.png', 'out/fox-3.png')
     """
     path = Path(target)
@@ -78,9 +78,9 @@ def paths(target: str, count: int) -> tuple[str, ...]:
     return (target, *more) if count else ()
 
 
-def write_pictures(images: Sequence[Drawn], target: str | None, *, quiet: bool) -> None:
+def write_images(images: Sequence[Drawn], target: str | None, *, quiet: bool) -> None:
     """To their files, or to standard output."""
-    from intermodal.cli.files import write_atomically
+    from intermodal.cli.arguments.saved_files import write_atomically
 
     if not images:
         raise OutputInvalid("no picture was made", todo="see the notes above")
@@ -88,15 +88,15 @@ def write_pictures(images: Sequence[Drawn], target: str | None, *, quiet: bool) 
         sys.stdout.buffer.write(images[0].data)
         sys.stdout.buffer.flush()
         return
-    for path, image in zip(paths(target, len(images)), images, strict=True):
+    for path, image in zip(image_paths(target, len(images)), images, strict=True):
         write_atomically(Path(path), image.data)
         if not quiet:
             click.echo(f"wrote {path} ({image.media_type}, {len(image.data):,} bytes)", err=True)
 
 
-def pictures_document(images: Sequence[Drawn], target: str | None) -> list[dict[str, Any]]:
+def images_document(images: Sequence[Drawn], target: str | None) -> list[dict[str, Any]]:
     """Pictures in ``ask --json``: their bytes in base64 only where they go to no file."""
-    places = paths(target, len(images)) if target else ()
+    places = image_paths(target, len(images)) if target else ()
     return [
         {
             "media_type": image.media_type,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MOST = 12  # models of one server that are shown; --json has all
 
 
-def looked(client: AsyncClient, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
+def find_local_servers(client: AsyncClient, *, anew: bool = False) -> tuple[DiscoveredServer, ...]:
     """The servers there are now: a second at most."""
     import anyio
 
@@ -41,7 +41,7 @@ def passed_on_to(server: DiscoveredServer) -> str:
 
 def model_words(model: DiscoveredModel) -> str:
     """What a server says of a model, in one line."""
-    from intermodal.cli.table import count
+    from intermodal.cli.rendering.tables import count
 
     words = [f"takes {'+'.join(model.input)}" if model.input else _MAKES.get(model.makes, "does not say what it takes")]
     trained = f" of {count(model.trained)}" if model.trained and model.context and model.trained > model.context else ""
@@ -82,7 +82,7 @@ def lesson_words(lesson: CapabilityLesson) -> str:
     return f"{verb} {lesson.about}, by {by} of {lesson.day}{said}"
 
 
-def said_of(endpoint: Endpoint, servers: tuple[DiscoveredServer, ...]) -> Iterator[tuple[str, str, str]]:
+def server_claims(endpoint: Endpoint, servers: tuple[DiscoveredServer, ...]) -> Iterator[tuple[str, str, str]]:
     """About, what, and where it says so, of every claim of the server behind an endpoint."""
     from intermodal.catalog.discovered_servers import server_root
 
@@ -97,4 +97,13 @@ def said_of(endpoint: Endpoint, servers: tuple[DiscoveredServer, ...]) -> Iterat
                     yield "contradiction", words, f"{title(server)}, {server.date[:10]}"
 
 
-__all__ = ["MOST", "lesson_words", "lessons_of", "looked", "model_words", "passed_on_to", "said_of", "title"]
+__all__ = [
+    "MOST",
+    "lesson_words",
+    "lessons_of",
+    "find_local_servers",
+    "model_words",
+    "passed_on_to",
+    "server_claims",
+    "title",
+]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intermodal.client import AsyncClient
 
 
-class Listed(NamedTuple):
+class ModelRow(NamedTuple):
     """What both have. ``endpoint`` is None for a row of the snapshot that no plan chooses from now.
 
     Attributes:
@@ -70,9 +70,9 @@ def snapshot_of(client: AsyncClient) -> Snapshot:
     return load_snapshot(snapshot_file(client.env))
 
 
-def of_endpoint(endpoint: Endpoint, catalog: Catalog) -> Listed:
-    model, (missing, todo) = endpoint.model, lacks(endpoint, catalog)
-    return Listed(
+def row_of_endpoint(endpoint: Endpoint, catalog: Catalog) -> ModelRow:
+    model, (missing, todo) = endpoint.model, what_is_missing(endpoint, catalog)
+    return ModelRow(
         id=endpoint.id, model=model.id, name=model.name, kind=model.kind, tasks=model.tasks, input=endpoint.input,
         also=tuple(kind for kind in model.input if kind not in endpoint.input), output=model.output,
         host=endpoint.host.id, zone=endpoint.host.zone, served_as=endpoint.served_as, context=endpoint.context,
@@ -81,13 +81,13 @@ def of_endpoint(endpoint: Endpoint, catalog: Catalog) -> Listed:
     )  # fmt: skip
 
 
-def of_row(row: SnapshotRow, snapshot: Snapshot) -> Listed:
+def row_of_snapshot(row: SnapshotRow, snapshot: Snapshot) -> ModelRow:
     from intermodal.catalog.load import why_uncallable
     from intermodal.catalog.search import row_kind
 
     why = why_uncallable(row, snapshot)
     missing, todo = ("cannot be called", why[0]) if why else ("no consent", f"intermodal hosts add {row.host}")
-    return Listed(
+    return ModelRow(
         id=row.endpoint, model=row.id, name=row.title or row.id, kind=row_kind(row), tasks=row.tasks, input=row.input,
         also=(), output=row.output, host=row.host, zone="internet", served_as=row.name,
         context=row.context or row.window, price_in=row.price_in, price_out=row.price_out, missing=missing, todo=todo,
@@ -95,17 +95,17 @@ def of_row(row: SnapshotRow, snapshot: Snapshot) -> Listed:
     )  # fmt: skip
 
 
-def everything(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) -> list[Listed]:
+def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) -> list[ModelRow]:
     """The endpoints plans choose from, then those of ``rows`` that are none of them."""
-    found = [of_endpoint(endpoint, catalog) for endpoint in catalog.endpoints]
+    found = [row_of_endpoint(endpoint, catalog) for endpoint in catalog.endpoints]
     there = {(each.host, each.served_as) for each in found} | {each.id for each in found}
     for row in rows:
         if (row.host, row.name) not in there and row.endpoint not in there:
-            found.append(of_row(row, snapshot))
+            found.append(row_of_snapshot(row, snapshot))
     return found
 
 
-def lacks(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
+def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
     """What keeps it from being called, and what to do; "" and "" when nothing does. Consent comes first."""
     from intermodal.planner.index import allowed
 
@@ -117,7 +117,7 @@ def lacks(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
 # ---- what is asked for ---------------------------------------------------------------------------
 
 
-def fits(each: Listed, given: Mapping[str, Any]) -> bool:
+def passes_filters(each: ModelRow, given: Mapping[str, Any]) -> bool:
     """The filters that a row of the snapshot has not passed yet: all of them, cheapest first."""
     most, floor = given["max_price"], given["at_least"]
     return (
@@ -133,13 +133,13 @@ def fits(each: Listed, given: Mapping[str, Any]) -> bool:
     )
 
 
-def is_named(each: Listed, name: str, exactly: bool) -> bool:
+def is_named(each: ModelRow, name: str, exactly: bool) -> bool:
     """A part of an id; ``exactly``: some model has just this name, and then only that one is meant."""
     last = each.model.lower().rpartition("/")[2]
     return name == last if exactly else name in each.id.lower() or name in each.served_as.lower()
 
 
-def in_order(found: list[Listed], by: str) -> list[Listed]:
+def sort_rows(found: list[ModelRow], by: str) -> list[ModelRow]:
     """Sorted, what is not known last; unsorted they stand as plans know them, then by id."""
     keys: dict[str, Any] = {
         "price": lambda each: (each.price, each.id),
@@ -153,12 +153,12 @@ def in_order(found: list[Listed], by: str) -> list[Listed]:
 # ---- how it is said --------------------------------------------------------------------------------
 
 
-def takes(each: Listed) -> str:
+def input_kinds(each: ModelRow) -> str:
     sent = "+".join(each.input) or "?"
     return f"{sent} (+{'+'.join(each.also)})" if each.also else sent
 
 
-def tier_words(each: Listed) -> str:
+def tier_words(each: ModelRow) -> str:
     """The tier of its first task; with measured ones, those, and that they are."""
     if each.endpoint is None:
         return each.tiers[0]
@@ -169,15 +169,15 @@ def tier_words(each: Listed) -> str:
     return strengths[0].tier if strengths else "unknown"
 
 
-def state(each: Listed, *, briefly: bool) -> str:
+def state(each: ModelRow, *, briefly: bool) -> str:
     """ready, or why not and (in a short list) what to do about it."""
     if each.ready:
         return "ready"
     return each.missing if briefly else f"{each.missing}: {each.todo}"
 
 
-def price_of(each: Listed) -> str:
-    from intermodal.cli.table import money
+def price_of(each: ModelRow) -> str:
+    from intermodal.cli.rendering.tables import money
 
     if each.endpoint is not None:
         return price_words(each.endpoint.price)
@@ -188,7 +188,7 @@ def price_of(each: Listed) -> str:
 
 def price_words(price: Price) -> str:
     """What it costs, in the unit it is sold by."""
-    from intermodal.cli.table import money
+    from intermodal.cli.rendering.tables import money
 
     least = f", {price.least_seconds:g} s at least" if price.least_seconds else ""
     length = f"{money(price.second * 3600)} an hour{least}" if price.second else ""
@@ -207,7 +207,7 @@ def price_words(price: Price) -> str:
     return ", and ".join((tokens, *filter(None, more)))
 
 
-def document(each: Listed, catalog: Catalog) -> dict[str, Any]:
+def row_document(each: ModelRow, catalog: Catalog) -> dict[str, Any]:
     """A line as ``--json`` gives it: every field there, whatever its value."""
     from intermodal.planner.index import allowed
 
@@ -234,13 +234,13 @@ def document(each: Listed, catalog: Catalog) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _why(each: Listed) -> str:
+def _why(each: ModelRow) -> str:
     from intermodal.catalog.snapshot.interpretation import tier_of
 
     return tier_of(each.model)[1]
 
 
-def _price(each: Listed) -> dict[str, Any]:
+def _price(each: ModelRow) -> dict[str, Any]:
     names = ("input_mtok", "output_mtok", "second", "page", "request")
     if each.endpoint is None:
         return {

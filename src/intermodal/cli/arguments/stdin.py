@@ -11,7 +11,7 @@ from intermodal.errors import InputTooLarge
 MAX_STDIN = 512 << 20  # bytes, as for a file
 
 
-def piped() -> bytes:
+def read_stdin() -> bytes:
     """Raises InputTooLarge beyond ``MAX_STDIN``."""
     if sys.stdin.isatty():
         click.echo("reading standard input; end it with Ctrl-D", err=True)

@@ -19,7 +19,7 @@ PIPED = 116  # and where nobody knows, as EXPLAIN
 
 def write_picture(target: str, picture: str, *, quiet: bool = False) -> None:
     """To the file, or to standard output for "-"."""
-    from intermodal.cli.files import write_atomically
+    from intermodal.cli.arguments.saved_files import write_atomically
 
     if target == "-":
         sys.stdout.buffer.write(picture.encode("utf-8"))
@@ -30,7 +30,7 @@ def write_picture(target: str, picture: str, *, quiet: bool = False) -> None:
         click.echo(f"wrote {target}", err=True)
 
 
-def run_picture(plan: Plan, result: Result) -> str:
+def timeline_svg(plan: Plan, result: Result) -> str:
     """Estimate against actual on one axis of time, as SVG."""
     from intermodal.plans import gantt
     from intermodal.plans.timeline import timeline
@@ -38,7 +38,7 @@ def run_picture(plan: Plan, result: Result) -> str:
     return gantt.svg(plan, timeline(plan, result))
 
 
-def run_text(plan: Plan, result: Result) -> str:
+def timeline_text(plan: Plan, result: Result) -> str:
     """The same as text, as wide as the terminal on standard error."""
     from intermodal.plans import bars
     from intermodal.plans.timeline import timeline
