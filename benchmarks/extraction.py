@@ -22,10 +22,10 @@ from home import fresh_home
 
 import intermodal
 from intermodal import request_builder
-from intermodal.executor.outputs import final_call
+from intermodal.executor.outputs import json_answer
 
 LONGEST = 200  # tokens of an answer
-_told = final_call._schema_instruction
+_asked_in_words = json_answer.asked_in_words
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
 
 def _read(client: intermodal.Client, path: Path, paper: Paper, *, told: bool) -> Any:
     """The result for a document; the error where there is none."""
-    final_call._schema_instruction = _told if told else lambda schema, host, messages, held: ""
+    json_answer.asked_in_words = _asked_in_words if told else lambda *given, **more: ""
     request = request_builder.make_request(
         QUESTIONS[paper.kind], str(path), schema=paper.schema, max_tokens=LONGEST, evidence="retry" if told else "off"
     )

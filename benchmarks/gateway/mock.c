@@ -5,7 +5,8 @@
 // The text of a request says what is wanted, since a gateway passes nothing else on for certain:
 //   [mock chunks=64 pause=10000 picture=0]   pieces of a stream, microseconds between two, picture that is to come (-1: none)
 // What it says carries the time at which it was sent, so the other end knows that it is new and how long it took. A
-// picture is held against the file of its base64, byte for byte. GET /stats tells what was seen since it was last asked.
+// A request by another API than OpenAI's chat (Anthropic's messages, OpenAI's responses, Ollama's chat) gets a whole answer
+// of that API, one that names a schema gets JSON, and one that has tools gets a call. A picture is held against the file of its base64, byte for byte. GET /stats tells what was seen since it was last asked.
 #include "http.h"
 
 #define EDGE 4096  // bytes kept of each end of a body: orders are in the first, `"stream": true` may be in either
@@ -18,7 +19,7 @@ struct conn {
     struct body body;
     uint64_t seen, matched;  // bytes of the body, and of its picture where they are the file's
     int64_t picture_at;      // where in the body the picture begins; -1: nowhere
-    int picture, chunk, chunks;
+    int picture, chunk, chunks, door;
     uint64_t pause, due;
     struct conn *next;
     char head[MOST_HEAD], first[EDGE], last[EDGE], out[2048];
@@ -45,6 +46,27 @@ static const char STREAM[] = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream
 static const char WHOLE[] = "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\",\"created\":1764000000,\"model\":\"m\",\"choices\":[{\"index\":0,"
     "\"message\":{\"role\":\"assistant\",\"content\":\"Hello there. " TIME "\"},\"finish_reason\":\"stop\"}]" USAGE;
 
+// By API and by what is said: words, JSON, a call of a tool.
+#define WORDS "Hello there. " TIME
+#define JSON "{\\\"city\\\":\\\"Paris\\\",\\\"said\\\":\\\"" TIME "\\\",\\\"people\\\":2100000}"
+#define OF_CHAT(message, why) "{\"id\":\"chatcmpl-mock\",\"object\":\"chat.completion\",\"created\":1764000000,\"model\":\"m\",\"choices\":[{\"index\":0," \
+    "\"message\":{\"role\":\"assistant\"," message "},\"finish_reason\":\"" why "\"}]" USAGE
+#define OF_MESSAGES(text) "{\"id\":\"msg_mock\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[{\"type\":\"text\",\"text\":\"" text "\"}]," \
+    "\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\"usage\":{\"input_tokens\":100,\"output_tokens\":64}}"
+#define OF_RESPONSES(text) "{\"id\":\"resp_mock\",\"object\":\"response\",\"created_at\":1764000000,\"status\":\"completed\",\"model\":\"m\",\"output\":[" \
+    "{\"type\":\"message\",\"id\":\"msg_0123456789abcdef0123456789abcdef\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":\"" text "\",\"annotations\":[],\"logprobs\":[]}]}]," \
+    "\"usage\":{\"input_tokens\":100,\"input_tokens_details\":{\"cached_tokens\":0},\"output_tokens\":64,\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":164}}"
+#define OF_OLLAMA(text) "{\"model\":\"m\",\"created_at\":\"2026-11-30T00:00:00Z\",\"message\":{\"role\":\"assistant\",\"content\":\"" text "\"}," \
+    "\"done\":true,\"done_reason\":\"stop\",\"total_duration\":1,\"prompt_eval_count\":100,\"eval_count\":64}"
+enum { CHAT, MESSAGES, RESPONSES, OLLAMA };
+static const char *const ANSWERS[4][3] = {
+    {WHOLE, OF_CHAT("\"content\":\"" JSON "\"", "stop"),
+     OF_CHAT("\"content\":null,\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"weather\",\"arguments\":\"{\\\"at\\\":\\\"" TIME "\\\"}\"}}]", "tool_calls")},
+    {OF_MESSAGES(WORDS), OF_MESSAGES(JSON), OF_MESSAGES(WORDS)},
+    {OF_RESPONSES(WORDS), OF_RESPONSES(JSON), OF_RESPONSES(WORDS)},
+    {OF_OLLAMA(WORDS), OF_OLLAMA(JSON), OF_OLLAMA(WORDS)},
+};
+
 static void stamp(char *text) {
     char *at = strchr(text, '@') + STAMP;
     uint64_t t = now_ns();
@@ -68,9 +90,9 @@ static void say(struct conn *c, const char *data, size_t n) {
 }
 
 static void reply(struct conn *c, const char *status, const char *body) {
-    char text[1024];
+    char text[2048];
     int n = sprintf(text, "HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", status, strlen(body), body);
-    if (body == WHOLE) stamp(text);
+    if (strchr(text, '@')) stamp(text);
     say(c, text, (size_t)n);
 }
 
@@ -163,7 +185,10 @@ static void answer(struct conn *c) {
         return;
     }
     if (!says(c->first, c->first_n, "\"stream\"") && !says(c->last, c->last_n, "\"stream\"")) {
-        reply(c, "200 OK", WHOLE);
+        bool schema = memmem(c->first, c->first_n, "chema", 5) || memmem(c->last, c->last_n, "chema", 5) ||
+                      memmem(c->first, c->first_n, "\"format\"", 8) || memmem(c->last, c->last_n, "\"format\"", 8);
+        bool tools = memmem(c->first, c->first_n, "\"tools\"", 7) || memmem(c->last, c->last_n, "\"tools\"", 7);
+        reply(c, "200 OK", ANSWERS[c->door][schema ? 1 : tools ? 2 : 0]);
         return;
     }
     c->usage = says(c->first, c->first_n, "\"include_usage\"") || says(c->last, c->last_n, "\"include_usage\"");
@@ -194,6 +219,7 @@ static void begin(struct conn *c, const char *head, size_t n) {
     c->looked = false;
     c->seen = c->matched = c->first_n = c->last_n = 0;
     c->picture_at = c->picture = -1;
+    c->door = memmem(head, n, "/messages ", 10) ? MESSAGES : memmem(head, n, "/responses ", 11) ? RESPONSES : memmem(head, n, "/api/chat ", 10) ? OLLAMA : CHAT;
     if (!memcmp(head, "GET /stats", 10)) {
         c->in_body = false;
         tell_stats(c);

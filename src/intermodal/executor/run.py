@@ -23,6 +23,7 @@ from intermodal.executor.attempt.ledger import (
     original_failure,
     write_in_group_commit,
 )
+from intermodal.executor.attempt.trailing_timeout import deadline_missed
 from intermodal.executor.background_stream import stream_from_task
 from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
 from intermodal.executor.outputs.final_call import run_to_answer
@@ -85,7 +86,7 @@ class PlanRun:
         self._world = world
         self._send = send
         self._id = uuid.uuid4().hex if tried is None else tried.run
-        self._started = world.clock()
+        self._started = world.clock() - (0.0 if tried is None else tried.seconds)
         self._finished: Finished | None = None
         self._committed = False
         self._too_long: list[Reroute] = []  # who could not hold what it was sent
@@ -101,7 +102,7 @@ class PlanRun:
             self._caller.tried = tried
             self._ledger.unknown |= tried.counts is None
             self._ledger.asked |= {tried.endpoint} if tried.sent else set()
-            self._ledger.add_prior(tried.counts or 0.0, taken=tried.maybe_paid(tried.error))
+            self._ledger.add_prior(tried.counts or 0.0, taken=tried.paid)
 
     async def go(self) -> None:
         """The whole run, with its row in the store around it."""
@@ -160,18 +161,14 @@ class PlanRun:
     async def _in_time(self) -> None:
         import anyio
 
-        limit = self._request.policy.deadline
-        if limit is None:
+        limit, left = self._request.policy.deadline, self._caller.remaining
+        if limit is None or left is None:
             await self._routes()
             return
-        with anyio.move_on_after(limit) as scope:
+        with anyio.move_on_after(left) as scope:
             await self._routes()
         if scope.cancelled_caught:
-            raise errors.CallError(
-                f"took longer than the deadline of {limit:g} s",
-                where=self._plan.chosen.endpoint,
-                todo=hint("allow more time ({deadline}), or plan for speed ({objective=})", "fastest"),
-            )
+            raise deadline_missed(limit, self._plan.chosen.endpoint)
 
     async def _routes(self) -> None:
         """The chosen route, then fallbacks, or routes planned again; each with what was converted already."""

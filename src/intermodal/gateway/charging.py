@@ -154,7 +154,7 @@ class Bill:
 
     def __init__(self, plan: Plan, tried: PriorAttempt | None = None, most: float | None = None) -> None:
         self._bounds = _bounds_of(plan)
-        self._handed = tried if tried is not None and tried.maybe_paid(tried.error) else None
+        self._handed = tried if tried is not None and tried.paid else None
         self._most = inf if most is None else most
         self._known = 0.0  # USD that somebody told
         self._guessed: float | None = 0.0  # USD of attempts of which nobody told; None where the plan does not, too
@@ -201,6 +201,8 @@ class Bill:
 
     def _begin(self, event: StepStarted) -> None:
         self._began = True
+        if self._handed is not None and self._handed.error is None:  # from here on it counts as this step
+            self._handed = None
         if event.step in self._open:  # an answer that is to be repaired, or is asked for elsewhere
             self._before.setdefault(event.step, []).append(self._open[event.step])
         self._open[event.step] = event.endpoint

@@ -119,7 +119,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     if not any(_says(part) for message in request.messages for part in message.parts):
         raise _nothing_said(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
-        await _check_schema(call.output.schema)
+        await check_schema(call.output.schema)
         request = replace(request, output=replace(call.output, whole=False))  # clients look why an answer ended
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact, rendered=rendered)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
@@ -140,7 +140,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     return job
 
 
-async def _check_schema(schema: dict[str, Any]) -> None:
+async def check_schema(schema: dict[str, Any]) -> None:
     """Before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to read."""
     try:
         await run_bounded(partial(schemas.check_schema, schema))

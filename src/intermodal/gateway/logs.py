@@ -208,6 +208,7 @@ def fields(served: RequestRecord) -> dict[str, Any]:
         "first_seconds": None if served.first is None else round(served.first, 4),
         "error": served.error,
         "broken": served.broken or None,
+        "not_direct": served.not_direct or None,
     }
     return {
         "request_id": served.id, "method": redact(served.method), "path": redact(served.path), "status": served.status,

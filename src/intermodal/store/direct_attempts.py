@@ -29,7 +29,8 @@ _WORK = Work.__struct_fields__
 
 
 class DirectAttemptRow(msgspec.Struct, frozen=True, eq=False):
-    """One that ended. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it."""
+    """One that ended. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it, as the
+    attempt did or with the code ``ended``."""
 
     sort: attempt_journal.AttemptTemplate
     attempt: str
@@ -40,6 +41,7 @@ class DirectAttemptRow(msgspec.Struct, frozen=True, eq=False):
     outcome: AttemptOutcome
     work: Work | None = None
     runs: bool = True
+    ended: str = ""
 
 
 _RUN = (
@@ -122,7 +124,7 @@ def _run(row: DirectAttemptRow, when: tuple[str, str]) -> tuple[Any, ...]:
     run = row.sort.run
     return (
         row.run, run.plan, run.inputs, run.endpoint, run.objective, _parts(run.parts), *when,
-        row.outcome.error or "finished", _cost(row), round(row.finished - row.started, 3),
+        row.ended or row.outcome.error or "finished", _cost(row), round(row.finished - row.started, 3),
     )  # fmt: skip
 
 

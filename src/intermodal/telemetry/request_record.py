@@ -73,6 +73,7 @@ class RequestRecord(Struct, eq=False):
         cost: USD of all that was run, None where nobody knows. attempts: calls that were made.
         live: it is streamed. first: seconds to the first word of a stream.
         error: a stable word for what went wrong, "" for nothing.
+        not_direct: why it needs more than to be passed on, "" where it does not, or nobody found out.
         broken: the answer ended in the middle. status: of HTTP, 0 where nothing was said. sent: bytes of the answer.
     """
 
@@ -95,6 +96,7 @@ class RequestRecord(Struct, eq=False):
     live: bool = False
     first: float | None = None
     error: str = ""
+    not_direct: str = ""
     broken: bool = False
     status: int = 0
     sent: int = 0

@@ -22,6 +22,11 @@ DOWN = refusal(502)  # no resend follows it: one request is one call
 WORKS = answer(["all", " is", " well"])
 BEGINS = Play((HEAD, chunk(ROLE), chunk(delta("Pa")), 30.0), paid=True)
 BREAKS = Play((HEAD, chunk(ROLE), chunk(delta("Pa"))), end="fin", paid=True)
+SLOW = Play((1.5, *refusal(200, {}).pieces), paid=True)
+FAST = f"{STRONG}; speed = {{ overhead = [0.01, 0.02, 0.03], prompt = [1e5, 2e5, 3e5], decode = [1e4, 2e4, 3e4] }}"
+SOON = {"intermodal": {"deadline": 0.5}}
+JSON = {"response_format": {"type": "json_object"}}
+NO_JSON = refusal(200, {"choices": [{"index": 0, "message": {"content": "no"}, "finish_reason": "stop"}]}, paid=True)
 
 
 class Sequence:
@@ -73,7 +78,7 @@ def sequence(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
             without_tasks(gateway)
 
     with Wall(lambda model, number: plays[0]) as wall:
-        monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "i.toml", ("cloud", wall.base_url, STRONG))))
+        monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "i.toml", ("cloud", wall.base_url, FAST))))
         with House(before=before) as house:
             found = Sequence(house, wall, plays)
             yield found
@@ -106,5 +111,23 @@ def test_a_whole_answer_ends_a_row_of_failures(sequence: Sequence) -> None:
     for _ in range(FAILURES_TO_OPEN - 1):
         sequence.ask(DOWN)
     assert sequence.ask(WORKS) == 200
+    sequence.ask(DOWN)
+    assert not sequence.is_open
+
+
+def test_missed_deadlines_neither_end_a_row_of_failures_nor_lengthen_it(sequence: Sequence) -> None:
+    for _ in range(FAILURES_TO_OPEN - 1):
+        sequence.ask(DOWN)
+    assert sequence.ask(SLOW, **SOON) == 502
+    assert not sequence.is_open
+    sequence.ask(DOWN)
+    assert sequence.is_open
+    assert sequence.ask(WORKS) == 200
+
+
+def test_an_answer_that_breaks_its_schema_ends_a_row_of_failures(sequence: Sequence) -> None:
+    for _ in range(FAILURES_TO_OPEN - 1):
+        sequence.ask(DOWN)
+    assert sequence.ask(NO_JSON, **JSON) == 502
     sequence.ask(DOWN)
     assert not sequence.is_open

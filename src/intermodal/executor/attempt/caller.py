@@ -19,6 +19,7 @@ from intermodal.executor.attempt.capability_learning import lesson_from_error
 from intermodal.executor.attempt.circuit_breaker import TrackedCall
 from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
 from intermodal.executor.attempt.retry import RetryDecision
+from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import CallJob, CallResult, Driver
 from intermodal.local.embedded.ocr_layout import lines_to_text
@@ -189,7 +190,9 @@ class StepCaller:
                 attempt = CallAttempt(self, job, begin if number == 1 else _nothing, say, think, upstream)
             tried = None
             try:
-                made = await attempt.make()
+                made = await (
+                    attempt.make(job.step.id, say, think) if isinstance(attempt, PriorAttempt) else attempt.make()
+                )
             except errors.IntermodalError as error:
                 attempt.upstream.end(error, clock())
                 error.step = error.step or job.step.id
@@ -220,7 +223,6 @@ class StepCaller:
                 raise
             else:
                 attempt.upstream.end(None, clock())
-                assert isinstance(attempt, CallAttempt)
                 return FinishedCall(made=made, actual=attempt.actual(tuple(spent)))
 
     def at(self) -> float:
@@ -259,32 +261,58 @@ class StepCaller:
 
 
 class PriorAttempt:
-    """The first attempt of a run, which was made before the run began, and failed (``gateway/lane/``). Its row is
-    written.
+    """The first attempt of a run, made before the run began (``gateway/lane/``). Its row is written.
 
-    ``cost`` in USD, None where nobody knows; ``counts``: what counts of it then, None for an endpoint without prices.
-    ``paid``: it may have cost money. ``run``: its run's id. ``sent``: a part of the request may have reached the host.
+    It failed with ``error``, or it ended with an answer, of which the run is to make what it can: ``events``, as its
+    wire decodes them. ``counts``: USD that count of it where its cost is not known, None for an endpoint
+    without prices. ``run``: its run's id. ``seconds``: since the run began.
+    ``sent``: a part of the request may have reached the host.
     """
 
     def __init__(
-        self, error: errors.CallError, upstream: TrackedCall, *, run: str, cost: float | None, counts: float | None,
-        paid: bool, seconds: float,
+        self, error: errors.CallError | None, upstream: TrackedCall, *, run: str, charge: Charge,
+        counts: float | None, seconds: float, events: Sequence[wire.WireEvent] = (),
     ) -> None:  # fmt: skip
         self.error = error
         self.upstream = upstream
         self.endpoint = upstream.endpoint
         self.sent = True
         self.run = run
-        self.cost = cost
+        self.cost = charge.cost
         self.counts = counts
         self.seconds = seconds
-        self._paid = paid
+        self.paid = charge.maybe_paid
+        self._events = events
+        self._step = ""
 
-    async def make(self) -> CallResult:
-        raise self.error
+    async def make(
+        self, step: str, say: Callable[[str], Awaitable[None]] | None,
+        think: Callable[[Thought], Awaitable[None]] | None,
+    ) -> CallResult:  # fmt: skip
+        """Say the answer to ``step`` again, and return it. Raises the error that it failed with."""
+        self._step = step
+        if self.error is not None:
+            raise self.error
+        for event in self._events:
+            thought = thought_of(event)
+            if isinstance(event, wire.TextDelta) and say is not None:
+                await say(event.text)
+            elif thought is not None and think is not None:
+                await think(thought)
+        return self._made
+
+    @property
+    def _made(self) -> CallResult:
+        return ChatAnswer(self._events).made()
+
+    def actual(self, before: tuple[float | None, ...]) -> Actual:
+        """What the step took."""
+        usage = self._made.usage
+        said = reported_usage(usage, usage.output_tokens)
+        return Actual(step=self._step, seconds=self.seconds, usage=said, cost=self.cost)
 
     def maybe_paid(self, error: errors.IntermodalError) -> bool:
-        return self._paid
+        return self.paid
 
 
 class CallAttempt:

@@ -16,12 +16,12 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.concurrency.offload import HEAVY, LONG, is_long, offload
-from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from intermodal.events import Drawn, Thought
+from intermodal.events import Drawn
 from intermodal.executor.attempt.answer_state import TokenLimiter, is_output, output_length
 from intermodal.executor.attempt.loop_guard import LoopGuard
 from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
 from intermodal.executor.attempt.trailing_timeout import trailing_timeout
+from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, picture_codec, vector_codec
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
@@ -30,27 +30,19 @@ from intermodal.media.audio.encoding import samples
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.deadline import Deadline
 from intermodal.transport.timeouts import Timeouts
-from intermodal.wire import openai_audio, openai_chat, openai_speech, status, web_page
+from intermodal.wire import openai_audio, openai_speech, status, web_page
 from intermodal.wire.call import (
-    Candidates,
     ChatCall,
     EmbeddingCall,
     Encoded,
     Error,
-    Finish,
-    OpaqueBlock,
-    ReasoningDelta,
-    RefusalDelta,
     SpeechCall,
-    SpeechDelta,
     TextDelta,
     TranscriptionCall,
     Usage,
     WireEvent,
-    WireText,
 )
 from intermodal.wire.decoding import NO_REASON, Decoding
-from intermodal.wire.turns import TurnMaker
 
 if TYPE_CHECKING:
     from intermodal.transport.client import Response
@@ -100,13 +92,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     codec = chat_codec(job.endpoint.host)
     long = is_long(job.chat.messages, job.chat.tools, job.chat.output)
     encoded = await offload(long, codec.encode_request, job.chat, job.endpoint.host)
-    text: list[str] = []
-    turn = TurnMaker()
-    refusal: list[str] = []
-    speech: list[bytes] = []
-    candidates: tuple[tuple[str, float], ...] = ()
-    usage = Usage()
-    reason = ""
+    answer = ChatAnswer()
     guard = LoopGuard() if job.stop_loops else None
     meter = TokenLimiter(job.chat.sampling.max_tokens)
     async with _posted(job, world, line, server, encoded) as response:
@@ -114,47 +100,21 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
         events = _events(response, decoder, whole=not job.chat.stream)
         async for event in _bounded(events, meter, whole=not job.chat.stream):
-            turn.add(event)
+            answer.add(event)
             if isinstance(event, TextDelta):
-                text.append(event.text)
                 await line.say(event.text)
                 if guard is not None and guard.looped(event.text):
                     # Leaving closes the connection, which is how a server learns that it may stop.
-                    return CallResult(text="".join(text), finish_reason="length", looped=True)
-            elif isinstance(event, ReasoningDelta):
-                await line.think(Thought(text=event.text, signature=event.signature, summary=event.summary))
-            elif isinstance(event, OpaqueBlock):
-                await line.think(Thought(wire=event.wire, body=event.body))
-            elif isinstance(event, SpeechDelta):
-                speech.append(event.data)
-            elif isinstance(event, Candidates):
-                candidates = candidates or event.words
-            elif isinstance(event, RefusalDelta):
-                refusal.append(event.text)
-            elif isinstance(event, Usage):
-                usage = event
-            elif isinstance(event, Finish):
-                reason = event.reason
+                    return answer.looped()
             elif isinstance(event, Error):
-                raise _charged(event.error, usage)
-    if (cut := detect_truncated_prompt(job.endpoint, job.work, usage.input_tokens, lambda: _texts(job))) is not None:
+                raise _charged(event.error, answer.usage)
+            elif (thought := thought_of(event)) is not None:
+                await line.think(thought)
+    if (
+        cut := detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
+    ) is not None:
         raise cut
-    if speech and usage.audio_tokens is None:  # speech costs more than words: taken for all of it until told apart
-        usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
-    if meter.stopped:  # words of a refusal are no answer, however many
-        reason = "content_filter" if refusal else "length"
-    return CallResult(
-        text="".join(text),
-        refusal="".join(refusal),
-        finish_reason=reason,
-        overran=meter.stopped,
-        beside=turn.turn().beside if meter.stopped else "",
-        candidates=candidates,
-        pcm=b"".join(speech),
-        rate=openai_chat.SPEECH_RATE if speech else 0,
-        usage=usage,
-        said=() if meter.stopped else _said(turn),
-    )
+    return answer.made(overran=meter.stopped)
 
 
 async def _bounded(events: AsyncIterator[WireEvent], meter: TokenLimiter, *, whole: bool) -> AsyncIterator[WireEvent]:
@@ -177,17 +137,6 @@ def _charged(error: errors.CallError, usage: Usage) -> errors.CallError:
     if usage.output_tokens:
         error.billing = "billed"
     return error
-
-
-def _said(turn: TurnMaker) -> tuple[Part, ...]:
-    """What the model said besides words: calls of tools, and what must go back to it as it came. () for words alone."""
-    parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
-    kept = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
-    return kept if any(isinstance(part, (ToolCall, Opaque)) or _signed(part) for part in kept) else ()
-
-
-def _signed(part: Part) -> bool:
-    return isinstance(part, Reasoning) and bool(part.signature)
 
 
 async def _events(response: Response, decoder: Decoding, *, whole: bool) -> AsyncIterator[WireEvent]:

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.structured_output import ANY_OBJECT, is_closable, schema_delivery
+from intermodal.catalog.structured_output import is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint, Host
 from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.content import ToolCall
@@ -40,7 +40,7 @@ from intermodal.executor.preparation.preflight import check_context_window, chec
 from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
-from intermodal.json_schema import BudgetExhausted, InvalidSchema, instruction
+from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.local.embedded import tesseract
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
@@ -173,19 +173,10 @@ def _with_schema(
     host: Host, messages: tuple[WireMessage, ...], held: bool, schema: JsonOutput
 ) -> tuple[WireMessage, ...]:
     """The messages with what a model is told of its answer's schema."""
-    told = _schema_instruction(schema, host, messages, held)
-    return prompt.with_instruction(messages, told) if told else messages
-
-
-def _schema_instruction(schema: JsonOutput, host: Host, messages: tuple[WireMessage, ...], held: bool) -> str:
-    """What a model is told of its answer's schema; "" where its host or a message tells it. Where it may be any object,
-    hosts of OpenAI's kind want JSON to be spoken of, and nobody has more to say."""
-    if schema.told:
-        return ""
-    if not held:
-        return instruction.whole(schema.schema)
-    known = "json" in prompt.all_text(messages).lower() if schema.schema == ANY_OBJECT else host.tells_schema
-    return "" if known else instruction.described(schema.schema)
+    said = json_answer.asked_in_words(
+        schema, host, held=held, speaks_of_json=lambda: "json" in prompt.all_text(messages).lower()
+    )
+    return prompt.with_instruction(messages, said) if said else messages
 
 
 def is_brief(step: Call) -> bool:
@@ -266,19 +257,14 @@ async def _validated(
         done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
         parsed = await _parsed(run, job, done, schema)
         cut = done.made.finish_reason == "length"
-    if parsed.mended and speaker.committed:  # somebody has read it as it was written
-        parsed = msgspec.structs.replace(parsed, problem="; ".join(parsed.mended))
-    if parsed.problem and cut and not schema.whole:
-        return done, None
-    if parsed.problem:
+    fault = json_answer.fault(
+        parsed, shown=speaker.committed, cut=cut, whole=schema.whole, endpoint=job.endpoint.id, step=job.step.id
+    )
+    if fault is not None:
         await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
-        raise errors.OutputInvalid(
-            "the answer was cut at the length limit before its JSON was whole" if cut
-            else f"the answer breaks the schema: {parsed.problem}",
-            where=job.endpoint.id,
-            todo=hint("allow more tokens ({max-tokens})") if cut else "use a stronger model, or a simpler schema",
-            step=job.step.id,
-        )  # fmt: skip
+        raise fault
+    if parsed.problem or (parsed.mended and speaker.committed):
+        return done, None
     if parsed.mended:
         what = "; ".join(parsed.mended)
         await run.state.emit(Note(text=f"the answer was put right without asking again: {what}", step=job.step.id))
@@ -304,12 +290,7 @@ async def _parsed(run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonO
         raise errors.SchemaInvalid(what, todo=error.todo, step=job.step.id) from None
     except BudgetExhausted as error:
         await run.state.emit(StepFinished(actual=done.actual))  # it is paid for, and how much is known
-        raise errors.OutputUnchecked(
-            f"an answer came, and it cannot be said whether it fits the schema: {error}",
-            where=job.endpoint.id,
-            todo="use a simpler schema, or ask for a shorter answer",
-            step=job.step.id,
-        ) from None
+        raise json_answer.unchecked(error, endpoint=job.endpoint.id, step=job.step.id) from None
 
 
 def _loops(done: FinishedCall, schema: JsonOutput | None) -> bool:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from intermodal import errors
+from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.catalog.types import Host
 from intermodal.content import Value
-from intermodal.json_schema import StepBudget, aligned, known_schema, read_json, repair
+from intermodal.hints import hint
+from intermodal.json_schema import BudgetExhausted, StepBudget, aligned, instruction, known_schema, read_json, repair
+from intermodal.request import JsonOutput
 
 _FENCE = "```"
 _BEGIN = re.compile(r"[{\[]")
@@ -109,3 +115,49 @@ def strip_code_fence(text: str) -> str:
     language = language.rstrip()
     named = not language or (language.isascii() and language.isalpha())
     return rest.strip() if line_break and named else body
+
+
+def stands(parsed: ParsedAnswer, text: str, *, cut: bool, whole: bool) -> bool:
+    """Return whether an answer that nobody has seen is given out as it came: nothing is to be repaired, put right or
+    left out of it. ``cut``: it ended at its limit; ``whole``: as the request's."""
+    if parsed.problem:
+        return cut and not whole
+    return not parsed.mended and parsed.text == text.strip()
+
+
+def fault(
+    parsed: ParsedAnswer, *, shown: bool, cut: bool, whole: bool, endpoint: str, step: str
+) -> errors.OutputInvalid | None:
+    """Return the error that an answer is which is not asked for again, None for one that is good, or as good as it can
+    be. Of one that was ``shown``, what it was put right by is its problem: somebody has read it as it was written."""
+    problem = parsed.problem or ("; ".join(parsed.mended) if shown else "")
+    if not problem or (cut and not whole):
+        return None
+    return errors.OutputInvalid(
+        "the answer was cut at the length limit before its JSON was whole" if cut
+        else f"the answer breaks the schema: {problem}",
+        where=endpoint,
+        todo=hint("allow more tokens ({max-tokens})") if cut else "use a stronger model, or a simpler schema",
+        step=step,
+    )  # fmt: skip
+
+
+def unchecked(problem: BudgetExhausted, *, endpoint: str, step: str) -> errors.OutputUnchecked:
+    """Return the error that an answer is which takes too much work to be held against its schema."""
+    return errors.OutputUnchecked(
+        f"an answer came, and it cannot be said whether it fits the schema: {problem}",
+        where=endpoint, todo="use a simpler schema, or ask for a shorter answer", step=step,
+    )  # fmt: skip
+
+
+def asked_in_words(schema: JsonOutput, host: Host, *, held: bool, speaks_of_json: Callable[[], bool]) -> str:
+    """Return what a model is told of its answer's schema; "" where its host or a message tells it.
+
+    Where it may be any object, hosts of OpenAI's kind want JSON to be spoken of, and nobody has more to say.
+    """
+    if schema.told:
+        return ""
+    if not held:
+        return instruction.whole(schema.schema)
+    known = speaks_of_json() if schema.schema == ANY_OBJECT else host.tells_schema
+    return "" if known else instruction.described(schema.schema)

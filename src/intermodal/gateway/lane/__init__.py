@@ -1,6 +1,12 @@
-"""The pass-through lane: requests whose plan is one call on the wire the client speaks already.
+"""The direct path: chats whose plan is one call on a host that speaks the client's own API.
 
-Their bytes go on as they came, but for the model's name; the answer's come back the same way. Everything else that a
-run owes is done here too: the plan, what is set aside for it, breakers, rows, metrics. What the lane cannot do as the
-executor does it, the executor does: ``way.py`` says which requests these are.
+The client's bytes go to the host with the host's model name and the plan's token limit, and the reply's bytes go back
+as they arrive. Budgets, circuit breakers, accounting, rows, metrics and spans are the executor's and the gateway's own.
+``compiled_plan.not_direct`` says which chats need more; the executor answers those.
+
+engine, compiled_plan, direct_attempt      which chats are direct, their plan compiled once, one attempt
+upstream_response, transcoding             replies: buffered, streamed, or decoded and written again
+protocol_adapters, *_request, *_reply, *_stream      what differs between APIs
+conversation_reader, image_facts, media_extraction, raw_json, text_size_cache, chunk_template      reading at low cost
+attempt_ids, attempt_writer                rows of the store, written in batches
 """

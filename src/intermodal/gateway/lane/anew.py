@@ -1,7 +1,7 @@
-"""A stream told anew: what its wire's codec reads of it, written by the wire's writer, as the executor has it told.
+"""A stream that is decoded by its protocol's codec and written again by the protocol's server side.
 
-That costs a few microseconds a piece more than to let it through. It is for wires whose clients fold an answer of many
-kinds of events, of which servers leave some out.
+That costs a few microseconds an event more than passing it through. It is for protocols whose clients assemble an
+answer from many kinds of events, some of which servers leave out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from intermodal.wire.turns import TurnMaker
 
 
 class LiveAnew(Live):
-    """An answer that is streamed, event by event read and written. Calls of tools come whole, at its end."""
+    """A stream that is decoded and written again, event by event. Tool calls come whole, at its end."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

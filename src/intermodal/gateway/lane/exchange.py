@@ -1,7 +1,8 @@
-"""One call passed on: what its host sends is handed to the client in the callback that received it.
+"""The reply to one direct call, handed to the client in the callback that received it.
 
-``Exchange`` hears one reply. ``Whole`` gathers an answer that is not streamed; ``Live`` lets a stream through, from its
-first visible word on: what fails before that was never shown, and another route may answer.
+``UpstreamResponse`` handles one reply. ``BufferedResponse`` collects an answer that is not streamed. A
+``StreamedResponse`` passes a stream through from its first visible word on: a failure before that was never shown, so
+another route may answer.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ End = Literal["", "done", "looped"]
 
 
 class Reader(Protocol):
-    """How a wire's replies are read (``tongues.py``)."""
+    """How a protocol's replies are read (``protocol_adapters.py``)."""
 
     def read(self, data: bytes, /) -> Piece | None:
         """A whole reply; None for what is none."""
@@ -75,14 +76,15 @@ class Reader(Protocol):
 
 
 class Exchange:
-    """A reply on its way. ``over``: there is nothing more to wait for, and ``error`` is None, or why it failed."""
+    """One reply. ``over``: nothing more is awaited; ``error`` says why it failed, None if it did not."""
 
     waits = False
     said = False
+    judging = False  # all of it is there, and it is still being looked at
 
     def __init__(self, endpoint: str, secret: str, reader: Reader) -> None:
         self.over = False
-        self.error: errors.CallError | None = None
+        self.error: errors.IntermodalError | None = None
         self.first_at: float | None = None
         self.usage: Counts | None = None
         self.refusal: list[str] = []
@@ -100,11 +102,11 @@ class Exchange:
         self._headers: Mapping[str, str] = {}
         self._body: list[bytes] = []
         self._size = 0
-        self._then: Callable[[errors.CallError | None], None] | None = None
+        self._then: Callable[[errors.IntermodalError | None], None] | None = None
 
     # ---- for whoever waits
 
-    def then(self, do: Callable[[errors.CallError | None], None]) -> None:
+    def then(self, do: Callable[[errors.IntermodalError | None], None]) -> None:
         """Called once, when it is over. It must not raise."""
         self._then = do
 
@@ -120,12 +122,12 @@ class Exchange:
         if not 200 <= self._status < 300:
             if self._size < MAX_ERROR:
                 self._gather(data)
-        elif not self.over:
+        elif not self.over and not self.judging:
             self._take(data)
             self._settled()
 
     def end(self) -> None:
-        if self.over:
+        if self.over or self.judging:
             return
         if 200 <= self._status < 300:
             self._ended()
@@ -134,7 +136,7 @@ class Exchange:
         self._settled()
 
     def failed(self, error: errors.CallError) -> None:
-        if self.over:
+        if self.over or self.judging:
             return
         if not 200 <= self._status < 300 and self._status:  # the status alone must do
             error = self._classified(b"".join(self._body)[:MAX_ERROR])
@@ -186,9 +188,9 @@ class Exchange:
         secrets = (self._secret,)
         return status.classify(self._status, self._headers, body, self._endpoint, secrets=secrets, now=time())
 
-    def _fail(self, error: errors.CallError) -> None:
+    def _fail(self, error: errors.IntermodalError) -> None:
         if not self.over:
-            if self.usage is not None and self.usage.output_tokens:
+            if isinstance(error, errors.CallError) and self.usage is not None and self.usage.output_tokens:
                 error.billing = "billed"
             self._end(error)
 
@@ -196,8 +198,12 @@ class Exchange:
         if not self.over:
             self._end(None)
 
-    def _end(self, error: errors.CallError | None) -> None:
+    def _end(self, error: errors.IntermodalError | None) -> None:
         self.over, self.error = True, error
+
+    def events(self) -> Sequence[WireEvent]:
+        """The answer as its wire decodes it, once it is over."""
+        raise NotImplementedError
 
     def _broke(self, error: errors.CallError) -> None:
         """It broke off, or time is up."""
@@ -228,7 +234,7 @@ class Exchange:
 
 
 class Whole(Exchange):
-    """An answer that comes at once."""
+    """An answer that is not streamed."""
 
     raw = b""
     counted = b""  # its usage as it came
@@ -262,6 +268,9 @@ class Whole(Exchange):
         self.items += self._reader.items(self.raw)
         self._succeed()
 
+    def events(self) -> Sequence[WireEvent]:
+        return self._reread(self.raw) or ()
+
     def _bounded(self, piece: Piece) -> Piece:
         """The answer with as many of its words and thoughts as were allowed, without calls that are not whole where
         that is less than all, and its counts as they are: they are what is paid."""
@@ -276,13 +285,18 @@ class Whole(Exchange):
         return piece_of(events, self.raw)
 
 
+Verdict = asyncio.Future["errors.IntermodalError | None"]
+
+
 class Teller(NamedTuple):
     """What a stream needs of its request.
 
     Attributes:
         model: as the client calls it.
         begin: writes the head of the answer; called once, at the first visible word.
-        told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then.
+        told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then; or something
+            to be waited for that says so.
+        silent: an answer without a visible word is none of which anything is shown.
         tokens: of a text, where nobody else counts them.
         wanted: it asks for the usage. guarded: an answer that repeats itself is stopped. fields: as they came.
         reasonless: the host is known not to say why an answer ended. limit: tokens that were allowed.
@@ -292,17 +306,18 @@ class Teller(NamedTuple):
     model: str
     begin: Callable[[], None]
     told: Callable[[Live], bytes]
-    wrong: Callable[[Live], errors.CallError | None]
+    wrong: Callable[[Live], errors.IntermodalError | Verdict | None]
     tokens: Callable[[str], int]
     wanted: bool
     guarded: bool
     fields: Mapping[str, Any]
     reasonless: bool
     limit: int | None
+    silent: bool
 
 
 class Live(Exchange):
-    """An answer that is streamed."""
+    """A streamed answer."""
 
     waits = True
 
@@ -329,6 +344,9 @@ class Live(Exchange):
         self._rest = b""  # of what came, what has no end yet
         self._long = bytearray()  # the same of a long event
         self._held: list[bytes] = []
+        self._last_events: list[
+            bytes
+        ] = []  # events that say why it ended, until it is known whether it can be let stand
         self._named = b""  # what the host calls its model, as it was written last
         self._renamed: list[tuple[bytes, bytes]] = []
         self._last = b""  # the event with the usage
@@ -407,7 +425,7 @@ class Live(Exchange):
         if payload == b"[DONE]":
             return "done" if self.finish else self._unexplained(through)
         piece = None if b"event: error" in event and not simple else read(payload)
-        if piece is None or (piece.calls and piece.unnamed(self.calls)):
+        if piece is None or self._odd(piece):
             return self._reread_event(event, through)
         if piece.indexes != self._ours or piece.halved or self._halves.held:
             looked = self._looked(payload, piece)
@@ -420,6 +438,7 @@ class Live(Exchange):
         if self._exceeds(piece.text, piece.beside):
             return "looped"
         self._note(piece)
+        through = self._last_events if self.finish and self._teller.silent else through
         self._sample = payload
         if piece.model != self._named or not piece.model:
             payload, simple = self._rename(payload, piece), False
@@ -437,6 +456,12 @@ class Live(Exchange):
         if self._guard is not None and piece.text and self._loops(piece.text):
             return "looped"
         return ""
+
+    def _odd(self, piece: Piece) -> bool:
+        """Whether its parts are to be told one by one: calls without a name, or the last words of an answer that may
+        yet be found wrong, with the end in one."""
+        unnamed = bool(piece.calls) and piece.unnamed(self.calls)
+        return unnamed or bool(self._teller.silent and piece.finish and piece.text)
 
     def _words(self, text: str, event: bytes, through: list[bytes]) -> End:
         """A chunk of words and nothing else."""
@@ -561,7 +586,7 @@ class Live(Exchange):
                 if self._size > CommitGate.MOST_HELD:
                     self._fail(self._cut("sends nothing but blanks"))
                 return
-            if self.refused:  # nothing of it is shown; what it cost may still be told
+            if self.refused or self._unsaid:  # nothing of it is shown; what it cost may still be told
                 if end:
                     self._succeed()
                 else:
@@ -573,9 +598,7 @@ class Live(Exchange):
                 self.connection.wordless = False
             through = self._held + through
             self._held = []
-        data = self._joined(through)
-        for said, instead in self._renamed:
-            data = data.replace(said, instead)
+        data = self._named_anew(through)
         if end:
             self._finish(data, looped=end == "looped")
             return
@@ -585,6 +608,21 @@ class Live(Exchange):
                 self.connection.pause()
         if self.finish and not self.over:
             self._wait_for_more()
+
+    @property
+    def _unsaid(self) -> bool:
+        return self._teller.silent and not self.calls and not any(text.strip() for text in self.text)
+
+    def events(self) -> Sequence[WireEvent]:
+        found: list[WireEvent] = [TextDelta(text="".join(self.text))]
+        found += [] if self.usage is None else [self.usage]
+        return [*found, Finish(reason=self.finish)]
+
+    def _named_anew(self, through: list[bytes]) -> bytes:
+        data = self._joined(through)
+        for said, instead in self._renamed:
+            data = data.replace(said, instead)
+        return data
 
     def _told_before(self, through: list[bytes]) -> None:
         """What came with a failure, and before it, was said."""
@@ -621,6 +659,8 @@ class Live(Exchange):
             data += self._why("length") + b"\n\n"
         elif self._found_wrong(data):
             return
+        else:
+            data += self._named_anew(self._last_events)
         told = self._teller.told(self)
         if self._teller.wanted:
             payload, counted = self._last or self._sample or b"{}", self._counted or UNCOUNTED
@@ -635,14 +675,33 @@ class Live(Exchange):
         return self.usage
 
     def _found_wrong(self, data: bytes) -> bool:
-        """Whether the answer cannot be let stand, now that it is there. ``data``: the last of it, which is shown."""
+        """Whether the answer cannot be let stand, now that it is there, or that is not known yet. ``data``: the last of
+        it, which is shown."""
         wrong = self._teller.wrong(self)
         if wrong is None:
             return False
         if data:
             self._reply.put(data)
-        self._fail(wrong)
+        if isinstance(wrong, errors.IntermodalError):
+            self._fail(wrong)
+        else:
+            self.judging = True
+            if self._timer is not None:
+                self._timer.cancel()
+            wrong.add_done_callback(self._judged)
         return True
+
+    def _judged(self, verdict: Verdict) -> None:
+        """It is known whether the answer can be let stand."""
+        self.judging = False
+        if self.over or verdict.cancelled():
+            return
+        wrong = verdict.result()
+        if wrong is not None:
+            self._fail(wrong)
+        else:
+            self._finish(b"")
+        self._settled()
 
     def _why(self, reason: str) -> bytes:
         """The event that says why it ended, where the host did not."""
@@ -662,7 +721,7 @@ class Live(Exchange):
             self._come_whole(b"".join(self._body))
         elif self.finish and self.begun:
             self._finish(b"")
-        elif self.refused:
+        elif self.refused or (self.finish and self._unsaid):
             self._succeed()
         else:
             self._fail(self._cut("the stream ended in the middle of the answer"))
@@ -682,12 +741,12 @@ class Live(Exchange):
         self._pass(through, "done")
 
     def _broke(self, error: errors.CallError) -> None:
-        if self.finish and (self.begun or self.refused):
+        if self.finish and (self.begun or self.refused or self._unsaid):
             self._ended()
         else:
             self._fail(error)
 
-    def _fail(self, error: errors.CallError) -> None:
+    def _fail(self, error: errors.IntermodalError) -> None:
         if self._timer is not None:
             self._timer.cancel()
         super()._fail(error)

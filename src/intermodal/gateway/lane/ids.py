@@ -1,5 +1,6 @@
-"""Ids of rows that are made by thousands: in the order of time (UUID version 7, RFC 9562), so that what is written
-together lies together. Random ones touch a page of the index each.
+"""Ids of rows that are written by the thousand: UUID version 7 (RFC 9562), which sort by time of writing.
+
+Random ids would touch a page of the index each.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Which chats are passed on, and what a run owes for each: plan, admission, breakers, rows, what the client is told.
+"""The engine of the direct path: finds the compiled plan of a chat's shape, or plans the first chat of a new shape.
 
-A chat's shape is looked up first; of a shape that was not seen lately the first is planned as every request is, and
-``way.py`` decides whether such chats need more than to be sent. An attempt that fails before anything was shown is
-handed to the executor as the first of its run, which goes on from there as after any failure.
+An attempt that fails before anything was shown is handed to the executor as the first attempt of its run, and so is an
+answer that has to be repaired.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from intermodal.planner.case import ends_of
 from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
-from intermodal.request import Policy, Request
+from intermodal.request import JsonOutput, Policy, Request
 from intermodal.request_builder import with_config_labels
 from intermodal.transport.http1 import ConnectionPool
 from intermodal.transport.timeouts import Timeouts
@@ -68,7 +67,7 @@ _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 class _Known(NamedTuple):
     """What was found out about a shape, and what it was found out with."""
 
-    way: Way | None
+    way: Way | str  # else why there is none
     size: int  # bytes, about, of it and of the shape
     catalog: ref[Catalog]  # not held: one is there for each model that anybody names
     machine: Machine
@@ -85,7 +84,7 @@ class _Known(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A chat that the lane may take. ``way`` None: its shape is new. ``told``: what it needs of its pictures."""
+    """A chat that may be direct. ``way`` is None for a new shape; ``told`` is what its question needs of its images."""
 
     chat: Chat
     tongue: Tongue
@@ -97,7 +96,7 @@ class Ready(NamedTuple):
 
 
 class Lane:
-    """One for each gateway. ``taken`` counts chats that were answered here."""
+    """The direct path of one gateway. ``taken`` counts the chats that it answered."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.taken = 0
@@ -193,7 +192,10 @@ class Lane:
         key = (asked.owner, asked.head.wished, place, chat.shape, told)
         known = self._ways.get(key)
         if known is not None and known.holds(catalog, self._gateway.client):
-            return None if known.way is None else Ready(chat, tongue, key, known.way, policy, place, told)
+            if isinstance(known.way, str):
+                asked.served.not_direct = known.way
+                return None
+            return Ready(chat, tongue, key, known.way, policy, place, told)
         return Ready(chat, tongue, key, None, policy, place, told)
 
     async def _read(self, asked: Asked, tongue: Tongue) -> Chat | None:
@@ -214,24 +216,28 @@ class Lane:
         # What it is planned with: by the time it is, there may have been another look.
         machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
         inputs = await self._inputs(ready, asked)
+        way: Way | str = _PREPARED
         if inputs is None:
-            catalog, epoch, way = client.catalog_for(ready.policy), client.epoch, None
+            catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
             plan = await gateway.shapes.shared(inputs)
             long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
-            way = await offload(long, self._way, ready, inputs, plan) if plan is not None else None
+            way = await offload(long, self._way, ready, inputs, plan) if plan is not None else _UNPLANNED
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
         client.epoch = max(client.epoch, epoch)  # else all of this shape are planned until the next look
         size = _size(ready.chat, way)
         self._ways[ready.key] = _Known(way, size, ref(catalog), machine, epoch, as_of, refusals)
+        if isinstance(way, str):
+            asked.served.not_direct = way
+            return None
         return way
 
-    def _way(self, ready: Ready, inputs: Inputs, plan: Plan) -> Way | None:
+    def _way(self, ready: Ready, inputs: Inputs, plan: Plan) -> Way | str:
         client = self._gateway.client
         endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
         if endpoint is None:
-            return None
+            return _PREPARED
         means = Means(
             find_key(endpoint.host, client.env) or "", rate_card_lookup(snapshot_file(client.env))(endpoint),
             Timeouts().as_said(client.config.timeouts), client.proxies,
@@ -239,7 +245,7 @@ class Lane:
         try:
             return way_of(ready.chat, inputs, plan, ready.tongue, means)
         except (errors.ConfigError, NotExpressible):
-            return None  # the executor says what is wrong with it
+            return "it cannot be said to its host"  # the executor says what is wrong with it
 
     async def _inputs(self, ready: Ready, asked: Asked) -> Inputs | None:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
@@ -250,6 +256,12 @@ class Lane:
             return None
         call = chats.limited(call, gateway.client.config)
         long = is_long(call.messages, call.tools, call.output)
+        if isinstance(call.output, JsonOutput):
+            try:
+                await chats.check_schema(call.output.schema)
+            except errors.IntermodalError:
+                return None  # the executor says what is wrong with it
+            call = replace(call, output=replace(call.output, whole=False))
         request = going_on(await offload(long, request_from_call, call, ready.policy), ready.place)
         parts = await offload(long, list, request.parts())
         pictures = await offload(long, _pictures_in, parts)
@@ -299,12 +311,16 @@ class Lane:
         await self.rows.close()
 
 
-def _size(chat: Chat, way: Way | None) -> int:
+_PREPARED = "it is prepared before it is sent"
+_UNPLANNED = "its plan is its own"
+
+
+def _size(chat: Chat, way: Way | str) -> int:
     """Bytes, about, that its shape and its way come to hold: of each message what a plan depends on, and what was said
     besides the messages, tools above all, as it was written and as it was read."""
     parts = chat.messages + len(chat.texts) + len(chat.pictures)
     besides = sum(len(field) for name, field in chat.fields.items() if name not in SAID)
-    return _A_SHAPE + _A_PART * parts + besides + (_A_WAY + _READ * besides if way is not None else 0)
+    return _A_SHAPE + _A_PART * parts + besides + (_A_WAY + _READ * besides if isinstance(way, Way) else 0)
 
 
 def _open(chat: Chat, policy: Policy) -> bool:

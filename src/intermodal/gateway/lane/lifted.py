@@ -1,11 +1,11 @@
-"""A body without its large media: JSON that is small is read from what remains, and the media stay where they are.
+"""Cut large media out of a JSON body, so that a parser reads the small rest.
 
-A parser goes through a picture letter by letter (0.9 ms a megabyte, in which no other client has its turn); to find
-where it ends takes a thirtieth of that. What stands in for a picture is a name nobody can guess, in base64 as well.
+A parser visits a picture letter by letter (0.9 ms a megabyte, during which no other client is served); finding its end
+takes a thirtieth of that. Each picture is replaced by a name that nobody can guess, in base64 too.
 
-Why that reads the same body: base64 holds no backslash and no quote, so the first quote after it ends its string. All
-that is lifted must turn out to be a picture whose base64 is valid; where anything is not (words that quote a picture,
-a key that comes twice), the body is read as it came.
+The rest means the same as the whole: base64 holds neither backslash nor quote, so the first quote after it ends its
+string. Everything that was cut out must turn out to be a picture with valid base64; if anything is not (words that
+quote a picture, a key that comes twice), the body is read as it came.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CODED = re.compile(rb"[A-Za-z0-9+/]{256}")  # no language writes so
 
 
 class Body:
-    """A client's body. ``text``: what is to be read of it."""
+    """A client's body. ``text`` is the JSON without the media that were cut out."""
 
     def __init__(self, text: bytes, media: tuple[memoryview, ...] = ()) -> None:
         self.text = text

@@ -1,8 +1,8 @@
-"""Chunks that are like one that was read: the same bytes around other words. Nearly all of a stream are.
+"""Recognise stream chunks that differ from an earlier chunk in their words only. Most chunks of a stream do.
 
-Between two quotes, what holds no quote, no backslash and no control character is a string of JSON that says just
-itself. So a chunk that begins and ends as one did whose words stood there says those words, and nothing else that is
-new: a third of the time that reading it takes.
+A string of JSON without quotes, backslashes and control characters says just itself. So a chunk that begins and ends
+with the same bytes as an earlier one carries the words between them and nothing else new. Comparing takes a third of
+the time of parsing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PROBE = "pr0be-of-5omething-nobody-writes"
 
 
 class Likeness:
-    """What comes before words, and after them."""
+    """The bytes before and after the words of a chunk."""
 
     __slots__ = ("_after", "_before", "_end", "_least", "_start")
 

@@ -1,4 +1,4 @@
-"""Sizes of texts, as plans depend on them, remembered: a system prompt comes with every request."""
+"""A cache of text sizes, since system prompts come with every request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ASKED, ASKED_ROOM = 512, 512 << 10  # questions, and their bytes
 
 
 class Measures:
-    """Of one gateway."""
+    """Text sizes and question kinds of one gateway."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client

@@ -1,4 +1,4 @@
-"""Replies of Anthropic's messages, read as far as the lane must; see ``replies.py``."""
+"""Parse replies of Anthropic's Messages API, as far as the direct path needs; see ``openai_chat_reply.py``."""
 
 from __future__ import annotations
 

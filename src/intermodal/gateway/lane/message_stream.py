@@ -1,6 +1,6 @@
-"""A stream of Anthropic's messages, let through; see ``exchange.py``.
+"""Pass a stream of Anthropic's Messages API through; see ``upstream_response.py``.
 
-Its counts come with the event before the last, which is where what we have to say goes.
+Usage comes in the event before the last, so run metadata is added there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _named(event: bytes, name: str) -> bytes:
 
 
 class LiveMessage(Live):
-    """An answer that is streamed in Anthropic's events."""
+    """A stream of Anthropic's events."""
 
     _counts: Counts | None = None
     _ending = False  # the event with its counts went out
@@ -111,7 +111,10 @@ class LiveMessage(Live):
         elif not self._ending and self._found_wrong(data):
             return
         if not self._ending:
-            reason = {"stop_reason": "max_tokens" if looped else "end_turn", "stop_sequence": None}
+            if not looped and self.usage is not None:
+                counted = dumps(usage_of(self.usage))
+            cut = looped or self.finish == "length"
+            reason = {"stop_reason": "max_tokens" if cut else "end_turn", "stop_sequence": None}
             data += self._end_of(dumps({"type": "message_delta", "delta": reason}), counted) + b"\n\n"
         self._reply.last(data + _STOP)
         self._succeed()

@@ -1,7 +1,7 @@
-"""A chat as a client of Anthropic sends it, read as far as the lane must; see ``reading.py``.
+"""Parse chats of Anthropic's clients, as far as the direct path needs; see ``openai_chat_request.py``.
 
-What is only in its blocks goes along with them: marks of what is to be cached, above all, without which every turn of a
-long conversation is paid in full.
+Blocks go to the host as they came, with their cache marks: without these every turn of a long conversation is paid in
+full.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ class _Message(msgspec.Struct):
 
 
 class _Output(msgspec.Struct, forbid_unknown_fields=True):
-    """What goes on of ``output_config``: a schema is for the executor."""
+    """What goes on of ``output_config``: the effort as it came, and a schema as the host can be held to it."""
 
-    effort: str
+    effort: str | None = None
+    format: dict[str, Any] | None = None
 
 
 _messages = msgspec.json.Decoder(list[_Message])

@@ -1,4 +1,4 @@
-"""An object of JSON as its fields, each as it is written: taken apart, and put together again."""
+"""Split a JSON object into its raw fields, and join raw fields into an object."""
 
 from __future__ import annotations
 
@@ -19,6 +19,36 @@ def put_together(fields: Mapping[str, Any]) -> bytes:
     for name, raw in fields.items():
         pieces += (_named(name), raw)
     return b"{" + b"".join(pieces)[1:] + b"}"
+
+
+_listed = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_content = msgspec.json.Decoder(str | list[msgspec.Raw]).decode
+_kind = msgspec.json.Decoder(str).decode
+_WORDS = ("text", "input_text")
+
+
+def with_words(messages: bytes, words: str) -> bytes | None:
+    """The messages with more words at the end of the last one; None where that does not end in words of a user."""
+    listed = _listed(messages)
+    last = taken_apart(listed[-1]) if listed else {}
+    if _kind(last.get("role", b'""')) != "user":
+        return None
+    content: Any = _content(last.get("content", b'""'))
+    if isinstance(content, str):
+        more = dumps(f"{content}\n\n{words}")
+    else:
+        block = taken_apart(content[-1]) if content else {}
+        if _kind(block.get("type", b'""')) not in _WORDS:
+            return None
+        said = dumps(f"{_kind(block['text'])}\n\n{words}")
+        more = b"[" + b",".join([*content[:-1], put_together({**block, "text": said})]) + b"]"
+    return b"[" + b",".join([*listed[:-1], put_together({**last, "content": more})]) + b"]"
+
+
+def last_words(messages: bytes) -> str:
+    """The words at the end of the last message."""
+    content: Any = _content(taken_apart(_listed(messages)[-1]).get("content", b'""'))
+    return content if isinstance(content, str) else _kind(taken_apart(content[-1])["text"])
 
 
 @lru_cache(maxsize=256)

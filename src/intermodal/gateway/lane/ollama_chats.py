@@ -1,6 +1,6 @@
-"""A chat as a client of Ollama sends it, read as far as the lane must; see ``reading.py``.
+"""Parse chats of Ollama's clients, as far as the direct path needs; see ``openai_chat_request.py``.
 
-Its messages are written anew as the wire writes them: a result names the tool that was called, and a call has an id.
+Messages are written again as the codec writes them: a tool result names its tool, and a tool call has an id.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""Replies of Ollama's chat, read as far as the lane must, and written again with what we have to say in them; see
-``replies.py``.
-"""
+"""Parse replies of Ollama's chat API as far as the direct path needs, and write them with run metadata."""
 
 from __future__ import annotations
 

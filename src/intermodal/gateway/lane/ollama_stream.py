@@ -1,7 +1,7 @@
-"""A stream of Ollama's chat, line by line; see ``exchange.py``.
+"""Pass a stream of Ollama's chat API through, line by line; see ``upstream_response.py``.
 
-Lines of words go through with the client's name of the model in them. Any other (calls of tools, the end, what is
-written in an unusual way) is told anew, so that calls have ids and come whole before the end, as everywhere else.
+Lines of plain words go through with the client's model name. Any other line (tool calls, the end, unusual JSON) is
+decoded and written again, so that tool calls have ids and come whole, before the end, as everywhere else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _line = msgspec.json.Decoder(_Line)
 
 
 class LiveLines(LiveAnew):
-    """An answer that is streamed in lines of JSON."""
+    """A stream of Ollama's JSON lines."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

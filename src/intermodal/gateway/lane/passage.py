@@ -1,14 +1,15 @@
-"""One chat on its way to a host and back: what is set aside, sent, told and written for it.
+"""One attempt at a direct call: reserve its budget, send it, answer the client, record what it cost.
 
-Where all that it needs is at hand (what is set aside, a connection) it is sent in the callback that received it, and
-answered in the callback that received the reply: there is no task for it (``start``). Else it waits in one (``go``).
+If a budget lease and an open connection are at hand, it is sent in the callback that received the request and answered
+in the callback that receives the reply, without a task (``start``). Otherwise it waits for them in a task (``go``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from msgspec.structs import replace
@@ -26,14 +27,17 @@ from intermodal.executor.attempt.capability_learning import context_lesson
 from intermodal.executor.attempt.circuit_breaker import TrackedCall
 from intermodal.executor.attempt.loop_guard import LOOP_STOPPED
 from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
+from intermodal.executor.attempt.trailing_timeout import deadline_missed
 from intermodal.executor.conversion import checks
+from intermodal.executor.outputs import json_answer
+from intermodal.executor.outputs.bounded_work import INLINE, run_bounded
 from intermodal.executor.outputs.final_call import ending_notes
 from intermodal.executor.outputs.final_call import refusal_error as refusal_of
 from intermodal.gateway import chats
 from intermodal.gateway.charging import rates_told, refused
 from intermodal.gateway.conversations import answered
 from intermodal.gateway.failing import cut
-from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Whole
+from intermodal.gateway.lane.exchange import Exchange, Live, Teller, Verdict, Whole
 from intermodal.gateway.lane.ids import new_ids
 from intermodal.gateway.lane.replies import calls_of
 from intermodal.gateway.lane.way import Shortened, Way, about
@@ -43,12 +47,15 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.silence import Silence
 from intermodal.gateway.told import failure_told
+from intermodal.json_schema import BudgetExhausted, StepBudget
+from intermodal.media.text.script_counts import count_scripts
+from intermodal.request import JsonOutput
 from intermodal.store.attempt_journal import uuid_of
 from intermodal.store.direct_attempts import DirectAttemptRow
 from intermodal.store.rows import AttemptOutcome, Work
 from intermodal.telemetry.request_record import ModelCall
 from intermodal.transport.http1 import HostConnection
-from intermodal.wire.call import Usage
+from intermodal.wire.call import Usage, WireEvent
 from intermodal.wire.decoding import NO_REASON
 
 if TYPE_CHECKING:
@@ -74,7 +81,7 @@ Over = Callable[[Asked, Reply, Failure | None], None]
 
 
 class Passage:
-    """One chat on its way."""
+    """One attempt at a direct call."""
 
     def __init__(self, gateway: Gateway, lane: Lane, chat: Chat, way: Way, asked: Asked, reply: Reply) -> None:
         self._gateway = gateway
@@ -97,6 +104,9 @@ class Passage:
         self._silence: Silence | None = None
         self._weighed: Work | None = None
         self._over: Over | None = None
+        self._late: asyncio.TimerHandle | None = None  # the deadline
+        self._connecting: asyncio.Task[HostConnection] | None = None
+        self._verdict: errors.IntermodalError | Verdict | None = None
         self._forgotten = False
 
     # ---- in a task -----------------------------------------------------------------------------
@@ -136,11 +146,23 @@ class Passage:
         connection = pool.take(way.target, self._began)
         if connection is None:
             try:
-                connection = await pool.connect(way.target, way.endpoint.id)
+                connection = await self._new_connection()
             except errors.Unreachable as failure:
                 self._ended(failure)
                 return
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if self._over is None and (task is None or not task.cancelling()):
+                    return  # its deadline passed, which was said
+                raise
         self._send(connection)
+
+    async def _new_connection(self) -> HostConnection:
+        connecting = self._lane.pool.connect(self._way.target, self._way.endpoint.id)
+        if self._late is None:
+            return await connecting
+        self._connecting = self._loop.create_task(connecting)
+        return await self._connecting
 
     # ---- without one ---------------------------------------------------------------------------
 
@@ -195,6 +217,35 @@ class Passage:
         """From here on the endpoint is told how it ends: ``_end``, or ``_left``."""
         endpoint, upstreams = self._way.endpoint, self._gateway.client.upstreams
         self._upstream = upstreams.begin(endpoint.id, endpoint.host.id, self._began, again=False)
+        deadline = self._way.policy.deadline
+        if deadline is not None:
+            self._late = self._loop.call_later(deadline, self._too_late, deadline)
+
+    def _too_late(self, deadline: float) -> None:
+        """The deadline passed: nobody waits for the answer any more, and nobody else is asked."""
+        if self._over is None:
+            return
+        self._exchange.over = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        try:
+            self._missed(deadline_missed(deadline, self._way.plan.chosen.endpoint))
+        except Exception as problem:  # a mistake of ours
+            self._gateway.could_not(self._asked, self._reply, problem)
+        finally:
+            self._let_go()
+            self._done(None)
+
+    def _missed(self, error: errors.CallError) -> None:
+        reply, gateway = self._reply, self._gateway
+        if self._give_up(error.code, tokens=0 if self._way.free else None):
+            gateway.metrics.attempts[self._way.endpoint.id, "cancelled"] += 1
+        if not reply.status:
+            gateway.could_not(self._asked, reply, error)
+            return
+        gateway.note_failure(error)
+        self._asked.served.failed(error.code, broken=True)
+        reply.last(self._broken(error))
 
     def _planned(self) -> None:
         """Whoever is told of a plan is told of this one."""
@@ -229,17 +280,18 @@ class Passage:
         if not self._chat.stream:
             self._exchange.limit = way.limit
             return
-        guarded = way.endpoint.host.zone != "internet"
+        guarded = way.endpoint.host.zone != "internet" and way.schema is None
         teller = Teller(
-            self._reply, self._chat.model, self._begin, self._told, self._wrong, self._count, self._chat.usage, guarded,
-            self._chat.fields, NO_REASON in way.endpoint.host.quirks, way.limit,
+            self._reply, self._chat.model, self._begin, self._told, self._found_wrong, self._count, self._chat.usage,
+            guarded, self._chat.fields, NO_REASON in way.endpoint.host.quirks, way.limit,
+            silent=way.schema is not None,
         )  # fmt: skip
         self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
         if way.tongue.dialect.comment:
             self._silence = Silence(self._reply, self._comment)
             self._silence.last(chats.QUIET)
 
-    def _ended(self, error: errors.CallError | None) -> None:
+    def _ended(self, error: errors.IntermodalError | None) -> None:
         """The exchange is over. Called by the connection, which must not hear of a mistake of ours."""
         handed = None
         try:
@@ -296,6 +348,10 @@ class Passage:
             self._forgotten = True
             if self._silence is not None:
                 self._silence.close()
+            if self._late is not None:
+                self._late.cancel()
+            if isinstance(self._verdict, asyncio.Future):
+                self._verdict.cancel()
             del self._exchange
 
     async def _admitted(self) -> Reservation | None:
@@ -405,12 +461,60 @@ class Passage:
         said = ending_notes(exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought)
         if self._shortened is not None:
             said.insert(0, _SHORTENED.format(self._way.limit, self._limit))
-        return (*said, checks.REPEATS_NOTE) if checks.repeats(text) else tuple(said)
+        return (*said, checks.REPEATS_NOTE) if self._way.schema is None and checks.repeats(text) else tuple(said)
 
     def _wrong(self, exchange: Exchange) -> errors.CallError | None:
         """A server near by that read less than it was sent."""
         counted = exchange.usage.input_tokens if exchange.usage is not None else None
         return detect_truncated_prompt(self._way.endpoint, self._work, counted, self._chat.words)
+
+    def _found_wrong(self, live: Live) -> errors.IntermodalError | Verdict | None:
+        """What is wrong with a stream that came to its end, its words held against a schema too; that is found out
+        once."""
+        if self._verdict is None:
+            self._verdict = self._wrong(live) or self._judged(live)
+        elif isinstance(self._verdict, asyncio.Future) and self._verdict.done():
+            return self._verdict.result()
+        return self._verdict
+
+    def _judged(self, live: Live) -> errors.IntermodalError | Verdict | None:
+        schema, text = self._way.schema, "".join(live.text)
+        if schema is None or live.calls or not text.strip():  # without a word nothing is shown
+            return None
+        try:
+            return self._fault(json_answer.parse(text, schema.schema, StepBudget(INLINE)))
+        except BudgetExhausted as problem:
+            if problem.deep:
+                return json_answer.unchecked(problem, endpoint=self._way.endpoint.id, step=self._way.step.id)
+        return self._loop.create_task(self._judged_apart(text, schema))
+
+    async def _judged_apart(self, text: str, schema: JsonOutput) -> errors.IntermodalError | None:
+        """The same of a long answer, in a thread."""
+        try:
+            return self._fault(await run_bounded(partial(json_answer.parse, text, schema.schema)))
+        except BudgetExhausted as problem:
+            return json_answer.unchecked(problem, endpoint=self._way.endpoint.id, step=self._way.step.id)
+
+    def _fault(self, parsed: json_answer.ParsedAnswer) -> errors.OutputInvalid | None:
+        schema, cut = self._way.schema, self._exchange.finish == "length"
+        assert schema is not None
+        return json_answer.fault(
+            parsed, shown=True, cut=cut, whole=schema.whole, endpoint=self._way.endpoint.id, step=self._way.step.id
+        )
+
+    def _stands(self) -> bool:
+        """Whether an answer that nobody has seen is given out as it came; else the executor sees what is to be done."""
+        schema, exchange = self._way.schema, self._exchange
+        if schema is None or exchange.calls:
+            return True
+        if isinstance(exchange, Live):
+            return exchange.begun
+        text = "".join(exchange.text)
+        try:
+            parsed = json_answer.parse(text, schema.schema, StepBudget(INLINE))
+        except BudgetExhausted:
+            return False
+        return json_answer.stands(parsed, text, cut=exchange.finish == "length", whole=schema.whole)
 
     def _count(self, text: str) -> int:
         return count_answer_tokens(text, self._gateway.client.vocabularies.count)
@@ -424,15 +528,20 @@ class Passage:
 
     # ---- the end -------------------------------------------------------------------------------
 
-    def _end(self, error: errors.CallError | None) -> Failure | None:
+    def _end(self, error: errors.IntermodalError | None) -> Failure | None:
         if error is None and self._exchange.refused:
             self._refused()
         if error is None and isinstance(self._exchange, Whole):
             error = self._wrong(self._exchange)
         if error is None:
+            if not self._stands():
+                return self._handed_on()
             self._worked()
             return None
-        return self._failed(error)
+        if isinstance(error, errors.CallError):
+            return self._failed(error)
+        self._invalid(error)
+        return None
 
     def _bill(self, usage: Usage | None) -> float | None:
         return self._way.bill(usage or Usage(), self._work, self._gateway.client.moment)
@@ -466,6 +575,41 @@ class Passage:
         name = answered(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
         gateway.conversations.put(name, way.endpoint.id, way.policy)
 
+    def _handed_on(self) -> Failure:
+        """An answer that is no good as it is, and that nobody has seen: the executor goes on from there."""
+        way, exchange = self._way, self._exchange
+        seconds = time.monotonic() - self._began
+        self._cost = self._bill(exchange.usage)
+        counted = accounting.usage_is_complete(exchange.usage, looped=exchange.looped, overran=exchange.overran)
+        charge = accounting.charge_answer(self._cost, way.estimated, counted=counted)
+        self._write(charge.state, self._outcome(seconds, exchange.usage), runs=False)
+        return self._failure(None, charge, exchange.events())
+
+    def _invalid(self, error: errors.IntermodalError) -> None:
+        """A stream whose words break their schema: they were read, so all that can be done is to say so."""
+        way, exchange, gateway = self._way, self._exchange, self._gateway
+        self._upstream.end(None, time.monotonic())
+        self._cost = self._bill(exchange.usage)
+        seconds = time.monotonic() - self._began
+        outcome = self._outcome(seconds, exchange.usage)
+        charge = accounting.charge_answer(self._cost, way.estimated, counted=True)
+        self._write(charge.state, outcome, ended=error.code)
+        gateway.metrics.used(*self._settle_by(exchange.usage))
+        gateway.note_failure(error)
+        self._called(seconds, outcome.usage, error.code)
+        self._asked.served.failed(error.code, broken=True)
+        self._reply.last(self._broken(error))
+
+    def _failure(
+        self, error: errors.CallError | None, charge: accounting.Charge, events: Sequence[WireEvent] = ()
+    ) -> Failure:
+        tried = PriorAttempt(
+            error, self._upstream, run=self._ids[1].hex(), charge=charge, counts=self._counts(),
+            seconds=time.monotonic() - self._began, events=events,
+        )  # fmt: skip
+        tried.sent = self._connection is not None
+        return Failure(tried, self._given)
+
     def _refused(self) -> NoReturn:
         """The model would not. Nobody else is asked instead; raises what it is."""
         gateway, way, exchange = self._gateway, self._way, self._exchange
@@ -493,12 +637,7 @@ class Passage:
         outcome = self._outcome(seconds, None, error.code)
         self._write(charge.state, outcome, runs=shown)
         if not shown:
-            tried = PriorAttempt(
-                error, self._upstream, run=self._ids[1].hex(), cost=charge.cost, counts=self._counts(),
-                paid=charge.maybe_paid, seconds=seconds,
-            )  # fmt: skip
-            tried.sent = self._connection is not None
-            return Failure(tried, self._given)
+            return self._failure(error, charge)
         gateway = self._gateway
         self._upstream.end(error, time.monotonic())
         if (lesson := context_lesson(error, way.endpoint)) is not None:
@@ -517,20 +656,33 @@ class Passage:
         return self._exchange.broken(error)
 
     def _left(self) -> None:
-        """The client left, or the server stops: nobody knows what was made, so what was set aside counts."""
-        sent = self._connection is not None
-        charge = accounting.charge_cancel(self._way.estimated, sent=sent)
-        self._upstream.leave()
-        self._cost = charge.cost
-        if sent:
-            self._settle()
-        else:
-            self._release()
+        """The client left, or the server stops."""
+        self._give_up("cancelled")
+
+    def _give_up(self, ended: str, *, tokens: int | None = None) -> bool:
+        """Nobody waits for the answer any more: nobody knows what was made, so what was set aside counts. ``ended``:
+        how the run did; ``tokens``: that are booked. Gives whether a part of the request may have reached the host."""
+        sent, exchange = self._connection is not None, self._exchange
         seconds = time.monotonic() - self._began
-        outcome = self._outcome(seconds, None, "cancelled")
+        if exchange.judging:  # the answer is there, and paid
+            self._upstream.end(None, time.monotonic())
+            self._cost = self._bill(exchange.usage)
+            charge = accounting.charge_answer(self._cost, self._way.estimated, counted=True)
+            self._settle_by(exchange.usage)
+            outcome = self._outcome(seconds, exchange.usage)
+        else:
+            charge = accounting.charge_cancel(self._way.estimated, sent=sent)
+            self._upstream.leave()
+            self._cost = charge.cost
+            if sent:
+                self._settle(tokens)
+            else:
+                self._release()
+            outcome = self._outcome(seconds, None, "cancelled")
         if sent:
-            self._called(seconds, _tokens(self._exchange.usage), "cancelled")
-        self._write(charge.state, outcome)
+            self._called(seconds, _tokens(exchange.usage), "cancelled")
+        self._write(charge.state, outcome, ended=ended)
+        return sent
 
     def _called(self, seconds: float, usage: Told, code: str = "") -> None:
         """Told as what the executor runs is told of its events."""
@@ -541,16 +693,25 @@ class Passage:
                 step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
                 first=None if first is None else first - self._began,
                 usage=usage, cost=self._counts(), finish_reason=exchange.finish, error=code,
-                output="text",
+                output="text" if self._way.schema is None else "json",
             )
         )  # fmt: skip
 
-    def _write(self, state: AttemptState, outcome: AttemptOutcome, *, runs: bool = True) -> None:
+    def _write(self, state: AttemptState, outcome: AttemptOutcome, *, runs: bool = True, ended: str = "") -> None:
         attempt, run = self._ids
         if state == "estimated" and outcome.cost is None and self._shortened is not None:
             outcome = replace(outcome, cost=self._bound)  # the row says what the whole one may have cost
         passed = DirectAttemptRow(
-            self._way.sort, uuid_of(attempt), run.hex(), self._started, time.time(), state, outcome, self._work, runs
+            self._way.sort,
+            uuid_of(attempt),
+            run.hex(),
+            self._started,
+            time.time(),
+            state,
+            outcome,
+            self._work,
+            runs,
+            ended,
         )
         self._lane.rows.add(passed, self._slot)
 
@@ -571,13 +732,18 @@ class Passage:
 
     def _weigh(self) -> Work:
         chat, way = self._chat, self._way
-        if way.tools or not chat.plain:
+        if way.tools or way.held or not chat.plain:
             return Work()
         pictures = chat.pictures
         chars = size = max(0, len(chat.texts) - 1)  # a line's end between two
         for text in chat.texts:
             chars, size = chars + text.chars, size + text.size
-        rough = text_tokens(chars, size, together(text.scripts for text in chat.texts), way.vocabulary)
+        words = way.words(chat)
+        made_of = [text.scripts for text in chat.texts]
+        if words:  # which stand in the last text, two lines' ends apart
+            chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
+            made_of[-1:] = [count_scripts(f"{way.last_words(chat)}\n\n{words}")]
+        rough = text_tokens(chars, size, together(made_of), way.vocabulary)
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,

@@ -1,9 +1,9 @@
-"""What a plan asks about a picture that is passed on as it came: its kind and its size, read off its first bytes.
+"""Read the media type and size of an image from its first bytes, for images that are passed through unchanged.
 
-Pixels are opened by the media worker alone, in its own process. Here a few numbers at known places are read, each held
-against the bytes that are there; what is in any way unusual (frames, a turned picture, a header that goes on, an end
-that is none, as of a file that was cut) is left to the worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2,
-11.2.2 and 11.2.5; JPEG, ITU-T T.81, annex B; Exif 2.32, section 4.6.
+Only the media worker decodes pixels, in its own process. This module reads a few numbers at known places and checks
+each against the bytes; anything unusual (several frames, a rotation, a header that goes on, a file that was cut) is
+left to the worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2, 11.2.2 and 11.2.5; JPEG, ITU-T T.81, annex B;
+Exif 2.32, section 4.6.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""A chat as a client of OpenAI sends it, read as far as the lane must: sizes, and where its large parts are. No copies.
+"""Parse chats of OpenAI's clients, as far as the direct path needs: sizes, and where large parts are. No copies.
 
-``None`` means that this is not for the lane, whatever it is: the executor reads it again, and says what is wrong.
+``None`` means that the chat is not for the direct path, for whatever reason: the executor reads it again and reports
+what is wrong.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ KEPT = (
     *(name for name in passed("openai") if name not in IDENTIFIERS),
 )  # fmt: skip
 TAKEN = frozenset({
-    "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "user", "metadata", "store",
-    "intermodal", *IDENTIFIERS, *KEPT,
+    "model", "stream", "stream_options", "response_format", "max_tokens", "max_completion_tokens", "n", "user",
+    "metadata", "store", "intermodal", *IDENTIFIERS, *KEPT,
 })  # fmt: skip
 # Vary from request to request of one shape: whether they are there is part of it, and not what they say.
 VARYING = frozenset({*IDENTIFIERS, "user", "metadata"})

@@ -1,4 +1,4 @@
-"""Replies of OpenAI's chat API, read as far as the lane must, and written again with what we have to say in them."""
+"""Parse replies of OpenAI's chat API as far as the direct path needs, and write them with run metadata."""
 
 from __future__ import annotations
 

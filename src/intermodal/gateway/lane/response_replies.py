@@ -1,6 +1,4 @@
-"""Responses of OpenAI, read as far as the lane must, and written again with what we have to say in them; see
-``replies.py``.
-"""
+"""Parse replies of OpenAI's Responses API as far as the direct path needs, and write them with run metadata."""
 
 from __future__ import annotations
 

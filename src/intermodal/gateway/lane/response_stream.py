@@ -1,8 +1,8 @@
-"""A stream of OpenAI's responses; see ``exchange.py``.
+"""Pass a stream of OpenAI's Responses API through; see ``upstream_response.py``.
 
-Clients fold such a stream of many kinds of events, and miss every one that is not there. So it is let through where it
-begins as OpenAI's own begin: an answer, an item in it, a part in that, and only then words. Any other stream, and one
-that may have to be stopped in the middle, is told anew.
+Clients assemble the answer from many kinds of events and notice every missing one. So a stream is passed through only
+if it begins as OpenAI's own do: the response, an item in it, a part in that, then words. Any other stream, and one that
+may have to be stopped in the middle, is decoded and written again.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _item = msgspec.json.Decoder(Item)
 
 
 class LiveResponse(LiveAnew):
-    """An answer that is streamed in OpenAI's typed events."""
+    """A stream of OpenAI's typed events."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -1,7 +1,7 @@
-"""A request for a response as a client of OpenAI sends it, read as far as the lane must; see ``reading.py``.
+"""Parse requests of OpenAI's Responses API, as far as the direct path needs; see ``openai_chat_request.py``.
 
-Its items are written anew as the wire writes them, for what a client got from elsewhere is in them: ids that no host
-knows, and the roles of another one. What is long in them goes on as it came.
+Items are written again as the codec writes them, because clients send items back that came from elsewhere, with ids
+that no host knows. Long texts in them go on as they came.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What becomes of calls that were passed on, in the store: noted before they are sent, written when they ended.
+"""Write the rows of direct attempts in batches: noted before the request is sent, committed after it ended.
 
-Ten times a second all that ended goes into one commit. Until then, and while it is on its way, an attempt that may
-cost money stands on the slate (``store/attempt_journal.py``), from which its row is made should this process die.
+Everything that ended within a tenth of a second goes into one commit. Until then an attempt that may cost money stands
+in the crash journal, from which its row is written if this process dies.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The wires that chats are passed on by: how each is read, begun and ended. A new one is a row, and its readers."""
+"""The table of protocols that the direct path speaks. A new protocol is a row here, and its parsers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from intermodal.gateway.lane.reading import Chat, Measure
 from intermodal.gateway.lane.replies import Piece, rewritten
 from intermodal.gateway.lane.response_stream import LiveResponse
 from intermodal.plans.step import Call
-from intermodal.request import Request, Sampling, Settings
+from intermodal.request import JsonOutput, Request, Sampling, Settings, TextOutput
 from intermodal.wire import (
     anthropic,
     anthropic_served,
@@ -52,7 +52,8 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class Opening(NamedTuple):
-    """What the beginning of a body depends on. ``limit``: tokens of the answer, None for none."""
+    """What the beginning of a body depends on. ``limit``: tokens of the answer, None for none. ``request``: with a
+    schema as its output where the host is held to it."""
 
     endpoint: Endpoint
     request: Request
@@ -79,6 +80,7 @@ class Tongue:
         read: reads a whole reply. told: writes it for the client, with what is said again of the request's fields
         (again). uncounted: its usage where it has none.
         items: what clients may name later of a whole reply.
+        said: the field that holds the conversation.
         live: lets a streamed one through. broken: the last event of one that failed. stream_type: what it comes as.
     """
 
@@ -100,6 +102,7 @@ class Tongue:
     again: Callable[[Mapping[str, Raw]], Mapping[str, Raw]] | None = None
     items: Callable[[bytes], list[dict[str, Any]]] = lambda data: []
     stream_type: str = "text/event-stream"
+    said: str = "messages"
 
     def sent_as(self, host: Host) -> tuple[tuple[str, bytes], ...]:
         """Fields that go on, each with how it begins there."""
@@ -126,13 +129,26 @@ def _openai(opening: Opening) -> bytes:
         said += b',"stream":true'
         if "no_stream_options" not in host.quirks:
             said += b',"stream_options":{"include_usage":true}'
-    return said
+    return said + _schema_of(opening, openai_chat.encode_request, b"response_format")
 
 
 def _anthropic(opening: Opening) -> bytes:
     most = anthropic.MAX_TOKENS if opening.limit is None else opening.limit
     said = b'{"model":%b,"max_tokens":%d' % (dumps(opening.model), most)
-    return said + (b',"stream":true' if opening.stream else b"")
+    said += b',"stream":true' if opening.stream else b""
+    return said + _schema_of(opening, anthropic.encode_request, b"output_config")
+
+
+def _schema_of(opening: Opening, encode: Callable[[ChatCall, Host], Encoded], field: bytes) -> bytes:
+    """The field that holds a host to a schema, as the wire writes it everywhere else; b"" where there is none."""
+    request, endpoint = opening.request, opening.endpoint
+    if not isinstance(request.output, JsonOutput):
+        return b""
+    settings = replace(Settings(), effort=request.settings.effort)
+    call = ChatCall(model=opening.model, messages=(), output=request.output, settings=settings)
+    fields = taken_apart(b"".join(encode(call, endpoint.host).segments))
+    raw = fields.get(field.decode())
+    return b"" if raw is None else b',"%b":%b' % (field, raw)
 
 
 def _encoded(encode: Callable[[ChatCall, Host], Encoded], said: str) -> Callable[[Opening], bytes]:
@@ -142,8 +158,8 @@ def _encoded(encode: Callable[[ChatCall, Host], Encoded], said: str) -> Callable
         request, step, endpoint, limit = opening.request, opening.step, opening.endpoint, opening.limit
         own = tuple(field for field in request.settings.own if field[0] not in IDENTIFIERS)
         call = ChatCall(
-            model=opening.model, messages=(), sampling=replace(request.sampling, max_tokens=limit),
-            settings=replace(request.settings, own=own),
+            model=opening.model, messages=(), output=_output_of(request),
+            sampling=replace(request.sampling, max_tokens=limit), settings=replace(request.settings, own=own),
             tools=request.tools, tool_choice=request.tool_choice, parallel_tools=request.parallel_tools,
             context=room(step, endpoint, limit), stream=opening.stream,
         )  # fmt: skip
@@ -152,6 +168,10 @@ def _encoded(encode: Callable[[ChatCall, Host], Encoded], said: str) -> Callable
         return put_together(fields)[:-1]
 
     return start
+
+
+def _output_of(request: Request) -> TextOutput | JsonOutput:
+    return request.output if isinstance(request.output, JsonOutput) else TextOutput()
 
 
 OPENAI = Tongue(
@@ -178,7 +198,7 @@ RESPONSE = Tongue(
     broken=lambda error: RESPONSES.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
     decodes=lambda endpoint, headers: openai_responses.Decoder(endpoint, headers=headers), encodes=RESPONSES.encoder,
     uncounted=response_replies.UNCOUNTED, told=response_replies.finished, items=response_replies.items_of,
-    again=said_again,
+    again=said_again, said="input",
 )  # fmt: skip
 LINES = Tongue(
     dialect=OLLAMA, protocol="ollama", path=ollama.PATH, headers=lambda *asked: ollama.HEADERS,

@@ -1,4 +1,4 @@
-"""What is read off the turns of a conversation, however a wire spells them: its shape, and what it is known by."""
+"""Collect the shape and the digest of a conversation while a protocol's parser goes through its messages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What all chats of a shape share: their plan, and everything that follows from it, made ready once.
+"""A compiled plan: everything that all chats of one shape share, prepared once.
 
-A ``Way`` is made from what planning said of the first of them. ``way_of`` is the list of what the lane can do as the
-executor does it; whatever is not in it goes through the executor.
+``compile_plan`` prepares it from the plan of the first such chat. ``not_direct`` lists what the direct path
+leaves to the executor.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.reasoning_effort import thinking_request_of
+from intermodal.catalog.structured_output import is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
@@ -23,7 +24,9 @@ from intermodal.executor.attempt.accounting import is_free, upper_bound
 from intermodal.executor.attempt.billing import settle
 from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.drivers.codecs import picture_types
+from intermodal.executor.outputs.json_answer import asked_in_words
 from intermodal.executor.preparation.request_size import counting_rules
+from intermodal.gateway.lane.objects import last_words, with_words
 from intermodal.gateway.lane.reading import Chat
 from intermodal.gateway.lane.tongues import Opening, Tongue
 from intermodal.gateway.ledger.nouns import Claim, claim_of
@@ -34,7 +37,7 @@ from intermodal.hints import words
 from intermodal.plans.cores import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
-from intermodal.request import Request, TextOutput
+from intermodal.request import JsonOutput, Request, TextOutput
 from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.rows import RunRow, Work, names_kept
 from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
@@ -63,7 +66,7 @@ _PARTS = (Text, Image, Reasoning, ToolCall, ToolResult, Opaque)
 
 
 class Means(NamedTuple):
-    """What a host is called with: its key, its dated prices, everybody's time-outs, whether there may be proxies."""
+    """How a host is called: its key, its dated prices, the configured time-outs, whether proxies may apply."""
 
     key: str
     tariff: tuple[RateCard, ...]
@@ -103,13 +106,17 @@ class Shortened(NamedTuple):
 
 
 class Way:
-    """How chats of a shape are passed on."""
+    """The compiled plan of one shape."""
 
     def __init__(
         self, chat: Chat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: HttpTarget, tariff: tuple[RateCard,
         ...], tongue: Tongue,
     ) -> None:  # fmt: skip
         step = plan.chosen.last
+        output = inputs.request.output
+        self.schema = output if isinstance(output, JsonOutput) else None
+        self.held = self.schema is not None and _held(self.schema, endpoint)
+        self._said_field = tongue.said
         self.plan = plan
         self.explores = plan.explores
         self.step = step
@@ -140,11 +147,16 @@ class Way:
         self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
         # Nothing of what is said is kept: a way is of all chats of its shape.
-        self._opening = Opening(endpoint, replace(inputs.request, messages=()), step, self.limit, chat.stream)
+        output = output if self.held else TextOutput()
+        request = replace(inputs.request, messages=(), output=output)
+        self._opening = Opening(endpoint, request, step, self.limit, chat.stream)
         self._start = tongue.start(self._opening)
         self._brief = self._brevity(chat, inputs)
         told = (field for field in tongue.sent_as(endpoint.host) if field[0] not in ignored)
-        self._kept = tuple(field for field in told if _says(field[0], inputs.request, chat))
+        self._kept = tuple(
+            field for field in told
+            if _says(field[0], inputs.request, chat) and not (self.schema is not None and field[0] == "output_config")
+        )  # fmt: skip
         self._identifiers = tuple((name, b',"%b":' % name.encode()) for name in tongue.identifiers)
 
     def _brevity(self, chat: Chat, inputs: Inputs) -> _Brevity | None:
@@ -153,7 +165,15 @@ class Way:
         seen = answers.learned(inputs.statistics, self.endpoint.id, kind)
         thinks = self.step.estimate.thought_tokens.high or not chat.fields.keys().isdisjoint(_THINKING)
         given, whole = self.step.estimate.input_tokens, self.limit
-        if seen is None or thinks or self.tools or whole is None or not self.bound or not given.known:
+        if (
+            seen is None
+            or thinks
+            or self.tools
+            or self.schema is not None
+            or whole is None
+            or not self.bound
+            or not given.known
+        ):
             return None
         least, counts = math.ceil(_LONGER * seen.high) + _SHORTEST, math.ceil(given.high)
         less, more = (
@@ -185,10 +205,12 @@ class Way:
 
     def body(self, chat: Chat, shortened: Shortened | None = None) -> list[bytes | memoryview]:
         """The client's bytes between our own."""
-        fields = chat.fields
+        fields, words = chat.fields, self.words(chat)
         made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
         for name, begin in self._kept:
-            if name in chat.written:
+            if words and name == self._said_field:
+                made += [begin, with_words(_messages_of(chat, name), words) or b"[]"]
+            elif name in chat.written:
                 made += [begin, *chat.written[name]]
             elif name in fields:
                 made += [begin, *chat.body.whole(memoryview(fields[name]))]
@@ -197,6 +219,19 @@ class Way:
                 made += [begin, memoryview(raw)]
         made.append(b"}")
         return made
+
+    def words(self, chat: Chat) -> str:
+        """What its model is told of the answer's schema besides what the client said; "" for nothing."""
+        if self.schema is None:
+            return ""
+        return asked_in_words(
+            self.schema, self.endpoint.host, held=self.held,
+            speaks_of_json=lambda: b"json" in _messages_of(chat, self._said_field).lower(),
+        )  # fmt: skip
+
+    def last_words(self, chat: Chat) -> str:
+        """The words that the conversation ends in."""
+        return last_words(_messages_of(chat, self._said_field))
 
     def bill(self, usage: Usage, work: Work, moment: str) -> float | None:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
@@ -219,41 +254,20 @@ def way_of(
     plan: Plan,
     tongue: Tongue,
     means: Means,
-) -> Way | None:
-    """How such chats are passed on; None where the executor has more to do than to send them.
+) -> Way | str:
+    """How such chats are passed on; or why the executor has more to do than to send them.
 
     Raises ConfigError for a host that cannot be called, and NotExpressible for settings it has no words for, which the
     executor would say too.
     """
-    request, chosen = inputs.request, plan.chosen
-    if len(chosen.steps) != 1 or chosen.checks or inputs.asked:
-        return None
-    step = chosen.steps[0]
-    if not isinstance(step, Call) or step.op != "generate":
-        return None
-    endpoint = inputs.catalog.by_id.get(step.endpoint)
-    if endpoint is None or not _plain_endpoint(endpoint, tongue, means.proxies):
-        return None
+    request = inputs.request
+    why = not_direct(chat, inputs, plan, tongue, means)
+    if why:
+        return why
+    step, endpoint = plan.chosen.last, inputs.catalog.by_id[plan.chosen.last.endpoint]
     waits = means.timeouts.as_said(endpoint.host.timeouts)
     if not chat.stream:
-        seconds = _patience(step, waits.first_byte)
-        if seconds is None:
-            return None
-        waits = replace(waits, first_byte=seconds)
-    if len(request.sampling.stop) > MAX_STOP:
-        return None
-    asked, limit = request.sampling.max_tokens, output_limit(step, request)
-    if fitted(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
-        return None
-    if not isinstance(request.output, TextOutput) or request.policy.deadline is not None:
-        return None
-    if not all(isinstance(part, _PARTS) for _, _, part in request.parts()) or not _pictures_as_they_are(
-        chat, chosen, step, endpoint
-    ):
-        return None
-    cost = step.estimate.cost
-    if math.isfinite(waits.total) or (cost.known and cost.high > request.policy.max_cost):
-        return None
+        waits = replace(waits, first_byte=_patience(step, waits.first_byte) or waits.first_byte)
     target = HttpTarget(
         HostAddress(endpoint.host.base_url, means.key, endpoint.host.auth),
         tongue.path,
@@ -261,6 +275,92 @@ def way_of(
         waits,
     )
     return Way(chat, inputs, plan, endpoint, target, means.tariff, tongue)
+
+
+def not_direct(chat: Chat, inputs: Inputs, plan: Plan, tongue: Tongue, means: Means) -> str:
+    """Why a chat needs more than its one call, in words that end a sentence after "because"; "" where it is direct.
+
+    Pure: the answer is the same for all chats of a shape.
+    """
+    request, chosen = inputs.request, plan.chosen
+    step, endpoint = chosen.steps[0], inputs.catalog.by_id.get(chosen.endpoint)
+    if len(chosen.steps) != 1 or not isinstance(step, Call) or step.op != "generate" or endpoint is None:
+        return "its plan has several steps"
+    if any(check.op != "valid_json" for check in chosen.checks):
+        return "its answer is held against its files"
+    if inputs.asked:
+        return "its host counts its tokens first"
+    return (
+        _host_not_direct(endpoint, tongue, means)
+        or _waiting_not_direct(chat, step, means.timeouts.as_said(endpoint.host.timeouts))
+        or _output_not_direct(chat, request, endpoint, tongue)
+        or _request_not_direct(chat, request, chosen, step, endpoint)
+    )
+
+
+def _host_not_direct(endpoint: Endpoint, tongue: Tongue, means: Means) -> str:
+    host = endpoint.host
+    if host.protocol != tongue.protocol:
+        return "its host speaks another API than its client"
+    if host.zone == "process" or endpoint.weights:
+        return "its model runs in this process, or is started for it"
+    if host.counts_text:
+        return "its host counts its tokens first"
+    proxied = host.zone == "internet" and means.proxies
+    if proxied and not is_this_machine(parse_address(host.base_url, tongue.path).host):
+        return "it goes through a proxy"
+    return ""
+
+
+def _waiting_not_direct(chat: Chat, step: Call, waits: Timeouts) -> str:
+    if math.isfinite(waits.total):
+        return "its host has a limit for all of a call"
+    if not chat.stream and _patience(step, waits.first_byte) is None:
+        return "its answer may take so long that its host is to show signs of life"
+    return ""
+
+
+def _output_not_direct(chat: Chat, request: Request, endpoint: Endpoint, tongue: Tongue) -> str:
+    schema = request.output
+    if isinstance(schema, TextOutput):
+        return ""
+    if not isinstance(schema, JsonOutput):
+        return "its answer is not text"
+    held = _held(schema, endpoint)
+    if chat.stream and not held:
+        return "its stream is shown only once it is held against its schema"
+    told = asked_in_words(schema, endpoint.host, held=held, speaks_of_json=lambda: False)
+    if told and (chat.pictures or with_words(_messages_of(chat, tongue.said), told) is None):
+        return "its schema is to be said after something that is not plain words"
+    return ""
+
+
+def _request_not_direct(chat: Chat, request: Request, chosen: Candidate, step: Call, endpoint: Endpoint) -> str:
+    asked, limit = request.sampling.max_tokens, output_limit(step, request)
+    if len(request.sampling.stop) > MAX_STOP:
+        return "it names more words to stop at than its host takes"
+    if fitted(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
+        return "its settings are made to fit its host"
+    if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
+        return "it has parts that are neither words nor pictures"
+    if not _pictures_as_they_are(chat, chosen, step, endpoint):
+        return "its pictures are drawn anew"
+    cost = step.estimate.cost
+    if cost.known and cost.high > request.policy.max_cost:
+        return "it may cost more than it is allowed"
+    return ""
+
+
+def _held(schema: JsonOutput, endpoint: Endpoint) -> bool:
+    """Whether its host is held to a schema in the words of its protocol."""
+    return schema_delivery(endpoint.host, is_closable(schema.schema)) != "asked"
+
+
+def _messages_of(chat: Chat, field: str) -> bytes:
+    """What is said, in JSON, as it goes to a host."""
+    if field in chat.written:
+        return b"".join(chat.written[field])
+    return bytes(chat.fields[field])
 
 
 def _says(name: str, request: Request, chat: Chat) -> bool:
@@ -282,14 +382,6 @@ def _patience(step: Call, seconds: float) -> float | None:
     if seconds != FIRST_BYTE_TIMEOUT:
         return seconds if estimate.for_limit() <= seconds / 2 else None
     return max(seconds, 2 * estimate.for_limit())
-
-
-def _plain_endpoint(endpoint: Endpoint, tongue: Tongue, proxies: bool) -> bool:
-    host = endpoint.host
-    if host.protocol != tongue.protocol or host.zone == "process" or host.counts_text or endpoint.weights:
-        return False
-    proxied = host.zone == "internet" and proxies
-    return not proxied or is_this_machine(parse_address(host.base_url, tongue.path).host)
 
 
 def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: Endpoint) -> bool:

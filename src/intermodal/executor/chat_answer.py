@@ -1,0 +1,93 @@
+"""The answer of a chat, put together from the events that its wire decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
+from intermodal.events import Thought
+from intermodal.executor.drivers.interface import CallResult
+from intermodal.wire import openai_chat
+from intermodal.wire.call import (
+    Candidates,
+    Finish,
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    SpeechDelta,
+    TextDelta,
+    Usage,
+    WireEvent,
+    WireText,
+)
+from intermodal.wire.turns import TurnMaker
+
+
+class ChatAnswer:
+    """Collects the events of one answer. ``usage``: the counts so far."""
+
+    def __init__(self, events: Iterable[WireEvent] = ()) -> None:
+        self.usage = Usage()
+        self._text: list[str] = []
+        self._turn = TurnMaker()
+        self._refusal: list[str] = []
+        self._speech: list[bytes] = []
+        self._candidates: tuple[tuple[str, float], ...] = ()
+        self._reason = ""
+        for event in events:
+            self.add(event)
+
+    def add(self, event: WireEvent) -> None:
+        self._turn.add(event)
+        if isinstance(event, TextDelta):
+            self._text.append(event.text)
+        elif isinstance(event, SpeechDelta):
+            self._speech.append(event.data)
+        elif isinstance(event, Candidates):
+            self._candidates = self._candidates or event.words
+        elif isinstance(event, RefusalDelta):
+            self._refusal.append(event.text)
+        elif isinstance(event, Usage):
+            self.usage = event
+        elif isinstance(event, Finish):
+            self._reason = event.reason
+
+    def looped(self) -> CallResult:
+        """Return the answer as far as it came, stopped for repeating itself."""
+        return CallResult(text="".join(self._text), finish_reason="length", looped=True)
+
+    def made(self, *, overran: bool = False) -> CallResult:
+        """Return the whole answer. ``overran``: it was stopped at its limit of tokens, which its host ignored."""
+        usage, reason = self.usage, self._reason
+        if self._speech and usage.audio_tokens is None:
+            # Speech costs more than words: the answer is taken for all of it until its host tells the two apart.
+            usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
+        if overran:  # words of a refusal are no answer, however many
+            reason = "content_filter" if self._refusal else "length"
+        return CallResult(
+            text="".join(self._text), refusal="".join(self._refusal), finish_reason=reason, overran=overran,
+            beside=self._turn.turn().beside if overran else "", candidates=self._candidates,
+            pcm=b"".join(self._speech), rate=openai_chat.SPEECH_RATE if self._speech else 0, usage=usage,
+            said=() if overran else _said(self._turn),
+        )  # fmt: skip
+
+
+def thought_of(event: WireEvent) -> Thought | None:
+    """Return the thought that an event carries, None where it carries none."""
+    if isinstance(event, ReasoningDelta):
+        return Thought(text=event.text, signature=event.signature, summary=event.summary)
+    return Thought(wire=event.wire, body=event.body) if isinstance(event, OpaqueBlock) else None
+
+
+def _said(turn: TurnMaker) -> tuple[Part, ...]:
+    """Return what the model said besides words: calls of tools, and what must go back to it as it came; () for words
+    alone."""
+    parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
+    kept = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))
+    return kept if any(isinstance(part, (ToolCall, Opaque)) or _signed(part) for part in kept) else ()
+
+
+def _signed(part: Part) -> bool:
+    return isinstance(part, Reasoning) and bool(part.signature)
