@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.reasoning_effort import thinking_request_of
-from intermodal.catalog.structured_output import is_closable, schema_delivery
+from intermodal.catalog.structured_output import ANY_OBJECT, is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.costing import answers
@@ -117,6 +117,9 @@ class Way:
         self.schema = output if isinstance(output, JsonOutput) else None
         self.held = self.schema is not None and _held(self.schema, endpoint)
         self._said_field = tongue.said
+        # What a model is told of a schema is the same for all chats of a shape, unless it depends on their words.
+        by_chat = self.held and self.schema is not None and self.schema.schema == ANY_OBJECT
+        self._words: str | None = None
         self.plan = plan
         self.explores = plan.explores
         self.step = step
@@ -144,6 +147,7 @@ class Way:
         self.about = dumps(about)[:-1]
         self.notes = (*plan.notes, *chosen.warnings)
         self._tariff = tariff
+        self._words = None if by_chat else self._instruction(chat)
         self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
         # Nothing of what is said is kept: a way is of all chats of its shape.
@@ -222,6 +226,9 @@ class Way:
 
     def words(self, chat: Chat) -> str:
         """What its model is told of the answer's schema besides what the client said; "" for nothing."""
+        return self._words if self._words is not None else self._instruction(chat)
+
+    def _instruction(self, chat: Chat) -> str:
         if self.schema is None:
             return ""
         return asked_in_words(
