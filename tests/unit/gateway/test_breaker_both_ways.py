@@ -59,7 +59,7 @@ class Sequence:
         until(lambda: not self._house.gateway.active)
 
     @property
-    def shut(self) -> bool:
+    def is_open(self) -> bool:
         return self._house.gateway.client.upstreams.seconds_open(ENDPOINT, time.monotonic()) > 0
 
     @property
