@@ -193,8 +193,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, ClientResources):
 
     async def execute(
         self, prepared: PreparedRequest, plan: Plan, *, exact: bool = False, live: bool = True,
-        tried: PriorAttempt | None =
-        None, allowance: RunAllowance | None = None,
+        tried: PriorAttempt | None = None, allowance: RunAllowance | None = None,
     ) -> AsyncGenerator[Event]:  # fmt: skip
         """Run a plan over what was prepared: what ``stream`` does after planning.
 
